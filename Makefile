@@ -1,0 +1,39 @@
+# Each target builds .venv when it is absent or stale, and does all else it needs. Paths are relative: a space in the
+# folder's name is fine.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; done; echo python3)
+BIN := .venv/bin/python
+ARGS ?=
+
+.PHONY: help land-cover test lint types benchmark notebooks clean run-environment dev-environment
+
+help:
+	@echo "make land-cover   the land-cover example on the embedded sample: map, validation, report (ARGS=... for options)"
+	@echo "make test         lint, types and all tests"
+	@echo "make benchmark    the chain against plain eo-learn, side by side"
+	@echo "make clean        remove the environment, caches and results"
+
+land-cover: run-environment
+	@$(BIN) -m workflows.cli land-cover $(ARGS)
+
+test: lint types
+	@$(BIN) -m pytest -n 2
+
+lint: dev-environment
+	@$(BIN) -m ruff check .
+	@$(BIN) -m ruff format --check .
+
+types: dev-environment
+	@$(BIN) -m mypy
+
+benchmark: dev-environment
+	@$(BIN) tests/benchmarks/land_cover.py
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis results
+
+run-environment:
+	@$(PYTHON) tools/environment.py run
+
+dev-environment:
+	@$(PYTHON) tools/environment.py dev

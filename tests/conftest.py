@@ -1,0 +1,30 @@
+"""What every test has: no network but loopback, the real data of ../shared where it is present."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GUARD = Path(__file__).resolve().parent / "network_guard"
+
+# Worker processes (forkserver, spawn, pytest-xdist) inherit the variable and import the guard at start-up; this process
+# has started already and imports it by name.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(GUARD), *filter(None, [os.environ.get("PYTHONPATH")])])
+sys.path.insert(0, str(GUARD))
+sys.modules.pop("sitecustomize", None)
+import sitecustomize  # noqa: E402
+
+sitecustomize.install()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data for tests, in a folder beside the checkout; users do not have it."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the shared test data (../shared/data) is absent")
+    return folder
