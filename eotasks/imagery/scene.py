@@ -30,6 +30,10 @@ _MARGIN = 3
 """Source pixels read around the target: what a cubic kernel reaches, and one for rounding."""
 
 
+_DECODING = {"GDAL_NUM_THREADS": "1"}
+"""With more threads GDAL's JP2 driver decodes ahead and drops the errors: a truncated file reads as zeros."""
+
+
 @dataclass(frozen=True)
 class _Pixels:
     """A window of one band as it lies in its file."""
@@ -248,7 +252,7 @@ def _damaged(file: Path) -> ImageryError:
 
 def _read_window(file: Path, grid: Grid) -> _Pixels | None:
     """The pixels of a file under a grid, with a margin; None when they do not meet."""
-    with _open(file) as source:
+    with rasterio.Env(**_DECODING), _open(file) as source:
         left, bottom, right, top = _bounds_in(grid, source.crs)
         transform, size = source.transform, source.transform.a
         # A coarse target reaches further: its bilinear and cubic kernels are as wide as its own pixels.
