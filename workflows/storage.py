@@ -1,0 +1,391 @@
+"""EOPatches in storage that are either complete or absent.
+
+An EOPatch named NAME is stored as::
+
+    NAME/.gen-ID/         a normal EOPatch folder: one generation
+    NAME/_current.json    which generation is current, with the size and sha256 of each of its files
+
+The marker is written last and in one operation: a reader sees the old patch or the new one, never half of one.
+Superseded generations stay until `clean` collects them, so that nobody loses a file that is being read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import uuid
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from eolearn.core import EOPatch, EOTask, FeatureType
+from fs.errors import FSError
+from fs.osfs import OSFS
+
+from models.errors import EOTasksError, FeatureError, StorageError
+from workflows.places import TEMPORARY_PREFIX, Place
+
+__all__ = [
+    "CleanResult",
+    "LoadSavedEOPatchTask",
+    "Place",
+    "SaveEOPatchTask",
+    "clean",
+    "export_eopatch",
+    "is_complete",
+    "list_eopatches",
+    "load_eopatch",
+    "save_eopatch",
+]
+
+LOGGER = logging.getLogger(__name__)
+
+Feature = tuple[FeatureType, str]
+
+MARKER = "_current.json"
+MARKER_VERSION = 1
+"""A marker of an older version stays readable; a newer one asks for an upgrade."""
+
+GENERATION = ".gen-"
+_FEATURE_FOLDERS = frozenset(feature_type.value for feature_type in FeatureType)
+
+FileFacts = dict[str, Any]
+"""``size`` and ``sha256`` of a file; empty where nothing is known of it."""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """The content of a marker file."""
+
+    generation: str
+    """Folder of the current generation."""
+
+    files: dict[str, FileFacts]
+    """Facts of each file by its path inside the generation."""
+
+
+def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequence[Feature] | None = None) -> None:
+    """Saves an EOPatch as a new generation and makes it the current one.
+
+    Arrays go to ``.npy.gz`` (level 1, what eo-learn writes); bbox and timestamps always go along. When anything fails,
+    the patch that was current stays so and what was written is removed.
+
+    :param name: Name of the patch inside the place.
+    :param features: Features to save as (type, name); None saves all of them.
+    :raises FeatureError: when a feature is not in the EOPatch, or its name cannot be a file name.
+    :raises StorageError: when writing fails.
+    """
+    chosen = _features_to_save(eopatch, name, features)
+    folder = _patch_folder(name)
+    generation = f"{GENERATION}{uuid.uuid4().hex[:12]}"
+    base = f"{folder}/{generation}"
+    was_there = place.exists(folder)
+    try:
+        if place.is_local:
+            files = _write_eopatch(eopatch, place.local_path(base), chosen)
+        else:
+            files = _upload_eopatch(eopatch, place, base, chosen)
+        marker = {"version": MARKER_VERSION, "generation": generation, "files": files}
+        place.write_bytes(f"{folder}/{MARKER}", json.dumps(marker, indent=1, sort_keys=True).encode())
+    except BaseException as error:
+        _discard(place, base if was_there else folder)
+        if isinstance(error, EOTasksError) or not isinstance(error, Exception):
+            raise
+        raise StorageError(
+            f"EOPatch {name!r} could not be saved in {place} ({type(error).__name__}: {error})."
+            " The patch that was there before is unchanged."
+        ) from error
+
+
+def load_eopatch(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> EOPatch:
+    """Loads the current generation of an EOPatch into memory, or a plain EOPatch folder of that name.
+
+    Size and sha256 of each file that is read are checked first (a plain folder has none).
+
+    :param features: Features to load as (type, name); None loads all of them.
+    :raises StorageError: when the patch is absent, or a file is missing or damaged (it is named).
+    :raises FeatureError: when a feature is not in the stored patch.
+    """
+    folder = _patch_folder(name)
+    marker = _read_marker(place, folder)
+    where = f"EOPatch {name!r} in {place}"
+    if marker is None:
+        if not _is_plain(place, folder):
+            there = ", ".join(list_eopatches(place)) or "none"
+            raise StorageError(f"{where} is not there, the EOPatches there are: {there}.")
+        return _fetch(place, folder, _plain_facts(place, folder), features, where)
+    return _fetch(place, f"{folder}/{marker.generation}", marker.files, features, where)
+
+
+def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> bool:
+    """Whether a patch has a current generation with all its files in their full size.
+
+    Contents are not read (loading checks them). A plain EOPatch folder counts as incomplete: nothing says whether its
+    writer came to the end.
+
+    :param features: Features that have to be among them, as (type, name).
+    :raises StorageError: when the marker is damaged or from a newer version.
+    """
+    folder = _patch_folder(name)
+    marker = _read_marker(place, folder)
+    if marker is None:
+        return False
+    stored = {_feature_of(path) for path in marker.files}
+    if not all((feature_type.value, feature) in stored for feature_type, feature in features or ()):
+        return False
+    base = f"{folder}/{marker.generation}"
+    return all(place.size(f"{base}/{path}") == facts["size"] for path, facts in marker.files.items())
+
+
+def list_eopatches(place: Place) -> list[str]:
+    """Sorted names of the EOPatches of a place: the ones with a marker and plain folders."""
+    return [name for name in place.names() if not name.startswith(".") and _is_eopatch(place, name)]
+
+
+def export_eopatch(place: Place, name: str, folder: str | Path, *, features: Sequence[Feature] | None = None) -> None:
+    """Writes a stored EOPatch as a plain EOPatch folder, for any other program that reads EOPatches.
+
+    :param folder: The folder to make; it must not exist or be empty.
+    :raises StorageError: when there is something in it already, or as `load_eopatch`.
+    """
+    target = Path(folder)
+    if target.exists() and any(target.iterdir()):
+        raise StorageError(f"{target} is not empty: export EOPatch {name!r} to a new folder.")
+    eopatch = load_eopatch(place, name, features=features)
+    _write_eopatch(eopatch, target, _features_to_save(eopatch, name, None))
+
+
+@dataclass(frozen=True)
+class CleanResult:
+    """What `clean` removed."""
+
+    generations: int
+    """Number of generations."""
+
+    size: int
+    """Bytes."""
+
+
+def clean(place: Place, *, unfinished_after: timedelta = timedelta(hours=1)) -> CleanResult:
+    """Removes superseded generations, and what writers that died have left behind.
+
+    A generation that is newer than the current one (or has no marker beside it) may belong to a running save: it is
+    removed only when nothing in it changed for some time.
+
+    :param unfinished_after: How long an unfinished generation has to lie still.
+    """
+    generations, size = 0, 0
+    deadline = datetime.now(UTC) - unfinished_after
+    for name in (name for name in place.names() if not name.startswith(".") and place.is_folder(name)):
+        marker = _read_marker(place, name)
+        current = marker.generation if marker else None
+        _, committed = place.extent(f"{name}/{MARKER}") if marker else (0, deadline)
+        for entry in place.names(name):
+            path = f"{name}/{entry}"
+            if entry == current or not entry.startswith((GENERATION, TEMPORARY_PREFIX)):
+                continue
+            entry_size, changed = place.extent(path)
+            if changed <= max(committed, deadline):
+                place.remove(path)
+                generations += entry.startswith(GENERATION)
+                size += entry_size
+        if not place.names(name):
+            place.remove(name)
+    return CleanResult(generations, size)
+
+
+class SaveEOPatchTask(EOTask):
+    """Saves the EOPatch that it gets, complete or not at all (eo-learn's SaveTask can leave half a patch).
+
+    :param place: Where to save: a `Place` or a location.
+    :param features: Features to save as (type, name); None saves all of them.
+    """
+
+    def __init__(self, place: Place | str | Path, *, features: Sequence[Feature] | None = None) -> None:
+        self.place = place if isinstance(place, Place) else Place(place)
+        self.features = None if features is None else tuple(features)
+
+    def execute(self, eopatch: EOPatch, *, name: str) -> EOPatch:
+        """Saves the EOPatch under a name and hands it on."""
+        save_eopatch(self.place, name, eopatch, features=self.features)
+        return eopatch
+
+
+class LoadSavedEOPatchTask(EOTask):
+    """Loads a saved EOPatch, every file checked against its sha256.
+
+    :param place: Where it lies: a `Place` or a location.
+    :param features: Features to load as (type, name); None loads all of them.
+    """
+
+    def __init__(self, place: Place | str | Path, *, features: Sequence[Feature] | None = None) -> None:
+        self.place = place if isinstance(place, Place) else Place(place)
+        self.features = None if features is None else tuple(features)
+
+    def execute(self, *, name: str) -> EOPatch:
+        """Loads the EOPatch of that name."""
+        return load_eopatch(self.place, name, features=self.features)
+
+
+def _features_to_save(eopatch: EOPatch, name: str, features: Sequence[Feature] | None) -> list[Feature]:
+    there = list(eopatch.get_features())
+    chosen = there if features is None else list(features)
+    for feature_type, feature in chosen:
+        if (feature_type, feature) not in there:
+            raise FeatureError(
+                f"EOPatch {name!r} has no feature {feature_type.value}/{feature}, there are: {_listing(there)}."
+                " Add the step that makes it, or leave it out of the features to save."
+            )
+        if "." in feature or "/" in feature:  # eo-learn would cut the name at its first dot when it loads
+            raise FeatureError(
+                f"Feature {feature_type.value}/{feature} of EOPatch {name!r} cannot be saved: rename it without "
+                "dots and slashes."
+            )
+    return chosen
+
+
+def _listing(features: Iterable[Feature]) -> str:
+    return ", ".join(sorted(f"{feature_type.value}/{name}" for feature_type, name in features)) or "none"
+
+
+def _patch_folder(name: str) -> str:
+    if not name.strip() or "/" in name or name.startswith("."):
+        raise StorageError(f"{name!r} is no name of an EOPatch: use one without '/' that does not start with a dot.")
+    return name
+
+
+def _write_eopatch(eopatch: EOPatch, folder: Path, features: list[Feature]) -> dict[str, FileFacts]:
+    """Writes a plain EOPatch folder; the facts of its files by relative path."""
+    # A view of the folder, no OSFS: there eo-learn would go through a second, temporary folder, which breaks on a $ in
+    # the path. A generation needs no such care, it is nothing before its marker.
+    with OSFS(str(folder), create=True, expand_vars=False) as root, root.opendir("/") as filesystem:
+        eopatch.save("/", features=features, filesystem=filesystem, save_timestamps=eopatch.timestamps is not None)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths
+    }
+
+
+def _upload_eopatch(eopatch: EOPatch, place: Place, base: str, features: list[Feature]) -> dict[str, FileFacts]:
+    with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
+        files = _write_eopatch(eopatch, Path(temporary), features)
+        for path in files:
+            place.upload(f"{base}/{path}", Path(temporary, path))
+    return files
+
+
+def _fetch(
+    place: Place, base: str, facts: Mapping[str, FileFacts], features: Sequence[Feature] | None, where: str
+) -> EOPatch:
+    """Checks the files of the wanted features and reads them; files from afar are copied here first."""
+    wanted = _files_of(facts, features, where)
+    with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
+        folder = place.local_path(base) if place.is_local else Path(temporary)
+        for path, expected in wanted.items():
+            if not place.is_local:
+                place.download(f"{base}/{path}", folder / path)
+            _check(folder / path, expected, f"{where}: file {path}")
+        return _read_eopatch(folder, features, "timestamps.json" in wanted, where)
+
+
+def _read_eopatch(folder: Path, features: Sequence[Feature] | None, timestamps: bool, where: str) -> EOPatch:
+    chosen: Any = ... if features is None else list(features)
+    try:
+        with OSFS(str(folder), expand_vars=False) as filesystem:
+            return EOPatch.load("/", features=chosen, filesystem=filesystem, load_timestamps=timestamps)
+    except (OSError, EOFError, ValueError, zlib.error, FSError) as error:
+        raise StorageError(f"{where} cannot be read ({error}): delete it and run its step again.") from error
+
+
+def _files_of(facts: Mapping[str, FileFacts], features: Sequence[Feature] | None, where: str) -> dict[str, FileFacts]:
+    """The files of the wanted features; bbox and timestamps are always among them."""
+    if features is None:
+        return dict(facts)
+    by_feature = {_feature_of(path): path for path in facts}
+    wanted = {path: facts[path] for path in facts if "/" not in path}
+    for feature_type, name in features:
+        path = by_feature.get((feature_type.value, name))
+        if path is None:
+            there = ", ".join(sorted("/".join(feature) for feature in by_feature if all(feature))) or "none"
+            raise FeatureError(
+                f"{where} has no feature {feature_type.value}/{name}, there are: {there}."
+                " Run the step that makes it again."
+            )
+        wanted[path] = facts[path]
+    return wanted
+
+
+def _feature_of(path: str) -> tuple[str, str]:
+    folder, _, file = path.rpartition("/")
+    return folder, file.partition(".")[0]
+
+
+def _check(file: Path, expected: FileFacts, where: str) -> None:
+    if not expected:
+        return
+    cure = "The patch is damaged: delete it and run its step again."
+    if not file.is_file():
+        raise StorageError(f"{where} is missing. {cure}")
+    size = file.stat().st_size
+    if size != expected["size"]:
+        raise StorageError(f"{where} has {size} bytes instead of {expected['size']}. {cure}")
+    if _sha256(file) != expected["sha256"]:
+        raise StorageError(f"{where} has another sha256 than when it was saved. {cure}")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_marker(place: Place, folder: str) -> Marker | None:
+    path = f"{folder}/{MARKER}"
+    if not place.exists(path):
+        return None
+    cure = "Delete it and run the step again."
+    try:
+        content = json.loads(place.read_bytes(path))
+        version = int(content["version"])
+        if version > MARKER_VERSION:
+            raise StorageError(
+                f"{place}/{path} has version {version}, this eotasks reads up to {MARKER_VERSION}: upgrade eotasks."
+            )
+        files = {
+            str(name): {"size": int(of["size"]), "sha256": str(of["sha256"])} for name, of in content["files"].items()
+        }
+        return Marker(str(content["generation"]), files)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StorageError(f"{place}/{path} is damaged ({error!r}). {cure}") from error
+
+
+def _is_eopatch(place: Place, name: str) -> bool:
+    return place.exists(f"{name}/{MARKER}") or _is_plain(place, name)
+
+
+def _is_plain(place: Place, folder: str) -> bool:
+    names = place.names(folder) if place.is_folder(folder) else []
+    return any(name in _FEATURE_FOLDERS or name.partition(".")[0] in ("bbox", "timestamps") for name in names)
+
+
+def _plain_facts(place: Place, folder: str) -> dict[str, FileFacts]:
+    """The files of a plain EOPatch folder, of which nothing more is known."""
+    facts: dict[str, FileFacts] = {}
+    for name in place.names(folder):
+        if name in _FEATURE_FOLDERS and place.is_folder(f"{folder}/{name}"):
+            facts |= {f"{name}/{file}": {} for file in place.names(f"{folder}/{name}")}
+        else:
+            facts[name] = {}
+    return facts
+
+
+def _discard(place: Place, path: str) -> None:
+    """Removes what a failed save has written; the error that is under way matters more than one from here."""
+    try:
+        place.remove(path)
+    except StorageError:
+        LOGGER.warning("The unfinished %s/%s could not be removed; eotasks clean will.", place, path)
