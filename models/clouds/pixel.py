@@ -1,0 +1,159 @@
+"""Cloud probability of a pixel from its own spectrum: the single-scene model of s2cloudless.
+
+The weights are read from the installed s2cloudless package (CC BY-SA 4.0) and run by a plain LightGBM Booster, so the
+values equal those of s2cloudless 1.7.3 to the last bit. Added here: refusal of values that are no reflectance, and
+pixels without data that are skipped (s2cloudless calls NaN, nodata and raw digital numbers clear or cloudy without a
+word).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import BandError, GridError, MissingDependencyError
+from models.sentinel2 import BANDS, CLOUD_BAND_INDICES, CLOUD_BANDS, as_reflectance, band_indices
+from models.threads import resolve_threads
+
+MODEL_FILE = "pixel_s2_cloud_detector_lightGBM_v0.1.txt"
+MODEL_SHA256 = "0f92b6822cc0ad42982f55bab9b1688329e119451ad9a9e0a56384b9f37bc61d"
+
+CHUNK_PIXELS = 1 << 19
+"""Pixels predicted at a time: holds the copies of a call below about 50 MB, whatever the size of the image."""
+
+_REINSTALL = "Install it again: pip install --force-reinstall s2cloudless==1.7.3."
+_LOADING = threading.Lock()
+
+
+def cloud_probability(
+    spectra: NDArray[np.generic],
+    *,
+    valid: NDArray[np.bool_] | None = None,
+    bands: Sequence[str] | None = None,
+    threads: int | None = None,
+    where: str = "the bands",
+) -> NDArray[np.float32]:
+    """Probability that a pixel is cloud, from its top-of-atmosphere (L1C) spectrum.
+
+    Method: gradient-boosted trees on ten bands, Zupanc 2017, "Improving Cloud Detection with Machine Learning"; model
+    and numbers of s2cloudless 1.7.3.
+
+    :param spectra: Array (..., bands): float reflectance (1.0 = 100 %) or integer DN = reflectance * 10000 with the
+        baseline offset removed. float64 is predicted in float64, as s2cloudless does.
+    :param valid: Boolean array (...) or (..., 1). Where False, the result is 0 and the spectrum is not looked at. None
+        predicts every pixel.
+    :param bands: Names of the bands in their order. None tells by count: ten in the order of
+        ``models.sentinel2.CLOUD_BANDS``, or the thirteen of ``models.sentinel2.BANDS``.
+    :param threads: Threads of the engine; None for the setting (``models.threads``). The values do not depend on it.
+    :param where: What the array is (patch, frame), for messages.
+    :return: float32 (...), 0..1.
+    :raises BandError: when the ten bands are not all there.
+    :raises ReflectanceError: NaN, infinity or raw DN as floats inside valid data.
+    :raises GridError: when ``valid`` has another shape.
+    :raises MissingDependencyError: when the model of s2cloudless 1.7.3 is not installed.
+    """
+    if spectra.ndim < 1:
+        raise GridError(f"{where}: a single number where an array (..., bands) is due.")
+    indices = cloud_band_indices(spectra.shape[-1], bands, where=where)
+    shape = spectra.shape[:-1]
+    pixels = spectra.reshape(-1, spectra.shape[-1])
+    probability = np.zeros(len(pixels), dtype=np.float32)
+    chosen = None if valid is None else np.flatnonzero(_flat_valid(valid, shape, where))
+    count = len(pixels) if chosen is None else len(chosen)
+    for start in range(0, count, CHUNK_PIXELS):
+        stop = start + CHUNK_PIXELS
+        rows = slice(start, stop) if chosen is None else chosen[start:stop]
+        probability[rows] = _predict(_model_input(pixels[rows], indices, where), threads)
+    return probability.reshape(shape)
+
+
+def cloud_band_indices(count: int, bands: Sequence[str] | None = None, *, where: str = "the bands") -> list[int]:
+    """Positions of the model's ten bands in an array of bands.
+
+    :param count: Number of bands in the array.
+    :param bands: Their names in order, or None to tell by count (10 or 13).
+    :param where: What the array is, for the message.
+    :raises BandError: when a band is missing or the count fits no known set.
+    """
+    if bands is not None:
+        if len(bands) != count:
+            raise BandError(f"{where}: {len(bands)} band names are given for {count} bands. Name each band once.")
+        try:
+            return band_indices(CLOUD_BANDS, bands, where=where)
+        except BandError as error:
+            raise BandError(f"{error}{_l2a_advice(bands)}") from error
+    if count == len(CLOUD_BANDS):
+        return list(range(count))
+    if count == len(BANDS):
+        return list(CLOUD_BAND_INDICES)
+    raise BandError(
+        f"{where}: {count} bands, the cloud model needs {len(CLOUD_BANDS)} ({', '.join(CLOUD_BANDS)}) or all"
+        f" {len(BANDS)} of L1C. Read them from the source, B10 among them, or name the bands. {_L2A}"
+    )
+
+
+_L2A = "L2A has no B10: use AddSceneClassificationMaskTask on its SCL band."
+
+
+def _l2a_advice(bands: Sequence[str]) -> str:
+    return "" if "B10" in bands else f" {_L2A}"
+
+
+def _flat_valid(valid: NDArray[np.bool_], shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:
+    if valid.shape not in (shape, (*shape, 1)):
+        raise GridError(f"{where}: the valid mask has shape {valid.shape}, the pixels {shape}. Give both on one grid.")
+    return np.asarray(valid, dtype=bool).reshape(-1)
+
+
+def _model_input(pixels: NDArray[np.generic], indices: list[int], where: str) -> NDArray[np.floating[Any]]:
+    """Checked rows of ten reflectances in C order; float64 keeps its precision."""
+    chosen = pixels if indices == list(range(pixels.shape[1])) else pixels[:, indices]
+    reflectance = as_reflectance(chosen, where=where)
+    if chosen.dtype == np.float64:
+        return np.ascontiguousarray(chosen, dtype=np.float64)
+    return np.ascontiguousarray(reflectance)
+
+
+def _predict(rows: NDArray[np.floating[Any]], threads: int | None) -> NDArray[np.float32]:
+    predicted = _booster().predict(rows, num_threads=resolve_threads(threads))
+    return np.asarray(predicted, dtype=np.float32)
+
+
+def model_path() -> Path:
+    """The file of the weights inside the installed s2cloudless, which is not imported for it.
+
+    :raises MissingDependencyError: when the package or the file is missing.
+    """
+    spec = importlib.util.find_spec("s2cloudless")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependencyError(
+            "s2cloudless, which carries the cloud model, is not installed: pip install s2cloudless==1.7.3."
+        )
+    path = Path(next(iter(spec.submodule_search_locations))) / "models" / MODEL_FILE
+    if not path.is_file():
+        raise MissingDependencyError(f"s2cloudless is installed without its model file {MODEL_FILE}. {_REINSTALL}")
+    return path
+
+
+def _booster() -> Any:
+    """The model, loaded once per process and in one thread; never a part of a task, so never pickled."""
+    with _LOADING:
+        return _load_booster()
+
+
+@functools.cache
+def _load_booster() -> Any:
+    content = model_path().read_bytes()
+    if hashlib.sha256(content).hexdigest() != MODEL_SHA256:
+        raise MissingDependencyError(f"{MODEL_FILE} of s2cloudless is not the file of version 1.7.3. {_REINSTALL}")
+    from lightgbm import Booster  # here: a worker that predicts no clouds does not pay for the import
+
+    return Booster(model_str=content.decode("utf-8"))

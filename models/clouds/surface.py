@@ -1,0 +1,69 @@
+"""Snow and open water from a spectrum: the two bright or dark surfaces that cloud masks get wrong.
+
+Both work on top-of-atmosphere reflectance. They describe what a clear pixel shows; under an opaque cloud they see the
+cloud.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SNOW_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
+WATER_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
+
+
+def snow_mask(
+    green: NDArray[np.floating[Any]],
+    nir: NDArray[np.floating[Any]],
+    swir: NDArray[np.floating[Any]],
+    *,
+    min_ndsi: float = 0.4,
+    min_green: float = 0.10,
+    min_nir: float = 0.11,
+    max_swir: float | None = None,
+) -> NDArray[np.bool_]:
+    """Snow: bright in green, dark in short-wave infrared, and not water.
+
+    Method: NDSI = (green - swir) / (green + swir), Dozier 1989, Remote Sensing of Environment 28, 9-22; NDSI >= 0.4
+    with NIR > 0.11, so that water is never snow, and green >= 0.10, so that dark conifers are not: Hall, Riggs and
+    Salomonson 1995, Remote Sensing of Environment 54, 127-140, and the MODIS snow algorithm (Hall et al. 2001).
+    High ice clouds can look like snow to it; ``max_swir`` holds off the brighter ones.
+
+    :param green: B03 reflectance, any shape.
+    :param nir: B08 reflectance (or B8A).
+    :param swir: B11 reflectance.
+    :param max_swir: Highest SWIR reflectance of snow, or None for no such limit.
+    :return: boolean, False where a value is NaN.
+    """
+    # min_ndsi as a product, so that 0 / 0 needs no care and NaN is False
+    snow = (green - swir >= min_ndsi * (green + swir)) & (green >= min_green) & (nir > min_nir)
+    if max_swir is not None:
+        snow &= swir <= max_swir
+    return np.asarray(snow, dtype=bool)
+
+
+def water_mask(
+    green: NDArray[np.floating[Any]],
+    nir: NDArray[np.floating[Any]],
+    swir: NDArray[np.floating[Any]],
+    *,
+    min_ndwi: float = 0.0,
+    max_nir: float = 0.11,
+    max_swir: float = 0.11,
+) -> NDArray[np.bool_]:
+    """Clear open water: greener than near infrared, and dark in both infrared bands.
+
+    Method: NDWI = (green - nir) / (green + nir) > 0, McFeeters 1996, International Journal of Remote Sensing 17,
+    1425-1432. Clouds and snow can exceed 0 too, hence the limit on NIR: the value below which Hall et al. 2001 call
+    nothing snow; the same limit on SWIR keeps out cloud over water.
+
+    :param green: B03 reflectance, any shape.
+    :param nir: B08 reflectance (or B8A).
+    :param swir: B11 reflectance.
+    :return: boolean, False where a value is NaN.
+    """
+    water = (green - nir > min_ndwi * (green + nir)) & (nir <= max_nir) & (swir <= max_swir)
+    return np.asarray(water, dtype=bool)
