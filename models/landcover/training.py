@@ -57,6 +57,20 @@ DEFAULT_PARAMETERS: Mapping[str, JsonValue] = {
 ``class_weight`` is ours: ``None`` weighs every sample the same, ``"balanced"`` gives every class the same total weight.
 """
 
+_SKLEARN_NAMES: Mapping[str, str] = {
+    "boosting_type": "boosting",
+    "n_estimators": "num_iterations",
+    "min_child_samples": "min_data_in_leaf",
+    "min_child_weight": "min_sum_hessian_in_leaf",
+    "min_split_gain": "min_gain_to_split",
+    "subsample": "bagging_fraction",
+    "subsample_freq": "bagging_freq",
+    "colsample_bytree": "feature_fraction",
+    "reg_alpha": "lambda_l1",
+    "reg_lambda": "lambda_l2",
+    "subsample_for_bin": "bin_construct_sample_cnt",
+}
+
 _CHUNK_VALUES = 8_000_000  # input values of one call of the engine: bounds its float64 scores and buffers
 _THREADS_LINE = re.compile(r"^\[num_threads: .*\]\n", re.MULTILINE)
 
@@ -223,7 +237,8 @@ def train(
     :param indices: Index name and its bands, for the card.
     :param extent: Where the samples lie, for the card.
     :param simulated: True when any observation is simulated, for the card.
-    :param parameters: Values that differ from :data:`DEFAULT_PARAMETERS`.
+    :param parameters: Values that differ from :data:`DEFAULT_PARAMETERS`, by those names or by the names of
+        ``LGBMClassifier`` (``n_estimators``, ``min_child_samples`` ...).
     :param seed: Seed of LightGBM.
     :param threads: Threads of LightGBM, None for the setting.
     :raises ModelError: for input that does not fit together, fewer than two classes, unknown ids or parameters.
@@ -267,7 +282,7 @@ def train(
         "num_class": len(known),
         "seed": seed,
         "deterministic": True,
-        "force_row_wise": True,  # the choice between layouts is timed otherwise, and changes the order of sums
+        "force_col_wise": True,  # one thread sums a column's histogram, in the order of the rows; else it is timed
         "num_threads": resolve_threads(threads),
         "verbosity": -1,
     }
@@ -314,7 +329,7 @@ def _build_booster(text: str, card: ModelCard) -> Booster:
     from lightgbm.basic import LightGBMError
 
     try:
-        booster = Booster(model_str=text, params={"verbosity": -1})
+        booster = Booster(model_str=text)
     except LightGBMError as error:
         raise ModelError(f"the model's text is damaged ({error}): save the model again.") from error
     if booster.num_feature() != card.columns or booster.num_model_per_iteration() != len(card.classes):
@@ -350,7 +365,12 @@ def _training_rows(features: ArrayLike, labels: ArrayLike) -> tuple[NDArray[Any]
 
 
 def _settings(parameters: Mapping[str, JsonValue] | None) -> dict[str, JsonValue]:
-    given = dict(parameters or {})
+    given: dict[str, JsonValue] = {}
+    for name, value in (parameters or {}).items():
+        own_name = _SKLEARN_NAMES.get(name, name)
+        if own_name in given:
+            raise ModelError(f"parameter {own_name} is given twice, the second time as {name}: keep one.")
+        given[own_name] = value
     unknown = sorted(set(given) - set(DEFAULT_PARAMETERS))
     if unknown:
         raise ModelError(f"parameter {', '.join(unknown)} is not known: use {', '.join(DEFAULT_PARAMETERS)}.")
