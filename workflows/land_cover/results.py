@@ -1,9 +1,10 @@
 """What a land-cover chain hands to its report: arrays and numbers, no EOPatch and no file.
 
-Every field but the first few may be absent: a chain over NDVI alone has no true colour, a single acquisition has no time
-series. The report then names the picture that is missing, with the reason found in :attr:`ChainResult.reasons`.
+Every field but the first few may be absent: a chain over NDVI alone has no true colour, a single acquisition has no
+time series. The report then names the picture that is missing, with the reason found in :attr:`ChainResult.reasons`.
 
-Everywhere: map coordinates are metres in the chain's CRS, images have their first row in the north, times are naive UTC.
+Everywhere: map coordinates are metres in the chain's CRS, images have their first row in the north, times are naive
+UTC.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.landcover.areas import AreaEstimates
 from models.landcover.classes import ClassTable
+from models.landcover.validation import RocCurve, SeedSpread, Validation
 
 if TYPE_CHECKING:
-    from models.landcover.areas import AreaEstimates
-    from models.landcover.validation import SeedSpread, Validation
     from workflows.batch import PatchOutcome
 
 Bounds = tuple[float, float, float, float]
 """Left, bottom, right, top in metres of the chain's CRS."""
 
 Origin = Literal["real", "simulated", "reconstructed", "derived"]
-"""Where values come from: measured, simulated, refilled under real clouds, or computed by the chain from any of these."""
+"""Where values come from: measured, simulated, refilled under real clouds, or computed by the chain from these."""
 
 Role = Literal["train", "test", "blocks", "none"]
 """What a patch is for: training, testing, both by spatial blocks, or prediction only."""
@@ -107,16 +108,6 @@ class NdviSeries:
 
     spread: NDArray[np.floating[Any]] | None = None
     """(n,) standard deviation over the pixels at ``curve_times``."""
-
-
-@dataclass(frozen=True)
-class RocCurve:
-    """One class against the rest on the test samples."""
-
-    class_id: int
-    false_positive_rate: NDArray[np.floating[Any]]
-    true_positive_rate: NDArray[np.floating[Any]]
-    auc: float
 
 
 @dataclass(frozen=True)
