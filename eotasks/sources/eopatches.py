@@ -1,0 +1,341 @@
+"""Existing EOPatches as a source: other people's names become the project's, nothing is written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from eolearn.core import EOPatch, EOTask, FeatureType
+from numpy.typing import NDArray
+from sentinelhub.geometry import BBox
+
+from eotasks._features import Feature, describe
+from models.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
+
+_MARKER = "_current.json"
+"""Where a patch has generations, this file names the current one (see the design's table of storage)."""
+
+_PARTS = frozenset(feature_type.value for feature_type in FeatureType)
+_ENDING = re.compile(r"\.(npy|npy\.gz|json|json\.gz|gpkg|gpkg\.gz|geojson|zarr|pkl|pkl\.gz)$")
+_BOOLEAN_NAMES = frozenset({"IS_DATA", "IS_VALID"})
+_CLASS_NAMES = frozenset({"LULC", "LULC_ERODED", "PREDICTION"})
+
+
+@dataclass(frozen=True)
+class EOPatchInfo:
+    """What is known of an EOPatch without reading its arrays."""
+
+    name: str
+    """Name of its folder."""
+
+    bbox: BBox
+    """Where it lies."""
+
+    shape: tuple[int, int]
+    """(height, width) in pixels."""
+
+    timestamps: tuple[dt.datetime, ...]
+    """Acquisition times, empty when it has none."""
+
+    features: tuple[str, ...]
+    """Its features as ``"feature_type/NAME"``."""
+
+
+class LoadEOPatchTask(EOTask):
+    """Load features of an existing EOPatch under the project's names.
+
+    A boolean CLM becomes uint8 (0 clear, 1 cloud), a uint8 CLP float32 0..1, IS_DATA and IS_VALID boolean, and labels
+    uint8, so that the tasks after this one meet the project's conventions whoever wrote the patch.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        features: Mapping[str, str],
+        *,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+    ) -> None:
+        """
+        :param folder: Folder of EOPatch folders, or one EOPatch folder. Never written to.
+        :param features: The project's name -> ``"feature_type/NAME"`` in the EOPatch, such as
+            ``{"NDVI": "data/NDVI", "CLM": "mask/CLM"}``. The feature type stays.
+        :param start: First time or day to keep; None keeps all from the beginning. A date means its whole day.
+        :param end: Last time or day to keep; None keeps all to the end.
+        :raises ConfigurationError: when the mapping is empty or an entry is no ``"feature_type/NAME"``, or the
+            interval ends before it starts.
+        """
+        self.folder = str(folder)
+        if not features:
+            raise ConfigurationError("features={}: say what to load, such as {'NDVI': 'data/NDVI'}.")
+        self.features: dict[str, Feature] = {
+            name: _parse_source(name, source) for name, source in features.items() if _check_name(name)
+        }
+        self.start = _first_moment(start)
+        self.end = _last_moment(end)
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise ConfigurationError(f"end={end} lies before start={start}: exchange them.")
+
+    def execute(self, *, name: str | None = None) -> EOPatch:
+        """
+        :param name: Folder of the EOPatch inside the folder; may be left out when that is itself an EOPatch.
+        :raises StorageError: when there is no such EOPatch, or it cannot be read.
+        :raises FeatureError: when it lacks a feature; the message lists what it has.
+        :raises TooFewFramesError: when no timestamp lies inside the interval.
+        """
+        place = _patch_folder(Path(self.folder), name)
+        stored = _open(place)
+        missing = [describe(source) for source in self.features.values() if source not in stored]
+        if missing:
+            raise FeatureError(
+                f"EOPatch {place}: no {', '.join(missing)}, there are {', '.join(_names(stored)) or 'none'}."
+                " Correct the mapping of features."
+            )
+        temporal = any(feature_type.is_temporal() for feature_type, _ in self.features.values())
+        kept = self._kept_frames(stored, place) if temporal else None
+        patch = EOPatch(bbox=_bbox_of(stored, place), timestamps=_at(stored.timestamps, kept))
+        for new_name, source in self.features.items():
+            value = _read(stored, source, place)
+            if kept is not None and source[0].is_temporal():
+                value = _select(value, source, kept, stored.timestamps or [], place)
+            patch[source[0], new_name] = _by_convention(value, source[0], new_name, place)
+        return patch
+
+    def _kept_frames(self, stored: EOPatch, place: Path) -> NDArray[np.intp]:
+        timestamps = stored.timestamps
+        if not timestamps:
+            raise FeatureError(f"EOPatch {place}: features over time, but no timestamps. Add timestamps.json to it.")
+        inside = [
+            (self.start is None or time >= self.start) and (self.end is None or time <= self.end) for time in timestamps
+        ]
+        if not any(inside):
+            raise TooFewFramesError(
+                f"EOPatch {place}: none of its {len(timestamps)} timestamps ({min(timestamps).date()} to"
+                f" {max(timestamps).date()}) lies from {self.start or 'the beginning'} to {self.end or 'the end'}."
+                " Change the interval."
+            )
+        return np.flatnonzero(inside)
+
+
+def list_eopatches(folder: str | Path) -> list[str]:
+    """Names of the EOPatches in a folder, sorted; its own name when it is itself one.
+
+    :raises AreaError: when there is no such folder, or no EOPatch in it.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise AreaError(f"{place}: no such folder. Give the folder that holds the EOPatches.")
+    if _is_eopatch(place):
+        return [_own_name(place)]
+    names = sorted(child.name for child in place.iterdir() if child.is_dir() and _is_eopatch(child))
+    if not names:
+        raise AreaError(f"{place}: no EOPatch in it. An EOPatch is a folder with bbox.geojson and folders of features.")
+    return names
+
+
+def eopatch_info(folder: str | Path, name: str | None = None) -> EOPatchInfo:
+    """Extent, shape, timestamps and features of an EOPatch; of arrays only a header is read.
+
+    :param folder: Folder of EOPatches, or one EOPatch.
+    :param name: Name as :func:`list_eopatches` gives it.
+    :raises StorageError: when there is no such EOPatch, or it cannot be read.
+    :raises FeatureError: when it has no raster feature, or no bounding box.
+    """
+    place = _patch_folder(Path(folder), name)
+    stored = _open(place)
+    shapes = (_stored_shape(place, feature) for feature in stored.get_features() if _has_pixels(feature[0]))
+    shape = next((shape for shape in shapes if shape is not None), None)
+    if shape is None:
+        rasters = [feature for feature in stored.get_features() if _has_pixels(feature[0])]
+        if not rasters:
+            raise FeatureError(f"EOPatch {place}: no feature with pixels, there are {', '.join(_names(stored))}.")
+        shape = _read(stored, rasters[0], place).shape
+    height, width = shape[-3], shape[-2]
+    return EOPatchInfo(
+        name=name or _own_name(place),
+        bbox=_bbox_of(stored, place),
+        shape=(height, width),
+        timestamps=tuple(stored.timestamps or ()),
+        features=tuple(_names(stored)),
+    )
+
+
+def _check_name(name: str) -> bool:
+    if not name or "/" in name:
+        raise ConfigurationError(f"features: {name!r} is no name of a feature, such as NDVI or CLM.")
+    return True
+
+
+def _parse_source(name: str, source: str) -> Feature:
+    type_name, _, feature_name = str(source).partition("/")
+    known = {feature_type.value: feature_type for feature_type in FeatureType if feature_type.value not in _NO_FEATURES}
+    if type_name not in known or not feature_name:
+        raise ConfigurationError(
+            f"features: {name} = {source!r} is no 'feature_type/NAME'. The types are {', '.join(sorted(known))}."
+        )
+    return known[type_name], feature_name
+
+
+_NO_FEATURES = frozenset({"bbox", "timestamps", "meta_info"})
+
+
+def _first_moment(day: dt.date | None) -> dt.datetime | None:
+    return _moment(day, dt.time.min)
+
+
+def _last_moment(day: dt.date | None) -> dt.datetime | None:
+    return _moment(day, dt.time.max)
+
+
+def _moment(day: dt.date | None, time: dt.time) -> dt.datetime | None:
+    if day is None or isinstance(day, dt.datetime):
+        return day if day is None else day.replace(tzinfo=None)
+    return dt.datetime.combine(day, time)
+
+
+def _is_eopatch(folder: Path) -> bool:
+    """A folder with a marker, or with a bounding box and something else of an EOPatch."""
+    if (folder / _MARKER).is_file():
+        return True
+    entries = {_ENDING.sub("", entry.name) for entry in folder.iterdir() if not entry.name.startswith(".")}
+    return bool(entries & {"bbox", "timestamps"}) and bool(entries & (_PARTS - {"bbox", "timestamps"}))
+
+
+def _own_name(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _patch_folder(folder: Path, name: str | None) -> Path:
+    """Where a patch's features lie, its current generation when it has any."""
+    place = folder
+    if name is not None and not (name == _own_name(folder) and folder.is_dir() and _is_eopatch(folder)):
+        place = folder / name
+        if place.resolve().parent != folder.resolve():
+            raise StorageError(f"EOPatch name {name!r} leads out of {folder}. Give the plain name of a folder in it.")
+    if not place.is_dir() or not _is_eopatch(place):
+        there = ", ".join(list_eopatches(folder)[:10]) if folder.is_dir() else "no such folder"
+        raise StorageError(f"{place}: no EOPatch there. In {folder}: {there}.")
+    return _current_generation(place)
+
+
+def _current_generation(place: Path) -> Path:
+    marker = place / _MARKER
+    if not marker.is_file():
+        return place
+    try:
+        generation = place / str(json.loads(marker.read_text())["generation"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{marker}: cannot be read. Write the EOPatch again.") from error
+    if generation.parent != place or not generation.is_dir():
+        raise StorageError(f"{marker}: names {generation.name}, which is not there. Write the EOPatch again.")
+    return generation
+
+
+def _open(place: Path) -> EOPatch:
+    """An EOPatch that reads a feature when it is asked for."""
+    try:
+        return EOPatch.load(str(place), lazy_loading=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"EOPatch {place}: cannot be read ({error}). Write it again.") from error
+
+
+def _read(stored: EOPatch, feature: Feature, place: Path) -> Any:
+    try:
+        return stored[feature]
+    except (OSError, ValueError, EOFError) as error:
+        raise StorageError(f"EOPatch {place}: {describe(feature)} cannot be read ({error}). Write it again.") from error
+
+
+def _bbox_of(stored: EOPatch, place: Path) -> BBox:
+    if stored.bbox is None:
+        raise FeatureError(f"EOPatch {place}: no bounding box. Add bbox.geojson to it.")
+    return stored.bbox
+
+
+def _names(stored: EOPatch) -> list[str]:
+    return sorted(describe(feature) for feature in stored.get_features())
+
+
+def _has_pixels(feature_type: FeatureType) -> bool:
+    return feature_type.is_array() and feature_type.is_spatial()
+
+
+def _stored_shape(place: Path, feature: Feature) -> tuple[int, ...] | None:
+    """Shape in the header of an array's file, None where it is no npy file."""
+    base = place / feature[0].value / feature[1]
+    for ending, opener in ((".npy", open), (".npy.gz", gzip.open)):
+        file = base.with_name(base.name + ending)
+        if not file.is_file():
+            continue
+        try:
+            with opener(file, "rb") as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape: tuple[int, ...] = read(stream)[0]
+        except (OSError, ValueError, EOFError) as error:
+            raise StorageError(f"{file}: damaged ({error}). Write the EOPatch again.") from error
+        return shape
+    return None
+
+
+def _at(timestamps: list[dt.datetime] | None, kept: NDArray[np.intp] | None) -> list[dt.datetime] | None:
+    if timestamps is None or kept is None:
+        return None
+    return [timestamps[index] for index in kept]
+
+
+def _select(value: Any, feature: Feature, kept: NDArray[np.intp], timestamps: list[dt.datetime], place: Path) -> Any:
+    """The frames to keep of an array, or the rows with their timestamps of a vector."""
+    if isinstance(value, np.ndarray):
+        if len(value) != len(timestamps):
+            raise FeatureError(
+                f"EOPatch {place}: {describe(feature)} has {len(value)} frames for {len(timestamps)} timestamps."
+                " Write it again."
+            )
+        return value if len(kept) == len(timestamps) else value[kept]
+    column = "TIMESTAMP"
+    if column not in value:
+        raise FeatureError(f"EOPatch {place}: {describe(feature)} has no column {column}.")
+    return value[value[column].isin([timestamps[index] for index in kept])]
+
+
+def _by_convention(value: Any, feature_type: FeatureType, name: str, place: Path) -> Any:
+    """The project's dtypes, by the project's names."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if feature_type is FeatureType.MASK and name == "CLM":
+        return _cloud_mask(value, place)
+    if feature_type is FeatureType.DATA and name == "CLP" and value.dtype == np.uint8:
+        return value.astype(np.float32) / np.float32(255)
+    if feature_type is FeatureType.MASK and name in _BOOLEAN_NAMES:
+        return value.astype(bool)
+    if feature_type is FeatureType.MASK_TIMELESS and name in _CLASS_NAMES:
+        return _labels(value, name, place)
+    return value
+
+
+def _cloud_mask(mask: NDArray[Any], place: Path) -> NDArray[np.uint8]:
+    if mask.dtype == bool:
+        return mask.astype(np.uint8)
+    unknown = set(np.unique(mask).tolist()) - {0, 1, 255}
+    if unknown:
+        raise FeatureError(
+            f"EOPatch {place}: CLM holds {', '.join(map(str, sorted(unknown)[:5]))}, a cloud mask holds 0 clear, 1"
+            " cloud, 255 no data. Map another feature to CLM."
+        )
+    return mask.astype(np.uint8)
+
+
+def _labels(labels: NDArray[Any], name: str, place: Path) -> NDArray[np.uint8]:
+    if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0 or labels.max(initial=0) > np.iinfo(np.uint8).max:
+        raise FeatureError(
+            f"EOPatch {place}: {name} holds {labels.dtype} values that are no class numbers from 0 (none) to 255."
+        )
+    return labels.astype(np.uint8)
