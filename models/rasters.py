@@ -1,0 +1,133 @@
+"""Plain operations on label rasters and tiles of a map."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.morphology import dilation, disk, erosion
+
+from models.errors import ConfigurationError, FeatureError, GridError
+
+Bounds = tuple[float, float, float, float]
+"""left, bottom, right, top in the units of the coordinate system."""
+
+_ALIGNMENT = 1e-3
+"""Share of a pixel by which an edge may miss the common grid: rounding of coordinates, never a shift one could see."""
+
+
+def erode_labels(
+    labels: NDArray[np.integer],
+    *,
+    radius: int = 1,
+    no_data: int = 0,
+    only: Collection[int] | None = None,
+) -> NDArray[np.integer]:
+    """Take from every class the pixels that lie within a radius of another class or of no data.
+
+    A pixel stays when the whole disk around it (all pixels at a distance <= radius) carries its own label; that is the
+    erosion of each class by a true disk. The border of the image is not an edge of a class: what lies outside is
+    unknown, and the erosion leaves it out of the disk, so a field that goes on in the next patch keeps its pixels.
+
+    :param labels: Labels (h, w), any integer type; not changed.
+    :param radius: Radius of the disk in pixels, >= 0; 0 takes nothing.
+    :param no_data: Value of pixels without a label, and of those taken.
+    :param only: Labels to erode; None for all. The others stay as they are, and are still "another class".
+    :return: Labels (h, w) of the same type.
+    :raises ConfigurationError: when the radius is not a whole number of at least 0.
+    :raises FeatureError: when the labels are not a 2-D array of integers.
+    """
+    check_radius(radius)
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise FeatureError(f"Labels to erode are {labels.dtype} {labels.shape}: give integers of shape (h, w).")
+    if radius == 0 or labels.size == 0:
+        return labels.copy()
+    # One label fills the disk exactly when its smallest and its largest label are equal: one pass for all classes.
+    footprint = disk(radius)  # type: ignore[no-untyped-call]  # scikit-image has no hints here
+    lowest = erosion(labels, footprint, mode="ignore")
+    highest = dilation(labels, footprint, mode="ignore")
+    keep = lowest == highest
+    if only is not None:
+        keep |= ~np.isin(labels, list(only))
+    return np.where(keep, labels, labels.dtype.type(no_data))
+
+
+def check_radius(radius: int) -> int:
+    """The radius of a disk in pixels.
+
+    :raises ConfigurationError: when it is not a whole number of at least 0.
+    """
+    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or radius < 0:
+        raise ConfigurationError(f"radius is {radius!r}: give a whole number of pixels, at least 0.")
+    return int(radius)
+
+
+def mosaic_arrays(
+    tiles: Sequence[tuple[NDArray[np.generic], Bounds]], *, fill: float = 0
+) -> tuple[NDArray[np.generic], Bounds]:
+    """Put tiles of one grid together, north up.
+
+    Where tiles overlap, the first one that covers the pixel wins, so the order of the tiles decides and nothing else.
+
+    :param tiles: Arrays (h, w) or (h, w, b) of one type and number of bands, each with its bounds (left, bottom, right,
+        top), all in one coordinate system.
+    :param fill: Value where no tile lies.
+    :return: The mosaic (H, W) or (H, W, b) of the tiles' type, and its bounds.
+    :raises GridError: when there are no tiles, or they differ in pixel size, alignment, type or bands.
+    """
+    if not tiles:
+        raise GridError("There are no tiles to put together: give at least one.")
+    first = tiles[0][0]
+    size = _pixel_size(*tiles[0])
+    bounds = union_bounds([bounds for _, bounds in tiles])
+    height, width = round((bounds[3] - bounds[1]) / size[1]), round((bounds[2] - bounds[0]) / size[0])
+    mosaic = np.full((height, width, *first.shape[2:]), fill, dtype=first.dtype)
+    for number, (array, place) in reversed(list(enumerate(tiles))):
+        if array.dtype != first.dtype or array.shape[2:] != first.shape[2:]:
+            raise GridError(
+                f"Tile {number} is {array.dtype} with bands {array.shape[2:]}, the first {first.dtype} with "
+                f"{first.shape[2:]}: put tiles of one kind together."
+            )
+        row, column = offset_in(bounds, place, size, array.shape[:2], f"Tile {number}")
+        mosaic[row : row + array.shape[0], column : column + array.shape[1]] = array
+    return mosaic, bounds
+
+
+def union_bounds(bounds: Sequence[Bounds]) -> Bounds:
+    """The smallest bounds that hold all of these."""
+    lefts, bottoms, rights, tops = zip(*bounds, strict=True)
+    return min(lefts), min(bottoms), max(rights), max(tops)
+
+
+def offset_in(
+    whole: Bounds, part: Bounds, size: tuple[float, float], shape: tuple[int, ...], what: str
+) -> tuple[int, int]:
+    """Row and column of a tile's top left pixel in the grid of the whole.
+
+    :param whole: Bounds of the grid; its top left corner is pixel (0, 0).
+    :param part: Bounds of the tile.
+    :param size: Width and height of a pixel of the grid.
+    :param shape: Rows and columns of the tile.
+    :param what: Name of the tile in messages.
+    :raises GridError: when the tile has other pixels than the grid, or lies between them.
+    """
+    own = (part[2] - part[0]) / shape[1], (part[3] - part[1]) / shape[0]
+    if any(abs(a / b - 1) * n > _ALIGNMENT for a, b, n in zip(own, size, (shape[1], shape[0]), strict=True)):
+        raise GridError(
+            f"{what} has pixels of {own[0]:g} x {own[1]:g}, the first tile {size[0]:g} x {size[1]:g}: "
+            "bring all tiles to one resolution first."
+        )
+    column, row = (part[0] - whole[0]) / size[0], (whole[3] - part[3]) / size[1]
+    if abs(row - round(row)) > _ALIGNMENT or abs(column - round(column)) > _ALIGNMENT:
+        raise GridError(
+            f"{what} lies {column % 1:.3f} columns and {row % 1:.3f} rows off the grid of the others: "
+            "use patches of one grid, or resample first."
+        )
+    return round(row), round(column)
+
+
+def _pixel_size(array: NDArray[np.generic], bounds: Bounds) -> tuple[float, float]:
+    if array.ndim not in (2, 3) or 0 in array.shape[:2] or bounds[2] <= bounds[0] or bounds[3] <= bounds[1]:
+        raise GridError(f"A tile of shape {array.shape} with bounds {bounds} has no pixels: give (h, w) or (h, w, b).")
+    return (bounds[2] - bounds[0]) / array.shape[1], (bounds[3] - bounds[1]) / array.shape[0]
