@@ -41,35 +41,30 @@ def _as_float32(band: NDArray[np.generic]) -> NDArray[np.float32]:
     return floats / np.float32(QUANTIFICATION) if band.dtype.kind in "iu" else floats
 
 
-def resampling_dates(start: dt.datetime | dt.date, end: dt.datetime | dt.date, step_days: float) -> list[dt.datetime]:
+def resampling_dates(start: dt.datetime, end: dt.datetime, step_days: float) -> list[dt.datetime]:
     """Dates from ``start`` in steps of days, ``end`` excluded.
 
     2019-01-01 to 2019-12-31 in steps of 15 days gives 25 dates, as the Slovenian land-cover example has them.
 
-    :param start: First date; a date is its midnight.
+    :param start: First date.
     :param end: Excluded end.
     :param step_days: Days between two dates, above 0.
     :raises ConfigurationError: a step or an interval without dates.
     """
-    first, last = _midnight(start), _midnight(end)
     if not step_days > 0:
         raise ConfigurationError(f"step_days={step_days!r} is no step: give a number of days above 0.")
-    if not first < last:
-        raise ConfigurationError(f"no dates from {first:%Y-%m-%d} to {last:%Y-%m-%d}: the end must be after the start.")
+    if not start < end:
+        raise ConfigurationError(f"no dates from {start:%Y-%m-%d} to {end:%Y-%m-%d}: the end must be after the start.")
     step = dt.timedelta(days=step_days)
-    count = -((first - last) // step)  # rounded up: the end itself is never a date
-    return [first + index * step for index in range(count)]
-
-
-def _midnight(date: dt.datetime | dt.date) -> dt.datetime:
-    moment = date if isinstance(date, dt.datetime) else dt.datetime(date.year, date.month, date.day)  # noqa: DTZ001 - UTC without saying so, as EOPatch timestamps
-    return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    count = -((start - end) // step)  # rounded up, so the end itself is never a date
+    return [start + index * step for index in range(count)]
 
 
 def seconds_since_1970(times: Sequence[dt.datetime]) -> NDArray[np.float64]:
     """Times as seconds, exact to the microsecond; naive times are UTC."""
     epoch = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - both sides are UTC
-    return np.array([(_midnight(time) - epoch).total_seconds() for time in times], dtype=np.float64)
+    utc = [time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time for time in times]
+    return np.array([(time - epoch).total_seconds() for time in utc], dtype=np.float64)
 
 
 def interpolate(

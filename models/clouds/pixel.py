@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.band_sets import band_names
 from models.errors import BandError, GridError, MissingDependencyError
-from models.sentinel2 import BANDS, CLOUD_BAND_INDICES, CLOUD_BANDS, as_reflectance, band_indices
+from models.sentinel2 import BANDS, CLOUD_BANDS, as_reflectance, band_indices
 from models.threads import resolve_threads
 
 MODEL_FILE = "pixel_s2_cloud_detector_lightGBM_v0.1.txt"
@@ -30,6 +31,7 @@ CHUNK_PIXELS = 1 << 19
 """Pixels predicted at a time: holds the copies of a call below about 50 MB, whatever the size of the image."""
 
 _REINSTALL = "Install it again: pip install --force-reinstall s2cloudless==1.7.3."
+_L2A = "L2A has no B10: use AddSceneClassificationMaskTask on its SCL band."
 _LOADING = threading.Lock()
 
 
@@ -83,28 +85,16 @@ def cloud_band_indices(count: int, bands: Sequence[str] | None = None, *, where:
     :param where: What the array is, for the message.
     :raises BandError: when a band is missing or the count fits no known set.
     """
-    if bands is not None:
-        if len(bands) != count:
-            raise BandError(f"{where}: {len(bands)} band names are given for {count} bands. Name each band once.")
-        try:
-            return band_indices(CLOUD_BANDS, bands, where=where)
-        except BandError as error:
-            raise BandError(f"{error}{_l2a_advice(bands)}") from error
-    if count == len(CLOUD_BANDS):
-        return list(range(count))
-    if count == len(BANDS):
-        return list(CLOUD_BAND_INDICES)
-    raise BandError(
-        f"{where}: {count} bands, the cloud model needs {len(CLOUD_BANDS)} ({', '.join(CLOUD_BANDS)}) or all"
-        f" {len(BANDS)} of L1C. Read them from the source, B10 among them, or name the bands. {_L2A}"
-    )
-
-
-_L2A = "L2A has no B10: use AddSceneClassificationMaskTask on its SCL band."
-
-
-def _l2a_advice(bands: Sequence[str]) -> str:
-    return "" if "B10" in bands else f" {_L2A}"
+    if bands is None and count not in (len(CLOUD_BANDS), len(BANDS)):
+        raise BandError(
+            f"{where}: {count} bands, the cloud model needs {len(CLOUD_BANDS)} ({', '.join(CLOUD_BANDS)}) or all"
+            f" {len(BANDS)} of L1C. Read them from the source, B10 among them, or name the bands. {_L2A}"
+        )
+    names = band_names(count, bands, where=where)
+    try:
+        return band_indices(CLOUD_BANDS, names, where=where)
+    except BandError as error:
+        raise (BandError(f"{error} {_L2A}") if "B10" not in names else error) from error
 
 
 def _flat_valid(valid: NDArray[np.bool_], shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:

@@ -6,13 +6,16 @@ cloud.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-SNOW_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
-WATER_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
+from models.sentinel2 import as_reflectance, band_indices
+
+SURFACE_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
+"""Green, near infrared and short-wave infrared: what both masks are made from."""
 
 
 def snow_mask(
@@ -67,3 +70,29 @@ def water_mask(
     """
     water = (green - nir > min_ndwi * (green + nir)) & (nir <= max_nir) & (swir <= max_swir)
     return np.asarray(water, dtype=bool)
+
+
+def surface_masks(
+    bands: NDArray[np.generic],
+    valid: NDArray[np.bool_] | None,
+    names: Sequence[str],
+    *,
+    max_snow_swir: float | None = None,
+    where: str = "the bands",
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(snow, water) of one frame.
+
+    :param bands: Array (h, w, bands): float reflectance, or integer DN.
+    :param valid: Boolean array (h, w) of the pixels with data, or None for all.
+    :param names: Names of the bands in their order, B03, B08 and B11 among them.
+    :param max_snow_swir: Highest B11 reflectance of snow, or None.
+    :return: boolean (h, w) each, False where there is no data.
+    :raises BandError: a band is missing.
+    :raises ReflectanceError: values that are no reflectance where there is data.
+    """
+    chosen = bands[..., band_indices(SURFACE_BANDS, names, where=where)]
+    checked = None if valid is None else valid[..., np.newaxis]
+    green, nir, swir = np.moveaxis(as_reflectance(chosen, checked, where=where), -1, 0)
+    snow = snow_mask(green, nir, swir, max_swir=max_snow_swir)
+    water = water_mask(green, nir, swir)
+    return (snow, water) if valid is None else (snow & valid, water & valid)

@@ -1,0 +1,64 @@
+"""What the tasks of this folder ask of an EOPatch: masks of the right shape, names of frames, metres of a pixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eolearn.core import EOPatch
+from numpy.typing import NDArray
+from sentinelhub.geometry import BBox
+
+from eotasks._features import Feature, array_of, describe
+from models.errors import FeatureError, GridError
+
+WEB_MERCATOR = 3857
+
+
+def single_channel(eopatch: EOPatch, feature: Feature, cure: str) -> NDArray[Any]:
+    """The array (t, h, w) of a feature (t, h, w, 1).
+
+    :raises FeatureError: when it is missing or has several channels.
+    """
+    array = array_of(eopatch, feature, cure)
+    if array.ndim != 4 or array.shape[-1] != 1:
+        raise FeatureError(f"Feature {describe(feature)} has shape {array.shape} where (time, h, w, 1) is due: {cure}.")
+    return array[..., 0]
+
+
+def mask_beside(eopatch: EOPatch, feature: Feature, other: NDArray[Any], other_feature: Feature) -> NDArray[Any]:
+    """The boolean mask (t, h, w) of a feature on the grid of another one.
+
+    :raises FeatureError: when it is missing or has several channels.
+    :raises GridError: when time, height or width differ.
+    """
+    mask = single_channel(eopatch, feature, "make it first, or leave it out of the task")
+    if mask.shape != other.shape[:3]:
+        raise GridError(
+            f"{describe(feature)} has shape {mask.shape}, {describe(other_feature)} {other.shape[:3]}: bring both to"
+            " one grid and one time axis."
+        )
+    present: NDArray[Any] = mask != 0
+    return present
+
+
+def frame_name(eopatch: EOPatch, feature: Feature, index: int) -> str:
+    """A frame as messages name it."""
+    times = eopatch.timestamps
+    moment = f"{times[index]:%Y-%m-%dT%H:%M}" if times is not None and index < len(times) else f"frame {index}"
+    return f"{describe(feature)} of {moment}"
+
+
+def pixel_size(bbox: BBox, height: int, width: int) -> tuple[float, float]:
+    """Metres (y, x) of a pixel.
+
+    :raises GridError: when the coordinate system is not in metres on the ground.
+    """
+    crs = bbox.crs.pyproj_crs()
+    metric = crs.is_projected and all(axis.unit_name == "metre" for axis in crs.axis_info)
+    if not metric or crs.to_epsg() == WEB_MERCATOR:
+        raise GridError(
+            f"a resolution in metres needs a bounding box in metres, this one is in {bbox.crs.ogc_string()}. Use the"
+            " UTM zone of the area, or leave out the resolution."
+        )
+    left, bottom, right, top = bbox
+    return (top - bottom) / max(height, 1), (right - left) / max(width, 1)

@@ -1,0 +1,108 @@
+"""Leaving out the frames that show too little."""
+
+from __future__ import annotations
+
+import numpy as np
+from eolearn.core import EOPatch, EOTask, FeatureType
+from numpy.typing import NDArray
+
+from eotasks._features import Feature, array_of, describe, feature_of
+from eotasks.clouds.validity import coverage_in
+from models.clouds.validity import select_frames, valid_fraction
+from models.errors import ConfigurationError, FeatureError
+
+DEFAULT_VALID_FRACTION = 0.8
+
+
+class FilterCloudyTimestampsTask(EOTask):
+    """Keeps the frames that show enough ground: by valid fraction, or by cloud coverage.
+
+    Every temporal feature and the timestamps are filtered, into a new EOPatch that shares the timeless features. When
+    too few frames are left the task says so, with how many of how many pass and the best dates, where eo-learn goes on
+    with a patch that fails in the interpolation.
+    """
+
+    def __init__(
+        self,
+        mask_feature: Feature = (FeatureType.MASK, "IS_VALID"),
+        *,
+        min_valid_fraction: float | None = None,
+        max_cloud_coverage: float | None = None,
+        is_data_feature: Feature | None = None,
+        keep_at_least: int | None = None,
+        min_frames: int = 1,
+    ):
+        """
+        :param mask_feature: Mask (t, h, w, 1): of valid pixels, or, with ``max_cloud_coverage``, of cloud (boolean or
+            0/1/255).
+        :param min_valid_fraction: A frame stays when its share of valid pixels is strictly greater, as in the
+            land-cover example; 0.8 when neither limit is given.
+        :param max_cloud_coverage: A frame stays when its share of cloud among pixels with data is not greater; a frame
+            without data goes. Give one of the two limits.
+        :param is_data_feature: With ``max_cloud_coverage``: the mask of pixels with data, where a boolean cloud mask
+            cannot say it.
+        :param keep_at_least: When fewer frames pass, the best ones are kept too, up to this number; of equals the
+            earlier. A frame that shows nothing at all is never kept.
+        :param min_frames: Fewest frames a patch is of use with.
+        :raises ConfigurationError: an argument that is not usable.
+        """
+        self.mask_feature = feature_of(mask_feature, {FeatureType.MASK})
+        self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
+        if min_valid_fraction is None and max_cloud_coverage is None:
+            min_valid_fraction = DEFAULT_VALID_FRACTION
+        if min_valid_fraction is not None and max_cloud_coverage is not None:
+            raise ConfigurationError("min_valid_fraction and max_cloud_coverage are both given: give one of them.")
+        if is_data_feature is not None and max_cloud_coverage is None:
+            raise ConfigurationError("is_data_feature goes with max_cloud_coverage; a mask of valid data includes it.")
+        for name, limit in (("min_valid_fraction", min_valid_fraction), ("max_cloud_coverage", max_cloud_coverage)):
+            if limit is not None and not 0 <= limit <= 1:
+                raise ConfigurationError(f"{name}={limit!r} is no fraction: give a number from 0 to 1.")
+        for name, count in (("keep_at_least", keep_at_least), ("min_frames", min_frames)):
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+                raise ConfigurationError(f"{name}={count!r} is no number of frames: give a whole number from 0.")
+        self.min_valid_fraction = min_valid_fraction
+        self.max_cloud_coverage = max_cloud_coverage
+        self.keep_at_least = keep_at_least
+        self.min_frames = min_frames
+
+    def execute(self, eopatch: EOPatch) -> EOPatch:
+        """A new EOPatch of the frames that stay.
+
+        :raises FeatureError: the mask or the timestamps are missing, or a feature has another number of frames.
+        :raises TooFewFramesError: fewer frames are left than ``min_frames`` or ``keep_at_least``.
+        """
+        times = eopatch.timestamps
+        if times is None:
+            raise FeatureError("the EOPatch has no timestamps, so there are no frames to choose from.")
+        quality, passing, rule = self._judge(eopatch)
+        _check_time_axes(eopatch, len(times))
+        kept = select_frames(
+            quality,
+            passing,
+            keep_at_least=self.keep_at_least,
+            min_frames=self.min_frames,
+            times=times,
+            rule=rule,
+        )
+        return eopatch.copy() if len(kept) == len(times) else eopatch.temporal_subset(kept)
+
+    def _judge(self, eopatch: EOPatch) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
+        """Quality of every frame, whether it passes, and the rule in words."""
+        if self.max_cloud_coverage is not None:
+            coverage = coverage_in(eopatch, self.mask_feature, self.is_data_feature)
+            rule = f"{describe(self.mask_feature)}: cloud coverage <= {self.max_cloud_coverage:g}"
+            return 1 - coverage, coverage <= self.max_cloud_coverage, rule
+        fraction = valid_fraction(array_of(eopatch, self.mask_feature, "run AddValidDataMaskTask first"))
+        limit = DEFAULT_VALID_FRACTION if self.min_valid_fraction is None else self.min_valid_fraction
+        return fraction, fraction > limit, f"{describe(self.mask_feature)}: valid fraction > {limit:g}"
+
+
+def _check_time_axes(eopatch: EOPatch, frames: int) -> None:
+    for feature_type, name in eopatch.get_features():
+        if feature_type.is_temporal() and feature_type.is_array():
+            count = len(eopatch[feature_type, name])
+            if count != frames:
+                raise FeatureError(
+                    f"Feature {describe((feature_type, name))} has {count} frames, the EOPatch {frames} timestamps:"
+                    " remove the feature, or bring it to the time axis of the patch."
+                )

@@ -1,0 +1,122 @@
+"""How likely a pixel is cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from eolearn.core import EOPatch, EOTask, FeatureType
+from numpy.typing import NDArray
+
+from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
+from eotasks.clouds._frames import frame_name, mask_beside, pixel_size
+from models.clouds.frame import frame_probability
+from models.clouds.pixel import cloud_band_indices
+from models.clouds.postprocess import MAX_CLP
+from models.clouds.resampling import Sampling, Upsampling
+from models.errors import ConfigurationError, GridError
+from models.threads import resolve_threads
+
+ProbabilityType = Literal["float32", "uint8"]
+
+
+class AddCloudProbabilityTask(EOTask):
+    """Adds the cloud probability of every frame by itself: the single-scene model of s2cloudless.
+
+    At the resolution of the bands, the values equal those of s2cloudless 1.7.3 to the last bit. Unlike s2cloudless it
+    refuses NaN and raw digital numbers inside valid data, and gives 0 where there is no data. One frame is worked on
+    at a time, so memory does not grow with the length of the series.
+    """
+
+    def __init__(
+        self,
+        bands_feature: Feature = (FeatureType.DATA, "BANDS"),
+        probability_feature: Feature = (FeatureType.DATA, "CLP"),
+        *,
+        is_data_feature: Feature | None = None,
+        bands: Sequence[str] | None = None,
+        resolution: float | None = None,
+        sampling: Sampling = "mean",
+        upsampling: Upsampling = "bilinear",
+        dtype: ProbabilityType = "float32",
+        threads: int | None = None,
+    ):
+        """
+        :param bands_feature: L1C bands (t, h, w, bands): float reflectance (1.0 = 100 %), or integer DN = reflectance *
+            10000 with the baseline offset removed.
+        :param probability_feature: Output (t, h, w, 1).
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; elsewhere the probability is 0 and values
+            are not checked. None: every pixel is predicted, as s2cloudless does.
+        :param bands: Names of the bands in their order. None tells by count: all 13 of L1C, or the model's ten in the
+            order of ``models.sentinel2.CLOUD_BANDS``.
+        :param resolution: Metres at which the probability is computed, such as 160; None for that of the bands. The
+            patch then needs a bounding box in metres.
+        :param sampling: How bands come to that resolution: "mean" (exact area mean, agrees best with the mean of fine
+            probabilities) or "nearest" (as Sentinel Hub does).
+        :param upsampling: How the probability comes back: "bilinear" or "nearest".
+        :param dtype: "float32" 0..1, or "uint8" 0..255 as Sentinel Hub serves CLP.
+        :param threads: Threads of the engine, None for the setting. The values do not depend on it.
+        :raises ConfigurationError: an argument that is not usable.
+        :raises BandError: when the named bands lack one the model needs.
+        """
+        self.bands_feature = feature_of(bands_feature, {FeatureType.DATA})
+        self.probability_feature = feature_of(probability_feature, {FeatureType.DATA})
+        self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
+        self.bands = None if bands is None else tuple(bands)
+        self.resolution = resolution
+        self.sampling: Sampling = _one_of(sampling, Sampling, "sampling")
+        self.upsampling: Upsampling = _one_of(upsampling, Upsampling, "upsampling")
+        self.dtype: ProbabilityType = _one_of(dtype, ProbabilityType, "dtype")
+        self.threads = threads
+        if self.bands is not None:
+            cloud_band_indices(len(self.bands), self.bands, where=describe(self.bands_feature))
+        if resolution is not None and not resolution > 0:
+            raise ConfigurationError(f"resolution={resolution!r} is none: give metres above 0, or None.")
+        if threads is not None:
+            resolve_threads(threads)
+
+    def execute(self, eopatch: EOPatch) -> EOPatch:
+        """Add the probability.
+
+        :raises FeatureError: a feature is missing.
+        :raises BandError: the bands are not those of the model.
+        :raises ReflectanceError: values that are no reflectance inside valid data; the message names the frame.
+        :raises GridError: shapes differ, or a resolution is asked for that the patch's grid does not allow.
+        """
+        frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
+        cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
+        valid = None
+        if self.is_data_feature is not None:
+            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        size = self._pixel_size(eopatch, frames)
+        result = np.empty((*frames.shape[:3], 1), dtype=self.dtype)
+        for index in range(len(frames)):
+            probability = frame_probability(
+                frames[index],
+                None if valid is None else valid[index],
+                names=self.bands,
+                pixel_size=size,
+                resolution=self.resolution,
+                sampling=self.sampling,
+                upsampling=self.upsampling,
+                threads=self.threads,
+                where=frame_name(eopatch, self.bands_feature, index),
+            )
+            result[index, ..., 0] = np.rint(probability * MAX_CLP) if self.dtype == "uint8" else probability
+        eopatch[self.probability_feature] = result
+        return eopatch
+
+    def _pixel_size(self, eopatch: EOPatch, frames: NDArray[Any]) -> tuple[float, float] | None:
+        if self.resolution is None:
+            return None
+        try:
+            return pixel_size(bbox_of(eopatch), frames.shape[1], frames.shape[2])
+        except GridError as error:
+            raise GridError(f"{describe(self.bands_feature)}: {error}") from error
+
+
+def _one_of(value: Any, choices: Any, name: str) -> Any:
+    if value not in get_args(choices):
+        raise ConfigurationError(f"{name}={value!r} is unknown: give {' or '.join(map(repr, get_args(choices)))}.")
+    return value
