@@ -195,8 +195,10 @@ def _last_moment(day: dt.date | None) -> dt.datetime | None:
 
 
 def _moment(day: dt.date | None, time: dt.time) -> dt.datetime | None:
-    if day is None or isinstance(day, dt.datetime):
-        return day if day is None else day.replace(tzinfo=None)
+    if day is None:
+        return None
+    if isinstance(day, dt.datetime):
+        return (day.astimezone(dt.UTC) if day.tzinfo else day).replace(tzinfo=None)
     return dt.datetime.combine(day, time)
 
 

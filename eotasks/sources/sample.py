@@ -13,15 +13,15 @@ from typing import Literal
 
 import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
-from eolearn.core.types import Feature
 from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.imagery.grid import Grid, parse_crs
+from eotasks._features import Feature, feature_of
 from eotasks.imagery.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import BareFolderScene, open_scene
-from models.errors import AreaError, ConfigurationError, FeatureError, GridError
+from eotasks.sources.areas import bbox_for, grid_of_bbox
+from models.errors import AreaError, ConfigurationError, FeatureError
 from models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 
 SAMPLE_NAME = "T33UUU_20170216"
@@ -54,21 +54,6 @@ def open_sample() -> BareFolderScene:
     return open_scene(sample_path())
 
 
-def grid_of_bbox(bbox: BBox, resolution: float) -> Grid:
-    """The grid that fills a bounding box.
-
-    :param bbox: In a projected CRS (metres).
-    :param resolution: Metres.
-    :raises GridError: for degrees, or an extent that is no whole number of pixels.
-    """
-    crs = bbox.crs.ogc_string()
-    if parse_crs(crs).is_geographic:
-        raise GridError(
-            f"Bounding box in {crs}: degrees are no metres. Give it in the UTM zone of the place, such as EPSG:32633."
-        )
-    return Grid.from_bounds(tuple(bbox), crs, resolution)
-
-
 class LoadSampleTask(EOTask):
     """Load the embedded acquisition for a bounding box.
 
@@ -94,8 +79,8 @@ class LoadSampleTask(EOTask):
         :param dtype: "reflectance" for float32 (1.0 = 100 %), "dn" for uint16 (reflectance * 10000).
         :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
         """
-        self.bands_feature: Feature = self.parse_feature(bands_feature, allowed_feature_types=[FeatureType.DATA])
-        self.is_data_feature: Feature = self.parse_feature(is_data_feature, allowed_feature_types=[FeatureType.MASK])
+        self.bands_feature = feature_of(bands_feature, [FeatureType.DATA])
+        self.is_data_feature = feature_of(is_data_feature, [FeatureType.MASK])
         self.bands: tuple[str, ...] = BANDS if bands is None else tuple(bands)
         if not self.bands:
             raise ConfigurationError("bands=[]: name at least one band, or None for all.")
@@ -116,7 +101,7 @@ class LoadSampleTask(EOTask):
         :raises AreaError: when it does not meet the scene.
         :raises GridError: when it is no whole number of pixels.
         """
-        area = _area(eopatch, bbox)
+        area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
         scene = open_sample()
         is_data = scene.is_data(grid)
@@ -136,16 +121,6 @@ class LoadSampleTask(EOTask):
 
 def _reflectance(dn: NDArray[np.uint16]) -> NDArray[np.float32]:
     return dn.astype(np.float32) / np.float32(QUANTIFICATION)
-
-
-def _area(eopatch: EOPatch | None, bbox: BBox | None) -> BBox:
-    known = eopatch.bbox if eopatch is not None else None
-    if bbox is not None and known is not None and bbox != known:
-        raise GridError(f"Bounding box {tuple(bbox)} is not that of the EOPatch, {tuple(known)}: give one of them.")
-    area = bbox if bbox is not None else known
-    if area is None:
-        raise ConfigurationError("No bounding box: give bbox=..., such as SAMPLE_BBOX, or an EOPatch that has one.")
-    return area
 
 
 def _with_time(eopatch: EOPatch | None, bbox: BBox, time: dt.datetime) -> EOPatch:
