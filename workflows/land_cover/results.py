@@ -22,7 +22,7 @@ from models.landcover.classes import ClassTable
 from models.landcover.validation import RocCurve, SeedSpread, Validation
 
 if TYPE_CHECKING:
-    from workflows.batch import PatchOutcome
+    from workflows.outcomes import PatchOutcome
 
 Bounds = tuple[float, float, float, float]
 """Left, bottom, right, top in metres of the chain's CRS."""
