@@ -17,9 +17,6 @@ from pydantic import JsonValue
 
 from models.errors import ModelError
 from models.landcover.classes import NO_DATA, ClassTable
-from models.landcover.splits import block_ids as block_ids
-from models.landcover.splits import checkerboard as checkerboard
-from models.landcover.splits import split_blocks as split_blocks
 from models.landcover.splits import split_patches as split_patches
 
 DEFAULT_SEEDS = (0, 1, 2, 3, 4)
