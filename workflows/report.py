@@ -30,6 +30,7 @@ ImageFormat = Literal["png", "svg"]
 _MEDIA = {"png": "image/png", "svg": "image/svg+xml"}
 _TEMPLATES = Path(__file__).parent / "templates"
 _CSS_PIXELS_PER_INCH = 96
+_POINTS_PER_INCH = 72
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Cell:
     text: str
     color: str | None = None
     """``#rrggbb``."""
+
+    number: bool = False
+    """The text is a formatted number: aligned right where its whole column is."""
 
 
 CellValue = str | int | float | None | Cell
@@ -144,13 +148,13 @@ class Section:
         :param caption: plain text under the picture; its number is set in front of it.
         :param alt: what the picture shows, for those who cannot see it. Must not be empty.
         :param image_format: ``"png"`` for maps and photographs, ``"svg"`` for charts (sharp at any size).
-        :param dpi: pixels per inch of the PNG. The page shows the figure at its size in inches, or smaller.
+        :param dpi: pixels per inch of the PNG. The page shows the figure at its size in inches, or smaller, without
+            the empty margins.
         :raises ConfigurationError: when alt or caption is empty.
         """
         if not alt.strip() or not caption.strip():
             raise ConfigurationError("a figure of a report needs a caption and an alt text: give both.")
-        data = _draw(figure, image_format, dpi)
-        width, height = (round(float(inches) * _CSS_PIXELS_PER_INCH) for inches in figure.get_size_inches())
+        data, (width, height) = _draw(figure, image_format, dpi)
         source = f"data:{_MEDIA[image_format]};base64,{base64.b64encode(data).decode('ascii')}"
         self.items.append(_Picture(source, caption, alt, width, height))
 
@@ -159,6 +163,7 @@ class Section:
     ) -> None:
         """Add a table; its first column names the rows.
 
+        :param header: titles of the columns; all empty for a table without a header.
         :param folded: show only the caption until the reader opens it.
         :raises ConfigurationError: when a row has another length than the header.
         """
@@ -183,9 +188,12 @@ class Section:
         self.items.append(_Code(title, text.rstrip()))
 
     def absent(self, items: Mapping[str, str]) -> None:
-        """Name what is not shown: thing -> reason."""
+        """Name what is not shown: thing -> reason. Things with the same reason stand together."""
+        by_reason: dict[str, list[str]] = {}
+        for what, reason in items.items():
+            by_reason.setdefault(reason, []).append(what)
         if items:
-            self.items.append(_Absent(list(items.items())))
+            self.items.append(_Absent([(", ".join(things), reason) for reason, things in by_reason.items()]))
 
 
 class Report:
@@ -243,14 +251,36 @@ def _new_section(title: str, text: str | None) -> Section:
     return section
 
 
-def _draw(figure: Figure, image_format: ImageFormat, dpi: float) -> bytes:
+def _draw(figure: Figure, image_format: ImageFormat, dpi: float) -> tuple[bytes, tuple[int, int]]:
+    """The image, and its width and height on the page in CSS pixels."""
     buffer = io.BytesIO()
     # A fixed salt and no date: the same figure gives the same bytes.
     with mpl.rc_context({"svg.hashsalt": "eotasks", "svg.fonttype": "path"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # class names may be in any script
         metadata = {"Date": None, "Creator": None} if image_format == "svg" else {"Software": None}
-        figure.savefig(buffer, format=image_format, dpi=dpi, metadata=metadata, facecolor="white")
-    return buffer.getvalue()
+        figure.savefig(
+            buffer,
+            format=image_format,
+            dpi=dpi,
+            metadata=metadata,
+            facecolor="white",
+            bbox_inches="tight",
+            pad_inches=0.06,
+        )
+    data = buffer.getvalue()
+    width, height = _svg_inches(data) if image_format == "svg" else (size / dpi for size in _png_pixels(data))
+    return data, (round(width * _CSS_PIXELS_PER_INCH), round(height * _CSS_PIXELS_PER_INCH))
+
+
+def _png_pixels(data: bytes) -> tuple[int, int]:
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _svg_inches(data: bytes) -> tuple[float, float]:
+    box = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', data)
+    if box is None:
+        raise ConfigurationError("matplotlib wrote an SVG without a size: use the image format png.")
+    return float(box[1]) / _POINTS_PER_INCH, float(box[2]) / _POINTS_PER_INCH
 
 
 def _is_numeric(column: Sequence[CellValue]) -> bool:
@@ -259,6 +289,8 @@ def _is_numeric(column: Sequence[CellValue]) -> bool:
 
 
 def _is_number(value: CellValue) -> bool:
+    if isinstance(value, Cell):
+        return value.number
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -101,7 +101,7 @@ def classes_figure(raster: Raster, classes: ClassTable, crs: str, patches: Seque
     figure, axes = maps.map_figure(raster.bounds, crs, legend=True)
     maps.show_classes(axes, raster, classes, crs)
     maps.draw_patches(axes, patches, crs, facecolor="none", edgecolor=style.INK, linewidth=0.4, alpha=0.5)
-    maps.scale_bar(axes, crs)
+    maps.scale_bar(axes, crs, dark=True)
     shares = maps.class_shares(raster.values, classes)
     maps.class_legend(axes, classes, shares, below=maps.is_wide(raster.bounds, crs))
     return figure

@@ -54,23 +54,7 @@ def build_report(
 
 def _add_overview(report: Report, results: Sequence[ChainResult]) -> None:
     section = report.section("At a glance")
-    for result in results:
-        validation_ = result.validation
-        if validation_ is not None:
-            prefix = "" if len(results) == 1 else f"{result.name}: "
-            note = f"{'simulated; ' if result.simulated else ''}majority class "
-            section.key_figures(
-                [
-                    KeyFigure(
-                        f"{prefix}overall accuracy",
-                        f"{validation_.overall_accuracy:.3f}",
-                        f"{note}{validation_.baseline_accuracy:.3f}",
-                    ),
-                    KeyFigure(
-                        f"{prefix}macro F1", f"{validation_.macro_f1:.3f}", f"{note}{validation_.baseline_macro_f1:.3f}"
-                    ),
-                ]
-            )
+    section.key_figures([figure for result in results for figure in _scores(result, alone=len(results) == 1)])
     rows: list[list[CellValue]] = [
         [entry.what, _ORIGINS[entry.origin], entry.source, result.name]
         for result in results
@@ -78,6 +62,19 @@ def _add_overview(report: Report, results: Sequence[ChainResult]) -> None:
     ]
     if rows:
         section.table(["Input", "Origin", "Source", "Part"], rows, "What is real and what is simulated.")
+
+
+def _scores(result: ChainResult, *, alone: bool) -> list[KeyFigure]:
+    scores = result.validation
+    if scores is None:
+        return []
+    prefix = "" if alone else f"{result.name}: "
+    note = f"{'simulated; ' if result.simulated else ''}majority class "
+    accuracy, f1 = f"{scores.overall_accuracy:.3f}", f"{scores.macro_f1:.3f}"
+    return [
+        KeyFigure(f"{prefix}overall accuracy", accuracy, f"{note}{scores.baseline_accuracy:.3f}"),
+        KeyFigure(f"{prefix}macro F1", f1, f"{note}{scores.baseline_macro_f1:.3f}"),
+    ]
 
 
 def _add_chain(section: Section, result: ChainResult) -> None:
@@ -88,12 +85,16 @@ def _add_chain(section: Section, result: ChainResult) -> None:
     facts = _facts(result)
     if facts:
         section.table(["", ""], facts)
+    absent: dict[str, str] = {}
     for title, add, accuracy in _CHAPTERS:
         chapter = Chapter(Section(title), result, accuracy)
         add(chapter)
-        chapter.close()
-        if not chapter.section.empty:
+        if chapter.section.empty:
+            absent |= chapter.absent
+        else:
+            chapter.close()
             section.items.append(chapter.section)
+    section.absent(absent)
 
 
 def _facts(result: ChainResult) -> list[tuple[str, str]]:

@@ -109,7 +109,7 @@ def map_figure(bounds: Bounds, crs: str, *, legend: bool = False) -> tuple[Figur
     ratio = (bounds[3] - bounds[1]) * axis.aspect(bounds) / width
     side = _LEFT_FOR_LEGEND if legend and not is_wide(bounds, crs) else 1.4
     map_width = min(style.CHART_WIDTH - side, _MAX_HEIGHT / ratio)
-    height = map_width * ratio + 0.9 + (0.8 if legend and is_wide(bounds, crs) else 0)
+    height = map_width * ratio + 0.8
     figure = style.new_figure(max(height, 2.4), max(map_width + side, 5.0))
     axes = figure.subplots()
     frame(axes, bounds, crs)
@@ -227,27 +227,30 @@ def categories(colors: Sequence[str]) -> tuple[ListedColormap, BoundaryNorm]:
     return ListedColormap(list(colors)), BoundaryNorm(np.arange(len(colors) + 1) - 0.5, len(colors))
 
 
-def scale_bar(axes: Axes, crs: str) -> None:
-    """A bar of a round length in the lower left corner; none on geographic maps, where it would depend on the place."""
+def scale_bar(axes: Axes, crs: str, *, dark: bool = False) -> None:
+    """A bar of a round length in the lower left corner; none on geographic maps, where it would depend on the place.
+
+    :param dark: dark on light, for maps that are light on the whole.
+    """
     if Axis(crs).geographic:
         return
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     length = round_length((right - left) / 4)
     x, y = left + (right - left) * 0.025, bottom + (top - bottom) * 0.045
-    casing = [patheffects.withStroke(linewidth=5, foreground=style.INK, alpha=0.75)]
-    axes.plot([x, x + length], [y, y], color="white", linewidth=2.6, path_effects=casing, solid_capstyle="butt")
-    text = f"{length:g} km" if length >= 1 else f"{length * 1000:g} m"
-    casing = [patheffects.withStroke(linewidth=2.5, foreground=style.INK, alpha=0.75)]
+    color, halo = (style.INK, "white") if dark else ("white", style.INK)
+    casing = [patheffects.withStroke(linewidth=5, foreground=halo, alpha=0.8)]
+    axes.plot([x, x + length], [y, y], color=color, linewidth=2.4, path_effects=casing, solid_capstyle="butt")
+    casing = [patheffects.withStroke(linewidth=2.5, foreground=halo, alpha=0.8)]
     axes.annotate(
-        text,
+        f"{length:g} km" if length >= 1 else f"{length * 1000:g} m",
         (x + length / 2, y),
         xytext=(0, 4),
         textcoords="offset points",
         ha="center",
         va="bottom",
-        color="white",
+        color=color,
         fontsize=9.5,
-        fontweight="semibold",
+        fontweight="bold",
         path_effects=casing,
     )
 

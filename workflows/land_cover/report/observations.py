@@ -13,10 +13,11 @@ from matplotlib.ticker import PercentFormatter
 from workflows.land_cover.report import maps, style
 from workflows.land_cover.report.chapter import Chapter
 from workflows.land_cover.results import ChainResult, Frame, NdviSeries, Raster
-from workflows.report import CellValue
+from workflows.report import Cell, CellValue
 
 _CLOUD = ("#cfe3d4", "#7b3294")
 _NO_DATA = 255
+_LIGHT = "YlGn"
 
 
 def add(chapter: Chapter) -> None:
@@ -75,7 +76,7 @@ def cloud_mask_figure(raster: Raster, crs: str) -> Figure:
     image = np.ma.masked_equal(small.values.astype(np.uint8), _NO_DATA)
     colormap, norm = maps.categories(_CLOUD)
     maps.show(axes, image, small.bounds, crs, cmap=colormap, norm=norm)
-    maps.scale_bar(axes, crs)
+    maps.scale_bar(axes, crs, dark=True)
     labels = zip((*_CLOUD, style.NO_DATA_COLOR), ("clear", "cloud", "no data"), strict=True)
     handles = [Patch(facecolor=color, edgecolor=style.QUIET, linewidth=0.6, label=text) for color, text in labels]
     maps.place_legend(axes, handles, below=maps.is_wide(raster.bounds, crs))
@@ -116,7 +117,7 @@ def _add_mean_ndvi(chapter: Chapter) -> None:
     if raster is not None:
         mean = _mean(raster)
         chapter.map(
-            quantity_figure(raster, chapter.result.crs, "mean NDVI", "YlGn", (0.0, 0.8), extend="both"),
+            quantity_figure(raster, chapter.result.crs, "mean NDVI", _LIGHT, (0.0, 0.8), extend="both"),
             f"NDVI, mean over the valid observations; area mean {mean:.2f}.",
             alt=f"Map of the mean NDVI over time, area mean {mean:.2f}.",
         )
@@ -136,7 +137,7 @@ def quantity_figure(
     """A map of one quantity with a colour bar."""
     figure, axes = maps.map_figure(raster.bounds, crs)
     maps.show_quantity(axes, raster, crs, label=label, colormap=colormap, limits=limits, extend=extend, whole=whole)
-    maps.scale_bar(axes, crs)
+    maps.scale_bar(axes, crs, dark=colormap == _LIGHT)
     return figure
 
 
@@ -182,7 +183,7 @@ def ndvi_series_figure(series: NdviSeries) -> Figure:
     axes.set_ylabel("NDVI")
     axes.grid(axis="y")
     style.date_axis(axes, [*series.times, *(series.curve_times if series.curve is not None else ())])
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.1), ncols=5, columnspacing=1.4, handletextpad=0.5)
+    figure.legend(loc="outside lower left", ncols=5, columnspacing=1.2, handletextpad=0.5, fontsize=9.5)
     return figure
 
 
@@ -199,7 +200,7 @@ def _add_frames(chapter: Chapter) -> None:
             alt=f"Chart of the valid share by date; {used} of {len(result.frames)} acquisitions are used.",
         )
     rows: list[list[CellValue]] = [
-        [f"{frame.time:%Y-%m-%d %H:%M}", f"{frame.valid_fraction:.1%}", frame.kept, frame.patches]
+        [f"{frame.time:%Y-%m-%d %H:%M}", Cell(f"{frame.valid_fraction:.1%}", number=True), frame.kept, frame.patches]
         for frame in result.frames
     ]
     header = ["Acquisition (UTC)", "Valid share", "Kept by patches", "Of patches"]

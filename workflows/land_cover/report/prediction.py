@@ -85,17 +85,13 @@ def compare(reference: NDArray[np.integer], prediction: NDArray[np.integer]) -> 
 @style.styled
 def inspection_figure(window: Inspection, classes: ClassTable, crs: str) -> Figure:
     """Reference, prediction, difference and true colour of one window."""
-    columns = 3 if window.true_color is None else 4
-    width = style.CHART_WIDTH
     ratio = (window.bounds[3] - window.bounds[1]) / (window.bounds[2] - window.bounds[0])
-    figure = style.new_figure(width / columns * ratio + 1.35, width)
-    panels: list[Axes] = list(figure.subplots(1, columns, sharex=True, sharey=True))
-    for axes, title in zip(panels, ("Reference", "Prediction", "Difference", "True colour"), strict=False):
+    figure = style.new_figure(9.0 * ratio + 1.1, 9.4)
+    panels: list[Axes] = list(figure.subplots(2, 2, sharex=True, sharey=True).ravel())
+    for axes, title in zip(panels, ("Reference", "Prediction", "Difference", "True colour"), strict=True):
         maps.frame(axes, window.bounds, crs, labels=False)
         axes.set_title(title)
-        axes.tick_params(labelsize=8)
-    for axes in panels[1:]:
-        axes.tick_params(labelleft=False)
+    panels[3].set_visible(window.true_color is not None)
     maps.show_classes(panels[0], Raster(window.reference, window.bounds), classes, crs)
     maps.show_classes(panels[1], Raster(window.prediction, window.bounds), classes, crs)
     colormap, norm = maps.categories((style.NO_DATA_COLOR, _AGREE, _DIFFER))
@@ -103,7 +99,7 @@ def inspection_figure(window: Inspection, classes: ClassTable, crs: str) -> Figu
     maps.show(panels[2], difference, window.bounds, crs, cmap=colormap, norm=norm)
     if window.true_color is not None:
         maps.show(panels[3], maps.true_color_image(window.true_color), window.bounds, crs)
-    maps.scale_bar(panels[0], crs)
+    maps.scale_bar(panels[0], crs, dark=True)
     figure.legend(handles=_legend(window, classes), loc="outside lower left", ncols=5, fontsize=9.5)
     return figure
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from workflows.land_cover.report import style
 from workflows.land_cover.report.chapter import Chapter
 from workflows.land_cover.results import RunInfo, Stage
-from workflows.report import CellValue, KeyFigure
+from workflows.report import Cell, CellValue, KeyFigure
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ def add(chapter: Chapter) -> None:
     """Add times, memory, failures and what the run was made with."""
     run = chapter.result.run
     if run is None:
-        chapter.miss("run", "Run times and memory")
-        return
+        return  # the run is told once, in the part that has it
     chapter.section.key_figures(_key_figures(run))
     if run.memory_note:
         chapter.section.text(run.memory_note)
@@ -112,10 +111,10 @@ def _add_steps(chapter: Chapter, costs: Sequence[StepCost]) -> None:
             cost.step,
             cost.stage,
             cost.patches,
-            f"{cost.seconds:,.2f}",
-            f"{cost.seconds / cost.patches:,.3f}",
-            f"{cost.longest:,.3f}",
-            "–" if cost.memory_mb is None else f"{cost.memory_mb:,.0f}",
+            Cell(f"{cost.seconds:,.2f}", number=True),
+            Cell(f"{cost.seconds / cost.patches:,.3f}", number=True),
+            Cell(f"{cost.longest:,.3f}", number=True),
+            None if cost.memory_mb is None else round(cost.memory_mb),
         ]
         for cost in costs
     ]
@@ -174,15 +173,7 @@ def _bars(axes: Axes, names: Sequence[str], values: NDArray[np.float64], label: 
     axes.barh(rows, shown, 0.66, color=color)
     longest = max(float(shown.max()), 1e-9)
     for row, value in enumerate(values.tolist()):
-        text = (
-            "–"
-            if np.isnan(value)
-            else f"{value:,.0f}"
-            if value >= 100
-            else f"{value:,.2g}"
-            if value < 10
-            else f"{value:.0f}"
-        )
+        text = "–" if np.isnan(value) else f"{value:,.{0 if value >= 100 else 1 if value >= 1 else 2}f}"
         axes.text((0 if np.isnan(value) else value) + longest * 0.012, row, text, va="center", fontsize=9.5)
     axes.set_yticks(rows, list(names))
     axes.set_ylim(len(names) - 0.45, -0.55)

@@ -40,7 +40,7 @@ def _style() -> Any:  # a dict; how its keys are typed differs between releases 
         "font.family": [*[name for name in _FONTS if name in installed][:1], "DejaVu Sans"],
         "font.size": 11,
         "axes.titlesize": 12,
-        "axes.titleweight": "semibold",
+        "axes.titleweight": "bold",
         "axes.titlelocation": "left",
         "axes.titlepad": 9,
         "axes.labelsize": 11,

@@ -369,15 +369,15 @@ def areas_figure(areas: AreaEstimates, classes: ClassTable | None) -> Figure:
     return figure
 
 
-def _number(text: str, value: float) -> str:
-    return text if math.isfinite(value) else "–"
+def _number(text: str, value: float) -> Cell:
+    return Cell(text if math.isfinite(value) else "–", number=True)
 
 
-def _plus_minus(value: float, half_width: float, spec: str) -> str:
-    return "–" if not math.isfinite(value) else f"{value:{spec}} ± {half_width:{spec}}"
+def _plus_minus(value: float, half_width: float, spec: str) -> Cell:
+    return _number(f"{value:{spec}} ± {half_width:{spec}}", value)
 
 
-def _three(value: float) -> str:
+def _three(value: float) -> Cell:
     return _number(f"{value:.3f}", value)
 
 
