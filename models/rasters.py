@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from skimage.morphology import dilation, disk, erosion
 
@@ -92,6 +93,17 @@ def mosaic_arrays(
         row, column = offset_in(bounds, place, size, array.shape[:2], f"Tile {number}")
         mosaic[row : row + array.shape[0], column : column + array.shape[1]] = array
     return mosaic, bounds
+
+
+def pixel_transform(bounds: Bounds, shape: tuple[int, int]) -> Affine:
+    """From (column, row) of a north-up image to coordinates.
+
+    :param bounds: left, bottom, right, top.
+    :param shape: Rows and columns.
+    """
+    # rasterio's own helpers multiply matrices in a way that current versions of affine warn about.
+    left, bottom, right, top = bounds
+    return Affine((right - left) / shape[1], 0.0, left, 0.0, (bottom - top) / shape[0], top)
 
 
 def union_bounds(bounds: Sequence[Bounds]) -> Bounds:
