@@ -1,8 +1,8 @@
 """Build or refresh `.venv` so that it holds this checkout: `python3 tools/environment.py run|dev`.
 
-The environment is stale when pyproject.toml, the interpreter or the folder's path changed since it was built; then it is
-built anew. `dev` holds all of `run`, so a fresh `dev` also serves `run`. Standard library only: it runs before anything
-is installed.
+The environment is stale when pyproject.toml, the interpreter or the folder's path changed since it was built; then it
+is built anew. `dev` holds all of `run`, so a fresh `dev` also serves `run`. Standard library only: it runs before
+anything is installed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def build(kind: str, fingerprint: str) -> int:
             subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         except subprocess.CalledProcessError:
             print(
-                "Python could not make a virtual environment: install its venv module (Debian: apt install python3-venv).",
+                "No virtual environment could be made: install Python's venv module (Debian: python3-venv).",
                 file=sys.stderr,
             )
             return 2

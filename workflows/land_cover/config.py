@@ -154,11 +154,11 @@ class ValidConfig(Section):
     min_valid_fraction: float = Field(
         0.8, ge=0, lt=1, description="A frame stays when strictly more than this share of it is valid."
     )
-    keep_at_least: int = Field(
-        2, ge=1, description="Frames that must remain in a patch; when fewer pass, the patch fails and says so."
+    keep_at_least: int | None = Field(
+        None, ge=1, description="When fewer frames pass, keep this many of the clearest ones; None never does."
     )
-    take_best: bool = Field(
-        False, description="When fewer than `keep_at_least` frames pass, keep the clearest ones instead of failing."
+    min_frames: int = Field(
+        2, ge=1, description="Frames that must remain in a patch; with fewer the patch fails and says so."
     )
 
 
@@ -207,14 +207,12 @@ class ReferenceConfig(Section):
 class SamplingConfig(Section):
     """Pixels that train and test the model."""
 
-    fraction: float | None = Field(None, gt=0, le=1, description="Share of each class in each patch, or")
-    per_class: int | None = Field(None, ge=1, description="at most this many pixels of each class in each patch.")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.fraction is None) == (self.per_class is None):
-            raise ValueError("give either fraction or per_class")
-        return self
+    fraction: float = Field(
+        1.0, gt=0, le=1, description="Share of each class drawn from each patch; tests use all that is drawn."
+    )
+    per_class: int | None = Field(
+        None, ge=1, description="Training takes at most this many of them, of each class in each patch; None takes all."
+    )
 
 
 class ModelConfig(Section):
@@ -277,7 +275,7 @@ class LandCoverConfig(Section):
     valid: ValidConfig = Field(default_factory=ValidConfig, description=ValidConfig.__doc__)
     features: FeatureConfig = Field(default_factory=FeatureConfig, description=FeatureConfig.__doc__)
     reference: ReferenceConfig = Field(default_factory=ReferenceConfig, description=ReferenceConfig.__doc__)
-    sampling: SamplingConfig = Field(description=SamplingConfig.__doc__)
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description=SamplingConfig.__doc__)
     model: ModelConfig = Field(default_factory=ModelConfig, description=ModelConfig.__doc__)
     validation: ValidationConfig = Field(default_factory=ValidationConfig, description=ValidationConfig.__doc__)
     output: OutputConfig = Field(default_factory=OutputConfig, description=OutputConfig.__doc__)

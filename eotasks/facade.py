@@ -1,0 +1,31 @@
+"""What users build on from the packages beside this one, so that nobody has to import their generic names.
+
+The one place where the library reaches up to `workflows`, and only when a name is asked for: no task imports it.
+"""
+
+from __future__ import annotations
+
+from models.landcover.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
+from models.landcover.training import LandCoverModel, load_model, train
+from workflows.area import Patch, read_area, split_area
+from workflows.batch import run_batch
+from workflows.places import Place
+from workflows.storage import LoadSavedEOPatchTask, SaveEOPatchTask, load_eopatch, save_eopatch
+
+__all__ = [
+    "SLOVENIAN_CLASSES",
+    "ClassTable",
+    "LandCoverClass",
+    "LandCoverModel",
+    "LoadSavedEOPatchTask",
+    "Patch",
+    "Place",
+    "SaveEOPatchTask",
+    "load_eopatch",
+    "load_model",
+    "read_area",
+    "run_batch",
+    "save_eopatch",
+    "split_area",
+    "train",
+]

@@ -1,0 +1,304 @@
+"""One chain from pixels to a validated map: observe every patch, train, validate, map, mosaic, collect."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from eolearn.core import EONode, EOWorkflow
+
+from eotasks.mosaics import mosaic_cogs_by_crs
+from models.errors import BatchError, ConfigurationError, TooFewFramesError
+from models.landcover.areas import AreaEstimates, areas_of
+from models.landcover.training import LandCoverModel
+from workflows.area import Patch, save_patch_grid
+from workflows.batch import run_batch
+from workflows.land_cover import collect
+from workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SimulatedSource
+from workflows.land_cover.config_file import parse_config, render_toml
+from workflows.land_cover.notes import provenance, reasons, source_note, split_note
+from workflows.land_cover.plan import Plan, seed_splits
+from workflows.land_cover.results import ChainResult, PatchArea, RunInfo, Stage
+from workflows.land_cover.steps import MAP_NAME, PREDICTION_FOLDER, map_workflow, observe_workflow
+from workflows.land_cover.training import Trained, load_samples, train_and_validate
+from workflows.monitor import MemoryMonitor
+from workflows.outcomes import PatchOutcome
+from workflows.places import Place
+from workflows.storage import is_complete, load_eopatch
+
+CONFIG_FILE = "config.toml"
+METRICS_FILE = "metrics.json"
+MODEL_MARKER = "model.sha256"
+MAP_FILE = "land_cover.tif"
+PACKAGES = ("eotasks", "eo-learn", "sentinelhub", "lightgbm", "numpy", "scikit-image", "rasterio")
+_FREE_KEYS = {"run", "title", "output"}
+"""Parts of a configuration that change no value of a result."""
+
+
+class Reporter(Protocol):
+    """Whoever is told how a run goes on."""
+
+    def begin(self, stage: str, total: int) -> None:
+        """A stage of so many parts begins."""
+
+    def advance(self, outcome: PatchOutcome | None = None) -> None:
+        """One part is done; a patch brings its outcome."""
+
+    def end(self) -> None:
+        """The stage is over."""
+
+
+@dataclass
+class Chain:
+    """A run of one chain: its place, what it has cost so far, and which patches failed."""
+
+    config: LandCoverConfig
+    plan: Plan
+    place: Place
+    name: str
+    reporter: Reporter
+    stages: list[Stage] = field(default_factory=list)
+    failed: dict[str, PatchOutcome] = field(default_factory=dict)
+    skipped: int = 0
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any spectral value of this chain is simulated."""
+        source = self.config.source
+        return isinstance(source, SimulatedSource) or (isinstance(source, EOPatchesSource) and source.simulated)
+
+    @property
+    def patches(self) -> list[Patch]:
+        """Patches that have not failed."""
+        return [patch for patch in self.plan.patches if patch.name not in self.failed]
+
+    def run(self) -> ChainResult:
+        """Run the chain, or what of it is not complete yet.
+
+        :raises ConfigurationError: the place holds results of another configuration.
+        :raises EOTasksError: nothing can be made of what the patches gave; a failure of single patches is not raised
+            but kept in :attr:`failed`.
+        """
+        claim_place(self.place, self.config)
+        observed, features = self.place.child("observed"), self.place.child("features")
+        self._observe(observed, features)
+        trained = self._train(features)
+        predictions = self._map(trained.model, features)
+        return self._collect(trained, observed, features, predictions)
+
+    def _observe(self, observed: Place, features: Place) -> None:
+        steps = observe_workflow(self.config, observed, features)
+        arguments = {patch.name: steps.arguments(patch, self.config) for patch in self.plan.patches}
+        self._batch(
+            "observe",
+            steps.workflow,
+            arguments,
+            lambda name: is_complete(observed, name) and is_complete(features, name),
+        )
+
+    def _train(self, features: Place) -> Trained:
+        splits = seed_splits(self.config, self.plan.patches)
+        with self._stage("train and validate", len(splits)):
+            samples = load_samples(features, self.patches)
+            trained: Trained | None = None
+            for item in train_and_validate(samples, self.config, splits, simulated=self.simulated):
+                if isinstance(item, Trained):
+                    trained = item
+                else:
+                    self.reporter.advance()
+        assert trained is not None
+        trained.model.save(self.place.local_path("model"))
+        return trained
+
+    def _map(self, model: LandCoverModel, features: Place) -> Place:
+        predictions, maps = self.place.child("predictions"), self.place.child("maps")
+        marker = model.card.sha256.encode()
+        fresh = predictions.exists(MODEL_MARKER) and predictions.read_bytes(MODEL_MARKER) == marker
+        steps = map_workflow(self.config, model, features, predictions, maps)
+        arguments = {patch.name: steps.arguments(patch) for patch in self.patches}
+        if not fresh:
+            # Until all patches are mapped anew, none of the old maps counts as done.
+            predictions.write_bytes(MODEL_MARKER, b"")
+        self._batch(
+            "map",
+            steps.workflow,
+            arguments,
+            lambda name: fresh and is_complete(predictions, name) and maps.exists(map_path(name)),
+        )
+        predictions.write_bytes(MODEL_MARKER, marker)
+        with self._stage("mosaic", 1):
+            mosaic_cogs_by_crs(
+                [maps.local_path(map_path(patch.name)) for patch in self.patches], self.place.local_path(MAP_FILE)
+            )
+            self.reporter.advance()
+        return predictions
+
+    def _batch(
+        self,
+        stage: str,
+        workflow: EOWorkflow,
+        arguments: Mapping[str, Mapping[EONode, Mapping[str, object]]],
+        done: Any,
+    ) -> None:
+        started = time.perf_counter()
+        self.reporter.begin(stage, len(arguments))
+        run = self.config.run
+        with MemoryMonitor() as monitor:
+            result = run_batch(
+                workflow,
+                arguments,
+                executor=run.executor,
+                workers=run.workers,
+                threads=run.threads,
+                place=self.place,
+                stage=stage,
+                skip=done,
+                on_progress=self.reporter.advance,
+            )
+        self.reporter.end()
+        outcomes = list(result.outcomes)
+        self.stages.append(
+            Stage(stage, time.perf_counter() - started, outcomes, result.workers, peak_memory_mb=monitor.peak_mb)
+        )
+        failures = {outcome.name: outcome for outcome in outcomes if outcome.state == "failed"}
+        self.skipped += sum(outcome.state == "skipped" for outcome in outcomes)
+        self.failed |= failures
+        if failures and len(failures) == len(outcomes):
+            first = next(iter(failures.values()))
+            raise BatchError(
+                f"All {len(outcomes)} patches failed. {first.name}, step {first.error_step!r}: {first.error}"
+            )
+
+    @contextmanager
+    def _stage(self, name: str, total: int) -> Iterator[None]:
+        started = time.perf_counter()
+        self.reporter.begin(name, total)
+        with MemoryMonitor() as monitor:
+            yield
+        self.reporter.end()
+        self.stages.append(Stage(name, time.perf_counter() - started, peak_memory_mb=monitor.peak_mb))
+
+    def _collect(self, trained: Trained, observed: Place, features: Place, predictions: Place) -> ChainResult:
+        config, patches = self.config, self.patches
+        mosaicked = same_crs(patches)
+        with self._stage("collect pictures", 1):
+            frames = collect.frames_of(observed, patches, config)
+            if not frames:
+                raise TooFewFramesError("No patch has a frame: check time.start and time.end against the source.")
+            shown = collect.picture_time(frames, config)
+            maps = collect.observation_maps(observed, mosaicked, config, shown)
+            predicted, pixels = collect.prediction_maps(predictions, mosaicked, config)
+            held_out = [patch for patch in mosaicked if self.plan.role(patch.name, config) == "test"]
+            dates = load_eopatch(features, patches[0].name, features=[]).timestamps or []
+            ndvi = collect.ndvi_of_a_meadow(observed, features, mosaicked, config)
+            importance = collect.importance(trained, features, mosaicked, config, dates)
+            window = collect.inspection(observed, predictions, held_out or mosaicked, config, shown)
+            self.reporter.advance()
+        areas = areas_of(
+            trained.validation.matrix, pixels, pixel_area=config.area.resolution**2, classes=config.class_table
+        )
+        self._write_metrics(trained, areas)
+        return ChainResult(
+            name=self.name,
+            simulated=self.simulated,
+            source_note=source_note(config, simulated=self.simulated),
+            classes=config.class_table,
+            crs=f"EPSG:{patches[0].bbox.crs.epsg}",
+            resolution=config.area.resolution,
+            provenance=provenance(config),
+            facts=self._facts(),
+            outline=self.plan.outline,
+            patches=[self._patch_area(patch) for patch in same_crs(self.plan.patches)],
+            maps={**maps, **predicted},
+            frames=frames,
+            min_valid_fraction=config.valid.min_valid_fraction or None,
+            ndvi_series=ndvi,
+            train_counts=trained.train_counts,
+            test_counts=trained.test_counts,
+            validation=trained.validation,
+            split_note=split_note(config, self.plan),
+            seeds=trained.seeds,
+            roc=trained.roc,
+            importance=importance,
+            areas=areas,
+            inspection=window,
+            run=self._run_info(),
+            reasons=reasons(config),
+        )
+
+    def _write_metrics(self, trained: Trained, areas: AreaEstimates) -> None:
+        """Everything that was measured about the map, and nothing about the run: the same seed gives the same bytes."""
+        metrics = {
+            "version": 1,
+            "simulated": self.simulated,
+            "validation": trained.validation.to_dict(),
+            "seeds": trained.seeds.to_dict(),
+            "areas": areas.to_dict(),
+            "training_samples": {str(key): value for key, value in trained.train_counts.items()},
+        }
+        self.place.write_bytes(METRICS_FILE, (json.dumps(metrics, indent=2, allow_nan=False) + "\n").encode())
+        save_patch_grid(self.plan.patches, self.place.local_path("patches.gpkg"))
+
+    def _patch_area(self, patch: Patch) -> PatchArea:
+        left, bottom, right, top = patch.bbox
+        role = self.plan.role(patch.name, self.config)
+        return PatchArea(patch.name, (left, bottom, right, top), role, failed=patch.name in self.failed)
+
+    def _facts(self) -> dict[str, str]:
+        config, plan = self.config, self.plan
+        facts = {"Seed": str(config.seed), "Period": f"{config.time.start} to {config.time.end}"}
+        if plan.times:
+            facts["Acquisitions"] = f"{len(plan.times)}, {plan.times[0]:%Y-%m-%d} to {plan.times[-1]:%Y-%m-%d}"
+        facts["Patches"] = f"{len(plan.patches)}, {len(self.failed)} failed"
+        return facts
+
+    def _run_info(self) -> RunInfo:
+        return RunInfo(
+            stages=tuple(self.stages),
+            seconds=sum(stage.seconds for stage in self.stages),
+            peak_memory_mb=max((stage.peak_memory_mb or 0 for stage in self.stages), default=None),
+            memory_note="All processes together; on Linux the proportional set size, shared pages counted once.",
+            versions={"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            configuration=render_toml(self.config),
+        )
+
+
+def claim_place(place: Place, config: LandCoverConfig) -> None:
+    """Write the configuration beside the results, or refuse a place that holds results of another one.
+
+    :raises ConfigurationError: names the keys that differ.
+    """
+    if place.exists(CONFIG_FILE):
+        before = parse_config(place.read_bytes(CONFIG_FILE).decode(), where=f"{place}/{CONFIG_FILE}")
+        changed = sorted(_differences(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS)))
+        if changed:
+            raise ConfigurationError(
+                f"{place} holds results of another configuration ({', '.join(changed)} changed): choose another"
+                " output.folder, or start over with --overwrite."
+            )
+    place.write_bytes(CONFIG_FILE, render_toml(config).encode())
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key in {*before, *now}:
+        first, second = before.get(key), now.get(key)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            yield from _differences(first, second, f"{prefix}{key}.")
+        elif first != second:
+            yield f"{prefix}{key}"
+
+
+def map_path(name: str) -> str:
+    """Where the map of a patch lies inside the place of the maps."""
+    return f"{PREDICTION_FOLDER}/{MAP_NAME.format(name=name)}"
+
+
+def same_crs(patches: Sequence[Patch]) -> list[Patch]:
+    """Patches in the coordinate system of the first one: pictures show one UTM zone."""
+    return [patch for patch in patches if patch.bbox.crs == patches[0].bbox.crs]

@@ -1,0 +1,185 @@
+"""`eotasks land-cover`: the command line of the land-cover workflow."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from models.errors import ConfigurationError
+from workflows.land_cover.config import LandCoverConfig, SampleSource, SimulatedSource
+from workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, load_config, render_toml
+from workflows.outcomes import PatchOutcome
+
+if TYPE_CHECKING:
+    from workflows.land_cover.example import ExampleOutcome, LandCoverExample
+
+DONE, SOME_FAILED = 0, 1
+
+DESCRIPTION = "Land cover from Sentinel-2: from an area of interest to a validated map and an HTML report."
+EXAMPLES = f"""\
+examples:
+  eotasks land-cover                              the embedded sample: one real scene and a simulated year on top of it
+  eotasks land-cover --full                       the same at 10 m with 40 acquisitions
+  eotasks land-cover --print-config > my.toml     a configuration to edit, every field explained
+  eotasks land-cover --config my.toml --dry-run   what would be done: patches, dates, requests, bytes
+  eotasks land-cover --config my.toml             do it; repeated, it does only what is missing
+
+configurations that come along: {", ".join(path.stem for path in sorted(BUILT_IN.glob("*.toml")))} (--config NAME)
+
+exit codes: 0 done, 1 some patches failed, 2 bad input
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `land-cover` with the `eotasks` command."""
+    parser = commands.add_parser(
+        "land-cover",
+        help="from an area of interest to a validated map",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", metavar="FILE.toml", help="configuration file, or the name of one that comes along")
+    parser.add_argument("--full", action="store_true", help="10 m and 40 acquisitions instead of 20 m and 12")
+    parser.add_argument("--output", metavar="FOLDER", help="where results go, instead of output.folder")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed, instead of the configuration's")
+    parser.add_argument("--workers", type=int, metavar="N", help="patches at a time; one for each core by default")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the engines; shares the cores by default")
+    parser.add_argument("--overwrite", action="store_true", help="remove the results that are there, and start over")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--print-config", action="store_true", help="print the whole configuration and do nothing")
+    parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; errors of the project pass to the caller, which turns them into one line and exit code 2."""
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR)
+    config = configuration(arguments)
+    if arguments.print_config:
+        sys.stdout.write(render_toml(config))
+        return DONE
+    from workflows.land_cover.example import LandCoverExample
+
+    console = Console(stderr=False)
+    example = LandCoverExample(config)
+    if arguments.dry_run:
+        console.print(dry_run_table(example))
+        return DONE
+    if arguments.overwrite:
+        _remove_results(Path(config.output.folder))
+    with console_progress(console) as progress:
+        outcome = example.run(ProgressReporter(progress))
+    console.print(summary_table(outcome))
+    for name, failed in outcome.failed.items():
+        console.print(f"[red]failed[/red] {name}, step {failed.error_step!r}: {failed.error}", highlight=False)
+    console.print(f"Report: {outcome.report}", soft_wrap=True, highlight=False, markup=False)
+    return SOME_FAILED if outcome.failed else DONE
+
+
+def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
+    """The configuration of a command line: the file, then the options over it."""
+    path = DEFAULT_CONFIG if arguments.config is None else _named_config(arguments.config)
+    config = load_config(path)
+    source, area = config.source, config.area
+    if arguments.full:
+        if not isinstance(source, SimulatedSource | SampleSource):
+            raise ConfigurationError("--full belongs to the embedded sample: set area.resolution in your file instead.")
+        area = area.model_copy(update={"resolution": 10.0})
+        if isinstance(source, SimulatedSource):
+            source = source.model_copy(update={"acquisitions": 40})
+    output = (
+        config.output if arguments.output is None else config.output.model_copy(update={"folder": arguments.output})
+    )
+    options = {
+        name: getattr(arguments, name) for name in ("workers", "threads") if getattr(arguments, name) is not None
+    }
+    values = config.model_dump() | {
+        "area": area.model_dump(),
+        "source": source.model_dump(),
+        "output": output.model_dump(),
+        "run": config.run.model_dump() | options,
+    }
+    if arguments.seed is not None:
+        values["seed"] = arguments.seed
+    return LandCoverConfig.model_validate(values)
+
+
+def _named_config(name: str) -> Path:
+    """A file, or one that comes along by its bare name."""
+    built_in = BUILT_IN / f"{name}.toml"
+    return built_in if not Path(name).exists() and built_in.exists() else Path(name)
+
+
+def _remove_results(folder: Path) -> None:
+    """Remove earlier results, and only what this command made."""
+    from workflows.land_cover.chain import CONFIG_FILE
+
+    if not folder.exists():
+        return
+    if not (folder / CONFIG_FILE).exists():
+        raise ConfigurationError(
+            f"--overwrite: {str(folder)!r} holds no results of this command ({CONFIG_FILE} is not there): remove it"
+            " yourself, or choose another output.folder."
+        )
+    shutil.rmtree(folder)
+
+
+def console_progress(console: Console) -> Progress:
+    """Progress bars of the stages."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+class ProgressReporter:
+    """Shows each stage as a bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def begin(self, stage: str, total: int) -> None:
+        self._task = self._progress.add_task(stage, total=total)
+
+    def advance(self, outcome: PatchOutcome | None = None) -> None:
+        if self._task is not None:
+            self._progress.advance(self._task)
+        if outcome is not None and outcome.state == "failed":
+            self._progress.console.print(f"{outcome.name} failed in {outcome.error_step}", highlight=False)
+
+    def end(self) -> None:
+        if self._task is not None:
+            self._progress.stop_task(self._task)
+
+
+def dry_run_table(example: LandCoverExample) -> Table:
+    """What would be done."""
+    table = Table(title=f"{example.config.title}: what would be done", show_header=False, title_justify="left")
+    for key, value in example.describe().items():
+        table.add_row(key, value)
+    return table
+
+
+def summary_table(outcome: ExampleOutcome) -> Table:
+    """One screen of what came out."""
+    table = Table(title=outcome.title, title_justify="left")
+    table.add_column("")
+    for name in outcome.columns:
+        table.add_column(name, justify="right")
+    for label, values in outcome.rows:
+        table.add_row(label, *values)
+    return table

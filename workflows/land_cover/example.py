@@ -1,0 +1,205 @@
+"""The whole example: the configured chain, the real acquisition beside a simulated year, one report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.sentinel2 import BANDS
+from workflows.land_cover.chain import MAP_FILE, Chain, Reporter
+from workflows.land_cover.config import LandCoverConfig, SampleSource, SentinelHubSource, SimulatedSource, TimeConfig
+from workflows.land_cover.notes import SIMULATED_NOTICE
+from workflows.land_cover.plan import REVISIT_DAYS, Plan, make_plan
+from workflows.land_cover.preflight import check_inputs
+from workflows.land_cover.report.build import build_report
+from workflows.land_cover.results import ChainResult
+from workflows.outcomes import PatchOutcome
+from workflows.places import Place
+
+REPORT_FILE = "report.html"
+REAL_FOLDER = "real"
+
+
+@dataclass(frozen=True)
+class ExampleOutcome:
+    """What a run leaves: the report, the map, a summary of one screen, and the patches that failed."""
+
+    title: str
+    report: Path
+    map: Path
+    columns: list[str]
+    """Names of the chains."""
+
+    rows: list[tuple[str, list[str]]]
+    """(what, a value per chain)."""
+
+    failed: dict[str, PatchOutcome] = field(default_factory=dict)
+
+
+class LandCoverExample:
+    """A checked configuration, ready to run.
+
+    :raises EOTasksError: for bad input, before any work starts.
+    """
+
+    def __init__(self, config: LandCoverConfig) -> None:
+        self.config = config
+        self.configs = list(chain_configs(config))
+        check_inputs(config)
+        self.plans: list[Plan] = [make_plan(each) for _, each in self.configs]
+
+    def describe(self) -> dict[str, str]:
+        """What would be done, as rows of a table."""
+        config, plan = self.config, self.plans[0]
+        rows = {
+            "source": config.source.kind,
+            "patches": f"{len(plan.patches)} of {_side(plan)} at {config.area.resolution:g} m",
+            "held out": ", ".join(sorted(plan.test))
+            or f"a checkerboard of {config.validation.block_size} pixel blocks",
+            "period": f"{config.time.start} to {config.time.end}",
+            "dates": _dates(plan),
+        }
+        if isinstance(config.source, SentinelHubSource):
+            rows["requests"] = f"about {plan.requests:,}, at most {config.source.max_threads} at a time in each worker"
+            rows["download"] = f"about {_bytes(plan.download_bytes)}, {plan.processing_units:,.0f} processing units"
+        else:
+            rows["requests"] = "none, nothing is downloaded"
+        rows["results"] = f"about {_bytes(plan.stored_bytes)} before compression, in {config.output.folder}"
+        if len(self.configs) > 1:
+            rows["beside it"] = (
+                f"the real acquisition alone: {len(self.plans[1].patches)} patches, {_dates(self.plans[1])}"
+            )
+        return rows
+
+    def run(self, reporter: Reporter) -> ExampleOutcome:
+        """Run every chain, or what is missing of it, and write the report."""
+        started = time.perf_counter()
+        place = Place(self.config.output.folder)
+        results: list[ChainResult] = []
+        chains: list[Chain] = []
+        for index, ((name, config), plan) in enumerate(zip(self.configs, self.plans, strict=True)):
+            where = place if index == 0 else place.child(REAL_FOLDER)
+            chain = Chain(config, plan, where, name, _Named(reporter, name if len(self.configs) > 1 else ""))
+            chains.append(chain)
+            results.append(chain.run())
+        with _report_stage(reporter):
+            notices = [SIMULATED_NOTICE] if any(result.simulated for result in results) else []
+            report = build_report(results, title=self.config.title, notices=notices)
+            path = place.local_path(REPORT_FILE)
+            report.save(path)
+        return ExampleOutcome(
+            title=self.config.title,
+            report=path,
+            map=place.local_path(MAP_FILE),
+            columns=[result.name for result in results],
+            rows=summary_rows(chains, results, time.perf_counter() - started),
+            failed={name: outcome for chain in chains for name, outcome in chain.failed.items()},
+        )
+
+
+def chain_configs(config: LandCoverConfig) -> Iterator[tuple[str, LandCoverConfig]]:
+    """(name, configuration) of each chain: the configured one, and the real acquisition beside a simulated year."""
+    if isinstance(config.source, SampleSource):
+        yield "Real acquisition", single_date(config)
+    elif isinstance(config.source, SimulatedSource):
+        yield "Simulated year", config
+        if config.source.real_acquisition:
+            real = config.model_copy(update={"source": SampleSource()})
+            yield "Real acquisition", single_date(real)
+    else:
+        yield "Land cover", config
+
+
+def single_date(config: LandCoverConfig) -> LandCoverConfig:
+    """The configuration for a source of one acquisition: nothing to filter or resample; all 13 bands make up for it."""
+    valid = config.valid.model_copy(update={"min_valid_fraction": 0.0, "keep_at_least": None, "min_frames": 1})
+    features = config.features.model_copy(update={"step_days": None, "bands": BANDS})
+    return config.model_copy(update={"valid": valid, "features": features, "time": TimeConfig()})
+
+
+def summary_rows(chains: list[Chain], results: list[ChainResult], seconds: float) -> list[tuple[str, list[str]]]:
+    """The rows of the summary."""
+
+    def row(label: str, of: list[str]) -> tuple[str, list[str]]:
+        return label, of
+
+    validations = [result.validation for result in results]
+    spreads = [result.seeds for result in results]
+    rows = [
+        row("spectral values", ["simulated" if result.simulated else "real" for result in results]),
+        row("patches", [_patches(chain) for chain in chains]),
+        row("overall accuracy", [f"{v.overall_accuracy:.3f}" if v else "-" for v in validations]),
+        row("  of the majority class", [f"{v.baseline_accuracy:.3f}" if v else "-" for v in validations]),
+        row("macro F1", [f"{v.macro_f1:.3f}" if v else "-" for v in validations]),
+    ]
+    for label, metric in (("accuracy", "overall_accuracy"), ("macro F1", "macro_f1")):
+        values = [
+            f"{s.metrics[metric].mean:.3f} ± {s.metrics[metric].std:.3f}" if s and len(s.seeds) > 1 else "-"
+            for s in spreads
+        ]
+        rows.append(row(f"{label}, {len(chains[0].config.validation.seeds)} seeds", values))
+    infos = [result.run for result in results]
+    rows.append(row("seconds", [f"{info.seconds:.0f}" if info and info.seconds else "-" for info in infos]))
+    rows.append(
+        row(
+            "peak memory, MB", [f"{info.peak_memory_mb:.0f}" if info and info.peak_memory_mb else "-" for info in infos]
+        )
+    )
+    rows.append(row("whole run, seconds", [f"{seconds:.0f}", *[""] * (len(results) - 1)]))
+    return rows
+
+
+def _patches(chain: Chain) -> str:
+    total, failed = len(chain.plan.patches), len(chain.failed)
+    notes = [f"{failed} failed"] if failed else []
+    if chain.skipped:
+        notes.append("complete before")
+    return f"{total}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _side(plan: Plan) -> str:
+    sizes = {(patch.height, patch.width) for patch in plan.patches}
+    return " or ".join(f"{height} x {width} pixels" for height, width in sorted(sizes)[:3])
+
+
+def _dates(plan: Plan) -> str:
+    if plan.times is None:
+        return f"asked of the service when the run starts; about one every {REVISIT_DAYS} days is expected"
+    listed = ", ".join(f"{time:%Y-%m-%d}" for time in plan.times[:6])
+    more = f" and {len(plan.times) - 6} more" if len(plan.times) > 6 else ""
+    return f"{len(plan.times)}: {listed}{more}"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+@contextmanager
+def _report_stage(reporter: Reporter) -> Iterator[None]:
+    reporter.begin("report", 1)
+    yield
+    reporter.advance()
+    reporter.end()
+
+
+class _Named:
+    """A reporter that puts the chain's name before each stage."""
+
+    def __init__(self, reporter: Reporter, name: str) -> None:
+        self._reporter, self._name = reporter, name
+
+    def begin(self, stage: str, total: int) -> None:
+        self._reporter.begin(f"{self._name}: {stage}" if self._name else stage, total)
+
+    def advance(self, outcome: PatchOutcome | None = None) -> None:
+        self._reporter.advance(outcome)
+
+    def end(self) -> None:
+        self._reporter.end()
