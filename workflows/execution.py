@@ -1,0 +1,108 @@
+"""Running a workflow over one patch, observed: the same in this process, in a worker process and on Ray."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from eolearn.core import EONode, EOWorkflow
+from eolearn.core.eoexecution import EOExecutor, _ProcessingData
+from eolearn.core.eonode import ExceptionInfo, NodeStats
+from eolearn.core.eoworkflow import WorkflowResults
+
+from workflows.monitor import StepMemory
+from workflows.outcomes import one_line
+
+WORKFLOW_LOGGER = "eolearn.core.eoworkflow"
+"""Logs the stack of every failed task; outcomes carry it instead."""
+
+
+@dataclass(frozen=True)
+class PatchJob:
+    """One patch to run: its position, and eo-learn's data without the workflow, which workers have already."""
+
+    index: int
+    name: str
+    data: _ProcessingData
+    arguments: Mapping[str, dict[str, object]]
+    """Arguments of execute by node uid: a node itself would bring its whole upstream along."""
+
+
+@dataclass(frozen=True)
+class PatchReport:
+    """What comes back from a worker: times and memory of the steps, no data."""
+
+    index: int
+    results: WorkflowResults
+    """Without outputs; exceptions can be pickled."""
+
+    peaks: Mapping[str, float]
+    """Peak memory in MB by node uid."""
+
+
+def make_job(index: int, name: str, data: _ProcessingData) -> PatchJob:
+    """A job of eo-learn's processing data."""
+    arguments = {node.uid: kwargs for node, kwargs in data.workflow_kwargs.items()}
+    return PatchJob(index, name, replace(data, workflow=_NO_WORKFLOW, workflow_kwargs={}), arguments)
+
+
+def execute_job(
+    workflow: EOWorkflow, job: PatchJob, *, memory: StepMemory, on_step: Callable[[str], None] | None = None
+) -> PatchReport:
+    """Runs the workflow over one patch. Errors of its tasks end up in the report.
+
+    :param memory: Measures each step.
+    :param on_step: Told the uid of each node before it runs.
+    """
+    peaks: dict[str, float] = {}
+    observed = copy.copy(workflow)
+    run_node = workflow._execute_node
+
+    def execute_node(*, node: EONode, **arguments: Any) -> tuple[object, NodeStats]:
+        if on_step is not None:
+            on_step(node.uid)
+        memory.start()
+        try:
+            return run_node(node=node, **arguments)
+        finally:
+            peaks[node.uid] = memory.stop()
+
+    observed._execute_node = execute_node  # type: ignore[method-assign]  # the one place where a node runs
+    kwargs = {node: job.arguments[node.uid] for node in workflow.get_nodes() if node.uid in job.arguments}
+    data = replace(job.data, workflow=observed, workflow_kwargs=kwargs)
+    results = EOExecutor._execute_workflow(data).drop_outputs()
+    return PatchReport(job.index, _picklable(results), peaks)
+
+
+def lost_report(job: PatchJob, uid: str, name: str, error: Exception, start: datetime) -> PatchReport:
+    """The report of a patch whose process is gone: it failed in the step that ran last."""
+    failure = ExceptionInfo(error, traceback="", origin="")
+    stats = {uid: NodeStats(uid, name, start, datetime.now(), failure)}  # noqa: DTZ005  # eo-learn's times are naive
+    return PatchReport(job.index, WorkflowResults({}, start, datetime.now(), stats), {})  # noqa: DTZ005  # the same
+
+
+def _picklable(results: WorkflowResults) -> WorkflowResults:
+    return replace_stats(results, {uid: _picklable_stats(stats) for uid, stats in results.stats.items()})
+
+
+def replace_stats(results: WorkflowResults, stats: dict[str, NodeStats]) -> WorkflowResults:
+    """The results with other statistics."""
+    return WorkflowResults(results.outputs, results.start_time, results.end_time, stats)
+
+
+def _picklable_stats(stats: NodeStats) -> NodeStats:
+    if stats.exception_info is None:
+        return stats
+    error = stats.exception_info.exception
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+    except Exception:  # noqa: BLE001  # pickling runs code of any exception class: whatever it raises, it cannot travel
+        error = RuntimeError(one_line(error))
+    return replace(stats, exception_info=replace(stats.exception_info, exception=error))
+
+
+_NO_WORKFLOW = EOWorkflow([])

@@ -1,0 +1,64 @@
+"""A batch on a Ray cluster: the same jobs and reports as with worker processes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from models.errors import BatchError, MissingDependencyError
+from models.threads import thread_environment
+from workflows.execution import PatchJob, PatchReport, execute_job, lost_report
+from workflows.monitor import ResettablePeak, SampledPeak
+
+try:
+    import ray
+except ImportError as error:
+    raise MissingDependencyError(
+        "executor='ray' needs Ray, which is not installed: pip install 'eotasks[ray]', or use executor='processes'."
+    ) from error
+
+
+def run_on_ray(
+    workflow: bytes, jobs: Sequence[PatchJob], *, workers: int, threads: int, steps: Mapping[str, str]
+) -> Generator[PatchReport, None, None]:
+    """Runs jobs as Ray tasks, as many at a time as there are workers.
+
+    Uses the cluster that `ray.init` has joined; without one it joins ``RAY_ADDRESS`` or starts one here.
+
+    :param workflow: The pickled workflow.
+    :param threads: Threads of every engine, and the CPUs that a job asks for.
+    :param steps: Names of the steps by node uid.
+    """
+    started = not ray.is_initialized()
+    if started:
+        ray.init(log_to_driver=False)
+    try:
+        settings = {"env_vars": thread_environment(threads)}
+        remote = ray.remote(num_cpus=threads, max_retries=0, runtime_env=settings)(_execute)
+        payload = ray.put(workflow)
+        waiting = iter(jobs)
+        start = datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
+        running: dict[Any, PatchJob] = {remote.remote(payload, job): job for job in islice(waiting, workers)}
+        while running:
+            finished, _ = ray.wait(list(running), num_returns=1)
+            job = running.pop(finished[0])
+            running |= {remote.remote(payload, following): following for following in islice(waiting, 1)}
+            try:
+                yield ray.get(finished[0])
+            except ray.exceptions.RayError as error:
+                uid = next(iter(steps))
+                reason = BatchError(f"Ray lost the patch ({type(error).__name__}).")
+                yield lost_report(job, uid, steps[uid], reason, start)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _execute(workflow: bytes, job: PatchJob) -> PatchReport:
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", os.environ.get("OMP_NUM_THREADS", "1"))
+    memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
+    return execute_job(pickle.loads(workflow), job, memory=memory)  # noqa: S301  # of our own driver
