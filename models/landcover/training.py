@@ -25,46 +25,11 @@ from models.landcover.model import MODEL_FILE as MODEL_FILE
 from models.landcover.model import LandCoverModel as LandCoverModel
 from models.landcover.model import as_rows, sha256_of
 from models.landcover.model import load_model as load_model
+from models.landcover.parameters import DEFAULT_PARAMETERS as DEFAULT_PARAMETERS
+from models.landcover.parameters import TrainingParameters, training_parameters
 from models.threads import resolve_threads
 
 LOGGER = logging.getLogger(__name__)
-
-DEFAULT_PARAMETERS: Mapping[str, JsonValue] = {
-    "boosting": "gbdt",
-    "num_iterations": 100,
-    "learning_rate": 0.1,
-    "num_leaves": 31,
-    "max_depth": -1,
-    "min_data_in_leaf": 20,
-    "min_sum_hessian_in_leaf": 1e-3,
-    "min_gain_to_split": 0.0,
-    "bagging_fraction": 1.0,
-    "bagging_freq": 0,
-    "feature_fraction": 1.0,
-    "lambda_l1": 0.0,
-    "lambda_l2": 0.0,
-    "max_bin": 255,
-    "bin_construct_sample_cnt": 200_000,
-    "class_weight": None,
-}
-"""What the example trains with: the defaults of ``lightgbm.LGBMClassifier`` under LightGBM's own names.
-
-``class_weight`` is ours: ``None`` weighs every sample the same, ``"balanced"`` gives every class the same total weight.
-"""
-
-_SKLEARN_NAMES: Mapping[str, str] = {
-    "boosting_type": "boosting",
-    "n_estimators": "num_iterations",
-    "min_child_samples": "min_data_in_leaf",
-    "min_child_weight": "min_sum_hessian_in_leaf",
-    "min_split_gain": "min_gain_to_split",
-    "subsample": "bagging_fraction",
-    "subsample_freq": "bagging_freq",
-    "colsample_bytree": "feature_fraction",
-    "reg_alpha": "lambda_l1",
-    "reg_lambda": "lambda_l2",
-    "subsample_for_bin": "bin_construct_sample_cnt",
-}
 
 _THREADS_LINE = re.compile(r"^\[num_threads: .*\]\n", re.MULTILINE)
 
@@ -109,7 +74,7 @@ def train(
     from lightgbm.basic import LightGBMError
 
     rows, ids = _training_rows(features, labels)
-    settings = _settings(parameters)
+    settings = training_parameters(parameters)
     present, encoded, counts = np.unique(ids, return_inverse=True, return_counts=True)
     known = _known_classes(present, classes)
     _warn_of_rare(known, counts, settings)
@@ -124,17 +89,18 @@ def train(
         "extent": extent,
         "simulated": simulated,
         "seed": seed,
-        "parameters": settings,
+        "parameters": settings.model_dump(),
         "packages": _versions("eotasks", "lightgbm", "numpy"),
     }
     # Checked before the work starts; the checksum is only known after it.
     build_card(card | {"sha256": "0" * 64}).check_columns(rows.shape[1])
-    weight = (len(ids) / (len(counts) * counts))[encoded] if settings["class_weight"] == "balanced" else None
+    weight = (len(ids) / (len(counts) * counts))[encoded] if settings.class_weight == "balanced" else None
     dataset = Dataset(rows, label=encoded, weight=weight, feature_name=_column_names(days, feature_names))
-    rounds = int(str(settings["num_iterations"]))
     try:
-        booster = train_booster(_engine_parameters(settings, len(known), seed, threads), dataset, rounds)
-    except (LightGBMError, TypeError, ValueError) as error:
+        booster = train_booster(
+            _engine_parameters(settings, len(known), seed, threads), dataset, settings.num_iterations
+        )
+    except LightGBMError as error:
         raise ModelError(f"LightGBM refuses to train ({error}): check the parameters.") from error
     text = _THREADS_LINE.sub("", booster.model_to_string(num_iteration=-1))
     return LandCoverModel(text, build_card(card | {"sha256": sha256_of(text)}))
@@ -151,12 +117,10 @@ def _known_classes(present: NDArray[np.int64], classes: ClassTable) -> list[Land
     return known
 
 
-def _warn_of_rare(
-    known: Sequence[LandCoverClass], counts: NDArray[np.int64], settings: Mapping[str, JsonValue]
-) -> None:
+def _warn_of_rare(known: Sequence[LandCoverClass], counts: NDArray[np.int64], settings: TrainingParameters) -> None:
     # Without regularisation the scores of a class that cannot fill a leaf may run away, and take other classes along.
-    smallest = settings["min_data_in_leaf"]
-    if settings["lambda_l2"] or not isinstance(smallest, int):
+    smallest = settings.min_data_in_leaf
+    if settings.lambda_l2:
         return
     for item, count in zip(known, counts, strict=True):
         if count < smallest:
@@ -170,10 +134,9 @@ def _warn_of_rare(
 
 
 def _engine_parameters(
-    settings: Mapping[str, JsonValue], classes: int, seed: int, threads: int | None
+    settings: TrainingParameters, classes: int, seed: int, threads: int | None
 ) -> dict[str, JsonValue]:
-    own = ("num_iterations", "class_weight")
-    return {name: value for name, value in settings.items() if name not in own} | {
+    return settings.model_dump(exclude={"num_iterations", "class_weight"}) | {
         "objective": "multiclass",
         "num_class": classes,
         "seed": seed,
@@ -198,25 +161,6 @@ def _training_rows(features: ArrayLike, labels: ArrayLike) -> tuple[NDArray[Any]
         LOGGER.warning("left out %d of %d samples without a single valid value", int((~observed).sum()), len(rows))
         rows, ids = rows[observed], ids[observed]
     return np.ascontiguousarray(rows), ids.astype(np.int64)
-
-
-def _settings(parameters: Mapping[str, JsonValue] | None) -> dict[str, JsonValue]:
-    given: dict[str, JsonValue] = {}
-    for name, value in (parameters or {}).items():
-        own_name = _SKLEARN_NAMES.get(name, name)
-        if own_name in given:
-            raise ModelError(f"parameter {own_name} is given twice, the second time as {name}: keep one.")
-        given[own_name] = value
-    unknown = sorted(set(given) - set(DEFAULT_PARAMETERS))
-    if unknown:
-        raise ModelError(f"parameter {', '.join(unknown)} is not known: use {', '.join(DEFAULT_PARAMETERS)}.")
-    settings = dict(DEFAULT_PARAMETERS) | given
-    if settings["class_weight"] not in (None, "balanced"):
-        raise ModelError(f"class_weight={settings['class_weight']!r}: use None or 'balanced'.")
-    rounds = settings["num_iterations"]
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-        raise ModelError(f"num_iterations={rounds!r}: give a whole number of at least 1.")
-    return settings
 
 
 def _column_names(dates: Sequence[str], feature_names: Sequence[str]) -> list[str]:
