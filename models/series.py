@@ -187,10 +187,11 @@ def _between(
     gap[flat] = 1.0
     first = rows[left * len(series) + series].astype(np.float64, copy=False)
     value = rows[right * len(series) + series].astype(np.float64)
-    value -= first
-    value /= gap[:, np.newaxis]
-    value *= (target - start)[:, np.newaxis]
-    value += first
+    with np.errstate(invalid="ignore"):  # series without any observation may hold infinities; they become NaN below
+        value -= first
+        value /= gap[:, np.newaxis]
+        value *= (target - start)[:, np.newaxis]
+        value += first
     hit = flat | (start == target)
     if hit.any():  # the observation itself, the sign of its zero too
         value[hit] = first[hit]
