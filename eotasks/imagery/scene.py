@@ -189,9 +189,9 @@ class _Window:
         values = np.zeros(rows.shape, dtype=np.uint16)
         pixels = self.pixels(band)
         if pixels is not None:
-            x, y = at.transform * (columns + 0.5, rows + 0.5)
-            other_columns, other_rows = ~pixels.transform * (x, y)
-            j, i = np.floor(other_columns).astype(int), np.floor(other_rows).astype(int)
+            x, y = at.transform.c + (columns + 0.5) * at.transform.a, at.transform.f + (rows + 0.5) * at.transform.e
+            j = np.floor((x - pixels.transform.c) / pixels.transform.a).astype(int)
+            i = np.floor((y - pixels.transform.f) / pixels.transform.e).astype(int)
             inside = (i >= 0) & (j >= 0) & (i < pixels.dn.shape[0]) & (j < pixels.dn.shape[1])
             values[inside] = pixels.dn[i[inside], j[inside]]
         return values
@@ -268,7 +268,8 @@ def _read_window(file: Path, grid: Grid) -> _Pixels | None:
             dn = source.read(1, window=window)
         except RasterioError as error:
             raise _damaged(file) from error
-        return _Pixels(_unsigned(dn, file), source.window_transform(window), source.crs)
+        shifted = Affine(size, 0, transform.c + first_column * size, 0, -size, transform.f - first_row * size)
+        return _Pixels(_unsigned(dn, file), shifted, source.crs)
 
 
 def _unsigned(dn: NDArray[np.uint16] | NDArray[np.int16], file: Path) -> NDArray[np.uint16]:

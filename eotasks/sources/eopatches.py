@@ -219,7 +219,7 @@ def _patch_folder(folder: Path, name: str | None) -> Path:
     place = folder
     if name is not None and not (name == _own_name(folder) and folder.is_dir() and _is_eopatch(folder)):
         place = folder / name
-        if place.resolve().parent != folder.resolve():
+        if Path(name).name != name or name == "..":
             raise StorageError(f"EOPatch name {name!r} leads out of {folder}. Give the plain name of a folder in it.")
     if not place.is_dir() or not _is_eopatch(place):
         there = ", ".join(list_eopatches(folder)[:10]) if folder.is_dir() else "no such folder"

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from eolearn.core import EOPatch, FeatureType
+from sentinelhub.constants import CRS
+from sentinelhub.geometry import BBox
+from shapely.geometry import box
+
+from eotasks.sources.eopatches import LoadEOPatchTask, eopatch_info, list_eopatches
+from models.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
+
+BBOX = BBox((500_000, 5_000_000, 500_080, 5_000_060), CRS("EPSG:32633"))
+TIMES = [dt.datetime(2017, month, 15, 10, 30) for month in (1, 4, 7, 10)]  # noqa: DTZ001 - naive UTC
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two EOPatches, and something else beside them."""
+    place = tmp_path / "my patches"
+    for name, seed in (("north", 1), ("south", 2)):
+        make_eopatch(seed).save(str(place / name))
+    (place / "figures").mkdir()
+    (place / "notes.txt").write_text("not an EOPatch")
+    return place
+
+
+def make_eopatch(seed: int) -> EOPatch:
+    rng = np.random.default_rng(seed)
+    patch = EOPatch(bbox=BBOX, timestamps=TIMES)
+    patch.data["B"] = rng.random((4, 6, 8, 2), dtype=np.float32)
+    patch.data["PROBA"] = rng.integers(0, 256, (4, 6, 8, 1), dtype=np.uint8)
+    patch.mask["CLOUDS"] = rng.random((4, 6, 8, 1)) > 0.5
+    patch.mask["SCL"] = rng.integers(2, 12, (4, 6, 8, 1), dtype=np.uint8)
+    patch.mask["dataMask"] = np.ones((4, 6, 8, 1), dtype=np.uint8)
+    patch.mask_timeless["classes"] = rng.integers(0, 9, (6, 8, 1)).astype(np.int32)
+    patch.mask_timeless["ids"] = rng.integers(1000, 2000, (6, 8, 1)).astype(np.int32)
+    patch.scalar["CLOUD_SHARE"] = rng.random((4, 1))
+    patch[FeatureType.VECTOR, "FIRES"] = gpd.GeoDataFrame(
+        {"TIMESTAMP": TIMES, "geometry": [box(500_000, 5_000_000, 500_010 + i, 5_000_010) for i in range(4)]}, crs=32633
+    )
+    return patch
+
+
+def files_of(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(file.relative_to(folder)): (file.stat().st_size, file.stat().st_mtime_ns)
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_list(folder: Path) -> None:
+    assert list_eopatches(folder) == ["north", "south"]
+    assert list_eopatches(folder / "north") == ["north"]
+
+
+def test_list_without_any(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(AreaError, match="no such folder"):
+        list_eopatches(tmp_path / "absent")
+    with pytest.raises(AreaError, match="no EOPatch in it"):
+        list_eopatches(folder / "figures")
+
+
+def test_info(folder: Path) -> None:
+    info = eopatch_info(folder, "south")
+    assert info.name == "south"
+    assert info.bbox == BBOX
+    assert info.shape == (6, 8)
+    assert list(info.timestamps) == TIMES
+    assert "mask/CLOUDS" in info.features
+    assert eopatch_info(folder / "south") == info
+
+
+def test_info_reads_headers_alone(folder: Path) -> None:
+    """Arrays cut off behind their header do not matter to it."""
+    header = 10 + 118
+    for file in (folder / "north").rglob("*.npy.gz"):
+        with gzip.open(file) as stream:
+            array = np.load(stream)
+        plain = file.with_suffix("")
+        np.save(plain, array)
+        plain.write_bytes(plain.read_bytes()[:header])
+        file.unlink()
+    assert eopatch_info(folder, "north").shape == (6, 8)
+
+
+def test_load_under_the_projects_names_and_types(folder: Path) -> None:
+    task = LoadEOPatchTask(
+        folder,
+        {
+            "BANDS": "data/B", "CLP": "data/PROBA", "CLM": "mask/CLOUDS", "IS_DATA": "mask/dataMask",
+            "LULC": "mask_timeless/classes", "COVER": "scalar/CLOUD_SHARE", "FIRES": "vector/FIRES",
+        },
+    )  # fmt: skip
+    before = files_of(folder)
+    patch = pickle.loads(pickle.dumps(task)).execute(name="north")
+    original = make_eopatch(1)
+    assert patch.bbox == BBOX
+    assert patch.timestamps == TIMES
+    assert len(patch.get_features()) == 7
+    np.testing.assert_array_equal(patch.data["BANDS"], original.data["B"])
+    assert patch.data["CLP"].dtype == np.float32
+    np.testing.assert_array_equal(patch.data["CLP"], original.data["PROBA"].astype(np.float32) / np.float32(255))
+    assert patch.mask["CLM"].dtype == np.uint8
+    np.testing.assert_array_equal(patch.mask["CLM"], original.mask["CLOUDS"])
+    assert patch.mask["IS_DATA"].dtype == bool
+    assert patch.mask_timeless["LULC"].dtype == np.uint8
+    np.testing.assert_array_equal(patch.mask_timeless["LULC"], original.mask_timeless["classes"])
+    assert files_of(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kept"),
+    [
+        (None, None, [0, 1, 2, 3]),
+        (dt.date(2017, 4, 15), None, [1, 2, 3]),
+        (None, dt.date(2017, 4, 15), [0, 1]),
+        (dt.date(2017, 7, 15), dt.date(2017, 7, 15), [2]),
+        (dt.datetime(2017, 4, 15, 10, 31), None, [2, 3]),  # noqa: DTZ001 - naive UTC
+        (dt.datetime(2017, 4, 15, 12, 30, tzinfo=dt.timezone(dt.timedelta(hours=2))), None, [1, 2, 3]),
+    ],
+)
+def test_interval(folder: Path, start: dt.date | None, end: dt.date | None, kept: list[int]) -> None:
+    features = {"BANDS": "data/B", "LULC": "mask_timeless/classes", "FIRES": "vector/FIRES"}
+    patch = LoadEOPatchTask(folder, features, start=start, end=end).execute(name="north")
+    assert patch.timestamps == [TIMES[index] for index in kept]
+    np.testing.assert_array_equal(patch.data["BANDS"], make_eopatch(1).data["B"][kept])
+    assert list(patch[FeatureType.VECTOR, "FIRES"].TIMESTAMP) == [TIMES[index] for index in kept]
+    assert patch.mask_timeless["LULC"].shape == (6, 8, 1)
+
+
+def test_timeless_features_alone_need_no_time(folder: Path) -> None:
+    patch = LoadEOPatchTask(folder, {"LULC": "mask_timeless/classes"}, start=dt.date(2030, 1, 1)).execute(name="north")
+    assert patch.timestamps is None
+    assert patch.mask_timeless["LULC"].shape == (6, 8, 1)
+
+
+def test_nothing_inside_the_interval(folder: Path) -> None:
+    task = LoadEOPatchTask(folder, {"BANDS": "data/B"}, start=dt.date(2018, 1, 1))
+    with pytest.raises(TooFewFramesError, match=r"none of its 4 timestamps \(2017-01-15 to 2017-10-15\)"):
+        task.execute(name="north")
+
+
+def test_missing_feature_lists_those_there_are(folder: Path) -> None:
+    with pytest.raises(FeatureError, match=r"no data/NDVI, there are data/B, data/PROBA, mask/CLOUDS"):
+        LoadEOPatchTask(folder, {"NDVI": "data/NDVI", "BANDS": "data/B"}).execute(name="north")
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"CLM": "mask/SCL"}, "CLM holds 2, 3.*0 clear, 1 cloud, 255 no data"),
+        ({"LULC": "mask_timeless/ids"}, "no class numbers"),
+    ],
+)
+def test_values_that_break_the_conventions(folder: Path, features: dict[str, str], message: str) -> None:
+    with pytest.raises(FeatureError, match=message):
+        LoadEOPatchTask(folder, features).execute(name="north")
+
+
+@pytest.mark.parametrize("name", ["absent", "..", "../my patches/north", "figures"])
+def test_no_such_eopatch(folder: Path, name: str) -> None:
+    with pytest.raises(StorageError, match=r"north, south|leads out"):
+        LoadEOPatchTask(folder, {"BANDS": "data/B"}).execute(name=name)
+
+
+def test_damaged_array_is_named(folder: Path) -> None:
+    file = next((folder / "north" / "data").glob("B.npy*"))
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(StorageError, match=r"north: data/B cannot be read"):
+        LoadEOPatchTask(folder, {"BANDS": "data/B"}).execute(name="north")
+
+
+def test_timestamps_that_do_not_fit(folder: Path) -> None:
+    file = folder / "north" / "timestamps.json"
+    times = json.loads(file.read_text())
+    file.write_text(json.dumps(times[:3]))
+    with pytest.raises(FeatureError, match="4 frames for 3 timestamps"):
+        LoadEOPatchTask(folder, {"BANDS": "data/B"}).execute(name="north")
+    file.unlink()
+    with pytest.raises(FeatureError, match="no timestamps"):
+        LoadEOPatchTask(folder, {"BANDS": "data/B"}).execute(name="north")
+
+
+def test_generations_of_the_projects_own_storage(folder: Path) -> None:
+    current = folder / "west" / ".gen-2"
+    shutil.copytree(folder / "north", folder / "west" / ".gen-1")
+    shutil.copytree(folder / "south", current)
+    marker = folder / "west" / "_current.json"
+    marker.write_text(json.dumps({"version": 1, "generation": ".gen-2", "files": {}}))
+    assert list_eopatches(folder) == ["north", "south", "west"]
+    assert eopatch_info(folder, "west").name == "west"
+    patch = LoadEOPatchTask(folder, {"BANDS": "data/B"}).execute(name="west")
+    np.testing.assert_array_equal(patch.data["BANDS"], make_eopatch(2).data["B"])
+    shutil.rmtree(current)
+    with pytest.raises(StorageError, match=r"\.gen-2, which is not there"):
+        eopatch_info(folder, "west")
+    marker.write_text("{")
+    with pytest.raises(StorageError, match=r"_current\.json: cannot be read"):
+        eopatch_info(folder, "west")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"features": {}}, "say what to load"),
+        ({"features": {"CLM": "clouds"}}, "no 'feature_type/NAME'"),
+        ({"features": {"CLM": "clouds/CLM"}}, "The types are data, data_timeless"),
+        ({"features": {"CLM": "mask/"}}, "no 'feature_type/NAME'"),
+        ({"features": {"": "mask/CLM"}}, "no name of a feature"),
+        (
+            {"features": {"CLM": "mask/CLM"}, "start": dt.date(2018, 1, 1), "end": dt.date(2017, 1, 1)},
+            "lies before",
+        ),
+    ],
+)
+def test_refused_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        LoadEOPatchTask("anywhere", **arguments)
+
+
+def test_the_real_slovenian_eopatch(shared_data: Path) -> None:
+    place = shared_data / "slovenia"
+    assert list_eopatches(place) == ["eopatch"]
+    info = eopatch_info(place, "eopatch")
+    assert info.shape == (101, 100)
+    assert len(info.timestamps) == 68
+    features = {
+        "NDVI": "data/NDVI", "CLP": "data/CLP_S2C", "CLM": "mask/CLM_S2C", "IS_DATA": "mask/IS_DATA",
+        "LULC": "mask_timeless/LULC", "FARM_REGISTER": "vector_timeless/LULC",
+    }  # fmt: skip
+    task = LoadEOPatchTask(place / "eopatch", features, start=dt.date(2017, 1, 1), end=dt.date(2017, 12, 31))
+    patch = task.execute()
+    assert patch.timestamps is not None
+    assert len(patch.timestamps) == 36
+    assert patch.data["NDVI"].shape == (36, 101, 100, 1)
+    assert sorted(np.unique(patch.mask_timeless["LULC"])) == [0, 1, 2, 3, 4, 8]
+    assert len(patch.vector_timeless["FARM_REGISTER"]) == 88
+    np.testing.assert_array_equal(task.execute(name="eopatch").data["NDVI"], patch.data["NDVI"])
