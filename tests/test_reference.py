@@ -264,6 +264,14 @@ class TestRasterize:
         assert set(np.unique(labels).tolist()) == {0, *SAMPLE_CLASSES.values()}
         assert 0.25 < (labels != 0).mean() < 0.5  # "about a third", many of it forest
 
+    @pytest.mark.parametrize("overlap", ["smallest", "largest", "last", "exclude"])
+    def test_the_farm_register_gives_the_raster_of_the_real_patch_again(self, shared_data: Path, overlap: str) -> None:
+        real = EOPatch.load(str(shared_data / "slovenia" / "eopatch"), features=[LULC, (FeatureType.MASK, "IS_DATA")])
+        ours = (FeatureType.MASK_TIMELESS, "OURS")
+        source = shared_data / "slovenia" / "eopatch" / "vector_timeless" / "LULC.gpkg"
+        RasterizeReferenceTask(ours, source=source, column="LULC_ID", overlap=overlap).execute(real)
+        np.testing.assert_array_equal(real[ours], real[LULC])
+
     def test_checking_a_file_before_the_work(self, saved: Path) -> None:
         found = check_vector_labels(sample_reference_path(), column="fclass", classes=SAMPLE_CLASSES)
         assert sum(found.values()) == 604
