@@ -39,7 +39,8 @@ CLASSES = ClassTable(
 IDS = np.array([1, 2, 3, 5, 8], np.uint8)
 BOUNDS: Bounds = (330_000.0, 5_814_400.0, 345_360.0, 5_822_080.0)
 RESOLUTION = 80.0
-START = datetime(2017, 1, 9, 10, 21)
+SUMMER = datetime.fromisoformat("2017-07-04")
+START = datetime.fromisoformat("2017-01-09T10:21")
 
 
 def class_map(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
@@ -121,9 +122,10 @@ def importance(rng: np.random.Generator, image: Raster | None) -> Importance:
 
 def scores_of(rng: np.random.Generator, prediction: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Scores that favour the prediction."""
-    scores = rng.random((prediction.size, len(IDS)))
+    scores: NDArray[np.float64] = rng.random((prediction.size, len(IDS)))
     scores[np.arange(prediction.size), np.searchsorted(IDS, prediction)] += 0.8
-    return scores / scores.sum(axis=1, keepdims=True)
+    scores /= scores.sum(axis=1, keepdims=True)
+    return scores
 
 
 def chain(seed: int = 0, *, failed: str = "", **changes: Any) -> ChainResult:
@@ -134,7 +136,7 @@ def chain(seed: int = 0, *, failed: str = "", **changes: Any) -> ChainResult:
     reference = np.where(rng.random(full.shape) < 0.6, 0, full).astype(np.uint8)
     prediction = with_errors(rng, full, 0.12)
     dates = [START + timedelta(days=30 * step) for step in range(12)]
-    image = Raster(true_color(rng, full), BOUNDS, datetime(2017, 7, 4))
+    image = Raster(true_color(rng, full), BOUNDS, SUMMER)
     truth = rng.choice(IDS, size=900, p=[0.4, 0.3, 0.2, 0.06, 0.04])
     runs = {seed: evaluate(truth, with_errors(rng, truth, 0.15 + seed / 100), CLASSES) for seed in range(5)}
     predicted = with_errors(rng, truth, 0.15)
@@ -185,7 +187,7 @@ def chain(seed: int = 0, *, failed: str = "", **changes: Any) -> ChainResult:
             reference[:50, :50],
             prediction[:50, :50],
             image.values[:50, :50],
-            datetime(2017, 7, 4),
+            SUMMER,
             "patch_r00_c00",
         ),
         "run": run_info(failed),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from matplotlib import patheffects
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,7 +23,8 @@ _ROLES: dict[Role, tuple[str, str]] = {
     "blocks": ("training and test, by blocks", style.GREEN),
     "none": ("map only", "#ffffff"),
 }
-_FAILED = style.VERMILION
+_FAILED: dict[str, Any] = {"facecolor": style.VERMILION, "hatch": "//"}
+_OUTLINE = "#7b3294"
 
 
 def add(chapter: Chapter) -> None:
@@ -51,13 +54,12 @@ def grid_figure(result: ChainResult) -> Figure:
     figure, axes = maps.map_figure(bounds, result.crs, legend=True)
     axes.set_facecolor("white")
     for patch in result.patches:
-        color = _FAILED if patch.failed else _ROLES[patch.role][1]
-        options = {"facecolor": color, "alpha": 0.55, "edgecolor": "none"}
-        maps.draw_patches(axes, [patch], result.crs, **options)
+        fill: dict[str, Any] = _FAILED if patch.failed else {"facecolor": _ROLES[patch.role][1]}
+        maps.draw_patches(axes, [patch], result.crs, alpha=0.55, edgecolor=style.INK, linewidth=0, **fill)
     maps.draw_patches(axes, result.patches, result.crs, facecolor="none", edgecolor=style.INK, linewidth=0.7)
     scale = maps.Axis(result.crs).scale
     for ring in result.outline:
-        axes.plot(ring[:, 0] / scale, ring[:, 1] / scale, color=style.VERMILION, linewidth=1.8)
+        axes.plot(ring[:, 0] / scale, ring[:, 1] / scale, color=_OUTLINE, linewidth=1.8)
     _label_patches(axes, figure.get_figwidth(), result)
     maps.place_legend(axes, _grid_legend(result), below=maps.is_wide(bounds, result.crs))
     return figure
@@ -77,7 +79,8 @@ def _label_patches(axes: Axes, width: float, result: ChainResult) -> None:
         return
     for patch, name in zip(result.patches, names, strict=True):
         x, y = (patch.bounds[0] + patch.bounds[2]) / 2 / scale, (patch.bounds[1] + patch.bounds[3]) / 2 / scale
-        axes.text(x, y, name, ha="center", va="center", fontsize=size, color=style.INK)
+        halo = [patheffects.withStroke(linewidth=2.5, foreground="white", alpha=0.7)]
+        axes.text(x, y, name, ha="center", va="center", fontsize=size, color=style.INK, path_effects=halo)
 
 
 def _grid_legend(result: ChainResult) -> list[Artist]:
@@ -89,9 +92,9 @@ def _grid_legend(result: ChainResult) -> list[Artist]:
             handles.append(Patch(facecolor=color, alpha=0.55, edgecolor=style.INK, linewidth=0.7, label=text))
     failed = sum(patch.failed for patch in result.patches)
     if failed:
-        handles.append(Patch(facecolor=_FAILED, alpha=0.55, edgecolor=style.INK, label=f"failed ({failed})"))
+        handles.append(Patch(**_FAILED, alpha=0.55, edgecolor=style.INK, linewidth=0.7, label=f"failed ({failed})"))
     if result.outline:
-        handles.append(Line2D([], [], color=style.VERMILION, linewidth=1.8, label="area of interest"))
+        handles.append(Line2D([], [], color=_OUTLINE, linewidth=1.8, label="area of interest"))
     return handles
 
 

@@ -61,7 +61,9 @@ def _add_overview(report: Report, results: Sequence[ChainResult]) -> None:
         for entry in result.provenance
     ]
     if rows:
-        section.table(["Input", "Origin", "Source", "Part"], rows, "What is real and what is simulated.")
+        simulated = any(result.simulated for result in results)
+        caption = "What is real and what is simulated." if simulated else "Where the data come from."
+        section.table(["Input", "Origin", "Source", "Part"], rows, caption)
 
 
 def _scores(result: ChainResult, *, alone: bool) -> list[KeyFigure]:

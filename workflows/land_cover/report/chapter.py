@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
+from workflows.land_cover.report.style import styled
 from workflows.land_cover.results import ChainResult, Layer, Raster
 from workflows.report import CellValue, ImageFormat, Section
 
@@ -79,6 +80,7 @@ class Chapter:
             return text
         return f"{text} {SIMULATED_ACCURACY if self.accuracy else SIMULATED}"
 
+    @styled  # ticks are made when the figure is drawn, with the settings of that moment
     def _figure(self, figure: Figure, caption: str, alt: str, image_format: ImageFormat, real: bool) -> None:
         if not real:
             caption = self.caption(caption)

@@ -68,7 +68,9 @@ def _add_counts(chapter: Chapter) -> None:
         counts_figure(result.classes, dict(result.train_counts), dict(result.test_counts)),
         f"Samples per class: {total:,} training samples{test}.",
         alt="Bar chart of samples per class: "
-        + ", ".join(f"{result.classes.name_of(key)} {value:,}" for key, value in result.train_counts.items())
+        + ", ".join(
+            f"{style.pretty(result.classes.name_of(key))} {value:,}" for key, value in result.train_counts.items()
+        )
         + ".",
         real=True,
     )
@@ -113,7 +115,7 @@ def _add_confusion(chapter: Chapter) -> None:
         "Confusion of the test samples. Left: shares of each reference class (diagonal: producer's accuracy). "
         "Right: shares of each predicted class (diagonal: user's accuracy)." + _unpredicted_note(validation.matrix),
         alt="Two confusion matrices. Diagonal of the left one: "
-        + ", ".join(f"{item.name} {_percent(item.producers_accuracy)}" for item in validation.per_class)
+        + ", ".join(f"{style.pretty(item.name)} {_percent(item.producers_accuracy)}" for item in validation.per_class)
         + ".",
     )
     matrix = validation.matrix
@@ -202,7 +204,7 @@ def _add_roc(chapter: Chapter) -> None:
         roc_figure(result.roc, result.classes),
         "Receiver operating characteristic of each class against all others, with the area under the curve.",
         alt="ROC curves. Area under the curve: "
-        + ", ".join(f"{curve.name} {curve.auc:.2f}" for curve in result.roc)
+        + ", ".join(f"{style.pretty(curve.name)} {curve.auc:.2f}" for curve in result.roc)
         + ".",
     )
 
@@ -217,7 +219,7 @@ def roc_figure(curves: Sequence[RocCurve], classes: ClassTable) -> Figure:
     dashes = ["-", (0, (6, 1.5)), (0, (3, 1)), (0, (7, 1.5, 1.5, 1.5))]
     for index, curve in enumerate(curves):
         item = classes.by_id.get(curve.class_id)
-        x, y = _thin(curve.false_positive_rate, curve.true_positive_rate)
+        x, y = thin(curve.false_positive_rate, curve.true_positive_rate)
         axes.plot(
             x,
             y,
@@ -246,8 +248,8 @@ def roc_figure(curves: Sequence[RocCurve], classes: ClassTable) -> Figure:
     return figure
 
 
-def _thin(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """At most some hundred points of a curve, evenly spaced along it: the rest would only make the file large."""
+def thin(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """At most some 400 points of a rising curve, evenly spaced along it: more would only make the file large."""
     if len(x) <= _MAX_ROC_POINTS:
         return x, y
     along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
