@@ -1,11 +1,14 @@
+from .clouds.filtering import FilterCloudyTimestampsTask as FilterCloudyTimestampsTask
 from .clouds.masks import AddCloudMaskTask as AddCloudMaskTask
 from .clouds.masks import AddSceneClassificationMaskTask as AddSceneClassificationMaskTask
 from .clouds.probability import AddCloudProbabilityTask as AddCloudProbabilityTask
+from .clouds.validity import AddCloudCoverageTask as AddCloudCoverageTask
 from .clouds.validity import AddValidCountTask as AddValidCountTask
 from .clouds.validity import AddValidDataMaskTask as AddValidDataMaskTask
-from .clouds.validity import FilterCloudyTimestampsTask as FilterCloudyTimestampsTask
+from .clouds.validity import AddValidFractionTask as AddValidFractionTask
 from .errors import EOTasksError as EOTasksError
 from .export import ExportCogTask as ExportCogTask
+from .facade import SLOVENIAN_CLASSES as SLOVENIAN_CLASSES
 from .facade import ClassTable as ClassTable
 from .facade import LandCoverClass as LandCoverClass
 from .facade import LandCoverModel as LandCoverModel
@@ -13,7 +16,6 @@ from .facade import LoadSavedEOPatchTask as LoadSavedEOPatchTask
 from .facade import Patch as Patch
 from .facade import Place as Place
 from .facade import SaveEOPatchTask as SaveEOPatchTask
-from .facade import SLOVENIAN_CLASSES as SLOVENIAN_CLASSES
 from .facade import load_eopatch as load_eopatch
 from .facade import load_model as load_model
 from .facade import read_area as read_area
@@ -30,8 +32,8 @@ from .reference import SampleTask as SampleTask
 from .series import AddNormalizedDifferenceTask as AddNormalizedDifferenceTask
 from .series import ResampleTimeSeriesTask as ResampleTimeSeriesTask
 from .sources.eopatches import LoadEOPatchTask as LoadEOPatchTask
-from .sources.sample import LoadSampleTask as LoadSampleTask
 from .sources.sample import SAMPLE_BBOX as SAMPLE_BBOX
+from .sources.sample import LoadSampleTask as LoadSampleTask
 from .sources.sentinelhub import DownloadBandsTask as DownloadBandsTask
 from .sources.simulated import SimulateYearTask as SimulateYearTask
 

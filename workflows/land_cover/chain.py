@@ -34,6 +34,7 @@ from workflows.storage import is_complete, load_eopatch
 
 CONFIG_FILE = "config.toml"
 METRICS_FILE = "metrics.json"
+MODEL_FOLDER = "model"
 MODEL_MARKER = "model.sha256"
 MAP_FILE = "land_cover.tif"
 PACKAGES = ("eotasks", "eo-learn", "sentinelhub", "lightgbm", "numpy", "scikit-image", "rasterio")
@@ -113,14 +114,16 @@ class Chain:
                 else:
                     self.reporter.advance()
         assert trained is not None
-        trained.model.save(self.place.local_path("model"))
+        trained.model.save(self.place.local_path(MODEL_FOLDER))
         return trained
 
     def _map(self, model: LandCoverModel, features: Place) -> Place:
         predictions, maps = self.place.child("predictions"), self.place.child("maps")
         marker = model.card.sha256.encode()
         fresh = predictions.exists(MODEL_MARKER) and predictions.read_bytes(MODEL_MARKER) == marker
-        steps = map_workflow(self.config, model, features, predictions, maps)
+        steps = map_workflow(
+            self.config, self.place.local_path(MODEL_FOLDER), features, predictions, maps, simulated=self.simulated
+        )
         arguments = {patch.name: steps.arguments(patch) for patch in self.patches}
         if not fresh:
             # Until all patches are mapped anew, none of the old maps counts as done.

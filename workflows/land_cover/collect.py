@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from eolearn.core import EOPatch, FeatureType
 from numpy.typing import NDArray
-from skimage.measure import label as connected_components
+from scipy.ndimage import label as connected_components
 
 from models.clouds.validity import valid_fraction
 from workflows.area import Patch
@@ -166,9 +166,9 @@ def ndvi_of_a_meadow(
     """NDVI of the largest labelled meadow: all observations, the masked ones, and the cleaned curve.
 
     Where nothing is labelled grassland, the largest piece of the most frequent class takes its place. None without
-    labels or without NDVI among the features.
+    labels, without NDVI among the features, and for a single date.
     """
-    if "NDVI" not in feature_names(config):
+    if "NDVI" not in feature_names(config) or config.features.step_days is None:
         return None
     found = _largest_piece(observed, patches, config)
     if found is None:
@@ -269,7 +269,7 @@ def _largest_piece(
     chosen = grass[0] if grass else int(counts.argmax())
     best: tuple[int, Patch, NDArray[np.bool_]] | None = None
     for patch in patches:
-        pieces = connected_components(labels[patch.name] == chosen, connectivity=1)
+        pieces, _ = connected_components(labels[patch.name] == chosen)
         sizes = np.bincount(pieces.ravel())[1:]
         if sizes.size and (best is None or sizes.max() > best[0]):
             best = (int(sizes.max()), patch, np.asarray(pieces == sizes.argmax() + 1, dtype=bool))
@@ -278,7 +278,7 @@ def _largest_piece(
     return best[1], best[2], table.by_id[chosen].name
 
 
-def _true_color(eopatch: EOPatch, time: dt.datetime, config: LandCoverConfig) -> NDArray[np.generic] | None:
+def _true_color(eopatch: EOPatch, time: dt.datetime, config: LandCoverConfig) -> NDArray[np.float32] | None:
     bands = kept_bands(config)
     if BANDS not in eopatch or not all(band in bands for band in TRUE_COLOR_BANDS):
         return None
@@ -287,7 +287,7 @@ def _true_color(eopatch: EOPatch, time: dt.datetime, config: LandCoverConfig) ->
         return None
     has_data = eopatch[IS_DATA][_nearest(eopatch, time)].astype(bool)
     color = image[..., [bands.index(band) for band in TRUE_COLOR_BANDS]].astype(np.float32)
-    return np.where(has_data, color, np.float32(np.nan))
+    return np.where(has_data, color, np.float32(np.nan)).astype(np.float32)
 
 
 def _at(
@@ -322,7 +322,8 @@ def _mean(
     good = eopatch[mask][..., 0].astype(bool) & np.isfinite(values)
     count = good.sum(axis=0)
     total = np.where(good, values, 0).sum(axis=0, dtype=np.float64)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0).astype(np.float32)
+    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean.astype(np.float32)
 
 
 def _mean_where(values: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -331,7 +332,8 @@ def _mean_where(values: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray
     flat, chosen = values.reshape(dates, -1), (good & np.isfinite(values)).reshape(dates, -1)
     count = chosen.sum(axis=1)
     total = np.where(chosen, flat, 0).sum(axis=1)
-    return np.divide(total, count, out=np.full(dates, np.nan), where=count > 0)
+    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(dates, np.nan), where=count > 0)
+    return mean
 
 
 def _spread(curve: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from eotasks.sources.sample import SAMPLE_TIME
 from workflows.land_cover.config import LandCoverConfig, SampleSource, SentinelHubSource, SimulatedSource
 from workflows.land_cover.plan import Plan
-from workflows.land_cover.results import Provenance
+from workflows.land_cover.results import Origin, Provenance
 from workflows.land_cover.steps import TRUE_COLOR_BANDS, kept_bands, source_features
 
 SCENE = f"Copernicus Sentinel-2 L1C, tile 33UUU, {SAMPLE_TIME:%Y-%m-%d}"
@@ -46,7 +46,7 @@ def provenance(config: LandCoverConfig) -> list[Provenance]:
     elif isinstance(source, SentinelHubSource):
         spectra = [Provenance("Reflectance", "real", f"Sentinel Hub, {source.collection}")]
     else:
-        origin = "simulated" if source.simulated else "real"
+        origin: Origin = "simulated" if source.simulated else "real"
         spectra = [Provenance(", ".join(sorted(source.features)), origin, f"EOPatches in {source.folder}")]
     return [*spectra, _labels(config)]
 
@@ -86,6 +86,8 @@ def reasons(config: LandCoverConfig) -> dict[str, str]:
         found["MEAN_CLP"] = "the source brings a cloud mask without probabilities"
     if "NDVI" not in config.features.indices:
         found["MEAN_NDVI"] = found["ndvi_series"] = "NDVI is not among features.indices"
+    elif config.features.step_days is None:
+        found["ndvi_series"] = "a single date is no series"
     if not plan_outline_is_known(config):
         found["outline"] = "the source has patches, no area of interest around them"
     return found

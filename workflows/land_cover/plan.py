@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sentinelhub import Geometry
+from sentinelhub.geometry import Geometry
 
 from eotasks.sources.eopatches import eopatch_info, list_eopatches
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME

@@ -9,15 +9,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from eolearn.core import EONode, EOTask, EOWorkflow, FeatureType, MergeFeatureTask
-from eolearn.features import ExtractBandsTask
+from eolearn.core import EONode, EOTask, EOWorkflow, ExtractBandsTask, FeatureType, MergeFeatureTask
 from eolearn.mask import MaskFeatureTask
 
+from eotasks.clouds.filtering import FilterCloudyTimestampsTask
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
-from eotasks.clouds.validity import AddValidCountTask, AddValidDataMaskTask, FilterCloudyTimestampsTask
+from eotasks.clouds.validity import AddValidCountTask, AddValidDataMaskTask
 from eotasks.export import ExportCogTask
 from eotasks.prediction import PredictLandCoverTask
 from eotasks.reference import ErodeReferenceTask, ImportReferenceRasterTask, RasterizeReferenceTask, SampleTask
@@ -26,7 +27,6 @@ from eotasks.sources.eopatches import LoadEOPatchTask
 from eotasks.sources.sample import LoadSampleTask, sample_reference_path
 from eotasks.sources.sentinelhub import DownloadBandsTask
 from eotasks.sources.simulated import SimulateYearTask
-from models.landcover.training import LandCoverModel
 from models.sentinel2 import BANDS as L1C_BANDS
 from workflows.area import Patch
 from workflows.land_cover.config import (
@@ -281,7 +281,8 @@ def reference_task(config: LandCoverConfig) -> EOTask | None:
         by_value = {int(value): ids[name].id for value, name in (reference.classes or {}).items()}
         return ImportReferenceRasterTask(LULC, path=str(reference.path), classes=by_value or None)
     if reference.kind == "sample":
-        source, column, names = str(sample_reference_path()), SAMPLE_REFERENCE_COLUMN, SAMPLE_REFERENCE_CLASSES
+        source, column = str(sample_reference_path()), SAMPLE_REFERENCE_COLUMN
+        names: Mapping[str, str] | None = SAMPLE_REFERENCE_CLASSES
     else:
         source, column, names = str(reference.path), reference.column, reference.classes
     return RasterizeReferenceTask(
@@ -324,14 +325,17 @@ class MapWorkflow:
 
 
 def map_workflow(
-    config: LandCoverConfig, model: LandCoverModel, features: Place, predictions: Place, maps: Place
+    config: LandCoverConfig, model: Path, features: Place, predictions: Place, maps: Place, *, simulated: bool
 ) -> MapWorkflow:
     """Features to the map, for one patch at a time.
 
+    :param model: Folder of the saved model: every worker loads it once.
     :param features: Place of the first workflow's features.
     :param predictions: Place of the EOPatches with labels and scores.
     :param maps: Place of the Cloud Optimized GeoTIFFs.
+    :param simulated: Whether the maps say that they were made of simulated data.
     """
+    tags = {"SIMULATED": "true"} if simulated else {}
     load = EONode(LoadSavedEOPatchTask(features, features=[FEATURES, LULC]), name="load features")
     predict = EONode(
         PredictLandCoverTask(
@@ -342,14 +346,18 @@ def map_workflow(
     )
     export = EONode(
         ExportCogTask(
-            PREDICTION, folder=maps.local_path(PREDICTION_FOLDER), filename=MAP_NAME, classes=config.class_table
+            PREDICTION,
+            folder=maps.local_path(PREDICTION_FOLDER),
+            filename=MAP_NAME,
+            classes=config.class_table,
+            tags=tags,
         ),
         inputs=[predict],
         name="export map",
     )
     exports = [export]
     if config.output.scores:
-        scores = ExportCogTask(SCORES, folder=maps.local_path("scores"), filename=MAP_NAME)
+        scores = ExportCogTask(SCORES, folder=maps.local_path("scores"), filename=MAP_NAME, tags=tags)
         exports.append(EONode(scores, inputs=[export], name="export scores"))
     save = EONode(
         SaveEOPatchTask(predictions, features=[PREDICTION, SCORES]), inputs=[exports[-1]], name="save prediction"
