@@ -82,7 +82,7 @@ class AreaEstimates:
     """Mapped area of classes with too few samples; it is part of no estimate."""
 
     note: str = ""
-    """What was left out, in one sentence; empty when nothing was."""
+    """What was left out, in a sentence or two; empty when nothing was."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Everything as plain values for JSON; None where a number is undefined."""
@@ -136,28 +136,26 @@ def estimate_areas(
     """Error-adjusted areas with 95 % confidence intervals, stratified by the map.
 
     A mapped class with fewer than two samples has no variance. Its area is left out of every estimate, its own numbers
-    are NaN, and ``reason`` and ``note`` say so.
+    are NaN, and ``reason`` and ``note`` say so. Samples predicted as a class that the map does not have, by the model
+    of another fold, are left out likewise.
 
     :param counts: (k, k) samples, row = mapped class, column = reference class (the transpose of
         :attr:`ConfusionMatrix.counts`).
     :param mapped_pixels: (k,) pixels that the map gives to each class.
     :param pixel_area: Area of a pixel in square metres.
     :param classes: The k classes.
-    :raises ModelError: for shapes that do not fit, negative counts, samples of a class that has no pixel, or no mapped
-        class with enough samples.
+    :raises ModelError: for shapes that do not fit, or numbers that are no counts.
     """
     samples, pixels = _checked(counts, mapped_pixels, classes, pixel_area)
     sampled = samples.sum(axis=1)
-    used = sampled >= _MIN_SAMPLES
-    if not used.any():
-        raise ModelError(f"no mapped class has {_MIN_SAMPLES} test samples or more: add test samples.")
+    used = (sampled >= _MIN_SAMPLES) & (pixels > 0)
     hectares = pixels * (pixel_area / _SQUARE_METRES_PER_HECTARE)
     total, excluded = float(hectares[used].sum()), float(hectares[~used].sum())
-    strata = _Strata.build(samples, np.where(used, hectares, 0.0) / total, used)
+    strata = _Strata.build(samples, np.where(used, hectares, 0.0) / (total or 1.0), used)
     area, users, producers = strata.areas(total), strata.users(), strata.producers()
     rows = []
     for index, item in enumerate(classes):
-        left_out = bool(pixels[index]) and not used[index]
+        left_out = not used.any() or (bool(pixels[index]) and not used[index])
         rows.append(
             ClassArea(
                 class_id=item.id,
@@ -171,14 +169,8 @@ def estimate_areas(
                 reason=_reason(int(sampled[index]), int(pixels[index]), int(samples[used, index].sum())),
             )
         )
-    names = [row.name for row, use in zip(rows, used, strict=True) if row.mapped_ha > 0 and not use]
-    note = ""
-    if names:
-        note = (
-            f"{excluded:.1f} ha mapped as {', '.join(names)} have fewer than {_MIN_SAMPLES} test samples and are part "
-            "of no estimate."
-        )
-    return AreaEstimates(tuple(rows), strata.overall(), total, excluded, note)
+    overall = strata.overall() if used.any() else _UNDEFINED
+    return AreaEstimates(tuple(rows), overall, total, excluded, _note(rows, used))
 
 
 _UNDEFINED = Estimate(math.nan, math.nan)
@@ -258,6 +250,26 @@ def _reason(samples: int, pixels: int, reference: int) -> str:
     return ""
 
 
+def _note(rows: Sequence[ClassArea], used: NDArray[np.bool_]) -> str:
+    left_out = [row for row, use in zip(rows, used, strict=True) if not use]
+    sentences = []
+    names = [row.name for row in left_out if row.mapped_ha > 0]
+    if names:
+        hectares = sum(row.mapped_ha for row in left_out)
+        sentences.append(
+            f"{hectares:.1f} ha mapped as {', '.join(names)} have fewer than {_MIN_SAMPLES} test samples and are part "
+            "of no estimate."
+        )
+    outside = sum(row.samples for row in left_out if not row.mapped_ha)
+    if outside:
+        names = [row.name for row in left_out if row.samples and not row.mapped_ha]
+        sentences.append(
+            f"Test samples predicted as {', '.join(names)} ({outside}) are part of no estimate: the map does not have "
+            "the class."
+        )
+    return " ".join(sentences)
+
+
 def _checked(
     counts: ArrayLike, mapped_pixels: Sequence[int] | NDArray[np.integer], classes: ClassTable, pixel_area: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -271,9 +283,6 @@ def _checked(
         raise ModelError("counts and mapped pixels must be whole numbers of at least 0.")
     if not (math.isfinite(pixel_area) and pixel_area > 0):
         raise ModelError(f"pixel_area={pixel_area}: give the area of a pixel in square metres.")
-    lost = [item.name for item, row, pixel in zip(classes, samples, pixels, strict=True) if row.any() and not pixel]
-    if lost:
-        raise ModelError(f"test samples are predicted as {', '.join(lost)}, which the map does not have: use one map.")
     return samples.astype(np.int64), pixels.astype(np.int64)
 
 

@@ -80,6 +80,24 @@ def test_a_class_that_is_in_the_reference_only_has_an_area() -> None:
     assert missed.reason == "the map does not have the class"
 
 
+def test_samples_of_a_class_that_the_map_does_not_have_are_left_out() -> None:
+    table = TABLE.select([1, 2])
+    result = estimate_areas([[9, 1], [2, 5]], [1_000, 0], pixel_area=10_000, classes=table)
+    alone = estimate_areas([[9, 1], [0, 0]], [1_000, 0], pixel_area=10_000, classes=table)
+    assert [item.area_ha for item in result.classes] == [item.area_ha for item in alone.classes]
+    assert result.overall_accuracy == alone.overall_accuracy
+    assert math.isnan(result.classes[1].users_accuracy.value)
+    assert result.note.startswith("Test samples predicted as Forest gain (7) are part of no estimate")
+
+
+def test_without_any_samples_nothing_is_estimated() -> None:
+    table = TABLE.select([1, 2])
+    result = estimate_areas([[1, 0], [0, 1]], [100, 300], pixel_area=10_000, classes=table)
+    assert math.isnan(result.overall_accuracy.value)
+    assert all(math.isnan(item.area_ha.value) and item.reason for item in result.classes)
+    assert (result.total_ha, result.excluded_ha) == (0, 400)
+
+
 @given(
     arrays(np.int64, (3, 3), elements=st.integers(0, 50)),
     st.lists(st.integers(1, 10**7), min_size=3, max_size=3),
@@ -115,8 +133,6 @@ def test_a_confusion_matrix_is_read_by_prediction() -> None:
         ([[1, 0], [0, -1]], [1, 2], 100, "whole numbers of at least 0"),
         ([[1.5, 0], [0, 1]], [1, 2], 100, "whole numbers of at least 0"),
         ([[5, 0], [0, 5]], [1, 2], 0, "pixel_area=0"),
-        ([[5, 0], [0, 5]], [1, 0], 100, "predicted as Forest gain, which the map does not have"),
-        ([[1, 0], [0, 1]], [1, 1], 100, "no mapped class has 2 test samples"),
     ],
 )
 def test_input_that_does_not_fit_is_refused(
