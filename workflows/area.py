@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +197,9 @@ def read_patch_grid(file: str | Path, resolution: float) -> list[Patch]:
 
 
 def _utm_patches(area: Geometry, patch_size: float, pixels: int) -> list[Patch]:
-    boxes = UtmZoneSplitter([area.geometry], area.crs, bbox_size=patch_size).get_bbox_list()
+    with warnings.catch_warnings():  # sentinelhub 3.12 calls a function that shapely 2.2 has deprecated
+        warnings.filterwarnings("ignore", message=r"The 'shapely.ops.transform\(\)' function is deprecated")
+        boxes = UtmZoneSplitter([area.geometry], area.crs, bbox_size=patch_size).get_bbox_list()
     zones = {box.crs for box in boxes}
     corner = {
         zone: (min(box.min_x for box in boxes if box.crs is zone), max(box.max_y for box in boxes if box.crs is zone))
@@ -321,10 +324,17 @@ def _read_bbox(bbox: Sequence[float], crs: str | int | CRS | None) -> tuple[Any,
 
 
 def _crs(value: Any) -> CRS:
+    """Sentinelhub's CRS of an EPSG code or a pyproj CRS (by its code: sentinelhub warns of latitude-first axes)."""
     try:
-        return CRS(value)
-    except (ValueError, pyproj.exceptions.CRSError) as error:
-        raise GridError(f"The CRS {str(value)!r} is unknown: give an EPSG code, such as EPSG:32633.") from error
+        code = value.to_epsg() if isinstance(value, pyproj.CRS) else value
+        system = CRS(code)
+        system.pyproj_crs()  # any number is taken until it is used
+    except (ValueError, TypeError, pyproj.exceptions.CRSError) as error:
+        name = value.name if isinstance(value, pyproj.CRS) else value
+        raise GridError(
+            f"The CRS {str(name)!r} has no known EPSG code: use one that has, such as EPSG:32633 (reproject a file)."
+        ) from error
+    return system
 
 
 def _in_metres(crs: CRS) -> bool:
@@ -341,9 +351,13 @@ def _buffered(geometry: Any, crs: CRS, buffer: float) -> Any:
     """A buffer in metres, in the CRS itself or, where that is in degrees, in the UTM zone of the middle."""
     if _in_metres(crs):
         return geometry.buffer(buffer)
-    lon, lat = Geometry(geometry, crs).transform(CRS.WGS84).geometry.centroid.coords[0]
-    utm = CRS.get_utm_from_wgs84(lon, lat)
-    return Geometry(Geometry(geometry, crs).transform(utm).geometry.buffer(buffer), utm).transform(crs).geometry
+    middle = _reprojected(geometry, crs, CRS.WGS84).centroid
+    utm = CRS.get_utm_from_wgs84(middle.x, middle.y)
+    return _reprojected(_reprojected(geometry, crs, utm).buffer(buffer), utm, crs)
+
+
+def _reprojected(geometry: Any, source: CRS, target: CRS) -> Any:
+    return gpd.GeoSeries([geometry], crs=source.pyproj_crs()).to_crs(target.pyproj_crs()).iloc[0]
 
 
 def _polygons(geometry: Any) -> Any:

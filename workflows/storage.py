@@ -77,7 +77,7 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
 
     :param name: Name of the patch inside the place.
     :param features: Features to save as (type, name); None saves all of them.
-    :raises FeatureError: when a feature is not in the EOPatch, or its name cannot be a file name.
+    :raises FeatureError: when a feature is not in the EOPatch.
     :raises StorageError: when writing fails.
     """
     chosen = _features_to_save(eopatch, name, features)
@@ -240,11 +240,6 @@ def _features_to_save(eopatch: EOPatch, name: str, features: Sequence[Feature] |
             raise FeatureError(
                 f"EOPatch {name!r} has no feature {feature_type.value}/{feature}, there are: {_listing(there)}."
                 " Add the step that makes it, or leave it out of the features to save."
-            )
-        if "." in feature or "/" in feature:  # eo-learn would cut the name at its first dot when it loads
-            raise FeatureError(
-                f"Feature {feature_type.value}/{feature} of EOPatch {name!r} cannot be saved: rename it without "
-                "dots and slashes."
             )
     return chosen
 
