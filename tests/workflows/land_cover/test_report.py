@@ -18,7 +18,7 @@ from tests.workflows.land_cover.fake_chain import BOUNDS, CLASSES, chain, import
 from workflows.land_cover.report import area, maps, prediction, runs, style, validation
 from workflows.land_cover.report import importance as importance_pictures
 from workflows.land_cover.report.build import build_report
-from workflows.land_cover.results import ChainResult, Frame, PatchArea, Raster
+from workflows.land_cover.results import Bounds, ChainResult, Frame, PatchArea, Raster
 
 PICTURES = (
     "The area in 8 patches",
@@ -286,6 +286,19 @@ def test_scale_bar_has_a_round_length(longest: float, expected: float) -> None:
 )
 def test_short_names(names: list[str], short: list[str]) -> None:
     assert maps.short_names(names) == short
+
+
+@pytest.mark.parametrize(
+    ("bounds", "crs", "text"),
+    [
+        (BOUNDS, "EPSG:32633", "52.49° N, 12.61° E"),
+        ((-70.6, -33.5, -70.4, -33.3), "EPSG:4326", "33.40° S, 70.50° W"),
+        (BOUNDS, "", ""),
+        (BOUNDS, "EPSG:999999", ""),
+    ],
+)
+def test_centre_of_the_area(bounds: Bounds, crs: str, text: str) -> None:
+    assert maps.centre(bounds, crs) == text
 
 
 def test_hundreds_of_patches_are_drawn_without_labels() -> None:

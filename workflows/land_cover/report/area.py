@@ -34,6 +34,8 @@ def add(chapter: Chapter) -> None:
         chapter.map(grid_figure(result), _grid_caption(result), alt=_grid_alt(result), real=True)
     else:
         chapter.miss("patches", "Area and patches")
+    if result.patches and not result.outline:
+        chapter.miss("outline", "Outline of the area of interest")
     reference = chapter.layer("REFERENCE", "Reference map")
     if reference is not None and result.classes is not None:
         shares = maps.class_shares(reference.values, result.classes)
@@ -131,15 +133,12 @@ def _padded(bounds: Bounds) -> Bounds:
 
 
 def _grid_caption(result: ChainResult) -> str:
-    count = len(result.patches)
-    left, bottom, right, top = extent(result)
-    size = (
-        ""
-        if maps.Axis(result.crs).geographic
-        else f" Extent {(right - left) / 1000:.1f} × {(top - bottom) / 1000:.1f} km."
-    )
-    patches = f"{count} patch{'es' if count != 1 else ''}"
-    return f"The area in {patches}, {result.crs or 'coordinate system not given'}.{size}"
+    count, bounds = len(result.patches), extent(result)
+    words = [f"The area in {count} patch{'es' if count != 1 else ''}, {result.crs or 'coordinate system not given'}"]
+    if not maps.Axis(result.crs).geographic:
+        words.append(f"{(bounds[2] - bounds[0]) / 1000:.1f} × {(bounds[3] - bounds[1]) / 1000:.1f} km")
+    place = maps.centre(bounds, result.crs)
+    return ", ".join([*words, *([f"centre {place}"] if place else [])]) + "."
 
 
 def _grid_alt(result: ChainResult) -> str:

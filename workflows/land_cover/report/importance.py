@@ -63,7 +63,12 @@ def importance_figure(importance: Importance) -> Figure:
     side.barh(range(features), shares.sum(axis=1), height=0.8, color=style.BLUE)
     step = max(1, int(np.ceil(dates / 13)))
     places = list(range(0, dates, step))
-    image.set_xticks(places, [f"{importance.times[place]:%-d %b}" for place in places], rotation=45, ha="right")
+    image.set_xticks(
+        places,
+        [f"{importance.times[place].day} {importance.times[place]:%b}" for place in places],
+        rotation=45,
+        ha="right",
+    )
     image.set_yticks(range(features), list(importance.names))
     for spine in image.spines.values():
         spine.set_visible(False)

@@ -17,6 +17,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
+from pyproj import Transformer
+from pyproj.exceptions import ProjError
 
 from models.landcover.classes import ClassTable
 from workflows.land_cover.report import style
@@ -277,6 +279,19 @@ def short_names(names: Sequence[str]) -> list[str]:
     same = next((i for i, column in enumerate(zip(*words, strict=False)) if len(set(column)) > 1), 0)
     cut = sum(len(word) + 1 for word in words[0][:same])
     return [name[cut:] or name for name in names]
+
+
+def centre(bounds: Bounds, crs: str) -> str:
+    """The middle of the bounds for people: ``52.48° N, 12.60° E``; empty for an unknown coordinate system."""
+    try:
+        transformer = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+        longitude, latitude = transformer.transform(
+            (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2, errcheck=True
+        )
+    except ProjError:
+        return ""
+    north, east = "N" if latitude >= 0 else "S", "E" if longitude >= 0 else "W"
+    return f"{abs(latitude):.2f}° {north}, {abs(longitude):.2f}° {east}"
 
 
 def union(bounds: Sequence[Bounds]) -> Bounds:
