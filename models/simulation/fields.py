@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -49,7 +51,32 @@ def segment_fields(ground: NDArray[np.float32], resolution: float) -> Labels:
     return labels
 
 
-def _merge_mutual_best(labels: Labels, channels: NDArray[np.float32], largest: float) -> Labels | None:
+def calm_outlines(labels: Labels, where: NDArray[np.bool_], resolution: float) -> Labels:
+    """The same labels with the pixels of ``where`` given to the majority within 60 m: frayed outlines become calm.
+
+    :param labels: (h, w), 0..n-1.
+    :param where: (h, w) bool.
+    :param resolution: Metres per pixel.
+    """
+    reach = max(1, round(60 / resolution))
+    rows, columns = np.nonzero(where)
+    steps = np.arange(-reach, reach + 1)
+    round_about = [(dy, dx) for dy in steps for dx in steps if dy * dy + dx * dx <= reach * reach]
+    padded = np.pad(labels, reach, mode="edge")
+    votes = np.stack([padded[rows + reach + dy, columns + reach + dx] for dy, dx in round_about])
+    votes.sort(axis=0)
+    best, run = np.ones(len(rows), dtype=np.int64), np.ones(len(rows), dtype=np.int64)
+    winner = votes[0].copy()
+    for this, before in zip(votes[1:], votes[:-1], strict=True):
+        run = np.where(this == before, run + 1, 1)
+        ahead = run > best
+        winner[ahead], best[ahead] = this[ahead], run[ahead]
+    calm = labels.copy()
+    calm[rows, columns] = winner
+    return calm
+
+
+def _merge_mutual_best(labels: Labels, channels: NDArray[np.floating[Any]], largest: float) -> Labels | None:
     """One round of merging pairs that are each other's most similar neighbour; None when there is no such pair."""
     count = int(labels.max()) + 1
     size = np.bincount(labels.ravel(), minlength=count)
@@ -79,4 +106,4 @@ def _borders(labels: Labels, count: int) -> Labels:
     left, right = labels[:, :-1], labels[:, 1:]
     differ = left != right
     left, right = left[differ], right[differ]
-    return np.minimum(left, right) * count + np.maximum(left, right)
+    return np.asarray(np.minimum(left, right) * count + np.maximum(left, right))

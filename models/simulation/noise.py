@@ -60,12 +60,12 @@ def gradient_noise(x: Coordinates, y: Coordinates, seed: int, *streams: int) -> 
 
     def ramp(offset: int, dx: Float, dy: Float) -> Float:
         at = corner + offset
-        return gradient_x[at] * dx + gradient_y[at] * dy
+        return np.asarray(gradient_x[at] * dx + gradient_y[at] * dy)
 
     fade_u, fade_v = _fade(u), _fade(v)
     upper = _blend(ramp(0, u, v), ramp(1, u - 1, v), fade_u)
     lower = _blend(ramp(width, u, v - 1), ramp(width + 1, u - 1, v - 1), fade_u)
-    return _blend(upper, lower, fade_v) / np.float32(_DEVIATION_OF_ONE_OCTAVE)
+    return np.asarray(_blend(upper, lower, fade_v) / np.float32(_DEVIATION_OF_ONE_OCTAVE))
 
 
 def fractal_noise(
@@ -96,7 +96,7 @@ def fractal_noise(
         # Lattices of different octaves must not share corners, where gradient noise is always zero.
         shift = 0.37 + 0.618 * octave
         total += np.float32(weight) * gradient_noise(x / scale + shift, y / scale + 1.7 * shift, seed, stream, octave)
-    return total / np.float32(np.sqrt(power))
+    return np.asarray(total / np.float32(np.sqrt(power)))
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -106,8 +106,8 @@ def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _fade(t: Float) -> Float:
-    return t * t * t * (t * (t * np.float32(6) - np.float32(15)) + np.float32(10))
+    return np.asarray(t * t * t * (t * (t * np.float32(6) - np.float32(15)) + np.float32(10)))
 
 
 def _blend(a: Float, b: Float, weight: Float) -> Float:
-    return a + (b - a) * weight
+    return np.asarray(a + (b - a) * weight)

@@ -26,6 +26,9 @@ CIRRUS = BANDS.index("B10")
 _GAS_AT_AIR_MASS_ONE = np.array(
     [0.999, 0.995, 0.965, 0.975, 0.99, 0.985, 0.995, 0.985, 0.995, 1.0, 1.0, 0.99, 0.97]
 )  # Ozone in green and red, water vapour and carbon dioxide beyond; B09 is given per date, B10 lets no ground through.
+LOWEST_SUN = 66.0
+"""Zenith angle from which on the sky stays as it is: one plane-parallel layer gets far too bright under a lower sun."""
+
 _ANGSTROM_EXPONENT = 1.3
 _SINGLE_SCATTERING_ALBEDO = 0.93
 _ASYMMETRY = 0.65
@@ -65,22 +68,22 @@ class ClearAtmosphere:
         if sunlit is not None:
             down = self.direct * sunlit + self.diffuse * (np.float32(1) if sky is None else sky)
         coupled = surface / (1 - self.spherical_albedo * surface)
-        return self.gas * (self.path + down * self.up * coupled)
+        return np.asarray(self.gas * (self.path + down * self.up * coupled), dtype=np.float32)
 
     def to_surface(self, top: Float) -> Float:
         """Surface reflectance of sunlit ground from (..., 13) top-of-atmosphere reflectance, the inverse of to_top."""
         scaled = (top / self.gas - self.path) / ((self.direct + self.diffuse) * self.up)
-        return scaled / (1 + self.spherical_albedo * scaled)
+        return np.asarray(scaled / (1 + self.spherical_albedo * scaled), dtype=np.float32)
 
 
 def clear_atmosphere(sun_zenith: float, aerosol: float, water_vapour_transmission: float) -> ClearAtmosphere:
     """The atmosphere for a sun and a haze.
 
-    :param sun_zenith: Degrees; above 80 it is taken as 80, where a plane-parallel layer stops making sense.
+    :param sun_zenith: Degrees; above LOWEST_SUN it is taken as that.
     :param aerosol: Optical thickness at 550 nm, 0.05 (very clear) to about 1.
     :param water_vapour_transmission: Of B09, both ways, 0..1: about 0.25 to 0.4 over land.
     """
-    mu = float(np.cos(np.radians(min(sun_zenith, 80.0))))
+    mu = float(np.cos(np.radians(min(sun_zenith, LOWEST_SUN))))
     rayleigh = 0.008569 * WAVELENGTH**-4 * (1 + 0.0113 * WAVELENGTH**-2 + 0.00013 * WAVELENGTH**-4)
     haze = aerosol * (WAVELENGTH / 0.55) ** -_ANGSTROM_EXPONENT
     scattering_angle = -mu  # cosine, for a sensor in the zenith

@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from models.sentinel2 import BANDS
-from models.simulation.fields import segment_fields
+from models.simulation.fields import calm_outlines, segment_fields
 from models.simulation.noise import hash_uniform
 
 Float = NDArray[np.float32]
@@ -25,7 +25,7 @@ _ENOUGH_OF_A_FIELD = 0.35
 _WATER_SWIR = 0.03
 _SHADED_SWIR = 0.13
 _TEXTURE = np.float32(0.35)
-"""Share of a field's own scatter in its refilled pixels: full scatter without its spatial order looks like salt and pepper."""
+"""Share of a field's own scatter in its refilled pixels: all of it, without its order, looks like salt and pepper."""
 
 _OPAQUE_BLUE = 0.62
 """Blue reflectance of an opaque cloud, to which the thin real ones are extended."""
@@ -60,7 +60,8 @@ def clear_scene(
 
     Clouds: whiter and brighter than the clear ground, and likely in the eyes of a cloud model where one was asked.
     Shadows: ground along the shadow's possible way (cloud heights of 400 to 3500 m; the search of Fmask, Zhu & Woodcock
-    2012, Remote Sensing of Environment 118) that is dark in the short-wave infrared, where skylight is scarce, yet not in the red.
+    2012, Remote Sensing of Environment 118) that is dark in the short-wave infrared, where skylight is scarce, yet not
+    in the red.
     Hidden ground is filled field by field: the clear rest of the same field where there is enough of it, else the clear
     field nearest in place and in near and short-wave infrared, which see most through thin cloud, the veil removed
     (clouds) or each band brought to the brightness of the surroundings (shadows).
@@ -86,7 +87,8 @@ def clear_scene(
         thickness = np.maximum(smooth[..., 0] - (mean_clear - path)[BLUE], 0)
         seen = np.maximum(ground - np.where(cloud, thickness, 0)[..., None] * veil, np.float32(0.001))
         _brighten(seen, shadow & ~cloud, clear, resolution)
-        _fill(filled, seen, segment_fields(seen, resolution), hidden, clear, resolution, seed)
+        labels = calm_outlines(segment_fields(seen, resolution), hidden, resolution)
+        _fill(filled, seen, labels, hidden, clear, resolution, seed)
     return Cleared(filled, hidden, spectrum.astype(np.float32))
 
 
@@ -98,10 +100,10 @@ def _clouds(smooth: Float, is_data: Mask, probability: Float | None, resolution:
     blue = smooth[..., 0]
     middle = float(np.median(blue[is_data])) if is_data.any() else 0.0
     spread = 1.4826 * float(np.median(np.abs(blue[is_data] - middle))) if is_data.any() else 1.0
-    bright, veiled = blue > middle + 3.5 * spread, blue > middle + 1.5 * spread
+    bright, veiled = blue > middle + 2.5 * spread, blue > middle + 1.5 * spread
     if probability is not None:
         likely = ndimage.gaussian_filter(np.asarray(probability, dtype=np.float32), 60 / resolution)
-        bright, veiled = bright & (likely > 0.65), veiled & (likely > 0.45)
+        bright, veiled = bright & (likely > 0.5), veiled & (likely > 0.4)
     bright = ndimage.binary_opening(bright, iterations=max(1, round(60 / resolution)))
     cloud = ndimage.binary_propagation(bright, mask=veiled | bright)
     return np.asarray(ndimage.binary_dilation(cloud, iterations=max(1, round(120 / resolution))), dtype=np.bool_)
@@ -109,7 +111,7 @@ def _clouds(smooth: Float, is_data: Mask, probability: Float | None, resolution:
 
 def _shadows(smooth: Float, cloud: Mask, resolution: float, sun_zenith: float, sun_azimuth: float) -> Mask:
     red, nir, swir = smooth[..., 1], smooth[..., 2], smooth[..., 3]
-    dark = (swir < 1.75 * red) & (swir < _SHADED_SWIR) & (nir > 0.05)
+    dark = (swir < 1.75 * red) & (swir < _SHADED_SWIR) & (swir > _WATER_SWIR) & (nir > 0.05)
     reach = np.zeros_like(cloud)
     away = np.radians(sun_azimuth + 180)
     per_metre = np.tan(np.radians(min(sun_zenith, 80.0))) / resolution

@@ -1,9 +1,9 @@
 """Clouds, cirrus and shadows as functions of place: any window of any date, without a seam.
 
 Low clouds have the spectrum of the real clouds of the scene, extended to opacity. Shadows lie where the sun throws them
-from the cloud's height. Thin cirrus has the spectrum of ice cloud: alike in the visible and near infrared, fainter where
-ice absorbs, and alone visible in B10, where water vapour hides everything below (Gao et al. 1998, Journal of Geophysical
-Research 103(D24), 32169-32176; the slopes of the short-wave bands after Gao & Li 2017, Remote Sensing 9(8), 834).
+from the cloud's height. Thin cirrus has the spectrum of ice cloud: alike in the visible and near infrared, fainter
+where ice absorbs, and alone visible in B10, where water vapour hides everything below (Gao et al. 1998, Journal of
+Geophysical Research 103(D24), 32169-32176; Gao & Li 2017, Remote Sensing 9(8), 834; our numbers are rounded).
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class CloudLayer:
             x, y, self.seed, _CLOUD_STREAM, wavelength=self.wavelength, octaves=7, gain=0.55, finest=2 * resolution
         )
         edge = float(ndtri(1 - min(self.cover, 0.995))) - _THICKNESS_AT_THRESHOLD / self.sharpness
-        return np.maximum((form - np.float32(edge)) * np.float32(self.sharpness), 0)
+        return np.asarray(np.maximum((form - np.float32(edge)) * np.float32(self.sharpness), 0))
 
     def opacity(self, x: Coordinates, y: Coordinates, resolution: float) -> Float:
         """Share of the light from below that the cloud replaces by its own, 0..1."""
-        return -np.expm1(-self.thickness(x, y, resolution))
+        return np.asarray(-np.expm1(-self.thickness(x, y, resolution)))
 
     def brightness(self, x: Coordinates, y: Coordinates, resolution: float, sun_azimuth: float) -> Float:
         """Factor of the cloud's reflectance: thicker is whiter, and the side turned to the sun is bright."""
@@ -76,8 +76,8 @@ class CloudLayer:
         sunward = self.thickness(x + step * east, y + step * north, resolution)
         relief = np.clip((here - sunward) * np.float32(0.12), -0.22, 0.18)
         mottle = fractal_noise(x, y, self.seed, _BRIGHTNESS_STREAM, wavelength=900, octaves=3, finest=2 * resolution)
-        body = np.float32(1.02) - np.float32(0.34) * np.exp(np.float32(-0.45) * here)
-        return np.clip(body + relief + np.float32(0.04) * mottle, 0.45, 1.3)
+        body = np.float32(1.0) - np.float32(0.38) * np.exp(np.float32(-0.45) * here)
+        return np.asarray(np.clip(body + relief + np.float32(0.05) * mottle, 0.5, 1.3))
 
 
 _THICKNESS_AT_THRESHOLD = float(-np.log1p(-CLOUD_OPACITY))
@@ -116,4 +116,4 @@ class CirrusLayer:
             along, across, self.seed, _CIRRUS_STREAM, wavelength=4000, octaves=5, gain=0.6, finest=2 * resolution
         )
         veil = np.maximum(form + np.float32(0.2), 0)
-        return np.float32(self.strength) * veil / (1 + np.float32(0.35) * veil)
+        return np.asarray(np.float32(self.strength) * veil / (1 + np.float32(0.35) * veil))
