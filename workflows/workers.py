@@ -125,11 +125,12 @@ class WorkerPool:
 
     def _start_worker(self) -> None:
         settings = thread_environment(self.threads) | {"OPENCV_FOR_THREADS_NUM": str(self.threads)}
+        # Passive: OpenMP threads that wait by spinning take the cores from the other workers (100 times slower).
         # A server that forks has to stay single-threaded; its children set their own number.
         forking = isinstance(self._context, ForkServerContext)
         with _environment(thread_environment(1) if forking else settings):
             ours, theirs = self._context.Pipe()
-            environment = dict(os.environ) | settings
+            environment = {"OMP_WAIT_POLICY": "PASSIVE"} | dict(os.environ) | settings
             process = self._context.Process(
                 target=worker_entry.main, args=(theirs, environment), name="eotasks-worker", daemon=True
             )

@@ -17,6 +17,8 @@ from eolearn.core import EOTask
 
 from models.errors import ReflectanceError
 
+ENVIRONMENT = ("EOTASKS_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MARK")
+
 
 class WriteFactsTask(EOTask):
     """Writes facts of the process it runs in to ``FOLDER/NAME.json``."""
@@ -28,7 +30,7 @@ class WriteFactsTask(EOTask):
         facts = {
             "pid": os.getpid(),
             "thread": threading.current_thread().name,
-            "environment": {key: os.environ.get(key) for key in ("EOTASKS_NUM_THREADS", "OMP_NUM_THREADS", "MARK")},
+            "environment": {key: os.environ.get(key) for key in ENVIRONMENT},
             "lightgbm_loaded": "lightgbm" in sys.modules,
         }
         (self.folder / f"{name}.json").write_text(json.dumps(facts))
