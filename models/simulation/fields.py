@@ -25,6 +25,7 @@ _SAME_FIELD = 0.13
 """Neighbours whose means differ less than this (in the contrast above) are one field."""
 
 _ROUNDS = 12
+_FINEST = 20.0
 
 
 def segment_fields(ground: NDArray[np.float32], resolution: float) -> Labels:
@@ -38,6 +39,10 @@ def segment_fields(ground: NDArray[np.float32], resolution: float) -> Labels:
     :param resolution: Metres per pixel.
     """
     channels = np.sqrt(np.maximum(ground[..., _SEGMENTED], 0)) * _CONTRAST
+    height, width = channels.shape[:2]
+    # Finer than about 20 m there is nothing to gain but texture, and time to lose.
+    factor = max(1, round(_FINEST / resolution))
+    channels, resolution = _block_mean(channels, factor), resolution * factor
     smallest = max(4, round(_SMALLEST_FIELD / resolution**2))
     # Smoothed here, with one width in metres, so that resolutions give about the same fields.
     channels = np.stack([ndimage.gaussian_filter(channels[..., i], 12 / resolution) for i in range(3)], axis=-1)
@@ -48,7 +53,14 @@ def segment_fields(ground: NDArray[np.float32], resolution: float) -> Labels:
         if merged is None:
             break
         labels = merged
-    return labels
+    return labels.repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]
+
+
+def _block_mean(channels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    height, width, count = channels.shape
+    rows, columns = -(-height // factor), -(-width // factor)
+    padded = np.pad(channels, ((0, rows * factor - height), (0, columns * factor - width), (0, 0)), mode="edge")
+    return np.asarray(padded.reshape(rows, factor, columns, factor, count).mean(axis=(1, 3)), dtype=np.float32)
 
 
 def calm_outlines(labels: Labels, where: NDArray[np.bool_], resolution: float) -> Labels:

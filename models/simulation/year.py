@@ -45,7 +45,7 @@ _SWATH_PERIOD = 330_000.0
 _HAZE, _NOISE = 401, 405
 _B10_OF_CLEAR_SKY = 0.0011
 _NOISE_DEVIATION = np.array([4, 6, 5, 5, 6, 6, 7, 7, 7, 3, 1.2, 6, 6], dtype=np.float32) / np.float32(QUANTIFICATION)
-_DIRECT_THROUGH_CLOUD = np.float32(0.10)
+_DIRECT_THROUGH_CLOUD = np.float32(0.16)
 """Share of the direct sunlight that reaches the ground through an opaque cloud, scattered forward."""
 
 _HAZE_COLOUR = np.float32(0.35)

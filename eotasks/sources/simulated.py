@@ -1,0 +1,198 @@
+"""A simulated year over the embedded sample: time series with known truth, without an account or a network.
+
+Every number that comes of it is about the simulation. It says nothing about accuracy in the field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from eolearn.core import EOPatch, EOTask, FeatureType
+from numpy.typing import NDArray
+from sentinelhub.constants import CRS
+from sentinelhub.geometry import BBox
+
+from eotasks._features import Feature, feature_of
+from eotasks.imagery.grid import Grid
+from eotasks.sources.areas import bbox_for, grid_of_bbox
+from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME, SUN_ANGLES, open_sample
+from models.clouds.pixel import cloud_probability
+from models.errors import ConfigurationError, FeatureError, GridError
+from models.sentinel2 import BANDS, QUANTIFICATION, band_indices
+from models.simulation.ground import Ground, prepare_ground
+from models.simulation.year import (
+    SimulatedAcquisition,
+    SimulationSettings,
+    acquisition_times,
+    reconstructed,
+    simulate,
+)
+
+TRUTH_CLOUD: Feature = (FeatureType.MASK, "TRUTH_CLOUD")
+"""bool (t, h, w, 1): opaque cloud."""
+
+TRUTH_CIRRUS: Feature = (FeatureType.MASK, "TRUTH_CIRRUS")
+"""bool (t, h, w, 1): thin cirrus."""
+
+TRUTH_SHADOW: Feature = (FeatureType.MASK, "TRUTH_SHADOW")
+"""bool (t, h, w, 1): cloud shadow on ground that is in view."""
+
+TRUTH_SNOW: Feature = (FeatureType.MASK, "TRUTH_SNOW")
+"""bool (t, h, w, 1): snow on at least half of the ground."""
+
+RECONSTRUCTED: Feature = (FeatureType.MASK_TIMELESS, "RECONSTRUCTED")
+"""bool (h, w, 1): ground that lay under real clouds or shadows and was made up from similar clear ground."""
+
+_CLOUD_MODEL_RESOLUTION = 80
+
+
+class SimulateYearTask(EOTask):
+    """Simulate a year of Sentinel-2 L1C acquisitions for a bounding box, from the embedded real scene.
+
+    Adds the bands, the data mask, timestamps, SUN_ANGLES, the truth masks TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW and
+    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings. Any place will do: beyond the scene
+    the ground goes on as its mirror image. Patches of the same settings fit at their edges.
+    """
+
+    def __init__(
+        self,
+        bands_feature: Feature = (FeatureType.DATA, "BANDS"),
+        is_data_feature: Feature = (FeatureType.MASK, "IS_DATA"),
+        *,
+        seed: int = 42,
+        year: int = 2017,
+        acquisitions: int = 12,
+        snow: bool = False,
+        cloudiness: float = 0.3,
+        cirrus: float = 0.25,
+        haze: float = 0.13,
+        swath_edges: float = 0.2,
+        resolution: float = 20,
+        bands: Sequence[str] | None = None,
+    ) -> None:
+        """
+        :param bands_feature: Feature for the bands (t, h, w, bands), float32 reflectance in steps of 1/10000.
+        :param is_data_feature: Feature for the mask (t, h, w, 1), bool, False beyond the edge of the swath.
+        :param seed: The same seed gives the same values.
+        :param year: Calendar year.
+        :param acquisitions: Number of dates, spread evenly over the year.
+        :param snow: Snow on winter dates.
+        :param cloudiness: Mean share of the ground under opaque cloud, 0..0.95.
+        :param cirrus: Share of the dates with thin cirrus, 0..1.
+        :param haze: Mean aerosol optical thickness at 550 nm, 0.03..0.6.
+        :param swath_edges: Share of the dates on which the edge of the swath leaves a wedge without data, 0..1.
+        :param resolution: Size of a pixel in metres; the sample's extent must be a whole number of them.
+        :param bands: Names of the bands in the order wanted; None for all 13 in the order of models.sentinel2.BANDS.
+        :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
+        """
+        self.bands_feature = feature_of(bands_feature, [FeatureType.DATA])
+        self.is_data_feature = feature_of(is_data_feature, [FeatureType.MASK])
+        self.settings = SimulationSettings(
+            seed=seed, year=year, acquisitions=acquisitions, snow=snow, cloudiness=cloudiness, cirrus=cirrus,
+            haze=haze, swath_edges=swath_edges,
+        )  # fmt: skip
+        self.bands: tuple[str, ...] = BANDS if bands is None else tuple(bands)
+        if not self.bands:
+            raise ConfigurationError("bands=[]: name at least one band, or None for all.")
+        band_indices(self.bands, BANDS, where="SimulateYearTask")
+        self.resolution = resolution
+        _check_resolution(resolution)
+
+    def execute(self, eopatch: EOPatch | None = None, *, bbox: BBox | None = None) -> EOPatch:
+        """
+        :param eopatch: An EOPatch to add to; None makes a new one.
+        :param bbox: The ground wanted, in a projected CRS; may be left out when the EOPatch has one.
+        :raises GridError: for degrees, or an extent that is no whole number of pixels.
+        """
+        area = bbox_for(eopatch, bbox)
+        grid = grid_of_bbox(area, self.resolution)
+        times = acquisition_times(self.settings)
+        if eopatch is not None and eopatch.timestamps and eopatch.timestamps != times:
+            raise FeatureError(
+                f"The EOPatch has {len(eopatch.timestamps)} timestamps that are not those of the simulated year:"
+                " simulate into a new EOPatch."
+            )
+        ground = sample_ground(self.resolution, self.settings.seed)
+        frames = self._frames(ground, grid, len(times))
+        patch = EOPatch(bbox=area, timestamps=times) if eopatch is None else eopatch
+        patch.bbox, patch.timestamps = area, times
+        for feature, values in frames.items():
+            patch[feature] = values
+        window = (grid.left, grid.top, grid.height, grid.width)
+        patch[RECONSTRUCTED] = reconstructed(ground, *window)[..., np.newaxis]
+        patch[(FeatureType.META_INFO, "SIMULATED")] = {
+            "simulated": True,
+            "from": "T33UUU 2017-02-16 (Copernicus Sentinel data 2017)",
+            "resolution": self.resolution,
+            **dataclasses.asdict(self.settings),
+        }
+        return patch
+
+    def _frames(self, ground: Ground, grid: Grid, count: int) -> dict[Feature, NDArray[np.generic]]:
+        chosen = band_indices(self.bands)
+        shape = (count, grid.height, grid.width)
+        bands = np.empty((*shape, len(chosen)), dtype=np.float32)
+        angles = np.empty((count, 2), dtype=np.float32)
+        masks = {
+            feature: np.empty((*shape, 1), dtype=np.bool_)
+            for feature in (self.is_data_feature, TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW, TRUTH_SNOW)
+        }
+        for index in range(count):
+            frame = simulate(ground, self.settings, index, grid.left, grid.top, grid.height, grid.width)
+            bands[index] = frame.bands[..., chosen]
+            angles[index] = frame.sun_zenith, frame.sun_azimuth
+            for mask, values in zip(masks.values(), _masks(frame), strict=True):
+                mask[index, ..., 0] = values
+        return {self.bands_feature: bands, SUN_ANGLES: angles, **masks}
+
+
+def _masks(frame: SimulatedAcquisition) -> tuple[NDArray[np.bool_], ...]:
+    return frame.is_data, frame.cloud, frame.cirrus, frame.shadow, frame.snow
+
+
+@lru_cache(maxsize=2)
+def sample_ground(resolution: float, seed: int) -> Ground:
+    """The ground of the embedded sample, prepared once per process for a resolution and a seed.
+
+    :param resolution: Metres.
+    """
+    grid = grid_of_bbox(SAMPLE_BBOX, resolution)
+    scene = open_sample()
+    bands = scene.read(BANDS, grid).astype(np.float32) / np.float32(QUANTIFICATION)
+    is_data = scene.is_data(grid)
+    longitude, latitude = SAMPLE_BBOX.transform(CRS.WGS84).middle
+    return prepare_ground(
+        bands, is_data, _coarse_probability(bands, is_data, resolution),
+        resolution=resolution, left=grid.left, top=grid.top, latitude=latitude, longitude=longitude,
+        time=SAMPLE_TIME, seed=seed,
+    )  # fmt: skip
+
+
+def _coarse_probability(
+    bands: NDArray[np.float32], is_data: NDArray[np.bool_], resolution: float
+) -> NDArray[np.float32]:
+    """Cloud probability of blocks of about 80 m, on the grid of the bands: clouds to refill are larger than that."""
+    factor = max(1, round(_CLOUD_MODEL_RESOLUTION / resolution))
+    height, width, count = bands.shape
+    rows, columns = -(-height // factor), -(-width // factor)
+    edge = ((0, rows * factor - height), (0, columns * factor - width))
+    blocks = np.pad(bands, (*edge, (0, 0)), mode="edge").reshape(rows, factor, columns, factor, count).mean(axis=(1, 3))
+    whole = np.pad(is_data, edge, mode="edge").reshape(rows, factor, columns, factor)
+    valid = np.asarray(whole.all(axis=(1, 3)))
+    probability = cloud_probability(blocks, valid=valid, where="the sample")
+    return probability.repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]
+
+
+def _check_resolution(resolution: float) -> None:
+    if not resolution > 0:
+        raise ConfigurationError(f"resolution={resolution!r}: give metres above 0.")
+    try:
+        grid_of_bbox(SAMPLE_BBOX, resolution)
+    except GridError as error:
+        raise ConfigurationError(
+            f"resolution={resolution!r}: the sample of 15360 x 7680 m is no whole number of such pixels: give 10, 20,"
+            " 40, 60, 80 or 160."
+        ) from error
