@@ -10,12 +10,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
 
 from models.landcover.areas import AreaEstimates
 from models.landcover.classes import ClassTable, LandCoverClass
 from models.landcover.validation import evaluate
 from tests.workflows.land_cover.fake_chain import BOUNDS, CLASSES, chain, importance, run_info
-from workflows.land_cover.report import area, maps, prediction, runs, style, validation
+from workflows.land_cover.report import area, maps, observations, prediction, runs, style, validation
 from workflows.land_cover.report import importance as importance_pictures
 from workflows.land_cover.report.build import build_report
 from workflows.land_cover.results import Bounds, ChainResult, Frame, PatchArea, Raster
@@ -356,6 +357,48 @@ def test_most_important_date_and_feature() -> None:
     (image,) = [item for axes in figure.axes for item in axes.get_images()]
     assert np.asarray(image.get_array()).shape == (9, 24)
     assert np.asarray(image.get_array())[6, 13] == 0.75
+
+
+@pytest.mark.parametrize(("shape", "bars"), [((24, 1), 24), ((1, 9), 9)])
+def test_importance_of_one_date_or_one_feature_is_a_bar_chart(shape: tuple[int, int], bars: int) -> None:
+    full = importance(np.random.default_rng(0), None)
+    found = type(full)(full.gain[: shape[0], : shape[1]], full.times[: shape[0]], full.names[: shape[1]])
+    (axes,) = importance_pictures.importance_bars(found).axes
+    rectangles = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert len(rectangles) == bars
+    lengths = [bar.get_height() if shape[0] > 1 else bar.get_width() for bar in rectangles]
+    assert lengths == pytest.approx((found.gain / found.gain.sum()).ravel())
+
+
+@pytest.mark.parametrize(
+    ("values", "limit"), [([0.0, 0.1], 0.3), ([0.2, 0.56], 0.6), ([1.0, 1.0], 1.0), ([np.nan], 0.3)]
+)
+def test_cloud_probability_keeps_the_example_s_colours_unless_they_saturate(values: list[float], limit: float) -> None:
+    assert observations.clp_limit(Raster(np.array([values]), BOUNDS)) == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(("total", "decimals"), [(12_000.0, 0), (9_999.0, 1), (100.0, 1), (99.0, 2)])
+def test_small_areas_get_decimals(total: float, decimals: int) -> None:
+    assert validation.hectare_decimals(total) == decimals
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_observation_is_no_series() -> None:
+    full = chain().ndvi_series
+    assert full is not None
+    one = replace(full, times=full.times[:1], ndvi=full.ndvi[:1], masked=full.masked[:1])
+    page = build_report([chain(ndvi_series=one)]).render()
+    assert "<b>NDVI of one place over time</b>: one observation is no time series" in page
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_cloud_mask_without_cloud_is_not_drawn_for_a_year() -> None:
+    full = chain()
+    for value, shown in ((0, False), (1, True)):
+        mask = np.zeros((96, 192), np.uint8)
+        mask[0, 0] = value
+        page = build_report([replace(full, maps={"CLOUD_MASK": Raster(mask, BOUNDS)})]).render()
+        assert ("Cloud mask" in page) is shown
 
 
 def test_long_roc_curves_are_thinned_but_keep_their_ends() -> None:

@@ -53,7 +53,7 @@ def add(chapter: Chapter) -> None:
 def grid_figure(result: ChainResult) -> Figure:
     """The area of interest and the patches, coloured by what they are for."""
     bounds = _padded(extent(result))
-    figure, axes = maps.map_figure(bounds, result.crs, legend=True)
+    figure, axes = maps.map_figure(bounds, result.crs, legend=True, max_height=3.5 if len(result.patches) == 1 else 6.4)
     axes.set_facecolor("white")
     for patch in result.patches:
         fill: dict[str, Any] = _FAILED if patch.failed else {"facecolor": _ROLES[patch.role][1]}

@@ -74,8 +74,12 @@ def _scores(result: ChainResult, *, alone: bool) -> list[KeyFigure]:
     note = f"{'simulated; ' if result.simulated else ''}majority class "
     accuracy, f1 = f"{scores.overall_accuracy:.3f}", f"{scores.macro_f1:.3f}"
     return [
-        KeyFigure(f"{prefix}overall accuracy", accuracy, f"{note}{scores.baseline_accuracy:.3f}"),
-        KeyFigure(f"{prefix}macro F1", f1, f"{note}{scores.baseline_macro_f1:.3f}"),
+        KeyFigure(
+            f"{prefix}overall accuracy" if prefix else "Overall accuracy",
+            accuracy,
+            f"{note}{scores.baseline_accuracy:.3f}",
+        ),
+        KeyFigure(f"{prefix}macro F1" if prefix else "Macro F1", f1, f"{note}{scores.baseline_macro_f1:.3f}"),
     ]
 
 

@@ -31,7 +31,7 @@ TRUE_COLOR_GAIN = 3.5
 """Reflectance times this is the brightness of true colour pictures, as in the Slovenian example."""
 
 _LEFT_FOR_LEGEND = 2.6
-_MAX_HEIGHT = 7.2
+_MAX_HEIGHT = 6.4
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,19 @@ def true_color_image(values: NDArray[Any]) -> NDArray[np.uint8]:
     return picture
 
 
-def map_figure(bounds: Bounds, crs: str, *, legend: bool = False) -> tuple[Figure, Axes]:
+def map_figure(
+    bounds: Bounds, crs: str, *, legend: bool = False, max_height: float = _MAX_HEIGHT
+) -> tuple[Figure, Axes]:
     """A figure with one map that fills it.
 
     :param legend: leave room for a legend at the side of maps that are not wide.
+    :param max_height: of the map, inches.
     """
     axis = Axis(crs)
     width = max(bounds[2] - bounds[0], 1e-9)
     ratio = (bounds[3] - bounds[1]) * axis.aspect(bounds) / width
     side = _LEFT_FOR_LEGEND if legend and not is_wide(bounds, crs) else 1.4
-    map_width = min(style.CHART_WIDTH - side, _MAX_HEIGHT / ratio)
+    map_width = min(style.CHART_WIDTH - side, max_height / ratio)
     height = map_width * ratio + 0.8
     figure = style.new_figure(max(height, 2.4), max(map_width + side, 5.0))
     axes = figure.subplots()

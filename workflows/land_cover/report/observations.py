@@ -18,6 +18,7 @@ from workflows.report import Cell, CellValue
 _CLOUD = ("#cfe3d4", "#7b3294")
 _NO_DATA = 255
 _LIGHT = "YlGn"
+_CLP_LIMIT = 0.3
 
 
 def add(chapter: Chapter) -> None:
@@ -60,6 +61,8 @@ def _add_cloud_mask(chapter: Chapter) -> None:
     if raster is not None:
         known = raster.values != _NO_DATA
         share = float((raster.values[known] != 0).mean()) if known.any() else math.nan
+        if share == 0 and len(result.frames) > 1:
+            return  # the date was chosen because it is clear: a map of one colour shows nothing
         date = f" of {style.day(raster.time)}" if raster.time else ""
         chapter.map(
             cloud_mask_figure(raster, result.crs),
@@ -85,9 +88,9 @@ def cloud_mask_figure(raster: Raster, crs: str) -> Figure:
 
 def _add_valid_count(chapter: Chapter) -> None:
     raster = chapter.layer("VALID_COUNT", "Valid observations per pixel")
-    if raster is not None:
-        values = raster.values
-        low, middle, high = (int(value) for value in np.percentile(values, [0, 50, 100]))
+    if raster is not None and np.isfinite(raster.values).any():
+        known = raster.values[np.isfinite(raster.values)]
+        low, middle, high = (int(value) for value in np.percentile(known, [0, 50, 100]))
         chapter.map(
             quantity_figure(
                 raster, chapter.result.crs, "valid observations", "inferno", (low, max(high, low + 1)), True
@@ -101,7 +104,7 @@ def _add_mean_clp(chapter: Chapter) -> None:
     raster = chapter.layer("MEAN_CLP", "Mean cloud probability")
     if raster is not None:
         several = len(chapter.result.frames) != 1
-        limits, extend = ((0.0, 0.3), "max") if several else ((0.0, 1.0), "neither")
+        limits, extend = ((0.0, clp_limit(raster)), "max") if several else ((0.0, 1.0), "neither")
         mean = _mean(raster)
         what = "Mean cloud probability over all acquisitions" if several else "Cloud probability"
         chapter.map(
@@ -112,14 +115,22 @@ def _add_mean_clp(chapter: Chapter) -> None:
         )
 
 
+def clp_limit(raster: Raster) -> float:
+    """Upper end of the colours: 0.3 as in the Slovenian example, more where that would saturate a twentieth or more."""
+    known = raster.values[np.isfinite(raster.values)]
+    high = float(np.percentile(known, 95)) if known.size else 0.0
+    return _CLP_LIMIT if high <= _CLP_LIMIT else min(math.ceil(high * 10) / 10, 1.0)
+
+
 def _add_mean_ndvi(chapter: Chapter) -> None:
     raster = chapter.layer("MEAN_NDVI", "Mean NDVI over time")
     if raster is not None:
-        mean = _mean(raster)
+        several = len(chapter.result.frames) != 1
+        mean, label = _mean(raster), "mean NDVI" if several else "NDVI"
         chapter.map(
-            quantity_figure(raster, chapter.result.crs, "mean NDVI", _LIGHT, (0.0, 0.8), extend="both"),
-            f"NDVI, mean over the valid observations; area mean {mean:.2f}.",
-            alt=f"Map of the mean NDVI over time, area mean {mean:.2f}.",
+            quantity_figure(raster, chapter.result.crs, label, _LIGHT, (0.0, 0.8), extend="both"),
+            f"NDVI{', mean over the valid observations' if several else ' where valid'}; area mean {mean:.2f}.",
+            alt=f"Map of the {label}{' over time' if several else ''}, area mean {mean:.2f}.",
         )
 
 
@@ -148,8 +159,9 @@ def _mean(raster: Raster) -> float:
 
 def _add_ndvi_series(chapter: Chapter) -> None:
     series = chapter.result.ndvi_series
-    if series is None or not len(series.times):
-        chapter.miss("ndvi_series", "NDVI of one place over time")
+    if series is None or len(series.times) < 2:
+        why = "one observation is no time series" if series is not None else ""
+        chapter.miss("ndvi_series", "NDVI of one place over time", why)
         return
     masked = int(np.count_nonzero(series.masked))
     curve = "; the curve is what the model sees" if series.curve is not None else ""
@@ -241,4 +253,4 @@ def _stems(axes: Axes, frames: list[Frame], color: str, marker: str, label: str)
     times = style.time_values([frame.time for frame in frames])
     values = np.array([frame.valid_fraction for frame in frames])
     axes.vlines(times, 0, values, color=color, linewidth=2.2, alpha=0.75)
-    axes.plot(times, values, marker, color=color, ms=6, mew=1.8, label=label)
+    axes.plot(times, values, marker, color=color, ms=6, mew=1.8, label=label, clip_on=False)

@@ -139,7 +139,7 @@ def _unpredicted_note(matrix: ConfusionMatrix) -> str:
 def confusion_figure(matrix: ConfusionMatrix) -> Figure:
     """The confusion matrix normalised by reference class and by predicted class."""
     names = [style.pretty(name) for name in matrix.classes.names]
-    figure = style.new_figure(min(max(3.9, 2.0 + 0.42 * len(names)), 6.6))
+    figure = style.new_figure(min(max(3.9, 2.2 + 0.5 * len(names)), 6.8))
     left, right = figure.subplots(1, 2)
     _matrix(left, matrix.by_reference(), names, "By reference class")
     _matrix(right, matrix.by_prediction(), names, "By predicted class")
@@ -227,7 +227,6 @@ def roc_figure(curves: Sequence[RocCurve], classes: ClassTable) -> Figure:
             linestyle=dashes[index % len(dashes)],
             label=f"{style.pretty(curve.name)}  {curve.auc:.3f}",
             path_effects=casing,
-            drawstyle="steps-post" if len(x) < _MAX_ROC_POINTS else "default",
         )
     axes.set_aspect("equal")
     axes.set_xlim(-0.01, 1.01)
@@ -325,11 +324,12 @@ def _add_areas(chapter: Chapter) -> None:
         "from labelled polygons make it look narrower than it is." + (f" {areas.note}" if areas.note else ""),
         alt="Chart of mapped and error-adjusted area by class.",
     )
+    digits = f",.{hectare_decimals(areas.total_ha)}f"
     rows: list[list[CellValue]] = [
         [
             Cell(style.pretty(item.name), colors[item.class_id].color if item.class_id in colors else None),
-            _number(f"{item.mapped_ha:,.0f}", item.mapped_ha),
-            _plus_minus(item.area_ha.value, item.area_ha.ci95, ",.0f"),
+            _number(f"{item.mapped_ha:{digits}}", item.mapped_ha),
+            _plus_minus(item.area_ha.value, item.area_ha.ci95, digits),
             _plus_minus(item.users_accuracy.value, item.users_accuracy.ci95, ".2f"),
             _plus_minus(item.producers_accuracy.value, item.producers_accuracy.ci95, ".2f"),
             item.reason,
@@ -362,13 +362,18 @@ def areas_figure(areas: AreaEstimates, classes: ClassTable | None) -> Figure:
     axes.set_yticks(range(len(areas.classes)), [style.pretty(item.name) for item in areas.classes])
     axes.set_ylim(len(areas.classes) - 0.4, -0.6)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_xlabel("hectares")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid()
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return figure
+
+
+def hectare_decimals(total: float) -> int:
+    """Decimals that tell areas apart, by the total of them in hectares."""
+    return 0 if total >= 10_000 else 1 if total >= 100 else 2
 
 
 def _number(text: str, value: float) -> Cell:
