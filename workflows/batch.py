@@ -238,7 +238,7 @@ class WorkerExecutor(EOExecutor):
         if self.executor == "ray":
             from workflows.ray_backend import run_on_ray
 
-            return run_on_ray(payload, jobs, workers=workers, threads=threads, steps=steps)
+            return run_on_ray(payload, jobs, workers=workers, threads=threads)
         pool = WorkerPool(payload, workers, threads=threads, start_method=self.start_method, steps=steps)
         return pool.run(jobs)
 

@@ -78,10 +78,18 @@ def execute_job(
     return PatchReport(job.index, _picklable(results), peaks)
 
 
-def lost_report(job: PatchJob, uid: str, name: str, error: Exception, start: datetime) -> PatchReport:
-    """The report of a patch whose process is gone: it failed in the step that ran last."""
+def lost_report(
+    job: PatchJob, error: Exception, start: datetime, *, uid: str | None = None, step: str = "unknown"
+) -> PatchReport:
+    """The report of a patch whose process is gone.
+
+    :param start: When the step, or the patch, began.
+    :param uid: The node that ran last; None when nobody knows.
+    :param step: Its name.
+    """
+    uid = uid or "unknown"
     failure = ExceptionInfo(error, traceback="", origin="")
-    stats = {uid: NodeStats(uid, name, start, datetime.now(), failure)}  # noqa: DTZ005  # eo-learn's times are naive
+    stats = {uid: NodeStats(uid, step, start, datetime.now(), failure)}  # noqa: DTZ005  # eo-learn's times are naive
     return PatchReport(job.index, WorkflowResults({}, start, datetime.now(), stats), {})  # noqa: DTZ005  # the same
 
 

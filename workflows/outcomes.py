@@ -39,7 +39,7 @@ class PatchOutcome:
     """Highest resident memory of the process during each step, in MB: all that it holds, not the step alone."""
 
     error_step: str | None = None
-    """The step that failed, None when the patch did not fail or no step had begun."""
+    """The step that failed; None when the patch did not fail, or its process was lost in a step that nobody knows."""
 
     error: str | None = None
     """The message of the error, in one line."""
@@ -86,8 +86,9 @@ def outcome_of(
     :param steps: Names of the steps by node uid.
     :param peaks: Peak memory in MB by node uid.
     """
-    seconds = {steps[uid]: (stats.end_time - stats.start_time).total_seconds() for uid, stats in results.stats.items()}
-    memory = {steps[uid]: peaks[uid] for uid in results.stats if uid in peaks}
+    known = {uid: stats for uid, stats in results.stats.items() if uid in steps}
+    seconds = {steps[uid]: (stats.end_time - stats.start_time).total_seconds() for uid, stats in known.items()}
+    memory = {steps[uid]: peaks[uid] for uid in known if uid in peaks}
     outcome = PatchOutcome(name, "done", seconds_by_step=seconds, peak_memory_mb_by_step=memory)
     if results.error_node_uid is None:
         return outcome
@@ -95,9 +96,9 @@ def outcome_of(
     return replace(
         outcome,
         state="failed",
-        error_step=steps[results.error_node_uid],
+        error_step=steps.get(results.error_node_uid),
         error=one_line(failure.exception) if failure else "",
-        traceback=failure.traceback if failure else None,
+        traceback=(failure.traceback or None) if failure else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -23,7 +23,7 @@ except ImportError as error:
 
 
 def run_on_ray(
-    workflow: bytes, jobs: Sequence[PatchJob], *, workers: int, threads: int, steps: Mapping[str, str]
+    workflow: bytes, jobs: Sequence[PatchJob], *, workers: int, threads: int
 ) -> Generator[PatchReport, None, None]:
     """Runs jobs as Ray tasks, as many at a time as there are workers.
 
@@ -31,11 +31,10 @@ def run_on_ray(
 
     :param workflow: The pickled workflow.
     :param threads: Threads of every engine, and the CPUs that a job asks for.
-    :param steps: Names of the steps by node uid.
     """
     started = not ray.is_initialized()
     if started:
-        ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False, include_dashboard=False)
     try:
         settings = {"env_vars": thread_environment(threads)}
         remote = ray.remote(num_cpus=threads, max_retries=0, runtime_env=settings)(_execute)
@@ -50,9 +49,7 @@ def run_on_ray(
             try:
                 yield ray.get(finished[0])
             except ray.exceptions.RayError as error:
-                uid = next(iter(steps))
-                reason = BatchError(f"Ray lost the patch ({type(error).__name__}).")
-                yield lost_report(job, uid, steps[uid], reason, start)
+                yield lost_report(job, BatchError(f"Ray lost the patch ({type(error).__name__})."), start)
     finally:
         if started:
             ray.shutdown()

@@ -115,10 +115,10 @@ class WorkerPool:
         job = worker.job
         report = None
         if job is not None:
-            uid = worker.node or next(iter(self.steps))
+            step = self.steps[worker.node] if worker.node else "before the first"
             error = BatchError(f"The worker process ended ({how}).")
-            LOGGER.warning("Patch %s, step %s: %s", job.name, self.steps[uid], error)
-            report = lost_report(job, uid, self.steps[uid], error, worker.since)
+            LOGGER.warning("Patch %s, step %s: %s", job.name, step, error)
+            report = lost_report(job, error, worker.since, uid=worker.node, step=step)
         if waiting:
             self._start_worker()
         return report
