@@ -10,6 +10,9 @@ ENVIRONMENT_VARIABLE = "EOTASKS_NUM_THREADS"
 _FALLBACKS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 _ENGINES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GDAL_NUM_THREADS")
 
+PASSIVE_WAIT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""OpenMP's threads spin while they wait; with more threads than free cores that costs several times the work itself."""
+
 
 def resolve_threads(threads: int | None = None) -> int:
     """Number of threads for an engine of this process.
@@ -39,7 +42,7 @@ def available_cores() -> int:
 def thread_environment(threads: int) -> dict[str, str]:
     """Environment variables that hold every engine (OpenMP, numba, BLAS, GDAL) to a number of threads."""
     value = str(_positive(threads, "threads"))
-    return {ENVIRONMENT_VARIABLE: value, **dict.fromkeys(_ENGINES, value)}
+    return {ENVIRONMENT_VARIABLE: value, **dict.fromkeys(_ENGINES, value), **PASSIVE_WAIT}
 
 
 def _positive(value: int | str, name: str) -> int:

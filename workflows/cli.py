@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from models.errors import EOTasksError
+from models.threads import PASSIVE_WAIT
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -22,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Warnings of libraries are for developers; what a user can act on is an error or a line of the summary.
     warnings.simplefilter("ignore")
+    for name, value in PASSIVE_WAIT.items():  # read when an engine is loaded, which has not happened yet
+        os.environ.setdefault(name, value)
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

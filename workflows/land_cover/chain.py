@@ -67,6 +67,7 @@ class Chain:
     stages: list[Stage] = field(default_factory=list)
     failed: dict[str, PatchOutcome] = field(default_factory=dict)
     skipped: int = 0
+    started: float = field(default_factory=time.perf_counter)
 
     @property
     def simulated(self) -> bool:
@@ -256,7 +257,7 @@ class Chain:
     def _facts(self) -> dict[str, str]:
         config, plan = self.config, self.plan
         facts = {"Seed": str(config.seed), "Period": f"{config.time.start} to {config.time.end}"}
-        if plan.times:
+        if plan.times and len(plan.times) > 1:
             facts["Acquisitions"] = f"{len(plan.times)}, {plan.times[0]:%Y-%m-%d} to {plan.times[-1]:%Y-%m-%d}"
         facts["Patches"] = f"{len(plan.patches)}, {len(self.failed)} failed"
         return facts
@@ -264,7 +265,7 @@ class Chain:
     def _run_info(self) -> RunInfo:
         return RunInfo(
             stages=tuple(self.stages),
-            seconds=sum(stage.seconds for stage in self.stages),
+            seconds=time.perf_counter() - self.started,
             peak_memory_mb=max((stage.peak_memory_mb or 0 for stage in self.stages), default=None),
             memory_note="All processes together; on Linux the proportional set size, shared pages counted once.",
             versions={"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}},

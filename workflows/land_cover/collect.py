@@ -41,7 +41,7 @@ from workflows.storage import load_eopatch
 MAX_MAP_SIDE = 1600
 INSPECTION_SIDE = 100
 NDVI = (FeatureType.DATA, "NDVI")
-PICTURE_VALID_FRACTION = 0.9
+PICTURE_VALID_FRACTION = 0.8
 """A picture of a date wants a clear one."""
 
 

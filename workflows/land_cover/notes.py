@@ -23,8 +23,14 @@ def source_note(config: LandCoverConfig, *, simulated: bool) -> str:
     """One paragraph: what the chain is, and what its numbers can and cannot say."""
     if isinstance(config.source, SampleSource):
         return REAL_NOTICE
+    if isinstance(config.source, SimulatedSource):
+        return (
+            f"{config.source.acquisitions} acquisitions of {config.source.year}, simulated on top of the real ground of"
+            " one scene: seasons, crop calendars, haze, clouds, cirrus, shadows. The simulator has not seen the labels,"
+            " which are real."
+        )
     if simulated:
-        return SIMULATED_NOTICE
+        return "The EOPatches hold simulated data, as the configuration says."
     return "Scores hold for the reference data and the way of holding out test samples that are named below."
 
 
