@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -38,7 +36,7 @@ def segment_fields(ground: NDArray[np.float32], resolution: float) -> Labels:
     :param ground: (h, w, 13) reflectance, cloudless, >= 0.
     :param resolution: Metres per pixel.
     """
-    channels = np.sqrt(np.maximum(ground[..., _SEGMENTED], 0)) * _CONTRAST
+    channels = np.asarray(np.sqrt(np.maximum(ground[..., _SEGMENTED], 0)) * _CONTRAST, dtype=np.float32)
     height, width = channels.shape[:2]
     # Finer than about 20 m there is nothing to gain but texture, and time to lose.
     factor = max(1, round(_FINEST / resolution))
@@ -88,7 +86,7 @@ def calm_outlines(labels: Labels, where: NDArray[np.bool_], resolution: float) -
     return calm
 
 
-def _merge_mutual_best(labels: Labels, channels: NDArray[np.floating[Any]], largest: float) -> Labels | None:
+def _merge_mutual_best(labels: Labels, channels: NDArray[np.float32], largest: float) -> Labels | None:
     """One round of merging pairs that are each other's most similar neighbour; None when there is no such pair."""
     count = int(labels.max()) + 1
     size = np.bincount(labels.ravel(), minlength=count)

@@ -165,7 +165,10 @@ def canopy_on(day: float, fields: FieldTraits) -> Canopy:
     """Leaves, straw and their spectra on a day of the year (0 = 1 January, with fraction)."""
     green = _season(GREEN, day, fields)
     growing = np.clip((green - 0.35) / 0.3, 0, 1)
-    spectrum = CANOPY[fields.cover] * fields.tone[:, None]
+    # On the anchor day the leaves are those the ground was unmixed with; their own looks come with the season.
+    season = np.float32(_season_weight(day))
+    young = CANOPY[np.where(fields.cover < Cover.GARDEN, fields.cover, Cover.PASTURE)]
+    spectrum = young + season * (CANOPY[fields.cover] * fields.tone[:, None] - young)
     flowers = np.interp(day - fields.shift, *np.array(_FLOWERS).T).astype(np.float32)
     spectrum += (flowers * (fields.cover == Cover.RAPESEED))[:, None] * FLOWERING
     return Canopy(
@@ -182,10 +185,14 @@ def keeps_anomaly(day: float) -> float:
 
 
 def _season(curves: Float, day: float, fields: FieldTraits) -> Float:
-    # The shift acts fully from spring to autumn and not at all on the anchor day, where the truth is known.
-    weight = 0.5 - 0.5 * np.cos(2 * np.pi * (day - ANCHOR_DAY) / 365.25)
-    when = (day - fields.shift * np.float32(min(1.0, 2 * weight))) % 366
+    # The shift acts not at all on the anchor day, where the truth is known.
+    when = (day - fields.shift * np.float32(_season_weight(day))) % 366
     below = when.astype(np.int64)
     share = when - below
     values = curves[fields.cover, below] * (1 - share) + curves[fields.cover, below + 1] * share
     return np.asarray(values, dtype=np.float32)
+
+
+def _season_weight(day: float) -> float:
+    """0 on the anchor day, 1 from about May to November."""
+    return min(1.0, 1 - float(np.cos(2 * np.pi * (day - ANCHOR_DAY) / 365.25)))
