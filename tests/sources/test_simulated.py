@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import pickle
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pytest
+from eolearn.core import EOPatch, FeatureType
+from sentinelhub.constants import CRS
+from sentinelhub.geometry import BBox
+
+from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES
+from eotasks.sources.simulated import (
+    RECONSTRUCTED,
+    TRUTH_CIRRUS,
+    TRUTH_CLOUD,
+    TRUTH_SHADOW,
+    TRUTH_SNOW,
+    SimulateYearTask,
+    sample_ground,
+)  # fmt: skip
+from models.errors import BandError, ConfigurationError, FeatureError, GridError
+from models.sentinel2 import BANDS, CLOUD_BAND_INDICES
+from models.simulation.year import SimulationSettings, acquisition_times, simulate
+from models.sun import sun_position
+
+RESOLUTION = 40
+BANDS_FEATURE = (FeatureType.DATA, "BANDS")
+IS_DATA = (FeatureType.MASK, "IS_DATA")
+
+
+def box(column: int = 0, row: int = 0, pixels: int = 16, crs: str = "EPSG:32633") -> BBox:
+    left, top, size = 330_000 + column * RESOLUTION, 5_822_040 - row * RESOLUTION, pixels * RESOLUTION
+    return BBox((left, top - size, left + size, top), CRS(crs))
+
+
+def task(**options) -> SimulateYearTask:
+    return SimulateYearTask(**{"resolution": RESOLUTION, "acquisitions": 4, **options})
+
+
+@pytest.fixture(scope="module")
+def year() -> EOPatch:
+    return task(snow=True)(bbox=box())
+
+
+def test_a_patch_has_bands_truth_dates_and_sun(year):
+    assert year[BANDS_FEATURE].shape == (4, 16, 16, 13)
+    assert year[BANDS_FEATURE].dtype == np.float32
+    for feature in (IS_DATA, TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW, TRUTH_SNOW):
+        assert year[feature].shape == (4, 16, 16, 1)
+        assert year[feature].dtype == np.bool_
+    assert year[RECONSTRUCTED].shape == (16, 16, 1)
+    assert year.timestamps == acquisition_times(SimulationSettings(acquisitions=4))
+    assert year.bbox == box()
+    angles = year[SUN_ANGLES]
+    assert angles.shape == (4, 2)
+    assert angles.dtype == np.float32
+    assert angles[1, 0] == pytest.approx(sun_position(year.timestamps[1], 52.5, 12.6)[0], abs=0.2)
+
+
+def test_it_says_that_it_is_simulated(year):
+    note = year[(FeatureType.META_INFO, "SIMULATED")]
+    assert note["simulated"] is True
+    assert note["seed"] == 42
+    assert note["acquisitions"] == 4
+
+
+def test_the_same_seed_gives_the_same_values_after_pickling(year):
+    again = pickle.loads(pickle.dumps(task(snow=True)))(bbox=box())
+    assert again == year
+
+
+def test_neighbours_fit():
+    whole = task()(bbox=box(pixels=32))
+    for row, column in ((0, 16), (16, 0), (16, 16)):
+        part = task()(bbox=box(column, row))
+        window = (slice(None), slice(row, row + 16), slice(column, column + 16))
+        for feature in (BANDS_FEATURE, IS_DATA, TRUTH_CLOUD, TRUTH_SHADOW):
+            np.testing.assert_array_equal(part[feature], whole[feature][window])
+
+
+def test_bands_come_in_the_order_asked_for(year):
+    chosen = task(snow=True, bands=["B08", "B04"])(bbox=box())
+    np.testing.assert_array_equal(
+        chosen[BANDS_FEATURE], year[BANDS_FEATURE][..., [BANDS.index("B08"), BANDS.index("B04")]]
+    )
+
+
+def test_a_place_far_from_the_scene_works():
+    patch = task()(bbox=BBox((510_000, 5_100_000, 510_640, 5_100_640), CRS("EPSG:32633")))
+    assert np.isfinite(patch[BANDS_FEATURE]).all()
+    assert patch[IS_DATA].any()
+
+
+def test_it_adds_to_an_eopatch_and_keeps_what_is_there():
+    patch = EOPatch(bbox=box())
+    patch[(FeatureType.MASK_TIMELESS, "LULC")] = np.ones((16, 16, 1), dtype=np.uint8)
+    filled = task()(patch)
+    assert (FeatureType.MASK_TIMELESS, "LULC") in filled
+    assert filled[BANDS_FEATURE].shape[0] == 4
+
+
+def test_real_clouds_are_recorded_as_reconstructed():
+    made = sample_ground(RESOLUTION, 42)
+    # The thick real cloud north of the lake, and clear fields in the south-east.
+    assert made.reconstructed[60, 230]
+    assert not made.reconstructed[150:190, 300:380].any()
+    assert 0.1 < made.reconstructed.mean() < 0.25
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"resolution": 0}, ConfigurationError, "resolution"),
+        ({"resolution": 7}, ConfigurationError, "resolution"),
+        ({"bands": []}, ConfigurationError, "bands"),
+        ({"bands": ["B8"]}, BandError, "B8"),
+        ({"acquisitions": 0}, ConfigurationError, "acquisitions"),
+        ({"cloudiness": 2}, ConfigurationError, "cloudiness"),
+        ({"bands_feature": (FeatureType.MASK, "BANDS")}, ConfigurationError, "DATA"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_configuration_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        task(**options)
+
+
+def test_bad_places_are_refused():
+    with pytest.raises(GridError, match="degrees"):
+        task()(bbox=BBox((12, 52, 12.1, 52.1), CRS.WGS84))
+    with pytest.raises(GridError):
+        task()(bbox=BBox((330_000, 5_822_000, 330_039, 5_822_040), CRS("EPSG:32633")))
+    with pytest.raises(ConfigurationError, match="bbox"):
+        task()()
+    with pytest.raises(FeatureError, match="new EOPatch"):
+        task(acquisitions=5)(task()(bbox=box()))
+
+
+@pytest.fixture(scope="module")
+def s2cloudless() -> lightgbm.Booster:
+    spec = importlib.util.find_spec("s2cloudless")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent / "models"
+    return lightgbm.Booster(model_file=folder / "pixel_s2_cloud_detector_lightGBM_v0.1.txt")
+
+
+@pytest.mark.parametrize(("seed", "resolution"), [(42, 20), (1, 40), (3, 40), (7, 40)])
+def test_s2cloudless_sees_the_clouds_and_not_the_clear_ground(s2cloudless, seed, resolution):
+    settings = SimulationSettings(seed=seed)
+    ground = dataclasses.replace(sample_ground(resolution, 42), seed=seed)
+    left, _, _, top = SAMPLE_BBOX
+    clouds, clear_ground = [], []
+    for index, time in enumerate(acquisition_times(settings)):
+        frame = simulate(ground, settings, index, left, top, *ground.shape)
+        clear = frame.is_data & ~(frame.cloud | frame.cirrus | frame.shadow | frame.snow)
+        clouds.append(frame.bands[frame.cloud][::29])
+        if 4 <= time.month <= 10:
+            clear_ground.append(frame.bands[clear][::29])
+    found, mistaken = (
+        (s2cloudless.predict(np.concatenate(spectra)[:, list(CLOUD_BAND_INDICES)]) > 0.4).mean()
+        for spectra in (clouds, clear_ground)
+    )
+    assert sum(map(len, clouds)) > 5_000
+    assert sum(map(len, clear_ground)) > 5_000
+    assert found >= 0.90
+    assert mistaken <= 0.05
