@@ -106,11 +106,11 @@ def surface_of(
     needles = wood * ground.evergreen[at]
     leaves = wood - needles
     fields = np.clip(1 - wood - built - water, 0, 1)
-    parts = np.stack([needles, leaves, built], axis=-1)
+    parts = (needles, leaves, built)
     standing, on_fields = canopy_on(weather.day, _STANDING), canopy_on(weather.day, window.traits)
     standing_then, on_fields_then = canopy_on(ANCHOR_DAY, _STANDING), canopy_on(ANCHOR_DAY, window.traits)
-    usual = parts @ standing.green + fields * on_fields.green[window.field]
-    usual_then = parts @ standing_then.green + fields * on_fields_then.green[window.field]
+    usual = _weighted(parts, standing.green) + fields * on_fields.green[window.field]
+    usual_then = _weighted(parts, standing_then.green) + fields * on_fields_then.green[window.field]
     summer = np.float32(0.5 - 0.5 * np.cos(2 * np.pi * (weather.day - ANCHOR_DAY) / 365.25))
     patchy = fractal_noise(
         window.x, window.y, settings.seed, _VIGOUR, wavelength=700, octaves=4, finest=2 * ground.resolution
@@ -118,11 +118,13 @@ def surface_of(
     green = usual * (1 + np.float32(0.07) * summer * patchy)
     green = green + (ground.green[at] - usual_then) * np.float32(keeps_anomaly(weather.day))
     green = np.clip(green, 0, 0.97) * (1 - water)
-    dry = parts @ standing.dry + fields * on_fields.dry[window.field]
+    dry = _weighted(parts, standing.dry) + fields * on_fields.dry[window.field]
     dry = np.clip(dry, 0, 1 - green)
     land = np.maximum(1 - water, np.float32(0.05))
-    canopy = (parts @ standing.spectrum + fields[..., None] * on_fields.spectrum[window.field]) / land[..., None]
-    litter = (parts @ standing.litter + fields[..., None] * on_fields.litter[window.field]) / land[..., None]
+    canopy = (_weighted(parts, standing.spectrum) + fields[..., None] * on_fields.spectrum[window.field]) / land[
+        ..., None
+    ]
+    litter = (_weighted(parts, standing.litter) + fields[..., None] * on_fields.litter[window.field]) / land[..., None]
     surface = ground.soil[at] * _wetting(ground, settings, weather, window, fields)
     surface *= (1 - green - dry)[..., None]
     surface += (green * ground.texture[at])[..., None] * canopy
@@ -131,6 +133,12 @@ def surface_of(
     if weather.snow_depth > 0:
         surface += snow_share[..., None] * (_SNOW_SPECTRUM - surface)
     return np.asarray(surface, dtype=np.float32)
+
+
+def _weighted(parts: tuple[Float, ...], values: Float) -> Float:
+    """Sum of values (3,) or (3, 13) weighted by the parts (h, w): term by term, as BLAS rounds by the window's shape."""
+    terms = [(part[..., None] if values.ndim == 2 else part) * value for part, value in zip(parts, values, strict=True)]
+    return np.asarray(terms[0] + terms[1] + terms[2])
 
 
 def _wetting(
