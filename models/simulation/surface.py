@@ -136,7 +136,7 @@ def surface_of(
 
 
 def _weighted(parts: tuple[Float, ...], values: Float) -> Float:
-    """Sum of values (3,) or (3, 13) weighted by the parts (h, w): term by term, as BLAS rounds by the window's shape."""
+    """Sum of values (3,) or (3, 13) weighted by the parts (h, w), term by term: BLAS rounds by the window's shape."""
     terms = [(part[..., None] if values.ndim == 2 else part) * value for part, value in zip(parts, values, strict=True)]
     return np.asarray(terms[0] + terms[1] + terms[2])
 
