@@ -18,6 +18,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks._features import Feature, describe
 from models.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
+from models.sentinel2 import as_reflectance
 
 _MARKER = "_current.json"
 """Where a patch has generations, this file names the current one (see the design's table of storage)."""
@@ -26,6 +27,8 @@ _PARTS = frozenset(feature_type.value for feature_type in FeatureType)
 _ENDING = re.compile(r"\.(npy|npy\.gz|json|json\.gz|gpkg|gpkg\.gz|geojson|zarr|pkl|pkl\.gz)$")
 _BOOLEAN_NAMES = frozenset({"IS_DATA", "IS_VALID"})
 _CLASS_NAMES = frozenset({"LULC", "LULC_ERODED", "PREDICTION"})
+_BANDS: Feature = (FeatureType.DATA, "BANDS")
+_IS_DATA: Feature = (FeatureType.MASK, "IS_DATA")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class LoadEOPatchTask(EOTask):
         """
         :param folder: Folder of EOPatch folders, or one EOPatch folder. Never written to.
         :param features: The project's name -> ``"feature_type/NAME"`` in the EOPatch, such as
-            ``{"NDVI": "data/NDVI", "CLM": "mask/CLM"}``. The feature type stays.
+            ``{"NDVI": "data/NDVI", "CLM": "mask/CLM"}``. The feature type stays; BANDS become float32 reflectance, CLP
+            float32 0..1, CLM uint8, IS_DATA bool, labels uint8.
         :param start: First time or day to keep; None keeps all from the beginning. A date means its whole day.
         :param end: Last time or day to keep; None keeps all to the end.
         :raises ConfigurationError: when the mapping is empty or an entry is no ``"feature_type/NAME"``, or the
@@ -89,6 +93,8 @@ class LoadEOPatchTask(EOTask):
         :raises StorageError: when there is no such EOPatch, or it cannot be read.
         :raises FeatureError: when it lacks a feature; the message lists what it has.
         :raises TooFewFramesError: when no timestamp lies inside the interval.
+        :raises ReflectanceError: when BANDS hold digital numbers as floats, or NaN where IS_DATA (if it is mapped) says
+            that there is data.
         """
         place = _patch_folder(Path(self.folder), name)
         stored = _open(place)
@@ -106,6 +112,8 @@ class LoadEOPatchTask(EOTask):
             if kept is not None and source[0].is_temporal():
                 value = _select(value, source, kept, stored.timestamps or [], place)
             patch[source[0], new_name] = _by_convention(value, source[0], new_name, place)
+        if _BANDS in patch:
+            patch[_BANDS] = _reflectance(patch, place)
         return patch
 
     def _kept_frames(self, stored: EOPatch, place: Path) -> NDArray[np.intp]:
@@ -321,6 +329,18 @@ def _by_convention(value: Any, feature_type: FeatureType, name: str, place: Path
     if feature_type is FeatureType.MASK_TIMELESS and name in _CLASS_NAMES:
         return _labels(value, name, place)
     return value
+
+
+def _reflectance(patch: EOPatch, place: Path) -> NDArray[np.float32]:
+    """BANDS as float32 reflectance, checked frame by frame; digital numbers are integers."""
+    bands = patch[_BANDS]
+    masked = _IS_DATA in patch
+    result = bands if bands.dtype == np.float32 else np.empty(bands.shape, dtype=np.float32)
+    for index, time in enumerate(patch.timestamps or ()):
+        valid = patch[_IS_DATA][index] if masked else np.isfinite(bands[index])
+        where = f"EOPatch {place}: {describe(_BANDS)} of {time:%Y-%m-%d}"
+        result[index] = as_reflectance(bands[index], valid, where=where)
+    return result
 
 
 def _cloud_mask(mask: NDArray[Any], place: Path) -> NDArray[np.uint8]:

@@ -11,13 +11,20 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pytest
-from eolearn.core import EOPatch, FeatureType
+from eolearn.core import EOPatch, FeatureType, OverwritePermission
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 from shapely.geometry import box
 
 from eotasks.sources.eopatches import LoadEOPatchTask, eopatch_info, list_eopatches
-from models.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
+from models.errors import (
+    AreaError,
+    ConfigurationError,
+    FeatureError,
+    ReflectanceError,
+    StorageError,
+    TooFewFramesError,
+)
 
 BBOX = BBox((500_000, 5_000_000, 500_080, 5_000_060), CRS("EPSG:32633"))
 TIMES = [dt.datetime(2017, month, 15, 10, 30) for month in (1, 4, 7, 10)]  # noqa: DTZ001 - naive UTC
@@ -247,3 +254,40 @@ def test_the_real_slovenian_eopatch(shared_data: Path) -> None:
     assert sorted(np.unique(patch.mask_timeless["LULC"])) == [0, 1, 2, 3, 4, 8]
     assert len(patch.vector_timeless["FARM_REGISTER"]) == 88
     np.testing.assert_array_equal(task.execute(name="eopatch").data["NDVI"], patch.data["NDVI"])
+
+
+@pytest.fixture
+def with_bands(tmp_path: Path) -> Path:
+    """An EOPatch of digital numbers, one pixel of one frame without data."""
+    patch = EOPatch(bbox=BBOX, timestamps=TIMES)
+    patch.data["DN"] = np.full((4, 6, 8, 2), 2500, dtype=np.uint16)
+    patch.mask["dataMask"] = np.ones((4, 6, 8, 1), dtype=bool)
+    patch.mask["dataMask"][1, 2, 3] = False
+    patch.data["FLOAT_DN"] = patch.data["DN"].astype(np.float32)
+    patch.data["NAN"] = np.full((4, 6, 8, 2), 0.25, dtype=np.float32)
+    patch.data["NAN"][1, 2, 3] = np.nan
+    patch.save(str(tmp_path / "patch"))
+    return tmp_path / "patch"
+
+
+def test_bands_become_reflectance(with_bands: Path) -> None:
+    patch = LoadEOPatchTask(with_bands, {"BANDS": "data/DN"}).execute()
+    assert patch.data["BANDS"].dtype == np.float32
+    assert np.all(patch.data["BANDS"] == np.float32(0.25))
+
+
+def test_nan_is_taken_where_there_is_no_data(with_bands: Path) -> None:
+    masked = LoadEOPatchTask(with_bands, {"BANDS": "data/NAN", "IS_DATA": "mask/dataMask"}).execute()
+    unmasked = LoadEOPatchTask(with_bands, {"BANDS": "data/NAN"}).execute()
+    for patch in (masked, unmasked):
+        assert np.isnan(patch.data["BANDS"]).sum() == 2
+
+
+@pytest.mark.parametrize(("source", "reason"), [("data/FLOAT_DN", "raw digital numbers"), ("data/NAN", "NaN")])
+def test_values_that_are_no_reflectance_are_refused(with_bands: Path, source: str, reason: str) -> None:
+    patch = EOPatch.load(str(with_bands))
+    patch.mask["dataMask"] = np.ones((4, 6, 8, 1), dtype=bool)
+    patch.save(str(with_bands), overwrite_permission=OverwritePermission.OVERWRITE_FEATURES)
+    with pytest.raises(ReflectanceError, match=reason) as caught:
+        LoadEOPatchTask(with_bands, {"BANDS": source, "IS_DATA": "mask/dataMask"}).execute()
+    assert "data/BANDS of 2017-0" in str(caught.value)
