@@ -34,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"eotasks: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201 - the command's own voice
         return BAD_INPUT
+    except OSError as error:  # a full disk, a folder without rights: nothing of ours, and no bug either
+        if getattr(arguments, "verbose", False):
+            raise
+        print(f"eotasks: {error}. Check the path, the rights and the space.", file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("eotasks: interrupted; the same command goes on where this one stopped.", file=sys.stderr)  # noqa: T201
         return INTERRUPTED

@@ -5,41 +5,39 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Protocol
 
 from eolearn.core import EONode, EOWorkflow
 
 from eotasks.mosaics import mosaic_cogs_by_crs
-from models.errors import BatchError, ConfigurationError, TooFewFramesError
+from models.errors import BatchError, GridError, ModelError, TooFewFramesError
 from models.landcover.areas import AreaEstimates, areas_of
 from models.landcover.training import LandCoverModel
 from workflows.area import Patch, save_patch_grid
 from workflows.batch import run_batch
 from workflows.land_cover import collect
+from workflows.land_cover.claim import claim_place, remove_results
 from workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SimulatedSource
-from workflows.land_cover.config_file import parse_config, render_toml
+from workflows.land_cover.config_file import render_toml
 from workflows.land_cover.notes import provenance, reasons, source_note, split_note
 from workflows.land_cover.plan import Plan, seed_splits
 from workflows.land_cover.results import ChainResult, PatchArea, RunInfo, Stage
-from workflows.land_cover.steps import MAP_NAME, PREDICTION_FOLDER, map_workflow, observe_workflow
-from workflows.land_cover.training import Trained, load_samples, train_and_validate
+from workflows.land_cover.steps import MAP_NAME, PREDICTION_FOLDER, SCORES_FOLDER, map_workflow, observe_workflow
+from workflows.land_cover.training import Samples, Trained, load_samples, train_and_validate
 from workflows.monitor import MemoryMonitor
 from workflows.outcomes import PatchOutcome
 from workflows.places import Place
 from workflows.storage import is_complete, load_eopatch
 
-CONFIG_FILE = "config.toml"
 METRICS_FILE = "metrics.json"
 MODEL_FOLDER = "model"
 MODEL_MARKER = "model.sha256"
 MAP_FILE = "land_cover.tif"
 PACKAGES = ("eotasks", "eo-learn", "sentinelhub", "lightgbm", "numpy", "scikit-image", "rasterio")
-_FREE_KEYS = {"run", "title", "output"}
-"""Parts of a configuration that change no value of a result."""
 
 
 class Reporter(Protocol):
@@ -87,10 +85,16 @@ class Chain:
         :raises EOTasksError: nothing can be made of what the patches gave; a failure of single patches is not raised
             but kept in :attr:`failed`.
         """
-        claim_place(self.place, self.config)
+        fresh = claim_place(self.place, self.config)
         observed, features = self.place.child("observed"), self.place.child("features")
-        self._observe(observed, features)
-        trained = self._train(features)
+        try:
+            self._observe(observed, features)
+            samples = load_samples(features, self.patches)
+        except (BatchError, GridError, ModelError):
+            if fresh:  # what gives not one sample needs another configuration, which these remains would refuse
+                remove_results(self.place)
+            raise
+        trained = self._train(samples)
         predictions = self._map(trained.model, features)
         return self._collect(trained, observed, features, predictions)
 
@@ -104,10 +108,9 @@ class Chain:
             lambda name: is_complete(observed, name) and is_complete(features, name),
         )
 
-    def _train(self, features: Place) -> Trained:
+    def _train(self, samples: Samples) -> Trained:
         splits = seed_splits(self.config, self.plan.patches)
         with self._stage("train and validate", len(splits)):
-            samples = load_samples(features, self.patches)
             trained: Trained | None = None
             for item in train_and_validate(samples, self.config, splits, simulated=self.simulated):
                 if isinstance(item, Trained):
@@ -121,24 +124,25 @@ class Chain:
     def _map(self, model: LandCoverModel, features: Place) -> Place:
         predictions, maps = self.place.child("predictions"), self.place.child("maps")
         marker = model.card.sha256.encode()
-        fresh = predictions.exists(MODEL_MARKER) and predictions.read_bytes(MODEL_MARKER) == marker
+        if not predictions.exists(MODEL_MARKER) or predictions.read_bytes(MODEL_MARKER) != marker:
+            for outdated in (predictions, maps):  # none of the old maps may count as done
+                for name in outdated.names():
+                    outdated.remove(name)
+            predictions.write_bytes(MODEL_MARKER, marker)
         steps = map_workflow(
             self.config, self.place.local_path(MODEL_FOLDER), features, predictions, maps, simulated=self.simulated
         )
         arguments = {patch.name: steps.arguments(patch) for patch in self.patches}
-        if not fresh:
-            # Until all patches are mapped anew, none of the old maps counts as done.
-            predictions.write_bytes(MODEL_MARKER, b"")
         self._batch(
             "map",
             steps.workflow,
             arguments,
-            lambda name: fresh and is_complete(predictions, name) and maps.exists(map_path(name)),
+            lambda name: is_complete(predictions, name) and all(map(maps.exists, map_paths(name, self.config))),
         )
-        predictions.write_bytes(MODEL_MARKER, marker)
         with self._stage("mosaic", 1):
             mosaic_cogs_by_crs(
-                [maps.local_path(map_path(patch.name)) for patch in self.patches], self.place.local_path(MAP_FILE)
+                [maps.local_path(map_paths(patch.name, self.config)[0]) for patch in self.patches],
+                self.place.local_path(MAP_FILE),
             )
             self.reporter.advance()
         return predictions
@@ -148,7 +152,7 @@ class Chain:
         stage: str,
         workflow: EOWorkflow,
         arguments: Mapping[str, Mapping[EONode, Mapping[str, object]]],
-        done: Any,
+        done: Callable[[str], bool],
     ) -> None:
         started = time.perf_counter()
         self.reporter.begin(stage, len(arguments))
@@ -273,34 +277,10 @@ class Chain:
         )
 
 
-def claim_place(place: Place, config: LandCoverConfig) -> None:
-    """Write the configuration beside the results, or refuse a place that holds results of another one.
-
-    :raises ConfigurationError: names the keys that differ.
-    """
-    if place.exists(CONFIG_FILE):
-        before = parse_config(place.read_bytes(CONFIG_FILE).decode(), where=f"{place}/{CONFIG_FILE}")
-        changed = sorted(_differences(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS)))
-        if changed:
-            raise ConfigurationError(
-                f"{place} holds results of another configuration ({', '.join(changed)} changed): choose another"
-                " output.folder, or start over with --overwrite."
-            )
-    place.write_bytes(CONFIG_FILE, render_toml(config).encode())
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key in {*before, *now}:
-        first, second = before.get(key), now.get(key)
-        if isinstance(first, Mapping) and isinstance(second, Mapping):
-            yield from _differences(first, second, f"{prefix}{key}.")
-        elif first != second:
-            yield f"{prefix}{key}"
-
-
-def map_path(name: str) -> str:
-    """Where the map of a patch lies inside the place of the maps."""
-    return f"{PREDICTION_FOLDER}/{MAP_NAME.format(name=name)}"
+def map_paths(name: str, config: LandCoverConfig) -> list[str]:
+    """Where the maps of a patch lie inside the place of the maps, the one of the classes first."""
+    folders = [PREDICTION_FOLDER, SCORES_FOLDER] if config.output.scores else [PREDICTION_FOLDER]
+    return [f"{folder}/{MAP_NAME.format(name=name)}" for folder in folders]
 
 
 def same_crs(patches: Sequence[Patch]) -> list[Patch]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from models.errors import ConfigurationError
 from workflows.land_cover.config import LandCoverConfig, SampleSource, SimulatedSource
-from workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, load_config, render_toml
+from workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
 from workflows.outcomes import PatchOutcome
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--config", metavar="FILE.toml", help="configuration file, or the name of one that comes along")
     parser.add_argument("--full", action="store_true", help="10 m and 40 acquisitions instead of 20 m and 12")
     parser.add_argument("--output", metavar="FOLDER", help="where results go, instead of output.folder")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed, instead of the configuration's")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed, instead of the configuration's; those of the validation follow it"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="patches at a time; one for each core by default")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the engines; shares the cores by default")
     parser.add_argument("--overwrite", action="store_true", help="remove the results that are there, and start over")
@@ -70,17 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
     from workflows.land_cover.example import LandCoverExample
 
     console = Console(stderr=False)
-    example = LandCoverExample(config)
+    example = LandCoverExample(config, overwrite=arguments.overwrite)
     if arguments.dry_run:
         console.print(dry_run_table(example))
         return DONE
-    if arguments.overwrite:
-        _remove_results(Path(config.output.folder))
     with console_progress(console) as progress:
         outcome = example.run(ProgressReporter(progress))
     console.print(summary_table(outcome))
     for name, failed in outcome.failed.items():
-        console.print(f"[red]failed[/red] {name}, step {failed.error_step!r}: {failed.error}", highlight=False)
+        console.print(Text.assemble(("failed", "red"), f" {name}, step {failed.error_step!r}: {failed.error}"))
     console.print(f"Report: {outcome.report}", soft_wrap=True, highlight=False, markup=False)
     return SOME_FAILED if outcome.failed else DONE
 
@@ -108,29 +108,19 @@ def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
         "output": output.model_dump(),
         "run": config.run.model_dump() | options,
     }
-    if arguments.seed is not None:
-        values["seed"] = arguments.seed
-    return LandCoverConfig.model_validate(values)
+    if arguments.seed is not None:  # the seeds of the validation move along, or nothing but the simulation would change
+        seeds = list(range(arguments.seed, arguments.seed + len(config.validation.seeds)))
+        values |= {
+            "seed": arguments.seed,
+            "validation": config.validation.model_dump() | {"seeds": seeds},
+        }
+    return checked_config(values, where="The command line")
 
 
 def _named_config(name: str) -> Path:
     """A file, or one that comes along by its bare name."""
     built_in = BUILT_IN / f"{name}.toml"
     return built_in if not Path(name).exists() and built_in.exists() else Path(name)
-
-
-def _remove_results(folder: Path) -> None:
-    """Remove earlier results, and only what this command made."""
-    from workflows.land_cover.chain import CONFIG_FILE
-
-    if not folder.exists():
-        return
-    if not (folder / CONFIG_FILE).exists():
-        raise ConfigurationError(
-            f"--overwrite: {str(folder)!r} holds no results of this command ({CONFIG_FILE} is not there): remove it"
-            " yourself, or choose another output.folder."
-        )
-    shutil.rmtree(folder)
 
 
 def console_progress(console: Console) -> Progress:
@@ -159,7 +149,9 @@ class ProgressReporter:
         if self._task is not None:
             self._progress.advance(self._task)
         if outcome is not None and outcome.state == "failed":
-            self._progress.console.print(f"{outcome.name} failed in {outcome.error_step}", highlight=False)
+            self._progress.console.print(
+                f"{outcome.name} failed in {outcome.error_step}", highlight=False, markup=False
+            )
 
     def end(self) -> None:
         if self._task is not None:
@@ -168,15 +160,15 @@ class ProgressReporter:
 
 def dry_run_table(example: LandCoverExample) -> Table:
     """What would be done."""
-    table = Table(title=f"{example.config.title}: what would be done", show_header=False, title_justify="left")
+    table = Table(title=Text(f"{example.config.title}: what would be done"), show_header=False, title_justify="left")
     for key, value in example.describe().items():
-        table.add_row(key, value)
+        table.add_row(key, Text(value))
     return table
 
 
 def summary_table(outcome: ExampleOutcome) -> Table:
     """One screen of what came out."""
-    table = Table(title=outcome.title, title_justify="left")
+    table = Table(title=Text(outcome.title), title_justify="left")
     table.add_column("")
     for name in outcome.columns:
         table.add_column(name, justify="right")

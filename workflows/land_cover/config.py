@@ -234,7 +234,7 @@ class ValidationConfig(Section):
     )
     test_fraction: float = Field(0.2, gt=0, lt=1, description="Share of the patches held out.")
     block_size: int = Field(10, ge=1, description="Side of a block in pixels, for 'blocks'.")
-    seeds: tuple[int, ...] = Field(
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (42, 43, 44, 45, 46), min_length=1, description="The model is validated once per seed; the first makes the map."
     )
 

@@ -7,6 +7,7 @@ import json
 import re
 import textwrap
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -41,6 +42,11 @@ def parse_config(text: str, *, where: str = "configuration") -> LandCoverConfig:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{where} is no valid TOML: {error}.") from error
+    return checked_config(data, where=where)
+
+
+def checked_config(data: Mapping[str, object], *, where: str) -> LandCoverConfig:
+    """A configuration from values. See :func:`load_config`."""
     try:
         return LandCoverConfig.model_validate(data)
     except ValidationError as error:

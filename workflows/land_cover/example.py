@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.errors import CredentialsError
 from models.sentinel2 import BANDS
 from workflows.land_cover.chain import MAP_FILE, Chain, Reporter
+from workflows.land_cover.claim import check_place, remove_results
 from workflows.land_cover.config import LandCoverConfig, SampleSource, SentinelHubSource, SimulatedSource, TimeConfig
 from workflows.land_cover.notes import SIMULATED_NOTICE
 from workflows.land_cover.plan import REVISIT_DAYS, Plan, make_plan
-from workflows.land_cover.preflight import check_inputs
+from workflows.land_cover.preflight import check_credentials, check_inputs, check_labels_lie_here, check_output
 from workflows.land_cover.report.build import build_report
 from workflows.land_cover.results import ChainResult
 from workflows.outcomes import PatchOutcome
@@ -42,14 +44,23 @@ class ExampleOutcome:
 class LandCoverExample:
     """A checked configuration, ready to run.
 
+    :param overwrite: Whether results of an earlier run are removed first.
     :raises EOTasksError: for bad input, before any work starts.
     """
 
-    def __init__(self, config: LandCoverConfig) -> None:
+    def __init__(self, config: LandCoverConfig, *, overwrite: bool = False) -> None:
         self.config = config
         self.configs = list(chain_configs(config))
+        self.overwrite = overwrite
         check_inputs(config)
         self.plans: list[Plan] = [make_plan(each) for _, each in self.configs]
+        check_labels_lie_here(config, self.plans[0].patches)
+        check_output(config)
+        self.places = [Place(config.output.folder)]
+        if len(self.configs) > 1:
+            self.places.append(self.places[0].child(REAL_FOLDER))
+        for place, (_, each) in zip(self.places, self.configs, strict=True):
+            check_place(place, each, overwrite=overwrite)
 
     def describe(self) -> dict[str, str]:
         """What would be done, as rows of a table."""
@@ -65,6 +76,7 @@ class LandCoverExample:
         if isinstance(config.source, SentinelHubSource):
             rows["requests"] = f"about {plan.requests:,}, at most {config.source.max_threads} at a time in each worker"
             rows["download"] = f"about {_bytes(plan.download_bytes)}, {plan.processing_units:,.0f} processing units"
+            rows["account"] = _account(config)
         else:
             rows["requests"] = "none, nothing is downloaded"
         rows["results"] = f"about {_bytes(plan.stored_bytes)} before compression, in {config.output.folder}"
@@ -77,11 +89,13 @@ class LandCoverExample:
     def run(self, reporter: Reporter) -> ExampleOutcome:
         """Run every chain, or what is missing of it, and write the report."""
         started = time.perf_counter()
-        place = Place(self.config.output.folder)
+        place = self.places[0]
+        check_credentials(self.config)
+        if self.overwrite:
+            remove_results(place)
         results: list[ChainResult] = []
         chains: list[Chain] = []
-        for index, ((name, config), plan) in enumerate(zip(self.configs, self.plans, strict=True)):
-            where = place if index == 0 else place.child(REAL_FOLDER)
+        for (name, config), plan, where in zip(self.configs, self.plans, self.places, strict=True):
             chain = Chain(config, plan, where, name, _Named(reporter, name if len(self.configs) > 1 else ""))
             chains.append(chain)
             results.append(chain.run())
@@ -158,6 +172,14 @@ def _patches(chain: Chain) -> str:
     if chain.skipped:
         notes.append("complete before")
     return f"{total}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _account(config: LandCoverConfig) -> str:
+    try:
+        check_credentials(config)
+    except CredentialsError as error:
+        return f"missing. {error}"
+    return "credentials are there; the service has not been asked"
 
 
 def _side(plan: Plan) -> str:

@@ -3,30 +3,84 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
+from collections.abc import Sequence
+
+import pyogrio
+import rasterio
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.errors import RasterioError
+from rasterio.warp import transform_bounds
 
 from eotasks.labels import check_vector_labels
+from eotasks.sources.sample import sample_reference_path
 from eotasks.sources.sentinelhub import load_credentials
-from models.errors import BandError, ConfigurationError, FeatureError, ReferenceDataError
+from models.errors import BandError, ConfigurationError, FeatureError, GridError, ReferenceDataError
+from models.landcover.parameters import training_parameters
 from models.sentinel2 import CLOUD_BANDS, band_indices
+from workflows.area import Patch
 from workflows.land_cover.config import LandCoverConfig, ReferenceConfig, SentinelHubSource
 from workflows.land_cover.steps import SNOW_AND_WATER_BANDS, observe_workflow, source_bands, source_features
 from workflows.places import Place
+
+Bounds = tuple[float, ...]
 
 
 def check_inputs(config: LandCoverConfig) -> None:
     """Refuse bad input before work begins.
 
-    :raises EOTasksError: a file, column, feature, band or credential that the run needs is not there.
+    :raises EOTasksError: a file, column, feature or band that the run needs is not there.
     """
     _check_bands(config)
     _check_features(config)
     _check_reference(config.reference)
-    if isinstance(config.source, SentinelHubSource):
-        load_credentials(config.source.profile)
+    training_parameters(config.model.parameters)
     with tempfile.TemporaryDirectory() as nowhere:  # the tasks check their own parameters when they are made
         observe_workflow(config, Place(nowhere), Place(nowhere))
-    _check_place(config)
+
+
+def check_credentials(config: LandCoverConfig) -> None:
+    """Whether the service that a run asks can be asked. Apart from the rest: what a run costs is told without them.
+
+    :raises CredentialsError: when there are none.
+    """
+    if isinstance(config.source, SentinelHubSource):
+        load_credentials(config.source.profile)
+
+
+def check_labels_lie_here(config: LandCoverConfig, patches: Sequence[Patch]) -> None:
+    """Refuse a label file that lies elsewhere, by its extent.
+
+    :raises ReferenceDataError: when it cannot be read, or meets no patch.
+    :raises GridError: when it has no CRS.
+    """
+    reference = config.reference
+    if reference.kind == "feature":
+        return
+    path = str(sample_reference_path() if reference.kind == "sample" else reference.path)
+    crs, bounds = _extent_of(path, reference)
+    if not any(_meet(patch, crs, bounds) for patch in patches):
+        raise ReferenceDataError(
+            f"None of the {len(patches)} patches has a label: {path} covers"
+            f" {', '.join(f'{value:g}' for value in bounds) or 'nothing'} ({crs}), the first patch"
+            f" {', '.join(f'{value:g}' for value in patches[0].bbox)} ({patches[0].crs}). Choose another area, or other"
+            " labels."
+        )
+
+
+def check_output(config: LandCoverConfig) -> None:
+    """Refuse a place that cannot take maps and report: they are written to disk only.
+
+    :raises ConfigurationError: on S3, or where a file has the name of the folder.
+    """
+    place = Place(config.output.folder)
+    if not place.is_local:
+        raise ConfigurationError(
+            f"output.folder {config.output.folder!r} is on S3, where maps and report cannot be written: choose a"
+            " folder on disk."
+        )
+    folder = place.local_path()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(f"output.folder {str(folder)!r} is a file: choose a folder.")
 
 
 def _check_bands(config: LandCoverConfig) -> None:
@@ -78,18 +132,30 @@ def _check_reference(reference: ReferenceConfig) -> None:
             classes=None if reference.classes is None else dict.fromkeys(reference.classes, 1),
             ignore_unmapped=reference.ignore_unmapped,
         )
-    if reference.kind == "raster" and "://" not in str(reference.path) and not Path(str(reference.path)).is_file():
-        raise ReferenceDataError(f"There is no label raster {reference.path}: check reference.path.")
 
 
-def _check_place(config: LandCoverConfig) -> None:
-    """Maps and report are written to disk only; a place that cannot be made is told at once."""
-    place = Place(config.output.folder)
-    if not place.is_local:
-        raise ConfigurationError(
-            f"output.folder {config.output.folder!r} is on S3, where maps and report cannot be written: choose a"
-            " folder on disk."
-        )
-    folder = place.local_path()
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"output.folder {str(folder)!r} is a file: choose a folder.")
+def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
+    """CRS and (west, south, east, north) of a file with labels; no bounds where it holds nothing."""
+    try:
+        if reference.kind == "raster":
+            with rasterio.open(path) as source:
+                crs, bounds = source.crs, tuple(source.bounds)
+        else:
+            info = pyogrio.read_info(path, layer=reference.layer, force_total_bounds=True)
+            crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
+    except (RasterioError, DataSourceError, DataLayerError) as error:
+        raise ReferenceDataError(f"The labels {path} cannot be read ({error}): check reference.path.") from error
+    if crs is None:
+        raise GridError(f"The labels {path} have no coordinate system: write one into the file.")
+    return str(crs), bounds
+
+
+def _meet(patch: Patch, crs: str, bounds: Bounds) -> bool:
+    if not bounds:
+        return False
+    try:
+        left, bottom, right, top = transform_bounds(patch.crs, crs, *patch.bbox, densify_pts=21)
+    except RasterioError:  # the labels' system has no coordinates for this place
+        return False
+    west, south, east, north = bounds
+    return bool(left < east and right > west and bottom < north and top > south)

@@ -54,6 +54,7 @@ RECONSTRUCTED = (FeatureType.MASK_TIMELESS, "RECONSTRUCTED")
 TRUTH = tuple((FeatureType.MASK, f"TRUTH_{what}") for what in ("CLOUD", "CIRRUS", "SHADOW", "SNOW"))
 
 PREDICTION_FOLDER = "prediction"
+SCORES_FOLDER = "scores"
 MAP_NAME = "{name}.tif"
 
 TRUE_COLOR_BANDS = ("B04", "B03", "B02")
@@ -357,7 +358,7 @@ def map_workflow(
     )
     exports = [export]
     if config.output.scores:
-        scores = ExportCogTask(SCORES, folder=maps.local_path("scores"), filename=MAP_NAME, tags=tags)
+        scores = ExportCogTask(SCORES, folder=maps.local_path(SCORES_FOLDER), filename=MAP_NAME, tags=tags)
         exports.append(EONode(scores, inputs=[export], name="export scores"))
     save = EONode(
         SaveEOPatchTask(predictions, features=[PREDICTION, SCORES]), inputs=[exports[-1]], name="save prediction"

@@ -84,7 +84,7 @@ def load_samples(place: Place, patches: Sequence[Patch]) -> Samples:
     :param place: Place of the features.
     :param patches: Patches that are complete there.
     :raises GridError: when patches have different dates.
-    :raises ModelError: when no patch has a labelled pixel.
+    :raises ModelError: when no patch has a labelled pixel, or all are of one class.
     """
     parts, dates = [], None
     for position, patch in enumerate(patches):
@@ -105,10 +105,16 @@ def load_samples(place: Place, patches: Sequence[Patch]) -> Samples:
             f"None of the {len(patches)} patches has a labelled pixel: check that the reference covers the area and"
             " that reference.erosion_radius leaves something of its polygons."
         )
+    labels = np.concatenate([part[1] for part in parts]).astype(np.uint8)
+    if labels.min() == labels.max():
+        raise ModelError(
+            f"All {labels.size} labelled pixels are of class {labels[0]}, and a model tells at least two apart: map"
+            " more values in reference.classes, or choose a larger area."
+        )
     pixels = np.concatenate([part[3] for part in parts])
     return Samples(
         features=np.concatenate([part[0] for part in parts]),
-        labels=np.concatenate([part[1] for part in parts]).astype(np.uint8),
+        labels=labels,
         patch=np.concatenate([part[2] for part in parts]).astype(np.int64),
         rows=pixels[:, 0],
         columns=pixels[:, 1],
