@@ -62,6 +62,7 @@ class Chain:
     place: Place
     name: str
     reporter: Reporter
+    overwrite: bool = False
     stages: list[Stage] = field(default_factory=list)
     failed: dict[str, PatchOutcome] = field(default_factory=dict)
     skipped: int = 0
@@ -85,7 +86,7 @@ class Chain:
         :raises EOTasksError: nothing can be made of what the patches gave; a failure of single patches is not raised
             but kept in :attr:`failed`.
         """
-        fresh = claim_place(self.place, self.config)
+        fresh = claim_place(self.place, self.config, overwrite=self.overwrite)
         observed, features = self.place.child("observed"), self.place.child("features")
         try:
             self._observe(observed, features)

@@ -57,12 +57,15 @@ def check_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
         )
 
 
-def claim_place(place: Place, config: LandCoverConfig) -> bool:
-    """Write the configuration beside the results; says whether the place was empty before.
+def claim_place(place: Place, config: LandCoverConfig, *, overwrite: bool = False) -> bool:
+    """Write the configuration beside the results; says whether there were none before.
 
+    :param overwrite: Whether results that are there are removed first.
     :raises ConfigurationError: as :func:`check_place`.
     """
-    check_place(place, config)
+    check_place(place, config, overwrite=overwrite)
+    if overwrite:
+        remove_results(place)
     fresh = not place.exists(CONFIG_FILE)
     place.write_bytes(CONFIG_FILE, render_toml(config).encode())
     return fresh

@@ -11,7 +11,7 @@ from pathlib import Path
 from models.errors import CredentialsError
 from models.sentinel2 import BANDS
 from workflows.land_cover.chain import MAP_FILE, Chain, Reporter
-from workflows.land_cover.claim import check_place, remove_results
+from workflows.land_cover.claim import check_place
 from workflows.land_cover.config import LandCoverConfig, SampleSource, SentinelHubSource, SimulatedSource, TimeConfig
 from workflows.land_cover.notes import SIMULATED_NOTICE
 from workflows.land_cover.plan import REVISIT_DAYS, Plan, make_plan
@@ -91,12 +91,11 @@ class LandCoverExample:
         started = time.perf_counter()
         place = self.places[0]
         check_credentials(self.config)
-        if self.overwrite:
-            remove_results(place)
         results: list[ChainResult] = []
         chains: list[Chain] = []
         for (name, config), plan, where in zip(self.configs, self.plans, self.places, strict=True):
-            chain = Chain(config, plan, where, name, _Named(reporter, name if len(self.configs) > 1 else ""))
+            shown = _Named(reporter, name if len(self.configs) > 1 else "")
+            chain = Chain(config, plan, where, name, shown, overwrite=self.overwrite)
             chains.append(chain)
             results.append(chain.run())
         with _report_stage(reporter):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -10,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 from eolearn.core import EOPatch, FeatureType
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
@@ -69,20 +70,15 @@ class Result:
     err: str
 
 
-class CommandLine:
+def command(*arguments: str | Path) -> Result:
     """Calls the command in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str | Path) -> Result:
-        self._capsys.readouterr()
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main([str(argument) for argument in arguments])
         except SystemExit as exit_:  # argparse leaves by itself
             code = int(exit_.code or 0)
-        captured = self._capsys.readouterr()
-        return Result(code, captured.out, captured.err)
+    return Result(code, out.getvalue(), err.getvalue())
 
 
 def merged(base: Sections, changes: Mapping[str, Mapping[str, object]]) -> Sections:

@@ -4,13 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.land_cover.command_line import CommandLine
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(capsys)
-
 
 @pytest.fixture
 def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

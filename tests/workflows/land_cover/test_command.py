@@ -28,9 +28,9 @@ from tests.workflows.land_cover.command_line import (
     EOPATCHES,
     NDVI_FEATURES,
     SAMPLE,
-    CommandLine,
     Sections,
     change_feature,
+    command,
     merged,
     tree,
     write_config,
@@ -213,7 +213,7 @@ BAD_INPUT: dict[str, tuple[Sections, Prepare, list[str]]] = {
 
 @pytest.mark.usefixtures("no_account")
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_is_one_line_and_leaves_nothing(case: str, command: CommandLine, tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_leaves_nothing(case: str, tmp_path: Path) -> None:
     sections, prepare, words = BAD_INPUT[case]
     prepare(tmp_path)
     result = command("land-cover", "--config", write_config(tmp_path, sections))
@@ -241,7 +241,7 @@ def damaged_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 
 @pytest.mark.parametrize("kind", ["sample", "simulated"])
-def test_damaged_jp2(kind: str, command: CommandLine, tmp_path: Path, damaged_scene: Path) -> None:
+def test_damaged_jp2(kind: str, tmp_path: Path, damaged_scene: Path) -> None:
     sections = merged(SAMPLE, {"source": {"kind": kind}, "area": {"resolution": 40}})
     result = command("land-cover", "--config", write_config(tmp_path, sections))
     assert (result.code, result.err.count("\n")) == (2, 1), result.err
@@ -259,7 +259,7 @@ def test_damaged_jp2(kind: str, command: CommandLine, tmp_path: Path, damaged_sc
         (["--full", "--config", "eopatches"], ["--full", "area.resolution"]),
     ],
 )
-def test_bad_options(arguments: list[str], words: list[str], command: CommandLine) -> None:
+def test_bad_options(arguments: list[str], words: list[str]) -> None:
     result = command("land-cover", *arguments)
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
     for word in words:
@@ -267,18 +267,38 @@ def test_bad_options(arguments: list[str], words: list[str], command: CommandLin
 
 
 @pytest.mark.parametrize("arguments", [["landcover"], [], ["land-cover", "--colour"], ["land-cover", "--seed", "x"]])
-def test_unknown_commands_and_options(arguments: list[str], command: CommandLine) -> None:
+def test_unknown_commands_and_options(arguments: list[str]) -> None:
     result = command(*arguments)
     assert (result.code, result.out) == (2, "")
     assert "usage: eotasks" in result.err
 
 
-def test_verbose_shows_where_an_error_comes_from(command: CommandLine) -> None:
+def test_verbose_shows_where_an_error_comes_from() -> None:
     with pytest.raises(ConfigurationError):
         command("land-cover", "--verbose", "--config", "absent.toml")
 
 
-def test_help_shows_examples(command: CommandLine) -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (PermissionError(13, "Permission denied", "results"), 2, ["Permission denied: 'results'", "rights"]),
+        (KeyboardInterrupt(), 130, ["interrupted", "goes on where this one stopped"]),
+    ],
+)
+def test_what_comes_from_outside_is_one_line_too(
+    error: BaseException, code: int, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: object, reporter: object) -> None:
+        raise error
+
+    monkeypatch.setattr("workflows.land_cover.example.LandCoverExample.run", run)
+    result = command("land-cover", "--config", write_config(tmp_path, SAMPLE))
+    assert (result.code, result.err.count("\n")) == (code, 1)
+    for word in words:
+        assert word in result.err
+
+
+def test_help_shows_examples() -> None:
     assert "land-cover" in command("--help").out
     shown = command("land-cover", "--help")
     assert (shown.code, shown.err) == (0, "")
@@ -286,7 +306,7 @@ def test_help_shows_examples(command: CommandLine) -> None:
         assert word in shown.out
 
 
-def test_printed_configuration_is_that_of_the_run(command: CommandLine, tmp_path: Path) -> None:
+def test_printed_configuration_is_that_of_the_run(tmp_path: Path) -> None:
     """What is printed reads back as what it was printed from, options included."""
     options = ["--seed", "7", "--threads", "1", "--workers", "2", "--output", "elsewhere", "--full"]
     printed = command("land-cover", *options, "--print-config")
@@ -317,7 +337,7 @@ DRY_RUNS: dict[str, tuple[Sections, Prepare, list[str]]] = {
 
 @pytest.mark.usefixtures("no_account")
 @pytest.mark.parametrize("kind", DRY_RUNS)
-def test_dry_run_tells_and_writes_nothing(kind: str, command: CommandLine, tmp_path: Path) -> None:
+def test_dry_run_tells_and_writes_nothing(kind: str, tmp_path: Path) -> None:
     sections, prepare, words = DRY_RUNS[kind]
     prepare(tmp_path)
     config = write_config(tmp_path, sections)
@@ -330,14 +350,14 @@ def test_dry_run_tells_and_writes_nothing(kind: str, command: CommandLine, tmp_p
     assert tree(tmp_path) == before
 
 
-def test_text_of_the_user_is_shown_as_it_is(command: CommandLine, tmp_path: Path) -> None:
+def test_text_of_the_user_is_shown_as_it_is(tmp_path: Path) -> None:
     config = write_config(tmp_path, SAMPLE)
     config.write_text('title = "Area [/7] of [red]"\n' + config.read_text())
     result = command("land-cover", "--config", config, "--dry-run")
     assert result.out.startswith("Area [/7] of [red]: what would be done")
 
 
-def test_results_of_another_configuration_stay(command: CommandLine, tmp_path: Path) -> None:
+def test_results_of_another_configuration_stay(tmp_path: Path) -> None:
     out = tmp_path / "out"
     [(_, config)] = chain_configs(load_config(write_config(tmp_path, SAMPLE)))
     claim_place(Place(str(out)), config)
@@ -368,7 +388,7 @@ def test_what_no_stored_patch_depends_on_may_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [[], ["--overwrite"]])
-def test_a_folder_of_other_things_is_left_alone(option: list[str], command: CommandLine, tmp_path: Path) -> None:
+def test_a_folder_of_other_things_is_left_alone(option: list[str], tmp_path: Path) -> None:
     """Neither mixed with results nor, with --overwrite, removed."""
     out = tmp_path / "out"
     (out / "features").mkdir(parents=True)
@@ -380,7 +400,7 @@ def test_a_folder_of_other_things_is_left_alone(option: list[str], command: Comm
     assert tree(out) == {"features", "config.toml"}
 
 
-def test_output_folder_that_is_a_file(command: CommandLine, tmp_path: Path) -> None:
+def test_output_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("notes")
     result = command("land-cover", "--config", write_config(tmp_path, SAMPLE))
     assert (result.code, result.err.count("\n")) == (2, 1)
@@ -405,8 +425,8 @@ def test_a_process_of_its_own_prints_nothing_but_the_result(tmp_path: Path) -> N
     """Warnings of libraries do not reach the screen, and bad input reaches the exit code."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "default", "-m", "workflows.cli", "land-cover", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+        line = [sys.executable, "-W", "default", "-m", "workflows.cli", "land-cover", *arguments]
+        return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=120)
 
     done = run("--config", str(write_config(tmp_path, SAMPLE)), "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")

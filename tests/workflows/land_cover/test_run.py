@@ -1,0 +1,312 @@
+"""Whole runs through the command: what they leave, what a repeated one skips, and the same bytes for the same seed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+
+from models.landcover.training import load_model
+from tests.workflows.land_cover.command_line import (
+    EOPATCHES,
+    PATCHES,
+    SAMPLE,
+    Result,
+    Sections,
+    command,
+    merged,
+    tree,
+    write_config,
+    write_eopatches,
+)
+from workflows.land_cover.config_file import parse_config
+from workflows.outcomes import ManifestLine, read_manifest
+from workflows.places import Place
+from workflows.storage import list_eopatches, load_eopatch
+
+SIMULATED: Sections = merged(
+    SAMPLE,
+    {
+        "source": {"kind": "simulated", "acquisitions": 6},
+        "area": {"resolution": 40},
+        "valid": {"min_valid_fraction": 0.3, "keep_at_least": 2},
+        "features": {"step_days": 45, "edges": "nearest"},
+        "output": {"scores": True},
+    },
+)
+"""A year of six dates, and the real acquisition beside it."""
+
+CHAINS = ("", "real")
+GRID = [f"patch_r{row:02d}_c{column:02d}" for row in (0, 1) for column in (0, 1)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of the command and its results."""
+
+    result: Result
+    out: Path
+    config: Path
+
+    def place(self, chain: str = "") -> Place:
+        return Place(str(self.out / chain))
+
+
+def run_in(folder: Path, sections: Sections, *options: str) -> Run:
+    config = write_config(folder, sections)
+    return Run(command("land-cover", "--config", config, *options), folder / "out", config)
+
+
+@pytest.fixture(scope="session")
+def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_in(tmp_path_factory.mktemp("one"), SIMULATED, "--threads", "1")
+
+
+@pytest.fixture(scope="session")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same in two worker processes with two threads each, in a folder with a space in its name."""
+    sections = merged(SIMULATED, {"run": {"executor": "processes"}})
+    return run_in(tmp_path_factory.mktemp("two of them"), sections, "--workers", "2", "--threads", "2")
+
+
+@pytest.fixture(scope="session")
+def another_seed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_in(tmp_path_factory.mktemp("other"), SIMULATED, "--threads", "1", "--seed", "7")
+
+
+def test_summary_fits_a_screen(one_thread: Run) -> None:
+    result = one_thread.result
+    assert (result.code, result.err) == (0, "")
+    assert f"Report: {one_thread.out / 'report.html'}" in result.out
+    summary = result.out[result.out.index("Land cover\n") if "Land cover\n" in result.out else 0 :]
+    for word in ("spectral values", "simulated", "real", "overall accuracy", "majority class", "macro F1", "± "):
+        assert word in summary
+    assert len(summary.splitlines()) < 35
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_maps_are_cogs_with_class_names(chain: str, one_thread: Run) -> None:
+    place = one_thread.out / chain
+    files = [place / "land_cover.tif", *(place / "maps" / "prediction" / f"{name}.tif" for name in GRID)]
+    for file in files:
+        with rasterio.open(file) as source:
+            assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+            assert source.crs == rasterio.CRS.from_epsg(32633)
+            assert (source.dtypes, source.nodata, source.res) == (("uint8",), 0, (40, 40))
+            assert source.tags(1)["CLASS_2"] == "Forest"
+            assert source.colormap(1)[2][:3] == (5, 73, 7)
+            assert source.tags().get("SIMULATED") == (None if chain else "true")
+            labels = source.read(1)
+        assert 1 < len(set(np.unique(labels)) - {0}) <= 7
+        assert labels.shape == ((64, 64) if file.name == "land_cover.tif" else (32, 32))
+
+
+def test_the_mosaic_is_the_patches_side_by_side(one_thread: Run) -> None:
+    with rasterio.open(one_thread.out / "land_cover.tif") as source:
+        whole, transform = source.read(1), source.transform
+    assert (transform.c, transform.f) == (336_400, 5_818_840)
+    for index, name in enumerate(GRID):
+        with rasterio.open(one_thread.out / "maps" / "prediction" / f"{name}.tif") as source:
+            y, x = 32 * (index // 2), 32 * (index % 2)
+            np.testing.assert_array_equal(whole[y : y + 32, x : x + 32], source.read(1))
+
+
+def test_scores_are_a_map_too(one_thread: Run) -> None:
+    with rasterio.open(one_thread.out / "maps" / "scores" / "patch_r00_c00.tif") as source:
+        scores = source.read()
+    np.testing.assert_allclose(scores.sum(axis=0), 1, atol=1e-5)
+
+
+def test_model_loads_and_says_what_it_is(one_thread: Run) -> None:
+    model = load_model(one_thread.out / "model")
+    assert model.card.simulated
+    assert not load_model(one_thread.out / "real" / "model").card.simulated
+    assert len(model.card.dates) == 9
+    assert model.card.metrics
+    labels, scores = model.predict(np.full((1, len(model.card.dates) * 9), 0.2, dtype=np.float32))
+    assert labels.shape == (1,)
+    assert scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_metrics(one_thread: Run) -> None:
+    metrics = json.loads((one_thread.out / "metrics.json").read_text())
+    assert metrics["version"] == 1
+    assert metrics["simulated"] is True
+    assert 0 < metrics["validation"]["overall_accuracy"] <= 1
+    assert set(map(int, metrics["seeds"]["seeds"])) == {42, 43}
+    assert max(metrics["training_samples"].values()) <= 3 * 60
+
+
+def test_report_is_one_self_contained_file(one_thread: Run) -> None:
+    page = (one_thread.out / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|\#)[^"']*""", page)
+    assert "<script" not in page
+    assert "@import" not in page
+    assert len(page) < 8_000_000
+    for word in ("simulated", "Simulated year", "Real acquisition", "OpenStreetMap", "Confusion", "Importance"):
+        assert word.lower() in page.lower()
+
+
+def test_patches_and_manifest(one_thread: Run) -> None:
+    grid = gpd.read_file(one_thread.out / "patches.gpkg", engine="pyogrio")
+    assert sorted(grid["name"]) == GRID
+    assert grid.total_bounds.tolist() == [336_400, 5_816_280, 338_960, 5_818_840]
+    lines = read_manifest(one_thread.place())
+    assert [(line.stage, line.outcome.name, line.outcome.state) for line in lines] == [
+        (stage, name, "done") for stage in ("observe", "map") for name in GRID
+    ]
+    steps = list(lines[0].outcome.seconds_by_step)
+    assert steps[0] == "source"
+    assert steps.index("cloud probability") < steps.index("valid data") < steps.index("resample in time")
+
+
+def test_configuration_lies_beside_the_results(one_thread: Run) -> None:
+    config = parse_config((one_thread.out / "run.toml").read_text(encoding="utf-8"))
+    assert config.run.threads == 1
+    assert config.area.patch_size == 1280
+
+
+def test_nothing_unfinished_is_left(one_thread: Run) -> None:
+    assert not [name for name in tree(one_thread.out) if Path(name).name.startswith((".tmp", "tmp"))]
+
+
+def files_of(run: Run) -> dict[str, bytes]:
+    """Everything that the same seed promises to give again, to the byte."""
+    patterns = ("**/*.tif", "**/metrics.json", "**/model.txt", "**/model.json")
+    return {str(path.relative_to(run.out)): path.read_bytes() for glob in patterns for path in run.out.glob(glob)}
+
+
+def arrays_of(run: Run) -> dict[str, np.ndarray]:
+    found = {}
+    for chain in CHAINS:
+        for kind in ("observed", "features", "predictions"):
+            place = run.place(chain).child(kind)
+            for name in list_eopatches(place):
+                patch = load_eopatch(place, name)
+                for feature_type, feature in patch.get_features():
+                    if feature_type.is_array():
+                        found[f"{chain}/{kind}/{name}/{feature_type.value}/{feature}"] = patch[feature_type, feature]
+    return found
+
+
+def test_same_seed_gives_the_same_with_any_number_of_threads(one_thread: Run, two_processes: Run) -> None:
+    assert (two_processes.result.code, two_processes.result.err) == (0, "")
+    first, second = files_of(one_thread), files_of(two_processes)
+    assert len(first) == 2 * (2 * 4 + 1 + 3)
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+    arrays, again = arrays_of(one_thread), arrays_of(two_processes)
+    assert len(arrays) > 100
+    assert arrays.keys() == again.keys()
+    for name, values in arrays.items():
+        assert values.dtype == again[name].dtype
+        np.testing.assert_array_equal(values, again[name], err_msg=name)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_another_seed_gives_another_result(chain: str, one_thread: Run, another_seed: Run) -> None:
+    assert another_seed.result.code == 0
+    for name in ("model/model.txt", "metrics.json", "land_cover.tif"):
+        assert (one_thread.out / chain / name).read_bytes() != (another_seed.out / chain / name).read_bytes()
+
+
+def states(lines: list[ManifestLine]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for line in lines:
+        found.setdefault(line.stage, {})[line.outcome.name] = line.outcome.state
+    return found
+
+
+def every(state: str) -> dict[str, str]:
+    return dict.fromkeys(PATCHES, state)
+
+
+def generations(out: Path) -> set[str]:
+    """Folders of the stored patches; a patch that is saved anew gets another one."""
+    return {name for name in tree(out) if Path(name).name.startswith(".gen-")}
+
+
+def test_failure_resume_and_repetition(tmp_path: Path) -> None:
+    """A patch fails and is named, the others go on; mended, only what is missing runs; then nothing but training."""
+    source = write_eopatches(tmp_path / "eopatches") / "south-west" / "mask" / "CLM.npy.gz"
+    whole = source.read_bytes()
+    source.write_bytes(whole[:200])
+
+    failed = run_in(tmp_path, EOPATCHES)
+    assert (failed.result.code, failed.result.err) == (1, "")
+    told = " ".join(failed.result.out.split())
+    assert "4 (1 failed)" in told
+    assert "failed south-west, step 'source': EOPatch" in told
+    assert "mask/CLM cannot be read" in told
+    lines = read_manifest(failed.place())
+    others = {name: "done" for name in PATCHES if name != "south-west"}
+    assert states(lines) == {"observe": {**others, "south-west": "failed"}, "map": others}
+    for kind in ("observed", "features", "predictions"):
+        assert list_eopatches(failed.place().child(kind)) == sorted(others)
+    assert {path.stem for path in (failed.out / "maps" / "prediction").glob("*.tif")} == set(others)
+    assert "south-west" in (failed.out / "report.html").read_text(encoding="utf-8")
+
+    source.write_bytes(whole)
+    before = generations(failed.out / "features")
+    mended = run_in(tmp_path, EOPATCHES)
+    assert (mended.result.code, mended.result.err) == (0, "")
+    new = read_manifest(mended.place())[len(lines) :]
+    # Its samples make another model, so every map is made anew.
+    assert states(new) == {"observe": {**dict.fromkeys(others, "skipped"), "south-west": "done"}, "map": every("done")}
+    assert before < generations(mended.out / "features")
+    with rasterio.open(mended.out / "land_cover.tif") as map_:
+        assert (map_.read(1) > 0).all()
+
+    before, lines = generations(mended.out), read_manifest(mended.place())
+    repeated = run_in(tmp_path, EOPATCHES)
+    assert repeated.result.code == 0
+    assert "4 (complete before)" in repeated.result.out
+    new = read_manifest(repeated.place())[len(lines) :]
+    assert states(new) == {"observe": every("skipped"), "map": every("skipped")}
+    assert generations(repeated.out) == before
+
+    lines = read_manifest(repeated.place())
+    (repeated.out / "maps" / "prediction" / "north-east.tif").unlink()
+    other = merged(EOPATCHES, {"validation": {"seeds": [42]}, "output": {"scores": False}})
+    resumed = run_in(tmp_path, other)
+    assert resumed.result.code == 0
+    new = read_manifest(resumed.place())[len(lines) :]
+    assert states(new) == {"observe": every("skipped"), "map": {**every("skipped"), "north-east": "done"}}
+
+
+def test_another_model_makes_every_map_anew(tmp_path: Path) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    first = run_in(tmp_path, EOPATCHES)
+    before, lines = files_of(first), read_manifest(first.place())
+    second = run_in(tmp_path, merged(EOPATCHES, {"model": {"parameters": {"num_iterations": 1}}}))
+    assert second.result.code == 0
+    assert states(read_manifest(second.place())[len(lines) :]) == {"observe": every("skipped"), "map": every("done")}
+    assert files_of(second)["model/model.txt"] != before["model/model.txt"]
+
+
+def test_overwrite_starts_over(tmp_path: Path) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    first = run_in(tmp_path, EOPATCHES)
+    before = files_of(first)
+    (first.out / "my notes.txt").write_text("kept")
+    changed = merged(EOPATCHES, {"valid": {"min_valid_fraction": 0.3}})
+    refused = run_in(tmp_path, changed)
+    assert (refused.result.code, refused.result.err.count("\n")) == (2, 1)
+    assert files_of(first) == before
+    again = run_in(tmp_path, changed, "--overwrite")
+    assert again.result.code == 0
+    assert states(read_manifest(again.place())) == {"observe": every("done"), "map": every("done")}
+    assert (first.out / "my notes.txt").read_text() == "kept"
+
+
+def test_the_source_is_never_written_to(tmp_path: Path) -> None:
+    source = write_eopatches(tmp_path / "eopatches")
+    before = {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in source.rglob("*")}
+    assert run_in(tmp_path, EOPATCHES).result.code == 0
+    assert {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in source.rglob("*")} == before
