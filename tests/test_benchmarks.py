@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.benchmarks.land_cover import Result, main, report, run_benchmark
-from tests.benchmarks.layout import SIDES, STEPS, Setup
+from tests.benchmarks.land_cover import Result, affordable_steps, main, report, run_benchmark
+from tests.benchmarks.layout import SIDES, STEPS, Measured, Prepared, Setup
 from tests.benchmarks.verdicts import judge
 
 
@@ -62,6 +62,15 @@ def _spoil(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "b":
         return ~values
     return values[::-1] if values.dtype.kind in "UM" else values + values.dtype.type(1)
+
+
+@pytest.mark.parametrize(("left", "missing"), [(None, []), (100, []), (75, ["train"]), (30, ["train"]), (5, None)])
+def test_short_steps_are_repeated_before_long_ones(left: float | None, missing: list[str] | None) -> None:
+    runs = {side: {step: [Measured(20 if step == "train" else 0.1, 0, 0, None)] for step in STEPS} for side in SIDES}
+    prepared = Prepared(frames=5, min_valid_fraction=0.8, samples=1, classes=1, versions={})
+    result = Result(Setup(Path()), prepared, runs, {side: [1.0] for side in SIDES}, repeat_seconds=60)
+    expected = [] if missing is None else [step for step in STEPS if step not in missing]
+    assert affordable_steps(result, repeat=1, repeats=3, left=left) == expected
 
 
 def test_a_number_below_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

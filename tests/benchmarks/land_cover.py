@@ -122,7 +122,7 @@ def _repeat(result: Result, repeat: int, repeats: int, left: float | None, on_pr
     """
     setup, prepared = result.setup, result.prepared
     begun = time.perf_counter()
-    steps = _affordable(result, repeat, repeats, left)
+    steps = affordable_steps(result, repeat, repeats, left)
     if not steps:
         return False
     with contextlib.ExitStack() as stack:
@@ -143,7 +143,7 @@ def _repeat(result: Result, repeat: int, repeats: int, left: float | None, on_pr
     return True
 
 
-def _affordable(result: Result, repeat: int, repeats: int, left: float | None) -> list[str]:
+def affordable_steps(result: Result, repeat: int, repeats: int, left: float | None) -> list[str]:
     """Steps of a repeat, by what they took before: the short ones of all repeats come before a second of a long one."""
     if repeat == 0 or left is None:
         return list(STEPS)
@@ -353,7 +353,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=_positive, default=3, help="fresh pairs of processes")
     parser.add_argument("--threads", type=_positive, default=1, help="threads of every engine")
     parser.add_argument(
-        "--time-limit", type=float, default=175, help="seconds the run may take, at the cost of repeats; 0 for any"
+        "--time-limit", type=float, default=160, help="seconds the run may take, at the cost of repeats; 0 for any"
     )
     return parser
 
