@@ -17,7 +17,7 @@ from tests.benchmarks.verdicts import judge
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    setup = Setup(tmp_path_factory.mktemp("benchmark"), patch_size=48, dates=6, resolution=40, rounds=2)
+    setup = Setup(tmp_path_factory.mktemp("benchmark"), patch_size=48, dates=6, resolution=40, rounds=2, calls=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_DISABLE_JIT", "1")  # eo-learn's interpolation compiles for seconds, to be used once here
         return run_benchmark(setup, repeats=1)
@@ -25,11 +25,11 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 def test_every_step_has_a_row_on_both_sides(result: Result) -> None:
     rows = [line.split("|") for line in report(result).splitlines() if line.startswith("|")]
-    steps = [row for row in rows if row[1].strip() in STEPS and len(row) == 11]
+    steps = [row for row in rows if row[1].strip() in STEPS and len(row) == 12]
     assert [row[1].strip() for row in steps] == list(STEPS)
     for row in steps:
         assert all(float(cell) > 0 for cell in row[2:5])
-        assert all(float(cell) >= 0 for cell in row[6:8])
+        assert all(float(cell) >= 0 for cell in row[6:9])
     for side in SIDES:
         assert all(
             math.isfinite(run.seconds) and run.peak_mb > 0 for runs in result.runs[side].values() for run in runs
@@ -66,7 +66,7 @@ def _spoil(values: NDArray[Any]) -> NDArray[Any]:
 
 @pytest.mark.parametrize(("left", "missing"), [(None, []), (100, []), (75, ["train"]), (30, ["train"]), (5, None)])
 def test_short_steps_are_repeated_before_long_ones(left: float | None, missing: list[str] | None) -> None:
-    runs = {side: {step: [Measured(20 if step == "train" else 0.1, 0, 0, None)] for step in STEPS} for side in SIDES}
+    runs = {side: {step: [Measured(20 if step == "train" else 0.1, 1, 0, 0, None)] for step in STEPS} for side in SIDES}
     prepared = Prepared(frames=5, min_valid_fraction=0.8, samples=1, classes=1, versions={})
     result = Result(Setup(Path()), prepared, runs, {side: [1.0] for side in SIDES}, repeat_seconds=60)
     expected = [] if missing is None else [step for step in STEPS if step not in missing]

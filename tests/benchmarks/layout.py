@@ -78,6 +78,9 @@ class Setup:
     resolution: float = 20
     rounds: int = 100
     threads: int = 1
+    calls: int = 9
+    """A short step is called up to this often and counts with its fastest call: the others met something else on the
+    machine. Its memory is that of the first call."""
 
     @property
     def reference(self) -> Path:
@@ -114,6 +117,9 @@ class Measured:
 
     seconds: float
     """Wall time: the sum over the patches."""
+
+    cpu_seconds: float
+    """CPU time of the process likewise; what else runs on the machine hardly changes it."""
 
     memory_mb: float
     """Highest resident memory above what the process held when the step began."""

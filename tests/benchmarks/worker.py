@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 MODULES: dict[Side, str] = {"ours": "tests.benchmarks.our_chain", "eo-learn": "tests.benchmarks.eo_learn_chain"}
 
-CALLS, ENOUGH = 9, 0.4
-"""A short step is called up to this often, or for about so many seconds, and counts with its fastest call: the others
-met something else on the machine. Its memory is that of the first call."""
+ENOUGH = 0.4
+"""Seconds after which a step is not called again."""
 
 CORNER = 16
 """Pixels of a side of the corner for the first call."""
@@ -81,13 +80,13 @@ class _Worker:
 
     def measure(self, name: str, number: int, keep: bool) -> Measured:
         first = None if name in NO_CORNER else self._first_call(name, f"first-{number}")
-        seconds, memory, peak = 0.0, 0.0, 0.0
+        seconds, cpu, memory, peak = 0.0, 0.0, 0.0, 0.0
         for patch in self.setup.patches_of(name):
             taken, used, highest, result = self._measure_patch(name, patch, f"patch-{patch}-{number}")
-            seconds, memory, peak = seconds + taken, max(memory, used), max(peak, highest)
+            seconds, cpu, memory, peak = seconds + taken[0], cpu + taken[1], max(memory, used), max(peak, highest)
             if keep:
                 self._keep(name, patch, result)
-        return Measured(seconds, memory, peak, first)
+        return Measured(seconds, cpu, memory, peak, first)
 
     def _first_call(self, name: str, label: str) -> float:
         patch = corner(self._input(name, 0))
@@ -95,25 +94,25 @@ class _Worker:
         self.steps[name].run(patch, label)
         return time.perf_counter() - start
 
-    def _measure_patch(self, name: str, patch: int, label: str) -> tuple[float, float, float, Any]:
-        """Seconds, memory above the start, peak memory, and what came out."""
+    def _measure_patch(self, name: str, patch: int, label: str) -> tuple[tuple[float, float], float, float, Any]:
+        """Wall and CPU seconds, memory above the start, peak memory, and what came out."""
         run = self.steps[name].run
         given = self._input(name, patch)
-        copies = [given.copy() for _ in range(CALLS)]
+        copies = [given.copy() for _ in range(self.setup.calls)]
         _release_memory()
         self.memory.start()
         before = self.memory.stop()
         self.memory.start()
-        start = time.perf_counter()
+        taken = _now()
         result = run(copies[0], f"{label}-0")
-        times = [time.perf_counter() - start]
+        times = [_since(taken)]
         peak = self.memory.stop()
-        for call in range(1, CALLS):
-            if sum(times) >= ENOUGH:
+        for call in range(1, self.setup.calls):
+            if sum(wall for wall, _ in times) >= ENOUGH:
                 break
-            start = time.perf_counter()
+            taken = _now()
             run(copies[call], f"{label}-{call}")
-            times.append(time.perf_counter() - start)
+            times.append(_since(taken))
         return min(times), max(0.0, peak - before), peak, result
 
     def _input(self, name: str, patch: int) -> EOPatch:
@@ -148,6 +147,15 @@ def corner(patch: EOPatch) -> EOPatch:
         every = max(1, height // CORNER_SAMPLES)
         part[feature] = (values[..., ::every, :, :] if sampled else values[..., :rows, :columns, :]).copy()
     return part
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _since(before: tuple[float, float]) -> tuple[float, float]:
+    """Wall and CPU seconds that have passed."""
+    return time.perf_counter() - before[0], time.process_time() - before[1]
 
 
 def _step_memory() -> StepMemory:
