@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from sentinelhub.constants import CRS
 from sentinelhub.geometry import Geometry
 
 from eotasks.sources.eopatches import eopatch_info, list_eopatches
@@ -74,7 +77,14 @@ def make_plan(config: LandCoverConfig) -> Plan:
     frames = len(times) if times is not None else _expected_frames(config)
     requests, received, units = 0, 0, 0.0
     if config.source.kind == "sentinelhub":
-        estimates = [request_plan(patch.bbox, config.area.resolution, config.source.bands, frames) for patch in patches]
+        clouds = config.clouds.method == "source"
+        months = (
+            12 * (config.time.end.year - config.time.start.year) + config.time.end.month - config.time.start.month + 1
+        )
+        estimates = [
+            request_plan(patch.bbox, config.area.resolution, config.source.bands, frames, clouds=clouds, months=months)
+            for patch in patches
+        ]
         requests = sum(item.requests for item in estimates)
         received = sum(item.bytes for item in estimates)
         units = sum(item.processing_units for item in estimates)
@@ -148,7 +158,7 @@ def _patches(config: LandCoverConfig) -> tuple[tuple[Patch, ...], tuple[NDArray[
                 f" the scene covers {tuple(SAMPLE_BBOX)} in EPSG:{SAMPLE_BBOX.crs.epsg}."
             )
     crs = patches[0].bbox.crs if patches else geometry.crs
-    return _reading_order(patches), _rings(geometry.transform(crs))
+    return _reading_order(patches), _rings(geometry, crs)
 
 
 def _reading_order(patches: Sequence[Patch]) -> tuple[Patch, ...]:
@@ -177,9 +187,9 @@ def _existing_patches(source: EOPatchesSource) -> tuple[Patch, ...]:
     )
 
 
-def _rings(geometry: Geometry) -> tuple[NDArray[np.float64], ...]:
-    polygons = getattr(geometry.geometry, "geoms", [geometry.geometry])
-    return tuple(np.asarray(polygon.exterior.coords, dtype=np.float64)[:, :2] for polygon in polygons)
+def _rings(geometry: Geometry, crs: CRS) -> tuple[NDArray[np.float64], ...]:
+    shape = gpd.GeoSeries([geometry.geometry], crs=geometry.crs.pyproj_crs()).to_crs(crs.pyproj_crs()).iloc[0]
+    return tuple(np.asarray(polygon.exterior.coords, dtype=np.float64)[:, :2] for polygon in shapely.get_parts(shape))
 
 
 def _test_patches(config: LandCoverConfig, patches: Sequence[Patch], seed: int) -> frozenset[str]:

@@ -12,6 +12,7 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
 from eotasks.labels import check_vector_labels
+from eotasks.series import INDICES
 from eotasks.sources.sample import sample_reference_path
 from eotasks.sources.sentinelhub import load_credentials
 from models.errors import BandError, ConfigurationError, FeatureError, GridError, ReferenceDataError
@@ -84,7 +85,13 @@ def check_output(config: LandCoverConfig) -> None:
 
 
 def _check_bands(config: LandCoverConfig) -> None:
-    """Bands that a step needs are among those of the source, as far as these are known by name."""
+    """Indices are known, and bands that a step needs are among those of the source, where these have names."""
+    unknown = [name for name in config.features.indices if name not in INDICES and name not in source_features(config)]
+    if unknown:
+        raise ConfigurationError(
+            f"features.indices: {', '.join(unknown)} unknown; there are {', '.join(INDICES)}. Others can come from"
+            " existing EOPatches, by source.features."
+        )
     bands = source_bands(config)
     if bands is None:
         return
@@ -95,7 +102,7 @@ def _check_bands(config: LandCoverConfig) -> None:
                 f"clouds.method 'single-scene' needs {', '.join(CLOUD_BANDS)}; the source lacks {', '.join(missing)}:"
                 " add them, or take the source's own mask with clouds.method = 'source'."
             )
-    if "ignore" not in (config.valid.snow, config.valid.water) or config.valid.snow != config.valid.water:
+    if (config.valid.snow, config.valid.water) != ("ignore", "ignore"):
         band_indices(SNOW_AND_WATER_BANDS, bands, where="valid.snow and valid.water")
     if bands:
         band_indices(config.features.bands, bands, where="features.bands")

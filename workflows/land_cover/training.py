@@ -87,6 +87,7 @@ def load_samples(place: Place, patches: Sequence[Patch]) -> Samples:
     :raises ModelError: when no patch has a labelled pixel, or all are of one class.
     """
     parts, dates = [], None
+    offsets = grid_offsets(patches)
     for position, patch in enumerate(patches):
         eopatch = load_eopatch(place, patch.name, features=[FEATURES_SAMPLED, LABELS_SAMPLED, SAMPLE_PIXELS])
         times = tuple(eopatch.timestamps or ())
@@ -98,8 +99,7 @@ def load_samples(place: Place, patches: Sequence[Patch]) -> Samples:
             )
         pixels = eopatch[SAMPLE_PIXELS][:, 0].astype(np.int64)
         rows = as_rows(eopatch[FEATURES_SAMPLED][:, :, 0])
-        offset = np.array([patch.row * patch.height, patch.column * patch.width])
-        parts.append((rows, eopatch[LABELS_SAMPLED].ravel(), np.full(len(rows), position), pixels + offset))
+        parts.append((rows, eopatch[LABELS_SAMPLED].ravel(), np.full(len(rows), position), pixels + offsets[position]))
     if not parts or not sum(len(part[0]) for part in parts):
         raise ModelError(
             f"None of the {len(patches)} patches has a labelled pixel: check that the reference covers the area and"
@@ -121,6 +121,22 @@ def load_samples(place: Place, patches: Sequence[Patch]) -> Samples:
         patches=tuple(patches),
         dates=dates or (),
     )
+
+
+def grid_offsets(patches: Sequence[Patch]) -> NDArray[np.int64]:
+    """(n, 2) row and column of each patch's first pixel in the grid of all patches of its CRS, whatever their sizes."""
+    corners: dict[str, tuple[float, float]] = {}
+    for patch in patches:
+        top, left = corners.get(patch.crs, (-np.inf, np.inf))
+        corners[patch.crs] = max(top, patch.bbox.max_y), min(left, patch.bbox.min_x)
+    offsets = np.empty((len(patches), 2), dtype=np.int64)
+    for index, patch in enumerate(patches):
+        (top, left), box = corners[patch.crs], patch.bbox
+        offsets[index] = (
+            round((top - box.max_y) * patch.height / (box.max_y - box.min_y)),
+            round((box.min_x - left) * patch.width / (box.max_x - box.min_x)),
+        )
+    return offsets
 
 
 def as_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -236,7 +252,7 @@ def _train(
         feature_names=feature_names(config),
         dates=[time.date() for time in samples.dates],
         bands=config.features.bands,
-        indices={name: INDICES[name] for name in config.features.indices},
+        indices={name: INDICES[name] for name in config.features.indices if name in INDICES},
         extent=_extent(samples.patches),
         simulated=simulated,
         parameters=config.model.parameters,
