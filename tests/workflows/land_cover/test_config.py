@@ -83,7 +83,10 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
-    text = '[source]\nkind = "sentinelhub"\n[area]\nfile = "area.gpkg"\n[reference]\nkind = "vector"\npath = "/labels.gpkg"\n'
+    text = (
+        '[source]\nkind = "sentinelhub"\n[area]\nfile = "area.gpkg"\n'
+        '[reference]\nkind = "vector"\npath = "/labels.gpkg"\n'
+    )
     (tmp_path / "config.toml").write_text(text)
     config = load_config(tmp_path / "config.toml")
     assert config.area.file == str(tmp_path / "area.gpkg")
