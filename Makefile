@@ -17,7 +17,7 @@ land-cover: run-environment
 	@$(BIN) -m workflows.cli land-cover $(ARGS)
 
 test: lint types
-	@$(BIN) -m pytest -n 2
+	@$(BIN) -m pytest -n 2 --dist loadfile  # tests of a file share their runs
 
 lint: dev-environment
 	@$(BIN) -m ruff check .

@@ -41,7 +41,7 @@ def test_exports_no_name_of_a_submodule() -> None:
 
 
 def test_floors_no_import_runs_up() -> None:
-    """models < eotasks < workflows; eotasks.imagery knows no EOPatch. The facade is the one stated exception."""
+    """Floors: models < eotasks < workflows; eotasks.imagery knows no EOPatch. The facade is the stated exception."""
     root = Path(eotasks.__file__).parent.parent
     forbidden = {"models": {"eotasks", "workflows", "service", "eolearn"}, "eotasks": {"workflows", "service"}}
     for package, above in forbidden.items():

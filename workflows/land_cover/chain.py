@@ -21,7 +21,7 @@ from workflows.area import Patch, save_patch_grid
 from workflows.batch import run_batch
 from workflows.land_cover import collect
 from workflows.land_cover.claim import claim_place, remove_results
-from workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SimulatedSource
+from workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SentinelHubSource, SimulatedSource
 from workflows.land_cover.config_file import render_toml
 from workflows.land_cover.notes import provenance, reasons, source_note, split_note
 from workflows.land_cover.plan import Plan, seed_splits
@@ -92,7 +92,9 @@ class Chain:
             self._observe(observed, features)
             samples = load_samples(features, self.patches)
         except (BatchError, GridError, ModelError):
-            if fresh:  # what gives not one sample needs another configuration, which these remains would refuse
+            # What gives not one sample needs another configuration, which these remains would refuse; but what was
+            # downloaded stays.
+            if fresh and not isinstance(self.config.source, SentinelHubSource):
                 remove_results(self.place)
             raise
         trained = self._train(samples)

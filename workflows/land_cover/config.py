@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -53,7 +53,11 @@ class AreaConfig(Section):
 
 
 class SampleSource(Section):
-    """The embedded real acquisition: Sentinel-2 L1C, tile 33UUU, 2017-02-16."""
+    """The embedded real acquisition: Sentinel-2 L1C, tile 33UUU, 2017-02-16.
+
+    With a single date, `valid.min_valid_fraction` is 0, `valid.min_frames` 1 and `features.bands` all 13 unless said
+    otherwise, and there is nothing to resample.
+    """
 
     kind: Literal["sample"] = Field("sample", description="Which source this is.")
 
@@ -66,7 +70,9 @@ class SimulatedSource(Section):
     acquisitions: int = Field(12, ge=1, le=400, description="Number of simulated acquisitions in that year.")
     snow: bool = Field(False, description="Whether winter acquisitions may carry snow.")
     real_acquisition: bool = Field(
-        True, description="Also take the real acquisition alone through reading, cloud mask and map, beside the year."
+        False,
+        description="Also take the real acquisition alone through reading, cloud mask and map, with all 13 bands and"
+        " neither filter nor resampling. Only inside the embedded scene.",
     )
 
 
@@ -254,6 +260,10 @@ class RunConfig(Section):
     threads: int | None = Field(None, ge=1, description="Threads of the engines; None shares the cores out.")
 
 
+def _is_table(data: dict[str, Any], name: str) -> bool:
+    return isinstance(data.get(name, {}), dict)
+
+
 class ClassEntry(Section):
     """A class of the map."""
 
@@ -292,8 +302,25 @@ class LandCoverConfig(Section):
             raise ValueError(f"file of version {version}, this eotasks reads up to {CONFIG_VERSION}: upgrade eotasks")
         return version
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_a_single_date(cls, data: Any) -> Any:
+        """What a table leaves out is another default where the source has one date only."""
+        source = data.get("source") if isinstance(data, dict) else None
+        kind = source.get("kind") if isinstance(source, dict) else getattr(source, "kind", None)
+        if kind != "sample":
+            return data
+        defaults: dict[str, dict[str, Any]] = {
+            "valid": {"min_valid_fraction": 0.0, "min_frames": 1},
+            "features": {"bands": list(BANDS)},
+        }
+        filled = {name: values | data.get(name, {}) for name, values in defaults.items() if _is_table(data, name)}
+        return {**data, **filled}
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if self.source.kind == "sample" and self.features.step_days is not None:
+            raise ValueError("features.step_days: the sample is a single acquisition, there is no series: leave it out")
         self._check_area()
         self._check_bands()
         self._check_reference()

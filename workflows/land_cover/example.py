@@ -116,21 +116,23 @@ class LandCoverExample:
 def chain_configs(config: LandCoverConfig) -> Iterator[tuple[str, LandCoverConfig]]:
     """(name, configuration) of each chain: the configured one, and the real acquisition beside a simulated year."""
     if isinstance(config.source, SampleSource):
-        yield "Real acquisition", single_date(config)
+        yield "Real acquisition", config
     elif isinstance(config.source, SimulatedSource):
         yield "Simulated year", config
         if config.source.real_acquisition:
-            real = config.model_copy(update={"source": SampleSource()})
-            yield "Real acquisition", single_date(real)
+            yield "Real acquisition", single_date(config)
     else:
         yield "Land cover", config
 
 
 def single_date(config: LandCoverConfig) -> LandCoverConfig:
-    """The configuration for a source of one acquisition: nothing to filter or resample; all 13 bands make up for it."""
+    """The configuration for the real acquisition beside a simulated year: nothing to filter or resample; all 13 bands
+    make up for it.
+    """
     valid = config.valid.model_copy(update={"min_valid_fraction": 0.0, "keep_at_least": None, "min_frames": 1})
     features = config.features.model_copy(update={"step_days": None, "bands": BANDS})
-    return config.model_copy(update={"valid": valid, "features": features, "time": TimeConfig()})
+    update = {"source": SampleSource(), "valid": valid, "features": features, "time": TimeConfig()}
+    return config.model_copy(update=update)
 
 
 def summary_rows(chains: list[Chain], results: list[ChainResult], seconds: float) -> list[tuple[str, list[str]]]:

@@ -151,11 +151,16 @@ def _patches(config: LandCoverConfig) -> tuple[tuple[Patch, ...], tuple[NDArray[
     if area.centre_patch is not None:
         patches = select_block(patches, centre=area.centre_patch, radius=area.centre_radius)
     if isinstance(config.source, SampleSource):
-        outside = [patch.name for patch in patches if not patch.bbox.geometry.within(SAMPLE_BBOX.geometry)]
-        if outside and patches[0].bbox.crs == SAMPLE_BBOX.crs:
+        outside = [
+            patch.name
+            for patch in patches
+            if patch.bbox.crs != SAMPLE_BBOX.crs or not patch.bbox.geometry.within(SAMPLE_BBOX.geometry)
+        ]
+        if outside:
             raise AreaError(
                 f"{len(outside)} of {len(patches)} patches lie outside of the embedded scene, such as {outside[0]}:"
-                f" the scene covers {tuple(SAMPLE_BBOX)} in EPSG:{SAMPLE_BBOX.crs.epsg}."
+                f" it covers {tuple(SAMPLE_BBOX)} in EPSG:{SAMPLE_BBOX.crs.epsg}. Choose an area inside of it; beside a"
+                " simulated year elsewhere, set source.real_acquisition = false."
             )
     crs = patches[0].bbox.crs if patches else geometry.crs
     return _reading_order(patches), _rings(geometry, crs)
