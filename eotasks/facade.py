@@ -5,8 +5,12 @@ The one place where the library reaches up to `workflows`, and only when a name 
 
 from __future__ import annotations
 
+from models.landcover.areas import areas_of
+from models.landcover.card import TrainingExtent
 from models.landcover.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
+from models.landcover.splits import checkerboard, split_patches
 from models.landcover.training import LandCoverModel, load_model, train
+from models.landcover.validation import evaluate
 from workflows.area import Patch, read_area, split_area
 from workflows.batch import run_batch
 from workflows.places import Place
@@ -21,11 +25,16 @@ __all__ = [
     "Patch",
     "Place",
     "SaveEOPatchTask",
+    "TrainingExtent",
+    "areas_of",
+    "checkerboard",
+    "evaluate",
     "load_eopatch",
     "load_model",
     "read_area",
     "run_batch",
     "save_eopatch",
     "split_area",
+    "split_patches",
     "train",
 ]

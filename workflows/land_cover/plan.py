@@ -17,7 +17,7 @@ from sentinelhub.geometry import Geometry
 from eotasks.sources.eopatches import eopatch_info, list_eopatches
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
 from eotasks.sources.sentinelhub import request_plan
-from models.errors import AreaError, ConfigurationError, TooFewFramesError
+from models.errors import AreaError, ConfigurationError, GridError, TooFewFramesError
 from models.landcover.validation import split_patches
 from models.simulation.year import SimulationSettings, acquisition_times
 from workflows.area import Patch, read_area, read_patch_grid, select_block, split_area
@@ -73,6 +73,7 @@ def make_plan(config: LandCoverConfig) -> Plan:
     patches, outline = _patches(config)
     if not patches:
         raise AreaError("The area holds no patch: check area.bbox, area.file and area.patch_size.")
+    _check_embedded_scene(config, patches)
     times = known_times(config)
     frames = len(times) if times is not None else _expected_frames(config)
     requests, received, units = 0, 0, 0.0
@@ -150,20 +151,27 @@ def _patches(config: LandCoverConfig) -> tuple[tuple[Patch, ...], tuple[NDArray[
     patches = split_area(geometry, patch_size=area.patch_size, resolution=area.resolution, grid=area.grid)
     if area.centre_patch is not None:
         patches = select_block(patches, centre=area.centre_patch, radius=area.centre_radius)
-    if isinstance(config.source, SampleSource):
-        outside = [
-            patch.name
-            for patch in patches
-            if patch.bbox.crs != SAMPLE_BBOX.crs or not patch.bbox.geometry.within(SAMPLE_BBOX.geometry)
-        ]
-        if outside:
-            raise AreaError(
-                f"{len(outside)} of {len(patches)} patches lie outside of the embedded scene, such as {outside[0]}:"
-                f" it covers {tuple(SAMPLE_BBOX)} in EPSG:{SAMPLE_BBOX.crs.epsg}. Choose an area inside of it; beside a"
-                " simulated year elsewhere, set source.real_acquisition = false."
-            )
     crs = patches[0].bbox.crs if patches else geometry.crs
     return _reading_order(patches), _rings(geometry, crs)
+
+
+def _check_embedded_scene(config: LandCoverConfig, patches: Sequence[Patch]) -> None:
+    """The scene has an extent; the year simulated on top of it goes on beyond, but in the scene's coordinate system."""
+    if not isinstance(config.source, SampleSource | SimulatedSource):
+        return
+    scene = f"the embedded scene, {tuple(SAMPLE_BBOX)} in EPSG:{SAMPLE_BBOX.crs.epsg}"
+    elsewhere = [patch.name for patch in patches if patch.bbox.crs != SAMPLE_BBOX.crs]
+    if elsewhere:
+        raise GridError(
+            f"{len(elsewhere)} of {len(patches)} patches, such as {elsewhere[0]}, are in another coordinate system than"
+            f" {scene}: give the area in that one."
+        )
+    outside = [patch.name for patch in patches if not patch.bbox.geometry.within(SAMPLE_BBOX.geometry)]
+    if outside and isinstance(config.source, SampleSource):
+        raise AreaError(
+            f"{len(outside)} of {len(patches)} patches, such as {outside[0]}, lie outside of {scene}. Choose an area"
+            " inside of it; beside a simulated year elsewhere, set source.real_acquisition = false."
+        )
 
 
 def _reading_order(patches: Sequence[Patch]) -> tuple[Patch, ...]:

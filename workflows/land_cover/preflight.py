@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyogrio
 import rasterio
@@ -19,7 +20,7 @@ from models.errors import BandError, ConfigurationError, FeatureError, GridError
 from models.landcover.parameters import training_parameters
 from models.sentinel2 import CLOUD_BANDS, band_indices
 from workflows.area import Patch
-from workflows.land_cover.config import LandCoverConfig, ReferenceConfig, SentinelHubSource
+from workflows.land_cover.config import EOPatchesSource, LandCoverConfig, ReferenceConfig, SentinelHubSource
 from workflows.land_cover.steps import SNOW_AND_WATER_BANDS, observe_workflow, source_bands, source_features
 from workflows.places import Place
 
@@ -33,6 +34,8 @@ def check_inputs(config: LandCoverConfig) -> None:
     """
     _check_bands(config)
     _check_features(config)
+    if isinstance(config.source, EOPatchesSource):
+        _check_simulated(config.source)
     _check_reference(config.reference)
     training_parameters(config.model.parameters)
     with tempfile.TemporaryDirectory() as nowhere:  # the tasks check their own parameters when they are made
@@ -128,6 +131,15 @@ def _check_features(config: LandCoverConfig) -> None:
     for name, why in needed.items():
         if name not in brought:
             raise FeatureError(f"{why} needs {name}: map it in source.features; it maps {', '.join(sorted(brought))}.")
+
+
+def _check_simulated(source: EOPatchesSource) -> None:
+    """What was simulated is called so, also when it comes back as a folder of EOPatches."""
+    marked = next(Path(source.folder).glob("**/meta_info/SIMULATED.json*"), None)
+    if marked is not None and not source.simulated:
+        raise ConfigurationError(
+            f"The EOPatches in {source.folder} say that they hold simulated data: set source.simulated = true."
+        )
 
 
 def _check_reference(reference: ReferenceConfig) -> None:

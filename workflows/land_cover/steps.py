@@ -51,6 +51,7 @@ LULC_ERODED = (FeatureType.MASK_TIMELESS, "LULC_ERODED")
 PREDICTION = (FeatureType.MASK_TIMELESS, "PREDICTION")
 SCORES = (FeatureType.DATA_TIMELESS, "SCORES")
 RECONSTRUCTED = (FeatureType.MASK_TIMELESS, "RECONSTRUCTED")
+SIMULATED = (FeatureType.META_INFO, "SIMULATED")
 TRUTH = tuple((FeatureType.MASK, f"TRUTH_{what}") for what in ("CLOUD", "CIRRUS", "SHADOW", "SNOW"))
 
 PREDICTION_FOLDER = "prediction"
@@ -307,7 +308,7 @@ def _observed_features(config: LandCoverConfig) -> list[tuple[FeatureType, str]]
     if not brought or "CLP" in brought:
         features.append(CLP)
     if isinstance(config.source, SimulatedSource):
-        features += [*TRUTH, RECONSTRUCTED]
+        features += [*TRUTH, RECONSTRUCTED, SIMULATED]
     return features
 
 

@@ -195,7 +195,7 @@ BAD_INPUT: dict[str, tuple[Sections, Prepare, list[str]]] = {
     "empty area file": (AREA_FILE, lambda f: write_area(f, geometries=()), ["area.gpkg", "at least one polygon"]),
     "area outside of the scene": (
         merged(SAMPLE, {"area": {"bbox": [300_000, 5_700_000, 302_560, 5_702_560]}}), nothing,
-        ["4 of 4 patches lie outside", "the scene covers"],
+        ["4 of 4 patches", "outside of the embedded scene", "inside of it"],
     ),
     "patches of no whole number of pixels": (
         merged(SAMPLE, {"area": {"patch_size": 1290}}), nothing, ["1290", "whole number of pixels", "multiple"],
@@ -324,7 +324,7 @@ def test_printed_configuration_is_that_of_the_run(tmp_path: Path) -> None:
 DRY_RUNS: dict[str, tuple[Sections, Prepare, list[str]]] = {
     "sample": (SAMPLE, nothing, ["4 of 64 x 64 pixels at 20 m", "1: 2017-02-16", "nothing is downloaded", "MB"]),
     "simulated": (
-        merged(SAMPLE, {"source": {"kind": "simulated", "acquisitions": 5}}), nothing,
+        merged(SAMPLE, {"source": {"kind": "simulated", "acquisitions": 5, "real_acquisition": True}}), nothing,
         ["4 of 64 x 64", "5: 2017-", "the real acquisition alone: 4 patches", "nothing is downloaded"],
     ),
     "eopatches": (EOPATCHES, eopatches(), ["4 of 24 x 24 pixels at 10 m", "8: 2017-01-10", "nothing is downloaded"]),

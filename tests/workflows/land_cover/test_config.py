@@ -103,3 +103,15 @@ def test_the_original_example_is_complete() -> None:
     assert (config.time.start.isoformat(), config.time.end.isoformat()) == ("2019-01-01", "2019-12-31")
     assert (config.valid.min_valid_fraction, config.features.step_days, config.sampling.fraction) == (0.8, 15, 0.25)
     assert config.validation.test_patches == (0, 8, 16, 19, 20)
+
+
+def test_a_single_date_has_its_own_defaults_and_no_series() -> None:
+    sample = '[source]\nkind = "sample"\n'
+    config = parse_config(sample)
+    assert (config.valid.min_valid_fraction, config.valid.min_frames, len(config.features.bands)) == (0, 1, 13)
+    said = parse_config(sample + '[features]\nbands = ["B04"]\n[valid]\nmin_valid_fraction = 0.5\n')
+    assert (said.valid.min_valid_fraction, said.features.bands) == (0.5, ("B04",))
+    with pytest.raises(ConfigurationError, match="single acquisition"):
+        parse_config(sample + "[features]\nstep_days = 15\n")
+    with pytest.raises(ConfigurationError, match="valid"):
+        parse_config("valid = 3\n" + sample)

@@ -12,7 +12,15 @@ import pytest
 from shapely.geometry import box
 
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
-from models.errors import AreaError, BandError, ConfigurationError, FeatureError, ModelError, TooFewFramesError
+from models.errors import (
+    AreaError,
+    BandError,
+    ConfigurationError,
+    FeatureError,
+    GridError,
+    ModelError,
+    TooFewFramesError,
+)
 from models.sentinel2 import BANDS as L1C_BANDS
 from tests.workflows.land_cover.command_line import (
     BANDS,
@@ -194,7 +202,7 @@ def test_bytes_of_the_results() -> None:
 
 
 def test_area_outside_of_the_scene() -> None:
-    with pytest.raises(AreaError, match="1 of 2 patches lie outside"):
+    with pytest.raises(AreaError, match="1 of 2 patches, such as patch_r00_c01, lie outside"):
         make_plan(config_of(area={"bbox": [344_080, 5_816_280, 346_640, 5_817_560]}))
 
 
@@ -206,13 +214,15 @@ def test_built_in_configurations_pass(name: str) -> None:
 
 def test_chains() -> None:
     """Beside a simulated year the real acquisition alone; by itself it is judged by all bands of its one date."""
-    [(year, simulated), (scene, real)] = chain_configs(config_of(source={"kind": "simulated"}))
+    [(year, simulated), (scene, real)] = chain_configs(
+        config_of(source={"kind": "simulated", "real_acquisition": True})
+    )
     assert (year, scene) == ("Simulated year", "Real acquisition")
     assert simulated.source.kind == "simulated"
     assert real.source.kind == "sample"
     assert real.features.bands == L1C_BANDS
     assert real.features.step_days is None
-    assert len(list(chain_configs(config_of(source={"kind": "simulated", "real_acquisition": False})))) == 1
+    assert len(list(chain_configs(config_of(source={"kind": "simulated"})))) == 1
     assert [name for name, _ in chain_configs(config_of())] == ["Real acquisition"]
 
 
@@ -240,3 +250,30 @@ def test_labels_in_another_system_lie_here(tmp_path: Path) -> None:
     config = config_of(reference={"kind": "vector", "path": str(tmp_path / "labels.gpkg")})
     check_labels_lie_here(config, make_plan(config).patches)
     check_labels_lie_here(config_of(), make_plan(config).patches)
+
+
+@pytest.mark.parametrize("kind", ["sample", "simulated"])
+def test_the_scene_s_coordinate_system_is_the_only_one(kind: str) -> None:
+    """The simulated ground goes on beyond the scene, but only in the coordinates that the scene is in."""
+    area = {"bbox": [330000, 5814360, 335120, 5819480], "crs": "EPSG:32632", "grid": "bbox", "patch_size": 2560}
+    with pytest.raises(GridError, match="4 of 4 patches, such as patch_r00_c00, are in another coordinate system"):
+        make_plan(config_of(source={"kind": kind}, area={**area, "resolution": 20}))
+
+
+def test_simulated_eopatches_have_to_be_called_so(tmp_path: Path) -> None:
+    marked = tmp_path / "eopatches" / "a" / ".gen-1" / "meta_info"
+    marked.mkdir(parents=True)
+    (marked / "SIMULATED.json.gz").touch()
+    source = {
+        "kind": "eopatches",
+        "folder": str(tmp_path / "eopatches"),
+        "features": {"NDVI": "data/NDVI", "CLM": "mask/CLM", "IS_DATA": "mask/IS_DATA", "LULC": "mask_timeless/LULC"},
+    }
+    sections: dict[str, Any] = {
+        "reference": {"kind": "feature"},
+        "clouds": {"method": "source"},
+        "features": {"bands": [], "indices": ["NDVI"]},
+    }
+    with pytest.raises(ConfigurationError, match=r"source\.simulated = true"):
+        check_inputs(checked_config({**sections, "source": source}, where="test"))
+    check_inputs(checked_config({**sections, "source": {**source, "simulated": True}}, where="test"))

@@ -34,7 +34,7 @@ from workflows.storage import list_eopatches, load_eopatch
 SIMULATED: Sections = merged(
     SAMPLE,
     {
-        "source": {"kind": "simulated", "acquisitions": 6},
+        "source": {"kind": "simulated", "acquisitions": 6, "real_acquisition": True},
         "area": {"resolution": 40},
         "valid": {"min_valid_fraction": 0.3, "keep_at_least": 2},
         "features": {"step_days": 45, "edges": "nearest"},
