@@ -23,7 +23,8 @@ DEFAULT_CONFIG = BUILT_IN / "sample.toml"
 def load_config(path: str | Path) -> LandCoverConfig:
     """Read and check a configuration file.
 
-    :param path: TOML file. Relative paths in it are taken from the file's own folder.
+    :param path: TOML file. Relative paths in it are taken from the file's own folder; those of a configuration that
+        comes along from the current one, where its user has the files.
     :raises ConfigurationError: the file is missing, no TOML, or has unknown keys or unusable values; names each.
     """
     file = Path(path)
@@ -33,7 +34,8 @@ def load_config(path: str | Path) -> LandCoverConfig:
         raise ConfigurationError(f"{str(path)!r} cannot be read ({error.strerror}): check the path.") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"Configuration {str(path)!r} is no UTF-8 text: save it as UTF-8.") from error
-    return _resolve_paths(parse_config(text, where=str(path)), file.resolve().parent)
+    folder = file.resolve().parent
+    return _resolve_paths(parse_config(text, where=str(path)), Path.cwd() if folder == BUILT_IN.resolve() else folder)
 
 
 def parse_config(text: str, *, where: str = "configuration") -> LandCoverConfig:

@@ -115,3 +115,10 @@ def test_a_single_date_has_its_own_defaults_and_no_series() -> None:
         parse_config(sample + "[features]\nstep_days = 15\n")
     with pytest.raises(ConfigurationError, match="valid"):
         parse_config("valid = 3\n" + sample)
+
+
+def test_paths_of_a_configuration_that_comes_along_are_where_you_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config(BUILT_IN / "slovenia_2019.toml").area.file == str(tmp_path / "svn_border.geojson")
