@@ -11,7 +11,6 @@ from types import MappingProxyType
 
 import numpy as np
 import rasterio
-import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
@@ -89,12 +88,6 @@ class BareFolderScene:
         """Coordinate system of the scene, such as ``"EPSG:32633"``."""
         return self.grid_of(self.bands[0]).crs
 
-    @cached_property
-    def footprint(self) -> shapely.Polygon:
-        """Ground that the files cover, in the scene's CRS: the union of the extents of its bands."""
-        bounds = np.array([self.grid_of(band).bounds for band in self.bands])
-        return shapely.box(*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
-
     def read(self, bands: Sequence[str], grid: Grid, *, resampling: ResamplingName = "mean") -> NDArray[np.uint16]:
         """Digital numbers of some bands on a grid.
 
@@ -122,19 +115,23 @@ class BareFolderScene:
             result[..., index] = self._as_dn(values)
         return result
 
-    def is_data(self, grid: Grid) -> NDArray[np.bool_]:
+    def is_data(self, grid: Grid, *, resampling: ResamplingName = "mean") -> NDArray[np.bool_]:
         """Where the scene holds data on a grid: at least one band of one contributing pixel is not 0.
 
+        :param grid: Any grid; another CRS than the scene's is warped.
+        :param resampling: As for :meth:`read`: it says which pixels contribute.
         :return: bool (h, w).
+        :raises ConfigurationError: for an unknown method.
         :raises ImageryError: when a file is damaged.
         """
+        check_resampling(resampling)
         window = _Window(self, grid)
         finest = min(self.bands, key=lambda band: self.grid_of(band).resolution)
         pixels = window.pixels(finest)
         if pixels is None:
             return np.zeros(grid.shape, dtype=bool)
         share = resample(
-            np.ones_like(pixels.dn), pixels.transform, pixels.crs, grid, valid=window.valid(finest), method="mean"
+            np.ones_like(pixels.dn), pixels.transform, pixels.crs, grid, valid=window.valid(finest), method=resampling
         )
         return np.isfinite(share)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+
 from eolearn.core import EOPatch
 from sentinelhub.geometry import BBox
 
@@ -22,6 +25,15 @@ def grid_of_bbox(bbox: BBox, resolution: float) -> Grid:
             f"Bounding box in {crs}: degrees are no metres. Give it in the UTM zone of the place, such as EPSG:32633."
         )
     return Grid.from_bounds(tuple(bbox), crs, resolution)
+
+
+def check_resolution(resolution: object) -> None:
+    """Refuse what is no size of a pixel.
+
+    :raises ConfigurationError: when it is no number of metres above 0.
+    """
+    if not isinstance(resolution, numbers.Real) or not 0 < float(resolution) < math.inf:
+        raise ConfigurationError(f"resolution={resolution!r}: give a number of metres above 0.")
 
 
 def bbox_for(eopatch: EOPatch | None, bbox: BBox | None) -> BBox:

@@ -20,7 +20,7 @@ from sentinelhub.geometry import BBox
 from eotasks._features import Feature, feature_of
 from eotasks.imagery.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import BareFolderScene, open_scene
-from eotasks.sources.areas import bbox_for, grid_of_bbox
+from eotasks.sources.areas import bbox_for, check_resolution, grid_of_bbox
 from models.errors import AreaError, ConfigurationError, FeatureError
 from models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 
@@ -85,8 +85,7 @@ class LoadSampleTask(EOTask):
         if not self.bands:
             raise ConfigurationError("bands=[]: name at least one band, or None for all.")
         band_indices(self.bands, BANDS, where="LoadSampleTask")
-        if not resolution > 0:
-            raise ConfigurationError(f"resolution={resolution!r}: give metres above 0.")
+        check_resolution(resolution)
         check_resampling(resampling)
         if dtype not in ("reflectance", "dn"):
             raise ConfigurationError(f"dtype={dtype!r}: use 'reflectance' or 'dn'.")
@@ -104,7 +103,7 @@ class LoadSampleTask(EOTask):
         area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
         scene = open_sample()
-        is_data = scene.is_data(grid)
+        is_data = scene.is_data(grid, resampling=self.resampling)
         if not is_data.any():
             raise AreaError(
                 f"Bounding box {tuple(area)} ({grid.crs}) lies outside of the sample, which covers"

@@ -17,7 +17,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks._features import Feature, feature_of
 from eotasks.imagery.grid import Grid
-from eotasks.sources.areas import bbox_for, grid_of_bbox
+from eotasks.sources.areas import bbox_for, check_resolution, grid_of_bbox
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME, SUN_ANGLES, open_sample
 from models.clouds.pixel import cloud_probability
 from models.errors import ConfigurationError, FeatureError, GridError
@@ -53,8 +53,9 @@ class SimulateYearTask(EOTask):
     """Simulate a year of Sentinel-2 L1C acquisitions for a bounding box, from the embedded real scene.
 
     Adds the bands, the data mask, timestamps, SUN_ANGLES, the truth masks TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW and
-    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings. Any place will do: beyond the scene
-    the ground goes on as its mirror image. Patches of the same settings fit at their edges.
+    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings. Any place in the CRS of the sample
+    (EPSG:32633) will do: beyond the scene the ground goes on as its mirror image. Patches of the same settings fit at
+    their edges.
     """
 
     def __init__(
@@ -99,16 +100,17 @@ class SimulateYearTask(EOTask):
             raise ConfigurationError("bands=[]: name at least one band, or None for all.")
         band_indices(self.bands, BANDS, where="SimulateYearTask")
         self.resolution = resolution
-        _check_resolution(resolution)
+        _check_fits_the_sample(resolution)
 
     def execute(self, eopatch: EOPatch | None = None, *, bbox: BBox | None = None) -> EOPatch:
         """
         :param eopatch: An EOPatch to add to; None makes a new one.
-        :param bbox: The ground wanted, in a projected CRS; may be left out when the EOPatch has one.
-        :raises GridError: for degrees, or an extent that is no whole number of pixels.
+        :param bbox: The ground wanted, in EPSG:32633; may be left out when the EOPatch has one.
+        :raises GridError: for another CRS, or an extent that is no whole number of pixels.
         """
         area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
+        _check_crs(area)
         times = acquisition_times(self.settings)
         if eopatch is not None and eopatch.timestamps and eopatch.timestamps != times:
             raise FeatureError(
@@ -153,6 +155,15 @@ def _masks(frame: SimulatedAcquisition) -> tuple[NDArray[np.bool_], ...]:
     return frame.is_data, frame.cloud, frame.cirrus, frame.shadow, frame.snow
 
 
+def _check_crs(bbox: BBox) -> None:
+    """In another CRS the same coordinates are another place, and neighbours of two zones would not fit."""
+    if bbox.crs != SAMPLE_BBOX.crs:
+        raise GridError(
+            f"Bounding box {tuple(bbox)} is in {bbox.crs.ogc_string()}, the simulated ground in"
+            f" {SAMPLE_BBOX.crs.ogc_string()}: transform it, and round it to whole pixels."
+        )
+
+
 @lru_cache(maxsize=2)
 def sample_ground(resolution: float, seed: int) -> Ground:
     """The ground of the embedded sample, prepared once per process for a resolution and a seed.
@@ -186,9 +197,8 @@ def _coarse_probability(
     return probability.repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]
 
 
-def _check_resolution(resolution: float) -> None:
-    if not resolution > 0:
-        raise ConfigurationError(f"resolution={resolution!r}: give metres above 0.")
+def _check_fits_the_sample(resolution: float) -> None:
+    check_resolution(resolution)
     try:
         grid_of_bbox(SAMPLE_BBOX, resolution)
     except GridError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,14 +50,23 @@ class SimulationSettings:
     """Share of the dates on which the edge of the swath crosses the scene and leaves a wedge without data, 0..1."""
 
     def __post_init__(self) -> None:
+        for name in ("seed", "year", "acquisitions"):
+            object.__setattr__(self, name, _whole_number(name, getattr(self, name)))
         if self.acquisitions < 1 or not 1950 <= self.year <= 2100:
             raise ConfigurationError(
                 f"acquisitions={self.acquisitions}, year={self.year}: give at least 1 and a year from 1950 to 2100."
             )
         for name, low, high in (("cloudiness", 0, 0.95), ("cirrus", 0, 1), ("haze", 0.03, 0.6), ("swath_edges", 0, 1)):
             value = getattr(self, name)
-            if not low <= value <= high:
+            if not (isinstance(value, numbers.Real) and low <= float(value) <= high):
                 raise ConfigurationError(f"{name}={value!r}: give a number from {low} to {high}.")
+
+
+def _whole_number(name: str, value: object) -> int:
+    """The number as a plain int, which can be written to JSON; numpy's cannot."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r}: give a whole number.")
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,8 @@ class DateWeather:
 def acquisition_times(settings: SimulationSettings) -> list[dt.datetime]:
     """Times of the acquisitions, UTC without time zone, in order.
 
-    Evenly spread over the year and moved to the nearest real pass of the sample's orbit (every 5 days, 10:21:01) while
-    that leaves all dates different; more than 73 dates a year stay where they are.
+    Evenly spread over the year and moved back to a pass of the sample's orbit (every 5 days, 10:21:01), each to another
+    one; more dates than the 73 passes of a year stay where they are.
     """
     start = dt.date(settings.year, 1, 1)
     days = (dt.date(settings.year + 1, 1, 1) - start).days
@@ -99,10 +109,9 @@ def acquisition_times(settings: SimulationSettings) -> list[dt.datetime]:
     for index in range(settings.acquisitions):
         day = (index + 0.5) * spacing
         if spacing >= _REPEAT_DAYS:
-            # Half a repeat cycle at most, so that dates five days apart or more cannot fall together.
-            passes = int((day - phase) // _REPEAT_DAYS)
-            day = float(min(max(phase + passes * _REPEAT_DAYS, phase), days - 1))
-            times.append(dt.datetime.combine(start + dt.timedelta(days=int(day)), _OVERPASS))
+            # The first date may lie before the first pass: then it moves forward, and so do those it would fall on.
+            number = max(int((day - phase) // _REPEAT_DAYS), index)
+            times.append(dt.datetime.combine(start + dt.timedelta(days=phase + number * _REPEAT_DAYS), _OVERPASS))
         else:
             times.append(dt.datetime.combine(start, dt.time()) + dt.timedelta(seconds=round(day * 86_400)))
     return times

@@ -142,8 +142,10 @@ def _veil_spectrum(top: Float, cloud: Mask, mean_clear: Float) -> Float:
     return np.asarray(thick / thick[BLUE], dtype=np.float32)
 
 
-_DEFAULT_VEIL = np.array([0.93, 1.0, 1.0, 1.13, 1.16, 1.32, 1.35, 1.28, 1.42, 0.48, 0.005, 1.4, 1.45], dtype=np.float32)
-"""Measured on the embedded scene (33UUU, 2017-02-16), for a scene that has no cloud of its own."""
+_DEFAULT_VEIL = np.array(
+    [0.84, 1.0, 1.05, 1.27, 1.36, 1.48, 1.59, 1.56, 1.69, 0.55, 0.004, 1.98, 1.83], dtype=np.float32
+)
+"""That of the embedded scene (33UUU, 2017-02-16) at 20 m, for a scene that has no cloud of its own."""
 
 
 def _fill(

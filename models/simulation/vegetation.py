@@ -32,8 +32,8 @@ class Cover(IntEnum):
     FALLOW = 10
 
 
-ANCHOR_DAY = 47
-"""Day of the year of the real scene (16 February): on it, every pixel keeps the greenness that it really has."""
+ANCHOR_DAY = 46.43
+"""Day of the real scene (16 February, 10:21; 0 = 1 January 00:00), on which pixels keep the greenness they have."""
 
 CANOPY: Float = np.array(
     [

@@ -16,7 +16,7 @@ from models.simulation.dates import DateWeather, SimulationSettings, acquisition
 from models.simulation.ground import Ground, prepare_ground
 from models.simulation.noise import fractal_noise, hash_integers
 from models.simulation.radiation import CIRRUS, clear_atmosphere
-from models.simulation.surface import Window, pixels_of, snow_share_of, surface_of, window_of
+from models.simulation.surface import Window, snow_share_of, surface_of, window_of
 from models.simulation.weather import CIRRUS_B10, CIRRUS_SPECTRUM, CLOUD_OPACITY, SHADOW_DEPTH, shadow_offset
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "acquisition_times",
     "date_weather",
     "prepare_ground",
-    "real_extent",
     "reconstructed",
     "simulate",
 ]
@@ -139,12 +138,6 @@ def reconstructed(ground: Ground, left: float, top: float, height: int, width: i
     window = window_of(ground, left, top, height, width)
     at = (window.rows, window.columns)
     return np.asarray(ground.reconstructed[at] | ~ground.is_data[at])
-
-
-def real_extent(ground: Ground, left: float, top: float, height: int, width: int) -> Mask:
-    """(height, width) True inside the real scene, False where its mirror image stands in."""
-    rows, columns = pixels_of(ground, left, top, height, width)
-    return ((rows >= 0) & (rows < ground.shape[0]))[:, None] & ((columns >= 0) & (columns < ground.shape[1]))[None, :]
 
 
 def _haze_patches(weather: DateWeather, window: Window, resolution: float) -> Float:

@@ -11,9 +11,10 @@ import rasterio
 from numpy.typing import NDArray
 
 from eotasks.imagery.grid import Grid
+from eotasks.imagery.resampling import ResamplingName
 from eotasks.imagery.scene import BareFolderScene, open_scene
 from eotasks.sources.sample import sample_path
-from models.errors import BandError, ImageryError
+from models.errors import BandError, ConfigurationError, ImageryError
 from models.sentinel2 import BANDS, NATIVE_RESOLUTION
 
 UTM = "EPSG:32633"
@@ -61,10 +62,9 @@ def stored(scene: BareFolderScene, band: str) -> NDArray[np.uint16]:
     return values
 
 
-def test_bands_grids_and_footprint(scene: BareFolderScene) -> None:
+def test_bands_and_grids(scene: BareFolderScene) -> None:
     assert scene.bands == BANDS
     assert scene.crs == UTM
-    assert scene.footprint.bounds == WHOLE
     for band in BANDS:
         grid = scene.grid_of(band)
         assert grid.resolution == NATIVE_RESOLUTION[band]
@@ -122,6 +122,21 @@ def test_outside_is_zero_and_no_data(scene: BareFolderScene) -> None:
     assert scene.read(["B02"], far).shape == (3, 4, 1)
     assert not scene.read(["B02"], far).any()
     assert not scene.is_data(far).any()
+
+
+@pytest.mark.parametrize("method", ["mean", "nearest", "bilinear", "cubic"])
+def test_data_is_where_the_same_method_finds_values(scene: BareFolderScene, method: ResamplingName) -> None:
+    """Cells that reach 70 m of 160 m into the scene: their centres lie outside."""
+    grid = Grid(UTM, 330_000 - 90, 5_822_040, 160, 10, 10)
+    values, is_data = scene.read(BANDS, grid, resampling=method), scene.is_data(grid, resampling=method)
+    np.testing.assert_array_equal(is_data, values.any(axis=-1))
+    assert is_data[:, 1:].all()
+    assert is_data[:, 0].all() == (method == "mean")
+
+
+def test_an_unknown_method_is_refused(scene: BareFolderScene) -> None:
+    with pytest.raises(ConfigurationError, match="nearest, bilinear"):
+        scene.is_data(scene.grid_of("B10"), resampling="lanczos")  # type: ignore[arg-type]  # what is refused
 
 
 def test_swath_edge_takes_no_part_in_means(write_scene: WriteScene) -> None:

@@ -13,6 +13,7 @@ from pyproj import Transformer
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks.imagery.resampling import ResamplingName
 from eotasks.sources.sample import (
     SAMPLE_BBOX,
     SAMPLE_TIME,
@@ -70,6 +71,7 @@ def test_relative_orbit_follows_from_a_known_one() -> None:
 def test_limits_that_the_readme_states() -> None:
     scene = open_sample()
     dn = {band: scene.read([band], scene.grid_of(band)) for band in ("B09", "B10", "B8A")}
+    assert set(np.diff(np.unique(dn["B09"]).astype(int)) % 64) == {0}
     assert len(np.unique(dn["B09"])) == 21
     assert len(np.unique(dn["B10"])) == 20
     assert dn["B10"].max() == 25
@@ -123,6 +125,14 @@ def test_partly_outside_is_no_data() -> None:
     assert is_data[10:, 10:].all()
     assert is_data.sum() == 100
     assert not patch.data["BANDS"][0][~is_data].any()
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic"])
+def test_pixels_without_a_value_are_no_data(resampling: ResamplingName) -> None:
+    bbox = BBox((330_000 - 90, 5_820_440, 331_600 - 90, 5_822_040), UTM33)
+    patch = LoadSampleTask(resolution=160, resampling=resampling).execute(bbox=bbox)
+    np.testing.assert_array_equal(patch.mask["IS_DATA"][..., 0], patch.data["BANDS"].any(axis=-1))
+    assert patch.mask["IS_DATA"].sum() == 90
 
 
 def test_another_zone_sees_the_same_ground(whole: EOPatch) -> None:
@@ -179,6 +189,7 @@ def test_refused_eopatches() -> None:
         ({"bands": ["B02", "B14"]}, BandError, "B14"),
         ({"bands": []}, ConfigurationError, "at least one"),
         ({"resolution": 0}, ConfigurationError, "above 0"),
+        ({"resolution": "20"}, ConfigurationError, "above 0"),
         ({"resampling": "lanczos"}, ConfigurationError, "nearest, bilinear"),
         ({"dtype": "float64"}, ConfigurationError, "'reflectance' or 'dn'"),
         ({"bands_feature": (FeatureType.MASK, "BANDS")}, ConfigurationError, "FeatureType.DATA"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import math
 import pickle
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from eotasks.sources.simulated import (
 )  # fmt: skip
 from models.errors import BandError, ConfigurationError, FeatureError, GridError
 from models.sentinel2 import BANDS, CLOUD_BAND_INDICES
+from models.simulation import refill
+from models.simulation.refill import _veil_spectrum
 from models.simulation.year import SimulationSettings, acquisition_times, simulate
 from models.sun import sun_position
 
@@ -111,10 +114,26 @@ def test_real_clouds_are_recorded_as_reconstructed():
     assert 0.1 < made.reconstructed.mean() < 0.25
 
 
+def test_the_default_veil_is_that_of_the_sample(monkeypatch):
+    measured = []
+
+    def measure(*arguments):
+        measured.append(_veil_spectrum(*arguments))
+        return measured[-1]
+
+    monkeypatch.setattr(refill, "_veil_spectrum", measure)
+    sample_ground.__wrapped__(RESOLUTION, 42)
+    np.testing.assert_allclose(refill._DEFAULT_VEIL, measured[0], atol=0.02)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ({"resolution": 0}, ConfigurationError, "resolution"),
+        ({"resolution": "20"}, ConfigurationError, "resolution"),
+        ({"resolution": math.inf}, ConfigurationError, "resolution"),
+        ({"seed": 1.5}, ConfigurationError, "seed"),
+        ({"acquisitions": "3"}, ConfigurationError, "acquisitions"),
         ({"resolution": 7}, ConfigurationError, "resolution"),
         ({"bands": []}, ConfigurationError, "bands"),
         ({"bands": ["B8"]}, BandError, "B8"),
@@ -132,6 +151,8 @@ def test_bad_configuration_is_refused(options, error, message):
 def test_bad_places_are_refused():
     with pytest.raises(GridError, match="degrees"):
         task()(bbox=BBox((12, 52, 12.1, 52.1), CRS.WGS84))
+    with pytest.raises(GridError, match=r"EPSG.*32632, the simulated ground in .*32633: transform it"):
+        task()(bbox=box(crs="EPSG:32632"))
     with pytest.raises(GridError):
         task()(bbox=BBox((330_000, 5_822_000, 330_039, 5_822_040), CRS("EPSG:32633")))
     with pytest.raises(ConfigurationError, match="bbox"):
