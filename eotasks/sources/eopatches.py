@@ -6,12 +6,14 @@ import datetime as dt
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
@@ -29,6 +31,9 @@ _BOOLEAN_NAMES = frozenset({"IS_DATA", "IS_VALID"})
 _CLASS_NAMES = frozenset({"LULC", "LULC_ERODED", "PREDICTION"})
 _BANDS: Feature = (FeatureType.DATA, "BANDS")
 _IS_DATA: Feature = (FeatureType.MASK, "IS_DATA")
+_SIMULATED: Feature = (FeatureType.META_INFO, "SIMULATED")
+_DAMAGE = (OSError, ValueError, EOFError, zlib.error)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class EOPatchInfo:
     """(height, width) in pixels."""
 
     timestamps: tuple[dt.datetime, ...]
-    """Acquisition times, empty when it has none."""
+    """Acquisition times, naive UTC, empty when it has none."""
 
     features: tuple[str, ...]
     """Its features as ``"feature_type/NAME"``."""
@@ -55,7 +60,8 @@ class LoadEOPatchTask(EOTask):
     """Load features of an existing EOPatch under the project's names.
 
     A boolean CLM becomes uint8 (0 clear, 1 cloud), a uint8 CLP float32 0..1, IS_DATA and IS_VALID boolean, and labels
-    uint8, so that the tasks after this one meet the project's conventions whoever wrote the patch.
+    uint8, and times naive UTC, so that the tasks after this one meet the project's conventions whoever wrote the patch.
+    The meta information SIMULATED of a simulated patch comes along.
     """
 
     def __init__(
@@ -114,6 +120,8 @@ class LoadEOPatchTask(EOTask):
             patch[source[0], new_name] = _by_convention(value, source[0], new_name, place)
         if _BANDS in patch:
             patch[_BANDS] = _reflectance(patch, place)
+        if _SIMULATED in stored:
+            patch[_SIMULATED] = _read(stored, _SIMULATED, place)
         return patch
 
     def _kept_frames(self, stored: EOPatch, place: Path) -> NDArray[np.intp]:
@@ -205,9 +213,11 @@ def _last_moment(day: dt.date | None) -> dt.datetime | None:
 def _moment(day: dt.date | None, time: dt.time) -> dt.datetime | None:
     if day is None:
         return None
-    if isinstance(day, dt.datetime):
-        return (day.astimezone(dt.UTC) if day.tzinfo else day).replace(tzinfo=None)
-    return dt.datetime.combine(day, time)
+    return _naive_utc(day) if isinstance(day, dt.datetime) else dt.datetime.combine(day, time)
+
+
+def _naive_utc(time: dt.datetime) -> dt.datetime:
+    return (time.astimezone(dt.UTC) if time.tzinfo else time).replace(tzinfo=None)
 
 
 def _is_eopatch(folder: Path) -> bool:
@@ -249,17 +259,20 @@ def _current_generation(place: Path) -> Path:
 
 
 def _open(place: Path) -> EOPatch:
-    """An EOPatch that reads a feature when it is asked for."""
+    """An EOPatch that reads a feature when it is asked for, its timestamps naive UTC."""
     try:
-        return EOPatch.load(str(place), lazy_loading=True)
-    except (OSError, ValueError, KeyError) as error:
+        stored = EOPatch.load(str(place), lazy_loading=True)
+    except (*_DAMAGE, KeyError) as error:
         raise StorageError(f"EOPatch {place}: cannot be read ({error}). Write it again.") from error
+    if stored.timestamps is not None:
+        stored.timestamps = [_naive_utc(time) for time in stored.timestamps]
+    return stored
 
 
 def _read(stored: EOPatch, feature: Feature, place: Path) -> Any:
     try:
         return stored[feature]
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise StorageError(f"EOPatch {place}: {describe(feature)} cannot be read ({error}). Write it again.") from error
 
 
@@ -289,7 +302,7 @@ def _stored_shape(place: Path, feature: Feature) -> tuple[int, ...] | None:
                 version = np.lib.format.read_magic(stream)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape: tuple[int, ...] = read(stream)[0]
-        except (OSError, ValueError, EOFError) as error:
+        except _DAMAGE as error:
             raise StorageError(f"{file}: damaged ({error}). Write the EOPatch again.") from error
         return shape
     return None
@@ -313,7 +326,12 @@ def _select(value: Any, feature: Feature, kept: NDArray[np.intp], timestamps: li
     column = "TIMESTAMP"
     if column not in value:
         raise FeatureError(f"EOPatch {place}: {describe(feature)} has no column {column}.")
-    return value[value[column].isin([timestamps[index] for index in kept])]
+    times = _naive_utc_column(value[column])
+    return value.assign(**{column: times})[times.isin([timestamps[index] for index in kept])]
+
+
+def _naive_utc_column(times: pd.Series[Any]) -> pd.Series[Any]:
+    return times.dt.tz_convert(None) if isinstance(times.dtype, pd.DatetimeTZDtype) else times
 
 
 def _by_convention(value: Any, feature_type: FeatureType, name: str, place: Path) -> Any:

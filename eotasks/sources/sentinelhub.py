@@ -22,11 +22,18 @@ from sentinelhub.constants import MosaickingOrder, ResamplingType
 from sentinelhub.data_collections import DataCollection
 from sentinelhub.exceptions import BaseSentinelHubException
 from sentinelhub.geometry import BBox
-from tomli import TOMLDecodeError
+from sentinelhub.time_utils import parse_time_interval
 
 from eotasks._features import Feature, feature_of
 from eotasks.sources.areas import bbox_for, grid_of_bbox
-from models.errors import ConfigurationError, CredentialsError, GridError, ImageryError, TooFewFramesError
+from models.errors import (
+    ConfigurationError,
+    CredentialsError,
+    FeatureError,
+    GridError,
+    ImageryError,
+    TooFewFramesError,
+)
 from models.sentinel2 import QUANTIFICATION, band_indices
 
 LOGGER = logging.getLogger(__name__)
@@ -132,15 +139,19 @@ class DownloadBandsTask(EOTask):
         """
         :param eopatch: An EOPatch to add to; its timestamps are used when no interval is given.
         :param bbox: The ground wanted, in a projected CRS.
-        :param time_interval: First and last day.
+        :param time_interval: First and last day; needed where the EOPatch has no timestamps.
+        :raises ConfigurationError: when the interval is missing, no two times, or ends before it starts.
         :raises GridError: when the box is no whole number of pixels, or more than 2500 of them a side.
         :raises CredentialsError: when there are none, or the service refuses them.
+        :raises FeatureError: when the EOPatch has timestamps that are not those of the interval's acquisitions.
         :raises TooFewFramesError: when there is no acquisition.
         :raises ImageryError: when the service fails.
         """
         area = bbox_for(eopatch, bbox)
         _size(area, self.resolution)
-        if time_interval is None and not (eopatch is not None and eopatch.timestamps):
+        if time_interval is not None:
+            _check_interval(time_interval)
+        elif eopatch is None or not eopatch.timestamps:
             raise ConfigurationError("No time interval: give time_interval=(first day, last day).")
         config = load_credentials(self.profile)
         _keep_secrets_out_of_logs()
@@ -156,6 +167,13 @@ class DownloadBandsTask(EOTask):
             raise ImageryError(
                 f"Download from {_host(config.sh_base_url)} failed for {tuple(area)}: {first_line}. Try again later,"
                 " or check the account."
+            ) from error
+        except ValueError as error:
+            if "different timestamp" not in str(error):
+                raise
+            raise FeatureError(
+                f"The EOPatch has other timestamps than {self.data_collection} in {time_interval}: give no interval to"
+                " download for its own, or download into a new EOPatch."
             ) from error
         if not patch.timestamps:
             raise TooFewFramesError(
@@ -272,7 +290,7 @@ def _configuration(profile: str | None) -> SHConfig:
         raise CredentialsError(
             f"Profile {_profile_name(profile)!r} is not in {file}. Add it, or name another."
         ) from error
-    except (OSError, TOMLDecodeError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise CredentialsError(f"{file} cannot be read as a sentinelhub configuration. Correct it.") from error
 
 
@@ -299,6 +317,16 @@ def _refuse_where_clouds_are_not_served(base_url: str) -> None:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or url
+
+
+def _check_interval(interval: TimeInterval) -> None:
+    try:
+        first, last = interval
+        parse_time_interval((first, last))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigurationError(
+            f"time_interval={interval!r}: {str(error).rstrip('.')}. Give (first day, last day), such as ('2019-01-01', '2019-12-31')."
+        ) from error
 
 
 def _collection(name: str) -> DataCollection:

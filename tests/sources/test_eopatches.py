@@ -5,6 +5,7 @@ import gzip
 import json
 import pickle
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,53 @@ def test_damaged_array_is_named(folder: Path) -> None:
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(StorageError, match=r"north: data/B cannot be read"):
         LoadEOPatchTask(folder, {"BANDS": "data/B"}).execute(name="north")
+
+
+def test_overwritten_bytes_are_named(folder: Path) -> None:
+    file = folder / "north" / "data" / "B.npy.gz"
+    content = bytearray(file.read_bytes())
+    content[30:90] = b"\xff" * 60
+    file.write_bytes(content)
+    with pytest.raises(zlib.error):
+        gzip.decompress(content)
+    with pytest.raises(StorageError, match=r"north: data/B cannot be read"):
+        LoadEOPatchTask(folder, {"BANDS": "data/B"}).execute(name="north")
+
+
+def test_overwritten_bytes_of_a_header_are_named(folder: Path) -> None:
+    for file in (folder / "north").rglob("*.npy.gz"):
+        content = bytearray(file.read_bytes())
+        content[20:60] = b"\xff" * 40
+        file.write_bytes(content)
+    with pytest.raises(StorageError, match=r"npy\.gz: damaged"):
+        eopatch_info(folder, "north")
+
+
+def test_simulated_data_stay_marked(folder: Path) -> None:
+    note = {"simulated": True, "seed": 42}
+    patch = make_eopatch(3)
+    patch[FeatureType.META_INFO, "SIMULATED"] = note
+    patch[FeatureType.META_INFO, "maxcc"] = 0.8
+    patch.save(str(folder / "made"))
+    task = LoadEOPatchTask(folder, {"LULC": "mask_timeless/classes"})
+    assert dict(task.execute(name="made").meta_info) == {"SIMULATED": note}
+    assert not task.execute(name="north").meta_info
+
+
+def test_timestamps_with_a_time_zone_become_utc(folder: Path) -> None:
+    summer = dt.timezone(dt.timedelta(hours=2))
+    aware = [time.replace(tzinfo=dt.UTC).astimezone(summer) for time in TIMES]
+    patch = make_eopatch(1)
+    patch.timestamps = aware
+    fires = patch[FeatureType.VECTOR, "FIRES"]
+    patch[FeatureType.VECTOR, "FIRES"] = fires.assign(TIMESTAMP=aware)
+    patch.save(str(folder / "aware"))
+    assert list(eopatch_info(folder, "aware").timestamps) == TIMES
+    features = {"BANDS": "data/B", "FIRES": "vector/FIRES"}
+    loaded = LoadEOPatchTask(folder, features, start=dt.date(2017, 4, 15)).execute(name="aware")
+    assert loaded.timestamps == TIMES[1:]
+    np.testing.assert_array_equal(loaded.data["BANDS"], patch.data["B"][1:])
+    assert list(loaded[FeatureType.VECTOR, "FIRES"].TIMESTAMP) == TIMES[1:]
 
 
 def test_timestamps_that_do_not_fit(folder: Path) -> None:

@@ -22,6 +22,7 @@ from models.errors import (
     BandError,
     ConfigurationError,
     CredentialsError,
+    FeatureError,
     GridError,
     ImageryError,
     TooFewFramesError,
@@ -270,6 +271,34 @@ def test_refused_boxes(bbox: BBox | None, error: type[Exception], message: str) 
     """Before credentials are looked for: these have none."""
     with pytest.raises(error, match=message):
         DownloadBandsTask(bands=SIX).execute(bbox=bbox, time_interval=YEAR)
+
+
+@pytest.mark.parametrize(
+    "interval",
+    [
+        ("2019-13-01", "2019-12-31"),
+        ("last summer", "2019-12-31"),
+        ("2019-12-31", "2019-01-01"),
+        ("2019-01-01", None),
+        ("2019-01-01",),
+        "2019",
+        (2019, 2020),
+        (dt.datetime(2019, 1, 1), dt.datetime(2019, 2, 1, tzinfo=dt.UTC)),  # noqa: DTZ001 - mixed on purpose
+        ("99999999999999999999", "2019-01-01"),
+    ],
+)
+def test_intervals_are_checked_before_credentials(interval: Any) -> None:
+    with pytest.raises(ConfigurationError, match="time_interval=") as caught:
+        DownloadBandsTask(bands=["B02"]).execute(bbox=SMALL, time_interval=interval)
+    assert not isinstance(caught.value, CredentialsError)
+    assert "\n" not in str(caught.value)
+
+
+def test_timestamps_of_the_eopatch_that_are_others(account: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeService(monkeypatch)
+    eopatch = EOPatch(bbox=SMALL, timestamps=TIMES[:1])
+    with pytest.raises(FeatureError, match=r"other timestamps than SENTINEL2_L1C in .*: give no interval"):
+        DownloadBandsTask(bands=["B02"]).execute(eopatch, time_interval=YEAR)
 
 
 def test_no_time() -> None:
