@@ -11,14 +11,13 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import IMAGES, Feature, array_of, bbox_of, feature_of
+from eotasks._features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
 from eotasks.cog import Compression, NoData, check_compression, read_classes, write_cog
 from eotasks.mosaics import mosaic_cogs, mosaic_cogs_by_crs
-from models.errors import ConfigurationError
+from models.errors import ConfigurationError, FeatureError
 from models.landcover.classes import ClassTable
-from models.rasters import mosaic_arrays
 
-__all__ = ["ExportCogTask", "mosaic_arrays", "mosaic_cogs", "mosaic_cogs_by_crs", "read_classes", "write_cog"]
+__all__ = ["ExportCogTask", "mosaic_cogs", "mosaic_cogs_by_crs", "read_classes", "write_cog"]
 
 
 class ExportCogTask(EOTask):
@@ -54,9 +53,7 @@ class ExportCogTask(EOTask):
         if "://" in str(folder):
             raise ConfigurationError(f"folder={str(folder)!r} is no folder on disk: export there, then copy the files.")
         self.folder = Path(folder)
-        fields = {field for _, field, _, _ in Formatter().parse(filename) if field is not None}
-        if "name" not in fields or fields - {"name", "feature"} or Path(filename).name != filename:
-            raise ConfigurationError(f"filename={filename!r}: use {{name}} (and {{feature}}) in a plain file name.")
+        _check_filename(filename)
         self.filename = filename
         self.classes = classes
         self.nodata = nodata
@@ -77,7 +74,7 @@ class ExportCogTask(EOTask):
         """Write the file.
 
         :param name: Name of the patch.
-        :raises FeatureError: when the feature is missing.
+        :raises FeatureError: when the feature is missing, or the timestamps do not fit its frames.
         :raises GridError: when the patch has no bounding box.
         :raises StorageError: when the file cannot be written.
         """
@@ -105,8 +102,23 @@ class ExportCogTask(EOTask):
         if self.feature[0] in (FeatureType.DATA_TIMELESS, FeatureType.MASK_TIMELESS):
             return array, channels
         times = [time.isoformat() for time in eopatch.timestamps or []]
+        if len(times) != len(array):
+            raise FeatureError(
+                f"Feature {describe(self.feature)} has {len(array)} frames, the EOPatch {len(times)} timestamps: set"
+                " EOPatch.timestamps to the dates of the frames."
+            )
         stacked = np.moveaxis(array, 0, 2).reshape(*array.shape[1:3], -1)
         return stacked, [f"{channel} {time}" for time in times for channel in channels]
+
+
+def _check_filename(filename: str) -> None:
+    try:
+        fields = {field for _, field, _, _ in Formatter().parse(filename) if field is not None}
+        known = "name" in fields and not fields - {"name", "feature"} and filename.format(name="a", feature="b")
+    except (ValueError, LookupError):  # a brace that is not closed, a format that text does not have
+        known = ""
+    if not known or Path(filename).name != filename:
+        raise ConfigurationError(f"filename={filename!r}: use {{name}} (and {{feature}}) in a plain file name.")
 
 
 def _numbered(name: str, count: int) -> list[str]:

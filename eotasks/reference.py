@@ -33,8 +33,9 @@ from eotasks.labels import (
     read_polygons,
     read_raster_labels,
 )
+from models.checks import check_radius
 from models.errors import ConfigurationError, FeatureError, GridError, ReferenceDataError
-from models.rasters import check_radius, erode_labels
+from models.rasters import erode_labels
 from models.sampling import check_amounts, check_seed, patch_generator, sample_pixels
 
 _LABELS = (FeatureType.MASK_TIMELESS,)

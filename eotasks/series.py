@@ -13,6 +13,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from eotasks._features import Feature, array_of, describe, feature_of
 from eotasks.clouds._frames import mask_beside
 from models.band_sets import band_names
+from models.checks import check_whole
 from models.errors import ConfigurationError, FeatureError, TooFewFramesError
 from models.sentinel2 import BANDS, band_indices
 from models.series import Edges, interpolate, normalized_difference, resampling_dates, seconds_since_1970
@@ -121,9 +122,7 @@ class ResampleTimeSeriesTask(EOTask):
         if edges not in get_args(Edges):
             raise ConfigurationError(f"edges={edges!r} is unknown: give {' or '.join(map(repr, get_args(Edges)))}.")
         self.edges: Edges = edges
-        if isinstance(min_frames, bool) or not isinstance(min_frames, int) or min_frames < 1:
-            raise ConfigurationError(f"min_frames={min_frames!r} is no number of frames: give a whole number from 1.")
-        self.min_frames = min_frames
+        self.min_frames = check_whole(min_frames, "min_frames", "number of frames", at_least=1)
 
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """A new EOPatch on the new dates.

@@ -9,7 +9,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from skimage.morphology import dilation, disk, erosion
 
-from models.errors import ConfigurationError, FeatureError, GridError
+from models.checks import check_radius
+from models.errors import FeatureError, GridError
 
 Bounds = tuple[float, float, float, float]
 """left, bottom, right, top in the units of the coordinate system."""
@@ -46,53 +47,14 @@ def erode_labels(
         return labels.copy()
     # One label fills the disk exactly when its smallest and its largest label are equal: one pass for all classes.
     footprint = disk(radius)  # type: ignore[no-untyped-call]  # scikit-image has no hints here
-    lowest = erosion(labels, footprint, mode="ignore")
-    highest = dilation(labels, footprint, mode="ignore")
+    # Ranks of the labels, because scikit-image pads with the extremes of the type and 64-bit ones overflow in float64.
+    codes = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+    lowest = erosion(codes, footprint, mode="ignore")
+    highest = dilation(codes, footprint, mode="ignore")
     keep = lowest == highest
     if only is not None:
         keep |= ~np.isin(labels, list(only))
     return np.where(keep, labels, labels.dtype.type(no_data))
-
-
-def check_radius(radius: int) -> int:
-    """The radius of a disk in pixels.
-
-    :raises ConfigurationError: when it is not a whole number of at least 0.
-    """
-    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or radius < 0:
-        raise ConfigurationError(f"radius is {radius!r}: give a whole number of pixels, at least 0.")
-    return int(radius)
-
-
-def mosaic_arrays(
-    tiles: Sequence[tuple[NDArray[np.generic], Bounds]], *, fill: float = 0
-) -> tuple[NDArray[np.generic], Bounds]:
-    """Put tiles of one grid together, north up.
-
-    Where tiles overlap, the first one that covers the pixel wins, so the order of the tiles decides and nothing else.
-
-    :param tiles: Arrays (h, w) or (h, w, b) of one type and number of bands, each with its bounds (left, bottom, right,
-        top), all in one coordinate system.
-    :param fill: Value where no tile lies.
-    :return: The mosaic (H, W) or (H, W, b) of the tiles' type, and its bounds.
-    :raises GridError: when there are no tiles, or they differ in pixel size, alignment, type or bands.
-    """
-    if not tiles:
-        raise GridError("There are no tiles to put together: give at least one.")
-    first = tiles[0][0]
-    size = _pixel_size(*tiles[0])
-    bounds = union_bounds([bounds for _, bounds in tiles])
-    height, width = round((bounds[3] - bounds[1]) / size[1]), round((bounds[2] - bounds[0]) / size[0])
-    mosaic = np.full((height, width, *first.shape[2:]), fill, dtype=first.dtype)
-    for number, (array, place) in reversed(list(enumerate(tiles))):
-        if array.dtype != first.dtype or array.shape[2:] != first.shape[2:]:
-            raise GridError(
-                f"Tile {number} is {array.dtype} with bands {array.shape[2:]}, the first {first.dtype} with "
-                f"{first.shape[2:]}: put tiles of one kind together."
-            )
-        row, column = offset_in(bounds, place, size, array.shape[:2], f"Tile {number}")
-        mosaic[row : row + array.shape[0], column : column + array.shape[1]] = array
-    return mosaic, bounds
 
 
 def pixel_transform(bounds: Bounds, shape: tuple[int, int]) -> Affine:
@@ -137,9 +99,3 @@ def offset_in(
             "use patches of one grid, or resample first."
         )
     return round(row), round(column)
-
-
-def _pixel_size(array: NDArray[np.generic], bounds: Bounds) -> tuple[float, float]:
-    if array.ndim not in (2, 3) or 0 in array.shape[:2] or bounds[2] <= bounds[0] or bounds[3] <= bounds[1]:
-        raise GridError(f"A tile of shape {array.shape} with bounds {bounds} has no pixels: give (h, w) or (h, w, b).")
-    return (bounds[2] - bounds[0]) / array.shape[1], (bounds[3] - bounds[1]) / array.shape[0]

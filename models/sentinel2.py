@@ -21,8 +21,6 @@ BANDS: tuple[str, ...] = (
 CLOUD_BANDS: tuple[str, ...] = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
 """The ten bands of the cloud model, in its own order."""
 
-CLOUD_BAND_INDICES: tuple[int, ...] = tuple(BANDS.index(band) for band in CLOUD_BANDS)
-
 NATIVE_RESOLUTION: dict[str, int] = {
     "B01": 60, "B02": 10, "B03": 10, "B04": 10, "B05": 20, "B06": 20, "B07": 20, "B08": 10, "B8A": 20,
     "B09": 60, "B10": 60, "B11": 20, "B12": 20,
@@ -43,6 +41,9 @@ SATURATED_DN = 65_535
 
 MAX_REFLECTANCE = 10.0
 """Clouds exceed 1 (up to 2.8 in the sample); a float above this is a raw digital number, not a reflectance."""
+
+MIN_REFLECTANCE = -0.9
+"""Baseline offsets reach -0.1; a value below this is a no-data value (-9999 as float or as DN), not a reflectance."""
 
 
 class SceneClass(IntEnum):
@@ -90,10 +91,13 @@ def as_reflectance(
         checks all.
     :param where: What the array is (patch, file), for the message.
     :return: float32, the input itself when it is float32 already. NaN outside valid data stays NaN.
-    :raises ReflectanceError: NaN or infinity inside valid data, a value above 10 (raw DN given as floats), or a dtype
-        that is no number.
+    :raises ReflectanceError: NaN or infinity inside valid data, a value below -0.9 (a no-data value such as -9999) or
+        above 10 (raw DN given as floats), or a dtype that is no number.
     """
     if bands.dtype.kind in "iu":
+        if bands.dtype.kind == "i":
+            checked = np.broadcast_to(True if valid is None else valid, bands.shape)
+            _check_lowest(float(np.min(bands, initial=0, where=checked)), MIN_REFLECTANCE * QUANTIFICATION, where)
         return np.asarray(bands, dtype=np.float32) / np.float32(QUANTIFICATION)
     if bands.dtype.kind != "f":
         raise ReflectanceError(f"{where}: dtype {bands.dtype} is neither reflectance (float) nor DN (integer).")
@@ -110,9 +114,17 @@ def as_reflectance(
         raise ReflectanceError(
             f"{where}: NaN or infinity inside valid data. Set IS_DATA to False there, or fill the values, first."
         )
+    _check_lowest(float(lowest), MIN_REFLECTANCE, where)
     if highest > MAX_REFLECTANCE:
         raise ReflectanceError(
             f"{where}: values up to {float(highest):.0f} where reflectance (1.0 = 100 %) is due: raw digital numbers."
             f" Divide by {QUANTIFICATION} after removing the baseline offset, or give them as integers."
         )
     return values
+
+
+def _check_lowest(lowest: float, limit: float, where: str) -> None:
+    if lowest < limit:
+        raise ReflectanceError(
+            f"{where}: values down to {lowest:g}: no-data values inside valid data. Set IS_DATA to False there."
+        )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.checks import check_number
 from models.errors import ConfigurationError, GridError
 from models.sentinel2 import QUANTIFICATION
 
@@ -16,6 +17,10 @@ Edges = Literal["nan", "nearest"]
 
 TILE_VALUES = 1 << 20
 """Values (frames x pixels x features) worked on at a time, so that a tile stays in the processor's cache."""
+
+_SECOND = 1 / 86_400
+_CENTURIES = 100_000.0
+"""Days between two dates at the least and at the most: far from where dates overflow or steps vanish."""
 
 
 def normalized_difference(a: NDArray[np.generic], b: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -48,14 +53,13 @@ def resampling_dates(start: dt.datetime, end: dt.datetime, step_days: float) -> 
 
     :param start: First date.
     :param end: Excluded end.
-    :param step_days: Days between two dates, above 0.
+    :param step_days: Days between two dates, at least a second.
     :raises ConfigurationError: a step or an interval without dates.
     """
-    if not step_days > 0:
-        raise ConfigurationError(f"step_days={step_days!r} is no step: give a number of days above 0.")
+    days = check_number(step_days, "step_days", "step in days", lowest=_SECOND, highest=_CENTURIES)
     if not start < end:
         raise ConfigurationError(f"no dates from {start:%Y-%m-%d} to {end:%Y-%m-%d}: the end must be after the start.")
-    step = dt.timedelta(days=step_days)
+    step = dt.timedelta(days=days)
     count = -((start - end) // step)  # rounded up, so the end itself is never a date
     return [start + index * step for index in range(count)]
 

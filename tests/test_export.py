@@ -12,6 +12,7 @@ import pytest
 import rasterio
 import rasterio.shutil
 from eolearn.core import EOPatch, FeatureType
+from eolearn.core.exceptions import TemporalDimensionWarning
 from rasterio.enums import ColorInterp
 from sentinelhub import CRS, BBox
 
@@ -244,10 +245,22 @@ class TestExportTask:
         task = ExportCogTask(feature, folder=tmp_path)
         with pytest.raises(FeatureError, match="mask_timeless/PREDICTION is not in the EOPatch"):
             task.execute(EOPatch(bbox=self.patch().bbox), name="p")
+        dateless = EOPatch(bbox=self.patch().bbox)
+        with pytest.warns(TemporalDimensionWarning):
+            dateless[FeatureType.DATA, "BANDS"] = np.zeros((2, 16, 9, 3), np.float32)
+        with pytest.raises(FeatureError, match="data/BANDS has 2 frames, the EOPatch 0 timestamps"):
+            ExportCogTask((FeatureType.DATA, "BANDS"), folder=tmp_path).execute(dateless, name="p")
         for name in ("", "a/b", ".."):
             with pytest.raises(ConfigurationError, match="is no file name"):
                 task.execute(self.patch(), name=name)
-        for filename in ("map.tif", "{name}/{feature}.tif", "{name}_{date}.tif"):
+        for filename in (
+            "map.tif",
+            "{name}/{feature}.tif",
+            "{name}_{date}.tif",
+            "{name",
+            "{name:d}.tif",
+            "{name.real}.tif",
+        ):
             with pytest.raises(ConfigurationError, match="filename="):
                 ExportCogTask(feature, folder=tmp_path, filename=filename)
         with pytest.raises(ConfigurationError, match="no folder on disk"):

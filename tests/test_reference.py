@@ -380,7 +380,7 @@ class TestErode:
     def test_errors(self) -> None:
         with pytest.raises(FeatureError, match="mask_timeless/LULC is not in the EOPatch"):
             ErodeReferenceTask(LULC, ERODED).execute(patch())
-        with pytest.raises(ConfigurationError, match=r"radius is 0\.5"):
+        with pytest.raises(ConfigurationError, match=r"radius=0\.5"):
             ErodeReferenceTask(LULC, ERODED, radius=0.5)
         eopatch = patch()
         eopatch[LULC] = np.zeros((10, 12, 2), np.uint8)

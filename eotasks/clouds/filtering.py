@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from eotasks._features import Feature, array_of, describe, feature_of
 from eotasks.clouds.validity import coverage_in
+from models.checks import check_number, check_whole
 from models.clouds.validity import select_frames, valid_fraction
 from models.errors import ConfigurationError, FeatureError
 
@@ -43,27 +44,26 @@ class FilterCloudyTimestampsTask(EOTask):
             cannot say it.
         :param keep_at_least: When fewer frames pass, the best ones are kept too, up to this number; of equals the
             earlier. A frame that shows nothing at all is never kept.
-        :param min_frames: Fewest frames a patch is of use with.
+        :param min_frames: Fewest frames a patch is of use with, at least 1.
         :raises ConfigurationError: an argument that is not usable.
         """
         self.mask_feature = feature_of(mask_feature, {FeatureType.MASK})
         self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
-        if min_valid_fraction is None and max_cloud_coverage is None:
-            min_valid_fraction = DEFAULT_VALID_FRACTION
         if min_valid_fraction is not None and max_cloud_coverage is not None:
             raise ConfigurationError("min_valid_fraction and max_cloud_coverage are both given: give one of them.")
         if is_data_feature is not None and max_cloud_coverage is None:
             raise ConfigurationError("is_data_feature goes with max_cloud_coverage; a mask of valid data includes it.")
-        for name, limit in (("min_valid_fraction", min_valid_fraction), ("max_cloud_coverage", max_cloud_coverage)):
-            if limit is not None and not 0 <= limit <= 1:
-                raise ConfigurationError(f"{name}={limit!r} is no fraction: give a number from 0 to 1.")
-        for name, count in (("keep_at_least", keep_at_least), ("min_frames", min_frames)):
-            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
-                raise ConfigurationError(f"{name}={count!r} is no number of frames: give a whole number from 0.")
-        self.min_valid_fraction = min_valid_fraction
-        self.max_cloud_coverage = max_cloud_coverage
-        self.keep_at_least = keep_at_least
-        self.min_frames = min_frames
+        self.by_clouds = max_cloud_coverage is not None
+        if max_cloud_coverage is not None:
+            self.limit = check_number(max_cloud_coverage, "max_cloud_coverage", "fraction", lowest=0, highest=1)
+        else:
+            fraction = DEFAULT_VALID_FRACTION if min_valid_fraction is None else min_valid_fraction
+            self.limit = check_number(fraction, "min_valid_fraction", "fraction", lowest=0, highest=1)
+        frames = "number of frames"
+        self.keep_at_least = (
+            None if keep_at_least is None else check_whole(keep_at_least, "keep_at_least", frames, at_least=0)
+        )
+        self.min_frames = check_whole(min_frames, "min_frames", frames, at_least=1)
 
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """A new EOPatch of the frames that stay.
@@ -88,13 +88,12 @@ class FilterCloudyTimestampsTask(EOTask):
 
     def _judge(self, eopatch: EOPatch) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
         """Quality of every frame, whether it passes, and the rule in words."""
-        if self.max_cloud_coverage is not None:
+        if self.by_clouds:
             coverage = coverage_in(eopatch, self.mask_feature, self.is_data_feature)
-            rule = f"{describe(self.mask_feature)}: cloud coverage <= {self.max_cloud_coverage:g}"
-            return 1 - coverage, coverage <= self.max_cloud_coverage, rule
+            rule = f"{describe(self.mask_feature)}: cloud coverage <= {self.limit:g}"
+            return 1 - coverage, coverage <= self.limit, rule
         fraction = valid_fraction(array_of(eopatch, self.mask_feature, "run AddValidDataMaskTask first"))
-        limit = DEFAULT_VALID_FRACTION if self.min_valid_fraction is None else self.min_valid_fraction
-        return fraction, fraction > limit, f"{describe(self.mask_feature)}: valid fraction > {limit:g}"
+        return fraction, fraction > self.limit, f"{describe(self.mask_feature)}: valid fraction > {self.limit:g}"
 
 
 def _check_time_axes(eopatch: EOPatch, frames: int) -> None:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import ConfigurationError, FeatureError, GridError
+from models.checks import check_number, check_radius
+from models.errors import FeatureError, GridError
 
 CLEAR, CLOUD, NO_DATA = 0, 1, 255
 """Values of a cloud mask (CLM), as Sentinel Hub defined them."""
@@ -47,6 +48,7 @@ def cloud_mask(
     :raises GridError: shapes that do not fit.
     """
     check_mask_settings(threshold, average_over, dilation_size)
+    average, dilation = int(average_over or 0), int(dilation_size or 0)
     if probability.ndim != 3:
         raise GridError(f"{where}: shape {probability.shape} where (time, height, width) is due.")
     if valid is not None and valid.shape != probability.shape:
@@ -55,7 +57,7 @@ def cloud_mask(
     for index in range(len(probability)):
         frame_valid = None if valid is None else np.asarray(valid[index], dtype=bool)
         frame = as_probability(probability[index], frame_valid, where=where)
-        mask[index] = _frame_mask(frame, frame_valid, np.float32(threshold), average_over or 0, dilation_size or 0)
+        mask[index] = _frame_mask(frame, frame_valid, np.float32(threshold), average, dilation)
     return mask
 
 
@@ -64,13 +66,10 @@ def check_mask_settings(threshold: float, average_over: int | None, dilation_siz
 
     :raises ConfigurationError: a threshold outside 0..1 or a radius that is no whole number of at least 0.
     """
-    if not 0 <= threshold <= 1:
-        raise ConfigurationError(f"threshold={threshold!r} is no probability: give a number from 0 to 1.")
+    check_number(threshold, "threshold", "probability", lowest=0, highest=1)
     for name, radius in (("average_over", average_over), ("dilation_size", dilation_size)):
-        if radius is None:
-            continue
-        if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
-            raise ConfigurationError(f"{name}={radius!r} is no radius in pixels: give a whole number, 0 to skip it.")
+        if radius is not None:
+            check_radius(radius, name)
 
 
 def as_probability(

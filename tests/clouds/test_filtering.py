@@ -104,7 +104,6 @@ def test_too_few_frames_is_an_error_that_says_how_many_and_which() -> None:
         kept(min_frames=3)
     with pytest.raises(TooFewFramesError, match="4 of 5 frames are left where 5"):
         kept(keep_at_least=5)  # one frame shows nothing at all
-    assert kept(min_valid_fraction=1, min_frames=0) == []
 
 
 def test_time_axes_that_differ_are_an_error_where_eolearn_only_warns() -> None:
@@ -130,6 +129,8 @@ def test_missing_mask_and_missing_timestamps_are_named() -> None:
         {"min_valid_fraction": 0.8, "max_cloud_coverage": 0.2},
         {"keep_at_least": -1},
         {"min_frames": 1.5},
+        {"min_frames": 0},
+        {"min_valid_fraction": "0.8"},
         {"is_data_feature": (FeatureType.MASK, "IS_DATA")},
         {"mask_feature": (FeatureType.DATA, "IS_VALID")},
     ],

@@ -60,8 +60,16 @@ def test_what_does_not_fit_is_refused() -> None:
         AddCloudMaskTask(is_data_feature=IS_DATA).execute(patch_of(IS_DATA=np.ones((3, 20, 2, 1), dtype=bool)))
     with pytest.raises(ConfigurationError, match="threshold=40"):
         AddCloudMaskTask(threshold=40)
+    with pytest.raises(ConfigurationError, match=r"threshold='0\.4'"):
+        AddCloudMaskTask(threshold="0.4")  # type: ignore[arg-type]  # what is tested
     with pytest.raises(ConfigurationError, match="average_over=-1"):
         AddCloudMaskTask(average_over=-1)
+
+
+def test_radii_of_numpy_are_radii() -> None:
+    radii: dict[str, Any] = {"average_over": np.int64(2), "dilation_size": np.uint8(1)}
+    patch = AddCloudMaskTask(CLP, CLM, **radii).execute(patch_of())
+    assert np.array_equal(patch[CLM], AddCloudMaskTask(average_over=2, dilation_size=1).execute(patch_of())[CLM])
 
 
 def test_scene_classification() -> None:

@@ -24,7 +24,7 @@ from eotasks.sources.simulated import (
     sample_ground,
 )  # fmt: skip
 from models.errors import BandError, ConfigurationError, FeatureError, GridError
-from models.sentinel2 import BANDS, CLOUD_BAND_INDICES
+from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 from models.simulation import refill
 from models.simulation.refill import _veil_spectrum
 from models.simulation.year import SimulationSettings, acquisition_times, simulate
@@ -183,7 +183,7 @@ def test_s2cloudless_sees_the_clouds_and_not_the_clear_ground(s2cloudless, seed,
         if 4 <= time.month <= 10:
             clear_ground.append(frame.bands[clear][::29])
     found, mistaken = (
-        (s2cloudless.predict(np.concatenate(spectra)[:, list(CLOUD_BAND_INDICES)]) > 0.4).mean()
+        (s2cloudless.predict(np.concatenate(spectra)[:, band_indices(CLOUD_BANDS)]) > 0.4).mean()
         for spectra in (clouds, clear_ground)
     )
     assert sum(map(len, clouds)) > 5_000

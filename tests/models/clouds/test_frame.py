@@ -10,7 +10,7 @@ from models.clouds.frame import frame_probability
 from models.clouds.pixel import cloud_probability
 from models.clouds.resampling import to_resolution
 from models.errors import BandError, GridError, ReflectanceError
-from models.sentinel2 import BANDS, CLOUD_BAND_INDICES
+from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,24 @@ def test_no_data_is_zero_and_does_not_reach_its_neighbours(frame: Any) -> None:
     assert not probability[:, 8:].any()
 
 
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+def test_no_valid_pixel_is_called_clear_unseen(upsampling: Any) -> None:
+    cloudy = np.full((16, 16, 13), 0.7, dtype=np.float32)
+    level = frame_probability(cloudy)[0, 0]
+    valid = np.ones((16, 16), dtype=bool)
+    valid[2::4, 2::4] = False  # the pixel under the centre of every cell
+    cloudy[~valid] = np.nan
+    options: dict[str, Any] = {"pixel_size": (10, 10), "resolution": 40, "upsampling": upsampling}
+    probability = frame_probability(cloudy, valid, sampling="nearest", **options)
+    assert level > 0.1
+    np.testing.assert_allclose(probability[valid], level, rtol=1e-5)
+    assert not probability[~valid].any()
+
+
 def test_unused_bands_may_be_broken_and_used_ones_are_checked(frame: Any) -> None:
     broken = frame.copy()
     broken[..., BANDS.index("B03")] = np.nan
-    assert np.array_equal(frame_probability(broken), frame_probability(frame[..., CLOUD_BAND_INDICES]))
+    assert np.array_equal(frame_probability(broken), frame_probability(frame[..., band_indices(CLOUD_BANDS)]))
     broken[3, 3, BANDS.index("B10")] = np.nan
     with pytest.raises(ReflectanceError, match="CLP of May"):
         frame_probability(broken, pixel_size=(10, 10), resolution=20, where="CLP of May")
