@@ -27,8 +27,8 @@ from models.threads import resolve_threads
 MODEL_FILE = "pixel_s2_cloud_detector_lightGBM_v0.1.txt"
 MODEL_SHA256 = "0f92b6822cc0ad42982f55bab9b1688329e119451ad9a9e0a56384b9f37bc61d"
 
-CHUNK_PIXELS = 1 << 19
-"""Pixels predicted at a time: holds the copies of a call below about 50 MB, whatever the size of the image."""
+CHUNK_PIXELS = 1 << 18
+"""Pixels predicted at a time: holds the copies of a call below 35 MB (80 MB of float64), whatever the image's size."""
 
 _REINSTALL = "Install it again: pip install --force-reinstall s2cloudless==1.7.3."
 _L2A = "L2A has no B10: use AddSceneClassificationMaskTask on its SCL band."

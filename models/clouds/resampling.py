@@ -88,7 +88,8 @@ def to_resolution(
     """Bring one frame to a coarser resolution.
 
     ``"mean"`` is the exact area mean, the better one for land cover; ``"nearest"`` takes the pixel under the centre of
-    a cell (the one to its lower right when the centre lies on a corner), as Sentinel Hub does for its CLP.
+    a cell (the one to its lower right when the centre lies on a corner), as Sentinel Hub does for its CLP. Where that
+    pixel is not valid, the area mean of the valid pixels stands in, so that no valid pixel is left unseen.
 
     :param bands: Array (h, w, bands), reflectance or integer DN.
     :param valid: Boolean array (h, w), or None when every pixel is valid.
@@ -96,20 +97,34 @@ def to_resolution(
     :param resolution: Metres of a cell.
     :param sampling: "mean" or "nearest".
     :param where: What the array is, for messages.
-    :return: float32 reflectance (H, W, bands) and boolean (H, W): cells with any valid pixel ("mean"), or whose pixel
-        is valid ("nearest").
+    :return: float32 reflectance (H, W, bands) and boolean (H, W): cells with any valid pixel.
     :raises GridError: when the resolution is finer than the pixels.
     :raises ReflectanceError: values that are no reflectance inside valid data.
     """
     factor_y, factor_x = (cell_factor(size, resolution, where=where) for size in pixel_size)
-    if sampling == "nearest":
-        height, width = bands.shape[:2]
-        picked = np.ix_(_nearest(height, factor_y), _nearest(width, factor_x))
-        kept = np.ones(bands[picked].shape[:2], dtype=bool) if valid is None else valid[picked]
-        return as_reflectance(bands[picked], kept[..., np.newaxis], where=where), kept
+    cells = _nearest_cells if sampling == "nearest" else _mean_cells
+    return cells(bands, valid, factor_y, factor_x, where)
+
+
+def _mean_cells(
+    bands: NDArray[np.generic], valid: NDArray[np.bool_] | None, factor_y: float, factor_x: float, where: str
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     checked = None if valid is None else valid[..., np.newaxis]
     means, share = area_mean(as_reflectance(bands, checked, where=where), factor_y, factor_x, valid)
     return means, share > 0
+
+
+def _nearest_cells(
+    bands: NDArray[np.generic], valid: NDArray[np.bool_] | None, factor_y: float, factor_x: float, where: str
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    height, width = bands.shape[:2]
+    picked = np.ix_(_nearest(height, factor_y), _nearest(width, factor_x))
+    kept = np.ones(bands[picked].shape[:2], dtype=bool) if valid is None else valid[picked]
+    cells = as_reflectance(bands[picked], kept[..., np.newaxis], where=where)
+    if kept.all():
+        return cells, kept
+    means, seen = _mean_cells(bands, valid, factor_y, factor_x, where)
+    return np.where(kept[..., np.newaxis], cells, means), seen
 
 
 def from_resolution(

@@ -95,12 +95,22 @@ def test_digital_numbers_become_reflectance() -> None:
 def test_nearest_takes_the_pixel_under_the_centre() -> None:
     bands = np.arange(7 * 6, dtype=np.float32).reshape(7, 6, 1) / 100
     valid = np.ones((7, 6), dtype=bool)
-    valid[1, 4] = False
+    valid[3:6, 3:6] = False
     cells, kept = to_resolution(bands, valid, pixel_size=(10, 10), resolution=30, sampling="nearest")
-    assert np.array_equal(cells[..., 0], bands[[1, 4, 6]][:, [1, 4], 0])  # the last row is one pixel high
-    assert kept.tolist() == [[True, False], [True, True], [True, True]]
+    assert np.array_equal(cells[..., 0][kept], bands[[1, 4, 6]][:, [1, 4], 0][kept])  # the last row is one pixel high
+    assert kept.tolist() == [[True, True], [True, False], [True, True]]
     even, _ = to_resolution(bands[:6], None, pixel_size=(10, 10), resolution=20, sampling="nearest")
     assert np.array_equal(even[..., 0], bands[1:6:2, 1::2, 0])
+
+
+def test_where_the_pixel_under_the_centre_is_not_valid_the_others_of_the_cell_stand_in() -> None:
+    bands = np.arange(36, dtype=np.float32).reshape(6, 6, 1) / 100
+    valid = np.ones((6, 6), dtype=bool)
+    valid[:, 3:5] = False
+    bands[~valid] = np.nan
+    cells, kept = to_resolution(bands, valid, pixel_size=(10, 10), resolution=30, sampling="nearest")
+    assert kept.all()
+    np.testing.assert_allclose(cells[..., 0], [[0.07, 0.11], [0.25, 0.29]])
 
 
 def test_nearest_ignores_what_it_does_not_pick_but_checks_what_it_does() -> None:
