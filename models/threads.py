@@ -8,7 +8,10 @@ from models.errors import ConfigurationError
 
 ENVIRONMENT_VARIABLE = "EOTASKS_NUM_THREADS"
 _FALLBACKS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
-_ENGINES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GDAL_NUM_THREADS")
+_ENGINES = (
+    "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GDAL_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)  # fmt: skip
 
 PASSIVE_WAIT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """OpenMP's threads spin while they wait; with more threads than free cores that costs several times the work itself."""
@@ -40,7 +43,7 @@ def available_cores() -> int:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Environment variables that hold every engine (OpenMP, numba, BLAS, GDAL) to a number of threads."""
+    """Environment variables that hold every engine (OpenMP, numba, BLAS, GDAL, OpenCV) to a number of threads."""
     value = str(_positive(threads, "threads"))
     return {ENVIRONMENT_VARIABLE: value, **dict.fromkeys(_ENGINES, value), **PASSIVE_WAIT}
 

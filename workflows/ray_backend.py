@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Generator, Sequence
 from datetime import datetime
@@ -56,6 +55,5 @@ def run_on_ray(
 
 
 def _execute(workflow: bytes, job: PatchJob) -> PatchReport:
-    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", os.environ.get("OMP_NUM_THREADS", "1"))
     memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
     return execute_job(pickle.loads(workflow), job, memory=memory)  # noqa: S301  # of our own driver

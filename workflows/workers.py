@@ -124,7 +124,7 @@ class WorkerPool:
         return report
 
     def _start_worker(self) -> None:
-        settings = thread_environment(self.threads) | {"OPENCV_FOR_THREADS_NUM": str(self.threads)}
+        settings = thread_environment(self.threads)
         # Passive: OpenMP threads that wait by spinning take the cores from the other workers (100 times slower).
         # A server that forks has to stay single-threaded; its children set their own number.
         forking = isinstance(self._context, ForkServerContext)
