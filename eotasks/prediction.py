@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 
 from eotasks._features import IMAGES, Feature, array_of, describe, feature_of
 from models.errors import ConfigurationError, FeatureError
-from models.landcover.training import CARD_FILE, MODEL_FILE, LandCoverModel, load_model
-
-_CHUNK_VALUES = 8_000_000
-"""Values handed to the model at once: 32 MB of float32, whatever the size of the patch."""
+from models.landcover.model import CARD_FILE, CHUNK_VALUES, MODEL_FILE, LandCoverModel, load_model
 
 
 class PredictLandCoverTask(EOTask):
@@ -122,7 +119,7 @@ def predict_image(
     times, height, width, channels = features.shape
     labels = np.zeros((height, width), np.uint8)
     scores = np.zeros((height, width, len(model.card.classes)), np.float32)
-    step = max(1, _CHUNK_VALUES // max(1, width * times * channels))
+    step = max(1, CHUNK_VALUES // max(1, width * times * channels))
     for start in range(0, max(height, 1), step):  # an image without rows is still checked against the card
         part = slice(start, start + step)
         rows = pixel_rows(features[:, part])
@@ -144,7 +141,7 @@ def pixel_rows(features: NDArray[Any]) -> NDArray[Any]:
 def cached_model(folder: str) -> LandCoverModel:
     """A saved model, read once per process and again when its files have changed.
 
-    :raises ModelError: as :func:`models.landcover.training.load_model`.
+    :raises ModelError: as :func:`models.landcover.model.load_model`.
     """
     stamps = []
     for name in (MODEL_FILE, CARD_FILE):

@@ -84,7 +84,7 @@ def test_equals_the_model_row_by_row_whatever_the_chunks(
     expected, expected_scores = model.predict(pixel_rows(features))
     np.testing.assert_array_equal(labels, np.where(valid, expected.reshape(16, 9), 0))
     np.testing.assert_array_equal(scores, np.where(valid[..., None], expected_scores.reshape(16, 9, 3), 0))
-    monkeypatch.setattr(prediction, "_CHUNK_VALUES", 9 * 6 * 5)  # five rows of the image at a time
+    monkeypatch.setattr(prediction, "CHUNK_VALUES", 9 * 6 * 5)  # five rows of the image at a time
     for threads in (1, 2):
         again, again_scores = predict_image(features, model, valid=valid, threads=threads)
         np.testing.assert_array_equal(again, labels)

@@ -11,9 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.errors import ConfigurationError
 
 NO_DATA = 0
@@ -140,13 +137,6 @@ class ClassTable:
             raise ConfigurationError(
                 f"class id {', '.join(map(str, unknown))} is not in the class table ({known}): add it or map it."
             )
-
-    def palette(self) -> NDArray[np.uint8]:
-        """Colours for an image of ids: (256, 3) uint8, white where no class has the id."""
-        colors = np.full((_MAX_ID + 1, 3), 255, np.uint8)
-        for item in self.classes:
-            colors[item.id] = item.rgb
-        return colors
 
     def to_list(self) -> list[dict[str, int | str]]:
         """Plain dictionaries ``{"id", "name", "color"}``, for JSON and TOML."""

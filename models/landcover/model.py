@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.txt"
 CARD_FILE = "model.json"
 
-_CHUNK_VALUES = 8_000_000  # input values of one call of the engine: bounds its float64 scores and buffers
+CHUNK_VALUES = 8_000_000
+"""Input values of one call of the engine: bounds its float64 scores and buffers, and 32 MB of float32 rows."""
 
 
 class LandCoverModel:
@@ -103,7 +104,7 @@ class LandCoverModel:
         labels = np.full(len(rows), NO_DATA, np.uint8)
         scores = np.zeros((len(rows), len(ids)), np.float32)
         threads = resolve_threads(threads)
-        step = max(1, _CHUNK_VALUES // rows.shape[1])
+        step = max(1, CHUNK_VALUES // rows.shape[1])
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             observed = ~np.isnan(part).all(axis=1)

@@ -80,27 +80,6 @@ def checkerboard(rows: ArrayLike, cols: ArrayLike, block: int, *, seed: int | No
     return color
 
 
-def split_blocks(rows: ArrayLike, cols: ArrayLike, block: int, *, fraction: float, seed: int = 42) -> NDArray[np.bool_]:
-    """Draw blocks for testing.
-
-    Every block has its own draw from (seed, block row, block column), so that a block belongs to the same part
-    whatever other pixels are there and in whatever order patches are looked at.
-
-    :param rows: (n,) pixel rows in the whole area.
-    :param cols: (n,) pixel columns in the whole area.
-    :param block: Side of a block in pixels.
-    :param fraction: Expected share of blocks for testing, 0..1.
-    :return: (n,) true for testing.
-    :raises ModelError: see :func:`block_ids`, and for a fraction outside 0..1.
-    """
-    if not 0.0 <= fraction <= 1.0:
-        raise ModelError(f"fraction={fraction}: give the share of blocks for testing, from 0 to 1.")
-    places, inverse = np.unique(block_ids(rows, cols, block), axis=0, return_inverse=True)
-    # SeedSequence takes no negative numbers; the shift keeps places west and north of pixel 0, 0 apart.
-    drawn = [np.random.default_rng((seed, int(y) + 2**40, int(x) + 2**40)).random() < fraction for y, x in places]
-    return np.array(drawn, bool)[inverse.ravel()]
-
-
 def _draw(count: int, fraction: float, seed: int) -> set[int]:
     if not 0.0 < fraction < 1.0:
         raise ModelError(f"test={fraction}: give a fraction between 0 and 1, or a list of patches.")

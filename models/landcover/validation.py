@@ -7,7 +7,7 @@ are errors; leaving them out, as the original example does, flatters the scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,6 @@ from pydantic import JsonValue
 from models.errors import ModelError
 from models.landcover.classes import NO_DATA, ClassTable
 from models.landcover.splits import split_patches as split_patches
-
-DEFAULT_SEEDS = (0, 1, 2, 3, 4)
-"""The fixed seeds of a spread."""
 
 SPREAD_METRICS = ("overall_accuracy", "macro_f1", "weighted_f1", "baseline_accuracy", "baseline_macro_f1")
 """Numbers of a validation that a spread summarises."""
@@ -106,7 +103,7 @@ class ClassAccuracy:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What always answering one class would score on the same samples."""
+    """What always answering the most frequent class of the test samples would score; no constant answer beats it."""
 
     class_id: int
     name: str
@@ -199,23 +196,20 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, classes: ClassTable) 
     return ConfusionMatrix(joint[:, :size].copy(), table, joint[:, size].copy())
 
 
-def evaluate(y_true: ArrayLike, y_pred: ArrayLike, classes: ClassTable, *, majority: int | None = None) -> Validation:
+def evaluate(y_true: ArrayLike, y_pred: ArrayLike, classes: ClassTable) -> Validation:
     """Validate predictions against reference ids.
 
     :param y_true: (n,) reference ids, none of them 0.
     :param y_pred: (n,) predicted ids; 0 is no prediction.
     :param classes: Table that has every id.
-    :param majority: Class of the baseline, usually the most frequent one of the training samples; None for the most
-        frequent one of the test samples, which no constant answer beats.
     :raises ModelError: see :func:`confusion_matrix`.
     """
-    return summarize(confusion_matrix(y_true, y_pred, classes), majority=majority)
+    return summarize(confusion_matrix(y_true, y_pred, classes))
 
 
-def summarize(matrix: ConfusionMatrix, *, majority: int | None = None) -> Validation:
+def summarize(matrix: ConfusionMatrix) -> Validation:
     """Scores of a confusion matrix, which may be the sum of several folds.
 
-    :param majority: As in :func:`evaluate`.
     :raises ModelError: when no class has a test sample.
     """
     support, predicted = matrix.support, matrix.predicted
@@ -237,7 +231,7 @@ def summarize(matrix: ConfusionMatrix, *, majority: int | None = None) -> Valida
         overall_accuracy=float(right.sum() / total),
         macro_f1=float(f1[present].mean()),
         weighted_f1=float((f1 * support).sum() / total),
-        baseline=_baseline(matrix, majority),
+        baseline=_baseline(matrix),
     )
 
 
@@ -321,19 +315,6 @@ class SeedSpread:
         }
 
 
-def cross_seed(validate: Callable[[int], Validation], seeds: Sequence[int] = DEFAULT_SEEDS) -> SeedSpread:
-    """Repeat a validation for every seed.
-
-    :param validate: Trains and validates with a seed; the seed should move the split, since the trees of LightGBM's
-        defaults draw nothing at random.
-    :param seeds: Different whole numbers; fixed beforehand, not chosen by their result.
-    :raises ModelError: for no seed, or a seed that occurs twice.
-    """
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ModelError(f"seeds {list(seeds)} are not usable: give one or more different whole numbers.")
-    return spread_of({seed: validate(seed) for seed in seeds})
-
-
 def spread_of(validations: dict[int, Validation]) -> SeedSpread:
     """Spread of validations that are already there, by seed.
 
@@ -345,24 +326,10 @@ def spread_of(validations: dict[int, Validation]) -> SeedSpread:
     return SeedSpread(tuple(validations), metrics, tuple(validations.values()))
 
 
-def pool(matrices: Iterable[ConfusionMatrix]) -> ConfusionMatrix:
-    """Sum of the confusion matrices of several folds: every sample counts once.
-
-    :raises ModelError: when there is none.
-    """
-    total: ConfusionMatrix | None = None
-    for matrix in matrices:
-        total = matrix if total is None else total + matrix
-    if total is None:
-        raise ModelError("there is no confusion matrix to add up: give one or more folds.")
-    return total
-
-
-def _baseline(matrix: ConfusionMatrix, majority: int | None) -> Baseline:
+def _baseline(matrix: ConfusionMatrix) -> Baseline:
     support = matrix.support
-    if majority is None:
-        majority = matrix.classes.ids[int(support.argmax())]
-    found = int(support[matrix.classes.ids.index(majority)]) if majority in matrix.classes else 0
+    majority = matrix.classes.ids[int(support.argmax())]
+    found = int(support.max())
     total = int(support.sum())
     f1 = 2.0 * found / (total + found)
     return Baseline(

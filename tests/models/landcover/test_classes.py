@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,13 +53,6 @@ def test_select_keeps_the_order_of_the_table_and_names_unknown_ids() -> None:
     assert 4 not in table
     with pytest.raises(ConfigurationError, match="class id 4, 7 is not in the class table"):
         table.select([7, 3, 4])
-
-
-def test_palette_colours_the_ids_and_leaves_the_rest_white() -> None:
-    palette = ClassTable((LandCoverClass(2, "forest", "#054907"),)).palette()
-    assert palette.dtype == np.uint8
-    assert palette[2].tolist() == [5, 73, 7]
-    assert (np.delete(palette, 2, axis=0) == 255).all()
 
 
 @given(

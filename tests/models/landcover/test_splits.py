@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ModelError
-from models.landcover.splits import block_ids, checkerboard, split_blocks, split_patches
+from models.landcover.splits import block_ids, checkerboard, split_patches
 
 NAMES = [f"patch_{index:02d}" for index in range(25)]
 ROWS, COLS = (axis.ravel() for axis in np.indices((60, 45)))
@@ -89,21 +89,3 @@ def test_a_seed_shifts_the_board(seed: int, block: int) -> None:
 def test_boards_of_different_seeds_differ() -> None:
     boards = {checkerboard(ROWS, COLS, 10, seed=seed).tobytes() for seed in range(5)}
     assert len(boards) == 5
-
-
-def test_a_block_belongs_to_one_part_whatever_else_is_there() -> None:
-    test = split_blocks(ROWS, COLS, 5, fraction=0.3, seed=1)
-    blocks = test.reshape(12, 5, 9, 5)
-    assert (blocks == blocks[:, :1, :, :1]).all()
-    assert 0.15 < test.mean() < 0.45
-    order = np.random.default_rng(0).permutation(len(ROWS))[:500]
-    assert (split_blocks(ROWS[order], COLS[order], 5, fraction=0.3, seed=1) == test[order]).all()
-    assert (split_blocks(ROWS, COLS, 5, fraction=0.3, seed=2) != test).any()
-
-
-def test_all_or_no_blocks() -> None:
-    assert not split_blocks(ROWS, COLS, 5, fraction=0.0).any()
-    assert split_blocks(ROWS, COLS, 5, fraction=1.0).all()
-    assert split_blocks([-7], [-7], 5, fraction=1.0).all()
-    with pytest.raises(ModelError, match=r"fraction=1\.5"):
-        split_blocks(ROWS, COLS, 5, fraction=1.5)

@@ -154,7 +154,7 @@ def test_a_pixel_without_any_value_is_not_predicted(model: LandCoverModel) -> No
 def test_parts_and_dtype_of_the_input_do_not_matter(model: LandCoverModel, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, _ = samples()
     labels, scores = model.predict(rows)
-    monkeypatch.setattr("models.landcover.model._CHUNK_VALUES", 12 * 7)
+    monkeypatch.setattr("models.landcover.model.CHUNK_VALUES", 12 * 7)
     for same in (rows, rows.astype(np.float64), np.asfortranarray(rows)):
         again, scores_again = model.predict(same)
         assert np.array_equal(again, labels)
