@@ -325,7 +325,8 @@ def _check_interval(interval: TimeInterval) -> None:
         parse_time_interval((first, last))
     except (TypeError, ValueError, OverflowError) as error:
         raise ConfigurationError(
-            f"time_interval={interval!r}: {str(error).rstrip('.')}. Give (first day, last day), such as ('2019-01-01', '2019-12-31')."
+            f"time_interval={interval!r}: {str(error).rstrip('.')}. Give (first day, last day), such as"
+            " ('2019-01-01', '2019-12-31')."
         ) from error
 
 
