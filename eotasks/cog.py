@@ -201,7 +201,8 @@ def _as_image(array: NDArray[Any]) -> NDArray[Any]:
         raise FeatureError(f"An array of shape {array.shape} is no image: give (h, w) or (h, w, b) with pixels.")
     image = np.moveaxis(array, -1, 0) if array.ndim == 3 else array[np.newaxis]
     image = image.astype(np.uint8) if image.dtype == np.bool_ else image
-    if not check_dtype(image.dtype):
+    # GDAL 3.11 knows float16, but neither its predictor nor most readers do.
+    if image.dtype == np.float16 or not check_dtype(image.dtype):
         raise FeatureError(f"GeoTIFF has no {image.dtype}: cast the array (float32, or an integer type).")
     return image
 
