@@ -114,12 +114,12 @@ def as_reflectance(
         raise ReflectanceError(
             f"{where}: NaN or infinity inside valid data. Set IS_DATA to False there, or fill the values, first."
         )
-    _check_lowest(float(lowest), MIN_REFLECTANCE, where)
     if highest > MAX_REFLECTANCE:
         raise ReflectanceError(
             f"{where}: values up to {float(highest):.0f} where reflectance (1.0 = 100 %) is due: raw digital numbers."
             f" Divide by {QUANTIFICATION} after removing the baseline offset, or give them as integers."
         )
+    _check_lowest(float(lowest), MIN_REFLECTANCE, where)
     return values
 
 
