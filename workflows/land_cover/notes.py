@@ -8,10 +8,12 @@ from workflows.land_cover.plan import Plan
 from workflows.land_cover.results import Origin, Provenance
 from workflows.land_cover.steps import TRUE_COLOR_BANDS, kept_bands, source_features
 
-SCENE = f"Copernicus Sentinel-2 L1C, tile 33UUU, {SAMPLE_TIME:%Y-%m-%d}"
+SCENE = (
+    f"Sentinel-2 L1C, tile 33UUU, {SAMPLE_TIME:%Y-%m-%d}; contains modified Copernicus Sentinel data {SAMPLE_TIME:%Y}"
+)
 SIMULATED_NOTICE = (
-    "The spectral values of this chain are simulated. Its scores tell whether the chain works; they say nothing about"
-    " accuracy in the field."
+    "This report rests on simulated acquisitions, wherever it says so. Their scores tell whether the chain works; they"
+    " say nothing about accuracy in the field."
 )
 REAL_NOTICE = (
     "A single real winter acquisition. Its scores are real but those of one day: partly cloudy, few clear fields, and"
@@ -38,10 +40,10 @@ def provenance(config: LandCoverConfig) -> list[Provenance]:
     """Every input of the chain: what it is, whether it is real, where it comes from."""
     source = config.source
     if isinstance(source, SampleSource):
-        spectra = [Provenance("Reflectance", "real", f"{SCENE} (lossy JPEG 2000)")]
+        spectra = [Provenance("Reflectance", "real", f"{SCENE}; lossy JPEG 2000")]
     elif isinstance(source, SimulatedSource):
         spectra = [
-            Provenance("Ground of the simulation", "real", f"{SCENE} (lossy JPEG 2000)"),
+            Provenance("Ground of the simulation", "real", f"{SCENE}; lossy JPEG 2000"),
             Provenance("Ground under its clouds and shadows", "reconstructed", "refilled from similar clear ground"),
             Provenance(
                 f"{source.acquisitions} acquisitions of {source.year}, clouds, shadows",
@@ -60,7 +62,7 @@ def provenance(config: LandCoverConfig) -> list[Provenance]:
 def _labels(config: LandCoverConfig) -> Provenance:
     reference = config.reference
     if reference.kind == "sample":
-        return Provenance("Reference labels", "real", "OpenStreetMap land use, contributors of OpenStreetMap, ODbL")
+        return Provenance("Reference labels", "real", "land use, © OpenStreetMap contributors, ODbL")
     if reference.kind == "feature":
         return Provenance("Reference labels", "real", "LULC of the EOPatches")
     return Provenance("Reference labels", "real", str(reference.path))
