@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin/python
 ARGS ?=
 
-.PHONY: help land-cover test lint types benchmark notebooks clean run-environment dev-environment
+.PHONY: help land-cover test lint types benchmark clean run-environment dev-environment
 
 help:
 	@echo "make land-cover   the land-cover example on the embedded sample: map, validation, report (ARGS=... for options)"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 import pyproj
 import shapely
@@ -18,8 +19,9 @@ from sentinelhub.areas import UtmZoneSplitter
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
-from models.errors import AreaError, ConfigurationError, GridError
+from models.errors import AreaError, ConfigurationError, GridError, StorageError
 from workflows.places import atomic_path
+from workflows.storage import patch_folder
 
 LOGGER = logging.getLogger(__name__)
 
@@ -175,7 +177,7 @@ def read_patch_grid(file: str | Path, resolution: float) -> list[Patch]:
     positions of the boxes, and names from those.
 
     :param resolution: Size of a pixel in metres.
-    :raises AreaError: when the file is missing, unreadable or empty, or has names twice.
+    :raises AreaError: when the file is missing, unreadable or empty, has names twice, or one that no EOPatch can have.
     :raises GridError: when a CRS is missing or not in metres, a polygon is no box, or a box no whole number of pixels.
     """
     path = Path(file)
@@ -190,9 +192,14 @@ def read_patch_grid(file: str | Path, resolution: float) -> list[Patch]:
     if not patches:
         raise AreaError(f"{path} has no patches: give a file with a box per patch.")
     names = [patch.name for patch in patches]
+    try:
+        for name in names:
+            patch_folder(name)
+    except StorageError as error:
+        raise AreaError(f"{path}: {error}") from error
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
-        raise AreaError(f"{path} has patches of the same name: {', '.join(twice[:5])}. Names have to be unique.")
+        raise AreaError(f"{path} has patches of the same name: {', '.join(twice[:5])}. Give each its own.")
     return patches
 
 
@@ -246,7 +253,10 @@ def _grid_patches(
         row = int(frame["row"].iloc[position]) if "row" in frame else tops.index(box.max_y)
         column = int(frame["column"].iloc[position]) if "column" in frame else lefts.index(box.min_x)
         tag = box.crs.ogc_string().partition(":")[2] if tagged else None
-        name = str(frame["name"].iloc[position]) if "name" in frame else _name(row, column, tag)
+        name = _name(row, column, tag)
+        if "name" in frame:
+            given = frame["name"].iloc[position]
+            name = "" if pd.isna(given) else str(given)
         patches.append(Patch(name, box, row, column, height, width))
     return patches
 

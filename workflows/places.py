@@ -32,7 +32,7 @@ class Place:
     come from the environment or the AWS profile and are never part of the object.
 
     :param location: A folder (made on the first write) or ``s3://bucket/prefix``.
-    :raises ConfigurationError: when the location is empty or names another kind of store.
+    :raises ConfigurationError: when the location is empty or names another kind of store or an unknown home.
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
@@ -47,7 +47,12 @@ class Place:
         elif not text.strip():
             raise ConfigurationError("A place needs a location: give a folder or s3://bucket/prefix.")
         else:
-            text = str(Path(text).expanduser().absolute())
+            try:
+                text = str(Path(text).expanduser().absolute())
+            except RuntimeError as error:
+                raise ConfigurationError(
+                    f"{text!r} is in a home directory that is not known: write the whole path."
+                ) from error
         self.location = text
 
     def __reduce__(self) -> tuple[type[Place], tuple[str]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 import unicodedata
 import warnings
@@ -22,6 +21,7 @@ import jinja2
 import matplotlib as mpl
 
 from models.errors import ConfigurationError, StorageError
+from workflows.places import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -237,7 +237,8 @@ class Report:
         content = self.render()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(target, content)
+            with atomic_path(target) as temporary:
+                temporary.write_text(content, encoding="utf-8")
         except OSError as error:
             reason = error.strerror or str(error)
             raise StorageError(f"cannot write the report {str(target)!r} ({reason}): give a writable path.") from error
@@ -354,12 +355,3 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _write_atomically(target: Path, content: str) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -40,6 +40,7 @@ __all__ = [
     "is_complete",
     "list_eopatches",
     "load_eopatch",
+    "patch_folder",
     "save_eopatch",
 ]
 
@@ -81,7 +82,7 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
     :raises StorageError: when writing fails.
     """
     chosen = _features_to_save(eopatch, name, features)
-    folder = _patch_folder(name)
+    folder = patch_folder(name)
     generation = f"{GENERATION}{uuid.uuid4().hex[:12]}"
     base = f"{folder}/{generation}"
     was_there = place.exists(folder)
@@ -111,7 +112,7 @@ def load_eopatch(place: Place, name: str, *, features: Sequence[Feature] | None 
     :raises StorageError: when the patch is absent, or a file is missing or damaged (it is named).
     :raises FeatureError: when a feature is not in the stored patch.
     """
-    folder = _patch_folder(name)
+    folder = patch_folder(name)
     marker = _read_marker(place, folder)
     where = f"EOPatch {name!r} in {place}"
     if marker is None:
@@ -131,7 +132,7 @@ def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None =
     :param features: Features that have to be among them, as (type, name).
     :raises StorageError: when the marker is damaged or from a newer version.
     """
-    folder = _patch_folder(name)
+    folder = patch_folder(name)
     marker = _read_marker(place, folder)
     if marker is None:
         return False
@@ -248,7 +249,11 @@ def _listing(features: Iterable[Feature]) -> str:
     return ", ".join(sorted(f"{feature_type.value}/{name}" for feature_type, name in features)) or "none"
 
 
-def _patch_folder(name: str) -> str:
+def patch_folder(name: str) -> str:
+    """The folder of an EOPatch inside its place: its name.
+
+    :raises StorageError: when the name cannot be that of a folder.
+    """
     if not name.strip() or "/" in name or name.startswith("."):
         raise StorageError(f"{name!r} is no name of an EOPatch: use one without '/' that does not start with a dot.")
     return name

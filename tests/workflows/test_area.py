@@ -201,6 +201,10 @@ def test_bad_grids_are_refused(tmp_path: Path) -> None:
         read_patch_grid(write(tmp_path / "d.gpkg", [shapely.box(0, 0, 1, 1)], crs=4326), 10)
     with pytest.raises(AreaError, match="same name: x"):
         read_patch_grid(write(tmp_path / "e.gpkg", [box, shapely.box(100, 0, 200, 100)], name=["x", "x"]), 10)
+    for number, name in enumerate(["A/1", "../C", "", None]):
+        grid = write(tmp_path / f"name{number}.gpkg", [box, shapely.box(100, 0, 200, 100)], name=["x", name])
+        with pytest.raises(AreaError, match=f"{grid.name}: {name or ''!r} is no name of an EOPatch: use one"):
+            read_patch_grid(grid, 10)
     with pytest.raises(AreaError, match="has no patches"):
         read_patch_grid(write(tmp_path / "f.gpkg", []), 10)
     with pytest.raises(AreaError, match="There are no patches"):

@@ -295,7 +295,7 @@ def test_a_place_that_is_no_folder_goes_through_its_filesystem(tmp_path: Path) -
     assert place.read_bytes("log") == b"one\ntwo\n"
 
 
-@pytest.mark.parametrize("location", ["", "  ", "s3://", "gs://bucket/x", "http://host/x"])
+@pytest.mark.parametrize("location", ["", "  ", "s3://", "gs://bucket/x", "http://host/x", "~nosuchuser/x"])
 def test_unknown_places_are_refused(location: str) -> None:
     with pytest.raises(ConfigurationError):
         Place(location)

@@ -457,3 +457,18 @@ def test_class_names_in_any_script_and_with_markup_are_shown_as_text() -> None:
         [ChainResult("n", simulated=False, classes=table, crs="EPSG:32633", maps={"PREDICTION": raster})]
     )
     assert "a $x 1$ &lt;b&gt; 50.0%" in page.render()
+
+
+def test_a_dollar_in_a_name_is_drawn_as_one() -> None:
+    full = chain(name="Costs $x^$")
+    table = ClassTable(tuple(replace(item, name=f"{item.name} $x^$") for item in CLASSES))
+    truth = np.repeat([1, 2, 3, 5, 8], 4)
+    result = replace(
+        full,
+        classes=table,
+        validation=evaluate(truth, np.roll(truth, 1), table),
+        patches=[replace(patch, name=f"{patch.name} $x^$") for patch in full.patches],
+        inspection=None if full.inspection is None else replace(full.inspection, label="P $x^$"),
+    )
+    page = build_report([result], title="Title $x^$").render()
+    assert len(captions(page)) == len(PICTURES)

@@ -55,6 +55,7 @@ def _style() -> Any:  # a dict; how its keys are typed differs between releases 
         "grid.color": RULE,
         "grid.linewidth": 0.8,
         "text.color": INK,
+        "text.parse_math": False,  # a $ in a name is a $
         "xtick.color": QUIET,
         "ytick.color": QUIET,
         "xtick.labelcolor": INK,
