@@ -34,6 +34,7 @@ from .facade import TrainingExtent as TrainingExtent
 from .facade import areas_of as areas_of
 from .facade import checkerboard as checkerboard
 from .facade import evaluate as evaluate
+from .facade import export_eopatch as export_eopatch
 from .facade import load_eopatch as load_eopatch
 from .facade import load_model as load_model
 from .facade import read_area as read_area

@@ -14,7 +14,7 @@ from models.landcover.validation import evaluate
 from workflows.area import Patch, read_area, split_area
 from workflows.batch import run_batch
 from workflows.places import Place
-from workflows.storage import LoadSavedEOPatchTask, SaveEOPatchTask, load_eopatch, save_eopatch
+from workflows.storage import LoadSavedEOPatchTask, SaveEOPatchTask, export_eopatch, load_eopatch, save_eopatch
 
 __all__ = [
     "SLOVENIAN_CLASSES",
@@ -29,6 +29,7 @@ __all__ = [
     "areas_of",
     "checkerboard",
     "evaluate",
+    "export_eopatch",
     "load_eopatch",
     "load_model",
     "read_area",

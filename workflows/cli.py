@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from models.errors import EOTasksError
 from models.threads import PASSIVE_WAIT
 
 BAD_INPUT = 2
+OWN_FAULT = 70
 INTERRUPTED = 130
 
 
@@ -20,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: Arguments; None takes those of the process.
-    :return: 0 done, 1 some patches failed, 2 bad input, 130 interrupted.
+    :return: 0 done, 1 some patches failed, 2 bad input, 70 a fault of eotasks itself, 130 interrupted.
     """
     # Warnings of libraries are for developers; what a user can act on is an error or a line of the summary.
     warnings.simplefilter("ignore")
@@ -30,30 +32,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except EOTasksError as error:
-        if getattr(arguments, "verbose", False):
-            raise
-        print(f"eotasks: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201 - the command's own voice
-        return BAD_INPUT
+        return _tell(" ".join(str(error).split()), BAD_INPUT, stack=arguments.verbose)
     except OSError as error:  # a full disk, a folder without rights: nothing of ours, and no bug either
-        if getattr(arguments, "verbose", False):
-            raise
-        print(f"eotasks: {error}. Check the path, the rights and the space.", file=sys.stderr)  # noqa: T201
-        return BAD_INPUT
+        return _tell(f"{error}. Check the path, the rights and the space.", BAD_INPUT, stack=arguments.verbose)
     except KeyboardInterrupt:
-        print("eotasks: interrupted; the same command goes on where this one stopped.", file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
+        return _tell("interrupted; the same command goes on where this one stopped.", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - a fault of ours may not look like "some patches failed" to a script
+        return _tell(f"a fault of eotasks itself: {type(error).__name__}: {error}", OWN_FAULT, stack=True)
+
+
+def _tell(message: str, code: int, *, stack: bool = False) -> int:
+    if stack:
+        traceback.print_exc()
+    print(f"eotasks: {message}", file=sys.stderr)  # noqa: T201 - the command's own voice
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    from workflows.land_cover.command import add_parser
+    from workflows import clean
+    from workflows.land_cover import command
 
     root = argparse.ArgumentParser(
         prog="eotasks", description="Cloud masks, time series and land cover from Sentinel-2, as composable tasks."
     )
     root.add_argument("--version", action="version", version=f"eotasks {version('eotasks')}")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_parser(commands)
+    command.add_parser(commands)
+    clean.add_parser(commands)
     return root
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Protocol
 from eolearn.core import EONode, EOWorkflow
 
 from eotasks.mosaics import mosaic_cogs_by_crs
-from models.errors import BatchError, GridError, ModelError, TooFewFramesError
+from models.errors import BatchError, GridError, ModelError, StorageError, TooFewFramesError
 from models.landcover.areas import AreaEstimates, areas_of
 from models.landcover.training import LandCoverModel
 from workflows.area import Patch, save_patch_grid
@@ -32,6 +33,8 @@ from workflows.monitor import MemoryMonitor
 from workflows.outcomes import PatchOutcome
 from workflows.places import Place
 from workflows.storage import is_complete, load_eopatch
+
+LOGGER = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
 MODEL_FOLDER = "model"
@@ -108,7 +111,7 @@ class Chain:
             "observe",
             steps.workflow,
             arguments,
-            lambda name: is_complete(observed, name) and is_complete(features, name),
+            lambda name: _is_done(observed, name) and _is_done(features, name),
         )
 
     def _train(self, samples: Samples) -> Trained:
@@ -140,7 +143,7 @@ class Chain:
             "map",
             steps.workflow,
             arguments,
-            lambda name: is_complete(predictions, name) and all(map(maps.exists, map_paths(name, self.config))),
+            lambda name: _is_done(predictions, name) and all(map(maps.exists, map_paths(name, self.config))),
         )
         with self._stage("mosaic", 1):
             mosaic_cogs_by_crs(
@@ -204,7 +207,7 @@ class Chain:
                 raise TooFewFramesError("No patch has a frame: check time.start and time.end against the source.")
             shown = collect.picture_time(frames, config)
             maps = collect.observation_maps(observed, mosaicked, config, shown)
-            predicted, pixels = collect.prediction_maps(predictions, mosaicked, config)
+            predicted, pixels = collect.prediction_maps(predictions, patches, config)
             held_out = [patch for patch in mosaicked if self.plan.role(patch.name, config) == "test"]
             dates = load_eopatch(features, patches[0].name, features=[]).timestamps or []
             ndvi = collect.ndvi_of_a_meadow(observed, features, mosaicked, config)
@@ -284,6 +287,15 @@ def map_paths(name: str, config: LandCoverConfig) -> list[str]:
     """Where the maps of a patch lie inside the place of the maps, the one of the classes first."""
     folders = [PREDICTION_FOLDER, SCORES_FOLDER] if config.output.scores else [PREDICTION_FOLDER]
     return [f"{folder}/{MAP_NAME.format(name=name)}" for folder in folders]
+
+
+def _is_done(place: Place, name: str) -> bool:
+    """Whether a patch needs no work; one whose marker is damaged is made anew, the others are none the worse."""
+    try:
+        return is_complete(place, name)
+    except StorageError as error:
+        LOGGER.warning("%s The patch is made anew.", error)
+        return False
 
 
 def same_crs(patches: Sequence[Patch]) -> list[Patch]:

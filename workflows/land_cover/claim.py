@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from models.errors import ConfigurationError
-from workflows.land_cover.config import LandCoverConfig
+from workflows.land_cover.config import EOPatchesSource, LandCoverConfig
 from workflows.land_cover.config_file import parse_config, render_toml
 from workflows.places import Place
 
 CONFIG_FILE = "run.toml"
 """The configuration beside the results; a folder that has it was filled by this command."""
 
+INPUTS_FILE = "inputs.json"
+"""Fingerprints of the files that went in, beside the configuration that names them."""
+
 _OWN_NAMES = frozenset(
     {
         *("observed", "features", "model", "predictions", "maps", "real"),
-        *("manifest.jsonl", "metrics.json", "patches.gpkg", "report.html"),
+        *("manifest.jsonl", "metrics.json", "patches.gpkg", "report.html", INPUTS_FILE),
     }
 )
-_OWN_MAPS = "land_cover"
+_OWN_MAPS = re.compile(r"land_cover(_EPSG_?\d+)?\.tif(\.aux\.xml)?")
 
 _FREE_KEYS: dict[str, Any] = {
     "run": True,
@@ -43,6 +51,9 @@ def check_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
             return
         before = parse_config(place.read_bytes(CONFIG_FILE).decode(), where=f"{place}/{CONFIG_FILE}")
         changed = sorted(_differences(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS)))
+        if not changed and place.exists(INPUTS_FILE):
+            stored = json.loads(place.read_bytes(INPUTS_FILE))
+            changed = [f"content of {name}" for name in sorted(_differences(stored, input_fingerprints(config)))]
         if changed:
             raise ConfigurationError(
                 f"{place} holds results of another configuration ({', '.join(changed)} changed): choose another"
@@ -67,8 +78,34 @@ def claim_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
     if overwrite:
         remove_results(place)
     fresh = not place.exists(CONFIG_FILE)
+    if fresh:
+        place.write_bytes(INPUTS_FILE, json.dumps(input_fingerprints(config), indent=1).encode())
     place.write_bytes(CONFIG_FILE, render_toml(config).encode())
     return fresh
+
+
+def input_paths(config: LandCoverConfig) -> dict[str, Path]:
+    """Files and folders on disk that a run reads, by the key that names them."""
+    named = {
+        "area.file": config.area.file,
+        "area.patch_grid": config.area.patch_grid,
+        "reference.path": config.reference.path,
+        "source.folder": config.source.folder if isinstance(config.source, EOPatchesSource) else None,
+    }
+    return {key: Path(path) for key, path in named.items() if path is not None and "://" not in path}
+
+
+def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:
+    """What tells whether an input has changed: checksums of files, and the version that made the results of them.
+
+    Folders of EOPatches have none: a patch that was missing or damaged may be mended, and the run goes on.
+    """
+    prints = {"eotasks": version("eotasks")}
+    for key, path in input_paths(config).items():
+        if path.is_file():
+            with path.open("rb") as file:
+                prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return prints
 
 
 def remove_results(place: Place) -> None:
@@ -77,7 +114,7 @@ def remove_results(place: Place) -> None:
     The configuration goes last, so that a removal that is cut short can be repeated.
     """
     for name in place.names():
-        if name in _OWN_NAMES or name.startswith(_OWN_MAPS):
+        if name in _OWN_NAMES or _OWN_MAPS.fullmatch(name):
             place.remove(name)
     place.remove(CONFIG_FILE)
     if place.is_local and place.exists() and not place.names():

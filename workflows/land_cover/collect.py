@@ -144,16 +144,21 @@ def observation_maps(
 def prediction_maps(
     place: Place, patches: Sequence[Patch], config: LandCoverConfig
 ) -> tuple[dict[Layer, Raster], dict[int, int]]:
-    """The map and its confidence, and the pixels of each class over the whole area, unthinned."""
-    prediction = Canvas.over(patches, config.area.resolution, 0, "uint8")
-    confidence = Canvas.over(patches, config.area.resolution, np.nan, "float32")
+    """The map and its confidence, and the pixels of each class over the whole area, unthinned.
+
+    The maps show the coordinate system of the first patch, the pixels are those of all patches.
+    """
+    shown = [patch for patch in patches if patch.bbox.crs == patches[0].bbox.crs]
+    prediction = Canvas.over(shown, config.area.resolution, 0, "uint8")
+    confidence = Canvas.over(shown, config.area.resolution, np.nan, "float32")
     pixels: dict[int, int] = {}
     for patch in patches:
         eopatch = load_eopatch(place, patch.name, features=[PREDICTION, SCORES])
         labels = eopatch[PREDICTION][..., 0]
-        prediction.paint(patch, labels)
-        score = eopatch[SCORES].max(axis=-1).astype(np.float32)
-        confidence.paint(patch, np.where(labels > 0, score, np.nan))
+        if patch in shown:
+            prediction.paint(patch, labels)
+            score = eopatch[SCORES].max(axis=-1).astype(np.float32)
+            confidence.paint(patch, np.where(labels > 0, score, np.nan))
         ids, counts = np.unique(labels, return_counts=True)
         for class_id, count in zip(ids, counts, strict=True):
             pixels[int(class_id)] = pixels.get(int(class_id), 0) + int(count)

@@ -22,19 +22,21 @@ if TYPE_CHECKING:
     from workflows.land_cover.example import ExampleOutcome, LandCoverExample
 
 DONE, SOME_FAILED = 0, 1
+FULL_RESOLUTION = 10.0
+FULL_ACQUISITIONS = 40
 
 DESCRIPTION = "Land cover from Sentinel-2: from an area of interest to a validated map and an HTML report."
 EXAMPLES = f"""\
 examples:
   eotasks land-cover                              the embedded sample: one real scene and a simulated year on top of it
-  eotasks land-cover --full                       the same at 10 m with 40 acquisitions
+  eotasks land-cover --full                       the same at 10 m with 40 acquisitions, in a folder of its own
   eotasks land-cover --print-config > my.toml     a configuration to edit, every field explained
   eotasks land-cover --config my.toml --dry-run   what would be done: patches, dates, requests, bytes
-  eotasks land-cover --config my.toml             do it; repeated, it does only what is missing
+  eotasks land-cover --config my.toml             do it; repeated, it skips patches that are complete
 
 configurations that come along: {", ".join(path.stem for path in sorted(BUILT_IN.glob("*.toml")))} (--config NAME)
 
-exit codes: 0 done, 1 some patches failed, 2 bad input
+exit codes: 0 done, 1 some patches failed, 2 bad input, 70 a fault of eotasks itself, 130 interrupted
 """
 
 
@@ -93,9 +95,10 @@ def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
     if arguments.full:
         if not isinstance(source, SimulatedSource | SampleSource):
             raise ConfigurationError("--full belongs to the embedded sample: set area.resolution in your file instead.")
-        area = area.model_copy(update={"resolution": 10.0})
+        config = _finer(config, factor=round(area.resolution / FULL_RESOLUTION))
+        area = area.model_copy(update={"resolution": FULL_RESOLUTION})
         if isinstance(source, SimulatedSource):
-            source = source.model_copy(update={"acquisitions": 40})
+            source = source.model_copy(update={"acquisitions": FULL_ACQUISITIONS})
     output = (
         config.output if arguments.output is None else config.output.model_copy(update={"folder": arguments.output})
     )
@@ -115,6 +118,19 @@ def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
             "validation": config.validation.model_dump() | {"seeds": seeds},
         }
     return checked_config(values, where="The command line")
+
+
+def _finer(config: LandCoverConfig, *, factor: int) -> LandCoverConfig:
+    """The same radii on the ground in pixels that are smaller by a factor, and a folder of its own."""
+    clouds = {name: getattr(config.clouds, name) * factor for name in ("average_over", "dilation_size")}
+    erosion = {"erosion_radius": config.reference.erosion_radius * factor}
+    return config.model_copy(
+        update={
+            "clouds": config.clouds.model_copy(update=clouds),
+            "reference": config.reference.model_copy(update=erosion),
+            "output": config.output.model_copy(update={"folder": f"{config.output.folder}-full"}),
+        }
+    )
 
 
 def _named_config(name: str) -> Path:

@@ -17,7 +17,7 @@ CONFIG_VERSION = 1
 class Section(BaseModel):
     """A table of the configuration file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AreaConfig(Section):
@@ -248,7 +248,7 @@ class ValidationConfig(Section):
 class OutputConfig(Section):
     """Where results go."""
 
-    folder: str = Field("results/land-cover", description="A folder or s3://bucket/prefix.")
+    folder: str = Field("results/land-cover", description="A folder on disk; nothing that a run reads may lie in it.")
     scores: bool = Field(False, description="Also save the score of each class as a map.")
 
 
@@ -332,8 +332,18 @@ class LandCoverConfig(Section):
             raise ValueError("area: source 'sentinelhub' needs file, bbox or patch_grid")
         if self.source.kind == "eopatches" and any(where):
             raise ValueError("area: source 'eopatches' brings its own area; remove file, bbox and patch_grid")
+        split = self.area.file is not None or self.area.bbox is not None
+        if not split and (self.area.centre_patch is not None or self.area.buffer):
+            raise ValueError("area: centre_patch and buffer belong to file or bbox; choose patches in the grid's file")
 
     def _check_bands(self) -> None:
+        lists = {"features.bands": self.features.bands, "features.indices": self.features.indices}
+        lists["source.bands"] = getattr(self.source, "bands", None) or ()
+        lists |= {"validation.seeds": tuple(map(str, self.validation.seeds))}
+        for name, values in lists.items():
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"{name}: {', '.join(twice)} stands there more than once: once is enough")
         unknown = [band for band in self.features.bands if band not in BANDS]
         if unknown:
             raise ValueError(f"features.bands: {', '.join(unknown)} unknown; there are {', '.join(BANDS)}")
@@ -347,6 +357,12 @@ class LandCoverConfig(Section):
     def _check_reference(self) -> None:
         if self.reference.kind == "sample" and self.source.kind not in ("sample", "simulated"):
             raise ValueError(f"reference: kind 'sample' does not lie under source {self.source.kind!r}")
+        if self.source.kind in ("sample", "simulated") and self.clouds.method == "source":
+            raise ValueError(f"clouds.method: source {self.source.kind!r} brings no cloud mask: use 'single-scene'")
+        if self.reference.kind == "raster":
+            wrong = [value for value in self.reference.classes or {} if not value.lstrip("-").isdigit()]
+            if wrong:
+                raise ValueError(f"reference.classes: {', '.join(wrong)} is no value of a raster: give whole numbers")
         table = self.class_table
         unknown = sorted(set((self.reference.classes or {}).values()) - set(table.names))
         if unknown:

@@ -109,7 +109,11 @@ class LandCoverExample:
             map=place.local_path(MAP_FILE),
             columns=[result.name for result in results],
             rows=summary_rows(chains, results, time.perf_counter() - started),
-            failed={name: outcome for chain in chains for name, outcome in chain.failed.items()},
+            failed={
+                f"{chain.name}: {name}" if len(chains) > 1 else name: outcome
+                for chain in chains
+                for name, outcome in chain.failed.items()
+            },
         )
 
 

@@ -15,21 +15,18 @@ SIMULATED_NOTICE = (
     "This report rests on simulated acquisitions, wherever it says so. Their scores tell whether the chain works; they"
     " say nothing about accuracy in the field."
 )
-REAL_NOTICE = (
-    "A single real winter acquisition. Its scores are real but those of one day: partly cloudy, few clear fields, and"
-    " labels of volunteers that cover about a third of the area."
-)
+REAL_NOTICE = "A single real winter acquisition, partly cloudy. Its scores are real, but those of one day."
+SAMPLE_LABELS_NOTICE = " The labels were drawn by volunteers and cover about a third of the scene."
 
 
 def source_note(config: LandCoverConfig, *, simulated: bool) -> str:
     """One paragraph: what the chain is, and what its numbers can and cannot say."""
     if isinstance(config.source, SampleSource):
-        return REAL_NOTICE
+        return REAL_NOTICE + (SAMPLE_LABELS_NOTICE if config.reference.kind == "sample" else "")
     if isinstance(config.source, SimulatedSource):
         return (
             f"{config.source.acquisitions} acquisitions of {config.source.year}, simulated on top of the real ground of"
-            " one scene: seasons, crop calendars, haze, clouds, cirrus, shadows. The simulator has not seen the labels,"
-            " which are real."
+            " one scene: seasons, crop calendars, haze, clouds, cirrus, shadows. The simulator has not seen the labels."
         )
     if simulated:
         return "The EOPatches hold simulated data, as the configuration says."
@@ -95,7 +92,7 @@ def reasons(config: LandCoverConfig) -> dict[str, str]:
     if "NDVI" not in config.features.indices:
         found["MEAN_NDVI"] = found["ndvi_series"] = "NDVI is not among features.indices"
     elif config.features.step_days is None:
-        found["ndvi_series"] = "a single date is no series"
+        found["ndvi_series"] = "features.step_days is not set, so nothing is resampled"
     if not plan_outline_is_known(config):
         found["outline"] = "the source has patches, no area of interest around them"
     return found

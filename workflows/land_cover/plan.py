@@ -28,6 +28,9 @@ from workflows.land_cover.steps import kept_bands, source_bands
 REVISIT_DAYS = 5
 """Two satellites of Sentinel-2 together, at the equator; higher latitudes see a place more often."""
 
+RESOLUTION_TOLERANCE = 1e-3
+"""Share by which pixels of existing EOPatches may differ from what the configuration says: rounded corners."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -141,7 +144,7 @@ def seed_splits(config: LandCoverConfig, patches: Sequence[Patch]) -> dict[int, 
 def _patches(config: LandCoverConfig) -> tuple[tuple[Patch, ...], tuple[NDArray[np.float64], ...]]:
     area = config.area
     if isinstance(config.source, EOPatchesSource):
-        return _existing_patches(config.source), ()
+        return _existing_patches(config.source, area.resolution), ()
     if area.patch_grid is not None:
         return _reading_order(read_patch_grid(Path(area.patch_grid), resolution=area.resolution)), ()
     if area.file is not None or area.bbox is not None:
@@ -178,11 +181,21 @@ def _reading_order(patches: Sequence[Patch]) -> tuple[Patch, ...]:
     return tuple(sorted(patches, key=lambda patch: (patch.crs, patch.row, patch.column)))
 
 
-def _existing_patches(source: EOPatchesSource) -> tuple[Patch, ...]:
-    """Existing EOPatches in reading order, their row and column from where they lie."""
+def _existing_patches(source: EOPatchesSource, resolution: float) -> tuple[Patch, ...]:
+    """Existing EOPatches in reading order, their row and column from where they lie.
+
+    :raises GridError: their pixels are of another size than the configuration says.
+    """
     infos = {name: eopatch_info(source.folder, name) for name in list_eopatches(source.folder)}
     if not infos:
         raise AreaError(f"{source.folder!r} holds no EOPatch: name the folder that contains them in source.folder.")
+    for name, info in infos.items():
+        size = (info.bbox.max_y - info.bbox.min_y) / info.shape[0], (info.bbox.max_x - info.bbox.min_x) / info.shape[1]
+        if any(abs(side - resolution) > RESOLUTION_TOLERANCE * resolution for side in size):
+            raise GridError(
+                f"EOPatch {name} has pixels of {size[0]:.6g} x {size[1]:.6g} {_unit(info.bbox.crs)}, area.resolution is"
+                f" {resolution:g} m: set area.resolution to theirs."
+            )
     tops = sorted({round(info.bbox.max_y, 3) for info in infos.values()}, reverse=True)
     lefts = sorted({round(info.bbox.min_x, 3) for info in infos.values()})
     return _reading_order(
@@ -198,6 +211,10 @@ def _existing_patches(source: EOPatchesSource) -> tuple[Patch, ...]:
             for name, info in infos.items()
         ]
     )
+
+
+def _unit(crs: CRS) -> str:
+    return "degrees" if crs.pyproj_crs().is_geographic else "m"
 
 
 def _rings(geometry: Geometry, crs: CRS) -> tuple[NDArray[np.float64], ...]:

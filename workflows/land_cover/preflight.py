@@ -20,6 +20,7 @@ from models.errors import BandError, ConfigurationError, FeatureError, GridError
 from models.landcover.parameters import training_parameters
 from models.sentinel2 import CLOUD_BANDS, band_indices
 from workflows.area import Patch
+from workflows.land_cover.claim import input_paths
 from workflows.land_cover.config import EOPatchesSource, LandCoverConfig, ReferenceConfig, SentinelHubSource
 from workflows.land_cover.steps import SNOW_AND_WATER_BANDS, observe_workflow, source_bands, source_features
 from workflows.places import Place
@@ -36,7 +37,7 @@ def check_inputs(config: LandCoverConfig) -> None:
     _check_features(config)
     if isinstance(config.source, EOPatchesSource):
         _check_simulated(config.source)
-    _check_reference(config.reference)
+    _check_reference(config)
     training_parameters(config.model.parameters)
     with tempfile.TemporaryDirectory() as nowhere:  # the tasks check their own parameters when they are made
         observe_workflow(config, Place(nowhere), Place(nowhere))
@@ -85,6 +86,14 @@ def check_output(config: LandCoverConfig) -> None:
     folder = place.local_path()
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"output.folder {str(folder)!r} is a file: choose a folder.")
+    results = folder.resolve()
+    for key, path in input_paths(config).items():
+        read = path.resolve()
+        if read.is_relative_to(results) or (path.is_dir() and results.is_relative_to(read)):
+            raise ConfigurationError(
+                f"{key} {str(path)!r} and output.folder {str(folder)!r} lie in each other: results and what they are"
+                " made of need folders of their own."
+            )
 
 
 def _check_bands(config: LandCoverConfig) -> None:
@@ -130,7 +139,9 @@ def _check_features(config: LandCoverConfig) -> None:
         needed |= dict.fromkeys(config.features.indices, "features.indices, without BANDS to compute it from,")
     for name, why in needed.items():
         if name not in brought:
-            raise FeatureError(f"{why} needs {name}: map it in source.features; it maps {', '.join(sorted(brought))}.")
+            cure = ", or add a mask of ones to the EOPatches" if name == "IS_DATA" else ""
+            there = ", ".join(sorted(brought))
+            raise FeatureError(f"{why} needs {name}: map it in source.features{cure}; it maps {there}.")
 
 
 def _check_simulated(source: EOPatchesSource) -> None:
@@ -142,15 +153,22 @@ def _check_simulated(source: EOPatchesSource) -> None:
         )
 
 
-def _check_reference(reference: ReferenceConfig) -> None:
+def _check_reference(config: LandCoverConfig) -> None:
+    reference = config.reference
     if reference.kind == "vector":
-        check_vector_labels(
+        found = check_vector_labels(
             str(reference.path),
             layer=reference.layer,
             column=reference.column,
             classes=None if reference.classes is None else dict.fromkeys(reference.classes, 1),
             ignore_unmapped=reference.ignore_unmapped,
         )
+        unknown = sorted(set(found) - set(config.class_table.ids) - {0}) if reference.classes is None else []
+        if unknown:
+            raise ReferenceDataError(
+                f"Column {reference.column!r} of {reference.path} holds {', '.join(map(str, unknown))}, which the class"
+                " table does not: add them to classes, or map them in reference.classes."
+            )
 
 
 def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:

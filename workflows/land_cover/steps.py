@@ -305,7 +305,7 @@ def _observed_features(config: LandCoverConfig) -> list[tuple[FeatureType, str]]
     features += [(FeatureType.DATA, name) for name in config.features.indices]
     if kept_bands(config):
         features.append(BANDS)
-    if not brought or "CLP" in brought:
+    if not brought or "CLP" in brought or config.clouds.method == "single-scene":
         features.append(CLP)
     if isinstance(config.source, SimulatedSource):
         features += [*TRUTH, RECONSTRUCTED, SIMULATED]

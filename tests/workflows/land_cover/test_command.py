@@ -36,7 +36,7 @@ from tests.workflows.land_cover.command_line import (
     write_config,
     write_eopatches,
 )
-from workflows.land_cover.claim import CONFIG_FILE, claim_place, remove_results
+from workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, claim_place, remove_results
 from workflows.land_cover.config import SimulatedSource
 from workflows.land_cover.config_file import load_config, parse_config
 from workflows.land_cover.example import chain_configs
@@ -274,8 +274,47 @@ def test_unknown_commands_and_options(arguments: list[str]) -> None:
 
 
 def test_verbose_shows_where_an_error_comes_from() -> None:
-    with pytest.raises(ConfigurationError):
-        command("land-cover", "--verbose", "--config", "absent.toml")
+    result = command("land-cover", "--verbose", "--config", "absent.toml")
+    assert result.code == 2
+    assert "Traceback" in result.err
+    assert result.err.splitlines()[-1].startswith("eotasks: 'absent.toml' cannot be read")
+
+
+def test_a_fault_of_ours_does_not_look_like_failed_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: object, reporter: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr("workflows.land_cover.example.LandCoverExample.run", run)
+    result = command("land-cover", "--config", write_config(tmp_path, SAMPLE))
+    assert result.code == 70
+    assert "Traceback" in result.err
+    assert result.err.splitlines()[-1] == "eotasks: a fault of eotasks itself: KeyError: 'ours'"
+
+
+def test_results_and_inputs_need_folders_of_their_own(tmp_path: Path) -> None:
+    """--overwrite must never reach what a run is made of."""
+    eopatches()(tmp_path)
+    folder = tmp_path / str(EOPATCHES["source"]["folder"])
+    before = tree(folder)
+    for output in (folder, folder.parent, folder / "results"):
+        config = write_config(tmp_path, merged(EOPATCHES, {"output": {"folder": str(output)}}))
+        result = command("land-cover", "--config", config, "--overwrite")
+        assert (result.code, result.err.count("\n")) == (2, 1), result.err
+        assert "source.folder" in result.err
+    assert tree(folder) == before
+
+
+def test_another_content_of_an_input_is_another_configuration(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.gpkg"
+    labels.write_bytes(b"one")
+    sections = merged(SAMPLE, {"reference": {"kind": "vector", "path": str(labels), "column": "c"}})
+    config = load_config(write_config(tmp_path, sections))
+    place = Place(str(tmp_path / "results"))
+    assert claim_place(place, config)
+    assert not claim_place(place, config)
+    labels.write_bytes(b"two")
+    with pytest.raises(ConfigurationError, match=r"content of reference\.path changed"):
+        claim_place(place, config)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +407,7 @@ def test_results_of_another_configuration_stay(tmp_path: Path) -> None:
         assert (result.code, result.err.count("\n")) == (2, 1)
         for word in (str(out), "clouds.threshold, valid.water changed", "output.folder", "--overwrite"):
             assert word in result.err
-    assert tree(out) == {CONFIG_FILE}
+    assert tree(out) == {CONFIG_FILE, INPUTS_FILE}
     assert (out / CONFIG_FILE).read_bytes() == before
 
 

@@ -66,6 +66,11 @@ def test_every_field_has_a_description_and_none_only_as_its_default(section: typ
         (MINIMAL + '[reference]\nclasses = { a = "Moor" }\n', ["Moor", "Wetland"]),
         (MINIMAL + "[clouds]\nthreshold = 2\n", ["clouds.threshold", "less than or equal to 1"]),
         ('[source]\nkind = "eopatches"\nfolder = "x"\nfeatures = {}\n', ["reference", "sample"]),
+        (MINIMAL + "[area]\npatch_size = inf\n", ["area.patch_size", "finite"]),
+        (MINIMAL + "[area]\ncentre_patch = 3\n", ["area", "centre_patch", "file or bbox"]),
+        (MINIMAL + '[features]\nindices = ["NDVI", "NDVI"]\n', ["features.indices", "NDVI", "more than once"]),
+        (MINIMAL + "[validation]\nseeds = [1, 1]\n", ["validation.seeds", "more than once"]),
+        (MINIMAL + '[reference]\nkind = "raster"\npath = "a"\nclasses = { x = "Forest" }\n', ["x", "whole numbers"]),
     ],
 )
 def test_refuses_in_one_line_that_names_the_thing(text: str, names: list[str]) -> None:
