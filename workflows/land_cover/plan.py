@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import Geometry
 
-from eotasks.sources.eopatches import eopatch_info, list_eopatches
+from eotasks.sources.eopatches import EOPatchInfo, eopatch_info, list_eopatches
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
 from eotasks.sources.sentinelhub import request_plan
-from models.errors import AreaError, ConfigurationError, GridError, TooFewFramesError
+from models.errors import AreaError, ConfigurationError, FeatureError, GridError, TooFewFramesError
 from models.landcover.validation import split_patches
 from models.simulation.year import SimulationSettings, acquisition_times
 from workflows.area import Patch, read_area, read_patch_grid, select_block, split_area
@@ -189,6 +189,7 @@ def _existing_patches(source: EOPatchesSource, resolution: float) -> tuple[Patch
     infos = {name: eopatch_info(source.folder, name) for name in list_eopatches(source.folder)}
     if not infos:
         raise AreaError(f"{source.folder!r} holds no EOPatch: name the folder that contains them in source.folder.")
+    _check_mapped_features(source, infos)
     for name, info in infos.items():
         size = (info.bbox.max_y - info.bbox.min_y) / info.shape[0], (info.bbox.max_x - info.bbox.min_x) / info.shape[1]
         if any(abs(side - resolution) > RESOLUTION_TOLERANCE * resolution for side in size):
@@ -211,6 +212,17 @@ def _existing_patches(source: EOPatchesSource, resolution: float) -> tuple[Patch
             for name, info in infos.items()
         ]
     )
+
+
+def _check_mapped_features(source: EOPatchesSource, infos: Mapping[str, EOPatchInfo]) -> None:
+    """A feature that no EOPatch has is a mistake in the configuration; one that a few lack fails these few."""
+    there = {feature for info in infos.values() for feature in info.features}
+    for name, feature in source.features.items():
+        if feature not in there:
+            raise FeatureError(
+                f"source.features: no EOPatch in {source.folder} has {feature!r} for {name}; there are"
+                f" {', '.join(sorted(there))}."
+            )
 
 
 def _unit(crs: CRS) -> str:

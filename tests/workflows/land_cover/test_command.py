@@ -174,7 +174,7 @@ BAD_INPUT: dict[str, tuple[Sections, Prepare, list[str]]] = {
     ),
     "a feature is missing in the EOPatches": (
         merged(EOPATCHES, {"source": {"features": {**NDVI_FEATURES, "CLM": "mask/CLOUDS"}}}), eopatches(),
-        ["no mask/CLOUDS", "mask/CLM", "Correct the mapping"],
+        ["has 'mask/CLOUDS' for CLM", "mask/CLM", "Correct the mapping"],
     ),
     "a feature is not mapped": (
         merged(EOPATCHES, {"source": {"features": {"NDVI": "data/NDVI", "IS_DATA": "mask/IS_DATA"}}}), eopatches(),

@@ -277,3 +277,17 @@ def test_simulated_eopatches_have_to_be_called_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"source\.simulated = true"):
         check_inputs(checked_config({**sections, "source": source}, where="test"))
     check_inputs(checked_config({**sections, "source": {**source, "simulated": True}}, where="test"))
+
+
+def test_a_mapped_feature_that_no_eopatch_has_is_told_before_work(tmp_path: Path) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    features = {**EOPATCHES["source"]["features"], "NDVI": "data/NDWI"}
+    source = {"folder": str(tmp_path / "eopatches"), "features": features}
+    with pytest.raises(FeatureError, match=r"has 'data/NDWI' for NDVI; there are .*data/NDVI"):
+        make_plan(config_of(EOPATCHES, source=source))
+
+
+def test_pixels_of_eopatches_have_the_size_that_is_said(tmp_path: Path) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    with pytest.raises(GridError, match=r"pixels of 10 x 10 m, area.resolution is 20 m"):
+        make_plan(config_of(EOPATCHES, source={"folder": str(tmp_path / "eopatches")}, area={"resolution": 20}))

@@ -38,7 +38,8 @@ def add(chapter: Chapter) -> None:
         return
     chapter.map(
         observations.true_color_figure(importance.image, chapter.result.crs),
-        f"True colour at the most important date, {style.day(importance.image.time or importance.times[top_date])}.",
+        f"True colour at the most important date, {style.day(importance.image.time or importance.times[top_date])},"
+        " as the model sees it: resampled in time where the features are.",
         alt="True colour image at the most important date.",
     )
 
