@@ -221,7 +221,7 @@ def _check_mapped_features(source: EOPatchesSource, infos: Mapping[str, EOPatchI
         if feature not in there:
             raise FeatureError(
                 f"source.features: no EOPatch in {source.folder} has {feature!r} for {name}; there are"
-                f" {', '.join(sorted(there))}."
+                f" {', '.join(sorted(there))}. Correct the mapping."
             )
 
 
