@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import numbers
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import betaincinv, ndtri
 
+from models.checks import check_number, check_whole
 from models.errors import ConfigurationError
 from models.simulation.noise import hash_integers, hash_uniform
 from models.simulation.weather import CirrusLayer, CloudLayer
@@ -50,23 +50,13 @@ class SimulationSettings:
     """Share of the dates on which the edge of the swath crosses the scene and leaves a wedge without data, 0..1."""
 
     def __post_init__(self) -> None:
-        for name in ("seed", "year", "acquisitions"):
-            object.__setattr__(self, name, _whole_number(name, getattr(self, name)))
-        if self.acquisitions < 1 or not 1950 <= self.year <= 2100:
-            raise ConfigurationError(
-                f"acquisitions={self.acquisitions}, year={self.year}: give at least 1 and a year from 1950 to 2100."
-            )
+        # Plain ints: NumPy's cannot be written to JSON.
+        for name, what, least in (("seed", "seed", 0), ("year", "year", 1950), ("acquisitions", "number of dates", 1)):
+            object.__setattr__(self, name, check_whole(getattr(self, name), name, what, at_least=least))
+        if self.year > 2100:
+            raise ConfigurationError(f"year={self.year}: give a year from 1950 to 2100.")
         for name, low, high in (("cloudiness", 0, 0.95), ("cirrus", 0, 1), ("haze", 0.03, 0.6), ("swath_edges", 0, 1)):
-            value = getattr(self, name)
-            if not (isinstance(value, numbers.Real) and low <= float(value) <= high):
-                raise ConfigurationError(f"{name}={value!r}: give a number from {low} to {high}.")
-
-
-def _whole_number(name: str, value: object) -> int:
-    """The number as a plain int, which can be written to JSON; numpy's cannot."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise ConfigurationError(f"{name}={value!r}: give a whole number.")
-    return int(value)
+            check_number(getattr(self, name), name, "share", lowest=low, highest=high)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from models.sun import sun_position
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-RED, EDGE, NIR, VAPOUR, SWIR_1 = (BANDS.index(band) for band in ("B04", "B05", "B8A", "B09", "B11"))
+RED, NIR, VAPOUR, SWIR_1 = (BANDS.index(band) for band in ("B04", "B8A", "B09", "B11"))
 
 _SOIL_RED_NIR = 0.18
 """NDVI of bare soil."""

@@ -26,7 +26,14 @@ from eotasks.series import INDICES, AddNormalizedDifferenceTask, ResampleTimeSer
 from eotasks.sources.eopatches import LoadEOPatchTask
 from eotasks.sources.sample import LoadSampleTask, sample_reference_path
 from eotasks.sources.sentinelhub import DownloadBandsTask
-from eotasks.sources.simulated import SimulateYearTask
+from eotasks.sources.simulated import (
+    RECONSTRUCTED,
+    TRUTH_CIRRUS,
+    TRUTH_CLOUD,
+    TRUTH_SHADOW,
+    TRUTH_SNOW,
+    SimulateYearTask,
+)
 from models.sentinel2 import BANDS as L1C_BANDS
 from workflows.area import Patch
 from workflows.land_cover.config import (
@@ -50,9 +57,7 @@ LULC = (FeatureType.MASK_TIMELESS, "LULC")
 LULC_ERODED = (FeatureType.MASK_TIMELESS, "LULC_ERODED")
 PREDICTION = (FeatureType.MASK_TIMELESS, "PREDICTION")
 SCORES = (FeatureType.DATA_TIMELESS, "SCORES")
-RECONSTRUCTED = (FeatureType.MASK_TIMELESS, "RECONSTRUCTED")
 SIMULATED = (FeatureType.META_INFO, "SIMULATED")
-TRUTH = tuple((FeatureType.MASK, f"TRUTH_{what}") for what in ("CLOUD", "CIRRUS", "SHADOW", "SNOW"))
 
 PREDICTION_FOLDER = "prediction"
 SCORES_FOLDER = "scores"
@@ -308,7 +313,7 @@ def _observed_features(config: LandCoverConfig) -> list[tuple[FeatureType, str]]
     if not brought or "CLP" in brought or config.clouds.method == "single-scene":
         features.append(CLP)
     if isinstance(config.source, SimulatedSource):
-        features += [*TRUTH, RECONSTRUCTED, SIMULATED]
+        features += [TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW, TRUTH_SNOW, RECONSTRUCTED, SIMULATED]
     return features
 
 
