@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from eolearn.core import EOPatch
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
 from eotasks._features import Feature, array_of, describe
+from models.clouds.postprocess import CLOUD
 from models.errors import FeatureError, GridError
 
 WEB_MERCATOR = 3857
@@ -41,24 +43,51 @@ def mask_beside(eopatch: EOPatch, feature: Feature, other: NDArray[Any], other_f
     return present
 
 
+def scalar_fraction(eopatch: EOPatch, feature: Feature, cure: str) -> NDArray[np.floating[Any]]:
+    """The values (t,) of a scalar feature (t, 1) of fractions, NaN for a frame without data.
+
+    :raises FeatureError: when it is missing, has another shape, or values outside 0..1.
+    """
+    values = array_of(eopatch, feature, cure)
+    if values.ndim != 2 or values.shape[1] != 1 or values.dtype.kind != "f":
+        raise FeatureError(f"Feature {describe(feature)} is {values.dtype} {values.shape}: fractions are float (t, 1).")
+    if ((values < 0) | (values > 1)).any():
+        raise FeatureError(
+            f"Feature {describe(feature)} has values from {np.nanmin(values):g} to {np.nanmax(values):g}: fractions"
+            " are 0..1. Divide percentages by 100."
+        )
+    fractions: NDArray[np.floating[Any]] = values[:, 0]
+    return fractions
+
+
+def as_stored(mask: NDArray[np.uint8], boolean: bool) -> NDArray[np.generic]:
+    """A mask (t, h, w) of 0/1/255 as the feature (t, h, w, 1), or as booleans where 1 alone is True."""
+    return (mask == CLOUD if boolean else mask)[..., np.newaxis]
+
+
 def frame_name(eopatch: EOPatch, feature: Feature, index: int) -> str:
-    """A frame as messages name it."""
+    """A feature at a frame, as messages name it."""
+    return f"{describe(feature)} of {moment(eopatch, index)}"
+
+
+def moment(eopatch: EOPatch, index: int) -> str:
+    """A frame as messages name it: its time, or its number."""
     times = eopatch.timestamps
-    moment = f"{times[index]:%Y-%m-%dT%H:%M}" if times is not None and index < len(times) else f"frame {index}"
-    return f"{describe(feature)} of {moment}"
+    return f"{times[index]:%Y-%m-%dT%H:%M}" if times is not None and index < len(times) else f"frame {index}"
 
 
-def pixel_size(bbox: BBox, height: int, width: int) -> tuple[float, float]:
+def pixel_size(bbox: BBox, height: int, width: int, *, wanted_for: str = "resolution") -> tuple[float, float]:
     """Metres (y, x) of a pixel.
 
+    :param wanted_for: What is given in metres, for the message.
     :raises GridError: when the coordinate system is not in metres on the ground.
     """
     crs = bbox.crs.pyproj_crs()
     metric = crs.is_projected and all(axis.unit_name == "metre" for axis in crs.axis_info)
     if not metric or crs.to_epsg() == WEB_MERCATOR:
         raise GridError(
-            f"a resolution in metres needs a bounding box in metres, this one is in {bbox.crs.ogc_string()}. Use the"
-            " UTM zone of the area, or leave out the resolution."
+            f"a {wanted_for} in metres needs a bounding box in metres, this one is in {bbox.crs.ogc_string()}. Use the"
+            f" UTM zone of the area, or leave out the {wanted_for}."
         )
     left, bottom, right, top = bbox
     return (top - bottom) / max(height, 1), (right - left) / max(width, 1)

@@ -7,6 +7,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks._features import Feature, array_of, describe, feature_of
+from eotasks.clouds._frames import scalar_fraction
 from eotasks.clouds.validity import coverage_in
 from models.checks import check_number, check_whole
 from models.clouds.validity import select_frames, valid_fraction
@@ -35,7 +36,8 @@ class FilterCloudyTimestampsTask(EOTask):
     ):
         """
         :param mask_feature: Mask (t, h, w, 1): of valid pixels, or, with ``max_cloud_coverage``, of cloud (boolean or
-            0/1/255).
+            0/1/255). Or the number itself, SCALAR (t, 1): the valid fraction that AddValidFractionTask adds, or the
+            cloud coverage of AddCloudCoverageTask.
         :param min_valid_fraction: A frame stays when its share of valid pixels is strictly greater, as in the
             land-cover example; 0.8 when neither limit is given.
         :param max_cloud_coverage: A frame stays when its share of cloud among pixels with data is not greater; a frame
@@ -47,12 +49,16 @@ class FilterCloudyTimestampsTask(EOTask):
         :param min_frames: Fewest frames a patch is of use with, at least 1.
         :raises ConfigurationError: an argument that is not usable.
         """
-        self.mask_feature = feature_of(mask_feature, {FeatureType.MASK})
+        self.mask_feature = feature_of(mask_feature, {FeatureType.MASK, FeatureType.SCALAR})
         self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
         if min_valid_fraction is not None and max_cloud_coverage is not None:
             raise ConfigurationError("min_valid_fraction and max_cloud_coverage are both given: give one of them.")
         if is_data_feature is not None and max_cloud_coverage is None:
             raise ConfigurationError("is_data_feature goes with max_cloud_coverage; a mask of valid data includes it.")
+        if is_data_feature is not None and self.mask_feature[0] is FeatureType.SCALAR:
+            raise ConfigurationError(
+                "is_data_feature goes with a mask: a coverage as a scalar has been counted already."
+            )
         self.by_clouds = max_cloud_coverage is not None
         if max_cloud_coverage is not None:
             self.limit = check_number(max_cloud_coverage, "max_cloud_coverage", "fraction", lowest=0, highest=1)
@@ -88,12 +94,24 @@ class FilterCloudyTimestampsTask(EOTask):
 
     def _judge(self, eopatch: EOPatch) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
         """Quality of every frame, whether it passes, and the rule in words."""
+        if self.mask_feature[0] is FeatureType.SCALAR:
+            return self._judge_scalar(eopatch)
         if self.by_clouds:
             coverage = coverage_in(eopatch, self.mask_feature, self.is_data_feature)
             rule = f"{describe(self.mask_feature)}: cloud coverage <= {self.limit:g}"
             return 1 - coverage, coverage <= self.limit, rule
         fraction = valid_fraction(array_of(eopatch, self.mask_feature, "run AddValidDataMaskTask first"))
         return fraction, fraction > self.limit, f"{describe(self.mask_feature)}: valid fraction > {self.limit:g}"
+
+    def _judge_scalar(self, eopatch: EOPatch) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
+        cure = "run AddCloudCoverageTask first" if self.by_clouds else "run AddValidFractionTask first"
+        values = scalar_fraction(eopatch, self.mask_feature, cure)
+        limit = values.dtype.type(self.limit)  # 0.8 as float32 is above 0.8: both sides are rounded alike
+        if self.by_clouds:
+            rule = f"{describe(self.mask_feature)}: cloud coverage <= {self.limit:g}"
+            return 1 - values.astype(np.float64), np.asarray(values <= limit), rule
+        rule = f"{describe(self.mask_feature)}: valid fraction > {self.limit:g}"
+        return values.astype(np.float64), np.asarray(values > limit), rule
 
 
 def _check_time_axes(eopatch: EOPatch, frames: int) -> None:

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import Feature, describe, feature_of
-from eotasks.clouds._frames import mask_beside, single_channel
-from models.clouds.postprocess import CLOUD, check_mask_settings, cloud_mask
+from eotasks._features import Feature, bbox_of, describe, feature_of
+from eotasks.clouds._frames import as_stored, mask_beside, pixel_size, single_channel
+from models.clouds.postprocess import mask_of
+from models.clouds.presets import FROM_PRESET, FromPreset, Preset, Smoothing, Unit, mask_settings
 from models.clouds.scene_classification import SCL_INVALID, mask_of_classes, scene_classes
+from models.clouds.validity import split_cloud_mask
+from models.errors import GridError
 
 
 class AddCloudMaskTask(EOTask):
-    """Adds a cloud mask made from a cloud probability: average, threshold, dilate.
+    """Adds a cloud mask made from a cloud probability: smooth, threshold, erode, dilate.
 
     The semantics are those of s2cloudless 1.7.3 (whose own mask fails when averaging is off and dilation on): cloud is
-    strictly above the threshold. Without data the mask is 255.
+    strictly above the threshold. Without data the mask is 255. The settings come from a preset, each of them can be
+    given instead:
+
+    | preset | threshold | smoothing | erosion | dilation | made for pixels of |
+    | --- | --- | --- | --- | --- | --- |
+    | "s2cloudless" | 0.4 | mean over a disk, radius 1 | none | 1 | 10 m |
+    | "eo-learn" (the default) | 0.4 | mean over a disk, radius 4 | none | 2 | 10 m |
+    | "sentinel-hub" | 0.6 | Gaussian, sigma 3 | none | none | not published |
+    | "gee" | 0.5 | none | 2 | 5 | 20 m |
+
+    These are pixels of the patch, whatever a pixel measures, as with the peers they come from: at 20 m, half of what
+    suits 10 m covers the same ground. ``unit="metre"`` covers the same ground at any pixel size: it multiplies the
+    preset's radii by the last column ("eo-learn": 40 m and 20 m). ``models.clouds.presets`` names the sources.
     """
 
     def __init__(
@@ -27,51 +43,89 @@ class AddCloudMaskTask(EOTask):
         mask_feature: Feature = (FeatureType.MASK, "CLM"),
         *,
         is_data_feature: Feature | None = None,
-        threshold: float = 0.4,
-        average_over: int | None = 4,
-        dilation_size: int | None = 2,
+        snow_feature: Feature | None = None,
+        preset: Preset = "eo-learn",
+        threshold: float | FromPreset = FROM_PRESET,
+        smoothing: Smoothing | FromPreset = FROM_PRESET,
+        average_over: float | FromPreset | None = FROM_PRESET,
+        sigma: float | FromPreset | None = FROM_PRESET,
+        erosion_size: float | FromPreset | None = FROM_PRESET,
+        dilation_size: float | FromPreset | None = FROM_PRESET,
+        unit: Unit = "pixel",
         boolean: bool = False,
     ):
         """
         :param probability_feature: Cloud probability (t, h, w, 1): float 0..1, or uint8 0..255.
         :param mask_feature: Output (t, h, w, 1).
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data, or None when all have.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data, or None when all have but for NaN.
+        :param snow_feature: Mask (t, h, w, 1) of snow, as AddSnowMaskTask adds it. Snow has no say in the mask and
+            comes out clear, but where the dilation of a cloud beside it covers it. None leaves the mask as s2cloudless
+            makes it, bright snow among the clouds.
+        :param preset: "s2cloudless", "eo-learn", "sentinel-hub" or "gee": where settings that are not given come from.
         :param threshold: Probability above which a pixel is cloud, 0..1.
-        :param average_over: Radius in pixels of the disk the probability is averaged over; None or 0 for none.
-        :param dilation_size: Radius in pixels by which cloud grows; None or 0 for none. Both radii are in pixels of
-            the patch: at 20 m, half of what suits 10 m.
+        :param smoothing: "disk" or "gaussian"; another than the preset's takes nothing of the preset's smoothing.
+        :param average_over: Radius of the disk the probability is averaged over; None or 0 for none.
+        :param sigma: Standard deviation of the Gaussian, which is cut off at four of them.
+        :param erosion_size: Radius of the disk by which cloud shrinks before it grows, which removes specks; None or 0
+            for none.
+        :param dilation_size: Radius of the disk by which cloud grows; None or 0 for none.
+        :param unit: "pixel" (radii are whole numbers) or "metre", of the radii and sigma. The patch then needs a
+            bounding box in metres; radii are rounded to whole pixels, and below half a pixel the step is skipped.
         :param boolean: True gives booleans (no data is False) instead of uint8 0 clear, 1 cloud, 255 no data.
         :raises ConfigurationError: an argument that is not usable.
         """
-        check_mask_settings(threshold, average_over, dilation_size)
         self.probability_feature = feature_of(probability_feature, {FeatureType.DATA})
         self.mask_feature = feature_of(mask_feature, {FeatureType.MASK})
         self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
-        self.threshold = threshold
-        self.average_over = average_over
-        self.dilation_size = dilation_size
+        self.snow_feature = None if snow_feature is None else feature_of(snow_feature, {FeatureType.MASK})
+        self.settings = mask_settings(
+            preset,
+            threshold=threshold,
+            smoothing=smoothing,
+            average_over=average_over,
+            sigma=sigma,
+            erosion_size=erosion_size,
+            dilation_size=dilation_size,
+            unit=unit,
+        )
         self.boolean = boolean
 
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """Add the mask.
 
-        :raises FeatureError: a feature is missing or holds no probability.
-        :raises GridError: probability and data mask do not fit.
+        :raises FeatureError: a feature is missing, holds no probability or is no mask.
+        :raises GridError: probability and masks do not fit, or metres are asked for that the patch's grid does not
+            allow.
         """
         probability = single_channel(eopatch, self.probability_feature, "run AddCloudProbabilityTask first")
         valid = None
         if self.is_data_feature is not None:
             valid = mask_beside(eopatch, self.is_data_feature, probability, self.probability_feature)
-        mask = cloud_mask(
+        mask = mask_of(
             probability,
-            threshold=self.threshold,
-            average_over=self.average_over,
-            dilation_size=self.dilation_size,
+            self.settings,
+            pixel_size=self._pixel_size(eopatch, probability),
             valid=valid,
+            snow=self._snow(eopatch),
             where=describe(self.probability_feature),
         )
-        eopatch[self.mask_feature] = _as_stored(mask, self.boolean)
+        eopatch[self.mask_feature] = as_stored(mask, self.boolean)
         return eopatch
+
+    def _snow(self, eopatch: EOPatch) -> NDArray[np.bool_] | None:
+        if self.snow_feature is None:
+            return None
+        mask = single_channel(eopatch, self.snow_feature, "run AddSnowMaskTask first, or leave snow_feature out")
+        snow, _ = split_cloud_mask(mask, where=describe(self.snow_feature))
+        return snow
+
+    def _pixel_size(self, eopatch: EOPatch, probability: NDArray[Any]) -> tuple[float, float] | None:
+        if self.settings.unit == "pixel":
+            return None
+        try:
+            return pixel_size(bbox_of(eopatch), *probability.shape[1:], wanted_for="radius")
+        except GridError as error:
+            raise GridError(f"{describe(self.probability_feature)}: {error}") from error
 
 
 class AddSceneClassificationMaskTask(EOTask):
@@ -106,9 +160,5 @@ class AddSceneClassificationMaskTask(EOTask):
         """
         classes = single_channel(eopatch, self.classification_feature, "load the SCL band of L2A first")
         mask = mask_of_classes(classes, self.invalid, where=describe(self.classification_feature))
-        eopatch[self.mask_feature] = _as_stored(mask, self.boolean)
+        eopatch[self.mask_feature] = as_stored(mask, self.boolean)
         return eopatch
-
-
-def _as_stored(mask: NDArray[np.uint8], boolean: bool) -> NDArray[np.generic]:
-    return (mask == CLOUD if boolean else mask)[..., np.newaxis]

@@ -13,9 +13,9 @@ from eotasks._features import Feature, array_of, describe, feature_of
 from eotasks.clouds._frames import frame_name, mask_beside, single_channel
 from models.band_sets import band_names
 from models.clouds.surface import SURFACE_BANDS, surface_masks
-from models.clouds.validity import Treatment, valid_count, valid_data, valid_fraction
+from models.clouds.validity import Treatment, split_cloud_mask, valid_count, valid_data, valid_fraction
 from models.clouds.validity import cloud_coverage as coverage_of
-from models.errors import ConfigurationError
+from models.errors import ConfigurationError, GridError
 from models.sentinel2 import band_indices
 
 
@@ -29,7 +29,7 @@ class AddValidDataMaskTask(EOTask):
 
     def __init__(
         self,
-        is_data_feature: Feature = (FeatureType.MASK, "IS_DATA"),
+        is_data_feature: Feature | None = (FeatureType.MASK, "IS_DATA"),
         valid_feature: Feature = (FeatureType.MASK, "IS_VALID"),
         *,
         cloud_masks: Sequence[Feature] = ((FeatureType.MASK, "CLM"),),
@@ -40,7 +40,8 @@ class AddValidDataMaskTask(EOTask):
         max_snow_swir: float | None = None,
     ):
         """
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data. None when the cloud masks say it themselves
+            (255), then there must be one.
         :param valid_feature: Output, boolean (t, h, w, 1).
         :param cloud_masks: Masks (t, h, w, 1) of what is not to be used, cloud and shadow: boolean, or 0 clear, 1
             cloud, 255 no data. May be empty.
@@ -53,20 +54,22 @@ class AddValidDataMaskTask(EOTask):
         :raises ConfigurationError: an argument that is not usable.
         :raises BandError: when the named bands lack one that is needed.
         """
-        self.is_data_feature = feature_of(is_data_feature, {FeatureType.MASK})
+        self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
         self.valid_feature = feature_of(valid_feature, {FeatureType.MASK})
         self.cloud_masks = [feature_of(feature, {FeatureType.MASK}) for feature in cloud_masks]
         self.bands_feature = None if bands_feature is None else feature_of(bands_feature, {FeatureType.DATA})
         self.bands = None if bands is None else tuple(bands)
         self.snow, self.water = _treatment(snow, "snow"), _treatment(water, "water")
         self.max_snow_swir = max_snow_swir
+        if self.is_data_feature is None and not self.cloud_masks:
+            raise ConfigurationError("neither is_data_feature nor cloud_masks are given: give one of them at least.")
         if self._wants_surface and self.bands_feature is None:
             raise ConfigurationError(
                 f"snow={snow!r}, water={water!r} need the bands {', '.join(SURFACE_BANDS)}: give bands_feature, or"
                 ' "ignore" both.'
             )
         if self._wants_surface and self.bands is not None:
-            band_indices(SURFACE_BANDS, self.bands, where=describe(self.bands_feature or is_data_feature))
+            band_indices(SURFACE_BANDS, self.bands, where=describe(self.bands_feature or self.valid_feature))
 
     @property
     def _wants_surface(self) -> bool:
@@ -80,10 +83,10 @@ class AddValidDataMaskTask(EOTask):
         :raises BandError: a band is missing.
         :raises ReflectanceError: values that are no reflectance where there is data.
         """
-        is_data = single_channel(eopatch, self.is_data_feature, "a source adds it beside the bands") != 0
         masks = [
             single_channel(eopatch, each, "make it first, or take it off cloud_masks") for each in self.cloud_masks
         ]
+        is_data = self._is_data(eopatch, masks)
         snow, water = self._surfaces(eopatch, is_data)
         valid = valid_data(
             is_data,
@@ -92,10 +95,21 @@ class AddValidDataMaskTask(EOTask):
             water=water,
             snow_treatment=self.snow,
             water_treatment=self.water,
-            where=", ".join(describe(each) for each in self.cloud_masks) or describe(self.is_data_feature),
+            where=self._where,
         )
         eopatch[self.valid_feature] = valid[..., np.newaxis]
         return eopatch
+
+    @property
+    def _where(self) -> str:
+        return ", ".join(map(describe, self.cloud_masks or filter(None, [self.is_data_feature])))
+
+    def _is_data(self, eopatch: EOPatch, masks: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+        """The mask of pixels with data, from its feature or from the first cloud mask."""
+        if self.is_data_feature is None:
+            return ~split_cloud_mask(masks[0], where=self._where)[1]
+        is_data = single_channel(eopatch, self.is_data_feature, "a source adds it beside the bands")
+        return np.asarray(is_data != 0)
 
     def _surfaces(
         self, eopatch: EOPatch, is_data: NDArray[np.bool_]
@@ -104,7 +118,11 @@ class AddValidDataMaskTask(EOTask):
             return None, None
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
         names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
-        mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        if is_data.shape != frames.shape[:3]:
+            raise GridError(
+                f"{self._where}: the masks have shape {is_data.shape}, {describe(self.bands_feature)}"
+                f" {frames.shape[:3]}: bring both to one grid and one time axis."
+            )
         snow, water = np.zeros(is_data.shape, dtype=bool), np.zeros(is_data.shape, dtype=bool)
         for index in range(len(frames)):
             snow[index], water[index] = surface_masks(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.checks import check_number, check_radius
-from models.errors import FeatureError, GridError
+from models.clouds.presets import MaskSettings
+from models.clouds.smoothing import Pixels, dilated, eroded, gaussian, mean_over_disk
+from models.errors import ConfigurationError, FeatureError, GridError
 
 CLEAR, CLOUD, NO_DATA = 0, 1, 255
 """Values of a cloud mask (CLM), as Sentinel Hub defined them."""
@@ -31,45 +30,65 @@ def cloud_mask(
     """Average, threshold and dilate cloud probabilities.
 
     Equal to ``S2PixelCloudDetector.get_mask_from_prob`` of s2cloudless 1.7.3 wherever that works, and for every
-    combination of steps where it does not (its dilation fails without averaging). The average is taken over a disk,
-    the border pixels repeated outwards; cloud is what is strictly above the threshold in float32; cloud grows by a
-    disk, nothing grows in from outside. Two things are added where ``valid`` is given: pixels without data are left
-    out of the average (as zeros they would hide cloud along the edge of the swath), and come out as 255.
+    combination of steps where it does not (its dilation fails without averaging). ``mask_of`` has more steps.
 
     :param probability: Array (t, h, w): float 0..1, or uint8 0..255.
     :param threshold: 0..1. Lower means fewer missed clouds and more false ones.
     :param average_over: Radius of the averaging disk in pixels; None or 0 skips the step.
     :param dilation_size: Radius of the dilating disk in pixels; None or 0 skips the step.
-    :param valid: Boolean array (t, h, w), or None when every pixel is valid.
+    :param valid: Boolean array (t, h, w), or None when every pixel is valid but for NaN.
     :param where: What the array is, for messages.
     :return: uint8 (t, h, w): 0 clear, 1 cloud, 255 no data.
     :raises ConfigurationError: a threshold outside 0..1 or a negative radius.
-    :raises FeatureError: another dtype, values outside 0..1, or NaN inside valid data.
+    :raises FeatureError: another dtype, values outside 0..1, or NaN where ``valid`` says there is data.
     :raises GridError: shapes that do not fit.
     """
-    check_mask_settings(threshold, average_over, dilation_size)
-    average, dilation = int(average_over or 0), int(dilation_size or 0)
+    settings = MaskSettings(threshold=threshold, average_over=average_over, dilation_size=dilation_size)
+    return mask_of(probability, settings, valid=valid, where=where)
+
+
+def mask_of(
+    probability: NDArray[np.generic],
+    settings: MaskSettings,
+    *,
+    pixel_size: tuple[float, float] | None = None,
+    valid: NDArray[np.bool_] | None = None,
+    snow: NDArray[np.bool_] | None = None,
+    where: str = "cloud probability",
+) -> NDArray[np.uint8]:
+    """Smooth, threshold, erode and dilate cloud probabilities.
+
+    The probability is averaged over a disk or a Gaussian, the border pixels repeated outwards; cloud is what is
+    strictly above the threshold in float32; cloud is eroded and grows by a disk, nothing reaches in from outside. Two
+    kinds of pixels have no say in the probability of their neighbours: those without data (as zeros they would hide
+    cloud along the edge of the swath), which come out as 255; and snow, which the model is known to take for cloud.
+    Snow comes out clear, but where cloud beside it grows over it: round a true cloud the ground is not to be trusted.
+
+    :param probability: Array (t, h, w): float 0..1, or uint8 0..255.
+    :param settings: The steps; ``models.clouds.presets.mask_settings`` makes them.
+    :param pixel_size: (y, x) metres, needed where the settings are in metres. Radii are then rounded to whole pixels
+        on each axis by itself; below half a pixel there is nothing to do and the step is skipped.
+    :param valid: Boolean array (t, h, w), or None when every pixel is valid but for NaN.
+    :param snow: Boolean array (t, h, w) of pixels that are spectrally snow (``models.clouds.surface``), or None.
+    :param where: What the array is, for messages.
+    :return: uint8 (t, h, w): 0 clear, 1 cloud, 255 no data.
+    :raises ConfigurationError: settings in metres without a pixel size.
+    :raises FeatureError: another dtype, values outside 0..1, or NaN where ``valid`` says there is data.
+    :raises GridError: shapes that do not fit.
+    """
     if probability.ndim != 3:
         raise GridError(f"{where}: shape {probability.shape} where (time, height, width) is due.")
-    if valid is not None and valid.shape != probability.shape:
-        raise GridError(f"{where}: the valid mask has shape {valid.shape}, the probability {probability.shape}.")
+    for name, other in (("valid", valid), ("snow", snow)):
+        if other is not None and other.shape != probability.shape:
+            raise GridError(f"{where}: the {name} mask has shape {other.shape}, the probability {probability.shape}.")
+    steps = _Steps(settings, pixel_size, where)
     mask = np.empty(probability.shape, dtype=np.uint8)
-    for index in range(len(probability)):
-        frame_valid = None if valid is None else np.asarray(valid[index], dtype=bool)
-        frame = as_probability(probability[index], frame_valid, where=where)
-        mask[index] = _frame_mask(frame, frame_valid, np.float32(threshold), average, dilation)
+    for index, frame in enumerate(probability):
+        frame_valid = _present(frame) if valid is None else np.asarray(valid[index], dtype=bool)
+        values = as_probability(frame, frame_valid, where=where)
+        frame_snow = None if snow is None else np.asarray(snow[index], dtype=bool)
+        mask[index] = steps.mask(values, frame_valid, frame_snow)
     return mask
-
-
-def check_mask_settings(threshold: float, average_over: int | None, dilation_size: int | None) -> None:
-    """Refuse settings that no mask can be made with.
-
-    :raises ConfigurationError: a threshold outside 0..1 or a radius that is no whole number of at least 0.
-    """
-    check_number(threshold, "threshold", "probability", lowest=0, highest=1)
-    for name, radius in (("average_over", average_over), ("dilation_size", dilation_size)):
-        if radius is not None:
-            check_radius(radius, name)
 
 
 def as_probability(
@@ -95,46 +114,69 @@ def as_probability(
     return floats
 
 
-def _frame_mask(
-    probability: NDArray[np.float32],
-    valid: NDArray[np.bool_] | None,
-    threshold: np.float32,
-    average_over: int,
-    dilation_size: int,
-) -> NDArray[np.uint8]:
-    if probability.size == 0:
-        return np.zeros(probability.shape, dtype=np.uint8)
-    has_gaps = valid is not None and not valid.all()
-    averaged = probability
-    if average_over:
-        averaged = _average(probability, average_over)
-        if has_gaps:
-            averaged = _average_of_valid(averaged, np.asarray(valid, dtype=np.uint8), average_over)
-    mask: NDArray[Any] = (averaged > threshold).astype(np.uint8)
-    if has_gaps:
-        mask[~np.asarray(valid)] = CLEAR
-    if dilation_size:
-        mask = cv2.dilate(mask, _disk(dilation_size))
-    if has_gaps:
-        mask[~np.asarray(valid)] = NO_DATA
-    return mask
+class _Steps:
+    """Settings in pixels, ready to be used on every frame."""
+
+    def __init__(self, settings: MaskSettings, pixel_size: tuple[float, float] | None, where: str):
+        if settings.unit == "metre" and pixel_size is None:
+            raise ConfigurationError(f"{where}: settings in metres need the size of a pixel: give pixel_size.")
+        scale = pixel_size if settings.unit == "metre" and pixel_size is not None else (1.0, 1.0)
+        self.threshold = np.float32(settings.threshold)
+        self.average_over = _radius(settings.average_over, scale)
+        self.erosion_size = _radius(settings.erosion_size, scale)
+        self.dilation_size = _radius(settings.dilation_size, scale)
+        self.sigma = None if not settings.sigma else (settings.sigma / scale[0], settings.sigma / scale[1])
+
+    def mask(
+        self, probability: NDArray[np.float32], valid: NDArray[np.bool_] | None, snow: NDArray[np.bool_] | None
+    ) -> NDArray[np.uint8]:
+        """The mask of one frame."""
+        if probability.size == 0:
+            return np.zeros(probability.shape, dtype=np.uint8)
+        if valid is not None and valid.all():
+            valid = None
+        counting = valid if snow is None else (~snow if valid is None else valid & ~snow)
+        if counting is not None:
+            probability = np.where(counting, probability, np.float32(0))
+        mask: NDArray[Any] = (self._smoothed(probability, counting) > self.threshold).astype(np.uint8)
+        if counting is not None:
+            mask[~counting] = CLEAR
+        if self.erosion_size:
+            mask = self._eroded(mask, valid)
+        if self.dilation_size:
+            mask = dilated(mask, self.dilation_size)
+        if valid is not None:
+            mask[~valid] = NO_DATA
+        return mask
+
+    def _smoothed(self, probability: NDArray[np.float32], counting: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        if self.sigma:
+            return gaussian(probability, self.sigma, counting)
+        if self.average_over:
+            return mean_over_disk(probability, self.average_over, counting)
+        return probability
+
+    def _eroded(self, mask: NDArray[np.uint8], valid: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+        """The gap eats into cloud as little as the border of the frame does."""
+        if not self.erosion_size:
+            return mask
+        if valid is None:
+            return eroded(mask, self.erosion_size)
+        filled = np.where(valid, mask, np.uint8(CLOUD))
+        return np.where(valid, eroded(filled, self.erosion_size), np.uint8(CLEAR))
 
 
-def _average(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    disk = _disk(radius)
-    kernel = disk / np.sum(disk)
-    return np.asarray(cv2.filter2D(values, -1, kernel, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
+def _radius(radius: float | None, scale: tuple[float, float]) -> Pixels | None:
+    """(y, x) whole pixels of a radius, None when it reaches no neighbour."""
+    if not radius:
+        return None
+    y, x = (int(radius / size + 0.5) for size in scale)
+    return (y, x) if y or x else None
 
 
-def _average_of_valid(averaged: NDArray[np.float32], valid: NDArray[np.uint8], radius: int) -> NDArray[np.float32]:
-    """Scale averages that lack pixels up to their valid share; all others keep their very value."""
-    share = _average(valid.astype(np.float32), radius)
-    lacking = (cv2.erode(valid, _disk(radius)) == 0) & (valid == 1)
-    return np.divide(averaged, share, out=averaged.copy(), where=lacking)
-
-
-@functools.cache
-def _disk(radius: int) -> NDArray[np.uint8]:
-    """Filled circle in a square of ``2 * radius + 1`` pixels, drawn as s2cloudless draws it."""
-    square = np.zeros((2 * radius + 1, 2 * radius + 1), dtype=np.uint8)
-    return np.asarray(cv2.circle(square, (radius, radius), radius, color=(1,), thickness=-1), dtype=np.uint8)
+def _present(frame: NDArray[np.generic]) -> NDArray[np.bool_] | None:
+    """Pixels that are not NaN, None when all are."""
+    if frame.dtype.kind != "f":
+        return None
+    missing = np.isnan(frame)
+    return ~missing if missing.any() else None

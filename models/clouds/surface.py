@@ -17,6 +17,9 @@ from models.sentinel2 import as_reflectance, band_indices
 SURFACE_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
 """Green, near infrared and short-wave infrared: what both masks are made from."""
 
+MAX_SNOW_CIRRUS = 0.01
+"""B10 reflectance above which what looks like snow is rather a high ice cloud."""
+
 
 def snow_mask(
     green: NDArray[np.floating[Any]],
@@ -27,24 +30,32 @@ def snow_mask(
     min_green: float = 0.10,
     min_nir: float = 0.11,
     max_swir: float | None = None,
+    cirrus: NDArray[np.floating[Any]] | None = None,
+    max_cirrus: float = MAX_SNOW_CIRRUS,
 ) -> NDArray[np.bool_]:
     """Snow: bright in green, dark in short-wave infrared, and not water.
 
     Method: NDSI = (green - swir) / (green + swir), Dozier 1989, Remote Sensing of Environment 28, 9-22; NDSI >= 0.4
     with NIR > 0.11, so that water is never snow, and green >= 0.10, so that dark conifers are not: Hall, Riggs and
     Salomonson 1995, Remote Sensing of Environment 54, 127-140, and the MODIS snow algorithm (Hall et al. 2001).
-    High ice clouds can look like snow to it; ``max_swir`` holds off the brighter ones.
+    High ice clouds can look like snow to it; ``max_swir`` holds off the brighter ones, and ``cirrus`` those that stand
+    above the water vapour, where snow on the ground is dark: over low clear ground B10 stays below 0.006 in the real
+    frames of the tests, and snow on the highest mountains may exceed the limit.
 
     :param green: B03 reflectance, any shape.
     :param nir: B08 reflectance (or B8A).
     :param swir: B11 reflectance.
     :param max_swir: Highest SWIR reflectance of snow, or None for no such limit.
+    :param cirrus: B10 reflectance, or None for no limit on it.
+    :param max_cirrus: Highest B10 reflectance of snow.
     :return: boolean, False where a value is NaN.
     """
     # min_ndsi as a product, so that 0 / 0 needs no care and NaN is False
     snow = (green - swir >= min_ndsi * (green + swir)) & (green >= min_green) & (nir > min_nir)
     if max_swir is not None:
         snow &= swir <= max_swir
+    if cirrus is not None:
+        snow &= cirrus <= max_cirrus
     return np.asarray(snow, dtype=bool)
 
 
@@ -96,3 +107,34 @@ def surface_masks(
     snow = snow_mask(green, nir, swir, max_swir=max_snow_swir)
     water = water_mask(green, nir, swir)
     return (snow, water) if valid is None else (snow & valid, water & valid)
+
+
+def snow_in(
+    bands: NDArray[np.generic],
+    valid: NDArray[np.bool_] | None,
+    names: Sequence[str],
+    *,
+    max_swir: float | None = None,
+    max_cirrus: float | None = None,
+    where: str = "the bands",
+) -> NDArray[np.bool_]:
+    """Snow of one frame.
+
+    :param bands: Array (h, w, bands): float reflectance, or integer DN.
+    :param valid: Boolean array (h, w) of the pixels with data, or None for all.
+    :param names: Names of the bands in their order, B03, B08 and B11 among them, and B10 where ``max_cirrus`` is given.
+    :param max_swir: Highest B11 reflectance of snow, or None.
+    :param max_cirrus: Highest B10 reflectance of snow, or None.
+    :return: boolean (h, w), False where there is no data.
+    :raises BandError: a band is missing.
+    :raises ReflectanceError: values that are no reflectance where there is data.
+    """
+    wanted = SURFACE_BANDS if max_cirrus is None else (*SURFACE_BANDS, "B10")
+    chosen = bands[..., band_indices(wanted, names, where=where)]
+    checked = None if valid is None else valid[..., np.newaxis]
+    green, nir, swir, *cirrus = np.moveaxis(as_reflectance(chosen, checked, where=where), -1, 0)
+    if max_cirrus is None:
+        snow = snow_mask(green, nir, swir, max_swir=max_swir)
+    else:
+        snow = snow_mask(green, nir, swir, max_swir=max_swir, cirrus=cirrus[0], max_cirrus=max_cirrus)
+    return snow if valid is None else snow & valid

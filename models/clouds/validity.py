@@ -37,6 +37,21 @@ def split_cloud_mask(
     return np.asarray(cloud), np.asarray(no_data)
 
 
+def has_data(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Pixels with data, told from the bands alone: neither 0 in every band nor NaN in any.
+
+    No ground and no cloud is black in every band of L1C, the air alone is brighter; 0 is what products, services and
+    mosaics write where they have nothing. A mask that comes with the data (IS_DATA) knows better where it exists.
+
+    :param bands: Array (..., bands): float reflectance, or integer DN.
+    :return: boolean (...).
+    """
+    present = np.any(bands != 0, axis=-1)
+    if bands.dtype.kind == "f":
+        present = present & ~np.any(np.isnan(bands), axis=-1)
+    return np.asarray(present, dtype=bool)
+
+
 def valid_data(
     is_data: NDArray[np.generic],
     cloud_masks: Sequence[NDArray[np.generic]],

@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from s2cloudless import S2PixelCloudDetector
 from skimage.morphology import disk
 
-from models.clouds.postprocess import _disk, as_probability, cloud_mask
+from models.clouds import smoothing
+from models.clouds.postprocess import as_probability, cloud_mask
 from models.errors import ConfigurationError, FeatureError, GridError
 
 PROBABILITY = np.random.default_rng(3).random((3, 31, 27), dtype=np.float32) ** 2
@@ -80,7 +81,7 @@ def test_uint8_is_255ths() -> None:
 
 @pytest.mark.parametrize("radius", range(1, 33))
 def test_disk_is_that_of_scikit_image(radius: int) -> None:
-    assert np.array_equal(_disk(radius), disk(radius))
+    assert np.array_equal(smoothing.disk((radius, radius)), disk(radius))
 
 
 def test_all_valid_changes_nothing() -> None:
@@ -130,6 +131,12 @@ def test_cloud_at_the_edge_of_the_swath_is_found_and_does_not_grow_out_of_no_dat
     assert (mask[~valid] == 255).all()
 
 
+def test_nan_without_a_valid_mask_is_no_data() -> None:
+    probability = np.array([[[0.9, np.nan, 0.1, 0.1]]])
+    assert cloud_mask(probability, average_over=None, dilation_size=1).tolist() == [[[1, 255, 0, 0]]]
+    assert (cloud_mask(np.full((1, 3, 3), np.nan)) == 255).all()
+
+
 def test_frame_without_data_and_empty_series() -> None:
     assert (cloud_mask(PROBABILITY, valid=np.zeros(PROBABILITY.shape, dtype=bool)) == 255).all()
     assert cloud_mask(np.empty((0, 5, 5), dtype=np.float32)).shape == (0, 5, 5)
@@ -158,7 +165,7 @@ def test_values_that_are_no_probability_are_refused() -> None:
     with pytest.raises(FeatureError, match=r"CLP of 2017: values from 0 to 100 .*Divide percentages"):
         cloud_mask(np.array([[[0.0, 100.0]]]), where="CLP of 2017")
     with pytest.raises(FeatureError, match="nan"):
-        cloud_mask(np.array([[[0.0, np.nan]]]))
+        cloud_mask(np.array([[[0.0, np.nan]]]), valid=np.ones((1, 1, 2), dtype=bool))
     with pytest.raises(FeatureError, match="int16 is no cloud probability"):
         cloud_mask(np.array([[[0, 1]]], dtype=np.int16))
     with pytest.raises(GridError, match="time, height, width"):

@@ -1,0 +1,88 @@
+"""Snow, kept apart from cloud where the spectrum can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from eolearn.core import EOPatch, EOTask, FeatureType
+
+from eotasks._features import Feature, array_of, describe, feature_of
+from eotasks.clouds._frames import as_stored, frame_name, mask_beside
+from models.band_sets import band_names
+from models.checks import check_number
+from models.clouds.postprocess import NO_DATA
+from models.clouds.surface import MAX_SNOW_CIRRUS, SURFACE_BANDS, snow_in
+from models.sentinel2 import MAX_REFLECTANCE, band_indices
+
+
+class AddSnowMaskTask(EOTask):
+    """Adds a mask of snow, which cloud detectors are known to take for cloud.
+
+    It sees snow on clear ground: bright in green, dark in short-wave infrared (NDSI), dark in the cirrus band.
+    ``AddCloudMaskTask(snow_feature=...)`` gives such pixels back.
+    """
+
+    def __init__(
+        self,
+        bands_feature: Feature = (FeatureType.DATA, "BANDS"),
+        snow_feature: Feature = (FeatureType.MASK, "SNOW"),
+        *,
+        is_data_feature: Feature | None = None,
+        bands: Sequence[str] | None = None,
+        max_swir: float | None = None,
+        max_cirrus: float | None = MAX_SNOW_CIRRUS,
+        boolean: bool = False,
+    ):
+        """
+        :param bands_feature: L1C bands (t, h, w, bands), reflectance or integer DN, with B03, B08, B11 and B10.
+        :param snow_feature: Output (t, h, w, 1).
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data, or None when all have.
+        :param bands: Names of the bands in their order; None when they are the 13 of L1C.
+        :param max_swir: Highest B11 reflectance of snow; None for no limit.
+        :param max_cirrus: Highest B10 reflectance of snow, which keeps high ice clouds from passing as snow (and may
+            keep out snow on the highest mountains); None does without B10, as L2A must.
+        :param boolean: True gives booleans (no data is False) instead of uint8 0 no snow, 1 snow, 255 no data.
+        :raises ConfigurationError: an argument that is not usable.
+        :raises BandError: when the named bands lack one that is needed.
+        """
+        self.bands_feature = feature_of(bands_feature, {FeatureType.DATA})
+        self.snow_feature = feature_of(snow_feature, {FeatureType.MASK})
+        self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
+        self.bands = None if bands is None else tuple(bands)
+        for name, limit in (("max_swir", max_swir), ("max_cirrus", max_cirrus)):
+            if limit is not None:
+                check_number(limit, name, "reflectance", lowest=0, highest=MAX_REFLECTANCE)
+        self.max_swir, self.max_cirrus = max_swir, max_cirrus
+        self.boolean = boolean
+        if self.bands is not None:
+            wanted = SURFACE_BANDS if max_cirrus is None else (*SURFACE_BANDS, "B10")
+            band_indices(wanted, self.bands, where=describe(self.bands_feature))
+
+    def execute(self, eopatch: EOPatch) -> EOPatch:
+        """Add the mask.
+
+        :raises FeatureError: a feature is missing.
+        :raises BandError: a band is missing.
+        :raises ReflectanceError: values that are no reflectance where there is data.
+        :raises GridError: shapes that differ.
+        """
+        frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
+        names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
+        valid = None
+        if self.is_data_feature is not None:
+            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        mask = np.zeros(frames.shape[:3], dtype=np.uint8)
+        for index in range(len(frames)):
+            mask[index] = snow_in(
+                frames[index],
+                None if valid is None else valid[index],
+                names,
+                max_swir=self.max_swir,
+                max_cirrus=self.max_cirrus,
+                where=frame_name(eopatch, self.bands_feature, index),
+            )
+        if valid is not None:
+            mask[~valid] = NO_DATA
+        eopatch[self.snow_feature] = as_stored(mask, self.boolean)
+        return eopatch
