@@ -14,10 +14,12 @@ from eolearn.core.exceptions import TemporalDimensionWarning
 from shapely.geometry import Point
 
 from eotasks.clouds.filtering import FilterCloudyTimestampsTask
+from eotasks.clouds.validity import AddCloudCoverageTask, AddValidFractionTask
 from models.errors import ConfigurationError, FeatureError, TooFewFramesError
 from tests.clouds.test_probability import UTM
 
 TIMES = [dt.datetime.fromisoformat(f"2017-0{month}-05") for month in range(1, 6)]
+VALID_FRACTION, COVERAGE = (FeatureType.SCALAR, "VALID_FRACTION"), (FeatureType.SCALAR, "CLOUD_COVERAGE")
 VALID_PIXELS = [10, 8, 9, 0, 3]
 """Of ten."""
 
@@ -88,6 +90,40 @@ def test_cloud_coverage_counts_pixels_with_data() -> None:
     assert task.execute(patch).get_timestamps() == [TIMES[0], TIMES[2], TIMES[4]]
 
 
+@pytest.mark.parametrize("limit", [0, 0.3, 0.79, 0.8, 0.9])
+def test_a_fraction_kept_as_a_scalar_filters_as_its_mask_does(limit: float) -> None:
+    patch = AddValidFractionTask().execute(patch_of())
+    by_scalar = FilterCloudyTimestampsTask(VALID_FRACTION, min_valid_fraction=limit).execute(patch)
+    by_mask = FilterCloudyTimestampsTask(min_valid_fraction=limit).execute(patch)
+    assert by_scalar == by_mask
+    assert len(by_scalar[VALID_FRACTION]) == len(by_scalar.get_timestamps()) < 5
+
+
+@pytest.mark.parametrize("limit", [0, 0.1, 0.2, 0.7, 1])
+def test_a_coverage_kept_as_a_scalar_filters_as_its_mask_does(limit: float) -> None:
+    patch = patch_of()
+    patch[FeatureType.MASK, "CLM"][3] = 255
+    patch = AddCloudCoverageTask().execute(patch)
+    assert np.isnan(patch[COVERAGE][3]).all()
+    by_scalar = FilterCloudyTimestampsTask(COVERAGE, max_cloud_coverage=limit).execute(patch)
+    by_mask = FilterCloudyTimestampsTask((FeatureType.MASK, "CLM"), max_cloud_coverage=limit).execute(patch)
+    assert by_scalar.get_timestamps() == by_mask.get_timestamps()
+    assert TIMES[3] not in by_scalar.get_timestamps()
+
+
+def test_scalars_that_are_no_fractions_are_refused() -> None:
+    patch = patch_of()
+    with pytest.raises(FeatureError, match=r"scalar/SUN is float64 \(5, 2\): fractions are float \(t, 1\)"):
+        FilterCloudyTimestampsTask((FeatureType.SCALAR, "SUN"), max_cloud_coverage=0.2).execute(patch)
+    patch[COVERAGE] = np.array([[3.0], [np.nan], [50], [100], [0]])
+    with pytest.raises(FeatureError, match="scalar/CLOUD_COVERAGE has values from 0 to 100"):
+        FilterCloudyTimestampsTask(COVERAGE, max_cloud_coverage=0.2).execute(patch)
+    with pytest.raises(FeatureError, match=r"scalar/VALID_FRACTION is not in the EOPatch .*AddValidFractionTask"):
+        FilterCloudyTimestampsTask(VALID_FRACTION).execute(patch)
+    with pytest.raises(TooFewFramesError, match=r"scalar/VALID_FRACTION: valid fraction > 1\)"):
+        FilterCloudyTimestampsTask(VALID_FRACTION, min_valid_fraction=1).execute(AddValidFractionTask().execute(patch))
+
+
 def test_the_best_frames_are_kept_when_too_few_pass() -> None:
     assert kept(keep_at_least=2) == [0, 2]
     assert kept(keep_at_least=3) == [0, 1, 2]
@@ -127,6 +163,7 @@ def test_missing_mask_and_missing_timestamps_are_named() -> None:
         {"min_valid_fraction": 80},
         {"max_cloud_coverage": -0.1},
         {"min_valid_fraction": 0.8, "max_cloud_coverage": 0.2},
+        {"mask_feature": COVERAGE, "max_cloud_coverage": 0.2, "is_data_feature": (FeatureType.MASK, "IS_DATA")},
         {"keep_at_least": -1},
         {"min_frames": 1.5},
         {"min_frames": 0},

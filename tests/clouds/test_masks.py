@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 from eolearn.core import EOPatch, FeatureType
+from sentinelhub.constants import CRS
+from sentinelhub.geometry import BBox
 
 from eotasks.clouds.masks import AddCloudMaskTask, AddSceneClassificationMaskTask
-from models.clouds.postprocess import cloud_mask
+from models.clouds.postprocess import cloud_mask, mask_of
+from models.clouds.presets import mask_settings
 from models.clouds.scene_classification import SCL_CLOUD
 from models.errors import ConfigurationError, FeatureError, GridError
 from tests.clouds.test_probability import UTM
 
 CLP, CLM = (FeatureType.DATA, "CLP"), (FeatureType.MASK, "CLM")
-IS_DATA, SCL = (FeatureType.MASK, "IS_DATA"), (FeatureType.MASK, "SCL")
+IS_DATA, SCL, SNOW = (FeatureType.MASK, "IS_DATA"), (FeatureType.MASK, "SCL"), (FeatureType.MASK, "SNOW")
 PROBABILITY = np.random.default_rng(2).random((3, 20, 22, 1), dtype=np.float32) * np.float32(0.77)
 
 
@@ -72,6 +75,39 @@ def test_radii_of_numpy_are_radii() -> None:
     assert np.array_equal(patch[CLM], AddCloudMaskTask(average_over=2, dilation_size=1).execute(patch_of())[CLM])
 
 
+@pytest.mark.parametrize("preset", ["s2cloudless", "eo-learn", "sentinel-hub", "gee"])
+def test_presets_by_name(preset: Any) -> None:
+    patch = AddCloudMaskTask(preset=preset, threshold=0.3).execute(patch_of())
+    expected = mask_of(PROBABILITY[..., 0], mask_settings(preset, threshold=0.3))
+    assert np.array_equal(patch[CLM][..., 0], expected)
+
+
+def test_metres_are_measured_on_the_bounding_box() -> None:
+    patch = patch_of()
+    size = (240 / 20, 320 / 22)  # metres of the box over pixels, (y, x)
+    expected = mask_of(PROBABILITY[..., 0], mask_settings("eo-learn", unit="metre"), pixel_size=size)
+    assert np.array_equal(AddCloudMaskTask(unit="metre").execute(patch)[CLM][..., 0], expected)
+    assert not np.array_equal(expected, cloud_mask(PROBABILITY[..., 0]))
+    degrees = EOPatch(bbox=BBox((15, 46, 15.1, 46.1), CRS.WGS84), timestamps=["2017-01-01"])  # type: ignore[list-item]
+    degrees[CLP] = PROBABILITY[:1]
+    with pytest.raises(GridError, match="data/CLP: a radius in metres needs a bounding box in metres"):
+        AddCloudMaskTask(unit="metre").execute(degrees)
+
+
+def test_snow_is_given_back() -> None:
+    snow = np.zeros(PROBABILITY.shape, dtype=np.uint8)
+    snow[:, 4:9] = 1
+    snow[:, 9] = 255
+    patch = AddCloudMaskTask(snow_feature=SNOW, average_over=0, dilation_size=0).execute(patch_of(SNOW=snow))
+    cloud = np.greater(PROBABILITY, np.float32(0.4))
+    assert np.array_equal(patch[CLM] == 1, cloud & (snow != 1))
+    assert cloud[snow == 1].any()
+    with pytest.raises(FeatureError, match=r"mask/SNOW is not in the EOPatch .*AddSnowMaskTask"):
+        AddCloudMaskTask(snow_feature=SNOW).execute(patch_of())
+    with pytest.raises(FeatureError, match="mask/SNOW: holds 11"):
+        AddCloudMaskTask(snow_feature=SNOW).execute(patch_of(SNOW=snow * np.uint8(11)))
+
+
 def test_scene_classification() -> None:
     classes = np.random.default_rng(3).integers(0, 12, PROBABILITY.shape, dtype=np.uint8)
     patch = AddSceneClassificationMaskTask(SCL, CLM).execute(patch_of(SCL=classes))
@@ -86,7 +122,7 @@ def test_scene_classification() -> None:
         AddSceneClassificationMaskTask(invalid=["CLOUDS"])
 
 
-@pytest.mark.parametrize("task", [AddCloudMaskTask(threshold=0.3), AddSceneClassificationMaskTask()])
+@pytest.mark.parametrize("task", [AddCloudMaskTask(preset="gee", threshold=0.3), AddSceneClassificationMaskTask()])
 def test_tasks_can_be_pickled(task: Any) -> None:
     again = pickle.loads(pickle.dumps(task))
     assert {k: v for k, v in vars(again).items() if k[0] != "_"} == {k: v for k, v in vars(task).items() if k[0] != "_"}

@@ -52,6 +52,19 @@ def test_boolean_masks_and_shadows_are_joined() -> None:
     assert valid(patch, cloud_masks=[(MASK, "CLM"), (MASK, "SHADOW")]) == [True, False, False]
 
 
+def test_masks_that_say_themselves_where_there_is_no_data_need_no_other() -> None:
+    patch = patch_of(SNOW, SNOW, GRASS, GRASS, cloud=[0, 1, 255, 0], SHADOW=np.array([0, 0, 0, 255], dtype=np.uint8))
+    masks = [(MASK, "CLM"), (MASK, "SHADOW")]
+    del patch[MASK, "IS_DATA"]
+    task = AddValidDataMaskTask(None, IS_VALID, cloud_masks=masks)
+    assert task.execute(patch)[IS_VALID].ravel().tolist() == [True, False, False, False]
+    patch[BANDS_FEATURE][0, 0, 2] = np.nan  # without data by the cloud mask, so not looked at
+    task = AddValidDataMaskTask(None, IS_VALID, bands_feature=BANDS_FEATURE, bands=NAMES, snow="keep")
+    assert task.execute(patch)[IS_VALID].ravel().tolist() == [True, True, False, True]
+    with pytest.raises(ConfigurationError, match="neither is_data_feature nor cloud_masks"):
+        AddValidDataMaskTask(None, cloud_masks=())
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.clouds.surface import snow_mask, surface_masks, water_mask
+from models.clouds.surface import snow_in, snow_mask, surface_masks, water_mask
 from models.errors import BandError, ReflectanceError
 from models.sentinel2 import BANDS
 
@@ -52,3 +52,18 @@ def test_masks_of_a_frame_by_names_and_where_there_is_data() -> None:
         surface_masks(frame, None, BANDS, where="2017")
     with pytest.raises(BandError, match="B11 is missing"):
         surface_masks(frame[..., :2], valid, ("B03", "B08"))
+
+
+def test_the_cirrus_band_keeps_ice_clouds_from_passing_as_snow() -> None:
+    ice_cloud = [np.array([value]) for value in (0.6, 0.6, 0.2)]
+    assert snow_mask(*ice_cloud).item()
+    assert snow_mask(*ice_cloud, cirrus=np.array([0.01])).item()
+    assert not snow_mask(*ice_cloud, cirrus=np.array([0.011])).item()
+    assert not snow_mask(*ice_cloud, cirrus=np.array([np.nan])).item()
+    names = ("B10", "B11", "B08", "B03")
+    frame = np.array([[[0.02, 0.2, 0.6, 0.6], [0.002, 0.1, 0.75, 0.8], [np.nan] * 4]], dtype=np.float32)
+    valid = np.array([[True, True, False]])
+    assert snow_in(frame, valid, names).tolist() == [[True, True, False]]
+    assert snow_in(frame, valid, names, max_cirrus=0.01).tolist() == [[False, True, False]]
+    with pytest.raises(BandError, match="B10 is missing"):
+        snow_in(frame[..., 1:], valid, names[1:], max_cirrus=0.01)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.clouds.validity import (
     cloud_coverage,
+    has_data,
     select_frames,
     split_cloud_mask,
     valid_count,
@@ -34,6 +35,15 @@ def test_mask_values() -> None:
         split_cloud_mask(row(0, 9, 3, dtype=np.int16), where="CLM")
     with pytest.raises(FeatureError, match="float32 is no mask"):
         split_cloud_mask(row(0.5, dtype=np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32, np.float64])
+def test_data_is_told_from_the_bands(dtype: Any) -> None:
+    bands = np.array([[[1, 1, 1], [0, 0, 0], [0, 5, 0]]], dtype=dtype)
+    assert has_data(bands).tolist() == [[True, False, True]]
+    if np.dtype(dtype).kind == "f":
+        bands[0, 0, 1] = np.nan
+        assert has_data(bands).tolist() == [[False, False, True]]
 
 
 def test_every_treatment_of_a_surface() -> None:
