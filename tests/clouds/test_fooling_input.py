@@ -135,8 +135,8 @@ def test_bands_in_an_order_of_their_own_by_name() -> None:
     named = cloud_mask_of(bands[..., order], bands=[BANDS[index] for index in order])
     assert np.array_equal(named, cloud_mask_of(bands))
     assert np.array_equal(cloud_mask_of(bands[..., band_indices(CLOUD_BANDS)]), named)
-    with pytest.raises(BandError, match="12 band names are given for 13 bands"):
-        cloud_mask_of(bands, bands=BANDS[:8] + BANDS[9:])  # B8A forgotten, B10 there
+    with pytest.raises(BandError, match="band B8A is missing"):
+        cloud_mask_of(bands, bands=BANDS[:8] + BANDS[9:])
 
 
 @pytest.mark.parametrize("preset", ["s2cloudless", "eo-learn", "sentinel-hub", "gee"])
