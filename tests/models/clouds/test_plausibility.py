@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
 from models.clouds.plausibility import BLOCK_PIXELS, cirrus_signs, refuse_implausible
 from models.errors import BandError, GridError, ReflectanceError
@@ -156,3 +157,18 @@ def test_real_frames(shared_data: Path) -> None:
     for name, order in ORDERS.items():
         with pytest.raises(BandError, match="frame 0, frame 1, frame 2, frame 3, frame 4, which"):
             refuse_implausible(scenes[..., order], where=name)
+
+
+@pytest.mark.parametrize("product", ["S2A_MSIL1C_20240120", "S2B_MSIL1C_20240305"], ids=["clear", "all cloud"])
+def test_real_products_of_baseline_05_10(shared_data: Path, product: str) -> None:
+    (folder,) = (shared_data / "l1c_safe").glob(f"{product}*/GRANULE/*/IMG_DATA")
+    layers = []
+    for band in BANDS:
+        with rasterio.open(next(folder.glob(f"*_{band}.jp2"))) as image:
+            layers.append(image.read(1))
+    as_stored = np.stack(layers, axis=-1)[np.newaxis]  # uint16 in one of them, int16 in the other
+    with pytest.raises(ReflectanceError, match="left in"):
+        refuse_implausible(as_stored)
+    refuse_implausible(as_stored - as_stored.dtype.type(1000))
+    with pytest.raises(ReflectanceError, match="an offset was removed"):
+        refuse_implausible(as_stored.astype(np.int32) - 2000)
