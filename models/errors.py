@@ -58,6 +58,10 @@ class ModelError(EOTasksError):
     """A model cannot be trained, loaded, or does not fit the data it is given."""
 
 
+class UnsupportedModelError(ModelError):
+    """A sound model that the tree engine cannot run exactly, such as one with categorical splits."""
+
+
 class StorageError(EOTasksError):
     """A place cannot be read or written, or what lies there is damaged or incomplete."""
 

@@ -1,0 +1,1 @@
+from .engine import Forest as Forest
