@@ -153,6 +153,7 @@ def test_runs_in_a_workflow_and_a_task_that_ran_is_small(bands: Any) -> None:
     assert np.array_equal(result.outputs["result"][CLP_MULTI], expected)
 
 
+@pytest.mark.filterwarnings("ignore::eolearn.core.exceptions.EODeprecationWarning")  # a patch without a place
 def test_input_that_cannot_be_used_is_refused_by_name(bands: Any, is_data: Any) -> None:
     task = AddMultiTemporalCloudProbabilityTask(is_data_feature=IS_DATA)
     with pytest.raises(FeatureError, match=r"data/BANDS is not in the EOPatch .*first"):

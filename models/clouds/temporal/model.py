@@ -14,9 +14,6 @@ from models.clouds.weights import load_multi_temporal
 from models.errors import ConfigurationError, ModelError
 from models.forest import Forest
 
-CHUNK_ROWS = 8192
-"""Rows predicted at a time: 6 MB of features in the order a model reads them."""
-
 _LOADING = threading.Lock()
 
 
@@ -40,19 +37,15 @@ def probabilities(
     :return: float64 (n,), 0..1.
     :raises ModelError: when the classifier gives anything else than one probability a row.
     """
-    predict = forest_predict(threads) if classifier is None else predictor(classifier)
-    result = np.empty(features.shape[1], dtype=np.float64)
-    for start in range(0, len(result), CHUNK_ROWS):
-        rows = np.ascontiguousarray(features[:, start : start + CHUNK_ROWS].T)
-        result[start : start + CHUNK_ROWS] = predict(rows)
-    return result
+    if classifier is None:
+        return np.asarray(_forest().predict(features.T, threads=threads), dtype=np.float64)
+    return predictor(classifier)(np.ascontiguousarray(features.T))
 
 
-def forest_predict(threads: int | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Prediction by the project's own model, loaded once per process; never a part of a task, so never pickled."""
+def _forest() -> Forest:
+    """The project's own model, loaded once per process; never a part of a task, so never pickled."""
     with _LOADING:
-        forest = _load()
-    return lambda rows: forest.predict(rows, threads=threads)
+        return _load()
 
 
 def check_classifier(classifier: Classifier | None, name: str) -> Classifier | None:

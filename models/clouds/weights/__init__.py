@@ -13,7 +13,7 @@ from models.errors import MissingDependencyError
 from models.forest import Forest
 
 MULTI_TEMPORAL_FILE = Path(__file__).with_name("interssim_v0.2.forest")
-MULTI_TEMPORAL_SHA256 = "0" * 64
+MULTI_TEMPORAL_SHA256 = "2d54473c2ee49d820354ae20c0436917ca1a0ea8f3d8fafa6e9f9965e60eeabd"
 
 
 def load_multi_temporal() -> Forest:

@@ -70,7 +70,7 @@ def test_the_command_makes_them_anew_byte_for_byte(
 def test_the_model_answers_as_lightgbm_does(wheel: Path) -> None:
     from lightgbm import Booster
 
-    booster = Booster(model_str=origin.model_text(wheel), params={"verbosity": -1})
+    booster = Booster(model_str=origin.model_text(wheel))
     rows = spectra_through_time(2_000)
     forest = weights.load_multi_temporal()
     assert np.array_equal(forest.predict(rows, raw_score=True), booster.predict(rows, raw_score=True))
@@ -84,7 +84,7 @@ def test_the_single_scene_model_of_the_wheel_is_that_of_s2cloudless(wheel: Path)
     from models.clouds.pixel import cloud_probability
 
     with zipfile.ZipFile(wheel) as archive:
-        booster = Booster(model_str=archive.read(PIXEL_MEMBER).decode("utf-8"), params={"verbosity": -1})
+        booster = Booster(model_str=archive.read(PIXEL_MEMBER).decode("utf-8"))
     spectra = np.random.default_rng(9).uniform(0, 1.5, (5_000, 10)).astype(np.float32)
     assert np.abs(cloud_probability(spectra) - booster.predict(spectra)).max() <= 6e-8  # that of single precision
 
