@@ -12,15 +12,16 @@ from eotasks.clouds._frames import as_stored, frame_name, mask_beside
 from models.band_sets import band_names
 from models.checks import check_number
 from models.clouds.postprocess import NO_DATA
-from models.clouds.surface import MAX_SNOW_CIRRUS, SURFACE_BANDS, snow_in
+from models.clouds.surface import MAX_SNOW_CIRRUS, snow_bands, snow_in
 from models.sentinel2 import MAX_REFLECTANCE, band_indices
 
 
 class AddSnowMaskTask(EOTask):
     """Adds a mask of snow, which cloud detectors are known to take for cloud.
 
-    It sees snow on clear ground: bright in green, dark in short-wave infrared (NDSI), dark in the cirrus band.
-    ``AddCloudMaskTask(snow_feature=...)`` gives such pixels back.
+    It sees snow on clear ground: bright in the visible and not red, dark in short-wave infrared (NDSI) and in the
+    cirrus band. ``AddCloudMaskTask(snow_feature=...)`` gives such pixels back. Where there is no snow it does little
+    harm: in a tropical scene it marked 0.3 % of the pixels and changed 0.02 % of the cloud mask.
     """
 
     def __init__(
@@ -30,15 +31,18 @@ class AddSnowMaskTask(EOTask):
         *,
         is_data_feature: Feature | None = None,
         bands: Sequence[str] | None = None,
+        min_ndsi: float = 0.4,
         max_swir: float | None = None,
         max_cirrus: float | None = MAX_SNOW_CIRRUS,
         boolean: bool = False,
     ):
         """
-        :param bands_feature: L1C bands (t, h, w, bands), reflectance or integer DN, with B03, B08, B11 and B10.
+        :param bands_feature: L1C bands (t, h, w, bands), reflectance or integer DN, with B02, B03, B04, B08, B11 and
+            B10.
         :param snow_feature: Output (t, h, w, 1).
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data, or None when all have.
         :param bands: Names of the bands in their order; None when they are the 13 of L1C.
+        :param min_ndsi: Lowest NDSI of snow, -1..1; higher is surer, and misses old snow and snow in forests.
         :param max_swir: Highest B11 reflectance of snow; None for no limit.
         :param max_cirrus: Highest B10 reflectance of snow, which keeps high ice clouds from passing as snow (and may
             keep out snow on the highest mountains); None does without B10, as L2A must.
@@ -53,11 +57,11 @@ class AddSnowMaskTask(EOTask):
         for name, limit in (("max_swir", max_swir), ("max_cirrus", max_cirrus)):
             if limit is not None:
                 check_number(limit, name, "reflectance", lowest=0, highest=MAX_REFLECTANCE)
+        self.min_ndsi = check_number(min_ndsi, "min_ndsi", "NDSI", lowest=-1, highest=1)
         self.max_swir, self.max_cirrus = max_swir, max_cirrus
         self.boolean = boolean
         if self.bands is not None:
-            wanted = SURFACE_BANDS if max_cirrus is None else (*SURFACE_BANDS, "B10")
-            band_indices(wanted, self.bands, where=describe(self.bands_feature))
+            band_indices(snow_bands(max_cirrus), self.bands, where=describe(self.bands_feature))
 
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """Add the mask.
@@ -78,6 +82,7 @@ class AddSnowMaskTask(EOTask):
                 frames[index],
                 None if valid is None else valid[index],
                 names,
+                min_ndsi=self.min_ndsi,
                 max_swir=self.max_swir,
                 max_cirrus=self.max_cirrus,
                 where=frame_name(eopatch, self.bands_feature, index),

@@ -16,9 +16,9 @@ from tests.clouds.test_probability import UTM
 
 BANDS_FEATURE, SNOW = (FeatureType.DATA, "BANDS"), (FeatureType.MASK, "SNOW")
 CLM, IS_DATA = (FeatureType.MASK, "CLM"), (FeatureType.MASK, "IS_DATA")
-NAMES = ("B03", "B08", "B11", "B10")
-# green, near infrared, short-wave infrared, cirrus
-FIELD, CIRRUS, GRASS = (0.8, 0.75, 0.1, 0.004), (0.6, 0.6, 0.2, 0.05), (0.09, 0.35, 0.2, 0.002)
+NAMES = ("B02", "B03", "B04", "B08", "B11", "B10")
+FIELD, CIRRUS = (0.81, 0.80, 0.79, 0.75, 0.10, 0.004), (0.62, 0.60, 0.61, 0.60, 0.20, 0.05)
+GRASS, SILT = (0.10, 0.09, 0.07, 0.35, 0.20, 0.002), (0.14, 0.19, 0.27, 0.20, 0.04, 0.002)
 
 
 def patch_of(*pixels: tuple[float, ...], **masks: Any) -> EOPatch:
@@ -45,8 +45,14 @@ def test_snow_is_told_from_high_ice_cloud_by_the_cirrus_band() -> None:
     assert snow(patch, max_cirrus=0.001) == [0, 0, 0]
 
 
+def test_muddy_water_is_no_snow_and_the_index_can_be_stricter() -> None:
+    patch = patch_of(FIELD, SILT, (0.3, 0.3, 0.3, 0.3, 0.12, 0.002))
+    assert snow(patch) == [1, 0, 1]
+    assert snow(patch, min_ndsi=0.6) == [1, 0, 0]
+
+
 def test_no_data() -> None:
-    gap = (np.nan,) * 4
+    gap = (np.nan,) * 6
     patch = patch_of(FIELD, gap, GRASS, IS_DATA=[True, False, True])
     assert snow(patch, is_data_feature=IS_DATA) == [1, 255, 0]
     assert snow(patch, is_data_feature=IS_DATA, boolean=True) == [True, False, False]
@@ -78,15 +84,17 @@ def test_snow_is_taken_out_of_the_clouds() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(BandError, match=r"B10 is missing"):
-        AddSnowMaskTask(bands=NAMES[:3])
-    AddSnowMaskTask(bands=NAMES[:3], max_cirrus=None)
+        AddSnowMaskTask(bands=NAMES[:5])
+    AddSnowMaskTask(bands=NAMES[:5], max_cirrus=None)
+    with pytest.raises(ConfigurationError, match="min_ndsi=2"):
+        AddSnowMaskTask(min_ndsi=2)
     with pytest.raises(ConfigurationError, match="max_swir=-1"):
         AddSnowMaskTask(max_swir=-1)
     with pytest.raises(ConfigurationError, match="max_cirrus='0"):
         AddSnowMaskTask(max_cirrus="0.1")  # type: ignore[arg-type]  # what is tested
     with pytest.raises(FeatureError, match="data/BANDS is not in the EOPatch"):
         AddSnowMaskTask().execute(EOPatch(bbox=UTM))
-    with pytest.raises(BandError, match="4 bands without names"):
+    with pytest.raises(BandError, match="6 bands without names"):
         AddSnowMaskTask().execute(patch_of(FIELD))
     patch = patch_of(FIELD, GRASS, IS_DATA=[True])
     with pytest.raises(GridError, match="mask/IS_DATA"):

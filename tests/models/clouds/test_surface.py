@@ -60,8 +60,9 @@ def test_the_cirrus_band_keeps_ice_clouds_from_passing_as_snow() -> None:
     assert snow_mask(*ice_cloud, cirrus=np.array([0.01])).item()
     assert not snow_mask(*ice_cloud, cirrus=np.array([0.011])).item()
     assert not snow_mask(*ice_cloud, cirrus=np.array([np.nan])).item()
-    names = ("B10", "B11", "B08", "B03")
-    frame = np.array([[[0.02, 0.2, 0.6, 0.6], [0.002, 0.1, 0.75, 0.8], [np.nan] * 4]], dtype=np.float32)
+    names = ("B10", "B11", "B08", "B04", "B03", "B02")
+    spectra = [[0.02, 0.2, 0.6, 0.6, 0.6, 0.6], [0.002, 0.1, 0.75, 0.8, 0.8, 0.8], [np.nan] * 6]
+    frame = np.array([spectra], dtype=np.float32)
     valid = np.array([[True, True, False]])
     assert snow_in(frame, valid, names).tolist() == [[True, True, False]]
     assert snow_in(frame, valid, names, max_cirrus=0.01).tolist() == [[False, True, False]]
