@@ -1,6 +1,7 @@
 """A trained land-cover model: using it, saving it, loading it.
 
-It needs nothing but LightGBM's text of the trees and the JSON card beside it, so that it outlives pickles.
+It needs nothing but LightGBM's text of the trees and the JSON card beside it, so that it outlives pickles. The tree
+engine (``models.forest``) predicts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from models.landcover.classes import NO_DATA, ClassTable
 from models.threads import resolve_threads
 
 if TYPE_CHECKING:
-    from lightgbm import Booster
+    from models.forest import Forest
 
 MODEL_FILE = "model.txt"
 CARD_FILE = "model.json"
@@ -47,14 +48,14 @@ class LandCoverModel:
             raise ModelError("the model's text is not the one its card was written for: save or copy both together.")
         self._text = text
         self._card = card
-        self._booster: Booster | None = None
+        self._forest: Forest | None = None
 
     def __getstate__(self) -> tuple[str, ModelCard]:
         return self._text, self._card
 
     def __setstate__(self, state: tuple[str, ModelCard]) -> None:
         self._text, self._card = state
-        self._booster = None
+        self._forest = None
 
     def __repr__(self) -> str:
         names = ", ".join(item.name for item in self._card.classes)
@@ -89,7 +90,7 @@ class LandCoverModel:
             missing value, and a row of NaN only is no observation: its label is 0 and its scores are 0.
         :param feature_names: Names of the features of a date, checked against the card when given.
         :param dates: Dates of the input, checked against the card when given (see :meth:`ModelCard.check_dates`).
-        :param threads: Threads of LightGBM, None for the setting. The values do not depend on it.
+        :param threads: Threads of the engine, None for the setting. The values do not depend on it.
         :return: Labels (n,) uint8, ids of the class table, ties to the first class; scores (n, k) float32, sum 1, in
             the order of :attr:`scores_classes`.
         :raises ModelError: when the input does not fit the card, or holds infinity.
@@ -110,15 +111,17 @@ class LandCoverModel:
             observed = ~np.isnan(part).all(axis=1)
             if not observed.any():
                 continue
-            found = self._engine().predict(np.ascontiguousarray(part[observed]), num_threads=threads)
-            found = np.asarray(found, np.float32)
+            rows_seen = part if observed.all() else part[observed]
+            found = self._engine().predict(rows_seen, threads=threads).astype(np.float32)
             scores[start : start + step][observed] = found
             labels[start : start + step][observed] = ids[found.argmax(axis=1)]
         return labels, scores
 
     def feature_importance(self) -> NDArray[np.float64]:
         """Gain of each feature at each date, summed over all trees: (dates, features) float64, in the card's order."""
-        gain = np.asarray(self._engine().feature_importance(importance_type="gain"), np.float64)
+        from lightgbm import Booster  # here: prediction does without it
+
+        gain = np.asarray(Booster(model_str=self._text).feature_importance(importance_type="gain"), np.float64)
         return gain.reshape(len(self._card.dates), len(self._card.feature_names))
 
     def with_metrics(self, metrics: Mapping[str, JsonValue]) -> LandCoverModel:
@@ -159,10 +162,10 @@ class LandCoverModel:
                 path.unlink(missing_ok=True)
         return target
 
-    def _engine(self) -> Booster:
-        if self._booster is None:
-            self._booster = _build_booster(self._text, self._card)
-        return self._booster
+    def _engine(self) -> Forest:
+        if self._forest is None:
+            self._forest = _build_forest(self._text, self._card)
+        return self._forest
 
 
 def load_model(folder: str | os.PathLike[str]) -> LandCoverModel:
@@ -194,17 +197,13 @@ def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _build_booster(text: str, card: ModelCard) -> Booster:
-    from lightgbm import Booster
-    from lightgbm.basic import LightGBMError
+def _build_forest(text: str, card: ModelCard) -> Forest:
+    from models.forest import Forest  # here: reading a card does not pay for the import of numba
 
-    try:
-        booster = Booster(model_str=text)
-    except LightGBMError as error:
-        raise ModelError(f"the model's text is damaged ({error}): save the model again.") from error
-    if booster.num_feature() != card.columns or booster.num_model_per_iteration() != len(card.classes):
+    forest = Forest.from_text(text, where="the model's text")
+    if forest.n_features != card.columns or forest.n_outputs != len(card.classes):
         raise ModelError("the model's text has another number of columns or classes than its card: save it again.")
-    return booster
+    return forest
 
 
 def as_rows(features: ArrayLike) -> NDArray[Any]:
