@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,39 +10,34 @@ from numpy.typing import NDArray
 from models.clouds.pixel import cloud_band_indices
 from models.clouds.temporal.grid import ProcessingGrid
 from models.errors import GridError
-from models.sentinel2 import MAX_REFLECTANCE, MIN_REFLECTANCE, as_reflectance
+from models.sentinel2 import MAX_REFLECTANCE, MIN_REFLECTANCE, QUANTIFICATION, as_reflectance
 
 Planes = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
-@dataclass(frozen=True)
+KEPT_BYTES = 32 << 20
+"""Frames brought to a coarser grid are kept up to this size: each is asked for by both models."""
+
+_CELL_BYTES = 10 * 4 + 1
+
+
 class Frames:
     """A series of frames; nothing is converted or resized before it is asked for, so memory does not grow with it."""
 
-    bands: NDArray[np.generic]
-    """(t, h, w, bands): float reflectance, or integer DN."""
-
-    valid: NDArray[np.bool_] | None
-    """(t, h, w), or None when every pixel is valid."""
-
-    indices: list[int]
-    """Positions of the model's ten bands."""
-
-    grid: ProcessingGrid
-    """The grid on which they are given."""
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         bands: NDArray[np.generic],
         valid: NDArray[np.bool_] | None,
         grid: ProcessingGrid,
         *,
-        names: Sequence[str] | None,
+        names: Sequence[str] | None = None,
         where: Sequence[str],
-    ) -> Frames:
-        """Frames whose valid pixels have been checked, all of them, before any work.
+    ):
+        """Frames whose valid pixels are checked, all of them, before any work.
 
+        :param bands: Array (t, h, w, bands): float reflectance, or integer DN.
+        :param valid: Boolean array (t, h, w), or None when every pixel is valid.
+        :param grid: The grid on which they are given.
         :param names: Names of the bands, or None to tell by count (10 or 13).
         :param where: What each frame is, for messages.
         :raises BandError: when the ten bands are not all there.
@@ -54,19 +48,22 @@ class Frames:
             raise GridError(
                 f"the valid mask has shape {valid.shape}, the bands {bands.shape[:3]}. Give both on one grid."
             )
-        what = where[0] if where else "the bands"
-        indices = cloud_band_indices(bands.shape[-1], names, where=what)
+        self.bands = bands
+        self.valid = None if valid is None else np.asarray(valid, dtype=bool)
+        self.grid = grid
+        self._indices = cloud_band_indices(bands.shape[-1], names, where=where[0] if where else "the bands")
         for index, name in enumerate(where):
-            inside = None if valid is None else valid[index][..., np.newaxis]
-            for band in indices:  # a band at a time: no copy of the frame
-                as_reflectance(bands[index][..., band : band + 1], inside, where=name)
-        return cls(bands, None if valid is None else np.asarray(valid, dtype=bool), indices, grid)
+            inside = None if self.valid is None else self.valid[index]
+            for band in self._indices:  # a band at a time: no copy of the frame
+                as_reflectance(bands[index, ..., band], inside, where=name)
+        self._kept: dict[int, Planes] = {}
+        self._most_kept = max(KEPT_BYTES // max(grid.cells[0] * grid.cells[1] * _CELL_BYTES, 1), 1)
 
     def __len__(self) -> int:
         return len(self.bands)
 
     def planes(self, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> Planes:
-        """A part of a frame on the processing grid.
+        """A part of a frame on the processing grid, to be read only.
 
         :param rows: Rows of cells, and ``columns``.
         :return: float32 (10, H, W) reflectance, boolean (H, W). Where there is no data the values are those given, as
@@ -74,16 +71,25 @@ class Frames:
         """
         if self.grid.is_native:
             return self._pixels(index, rows, columns)
+        if index not in self._kept:
+            if len(self._kept) == self._most_kept:
+                del self._kept[next(iter(self._kept))]  # the one that came first
+            self._kept[index] = self._shrunk(index)
+        cells, valid = self._kept[index]
+        return np.ascontiguousarray(cells[:, rows, columns]), np.ascontiguousarray(valid[rows, columns])
+
+    def _shrunk(self, index: int) -> Planes:
         planes, valid = self._pixels(index, slice(None), slice(None))
-        cells = self.grid.shrink(planes)
         share = self.grid.shrink(valid.astype(np.uint8)[np.newaxis])[0]
-        return np.ascontiguousarray(cells[:, rows, columns]), np.ascontiguousarray(share[rows, columns] != 0)
+        return self.grid.shrink(planes), share != 0
 
     def _pixels(self, index: int, rows: slice, columns: slice) -> Planes:
         part = self.bands[index, rows, columns]
-        planes = np.empty((len(self.indices), *part.shape[:2]), dtype=np.float32)
-        for plane, band in zip(planes, self.indices, strict=True):
-            plane[...] = as_reflectance(part[..., band], np.zeros((), dtype=bool))
+        planes = np.empty((len(self._indices), *part.shape[:2]), dtype=np.float32)
+        for plane, band in zip(planes, self._indices, strict=True):
+            plane[...] = part[..., band]
+        if part.dtype.kind != "f":
+            planes /= np.float32(QUANTIFICATION)
         planes[~((planes >= MIN_REFLECTANCE) & (planes <= MAX_REFLECTANCE))] = 0
         if self.valid is None:
             return planes, np.ones(part.shape[:2], dtype=bool)

@@ -87,7 +87,7 @@ def multi_temporal_clouds(
     named = [f"frame {index}" for index in range(len(bands))] if where is None else where
     shape = (bands.shape[1], bands.shape[2])
     grid = ProcessingGrid.of(shape, pixel_size, settings.resolution, where=named[0] if named else "the bands")
-    frames = Frames.of(bands, valid, grid, names=names, where=named)
+    frames = Frames(bands, valid, grid, names=names, where=named)
     classifiers = _Classifiers(mono_classifier, multi_classifier, resolve_threads(threads))
     results: dict[Output, NDArray[Any]] = {
         output: np.zeros(bands.shape[:3], dtype=np.float32 if output.endswith("probability") else bool)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from models.clouds.temporal import frames as frames_module
 from models.clouds.temporal.frames import Frames
 from models.clouds.temporal.grid import ProcessingGrid
 from models.clouds.temporal.tile import FEATURES, TileWindow, tiles_of
@@ -24,7 +25,7 @@ def frames() -> Frames:
     valid[:, 4:8, 5:9] = False
     bands[~valid] = 0
     grid = ProcessingGrid.of(SHAPE[1:], (25, 25), None)
-    return Frames.of(bands, valid, grid, names=None, where=[f"frame {index}" for index in range(len(bands))])
+    return Frames(bands, valid, grid, where=[f"frame {index}" for index in range(len(bands))])
 
 
 def whole(frames: Frames, max_frames: int, pool: Any = None) -> TileWindow:
@@ -124,3 +125,15 @@ def test_tiles_cover_a_grid_once(cells: tuple[int, int]) -> None:
         assert len(columns) <= 180
         count[rows.start : rows.stop, columns.start : columns.stop] += 1
     assert (count == 1).all()
+
+
+def test_frames_on_a_coarser_grid_are_kept_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames_module, "KEPT_BYTES", 200)  # of four cells: one frame of 164 bytes
+    bands = np.random.default_rng(5).uniform(0, 1, (4, 20, 20, 10)).astype(np.float32)
+    grid = ProcessingGrid.of((20, 20), (10, 10), (100, 100))
+    frames = Frames(bands, None, grid, where=["frame"] * 4)
+    expected = [frames.planes(index)[0] for index in range(4)]
+    assert len(frames._kept) == 1
+    for index in (3, 0, 0, 2):
+        assert np.array_equal(frames.planes(index)[0], expected[index])
+        assert len(frames._kept) == 1
