@@ -36,6 +36,26 @@ class ThresholdCurve:
         found, alarms = int(self.true_positive[index]), int(self.false_positive[index])
         return BinaryCounts(found, alarms, self.positives - found, self.negatives - alarms)
 
+    def nearest(self, threshold: float) -> int:
+        """Index of the threshold next to this one."""
+        return int(np.argmin(np.abs(self.thresholds - np.float32(threshold))))
+
+    def best(self) -> tuple[float, BinaryCounts]:
+        """The threshold of the highest balanced overall accuracy, the lowest of equals, and the counts there.
+
+        Chosen on the pixels that judge it, it flatters: choose on some scenes, judge on others.
+        """
+        found, alarms = self.true_positive / max(self.positives, 1), self.false_positive / max(self.negatives, 1)
+        index = int(np.argmax(found - alarms))
+        return float(self.thresholds[index]), self.counts(index)
+
+    def equals(self, other: ThresholdCurve) -> bool:
+        """True for the same counts at the same thresholds."""
+        return (self.positives, self.negatives) == (other.positives, other.negatives) and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("thresholds", "true_positive", "false_positive")
+        )
+
     def __add__(self, other: ThresholdCurve) -> ThresholdCurve:
         if not np.array_equal(self.thresholds, other.thresholds):
             raise ConfigurationError("curves of different thresholds do not add up: take them at the same ones.")
