@@ -1,0 +1,172 @@
+"""Shadows of clouds on the ground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from eolearn.core import EOPatch, EOTask, FeatureType
+from numpy.typing import NDArray
+
+from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
+from eotasks.clouds._frames import frame_name, mask_beside, pixel_size, single_channel
+from models.band_sets import band_names
+from models.checks import check_number
+from models.clouds.postprocess import as_probability
+from models.clouds.shadows.angles import NADIR
+from models.clouds.shadows.frame import SHADOW, MethodName, ShadowMethod, cloud_shadow, shadow_method
+from models.clouds.shadows.light import SHADOW_BANDS
+from models.clouds.validity import split_cloud_mask
+from models.errors import ConfigurationError, FeatureError, GridError
+from models.sentinel2 import band_indices
+
+Angles = Feature | tuple[float, float]
+"""A feature SCALAR (t, 2) or DATA (t, h, w, 2), or two numbers: zenith and azimuth in degrees."""
+
+
+class AddCloudShadowTask(EOTask):
+    """Adds a mask of cloud shadows, from the bands, a cloud mask and the angles of the sun and the sensor.
+
+    The geometric method searches the height of every cloud and throws its outline to the ground; the projection is that
+    of the Earth Engine tutorial. ``models.clouds.shadows`` says how both work. Frames are worked on one at a time, and
+    each by itself.
+    """
+
+    def __init__(
+        self,
+        bands_feature: Feature = (FeatureType.DATA, "BANDS"),
+        shadow_feature: Feature = (FeatureType.MASK, "SHADOW"),
+        *,
+        cloud_feature: Feature = (FeatureType.MASK, "CLM"),
+        cloud_threshold: float = 0.5,
+        is_data_feature: Feature | None = None,
+        bands: Sequence[str] | None = None,
+        sun_angles: Angles = (FeatureType.SCALAR, "SUN_ANGLES"),
+        view_angles: Angles = NADIR,
+        method: MethodName | ShadowMethod = "geometric",
+        boolean: bool = False,
+    ):
+        """
+        :param bands_feature: Bands (t, h, w, bands) with B02, B08 and B11: float reflectance or integer DN, L1C or L2A.
+        :param shadow_feature: Output (t, h, w, 1).
+        :param cloud_feature: Cloud mask (t, h, w, 1), boolean or 0 clear, 1 cloud, 255 no data; or, of type DATA, a
+            cloud probability, float 0..1 or uint8 0..255. The outline of a shadow is that of its cloud, so a mask that
+            was little averaged and dilated gives the better shadows; dilate both afterwards.
+        :param cloud_threshold: Probability above which a pixel is cloud, where a probability is given; 0.5 is the
+            tutorial's.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data, or None when all have.
+        :param bands: Names of the bands in their order; None tells by count (13 or 10).
+        :param sun_angles: Zenith and azimuth in degrees, azimuth clockwise from the grid's north and towards the sun:
+            a scalar feature (t, 2), a grid as DATA feature (t, h, w, 2) with NaN where unknown, or two numbers for all
+            frames.
+        :param view_angles: The same of the sensor, azimuth towards the sensor. The default looks straight down.
+        :param method: "geometric" or "projection"; or ``GeometricMethod(...)`` or ``ProjectionMethod(...)`` of
+            ``models.clouds.shadows.geometric`` and ``.projection``, to change a setting.
+        :param boolean: True gives booleans (no data is False) instead of uint8 0 no shadow, 1 shadow, 255 no data.
+            Clouds themselves are 0.
+        :raises ConfigurationError: an argument that is not usable.
+        :raises BandError: when the named bands lack one of the three.
+        """
+        self.bands_feature = feature_of(bands_feature, {FeatureType.DATA})
+        self.shadow_feature = feature_of(shadow_feature, {FeatureType.MASK})
+        self.cloud_feature = feature_of(cloud_feature, {FeatureType.MASK, FeatureType.DATA})
+        self.cloud_threshold = check_number(cloud_threshold, "cloud_threshold", "probability", lowest=0, highest=1)
+        self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
+        self.bands = None if bands is None else tuple(bands)
+        if self.bands is not None:
+            band_indices(SHADOW_BANDS, self.bands, where=describe(self.bands_feature))
+        self.sun_angles = _angles(sun_angles, "sun_angles")
+        self.view_angles = _angles(view_angles, "view_angles")
+        self.method = shadow_method(method)
+        self.boolean = boolean
+
+    def execute(self, eopatch: EOPatch) -> EOPatch:
+        """Add the mask.
+
+        :raises FeatureError: a feature is missing, or holds no cloud mask, no probability or no angles.
+        :raises BandError: B02, B08 or B11 are not among the bands.
+        :raises ReflectanceError: values that are no reflectance inside valid data; the message names the frame.
+        :raises GridError: shapes differ, or the bounding box is not in metres.
+        """
+        frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
+        if frames.ndim != 4:
+            raise FeatureError(f"{describe(self.bands_feature)} has shape {frames.shape}: give (time, h, w, bands).")
+        band_indices(SHADOW_BANDS, band_names(frames.shape[-1], self.bands), where=describe(self.bands_feature))
+        cloud = self._cloud(eopatch, frames)
+        valid = None
+        if self.is_data_feature is not None:
+            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        size = self._pixel_size(eopatch, frames)
+        sun, view = (_per_frame(eopatch, each, frames) for each in (self.sun_angles, self.view_angles))
+        result = np.empty((*frames.shape[:3], 1), dtype=np.bool_ if self.boolean else np.uint8)
+        for index in range(len(frames)):
+            shadow = cloud_shadow(
+                frames[index],
+                cloud[index],
+                sun=sun[index],
+                view=view[index],
+                pixel_size=size,
+                valid=None if valid is None else valid[index],
+                names=self.bands,
+                method=self.method,
+                where=frame_name(eopatch, self.bands_feature, index),
+            )
+            result[index, ..., 0] = shadow == SHADOW if self.boolean else shadow
+        eopatch[self.shadow_feature] = result
+        return eopatch
+
+    def _cloud(self, eopatch: EOPatch, frames: NDArray[Any]) -> NDArray[Any]:
+        """The cloud mask (t, h, w): boolean, or 0, 1 and 255."""
+        where = describe(self.cloud_feature)
+        cloud = single_channel(eopatch, self.cloud_feature, "run AddCloudProbabilityTask and AddCloudMaskTask first")
+        if cloud.shape != frames.shape[:3]:
+            raise GridError(
+                f"{where} has shape {cloud.shape}, {describe(self.bands_feature)} {frames.shape[:3]}: bring both to one"
+                " grid and one time axis."
+            )
+        if self.cloud_feature[0] is FeatureType.MASK:
+            split_cloud_mask(cloud, where=where)
+            return cloud
+        valid = None
+        if self.is_data_feature is not None:
+            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        above: NDArray[Any] = as_probability(cloud, valid, where=where) > np.float32(self.cloud_threshold)
+        return above
+
+    def _pixel_size(self, eopatch: EOPatch, frames: NDArray[Any]) -> tuple[float, float]:
+        try:
+            return pixel_size(bbox_of(eopatch), frames.shape[1], frames.shape[2])
+        except GridError as error:
+            raise GridError(f"{describe(self.bands_feature)}, shadows: {error}") from error
+
+
+def _angles(value: Any, name: str) -> Angles:
+    """Two checked numbers, or a checked feature."""
+    if isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], FeatureType):
+        return feature_of(value, {FeatureType.SCALAR, FeatureType.DATA})
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ConfigurationError(
+            f"{name}={value!r}: give (zenith, azimuth) in degrees, or a feature of type SCALAR (t, 2) or DATA"
+            " (t, h, w, 2)."
+        )
+    zenith = check_number(value[0], f"{name} zenith", "zenith below the horizon's 90 degrees", lowest=0, highest=89.9)
+    return zenith, check_number(value[1], f"{name} azimuth", "azimuth in degrees", lowest=-360, highest=360)
+
+
+def _per_frame(eopatch: EOPatch, angles: Angles, frames: NDArray[Any]) -> NDArray[np.float64]:
+    """(t, 2) or (t, h, w, 2).
+
+    :raises FeatureError: a feature that is missing or has another shape.
+    """
+    if not isinstance(angles[0], FeatureType):
+        return np.tile(np.asarray(angles, dtype=np.float64), (len(frames), 1))
+    feature: Feature = angles
+    values = array_of(eopatch, feature, "give the angles as two numbers, or as a feature that is there")
+    due = (len(frames), 2) if feature[0] is FeatureType.SCALAR else (*frames.shape[:3], 2)
+    if values.shape != due:
+        raise FeatureError(
+            f"Feature {describe(feature)} has shape {values.shape} where {due} is due: zenith and azimuth"
+            f" {'of every frame' if len(due) == 2 else 'on the grid of the bands'}."
+        )
+    return np.asarray(values, dtype=np.float64)
