@@ -14,6 +14,7 @@ from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.clouds._frames import frame_name, mask_beside
 from models.checks import check_number
 from models.clouds.pixel import cloud_band_indices
+from models.clouds.plausibility import refuse_implausible
 from models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from models.clouds.temporal.model import Classifier, check_classifier
 from models.clouds.temporal.series import multi_temporal_clouds
@@ -57,6 +58,7 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         boolean: bool = False,
         mono_classifier: Classifier | None = None,
         multi_classifier: Classifier | None = None,
+        check_bands: bool = True,
         threads: int | None = None,
     ):
         """
@@ -83,6 +85,8 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         :param boolean: True gives masks as booleans (no data is False) instead of uint8 0 clear, 1 cloud, 255 no data.
         :param mono_classifier: A model of ten reflectances to take instead of s2cloudless'.
         :param multi_classifier: A model of the 90 features to take instead of the original's.
+        :param check_bands: False leaves out the check of ``models.clouds.plausibility``, which refuses a baseline
+            offset left in or removed twice, be it in some frames only, and bands in a wrong order.
         :param threads: Threads, None for the setting. The values do not depend on it.
         :raises ConfigurationError: an argument that is not usable, or no output at all.
         :raises BandError: when the named bands lack one the model needs.
@@ -111,14 +115,16 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         self.boolean = boolean
         self.mono_classifier = check_classifier(mono_classifier, "mono_classifier")
         self.multi_classifier = check_classifier(multi_classifier, "multi_classifier")
+        self.check_bands = check_bands
         self.threads = None if threads is None else resolve_threads(threads)
 
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """Add the outputs.
 
         :raises FeatureError: a feature is missing.
-        :raises BandError: the bands are not those of the model.
-        :raises ReflectanceError: values that are no reflectance inside valid data; the message names the frame.
+        :raises BandError: the bands are not those of the model, or not in their order.
+        :raises ReflectanceError: values that are no reflectance inside valid data, or carry a baseline offset; the
+            message names the frames.
         :raises GridError: shapes differ, the patch has no bounding box, or the resolution is finer than its pixels.
         :raises ModelError: a classifier that gives no probabilities.
         """
@@ -126,6 +132,10 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         valid = None
         if self.is_data_feature is not None:
             valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        names = [frame_name(eopatch, self.bands_feature, index) for index in range(len(frames))]
+        if self.check_bands:
+            cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
+            refuse_implausible(frames, valid, bands=self.bands, frame_names=names, where=describe(self.bands_feature))
         results = multi_temporal_clouds(
             frames,
             valid,
@@ -136,7 +146,7 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
             mono_classifier=self.mono_classifier,
             multi_classifier=self.multi_classifier,
             threads=self.threads,
-            where=[frame_name(eopatch, self.bands_feature, index) for index in range(len(frames))],
+            where=names,
         )
         for output, feature in self.outputs.items():
             result = results.pop(output)

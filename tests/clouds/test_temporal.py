@@ -51,7 +51,9 @@ def patch_of(bands: Any, bbox: BBox | None = UTM, **masks: Any) -> EOPatch:
 
 @pytest.fixture
 def bands() -> Any:
-    return np.random.default_rng(6).uniform(0, 1, (3, 12, 16, 13)).astype(np.float32)
+    values = np.random.default_rng(6).uniform(0.05, 1, (3, 12, 16, 13)).astype(np.float32)
+    values[..., BANDS.index("B10")] *= 0.05  # the ground does not show in it
+    return values
 
 
 @pytest.fixture
@@ -170,6 +172,20 @@ def test_input_that_cannot_be_used_is_refused_by_name(bands: Any, is_data: Any) 
         task.execute(patch_of(bands * 10_000, IS_DATA=is_data))
     with pytest.raises(GridError, match="finer than the pixels"):
         AddMultiTemporalCloudProbabilityTask(resolution=5).execute(patch_of(bands))
+
+
+def test_an_offset_left_in_and_bands_in_a_wrong_order_are_refused(bands: Any) -> None:
+    task = AddMultiTemporalCloudProbabilityTask(**MODELS)
+    mixed = bands.copy()
+    mixed[1] += 0.1
+    with pytest.raises(ReflectanceError, match=r"2017-02-21T10:21 \(1 of 3 frames with data: the stack mixes"):
+        task.execute(patch_of(mixed))
+    wrong = bands.copy()
+    wrong[..., BANDS.index("B10")] = 1.1
+    with pytest.raises(BandError, match="order"):
+        task.execute(patch_of(wrong))
+    patch = AddMultiTemporalCloudProbabilityTask(check_bands=False, **MODELS).execute(patch_of(mixed))
+    assert CLP_MULTI in patch
 
 
 @pytest.mark.parametrize(
