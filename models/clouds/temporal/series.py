@@ -141,13 +141,16 @@ def _multi(frames: Frames, max_frames: int, classifiers: _Classifiers) -> Genera
             targets = range(first, min(first + at_a_time, len(frames)))
             answers = np.empty((len(targets), *frames.grid.cells), dtype=np.float64)
             for rows, columns in tiles:
-                tile = make(rows, columns) if only is None else only
                 part = answers[:, rows.start : rows.stop, columns.start : columns.stop]
-                for target, answer in zip(targets, part, strict=True):
-                    features = tile.features(target)
-                    predicted = probabilities(features, classifiers.multi, threads=classifiers.threads)
-                    answer[...] = predicted.reshape(answer.shape)
+                _answer(make(rows, columns) if only is None else only, targets, part, classifiers)
             yield from answers
+
+
+def _answer(tile: TileWindow, targets: range, answers: NDArray[np.float64], classifiers: _Classifiers) -> None:
+    """Write the probabilities (targets, rows, columns) of a tile."""
+    for target, answer in zip(targets, answers, strict=True):
+        features = tile.features(target)
+        answer[...] = probabilities(features, classifiers.multi, threads=classifiers.threads).reshape(answer.shape)
 
 
 @contextmanager

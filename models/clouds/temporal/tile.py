@@ -27,8 +27,8 @@ BANDS = len(CLOUD_BANDS)
 FEATURES = 9 * BANDS
 """Per band: reflectance, local mean; SSIM maximum, mean, deviation; lowest and mean over time; two differences."""
 
-TILE_CELLS = 180
-"""Largest side of a tile: holds the window's statistics near 100 MB, and the taps' reach is small beside it."""
+TILE_CELLS = 128
+"""Largest side of a tile: holds the window's statistics near 60 MB, and the taps' reach is not large beside it."""
 
 Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 
