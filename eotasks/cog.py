@@ -28,6 +28,7 @@ from models.rasters import Bounds, pixel_transform
 from models.threads import resolve_threads
 
 Compression = Literal["deflate", "zstd", "lzw", "none"]
+Overviews = Literal["auto", "nearest", "average", "mode"]
 NoData = float | Literal["auto"] | None
 """Value of pixels without data; "auto": NaN for floats, 0 for a map of classes, none for other integers."""
 
@@ -50,6 +51,8 @@ def write_cog(
     descriptions: Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
     compression: Compression = "deflate",
+    overviews: Overviews = "auto",
+    scale: float | None = None,
 ) -> Path:
     """Write an array as Cloud Optimized GeoTIFF: complete or not at all, and the same bytes for the same input.
 
@@ -62,14 +65,18 @@ def write_cog(
     :param descriptions: Name of each band.
     :param tags: Metadata of the file.
     :param compression: "deflate", "zstd", "lzw" or "none".
+    :param overviews: What a pixel of an overview is of those under it: "nearest", "average" or "mode" (the commonest);
+        "auto" as in :func:`publish_cog`. Pixels without data do not count.
+    :param scale: Physical value of one unit of the stored numbers, for readers that ask GDAL for it. None: 1.
     :return: The path.
-    :raises ConfigurationError: when classes, nodata, compression or descriptions do not fit the array.
+    :raises ConfigurationError: when classes, nodata, compression, overviews or descriptions do not fit the array.
     :raises FeatureError: when the array is no image, or of a type that GeoTIFF does not have.
     :raises GridError: when the coordinate system is unknown or the bounds are empty.
     :raises StorageError: when the file cannot be written.
     """
     image = _as_image(array)
     check_compression(compression)
+    _check_overviews(overviews)
     fill = nodata_value(nodata, image.dtype, classes)
     if classes is not None:
         _check_classes(image, classes, fill)
@@ -82,8 +89,10 @@ def write_cog(
         with memory.open(**profile) as dataset:
             dataset.write(image)
             describe_bands(dataset, classes, descriptions, tags)
+            if scale is not None:
+                dataset.scales = (scale,) * len(image)
         with memory.open() as dataset:
-            return publish_cog(dataset, Path(path), classes, compression)
+            return publish_cog(dataset, Path(path), classes, compression, overviews)
 
 
 def read_classes(path: str | Path) -> ClassTable | None:
@@ -114,6 +123,11 @@ def check_compression(compression: str) -> None:
     """:raises ConfigurationError: when it is no compression that every GDAL build reads."""
     if compression not in get_args(Compression):
         raise ConfigurationError(f"compression={compression!r} is not known: use {', '.join(get_args(Compression))}.")
+
+
+def _check_overviews(overviews: str) -> None:
+    if overviews not in get_args(Overviews):
+        raise ConfigurationError(f"overviews={overviews!r} is not known: use {', '.join(get_args(Overviews))}.")
 
 
 def nodata_value(nodata: NoData, dtype: np.dtype[Any], classes: ClassTable | None) -> float | None:
@@ -151,19 +165,24 @@ def describe_bands(
 
 
 def publish_cog(
-    dataset: rasterio.DatasetReader, path: Path, classes: ClassTable | None, compression: Compression
+    dataset: rasterio.DatasetReader,
+    path: Path,
+    classes: ClassTable | None,
+    compression: Compression,
+    overviews: Overviews = "auto",
 ) -> Path:
     """Copy a dataset to a Cloud Optimized GeoTIFF under a temporary name, and rename it when it is whole.
 
-    Overviews take the nearest pixel for classes and other integers, the average for floats.
+    :param overviews: How the smaller copies are made; "auto" takes the nearest pixel for classes and other integers,
+        the average for floats.
 
     :raises StorageError: when the file cannot be written.
     """
-    floating = np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating)
+    automatic = "AVERAGE" if np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating) else "NEAREST"
     options = {
         "compress": compression.upper(),
         "blocksize": BLOCK,
-        "overview_resampling": "AVERAGE" if floating else "NEAREST",
+        "overview_resampling": automatic if overviews == "auto" else overviews.upper(),
         "bigtiff": "IF_SAFER",
         "num_threads": resolve_threads(),
     }

@@ -51,6 +51,7 @@ def _tell(message: str, code: int, *, stack: bool = False) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     from workflows import clean
+    from workflows.cloud_mask import command as cloud_mask
     from workflows.evaluate_clouds import command as evaluate_clouds
     from workflows.land_cover import command
 
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"eotasks {version('eotasks')}")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command.add_parser(commands)
+    cloud_mask.add_parser(commands)
     evaluate_clouds.add_parser(commands)
     clean.add_parser(commands)
     return root

@@ -1,0 +1,81 @@
+"""What a run of `eotasks cloud-mask` is asked for, and how its files say so."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from models.clouds.presets import MaskSettings, Preset, mask_settings
+from models.errors import ConfigurationError
+
+CellSampling = Literal["mean", "nearest"]
+
+RESOLUTIONS: tuple[int, ...] = (160, 60, 20, 10)
+"""Metres of the pixels that masks can be made at."""
+
+DEFAULT_RESOLUTION = 60
+"""That of B01, B09 and B10, the bands of the model that are about the atmosphere: nothing is made up between their
+pixels. A tile (109.8 km) is a whole number of them, and is done in seconds; the 160 m of Sentinel Hub miss small
+clouds."""
+
+DEFAULT_PRESET: Preset = "s2cloudless"
+
+
+@dataclass(frozen=True)
+class CloudMaskOptions:
+    """How masks are made: the same for every product of a run."""
+
+    resolution: int = DEFAULT_RESOLUTION
+    """Metres of a pixel of the results, where the probability is computed: 160, 60, 20 or 10."""
+
+    sampling: CellSampling = "mean"
+    """How bands come to these pixels: "mean" by area, or "nearest", as Sentinel Hub does for its CLP at 160 m."""
+
+    preset: Preset = DEFAULT_PRESET
+    """Name of the published settings that ``mask`` comes from, for the tags of the files."""
+
+    mask: MaskSettings = field(default_factory=lambda: mask_settings(DEFAULT_PRESET))
+    """From probability to mask."""
+
+    shadows: bool = False
+    """Whether a mask of cloud shadow is made too."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no mask can be made with.
+
+        :raises ConfigurationError: an unknown resolution or sampling.
+        """
+        if self.resolution not in RESOLUTIONS:
+            raise ConfigurationError(
+                f"resolution={self.resolution!r} is none that masks are made at: give one of"
+                f" {', '.join(map(str, RESOLUTIONS))} metres."
+            )
+        if self.sampling not in get_args(CellSampling):
+            raise ConfigurationError(
+                f"sampling={self.sampling!r} is unknown: give {' or '.join(map(repr, get_args(CellSampling)))}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings under the names they have in the record beside the results and in the tags of the files."""
+        return {
+            "resolution": self.resolution,
+            "sampling": self.sampling,
+            "preset": self.preset,
+            **asdict(self.mask),
+            "shadows": self.shadows,
+        }
+
+    def steps(self) -> str:
+        """From probability to mask in words: ``mean over 1 px, > 0.4, grown by 1 px``."""
+        unit = "px" if self.mask.unit == "pixel" else "m"
+        parts = []
+        if self.mask.average_over:
+            parts.append(f"mean over {self.mask.average_over:g} {unit}")
+        if self.mask.sigma:
+            parts.append(f"Gaussian of {self.mask.sigma:g} {unit}")
+        parts.append(f"> {self.mask.threshold:g}")
+        if self.mask.erosion_size:
+            parts.append(f"eroded by {self.mask.erosion_size:g} {unit}")
+        if self.mask.dilation_size:
+            parts.append(f"grown by {self.mask.dilation_size:g} {unit}")
+        return ", ".join(parts)
