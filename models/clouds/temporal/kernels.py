@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+from models.forest.compiled import kernel
 
 NEVER_SEEN = 1e20
 """What the model was trained with where a minimum or a maximum is over nothing."""
@@ -19,10 +20,8 @@ NEVER_SEEN = 1e20
 C1, C2 = 1e-6, 1e-5
 """Stabilisers of the structural similarity, for reflectances 0..1."""
 
-Plane = NDArray[np.floating[Any]]
 
-
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"})  # kept on disk with the kernels that call it
 def _blur_along_rows(image: Any, taps: Any, columns: Any, out: Any) -> None:
     width = out.shape[1]
     size = len(taps)
@@ -57,7 +56,7 @@ def _blur_along_rows(image: Any, taps: Any, columns: Any, out: Any) -> None:
             tap += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _blur_along_columns(image: Any, taps: Any, rows: Any, out: Any) -> None:
     half = len(taps) // 2
     width = image.shape[1]
@@ -91,7 +90,7 @@ def _blur_along_columns(image: Any, taps: Any, rows: Any, out: Any) -> None:
             reach += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def blur(image: Any, taps: Any, rows: Any, columns: Any) -> Any:
     """Gaussian average of a float64 plane.
 
@@ -110,7 +109,7 @@ def blur(image: Any, taps: Any, rows: Any, columns: Any) -> Any:
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def local_moments(values: Any, share: Any, taps: Any, rows: Any, columns: Any) -> Any:
     """Local mean and variance of a frame.
 
@@ -127,7 +126,7 @@ def local_moments(values: Any, share: Any, taps: Any, rows: Any, columns: Any) -
     return mean, variance
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pair_similarity(
     one: Any,
     other: Any,
@@ -161,11 +160,11 @@ def pair_similarity(
             numerator = (2.0 * cross + C1) * (2.0 * covariance + C2)
             spread = variance_one[row, at] + variance_other[row, at] + C2
             denominator = (m1 * m1 + m2 * m2 + C1) * spread
-            out[row, at] = numerator / denominator if denominator != 0.0 else np.inf
+            out[row, at] = numerator / denominator
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def similarity_statistics(similarity: Any, counted: Any, highest: Any, mean: Any, deviation: Any) -> None:
     """Largest, mean and standard deviation (population) over the frames that a pixel can be compared with.
 
@@ -194,7 +193,7 @@ def similarity_statistics(similarity: Any, counted: Any, highest: Any, mean: Any
         deviation[at] = np.float32(np.sqrt(squares / count))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def temporal_statistics(
     values: Any, valid: Any, target: Any, lowest: Any, mean: Any, above_lowest: Any, above_mean: Any
 ) -> None:
