@@ -163,7 +163,7 @@ def _bbox(bands: _Raster, file: Path) -> BBox:
     if epsg is None:
         raise ImageryError(f"{file} is in a coordinate system without an EPSG number: warp it to the UTM zone.")
     height, width = bands.values.shape[1:]
-    right, bottom = transform * (width, height)
+    right, bottom = transform.c + width * transform.a, transform.f + height * transform.e
     return BBox((transform.c, bottom, right, transform.f), CRS(epsg))
 
 
