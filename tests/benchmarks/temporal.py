@@ -1,4 +1,4 @@
-"""The multi-temporal cloud model against its original, eo-learn-mask 1.4.2: seconds, memory, equality.
+"""The multi-temporal cloud model against its original, eo-learn-mask 1.4.2: seconds and equality.
 
 Run it with ``python tests/benchmarks/temporal.py`` (``--help`` for more). Every row has a process of its own; in every
 repeat each side is called once, in turns, with as many threads as the other. Look at the ratios: times of a shared
@@ -54,22 +54,21 @@ def in_process(threads: int, function: Callable[..., Any], *arguments: object) -
 def report(rows: dict[str, Row], threads: int) -> str:
     """The table as Markdown."""
     lines = [
-        f"Multi-temporal clouds, {threads} threads each, medians; memory of a call with its results.",
+        f"Multi-temporal clouds, {threads} threads each, medians.",
         "",
-        "| case | input | ours s | original s | ratio | ours MB | original MB | largest difference |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| case | input | ours s | original s | ratio | largest difference |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in rows.items():
         if isinstance(row, str):
-            lines.append(f"| {name} | {row} | | | | | | |")
+            lines.append(f"| {name} | {row} | | | | |")
             continue
         ours, theirs = (statistics.median(row.seconds[side]) for side in ("ours", "theirs"))
         ratio = statistics.median(
             their / own for own, their in zip(row.seconds["ours"], row.seconds["theirs"], strict=True)
         )
         differences = ", ".join(f"{name} {value:.2g}" for name, value in row.differences.items())
-        memory = f"{row.memory_mb['ours']:.0f} | {row.memory_mb['theirs']:.0f}"
-        lines.append(f"| {name} | {row.input} | {ours:.3f} | {theirs:.3f} | {ratio:.1f} | {memory} | {differences} |")
+        lines.append(f"| {name} | {row.input} | {ours:.3f} | {theirs:.3f} | {ratio:.1f} | {differences} |")
     return "\n".join(lines)
 
 

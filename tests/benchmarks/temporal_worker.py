@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import gc
 import io
 import sys
 import time
@@ -55,9 +54,6 @@ class Measured:
     seconds: dict[str, list[float]]
     """Of ours and theirs, a number a repeat; one directly follows the other."""
 
-    memory_mb: dict[str, float]
-    """Highest resident memory of a call above what the process held before, results included."""
-
     differences: dict[str, float] = field(default_factory=dict)
     """Of each result, the largest absolute difference."""
 
@@ -81,7 +77,6 @@ def measure(case: Case, repeats: int, threads: int, frames: int | None, side: in
     patch, words = _patch(frames, side)
     calls: dict[str, Callable[[EOPatch], EOPatch]] = {"ours": _ours(case, threads).execute, "theirs": _theirs(case)}
     first = {name: _called(calls[name], patch) for name in calls}  # compiles, loads the models
-    memory = {name: _memory_of(calls[name], patch) for name in calls}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats):
         for name in list(calls)[:: 1 - 2 * (repeat % 2)]:
@@ -92,7 +87,7 @@ def measure(case: Case, repeats: int, threads: int, frames: int | None, side: in
         feature[1]: float(np.abs(first["ours"][feature].astype(float) - first["theirs"][feature]).max(initial=0))
         for feature in RESULTS
     }
-    return Measured(words, seconds, memory, differences)
+    return Measured(words, seconds, differences)
 
 
 def measure_long(frames: int, side: int, threads: int) -> Long:
@@ -197,13 +192,3 @@ def _module() -> Any:
 
 def _called(call: Callable[[EOPatch], EOPatch], patch: EOPatch) -> EOPatch:
     return call(patch.copy())
-
-
-def _memory_of(call: Callable[[EOPatch], EOPatch], patch: EOPatch) -> float:
-    monitor = ResettablePeak() if ResettablePeak.available() else SampledPeak()
-    gc.collect()
-    monitor.start()
-    before = monitor.stop()
-    monitor.start()
-    _called(call, patch)
-    return max(0.0, monitor.stop() - before)
