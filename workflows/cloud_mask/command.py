@@ -117,7 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with _progress(console) as progress:
         outcomes = work.run(ProgressReporter(progress, len(work)))
-    console.print(summary_table(outcomes, options))
+    console.print(f"Masks at {options.resolution} m: {options.steps()}", soft_wrap=True, highlight=False, markup=False)
+    console.print(summary_table(outcomes, shadows=options.shadows))
     for outcome in outcomes:
         if outcome.error is not None:
             console.print(Text.assemble(("failed ", "red"), f"{outcome.name}: {outcome.error}"), soft_wrap=True)
@@ -196,22 +197,22 @@ class ProgressReporter:
             self._progress.console.print(f"{outcome.name} failed", highlight=False, markup=False)
 
 
-def summary_table(outcomes: Sequence[ProductOutcome], options: CloudMaskOptions) -> Table:
+def summary_table(outcomes: Sequence[ProductOutcome], *, shadows: bool) -> Table:
     """One line a product, and one for all."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(f"Cloud masks at {options.resolution} m: {options.steps()}"), title_justify="left")
+    table = Table()
     table.add_column("product", overflow="fold")
-    for name in ("cloud", *(["shadow"] if options.shadows else []), "no data", "seconds", ""):
+    for name in ("cloud", *(["shadow"] if shadows else []), "no data", "seconds", ""):
         table.add_column(name, justify="right")
     for outcome in outcomes:
-        table.add_row(Text(outcome.name), *_cells(outcome, options.shadows))
+        table.add_row(Text(outcome.name), *_cells(outcome, shadows))
     known = [outcome for outcome in outcomes if outcome.shares is not None]
     if len(outcomes) > 1:
         failed = len(outcomes) - len(known)
         total = f"{sum(outcome.seconds for outcome in outcomes):.1f}"
-        blank = [""] * (2 + options.shadows)
+        blank = [""] * (2 + shadows)
         table.add_section()
         table.add_row(f"{len(outcomes)} products", *blank, total, f"{failed} failed" if failed else "")
     return table

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from eotasks.cog import write_cog
+from eotasks.imagery.acquisition import SIDECAR_NAME
 from eotasks.imagery.scene import BareFolderScene
 from models.clouds.pixel import MODEL_FILE, MODEL_SHA256
 from models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
@@ -239,9 +240,9 @@ def product_name(scene_path: Path) -> str:
 
 
 def _inputs(scene: BareFolderScene) -> dict[str, list[int]]:
-    """Size and time of change of every file of a product, as make looks at them."""
-    files = [file for file in sorted(scene.path.iterdir()) if file.is_file()]
-    return {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+    """Size and time of change of what a product is read from, as make looks at them."""
+    facts = {file.name: file.stat() for file in (*scene.files.values(), scene.path / SIDECAR_NAME)}
+    return {name: [facts[name].st_size, facts[name].st_mtime_ns] for name in sorted(facts)}
 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:

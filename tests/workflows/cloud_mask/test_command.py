@@ -1,0 +1,326 @@
+"""`eotasks cloud-mask`, as its user sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from s2cloudless import S2PixelCloudDetector
+
+from eotasks.imagery.scene import open_scene
+from models.sentinel2 import CLOUD_BANDS
+from tests.workflows.cloud_mask.conftest import MakeProduct
+from workflows.cli import main
+from workflows.cloud_mask import files
+from workflows.cloud_mask.product import product_grid
+
+SAMPLE = "T33UUU_20170216"
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+def command(*arguments: str | Path) -> Result:
+    """Calls `eotasks cloud-mask` in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(["cloud-mask", *map(str, arguments)])
+        except SystemExit as exit_:  # argparse leaves by itself
+            code = int(exit_.code or 0)
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return dataset.read(1)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def record(out: Path, name: str) -> dict[str, object]:
+    return json.loads((out / name / f"{name}.json").read_text())
+
+
+class TestResults:
+    def test_the_embedded_scene_without_arguments(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        result = command()
+        assert (result.code, result.err) == (0, "")
+        folder = tmp_path / "results" / "cloud-mask" / SAMPLE
+        endings = ("_CLP.tif", "_CLM.tif", "_CLM.tif.aux.xml", "_quicklook.png", ".json")
+        assert {path.name for path in folder.iterdir()} == {f"{SAMPLE}{ending}" for ending in endings}
+        assert SAMPLE in result.out
+        assert "done" in result.out
+        shares = record(tmp_path / "results" / "cloud-mask", SAMPLE)["shares"]
+        assert f"{shares['cloud']:.1%}" in result.out
+
+    @pytest.mark.parametrize("resolution", [160, 60, 20, 10])
+    def test_equals_s2cloudless(self, make_product: MakeProduct, tmp_path: Path, resolution: int) -> None:
+        product = make_product()
+        assert command(product, "--out", tmp_path / "out", "--resolution", resolution).code == 0
+        scene = open_scene(product)
+        dn = scene.read(CLOUD_BANDS, product_grid(scene, resolution))
+        detector = S2PixelCloudDetector(threshold=0.4, average_over=1, dilation_size=1)
+        expected = detector.get_cloud_probability_maps((dn.astype(np.float32) / np.float32(10_000))[np.newaxis])
+        stored = read(tmp_path / "out" / "small" / "small_CLP.tif")
+        np.testing.assert_array_equal(stored, np.minimum(np.rint(expected[0] * np.float32(255)), 254))
+        mask = read(tmp_path / "out" / "small" / "small_CLM.tif")
+        np.testing.assert_array_equal(mask, detector.get_mask_from_prob(expected)[0])
+        assert 0 < mask.mean() < 1
+
+    def test_settings_reach_the_mask_and_the_tags(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product = make_product()
+        options = ["--preset", "eo-learn", "--threshold", "0.55", "--average-over", "40", "--dilation", "120"]
+        assert command(product, "--out", tmp_path, *options, "--unit", "metre", "--sampling", "nearest").code == 0
+        with rasterio.open(tmp_path / "small" / "small_CLM.tif") as dataset:
+            tags, mask = dataset.tags(), dataset.read(1)
+        assert {key: tags[key] for key in ("PRESET", "THRESHOLD", "AVERAGE_OVER", "DILATION_SIZE", "UNIT")} == {
+            "PRESET": "eo-learn", "THRESHOLD": "0.55", "AVERAGE_OVER": "40", "DILATION_SIZE": "120", "UNIT": "metre",
+        }  # fmt: skip
+        assert (tags["SAMPLING"], tags["RESOLUTION"], tags["PRODUCT"]) == ("nearest", "60", "small")
+        scene = open_scene(product)
+        dn = scene.read(CLOUD_BANDS, product_grid(scene, 60), resampling="nearest")
+        detector = S2PixelCloudDetector(threshold=0.55, average_over=1, dilation_size=2)  # 40 and 120 m in 60 m pixels
+        expected = detector.get_cloud_masks((dn.astype(np.float32) / np.float32(10_000))[np.newaxis])[0]
+        np.testing.assert_array_equal(mask, expected)
+
+    def test_no_data_is_255_and_takes_no_part(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        def west_missing(_: str, values: np.ndarray) -> np.ndarray:
+            values[:, : values.shape[1] // 4] = 0
+            return values
+
+        product = make_product(change=west_missing)
+        result = command(product, "--out", tmp_path)
+        assert result.code == 0
+        probability, mask = (read(tmp_path / "small" / f"small_{kind}.tif") for kind in ("CLP", "CLM"))
+        assert (probability[:, :8] == 255).all()
+        assert (mask[:, :8] == 255).all()
+        assert probability[:, 8:].max() < 255
+        assert mask[:, 8:].max() < 255
+        shares = record(tmp_path, "small")["shares"]
+        assert shares["data"] == 0.75
+        assert shares["cloud"] == (mask[:, 8:] == 1).mean()
+        assert "25.0%" in result.out
+
+    def test_shadows(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        result = command("--out", tmp_path, "--shadows", "--resolution", 60)
+        assert result.code == 0
+        shadow, mask = (read(tmp_path / SAMPLE / f"{SAMPLE}_{kind}.tif") for kind in ("SHADOW", "CLM"))
+        assert set(np.unique(shadow)) == {0, 1}
+        assert not ((shadow == 1) & (mask == 1)).any()
+        assert f"{(shadow == 1).mean():.1%}" in result.out
+
+    def test_the_same_input_gives_the_same_bytes(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product = make_product()
+        for name, threads in (("one", 1), ("two", 2)):
+            assert command(product, "--out", tmp_path / name, "--threads", threads).code == 0
+        assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+class TestRepeated:
+    def test_what_is_complete_is_kept(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product, out = make_product(), tmp_path / "out"
+        first = command(product, "--out", out)
+        before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+        second = command(product, "--out", out)
+        assert (first.code, second.code) == (0, 0)
+        assert "kept" in second.out
+        assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+        cloud = f"{record(out, 'small')['shares']['cloud']:.1%}"
+        assert cloud in first.out
+        assert cloud in second.out
+
+    def test_other_settings_are_refused_then_replaced(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product, out = make_product(), tmp_path / "out"
+        assert command(product, "--out", out, "--shadows").code == 0
+        before = contents(out)
+        refused = command(product, "--out", out, "--threshold", "0.6")
+        assert refused.code == 2
+        assert "shadows, threshold changed" in refused.err
+        assert "--overwrite" in refused.err
+        assert contents(out) == before
+        assert command(product, "--out", out, "--threshold", "0.6", "--overwrite").code == 0
+        assert record(out, "small")["settings"]["threshold"] == 0.6
+        assert not list(out.rglob("*SHADOW*"))
+
+    @pytest.mark.parametrize("damage", ["touched", "cut", "gone", "version"])
+    def test_what_is_outdated_or_damaged_is_made_anew(
+        self, make_product: MakeProduct, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        product, out = make_product(), tmp_path / "out"
+        assert command(product, "--out", out).code == 0
+        whole = contents(out)["small/small_CLM.tif"]
+        mask = out / "small" / "small_CLM.tif"
+        if damage == "touched":
+            os.utime(next(product.glob("*B10.jp2")), ns=(1, 1))
+        elif damage == "cut":
+            mask.write_bytes(whole[:-10])
+        elif damage == "gone":
+            mask.unlink()
+        else:
+            monkeypatch.setattr(files, "version", lambda _: "9.9")
+        result = command(product, "--out", out)
+        assert result.code == 0
+        assert "done" in result.out
+        assert (mask.read_bytes() == whole) == (damage != "version")  # its tags name the version
+        assert "kept" in command(product, "--out", out).out
+
+    def test_an_interrupted_run_goes_on(
+        self, make_product: MakeProduct, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        products, out = [make_product("a"), make_product("b")], tmp_path / "out"
+
+        def interrupted(_: object, __: object, name: str, path: Path) -> None:
+            path.write_bytes(b"half a picture")
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "draw_quicklook", interrupted)
+            assert command(*products, "--out", out).code == 130
+        assert record(out, "a")["complete"] is False
+        assert not list(out.rglob("*quicklook*"))
+        assert not (out / "b").exists()
+        result = command(*products, "--out", out)
+        assert result.code == 0
+        assert result.out.count("done") == 2
+
+    def test_files_of_somebody_else_stay(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product, out = make_product(), tmp_path / "out"
+        (out / "small").mkdir(parents=True)
+        (out / "small" / "small_CLM.tif").write_text("mine")
+        (out / "small" / "notes.txt").write_text("mine too")
+        refused = command(product, "--out", out)
+        assert refused.code == 2
+        assert "no record" in refused.err
+        assert command(product, "--out", out, "--overwrite").code == 0
+        assert (out / "small" / "notes.txt").read_text() == "mine too"
+        assert read(out / "small" / "small_CLM.tif").shape == (32, 32)
+
+    def test_a_newer_record_is_refused(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product, out = make_product(), tmp_path / "out"
+        assert command(product, "--out", out).code == 0
+        newer = record(out, "small") | {"version": 99}
+        (out / "small" / "small.json").write_text(json.dumps(newer))
+        assert "upgrade" in command(product, "--out", out).err
+
+
+class TestBadProducts:
+    def test_the_others_are_done(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        cut = make_product("cut")
+        band = next(cut.glob("*B04.jp2"))
+        band.write_bytes(band.read_bytes()[:1500])
+        l2a = make_product("l2a", without=("B10",), sidecar={"level": "L2A"})
+        good, out = make_product("good"), tmp_path / "out"
+        result = command(cut, tmp_path / "absent", l2a, good, "--out", out)
+        assert result.code == 1
+        assert result.out.count(" failed") >= 3
+        assert "B04.jp2" in result.out
+        assert "B10 is missing" in result.out
+        assert "no such folder" in result.out
+        assert "3 failed" in result.out
+        assert {path.name for path in out.iterdir()} == {"good"}
+        assert read(out / "good" / "good_CLM.tif").shape == (32, 32)
+
+    def test_none_can_be_opened(self, tmp_path: Path) -> None:
+        result = command(tmp_path / "absent", tmp_path / "gone", "--out", tmp_path / "out")
+        assert result.code == 2
+        assert "no such folder" in result.err
+        assert not (tmp_path / "out").exists()
+
+    def test_nothing_but_no_data(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        result = command(make_product(change=lambda _, values: values * 0), "--out", tmp_path / "out")
+        assert result.code == 1
+        assert "holds no data at all" in result.out
+        assert not (tmp_path / "out").exists()
+
+    def test_an_offset_left_in(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product = make_product(change=lambda _, values: values + np.uint16(1000))
+        result = command(product, "--out", tmp_path / "out")
+        assert result.code == 1
+        assert "04.00" in result.out
+        told = make_product(
+            "told", change=lambda _, values: values + np.uint16(1000), sidecar={"radio_add_offset": -1000}
+        )
+        plain = make_product("plain")
+        assert command(told, plain, "--out", tmp_path / "out").code == 0
+        masks = [read(tmp_path / "out" / name / f"{name}_CLP.tif") for name in ("told", "plain")]
+        np.testing.assert_array_equal(*masks)
+
+    def test_bands_in_the_wrong_files(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product = make_product()
+        cirrus, blue = next(product.glob("*B10.jp2")), next(product.glob("*B01.jp2"))
+        content = cirrus.read_bytes()
+        cirrus.write_bytes(blue.read_bytes())
+        blue.write_bytes(content)
+        result = command(product, "--out", tmp_path / "out")
+        assert result.code == 1
+        assert "should be B10" in result.out
+
+    def test_shadows_need_the_sun(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product = make_product(sidecar={"sun_zenith": None, "sun_azimuth": None, "derived": None})
+        result = command(product, "--out", tmp_path / "out", "--shadows")
+        assert result.code == 1
+        assert "sun_zenith" in result.out
+        assert command(product, "--out", tmp_path / "out").code == 0
+
+
+class TestBadArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--resolution", "30"], "invalid choice: 30"),
+            (["--threshold", "40"], "from 0 to 1"),
+            (["--average-over", "1.5"], "radius in pixels"),
+            (["--dilation", "-1"], "dilation_size=-1"),
+            (["--threads", "0"], "threads=0"),
+            (["--preset", "best"], "invalid choice: 'best'"),
+            (["--preset", "sentinel-hub", "--unit", "metre"], "no sigma in metres"),
+            (["--format", "netcdf"], "invalid choice: 'netcdf'"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else " ".join(value),
+    )
+    def test_are_told(self, tmp_path: Path, arguments: list[str], said: str) -> None:
+        result = command("--out", tmp_path / "out", *arguments)
+        assert result.code == 2
+        assert said in result.err
+        assert not (tmp_path / "out").exists()
+
+    def test_products_of_one_name(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        one, two = make_product("2017/X.SAFE"), make_product("2018/X")
+        result = command(one, two, "--out", tmp_path / "out")
+        assert result.code == 2
+        assert "called X" in result.err
+
+    @pytest.mark.parametrize("inside", ["", "masks"])
+    def test_results_and_inputs_keep_apart(self, make_product: MakeProduct, inside: str) -> None:
+        product = make_product()
+        before = contents(product)
+        result = command(product, "--out", product / inside)
+        assert result.code == 2
+        assert "lies in the product" in result.err
+        assert contents(product) == before
+
+    def test_a_file_in_the_way(self, tmp_path: Path) -> None:
+        (tmp_path / "out").write_text("")
+        assert "is a file" in command("--out", tmp_path / "out").err
+
+
+def test_help_shows_examples() -> None:
+    result = command("--help")
+    assert result.code == 0
+    assert "eotasks cloud-mask PRODUCT --out masks" in result.out
+    assert "130 interrupted" in result.out
