@@ -166,7 +166,7 @@ def _notes(rows: dict[str, Row]) -> str:
 
 def _scaling_rows(scaling: Measured) -> list[list[str]]:
     names = list(scaling.seconds)
-    rows = [["engine", *[f"{number} threads s" for number in SCALING_THREADS], "speed-up"]]
+    rows = [["engine", *[f"{number} thread{'s' if number > 1 else ''}, s" for number in SCALING_THREADS], "speed-up"]]
     for position in range(2):
         times = [scaling.median(name) for name in names[position::2]]
         rows.append(

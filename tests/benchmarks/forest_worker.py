@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import logging
 import statistics
 import sys
 import time
+import warnings
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -47,11 +49,13 @@ class Measured:
 
 def measure(case: str, scale: Scale, repeats: int) -> Measured:
     """One row of the table."""
+    _quiet()
     return measure_contest(CASES[case].load(scale), repeats)
 
 
 def measure_scaling(scale: Scale, repeats: int, threads: tuple[int, ...]) -> Measured:
     """One scene with several numbers of threads."""
+    _quiet()
     return measure_contest(scaling_contest(scale, threads), repeats)
 
 
@@ -74,6 +78,12 @@ def measure_contest(contest: Contest, repeats: int) -> Measured:
     ours, theirs = (seconds[name] for name in names[:2])
     ratios = [peer / own for own, peer in zip(ours, theirs, strict=True)]
     return Measured(contest.pixels, seconds, memory, equal, words, ratios)
+
+
+def _quiet() -> None:
+    """What libraries say to a developer is no part of the table."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
 
 
 def _memory_of(contest: Contest, name: str) -> tuple[float, NDArray[Any]]:
