@@ -1,0 +1,82 @@
+"""Grids and strips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eotasks.imagery.grid import Grid
+from eotasks.imagery.scene import BareFolderScene, open_scene
+from eotasks.sources.sample import open_sample
+from models.errors import ImageryError
+from tests.workflows.cloud_mask.conftest import LEFT, TOP, MakeProduct, write_band
+from workflows.cloud_mask import product
+from workflows.cloud_mask.options import CloudMaskOptions
+from workflows.cloud_mask.product import make_masks, product_grid
+
+
+def rewrite(scene: BareFolderScene, band: str, size: float, *, left: float, pixels: int) -> BareFolderScene:
+    """The product with one band on another grid."""
+    values = np.full((pixels, pixels), 1500, dtype=np.uint16)
+    write_band(scene.files[band], values, size, left)
+    return open_scene(scene.path)
+
+
+@pytest.mark.parametrize(("resolution", "shape"), [(160, (48, 96)), (60, (128, 256)), (20, (384, 768))])
+def test_the_embedded_scene(resolution: int, shape: tuple[int, int]) -> None:
+    assert product_grid(open_sample(), resolution) == Grid("EPSG:32633", 330_000, 5_822_040, resolution, *shape)
+
+
+def test_ground_that_is_no_whole_number_of_pixels(make_product: MakeProduct) -> None:
+    scene = open_scene(make_product())
+    for band, size in (("B02", 10), ("B09", 60)):  # 1.8 km, that is 11.25 pixels of 160 m
+        scene = rewrite(scene, band, size, left=LEFT, pixels=1_800 // size)
+    grid = product_grid(scene, 160)
+    assert grid.shape == (12, 12)
+    masks = make_masks(scene, CloudMaskOptions(resolution=160))
+    assert (masks.mask != 255).all()  # the last pixels describe the part of them that exists
+
+
+def test_ground_that_all_bands_share(make_product: MakeProduct) -> None:
+    scene = rewrite(open_scene(make_product()), "B05", 20, left=LEFT + 104, pixels=96)
+    grid = product_grid(scene, 10)
+    assert (grid.left, grid.top) == (LEFT + 110, TOP)  # a whole pixel of 10 m
+    assert grid.shape == (192, 181)
+
+
+def test_bands_that_share_no_ground(make_product: MakeProduct) -> None:
+    scene = rewrite(open_scene(make_product()), "B05", 20, left=LEFT + 50_000, pixels=4)
+    with pytest.raises(ImageryError, match="share no ground"):
+        product_grid(scene, 10)
+
+
+@pytest.mark.parametrize("sampling", ["mean", "nearest"])
+def test_strips_make_no_difference(
+    make_product: MakeProduct, monkeypatch: pytest.MonkeyPatch, sampling: str, tmp_path: Path
+) -> None:
+    def corner_missing(_: str, values: np.ndarray) -> np.ndarray:
+        values[: len(values) // 3, : len(values) // 2] = 0
+        return values
+
+    scene = open_scene(make_product(change=corner_missing))
+    options = CloudMaskOptions(resolution=60, sampling=sampling, shadows=True)  # type: ignore[arg-type]
+    told: list[tuple[int, int]] = []
+    whole = make_masks(scene, options, advance=lambda done, total: told.append((done, total)))
+    assert told == [(1, 1)]
+    monkeypatch.setattr(product, "_STRIP", 48)  # 8 rows of 60 m
+    told.clear()
+    pieces = make_masks(scene, options, threads=2, advance=lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    for name in ("probability", "mask", "shadow", "picture"):
+        np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name), err_msg=name)
+    assert (whole.mask[:10, :16] == 255).all()
+    assert np.isnan(whole.picture[:60, :90]).all()
+
+
+def test_the_picture_has_a_resolution_of_its_own() -> None:
+    coarse, fine = (make_masks(open_sample(), CloudMaskOptions(resolution=each)) for each in (160, 60))
+    np.testing.assert_array_equal(coarse.picture, fine.picture)
+    assert coarse.picture_grid.resolution == 20
+    assert max(coarse.picture.shape) <= product.PICTURE_PIXELS
