@@ -285,3 +285,8 @@ def _contestant(name: str, settings: DetectorSettings) -> Contestant:
     # DetectorSettings refuses a preset that there is not.
     chosen = replace(settings, preset=preset) if colon else settings  # type: ignore[arg-type]
     return Contestant(name, DETECTORS[key], chosen)
+
+
+def shown(chosen: Sequence[Contestant]) -> list[Contestant]:
+    """Those for pictures: all but the baselines, or these where there is nothing else."""
+    return [each for each in chosen if not each.detector.baseline] or list(chosen)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import unicodedata
 from pathlib import Path
 
 from models.errors import ConfigurationError
+from workflows.evaluate_clouds.detectors import shown
 from workflows.evaluate_clouds.pictures import frame_figure
 from workflows.evaluate_clouds.report import build_report, save_picture
 from workflows.evaluate_clouds.run import Outcome
@@ -33,9 +35,18 @@ def claim_results(folder: str | Path) -> Path:
         ) from error
     if path.exists() and not path.is_dir():
         raise ConfigurationError(f"--out {path} is a file: give a folder.")
-    if path.is_dir() and any(path.iterdir()) and not (path / METRICS).is_file():
+    if path.is_dir() and any(path.iterdir()) and not _is_ours(path / METRICS):
         raise ConfigurationError(f"--out {path} holds other things than an evaluation: give a new or empty folder.")
     return path
+
+
+def _is_ours(metrics: Path) -> bool:
+    """Whether a file is the numbers of an evaluation: others write a metrics.json too, and pictures beside it."""
+    try:
+        content = json.loads(metrics.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and str(content.get("software", "")).startswith("eotasks ")
 
 
 def write_results(outcome: Outcome, folder: Path) -> Path:
@@ -48,7 +59,7 @@ def write_results(outcome: Outcome, folder: Path) -> Path:
     place.write_bytes(METRICS, metrics_json(outcome).encode())
     place.write_bytes(FRAMES, frames_csv(outcome).encode())
     place.write_bytes(TABLE, markdown(outcome).encode())
-    names = [contestant.name for contestant in outcome.contestants if not contestant.detector.baseline]
+    names = [contestant.name for contestant in shown(outcome.contestants)]
     targets = {contestant.name: contestant.detector.targets for contestant in outcome.contestants}
     pictures = folder / PICTURES
     shutil.rmtree(pictures, ignore_errors=True)
@@ -56,7 +67,10 @@ def write_results(outcome: Outcome, folder: Path) -> Path:
     for rank, view in enumerate(outcome.views):
         figure = frame_figure(view, names, targets)
         pictures.mkdir(parents=True, exist_ok=True)
-        with atomic_path(pictures / f"{_file_name(view.frame)}.png") as temporary:
+        file = pictures / f"{_file_name(view.frame)}.png"
+        if file.exists():  # names that differ in letters which a file name cannot have
+            file = file.with_stem(f"{file.stem}_{rank}")
+        with atomic_path(file) as temporary:
             save_picture(figure, temporary)
         if rank < IN_REPORT:
             figures.append((view, figure))

@@ -14,7 +14,7 @@ from models.clouds.evaluation import CloudConfusion, Target, ThresholdCurve, con
 from models.clouds.postprocess import NO_DATA
 from models.errors import EOTasksError, ReferenceDataError, ReflectanceError
 from models.sentinel2 import as_reflectance
-from workflows.evaluate_clouds.detectors import Contestant, Detection
+from workflows.evaluate_clouds.detectors import Contestant, Detection, shown
 from workflows.evaluate_clouds.scenes import BANDS, IS_DATA, LabelledScene, SceneCollection
 
 LOGGER = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class _Worst:
 
     def __init__(self, count: int, contestants: Sequence[Contestant]) -> None:
         self._count = count
-        self._targets = {each.name: each.detector.targets for each in contestants if not each.detector.baseline}
+        self._targets = {each.name: each.detector.targets for each in shown(contestants)}
         self._heap: list[tuple[float, int, FrameView]] = []
         self._offered = 0
 
@@ -166,7 +166,9 @@ class _Worst:
     ) -> None:
         self._offered += 1
         shares = [_error_share(self._targets[name], each) for name, each in confusions.items() if name in self._targets]
-        errors = max(shares, default=0.0)
+        if not shares:
+            return
+        errors = max(shares)
         rank = (errors, -self._offered)  # of equals the first; the view itself is never compared
         if not self._count or (len(self._heap) == self._count and rank <= self._heap[0][:2]):
             return

@@ -1,0 +1,225 @@
+"""The command from end to end: numbers, pictures, exit codes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from models.clouds.evaluation import confusion
+from models.errors import ConfigurationError, ReferenceDataError
+from tests.workflows.evaluate_clouds.folders import truth, write_eopatch, write_image, write_scene
+from workflows.cli import main
+from workflows.evaluate_clouds import simulated
+from workflows.evaluate_clouds.detectors import DetectorSettings, contestants
+from workflows.evaluate_clouds.pictures import true_color
+from workflows.evaluate_clouds.results import claim_results
+from workflows.evaluate_clouds.run import Outcome, evaluate_scenes
+from workflows.evaluate_clouds.scenes import scenes_of_folder
+from workflows.evaluate_clouds.tables import frames_rows, markdown, metrics_json, pooled_rows
+
+BOTH = ("--detector", "stored", "--detector", "all-clear")
+
+
+def shifted() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The truth two columns off: false alarms on one side, misses on the other."""
+    return np.roll(truth(), 2, axis=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_scene(tmp_path / "scenes" / "exact")
+    write_scene(tmp_path / "scenes" / "shifted", mask=shifted())
+    return tmp_path / "scenes"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def evaluated(folder: Path, names: list[str], pictures: int = 8) -> Outcome:
+    return evaluate_scenes(scenes_of_folder(folder), contestants(names, DetectorSettings()), pictures=pictures)
+
+
+def test_numbers_pictures_and_report(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["evaluate-clouds", str(folder), "--out", str(out), *BOTH]) == 0
+    assert sorted(files(out)) == [
+        "frames.csv", "metrics.json", "pictures/exact.png", "pictures/shifted.png", "report.html", "table.md",
+    ]  # fmt: skip
+    metrics = json.loads((out / "metrics.json").read_text())
+    stored = metrics["detectors"]["stored"]["accuracy"]["cloud"]
+    assert (stored["scenes"], stored["scenes_with_the_class"]) == (2, 2)
+    assert stored["over_scenes"]["producers_accuracy"]["median"] == (1 + 48 / 64) / 2
+    assert stored["pooled"]["users_accuracy"] == (64 + 48) / 128
+    assert metrics["detectors"]["all-clear"]["accuracy"]["cloud"]["pooled"]["users_accuracy"] is None
+    assert set(metrics["detectors"]["all-clear"]["accuracy"]) == {"cloud"}
+    with (out / "frames.csv").open(newline="") as stream:
+        rows = {(row["detector"], row["class"], row["frame"]): row for row in csv.DictReader(stream)}
+    expected = confusion(truth(), shifted()).against_rest("shadow")
+    found = rows["stored", "shadow", "shifted"]
+    assert [int(found[key]) for key in ("TP", "FP", "FN")] == [
+        expected.true_positive, expected.false_positive, expected.false_negative,
+    ]  # fmt: skip
+    assert float(found["BOA"]) == expected.balanced_overall_accuracy
+    assert rows["all-clear", "cloud", "exact"]["UA"] == ""
+    printed = capsys.readouterr().out
+    assert "0.875" in printed
+    assert "report.html" in printed
+    page = (out / "report.html").read_text()
+    assert "Simulated" not in page
+    assert page.count("<figure") == 5  # clouds, shadows, confusion, two frames
+    image = imread(out / "pictures" / "shifted.png")
+    assert min(image.shape[:2]) > 300
+
+
+def test_the_same_command_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["evaluate-clouds", str(folder), "--out", str(out), *BOTH]
+    assert main(command) == 0
+    first = files(out)
+    (out / "pictures" / "of-another-run.png").write_bytes(b"")
+    assert main(command) == 0
+    assert files(out) == first
+
+
+def test_a_bad_scene_is_named_and_the_others_are_judged(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "shifted" / "label.tif").unlink()
+    write_eopatch(folder / "patch")
+    out = tmp_path / "out"
+    assert main(["evaluate-clouds", str(folder), "--out", str(out), "--detector", "stored", "--detector", "scl"]) == 1
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert sorted(metrics["detectors"]["stored"]["frames"]) == [
+        "exact", "patch_20200601T100000", "patch_20200602T100000",
+    ]  # fmt: skip
+    assert metrics["detectors"]["scl"]["frames"] == {}
+    failed = {(each["scene"], each["detector"]) for each in metrics["failures"]}
+    assert failed == {("exact", "scl"), ("patch", "scl"), ("shifted", None)}
+    assert "label.tif is missing" in " ".join(capsys.readouterr().out.split())
+    assert "What could not be judged" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either a FOLDER"),
+        (["FOLDER", "--simulated"], "give either a FOLDER"),
+        (["FOLDER", "--detector", "fmask"], "there is no detector 'fmask'"),
+        (["FOLDER", "--preset", "mine"], "preset='mine'"),
+        (["FOLDER", "--threshold", "40"], "threshold=40"),
+        (["FOLDER", "--average-over", "1.5"], "average_over=1.5"),
+        (["FOLDER", "--pictures", "-1"], "--pictures -1"),
+        (["FOLDER", "--detector", "scl"], "none of the scenes could be evaluated"),
+        (["absent"], "no such folder"),
+    ],
+)
+def test_bad_input_is_told_and_leaves_nothing(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    out = tmp_path / "out"
+    given = [str(folder) if argument == "FOLDER" else argument for argument in arguments]
+    assert main(["evaluate-clouds", *given, "--out", str(out)]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_folder_with_other_things_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "metrics.json").write_text('{"accuracy": 0.9}')
+    for place in (folder, tmp_path / "file", tmp_path / "other"):
+        with pytest.raises(ConfigurationError, match="--out"):
+            claim_results(place)
+    assert main(["evaluate-clouds", str(folder), "--out", str(folder), *BOTH]) == 2
+    assert (folder / "exact" / "bands.tif").exists()
+
+
+def test_the_frames_with_most_errors_are_shown_and_the_baseline_does_not_choose(folder: Path) -> None:
+    outcome = evaluated(folder, ["stored", "all-clear"], pictures=1)
+    assert [view.frame for view in outcome.views] == ["shifted"]
+    assert outcome.views[0].errors == 1 - confusion(truth(), shifted()).overall_accuracy
+    assert [view.frame for view in evaluated(folder, ["stored"]).views] == ["shifted", "exact"]
+    assert not evaluated(folder, ["stored"], pictures=0).views
+    (folder / "shifted" / "clm.tif").unlink()
+    assert [view.frame for view in evaluated(folder, ["stored", "all-clear"]).views] == ["exact"]
+
+
+def test_a_view_keeps_what_a_picture_needs(folder: Path) -> None:
+    values = np.zeros((20, 24, 13), np.float32)
+    values[:, :12] = 0.3
+    write_image(folder / "exact" / "bands.tif", values)
+    view = next(view for view in evaluated(folder, ["stored"]).views if view.frame == "exact")
+    picture = true_color(view)
+    assert picture.shape == (20, 24, 3)
+    assert np.ptp(picture[:, 12:]) < 0.1  # one grey where there is no data
+    assert not np.allclose(picture[0, 0], picture[0, 23])
+
+
+def test_frames_of_like_names_keep_their_pictures(folder: Path, tmp_path: Path) -> None:
+    (folder / "exact").rename(folder / "shifted é")
+    (folder / "shifted").rename(folder / "shifted e")
+    assert main(["evaluate-clouds", str(folder), "--out", str(tmp_path / "out"), "--detector", "stored"]) == 0
+    assert len(list((tmp_path / "out" / "pictures").iterdir())) == 2
+
+
+def test_tables_hold_a_row_for_each_detector_and_class(folder: Path) -> None:
+    outcome = evaluated(folder, ["stored", "all-clear"])
+    expected = [
+        ("stored", "cloud"), ("stored", "shadow"), ("stored", "cloud or shadow"), ("stored", "clear"),
+        ("all-clear", "cloud"),
+    ]  # fmt: skip
+    for rows in (frames_rows(outcome), pooled_rows(outcome)):
+        assert [row[:2] for row in rows] == expected
+    lines = markdown(outcome).splitlines()
+    assert {line.count("|") for line in lines if line.startswith("|")} == {12, 10}
+    assert "NaN" not in metrics_json(outcome)
+
+
+def test_classes_that_no_scene_has_are_left_out(folder: Path) -> None:
+    shutil.rmtree(folder / "shifted")
+    write_image(folder / "exact" / "label.tif", np.minimum(truth(), 1))
+    assert {row[1] for row in frames_rows(evaluated(folder, ["stored"]))} == {"cloud", "cloud or shadow", "clear"}
+
+
+def test_nothing_that_can_be_judged_is_an_error_with_the_first_reason(folder: Path) -> None:
+    with pytest.raises(ReferenceDataError, match=r"first reason: exact: no scene classification"):
+        evaluated(folder, ["scl"])
+
+
+def test_simulated_scenes_say_so_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = partial(simulated.simulated_scenes, count=1, acquisitions=2)
+    monkeypatch.setattr(simulated, "simulated_scenes", few)
+    out = tmp_path / "out"
+    assert main(["evaluate-clouds", "--simulated", "--detector", "all-clear", "--out", str(out)]) == 0
+    says = "nothing about accuracy in the field"
+    for name in ("report.html", "table.md"):
+        assert says in (out / name).read_text()
+    assert json.loads((out / "metrics.json").read_text())["simulated"] is True
+    assert says in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_probability_has_a_curve(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    names = ["--detector", "s2cloudless", "--detector", "s2cloudless:gee"]
+    assert main(["evaluate-clouds", str(folder), "--out", str(out), *names]) == 0
+    curve = json.loads((out / "metrics.json").read_text())["detectors"]["s2cloudless"]["thresholds"]
+    assert curve["positives"] == 2 * 64
+    assert len(curve["threshold"]) == len(curve["true_positive"]) == 100
+    page = (out / "report.html").read_text()
+    assert "s2cloudless, s2cloudless:gee" in page  # one probability, one curve
+    assert "best here" in page

@@ -1,0 +1,136 @@
+"""The registry: every detector on a scene whose truth is known."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from eolearn.core import FeatureType
+
+from eotasks.clouds.masks import AddCloudMaskTask
+from eotasks.clouds.probability import AddCloudProbabilityTask
+from models.clouds.evaluation import confusion
+from models.errors import BandError, ConfigurationError, FeatureError
+from models.sentinel2 import SceneClass
+from tests.workflows.evaluate_clouds.folders import digital_numbers, truth, write_image, write_scene
+from workflows.evaluate_clouds.command import EXAMPLES
+from workflows.evaluate_clouds.detectors import DETECTORS, Detection, DetectorSettings, contestants
+from workflows.evaluate_clouds.scenes import BANDS, IS_DATA, LabelledScene, scenes_of_folder
+
+SUN = "sun_zenith = 40.0\nsun_azimuth = 150.0"
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> LabelledScene:
+    folder = tmp_path / "scene"
+    write_scene(folder)
+    (folder / "scene.toml").write_text(SUN)
+    scl = np.array([SceneClass.VEGETATION, SceneClass.CLOUD_HIGH_PROBABILITY, SceneClass.CLOUD_SHADOW], np.uint8)
+    write_image(folder / "scl.tif", scl[truth()])
+    return scenes_of_folder(tmp_path).sources[0].load()
+
+
+def detect(name: str, scene: LabelledScene, settings: DetectorSettings | None = None) -> Detection:
+    return contestants([name], settings or DetectorSettings())[0].detect(scene)
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_every_detector_answers_every_pixel_with_data(name: str, scene: LabelledScene) -> None:
+    features = set(scene.eopatch.get_features())
+    detection = detect(name, scene)
+    assert detection.mask.shape == scene.reference.shape
+    assert detection.mask.dtype == np.uint8
+    allowed = {0, 1, 2} if "shadow" in DETECTORS[name].targets else {0, 1}
+    assert set(np.unique(detection.mask)) <= allowed
+    assert set(scene.eopatch.get_features()) == features
+
+
+@pytest.mark.parametrize("name", ["s2cloudless", "shadows-geometric", "shadows-projection", "scl", "stored"])
+def test_a_bright_block_is_found(name: str, scene: LabelledScene) -> None:
+    counts = confusion(scene.reference, detect(name, scene).mask).against_rest("cloud")
+    assert counts.producers_accuracy == 1.0
+    assert counts.specificity > 0.75
+
+
+def test_the_mask_is_that_of_the_tasks(scene: LabelledScene) -> None:
+    patch = AddCloudProbabilityTask(BANDS, is_data_feature=IS_DATA).execute(scene.eopatch.copy())
+    patch = AddCloudMaskTask(is_data_feature=IS_DATA, preset="gee", threshold=0.7).execute(patch)
+    detection = detect("s2cloudless", scene, DetectorSettings(preset="gee", threshold=0.7))
+    np.testing.assert_array_equal(detection.mask, patch[FeatureType.MASK, "CLM"][..., 0])
+    np.testing.assert_array_equal(detection.probability, patch[FeatureType.DATA, "CLP"][..., 0])
+
+
+def test_a_preset_can_be_named_with_the_detector(scene: LabelledScene) -> None:
+    plain, other = contestants(["s2cloudless", "s2cloudless:gee"], DetectorSettings(preset="s2cloudless"))
+    assert plain.mask is not None
+    assert other.mask is not None
+    assert (plain.mask.threshold, other.mask.threshold) == (0.4, 0.5)
+    assert plain.describe() == "threshold 0.4, averaged over 1 px, grown by 1 px"
+    assert other.describe() == "threshold 0.5, averaged over 0 px, eroded by 2 px, grown by 5 px"
+    assert (other.detect(scene).mask != plain.detect(scene).mask).any()
+
+
+def test_what_sen2cor_calls_cloud_and_shadow(scene: LabelledScene) -> None:
+    np.testing.assert_array_equal(detect("scl", scene).mask[0], truth())
+
+
+def test_a_constant_answer_has_a_balanced_accuracy_of_one_half(scene: LabelledScene) -> None:
+    counts = confusion(scene.reference, detect("all-clear", scene).mask).against_rest("cloud")
+    assert counts.balanced_overall_accuracy == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "error", "message"),
+    [
+        ("scl", "scl.tif", FeatureError, "Add scl.tif"),
+        ("stored", "clm.tif", FeatureError, "Add clm.tif"),
+        ("shadows-geometric", "scene.toml", FeatureError, "SUN_ANGLES"),
+    ],
+)
+def test_what_a_detector_lacks_is_named(
+    tmp_path: Path, scene: LabelledScene, name: str, file: str, error: type[Exception], message: str
+) -> None:
+    (tmp_path / "scene" / file).unlink()
+    with pytest.raises(error, match=message):
+        detect(name, scenes_of_folder(tmp_path).sources[0].load())
+
+
+def test_l2a_bands_are_refused_with_the_cure(tmp_path: Path) -> None:
+    write_scene(tmp_path)
+    (tmp_path / "labels.toml").write_text('bands = ["B02", "B03", "B04"]')
+    write_image(tmp_path / "bands.tif", digital_numbers(truth())[..., 1:4])
+    with pytest.raises(BandError, match=r"B10.*AddSceneClassificationMaskTask"):
+        detect("s2cloudless", scenes_of_folder(tmp_path).sources[0].load())
+
+
+def test_a_stored_mask_with_other_values(tmp_path: Path) -> None:
+    write_scene(tmp_path, mask=truth() + np.uint8(3))
+    with pytest.raises(FeatureError, match="with 3, 4, 5 where"):
+        detect("stored", scenes_of_folder(tmp_path).sources[0].load())
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["fmask"], "there is no detector 'fmask'"),
+        (["s2cloudless:mine"], "preset='mine'"),
+        (["scl:gee"], "has no preset"),
+        (["scl", "scl"], "given twice"),
+    ],
+)
+def test_names_that_are_refused(names: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        contestants(names, DetectorSettings())
+
+
+def test_settings_that_are_refused() -> None:
+    for settings in ({"threshold": 1.5}, {"average_over": -1}, {"resolution": -20.0}, {"threads": 0}):
+        with pytest.raises(ConfigurationError):
+            DetectorSettings(**settings)
+
+
+def test_the_help_names_every_detector() -> None:
+    for name in DETECTORS:
+        assert re.search(rf"^  {re.escape(name)} +\S", EXAMPLES, re.MULTILINE), name
