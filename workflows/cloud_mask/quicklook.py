@@ -19,7 +19,7 @@ from models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from workflows.cloud_mask.options import CloudMaskOptions
 from workflows.cloud_mask.product import ProductMasks
 from workflows.land_cover.report import maps, style
-from workflows.land_cover.results import Raster
+from workflows.land_cover.results import Bounds, Raster
 
 CLOUD_COLOR, SHADOW_COLOR = style.ORANGE, style.BLUE
 PROBABILITY_COLORS = "cividis"
@@ -27,8 +27,11 @@ DPI = 160
 
 _WIDTH, _MAX_MAP_HEIGHT = 15.0, 7.0
 _LEFT, _RIGHT, _GAP, _TOP, _BOTTOM = 0.95, 0.25, 0.28, 1.12, 1.32
-_MIN_WIDTH = 9.0
+_MIN_WIDTH, _KEY_WIDTH = 9.0, 1.4
 """Inches, all of them."""
+
+_RATIOS = (0.25, 2.2)
+"""Height over width of a map."""
 
 _DARKEST, _BRIGHTEST = 0.5, 99.8
 """Percentiles that become black and white."""
@@ -62,7 +65,7 @@ def quicklook_figure(masks: ProductMasks, options: CloudMaskOptions, name: str) 
     for index, (axes, title) in enumerate(
         ((scene, "Scene, true colour"), (probability, "Cloud probability"), (mask, _mask_title(options)))
     ):
-        maps.frame(axes, _bounds(masks), crs, labels=False)
+        maps.frame(axes, _view(masks), crs, labels=False)
         for side in (axes.xaxis, axes.yaxis):
             side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
         axes.set_title(title)
@@ -110,8 +113,8 @@ class _Layout:
 
     @classmethod
     def of(cls, masks: ProductMasks) -> _Layout:
-        left, bottom, right, top = _bounds(masks)
-        ratio = (top - bottom) * maps.Axis(masks.grid.crs).aspect(_bounds(masks)) / (right - left)
+        left, bottom, right, top = view = _view(masks)
+        ratio = (top - bottom) * maps.Axis(masks.grid.crs).aspect(view) / (right - left)
         room = (_WIDTH - _LEFT - _RIGHT - 2 * _GAP) / 3
         map_width = min(room, _MAX_MAP_HEIGHT / ratio)
         return cls(max(_LEFT + 3 * map_width + 2 * _GAP + _RIGHT, _MIN_WIDTH), map_width, map_width * ratio)
@@ -133,9 +136,14 @@ class _Layout:
         return axes
 
 
-def _bounds(masks: ProductMasks) -> tuple[float, float, float, float]:
-    """The ground of the picture: pixels of the masks may reach a little beyond it."""
-    return masks.picture_grid.bounds
+def _view(masks: ProductMasks) -> Bounds:
+    """The ground that is drawn: that of the picture, with a margin where it is too slender to put words to."""
+    left, bottom, right, top = masks.picture_grid.bounds
+    aspect = maps.Axis(masks.grid.crs).aspect(masks.picture_grid.bounds)
+    width, height = right - left, (top - bottom) * aspect
+    low, high = _RATIOS
+    wide, tall = max(height / high - width, 0) / 2, max(width * low - height, 0) / 2 / aspect
+    return left - wide, bottom - tall, right + wide, top + tall
 
 
 def _mask_title(options: CloudMaskOptions) -> str:
@@ -206,7 +214,7 @@ def _legend(figure: Figure, layout: _Layout, masks: ProductMasks) -> None:
         handles=handles,
         loc="upper left",
         bbox_to_anchor=(layout.left(2) / across, 0.78 / up),
-        ncols=len(handles),
+        ncols=len(handles) if len(handles) * _KEY_WIDTH < layout.map_width else 2,
         borderaxespad=0,
         borderpad=0,
         handlelength=1.3,

@@ -61,6 +61,7 @@ def test_any_shape(tmp_path: Path, height: int, width: int) -> None:
     mask = np.zeros((height, width), dtype=np.uint8)
     draw_quicklook(replace(simple_masks(height, width), mask=mask), CloudMaskOptions(), "P", path)
     pixels = mpl_image.imread(path)
+    assert 0.2 < pixels.shape[0] / pixels.shape[1] < 1.1  # words have room however slender the product
     assert 300 < pixels.shape[0] < 2200
     assert 1300 < pixels.shape[1] <= 2400
 
