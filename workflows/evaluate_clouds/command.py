@@ -167,24 +167,23 @@ def _tell(outcome: Outcome, console: Console) -> None:
 
 def summary_table(outcome: Outcome) -> Table:
     """One screen of what came out."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     from workflows.evaluate_clouds.tables import accuracies, number
 
-    table = Table(title=Text(f"Clouds judged by labels: {outcome.collection.title}"), title_justify="left")
-    table.add_column("detector", overflow="fold")
-    table.add_column("class", no_wrap=True)
-    for name in ("frames", "BOA", "PA", "UA", "F1", "all px F1"):
+    title = Text(f"Clouds judged by labels: {outcome.collection.title}")
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("detector", "class"):
+        table.add_column(name, no_wrap=True)
+    for name in ("frames", "BOA", "PA", "UA", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
+    last = ""
     for contestant, found in accuracies(outcome):
         medians = (found.balanced_overall_accuracy, found.producers_accuracy, found.users_accuracy, found.f1)
-        table.add_row(
-            Text(contestant.name),
-            found.target,
-            str(found.scenes_with),
-            *(number(each.median) for each in medians),
-            number(found.pooled.f1),
-        )
+        name = "" if contestant.name == last else contestant.name
+        last = contestant.name
+        table.add_row(Text(name), found.target, str(found.scenes_with), *(number(each.median) for each in medians))
     table.caption = "BOA, PA, UA, F1: medians over the frames that have the class."
     return table
