@@ -15,7 +15,7 @@ RESOLUTIONS: tuple[int, ...] = (160, 60, 20, 10)
 
 DEFAULT_RESOLUTION = 60
 """That of B01, B09 and B10, the bands of the model that are about the atmosphere: nothing is made up between their
-pixels. A tile (109.8 km) is a whole number of them, and is done in seconds; the 160 m of Sentinel Hub miss small
+pixels. A tile (109.8 km) is a whole number of them, a 36th of its 10 m pixels; the 160 m of Sentinel Hub miss small
 clouds."""
 
 DEFAULT_PRESET: Preset = "s2cloudless"
