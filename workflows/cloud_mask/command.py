@@ -39,7 +39,7 @@ examples:
                                                        as Sentinel Hub computes its CLP
   eotasks cloud-mask PRODUCT --resolution 10 --preset eo-learn --shadows
 
-resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01, B09 and B10, 3.3 million pixels a tile;
+resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01, B09 and B10, 3.3 M pixels a tile;
 160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer.
 
 files: CLP uint8, probability * 255, at most 254; CLM and SHADOW uint8 0, 1; 255 no data everywhere. Model and every
