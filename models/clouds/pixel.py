@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MODEL_FILE = "pixel_s2_cloud_detector_lightGBM_v0.1.txt"
 MODEL_SHA256 = "0f92b6822cc0ad42982f55bab9b1688329e119451ad9a9e0a56384b9f37bc61d"
 
-CHUNK_PIXELS = 1 << 18
+CHUNK_PIXELS = 1 << 19
 """Pixels predicted at a time: bounds the copies of a call, whatever the image's size."""
 
 _REINSTALL = "Install it again: pip install --force-reinstall s2cloudless==1.7.3."

@@ -1,7 +1,7 @@
 """Forest: the predictions of a LightGBM model, to the last bit, many times faster.
 
 How it works. A row becomes a row of bins, one byte per column (``models.forest.layout``). The rows of a chunk are put
-in an order in which neighbours are alike, as in the leaves of a k-d tree, and cut into blocks of 256. A block goes
+in an order in which neighbours are alike, as in the leaves of a k-d tree, and cut into blocks of 512. A block goes
 through a tree as one: a split on whose one side its whole range of bins lies costs one comparison for all its rows, and
 of the hundreds of splits of a tree only a dozen or so are left. There, vector instructions on bytes give each row the
 number of its leaf. Sums are taken tree by tree in the model's own order, so they equal LightGBM's in every bit.
@@ -10,6 +10,7 @@ number of its leaf. Sums are taken tree by tree in the model's own order, so the
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -22,23 +23,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from models.errors import ModelError, UnsupportedModelError
 from models.forest import kernels
-from models.forest.compiled import LOGGER, announced
 from models.forest.layout import ZERO, Columns, Layout, from_bytes, layout_of, to_bytes
 from models.forest.lightgbm_text import parse_model
 from models.threads import resolve_threads
 
+LOGGER = logging.getLogger(__name__)
+
 NUMBERS = 1 << 16
 """Entries of a table of digital numbers (uint16)."""
 
-_CHUNK_BYTES = 6 << 20
-"""Bins of the rows that a thread works on at a time."""
+_WORK_BYTES = 48 << 20
+"""What all threads hold beside input and output. The more rows a chunk has, the more alike are those of a block."""
 
-_CHUNK_ROWS = 1 << 17
+_CHUNK_ROWS = 1 << 19
 _LEAST_ROWS = 1 << 12
 """Rows below which another thread is not worth its start."""
-
-_FIRST_CALL = threading.Lock()
-_prepared = False
 
 
 class Forest:
@@ -207,17 +206,12 @@ class Forest:
 
     def _share(self, work: Callable[[int, int], None], count: int, threads: int) -> None:
         """Run the chunks of all rows, by several threads where there is enough for them."""
-        global _prepared
-        step = max(kernels.BLOCK, min(_CHUNK_ROWS, _CHUNK_BYTES // max(len(self._compiled_layout().columns), 1)))
         threads = min(threads, max(1, count // _LEAST_ROWS))
+        row_bytes = 2 * len(self._compiled_layout().columns) + 8 * self.n_outputs + 8
+        step = max(kernels.BLOCK, min(_CHUNK_ROWS, _WORK_BYTES // (threads * row_bytes)))
         pieces = -(-max(-(-count // step), threads if count else 0) // threads) * threads
         edges = [count * piece // pieces for piece in range(pieces + 1)] if pieces else [0]
         parts = [(start, stop) for start, stop in itertools.pairwise(edges) if stop > start]
-        if parts and not _prepared:
-            with _FIRST_CALL, announced():
-                work(*parts[0])
-                _prepared = True
-            parts = parts[1:]
         if threads == 1 or len(parts) < 2:
             for start, stop in parts:
                 work(start, stop)
@@ -302,8 +296,10 @@ class _Search:
             # Thresholds may reach 1e20 where a model was trained with such fills: the outermost ones are searched one
             # by one, so that they do not make the cells too wide for all the others.
             low, high = table[len(table) // 50], table[-1 - len(table) // 50]
-            self.offset[column] = low
-            self.scale[column] = kernels.CELLS / (high - low) if high > low else 1.0
-            with np.errstate(over="ignore"):
-                cells = np.clip((table - low) * self.scale[column], 0.0, kernels.CELLS - 1.0).astype(np.int64)
-            self.start[column] = np.searchsorted(cells, np.arange(kernels.CELLS), side="left")
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                scale = kernels.CELLS / (high - low)
+                # Thresholds may be as close as floats can be, as far apart, or infinite (all numbers against NaN):
+                # the cells are then no help, and any will do.
+                self.offset[column], self.scale[column] = (low, scale) if 0.0 < scale < np.inf else (0.0, 1.0)
+                cells = np.clip((table - self.offset[column]) * self.scale[column], 0.0, kernels.CELLS - 1.0)
+            self.start[column] = np.searchsorted(cells.astype(np.int64), np.arange(kernels.CELLS))

@@ -11,15 +11,18 @@ import numpy as np
 from numba import float64, int64, uint8, uint64
 from numpy.typing import NDArray
 
-from models.forest.compiled import kernel
+from models.compiled import kernel
 
 Index: TypeAlias = Any
 """An unsigned number of 64 bits, as numba sees it."""
 
-BLOCK = 256
-"""Pixels that take their way through a tree together: their places in it fit a byte each."""
+BLOCK = 512
+"""Rows that take their way through a tree together."""
 
-CELLS = 1024
+PLACES = 256
+"""Leaves of a tree that a block may reach, so that a row's place fits a byte; beyond that, rows are walked singly."""
+
+CELLS = 4096
 """Cells of the table that tells where to begin the search for a bin."""
 
 _ROWS = 256
@@ -120,26 +123,35 @@ def bins_of_values(
     """Bins (columns, rows) of floats (rows, features): the number of thresholds below a value.
 
     A cell's entry in ``start`` counts the thresholds of lower cells; the cell grows with the value, so all of those
-    are below it, and the rest is found by comparing.
+    are below it, and the rest, most often none or one, is found by comparing.
     """
+    values = np.empty(_ROWS, np.float64)
+    last = CELLS - 1.0
     for top in range(0, len(rows), _ROWS):
-        bottom = min(top + _ROWS, len(rows))
+        height = min(_ROWS, len(rows) - top)
         for column in range(len(source)):
-            feature, base = uint64(source[column]), uint64(first[column])
-            length = uint64(first[column + 1]) - base
+            feature = uint64(source[column])
+            for row in range(height):
+                values[row] = float64(rows[top + row, feature])
+            base, length = first[column], first[column + 1] - first[column]
             low, factor = offset[column], scale[column]
-            for row in range(top, bottom):
-                value = float64(rows[row, feature])
-                if value != value:
-                    bins[column, row] = nan_bin[column]
-                elif zero_bin[column] >= 0 and abs(value) <= zero:
-                    bins[column, row] = uint8(zero_bin[column])
-                else:
-                    cell = uint64(min(max((value - low) * factor, 0.0), CELLS - 1.0))
-                    found = uint64(start[column, cell])
-                    while found < length and threshold[base + found] < value:
-                        found += uint64(1)
-                    bins[column, row] = uint8(found)
+            special = zero_bin[column] >= 0
+            for row in range(height):
+                value = values[row]
+                special |= value != value
+                cell = (value - low) * factor
+                cell = cell if cell > 0.0 else 0.0  # NaN too
+                cell = cell if cell < last else last
+                found = int64(start[column, uint64(int(cell))])
+                while found < length and threshold[uint64(base + found)] < value:
+                    found += 1
+                bins[column, top + row] = uint8(found)
+            if special:
+                for row in range(height):
+                    if values[row] != values[row]:
+                        bins[column, top + row] = nan_bin[column]
+                    elif zero_bin[column] >= 0 and abs(values[row]) <= zero:
+                        bins[column, top + row] = uint8(zero_bin[column])
 
 
 @kernel
@@ -279,7 +291,7 @@ def sum_trees(
     """
     count = len(sums) // (BLOCK * outputs)
     places = np.empty(BLOCK, np.uint8)
-    found = np.empty(BLOCK, np.float64)
+    found = np.empty(PLACES, np.float64)
     waiting, waiting_place = np.empty(deepest + 1, np.uint64), np.empty(deepest + 1, np.uint8)
     group = max(1, _CACHED_BYTES // (BLOCK * max(columns, 8)))
     for begin in range(0, count, group):
@@ -338,7 +350,7 @@ def _reach(
         elif low[base + column] > limit:
             node = packed >> uint64(24)
         else:
-            if used == uint64(BLOCK):
+            if used == uint64(PLACES):
                 return uint64(0)
             other = uint8(used)
             start = (base + column) * uint64(BLOCK)
@@ -365,7 +377,7 @@ def _add_by_row(
     sums: NDArray[np.float64],
     target: Index,
 ) -> None:
-    """Walk a tree row by row, for a block that reaches more leaves than it has rows."""
+    """Walk a tree row by row, for a block that reaches more leaves than a byte can number."""
     for lane in range(BLOCK):
         node = root
         packed = nodes[node]

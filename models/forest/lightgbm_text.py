@@ -78,11 +78,11 @@ def parse_model(text: str, *, where: str = "the model") -> LightGBMModel:
     if not text.startswith("tree") or "\nend of trees" not in text:
         raise ModelError(f"{where} is no complete LightGBM model text (tree … end of trees). {_SAVE_AGAIN}")
     header = _lines(head)
-    if "average_output" in head.split():
+    if re.search(r"^average_output\s*$", head, re.MULTILINE):
         raise UnsupportedModelError(f"{where}: an averaged forest (boosting=rf).")
     try:
         outputs = int(header.get("num_tree_per_iteration", header["num_class"]))
-        names = tuple(header["feature_names"].split())
+        names = tuple(header["feature_names"].split(" "))  # nothing else separates: a name may hold any other space
         features = int(header["max_feature_idx"]) + 1
         transform, sigmoid = _transform(header.get("objective", "custom"), where)
         splits = _splits([_lines(tree) for tree in trees], where)
@@ -96,7 +96,7 @@ def parse_model(text: str, *, where: str = "the model") -> LightGBMModel:
 
 
 def _lines(block: str) -> dict[str, str]:
-    return {key: value for key, mark, value in (line.partition("=") for line in block.splitlines()) if mark}
+    return {key: value for key, mark, value in (line.rstrip("\r").partition("=") for line in block.split("\n")) if mark}
 
 
 def _transform(objective: str, where: str) -> tuple[Transform, float]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from models.forest.compiled import kernel
+from models.compiled import kernel
 
 NEVER_SEEN = 1e20
 """What the model was trained with where a minimum or a maximum is over nothing."""
