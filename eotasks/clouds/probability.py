@@ -10,12 +10,13 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
-from eotasks.clouds._frames import frame_name, mask_beside, pixel_size
+from eotasks.clouds._frames import frame_name, mask_beside, moment, pixel_size
 from models.clouds.frame import frame_probability
 from models.clouds.pixel import cloud_band_indices
+from models.clouds.plausibility import refuse_implausible
 from models.clouds.postprocess import MAX_CLP
 from models.clouds.resampling import Sampling, Upsampling
-from models.errors import ConfigurationError, GridError
+from models.errors import ConfigurationError, FeatureError, GridError
 from models.threads import resolve_threads
 
 ProbabilityType = Literal["float32", "uint8"]
@@ -25,8 +26,9 @@ class AddCloudProbabilityTask(EOTask):
     """Adds the cloud probability of every frame by itself: the single-scene model of s2cloudless.
 
     At the resolution of the bands, the values equal those of s2cloudless 1.7.3 to the last bit. Unlike s2cloudless it
-    refuses NaN and raw digital numbers inside valid data, and gives 0 where there is no data. One frame is worked on
-    at a time, so memory does not grow with the length of the series.
+    refuses NaN, raw digital numbers, a baseline offset and bands out of order inside valid data, and gives NaN where
+    there is no data, of which AddCloudMaskTask makes 255. One frame is worked on at a time, so memory does not grow
+    with the length of the series.
     """
 
     def __init__(
@@ -40,14 +42,15 @@ class AddCloudProbabilityTask(EOTask):
         sampling: Sampling = "mean",
         upsampling: Upsampling = "bilinear",
         dtype: ProbabilityType = "float32",
+        check_bands: bool = True,
         threads: int | None = None,
     ):
         """
         :param bands_feature: L1C bands (t, h, w, bands): float reflectance (1.0 = 100 %), or integer DN = reflectance *
             10000 with the baseline offset removed.
         :param probability_feature: Output (t, h, w, 1).
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; elsewhere the probability is 0 and values
-            are not checked. None: every pixel is predicted, as s2cloudless does.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; elsewhere the probability is NaN and values
+            are not checked. None: pixels that are 0 in all bands have none.
         :param bands: Names of the bands in their order. None tells by count: all 13 of L1C, or the model's ten in the
             order of ``models.sentinel2.CLOUD_BANDS``.
         :param resolution: Metres at which the probability is computed, such as 160; None for that of the bands. The
@@ -55,7 +58,11 @@ class AddCloudProbabilityTask(EOTask):
         :param sampling: How bands come to that resolution: "mean" (exact area mean, agrees best with the mean of fine
             probabilities) or "nearest" (as Sentinel Hub does).
         :param upsampling: How the probability comes back: "bilinear" or "nearest".
-        :param dtype: "float32" 0..1, or "uint8" 0..255 as Sentinel Hub serves CLP.
+        :param dtype: "float32" 0..1, or "uint8" 0..255 as Sentinel Hub serves CLP, which is 0 where there is no data:
+            only with ``is_data_feature``, which the mask task then needs too.
+        :param check_bands: Whether bands are refused that carry the offset of processing baseline 04.00 and later, had
+            it removed twice, or are in another order (``models.clouds.plausibility``). Where the source is sure of
+            them, False spares a storm over a whole frame from being taken for an offset.
         :param threads: Threads of the engine, None for the setting. The values do not depend on it.
         :raises ConfigurationError: an argument that is not usable.
         :raises BandError: when the named bands lack one the model needs.
@@ -68,6 +75,7 @@ class AddCloudProbabilityTask(EOTask):
         self.sampling: Sampling = _one_of(sampling, Sampling, "sampling")
         self.upsampling: Upsampling = _one_of(upsampling, Upsampling, "upsampling")
         self.dtype: ProbabilityType = _one_of(dtype, ProbabilityType, "dtype")
+        self.check_bands = check_bands
         self.threads = threads
         if self.bands is not None:
             cloud_band_indices(len(self.bands), self.bands, where=describe(self.bands_feature))
@@ -79,33 +87,54 @@ class AddCloudProbabilityTask(EOTask):
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """Add the probability.
 
-        :raises FeatureError: a feature is missing.
-        :raises BandError: the bands are not those of the model.
-        :raises ReflectanceError: values that are no reflectance inside valid data; the message names the frame.
+        :raises FeatureError: a feature is missing, or uint8 is to tell apart what has no data.
+        :raises BandError: the bands are not those of the model, or not in their order.
+        :raises ReflectanceError: values that are no reflectance inside valid data, or a baseline offset; the message
+            names the frame.
         :raises GridError: shapes differ, or a resolution is asked for that the patch's grid does not allow.
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
-        cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
+        indices = cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
         valid = None
         if self.is_data_feature is not None:
             valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        if self.check_bands:
+            names = [moment(eopatch, index) for index in range(len(frames))]
+            refuse_implausible(frames, valid, bands=self.bands, frame_names=names, where=describe(self.bands_feature))
         size = self._pixel_size(eopatch, frames)
         result = np.empty((*frames.shape[:3], 1), dtype=self.dtype)
         for index in range(len(frames)):
+            where = frame_name(eopatch, self.bands_feature, index)
+            seen = valid[index] if valid is not None else self._not_black(frames[index], indices, where)
             probability = frame_probability(
                 frames[index],
-                None if valid is None else valid[index],
+                seen,
                 names=self.bands,
                 pixel_size=size,
                 resolution=self.resolution,
                 sampling=self.sampling,
                 upsampling=self.upsampling,
                 threads=self.threads,
-                where=frame_name(eopatch, self.bands_feature, index),
+                where=where,
             )
-            result[index, ..., 0] = np.rint(probability * MAX_CLP) if self.dtype == "uint8" else probability
+            if self.dtype == "uint8":
+                result[index, ..., 0] = np.rint(probability * MAX_CLP)
+            else:
+                result[index, ..., 0] = probability if seen is None else np.where(seen, probability, np.nan)
         eopatch[self.probability_feature] = result
         return eopatch
+
+    def _not_black(self, frame: NDArray[Any], indices: Sequence[int], where: str) -> NDArray[np.bool_] | None:
+        """Pixels that are not 0 in all bands, None when all are: black ones have no data."""
+        black: NDArray[np.bool_] = np.all(frame[..., indices] == 0, axis=-1)
+        if not black.any():
+            return None
+        if self.dtype == "uint8":
+            raise FeatureError(
+                f"{where}: {np.count_nonzero(black)} pixels are 0 in all bands, no data, which uint8 cannot say. Give"
+                " is_data_feature, or dtype='float32'."
+            )
+        return ~black
 
     def _pixel_size(self, eopatch: EOPatch, frames: NDArray[Any]) -> tuple[float, float] | None:
         if self.resolution is None:

@@ -15,7 +15,7 @@ from eotasks.clouds.filtering import FilterCloudyTimestampsTask
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.validity import AddCloudCoverageTask, AddValidDataMaskTask
-from models.errors import BandError, GridError, ReflectanceError, TooFewFramesError
+from models.errors import BandError, FeatureError, GridError, ReflectanceError, TooFewFramesError
 from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 from tests.clouds.test_probability import patch_of
 from tests.models.clouds.test_plausibility import CLOUD, GRASS, LAKE, numbers, stack
@@ -161,3 +161,49 @@ def test_a_resolution_finer_than_the_pixels() -> None:
 def test_no_frames_and_no_pixels() -> None:
     assert cloud_mask_of(np.empty((0, 4, 4, 13), dtype=np.float32)).shape == (0, 4, 4)
     assert cloud_mask_of(np.empty((2, 0, 4, 13), dtype=np.float32)).shape == (2, 0, 4)
+
+
+@pytest.mark.parametrize("of", [numbers, lambda bands: bands], ids=["numbers", "reflectance"])
+def test_pixels_of_zeros_have_no_data_though_no_mask_says_so(of: Any) -> None:
+    bands = of(stack(CLOUD, GRASS))
+    bands[:, :, 7:] = 0
+    patch = cloud_patch(bands)
+    assert np.isnan(patch[CLP][:, :, 7:]).all()
+    assert (patch[CLM][:, :, 7:] == 255).all()
+    assert patch[CLM][:, :, :7].mean(axis=(1, 2, 3)).tolist() == [1, 0]
+    nothing = cloud_patch(np.zeros_like(bands))
+    assert (nothing[CLM] == 255).all()
+    with pytest.raises(FeatureError, match=r"data/BANDS of 2017-02-16T10:21: 60 pixels are 0 .*Give is_data_feature"):
+        AddCloudProbabilityTask(dtype="uint8").execute(patch_of(bands))
+
+
+@pytest.mark.parametrize("offset_of", [lambda f: f + np.float32(0.1), lambda f: numbers(f) + np.uint16(1000)])
+def test_a_baseline_offset_left_in(offset_of: Any) -> None:
+    bands = offset_of(stack(GRASS))
+    if bands.dtype.kind == "f":
+        assert s2cloudless_mask(bands).mean() > 0.9  # grass: cloud
+    with pytest.raises(ReflectanceError, match=r"data/BANDS: B10 .*2017-02-16T10:21: the offset .*Subtract 1000 DN"):
+        cloud_mask_of(bands)
+    assert cloud_mask_of(bands, check_bands=False).shape == bands.shape[:3]
+
+
+def test_mixed_baselines_in_one_stack_are_named_by_frame() -> None:
+    bands = numbers(stack(GRASS, GRASS, LAKE, CLOUD))
+    bands[2:] += 1000
+    with pytest.raises(
+        ReflectanceError, match=r"in 2017-02-26T10:21, 2017-03-03T10:21 \(2 of 4 frames with data: the stack mixes"
+    ):
+        cloud_mask_of(bands)
+    bands[2:] -= 1000
+    assert cloud_mask_of(bands).mean(axis=(1, 2)).tolist() == [0, 0, 0, 1]
+
+
+def test_an_offset_removed_from_products_without_one() -> None:
+    with pytest.raises(ReflectanceError, match="an offset was removed that the products do not have"):
+        cloud_mask_of(stack(GRASS) - np.float32(0.1))
+
+
+@pytest.mark.parametrize("order", [[*range(8), 9, 10, 11, 12, 8], [*range(12, -1, -1)]], ids=["B8A last", "reversed"])
+def test_bands_in_the_wrong_order(order: list[int]) -> None:
+    with pytest.raises(BandError, match=r"data/BANDS: what should be B10 is brighter .*2017-02-16T10:21"):
+        cloud_mask_of(stack(GRASS)[..., order])

@@ -10,6 +10,7 @@ from eolearn.core import EONode, EOPatch, EOWorkflow, FeatureType, OutputTask
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from models.clouds.frame import frame_probability
 from models.clouds.pixel import cloud_probability
@@ -72,8 +73,9 @@ def test_pixels_without_data(bands: Any) -> None:
     valid = np.random.default_rng(7).random((2, 12, 16, 1)) < 0.7
     bands[~valid[..., 0]] = np.nan
     patch = AddCloudProbabilityTask(is_data_feature=IS_DATA).execute(patch_of(bands, IS_DATA=valid))
-    assert not patch[CLP][~valid].any()
-    assert np.array_equal(patch[CLP][..., 0], cloud_probability(bands, valid=valid))
+    assert np.isnan(patch[CLP][~valid]).all()
+    assert (AddCloudMaskTask().execute(patch)[FeatureType.MASK, "CLM"][~valid] == 255).all()
+    assert np.array_equal(patch[CLP][valid], cloud_probability(bands, valid=valid)[valid[..., 0]])
     with pytest.raises(ReflectanceError, match=r"data/BANDS of 2017-02-16T10:21: NaN"):
         AddCloudProbabilityTask().execute(patch_of(bands))
 
