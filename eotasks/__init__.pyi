@@ -2,6 +2,9 @@ from .clouds.filtering import FilterCloudyTimestampsTask as FilterCloudyTimestam
 from .clouds.masks import AddCloudMaskTask as AddCloudMaskTask
 from .clouds.masks import AddSceneClassificationMaskTask as AddSceneClassificationMaskTask
 from .clouds.probability import AddCloudProbabilityTask as AddCloudProbabilityTask
+from .clouds.shadows import AddCloudShadowTask as AddCloudShadowTask
+from .clouds.snow import AddSnowMaskTask as AddSnowMaskTask
+from .clouds.temporal import AddMultiTemporalCloudProbabilityTask as AddMultiTemporalCloudProbabilityTask
 from .clouds.validity import AddCloudCoverageTask as AddCloudCoverageTask
 from .clouds.validity import AddValidCountTask as AddValidCountTask
 from .clouds.validity import AddValidDataMaskTask as AddValidDataMaskTask
@@ -21,9 +24,11 @@ from .errors import ReferenceDataError as ReferenceDataError
 from .errors import ReflectanceError as ReflectanceError
 from .errors import StorageError as StorageError
 from .errors import TooFewFramesError as TooFewFramesError
+from .errors import UnsupportedModelError as UnsupportedModelError
 from .export import ExportCogTask as ExportCogTask
 from .facade import SLOVENIAN_CLASSES as SLOVENIAN_CLASSES
 from .facade import ClassTable as ClassTable
+from .facade import Forest as Forest
 from .facade import LandCoverClass as LandCoverClass
 from .facade import LandCoverModel as LandCoverModel
 from .facade import LoadSavedEOPatchTask as LoadSavedEOPatchTask
@@ -33,6 +38,7 @@ from .facade import SaveEOPatchTask as SaveEOPatchTask
 from .facade import TrainingExtent as TrainingExtent
 from .facade import areas_of as areas_of
 from .facade import checkerboard as checkerboard
+from .facade import cloud_probability as cloud_probability
 from .facade import evaluate as evaluate
 from .facade import export_eopatch as export_eopatch
 from .facade import load_eopatch as load_eopatch

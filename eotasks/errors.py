@@ -18,6 +18,7 @@ from models.errors import (
     ReflectanceError,
     StorageError,
     TooFewFramesError,
+    UnsupportedModelError,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "ReflectanceError",
     "StorageError",
     "TooFewFramesError",
+    "UnsupportedModelError",
 ]

@@ -5,6 +5,8 @@ The one place where the library reaches up to `workflows`, and only when a name 
 
 from __future__ import annotations
 
+from models.clouds.pixel import cloud_probability
+from models.forest import Forest
 from models.landcover.areas import areas_of
 from models.landcover.card import TrainingExtent
 from models.landcover.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
@@ -19,6 +21,7 @@ from workflows.storage import LoadSavedEOPatchTask, SaveEOPatchTask, export_eopa
 __all__ = [
     "SLOVENIAN_CLASSES",
     "ClassTable",
+    "Forest",
     "LandCoverClass",
     "LandCoverModel",
     "LoadSavedEOPatchTask",
@@ -28,6 +31,7 @@ __all__ = [
     "TrainingExtent",
     "areas_of",
     "checkerboard",
+    "cloud_probability",
     "evaluate",
     "export_eopatch",
     "load_eopatch",
