@@ -18,9 +18,7 @@ from tests.benchmarks.verdicts import judge
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     setup = Setup(tmp_path_factory.mktemp("benchmark"), patch_size=48, dates=6, resolution=40, rounds=2, calls=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_DISABLE_JIT", "1")  # eo-learn's interpolation compiles for seconds, to be used once here
-        return run_benchmark(setup, repeats=1)
+    return run_benchmark(setup, repeats=1)
 
 
 def test_every_step_has_a_row_on_both_sides(result: Result) -> None:
