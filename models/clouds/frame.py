@@ -38,13 +38,13 @@ def frame_probability(
     :return: float32 (h, w), 0..1, 0 where not valid.
     :raises EOTasksError: BandError, ReflectanceError, GridError or MissingDependencyError of the steps.
     """
-    indices = cloud_band_indices(bands.shape[-1], names, where=where)
-    chosen = bands if indices == list(range(bands.shape[-1])) else bands[..., indices]
     if resolution is None or pixel_size is None:
-        return cloud_probability(chosen, valid=valid, threads=threads, where=where)
+        return cloud_probability(bands, valid=valid, bands=names, threads=threads, where=where)
     factor = tuple(cell_factor(size, resolution, where=where) for size in pixel_size)
     if factor == (1.0, 1.0):
-        return cloud_probability(chosen, valid=valid, threads=threads, where=where)
+        return cloud_probability(bands, valid=valid, bands=names, threads=threads, where=where)
+    indices = cloud_band_indices(bands.shape[-1], names, where=where)
+    chosen = bands if indices == list(range(bands.shape[-1])) else bands[..., indices]
     cells, cells_valid = to_resolution(
         chosen, valid, pixel_size=pixel_size, resolution=resolution, sampling=sampling, where=where
     )

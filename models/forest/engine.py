@@ -157,9 +157,11 @@ class Forest:
         :param raw_score: Sums of leaf values, before the logistic function or softmax.
         :param threads: Threads, None for the setting (``models.threads``). The values do not depend on it.
         :return: float64 (n,), or (n, classes) for a multiclass model.
-        :raises ModelError: another number of features, or a dtype that is no number.
+        :raises ModelError: another number of features, a dtype that is no number, or a table that does not fit.
         """
         values = self._rows(rows, columns)
+        if table is not None:
+            self._check_table(table, values)
         threads = resolve_threads(threads)
         if self._layout is None:
             chosen = values if columns is None else values[:, list(columns)]
@@ -203,6 +205,14 @@ class Forest:
         ):
             raise ModelError(f"columns {list(columns)} do not name {self.n_features} of the rows' {width}.")
         return values
+
+    def _check_table(self, table: NDArray[np.uint8], values: NDArray[Any]) -> None:
+        expected = (len(self._compiled_layout().columns), NUMBERS)
+        if values.dtype != np.uint16 or table.shape != expected or table.dtype != np.uint8:
+            raise ModelError(
+                f"a table of shape {expected}, made by table_of of this forest, goes with rows of uint16; given:"
+                f" {table.dtype} {table.shape} and rows of {values.dtype}."
+            )
 
     def _share(self, work: Callable[[int, int], None], count: int, threads: int) -> None:
         """Run the chunks of all rows, by several threads where there is enough for them."""

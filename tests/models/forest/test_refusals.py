@@ -185,6 +185,9 @@ def test_a_table_of_digital_numbers_gives_what_the_reflectances_give(kind: type[
     assert_same_bits(found, lightgbm_values(booster, values[numbers], raw_score=True))
     with pytest.raises(ModelError, match="65536"):
         forest.table_of(values[:100])
+    for rows, table in ((numbers.astype(np.int64), forest.table_of(values)), (numbers, forest.table_of(values)[:, 1:])):
+        with pytest.raises(ModelError, match="goes with rows of uint16"):
+            forest.predict(rows, table=table)
 
 
 def test_a_booster_is_taken_as_its_text() -> None:
