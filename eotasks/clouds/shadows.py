@@ -13,11 +13,11 @@ from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.clouds._frames import frame_name, mask_beside, pixel_size, single_channel
 from models.band_sets import band_names
 from models.checks import check_number
-from models.clouds.postprocess import as_probability
+from models.clouds.postprocess import NO_DATA, as_probability
 from models.clouds.shadows.angles import NADIR
 from models.clouds.shadows.frame import SHADOW, MethodName, ShadowMethod, cloud_shadow, shadow_method
 from models.clouds.shadows.light import SHADOW_BANDS
-from models.clouds.validity import split_cloud_mask
+from models.clouds.validity import has_data, split_cloud_mask
 from models.errors import ConfigurationError, FeatureError, GridError
 from models.sentinel2 import band_indices
 
@@ -51,15 +51,16 @@ class AddCloudShadowTask(EOTask):
         :param bands_feature: Bands (t, h, w, bands) with B02, B08 and B11: float reflectance or integer DN, L1C or L2A.
         :param shadow_feature: Output (t, h, w, 1).
         :param cloud_feature: Cloud mask (t, h, w, 1), boolean or 0 clear, 1 cloud, 255 no data; or, of type DATA, a
-            cloud probability, float 0..1 or uint8 0..255. The outline of a shadow is that of its cloud, so a mask that
-            was little averaged and dilated gives the better shadows; dilate both afterwards.
+            cloud probability, float 0..1 with NaN for no data, or uint8 0..255. The outline of a shadow is that of its
+            cloud, so a mask that was little averaged and dilated gives the better shadows; dilate both afterwards.
         :param cloud_threshold: Probability above which a pixel is cloud, where a probability is given; 0.5 is the
             tutorial's.
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data, or None when all have.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None tells by ``has_data`` of
+            ``models.clouds.validity``: black pixels have none.
         :param bands: Names of the bands in their order; None tells by count (13 or 10).
         :param sun_angles: Zenith and azimuth in degrees, azimuth clockwise from the grid's north and towards the sun:
             a scalar feature (t, 2), a grid as DATA feature (t, h, w, 2) with NaN where unknown, or two numbers for all
-            frames.
+            frames. Frames without a cloud may have NaN.
         :param view_angles: The same of the sensor, azimuth towards the sensor. The default looks straight down.
         :param method: "geometric" or "projection"; or ``GeometricMethod(...)`` or ``ProjectionMethod(...)`` of
             ``models.clouds.shadows.geometric`` and ``.projection``, to change a setting.
@@ -93,10 +94,11 @@ class AddCloudShadowTask(EOTask):
         if frames.ndim != 4:
             raise FeatureError(f"{describe(self.bands_feature)} has shape {frames.shape}: give (time, h, w, bands).")
         band_indices(SHADOW_BANDS, band_names(frames.shape[-1], self.bands), where=describe(self.bands_feature))
-        cloud = self._cloud(eopatch, frames)
-        valid = None
         if self.is_data_feature is not None:
             valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        else:
+            valid = np.array([has_data(frame) for frame in frames], dtype=bool).reshape(frames.shape[:3])
+        cloud = self._cloud(eopatch, frames, valid)
         size = self._pixel_size(eopatch, frames)
         sun, view = (_per_frame(eopatch, each, frames) for each in (self.sun_angles, self.view_angles))
         result = np.empty((*frames.shape[:3], 1), dtype=np.bool_ if self.boolean else np.uint8)
@@ -107,7 +109,7 @@ class AddCloudShadowTask(EOTask):
                 sun=sun[index],
                 view=view[index],
                 pixel_size=size,
-                valid=None if valid is None else valid[index],
+                valid=valid[index],
                 names=self.bands,
                 method=self.method,
                 where=frame_name(eopatch, self.bands_feature, index),
@@ -116,7 +118,7 @@ class AddCloudShadowTask(EOTask):
         eopatch[self.shadow_feature] = result
         return eopatch
 
-    def _cloud(self, eopatch: EOPatch, frames: NDArray[Any]) -> NDArray[Any]:
+    def _cloud(self, eopatch: EOPatch, frames: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
         """The cloud mask (t, h, w): boolean, or 0, 1 and 255."""
         where = describe(self.cloud_feature)
         cloud = single_channel(eopatch, self.cloud_feature, "run AddCloudProbabilityTask and AddCloudMaskTask first")
@@ -128,11 +130,9 @@ class AddCloudShadowTask(EOTask):
         if self.cloud_feature[0] is FeatureType.MASK:
             split_cloud_mask(cloud, where=where)
             return cloud
-        valid = None
-        if self.is_data_feature is not None:
-            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
-        above: NDArray[Any] = as_probability(cloud, valid, where=where) > np.float32(self.cloud_threshold)
-        return above
+        missing = np.isnan(cloud) if cloud.dtype.kind == "f" else np.zeros(cloud.shape, dtype=bool)
+        probability = as_probability(cloud, valid & ~missing, where=where)
+        return np.where(missing, np.uint8(NO_DATA), (probability > np.float32(self.cloud_threshold)).astype(np.uint8))
 
     def _pixel_size(self, eopatch: EOPatch, frames: NDArray[Any]) -> tuple[float, float]:
         try:

@@ -13,6 +13,7 @@ from models.band_sets import band_names
 from models.checks import check_number
 from models.clouds.postprocess import NO_DATA
 from models.clouds.surface import MAX_SNOW_CIRRUS, snow_bands, snow_in
+from models.clouds.validity import has_data
 from models.sentinel2 import MAX_REFLECTANCE, band_indices
 
 
@@ -40,7 +41,8 @@ class AddSnowMaskTask(EOTask):
         :param bands_feature: L1C bands (t, h, w, bands), reflectance or integer DN, with B02, B03, B04, B08, B11 and
             B10.
         :param snow_feature: Output (t, h, w, 1).
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data, or None when all have.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None tells by ``has_data`` of
+            ``models.clouds.validity``: black pixels have none.
         :param bands: Names of the bands in their order; None when they are the 13 of L1C.
         :param min_ndsi: Lowest NDSI of snow, -1..1; higher is surer, and misses old snow and snow in forests.
         :param max_swir: Highest B11 reflectance of snow; None for no limit.
@@ -78,16 +80,16 @@ class AddSnowMaskTask(EOTask):
             valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
         mask = np.zeros(frames.shape[:3], dtype=np.uint8)
         for index in range(len(frames)):
+            seen = has_data(frames[index]) if valid is None else valid[index]
             mask[index] = snow_in(
                 frames[index],
-                None if valid is None else valid[index],
+                seen,
                 names,
                 min_ndsi=self.min_ndsi,
                 max_swir=self.max_swir,
                 max_cirrus=self.max_cirrus,
                 where=frame_name(eopatch, self.bands_feature, index),
             )
-        if valid is not None:
-            mask[~valid] = NO_DATA
+            mask[index][~seen] = NO_DATA
         eopatch[self.snow_feature] = as_stored(mask, self.boolean)
         return eopatch

@@ -19,6 +19,7 @@ from models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from models.clouds.temporal.model import Classifier, check_classifier
 from models.clouds.temporal.series import multi_temporal_clouds
 from models.clouds.temporal.settings import Output, TemporalSettings
+from models.clouds.validity import has_data
 from models.errors import ConfigurationError, GridError
 from models.threads import resolve_threads
 
@@ -70,7 +71,8 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         :param multi_mask_feature: Output: cloud by the multi-temporal model alone.
         :param mono_probability_feature: Output: probability of the single-scene model, at the same resolution.
         :param mono_mask_feature: Output: cloud by the single-scene model alone.
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all have.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None tells by ``has_data`` of
+            ``models.clouds.validity``: black pixels have none, and what else they hold counts as 0.
         :param bands: Names of the bands in their order. None tells by count: all 13 of L1C, or the model's ten in the
             order of ``models.sentinel2.CLOUD_BANDS``.
         :param resolution: Metres at which probabilities are computed, one number or (x, y) as the original has it; None
@@ -129,9 +131,10 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         :raises ModelError: a classifier that gives no probabilities.
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
-        valid = None
         if self.is_data_feature is not None:
             valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        else:
+            frames, valid = _told_by_bands(frames)
         names = [frame_name(eopatch, self.bands_feature, index) for index in range(len(frames))]
         if self.check_bands:
             cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
@@ -192,8 +195,13 @@ def _y_and_x(resolution: float | tuple[float, float] | None) -> tuple[float, flo
     return along_y, along_x
 
 
-def _as_clm(cloud: NDArray[np.bool_], valid: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
-    mask = np.where(cloud, np.uint8(CLOUD), np.uint8(CLEAR))
-    if valid is not None:
-        mask[~valid] = NO_DATA
-    return mask
+def _told_by_bands(frames: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The frames, 0 where they have no data, as the local averages count on; and where they have data."""
+    valid = np.array([has_data(frame) for frame in frames], dtype=bool).reshape(frames.shape[:3])
+    if np.any(frames[~valid] != 0):
+        frames = np.where(valid[..., np.newaxis], frames, frames.dtype.type(0))
+    return frames, valid
+
+
+def _as_clm(cloud: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.where(valid, np.where(cloud, np.uint8(CLOUD), np.uint8(CLEAR)), np.uint8(NO_DATA))

@@ -82,8 +82,40 @@ def test_no_data_by_either_mask() -> None:
     marked = patch.copy()
     marked[CLM] = np.where(patch[IS_DATA], patch[CLM], 255).astype(np.uint8)
     assert np.array_equal(shadows(marked), mask)
+    assert np.array_equal(shadows(patch), mask)
+    patch[BANDS][0, :, :50] = 0
+    assert np.array_equal(shadows(patch), mask)
+    assert np.array_equal(shadows(patch, method="projection") == 255, ~patch[IS_DATA])
+    patch[BANDS][0, 10, 60] = np.nan
     with pytest.raises(ReflectanceError, match="data/BANDS of 2017-01-01T00:00: NaN"):
-        shadows(patch)
+        shadows(patch, is_data_feature=IS_DATA)
+
+
+def test_no_data_in_a_cloud_probability() -> None:
+    patch = patch_of()
+    patch[CLP] = np.where(patch[CLM] == 1, 0.7, 0.2).astype(np.float32)
+    patch[CLP][0, :, :50] = np.nan
+    patch[IS_DATA] = ~np.isnan(patch[CLP])
+    mask = shadows(patch, cloud_feature=CLP)
+    assert np.array_equal(mask == 255, ~patch[IS_DATA])
+    assert np.array_equal(shadows(patch, is_data_feature=IS_DATA), mask)
+    patch[CLP][1, 0, 0] = 70
+    with pytest.raises(FeatureError, match="values from 0 to 70"):
+        shadows(patch, cloud_feature=CLP)
+
+
+@pytest.mark.parametrize("method", ["geometric", "projection"])
+def test_a_frame_without_data_needs_no_angles(method: Any) -> None:
+    patch = patch_of()
+    patch[BANDS][0] = 0
+    patch[SUN_ANGLES][0] = np.nan
+    mask = shadows(patch, method=method)
+    assert (mask[0] == 255).all()
+    assert np.array_equal(mask[1], shadows(patch_of(), method=method)[1])
+    patch = patch_of()
+    patch[SUN_ANGLES][0] = np.nan
+    with pytest.raises(FeatureError, match="2017-01-01T00:00"):
+        shadows(patch, method=method)
 
 
 def test_clouds_as_probability_or_booleans() -> None:

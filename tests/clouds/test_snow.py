@@ -56,8 +56,12 @@ def test_no_data() -> None:
     patch = patch_of(FIELD, gap, GRASS, IS_DATA=[True, False, True])
     assert snow(patch, is_data_feature=IS_DATA) == [1, 255, 0]
     assert snow(patch, is_data_feature=IS_DATA, boolean=True) == [True, False, False]
+    assert snow(patch) == [1, 255, 0]
+    assert snow(patch_of(FIELD, (0,) * 6, GRASS)) == [1, 255, 0]
+    assert snow(patch_of(FIELD, (0,) * 6, GRASS), boolean=True) == [True, False, False]
+    patch = patch_of(FIELD, gap, GRASS, IS_DATA=[True, True, True])
     with pytest.raises(ReflectanceError, match="data/BANDS of 2017-01-01T00:00: NaN"):
-        snow(patch)
+        snow(patch, is_data_feature=IS_DATA)
 
 
 def test_all_thirteen_bands_need_no_names_and_numbers_are_reflectance() -> None:

@@ -128,6 +128,21 @@ def test_every_parameter_reaches_the_method(bands: Any, is_data: Any) -> None:
         assert np.array_equal(patch[feature][..., 0], values), output
 
 
+@pytest.mark.parametrize("fill", [0, np.nan])
+def test_pixels_without_data_are_told_by_the_bands(bands: Any, is_data: Any, fill: float) -> None:
+    given = np.where(is_data, bands, np.float32(fill))
+    before = given.copy()
+    patch = AddMultiTemporalCloudProbabilityTask(**EVERYTHING, **MODELS).execute(patch_of(given))
+    options: dict[str, Any] = {**EVERYTHING, **MODELS, "is_data_feature": IS_DATA}
+    blackened = patch_of(np.where(is_data, bands, np.float32(0)), IS_DATA=is_data)
+    expected = AddMultiTemporalCloudProbabilityTask(**options).execute(blackened)
+    for feature in (CLP_MULTI, INTERSSIM, CLM_MULTI, CLP, CLM):
+        assert np.array_equal(patch[feature], expected[feature]), feature
+    assert np.array_equal(patch[INTERSSIM] == 255, ~is_data)
+    assert not patch[CLP_MULTI][~is_data].any()
+    assert np.array_equal(given, before, equal_nan=True)
+
+
 def test_only_what_is_asked_for_is_added(bands: Any) -> None:
     task = AddMultiTemporalCloudProbabilityTask(
         BANDS_FEATURE, None, mask_feature=None, mono_mask_feature=CLM, boolean=True, **MODELS

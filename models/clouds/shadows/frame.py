@@ -60,7 +60,8 @@ def cloud_shadow(
     :param cloud: (h, w) cloud mask: boolean, or 0 clear, 1 cloud, 255 no data. A mask that was grown by a dilation
         gives shadows that are grown as much.
     :param sun: Zenith and azimuth in degrees, two numbers or a grid (h, w, 2). Azimuths are clockwise from the grid's
-        north (in UTM that is up to about 3 degrees off true north at the edge of a zone).
+        north (in UTM that is up to about 3 degrees off true north at the edge of a zone). A frame without a cloud on
+        valid data needs none: NaN will do.
     :param view: The same of the sensor; the default looks straight down. The azimuth points to the sensor.
     :param pixel_size: Metres (y, x).
     :param valid: Boolean (h, w) of the pixels with data, or None for all.
@@ -79,11 +80,13 @@ def cloud_shadow(
         raise GridError(f"{where}: the cloud mask has shape {cloud.shape}, the bands {bands.shape[:2]}.")
     cloudy, missing = split_cloud_mask(cloud, where=where)
     light = light_of(bands, ~missing if valid is None else valid & ~missing, names=names, where=where)
+    cloudy = cloudy & light.valid
+    if not cloudy.any():
+        # such frames, above all those without data, often have no angles either
+        return np.where(light.valid, np.uint8(0), np.uint8(NO_DATA))
     shift = shadow_shift(sun, view, pixel_size=pixel_size, where=where)
     if shift.shape not in ((2,), (*cloud.shape, 2)):
         raise GridError(f"{where}: a grid of angles has shape {shift.shape}, the mask {cloud.shape}: give both on one.")
-    if not cloud.size:
-        return np.zeros(cloud.shape, dtype=np.uint8)
     if isinstance(chosen, ProjectionMethod):
         direction = mean_shift(shift, where=where)
         shadow = projected_shadow(light, cloudy, direction, pixel_size=pixel_size, method=chosen)

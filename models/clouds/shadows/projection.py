@@ -66,7 +66,8 @@ def projected_shadow(
     """
     dark = (light.nir < method.dark_nir) & ~light.black & light.valid & ~cloud
     shadow = dark & _swept(cloud, _reach(shift, method.distance, pixel_size))
-    kept = _filtered(cv2.erode, cloud | shadow, method.erosion, pixel_size) & shadow
+    # a gap takes part as shadow does, as the world beyond the image: it must not eat what lies beside it
+    kept = _filtered(cv2.erode, cloud | shadow | ~light.valid, method.erosion, pixel_size) & shadow
     grown = _filtered(cv2.dilate, kept, method.dilation, pixel_size)
     return np.asarray(grown & ~cloud & light.valid)
 

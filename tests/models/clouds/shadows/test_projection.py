@@ -61,6 +61,29 @@ def test_erosion_takes_specks_and_dilation_grows_what_stays() -> None:
     assert grown.sum() > shrunk.sum() + 100
 
 
+def test_a_gap_eats_no_shadow() -> None:
+    cloud = np.zeros(SHAPE, dtype=bool)
+    cloud[25:35, 10:30] = True
+    options: dict[str, Any] = {"sun": (45, 180), "pixel_size": PIXEL, "names": NAMES}
+    method = ProjectionMethod(distance=400, dilation=0)
+    whole = cloud_shadow(ground(), cloud, method=method, **options) == 1
+    valid = np.ones(SHAPE, dtype=bool)
+    valid[:, 20] = False
+    gap = cloud_shadow(ground(), cloud, valid=valid, method=method, **options)
+    assert whole[10:20, 18:22].all()
+    assert np.array_equal(gap == 1, whole & valid)
+
+
+@pytest.mark.parametrize("method", ["geometric", "projection"])
+def test_clouds_where_there_is_no_data_throw_no_shadow(method: Any) -> None:
+    valid = np.ones(SHAPE, dtype=bool)
+    valid[25:35] = False
+    mask = cloud_shadow(
+        ground(), ~valid, sun=(np.nan, np.nan), pixel_size=PIXEL, names=NAMES, valid=valid, method=method
+    )
+    assert np.array_equal(mask, np.where(valid, 0, 255))
+
+
 def test_angles_on_a_grid_are_averaged() -> None:
     grid = np.full((*SHAPE, 2), np.nan)
     grid[3, 3] = 30, 180
