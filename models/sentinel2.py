@@ -36,6 +36,9 @@ CENTRAL_WAVELENGTH: dict[str, float] = {
 QUANTIFICATION = 10_000
 """Digital numbers of reflectance 1.0 (100 %), the baseline offset removed."""
 
+BASELINE_OFFSET = 1_000
+"""Digital numbers that products of processing baseline 04.00 and later have added to every band."""
+
 NO_DATA_DN = 0
 SATURATED_DN = 65_535
 

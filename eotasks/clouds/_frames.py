@@ -11,6 +11,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks._features import Feature, array_of, describe
 from models.clouds.postprocess import CLOUD
+from models.clouds.validity import is_black
 from models.errors import FeatureError, GridError
 
 WEB_MERCATOR = 3857
@@ -63,6 +64,40 @@ def scalar_fraction(eopatch: EOPatch, feature: Feature, cure: str) -> NDArray[np
 def as_stored(mask: NDArray[np.uint8], boolean: bool) -> NDArray[np.generic]:
     """A mask (t, h, w) of 0/1/255 as the feature (t, h, w, 1), or as booleans where 1 alone is True."""
     return (mask == CLOUD if boolean else mask)[..., np.newaxis]
+
+
+def seen_pixels(
+    eopatch: EOPatch, is_data_feature: Feature | None, frames: NDArray[Any], bands_feature: Feature
+) -> NDArray[np.bool_] | None:
+    """Pixels with data (t, h, w): by their mask, else all that are not black in every band; None when all have data.
+
+    :raises FeatureError: when the mask is missing or has several channels, or the bands have another number of axes.
+    :raises GridError: when time, height or width differ.
+    """
+    if frames.ndim != 4:
+        raise FeatureError(f"{describe(bands_feature)} has shape {frames.shape}: give (time, h, w, bands).")
+    if is_data_feature is not None:
+        return mask_beside(eopatch, is_data_feature, frames, bands_feature)
+    seen = np.ones(frames.shape[:3], dtype=bool)
+    for index, frame in enumerate(frames):
+        seen[index] = ~is_black(frame)
+    return None if seen.all() else seen
+
+
+def valid_pixels(eopatch: EOPatch, feature: Feature) -> NDArray[np.bool_]:
+    """A mask of valid pixels, which is boolean: a cloud mask in its place would be read the wrong way round.
+
+    :raises FeatureError: when it is missing or of another dtype.
+    """
+    mask = array_of(eopatch, feature, "run AddValidDataMaskTask first")
+    if mask.dtype != bool:
+        raise FeatureError(
+            f"Feature {describe(feature)} is {mask.dtype} where a boolean mask of valid pixels is due. Make one of a"
+            " cloud mask by AddValidDataMaskTask, judge a cloud mask by max_cloud_coverage, or bring a valid mask of 0"
+            " and 1 to booleans."
+        )
+    valid: NDArray[np.bool_] = mask
+    return valid
 
 
 def frame_name(eopatch: EOPatch, feature: Feature, index: int) -> str:

@@ -6,8 +6,8 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import Feature, array_of, describe, feature_of
-from eotasks.clouds._frames import scalar_fraction
+from eotasks._features import Feature, describe, feature_of
+from eotasks.clouds._frames import scalar_fraction, valid_pixels
 from eotasks.clouds.validity import coverage_in
 from models.checks import check_number, check_whole
 from models.clouds.validity import select_frames, valid_fraction
@@ -100,7 +100,7 @@ class FilterCloudyTimestampsTask(EOTask):
             coverage = coverage_in(eopatch, self.mask_feature, self.is_data_feature)
             rule = f"{describe(self.mask_feature)}: cloud coverage <= {self.limit:g}"
             return 1 - coverage, coverage <= self.limit, rule
-        fraction = valid_fraction(array_of(eopatch, self.mask_feature, "run AddValidDataMaskTask first"))
+        fraction = valid_fraction(valid_pixels(eopatch, self.mask_feature))
         return fraction, fraction > self.limit, f"{describe(self.mask_feature)}: valid fraction > {self.limit:g}"
 
     def _judge_scalar(self, eopatch: EOPatch) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:

@@ -15,7 +15,7 @@ from models.clouds.postprocess import mask_of
 from models.clouds.presets import FROM_PRESET, FromPreset, Preset, Smoothing, Unit, mask_settings
 from models.clouds.scene_classification import SCL_INVALID, mask_of_classes, scene_classes
 from models.clouds.validity import split_cloud_mask
-from models.errors import GridError
+from models.errors import FeatureError, GridError
 
 
 class AddCloudMaskTask(EOTask):
@@ -101,6 +101,11 @@ class AddCloudMaskTask(EOTask):
         valid = None
         if self.is_data_feature is not None:
             valid = mask_beside(eopatch, self.is_data_feature, probability, self.probability_feature)
+        elif probability.dtype == np.uint8:
+            raise FeatureError(
+                f"{describe(self.probability_feature)} is uint8, which is 0 where there is no data as well as where it"
+                " is clear: give is_data_feature, or a probability of type float32."
+            )
         mask = mask_of(
             probability,
             self.settings,

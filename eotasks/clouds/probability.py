@@ -10,7 +10,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
-from eotasks.clouds._frames import frame_name, mask_beside, moment, pixel_size
+from eotasks.clouds._frames import frame_name, moment, pixel_size, seen_pixels
 from models.clouds.frame import frame_probability
 from models.clouds.pixel import cloud_band_indices
 from models.clouds.plausibility import refuse_implausible
@@ -50,7 +50,7 @@ class AddCloudProbabilityTask(EOTask):
             10000 with the baseline offset removed.
         :param probability_feature: Output (t, h, w, 1).
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; elsewhere the probability is NaN and values
-            are not checked. None: pixels that are 0 in all bands have none.
+            are not checked. None: pixels that are black in all bands have none (``models.clouds.validity.is_black``).
         :param bands: Names of the bands in their order. None tells by count: all 13 of L1C, or the model's ten in the
             order of ``models.sentinel2.CLOUD_BANDS``.
         :param resolution: Metres at which the probability is computed, such as 160; None for that of the bands. The
@@ -94,10 +94,13 @@ class AddCloudProbabilityTask(EOTask):
         :raises GridError: shapes differ, or a resolution is asked for that the patch's grid does not allow.
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
-        indices = cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
-        valid = None
-        if self.is_data_feature is not None:
-            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
+        valid = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
+        if valid is not None and self.is_data_feature is None and self.dtype == "uint8":
+            raise FeatureError(
+                f"{describe(self.bands_feature)}: {np.count_nonzero(~valid)} pixels are black in all bands, no data,"
+                " which uint8 cannot say. Give is_data_feature, or dtype='float32'."
+            )
         if self.check_bands:
             names = [moment(eopatch, index) for index in range(len(frames))]
             refuse_implausible(frames, valid, bands=self.bands, frame_names=names, where=describe(self.bands_feature))
@@ -105,7 +108,7 @@ class AddCloudProbabilityTask(EOTask):
         result = np.empty((*frames.shape[:3], 1), dtype=self.dtype)
         for index in range(len(frames)):
             where = frame_name(eopatch, self.bands_feature, index)
-            seen = valid[index] if valid is not None else self._not_black(frames[index], indices, where)
+            seen = None if valid is None else valid[index]
             probability = frame_probability(
                 frames[index],
                 seen,
@@ -123,18 +126,6 @@ class AddCloudProbabilityTask(EOTask):
                 result[index, ..., 0] = probability if seen is None else np.where(seen, probability, np.nan)
         eopatch[self.probability_feature] = result
         return eopatch
-
-    def _not_black(self, frame: NDArray[Any], indices: Sequence[int], where: str) -> NDArray[np.bool_] | None:
-        """Pixels that are not 0 in all bands, None when all are: black ones have no data."""
-        black: NDArray[np.bool_] = np.all(frame[..., indices] == 0, axis=-1)
-        if not black.any():
-            return None
-        if self.dtype == "uint8":
-            raise FeatureError(
-                f"{where}: {np.count_nonzero(black)} pixels are 0 in all bands, no data, which uint8 cannot say. Give"
-                " is_data_feature, or dtype='float32'."
-            )
-        return ~black
 
     def _pixel_size(self, eopatch: EOPatch, frames: NDArray[Any]) -> tuple[float, float] | None:
         if self.resolution is None:

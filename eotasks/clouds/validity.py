@@ -10,12 +10,12 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks._features import Feature, array_of, describe, feature_of
-from eotasks.clouds._frames import frame_name, mask_beside, single_channel
+from eotasks.clouds._frames import frame_name, mask_beside, single_channel, valid_pixels
 from models.band_sets import band_names
 from models.clouds.surface import SURFACE_BANDS, surface_masks
 from models.clouds.validity import Treatment, split_cloud_mask, valid_count, valid_data, valid_fraction
 from models.clouds.validity import cloud_coverage as coverage_of
-from models.errors import ConfigurationError, GridError
+from models.errors import ConfigurationError, FeatureError, GridError
 from models.sentinel2 import band_indices
 
 
@@ -105,9 +105,15 @@ class AddValidDataMaskTask(EOTask):
         return ", ".join(map(describe, self.cloud_masks or filter(None, [self.is_data_feature])))
 
     def _is_data(self, eopatch: EOPatch, masks: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-        """The mask of pixels with data, from its feature or from the first cloud mask."""
+        """The mask of pixels with data, from its feature or from the cloud masks that can tell."""
         if self.is_data_feature is None:
-            return ~split_cloud_mask(masks[0], where=self._where)[1]
+            telling = [mask for mask in masks if mask.dtype != bool]
+            if not telling:
+                raise FeatureError(
+                    f"{self._where}: boolean masks cannot say where there is no data. Give is_data_feature, or a cloud"
+                    " mask of 0, 1 and 255."
+                )
+            return ~split_cloud_mask(telling[0], where=self._where)[1]
         is_data = single_channel(eopatch, self.is_data_feature, "a source adds it beside the bands")
         return np.asarray(is_data != 0)
 
@@ -144,7 +150,7 @@ class AddValidCountTask(EOTask):
         count_feature: Feature = (FeatureType.MASK_TIMELESS, "VALID_COUNT"),
     ):
         """
-        :param valid_feature: Mask (t, h, w, 1).
+        :param valid_feature: Boolean mask (t, h, w, 1) of valid pixels.
         :param count_feature: Output, uint16 (h, w, 1).
         :raises ConfigurationError: a feature that does not fit.
         """
@@ -154,9 +160,9 @@ class AddValidCountTask(EOTask):
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """Add the count.
 
-        :raises FeatureError: the mask is missing.
+        :raises FeatureError: the mask is missing or not boolean.
         """
-        valid = array_of(eopatch, self.valid_feature, "run AddValidDataMaskTask first")
+        valid = valid_pixels(eopatch, self.valid_feature)
         eopatch[self.count_feature] = valid_count(valid)
         return eopatch
 
@@ -170,7 +176,7 @@ class AddValidFractionTask(EOTask):
         fraction_feature: Feature = (FeatureType.SCALAR, "VALID_FRACTION"),
     ):
         """
-        :param valid_feature: Mask (t, h, w, 1).
+        :param valid_feature: Boolean mask (t, h, w, 1) of valid pixels.
         :param fraction_feature: Output, float32 (t, 1), 0..1.
         :raises ConfigurationError: a feature that does not fit.
         """
@@ -180,9 +186,9 @@ class AddValidFractionTask(EOTask):
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """Add the fractions.
 
-        :raises FeatureError: the mask is missing.
+        :raises FeatureError: the mask is missing or not boolean.
         """
-        valid = array_of(eopatch, self.valid_feature, "run AddValidDataMaskTask first")
+        valid = valid_pixels(eopatch, self.valid_feature)
         eopatch[self.fraction_feature] = valid_fraction(valid).astype(np.float32)[:, np.newaxis]
         return eopatch
 

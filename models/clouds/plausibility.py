@@ -10,12 +10,14 @@ Measured over 21 real frames, clear and cloudy, 1.7 million pixels: B10 was brig
 more than 0.005 in at most 0.007 % of a frame's pixels; of five wrong orders of the same frames the rule below found 103
 in 105. An offset was found in all 21. What cannot be told: B10 in its place and other bands exchanged; an
 offset where every pixel lies under thick high cloud (cloud either way); an offset in a frame whose pixels without data
-hold other values than 0 and are not marked. A storm that covers a whole frame with a B10 of 0.1 to 0.2, the offset
-removed, is taken for an offset.
+hold other values than 0 and are not marked. Where all that is seen is bright, in B02 too, a B10 of 0.1 to 0.2 may be an
+offset as well as a storm or the dry snow of a high plateau, and the model's answer hardly depends on which: that is a
+warning in the log.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +29,8 @@ from models.clouds.validity import has_data
 from models.errors import BandError, GridError, ReflectanceError
 from models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
 
+LOGGER = logging.getLogger(__name__)
+
 OFFSET = 0.1
 """Reflectance of the offset that baselines from 04.00 on add (1000 DN)."""
 
@@ -36,6 +40,9 @@ HIGH_CLOUD = 0.1
 REMOVED_TWICE = -0.03
 """B10 reflectance that no noise reaches, it is ten times less."""
 
+LOWEST_REMOVED = -0.25
+"""B10 reflectance that two offsets reach; what lies below is a value of no data."""
+
 MAX_NEGATIVE_SHARE = 0.1
 """Of the pixels. Resampling can undershoot beside bright cloud, in few pixels."""
 
@@ -44,7 +51,13 @@ MAX_BRIGHTER_SHARE = 0.9
 """Of the pixels in which B10 is the brighter one; a whole frame of this is no accident."""
 
 FEWEST_PIXELS = 64
-"""With data, to judge the order of the bands by."""
+"""With data, to judge a frame by."""
+
+BRIGHT = 0.4
+"""B02 reflectance, the offset taken off, of thick cloud and snow."""
+
+MAX_DARK_SHARE = 0.005
+"""Of the pixels that may lie below a limit which a whole frame is above: damaged ones, and edges of a swath."""
 
 BLOCK_PIXELS = 1 << 18
 """Looked at together, which holds the memory down."""
@@ -61,24 +74,39 @@ class CirrusSigns:
     """With data."""
 
     lowest: float
-    """Lowest B10 reflectance, infinity without data."""
+    """Lowest B10 reflectance above ``OFFSET``, infinity where there is none."""
+
+    dark_share: float
+    """Share of the pixels whose B10 is not above ``OFFSET``, of those where it is not 0, which may be a hole."""
+
+    bright_share: float
+    """Share of the pixels that are bright in B02 without an offset too."""
 
     negative_share: float
-    """Share of the pixels where B10 is below ``REMOVED_TWICE``."""
+    """Share of the pixels where B10 lies between ``REMOVED_TWICE`` and what an offset can bring it to."""
 
     brighter_share: float
     """Share of the pixels where B10 is brighter than the darkest visible or near infrared band."""
 
     @property
-    def offset_left_in(self) -> bool:
+    def seems_offset(self) -> bool:
         """Every pixel exceeds the offset, though not by so much that all is high cloud anyway."""
-        limits = np.float32(OFFSET), np.float32(OFFSET + HIGH_CLOUD)  # float32 as the values: 1000 DN is not above it
-        return bool(limits[0] < np.float32(self.lowest) <= limits[1])
+        highest = np.float32(OFFSET + HIGH_CLOUD)
+        return (
+            self.pixels >= FEWEST_PIXELS
+            and self.dark_share < MAX_DARK_SHARE
+            and bool(np.float32(self.lowest) <= highest)
+        )
+
+    @property
+    def offset_left_in(self) -> bool:
+        """The same, and there is ground or thin cloud to see, over which B10 cannot be as bright."""
+        return self.seems_offset and self.bright_share < 1 - MAX_DARK_SHARE
 
     @property
     def offset_removed_twice(self) -> bool:
         """Many pixels lie where only an offset can bring them."""
-        return self.negative_share > MAX_NEGATIVE_SHARE
+        return self.pixels >= FEWEST_PIXELS and self.negative_share > MAX_NEGATIVE_SHARE
 
     @property
     def out_of_order(self) -> bool:
@@ -135,13 +163,20 @@ def _refuse_order(signs: _Signs, names: Sequence[str], where: str) -> None:
 
 def _refuse_offset(signs: _Signs, where: str) -> None:
     left_in = [frame for frame, sign in signs if sign.offset_left_in]
-    if left_in:
-        lowest = min(sign.lowest for _, sign in signs if sign.offset_left_in)
+    if left_in:  # then those that alone would leave it open have it too
+        left_in = [frame for frame, sign in signs if sign.seems_offset]
+        lowest = min(sign.lowest for _, sign in signs if sign.seems_offset)
         raise ReflectanceError(
             f"{where}: B10 is nowhere below {lowest * QUANTIFICATION:.0f} DN ({lowest:.3f}) in {_listed(left_in)}"
             f"{_mixed(left_in, signs)}: the offset of processing baseline 04.00 and later was left in. Subtract 1000 DN"
-            " (0.1) from all bands of such frames, by their baseline and not by their date. Only a storm over the whole"
-            " frame looks the same: if it is one, leave out this check."
+            " (0.1) from all bands of such frames, by their baseline and not by their date."
+        )
+    unsure = [frame for frame, sign in signs if sign.seems_offset]
+    if unsure:
+        LOGGER.warning(
+            "%s: all that %s shows is bright, and B10 above 0.1: a storm or high snow, or a baseline offset left in.",
+            where,
+            _listed(unsure),
         )
     twice = [frame for frame, sign in signs if sign.offset_removed_twice]
     if twice:
@@ -163,7 +198,7 @@ def cirrus_signs(
     """
     indices = dict(zip(CLOUD_BANDS, band_indices(CLOUD_BANDS, names, where=where), strict=True))
     others = [indices[name] for name in _BRIGHTER_THAN_CIRRUS]
-    pixels, negative, brighter, lowest = 0, 0, 0, np.inf
+    pixels, negative, brighter, bright, dark, holes, lowest = 0, 0, 0, 0, 0, 0, np.inf
     rows = max(1, BLOCK_PIXELS // max(frame.shape[1], 1))
     for start in range(0, len(frame), rows):
         block = frame[start : start + rows]
@@ -172,10 +207,22 @@ def cirrus_signs(
         present = present & ~np.isnan(cirrus)
         darkest = _reflectance(np.min(block[..., others], axis=-1))
         pixels += int(np.count_nonzero(present))
-        negative += int(np.count_nonzero(present & (cirrus < REMOVED_TWICE)))
+        negative += int(np.count_nonzero(present & (cirrus < REMOVED_TWICE) & (cirrus > LOWEST_REMOVED)))
         brighter += int(np.count_nonzero(present & (cirrus > darkest + np.float32(BRIGHTER_BY))))
-        lowest = min(lowest, float(np.min(cirrus, initial=np.inf, where=present)))
-    return CirrusSigns(pixels, lowest, negative / max(pixels, 1), brighter / max(pixels, 1))
+        blue = _reflectance(block[..., indices["B02"]])
+        bright += int(np.count_nonzero(present & (blue > np.float32(OFFSET + BRIGHT))))
+        above = cirrus > np.float32(OFFSET)  # float32 as the values: 1000 DN is not above it
+        holes += int(np.count_nonzero(present & (cirrus == 0)))
+        dark += int(np.count_nonzero(present & ~above & (cirrus != 0)))
+        lowest = min(lowest, float(np.min(cirrus, initial=np.inf, where=present & above)))
+    return CirrusSigns(
+        pixels=pixels,
+        lowest=lowest,
+        dark_share=dark / max(pixels - holes, 1) if pixels > holes else 1.0,
+        bright_share=bright / max(pixels, 1),
+        negative_share=negative / max(pixels, 1),
+        brighter_share=brighter / max(pixels, 1),
+    )
 
 
 def _with_data(block: NDArray[np.generic], cirrus: NDArray[np.float32]) -> NDArray[np.bool_]:

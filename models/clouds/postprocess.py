@@ -106,6 +106,10 @@ def as_probability(
         raise FeatureError(f"{where}: dtype {values.dtype} is no cloud probability. Give float 0..1 or uint8 0..255.")
     if valid is not None and not valid.all():
         floats = np.where(valid, floats, np.float32(0))
+    if floats.size and np.isnan(floats.min()):
+        raise FeatureError(
+            f"{where}: NaN inside valid data. Set IS_DATA to False there, or leave the data mask out: NaN is no data."
+        )
     if floats.size and not (floats.min() >= 0 and floats.max() <= 1):
         raise FeatureError(
             f"{where}: values from {floats.min():g} to {floats.max():g} inside valid data where 0..1 is due."

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from models.errors import FeatureError, GridError, TooFewFramesError
+from models.sentinel2 import BASELINE_OFFSET, QUANTIFICATION
 
 Treatment = Literal["ignore", "exclude", "keep"]
 
@@ -37,16 +38,38 @@ def split_cloud_mask(
     return np.asarray(cloud), np.asarray(no_data)
 
 
-def has_data(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Pixels with data, told from the bands alone: neither 0 in every band nor NaN in any.
+def is_black(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Pixels that hold the value of no data in every band: 0, or 0 from which a baseline offset was subtracted.
 
     No ground and no cloud is black in every band of L1C, the air alone is brighter; 0 is what products, services and
-    mosaics write where they have nothing. A mask that comes with the data (IS_DATA) knows better where it exists.
+    mosaics write where they have nothing. Less the offset it is -0.1 as reflectance, -1000 as DN, and 64536 where the
+    subtraction of unsigned numbers wrapped around.
 
     :param bands: Array (..., bands): float reflectance, or integer DN.
     :return: boolean (...).
     """
-    present = np.any(bands != 0, axis=-1)
+    if bands.dtype.kind == "f":
+        fills = [0.0, -BASELINE_OFFSET / QUANTIFICATION]
+    else:
+        fills = [0, -BASELINE_OFFSET, 65_536 - BASELINE_OFFSET]
+    first = bands[..., 0]
+    black = np.zeros(first.shape, dtype=bool)
+    for fill in np.array(fills).astype(bands.dtype):  # -1000 as uint16 is 64536
+        alike = first == fill
+        if alike.any():
+            black[alike] |= np.all(bands[alike] == fill, axis=-1)
+    return black
+
+
+def has_data(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Pixels with data, told from the bands alone: neither black (:func:`is_black`) nor NaN in any band.
+
+    A mask that comes with the data (IS_DATA) knows better where it exists.
+
+    :param bands: Array (..., bands): float reflectance, or integer DN.
+    :return: boolean (...).
+    """
+    present = ~is_black(bands)
     if bands.dtype.kind == "f":
         present = present & ~np.any(np.isnan(bands), axis=-1)
     return np.asarray(present, dtype=bool)

@@ -14,7 +14,12 @@ from eolearn.core import EOPatch, FeatureType
 from eotasks.clouds.filtering import FilterCloudyTimestampsTask
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
-from eotasks.clouds.validity import AddCloudCoverageTask, AddValidDataMaskTask
+from eotasks.clouds.validity import (
+    AddCloudCoverageTask,
+    AddValidCountTask,
+    AddValidDataMaskTask,
+    AddValidFractionTask,
+)
 from models.errors import BandError, FeatureError, GridError, ReflectanceError, TooFewFramesError
 from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 from tests.clouds.test_probability import patch_of
@@ -173,8 +178,44 @@ def test_pixels_of_zeros_have_no_data_though_no_mask_says_so(of: Any) -> None:
     assert patch[CLM][:, :, :7].mean(axis=(1, 2, 3)).tolist() == [1, 0]
     nothing = cloud_patch(np.zeros_like(bands))
     assert (nothing[CLM] == 255).all()
-    with pytest.raises(FeatureError, match=r"data/BANDS of 2017-02-16T10:21: 60 pixels are 0 .*Give is_data_feature"):
+    with pytest.raises(FeatureError, match=r"data/BANDS: 120 pixels are black .*Give is_data_feature"):
         AddCloudProbabilityTask(dtype="uint8").execute(patch_of(bands))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [lambda f: numbers(f).astype(np.int16) - np.int16(1000), lambda f: numbers(f) - np.uint16(1000),
+     lambda f: (numbers(f).astype(np.float32) - 1000) / np.float32(10_000)],
+    ids=["signed", "wrapped", "reflectance"],
+)  # fmt: skip
+def test_no_data_less_an_offset_is_no_data(of: Any) -> None:
+    bands = stack(CLOUD, GRASS) + np.float32(0.1)
+    bands[:, :, 7:] = 0
+    patch = cloud_patch(of(bands))
+    assert (patch[CLM][:, :, 7:] == 255).all()
+    assert patch[CLM][:, :, :7].mean(axis=(1, 2, 3)).tolist() == [1, 0]
+
+
+def test_a_cloud_mask_in_place_of_a_valid_mask() -> None:
+    patch = cloud_patch(stack(CLOUD, GRASS))
+    for task in (
+        FilterCloudyTimestampsTask((FeatureType.MASK, "CLM")),
+        AddValidFractionTask((FeatureType.MASK, "CLM")),
+        AddValidCountTask((FeatureType.MASK, "CLM")),
+    ):
+        with pytest.raises(FeatureError, match=r"mask/CLM is uint8 where a boolean mask of valid pixels .*max_cloud"):
+            task.execute(patch)
+
+
+def test_masks_that_cannot_tell_no_data_are_not_asked() -> None:
+    bands = stack(CLOUD, GRASS)
+    bands[:, :, 7:] = 0
+    patch = AddCloudMaskTask(boolean=True).execute(AddCloudProbabilityTask().execute(patch_of(bands)))
+    with pytest.raises(FeatureError, match=r"mask/CLM: boolean masks cannot say .*Give is_data_feature"):
+        AddValidDataMaskTask(None).execute(patch)
+    numbers_of = AddCloudProbabilityTask(dtype="uint8").execute(patch_of(stack(CLOUD, GRASS)))
+    with pytest.raises(FeatureError, match=r"data/CLP is uint8, .*give is_data_feature"):
+        AddCloudMaskTask().execute(numbers_of)
 
 
 @pytest.mark.parametrize("offset_of", [lambda f: f + np.float32(0.1), lambda f: numbers(f) + np.uint16(1000)])

@@ -59,7 +59,7 @@ def test_a_storm_is_cloud_with_or_without_the_offset() -> None:
 
 
 def test_the_limit_is_strictly_above_a_thousand_numbers() -> None:
-    frames = np.full((1, 2, 2, 13), 3000, dtype=np.uint16)
+    frames = np.full((1, 8, 8, 13), 3000, dtype=np.uint16)
     frames[..., 10] = 1000
     refuse_implausible(frames)
     refuse_implausible(frames.astype(np.float32) / np.float32(10_000))
@@ -159,16 +159,57 @@ def test_real_frames(shared_data: Path) -> None:
             refuse_implausible(scenes[..., order], where=name)
 
 
+def test_a_damaged_pixel_does_not_hide_an_offset() -> None:
+    frames = numbers(stack(GRASS, side=40)) + np.uint16(1000)
+    frames[0, :2, 0, 10] = 1000  # two of 1600
+    frames[0, 5, :, 10] = 0  # a row without B10
+    with pytest.raises(ReflectanceError, match="left in"):
+        refuse_implausible(frames)
+
+
+@pytest.mark.parametrize("cirrus", [0.12, 0.15, 0.19])
+def test_bright_frames_with_a_bright_cirrus_band_are_told_and_not_refused(
+    cirrus: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    storm = (*STORM[:10], cirrus, *STORM[11:])
+    refuse_implausible(numbers(stack(GRASS, storm, side=30)), frame_names=["a", "b"])
+    assert "all that b shows is bright" in caplog.text
+    caplog.clear()
+    mixed = stack(storm, side=30)
+    mixed[0, 10:] = stack((*GRASS[:10], cirrus, *GRASS[11:]), side=30)[
+        0, 10:
+    ]  # over ground no cirrus band is so bright
+    with pytest.raises(ReflectanceError, match="left in"):
+        refuse_implausible(mixed)
+    assert not caplog.text
+
+
+def test_too_few_pixels_are_not_judged() -> None:
+    refuse_implausible(numbers(stack(GRASS, side=7)) + np.uint16(1000))
+
+
+def test_values_of_no_data_are_no_offset_removed_twice() -> None:
+    frames = stack(GRASS, side=20)
+    frames[0, :8] = -0.9
+    refuse_implausible(frames)
+
+
 @pytest.mark.parametrize("product", ["S2A_MSIL1C_20240120", "S2B_MSIL1C_20240305"], ids=["clear", "all cloud"])
-def test_real_products_of_baseline_05_10(shared_data: Path, product: str) -> None:
+def test_real_products_of_baseline_05_10(shared_data: Path, product: str, caplog: pytest.LogCaptureFixture) -> None:
     (folder,) = (shared_data / "l1c_safe").glob(f"{product}*/GRANULE/*/IMG_DATA")
     layers = []
     for band in BANDS:
         with rasterio.open(next(folder.glob(f"*_{band}.jp2"))) as image:
             layers.append(image.read(1))
     as_stored = np.stack(layers, axis=-1)[np.newaxis]  # uint16 in one of them, int16 in the other
-    with pytest.raises(ReflectanceError, match="left in"):
+    if product.startswith("S2A"):
+        with pytest.raises(ReflectanceError, match="left in"):
+            refuse_implausible(as_stored)
+    else:  # cloud everywhere, with the offset or without
         refuse_implausible(as_stored)
+        assert "a baseline offset left in" in caplog.text
+        caplog.clear()
     refuse_implausible(as_stored - as_stored.dtype.type(1000))
+    assert not caplog.text
     with pytest.raises(ReflectanceError, match="an offset was removed"):
         refuse_implausible(as_stored.astype(np.int32) - 2000)

@@ -164,7 +164,7 @@ def test_settings_that_make_no_mask_are_refused(settings_: dict[str, Any]) -> No
 def test_values_that_are_no_probability_are_refused() -> None:
     with pytest.raises(FeatureError, match=r"CLP of 2017: values from 0 to 100 .*Divide percentages"):
         cloud_mask(np.array([[[0.0, 100.0]]]), where="CLP of 2017")
-    with pytest.raises(FeatureError, match="nan"):
+    with pytest.raises(FeatureError, match="NaN inside valid data"):
         cloud_mask(np.array([[[0.0, np.nan]]]), valid=np.ones((1, 1, 2), dtype=bool))
     with pytest.raises(FeatureError, match="int16 is no cloud probability"):
         cloud_mask(np.array([[[0, 1]]], dtype=np.int16))
