@@ -82,6 +82,10 @@ def test_clouds_where_there_is_no_data_throw_no_shadow(method: Any) -> None:
         ground(), ~valid, sun=(np.nan, np.nan), pixel_size=PIXEL, names=NAMES, valid=valid, method=method
     )
     assert np.array_equal(mask, np.where(valid, 0, 255))
+    both = ~valid
+    both[25:35, :8] = valid[25:35, :8] = True
+    options: dict[str, Any] = {"sun": (45, 180), "pixel_size": PIXEL, "names": NAMES, "valid": valid, "method": method}
+    assert np.array_equal(cloud_shadow(ground(), both, **options), cloud_shadow(ground(), both & valid, **options))
 
 
 def test_angles_on_a_grid_are_averaged() -> None:
