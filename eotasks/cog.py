@@ -32,8 +32,8 @@ Overviews = Literal["auto", "nearest", "average", "mode"]
 NoData = float | Literal["auto"] | None
 """Value of pixels without data; "auto": NaN for floats, 0 for a map of classes, none for other integers."""
 
-BLOCK = 512
-"""Rows and columns of a tile of the file."""
+BLOCK, SMALL_BLOCK = 512, 128
+"""Rows and columns of a tile of the file; the small one for images that would be a single tile or few."""
 _TABLE_COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
 """Name, GDAL's type of the field (0 integer, 2 text) and its usage (GDALRATFieldUsage)."""
 _TAG = "CLASS_"
@@ -181,7 +181,7 @@ def publish_cog(
     automatic = "AVERAGE" if np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating) else "NEAREST"
     options = {
         "compress": compression.upper(),
-        "blocksize": BLOCK,
+        "blocksize": BLOCK if max(dataset.shape) > 2 * BLOCK else SMALL_BLOCK,
         "overview_resampling": automatic if overviews == "auto" else overviews.upper(),
         "bigtiff": "IF_SAFER",
         "num_threads": resolve_threads(),

@@ -21,12 +21,19 @@ def check_whole(value: object, name: str, what: str, *, at_least: int) -> int:
     return int(value)
 
 
+MAX_RADIUS = 1000
+"""Pixels. A disk beyond it is a slip of the unit, and takes memory by its square."""
+
+
 def check_radius(radius: object, name: str = "radius") -> int:
     """The radius of a disk in pixels.
 
-    :raises ConfigurationError: when it is not a whole number of at least 0.
+    :raises ConfigurationError: when it is not a whole number from 0 to ``MAX_RADIUS``.
     """
-    return check_whole(radius, name, "radius in pixels", at_least=0)
+    number = check_whole(radius, name, "radius in pixels", at_least=0)
+    if number > MAX_RADIUS:
+        raise ConfigurationError(f"{name}={number} pixels is beyond {MAX_RADIUS}: give a smaller radius.")
+    return number
 
 
 def check_number(value: object, name: str, what: str, *, lowest: float, highest: float) -> float:

@@ -11,7 +11,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks._features import Feature, array_of, describe
 from models.clouds.postprocess import CLOUD
-from models.clouds.validity import is_black
+from models.clouds.validity import is_fill
 from models.errors import FeatureError, GridError
 
 WEB_MERCATOR = 3857
@@ -69,7 +69,7 @@ def as_stored(mask: NDArray[np.uint8], boolean: bool) -> NDArray[np.generic]:
 def seen_pixels(
     eopatch: EOPatch, is_data_feature: Feature | None, frames: NDArray[Any], bands_feature: Feature
 ) -> NDArray[np.bool_] | None:
-    """Pixels with data (t, h, w): by their mask, else all that are not black in every band; None when all have data.
+    """Pixels with data (t, h, w): by their mask, else all but values of no data in every band; None when all have data.
 
     :raises FeatureError: when the mask is missing or has several channels, or the bands have another number of axes.
     :raises GridError: when time, height or width differ.
@@ -80,7 +80,7 @@ def seen_pixels(
         return mask_beside(eopatch, is_data_feature, frames, bands_feature)
     seen = np.ones(frames.shape[:3], dtype=bool)
     for index, frame in enumerate(frames):
-        seen[index] = ~is_black(frame)
+        seen[index] = ~is_fill(frame)
     return None if seen.all() else seen
 
 

@@ -26,7 +26,7 @@ class FilterCloudyTimestampsTask(EOTask):
 
     def __init__(
         self,
-        mask_feature: Feature = (FeatureType.MASK, "IS_VALID"),
+        mask_feature: Feature | None = None,
         *,
         min_valid_fraction: float | None = None,
         max_cloud_coverage: float | None = None,
@@ -37,7 +37,7 @@ class FilterCloudyTimestampsTask(EOTask):
         """
         :param mask_feature: Mask (t, h, w, 1): of valid pixels, or, with ``max_cloud_coverage``, of cloud (boolean or
             0/1/255). Or the number itself, SCALAR (t, 1): the valid fraction that AddValidFractionTask adds, or the
-            cloud coverage of AddCloudCoverageTask.
+            cloud coverage of AddCloudCoverageTask. None: IS_VALID, or CLM with ``max_cloud_coverage``.
         :param min_valid_fraction: A frame stays when its share of valid pixels is strictly greater, as in the
             land-cover example; 0.8 when neither limit is given.
         :param max_cloud_coverage: A frame stays when its share of cloud among pixels with data is not greater; a frame
@@ -49,7 +49,8 @@ class FilterCloudyTimestampsTask(EOTask):
         :param min_frames: Fewest frames a patch is of use with, at least 1.
         :raises ConfigurationError: an argument that is not usable.
         """
-        self.mask_feature = feature_of(mask_feature, {FeatureType.MASK, FeatureType.SCALAR})
+        default = (FeatureType.MASK, "IS_VALID" if max_cloud_coverage is None else "CLM")
+        self.mask_feature = feature_of(mask_feature or default, {FeatureType.MASK, FeatureType.SCALAR})
         self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
         if min_valid_fraction is not None and max_cloud_coverage is not None:
             raise ConfigurationError("min_valid_fraction and max_cloud_coverage are both given: give one of them.")

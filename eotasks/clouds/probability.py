@@ -50,7 +50,7 @@ class AddCloudProbabilityTask(EOTask):
             10000 with the baseline offset removed.
         :param probability_feature: Output (t, h, w, 1).
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; elsewhere the probability is NaN and values
-            are not checked. None: pixels that are black in all bands have none (``models.clouds.validity.is_black``).
+            are not checked. None: pixels of 0 or NaN in all bands have none (``models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order. None tells by count: all 13 of L1C, or the model's ten in the
             order of ``models.sentinel2.CLOUD_BANDS``.
         :param resolution: Metres at which the probability is computed, such as 160; None for that of the bands. The
@@ -98,7 +98,7 @@ class AddCloudProbabilityTask(EOTask):
         valid = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
         if valid is not None and self.is_data_feature is None and self.dtype == "uint8":
             raise FeatureError(
-                f"{describe(self.bands_feature)}: {np.count_nonzero(~valid)} pixels are black in all bands, no data,"
+                f"{describe(self.bands_feature)}: {np.count_nonzero(~valid)} pixels are 0 or NaN in all bands, no data,"
                 " which uint8 cannot say. Give is_data_feature, or dtype='float32'."
             )
         if self.check_bands:

@@ -10,14 +10,14 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
-from eotasks.clouds._frames import frame_name, mask_beside, pixel_size, single_channel
+from eotasks.clouds._frames import frame_name, pixel_size, seen_pixels, single_channel
 from models.band_sets import band_names
 from models.checks import check_number
 from models.clouds.postprocess import NO_DATA, as_probability
 from models.clouds.shadows.angles import NADIR
 from models.clouds.shadows.frame import SHADOW, MethodName, ShadowMethod, cloud_shadow, shadow_method
 from models.clouds.shadows.light import SHADOW_BANDS
-from models.clouds.validity import has_data, split_cloud_mask
+from models.clouds.validity import split_cloud_mask
 from models.errors import ConfigurationError, FeatureError, GridError
 from models.sentinel2 import band_indices
 
@@ -55,8 +55,8 @@ class AddCloudShadowTask(EOTask):
             cloud, so a mask that was little averaged and dilated gives the better shadows; dilate both afterwards.
         :param cloud_threshold: Probability above which a pixel is cloud, where a probability is given; 0.5 is the
             tutorial's.
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None tells by ``has_data`` of
-            ``models.clouds.validity``: black pixels have none.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all that are not a fill value
+            in every band (``models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order; None tells by count (13 or 10).
         :param sun_angles: Zenith and azimuth in degrees, azimuth clockwise from the grid's north and towards the sun:
             a scalar feature (t, 2), a grid as DATA feature (t, h, w, 2) with NaN where unknown, or two numbers for all
@@ -91,13 +91,9 @@ class AddCloudShadowTask(EOTask):
         :raises GridError: shapes differ, or the bounding box is not in metres.
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
-        if frames.ndim != 4:
-            raise FeatureError(f"{describe(self.bands_feature)} has shape {frames.shape}: give (time, h, w, bands).")
+        seen = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
+        valid = np.ones(frames.shape[:3], dtype=bool) if seen is None else seen
         band_indices(SHADOW_BANDS, band_names(frames.shape[-1], self.bands), where=describe(self.bands_feature))
-        if self.is_data_feature is not None:
-            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
-        else:
-            valid = np.array([has_data(frame) for frame in frames], dtype=bool).reshape(frames.shape[:3])
         cloud = self._cloud(eopatch, frames, valid)
         size = self._pixel_size(eopatch, frames)
         sun, view = (_per_frame(eopatch, each, frames) for each in (self.sun_angles, self.view_angles))

@@ -8,12 +8,11 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 
 from eotasks._features import Feature, array_of, describe, feature_of
-from eotasks.clouds._frames import as_stored, frame_name, mask_beside
+from eotasks.clouds._frames import as_stored, frame_name, seen_pixels
 from models.band_sets import band_names
 from models.checks import check_number
 from models.clouds.postprocess import NO_DATA
 from models.clouds.surface import MAX_SNOW_CIRRUS, snow_bands, snow_in
-from models.clouds.validity import has_data
 from models.sentinel2 import MAX_REFLECTANCE, band_indices
 
 
@@ -41,8 +40,8 @@ class AddSnowMaskTask(EOTask):
         :param bands_feature: L1C bands (t, h, w, bands), reflectance or integer DN, with B02, B03, B04, B08, B11 and
             B10.
         :param snow_feature: Output (t, h, w, 1).
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None tells by ``has_data`` of
-            ``models.clouds.validity``: black pixels have none.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all that are not a fill value
+            in every band (``models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order; None when they are the 13 of L1C.
         :param min_ndsi: Lowest NDSI of snow, -1..1; higher is surer, and misses old snow and snow in forests.
         :param max_swir: Highest B11 reflectance of snow; None for no limit.
@@ -75,21 +74,19 @@ class AddSnowMaskTask(EOTask):
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
         names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
-        valid = None
-        if self.is_data_feature is not None:
-            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
+        valid = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
         mask = np.zeros(frames.shape[:3], dtype=np.uint8)
         for index in range(len(frames)):
-            seen = has_data(frames[index]) if valid is None else valid[index]
             mask[index] = snow_in(
                 frames[index],
-                seen,
+                None if valid is None else valid[index],
                 names,
                 min_ndsi=self.min_ndsi,
                 max_swir=self.max_swir,
                 max_cirrus=self.max_cirrus,
                 where=frame_name(eopatch, self.bands_feature, index),
             )
-            mask[index][~seen] = NO_DATA
+        if valid is not None:
+            mask[~valid] = NO_DATA
         eopatch[self.snow_feature] = as_stored(mask, self.boolean)
         return eopatch

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sentinelhub.geo_utils import bbox_to_resolution
 
 from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
-from eotasks.clouds._frames import frame_name, mask_beside
+from eotasks.clouds._frames import frame_name, seen_pixels
 from models.checks import check_number
 from models.clouds.pixel import cloud_band_indices
 from models.clouds.plausibility import refuse_implausible
@@ -19,7 +19,6 @@ from models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from models.clouds.temporal.model import Classifier, check_classifier
 from models.clouds.temporal.series import multi_temporal_clouds
 from models.clouds.temporal.settings import Output, TemporalSettings
-from models.clouds.validity import has_data
 from models.errors import ConfigurationError, GridError
 from models.threads import resolve_threads
 
@@ -65,14 +64,15 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         """
         :param bands_feature: L1C bands (t, h, w, bands) in the order of time: float reflectance (1.0 = 100 %), or
             integer DN = reflectance * 10000 with the baseline offset removed; 0 where there is no data.
-        :param probability_feature: Output (t, h, w, 1), float32 0..1 (not averaged, 0 without data): probability of the
-            multi-temporal model. None leaves it out, as for every output.
+        :param probability_feature: Output (t, h, w, 1), float32 0..1, not averaged: probability of the
+            multi-temporal model. Without data it is 0 where ``is_data_feature`` says so, as the original has it (give
+            it to AddCloudMaskTask too), NaN where the bands do. None leaves it out, as for every output.
         :param mask_feature: Output (t, h, w, 1): cloud by both models.
         :param multi_mask_feature: Output: cloud by the multi-temporal model alone.
         :param mono_probability_feature: Output: probability of the single-scene model, at the same resolution.
         :param mono_mask_feature: Output: cloud by the single-scene model alone.
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None tells by ``has_data`` of
-            ``models.clouds.validity``: black pixels have none, and what else they hold counts as 0.
+        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all that are not a fill value
+            in every band (``models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order. None tells by count: all 13 of L1C, or the model's ten in the
             order of ``models.sentinel2.CLOUD_BANDS``.
         :param resolution: Metres at which probabilities are computed, one number or (x, y) as the original has it; None
@@ -102,6 +102,10 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
             "mono_mask": mono_mask_feature,
         }
         self.outputs = _checked_outputs(asked)
+        if self.bands_feature in self.outputs.values():
+            raise ConfigurationError(
+                f"{describe(self.bands_feature)} is input and output: give the output another name."
+            )
         self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
         self.bands = None if bands is None else tuple(bands)
         if self.bands is not None:
@@ -131,10 +135,7 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         :raises ModelError: a classifier that gives no probabilities.
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
-        if self.is_data_feature is not None:
-            valid = mask_beside(eopatch, self.is_data_feature, frames, self.bands_feature)
-        else:
-            frames, valid = _told_by_bands(frames)
+        valid = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
         names = [frame_name(eopatch, self.bands_feature, index) for index in range(len(frames))]
         if self.check_bands:
             cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
@@ -153,7 +154,10 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         )
         for output, feature in self.outputs.items():
             result = results.pop(output)
-            if not self.boolean and result.dtype == bool:
+            if result.dtype != bool:
+                if valid is not None and self.is_data_feature is None:
+                    result[~valid] = np.nan  # no mask tells the next task
+            elif not self.boolean:
                 result = _as_clm(result, valid)
             eopatch[feature] = result[..., np.newaxis]
         return eopatch
@@ -195,13 +199,8 @@ def _y_and_x(resolution: float | tuple[float, float] | None) -> tuple[float, flo
     return along_y, along_x
 
 
-def _told_by_bands(frames: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """The frames, 0 where they have no data, as the local averages count on; and where they have data."""
-    valid = np.array([has_data(frame) for frame in frames], dtype=bool).reshape(frames.shape[:3])
-    if np.any(frames[~valid] != 0):
-        frames = np.where(valid[..., np.newaxis], frames, frames.dtype.type(0))
-    return frames, valid
-
-
-def _as_clm(cloud: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return np.where(valid, np.where(cloud, np.uint8(CLOUD), np.uint8(CLEAR)), np.uint8(NO_DATA))
+def _as_clm(cloud: NDArray[np.bool_], valid: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    mask = np.where(cloud, np.uint8(CLOUD), np.uint8(CLEAR))
+    if valid is not None:
+        mask[~valid] = NO_DATA
+    return mask

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.clouds.pixel import cloud_band_indices, cloud_probability
 from models.clouds.resampling import Sampling, Upsampling, cell_factor, from_resolution, to_resolution
+from models.errors import GridError
 
 
 def frame_probability(
@@ -38,6 +39,8 @@ def frame_probability(
     :return: float32 (h, w), 0..1, 0 where not valid.
     :raises EOTasksError: BandError, ReflectanceError, GridError or MissingDependencyError of the steps.
     """
+    if resolution is not None and pixel_size is None:
+        raise GridError(f"{where}: a resolution in metres needs the size of a pixel: give pixel_size.")
     if resolution is None or pixel_size is None:
         return cloud_probability(bands, valid=valid, bands=names, threads=threads, where=where)
     factor = tuple(cell_factor(size, resolution, where=where) for size in pixel_size)

@@ -12,7 +12,7 @@ import functools
 import hashlib
 import importlib.util
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,16 +68,34 @@ def cloud_probability(
         raise GridError(f"{where}: a single number where an array (..., bands) is due.")
     indices = cloud_band_indices(spectra.shape[-1], bands, where=where)
     shape = spectra.shape[:-1]
-    pixels = spectra.reshape(-1, spectra.shape[-1])
-    probability = np.zeros(len(pixels), dtype=np.float32)
-    inside = None if valid is None else _flat_valid(valid, shape, where)
-    chosen = None if inside is None or inside.all() else np.flatnonzero(inside)
-    count = len(pixels) if chosen is None else len(chosen)
-    for start in range(0, count, CHUNK_PIXELS):
-        stop = start + CHUNK_PIXELS
-        rows = slice(start, stop) if chosen is None else chosen[start:stop]
-        probability[rows] = _predict(pixels[rows], indices, threads, where)
-    return probability.reshape(shape)
+    probability = np.zeros(shape, dtype=np.float32)
+    inside = None if valid is None else _like_pixels(valid, shape, where)
+    rows, seen = np.atleast_2d(spectra), inside
+    target: NDArray[np.float32] = probability
+    if spectra.ndim == 1:
+        seen, target = None if inside is None else inside.reshape(1), probability.reshape(1)
+    for pixels, mask, part in _chunks(rows, seen, target):
+        if mask is None or mask.all():
+            part[:] = _predict(pixels, indices, threads, where)
+        elif mask.any():
+            part[mask] = _predict(pixels[mask], indices, threads, where)
+    return probability
+
+
+def _chunks(
+    spectra: NDArray[np.generic], inside: NDArray[np.bool_] | None, probability: NDArray[np.float32]
+) -> Iterator[tuple[NDArray[np.generic], NDArray[np.bool_] | None, NDArray[np.float32]]]:
+    """Pixels (n, bands), their mask and a view of their result, cut along the first axes: a crop is copied in parts."""
+    width = int(np.prod(spectra.shape[1:-1]))
+    if width > CHUNK_PIXELS:
+        for index in range(len(spectra)):
+            yield from _chunks(spectra[index], None if inside is None else inside[index], probability[index])
+        return
+    step = max(1, CHUNK_PIXELS // max(width, 1))
+    for start in range(0, len(spectra), step):
+        part = slice(start, start + step)
+        mask = None if inside is None else inside[part].reshape(-1)
+        yield spectra[part].reshape(-1, spectra.shape[-1]), mask, probability[part].reshape(-1)
 
 
 def cloud_band_indices(count: int, bands: Sequence[str] | None = None, *, where: str = "the bands") -> list[int]:
@@ -100,10 +118,10 @@ def cloud_band_indices(count: int, bands: Sequence[str] | None = None, *, where:
         raise (BandError(f"{error} {_L2A}") if "B10" not in names else error) from error
 
 
-def _flat_valid(valid: NDArray[np.bool_], shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:
+def _like_pixels(valid: NDArray[np.bool_], shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:
     if valid.shape not in (shape, (*shape, 1)):
         raise GridError(f"{where}: the valid mask has shape {valid.shape}, the pixels {shape}. Give both on one grid.")
-    return np.asarray(valid, dtype=bool).reshape(-1)
+    return np.asarray(valid, dtype=bool).reshape(shape)
 
 
 def _predict(

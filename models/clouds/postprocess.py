@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.checks import check_radius
 from models.clouds.presets import MaskSettings
 from models.clouds.smoothing import Pixels, dilated, eroded, gaussian, mean_over_disk
 from models.errors import ConfigurationError, FeatureError, GridError
@@ -174,7 +175,7 @@ def _radius(radius: float | None, scale: tuple[float, float]) -> Pixels | None:
     """(y, x) whole pixels of a radius, None when it reaches no neighbour."""
     if not radius:
         return None
-    y, x = (int(radius / size + 0.5) for size in scale)
+    y, x = (check_radius(int(radius / size + 0.5)) for size in scale)
     return (y, x) if y or x else None
 
 

@@ -38,8 +38,8 @@ def split_cloud_mask(
     return np.asarray(cloud), np.asarray(no_data)
 
 
-def is_black(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Pixels that hold the value of no data in every band: 0, or 0 from which a baseline offset was subtracted.
+def is_fill(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Pixels that hold a value of no data in every band: 0, NaN, or 0 from which a baseline offset was subtracted.
 
     No ground and no cloud is black in every band of L1C, the air alone is brighter; 0 is what products, services and
     mosaics write where they have nothing. Less the offset it is -0.1 as reflectance, -1000 as DN, and 64536 where the
@@ -48,28 +48,31 @@ def is_black(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
     :param bands: Array (..., bands): float reflectance, or integer DN.
     :return: boolean (...).
     """
-    if bands.dtype.kind == "f":
-        fills = [0.0, -BASELINE_OFFSET / QUANTIFICATION]
-    else:
-        fills = [0, -BASELINE_OFFSET, 65_536 - BASELINE_OFFSET]
     first = bands[..., 0]
-    black = np.zeros(first.shape, dtype=bool)
-    for fill in np.array(fills).astype(bands.dtype):  # -1000 as uint16 is 64536
-        alike = first == fill
+    fill = np.zeros(first.shape, dtype=bool)
+    if bands.dtype.kind == "f":
+        values = np.array([0.0, -BASELINE_OFFSET / QUANTIFICATION]).astype(bands.dtype)
+        unknown = np.isnan(first)
+        if unknown.any():
+            fill[unknown] = np.all(np.isnan(bands[unknown]), axis=-1)
+    else:
+        values = np.array([0, -BASELINE_OFFSET, (1 << 16) - BASELINE_OFFSET]).astype(bands.dtype)
+    for value in values:
+        alike = first == value
         if alike.any():
-            black[alike] |= np.all(bands[alike] == fill, axis=-1)
-    return black
+            fill[alike] |= np.all(bands[alike] == value, axis=-1)
+    return fill
 
 
 def has_data(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Pixels with data, told from the bands alone: neither black (:func:`is_black`) nor NaN in any band.
+    """Pixels with data, told from the bands alone: neither black (:func:`is_fill`) nor NaN in any band.
 
     A mask that comes with the data (IS_DATA) knows better where it exists.
 
     :param bands: Array (..., bands): float reflectance, or integer DN.
     :return: boolean (...).
     """
-    present = ~is_black(bands)
+    present = ~is_fill(bands)
     if bands.dtype.kind == "f":
         present = present & ~np.any(np.isnan(bands), axis=-1)
     return np.asarray(present, dtype=bool)

@@ -35,6 +35,9 @@ NUMBERS = 1 << 16
 _WORK_BYTES = 48 << 20
 """What all threads hold beside input and output. The more rows a chunk has, the more alike are those of a block."""
 
+_SLICE_BYTES = 4 << 20
+"""Rows that are copied at a time where their dtype or layout asks for it."""
+
 _CHUNK_ROWS = 1 << 19
 _LEAST_ROWS = 1 << 12
 """Rows below which another thread is not worth its start."""
@@ -84,8 +87,10 @@ class Forest:
         except UnsupportedModelError as error:
             if not fallback:
                 raise UnsupportedModelError(f"{error} Predict with lightgbm.Booster instead.") from error
+            forest = cls(None, text=text)
+            forest._fallback()  # tells a damaged text now
             LOGGER.warning("%s The engine does not support it: LightGBM predicts, at its own speed.", error)
-            return cls(None, text=text)
+            return forest
 
     @classmethod
     def from_booster(cls, booster: Any, *, fallback: bool = True) -> Forest:
@@ -151,7 +156,8 @@ class Forest:
     ) -> NDArray[np.float64]:
         """Predict, as ``lightgbm.Booster.predict`` does: raw scores equal its own in every bit.
 
-        :param rows: (n, features), any real dtype; NaN is missing, by the model's rules.
+        :param rows: (n, features), any real dtype (integers are read as float32, as LightGBM does);
+            NaN is missing, by the model's rules.
         :param columns: Which columns of the rows are the model's features, in its order; None takes all as they are.
         :param table: Bins of digital numbers (:meth:`table_of`); the rows are then uint16.
         :param raw_score: Sums of leaf values, before the logistic function or softmax.
@@ -190,7 +196,7 @@ class Forest:
                 f"a table needs the values of all {NUMBERS} numbers, not an array of shape {values.shape}."
             )
         bins = np.empty((len(layout.columns), NUMBERS), np.uint8)
-        self._bins(np.ascontiguousarray(values).reshape(-1, 1), np.zeros(len(layout.columns), np.int64), bins)
+        self._bins(values.reshape(-1, 1), np.zeros(len(layout.columns), np.int64), None, bins)
         return bins
 
     def _rows(self, rows: ArrayLike, columns: Sequence[int] | None) -> NDArray[Any]:
@@ -242,10 +248,7 @@ class Forest:
         layout = self._compiled_layout()
         count, columns = len(rows), len(layout.columns)
         bins = np.empty((columns, count), np.uint8)
-        if table is None:
-            self._bins(rows, source, bins)
-        else:
-            kernels.bins_of_numbers(np.ascontiguousarray(rows, np.uint16), source, table, bins)
+        self._bins(rows, source, table, bins)
         order = np.empty(count, np.int32)
         kernels.divide(bins, layout.weight, order)
         blocks = np.empty((-(-count // kernels.BLOCK), columns, kernels.BLOCK), np.uint8)
@@ -263,14 +266,25 @@ class Forest:
         elif not raw_score and layout.transform == "softmax":
             kernels.softmax(result)
 
-    def _bins(self, rows: NDArray[Any], source: NDArray[np.int64], bins: NDArray[np.uint8]) -> None:
+    def _bins(
+        self, rows: NDArray[Any], source: NDArray[np.int64], table: NDArray[np.uint8] | None, bins: NDArray[np.uint8]
+    ) -> None:
+        """Fill ``bins`` (columns, rows), a slice at a time: rows of another dtype or layout are copied for it."""
         columns, search = self._compiled_layout().columns, self._search
         assert search is not None
-        floats = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
-        kernels.bins_of_values(
-            np.ascontiguousarray(floats), source, columns.first, columns.threshold, search.offset, search.scale,
-            search.start, columns.nan_bin, columns.zero_bin, ZERO, bins,
-        )  # fmt: skip
+        step = max(1, _SLICE_BYTES // max(8 * rows.shape[1], 1))
+        for begin in range(0, len(rows), step):
+            part = rows[begin : begin + step]
+            if table is not None:
+                kernels.bins_of_numbers(np.ascontiguousarray(part), source, table, bins, begin)
+                continue
+            # Integers become float32, as LightGBM reads them.
+            wide = part.dtype.kind == "f" and part.dtype.itemsize >= 8
+            floats = part.astype(np.float64 if wide else np.float32, copy=False)
+            kernels.bins_of_values(
+                np.ascontiguousarray(floats), source, columns.first, columns.threshold, search.offset, search.scale,
+                search.start, columns.nan_bin, columns.zero_bin, ZERO, bins, begin,
+            )  # fmt: skip
 
     def _compiled_layout(self) -> Layout:
         if self._layout is None:
@@ -281,8 +295,12 @@ class Forest:
         with self._lock:
             if self._booster is None:
                 from lightgbm import Booster  # here: only a model that the engine does not support needs it
+                from lightgbm.basic import LightGBMError
 
-                self._booster = Booster(model_str=self._text)
+                try:
+                    self._booster = Booster(model_str=self._text)
+                except LightGBMError as error:
+                    raise ModelError(f"the model's text is damaged ({error}). Save the model again.") from error
             return self._booster
 
 

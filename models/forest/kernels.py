@@ -119,8 +119,9 @@ def bins_of_values(
     zero_bin: NDArray[np.int16],
     zero: float,
     bins: NDArray[np.uint8],
+    begin: int,
 ) -> None:
-    """Bins (columns, rows) of floats (rows, features): the number of thresholds below a value.
+    """Bins (columns, rows from ``begin``) of floats (rows, features): the number of thresholds below a value.
 
     A cell's entry in ``start`` counts the thresholds of lower cells; the cell grows with the value, so all of those
     are below it, and the rest, most often none or one, is found by comparing.
@@ -145,26 +146,26 @@ def bins_of_values(
                 found = int64(start[column, uint64(int(cell))])
                 while found < length and threshold[uint64(base + found)] < value:
                     found += 1
-                bins[column, top + row] = uint8(found)
+                bins[column, begin + top + row] = uint8(found)
             if special:
                 for row in range(height):
                     if values[row] != values[row]:
-                        bins[column, top + row] = nan_bin[column]
+                        bins[column, begin + top + row] = nan_bin[column]
                     elif zero_bin[column] >= 0 and abs(values[row]) <= zero:
-                        bins[column, top + row] = uint8(zero_bin[column])
+                        bins[column, begin + top + row] = uint8(zero_bin[column])
 
 
 @kernel
 def bins_of_numbers(
-    rows: NDArray[np.uint16], source: NDArray[np.int64], table: NDArray[np.uint8], bins: NDArray[np.uint8]
+    rows: NDArray[np.uint16], source: NDArray[np.int64], table: NDArray[np.uint8], bins: NDArray[np.uint8], begin: int
 ) -> None:
-    """Bins (columns, rows) of digital numbers (rows, features), looked up in a table (columns, 65536)."""
+    """Bins (columns, rows from ``begin``) of digital numbers (rows, features), looked up in (columns, 65536)."""
     for top in range(0, len(rows), _ROWS):
         bottom = min(top + _ROWS, len(rows))
         for column in range(len(source)):
             feature = uint64(source[column])
             for row in range(top, bottom):
-                bins[column, row] = table[column, rows[row, feature]]
+                bins[column, begin + row] = table[column, rows[row, feature]]
 
 
 @kernel

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -236,7 +237,7 @@ def from_bytes(content: bytes, *, where: str = "the stored forest") -> Layout:
             columns=columns,
             **{name: arrays[name] for name in _STORED_NODES},
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{where} is no forest of this version, or is damaged ({error}). Make it again.") from error
 
 
@@ -269,6 +270,7 @@ def _check(head: dict[str, Any], columns: Columns) -> None:
         and bool((columns.zero_bin < BINS).all())
         and head["transform"] in ("identity", "sigmoid", "softmax")
         and int(head["n_outputs"]) > 0
+        and math.isfinite(float(head["sigmoid"]))
     )
     if not sound:
         raise ValueError("its parts do not fit together")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.txt"
 CARD_FILE = "model.json"
 
+_CHECKED_ROWS = 1 << 16
 CHUNK_VALUES = 8_000_000
 """Input values of one call of the engine: bounds its float64 scores and buffers, and 32 MB of float32 rows."""
 
@@ -216,7 +217,7 @@ def as_rows(features: ArrayLike) -> NDArray[Any]:
         raise ModelError(f"features have shape {rows.shape}: give one row per pixel, (n, dates * features).")
     if not np.issubdtype(rows.dtype, np.floating):
         rows = rows.astype(np.float32)
-    if np.isinf(rows).any():
+    if any(np.isinf(rows[start : start + _CHECKED_ROWS]).any() for start in range(0, len(rows), _CHECKED_ROWS)):
         raise ModelError("features hold infinity: give NaN where a value is missing.")
     return rows
 

@@ -82,6 +82,8 @@ def test_cloud_coverage_counts_pixels_with_data() -> None:
     patch[FeatureType.MASK, "CLM"] = clouds
     result = FilterCloudyTimestampsTask((FeatureType.MASK, "CLM"), max_cloud_coverage=0.1).execute(patch)
     assert result.get_timestamps() == [TIMES[0], TIMES[2], TIMES[4]]
+    by_default = FilterCloudyTimestampsTask(max_cloud_coverage=0.1).execute(patch)
+    assert by_default.get_timestamps() == result.get_timestamps()
     patch[FeatureType.MASK, "IS_DATA"] = clouds != 255
     patch[FeatureType.MASK, "CLM"] = clouds == 1
     task = FilterCloudyTimestampsTask(

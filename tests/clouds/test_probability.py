@@ -76,6 +76,9 @@ def test_pixels_without_data(bands: Any) -> None:
     assert np.isnan(patch[CLP][~valid]).all()
     assert (AddCloudMaskTask().execute(patch)[FeatureType.MASK, "CLM"][~valid] == 255).all()
     assert np.array_equal(patch[CLP][valid], cloud_probability(bands, valid=valid)[valid[..., 0]])
+    assert np.array_equal(AddCloudProbabilityTask().execute(patch_of(bands))[CLP], patch[CLP], equal_nan=True)
+    bands[0, 0, 0] = 0.2
+    bands[0, 0, 0, 10] = np.nan  # one band alone
     with pytest.raises(ReflectanceError, match=r"data/BANDS of 2017-02-16T10:21: NaN"):
         AddCloudProbabilityTask().execute(patch_of(bands))
 

@@ -128,7 +128,12 @@ def test_every_parameter_reaches_the_method(bands: Any, is_data: Any) -> None:
         assert np.array_equal(patch[feature][..., 0], values), output
 
 
-@pytest.mark.parametrize("fill", [0, np.nan])
+def test_input_is_no_output() -> None:
+    with pytest.raises(ConfigurationError, match="data/BANDS is input and output"):
+        AddMultiTemporalCloudProbabilityTask(BANDS_FEATURE, BANDS_FEATURE)
+
+
+@pytest.mark.parametrize("fill", [0, -0.1, np.nan])
 def test_pixels_without_data_are_told_by_the_bands(bands: Any, is_data: Any, fill: float) -> None:
     given = np.where(is_data, bands, np.float32(fill))
     before = given.copy()
@@ -137,9 +142,12 @@ def test_pixels_without_data_are_told_by_the_bands(bands: Any, is_data: Any, fil
     blackened = patch_of(np.where(is_data, bands, np.float32(0)), IS_DATA=is_data)
     expected = AddMultiTemporalCloudProbabilityTask(**options).execute(blackened)
     for feature in (CLP_MULTI, INTERSSIM, CLM_MULTI, CLP, CLM):
-        assert np.array_equal(patch[feature], expected[feature]), feature
-    assert np.array_equal(patch[INTERSSIM] == 255, ~is_data)
-    assert not patch[CLP_MULTI][~is_data].any()
+        assert np.array_equal(patch[feature][is_data], expected[feature][is_data]), feature
+    for mask in (INTERSSIM, CLM_MULTI, CLM):
+        assert np.array_equal(patch[mask] == 255, ~is_data)
+    for probability in (CLP_MULTI, CLP):
+        assert np.isnan(patch[probability][~is_data]).all()  # no mask says it to the next task
+        assert not expected[probability][~is_data].any()  # the original's
     assert np.array_equal(given, before, equal_nan=True)
 
 

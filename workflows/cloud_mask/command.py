@@ -39,11 +39,17 @@ examples:
                                                        as Sentinel Hub computes its CLP
   eotasks cloud-mask PRODUCT --resolution 10 --preset eo-learn --shadows
 
+PRODUCT: a folder of 13 JP2 files, NAME_B01.jp2 and so on, with an acquisition.json, as the embedded scene has it.
+
+settings: radii are pixels of the results, so the same preset reaches farther at a coarser resolution; --unit metre
+makes them metres. A preset's own numbers are those its authors published, mostly for 10 m or 20 m. Where results of
+other settings lie in DIR, nothing is done before --overwrite or another --out says so.
+
 resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01, B09 and B10, 3.3 M pixels a tile;
 160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer.
 
 files: CLP uint8, probability * 255, at most 254; CLM and SHADOW uint8 0, 1; 255 no data everywhere. Model and every
-parameter are in the tags of the files.
+parameter are in the tags of the files. CLM and SHADOW carry their colours; overviews are made from 128 pixels on.
 
 exit codes: 0 done, 1 some products failed, 2 bad input, 70 a fault of eotasks itself, 130 interrupted
 """

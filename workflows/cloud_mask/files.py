@@ -5,7 +5,8 @@
 complete last: a run that was interrupted is known by it and done again.
 
 CLP is stored as Sentinel Hub serves it, probability * 255, with one difference: 255 means no data, so a certain cloud
-is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data.
+is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data. CLM and SHADOW carry a
+colour table; CLP does not: GDAL averages the colours of a file that has one, where probabilities are to be averaged.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from eotasks.imagery.acquisition import SIDECAR_NAME
 from eotasks.imagery.scene import BareFolderScene
 from models.clouds.pixel import MODEL_FILE, MODEL_SHA256
 from models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
-from models.errors import ConfigurationError
+from models.errors import ConfigurationError, StorageError
 from models.landcover.classes import ClassTable, LandCoverClass
 from workflows.cloud_mask.options import CloudMaskOptions
 from workflows.cloud_mask.product import ProductMasks, Shares
@@ -91,6 +92,8 @@ class ProductFiles:
         there = [self.path(kind).name for kind in _NAMES if self.path(kind).exists()]
         record = self._read_record()
         if record is None:
+            if self.record.exists():
+                there.append(self.record.name)
             if there and not overwrite:
                 raise ConfigurationError(
                     f"{self.folder} holds {', '.join(there)} and no record of this command: give another --out, or"
@@ -121,7 +124,12 @@ class ProductFiles:
 
         :raises StorageError: when a file cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"the folder {self.folder} cannot be made ({error.strerror}): give another --out."
+            ) from error
         record = _Record(
             version=RECORD_VERSION,
             complete=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -144,10 +145,23 @@ def _check_names(paths: Sequence[Path]) -> None:
 
 
 def _check_place(out: Path, paths: Sequence[Path]) -> None:
-    place = out.resolve()
-    for path in paths:
-        product = path.resolve()
-        if place == product or product in place.parents:
-            raise ConfigurationError(f"--out {out} lies in the product {path}: give a folder outside of it.")
-    if out.exists() and not out.is_dir():
-        raise ConfigurationError(f"--out {out} is a file: give a folder.")
+    products = [path.resolve() for path in paths]
+    for place in (out, *(out / product_name(path) for path in paths)):
+        resolved = place.resolve()
+        for path, product in zip(paths, products, strict=True):
+            if resolved == product or product in resolved.parents:
+                raise ConfigurationError(
+                    f"--out {out} would put results into the product {path}: give a folder outside of it."
+                )
+        _check_folder(place)
+
+
+def _check_folder(place: Path) -> None:
+    """Refuse a place where no folder can be made, before any work. Makes none."""
+    there = place.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ConfigurationError(f"--out: {there} is a file: give a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"--out: nothing can be written to {there}: check its rights, or give another folder.")

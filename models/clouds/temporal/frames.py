@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.clouds.pixel import cloud_band_indices
 from models.clouds.temporal.grid import ProcessingGrid
+from models.clouds.validity import is_fill
 from models.errors import GridError
 from models.sentinel2 import MAX_REFLECTANCE, MIN_REFLECTANCE, QUANTIFICATION, as_reflectance
 
@@ -91,6 +92,7 @@ class Frames:
         if part.dtype.kind != "f":
             planes /= np.float32(QUANTIFICATION)
         planes[~((planes >= MIN_REFLECTANCE) & (planes <= MAX_REFLECTANCE))] = 0
+        planes[:, is_fill(part)] = 0  # where an offset was subtracted from no data
         if self.valid is None:
             return planes, np.ones(part.shape[:2], dtype=bool)
         return planes, np.ascontiguousarray(self.valid[index, rows, columns])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,31 @@ def test_a_model_of_constants_only_needs_no_feature() -> None:
     forest, rows = Forest.from_text(text), edge_rows(model_text([], features=2), 30, seed=1)
     assert_same_bits(forest.predict(rows, raw_score=True), np.full(30, -1.75))
     assert Forest.from_bytes(forest.to_bytes()).to_bytes() == forest.to_bytes()
+
+
+def test_integers_are_read_as_lightgbm_reads_them() -> None:
+    text = model_text([random_tree(np.random.default_rng(2), 2, [[16777216.5]], [0])], features=1)
+    forest, booster = Forest.from_text(text), Booster(model_str=text)
+    for dtype in (np.int32, np.int64, np.uint32):
+        rows = np.array([[16777215], [16777216], [16777217], [16777218]], dtype=dtype)
+        assert_same_bits(forest.predict(rows, raw_score=True), booster.predict(rows, raw_score=True))
+
+
+def test_copies_of_other_layouts_are_small() -> None:
+    generator = np.random.default_rng(3)
+    text = model_text([random_tree(generator, 5, [[1.5, 2.5]] * 3, [0])], features=3)
+    forest = Forest.from_text(text)
+    wide = generator.integers(0, 5, (40_000, 300)).astype(np.int16)  # 96 MB as float64
+    expected = forest.predict(wide[:, [5, 6, 7]], raw_score=True)
+    tracemalloc.start()
+    found = forest.predict(wide, columns=[5, 6, 7], raw_score=True, threads=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_same_bits(found, expected)
+    assert peak < 16e6
+
+
+def test_a_kind_of_missing_value_that_is_none() -> None:
+    text = model_text([random_tree(np.random.default_rng(2), 3, [[0.5, 1.5]], [0])], features=1)
+    with pytest.raises(ModelError, match="decision_type that LightGBM does not write"):
+        Forest.from_text(text.replace("decision_type=0", "decision_type=12"))

@@ -311,8 +311,44 @@ class TestBadArguments:
         before = contents(product)
         result = command(product, "--out", product / inside)
         assert result.code == 2
-        assert "lies in the product" in result.err
+        assert "into the product" in result.err
         assert contents(product) == before
+
+    def test_results_never_go_into_a_product_of_their_name(self, make_product: MakeProduct) -> None:
+        product = make_product()
+        before = contents(product)
+        result = command(product, "--out", product.parent)
+        assert result.code == 2
+        assert "into the product" in result.err
+        assert contents(product) == before
+
+    def test_a_record_of_somebody_else_stays(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        product = make_product()
+        record = tmp_path / "out" / product.name / f"{product.name}.json"
+        record.parent.mkdir(parents=True)
+        record.write_text('{"mine": 1}')
+        result = command(product, "--out", tmp_path / "out")
+        assert result.code == 2
+        assert record.name in result.err
+        assert record.read_text() == '{"mine": 1}'
+
+    @pytest.mark.parametrize("place", ["file/sub", "file", "out"])
+    def test_a_place_without_room_for_a_folder_is_told_before_work(
+        self, make_product: MakeProduct, tmp_path: Path, place: str
+    ) -> None:
+        product = make_product()
+        (tmp_path / "file").write_text("")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / product.name).write_text("")
+        result = command(product, "--out", tmp_path / place)
+        assert result.code == 2
+        assert "is a file: give a folder" in result.err
+
+    def test_a_radius_beyond_reason(self, tmp_path: Path) -> None:
+        for more in (["--dilation", "100000"], ["--dilation", "90000", "--unit", "metre"]):
+            result = command("--out", tmp_path / "out", *more)
+            assert result.code in (1, 2)
+            assert "1000" in result.err + result.out
 
     def test_a_file_in_the_way(self, tmp_path: Path) -> None:
         (tmp_path / "out").write_text("")

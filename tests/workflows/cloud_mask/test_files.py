@@ -141,7 +141,9 @@ def test_shares(written: ProductFiles, masks: ProductMasks) -> None:
 def test_a_record_that_is_none(tmp_path: Path, masks: ProductMasks) -> None:
     files = ProductFiles(tmp_path, "P")
     files.record.write_text("{}")
-    assert files.state(open_sample(), CloudMaskOptions()) == "absent"
+    with pytest.raises(ConfigurationError, match=r"holds P\.json and no record of this command"):
+        files.state(open_sample(), CloudMaskOptions())
+    assert files.state(open_sample(), CloudMaskOptions(), overwrite=True) == "unfinished"
     with pytest.raises(ConfigurationError, match="no complete record"):
         files.shares()
 
