@@ -83,6 +83,8 @@ def _no_settings(settings: DetectorSettings) -> MaskSettings | None:  # noqa: AR
     return None
 
 
+_ALL = ("preset", "threshold", "average_over", "dilation_size", "unit", "resolution", "sampling")
+
 Detect = Callable[[LabelledScene, DetectorSettings], Detection]
 
 
@@ -98,6 +100,9 @@ class Detector:
     detect: Detect
     settles: Callable[[DetectorSettings], MaskSettings | None] = _no_settings
     """The settings of its mask, None for those that make none of a probability."""
+
+    uses: tuple[str, ...] = ()
+    """Names of the settings that it looks at, those that the results record."""
 
     baseline: bool = False
     """No detector at all, only a number to compare with: it is not shown in pictures."""
@@ -158,6 +163,10 @@ def multi_temporal(scene: LabelledScene, settings: DetectorSettings) -> Detectio
     """The multi-temporal model, its single-scene one and their mask, over the frames of the scene."""
     from eotasks.clouds.temporal import AddMultiTemporalCloudProbabilityTask  # brings an engine that others do not need
 
+    if len(scene.reference) < 2:
+        raise FeatureError(
+            f"{scene.name}: a single frame, and this detector compares frames. Give EOPatches of a series."
+        )
     task = AddMultiTemporalCloudProbabilityTask(
         BANDS,
         _CLP,
@@ -206,9 +215,13 @@ def _by_preset(settings: DetectorSettings) -> MaskSettings:
 DETECTORS: Mapping[str, Detector] = {
     detector.name: detector
     for detector in (
-        Detector("s2cloudless", "single-scene cloud probability and mask", CLOUD_ONLY, s2cloudless, _by_preset),
+        Detector("s2cloudless", "single-scene cloud probability and mask", CLOUD_ONLY, s2cloudless, _by_preset, _ALL),
         Detector(
-            "multi-temporal", "clouds seen through time (InterSSIM), with its own settings", CLOUD_ONLY, multi_temporal
+            "multi-temporal",
+            "clouds seen through time (InterSSIM), with its own settings",
+            CLOUD_ONLY,
+            multi_temporal,
+            uses=("resolution",),
         ),
         Detector(
             "shadows-geometric",
@@ -216,6 +229,7 @@ DETECTORS: Mapping[str, Detector] = {
             WITH_SHADOWS,
             with_shadows("geometric"),
             _by_preset,
+            _ALL,
         ),
         Detector(
             "shadows-projection",
@@ -223,6 +237,7 @@ DETECTORS: Mapping[str, Detector] = {
             WITH_SHADOWS,
             with_shadows("projection"),
             _by_preset,
+            _ALL,
         ),
         Detector("scl", "scene classification of L2A: 8, 9, 10 cloud, 3 shadow", WITH_SHADOWS, scene_classification),
         Detector("stored", "the mask in the scene (clm.tif, mask/CLM), whoever made it", WITH_SHADOWS, stored_mask),

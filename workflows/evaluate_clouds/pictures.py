@@ -168,7 +168,6 @@ def _legends(figure: Figure, axes: NDArray[Any], view: FrameView, maps: Sequence
     for spare in axes[1:, 0]:
         spare.set_axis_off()
     columns = 2 if axes.shape[1] == 2 else max(len(classes), len(colors))  # of one detector's narrow picture
-    columns = 2 if axes.shape[1] == 2 else max(len(classes), len(colors))  # of one detector's narrow picture
     look = {"ncols": columns, "handlelength": 1.2, "handleheight": 1.2, "columnspacing": 1.3}
     for legend in (
         figure.legend(handles=classes, title="Reference", loc="outside lower left", **look),

@@ -59,8 +59,8 @@ class _Raster:
     transform: rasterio.Affine
 
 
-def read_raster_scene(folder: Path, label_format: LabelFormat) -> RasterScene:
-    """Read a scene.
+def read_raster_scene(folder: Path, name: str, label_format: LabelFormat) -> RasterScene:
+    """Read a scene, which is to be called ``name``.
 
     :raises ImageryError: a file is missing, damaged, or has no place on the ground.
     :raises GridError: files that are not on one grid.
@@ -73,7 +73,7 @@ def read_raster_scene(folder: Path, label_format: LabelFormat) -> RasterScene:
     is_data = _is_data(bands)
     values, names = _known_bands(bands, label_format, folder / BANDS_FILE)
     return RasterScene(
-        name=folder.resolve().name,
+        name=name,
         bbox=_bbox(bands, folder / BANDS_FILE),
         time=_time(facts),
         bands=_with_offset(values, is_data, label_format.offset, folder / BANDS_FILE),

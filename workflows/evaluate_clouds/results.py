@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import unicodedata
@@ -35,6 +36,11 @@ def claim_results(folder: str | Path) -> Path:
         ) from error
     if path.exists() and not path.is_dir():
         raise ConfigurationError(f"--out {path} is a file: give a folder.")
+    there = path.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"--out {path}: no folder can be made in {there}. Give another one.")
     if path.is_dir() and any(path.iterdir()) and not _is_ours(path / METRICS):
         raise ConfigurationError(f"--out {path} holds other things than an evaluation: give a new or empty folder.")
     return path

@@ -59,8 +59,9 @@ class LabelledScene:
         """Names of its frames: that of the scene, with the time where there are several."""
         if len(self.reference) == 1:
             return [self.name]
-        times = self.eopatch.timestamps or []
-        return [f"{self.name}_{time:%Y%m%dT%H%M%S}" for time in times]
+        names = [f"{self.name}_{time:%Y%m%dT%H%M%S}" for time in self.eopatch.timestamps or []]
+        # Frames of one second, as of two granules, are told apart by their number.
+        return [name if names.count(name) == 1 else f"{name}_{index + 1}" for index, name in enumerate(names)]
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,12 @@ def scenes_of_folder(folder: str | Path) -> SceneCollection:
     if not place.is_dir():
         raise AreaError(f"{place}: no such folder. Give the folder that holds the labelled scenes.")
     label_format = read_label_format(place)
-    loaders: dict[str, Callable[[], LabelledScene]] = {
-        path.resolve().name: partial(_raster_scene, path, label_format) for path in _raster_folders(place)
-    }
+    loaders: dict[str, Callable[[], LabelledScene]] = {}
+    for path in _raster_folders(place):
+        name = place.resolve().name if path == place else path.name
+        if name in loaders:
+            raise ConfigurationError(f"{place}: it is a scene and holds one of its own name: rename {path}.")
+        loaders[name] = partial(_raster_scene, path, name, label_format)
     for name in _eopatches(place):
         loaders.setdefault(name, partial(_eopatch_scene, place, name, label_format))
     if not loaders:
@@ -117,8 +121,8 @@ def _eopatches(place: Path) -> list[str]:
         return []
 
 
-def _raster_scene(folder: Path, label_format: LabelFormat) -> LabelledScene:
-    content = read_raster_scene(folder, label_format)
+def _raster_scene(folder: Path, name: str, label_format: LabelFormat) -> LabelledScene:
+    content = read_raster_scene(folder, name, label_format)
     patch = EOPatch(bbox=content.bbox, timestamps=[content.time])
     patch[BANDS] = content.bands[np.newaxis]
     patch[IS_DATA] = content.is_data[np.newaxis, ..., np.newaxis]

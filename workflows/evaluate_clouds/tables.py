@@ -42,13 +42,13 @@ SCENE_HEADER = (
 def accuracies(outcome: Outcome) -> Iterator[tuple[Contestant, Accuracy]]:
     """Every detector that could work on any scene, by everything that it can be judged by.
 
-    Classes that no scene has are left out: there is nothing to find.
+    Classes that no scene has are left out, there is nothing to find, but where something was found nevertheless.
     """
     for contestant in outcome.contestants:
         counts = outcome.of(contestant.name)
         for target in contestant.detector.targets if counts else ():
             found = accuracy(counts, target)
-            if found.scenes_with:
+            if found.scenes_with or found.pooled.false_positive:
                 yield contestant, found
 
 
@@ -164,8 +164,7 @@ def metrics_json(outcome: Outcome) -> str:
 
 def _detector(outcome: Outcome, contestant: Contestant) -> dict[str, object]:
     counts = outcome.of(contestant.name)
-    settings = dataclasses.asdict(contestant.settings)
-    settings.pop("threads")  # the values do not depend on it
+    settings = {name: getattr(contestant.settings, name) for name in contestant.detector.uses}
     return {
         "description": contestant.detector.description,
         "settings": settings,

@@ -191,7 +191,14 @@ def test_tables_hold_a_row_for_each_detector_and_class(folder: Path) -> None:
 def test_classes_that_no_scene_has_are_left_out(folder: Path) -> None:
     shutil.rmtree(folder / "shifted")
     write_image(folder / "exact" / "label.tif", np.minimum(truth(), 1))
+    write_image(folder / "exact" / "clm.tif", np.minimum(truth(), 1))
     assert {row[1] for row in frames_rows(evaluated(folder, ["stored"]))} == {"cloud", "cloud or shadow", "clear"}
+
+
+def test_false_alarms_where_a_class_is_nowhere_are_shown(folder: Path) -> None:
+    shutil.rmtree(folder / "shifted")
+    write_image(folder / "exact" / "label.tif", np.minimum(truth(), 1))
+    assert "shadow" in {row[1] for row in frames_rows(evaluated(folder, ["stored"]))}
 
 
 def test_nothing_that_can_be_judged_is_an_error_with_the_first_reason(folder: Path) -> None:

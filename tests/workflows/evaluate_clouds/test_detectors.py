@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from eolearn.core import FeatureType
+from eolearn.core import EOPatch, FeatureType
 
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
@@ -36,8 +38,29 @@ def detect(name: str, scene: LabelledScene, settings: DetectorSettings | None = 
     return contestants([name], settings or DetectorSettings())[0].detect(scene)
 
 
+def series_of(scene: LabelledScene) -> LabelledScene:
+    """The scene twice, five days apart."""
+    (time,) = scene.eopatch.timestamps
+    patch = EOPatch(bbox=scene.eopatch.bbox, timestamps=[time, time + dt.timedelta(days=5)])
+    for feature in scene.eopatch.get_features():
+        patch[feature] = np.repeat(scene.eopatch[feature], 2, axis=0)
+    return dataclasses.replace(scene, eopatch=patch, reference=np.repeat(scene.reference, 2, axis=0), probabilities={})
+
+
+def test_a_detector_that_compares_frames_needs_several(scene: LabelledScene) -> None:
+    with pytest.raises(FeatureError, match="scene: a single frame"):
+        detect("multi-temporal", scene)
+
+
+def test_frames_of_one_second_have_names_of_their_own(scene: LabelledScene) -> None:
+    series = series_of(scene)
+    series.eopatch.timestamps = [series.eopatch.timestamps[0]] * 2
+    assert len(set(series.frames)) == 2
+
+
 @pytest.mark.parametrize("name", sorted(DETECTORS))
 def test_every_detector_answers_every_pixel_with_data(name: str, scene: LabelledScene) -> None:
+    scene = series_of(scene) if name == "multi-temporal" else scene
     features = set(scene.eopatch.get_features())
     detection = detect(name, scene)
     assert detection.mask.shape == scene.reference.shape
