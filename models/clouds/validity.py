@@ -51,12 +51,14 @@ def is_fill(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
     first = bands[..., 0]
     fill = np.zeros(first.shape, dtype=bool)
     if bands.dtype.kind == "f":
-        values = np.array([0.0, -BASELINE_OFFSET / QUANTIFICATION]).astype(bands.dtype)
+        less = -BASELINE_OFFSET / QUANTIFICATION  # in double precision, or widened from single
+        values = np.unique(np.array([0.0, less, float(np.float32(less))]).astype(bands.dtype))
         unknown = np.isnan(first)
         if unknown.any():
             fill[unknown] = np.all(np.isnan(bands[unknown]), axis=-1)
     else:
-        values = np.array([0, -BASELINE_OFFSET, (1 << 16) - BASELINE_OFFSET]).astype(bands.dtype)
+        known = [0, -BASELINE_OFFSET, (1 << 16) - BASELINE_OFFSET] if bands.dtype.itemsize > 1 else [0]
+        values = np.unique(np.array(known).astype(bands.dtype))  # -1000 as uint16 is 64536
     for value in values:
         alike = first == value
         if alike.any():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from models.clouds.validity import (
     cloud_coverage,
     has_data,
+    is_fill,
     select_frames,
     split_cloud_mask,
     valid_count,
@@ -157,3 +158,14 @@ def test_selection_keeps_what_passes_and_never_what_is_useless(quality: list[flo
     assert set(np.flatnonzero(passing)) <= set(kept)
     assert len(kept) == max(least, int(passing.sum()))
     assert (scores[kept] > 0).all()
+
+
+def test_values_of_no_data() -> None:
+    for dtype in (np.uint16, np.int16, np.int32):
+        bands = np.array([[0, 0], [64536, 64536], [24, 24], [0, 5], [3000, 3000]]).astype(dtype)
+        assert is_fill(bands).tolist() == [True, True, False, False, False]
+    assert is_fill(np.array([[24, 24], [0, 0]], dtype=np.uint8)).tolist() == [False, True]
+    single = np.array([[-0.1, -0.1], [np.nan, np.nan], [np.nan, 0.2], [0, 0], [-0.1, 0]], dtype=np.float32)
+    for floats in (single, single.astype(np.float64)):
+        assert is_fill(floats).tolist() == [True, True, False, True, False]
+    assert is_fill(np.array([[-0.1, -0.1]])).tolist() == [True]
