@@ -245,6 +245,21 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(place: Path, option: str = "--out") -> None:
+    """Refuse a place where no folder is and none can be made, before any work. Makes none.
+
+    :param option: What names the place, for the message.
+    :raises ConfigurationError: a file is in the way, or the rights are.
+    """
+    there = place.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ConfigurationError(f"{option}: {there} is a file: give a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{option}: nothing can be written to {there}: check its rights, or give another one.")
+
+
 def _flush(path: Path) -> None:
     """Content before name: without it a power cut can leave the new name on an empty file."""
     descriptor = os.open(path, os.O_RDONLY)

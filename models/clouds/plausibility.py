@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.band_sets import band_names
-from models.clouds.validity import has_data
+from models.clouds.validity import is_fill
 from models.errors import BandError, GridError, ReflectanceError
 from models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
 
@@ -203,7 +203,7 @@ def cirrus_signs(
     for start in range(0, len(frame), rows):
         block = frame[start : start + rows]
         cirrus = _reflectance(block[..., indices["B10"]])
-        present = _with_data(block, cirrus) if valid is None else valid[start : start + rows]
+        present = ~is_fill(block) if valid is None else valid[start : start + rows]
         present = present & ~np.isnan(cirrus)
         darkest = _reflectance(np.min(block[..., others], axis=-1))
         pixels += int(np.count_nonzero(present))
@@ -223,15 +223,6 @@ def cirrus_signs(
         negative_share=negative / max(pixels, 1),
         brighter_share=brighter / max(pixels, 1),
     )
-
-
-def _with_data(block: NDArray[np.generic], cirrus: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """``has_data`` of a block, of which only the few pixels with a B10 of 0 need to be looked at."""
-    present = np.asarray(cirrus != 0)
-    dark = ~present
-    if dark.any():
-        present[dark] = has_data(block[dark])
-    return present
 
 
 def _reflectance(values: NDArray[np.generic]) -> NDArray[np.float32]:

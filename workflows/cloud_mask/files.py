@@ -164,29 +164,25 @@ class ProductFiles:
             overviews="average",
             scale=1 / MAX_CLP,
         )
+        self._write_mask("CLM", masks.mask, CLM_CLASSES, masks, tags)
+        if masks.shadow is not None and options.shadows:
+            self._write_mask("SHADOW", masks.shadow, SHADOW_CLASSES, masks, tags)
+
+    def _write_mask(
+        self, kind: str, mask: NDArray[np.uint8], classes: ClassTable, masks: ProductMasks, tags: Mapping[str, str]
+    ) -> None:
+        names = {item.id: item.name.lower() for item in classes}
         write_cog(
-            self.path("CLM"),
-            masks.mask,
-            crs=grid.crs,
-            bounds=grid.bounds,
-            classes=CLM_CLASSES,
+            self.path(kind),
+            mask,
+            crs=masks.grid.crs,
+            bounds=masks.grid.bounds,
+            classes=classes,
             nodata=NO_DATA,
-            descriptions=["Cloud mask"],
-            tags={**tags, "ENCODING": f"{CLEAR} clear, {CLOUD} cloud, {NO_DATA} no data"},
+            descriptions=["Cloud mask" if kind == "CLM" else "Cloud shadow"],
+            tags={**tags, "ENCODING": f"{CLEAR} {names[CLEAR]}, {CLOUD} {names[CLOUD]}, {NO_DATA} no data"},
             overviews="mode",
         )
-        if masks.shadow is not None and options.shadows:
-            write_cog(
-                self.path("SHADOW"),
-                masks.shadow,
-                crs=grid.crs,
-                bounds=grid.bounds,
-                classes=SHADOW_CLASSES,
-                nodata=NO_DATA,
-                descriptions=["Cloud shadow"],
-                tags={**tags, "ENCODING": f"{CLEAR} no shadow, {CLOUD} cloud shadow, {NO_DATA} no data"},
-                overviews="mode",
-            )
 
     def _whole(self, record: _Record) -> bool:
         return bool(record.files) and all(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from models.threads import resolve_threads
 from workflows.cloud_mask.files import ProductFiles, product_name
 from workflows.cloud_mask.options import CloudMaskOptions
 from workflows.cloud_mask.product import Shares, make_masks
+from workflows.places import check_folder
 
 LOGGER = logging.getLogger(__name__)
 
@@ -153,15 +153,4 @@ def _check_place(out: Path, paths: Sequence[Path]) -> None:
                 raise ConfigurationError(
                     f"--out {out} would put results into the product {path}: give a folder outside of it."
                 )
-        _check_folder(place)
-
-
-def _check_folder(place: Path) -> None:
-    """Refuse a place where no folder can be made, before any work. Makes none."""
-    there = place.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise ConfigurationError(f"--out: {there} is a file: give a folder.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"--out: nothing can be written to {there}: check its rights, or give another folder.")
+        check_folder(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import unicodedata
@@ -15,7 +14,7 @@ from workflows.evaluate_clouds.pictures import frame_figure
 from workflows.evaluate_clouds.report import build_report, save_picture
 from workflows.evaluate_clouds.run import Outcome
 from workflows.evaluate_clouds.tables import frames_csv, markdown, metrics_json
-from workflows.places import Place, atomic_path
+from workflows.places import Place, atomic_path, check_folder
 
 METRICS, FRAMES, TABLE, REPORT, PICTURES = "metrics.json", "frames.csv", "table.md", "report.html", "pictures"
 
@@ -34,13 +33,7 @@ def claim_results(folder: str | Path) -> Path:
         raise ConfigurationError(
             f"--out {str(folder)!r} is in a home directory that is not known: write the whole path."
         ) from error
-    if path.exists() and not path.is_dir():
-        raise ConfigurationError(f"--out {path} is a file: give a folder.")
-    there = path.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"--out {path}: no folder can be made in {there}. Give another one.")
+    check_folder(path)
     if path.is_dir() and any(path.iterdir()) and not _is_ours(path / METRICS):
         raise ConfigurationError(f"--out {path} holds other things than an evaluation: give a new or empty folder.")
     return path

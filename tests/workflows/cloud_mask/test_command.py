@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +14,17 @@ from s2cloudless import S2PixelCloudDetector
 from eotasks.imagery.scene import open_scene
 from models.sentinel2 import CLOUD_BANDS
 from tests.workflows.cloud_mask.conftest import MakeProduct
-from workflows.cli import main
+from tests.workflows.land_cover.command_line import Result
+from tests.workflows.land_cover.command_line import command as call
 from workflows.cloud_mask import files
 from workflows.cloud_mask.product import product_grid
 
 SAMPLE = "T33UUU_20170216"
 
 
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
 def command(*arguments: str | Path) -> Result:
     """Calls `eotasks cloud-mask` in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = main(["cloud-mask", *map(str, arguments)])
-        except SystemExit as exit_:  # argparse leaves by itself
-            code = int(exit_.code or 0)
-    return Result(code, out.getvalue(), err.getvalue())
+    return call("cloud-mask", *arguments)
 
 
 def read(path: Path) -> np.ndarray:
