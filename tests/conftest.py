@@ -20,6 +20,8 @@ import sitecustomize  # noqa: E402
 
 sitecustomize.install()
 
+pytest_plugins = ["tests.s3_server"]
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -1,0 +1,412 @@
+"""How everything here reaches S3: one client, one set of settings, and errors that say what to do.
+
+Endpoint, region and credentials come from where AWS tools take them: the environment (``AWS_ENDPOINT_URL_S3``,
+``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ...) and the files in ``~/.aws``. Without credentials, or
+with ``AWS_NO_SIGN_REQUEST=YES`` as GDAL knows it, requests are anonymous, as public buckets want them. Bucket names
+stand in the path of a custom endpoint, because ``bucket.host`` is a name that such hosts seldom have. Older servers may not
+know the checksums that boto3 sends with an upload: ``AWS_REQUEST_CHECKSUM_CALCULATION=when_required`` leaves them out.
+
+Nothing here keeps a secret: settings hold none, and no message repeats one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from boto3.exceptions import Boto3Error
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigParseError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ResponseStreamingError,
+    SSOError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from models.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
+
+ATTEMPTS = 10
+"""Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
+
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+"""How long a server may take to answer a connection, and to send the next bytes."""
+
+_YES = frozenset({"yes", "true", "on", "1"})
+_WRONG_CREDENTIALS = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
+     "TokenRefreshRequired", "InvalidClientTokenId", "AuthorizationHeaderMalformed", "AuthFailure"}
+)  # fmt: skip
+_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+_CONFLICT = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+_UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
+_SETTINGS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    ProfileNotFound,
+    ConfigParseError,
+    SSOError,
+)
+_CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """Where requests go and how they are made; no credentials."""
+
+    endpoint: str | None
+    """URL of a custom endpoint, None for AWS itself."""
+
+    region: str | None
+    """Region, None where nothing names one."""
+
+    addressing: str
+    """``"path"``: the bucket is in the path; ``"virtual"``: it is in the host's name; ``"auto"``: as boto3 likes it."""
+
+    anonymous: bool
+    """Whether requests go without a signature."""
+
+    def __str__(self) -> str:
+        return self.endpoint or "AWS S3"
+
+
+def s3_settings() -> S3Settings:
+    """The settings of this process, read anew whenever an ``AWS_…`` variable has changed.
+
+    :raises ConfigurationError: when the endpoint is no URL.
+    :raises CredentialsError: when a profile is named that there is not, or credentials are half given.
+    """
+    return _connection().settings
+
+
+def s3_client() -> Any:
+    """The boto3 client of this process: one for all threads, a new one after a fork and when settings change.
+
+    Requests are tried again as boto3's mode "standard" does: `ATTEMPTS` times in all.
+
+    :raises ConfigurationError: as `s3_settings`.
+    :raises CredentialsError: as `s3_settings`.
+    """
+    return _connection().client
+
+
+def gdal_environment() -> dict[str, Any]:
+    """Arguments of ``rasterio.Env`` under which ``/vsis3/bucket/key`` is read as `s3_client` would.
+
+    GDAL keeps what it has read of an object: inside one process, a changed object may be seen as it was.
+
+    :raises ConfigurationError: as `s3_settings`.
+    :raises CredentialsError: as `s3_settings`.
+    """
+    from rasterio.session import AWSSession
+
+    connection = _connection()
+    settings = connection.settings
+    endpoint = urlsplit(settings.endpoint) if settings.endpoint else None
+    session = AWSSession(
+        connection.session,
+        aws_unsigned=settings.anonymous,
+        region_name=settings.region,
+        endpoint_url=f"{endpoint.netloc}{endpoint.path.rstrip('/')}" if endpoint else None,
+    )
+    options: dict[str, Any] = {
+        "session": session,
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_HTTP_MAX_RETRY": ATTEMPTS - 1,
+        "GDAL_HTTP_RETRY_DELAY": 0.5,
+        "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_SECONDS,
+        "GDAL_HTTP_LOW_SPEED_TIME": READ_SECONDS,
+        "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
+    }
+    if endpoint:
+        options["AWS_HTTPS"] = "YES" if endpoint.scheme == "https" else "NO"
+    if settings.addressing != "auto":
+        options["AWS_VIRTUAL_HOSTING"] = "FALSE" if settings.addressing == "path" else "TRUE"
+    return options
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """Bucket and key (without a slash at its ends, "" for the whole bucket) of ``s3://bucket/key``.
+
+    :raises ConfigurationError: when it is no such location.
+    """
+    scheme, _, rest = location.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise ConfigurationError(f"{location!r} names no bucket: write s3://bucket/prefix.")
+    return bucket, key.strip("/")
+
+
+def read_object(location: str) -> bytes:
+    """The whole content of ``s3://bucket/key``.
+
+    :raises StorageError: when it is absent or cannot be read.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    return read_tagged(location)[0]
+
+
+def read_tagged(location: str) -> tuple[bytes, str]:
+    """The content of ``s3://bucket/key`` and its ETag, which `write_object` takes as a condition.
+
+    An answer that breaks off in its middle is asked for again.
+
+    :raises StorageError: as `read_object`.
+    :raises CredentialsError: as `read_object`.
+    """
+    bucket, key = split_location(location)
+    with s3_errors(location):
+        for left in reversed(range(3)):
+            answer = s3_client().get_object(Bucket=bucket, Key=key)
+            try:
+                return bytes(answer["Body"].read()), str(answer["ETag"])
+            except _UNREACHABLE:
+                if not left:
+                    raise
+    raise AssertionError("the loop returns or raises")
+
+
+def write_object(location: str, data: bytes, *, replaces: str | None = None, new: bool = False) -> str:
+    """Writes ``s3://bucket/key`` in one operation; readers see the old content or the new one.
+
+    :param replaces: ETag that the object has to have still (as `read_tagged` gave it), when others may write too.
+    :param new: The object must not exist yet.
+    :return: Its ETag.
+    :raises StorageError: when it cannot be written, or the condition does not hold; see `lost_race`.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    bucket, key = split_location(location)
+    condition = {"IfNoneMatch": "*"} if new else {"IfMatch": replaces} if replaces is not None else {}
+    with s3_errors(location):
+        return str(s3_client().put_object(Bucket=bucket, Key=key, Body=data, **condition)["ETag"])
+
+
+def upload_file(source: Path, location: str) -> None:
+    """Copies a file of this machine to ``s3://bucket/key``, in parts when it is large; it appears whole or not at all.
+
+    :raises StorageError: when it cannot be written.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    bucket, key = split_location(location)
+    with s3_errors(location), source.open("rb") as stream:
+        s3_client().upload_fileobj(stream, bucket, key)
+
+
+def download_file(location: str, target: Path) -> None:
+    """Copies ``s3://bucket/key`` to a file of this machine, which is removed again when that fails.
+
+    :raises StorageError: when it is absent or cannot be read.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    bucket, key = split_location(location)
+    try:
+        with s3_errors(location), target.open("wb") as stream:
+            s3_client().download_fileobj(bucket, key, stream)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def is_absent(error: BaseException) -> bool:
+    """Whether an error of boto3, or what `s3_errors` made of it, says that there is no such object."""
+    return _code(error) in _ABSENT
+
+
+def lost_race(error: BaseException) -> bool:
+    """Whether an error of boto3, or what `s3_errors` made of it, says that a condition of a write does not hold."""
+    return _code(error) in _CONFLICT
+
+
+@contextlib.contextmanager
+def s3_errors(location: str) -> Iterator[None]:
+    """Turns errors of boto3 in its block into those of the project.
+
+    :param location: What is read or written, for the message.
+    :raises StorageError: object or bucket absent, no right, server gone or failing.
+    :raises CredentialsError: credentials missing, half given, refused or expired.
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        raise explain(error, location) from error
+
+
+def explain(error: Exception, location: str) -> EOTasksError:
+    """What an error of boto3 means, as an error of the project to raise."""
+    server = str(_connection().settings) if not isinstance(error, _SETTINGS) else "S3"
+    if isinstance(error, ClientError):
+        return _explain_answer(_code(error), _status(error), location, server)
+    if isinstance(error, _UNREACHABLE):
+        return StorageError(
+            f"{location}: {server} cannot be reached or broke off ({type(error).__name__}). Check that it runs,"
+            " AWS_ENDPOINT_URL and the network, then run the command again."
+        )
+    if isinstance(error, _SETTINGS):
+        return CredentialsError(f"{location}: {_one_line(error)}. {_CREDENTIALS}, as the AWS command line takes them.")
+    if isinstance(error, ParamValidationError):
+        return ConfigurationError(f"{location} is no name that S3 takes: check the bucket's name and the prefix.")
+    return StorageError(f"{location}: {server} failed ({_one_line(error)}). Run the command again.")
+
+
+def _explain_answer(code: str, status: int, location: str, server: str) -> EOTasksError:
+    bucket, _ = split_location(location)
+    if code == "NoSuchBucket":
+        return StorageError(f"{location}: there is no bucket {bucket!r} at {server}. Make it, or check its name.")
+    if code in _ABSENT:
+        return StorageError(f"{location} is not there: check the name, or run the step that writes it.")
+    if code in _CONFLICT:
+        return StorageError(f"{location} was written by another run in the meantime: run the step again.")
+    if code in _WRONG_CREDENTIALS:
+        return CredentialsError(
+            f"{location}: {server} refuses the credentials ({code}). {_CREDENTIALS} that are valid there."
+        )
+    if status in (401, 403):
+        if _connection().settings.anonymous:
+            return CredentialsError(
+                f"{location} is not public at {server}, and there are no credentials. {_CREDENTIALS}."
+            )
+        return CredentialsError(
+            f"{location}: {server} refuses access ({code}). Check that the credentials are valid there"
+            " and may read and write it."
+        )
+    return StorageError(f"{location}: {server} answers {code} ({status}). Try again later, or ask who runs it.")
+
+
+def _code(error: BaseException) -> str:
+    cause = error if isinstance(error, ClientError) else error.__cause__
+    return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, ClientError) else ""
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+class _Connection:
+    """Settings, session and client that belong together."""
+
+    def __init__(self) -> None:
+        try:
+            core = botocore.session.get_session()
+            core.user_agent_extra = "eotasks"
+            self.session = boto3.Session(botocore_session=core)
+            self.settings = _read_settings(core)
+            self.client = self._make_client(core)
+        except _SETTINGS as error:
+            raise CredentialsError(
+                f"S3: {_one_line(error)}. {_CREDENTIALS}, as the AWS command line takes them."
+            ) from error
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigurationError(
+                f"The settings of S3 cannot be used ({type(error).__name__}): check AWS_ENDPOINT_URL, AWS_REGION"
+                " and ~/.aws/config."
+            ) from error
+
+    def _make_client(self, core: botocore.session.Session) -> Any:
+        config = Config(
+            signature_version=UNSIGNED if self.settings.anonymous else None,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            tcp_keepalive=True,
+            max_pool_connections=32,
+            retries={
+                # Asked where users set it: the session's own answer would be boto3's default, "legacy".
+                "mode": os.environ.get("AWS_RETRY_MODE") or core.get_scoped_config().get("retry_mode") or "standard",
+                "total_max_attempts": int(core.get_config_variable("max_attempts") or ATTEMPTS),
+            },
+            s3={"addressing_style": self.settings.addressing},
+        )
+        # boto3 needs a region for its signature even where the server ignores it.
+        region = self.settings.region or "us-east-1"
+        return self.session.client("s3", endpoint_url=self.settings.endpoint, region_name=region, config=config)
+
+
+def _read_settings(core: botocore.session.Session) -> S3Settings:
+    endpoint = _endpoint(core)
+    if endpoint is not None:
+        parts = urlsplit(endpoint)
+        if parts.username or parts.password:
+            raise ConfigurationError(
+                "The endpoint of S3 has a user's name in its URL: credentials go elsewhere. " + _CREDENTIALS + "."
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                f"The endpoint of S3, {endpoint!r}, is no URL: write https://host or http://host:port."
+            )
+    style = (core.get_scoped_config().get("s3") or {}).get("addressing_style")
+    own_host = endpoint is not None and not str(urlsplit(endpoint).hostname).endswith(
+        ("amazonaws.com", "amazonaws.com.cn")
+    )
+    unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").strip().lower() in _YES
+    return S3Settings(
+        endpoint=endpoint,
+        region=core.get_config_variable("region"),
+        addressing=style or ("path" if own_host else "auto"),
+        anonymous=unsigned or core.get_credentials() is None,
+    )
+
+
+def _endpoint(core: botocore.session.Session) -> str | None:
+    """As AWS documents it: the service's variable, the common one, the profile's services section, the profile."""
+    if core.get_config_variable("ignore_configured_endpoint_urls"):
+        return None
+    profile = core.get_scoped_config()
+    services = core.full_config.get("services", {}).get(profile.get("services", ""), {})
+    found = (
+        os.environ.get("AWS_ENDPOINT_URL_S3"),
+        os.environ.get("AWS_ENDPOINT_URL"),
+        (services.get("s3") or {}).get("endpoint_url"),
+        profile.get("endpoint_url"),
+    )
+    return next((url.strip().rstrip("/") for url in found if url and url.strip()), None)
+
+
+_lock = threading.Lock()
+_current: tuple[bytes, _Connection] | None = None
+
+
+def _connection() -> _Connection:
+    global _current  # one connection in a process, as its environment is one
+    key = _environment()
+    with _lock:
+        if _current is None or _current[0] != key:
+            _current = (key, _Connection())
+        return _current[1]
+
+
+def _environment() -> bytes:
+    """A digest, because the environment holds secrets."""
+    names = sorted(name for name in os.environ if name.startswith("AWS_"))
+    text = "\0".join(f"{name}={os.environ[name]}" for name in [*names, *(n for n in ("HOME",) if n in os.environ)])
+    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+
+
+def _forget() -> None:
+    """A forked child shares no socket and no lock with its parent."""
+    global _lock, _current
+    _lock, _current = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)
