@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Literal
 
 from eolearn.core import EONode, EOWorkflow
@@ -24,6 +23,7 @@ from eolearn.core.eoworkflow import WorkflowResults
 
 from models.errors import BatchError, ConfigurationError
 from models.threads import ENVIRONMENT_VARIABLE, available_cores, resolve_threads
+from workflows.attempts import PatchQueue
 from workflows.execution import WORKFLOW_LOGGER, PatchJob, PatchReport, execute_job, make_job
 from workflows.monitor import SampledPeak
 from workflows.outcomes import (
@@ -78,8 +78,13 @@ class BatchResult:
 
     @property
     def failed(self) -> list[PatchOutcome]:
-        """Outcomes of the patches that failed."""
-        return [outcome for outcome in self.outcomes if outcome.state == "failed"]
+        """Outcomes of the patches that are not there and were to be: failed and quarantined."""
+        return [outcome for outcome in self.outcomes if outcome.state in ("failed", "quarantined")]
+
+    @property
+    def quarantined(self) -> list[str]:
+        """Names of the patches that cost too many workers to be tried again."""
+        return [outcome.name for outcome in self.outcomes if outcome.state == "quarantined"]
 
     @property
     def skipped(self) -> list[str]:
@@ -218,52 +223,57 @@ class WorkerExecutor(EOExecutor):
         workers = _workers(run_params.workers, self.executor, len(jobs))
         steps = step_names(self.workflow)
         results: dict[int, WorkflowResults] = {}
-        with contextlib.closing(self._reports(jobs, workers, steps)) as reports:
+        with contextlib.closing(self._reports(PatchQueue(jobs), workers, steps)) as reports:
             for report in reports:
                 results[report.index] = report.results
                 name = self.execution_names[report.index]
-                outcome = outcome_of(name, report.results, steps, report.peaks)
+                outcome = outcome_of(
+                    name,
+                    report.results,
+                    steps,
+                    report.peaks,
+                    attempts=report.attempts,
+                    quarantined=report.quarantined,
+                )
                 self.outcomes[name] = outcome
                 if self.on_outcome is not None:
                     self.on_outcome(outcome)
         return [results[index] for index in range(len(jobs))]
 
-    def _reports(
-        self, jobs: list[PatchJob], workers: int, steps: Mapping[str, str]
-    ) -> Generator[PatchReport, None, None]:
+    def _reports(self, queue: PatchQueue, workers: int, steps: Mapping[str, str]) -> Generator[PatchReport, None, None]:
         threads = _threads(self.threads, workers)
         if self.executor in ("threads", "serial"):
-            return _in_this_process(self.workflow, jobs, workers, threads, logs=self.save_logs)
-        payload = _pickled(self.workflow, jobs)
+            return _in_this_process(self.workflow, queue, workers, threads, logs=self.save_logs)
+        payload = _pickled(self.workflow, queue.waiting)
         if self.executor == "ray":
             from workflows.ray_backend import run_on_ray
 
-            return run_on_ray(payload, jobs, workers=workers, threads=threads)
+            return run_on_ray(payload, queue, workers=workers, threads=threads)
         pool = WorkerPool(payload, workers, threads=threads, start_method=self.start_method, steps=steps)
-        return pool.run(jobs)
+        return pool.run(queue)
 
 
 def _in_this_process(
-    workflow: EOWorkflow, jobs: Iterable[PatchJob], workers: int, threads: int, *, logs: bool
+    workflow: EOWorkflow, queue: PatchQueue, workers: int, threads: int, *, logs: bool
 ) -> Generator[PatchReport, None, None]:
-    """Reports of jobs that run in threads of this process, or one after the other for one worker."""
+    """Reports of patches that run in threads of this process, or one after the other for one worker."""
     with _own_threads(threads), contextlib.nullcontext() if logs else _without_stack_traces():
         if workers == 1:
-            for job in jobs:
-                yield execute_job(workflow, job, memory=SampledPeak())
+            while (job := queue.take()) is not None:
+                yield queue.finish(execute_job(workflow, job, memory=SampledPeak()))
             return
-        waiting = iter(jobs)
         with ThreadPoolExecutor(workers, thread_name_prefix="eotasks") as pool:
 
             def submit(count: int) -> set[Future[PatchReport]]:
-                return {pool.submit(execute_job, workflow, job, memory=SampledPeak()) for job in islice(waiting, count)}
+                jobs = [job for _ in range(count) if (job := queue.take()) is not None]
+                return {pool.submit(execute_job, workflow, job, memory=SampledPeak()) for job in jobs}
 
             running = submit(workers)
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
+                reports = [queue.finish(future.result()) for future in finished]
                 running |= submit(len(finished))
-                for future in finished:
-                    yield future.result()
+                yield from reports
 
 
 @contextlib.contextmanager
@@ -294,7 +304,7 @@ def _own_threads(threads: int) -> Iterator[None]:
             os.environ[ENVIRONMENT_VARIABLE] = before
 
 
-def _pickled(workflow: EOWorkflow, jobs: Sequence[PatchJob]) -> bytes:
+def _pickled(workflow: EOWorkflow, jobs: Iterable[PatchJob]) -> bytes:
     """The workflow as bytes; what cannot be pickled is named."""
     cure = "use a function of a module instead of a lambda or an open handle, or executor='threads'"
     for job in jobs:

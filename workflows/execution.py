@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
 import pickle
-from collections.abc import Callable, Mapping
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from eolearn.core import EONode, EOWorkflow
@@ -20,6 +24,9 @@ from workflows.outcomes import one_line
 WORKFLOW_LOGGER = "eolearn.core.eoworkflow"
 """Logs the stack of every failed task; outcomes carry it instead."""
 
+LOG_LINES = 200
+"""Lines of its log that are kept of a patch."""
+
 
 @dataclass(frozen=True)
 class PatchJob:
@@ -30,6 +37,9 @@ class PatchJob:
     data: _ProcessingData
     arguments: Mapping[str, dict[str, object]]
     """Arguments of execute by node uid: a node itself would bring its whole upstream along."""
+
+    attempt: int = 0
+    """Which attempt this is, counted from 1; 0 as long as no worker has had it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,15 @@ class PatchReport:
 
     peaks: Mapping[str, float]
     """Peak memory in MB by node uid."""
+
+    attempts: int = 1
+    """How often the patch was tried."""
+
+    quarantined: bool = False
+    """The patch has cost so many workers that it is not tried again."""
+
+    log: str = ""
+    """What was logged while it ran, the last lines of it; kept for patches that did not end well."""
 
 
 def make_job(index: int, name: str, data: _ProcessingData) -> PatchJob:
@@ -74,8 +93,43 @@ def execute_job(
     observed._execute_node = execute_node  # type: ignore[method-assign]  # the one place where a node runs
     kwargs = {node: job.arguments[node.uid] for node in workflow.get_nodes() if node.uid in job.arguments}
     data = replace(job.data, workflow=observed, workflow_kwargs=kwargs)
-    results = EOExecutor._execute_workflow(data).drop_outputs()
-    return PatchReport(job.index, _picklable(results), peaks)
+    with _log_of_this_thread() as log:
+        results = EOExecutor._execute_workflow(data).drop_outputs()
+    told = "\n".join(log) if results.error_node_uid is not None else ""
+    return PatchReport(job.index, _picklable(results), peaks, attempts=job.attempt, log=told)
+
+
+def log_line(record: logging.LogRecord) -> str:
+    """A record as the log of a patch shows it; times in UTC."""
+    when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return f"{when} {record.levelname} {record.name}: {record.getMessage()}"
+
+
+@contextlib.contextmanager
+def _log_of_this_thread() -> Iterator[deque[str]]:
+    """What this thread logs inside the block, without the stacks that outcomes carry."""
+    handler = _Tail(threading.get_ident())
+    logger = logging.getLogger()
+    logger.addHandler(handler)
+    try:
+        yield handler.lines
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Tail(logging.Handler):
+    """Keeps the last lines of one thread."""
+
+    def __init__(self, thread: int) -> None:
+        super().__init__()
+        self.lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._thread = thread
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps the record when it is of this thread."""
+        if record.thread == self._thread and record.name != WORKFLOW_LOGGER:
+            with contextlib.suppress(TypeError, ValueError):  # a message that cannot be made up is no reason to fail
+                self.lines.append(log_line(record))
 
 
 def lost_report(

@@ -19,6 +19,9 @@ MANIFEST_VERSION = 1
 """Lines of an older version stay readable; a newer one asks for an upgrade."""
 
 
+PatchState = Literal["done", "failed", "skipped", "quarantined"]
+
+
 @dataclass(frozen=True)
 class PatchOutcome:
     """What became of one patch."""
@@ -26,11 +29,12 @@ class PatchOutcome:
     name: str
     """Name of the patch."""
 
-    state: Literal["done", "failed", "skipped"]
-    """``skipped``: it was complete before, nothing ran."""
+    state: PatchState
+    """``skipped``: it was complete before, nothing ran. ``quarantined``: worker after worker was lost with it, so it is
+    not tried any more."""
 
     attempts: int = 1
-    """How often it was tried; 0 when it was skipped."""
+    """How often it was tried in this run; 0 when it was skipped."""
 
     seconds_by_step: Mapping[str, float] = field(default_factory=dict)
     """Wall clock seconds of each step that ran, in the order they ran."""
@@ -79,23 +83,31 @@ def step_names(workflow: EOWorkflow) -> dict[str, str]:
 
 
 def outcome_of(
-    name: str, results: WorkflowResults, steps: Mapping[str, str], peaks: Mapping[str, float]
+    name: str,
+    results: WorkflowResults,
+    steps: Mapping[str, str],
+    peaks: Mapping[str, float],
+    *,
+    attempts: int = 1,
+    quarantined: bool = False,
 ) -> PatchOutcome:
     """The outcome of an executed workflow.
 
     :param steps: Names of the steps by node uid.
     :param peaks: Peak memory in MB by node uid.
+    :param attempts: How often the patch was tried.
+    :param quarantined: Whether it has cost too many workers to be tried again.
     """
     known = {uid: stats for uid, stats in results.stats.items() if uid in steps}
     seconds = {steps[uid]: (stats.end_time - stats.start_time).total_seconds() for uid, stats in known.items()}
     memory = {steps[uid]: peaks[uid] for uid in known if uid in peaks}
-    outcome = PatchOutcome(name, "done", seconds_by_step=seconds, peak_memory_mb_by_step=memory)
+    outcome = PatchOutcome(name, "done", attempts=attempts, seconds_by_step=seconds, peak_memory_mb_by_step=memory)
     if results.error_node_uid is None:
         return outcome
     failure = results.stats[results.error_node_uid].exception_info
     return replace(
         outcome,
-        state="failed",
+        state="quarantined" if quarantined else "failed",
         error_step=steps.get(results.error_node_uid),
         error=one_line(failure.exception) if failure else "",
         traceback=(failure.traceback or None) if failure else None,

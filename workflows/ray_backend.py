@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from models.errors import BatchError, MissingDependencyError
 from models.threads import thread_environment
-from workflows.execution import PatchJob, PatchReport, execute_job, lost_report
+from workflows.attempts import PatchQueue
+from workflows.execution import PatchJob, PatchReport, execute_job
 from workflows.monitor import ResettablePeak, SampledPeak
 
 try:
@@ -21,9 +21,7 @@ except ImportError as error:
     ) from error
 
 
-def run_on_ray(
-    workflow: bytes, jobs: Sequence[PatchJob], *, workers: int, threads: int
-) -> Generator[PatchReport, None, None]:
+def run_on_ray(workflow: bytes, queue: PatchQueue, *, workers: int, threads: int) -> Generator[PatchReport, None, None]:
     """Runs jobs as Ray tasks, as many at a time as there are workers.
 
     Uses the cluster that `ray.init` has joined; without one it joins ``RAY_ADDRESS`` or starts one here.
@@ -38,17 +36,20 @@ def run_on_ray(
         settings = {"env_vars": thread_environment(threads)}
         remote = ray.remote(num_cpus=threads, max_retries=0, runtime_env=settings)(_execute)
         payload = ray.put(workflow)
-        waiting = iter(jobs)
         start = datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
-        running: dict[Any, PatchJob] = {remote.remote(payload, job): job for job in islice(waiting, workers)}
-        while running:
+        running: dict[Any, PatchJob] = {}
+        while queue:
+            while len(running) < workers and (following := queue.take()) is not None:
+                running[remote.remote(payload, following)] = following
             finished, _ = ray.wait(list(running), num_returns=1)
             job = running.pop(finished[0])
-            running |= {remote.remote(payload, following): following for following in islice(waiting, 1)}
+            report: PatchReport | None
             try:
-                yield ray.get(finished[0])
+                report = queue.finish(ray.get(finished[0]))
             except ray.exceptions.RayError as error:
-                yield lost_report(job, BatchError(f"Ray lost the patch ({type(error).__name__})."), start)
+                report = queue.lose(job, BatchError(f"Ray lost the patch ({type(error).__name__})."), since=start)
+            if report is not None:
+                yield report
     finally:
         if started:
             ray.shutdown()

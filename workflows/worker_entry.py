@@ -21,7 +21,7 @@ def main(connection: Connection, environment: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     quiet()
 
-    from workflows.workers import serve
+    from workflows.serving import serve
 
     serve(connection)
 

@@ -9,4 +9,4 @@ from workflows.worker_entry import quiet
 
 quiet()
 
-import workflows.workers  # noqa: E402, F401  # after the filter that keeps its warnings off the screen
+import workflows.serving  # noqa: E402, F401  # after the filter that keeps its warnings off the screen

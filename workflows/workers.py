@@ -2,7 +2,7 @@
 
 Forking a process that has run OpenMP (LightGBM's training) deadlocks or breaks its pool, and EOExecutor forks on
 Linux; and when one process of its pool is killed, the whole batch is lost. Here each worker has its own pipe: the one
-that dies takes only its own patch along.
+that dies takes only its own patch along, and another one takes its place.
 """
 
 from __future__ import annotations
@@ -13,28 +13,30 @@ import multiprocessing
 import os
 import pickle
 import signal
-import threading
+import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any, Literal
 
-import threadpoolctl  # type: ignore[import-untyped]  # it has no hints
-from eolearn.core import EOWorkflow
-
 from models.errors import BatchError, ConfigurationError
-from models.threads import resolve_threads, thread_environment
+from models.threads import thread_environment
 from workflows import worker_entry
-from workflows.execution import WORKFLOW_LOGGER, PatchJob, PatchReport, execute_job, lost_report
-from workflows.monitor import ResettablePeak, SampledPeak
+from workflows.attempts import PatchQueue
+from workflows.execution import LOG_LINES, PatchJob, PatchReport, log_line
 
 LOGGER = logging.getLogger(__name__)
 
 StartMethod = Literal["forkserver", "spawn"]
 
-_JOIN_SECONDS = 5.0
+_JOIN_SECONDS = 3.0
+_STARTS = 3
+"""Workers that may die one after the other while they start, by a signal from elsewhere."""
+_LOST_SERVER = 255
+"""What multiprocessing reports of a child of a fork server that is gone."""
 _GUARD = "keep `if __name__ == '__main__':` around the call in your script, or use executor='threads'"
 
 
@@ -56,72 +58,94 @@ class WorkerPool:
         self.size = size
         self.steps = steps
         self.threads = threads
+        self.on_trial = False
+        """While it is true, a worker that has ended a patch gets the next one only after its report was looked at."""
         self._context = _context(start_method)
         self._workers: list[_Worker] = []
+        self._failed_starts = 0
 
-    def run(self, jobs: Iterable[PatchJob]) -> Generator[PatchReport, None, None]:
-        """Runs the jobs; reports come in the order in which patches are finished.
+    def run(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
+        """Runs the patches; reports come in the order in which patches are finished.
 
-        A job leaves the queue only when a worker is free. Closing the iterator ends the workers.
+        A patch leaves the queue only when a worker is free. Closing the iterator ends the workers. Between two reports,
+        `size`, `threads` and `on_trial` may be changed.
 
         :raises BatchError: when workers cannot start at all.
         """
-        waiting = deque(jobs)
         try:
-            for _ in range(min(self.size, len(waiting))):
-                self._start_worker()
-            while waiting or any(worker.job for worker in self._workers):
+            while queue:
+                self._staff(queue)
                 speakers = wait([worker.connection for worker in self._workers])
                 for worker in [worker for worker in self._workers if worker.connection in speakers]:
-                    report = self._listen(worker, waiting)
+                    report = self._listen(worker, queue)
                     if report is not None:
                         yield report
         finally:
             self._stop()
 
-    def _listen(self, worker: _Worker, waiting: deque[PatchJob]) -> PatchReport | None:
+    def _staff(self, queue: PatchQueue) -> None:
+        """Gives work to workers that have none, and starts those that are missing."""
+        for worker in [worker for worker in self._workers if worker.ready and worker.job is None]:
+            if worker.threads != self.threads:
+                self._workers.remove(worker)
+                worker.end(time.monotonic() + _JOIN_SECONDS)
+            else:
+                self._give(worker, queue)
+        for _ in range(min(self.size, len(queue)) - len(self._workers)):
+            self._start_worker()
+
+    def _listen(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
         """Takes one message of a worker that has something to say, or has died."""
         try:
             kind, content = worker.connection.recv()
         except (EOFError, OSError):
-            return self._bury(worker, waiting)
+            return self._bury(worker, queue)
         report: PatchReport | None = None
         if kind == "step":
             worker.node, worker.since = content, datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
         elif kind == "log":
+            worker.log.append(log_line(content))
             logging.getLogger(content.name).handle(content)
         elif kind == "refused":
             raise BatchError(content)
+        elif kind == "ready":
+            worker.ready, self._failed_starts = True, 0
         else:
-            report, worker.job, worker.ready = content, None, True
-            self._give(worker, waiting)
+            worker.job, report = None, queue.finish(content)
+        if worker.ready and worker.job is None and not self.on_trial and worker.threads == self.threads:
+            self._give(worker, queue)  # before the report is looked at, which may take its time
         return report
 
-    def _give(self, worker: _Worker, waiting: deque[PatchJob]) -> None:
-        if not waiting:
+    def _give(self, worker: _Worker, queue: PatchQueue) -> None:
+        job = queue.take()
+        if job is None:
             return
-        worker.job, worker.node = waiting.popleft(), None
-        with contextlib.suppress(OSError):  # it died while it was idle: its connection tells
-            worker.connection.send_bytes(pickle.dumps(worker.job))
+        try:
+            worker.connection.send_bytes(pickle.dumps(job))
+        except OSError:  # it died while it was idle: its connection tells
+            queue.put_back(job)
+        else:
+            worker.begin(job)
 
-    def _bury(self, worker: _Worker, waiting: deque[PatchJob]) -> PatchReport | None:
-        """Ends a worker that died, and starts another one when there is work left."""
+    def _bury(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
+        """Sees to a worker that died: its patch runs again or is quarantined."""
         self._workers.remove(worker)
-        worker.process.join(_JOIN_SECONDS)
-        worker.connection.close()
-        how = _death(worker.process.exitcode)
+        worker.end(time.monotonic() + _JOIN_SECONDS)
+        code = worker.process.exitcode
         if not worker.ready:
-            raise BatchError(f"A worker process ended while it was starting ({how}): {_GUARD}.")
-        job = worker.job
-        report = None
-        if job is not None:
-            step = self.steps[worker.node] if worker.node else "before the first"
-            error = BatchError(f"The worker process ended ({how}).")
-            LOGGER.warning("Patch %s, step %s: %s", job.name, step, error)
-            report = lost_report(job, error, worker.since, uid=worker.node, step=step)
-        if waiting:
-            self._start_worker()
-        return report
+            self._failed_starts += 1
+            from_elsewhere = code is None or code < 0 or code == _LOST_SERVER
+            if not from_elsewhere or self._failed_starts >= _STARTS:
+                raise BatchError(f"A worker process ended while it was starting ({_death(code)}): {_GUARD}.")
+        if worker.job is None:
+            LOGGER.warning(
+                "A worker process ended between two patches (%s). Another one takes its place.", _death(code)
+            )
+            return None
+        step = self.steps[worker.node] if worker.node else "before the first"
+        error = BatchError(f"The worker process ended ({_death(code)}).")
+        report = queue.lose(worker.job, error, since=worker.since, uid=worker.node, step=step)
+        return None if report is None else replace(report, log="\n".join(worker.log))
 
     def _start_worker(self) -> None:
         settings = thread_environment(self.threads)
@@ -134,87 +158,67 @@ class WorkerPool:
             process = self._context.Process(
                 target=worker_entry.main, args=(theirs, environment), name="eotasks-worker", daemon=True
             )
-            process.start()
-        theirs.close()
-        worker = _Worker(process, ours)
+            try:
+                process.start()
+            except (EOFError, OSError) as error:  # the fork server went between two looks; the next start makes one
+                self._failed_starts += 1
+                ours.close()
+                if self._failed_starts >= _STARTS:
+                    raise BatchError(f"Worker processes do not start ({error}): use executor='threads'.") from error
+                return
+            finally:
+                theirs.close()
+        worker = _Worker(process, ours, self.threads)
         self._workers.append(worker)
         with contextlib.suppress(OSError):  # it died at once: its connection tells
             ours.send_bytes(pickle.dumps((self.workflow, logging.getLogger().getEffectiveLevel())))
 
     def _stop(self) -> None:
-        for worker in self._workers:
-            if worker.job is not None:
-                worker.process.terminate()
-            worker.connection.close()
-        for worker in self._workers:
-            worker.process.join(_JOIN_SECONDS)
-            if worker.process.is_alive():
+        """Ends all workers: those with a patch are told to end, and killed when they do not within seconds."""
+        try:
+            for worker in self._workers:
+                if worker.job is not None:
+                    worker.process.terminate()
+                worker.connection.close()
+            deadline = time.monotonic() + _JOIN_SECONDS
+            for worker in self._workers:
+                worker.end(deadline)
+        except BaseException:  # a second interrupt: at once
+            for worker in self._workers:
                 worker.process.kill()
-                worker.process.join()
-        self._workers.clear()
+            raise
+        finally:
+            self._workers.clear()
 
 
 class _Worker:
     """The parent's view of a worker process."""
 
-    def __init__(self, process: Any, connection: Connection) -> None:
+    def __init__(self, process: Any, connection: Connection, threads: int) -> None:
         self.process = process
         self.connection = connection
+        self.threads = threads
         self.ready = False
         self.job: PatchJob | None = None
         self.node: str | None = None
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.since = datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
 
+    def begin(self, job: PatchJob) -> None:
+        """Notes that the worker has a patch from now on."""
+        self.job, self.node, self.since = job, None, datetime.now()  # noqa: DTZ005  # the same
+        self.log.clear()
 
-def serve(connection: Connection) -> None:
-    """A worker's loop: takes the workflow, then a patch at a time, until the parent hangs up."""
-    sending = threading.Lock()
+    def end(self, deadline: float) -> None:
+        """Hangs up and waits for the process to end; kills it when it has not by then.
 
-    def tell(kind: str, content: object) -> None:
-        with sending:
-            connection.send((kind, content))
-
-    with contextlib.suppress(EOFError, OSError):  # the parent is gone or has closed the pool: nobody is listening
-        pickled, level = pickle.loads(connection.recv_bytes())  # noqa: S301  # of our own parent
-        logging.getLogger().setLevel(level)
-        logging.getLogger().addHandler(_ForwardingHandler(tell))
-        try:
-            workflow: EOWorkflow = pickle.loads(pickled)  # noqa: S301  # the same
-            threadpoolctl.threadpool_limits(resolve_threads())  # engines that the fork server had loaded already
-            memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
-            tell("ready", None)
-            while True:
-                job: PatchJob = pickle.loads(connection.recv_bytes())  # noqa: S301  # the same
-                tell("report", execute_job(workflow, job, memory=memory, on_step=lambda uid: tell("step", uid)))
-        except (EOFError, OSError):
-            raise
-        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; all is told
-            tell("refused", _refusal(error))
-
-
-class _ForwardingHandler(logging.Handler):
-    """Sends log records of a worker to the parent, where the user's handlers are."""
-
-    def __init__(self, tell: Any) -> None:
-        super().__init__()
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Sends the record with its message made up; failed tasks are left out: their report tells of them."""
-        if record.name == WORKFLOW_LOGGER:
-            return
-        record.msg, record.args, record.exc_info = record.getMessage(), None, None
-        with contextlib.suppress(
-            OSError, TypeError, AttributeError, pickle.PicklingError
-        ):  # a log line is no reason to fail
-            self._tell("log", record)
-
-
-def _refusal(error: Exception) -> str:
-    return (
-        f"The workflow cannot be rebuilt in a worker process ({type(error).__name__}: {error}): define its tasks in a"
-        " module that can be imported, not in a notebook or shell, or use executor='threads'."
-    )
+        :param deadline: On the monotonic clock, in seconds.
+        """
+        self.connection.close()
+        self.process.join(max(0.0, deadline - time.monotonic()))
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join(_JOIN_SECONDS)
 
 
 def _context(start_method: StartMethod) -> ForkServerContext | SpawnContext:
