@@ -3,7 +3,7 @@
 Endpoint, region and credentials come from where AWS tools take them: the environment (``AWS_ENDPOINT_URL_S3``,
 ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ...) and the files in ``~/.aws``. Without credentials, or
 with ``AWS_NO_SIGN_REQUEST=YES`` as GDAL knows it, requests are anonymous, as public buckets want them. Bucket names
-stand in the path of a custom endpoint, because ``bucket.host`` is a name that such hosts seldom have. Older servers may not
+stand in the path of a custom endpoint: ``bucket.host`` is a name that such hosts seldom have. Some older servers do not
 know the checksums that boto3 sends with an upload: ``AWS_REQUEST_CHECKSUM_CALCULATION=when_required`` leaves them out.
 
 Nothing here keeps a secret: settings hold none, and no message repeats one.
@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,15 @@ def s3_client() -> Any:
     return _connection().client
 
 
+def s3_resource() -> Any:
+    """A new boto3 resource of the same session and settings, for libraries that want one; not for several threads.
+
+    :raises ConfigurationError: as `s3_settings`.
+    :raises CredentialsError: as `s3_settings`.
+    """
+    return _connection().resource()
+
+
 def gdal_environment() -> dict[str, Any]:
     """Arguments of ``rasterio.Env`` under which ``/vsis3/bucket/key`` is read as `s3_client` would.
 
@@ -162,11 +171,25 @@ def read_object(location: str) -> bytes:
     :raises StorageError: when it is absent or cannot be read.
     :raises CredentialsError: when credentials are missing or refused.
     """
-    return read_tagged(location)[0]
+    return describe_object(location).data
 
 
-def read_tagged(location: str) -> tuple[bytes, str]:
-    """The content of ``s3://bucket/key`` and its ETag, which `write_object` takes as a condition.
+@dataclass(frozen=True)
+class S3Object:
+    """An object as it was read."""
+
+    data: bytes
+    """Its content."""
+
+    tag: str
+    """Its ETag, which `write_object` takes as a condition."""
+
+    metadata: Mapping[str, str]
+    """What its writer has noted beside it; names in small letters."""
+
+
+def describe_object(location: str) -> S3Object:
+    """The content of ``s3://bucket/key`` with its ETag and metadata, of one moment.
 
     An answer that breaks off in its middle is asked for again.
 
@@ -178,26 +201,36 @@ def read_tagged(location: str) -> tuple[bytes, str]:
         for left in reversed(range(3)):
             answer = s3_client().get_object(Bucket=bucket, Key=key)
             try:
-                return bytes(answer["Body"].read()), str(answer["ETag"])
+                return S3Object(answer["Body"].read(), str(answer["ETag"]), answer.get("Metadata", {}))
             except _UNREACHABLE:
                 if not left:
                     raise
     raise AssertionError("the loop returns or raises")
 
 
-def write_object(location: str, data: bytes, *, replaces: str | None = None, new: bool = False) -> str:
+def write_object(
+    location: str,
+    data: bytes,
+    *,
+    replaces: str | None = None,
+    new: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> str:
     """Writes ``s3://bucket/key`` in one operation; readers see the old content or the new one.
 
-    :param replaces: ETag that the object has to have still (as `read_tagged` gave it), when others may write too.
+    :param replaces: ETag that the object has to have still (as `describe_object` gave it), when others may write too.
     :param new: The object must not exist yet.
+    :param metadata: Short ASCII texts to note beside it.
     :return: Its ETag.
     :raises StorageError: when it cannot be written, or the condition does not hold; see `lost_race`.
     :raises CredentialsError: when credentials are missing or refused.
     """
     bucket, key = split_location(location)
-    condition = {"IfNoneMatch": "*"} if new else {"IfMatch": replaces} if replaces is not None else {}
+    options: dict[str, Any] = {"IfNoneMatch": "*"} if new else {"IfMatch": replaces} if replaces is not None else {}
+    if metadata:
+        options["Metadata"] = dict(metadata)
     with s3_errors(location):
-        return str(s3_client().put_object(Bucket=bucket, Key=key, Body=data, **condition)["ETag"])
+        return str(s3_client().put_object(Bucket=bucket, Key=key, Body=data, **options)["ETag"])
 
 
 def upload_file(source: Path, location: str) -> None:
@@ -313,7 +346,8 @@ class _Connection:
             core.user_agent_extra = "eotasks"
             self.session = boto3.Session(botocore_session=core)
             self.settings = _read_settings(core)
-            self.client = self._make_client(core)
+            self.options = self._client_options(core)
+            self.client = self.session.client("s3", **self.options)
         except _SETTINGS as error:
             raise CredentialsError(
                 f"S3: {_one_line(error)}. {_CREDENTIALS}, as the AWS command line takes them."
@@ -324,7 +358,10 @@ class _Connection:
                 " and ~/.aws/config."
             ) from error
 
-    def _make_client(self, core: botocore.session.Session) -> Any:
+    def resource(self) -> Any:
+        return self.session.resource("s3", **self.options)
+
+    def _client_options(self, core: botocore.session.Session) -> dict[str, Any]:
         config = Config(
             signature_version=UNSIGNED if self.settings.anonymous else None,
             connect_timeout=CONNECT_SECONDS,
@@ -340,7 +377,7 @@ class _Connection:
         )
         # boto3 needs a region for its signature even where the server ignores it.
         region = self.settings.region or "us-east-1"
-        return self.session.client("s3", endpoint_url=self.settings.endpoint, region_name=region, config=config)
+        return {"endpoint_url": self.settings.endpoint, "region_name": region, "config": config}
 
 
 def _read_settings(core: botocore.session.Session) -> S3Settings:

@@ -27,7 +27,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from fs.errors import FSError
 from fs.osfs import OSFS
 
-from models.errors import EOTasksError, FeatureError, StorageError
+from models.errors import CredentialsError, EOTasksError, FeatureError, StorageError
 from workflows.places import TEMPORARY_PREFIX, Place
 
 __all__ = [
@@ -387,5 +387,5 @@ def _discard(place: Place, path: str) -> None:
     """Removes what a failed save has written; the error that is under way matters more than one from here."""
     try:
         place.remove(path)
-    except StorageError:
+    except (StorageError, CredentialsError):
         LOGGER.warning("The unfinished %s/%s could not be removed; eotasks clean will.", place, path)

@@ -10,15 +10,15 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
-from eolearn.core import EONode, EOPatch, EOWorkflow, FeatureType
-from fs.memoryfs import MemoryFS
+from eolearn.core import EONode, EOPatch, EOTask, EOWorkflow, FeatureType
 from hypothesis import given
 from hypothesis import strategies as st
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks import _stores
 from models.errors import ConfigurationError, FeatureError, StorageError
-from workflows import places, storage
+from tests.s3_server import S3Server
 from workflows.storage import (
     LoadSavedEOPatchTask,
     Place,
@@ -149,7 +149,7 @@ def test_an_interrupt_while_the_marker_is_written_leaves_the_old_patch(
     def interrupt(_: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(places, "_flush", interrupt)
+    monkeypatch.setattr(_stores, "_flush", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME)[BANDS].max() == 0.25
@@ -239,7 +239,7 @@ def test_the_tasks_save_and_load(place: Place) -> None:
     assert load.execute(name=NAME).get_features() == [BANDS]
 
 
-class GiveTask(storage.EOTask):
+class GiveTask(EOTask):
     def execute(self) -> EOPatch:
         return make_eopatch()
 
@@ -266,33 +266,28 @@ def test_s3_locations_are_tidied_and_not_local() -> None:
         place.local_path("x")
 
 
-def test_a_place_that_is_no_folder_goes_through_its_filesystem(tmp_path: Path) -> None:
-    place = Place("s3://bucket/prefix")
-    memory = MemoryFS()
-    place.__dict__["filesystem"] = memory  # stands for the bucket
+def test_a_bucket_holds_eopatches_as_a_folder_does(s3_server: S3Server, tmp_path: Path) -> None:
+    place = Place(s3_server.location())
     save_eopatch(place, NAME, make_eopatch(0.25))
     save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME) == make_eopatch(0.5)
     assert load_eopatch(place, NAME, features=[LULC]).get_features() == [LULC]
     assert list_eopatches(place) == [NAME]
     assert is_complete(place, NAME, features=[BANDS])
-    assert clean(place).generations == 1
+    assert clean(place, unfinished_after=timedelta(seconds=-60)).generations == 1
     broken = make_eopatch()
     broken[FeatureType.META_INFO, "LOCK"] = object()
     with pytest.raises(StorageError, match="unchanged"):
         save_eopatch(place, NAME, broken)
     (generation,) = generations(place)
-    memory.writebytes(f"{NAME}/{generation}/data/BANDS.npy.gz", b"damaged")
+    place.write_bytes(f"{NAME}/{generation}/data/BANDS.npy.gz", b"damaged")
     with pytest.raises(StorageError, match=r"data/BANDS.npy.gz has 7 bytes"):
         load_eopatch(place, NAME)
-    memory.remove(f"{NAME}/{generation}/data/BANDS.npy.gz")
+    place.remove(f"{NAME}/{generation}/data/BANDS.npy.gz")
     with pytest.raises(StorageError, match=r"data/BANDS.npy.gz is missing"):
         load_eopatch(place, NAME)
     export_eopatch(place, NAME, tmp_path / "plain", features=[LULC])
     assert EOPatch.load(str(tmp_path / "plain")).get_features() == [LULC]
-    place.append_line("log", "one")
-    place.append_line("log", "two")
-    assert place.read_bytes("log") == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize("location", ["", "  ", "s3://", "gs://bucket/x", "http://host/x", "~nosuchuser/x"])

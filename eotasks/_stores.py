@@ -1,0 +1,292 @@
+"""The two kinds of places, a folder and a prefix in a bucket, with the same methods.
+
+`eotasks.places.Place` is for users, and says what the methods do. Paths are relative, and checked there; "" is all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eotasks import s3
+from models.errors import StorageError
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Of files that are being written; what still has it after a run is rubbish."""
+
+
+@dataclass
+class Tail:
+    """What this process knows of the parts of a text that grows by lines; see `eotasks.lines`."""
+
+    last: str
+    """Name of the last part."""
+
+    parts: int
+    """Parts that are not sealed."""
+
+    size: int
+    """Their bytes."""
+
+    sealed: int
+    """Bytes of the sealed object."""
+
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+class FolderStore:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def exists(self, path: str) -> bool:
+        return self._at(path).exists()
+
+    def is_folder(self, path: str) -> bool:
+        return self._at(path).is_dir()
+
+    def names(self, path: str) -> list[str]:
+        folder = self._at(path)
+        return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+
+    def files(self, path: str) -> dict[str, int]:
+        folder = self._at(path)
+        found = (entry for entry in folder.rglob("*") if entry.is_file())
+        return {entry.relative_to(folder).as_posix(): entry.stat().st_size for entry in found}
+
+    def size(self, path: str) -> int | None:
+        try:
+            return self._at(path).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def extent(self, path: str) -> tuple[int, datetime]:
+        top = self._at(path)
+        entries = [top, *top.rglob("*")] if top.is_dir() else [top]
+        facts = [(entry.is_file(), entry.stat()) for entry in entries]
+        changed = max(fact.st_mtime for _, fact in facts)
+        return sum(fact.st_size for is_file, fact in facts if is_file), datetime.fromtimestamp(changed, UTC)
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        data = self._at(path).read_bytes()
+        return data, _tag(data)
+
+    def write(self, path: str, data: bytes) -> None:
+        target = self._prepared(path)
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(data)
+
+    def write_if(self, path: str, data: bytes, tag: str | None) -> str:
+        target = self._prepared(path)
+        with _locked(target.parent):
+            there = _tag(target.read_bytes()) if target.exists() else None
+            if there != tag:
+                raise StorageError(f"{target} was written by another run in the meantime: run the step again.")
+            with atomic_path(target) as temporary:
+                temporary.write_bytes(data)
+        return _tag(data)
+
+    def upload(self, path: str, source: Path) -> None:
+        with atomic_path(self._prepared(path)) as temporary:
+            shutil.copyfile(source, temporary)
+
+    def download(self, path: str, target: Path) -> None:
+        shutil.copyfile(self._at(path), target)
+
+    def remove(self, path: str) -> None:
+        top = self._at(path)
+        if top.is_dir() and not top.is_symlink():
+            shutil.rmtree(top)
+        else:
+            top.unlink(missing_ok=True)
+
+    def _at(self, path: str) -> Path:
+        return self.root / path if path else self.root
+
+    def _prepared(self, path: str) -> Path:
+        target = self._at(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+class BucketStore:
+    """A prefix in an S3 bucket, by boto3.
+
+    Not by fs-s3fs: that wants an empty object for every folder (what other tools have uploaded has none), asks several
+    times for every file, and knows no conditional writes. A folder is here what has objects below it.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.tails: dict[str, Tail] = {}
+        self.bucket, self.prefix = s3.split_location(location)
+
+    def exists(self, path: str) -> bool:
+        return (bool(path) and self.size(path) is not None) or self.is_folder(path)
+
+    def is_folder(self, path: str) -> bool:
+        below = self._key(path)
+        with s3.s3_errors(self._at(path)):
+            answer = s3.s3_client().list_objects_v2(Bucket=self.bucket, Prefix=_folder(below), MaxKeys=1)
+        return bool(answer.get("KeyCount", len(answer.get("Contents", ())))) or not below
+
+    def names(self, path: str) -> list[str]:
+        prefix = _folder(self._key(path))
+        found: set[str] = set()
+        for page in self._pages(path, Prefix=prefix, Delimiter="/"):
+            found |= {entry["Prefix"][len(prefix) :].rstrip("/") for entry in page.get("CommonPrefixes", ())}
+            found |= {entry["Key"][len(prefix) :] for entry in page.get("Contents", ())}
+        return sorted(found - {""})
+
+    def files(self, path: str) -> dict[str, int]:
+        return {name: size for name, size, _ in self._objects(path)}
+
+    def size(self, path: str) -> int | None:
+        facts = self._facts(path)
+        return None if facts is None else int(facts["ContentLength"])
+
+    def extent(self, path: str) -> tuple[int, datetime]:
+        facts = self._facts(path) if path else None
+        if facts is not None:
+            return int(facts["ContentLength"]), facts["LastModified"]
+        objects = list(self._objects(path))
+        return sum(size for _, size, _ in objects), max((time for *_, time in objects), default=datetime.now(UTC))
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        found = self.describe(path)
+        return found.data, found.tag
+
+    def write(self, path: str, data: bytes) -> None:
+        s3.write_object(self._at(path), data)
+
+    def describe(self, path: str) -> s3.S3Object:
+        """Content, tag and metadata of an object."""
+        return s3.describe_object(self._at(path))
+
+    def write_if(self, path: str, data: bytes, tag: str | None, metadata: Mapping[str, str] | None = None) -> str:
+        try:
+            return s3.write_object(self._at(path), data, replaces=tag, new=tag is None, metadata=metadata)
+        except StorageError as error:
+            if not s3.lost_race(error):
+                raise
+            # A write that came through, but whose answer was lost, was tried again and met itself.
+            there, tag_there = self.read(path)
+            if there != data:
+                raise
+            return tag_there
+
+    def upload(self, path: str, source: Path) -> None:
+        s3.upload_file(source, self._at(path))
+
+    def download(self, path: str, target: Path) -> None:
+        s3.download_file(self._at(path), target)
+
+    def remove(self, path: str) -> None:
+        below = [f"{path}/{name}" if path else name for name, *_ in self._objects(path, markers=True)]
+        self.remove_files([*below, path] if path else below)
+
+    def remove_files(self, paths: Iterable[str]) -> None:
+        """Removes objects, a thousand with each request."""
+        keys = [self._key(path) for path in paths]
+        for start in range(0, len(keys), 1000):
+            with s3.s3_errors(self.location):
+                answer = s3.s3_client().delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True},
+                )
+            for failed in answer.get("Errors", ()):
+                raise StorageError(
+                    f"s3://{self.bucket}/{failed['Key']} cannot be removed ({failed.get('Code')}): check the rights."
+                )
+
+    def _facts(self, path: str) -> dict[str, Any] | None:
+        with s3.s3_errors(self._at(path)):
+            try:
+                facts: dict[str, Any] = s3.s3_client().head_object(Bucket=self.bucket, Key=self._key(path))
+            except s3.s3_client().exceptions.ClientError as error:
+                if s3.is_absent(error):
+                    return None
+                raise
+            return facts
+
+    def _objects(self, path: str, *, markers: bool = False) -> Iterator[tuple[str, int, datetime]]:
+        """Relative name, bytes and time of all objects below a folder; other tools' folder markers when asked for."""
+        prefix = _folder(self._key(path))
+        for page in self._pages(path, Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                name = entry["Key"][len(prefix) :]
+                if markers or (name and not name.endswith("/")):
+                    yield name, int(entry["Size"]), entry["LastModified"]
+
+    def _pages(self, path: str, **arguments: str) -> Iterator[dict[str, Any]]:
+        with s3.s3_errors(self._at(path)):
+            yield from s3.s3_client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **arguments)
+
+    def _key(self, path: str) -> str:
+        return "/".join(part for part in (self.prefix, path) if part)
+
+    def _at(self, path: str) -> str:
+        return f"{self.location}/{path}" if path else self.location
+
+
+def _folder(key: str) -> str:
+    return f"{key}/" if key else ""
+
+
+def _tag(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A temporary path beside the target that takes its name when the block ends well, and vanishes otherwise.
+
+    :param target: The path to write; its folder has to exist.
+    """
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{target.name}")
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Content before name: without it a power cut can leave the new name on an empty file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the folder against other processes that ask so too, and leaves no lock file.
+
+    A network filesystem that knows no locks is used without one: what is written there is still whole, but of two
+    writers in the same instant the first would not be told.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
