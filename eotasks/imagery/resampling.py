@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,19 +14,27 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 
 from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.raster import pixel_size_in
+from eotasks.imagery.reduction import area_mean
 from models.errors import ConfigurationError
 
-ResamplingName = Literal["nearest", "bilinear", "cubic", "mean"]
+ResamplingName = Literal["nearest", "bilinear", "cubic", "mean", "fast"]
 
-_METHODS: dict[str, Resampling] = {
+_GDAL: dict[str, Resampling] = {
     "nearest": Resampling.nearest,
     "bilinear": Resampling.bilinear,
     "cubic": Resampling.cubic,
-    "mean": Resampling.average,
 }
+_MEANS = ("mean", "fast")
 
-_SNAP = 1e-6
-"""Edges this near (in pixels) coincide: coordinates are not exact in floating point."""
+_SAMPLES = 4
+"""Samples along a side of a pixel of the target, or half of them along one of the source, whichever are more, when an
+area mean crosses coordinate systems."""
+
+_MOST_SAMPLES = 64
+"""Along a side of a target pixel."""
+
+_SAMPLED_AT_ONCE = 4_000_000
 
 
 def check_resampling(name: str) -> None:
@@ -32,7 +42,7 @@ def check_resampling(name: str) -> None:
 
     :raises ConfigurationError: naming the methods that do.
     """
-    if name not in _METHODS:
+    if name not in get_args(ResamplingName):
         known = ", ".join(get_args(ResamplingName))
         raise ConfigurationError(f"resampling={name!r} is not known: use one of {known}.")
 
@@ -49,26 +59,69 @@ def resample(
     """Bring one band to a grid.
 
     "mean" weighs each source pixel by the area it shares with the target pixel; on a finer grid that gives the source
-    pixel a target pixel lies in. Within one CRS it is exact, from integrals of the source: the average of GDAL's
-    warper is not, off by a tenth of the values where the grids have different origins. "bilinear" and "cubic"
-    interpolate between the centres of pixels, and on a coarser grid widen their kernel; they and "nearest" are GDAL's,
-    with exact (not approximated) coordinates.
+    pixel a target pixel lies in. Within one CRS it is exact (the average of GDAL's warper is not, off by a tenth of the
+    values where the grids have different origins); across coordinate systems it is the mean at points spread over the
+    target pixel, two and more along the side of a source pixel. "fast" is "mean": the difference is the level that is
+    decoded (eotasks.imagery.reduction). "bilinear" and "cubic" interpolate between the centres of pixels, and on a
+    coarser grid widen their kernel; they and "nearest" are GDAL's, with exact (not approximated) coordinates.
 
     :param values: Array (h, w).
     :param transform: Transform of ``values``, from (column, row) to (x, y).
     :param crs: Coordinate system of ``values``.
     :param grid: The target.
     :param valid: Boolean (h, w): pixels that hold data. The others take no part. None: all hold data.
-    :param method: "nearest", "bilinear", "cubic" or "mean".
+    :param method: "nearest", "bilinear", "cubic", "mean" or "fast".
     :return: float32 (grid.height, grid.width), NaN where no valid source pixel contributes.
     """
     check_resampling(method)
-    target_crs = parse_crs(grid.crs)
-    if method == "mean" and crs == target_crs:
-        return _area_mean(values, transform, grid, valid)
+    if method in _MEANS:
+        if crs == parse_crs(grid.crs):
+            return area_mean(values, transform, grid, valid)
+        return _sampled_mean(_with_gaps(values, valid), transform, crs, grid)
+    return _warp(_with_gaps(values, valid), transform, crs, grid, _GDAL[method])
+
+
+def _with_gaps(values: NDArray[np.generic], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """The values as a copy that holds NaN where they are not valid."""
     source = values.astype(np.float32)
     if valid is not None:
         source[~valid] = np.nan
+    return source
+
+
+def _sampled_mean(source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid) -> NDArray[np.float32]:
+    """Mean of the source pixels at points spread evenly over each target pixel.
+
+    Across coordinate systems a target pixel is no rectangle of the source. GDAL's average takes whole source pixels of
+    its bounding box there; points know better.
+    """
+    ratio = pixel_size_in(grid, crs) / transform.a
+    samples = min(max(math.ceil(_SAMPLES / 2 * ratio), _SAMPLES), _MOST_SAMPLES)
+    result = np.empty(grid.shape, dtype=np.float32)
+    rows = max(_SAMPLED_AT_ONCE // (grid.width * samples**2), 1)
+    for start in range(0, grid.height, rows):
+        height = min(rows, grid.height - start)
+        points = replace(
+            grid,
+            top=grid.top - start * grid.resolution,
+            resolution=grid.resolution / samples,
+            height=height * samples,
+            width=grid.width * samples,
+        )
+        found = _warp(source, transform, crs, points, Resampling.nearest)
+        found = found.reshape(height, samples, grid.width, samples)
+        known = np.isfinite(found)
+        count = known.sum(axis=(1, 3))
+        total = np.where(known, found, 0).sum(axis=(1, 3), dtype=np.float64)
+        mean = np.full(count.shape, np.nan)
+        np.divide(total, count, out=mean, where=count > 0)
+        result[start : start + height] = mean
+    return result
+
+
+def _warp(
+    source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid, method: Resampling
+) -> NDArray[np.float32]:
     target = np.full(grid.shape, np.nan, dtype=np.float32)
     reproject(
         source,
@@ -77,46 +130,10 @@ def resample(
         src_crs=crs,
         src_nodata=np.nan,
         dst_transform=grid.transform,
-        dst_crs=target_crs,
+        dst_crs=parse_crs(grid.crs),
         dst_nodata=np.nan,
-        resampling=_METHODS[method],
+        resampling=method,
         tolerance=0.0,
         num_threads=1,
     )
     return target
-
-
-def _area_mean(
-    values: NDArray[np.generic], transform: Affine, grid: Grid, valid: NDArray[np.bool_] | None
-) -> NDArray[np.float32]:
-    """Mean of the valid source pixels under each target pixel, weighted by shared area."""
-    rows = _edges(grid.top, grid.height, grid.resolution, transform.f, -transform.e, values.shape[0], down=True)
-    columns = _edges(grid.left, grid.width, grid.resolution, transform.c, transform.a, values.shape[1], down=False)
-    numbers = values.astype(np.float64)
-    if valid is None:
-        area = np.outer(np.diff(rows), np.diff(columns))
-    else:
-        numbers[~valid] = 0
-        area = _sums(_sums(valid.astype(np.float64), rows).T, columns).T
-    sums = _sums(_sums(numbers, rows).T, columns).T
-    mean = np.full(grid.shape, np.nan)
-    np.divide(sums, area, out=mean, where=area > _SNAP)
-    return mean.astype(np.float32)
-
-
-def _edges(
-    origin: float, count: int, step: float, source_origin: float, source_step: float, size: int, *, down: bool
-) -> NDArray[np.float64]:
-    """Edges of target pixels along an axis, counted in source pixels and clipped to where there are any."""
-    offset = source_origin - origin if down else origin - source_origin
-    edges = (offset + np.arange(count + 1) * step) / source_step
-    whole = np.rint(edges)
-    return np.clip(np.where(np.abs(edges - whole) < _SNAP, whole, edges), 0, size)
-
-
-def _sums(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Integrals of piecewise constant rows between consecutive edges, along the first axis."""
-    before = np.minimum(np.floor(edges).astype(np.intp), values.shape[0] - 1)
-    running = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
-    integral = running[before] + (edges - before)[:, np.newaxis] * values[before]
-    return np.diff(integral, axis=0)
