@@ -12,8 +12,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,23 +22,6 @@ from models.errors import StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
 """Of files that are being written; what still has it after a run is rubbish."""
-
-
-@dataclass
-class Tail:
-    """What this process knows of the parts of a text that grows by lines; see `eotasks.lines`."""
-
-    last: str
-    """Name of the last part."""
-
-    parts: int
-    """Parts that are not sealed."""
-
-    size: int
-    """Their bytes."""
-
-    sealed: int
-    """Bytes of the sealed object."""
 
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -105,6 +87,19 @@ class FolderStore:
     def download(self, path: str, target: Path) -> None:
         shutil.copyfile(self._at(path), target)
 
+    def append(self, path: str, data: bytes) -> None:
+        """Adds to the end of a file; after a writer that died in the middle of its line a new one begins."""
+        descriptor = os.open(self._prepared(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                data = b"\n" + data
+            written = os.write(descriptor, data)
+            while written < len(data):  # a disk that is just full takes a part, then refuses
+                written += os.write(descriptor, data[written:])
+        finally:
+            os.close(descriptor)
+
     def remove(self, path: str) -> None:
         top = self._at(path)
         if top.is_dir() and not top.is_symlink():
@@ -130,7 +125,6 @@ class BucketStore:
 
     def __init__(self, location: str) -> None:
         self.location = location
-        self.tails: dict[str, Tail] = {}
         self.bucket, self.prefix = s3.split_location(location)
 
     def exists(self, path: str) -> bool:
@@ -165,19 +159,14 @@ class BucketStore:
         return sum(size for _, size, _ in objects), max((time for *_, time in objects), default=datetime.now(UTC))
 
     def read(self, path: str) -> tuple[bytes, str]:
-        found = self.describe(path)
-        return found.data, found.tag
+        return s3.read_tagged(self._at(path))
 
     def write(self, path: str, data: bytes) -> None:
         s3.write_object(self._at(path), data)
 
-    def describe(self, path: str) -> s3.S3Object:
-        """Content, tag and metadata of an object."""
-        return s3.describe_object(self._at(path))
-
-    def write_if(self, path: str, data: bytes, tag: str | None, metadata: Mapping[str, str] | None = None) -> str:
+    def write_if(self, path: str, data: bytes, tag: str | None) -> str:
         try:
-            return s3.write_object(self._at(path), data, replaces=tag, new=tag is None, metadata=metadata)
+            return s3.write_object(self._at(path), data, replaces=tag, new=tag is None)
         except StorageError as error:
             if not s3.lost_race(error):
                 raise
@@ -193,15 +182,32 @@ class BucketStore:
     def download(self, path: str, target: Path) -> None:
         s3.download_file(self._at(path), target)
 
-    def remove(self, path: str) -> None:
-        below = [f"{path}/{name}" if path else name for name, *_ in self._objects(path, markers=True)]
-        self.remove_files([*below, path] if path else below)
+    def append(self, path: str, data: bytes) -> None:
+        """Adds to the end of an object, which is written anew; of several writers each one's data gets in."""
+        for left in reversed(range(20)):
+            try:
+                there, tag = self.read(path)
+            except StorageError as error:
+                if not s3.is_absent(error):
+                    raise
+                there, tag = b"", None
+            between = b"\n" if there and not there.endswith(b"\n") else b""
+            try:
+                self.write_if(path, there + between + data, tag)
+                return
+            except StorageError as error:
+                if not left or not s3.lost_race(error):
+                    raise
 
-    def remove_files(self, paths: Iterable[str]) -> None:
-        """Removes objects, a thousand with each request."""
-        keys = [self._key(path) for path in paths]
-        for start in range(0, len(keys), 1000):
-            with s3.s3_errors(self.location):
+    def remove(self, path: str) -> None:
+        names = [name for name, *_ in self._objects(path, markers=True)]
+        # Some servers (seaweedfs) keep a folder whose objects are gone, and list it, until its own key is removed.
+        folders = {f"{'/'.join(parts[:depth])}/" for parts in (name.split("/") for name in names) for depth in range(1, len(parts))}  # fmt: skip
+        prefix = _folder(self._key(path))
+        keys = [f"{prefix}{name}" for name in (*names, *sorted(folders - set(names), key=len, reverse=True))]
+        keys += [prefix, self._key(path)] if path else []
+        for start in range(0, len(keys), 1000):  # as many as one request takes
+            with s3.s3_errors(self._at(path)):
                 answer = s3.s3_client().delete_objects(
                     Bucket=self.bucket,
                     Delete={"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True},

@@ -24,7 +24,6 @@ from fs_s3fs import S3FS
 
 from eotasks import s3
 from eotasks._stores import TEMPORARY_PREFIX, BucketStore, FolderStore, atomic_path
-from eotasks.lines import append_to_bucket, append_to_file, read_from_bucket, seal_in_bucket, split_lines
 from models.errors import ConfigurationError, StorageError
 
 __all__ = ["TEMPORARY_PREFIX", "Place", "atomic_path", "check_folder"]
@@ -219,47 +218,15 @@ class Place:
             return self._store.write_if(_inside(path), data, tag)
 
     def append_line(self, path: str, line: str) -> None:
-        """Adds a line to a text that `read_lines` reads, whole or not at all.
+        """Adds a line to a text file, whole or not at all, also when several write.
 
-        On disk it is one file. An object cannot grow: on S3 each call is one object in ``PATH.parts/``, and now and
-        then they are put together in ``PATH``; `seal` does so at the end. Writers of many lines use
-        `eotasks.lines.LineWriter`.
-
-        :raises StorageError: when it cannot be written.
-        """
-        self.append_lines(path, [line])
-
-    def append_lines(self, path: str, lines: list[str]) -> None:
-        """Adds lines as `append_line`, all of them in one operation.
-
-        :raises StorageError: when they cannot be written.
-        """
-        data = "".join(line.rstrip("\n") + "\n" for line in lines).encode()
-        if not data:
-            return
-        with self._named(path):
-            if isinstance(self._store, BucketStore):
-                append_to_bucket(self._store, _inside(path), data)
-            else:
-                append_to_file(self.local_path(path), data)
-
-    def read_lines(self, path: str) -> list[str]:
-        """The lines of a text that `append_line` wrote, in their order; none when it is absent.
-
-        :raises StorageError: when it cannot be read.
-        """
-        with self._named(path):
-            if isinstance(self._store, BucketStore):
-                return split_lines(read_from_bucket(self._store, _inside(path)))
-            return split_lines(self._store.read(path)[0]) if self._store.exists(_inside(path)) else []
-
-    def seal(self, path: str) -> None:
-        """Puts the parts of a text together, so that it is one file for other programs too.
+        An object cannot grow: on S3 each line costs writing the whole text anew. What gets many lines there writes
+        objects of its own, as the manifest of a batch does.
 
         :raises StorageError: when it cannot be written.
         """
-        if isinstance(self._store, BucketStore):
-            seal_in_bucket(self._store, _inside(path))
+        with self._named(path):
+            self._store.append(_inside(path), line.rstrip("\n").encode() + b"\n")
 
     def is_folder(self, path: str) -> bool:
         """Whether a folder (or a prefix with something below it) is there."""

@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,25 +171,11 @@ def read_object(location: str) -> bytes:
     :raises StorageError: when it is absent or cannot be read.
     :raises CredentialsError: when credentials are missing or refused.
     """
-    return describe_object(location).data
+    return read_tagged(location)[0]
 
 
-@dataclass(frozen=True)
-class S3Object:
-    """An object as it was read."""
-
-    data: bytes
-    """Its content."""
-
-    tag: str
-    """Its ETag, which `write_object` takes as a condition."""
-
-    metadata: Mapping[str, str]
-    """What its writer has noted beside it; names in small letters."""
-
-
-def describe_object(location: str) -> S3Object:
-    """The content of ``s3://bucket/key`` with its ETag and metadata, of one moment.
+def read_tagged(location: str) -> tuple[bytes, str]:
+    """The content of ``s3://bucket/key`` and its ETag, which `write_object` takes as a condition.
 
     An answer that breaks off in its middle is asked for again.
 
@@ -201,34 +187,24 @@ def describe_object(location: str) -> S3Object:
         for left in reversed(range(3)):
             answer = s3_client().get_object(Bucket=bucket, Key=key)
             try:
-                return S3Object(answer["Body"].read(), str(answer["ETag"]), answer.get("Metadata", {}))
+                return bytes(answer["Body"].read()), str(answer["ETag"])
             except _UNREACHABLE:
                 if not left:
                     raise
     raise AssertionError("the loop returns or raises")
 
 
-def write_object(
-    location: str,
-    data: bytes,
-    *,
-    replaces: str | None = None,
-    new: bool = False,
-    metadata: Mapping[str, str] | None = None,
-) -> str:
+def write_object(location: str, data: bytes, *, replaces: str | None = None, new: bool = False) -> str:
     """Writes ``s3://bucket/key`` in one operation; readers see the old content or the new one.
 
-    :param replaces: ETag that the object has to have still (as `describe_object` gave it), when others may write too.
+    :param replaces: ETag that the object has to have still (as `read_tagged` gave it), when others may write too.
     :param new: The object must not exist yet.
-    :param metadata: Short ASCII texts to note beside it.
     :return: Its ETag.
     :raises StorageError: when it cannot be written, or the condition does not hold; see `lost_race`.
     :raises CredentialsError: when credentials are missing or refused.
     """
     bucket, key = split_location(location)
-    options: dict[str, Any] = {"IfNoneMatch": "*"} if new else {"IfMatch": replaces} if replaces is not None else {}
-    if metadata:
-        options["Metadata"] = dict(metadata)
+    options = {"IfNoneMatch": "*"} if new else {"IfMatch": replaces} if replaces is not None else {}
     with s3_errors(location):
         return str(s3_client().put_object(Bucket=bucket, Key=key, Body=data, **options)["ETag"])
 
