@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.imagery.acquisition import Acquisition
-from eotasks.imagery.angles import AngleGrids
+
+if TYPE_CHECKING:
+    from eotasks.imagery.angles import AngleGrids
 
 Fingerprint = tuple[int, int]
 """Bytes of a file, and when it changed (nanoseconds since 1970, 0 where nobody knows): as make looks at inputs."""
