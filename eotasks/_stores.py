@@ -201,10 +201,9 @@ class BucketStore:
 
     def remove(self, path: str) -> None:
         names = [name for name, *_ in self._objects(path, markers=True)]
-        # Some servers (seaweedfs) keep a folder whose objects are gone, and list it, until its own key is removed.
-        folders = {f"{'/'.join(parts[:depth])}/" for parts in (name.split("/") for name in names) for depth in range(1, len(parts))}  # fmt: skip
         prefix = _folder(self._key(path))
-        keys = [f"{prefix}{name}" for name in (*names, *sorted(folders - set(names), key=len, reverse=True))]
+        # Some servers (seaweedfs) keep a folder whose objects are gone, and list it, until its own key is removed.
+        keys = [f"{prefix}{name}" for name in dict.fromkeys((*names, *_folders_of(names)))]
         keys += [prefix, self._key(path)] if path else []
         for start in range(0, len(keys), 1000):  # as many as one request takes
             with s3.s3_errors(self._at(path)):
@@ -245,6 +244,13 @@ class BucketStore:
 
     def _at(self, path: str) -> str:
         return f"{self.location}/{path}" if path else self.location
+
+
+def _folders_of(names: list[str]) -> list[str]:
+    """The folders that files are in, the deepest first, each with a slash at its end."""
+    parts = [name.split("/") for name in names]
+    folders = {f"{'/'.join(part[:depth])}/" for part in parts for depth in range(1, len(part))}
+    return sorted(folders, key=lambda folder: (-folder.count("/"), folder))
 
 
 def _folder(key: str) -> str:

@@ -256,11 +256,15 @@ class Place:
 
         :raises StorageError: when it cannot be read.
         """
-        if self.size(path) is None:
-            return
         with self._named(path):
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._store.download(_inside(path), target)
+            try:
+                self._store.download(_inside(path), target)
+            except FileNotFoundError:
+                return
+            except StorageError as error:
+                if not s3.is_absent(error):
+                    raise
 
     def remove(self, path: str) -> None:
         """Removes a file, or a folder with all that is in it; nothing happens when it is absent."""

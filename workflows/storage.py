@@ -11,23 +11,27 @@ Superseded generations stay until `clean` collects them, so that nobody loses a 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import tempfile
 import uuid
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from eolearn.core import EOPatch, EOTask, FeatureType
-from fs.errors import FSError
-from fs.osfs import OSFS
+from eolearn.core import EOPatch, EOTask
 
 from models.errors import CredentialsError, EOTasksError, FeatureError, StorageError
+from workflows.eopatch_files import (
+    Feature,
+    FileFacts,
+    feature_of,
+    fetch_eopatch,
+    fetch_plain_eopatch,
+    looks_plain,
+    write_eopatch,
+    write_folder,
+)
 from workflows.places import TEMPORARY_PREFIX, Place
 
 __all__ = [
@@ -46,17 +50,11 @@ __all__ = [
 
 LOGGER = logging.getLogger(__name__)
 
-Feature = tuple[FeatureType, str]
-
 MARKER = "_current.json"
 MARKER_VERSION = 1
 """A marker of an older version stays readable; a newer one asks for an upgrade."""
 
 GENERATION = ".gen-"
-_FEATURE_FOLDERS = frozenset(feature_type.value for feature_type in FeatureType)
-
-FileFacts = dict[str, Any]
-"""``size`` and ``sha256`` of a file; empty where nothing is known of it."""
 
 
 @dataclass(frozen=True)
@@ -74,27 +72,27 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
     """Saves an EOPatch as a new generation and makes it the current one.
 
     Arrays go to ``.npy.gz`` (level 1, what eo-learn writes); bbox and timestamps always go along. When anything fails,
-    the patch that was current stays so and what was written is removed.
+    the patch that was current stays so and what was written is removed. Of two runs that save the same patch at the
+    same time one comes through whole, and the other is told.
 
     :param name: Name of the patch inside the place.
     :param features: Features to save as (type, name); None saves all of them.
     :raises FeatureError: when a feature is not in the EOPatch.
-    :raises StorageError: when writing fails.
+    :raises StorageError: when writing fails, or another run has saved the patch in the meantime.
     """
     chosen = _features_to_save(eopatch, name, features)
     folder = patch_folder(name)
     generation = f"{GENERATION}{uuid.uuid4().hex[:12]}"
     base = f"{folder}/{generation}"
     was_there = place.exists(folder)
+    replaced = _marker_tag(place, folder) if was_there else None
     try:
-        if place.is_local:
-            files = _write_eopatch(eopatch, place.local_path(base), chosen)
-        else:
-            files = _upload_eopatch(eopatch, place, base, chosen)
+        files = write_eopatch(eopatch, place, base, chosen)
         marker = {"version": MARKER_VERSION, "generation": generation, "files": files}
-        place.write_bytes(f"{folder}/{MARKER}", json.dumps(marker, indent=1, sort_keys=True).encode())
+        content = json.dumps(marker, indent=1, sort_keys=True).encode()
+        place.write_if(f"{folder}/{MARKER}", content, replaced)
     except BaseException as error:
-        _discard(place, base if was_there else folder)
+        _discard(place, folder, base, was_there)
         if isinstance(error, EOTasksError) or not isinstance(error, Exception):
             raise
         raise StorageError(
@@ -106,7 +104,9 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
 def load_eopatch(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> EOPatch:
     """Loads the current generation of an EOPatch into memory, or a plain EOPatch folder of that name.
 
-    Size and sha256 of each file that is read are checked first (a plain folder has none).
+    Size and sha256 of each file that is read are checked first. A plain folder has none: there every file that is read
+    has to open to its end, bbox and timestamps have to be there, and the times of all features to agree with them. What
+    is missing altogether nobody can see.
 
     :param features: Features to load as (type, name); None loads all of them.
     :raises StorageError: when the patch is absent, or a file is missing or damaged (it is named).
@@ -119,8 +119,8 @@ def load_eopatch(place: Place, name: str, *, features: Sequence[Feature] | None 
         if not _is_plain(place, folder):
             there = ", ".join(list_eopatches(place)) or "none"
             raise StorageError(f"{where} is not there, the EOPatches there are: {there}.")
-        return _fetch(place, folder, _plain_facts(place, folder), features, where)
-    return _fetch(place, f"{folder}/{marker.generation}", marker.files, features, where)
+        return fetch_plain_eopatch(place, folder, features, where)
+    return fetch_eopatch(place, f"{folder}/{marker.generation}", marker.files, features, where)
 
 
 def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> bool:
@@ -136,16 +136,25 @@ def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None =
     marker = _read_marker(place, folder)
     if marker is None:
         return False
-    stored = {_feature_of(path) for path in marker.files}
+    stored = {feature_of(path) for path in marker.files}
     if not all((feature_type.value, feature) in stored for feature_type, feature in features or ()):
         return False
-    base = f"{folder}/{marker.generation}"
-    return all(place.size(f"{base}/{path}") == facts["size"] for path, facts in marker.files.items())
+    there = place.files(f"{folder}/{marker.generation}")
+    return all(there.get(path) == facts["size"] for path, facts in marker.files.items())
 
 
 def list_eopatches(place: Place) -> list[str]:
     """Sorted names of the EOPatches of a place: the ones with a marker and plain folders."""
-    return [name for name in place.names() if not name.startswith(".") and _is_eopatch(place, name)]
+    if place.is_local:
+        return [name for name in place.names() if not name.startswith(".") and _is_eopatch(place, name)]
+    # One listing of all objects costs a request for a thousand of them; asking for each patch costs two for each.
+    below: dict[str, set[str]] = {}
+    for path in place.files():
+        name, _, inside = path.partition("/")
+        below.setdefault(name, set()).add(inside.partition("/")[0])
+    return sorted(
+        name for name, names in below.items() if not name.startswith(".") and (MARKER in names or looks_plain(names))
+    )
 
 
 def export_eopatch(place: Place, name: str, folder: str | Path, *, features: Sequence[Feature] | None = None) -> None:
@@ -158,7 +167,7 @@ def export_eopatch(place: Place, name: str, folder: str | Path, *, features: Seq
     if target.exists() and any(target.iterdir()):
         raise StorageError(f"{target} is not empty: export EOPatch {name!r} to a new folder.")
     eopatch = load_eopatch(place, name, features=features)
-    _write_eopatch(eopatch, target, _features_to_save(eopatch, name, None))
+    write_folder(eopatch, target, _features_to_save(eopatch, name, None))
 
 
 @dataclass(frozen=True)
@@ -259,93 +268,14 @@ def patch_folder(name: str) -> str:
     return name
 
 
-def _write_eopatch(eopatch: EOPatch, folder: Path, features: list[Feature]) -> dict[str, FileFacts]:
-    """Writes a plain EOPatch folder; the facts of its files by relative path."""
-    # A view of the folder, no OSFS: there eo-learn would go through a second, temporary folder, which breaks on a $ in
-    # the path. A generation needs no such care, it is nothing before its marker.
-    with OSFS(str(folder), create=True, expand_vars=False) as root, root.opendir("/") as filesystem:
-        eopatch.save("/", features=features, filesystem=filesystem, save_timestamps=eopatch.timestamps is not None)
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths
-    }
-
-
-def _upload_eopatch(eopatch: EOPatch, place: Place, base: str, features: list[Feature]) -> dict[str, FileFacts]:
-    with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
-        files = _write_eopatch(eopatch, Path(temporary), features)
-        for path in files:
-            place.upload(f"{base}/{path}", Path(temporary, path))
-    return files
-
-
-def _fetch(
-    place: Place, base: str, facts: Mapping[str, FileFacts], features: Sequence[Feature] | None, where: str
-) -> EOPatch:
-    """Checks the files of the wanted features and reads them; files from afar are copied here first."""
-    wanted = _files_of(facts, features, where)
-    with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
-        folder = place.local_path(base) if place.is_local else Path(temporary)
-        for path, expected in wanted.items():
-            if not place.is_local:
-                place.download(f"{base}/{path}", folder / path)
-            _check(folder / path, expected, f"{where}: file {path}")
-        return _read_eopatch(folder, features, "timestamps.json" in wanted, where)
-
-
-def _read_eopatch(folder: Path, features: Sequence[Feature] | None, timestamps: bool, where: str) -> EOPatch:
-    chosen: Any = ... if features is None else list(features)
-    try:
-        with OSFS(str(folder), expand_vars=False) as filesystem:
-            return EOPatch.load("/", features=chosen, filesystem=filesystem, load_timestamps=timestamps)
-    except (OSError, EOFError, ValueError, zlib.error, FSError) as error:
-        raise StorageError(f"{where} cannot be read ({error}): delete it and run its step again.") from error
-
-
-def _files_of(facts: Mapping[str, FileFacts], features: Sequence[Feature] | None, where: str) -> dict[str, FileFacts]:
-    """The files of the wanted features; bbox and timestamps are always among them."""
-    if features is None:
-        return dict(facts)
-    by_feature = {_feature_of(path): path for path in facts}
-    wanted = {path: facts[path] for path in facts if "/" not in path}
-    for feature_type, name in features:
-        path = by_feature.get((feature_type.value, name))
-        if path is None:
-            there = ", ".join(sorted("/".join(feature) for feature in by_feature if all(feature))) or "none"
-            raise FeatureError(
-                f"{where} has no feature {feature_type.value}/{name}, there are: {there}."
-                " Run the step that makes it again."
-            )
-        wanted[path] = facts[path]
-    return wanted
-
-
-def _feature_of(path: str) -> tuple[str, str]:
-    folder, _, file = path.rpartition("/")
-    return folder, file.partition(".")[0]
-
-
-def _check(file: Path, expected: FileFacts, where: str) -> None:
-    if not expected:
-        return
-    cure = "The patch is damaged: delete it and run its step again."
-    if not file.is_file():
-        raise StorageError(f"{where} is missing. {cure}")
-    size = file.stat().st_size
-    if size != expected["size"]:
-        raise StorageError(f"{where} has {size} bytes instead of {expected['size']}. {cure}")
-    if _sha256(file) != expected["sha256"]:
-        raise StorageError(f"{where} has another sha256 than when it was saved. {cure}")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _marker_tag(place: Place, folder: str) -> str | None:
+    path = f"{folder}/{MARKER}"
+    return place.read_tagged(path)[1] if place.size(path) is not None else None
 
 
 def _read_marker(place: Place, folder: str) -> Marker | None:
     path = f"{folder}/{MARKER}"
-    if not place.exists(path):
+    if place.size(path) is None:
         return None
     cure = "Delete it and run the step again."
     try:
@@ -368,24 +298,14 @@ def _is_eopatch(place: Place, name: str) -> bool:
 
 
 def _is_plain(place: Place, folder: str) -> bool:
-    names = place.names(folder) if place.is_folder(folder) else []
-    return any(name in _FEATURE_FOLDERS or name.partition(".")[0] in ("bbox", "timestamps") for name in names)
+    return looks_plain(place.names(folder)) if place.is_folder(folder) else False
 
 
-def _plain_facts(place: Place, folder: str) -> dict[str, FileFacts]:
-    """The files of a plain EOPatch folder, of which nothing more is known."""
-    facts: dict[str, FileFacts] = {}
-    for name in place.names(folder):
-        if name in _FEATURE_FOLDERS and place.is_folder(f"{folder}/{name}"):
-            facts |= {f"{name}/{file}": {} for file in place.names(f"{folder}/{name}")}
-        else:
-            facts[name] = {}
-    return facts
-
-
-def _discard(place: Place, path: str) -> None:
+def _discard(place: Place, folder: str, base: str, was_there: bool) -> None:
     """Removes what a failed save has written; the error that is under way matters more than one from here."""
     try:
-        place.remove(path)
+        place.remove(base)
+        if not was_there and not place.names(folder):  # another run may have saved the patch meanwhile
+            place.remove(folder)
     except (StorageError, CredentialsError):
-        LOGGER.warning("The unfinished %s/%s could not be removed; eotasks clean will.", place, path)
+        LOGGER.warning("The unfinished %s/%s could not be removed; eotasks clean will.", place, base)
