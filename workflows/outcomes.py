@@ -1,23 +1,15 @@
-"""What became of each patch of a batch, and the manifest that keeps it."""
+"""What became of each patch of a batch."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from eolearn.core import EOWorkflow
 from eolearn.core.eoworkflow import WorkflowResults
 
-from models.errors import EOTasksError, StorageError
-from workflows.places import Place
-
-MANIFEST = "manifest.jsonl"
-MANIFEST_VERSION = 1
-"""Lines of an older version stay readable; a newer one asks for an upgrade."""
-
+from models.errors import EOTasksError
 
 PatchState = Literal["done", "failed", "skipped", "quarantined"]
 
@@ -49,25 +41,15 @@ class PatchOutcome:
     """The message of the error, in one line."""
 
     traceback: str | None = None
-    """The stack of the error for whoever debugs it; not kept in the manifest."""
+    """The stack of the error for whoever debugs it; kept in the patch's log, not in the manifest."""
+
+    log: str | None = None
+    """The last lines that were logged while the patch ran, when it did not end well; kept in the same log."""
 
     @property
     def seconds(self) -> float:
         """Seconds of all steps together."""
         return sum(self.seconds_by_step.values())
-
-
-@dataclass(frozen=True)
-class ManifestLine:
-    """One line of the manifest: an outcome, its stage, and when it was written."""
-
-    stage: str
-    """Name of the batch, such as ``features``."""
-
-    finished: datetime
-    """UTC."""
-
-    outcome: PatchOutcome
 
 
 def step_names(workflow: EOWorkflow) -> dict[str, str]:
@@ -90,6 +72,7 @@ def outcome_of(
     *,
     attempts: int = 1,
     quarantined: bool = False,
+    log: str | None = None,
 ) -> PatchOutcome:
     """The outcome of an executed workflow.
 
@@ -97,6 +80,7 @@ def outcome_of(
     :param peaks: Peak memory in MB by node uid.
     :param attempts: How often the patch was tried.
     :param quarantined: Whether it has cost too many workers to be tried again.
+    :param log: What was logged while it ran.
     """
     known = {uid: stats for uid, stats in results.stats.items() if uid in steps}
     seconds = {steps[uid]: (stats.end_time - stats.start_time).total_seconds() for uid, stats in known.items()}
@@ -111,6 +95,7 @@ def outcome_of(
         error_step=steps.get(results.error_node_uid),
         error=one_line(failure.exception) if failure else "",
         traceback=(failure.traceback or None) if failure else None,
+        log=log,
     )
 
 
@@ -120,47 +105,3 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, EOTasksError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def append_manifest(place: Place, stage: str, outcome: PatchOutcome) -> None:
-    """Adds an outcome to ``manifest.jsonl`` of a place, as one line.
-
-    :raises StorageError: when it cannot be written.
-    """
-    content = asdict(outcome)
-    del content["traceback"]
-    line = {
-        "version": MANIFEST_VERSION,
-        "stage": stage,
-        "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        **content,
-    }
-    place.append_line(MANIFEST, json.dumps(line, ensure_ascii=False))
-
-
-def read_manifest(place: Place) -> list[ManifestLine]:
-    """The lines of a manifest in the order they were written; none when there is no manifest.
-
-    A line that a killed writer left unfinished is passed over.
-
-    :raises StorageError: when a line is from a newer version.
-    """
-    if not place.exists(MANIFEST):
-        return []
-    lines = place.read_bytes(MANIFEST).decode(errors="replace").splitlines()
-    parsed = (_parse(line, f"{place}/{MANIFEST}, line {number}") for number, line in enumerate(lines, start=1))
-    return [line for line in parsed if line is not None]
-
-
-def _parse(line: str, where: str) -> ManifestLine | None:
-    try:
-        content: dict[str, Any] = json.loads(line)
-        version = int(content.pop("version"))
-        if version > MANIFEST_VERSION:
-            raise StorageError(
-                f"{where} has version {version}, this eotasks reads up to {MANIFEST_VERSION}: upgrade eotasks."
-            )
-        stage, finished = str(content.pop("stage")), datetime.fromisoformat(content.pop("finished"))
-        return ManifestLine(stage, finished, PatchOutcome(**content))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None

@@ -21,7 +21,7 @@ from tests.workflows.batch_tasks import (
     WriteFactsTask,
 )
 from workflows.batch import BatchResult, PatchOutcome, WorkerExecutor, read_manifest, run_batch
-from workflows.outcomes import append_manifest
+from workflows.manifest import append_manifest
 from workflows.storage import Place
 
 pytestmark = pytest.mark.timeout(120)

@@ -24,7 +24,7 @@ INPUTS_FILE = "inputs.json"
 _OWN_NAMES = frozenset(
     {
         *("observed", "features", "model", "predictions", "maps", "real"),
-        *("manifest.jsonl", "metrics.json", "patches.gpkg", "report.html", INPUTS_FILE),
+        *("manifest.jsonl", "batch", "metrics.json", "patches.gpkg", "report.html", INPUTS_FILE),
     }
 )
 _OWN_MAPS = re.compile(r"land_cover(_EPSG_?\d+)?\.tif(\.aux\.xml)?")

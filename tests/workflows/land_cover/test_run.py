@@ -27,7 +27,7 @@ from tests.workflows.land_cover.command_line import (
     write_eopatches,
 )
 from workflows.land_cover.config_file import parse_config
-from workflows.outcomes import ManifestLine, read_manifest
+from workflows.batch import ManifestLine, read_manifest
 from workflows.places import Place
 from workflows.storage import list_eopatches, load_eopatch
 
