@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -36,6 +37,12 @@ _MOST_SAMPLES = 64
 
 _SAMPLED_AT_ONCE = 4_000_000
 
+_SNAP = 1e-6
+"""Edges this near (in pixels) coincide: coordinates are not exact in floating point."""
+
+_ONE_WARP = threading.Lock()
+"""rasterio changes the filters of warnings of the whole process while it warps."""
+
 
 def check_resampling(name: str) -> None:
     """Refuse a method that does not exist.
@@ -62,8 +69,9 @@ def resample(
     pixel a target pixel lies in. Within one CRS it is exact (the average of GDAL's warper is not, off by a tenth of the
     values where the grids have different origins); across coordinate systems it is the mean at points spread over the
     target pixel, two and more along the side of a source pixel. "fast" is "mean": the difference is the level that is
-    decoded (eotasks.imagery.reduction). "bilinear" and "cubic" interpolate between the centres of pixels, and on a
-    coarser grid widen their kernel; they and "nearest" are GDAL's, with exact (not approximated) coordinates.
+    decoded (eotasks.imagery.reduction). "nearest" is the source pixel in which the centre of the target pixel
+    lies. "bilinear" and "cubic" interpolate between the centres of pixels, and on a coarser grid widen their kernel;
+    they are GDAL's, with exact (not approximated) coordinates.
 
     :param values: Array (h, w).
     :param transform: Transform of ``values``, from (column, row) to (x, y).
@@ -78,7 +86,29 @@ def resample(
         if crs == parse_crs(grid.crs):
             return area_mean(values, transform, grid, valid)
         return _sampled_mean(_with_gaps(values, valid), transform, crs, grid)
+    if method == "nearest" and crs == parse_crs(grid.crs):
+        return _nearest(values, transform, grid, valid)
     return _warp(_with_gaps(values, valid), transform, crs, grid, _GDAL[method])
+
+
+def _nearest(
+    values: NDArray[np.generic], transform: Affine, grid: Grid, valid: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    """The source pixel in which the centre of a target pixel lies; a centre on an edge belongs to the south-east."""
+    x = (grid.left + (np.arange(grid.width) + 0.5) * grid.resolution - transform.c) / transform.a
+    y = (grid.top - (np.arange(grid.height) + 0.5) * grid.resolution - transform.f) / transform.e
+    columns, rows = (np.floor(centres + _SNAP).astype(np.intp) for centres in (x, y))
+    height, width = values.shape
+    inside_rows, inside_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
+    target = np.full(grid.shape, np.nan, dtype=np.float32)
+    if not (inside_rows.any() and inside_columns.any()):
+        return target
+    picked = np.ix_(rows[inside_rows], columns[inside_columns])
+    found = values[picked].astype(np.float32)
+    if valid is not None:
+        found[~valid[picked]] = np.nan
+    target[np.ix_(inside_rows, inside_columns)] = found
+    return target
 
 
 def _with_gaps(values: NDArray[np.generic], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
@@ -123,17 +153,18 @@ def _warp(
     source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid, method: Resampling
 ) -> NDArray[np.float32]:
     target = np.full(grid.shape, np.nan, dtype=np.float32)
-    reproject(
-        source,
-        target,
-        src_transform=transform,
-        src_crs=crs,
-        src_nodata=np.nan,
-        dst_transform=grid.transform,
-        dst_crs=parse_crs(grid.crs),
-        dst_nodata=np.nan,
-        resampling=method,
-        tolerance=0.0,
-        num_threads=1,
-    )
+    with _ONE_WARP:
+        reproject(
+            source,
+            target,
+            src_transform=transform,
+            src_crs=crs,
+            src_nodata=np.nan,
+            dst_transform=grid.transform,
+            dst_crs=parse_crs(grid.crs),
+            dst_nodata=np.nan,
+            resampling=method,
+            tolerance=0.0,
+            num_threads=1,
+        )
     return target

@@ -1,48 +1,281 @@
-"""Scenes on disk: the pixels of an acquisition on any grid."""
+"""Scenes: the pixels of an acquisition on any grid, whatever the layout of its product and the place where it lies."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.errors import RasterioError
-from rasterio.transform import Affine
-from rasterio.warp import transform_bounds
-from rasterio.windows import Window
+from rasterio.features import rasterize
+from rasterio.warp import transform_geom
+from shapely.geometry import mapping
 
 from eotasks.imagery.acquisition import SIDECAR_NAME, Acquisition, read_sidecar
-from eotasks.imagery.grid import Grid
+from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.raster import MASK_TYPES, RasterInfo, describe, read_window
 from eotasks.imagery.resampling import ResamplingName, check_resampling, resample
-from models.errors import AreaError, ImageryError
-from models.sentinel2 import BANDS, NO_DATA_DN, band_indices
+from eotasks.imagery.window import Window, in_threads
+from models.errors import ImageryError
+from models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
+from models.threads import resolve_threads
+
+if TYPE_CHECKING:
+    from eotasks.imagery.angles import AngleGrids
+    from eotasks.imagery.product import Fingerprint, MaskPolygons, MaskSource, Product, RasterFile
 
 _BAND_FILE = re.compile(r"_(B\d[\dA])\.jp2$", re.IGNORECASE)
-_MARGIN = 3
-"""Source pixels read around the target: what a cubic kernel reaches, and one for rounding."""
+
+CLEAR, CLOUD, UNKNOWN = 0, 1, 255
+"""Of :meth:`Scene.product_cloud_mask`."""
+
+CLOUD_POLYGONS = ("OPAQUE", "CIRRUS")
+CLOUD_LAYERS = 2
+"""Of an image of the product's mask: opaque and cirrus are the first, snow is the third."""
+
+Location = str | os.PathLike[str]
 
 
-_DECODING = {"GDAL_NUM_THREADS": "1"}
-"""With more threads GDAL's JP2 driver decodes ahead and drops the errors: a truncated file reads as zeros."""
+class Scene:
+    """The pixels of one product. None is read before it is asked for, and then only those under the grid.
+
+    Cheap to make and to pickle as far as its product is. May be used by several threads.
+
+    :param product: What :func:`eotasks.imagery.layouts.describe_product` finds.
+    """
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self._infos: dict[str, RasterInfo] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.location!r})"
+
+    @property
+    def name(self) -> str:
+        """The product's own name, without .SAFE and .zip."""
+        return self.product.name
+
+    @property
+    def location(self) -> str:
+        """Where it lies, for messages."""
+        return self.product.files.location
+
+    @property
+    def acquisition(self) -> Acquisition:
+        """Where, when and by what it was taken."""
+        return self.product.acquisition
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The bands there are, in the order of models.sentinel2.BANDS."""
+        return tuple(band for band in BANDS if band in self.product.bands)
+
+    def grid_of(self, band: str) -> Grid:
+        """The grid on which a band is stored.
+
+        :raises BandError: when the scene has no such band.
+        :raises ImageryError: when its file cannot be opened.
+        """
+        return self._info(band).grid
+
+    @cached_property
+    def crs(self) -> str:
+        """Coordinate system of the scene, such as ``"EPSG:32633"``."""
+        return self.grid_of(self.bands[0]).crs
+
+    def read(
+        self,
+        bands: Sequence[str],
+        grid: Grid,
+        *,
+        resampling: ResamplingName = "mean",
+        threads: int | None = None,
+    ) -> NDArray[np.uint16]:
+        """Digital numbers of some bands on a grid.
+
+        Pixels go where their coordinates say, also when the bands' own grids have different origins. What holds no
+        data in the scene takes no part in means and interpolation: what is 0 in all bands, and what no detector of the
+        band saw. A pixel has all its bands or none. Saturated pixels are data.
+
+        :param bands: Names, such as ``["B04", "B08"]``.
+        :param grid: Any grid; another CRS than the scene's is warped.
+        :param resampling: "mean" (weighted by area), "nearest", "bilinear", "cubic", or "fast": the area mean of a
+            lower resolution level where the grid is coarse, a fraction of the work (eotasks.imagery.reduction tells how
+            near it comes).
+        :param threads: Files that are decoded at a time; None for the setting. The values do not depend on it.
+        :return: uint16 (h, w, bands): reflectance * 10000, the baseline's offset removed, 0 outside the scene and where
+            it holds no data.
+        :raises BandError: when the scene lacks a band.
+        :raises ImageryError: when a file is damaged.
+        """
+        return self.read_masked(bands, grid, resampling=resampling, threads=threads)[0]
+
+    def is_data(
+        self,
+        grid: Grid,
+        *,
+        resampling: ResamplingName = "mean",
+        bands: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> NDArray[np.bool_]:
+        """Where the scene holds data on a grid.
+
+        Files are decoded for it: :meth:`read_masked` gives both at once.
+
+        :param grid: Any grid; another CRS than the scene's is warped.
+        :param resampling: As for :meth:`read`: it says which pixels contribute.
+        :param bands: The bands that have to hold data; None for all.
+        :param threads: As for :meth:`read`.
+        :return: bool (h, w).
+        :raises ConfigurationError: for an unknown method.
+        :raises ImageryError: when a file is damaged.
+        """
+        wanted = self.bands if bands is None else bands
+        return self.read_masked(wanted, grid, resampling=resampling, threads=threads)[1]
+
+    def read_masked(
+        self,
+        bands: Sequence[str],
+        grid: Grid,
+        *,
+        resampling: ResamplingName = "mean",
+        threads: int | None = None,
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        """Digital numbers as :meth:`read` gives them, and where they are data.
+
+        :return: uint16 (h, w, bands), and bool (h, w): where every one of these bands has a value, be it 0.
+        :raises BandError: when the scene lacks a band.
+        :raises ConfigurationError: for an unknown method.
+        :raises ImageryError: when a file is damaged.
+        """
+        check_resampling(resampling)
+        workers = resolve_threads(threads)
+        band_indices(bands, self.bands, where=self.location)
+        window = Window(self.product, self._infos, grid, resampling, workers)
+        window.decode(bands)
+        dn = np.zeros((*grid.shape, len(bands)), dtype=np.uint16)
+        if not bands or any(window.pixels(band) is None for band in bands):
+            return dn, np.zeros(grid.shape, dtype=bool)
+        unique = list(dict.fromkeys(bands))
+        valid = window.valid(unique)
+        bring = partial(_bring, window, valid, grid, resampling)
+        values = dict(zip(unique, in_threads(bring, unique, workers), strict=True))
+        is_data: NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(each) for each in values.values()])
+        for index, band in enumerate(bands):
+            dn[..., index] = self._as_dn(values[band], band, is_data)
+        return dn, is_data
+
+    def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:
+        """Classes of the L2A product (SCL, models.sentinel2.SceneClass), each pixel that at the centre of the grid's.
+
+        :return: uint8 (h, w), 0 (no data) outside.
+        :raises ImageryError: when the product has none, as L1C has, or its file is damaged.
+        """
+        raster = self.product.classification
+        if raster is None:
+            raise ImageryError(f"{self.location}: has no scene classification (SCL), only L2A products do.")
+        classes = self._nearest_layers(raster, grid)
+        return np.where(np.isfinite(classes[0]), classes[0], SceneClass.NO_DATA).astype(np.uint8)
+
+    def product_cloud_mask(self, grid: Grid) -> NDArray[np.uint8]:
+        """The product's own cloud mask, opaque and cirrus, at the centres of the grid's pixels.
+
+        :return: uint8 (h, w): 0 clear, 1 cloud, 255 no data.
+        :raises ImageryError: when the product has none, or its file is damaged.
+        """
+        source = self.product.cloud_mask
+        if source is None:
+            raise ImageryError(f"{self.location}: has no cloud mask of its own. Compute one, or leave it out.")
+        if callable(source):
+            cloud = _burn(source(), grid)
+            known: NDArray[np.bool_] = np.ones(grid.shape, dtype=bool)
+        else:
+            layers = self._nearest_layers(source, grid)[:CLOUD_LAYERS]
+            known = np.asarray(np.isfinite(layers).all(axis=0))
+            cloud = np.asarray(np.nan_to_num(layers).any(axis=0))
+        coarsest = max(self.bands, key=lambda band: self._info(band).full.size)
+        known &= self.is_data(grid, resampling="nearest", bands=[coarsest])
+        return np.where(known, np.where(cloud, CLOUD, CLEAR), UNKNOWN).astype(np.uint8)
+
+    def sun_angles(self, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Zenith and azimuth (clockwise from north) of the sun over a grid.
+
+        :return: Two float32 (h, w) in degrees; from the tile's angle grid, or the scene's one value where it has none.
+        :raises ImageryError: when the product says nothing of the sun.
+        """
+        if self._angles is not None:
+            return self._angles.sun(grid)
+        zenith, azimuth = self.acquisition.sun_zenith, self.acquisition.sun_azimuth
+        if zenith is None or azimuth is None:
+            raise ImageryError(f"{self.location}: does not say where the sun stood: add sun_zenith and sun_azimuth.")
+        return np.full(grid.shape, zenith, dtype=np.float32), np.full(grid.shape, azimuth, dtype=np.float32)
+
+    def view_angles(self, grid: Grid, band: str | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Zenith and azimuth (clockwise from north) of the satellite over a grid.
+
+        :param band: A band, or None for the mean of all.
+        :return: Two float32 (h, w) in degrees, NaN where no detector looked.
+        :raises ImageryError: when the product has no angle grids.
+        """
+        if self._angles is None:
+            raise ImageryError(f"{self.location}: has no angle grids. Products with the metadata of their tile do.")
+        return self._angles.view(grid, band)
+
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """Size and time of change of the files that the scene is read from, as make looks at them."""
+        product = self.product
+        rasters = [*product.bands.values(), *(mask for mask in product.footprints.values() if not callable(mask))]
+        rasters += [mask for mask in (product.classification, product.cloud_mask) if _is_raster(mask)]
+        names = {raster.name for raster in rasters}
+        names |= {name for name in product.files.names() if name.rpartition("/")[2].lower() in _METADATA}
+        return {name: product.files.fingerprint(name) for name in sorted(names)}
+
+    @cached_property
+    def _angles(self) -> AngleGrids | None:
+        return None if self.product.angles is None else self.product.angles()
+
+    def _info(self, band: str) -> RasterInfo:
+        band_indices([band], self.bands, where=self.location)
+        if band not in self._infos:
+            self._infos[band] = describe(self.product.files, self.product.bands[band])
+        return self._infos[band]
+
+    def _as_dn(self, values: NDArray[np.float32], band: str, is_data: NDArray[np.bool_]) -> NDArray[np.uint16]:
+        numbers = np.rint(values) + np.float32(_offset(self.acquisition, band))
+        if getattr(self.acquisition, "quantification", QUANTIFICATION) != QUANTIFICATION:
+            numbers = np.rint(
+                numbers * np.float32(QUANTIFICATION / getattr(self.acquisition, "quantification", QUANTIFICATION))
+            )
+        return np.clip(np.where(is_data, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+
+    def _nearest_layers(self, raster: RasterFile, grid: Grid) -> NDArray[np.float32]:
+        """All layers of a mask at the centres of a grid's pixels, NaN outside: (layers, h, w)."""
+        files = self.product.files
+        info = describe(files, raster, MASK_TYPES)
+        pixels = read_window(files, raster, info, info.full, grid, margin=2, layers=True)
+        if pixels is None:
+            return np.full((info.layers, *grid.shape), np.nan, dtype=np.float32)
+        layers = [resample(layer, pixels.transform, pixels.crs, grid, method="nearest") for layer in pixels.values]
+        return np.stack(layers)
 
 
-@dataclass(frozen=True)
-class _Pixels:
-    """A window of one band as it lies in its file."""
+_METADATA = frozenset(
+    {
+        "mtd_msil1c.xml", "mtd_msil2a.xml", "mtd_tl.xml", "metadata.xml", "tileinfo.json", "productinfo.json",
+        SIDECAR_NAME,
+    }
+)  # fmt: skip
 
-    dn: NDArray[np.uint16]
-    transform: Affine
-    crs: CRS
 
-
-class BareFolderScene:
+class BareFolderScene(Scene):
     """A folder of JP2 files, one a band, with an ``acquisition.json`` beside them.
 
     Bands are recognised by the end of the file's name (``..._B02.jp2``). No pixel is read before it is asked for.
@@ -53,161 +286,93 @@ class BareFolderScene:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
-            raise ImageryError(f"{self.path}: no such folder. Give a folder of JP2 files with {SIDECAR_NAME}.")
-        self._files = _band_files(self.path)
-        self.acquisition: Acquisition = read_sidecar(self.path / SIDECAR_NAME)
-
-    def __repr__(self) -> str:
-        return f"BareFolderScene({str(self.path)!r})"
+        super().__init__(_describe_folder(self.path))
 
     @property
     def files(self) -> Mapping[str, Path]:
         """The file of each band."""
-        return MappingProxyType(self._files)
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """The bands there are, in the order of models.sentinel2.BANDS."""
-        return tuple(self._files)
-
-    def grid_of(self, band: str) -> Grid:
-        """The grid on which a band is stored.
-
-        :raises BandError: when the scene has no such band.
-        :raises ImageryError: when its file cannot be opened.
-        """
-        with _open(self._file(band)) as source:
-            crs = source.crs
-            name = f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.to_wkt()
-            transform = source.transform
-            return Grid(name, transform.c, transform.f, transform.a, source.height, source.width)
-
-    @cached_property
-    def crs(self) -> str:
-        """Coordinate system of the scene, such as ``"EPSG:32633"``."""
-        return self.grid_of(self.bands[0]).crs
-
-    def read(self, bands: Sequence[str], grid: Grid, *, resampling: ResamplingName = "mean") -> NDArray[np.uint16]:
-        """Digital numbers of some bands on a grid.
-
-        Pixels go where their coordinates say, also when the bands' own grids have different origins. What holds no
-        data in the scene (0 in all bands) takes no part in means and interpolation.
-
-        :param bands: Names, such as ``["B04", "B08"]``.
-        :param grid: Any grid; another CRS than the scene's is warped.
-        :param resampling: "mean" (weighted by area), "nearest", "bilinear" or "cubic".
-        :return: uint16 (h, w, bands): reflectance * 10000, 0 outside the scene and where it holds no data.
-        :raises BandError: when the scene lacks a band.
-        :raises ImageryError: when a file is damaged.
-        """
-        check_resampling(resampling)
-        for band in bands:
-            self._file(band)
-        window = _Window(self, grid)
-        result = np.zeros((*grid.shape, len(bands)), dtype=np.uint16)
-        for index, band in enumerate(bands):
-            pixels = window.pixels(band)
-            if pixels is None:
-                continue
-            valid = window.valid(band)
-            values = resample(pixels.dn, pixels.transform, pixels.crs, grid, valid=valid, method=resampling)
-            result[..., index] = self._as_dn(values)
-        return result
-
-    def is_data(self, grid: Grid, *, resampling: ResamplingName = "mean") -> NDArray[np.bool_]:
-        """Where the scene holds data on a grid: at least one band of one contributing pixel is not 0.
-
-        :param grid: Any grid; another CRS than the scene's is warped.
-        :param resampling: As for :meth:`read`: it says which pixels contribute.
-        :return: bool (h, w).
-        :raises ConfigurationError: for an unknown method.
-        :raises ImageryError: when a file is damaged.
-        """
-        check_resampling(resampling)
-        window = _Window(self, grid)
-        finest = min(self.bands, key=lambda band: self.grid_of(band).resolution)
-        pixels = window.pixels(finest)
-        if pixels is None:
-            return np.zeros(grid.shape, dtype=bool)
-        share = resample(
-            np.ones_like(pixels.dn), pixels.transform, pixels.crs, grid, valid=window.valid(finest), method=resampling
-        )
-        return np.isfinite(share)
-
-    def _as_dn(self, values: NDArray[np.float32]) -> NDArray[np.uint16]:
-        inside = np.isfinite(values)
-        shifted = np.where(inside, np.rint(values) + self.acquisition.radio_add_offset, NO_DATA_DN)
-        return np.clip(shifted, 0, np.iinfo(np.uint16).max).astype(np.uint16)
-
-    def _file(self, band: str) -> Path:
-        band_indices([band], self.bands, where=str(self.path))
-        return self._files[band]
+        return MappingProxyType({band: self.path / raster.name for band, raster in self.product.bands.items()})
 
 
-class _Window:
-    """The part of a scene that lies under a grid; each band is decoded once."""
-
-    def __init__(self, scene: BareFolderScene, grid: Grid) -> None:
-        self._scene = scene
-        self._grid = grid
-        self._pixels: dict[str, _Pixels | None] = {}
-
-    def pixels(self, band: str) -> _Pixels | None:
-        """Stored pixels of a band around the grid, None when the grid lies outside."""
-        if band not in self._pixels:
-            self._pixels[band] = _read_window(self._scene.files[band], self._grid)
-        return self._pixels[band]
-
-    def valid(self, band: str) -> NDArray[np.bool_] | None:
-        """Which of :meth:`pixels` hold data, None when all do.
-
-        A 0 is data when another band is not 0 at the same place: dark water may be 0 in one band.
-        """
-        pixels = self.pixels(band)
-        if pixels is None:
-            return None
-        empty = pixels.dn == NO_DATA_DN
-        rows, columns = np.nonzero(empty)
-        for other in self._scene.bands:
-            if not rows.size:
-                break
-            if other == band:
-                continue
-            filled = self._value_at(other, pixels, rows, columns) != NO_DATA_DN
-            empty[rows[filled], columns[filled]] = False
-            rows, columns = rows[~filled], columns[~filled]
-        return ~empty if rows.size else None
-
-    def _value_at(
-        self, band: str, at: _Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]
-    ) -> NDArray[np.uint16]:
-        """Values of a band at the centres of pixels of another, 0 outside."""
-        values = np.zeros(rows.shape, dtype=np.uint16)
-        pixels = self.pixels(band)
-        if pixels is not None:
-            x, y = at.transform.c + (columns + 0.5) * at.transform.a, at.transform.f + (rows + 0.5) * at.transform.e
-            j = np.floor((x - pixels.transform.c) / pixels.transform.a).astype(int)
-            i = np.floor((y - pixels.transform.f) / pixels.transform.e).astype(int)
-            inside = (i >= 0) & (j >= 0) & (i < pixels.dn.shape[0]) & (j < pixels.dn.shape[1])
-            values[inside] = pixels.dn[i[inside], j[inside]]
-        return values
+def _bring(
+    window: Window,
+    valid: Mapping[str, NDArray[np.bool_] | None],
+    grid: Grid,
+    resampling: ResamplingName,
+    band: str,
+) -> NDArray[np.float32]:
+    pixels = window.pixels(band)
+    if pixels is None:  # the grid lies outside: read_masked has returned
+        return np.full(grid.shape, np.nan, dtype=np.float32)
+    return resample(pixels.values, pixels.transform, pixels.crs, grid, valid=valid[band], method=resampling)
 
 
-def open_scene(path: str | Path) -> BareFolderScene:
+def _is_raster(source: MaskSource | None) -> TypeGuard[RasterFile]:
+    return source is not None and not callable(source)
+
+
+def _burn(mask: MaskPolygons, grid: Grid) -> NDArray[np.bool_]:
+    """Pixels whose centres lie in a cloud polygon."""
+    areas = [area for kind, area in mask.areas if kind in CLOUD_POLYGONS and not area.is_empty]
+    shapes: list[Any] = areas
+    if parse_crs(mask.crs) != parse_crs(grid.crs):
+        shapes = [transform_geom(mask.crs, grid.crs, mapping(area)) for area in areas]
+    if not shapes:
+        return np.zeros(grid.shape, dtype=bool)
+    burnt: NDArray[np.uint8] = rasterize(shapes, out_shape=grid.shape, transform=grid.transform, dtype=np.uint8)
+    return burnt.astype(bool)
+
+
+def open_scene(location: Location) -> Scene:
     """Open a scene, whatever its layout.
 
     So far one layout is read: a folder of JP2 files with an ``acquisition.json``.
 
     :raises ImageryError: when nothing readable lies there.
     """
-    folder = Path(path)
+    folder = Path(location)
     if folder.is_dir() and not (folder / SIDECAR_NAME).is_file():
         raise ImageryError(
             f"{folder}: no {SIDECAR_NAME} in it, so its layout is not known. Write one (time, satellite, tile) beside"
             " the JP2 files."
         )
     return BareFolderScene(folder)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Files of a folder on disk."""
+
+    path: Path
+
+    @property
+    def location(self) -> str:
+        return str(self.path)
+
+    def names(self) -> list[str]:
+        return sorted(file.name for file in self.path.iterdir())
+
+    def read_bytes(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def raster_path(self, name: str) -> str:
+        return str(self.path / name)
+
+    def reading(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def fingerprint(self, name: str) -> tuple[int, int]:
+        facts = (self.path / name).stat()
+        return facts.st_size, facts.st_mtime_ns
+
+
+def _describe_folder(path: Path) -> Product:
+    from eotasks.imagery.product import Product, RasterFile
+
+    if not path.is_dir():
+        raise ImageryError(f"{path}: no such folder. Give a folder of JP2 files with {SIDECAR_NAME}.")
+    bands = {band: RasterFile(file.name, "JP2OpenJPEG") for band, file in _band_files(path).items()}
+    return Product(path.name, _Folder(path), read_sidecar(path / SIDECAR_NAME), bands)
 
 
 def _band_files(folder: Path) -> dict[str, Path]:
@@ -227,65 +392,5 @@ def _band_files(folder: Path) -> dict[str, Path]:
     return {band: found[band] for band in BANDS if band in found}
 
 
-def _open(file: Path) -> rasterio.DatasetReader:
-    try:
-        source = rasterio.open(file)
-    except RasterioError as error:
-        raise _damaged(file) from error
-    transform = source.transform
-    if source.crs is None or transform.b or transform.d or transform.a <= 0 or transform.a != -transform.e:
-        source.close()
-        raise ImageryError(f"{file}: not on a north-up grid of square pixels with a CRS. Fetch the original again.")
-    if source.count != 1 or source.dtypes[0] not in {"uint16", "int16"}:
-        found = f"{source.count} layers of {source.dtypes[0]}"
-        source.close()
-        raise ImageryError(f"{file}: {found}, a band is one layer of 16-bit integers. Fetch the original again.")
-    return source
-
-
-def _damaged(file: Path) -> ImageryError:
-    return ImageryError(f"{file}: missing, damaged or no JP2 image. Fetch it again.")
-
-
-def _read_window(file: Path, grid: Grid) -> _Pixels | None:
-    """The pixels of a file under a grid, with a margin; None when they do not meet."""
-    with rasterio.Env(**_DECODING), _open(file) as source:
-        left, bottom, right, top = _bounds_in(grid, source.crs)
-        transform, size = source.transform, source.transform.a
-        # A coarse target reaches further: its bilinear and cubic kernels are as wide as its own pixels.
-        margin = _MARGIN + int(np.ceil(2 * _pixel_size_in(grid, source.crs) / size))
-        first_column = max(int(np.floor((left - transform.c) / size)) - margin, 0)
-        first_row = max(int(np.floor((transform.f - top) / size)) - margin, 0)
-        last_column = min(int(np.ceil((right - transform.c) / size)) + margin, source.width)
-        last_row = min(int(np.ceil((transform.f - bottom) / size)) + margin, source.height)
-        if first_column >= last_column or first_row >= last_row:
-            return None
-        window = Window(first_column, first_row, last_column - first_column, last_row - first_row)
-        try:
-            dn = source.read(1, window=window)
-        except RasterioError as error:
-            raise _damaged(file) from error
-        shifted = Affine(size, 0, transform.c + first_column * size, 0, -size, transform.f - first_row * size)
-        return _Pixels(_unsigned(dn, file), shifted, source.crs)
-
-
-def _unsigned(dn: NDArray[np.uint16] | NDArray[np.int16], file: Path) -> NDArray[np.uint16]:
-    """Some products are declared int16; a negative number there is none."""
-    if dn.min(initial=0) < 0:
-        raise ImageryError(f"{file}: negative digital numbers. Fetch the original again.")
-    return dn.astype(np.uint16)
-
-
-def _bounds_in(grid: Grid, crs: CRS) -> tuple[float, float, float, float]:
-    try:
-        bounds = transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=21)
-    except RasterioError as error:
-        raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
-    if not np.isfinite(bounds).all():
-        raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.")
-    return bounds  # type: ignore[no-any-return]  # rasterio is untyped
-
-
-def _pixel_size_in(grid: Grid, crs: CRS) -> float:
-    left, bottom, right, top = _bounds_in(grid, crs)
-    return max((right - left) / grid.width, (top - bottom) / grid.height)
+def _offset(acquisition: Acquisition, band: str) -> int:
+    return acquisition.radio_add_offset

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.resampling import ResamplingName
-from eotasks.imagery.scene import BareFolderScene, open_scene
+from eotasks.imagery.scene import BareFolderScene, Scene, open_scene
 from eotasks.sources.sample import sample_path
 from models.errors import BandError, ConfigurationError, ImageryError
 from models.sentinel2 import BANDS, NATIVE_RESOLUTION
@@ -56,8 +58,9 @@ def write_scene(tmp_path: Path) -> WriteScene:
     return write
 
 
-def stored(scene: BareFolderScene, band: str) -> NDArray[np.uint16]:
-    with rasterio.open(scene.files[band]) as source:
+def stored(scene: Scene, band: str) -> NDArray[np.uint16]:
+    raster = scene.product.bands[band]
+    with rasterio.open(scene.product.files.raster_path(raster.name)) as source:
         values: NDArray[np.uint16] = source.read(1)
     return values
 
@@ -74,7 +77,7 @@ def test_bands_and_grids(scene: BareFolderScene) -> None:
 def test_native_grid_gives_the_stored_numbers(scene: BareFolderScene) -> None:
     for band in ("B02", "B8A", "B10"):
         for method in ("mean", "nearest", "bilinear"):
-            values = scene.read([band], scene.grid_of(band), resampling=method)  # type: ignore[arg-type]  # a plain str
+            values = scene.read([band], scene.grid_of(band), resampling=method)
             np.testing.assert_array_equal(values[..., 0], stored(scene, band))
 
 
@@ -236,10 +239,33 @@ def test_nothing_to_open(tmp_path: Path, damaged: Path) -> None:
 def test_file_without_a_coordinate_system(damaged: Path) -> None:
     file = damaged / "T33UUU_20170216T102101_B10.jp2"
     file.unlink()
-    with rasterio.open(
-        file, "w", driver="GTiff", height=2, width=2, count=1, dtype="uint16", crs=None,
-        transform=rasterio.transform.Affine(60, 0, 330_000, 0, -60, 5_822_040),
-    ) as target:  # fmt: skip
-        target.write(np.ones((2, 2), dtype=np.uint16), 1)
-    with pytest.raises(ImageryError, match=r"B10\.jp2: not on a north-up grid"):
+    with (
+        warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning),
+        rasterio.open(
+            file,
+            "w",
+            driver="JP2OpenJPEG",
+            height=64,
+            width=64,
+            count=1,
+            dtype="uint16",
+            QUALITY="100",
+            REVERSIBLE="YES",
+        ) as target,
+    ):
+        target.write(np.ones((64, 64), dtype=np.uint16), 1)
+    with (
+        warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning),
+        pytest.raises(ImageryError, match=r"B10\.jp2: not on a north-up grid"),
+    ):
+        BareFolderScene(damaged).read(["B10"], Grid.from_bounds(WHOLE, UTM, 160), threads=1)
+
+
+def test_a_file_that_is_something_else_than_its_name_says(damaged: Path) -> None:
+    file = damaged / "T33UUU_20170216T102101_B10.jp2"
+    with rasterio.open(damaged / "T33UUU_20170216T102101_B09.jp2") as source:
+        profile, values = source.profile, source.read(1)
+    with rasterio.open(file, "w", **{**profile, "driver": "GTiff", "blockxsize": None, "tiled": False}) as target:
+        target.write(values, 1)
+    with pytest.raises(ImageryError, match=r"B10\.jp2: missing, damaged or no JP2"):
         BareFolderScene(damaged).read(["B10"], Grid.from_bounds(WHOLE, UTM, 160))

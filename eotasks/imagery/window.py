@@ -1,0 +1,242 @@
+"""The part of a product that lies under a grid: pixels of its bands, and which of them hold data."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.features import geometry_mask
+from scipy import ndimage
+from shapely import union_all
+from shapely.geometry import box
+
+from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.raster import MASK_TYPES, Level, Pixels, RasterInfo, describe, pixel_size_in, read_window
+from eotasks.imagery.reduction import reduced_level
+from eotasks.imagery.resampling import ResamplingName
+from models.errors import ImageryError
+from models.sentinel2 import NO_DATA_DN
+
+if TYPE_CHECKING:
+    from eotasks.imagery.product import MaskPolygons, Product, RasterFile
+
+LOGGER = logging.getLogger(__name__)
+
+_KERNEL = 3
+"""Source pixels read around the target: what a cubic kernel reaches, and one for rounding."""
+
+_SPREAD = {True: 2, False: 1}
+"""Pixels of a level that a source pixel has a part in: the kernel of a wavelet's low band spans four, two each side; an
+overview's pixel may have been averaged with one more."""
+
+_LOOK = 80.0
+"""Metres of the pixels by which it is seen whether a detector footprint has an edge under the grid at all."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], threads: int) -> list[_Result]:
+    """Results in the order of the items; the first error is raised when all that had begun are done."""
+    if threads == 1 or len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="eotasks-read") as pool:
+        return list(pool.map(function, items))
+
+
+class Window:
+    """Bands of a product under a grid. Each file is decoded once, at the level that the method of resampling needs.
+
+    :param product: The product.
+    :param infos: Grids and levels of its bands; what is missing is filled in.
+    :param threads: Files that are decoded at a time. The values do not depend on it.
+    """
+
+    def __init__(
+        self, product: Product, infos: dict[str, RasterInfo], grid: Grid, resampling: ResamplingName, threads: int
+    ) -> None:
+        self._product = product
+        self._infos = infos
+        self._grid = grid
+        self._resampling = resampling
+        self._threads = threads
+        self._pixels: dict[str, Pixels | None] = {}
+
+    def decode(self, bands: Iterable[str]) -> None:
+        """Read bands that have not been read yet."""
+        wanted = [band for band in dict.fromkeys(bands) if band not in self._pixels]
+        self._pixels.update(zip(wanted, in_threads(self._read, wanted, self._threads), strict=True))
+
+    def pixels(self, band: str) -> Pixels | None:
+        """Stored pixels of a decoded band around the grid, None when the grid lies outside."""
+        return self._pixels[band]
+
+    def valid(self, bands: Sequence[str]) -> dict[str, NDArray[np.bool_] | None]:
+        """Which pixels of some decoded bands hold data; None for a band whose pixels all do.
+
+        A pixel does when a detector saw it, and at least one band of the product is not 0 there: dark water may be 0
+        in one band. At a lower level pixels that share in such a hole are taken for parts of it.
+        """
+        unique = list(dict.fromkeys(bands))
+        empty = {band: self._empty(band) for band in unique}
+        self._fill_from(empty, unique)
+        if any(mask is not None for mask in empty.values()):
+            others = [band for band in self._product.bands if band not in empty]
+            self.decode(others)
+            self._fill_from(empty, others)
+        outside = dict(zip(unique, in_threads(self._outside, unique, self._threads), strict=True))
+        return {band: self._valid(band, empty[band], outside[band]) for band in unique}
+
+    def info(self, band: str) -> RasterInfo:
+        """Grid and levels of a band."""
+        if band not in self._infos:
+            self._infos[band] = describe(self._product.files, self._product.bands[band])
+        return self._infos[band]
+
+    def _level(self, info: RasterInfo) -> Level:
+        return reduced_level(info, pixel_size_in(self._grid, info.crs)) if self._resampling == "fast" else info.full
+
+    def _read(self, band: str) -> Pixels | None:
+        info = self.info(band)
+        level = self._level(info)
+        margin = self._margin(info, level)
+        return read_window(self._product.files, self._product.bands[band], info, level, self._grid, margin=margin)
+
+    def _margin(self, info: RasterInfo, level: Level) -> int:
+        spread = _SPREAD[info.wavelet] if level is not info.full else 0
+        if self._resampling in ("mean", "fast"):
+            return spread + (parse_crs(self._grid.crs) != info.crs)
+        # A coarse target reaches further: its bilinear and cubic kernels are as wide as its own pixels.
+        return _KERNEL + math.ceil(2 * pixel_size_in(self._grid, info.crs) / level.size)
+
+    def _empty(self, band: str) -> NDArray[np.bool_] | None:
+        pixels = self._pixels[band]
+        if pixels is None:
+            return None
+        empty: NDArray[np.bool_] = pixels.values == NO_DATA_DN
+        return empty if empty.any() else None
+
+    def _fill_from(self, empty: dict[str, NDArray[np.bool_] | None], others: Sequence[str]) -> None:
+        """Take from the empty pixels of each band those where another band is not 0."""
+        for band, mask in empty.items():
+            at = self._pixels[band]
+            if mask is None or at is None:
+                continue
+            rows, columns = np.nonzero(mask)
+            for other in others:
+                if other == band or not rows.size:
+                    continue
+                filled = _values_at(self._pixels[other], at, rows, columns) != NO_DATA_DN
+                mask[rows[filled], columns[filled]] = False
+                rows, columns = rows[~filled], columns[~filled]
+            if not rows.size:
+                empty[band] = None
+
+    def _outside(self, band: str) -> NDArray[np.bool_] | None:
+        """Pixels of a decoded band that no detector saw; None when all were seen."""
+        pixels, source = self._pixels[band], self._product.footprints.get(band)
+        if pixels is None or source is None:
+            return None
+        if callable(source):
+            return _outside_polygons(source(), pixels, f"{self._product.files.location}: footprint of {band}")
+        return self._outside_image(source, band, pixels)
+
+    def _outside_image(self, raster: RasterFile, band: str, pixels: Pixels) -> NDArray[np.bool_] | None:
+        files = self._product.files
+        info = describe(files, raster, MASK_TYPES)
+        level = info.full
+        if pixels.transform.a > self.info(band).full.size:
+            look = [each for each in info.levels if each.size <= _LOOK][-1:] or [info.full]
+            seen = read_window(files, raster, info, look[0], self._grid, margin=2 * _SPREAD[info.wavelet])
+            if seen is not None and seen.values.all() and _covers(info, pixels):
+                return None
+            level = [each for each in info.levels if each.size <= pixels.transform.a][-1]
+        around = _grid_of(pixels, self.info(band).crs)
+        seen = read_window(files, raster, info, level, around, margin=1)
+        footprint = _nearest(seen, pixels)
+        return None if footprint.all() else footprint == 0
+
+    def _valid(
+        self, band: str, empty: NDArray[np.bool_] | None, outside: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_] | None:
+        masks = [mask for mask in (empty, outside) if mask is not None]
+        if not masks:
+            return None
+        holes: NDArray[np.bool_] = np.logical_or.reduce(masks)
+        info, pixels = self.info(band), self._pixels[band]
+        if pixels is not None and pixels.transform.a > info.full.size:
+            side = 2 * _SPREAD[info.wavelet] + 1
+            holes = ndimage.binary_dilation(holes, np.ones((side, side), dtype=bool))
+        return ~holes
+
+
+def _values_at(
+    pixels: Pixels | None, at: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.uint16]:
+    """Values of a band at the centres of pixels of another, 0 outside."""
+    values = np.zeros(rows.shape, dtype=np.uint16)
+    if pixels is not None:
+        i, j = _indices(pixels, at, rows, columns)
+        inside = (i >= 0) & (j >= 0) & (i < pixels.shape[0]) & (j < pixels.shape[1])
+        values[inside] = pixels.values[i[inside], j[inside]]
+    return values
+
+
+def _indices(
+    pixels: Pixels, at: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns in ``pixels`` of the centres of pixels of ``at``; they may lie outside."""
+    x = at.transform.c + (columns + 0.5) * at.transform.a
+    y = at.transform.f + (rows + 0.5) * at.transform.e
+    j = np.floor((x - pixels.transform.c) / pixels.transform.a).astype(np.intp)
+    i = np.floor((y - pixels.transform.f) / pixels.transform.e).astype(np.intp)
+    return i, j
+
+
+def _nearest(pixels: Pixels | None, at: Pixels) -> NDArray[Any]:
+    """A mask on the pixels of another window; 0 outside."""
+    height, width = at.shape
+    if pixels is None:
+        return np.zeros((height, width), dtype=np.uint8)
+    i, j = _indices(pixels, at, np.arange(height), np.arange(width))
+    values = pixels.values[np.ix_(np.clip(i, 0, pixels.shape[0] - 1), np.clip(j, 0, pixels.shape[1] - 1))]
+    known = ((i >= 0) & (i < pixels.shape[0]))[:, np.newaxis] & ((j >= 0) & (j < pixels.shape[1]))
+    return np.where(known, values, 0)
+
+
+def _bounds(pixels: Pixels) -> tuple[float, float, float, float]:
+    transform, (height, width) = pixels.transform, pixels.shape
+    return transform.c, transform.f + height * transform.e, transform.c + width * transform.a, transform.f
+
+
+def _covers(info: RasterInfo, pixels: Pixels) -> bool:
+    """Whether a mask reaches over the centres of all pixels."""
+    left, bottom, right, top = info.grid.bounds
+    half = pixels.transform.a / 2
+    west, south, east, north = _bounds(pixels)
+    return west + half >= left and south + half >= bottom and east - half <= right and north - half <= top
+
+
+def _grid_of(pixels: Pixels, crs: CRS) -> Grid:
+    height, width = pixels.shape
+    return Grid(crs.to_wkt(), pixels.transform.c, pixels.transform.f, pixels.transform.a, height, width)
+
+
+def _outside_polygons(mask: MaskPolygons, pixels: Pixels, where: str) -> NDArray[np.bool_] | None:
+    if parse_crs(mask.crs) != pixels.crs:
+        raise ImageryError(f"{where}: in {mask.crs}, the image in {pixels.crs}. Fetch the original again.")
+    areas = [area for _, area in mask.areas if not area.is_empty]
+    if not areas:
+        LOGGER.warning("%s names no area: what the detectors did not see is told by the image alone.", where)
+        return None
+    seen = union_all(areas)
+    if seen.covers(box(*_bounds(pixels))):
+        return None
+    outside: NDArray[np.bool_] = geometry_mask([seen], out_shape=pixels.shape, transform=pixels.transform)
+    return outside if outside.any() else None
