@@ -70,7 +70,7 @@ class BatchResult:
     @property
     def failed(self) -> list[PatchOutcome]:
         """Outcomes of the patches whose results are missing: failed and quarantined."""
-        return [outcome for outcome in self.outcomes if outcome.state in ("failed", "quarantined")]
+        return [outcome for outcome in self.outcomes if outcome.missing]
 
     @property
     def skipped(self) -> list[str]:
@@ -238,7 +238,7 @@ class _Run:
     def finish(self, outcome: PatchOutcome) -> None:
         """A patch ended, well or not."""
         self._running.pop(outcome.name, None)
-        if self.place is not None and outcome.state in ("failed", "quarantined"):
+        if self.place is not None and outcome.missing:
             self._keep_log(self.place, outcome)
         self.record(outcome)
 

@@ -47,6 +47,11 @@ class PatchOutcome:
     """The last lines that were logged while the patch ran, when it did not end well; kept in the same log."""
 
     @property
+    def missing(self) -> bool:
+        """Whether there are no results of it: it failed, or is quarantined."""
+        return self.state in ("failed", "quarantined")
+
+    @property
     def seconds(self) -> float:
         """Seconds of all steps together."""
         return sum(self.seconds_by_step.values())

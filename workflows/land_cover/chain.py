@@ -180,7 +180,7 @@ class Chain:
         self.stages.append(
             Stage(stage, time.perf_counter() - started, outcomes, result.workers, peak_memory_mb=monitor.peak_mb)
         )
-        failures = {outcome.name: outcome for outcome in outcomes if outcome.state == "failed"}
+        failures = {outcome.name: outcome for outcome in result.failed}
         self.skipped += sum(outcome.state == "skipped" for outcome in outcomes)
         self.failed |= failures
         if failures and len(failures) == len(outcomes):

@@ -164,7 +164,7 @@ class ProgressReporter:
     def advance(self, outcome: PatchOutcome | None = None) -> None:
         if self._task is not None:
             self._progress.advance(self._task)
-        if outcome is not None and outcome.state == "failed":
+        if outcome is not None and outcome.missing:
             self._progress.console.print(
                 f"{outcome.name} failed in {outcome.error_step}", highlight=False, markup=False
             )

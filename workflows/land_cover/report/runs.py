@@ -68,7 +68,7 @@ def _key_figures(run: RunInfo) -> list[KeyFigure]:
         figures.append(KeyFigure("Peak memory", memory(run.peak_memory_mb), "all processes together"))
     states: dict[str, set[str]] = {"done": set(), "skipped": set(), "failed": set()}
     for outcome in (outcome for stage in run.stages for outcome in stage.outcomes):
-        states.setdefault(outcome.state, set()).add(outcome.name)
+        states["failed" if outcome.missing else outcome.state].add(outcome.name)
     if any(states.values()):
         names = set().union(*states.values())
         note = f"{len(states['failed'])} failed" if states["failed"] else "none failed"
@@ -83,9 +83,7 @@ def _key_figures(run: RunInfo) -> list[KeyFigure]:
 
 
 def _add_failures(chapter: Chapter, run: RunInfo) -> None:
-    failures = [
-        (stage.name, outcome) for stage in run.stages for outcome in stage.outcomes if outcome.state == "failed"
-    ]
+    failures = [(stage.name, outcome) for stage in run.stages for outcome in stage.outcomes if outcome.missing]
     if not failures:
         return
     count = len({outcome.name for _, outcome in failures})
