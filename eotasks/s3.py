@@ -12,45 +12,52 @@ Nothing here keeps a secret: settings hold none, and no message repeats one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
 from boto3.exceptions import Boto3Error
-from botocore import UNSIGNED
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConfigParseError,
-    CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
-    NoCredentialsError,
     ParamValidationError,
-    PartialCredentialsError,
-    ProfileNotFound,
     ResponseStreamingError,
-    SSOError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
+from eotasks._s3_connection import (
+    ATTEMPTS,
+    CONNECT_SECONDS,
+    CREDENTIALS_CURE,
+    READ_SECONDS,
+    SETTING_ERRORS,
+    S3Settings,
+    connection,
+    one_line,
+)
 from models.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
 
-ATTEMPTS = 10
-"""Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
+__all__ = [
+    "S3Settings",
+    "download_file",
+    "explain",
+    "gdal_environment",
+    "is_absent",
+    "lost_race",
+    "read_object",
+    "read_tagged",
+    "s3_client",
+    "s3_errors",
+    "s3_resource",
+    "s3_settings",
+    "split_location",
+    "upload_file",
+    "write_object",
+]
 
-CONNECT_SECONDS, READ_SECONDS = 10, 60
-"""How long a server may take to answer a connection, and to send the next bytes."""
-
-_YES = frozenset({"yes", "true", "on", "1"})
 _WRONG_CREDENTIALS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
      "TokenRefreshRequired", "InvalidClientTokenId", "AuthorizationHeaderMalformed", "AuthFailure"}
@@ -58,35 +65,6 @@ _WRONG_CREDENTIALS = frozenset(
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _CONFLICT = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
 _UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
-_SETTINGS = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    ProfileNotFound,
-    ConfigParseError,
-    SSOError,
-)
-_CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-
-
-@dataclass(frozen=True)
-class S3Settings:
-    """Where requests go and how they are made; no credentials."""
-
-    endpoint: str | None
-    """URL of a custom endpoint, None for AWS itself."""
-
-    region: str | None
-    """Region, None where nothing names one."""
-
-    addressing: str
-    """``"path"``: the bucket is in the path; ``"virtual"``: it is in the host's name; ``"auto"``: as boto3 likes it."""
-
-    anonymous: bool
-    """Whether requests go without a signature."""
-
-    def __str__(self) -> str:
-        return self.endpoint or "AWS S3"
 
 
 def s3_settings() -> S3Settings:
@@ -95,7 +73,7 @@ def s3_settings() -> S3Settings:
     :raises ConfigurationError: when the endpoint is no URL.
     :raises CredentialsError: when a profile is named that there is not, or credentials are half given.
     """
-    return _connection().settings
+    return connection().settings
 
 
 def s3_client() -> Any:
@@ -106,7 +84,7 @@ def s3_client() -> Any:
     :raises ConfigurationError: as `s3_settings`.
     :raises CredentialsError: as `s3_settings`.
     """
-    return _connection().client
+    return connection().client
 
 
 def s3_resource() -> Any:
@@ -115,7 +93,7 @@ def s3_resource() -> Any:
     :raises ConfigurationError: as `s3_settings`.
     :raises CredentialsError: as `s3_settings`.
     """
-    return _connection().resource()
+    return connection().resource()
 
 
 def gdal_environment() -> dict[str, Any]:
@@ -128,11 +106,11 @@ def gdal_environment() -> dict[str, Any]:
     """
     from rasterio.session import AWSSession
 
-    connection = _connection()
-    settings = connection.settings
+    of_process = connection()
+    settings = of_process.settings
     endpoint = urlsplit(settings.endpoint) if settings.endpoint else None
     session = AWSSession(
-        connection.session,
+        of_process.session,
         aws_unsigned=settings.anonymous,
         region_name=settings.region,
         endpoint_url=f"{endpoint.netloc}{endpoint.path.rstrip('/')}" if endpoint else None,
@@ -261,7 +239,7 @@ def s3_errors(location: str) -> Iterator[None]:
 
 def explain(error: Exception, location: str) -> EOTasksError:
     """What an error of boto3 means, as an error of the project to raise."""
-    server = str(_connection().settings) if not isinstance(error, _SETTINGS) else "S3"
+    server = str(connection().settings) if not isinstance(error, SETTING_ERRORS) else "S3"
     if isinstance(error, ClientError):
         return _explain_answer(_code(error), _status(error), location, server)
     if isinstance(error, _UNREACHABLE):
@@ -269,11 +247,13 @@ def explain(error: Exception, location: str) -> EOTasksError:
             f"{location}: {server} cannot be reached or broke off ({type(error).__name__}). Check that it runs,"
             " AWS_ENDPOINT_URL and the network, then run the command again."
         )
-    if isinstance(error, _SETTINGS):
-        return CredentialsError(f"{location}: {_one_line(error)}. {_CREDENTIALS}, as the AWS command line takes them.")
+    if isinstance(error, SETTING_ERRORS):
+        return CredentialsError(
+            f"{location}: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
+        )
     if isinstance(error, ParamValidationError):
         return ConfigurationError(f"{location} is no name that S3 takes: check the bucket's name and the prefix.")
-    return StorageError(f"{location}: {server} failed ({_one_line(error)}). Run the command again.")
+    return StorageError(f"{location}: {server} failed ({one_line(error)}). Run the command again.")
 
 
 def _explain_answer(code: str, status: int, location: str, server: str) -> EOTasksError:
@@ -286,12 +266,12 @@ def _explain_answer(code: str, status: int, location: str, server: str) -> EOTas
         return StorageError(f"{location} was written by another run in the meantime: run the step again.")
     if code in _WRONG_CREDENTIALS:
         return CredentialsError(
-            f"{location}: {server} refuses the credentials ({code}). {_CREDENTIALS} that are valid there."
+            f"{location}: {server} refuses the credentials ({code}). {CREDENTIALS_CURE} that are valid there."
         )
     if status in (401, 403):
-        if _connection().settings.anonymous:
+        if connection().settings.anonymous:
             return CredentialsError(
-                f"{location} is not public at {server}, and there are no credentials. {_CREDENTIALS}."
+                f"{location} is not public at {server}, and there are no credentials. {CREDENTIALS_CURE}."
             )
         return CredentialsError(
             f"{location}: {server} refuses access ({code}). Check that the credentials are valid there"
@@ -307,119 +287,3 @@ def _code(error: BaseException) -> str:
 
 def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
-
-
-class _Connection:
-    """Settings, session and client that belong together."""
-
-    def __init__(self) -> None:
-        try:
-            core = botocore.session.get_session()
-            core.user_agent_extra = "eotasks"
-            self.session = boto3.Session(botocore_session=core)
-            self.settings = _read_settings(core)
-            self.options = self._client_options(core)
-            self.client = self.session.client("s3", **self.options)
-        except _SETTINGS as error:
-            raise CredentialsError(
-                f"S3: {_one_line(error)}. {_CREDENTIALS}, as the AWS command line takes them."
-            ) from error
-        except (BotoCoreError, ValueError) as error:
-            raise ConfigurationError(
-                f"The settings of S3 cannot be used ({type(error).__name__}): check AWS_ENDPOINT_URL, AWS_REGION"
-                " and ~/.aws/config."
-            ) from error
-
-    def resource(self) -> Any:
-        return self.session.resource("s3", **self.options)
-
-    def _client_options(self, core: botocore.session.Session) -> dict[str, Any]:
-        config = Config(
-            signature_version=UNSIGNED if self.settings.anonymous else None,
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            tcp_keepalive=True,
-            max_pool_connections=32,
-            retries={
-                # Asked where users set it: the session's own answer would be boto3's default, "legacy".
-                "mode": os.environ.get("AWS_RETRY_MODE") or core.get_scoped_config().get("retry_mode") or "standard",
-                "total_max_attempts": int(core.get_config_variable("max_attempts") or ATTEMPTS),
-            },
-            s3={"addressing_style": self.settings.addressing},
-        )
-        # boto3 needs a region for its signature even where the server ignores it.
-        region = self.settings.region or "us-east-1"
-        return {"endpoint_url": self.settings.endpoint, "region_name": region, "config": config}
-
-
-def _read_settings(core: botocore.session.Session) -> S3Settings:
-    endpoint = _endpoint(core)
-    if endpoint is not None:
-        parts = urlsplit(endpoint)
-        if parts.username or parts.password:
-            raise ConfigurationError(
-                "The endpoint of S3 has a user's name in its URL: credentials go elsewhere. " + _CREDENTIALS + "."
-            )
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(
-                f"The endpoint of S3, {endpoint!r}, is no URL: write https://host or http://host:port."
-            )
-    style = (core.get_scoped_config().get("s3") or {}).get("addressing_style")
-    own_host = endpoint is not None and not str(urlsplit(endpoint).hostname).endswith(
-        ("amazonaws.com", "amazonaws.com.cn")
-    )
-    unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").strip().lower() in _YES
-    return S3Settings(
-        endpoint=endpoint,
-        region=core.get_config_variable("region"),
-        addressing=style or ("path" if own_host else "auto"),
-        anonymous=unsigned or core.get_credentials() is None,
-    )
-
-
-def _endpoint(core: botocore.session.Session) -> str | None:
-    """As AWS documents it: the service's variable, the common one, the profile's services section, the profile."""
-    if core.get_config_variable("ignore_configured_endpoint_urls"):
-        return None
-    profile = core.get_scoped_config()
-    services = core.full_config.get("services", {}).get(profile.get("services", ""), {})
-    found = (
-        os.environ.get("AWS_ENDPOINT_URL_S3"),
-        os.environ.get("AWS_ENDPOINT_URL"),
-        (services.get("s3") or {}).get("endpoint_url"),
-        profile.get("endpoint_url"),
-    )
-    return next((url.strip().rstrip("/") for url in found if url and url.strip()), None)
-
-
-_lock = threading.Lock()
-_current: tuple[bytes, _Connection] | None = None
-
-
-def _connection() -> _Connection:
-    global _current  # one connection in a process, as its environment is one
-    key = _environment()
-    with _lock:
-        if _current is None or _current[0] != key:
-            _current = (key, _Connection())
-        return _current[1]
-
-
-def _environment() -> bytes:
-    """A digest, because the environment holds secrets."""
-    names = sorted(name for name in os.environ if name.startswith("AWS_"))
-    text = "\0".join(f"{name}={os.environ[name]}" for name in [*names, *(n for n in ("HOME",) if n in os.environ)])
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
-
-
-def _forget() -> None:
-    """A forked child shares no socket and no lock with its parent."""
-    global _lock, _current
-    _lock, _current = threading.Lock(), None
-
-
-os.register_at_fork(after_in_child=_forget)
