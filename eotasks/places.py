@@ -26,9 +26,9 @@ from eotasks import s3
 from eotasks._stores import TEMPORARY_PREFIX, BucketStore, FolderStore, atomic_path
 from models.errors import ConfigurationError, StorageError
 
-__all__ = ["TEMPORARY_PREFIX", "Place", "atomic_path", "check_folder"]
+__all__ = ["TEMPORARY_PREFIX", "Place", "atomic_path", "check_folder", "place_of"]
 
-_PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+_PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What is wrong with a place, and not with what is written to it."""
 
 
@@ -303,6 +303,18 @@ class _BucketFilesystem(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         if not hasattr(self._tlocal, "s3"):  # resources of boto3 are not for several threads
             self._tlocal.s3 = s3.s3_resource()
         return self._tlocal.s3
+
+
+def place_of(location: str | os.PathLike[str]) -> tuple[Place, str]:
+    """The place that a file is in, and its name there: ``b.tif`` in ``s3://bucket/a`` for ``s3://bucket/a/b.tif``.
+
+    :raises ConfigurationError: when the location names no file, or as `Place`.
+    """
+    whole = Place(location)
+    folder, _, name = whole.location.rpartition("/")
+    if not name or folder == "s3:/":
+        raise ConfigurationError(f"{os.fspath(location)!r} names no file: write its name behind the folder or prefix.")
+    return Place(folder or "/"), name
 
 
 def check_folder(place: Path, option: str = "--out") -> None:
