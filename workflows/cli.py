@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 
 from models.errors import EOTasksError
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     for name, value in PASSIVE_WAIT.items():  # read when an engine is loaded, which has not happened yet
         os.environ.setdefault(name, value)
-    arguments = parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser(given[0] if given else None).parse_args(given)
     try:
         return int(arguments.run(arguments))
     except EOTasksError as error:
@@ -48,22 +50,29 @@ def _tell(message: str, code: int, *, stack: bool = False) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    from workflows import clean
-    from workflows.cloud_mask import command as cloud_mask
-    from workflows.evaluate_clouds import command as evaluate_clouds
-    from workflows.land_cover import command
+COMMANDS = {
+    "land-cover": "workflows.land_cover.command",
+    "cloud-mask": "workflows.cloud_mask.command",
+    "evaluate-clouds": "workflows.evaluate_clouds.command",
+    "status": "workflows.status",
+    "clean": "workflows.clean",
+}
+"""Modules that bring a command each, by their ``add_parser``."""
 
+
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The command's arguments.
+
+    :param only: The command that will run, when that is known: the modules of the others, half a second of them, stay
+        unloaded.
+    """
     root = argparse.ArgumentParser(
         prog="eotasks", description="Cloud masks, time series and land cover from Sentinel-2, as composable tasks."
     )
     root.add_argument("--version", action="version", version=f"eotasks {version('eotasks')}")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    command.add_parser(commands)
-    cloud_mask.add_parser(commands)
-    evaluate_clouds.add_parser(commands)
-    clean.add_parser(commands)
+    for module in [COMMANDS[only]] if only in COMMANDS else COMMANDS.values():
+        import_module(module).add_parser(commands)
     return root
 
 
