@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from workflows.land_cover.report import style
 from workflows.land_cover.report.chapter import Chapter
 from workflows.land_cover.results import RunInfo, Stage
+from workflows.quantities import duration, memory
 from workflows.report import Cell, CellValue, KeyFigure
 
 
@@ -180,21 +181,3 @@ def _bars(axes: Axes, names: Sequence[str], values: NDArray[np.float64], label: 
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: ``0.42 s``, ``48 s``, ``3 min 05 s``, ``2 h 07 min``."""
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def memory(megabytes: float) -> str:
-    """Megabytes for people: ``870 MB``, ``2.31 GB``."""
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.2f} GB"
