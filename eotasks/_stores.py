@@ -200,10 +200,11 @@ class BucketStore:
                     raise
 
     def remove(self, path: str) -> None:
-        names = [name for name, *_ in self._objects(path, markers=True)]
+        names = [name for name, *_ in self._objects(path, markers=True) if name]
         prefix = _folder(self._key(path))
         # Some servers (seaweedfs) keep a folder whose objects are gone, and list it, until its own key is removed.
-        keys = [f"{prefix}{name}" for name in dict.fromkeys((*names, *_folders_of(names)))]
+        files = [name for name in names if not name.endswith("/")]
+        keys = [f"{prefix}{name}" for name in (*files, *_folders_of(names))]
         keys += [prefix, self._key(path)] if path else []
         for start in range(0, len(keys), 1000):  # as many as one request takes
             with s3.s3_errors(self._at(path)):

@@ -17,7 +17,7 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks import _stores
-from models.errors import ConfigurationError, FeatureError, StorageError
+from models.errors import FeatureError, StorageError
 from tests.s3_server import S3Server
 from workflows.storage import (
     LoadSavedEOPatchTask,
@@ -244,28 +244,6 @@ class GiveTask(EOTask):
         return make_eopatch()
 
 
-def test_a_place_is_cheap_comparable_and_makes_nothing(tmp_path: Path) -> None:
-    place = Place(tmp_path / "new")
-    assert pickle.loads(pickle.dumps(place)) == place
-    assert hash(place) == hash(Place(str(tmp_path / "new")))
-    assert place.child("a b").local_path("c") == tmp_path / "new" / "a b" / "c"
-    assert not place.exists("x")
-    assert place.names() == []
-    assert place.size("x") is None
-    place.remove("x")
-    assert not (tmp_path / "new").exists()
-
-
-def test_s3_locations_are_tidied_and_not_local() -> None:
-    place = Place("s3://bucket/some/prefix/")
-    assert place.location == "s3://bucket/some/prefix"
-    assert place.child("a").location == "s3://bucket/some/prefix/a"
-    assert not place.is_local
-    assert pickle.loads(pickle.dumps(place)) == place
-    with pytest.raises(StorageError, match="is no folder of this machine"):
-        place.local_path("x")
-
-
 def test_a_bucket_holds_eopatches_as_a_folder_does(s3_server: S3Server, tmp_path: Path) -> None:
     place = Place(s3_server.location())
     save_eopatch(place, NAME, make_eopatch(0.25))
@@ -290,12 +268,6 @@ def test_a_bucket_holds_eopatches_as_a_folder_does(s3_server: S3Server, tmp_path
     assert EOPatch.load(str(tmp_path / "plain")).get_features() == [LULC]
 
 
-@pytest.mark.parametrize("location", ["", "  ", "s3://", "gs://bucket/x", "http://host/x", "~nosuchuser/x"])
-def test_unknown_places_are_refused(location: str) -> None:
-    with pytest.raises(ConfigurationError):
-        Place(location)
-
-
 def test_writing_is_one_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(tmp_path)
     place.write_bytes("folder/file", b"old")
@@ -308,15 +280,6 @@ def test_writing_is_one_operation(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         place.write_bytes("folder/file", b"new")
     assert place.read_bytes("folder/file") == b"old"
     assert place.names("folder") == ["file"]
-
-
-def test_lines_are_added_whole(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    place.append_line("log", "one")
-    with (tmp_path / "log").open("ab") as file:
-        file.write(b"tor")
-    place.append_line("log", "two\n")
-    assert place.read_bytes("log") == b"one\ntor\ntwo\n"
 
 
 @given(st.text(alphabet="ab./ ", max_size=8))
