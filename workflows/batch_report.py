@@ -89,13 +89,14 @@ def _add_stage(section: Section, place: Place, stage: StageProgress) -> None:
 
 def _key_figures(stage: StageProgress) -> list[KeyFigure]:
     done = stage.count("done") + stage.count("skipped")
-    note = f"{stage.count('skipped')} complete before" if stage.count("skipped") else stage.state
+    note = f"{stage.count('skipped')} complete before" if stage.count("skipped") else f"run {stage.state}"
     figures = [
         KeyFigure("Complete", f"{done:,} of {stage.patches:,}", note),
         KeyFigure("Run time", duration(stage.seconds), f"{stage.started:%Y-%m-%d %H:%M} UTC"),
     ]
     if stage.rate is not None:
-        figures.append(KeyFigure("Rate", f"{60 * stage.rate:,.3g}", "patches a minute"))
+        rate = 60 * stage.rate
+        figures.append(KeyFigure("Rate", f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}", "patches a minute"))
     peak = max((cost.peak_memory_mb or 0.0 for cost in stage.steps), default=0.0)
     if peak:
         figures.append(KeyFigure("Peak memory", memory(peak), "of a single worker"))
@@ -194,5 +195,6 @@ def _add_patches(section: Section, outcomes: Sequence[PatchOutcome]) -> None:
         memory_mb = None if peak is None else round(peak)
         rows.append([outcome.name, outcome.state, outcome.attempts, seconds, slowest, memory_mb])
     if rows:
+        section = section.section("Patches")
         header = ["Patch", "State", "Attempts", "Seconds", "Slowest step", "Peak memory (MB)"]
         section.table(header, rows, "All patches.", folded=len(rows) > _FOLDED_ROWS)

@@ -105,33 +105,28 @@ def overview(stages: Sequence[StageProgress]) -> Group:
 
 
 def _counts(stages: Sequence[StageProgress]) -> Table:
+    """A line a batch; columns of which all batches have none are left out."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("batch")
-    table.add_column("state")
-    columns = (
-        "patches",
-        "done",
-        "skipped",
-        "running",
-        "waiting",
-        "failed",
-        "quarantined",
-        "lost workers",
-        "time",
-        "left",
-    )
-    for column in columns:
-        table.add_column(column, justify="right")
-    for stage in stages:
-        counts = [stage.patches, stage.count("done"), stage.count("skipped"), len(stage.running)]
-        counts += [stage.waiting + len(stage.interrupted), stage.count("failed"), stage.count("quarantined")]
-        left = "" if stage.remaining_seconds is None else duration(stage.remaining_seconds)
-        table.add_row(
-            Text(stage.stage), stage.state, *map(str, [*counts, stage.lost_workers]), duration(stage.seconds), left
-        )
+    columns = {
+        "patches": [stage.patches for stage in stages],
+        "done": [stage.count("done") for stage in stages],
+        "skipped": [stage.count("skipped") for stage in stages],
+        "running": [len(stage.running) for stage in stages],
+        "waiting": [stage.waiting + len(stage.interrupted) for stage in stages],
+        "failed": [stage.count("failed") for stage in stages],
+        "quarantined": [stage.count("quarantined") for stage in stages],
+        "lost workers": [stage.lost_workers for stage in stages],
+        "time": [duration(stage.seconds) for stage in stages],
+        "left": ["" if stage.remaining_seconds is None else duration(stage.remaining_seconds) for stage in stages],
+    }
+    shown = {title: values for title, values in columns.items() if any(values)}
+    table = Table("batch", "state", box=None, pad_edge=False)
+    for title in shown:
+        table.add_column(title, justify="right")
+    for index, stage in enumerate(stages):
+        table.add_row(Text(stage.stage), stage.state, *(str(values[index]) for values in shown.values()))
     return table
 
 
