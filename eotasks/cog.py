@@ -1,4 +1,4 @@
-"""Writing Cloud Optimized GeoTIFF. Knows no EOPatch.
+"""Writing Cloud Optimized GeoTIFF, to a folder or to S3. Knows no EOPatch.
 
 A map of classes carries its colours as colour table and its names as tags of the band (CLASS_3=GRASSLAND) in the file.
 GDAL has no place inside a GeoTIFF for category names and attribute tables: those stand in NAME.tif.aux.xml beside it,
@@ -7,11 +7,10 @@ where GDAL and QGIS look for them. The map is complete without that file.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -22,6 +21,7 @@ from rasterio.dtypes import check_dtype
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
+from eotasks.places import place_of
 from models.errors import ConfigurationError, FeatureError, GridError, ImageryError, StorageError
 from models.landcover.classes import NO_DATA, ClassTable, LandCoverClass
 from models.rasters import Bounds, pixel_transform
@@ -29,6 +29,9 @@ from models.threads import resolve_threads
 
 Compression = Literal["deflate", "zstd", "lzw", "none"]
 Overviews = Literal["auto", "nearest", "average", "mode"]
+Location = TypeVar("Location", str, Path)
+"""A file on disk, or ``s3://bucket/key`` as text."""
+
 NoData = float | Literal["auto"] | None
 """Value of pixels without data; "auto": NaN for floats, 0 for a map of classes, none for other integers."""
 
@@ -41,7 +44,7 @@ _COLOR_TAG = "_COLOR"
 
 
 def write_cog(
-    path: str | Path,
+    path: Location,
     array: NDArray[Any],
     *,
     crs: Any,
@@ -53,10 +56,11 @@ def write_cog(
     compression: Compression = "deflate",
     overviews: Overviews = "auto",
     scale: float | None = None,
-) -> Path:
+) -> Location:
     """Write an array as Cloud Optimized GeoTIFF: complete or not at all, and the same bytes for the same input.
 
-    :param path: File to write; its folder is made when absent, an older file replaced.
+    :param path: File to write, on disk (its folder is made when absent) or ``s3://bucket/key``; an older one is
+        replaced.
     :param array: (h, w) or (h, w, b), north up; boolean becomes uint8, other types are kept.
     :param crs: Coordinate system, anything rasterio reads.
     :param bounds: left, bottom, right, top in units of the coordinate system.
@@ -68,11 +72,12 @@ def write_cog(
     :param overviews: What a pixel of an overview is of those under it: "nearest", "average" or "mode" (the commonest);
         "auto" as in :func:`publish_cog`. Pixels without data do not count.
     :param scale: Physical value of one unit of the stored numbers, for readers that ask GDAL for it. None: 1.
-    :return: The path.
+    :return: The path, as it was given.
     :raises ConfigurationError: when classes, nodata, compression, overviews or descriptions do not fit the array.
     :raises FeatureError: when the array is no image, or of a type that GeoTIFF does not have.
     :raises GridError: when the coordinate system is unknown or the bounds are empty.
     :raises StorageError: when the file cannot be written.
+    :raises CredentialsError: when S3 refuses the credentials.
     """
     image = _as_image(array)
     check_compression(compression)
@@ -92,19 +97,37 @@ def write_cog(
             if scale is not None:
                 dataset.scales = (scale,) * len(image)
         with memory.open() as dataset:
-            return publish_cog(dataset, Path(path), classes, compression, overviews)
+            return publish_cog(dataset, path, classes, compression, overviews)
 
 
 def read_classes(path: str | Path) -> ClassTable | None:
     """The class table that :func:`write_cog` put into a map; None for a raster without one.
 
-    :raises ImageryError: when the file is missing or damaged.
+    :param path: A file on disk, or ``s3://bucket/key``.
+    :raises ImageryError: when the file is damaged, or missing on disk.
+    :raises StorageError: when it is missing on S3, or cannot be reached.
     """
     try:
-        with rasterio.open(path) as dataset:
+        with local_copy(path) as file, rasterio.open(file) as dataset:
             return classes_of(dataset)
     except RasterioError as error:
         raise ImageryError(f"Cannot read {path} ({error}): write it again.") from error
+
+
+@contextmanager
+def local_copy(path: str | Path) -> Iterator[str | Path]:
+    """A file of S3 as a temporary copy; everything else as it is. GDAL itself would keep old content of an object."""
+    if not is_remote(path):
+        yield path
+        return
+    place, name = place_of(path)
+    with place.reading(name) as copy:
+        yield copy
+
+
+def is_remote(path: str | Path) -> bool:
+    """Whether a file is an object on S3."""
+    return str(path).startswith("s3://")
 
 
 def classes_of(dataset: rasterio.DatasetReader) -> ClassTable | None:
@@ -166,16 +189,16 @@ def describe_bands(
 
 def publish_cog(
     dataset: rasterio.DatasetReader,
-    path: Path,
+    path: Location,
     classes: ClassTable | None,
     compression: Compression,
     overviews: Overviews = "auto",
-) -> Path:
-    """Copy a dataset to a Cloud Optimized GeoTIFF under a temporary name, and rename it when it is whole.
+) -> Location:
+    """Copy a dataset to a Cloud Optimized GeoTIFF beside its target, and put it in place when it is whole.
 
     :param overviews: How the smaller copies are made; "auto" takes the nearest pixel for classes and other integers,
         the average for floats.
-
+    :return: The path, as it was given.
     :raises StorageError: when the file cannot be written.
     """
     automatic = "AVERAGE" if np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating) else "NEAREST"
@@ -188,30 +211,21 @@ def publish_cog(
     }
     if compression != "none":
         options["predictor"] = "YES" if np.dtype(dataset.dtypes[0]).itemsize > 1 else "NO"
-    sidecar = Path(f"{path}.aux.xml")
+    place, name = place_of(path)
+    sidecar = f"{name}.aux.xml"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_beside(path, ".tif") as staged, temporary_beside(sidecar, ".xml") as staged_sidecar:
-            rasterio.shutil.copy(dataset, staged, driver="COG", **options)
-            sidecar.unlink(missing_ok=True)  # statistics that a viewer left there belong to the old file
+        with place.writing(name) as staged:
+            try:
+                rasterio.shutil.copy(dataset, staged, driver="COG", **options)
+            finally:
+                Path(f"{staged}.aux.xml").unlink(missing_ok=True)
             if classes is not None:
-                staged_sidecar.write_bytes(_sidecar_xml(classes))
-                staged_sidecar.replace(sidecar)
-            staged.replace(path)
+                place.write_bytes(sidecar, _sidecar_xml(classes))
+            else:
+                place.remove(sidecar)  # classes or statistics of the file that was there before
     except (RasterioError, OSError) as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
     return path
-
-
-@contextmanager
-def temporary_beside(path: Path, ending: str) -> Iterator[Path]:
-    """A name in the folder of a file that nobody else uses; what lies there at the end is removed."""
-    name = path.with_name(f".{path.name}-{uuid.uuid4().hex}{ending}")
-    try:
-        yield name
-    finally:
-        for leftover in (name, Path(f"{name}.aux.xml")):
-            leftover.unlink(missing_ok=True)
 
 
 def _as_image(array: NDArray[Any]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from eotasks._features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
 from eotasks.cog import Compression, NoData, check_compression, read_classes, write_cog
 from eotasks.mosaics import mosaic_cogs, mosaic_cogs_by_crs
+from eotasks.places import Place
 from models.errors import ConfigurationError, FeatureError
 from models.landcover.classes import ClassTable
 
@@ -32,7 +33,7 @@ class ExportCogTask(EOTask):
         self,
         feature: Feature,
         *,
-        folder: str | Path,
+        folder: str | Path | Place,
         filename: str = "{name}_{feature}.tif",
         classes: ClassTable | None = None,
         nodata: NoData = "auto",
@@ -41,7 +42,7 @@ class ExportCogTask(EOTask):
     ) -> None:
         """
         :param feature: An image feature (DATA, MASK and their timeless forms).
-        :param folder: Folder on disk; made when absent.
+        :param folder: Folder on disk (made when absent), or ``s3://bucket/prefix``.
         :param filename: Name of the file; {name} is the patch's name, {feature} the feature's.
         :param classes: For a map of classes: colours and names.
         :param nodata: Value without data; "auto" is NaN for floats, 0 for classes, none for other integers.
@@ -50,9 +51,7 @@ class ExportCogTask(EOTask):
         :raises ConfigurationError: when a parameter is not usable.
         """
         self.feature = feature_of(feature, IMAGES)
-        if "://" in str(folder):
-            raise ConfigurationError(f"folder={str(folder)!r} is no folder on disk: export there, then copy the files.")
-        self.folder = Path(folder)
+        self.place = folder if isinstance(folder, Place) else Place(folder)
         _check_filename(filename)
         self.filename = filename
         self.classes = classes
@@ -62,13 +61,19 @@ class ExportCogTask(EOTask):
         self.tags = dict(tags or {})
 
     def path(self, name: str) -> Path:
-        """The file of a patch.
+        """The file of a patch on disk.
+
+        :raises ConfigurationError: when the name is no file name.
+        :raises StorageError: when the files are on S3; see :meth:`location`.
+        """
+        return self.place.local_path(self._file(name))
+
+    def location(self, name: str) -> str:
+        """The file of a patch, as a path or ``s3://bucket/key``.
 
         :raises ConfigurationError: when the name is no file name.
         """
-        if name in ("", ".", "..") or Path(name).name != name:
-            raise ConfigurationError(f"Patch name {name!r} is no file name: use a name without slashes.")
-        return self.folder / self.filename.format(name=name, feature=self.feature[1])
+        return f"{self.place}/{self._file(name)}"
 
     def execute(self, eopatch: EOPatch, *, name: str) -> EOPatch:
         """Write the file.
@@ -78,12 +83,12 @@ class ExportCogTask(EOTask):
         :raises GridError: when the patch has no bounding box.
         :raises StorageError: when the file cannot be written.
         """
-        path = self.path(name)
+        location = self.location(name)
         bbox = bbox_of(eopatch)
         left, bottom, right, top = bbox
         image, descriptions = self._image(eopatch)
         write_cog(
-            path,
+            location,
             image,
             crs=bbox.crs.ogc_string(),
             bounds=(left, bottom, right, top),
@@ -94,6 +99,11 @@ class ExportCogTask(EOTask):
             compression=self.compression,
         )
         return eopatch
+
+    def _file(self, name: str) -> str:
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise ConfigurationError(f"Patch name {name!r} is no file name: use a name without slashes.")
+        return self.filename.format(name=name, feature=self.feature[1])
 
     def _image(self, eopatch: EOPatch) -> tuple[NDArray[Any], list[str]]:
         """Array (h, w, b) and the names of its bands."""

@@ -171,7 +171,7 @@ class TestWriteCog:
 
         with monkeypatch.context() as patched:
             patched.setattr(rasterio.shutil, "copy", fail)
-            with pytest.raises(StorageError, match=r"Cannot write .*map\.tif .*No space left"):
+            with pytest.raises(StorageError, match=r"map\.tif.*No space left"):
                 write_cog(path, class_map(20, 20), crs=UTM, bounds=BOUNDS)
         assert sha256(path) == before
         assert read_classes(path) == CLASSES
@@ -264,8 +264,8 @@ class TestExportTask:
         ):
             with pytest.raises(ConfigurationError, match="filename="):
                 ExportCogTask(feature, folder=tmp_path, filename=filename)
-        with pytest.raises(ConfigurationError, match="no folder on disk"):
-            ExportCogTask(feature, folder="s3://bucket/maps")
+        with pytest.raises(ConfigurationError, match="no place that is known"):
+            ExportCogTask(feature, folder="ftp://host/maps")
         with pytest.raises(ConfigurationError, match="is no feature that fits"):
             ExportCogTask((FeatureType.SCALAR, "X"), folder=tmp_path)
         with pytest.raises(ConfigurationError, match="compression="):
