@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import ImageryError
+from models.sentinel2 import QUANTIFICATION, SATURATED_DN
 
 SIDECAR_NAME = "acquisition.json"
 SIDECAR_VERSION = 1
@@ -41,7 +42,28 @@ class Acquisition:
     """L1C: top-of-atmosphere reflectance, 13 bands. L2A: surface reflectance."""
 
     radio_add_offset: int = 0
-    """Added to the stored digital numbers to have reflectance * 10000: -1000 since baseline 04.00."""
+    """Added to the stored digital numbers to have reflectance * quantification, for bands not in :attr:`offsets`."""
+
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    """The same by band, as the product's metadata says it (RADIO_ADD_OFFSET, BOA_ADD_OFFSET): -1000 since baseline
+    04.00."""
+
+    quantification: float = QUANTIFICATION
+    """Digital numbers of reflectance 1.0, after the offset."""
+
+    saturated: int = SATURATED_DN
+    """Stored number of a saturated pixel; no data is 0 in every product."""
+
+    generation_time: dt.datetime | None = None
+    """UTC, naive: when the product was made. Of two products of one acquisition the later one is the better."""
+
+    orbit_direction: Literal["ascending", "descending"] | None = None
+
+    cloud_cover: float | None = None
+    """Per cent of the tile, as the product's metadata says."""
+
+    footprint: tuple[tuple[float, float], ...] = ()
+    """Where the tile has data: closed ring of (longitude, latitude) in degrees; empty when the product does not say."""
 
     sun_zenith: float | None = None
     """Degrees, at the centre of the scene."""
@@ -57,6 +79,10 @@ class Acquisition:
 
     attribution: str = ""
     """The line that whoever shows the pixels owes their origin."""
+
+    def offset_of(self, band: str) -> int:
+        """Added to the stored digital numbers of a band to have reflectance * :attr:`quantification`."""
+        return self.offsets.get(band, self.radio_add_offset)
 
 
 class _Sidecar(BaseModel):
