@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks._features import IMAGES, Feature, array_of, describe, feature_of
+from eotasks.places import Place
 from models.errors import ConfigurationError, FeatureError
 from models.landcover.model import CARD_FILE, CHUNK_VALUES, MODEL_FILE, LandCoverModel, load_model
 
@@ -29,7 +30,7 @@ class PredictLandCoverTask(EOTask):
         feature: Feature,
         prediction_feature: Feature,
         *,
-        model: str | Path | LandCoverModel,
+        model: str | Path | Place | LandCoverModel,
         scores_feature: Feature | None = None,
         valid_feature: Feature | None = None,
         feature_names: Sequence[str] | None = None,
@@ -39,7 +40,8 @@ class PredictLandCoverTask(EOTask):
         """
         :param feature: Features, DATA (t, h, w, c); NaN is a missing value.
         :param prediction_feature: Output, a MASK_TIMELESS.
-        :param model: Folder of a saved model, read on first use in each process and never pickled; or a model.
+        :param model: Where a model was saved, a folder or ``s3://bucket/prefix``, read on first use in each process and
+            never pickled; or a model.
         :param scores_feature: Output for the score 0..1 of each class, DATA_TIMELESS (h, w, k) float32, in the order
             of the card's classes; 0 where nothing was observed.
         :param valid_feature: A mask, timeless or temporal; pixels that are never valid are not predicted.
@@ -50,11 +52,11 @@ class PredictLandCoverTask(EOTask):
         """
         self.feature = feature_of(feature, (FeatureType.DATA,))
         self.prediction_feature = feature_of(prediction_feature, (FeatureType.MASK_TIMELESS,))
-        if not isinstance(model, str | Path | LandCoverModel):
+        if not isinstance(model, str | Path | Place | LandCoverModel):
             raise ConfigurationError(
                 f"model is a {type(model).__name__}: give the folder of a saved model, or a model."
             )
-        self.model = str(model) if isinstance(model, Path) else model
+        self.model = str(model) if isinstance(model, Path | Place) else model
         self.scores_feature = (
             None if scores_feature is None else feature_of(scores_feature, (FeatureType.DATA_TIMELESS,))
         )
@@ -138,21 +140,28 @@ def pixel_rows(features: NDArray[Any]) -> NDArray[Any]:
     return np.moveaxis(features, 0, 2).reshape(height * width, times * channels)
 
 
-def cached_model(folder: str) -> LandCoverModel:
+def cached_model(location: str) -> LandCoverModel:
     """A saved model, read once per process and again when its files have changed.
 
+    :param location: A folder, or ``s3://bucket/prefix``; there only the card is read again, which names its text.
     :raises ModelError: as :func:`models.landcover.model.load_model`.
+    :raises StorageError: when S3 cannot be read.
     """
+    place = Place(location)
+    if not place.is_local:
+        if place.size(CARD_FILE) is None:
+            return load_model(place)  # names what is missing
+        return _load(place, place.read_tagged(CARD_FILE)[1])
     stamps = []
     for name in (MODEL_FILE, CARD_FILE):
         try:
-            status = (Path(folder) / name).stat()
+            status = place.local_path(name).stat()
         except OSError:
-            return load_model(folder)  # names what is missing
+            return load_model(location)
         stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
-    return _load(str(Path(folder).resolve()), tuple(stamps))
+    return _load(place.local_path().resolve(), tuple(stamps))
 
 
 @lru_cache(maxsize=2)
-def _load(folder: str, _stamps: tuple[tuple[int, ...], ...]) -> LandCoverModel:
-    return load_model(folder)
+def _load(location: Path | Place, _stamps: Hashable) -> LandCoverModel:
+    return load_model(location)

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,25 @@ CARD_FILE = "model.json"
 _CHECKED_ROWS = 1 << 16
 CHUNK_VALUES = 8_000_000
 """Input values of one call of the engine: bounds its float64 scores and buffers, and 32 MB of float32 rows."""
+
+
+class FileStore(Protocol):
+    """Somewhere else than a folder of this machine that a model can be kept in, such as an ``eotasks`` place on S3."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file of that name."""
+        ...
+
+    def read_bytes(self, path: str) -> bytes:
+        """The content of a file."""
+        ...
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Writes a file in one operation."""
+        ...
+
+
+Store = TypeVar("Store", bound=FileStore)
 
 
 class LandCoverModel:
@@ -138,30 +157,29 @@ class LandCoverModel:
             raise ModelError(f"the metrics hold a value JSON cannot hold ({error}): use None for undefined.") from error
         return LandCoverModel(self._text, card)
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``model.txt`` and ``model.json`` into a folder, which is made when absent.
+    @overload
+    def save(self, folder: str | os.PathLike[str]) -> Path: ...
+
+    @overload
+    def save(self, folder: Store) -> Store: ...
+
+    def save(self, folder: str | os.PathLike[str] | Store) -> Path | Store:
+        """Write ``model.txt`` and ``model.json`` into a folder, which is made when absent, or into a store.
 
         Both files are complete under other names before the first is renamed; the card, which holds the checksum of
         the text, comes last. So a reader sees the old model, the new one, or is told that they do not fit.
 
-        :return: The folder.
+        :param folder: A folder of this machine, or a store of files such as ``eotasks.places.Place``.
+        :return: The folder, or the store.
         :raises ModelError: when the folder cannot be written.
+        :raises StorageError: when the store cannot be written.
         """
-        target = Path(folder)
         contents = {MODEL_FILE: self._text, CARD_FILE: self._card.to_json()}
-        staged: dict[str, Path] = {}
-        try:
-            target.mkdir(parents=True, exist_ok=True)
+        if not isinstance(folder, str | os.PathLike):
             for name, content in contents.items():
-                staged[name] = _write_beside(target / name, content)
-            for name in contents:
-                staged.pop(name).replace(target / name)
-        except OSError as error:
-            raise ModelError(f"cannot write the model to {str(target)!r} ({error}): choose another folder.") from error
-        finally:
-            for path in staged.values():
-                path.unlink(missing_ok=True)
-        return target
+                folder.write_bytes(name, content.encode("utf-8"))
+            return folder
+        return _save_to_folder(_local(folder), contents)
 
     def _engine(self) -> Forest:
         if self._forest is None:
@@ -169,28 +187,60 @@ class LandCoverModel:
         return self._forest
 
 
-def load_model(folder: str | os.PathLike[str]) -> LandCoverModel:
+def load_model(folder: str | os.PathLike[str] | FileStore) -> LandCoverModel:
     """Load a model that :meth:`LandCoverModel.save` wrote, and check that text and card belong together.
 
+    :param folder: A folder of this machine, or a store of files such as ``eotasks.places.Place``.
     :raises ModelError: when a file is missing, damaged, of a newer version, or not the one of the card.
+    :raises StorageError: when a store cannot be read.
     """
-    source = Path(folder)
+    where = str(_local(folder)) if isinstance(folder, str | os.PathLike) else str(folder)
     texts = {}
     for name in (CARD_FILE, MODEL_FILE):
         try:
-            texts[name] = (source / name).read_bytes().decode("utf-8")
+            texts[name] = _content(folder, name).decode("utf-8")
         except FileNotFoundError as error:
-            raise ModelError(f"there is no {name} in {str(source)!r}: give the folder a model was saved to.") from error
+            raise ModelError(f"there is no {name} in {where!r}: give the folder a model was saved to.") from error
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"cannot read {str(source / name)!r} ({error}): save the model again.") from error
-    card = ModelCard.from_json(texts[CARD_FILE], where=repr(str(source / CARD_FILE)))
+            raise ModelError(f"cannot read {f'{where}/{name}'!r} ({error}): save the model again.") from error
+    card = ModelCard.from_json(texts[CARD_FILE], where=repr(f"{where}/{CARD_FILE}"))
     if sha256_of(texts[MODEL_FILE]) != card.sha256:
-        raise ModelError(
-            f"{str(source / MODEL_FILE)!r} is not the text its card was written for: save the model again."
-        )
+        raise ModelError(f"{f'{where}/{MODEL_FILE}'!r} is not the text its card was written for: save the model again.")
     model = LandCoverModel(texts[MODEL_FILE], card)
     model._engine()
     return model
+
+
+def _content(folder: str | os.PathLike[str] | FileStore, name: str) -> bytes:
+    if isinstance(folder, str | os.PathLike):
+        return (Path(folder) / name).read_bytes()
+    if not folder.exists(name):
+        raise FileNotFoundError(name)
+    return folder.read_bytes(name)
+
+
+def _local(folder: str | os.PathLike[str]) -> Path:
+    if "://" in os.fspath(folder):
+        raise ModelError(
+            f"{os.fspath(folder)!r} is no folder of this machine: give a store of files, eotasks.places.Place of it."
+        )
+    return Path(folder)
+
+
+def _save_to_folder(target: Path, contents: Mapping[str, str]) -> Path:
+    staged: dict[str, Path] = {}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            staged[name] = _write_beside(target / name, content)
+        for name in contents:
+            staged.pop(name).replace(target / name)
+    except OSError as error:
+        raise ModelError(f"cannot write the model to {str(target)!r} ({error}): choose another folder.") from error
+    finally:
+        for path in staged.values():
+            path.unlink(missing_ok=True)
+    return target
 
 
 def sha256_of(text: str) -> str:
