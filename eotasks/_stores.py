@@ -125,6 +125,7 @@ class BucketStore:
 
     def __init__(self, location: str) -> None:
         self.location = location
+        self._bucket_is_there = False
         self.bucket, self.prefix = s3.split_location(location)
 
     def exists(self, path: str) -> bool:
@@ -222,9 +223,12 @@ class BucketStore:
             try:
                 facts: dict[str, Any] = s3.s3_client().head_object(Bucket=self.bucket, Key=self._key(path))
             except s3.s3_client().exceptions.ClientError as error:
-                if s3.is_absent(error):
-                    return None
-                raise
+                if not s3.is_absent(error):
+                    raise
+                if not self._bucket_is_there:
+                    s3.check_bucket(self.location)
+                    self._bucket_is_there = True
+                return None
             return facts
 
     def _objects(self, path: str, *, markers: bool = False) -> Iterator[tuple[str, int, datetime]]:

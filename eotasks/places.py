@@ -197,6 +197,21 @@ class Place:
         with self._named(path):
             return self._store.read(_inside(path))
 
+    def read_if_there(self, path: str) -> tuple[bytes, str] | None:
+        """As `read_tagged`; None when the file is absent.
+
+        :raises StorageError: when it cannot be read.
+        """
+        with self._named(path):
+            try:
+                return self._store.read(_inside(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except StorageError as error:
+                if not s3.is_absent(error):
+                    raise
+                return None
+
     def write_bytes(self, path: str, data: bytes) -> None:
         """Writes a file in one operation: readers see the old content or the new one, never a part.
 

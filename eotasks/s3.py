@@ -42,6 +42,7 @@ from models.errors import ConfigurationError, CredentialsError, EOTasksError, St
 
 __all__ = [
     "S3Settings",
+    "check_bucket",
     "download_file",
     "explain",
     "gdal_environment",
@@ -213,6 +214,22 @@ def download_file(location: str, target: Path) -> None:
         raise
 
 
+def check_bucket(location: str) -> None:
+    """Asks whether the bucket of a location is there: of an absent object a HEAD request does not say why.
+
+    :raises StorageError: when there is no such bucket. Where asking is not allowed, it is taken to be there.
+    """
+    bucket, _ = split_location(location)
+    with s3_errors(location):
+        try:
+            s3_client().head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if is_absent(error):
+                raise _no_bucket(location, str(s3_settings())) from error
+            if _status(error) != 403:
+                raise
+
+
 def is_absent(error: BaseException) -> bool:
     """Whether an error of boto3, or what `s3_errors` made of it, says that there is no such object."""
     return _code(error) in _ABSENT
@@ -257,9 +274,8 @@ def explain(error: Exception, location: str) -> EOTasksError:
 
 
 def _explain_answer(code: str, status: int, location: str, server: str) -> EOTasksError:
-    bucket, _ = split_location(location)
     if code == "NoSuchBucket":
-        return StorageError(f"{location}: there is no bucket {bucket!r} at {server}. Make it, or check its name.")
+        return _no_bucket(location, server)
     if code in _ABSENT:
         return StorageError(f"{location} is not there: check the name, or run the step that writes it.")
     if code in _CONFLICT:
@@ -278,6 +294,11 @@ def _explain_answer(code: str, status: int, location: str, server: str) -> EOTas
             " and may read and write it."
         )
     return StorageError(f"{location}: {server} answers {code} ({status}). Try again later, or ask who runs it.")
+
+
+def _no_bucket(location: str, server: str) -> StorageError:
+    bucket, _ = split_location(location)
+    return StorageError(f"{location}: there is no bucket {bucket!r} at {server}. Make it, or check its name.")
 
 
 def _code(error: BaseException) -> str:

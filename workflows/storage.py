@@ -85,12 +85,12 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
     generation = f"{GENERATION}{uuid.uuid4().hex[:12]}"
     base = f"{folder}/{generation}"
     was_there = place.exists(folder)
-    replaced = _marker_tag(place, folder) if was_there else None
+    replaced = place.read_if_there(f"{folder}/{MARKER}") if was_there else None
     try:
         files = write_eopatch(eopatch, place, base, chosen)
         marker = {"version": MARKER_VERSION, "generation": generation, "files": files}
         content = json.dumps(marker, indent=1, sort_keys=True).encode()
-        place.write_if(f"{folder}/{MARKER}", content, replaced)
+        place.write_if(f"{folder}/{MARKER}", content, replaced[1] if replaced else None)
     except BaseException as error:
         _discard(place, folder, base, was_there)
         if isinstance(error, EOTasksError) or not isinstance(error, Exception):
@@ -268,18 +268,14 @@ def patch_folder(name: str) -> str:
     return name
 
 
-def _marker_tag(place: Place, folder: str) -> str | None:
-    path = f"{folder}/{MARKER}"
-    return place.read_tagged(path)[1] if place.size(path) is not None else None
-
-
 def _read_marker(place: Place, folder: str) -> Marker | None:
     path = f"{folder}/{MARKER}"
-    if place.size(path) is None:
+    found = place.read_if_there(path)
+    if found is None:
         return None
     cure = "Delete it and run the step again."
     try:
-        content = json.loads(place.read_bytes(path))
+        content = json.loads(found[0])
         version = int(content["version"])
         if version > MARKER_VERSION:
             raise StorageError(
