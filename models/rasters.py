@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from skimage.morphology import dilation, disk, erosion
 
 from models.checks import check_radius
 from models.errors import FeatureError, GridError
@@ -45,6 +44,8 @@ def erode_labels(
         raise FeatureError(f"Labels to erode are {labels.dtype} {labels.shape}: give integers of shape (h, w).")
     if radius == 0 or labels.size == 0:
         return labels.copy()
+    from skimage.morphology import dilation, disk, erosion  # a tenth of a second that writers of maps need not wait for
+
     # One label fills the disk exactly when its smallest and its largest label are equal: one pass for all classes.
     footprint = disk(radius)  # type: ignore[no-untyped-call]  # scikit-image has no hints here
     # Ranks of the labels, because scikit-image pads with the extremes of the type and 64-bit ones overflow in float64.

@@ -46,12 +46,13 @@ _SNAP = 1e-6
 """Edges this near (in pixels) coincide: coordinates are not exact in floating point."""
 
 
-def reduced_level(info: RasterInfo, target_size: float) -> Level:
+def reduced_level(info: RasterInfo, target_size: float, pixels_per_target: float = PIXELS_PER_TARGET) -> Level:
     """The coarsest level of a file that is fine enough for a target.
 
     :param target_size: Side of a target pixel in units of the file's CRS.
+    :param pixels_per_target: Pixels of the level along that side, at least.
     """
-    fine_enough = [level for level in info.levels if level.size * PIXELS_PER_TARGET <= target_size + _SNAP]
+    fine_enough = [level for level in info.levels if level.size * pixels_per_target <= target_size + _SNAP]
     return fine_enough[-1] if fine_enough else info.full
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -22,7 +22,7 @@ from eotasks.imagery.acquisition import SIDECAR_NAME, Acquisition, read_sidecar
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.raster import MASK_TYPES, RasterInfo, describe, read_window
 from eotasks.imagery.resampling import ResamplingName, check_resampling, resample
-from eotasks.imagery.window import Window, in_threads
+from eotasks.imagery.window import Sampling, Window, in_threads
 from models.errors import ImageryError
 from models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
 from models.threads import resolve_threads
@@ -35,6 +35,9 @@ _BAND_FILE = re.compile(r"_(B\d[\dA])\.jp2$", re.IGNORECASE)
 
 CLEAR, CLOUD, UNKNOWN = 0, 1, 255
 """Of :meth:`Scene.product_cloud_mask`."""
+
+_PREVIEWED = 0.8
+"""Decoded pixels along a side of a pixel of a picture, at least."""
 
 CLOUD_POLYGONS = ("OPAQUE", "CIRRUS")
 CLOUD_LAYERS = 2
@@ -157,20 +160,48 @@ class Scene:
         :raises ImageryError: when a file is damaged.
         """
         check_resampling(resampling)
-        workers = resolve_threads(threads)
+        return self._read(bands, grid, Sampling(resampling), resolve_threads(threads))
+
+    def preview(
+        self, bands: Sequence[str], grid: Grid, *, threads: int | None = None
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        """As :meth:`read_masked`, for a picture: decodes about as many pixels as the grid has.
+
+        :raises BandError: when the scene lacks a band.
+        :raises ImageryError: when a file is damaged.
+        """
+        return self._read(bands, grid, Sampling("fast", pixels_per_target=_PREVIEWED), resolve_threads(threads))
+
+    def decoded_size(self, band: str, grid: Grid, *, resampling: ResamplingName) -> float:
+        """Side of the pixels that :meth:`read` decodes of a band for a grid, in units of the scene's CRS.
+
+        :raises BandError: when the scene has no such band.
+        :raises ImageryError: when its file cannot be opened.
+        """
+        return Sampling(resampling).level(self._info(band), grid).size
+
+    def _read(
+        self, bands: Sequence[str], grid: Grid, sampling: Sampling, workers: int
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
         band_indices(bands, self.bands, where=self.location)
-        window = Window(self.product, self._infos, grid, resampling, workers)
+        window = Window(self.product, self._infos, grid, sampling, workers)
         window.decode(bands)
         dn = np.zeros((*grid.shape, len(bands)), dtype=np.uint16)
         if not bands or any(window.pixels(band) is None for band in bands):
             return dn, np.zeros(grid.shape, dtype=bool)
         unique = list(dict.fromkeys(bands))
         valid = window.valid(unique)
-        bring = partial(_bring, window, valid, grid, resampling)
-        values = dict(zip(unique, in_threads(bring, unique, workers), strict=True))
-        is_data: NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(each) for each in values.values()])
-        for index, band in enumerate(bands):
-            dn[..., index] = self._as_dn(values[band], band, is_data)
+
+        def bring(band: str) -> NDArray[np.bool_]:
+            values = window.resampled(band, valid[band])
+            known = np.isfinite(values)
+            numbers = self._as_dn(values, band, known)
+            for index in (index for index, name in enumerate(bands) if name == band):
+                dn[..., index] = numbers
+            return known
+
+        is_data = np.logical_and.reduce(in_threads(bring, unique, workers))
+        dn[~is_data] = NO_DATA_DN
         return dn, is_data
 
     def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:
@@ -248,13 +279,13 @@ class Scene:
             self._infos[band] = describe(self.product.files, self.product.bands[band])
         return self._infos[band]
 
-    def _as_dn(self, values: NDArray[np.float32], band: str, is_data: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    def _as_dn(self, values: NDArray[np.float32], band: str, known: NDArray[np.bool_]) -> NDArray[np.uint16]:
         numbers = np.rint(values) + np.float32(_offset(self.acquisition, band))
         if getattr(self.acquisition, "quantification", QUANTIFICATION) != QUANTIFICATION:
             numbers = np.rint(
                 numbers * np.float32(QUANTIFICATION / getattr(self.acquisition, "quantification", QUANTIFICATION))
             )
-        return np.clip(np.where(is_data, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+        return np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
 
     def _nearest_layers(self, raster: RasterFile, grid: Grid) -> NDArray[np.float32]:
         """All layers of a mask at the centres of a grid's pixels, NaN outside: (layers, h, w)."""
@@ -292,19 +323,6 @@ class BareFolderScene(Scene):
     def files(self) -> Mapping[str, Path]:
         """The file of each band."""
         return MappingProxyType({band: self.path / raster.name for band, raster in self.product.bands.items()})
-
-
-def _bring(
-    window: Window,
-    valid: Mapping[str, NDArray[np.bool_] | None],
-    grid: Grid,
-    resampling: ResamplingName,
-    band: str,
-) -> NDArray[np.float32]:
-    pixels = window.pixels(band)
-    if pixels is None:  # the grid lies outside: read_masked has returned
-        return np.full(grid.shape, np.nan, dtype=np.float32)
-    return resample(pixels.values, pixels.transform, pixels.crs, grid, valid=valid[band], method=resampling)
 
 
 def _is_raster(source: MaskSource | None) -> TypeGuard[RasterFile]:

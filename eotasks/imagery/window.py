@@ -6,20 +6,20 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.features import geometry_mask
-from scipy import ndimage
 from shapely import union_all
 from shapely.geometry import box
 
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.raster import MASK_TYPES, Level, Pixels, RasterInfo, describe, pixel_size_in, read_window
-from eotasks.imagery.reduction import reduced_level
-from eotasks.imagery.resampling import ResamplingName
+from eotasks.imagery.reduction import PIXELS_PER_TARGET, reduced_level
+from eotasks.imagery.resampling import ResamplingName, resample
 from models.errors import ImageryError
 from models.sentinel2 import NO_DATA_DN
 
@@ -50,6 +50,21 @@ def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], thr
         return list(pool.map(function, items))
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How pixels come to a grid, and from which level of a file."""
+
+    method: ResamplingName
+    pixels_per_target: float = PIXELS_PER_TARGET
+    """For "fast": decoded pixels along a side of a target pixel, at least."""
+
+    def level(self, info: RasterInfo, grid: Grid) -> Level:
+        """The level of a file that is decoded for a grid."""
+        if self.method != "fast":
+            return info.full
+        return reduced_level(info, pixel_size_in(grid, info.crs), self.pixels_per_target)
+
+
 class Window:
     """Bands of a product under a grid. Each file is decoded once, at the level that the method of resampling needs.
 
@@ -59,12 +74,12 @@ class Window:
     """
 
     def __init__(
-        self, product: Product, infos: dict[str, RasterInfo], grid: Grid, resampling: ResamplingName, threads: int
+        self, product: Product, infos: dict[str, RasterInfo], grid: Grid, sampling: Sampling, threads: int
     ) -> None:
         self._product = product
         self._infos = infos
         self._grid = grid
-        self._resampling = resampling
+        self._sampling = sampling
         self._threads = threads
         self._pixels: dict[str, Pixels | None] = {}
 
@@ -99,19 +114,24 @@ class Window:
             self._infos[band] = describe(self._product.files, self._product.bands[band])
         return self._infos[band]
 
-    def _level(self, info: RasterInfo) -> Level:
-        return reduced_level(info, pixel_size_in(self._grid, info.crs)) if self._resampling == "fast" else info.full
+    def resampled(self, band: str, valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        """A decoded band on the grid: float32 (h, w), NaN where it has no value."""
+        pixels = self._pixels[band]
+        if pixels is None:
+            return np.full(self._grid.shape, np.nan, dtype=np.float32)
+        method = self._sampling.method
+        return resample(pixels.values, pixels.transform, pixels.crs, self._grid, valid=valid, method=method)
 
     def _read(self, band: str) -> Pixels | None:
         info = self.info(band)
-        level = self._level(info)
+        level = self._sampling.level(info, self._grid)
         margin = self._margin(info, level)
         return read_window(self._product.files, self._product.bands[band], info, level, self._grid, margin=margin)
 
     def _margin(self, info: RasterInfo, level: Level) -> int:
         spread = _SPREAD[info.wavelet] if level is not info.full else 0
-        if self._resampling in ("mean", "fast"):
-            return spread + (parse_crs(self._grid.crs) != info.crs)
+        if self._sampling.method in ("mean", "fast"):
+            return spread + (0 if parse_crs(self._grid.crs) == info.crs else 1)
         # A coarse target reaches further: its bilinear and cubic kernels are as wide as its own pixels.
         return _KERNEL + math.ceil(2 * pixel_size_in(self._grid, info.crs) / level.size)
 
@@ -171,9 +191,17 @@ class Window:
         holes: NDArray[np.bool_] = np.logical_or.reduce(masks)
         info, pixels = self.info(band), self._pixels[band]
         if pixels is not None and pixels.transform.a > info.full.size:
-            side = 2 * _SPREAD[info.wavelet] + 1
-            holes = ndimage.binary_dilation(holes, np.ones((side, side), dtype=bool))
+            holes = _grown(_grown(holes, _SPREAD[info.wavelet]).T, _SPREAD[info.wavelet]).T
         return ~holes
+
+
+def _grown(holes: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Holes with so many rows more on either side."""
+    grown = holes.copy()
+    for step in range(1, reach + 1):
+        grown[step:] |= holes[:-step]
+        grown[:-step] |= holes[step:]
+    return grown
 
 
 def _values_at(
@@ -220,7 +248,7 @@ def _covers(info: RasterInfo, pixels: Pixels) -> bool:
     left, bottom, right, top = info.grid.bounds
     half = pixels.transform.a / 2
     west, south, east, north = _bounds(pixels)
-    return west + half >= left and south + half >= bottom and east - half <= right and north - half <= top
+    return bool(west + half >= left and south + half >= bottom and east - half <= right and north - half <= top)
 
 
 def _grid_of(pixels: Pixels, crs: CRS) -> Grid:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from models.clouds.presets import FROM_PRESET, Preset, Unit, mask_settings
 from workflows.cloud_mask.options import (
     DEFAULT_PRESET,
     DEFAULT_RESOLUTION,
+    DEFAULT_SAMPLING,
     RESOLUTIONS,
     CellSampling,
     CloudMaskOptions,
@@ -39,7 +41,12 @@ examples:
                                                        as Sentinel Hub computes its CLP
   eotasks cloud-mask PRODUCT --resolution 10 --preset eo-learn --shadows
 
-PRODUCT: a folder of 13 JP2 files, NAME_B01.jp2 and so on, with an acquisition.json, as the embedded scene has it.
+PRODUCT: an L1C product as one has it: a .SAFE folder, its zip, a tile of the AWS bucket, an s3:// or https:// address
+of one, a STAC item, or a folder of 13 JP2 files with an acquisition.json, as the embedded scene is.
+
+sampling: "mean" averages all pixels of the files under one of the results; "fast" averages those of a lower
+resolution level, at least two by two of them: at 160 m a twentieth of the decoding, with a mask that agrees to 97 % on
+a hard scene (at 60 m a third, and 99.5 %); "nearest" takes the one in the middle.
 
 settings: radii are pixels of the results, so the same preset reaches farther at a coarser resolution; --unit metre
 makes them metres. A preset's own numbers are those its authors published, mostly for 10 m or 20 m. Where results of
@@ -76,7 +83,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"metres of a pixel of the results ({DEFAULT_RESOLUTION})",
     )
     parser.add_argument(
-        "--sampling", choices=get_args(CellSampling), default="mean", help="how bands come to these pixels (mean)"
+        "--sampling",
+        choices=get_args(CellSampling),
+        default=DEFAULT_SAMPLING,
+        help=f"how bands come to these pixels ({DEFAULT_SAMPLING})",
     )
     _add_mask_settings(parser)
     parser.add_argument("--shadows", action="store_true", help="cloud shadows too")
@@ -110,12 +120,11 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from eotasks.sources.sample import sample_path
     from workflows.cloud_mask.run import CloudMaskRun
 
     console = Console()
     work = CloudMaskRun(
-        arguments.products or [sample_path()],
+        arguments.products or [_sample()],
         arguments.out,
         options,
         threads=arguments.threads,
@@ -130,6 +139,12 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(Text.assemble(("failed ", "red"), f"{outcome.name}: {outcome.error}"), soft_wrap=True)
     console.print(f"Results: {work.out}", soft_wrap=True, highlight=False, markup=False)
     return SOME_FAILED if any(outcome.state == "failed" for outcome in outcomes) else DONE
+
+
+def _sample() -> Path:
+    from eotasks.sources.sample import sample_path
+
+    return sample_path()
 
 
 def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:

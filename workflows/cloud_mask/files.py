@@ -23,15 +23,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from eotasks.cog import write_cog
-from eotasks.imagery.acquisition import SIDECAR_NAME
-from eotasks.imagery.scene import BareFolderScene
+from eotasks.imagery.scene import Scene
 from models.clouds.pixel import MODEL_FILE, MODEL_SHA256
 from models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
 from models.errors import ConfigurationError, StorageError
 from models.landcover.classes import ClassTable, LandCoverClass
 from workflows.cloud_mask.options import CloudMaskOptions
 from workflows.cloud_mask.product import ProductMasks, Shares
-from workflows.cloud_mask.quicklook import draw_quicklook
 from workflows.places import atomic_path
 
 RECORD_VERSION = 1
@@ -81,7 +79,7 @@ class ProductFiles:
         """What is written under these options."""
         return [kind for kind in _NAMES if kind != "SHADOW" or options.shadows]
 
-    def state(self, scene: BareFolderScene, options: CloudMaskOptions, *, overwrite: bool = False) -> State:
+    def state(self, scene: Scene, options: CloudMaskOptions, *, overwrite: bool = False) -> State:
         """What lies there already. Writes nothing.
 
         "outdated" are results of the same settings whose input or eotasks has changed since.
@@ -119,7 +117,7 @@ class ProductFiles:
             raise ConfigurationError(f"{self.record} is no complete record: replace it with --overwrite.")
         return Shares(**record.shares)  # type: ignore[arg-type]  # checked by the names of its fields
 
-    def write(self, scene: BareFolderScene, masks: ProductMasks, options: CloudMaskOptions) -> None:
+    def write(self, scene: Scene, masks: ProductMasks, options: CloudMaskOptions) -> None:
         """Write everything, the record last.
 
         :raises StorageError: when a file cannot be written.
@@ -144,6 +142,8 @@ class ProductFiles:
         for kind in _NAMES.keys() - set(self.kinds(options)):  # of a run with other settings
             for path in (self.path(kind), Path(f"{self.path(kind)}.aux.xml")):
                 path.unlink(missing_ok=True)
+        from workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib; kept products need none
+
         tags = product_tags(self.name, masks, options)
         self._write_images(masks, options, tags)
         with atomic_path(self.path("quicklook")) as temporary:
@@ -243,10 +243,9 @@ def product_name(scene_path: Path) -> str:
     return name
 
 
-def _inputs(scene: BareFolderScene) -> dict[str, list[int]]:
+def _inputs(scene: Scene) -> dict[str, list[int]]:
     """Size and time of change of what a product is read from, as make looks at them."""
-    facts = {file.name: file.stat() for file in (*scene.files.values(), scene.path / SIDECAR_NAME)}
-    return {name: [facts[name].st_size, facts[name].st_mtime_ns] for name in sorted(facts)}
+    return {name: list(facts) for name, facts in scene.fingerprints().items()}
 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:

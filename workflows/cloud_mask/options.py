@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from models.clouds.presets import MaskSettings, Preset, mask_settings
 from models.errors import ConfigurationError
 
-CellSampling = Literal["mean", "nearest"]
+CellSampling = Literal["fast", "mean", "nearest"]
 
 RESOLUTIONS: tuple[int, ...] = (160, 60, 20, 10)
 """Metres of the pixels that masks can be made at."""
@@ -17,6 +17,11 @@ DEFAULT_RESOLUTION = 60
 """That of B01, B09 and B10, the bands of the model that are about the atmosphere: nothing is made up between their
 pixels. A tile (109.8 km) is a whole number of them, a 36th of its 10 m pixels; the 160 m of Sentinel Hub miss small
 clouds."""
+
+DEFAULT_SAMPLING: CellSampling = "fast"
+"""Measured on the hard scene 33UUU: at 160 m the mask agrees with that of "mean" to 96.7 %, at 60 m to 99.5 %, with
+"nearest" to 86.7 % and 91.1 % (eotasks.imagery.reduction has the table). A tile at 160 m takes a twentieth of the
+decoding."""
 
 DEFAULT_PRESET: Preset = "s2cloudless"
 
@@ -28,8 +33,9 @@ class CloudMaskOptions:
     resolution: int = DEFAULT_RESOLUTION
     """Metres of a pixel of the results, where the probability is computed: 160, 60, 20 or 10."""
 
-    sampling: CellSampling = "mean"
-    """How bands come to these pixels: "mean" by area, or "nearest", as Sentinel Hub does for its CLP at 160 m."""
+    sampling: CellSampling = DEFAULT_SAMPLING
+    """How bands come to these pixels: "mean" by area, "fast" the mean of a lower resolution level of the files, or
+    "nearest", as Sentinel Hub does for its CLP at 160 m."""
 
     preset: Preset = DEFAULT_PRESET
     """Name of the published settings that ``mask`` comes from, for the tags of the files."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eotasks.imagery.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.scene import BareFolderScene
+from eotasks.imagery.scene import Scene
 from models.clouds.pixel import cloud_probability
 from models.clouds.plausibility import refuse_implausible
 from models.clouds.postprocess import CLOUD, NO_DATA, mask_of
@@ -19,11 +19,11 @@ from models.clouds.shadows.frame import cloud_shadow
 from models.clouds.shadows.light import SHADOW_BANDS
 from models.errors import ImageryError
 from models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
-from workflows.cloud_mask.options import CloudMaskOptions
+from workflows.cloud_mask.options import CellSampling, CloudMaskOptions
 
 TRUE_COLOR = ("B04", "B03", "B02")
-PICTURE_PIXELS = 1400
-"""Longest side of the true colour picture, at most."""
+PICTURE_PIXELS = 800
+"""Longest side of the true colour picture, at most: a little more than the quick-look draws."""
 
 _STRIP = 1024
 """Rows of the finest band that are read at a time, about a row of tiles of its JP2 file."""
@@ -87,7 +87,7 @@ class ProductMasks:
 
 
 def make_masks(
-    scene: BareFolderScene, options: CloudMaskOptions, *, threads: int | None = None, advance: Advance | None = None
+    scene: Scene, options: CloudMaskOptions, *, threads: int | None = None, advance: Advance | None = None
 ) -> ProductMasks:
     """Cloud probability and masks of a whole product.
 
@@ -98,13 +98,13 @@ def make_masks(
     :raises ImageryError: a file is damaged, or the product holds no data.
     :raises ReflectanceError: values that are no reflectance.
     """
-    where = scene.path.name
+    where = scene.name
     band_indices([*CLOUD_BANDS, *TRUE_COLOR], scene.bands, where=where)
     sun = _sun(scene, where) if options.shadows else None
-    reading = _Reading(scene, options, where)
+    reading = _Reading(scene, options, where, threads)
     grid = reading.grid
     probability = np.zeros(grid.shape, dtype=np.float32)
-    strips = list(_strips(grid))
+    strips = list(_strips(scene, grid, options.sampling))
     for done, (rows, strip) in enumerate(strips, start=1):
         bands, valid = reading.strip(rows, strip)
         probability[rows] = cloud_probability(bands, valid=valid, threads=threads, where=where)
@@ -119,15 +119,15 @@ def make_masks(
         shadow = cloud_shadow(
             reading.light, mask, sun=sun, pixel_size=size, valid=valid, names=SHADOW_BANDS, where=where
         )
-    picture, picture_grid = _picture(scene)
+    picture, picture_grid = _picture(scene, threads)
     return ProductMasks(scene.acquisition, grid, probability, mask, shadow, picture, picture_grid)
 
 
 class _Reading:
     """Reads strips, and keeps of them what is looked at when all have been read."""
 
-    def __init__(self, scene: BareFolderScene, options: CloudMaskOptions, where: str) -> None:
-        self._scene, self._sampling, self._where = scene, options.sampling, where
+    def __init__(self, scene: Scene, options: CloudMaskOptions, where: str, threads: int | None) -> None:
+        self._scene, self._sampling, self._where, self._threads = scene, options.sampling, where, threads
         self.grid = product_grid(scene, options.resolution)
         self.is_data: NDArray[np.bool_] = np.zeros(self.grid.shape, dtype=bool)
         self.light: NDArray[np.uint16] = np.zeros(
@@ -139,8 +139,7 @@ class _Reading:
 
     def strip(self, rows: slice, strip: Grid) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
         """DN of the model's bands, and where there is data."""
-        valid = self._scene.is_data(strip, resampling=self._sampling)
-        bands = self._scene.read(CLOUD_BANDS, strip, resampling=self._sampling)
+        bands, valid = self._scene.read_masked(CLOUD_BANDS, strip, resampling=self._sampling, threads=self._threads)
         self.is_data[rows] = valid
         if self.light.size:
             self.light[rows] = bands[..., band_indices(SHADOW_BANDS, CLOUD_BANDS)]
@@ -160,7 +159,7 @@ class _Reading:
         refuse_implausible(bands, valid, frame_names=["the product"], where=self._where)
 
 
-def _sun(scene: BareFolderScene, where: str) -> tuple[float, float]:
+def _sun(scene: Scene, where: str) -> tuple[float, float]:
     zenith, azimuth = scene.acquisition.sun_zenith, scene.acquisition.sun_azimuth
     if zenith is None or azimuth is None:
         raise ImageryError(
@@ -170,7 +169,7 @@ def _sun(scene: BareFolderScene, where: str) -> tuple[float, float]:
     return zenith, azimuth
 
 
-def product_grid(scene: BareFolderScene, resolution: float) -> Grid:
+def product_grid(scene: Scene, resolution: float) -> Grid:
     """The grid of the results: over the ground that all bands share, from its north-west corner.
 
     Where that ground is no whole number of pixels, the last ones reach beyond it and describe the part of them that
@@ -181,7 +180,7 @@ def product_grid(scene: BareFolderScene, resolution: float) -> Grid:
     grids = [scene.grid_of(band) for band in scene.bands]
     finest = min(grids, key=lambda grid: grid.resolution)
     if any(grid.crs != finest.crs for grid in grids):
-        raise ImageryError(f"{scene.path.name}: its bands are in different coordinate systems. Fetch it again.")
+        raise ImageryError(f"{scene.name}: its bands are in different coordinate systems. Fetch it again.")
     bounds = np.array([grid.bounds for grid in grids])
     (left, bottom), (right, top) = bounds[:, :2].max(axis=0), bounds[:, 2:].min(axis=0)
     # Bands whose corners differ: inwards to the next pixel of the finest, so that its pixels stay whole.
@@ -189,25 +188,26 @@ def product_grid(scene: BareFolderScene, resolution: float) -> Grid:
     top = finest.top - math.ceil((finest.top - top) / finest.resolution - _ALIGNED) * finest.resolution
     height, width = ((far / resolution) for far in (top - bottom, right - left))
     if height <= 0 or width <= 0:
-        raise ImageryError(f"{scene.path.name}: its bands share no ground. One folder holds one acquisition.")
+        raise ImageryError(f"{scene.name}: its bands share no ground. One folder holds one acquisition.")
     return Grid(finest.crs, left, top, float(resolution), math.ceil(height - _ALIGNED), math.ceil(width - _ALIGNED))
 
 
-def _strips(grid: Grid) -> Iterator[tuple[slice, Grid]]:
-    """The grid from north to south in pieces, with the rows that they are."""
-    step = max(int(_STRIP * _FINEST / grid.resolution), 1)
+def _strips(scene: Scene, grid: Grid, sampling: CellSampling) -> Iterator[tuple[slice, Grid]]:
+    """The grid from north to south in pieces, with the rows that they are.
+
+    A lower level of the files has fewer pixels along a row too, so that more rows of it go into a strip.
+    """
+    decoded = min(scene.decoded_size(band, grid, resampling=sampling) for band in scene.bands)
+    step = max(int(_STRIP * decoded**2 / _FINEST / grid.resolution), 1)
     for start in range(0, grid.height, step):
         stop = min(start + step, grid.height)
         yield slice(start, stop), replace(grid, top=grid.top - start * grid.resolution, height=stop - start)
 
 
-def _picture(scene: BareFolderScene, bands: Sequence[str] = TRUE_COLOR) -> tuple[NDArray[np.float32], Grid]:
+def _picture(scene: Scene, threads: int | None, bands: Sequence[str] = TRUE_COLOR) -> tuple[NDArray[np.float32], Grid]:
     """Reflectance for a picture, at a resolution of its own: what is seen in it should not depend on the masks'."""
     whole = product_grid(scene, _FINEST)
     grid = product_grid(scene, _FINEST * max(math.ceil(max(whole.shape) / PICTURE_PIXELS), 1))
-    picture = np.full((*grid.shape, len(bands)), np.nan, dtype=np.float32)
-    for rows, strip in _strips(grid):
-        dn = scene.read(bands, strip)
-        reflectance = dn.astype(np.float32) / np.float32(QUANTIFICATION)
-        picture[rows] = np.where(scene.is_data(strip)[..., np.newaxis], reflectance, np.float32(np.nan))
-    return picture, grid
+    dn, is_data = scene.preview(bands, grid, threads=threads)
+    reflectance = dn.astype(np.float32) / np.float32(QUANTIFICATION)
+    return np.where(is_data[..., np.newaxis], reflectance, np.float32(np.nan)), grid

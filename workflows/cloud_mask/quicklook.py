@@ -52,7 +52,7 @@ def draw_quicklook(masks: ProductMasks, options: CloudMaskOptions, name: str, pa
     """
     figure = quicklook_figure(masks, options, name)
     with path.open("wb") as file:
-        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
 
 
 @style.styled

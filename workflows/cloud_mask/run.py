@@ -6,12 +6,18 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, Protocol
 
-from eotasks.imagery.scene import BareFolderScene, open_scene
+import numpy as np
+
+from eotasks.imagery.scene import Scene, open_scene
+from models.clouds.pixel import cloud_probability
 from models.errors import ConfigurationError, EOTasksError
+from models.sentinel2 import CLOUD_BANDS, QUANTIFICATION
 from models.threads import resolve_threads
 from workflows.cloud_mask.files import ProductFiles, product_name
 from workflows.cloud_mask.options import CloudMaskOptions
@@ -54,7 +60,7 @@ class Reporter(Protocol):
 class _Job:
     name: str
     files: ProductFiles
-    scene: BareFolderScene | None
+    scene: Scene | None
     error: EOTasksError | OSError | None = None
     kept: bool = False
 
@@ -119,9 +125,17 @@ class CloudMaskRun:
         if job.kept or job.scene is None:
             return ProductOutcome(job.name, "kept", job.files.shares())
         started = time.perf_counter()
-        masks = make_masks(job.scene, self.options, threads=self._threads, advance=reporter.strip)
+        with ThreadPoolExecutor(1) as helper:
+            helper.submit(_get_ready)
+            masks = make_masks(job.scene, self.options, threads=self._threads, advance=reporter.strip)
         job.files.write(job.scene, masks, self.options)
         return ProductOutcome(job.name, "done", masks.shares, time.perf_counter() - started)
+
+
+def _get_ready() -> None:
+    """Load what comes after the reading while files are decoded, which the interpreter does not take part in."""
+    import_module("workflows.cloud_mask.quicklook")
+    cloud_probability(np.full((1, len(CLOUD_BANDS)), QUANTIFICATION, dtype=np.uint16), threads=1)
 
 
 def _job(path: Path, out: Path, options: CloudMaskOptions, overwrite: bool) -> _Job:

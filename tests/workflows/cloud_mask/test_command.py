@@ -11,12 +11,13 @@ import pytest
 import rasterio
 from s2cloudless import S2PixelCloudDetector
 
+from eotasks.imagery.resampling import ResamplingName
 from eotasks.imagery.scene import open_scene
 from models.sentinel2 import CLOUD_BANDS
 from tests.workflows.cloud_mask.conftest import MakeProduct
 from tests.workflows.land_cover.command_line import Result
 from tests.workflows.land_cover.command_line import command as call
-from workflows.cloud_mask import files
+from workflows.cloud_mask import files, quicklook
 from workflows.cloud_mask.product import product_grid
 
 SAMPLE = "T33UUU_20170216"
@@ -53,12 +54,18 @@ class TestResults:
         shares = record(tmp_path / "results" / "cloud-mask", SAMPLE)["shares"]
         assert f"{shares['cloud']:.1%}" in result.out
 
-    @pytest.mark.parametrize("resolution", [160, 60, 20, 10])
-    def test_equals_s2cloudless(self, make_product: MakeProduct, tmp_path: Path, resolution: int) -> None:
+    @pytest.mark.parametrize(
+        ("resolution", "sampling"),
+        [(160, "mean"), (60, "mean"), (20, "mean"), (10, "mean"), (160, "fast"), (60, "nearest")],
+    )
+    def test_equals_s2cloudless(
+        self, make_product: MakeProduct, tmp_path: Path, resolution: int, sampling: ResamplingName
+    ) -> None:
         product = make_product()
-        assert command(product, "--out", tmp_path / "out", "--resolution", resolution).code == 0
+        options = ["--resolution", str(resolution), "--sampling", sampling]
+        assert command(product, "--out", tmp_path / "out", *options).code == 0
         scene = open_scene(product)
-        dn = scene.read(CLOUD_BANDS, product_grid(scene, resolution))
+        dn = scene.read(CLOUD_BANDS, product_grid(scene, resolution), resampling=sampling)
         detector = S2PixelCloudDetector(threshold=0.4, average_over=1, dilation_size=1)
         expected = detector.get_cloud_probability_maps((dn.astype(np.float32) / np.float32(10_000))[np.newaxis])
         stored = read(tmp_path / "out" / "small" / "small_CLP.tif")
@@ -174,7 +181,7 @@ class TestRepeated:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(files, "draw_quicklook", interrupted)
+            patch.setattr(quicklook, "draw_quicklook", interrupted)
             assert command(*products, "--out", out).code == 130
         assert record(out, "a")["complete"] is False
         assert not list(out.rglob("*quicklook*"))

@@ -186,7 +186,7 @@ def test_steps_in_words(options: CloudMaskOptions, words: str) -> None:
     assert options.steps() == words
 
 
-@pytest.mark.parametrize("wrong", [{"resolution": 30}, {"resolution": 60.5}, {"sampling": "fast"}])
+@pytest.mark.parametrize("wrong", [{"resolution": 30}, {"resolution": 60.5}, {"sampling": "cubic"}])
 def test_options_are_checked(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         CloudMaskOptions(**wrong)  # type: ignore[arg-type]
