@@ -40,6 +40,7 @@ METRICS_FILE = "metrics.json"
 MODEL_FOLDER = "model"
 MODEL_MARKER = "model.sha256"
 MAP_FILE = "land_cover.tif"
+PATCHES_FILE = "patches.gpkg"
 PACKAGES = ("eotasks", "eo-learn", "sentinelhub", "lightgbm", "numpy", "scikit-image", "rasterio")
 
 
@@ -124,7 +125,7 @@ class Chain:
                 else:
                     self.reporter.advance()
         assert trained is not None
-        trained.model.save(self.place.local_path(MODEL_FOLDER))
+        trained.model.save(self.place.child(MODEL_FOLDER))
         return trained
 
     def _map(self, model: LandCoverModel, features: Place) -> Place:
@@ -136,7 +137,7 @@ class Chain:
                     outdated.remove(name)
             predictions.write_bytes(MODEL_MARKER, marker)
         steps = map_workflow(
-            self.config, self.place.local_path(MODEL_FOLDER), features, predictions, maps, simulated=self.simulated
+            self.config, self.place.child(MODEL_FOLDER), features, predictions, maps, simulated=self.simulated
         )
         arguments = {patch.name: steps.arguments(patch) for patch in self.patches}
         self._batch(
@@ -147,8 +148,8 @@ class Chain:
         )
         with self._stage("mosaic", 1):
             mosaic_cogs_by_crs(
-                [maps.local_path(map_paths(patch.name, self.config)[0]) for patch in self.patches],
-                self.place.local_path(MAP_FILE),
+                [f"{maps}/{map_paths(patch.name, self.config)[0]}" for patch in self.patches],
+                f"{self.place}/{MAP_FILE}",
             )
             self.reporter.advance()
         return predictions
@@ -257,7 +258,8 @@ class Chain:
             "training_samples": {str(key): value for key, value in trained.train_counts.items()},
         }
         self.place.write_bytes(METRICS_FILE, (json.dumps(metrics, indent=2, allow_nan=False) + "\n").encode())
-        save_patch_grid(self.plan.patches, self.place.local_path("patches.gpkg"))
+        with self.place.writing(PATCHES_FILE) as file:
+            save_patch_grid(self.plan.patches, file)
 
     def _patch_area(self, patch: Patch) -> PatchArea:
         left, bottom, right, top = patch.bbox

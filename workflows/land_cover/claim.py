@@ -86,13 +86,22 @@ def claim_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
 
 def input_paths(config: LandCoverConfig) -> dict[str, Path]:
     """Files and folders on disk that a run reads, by the key that names them."""
+    return {key: Path(path) for key, path in _inputs(config).items() if "://" not in path}
+
+
+def remote_inputs(config: LandCoverConfig) -> dict[str, str]:
+    """What a run reads from S3, by the key that names it."""
+    return {key: path for key, path in _inputs(config).items() if path.startswith("s3://")}
+
+
+def _inputs(config: LandCoverConfig) -> dict[str, str]:
     named = {
         "area.file": config.area.file,
         "area.patch_grid": config.area.patch_grid,
         "reference.path": config.reference.path,
         "source.folder": config.source.folder if isinstance(config.source, EOPatchesSource) else None,
     }
-    return {key: Path(path) for key, path in named.items() if path is not None and "://" not in path}
+    return {key: path for key, path in named.items() if path is not None}
 
 
 def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from models.errors import CredentialsError
 from models.sentinel2 import BANDS
@@ -18,6 +17,7 @@ from workflows.land_cover.plan import REVISIT_DAYS, Plan, make_plan
 from workflows.land_cover.preflight import check_credentials, check_inputs, check_labels_lie_here, check_output
 from workflows.land_cover.report.build import build_report
 from workflows.land_cover.results import ChainResult
+from workflows.lease import Lease, held
 from workflows.outcomes import PatchOutcome
 from workflows.places import Place
 
@@ -30,8 +30,12 @@ class ExampleOutcome:
     """What a run leaves: the report, the map, a summary of one screen, and the patches that failed."""
 
     title: str
-    report: Path
-    map: Path
+    report: str
+    """Path or S3 location of the HTML page."""
+
+    map: str
+    """Path or S3 location of the map of all patches."""
+
     columns: list[str]
     """Names of the chains."""
 
@@ -88,9 +92,13 @@ class LandCoverExample:
 
     def run(self, reporter: Reporter) -> ExampleOutcome:
         """Run every chain, or what is missing of it, and write the report."""
-        started = time.perf_counter()
-        place = self.places[0]
         check_credentials(self.config)
+        place = self.places[0]
+        with held(place, "eotasks land-cover") as lease:
+            return self._run(place, _Checked(reporter, lease))
+
+    def _run(self, place: Place, reporter: Reporter) -> ExampleOutcome:
+        started = time.perf_counter()
         results: list[ChainResult] = []
         chains: list[Chain] = []
         for (name, config), plan, where in zip(self.configs, self.plans, self.places, strict=True):
@@ -101,12 +109,11 @@ class LandCoverExample:
         with _report_stage(reporter):
             notices = [SIMULATED_NOTICE] if any(result.simulated for result in results) else []
             report = build_report(results, title=self.config.title, notices=notices)
-            path = place.local_path(REPORT_FILE)
-            report.save(path)
+            place.write_bytes(REPORT_FILE, report.render().encode())
         return ExampleOutcome(
             title=self.config.title,
-            report=path,
-            map=place.local_path(MAP_FILE),
+            report=f"{place}/{REPORT_FILE}",
+            map=f"{place}/{MAP_FILE}",
             columns=[result.name for result in results],
             rows=summary_rows(chains, results, time.perf_counter() - started),
             failed={
@@ -214,6 +221,24 @@ def _report_stage(reporter: Reporter) -> Iterator[None]:
     yield
     reporter.advance()
     reporter.end()
+
+
+class _Checked:
+    """A reporter that stops a run whose place another one has taken over."""
+
+    def __init__(self, reporter: Reporter, lease: Lease) -> None:
+        self._reporter, self._lease = reporter, lease
+
+    def begin(self, stage: str, total: int) -> None:
+        self._lease.check()
+        self._reporter.begin(stage, total)
+
+    def advance(self, outcome: PatchOutcome | None = None) -> None:
+        self._lease.check()
+        self._reporter.advance(outcome)
+
+    def end(self) -> None:
+        self._reporter.end()
 
 
 class _Named:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pyogrio
 import rasterio
@@ -20,7 +21,7 @@ from models.errors import BandError, ConfigurationError, FeatureError, GridError
 from models.landcover.parameters import training_parameters
 from models.sentinel2 import CLOUD_BANDS, band_indices
 from workflows.area import Patch
-from workflows.land_cover.claim import input_paths
+from workflows.land_cover.claim import input_paths, remote_inputs
 from workflows.land_cover.config import EOPatchesSource, LandCoverConfig, ReferenceConfig, SentinelHubSource
 from workflows.land_cover.steps import SNOW_AND_WATER_BANDS, observe_workflow, source_bands, source_features
 from workflows.places import Place
@@ -73,27 +74,38 @@ def check_labels_lie_here(config: LandCoverConfig, patches: Sequence[Patch]) -> 
 
 
 def check_output(config: LandCoverConfig) -> None:
-    """Refuse a place that cannot take maps and report: they are written to disk only.
+    """Refuse a place that cannot take results, or that inputs lie in.
 
-    :raises ConfigurationError: on S3, or where a file has the name of the folder.
+    :raises ConfigurationError: a file has the name of the folder, or inputs and results lie in each other.
+    :raises StorageError: on S3, there is no such bucket or no server.
+    :raises CredentialsError: on S3, the credentials are refused.
     """
     place = Place(config.output.folder)
-    if not place.is_local:
-        raise ConfigurationError(
-            f"output.folder {config.output.folder!r} is on S3, where maps and report cannot be written: choose a"
-            " folder on disk."
-        )
-    folder = place.local_path()
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"output.folder {str(folder)!r} is a file: choose a folder.")
-    results = folder.resolve()
-    for key, path in input_paths(config).items():
-        read = path.resolve()
-        if read.is_relative_to(results) or (path.is_dir() and results.is_relative_to(read)):
-            raise ConfigurationError(
-                f"{key} {str(path)!r} and output.folder {str(folder)!r} lie in each other: results and what they are"
-                " made of need folders of their own."
-            )
+    if place.is_local:
+        folder = place.local_path()
+        if folder.exists() and not folder.is_dir():
+            raise ConfigurationError(f"output.folder {str(folder)!r} is a file: choose a folder.")
+        results = folder.resolve()
+        for key, path in input_paths(config).items():
+            read = path.resolve()
+            if read.is_relative_to(results) or (path.is_dir() and results.is_relative_to(read)):
+                _refuse_in_each_other(key, path, folder)
+        return
+    place.exists()
+    for key, location in remote_inputs(config).items():
+        if _is_below(location, place.location) or _is_below(place.location, location):
+            _refuse_in_each_other(key, location, place)
+
+
+def _refuse_in_each_other(key: str, path: object, place: object) -> NoReturn:
+    raise ConfigurationError(
+        f"{key} {str(path)!r} and output.folder {str(place)!r} lie in each other: results and what they are made of"
+        " need folders of their own."
+    )
+
+
+def _is_below(location: str, folder: str) -> bool:
+    return f"{location.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
 
 
 def _check_bands(config: LandCoverConfig) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from eolearn.core import EONode, EOTask, EOWorkflow, ExtractBandsTask, FeatureType, MergeFeatureTask
@@ -332,11 +331,11 @@ class MapWorkflow:
 
 
 def map_workflow(
-    config: LandCoverConfig, model: Path, features: Place, predictions: Place, maps: Place, *, simulated: bool
+    config: LandCoverConfig, model: Place, features: Place, predictions: Place, maps: Place, *, simulated: bool
 ) -> MapWorkflow:
     """Features to the map, for one patch at a time.
 
-    :param model: Folder of the saved model: every worker loads it once.
+    :param model: Place of the saved model: every worker loads it once.
     :param features: Place of the first workflow's features.
     :param predictions: Place of the EOPatches with labels and scores.
     :param maps: Place of the Cloud Optimized GeoTIFFs.
@@ -354,7 +353,7 @@ def map_workflow(
     export = EONode(
         ExportCogTask(
             PREDICTION,
-            folder=maps.local_path(PREDICTION_FOLDER),
+            folder=maps.child(PREDICTION_FOLDER),
             filename=MAP_NAME,
             classes=config.class_table,
             tags=tags,
@@ -364,7 +363,7 @@ def map_workflow(
     )
     exports = [export]
     if config.output.scores:
-        scores = ExportCogTask(SCORES, folder=maps.local_path(SCORES_FOLDER), filename=MAP_NAME, tags=tags)
+        scores = ExportCogTask(SCORES, folder=maps.child(SCORES_FOLDER), filename=MAP_NAME, tags=tags)
         exports.append(EONode(scores, inputs=[export], name="export scores"))
     save = EONode(
         SaveEOPatchTask(predictions, features=[PREDICTION, SCORES]), inputs=[exports[-1]], name="save prediction"

@@ -206,7 +206,7 @@ BAD_INPUT: dict[str, tuple[Sections, Prepare, list[str]]] = {
     "unknown parameter of the model": (
         merged(SAMPLE, {"model": {"parameters": {"num_trees_of_life": 3}}}), nothing, ["num_trees_of_life"],
     ),
-    "output on S3": (merged(SAMPLE, {"output": {"folder": "s3://bucket/x"}}), nothing, ["S3", "folder on disk"]),
+    "output elsewhere": (merged(SAMPLE, {"output": {"folder": "gs://bucket/x"}}), nothing, ["gs://bucket/x", "s3://"]),
     "sentinelhub without credentials": (SERVICE, write_labels, ["Sentinel Hub needs an account", "SH_CLIENT_ID"]),
 }  # fmt: skip
 
