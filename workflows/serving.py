@@ -35,11 +35,9 @@ def serve(connection: Connection) -> None:
     _end_with_the_parent(connection)
     with contextlib.suppress(EOFError, OSError):  # the parent is gone or has closed the pool: nobody is listening
         pickled, level = pickle.loads(connection.recv_bytes())  # noqa: S301  # of our own parent
-        logging.getLogger().setLevel(level)
-        logging.getLogger().addHandler(_ForwardingHandler(tell))
         try:
+            settle(level, tell)
             workflow: EOWorkflow = pickle.loads(pickled)  # noqa: S301  # the same
-            threadpoolctl.threadpool_limits(resolve_threads())  # engines that the fork server had loaded already
             memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
             tell("ready", None)
             while True:
@@ -48,7 +46,18 @@ def serve(connection: Connection) -> None:
         except (EOFError, OSError):
             raise
         except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; all is told
-            tell("refused", _refusal(error))
+            tell("refused", refusal(error))
+
+
+def settle(level: int, tell: Callable[[str, object], None]) -> None:
+    """Sets up a process for patches: where its log records go, and the threads of engines that are loaded already.
+
+    :param level: Of the root logger.
+    :param tell: Takes each record, of the kind ``log``.
+    """
+    logging.getLogger().setLevel(level)
+    logging.getLogger().addHandler(_ForwardingHandler(tell))
+    threadpoolctl.threadpool_limits(resolve_threads())
 
 
 def _end_with_the_parent(connection: Connection) -> None:
@@ -86,7 +95,8 @@ class _ForwardingHandler(logging.Handler):
             self._tell("log", record)
 
 
-def _refusal(error: Exception) -> str:
+def refusal(error: Exception) -> str:
+    """Why a workflow cannot be rebuilt, and what helps."""
     return (
         f"The workflow cannot be rebuilt in a worker process ({type(error).__name__}: {error}): define its tasks in a"
         " module that can be imported, not in a notebook or shell, or use executor='threads'."
