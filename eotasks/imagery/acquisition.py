@@ -121,6 +121,15 @@ def read_sidecar(path: Path) -> Acquisition:
         raise ImageryError(
             f"{path}: cannot be read ({error.strerror}). Bare image files need this file: time, satellite, tile."
         ) from error
+    return parse_sidecar(text, str(path))
+
+
+def parse_sidecar(text: bytes, path: str) -> Acquisition:
+    """The acquisition described by the content of a sidecar file.
+
+    :param path: The file, for messages.
+    :raises ImageryError: as :func:`read_sidecar`.
+    """
     try:
         version = _Versioned.model_validate_json(text).version
         if version > SIDECAR_VERSION:

@@ -60,9 +60,7 @@ class AngleGrids:
         """
         if band is not None and band not in self.view_nodes:
             known = ", ".join(self.view_nodes) or "none"
-            raise BandError(
-                f"The metadata has no view angles of {band}, there are: {known}. Give one of these, or None."
-            )
+            raise BandError(f"No view angles of {band} in the metadata, there are: {known}. Give one of these.")
         chosen = self.view_nodes.values() if band is None else [self.view_nodes[band]]
         detectors = [_directions(pair) for pairs in chosen for pair in pairs]
         if not detectors:
@@ -103,7 +101,9 @@ def _mean(directions: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     known = np.isfinite(stack).all(axis=-1, keepdims=True)
     count = known.sum(axis=0)
     total = np.where(known, stack, 0).sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    mean: NDArray[np.float64] = np.full(total.shape, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean
 
 
 def _interpolate(
@@ -115,7 +115,7 @@ def _interpolate(
     i = np.minimum(rows.astype(np.intp), max(height - 2, 0))
     j = np.minimum(columns.astype(np.intp), max(width - 2, 0))
     down, across = rows - i, columns - j
-    known = np.isfinite(nodes).all(axis=-1)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(nodes).all(axis=-1))
     filled = np.where(known[..., np.newaxis], nodes, 0)
     total: NDArray[np.float64] = np.zeros((*np.broadcast_shapes(rows.shape, columns.shape), 3))
     weights: NDArray[np.float64] = np.zeros(total.shape[:2])
@@ -125,10 +125,14 @@ def _interpolate(
             weight = vertical * horizontal * known[at]
             weights += weight
             total += weight[..., np.newaxis] * filled[at]
-    return np.divide(total, weights[..., np.newaxis], out=np.full(total.shape, np.nan), where=weights[..., None] > 0)
+    mean: NDArray[np.float64] = np.full(total.shape, np.nan)
+    np.divide(total, weights[..., np.newaxis], out=mean, where=weights[..., np.newaxis] > 0)
+    return mean
 
 
 def _angles(directions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Zenith and azimuth of vectors of any length, degrees."""
     east, north, up = np.moveaxis(directions, -1, 0)
-    return np.degrees(np.arctan2(np.hypot(east, north), up)), np.degrees(np.arctan2(east, north)) % 360
+    zenith = np.degrees(np.arctan2(np.hypot(east, north), up))
+    azimuth = np.degrees(np.arctan2(east, north)) % 360
+    return zenith.astype(np.float64), azimuth.astype(np.float64)

@@ -51,9 +51,7 @@ def open_files(location: str | os.PathLike[str]) -> ProductFiles:
     path = Path(text)
     if not path.is_dir():
         what = "neither a folder nor a zip" if path.exists() else "nothing there"
-        raise ImageryError(
-            f"{path}: {what}. Give a product: a folder, the zip of one, or where it lies on S3 or the web."
-        )
+        raise ImageryError(f"{path}: {what}. Give a product: its folder or zip, or its address on S3 or the web.")
     return FolderFiles(path)
 
 
@@ -136,9 +134,7 @@ class FolderFiles:
                 below = Path(folder).relative_to(self.path)
                 found += [(below / name).as_posix() for name in files]
                 if len(found) > MAX_NAMES:
-                    raise ImageryError(
-                        f"{self.path}: more than {MAX_NAMES} files in it. Give the folder of one product."
-                    )
+                    raise ImageryError(f"{self.path}: more than {MAX_NAMES} files. Give the folder of one product.")
         except OSError as error:
             raise ImageryError(f"{self.path}: cannot be listed ({error.strerror}). Check its rights.") from error
         return sorted(found)
@@ -196,9 +192,7 @@ class BucketFiles:
                     if name and not name.endswith("/"):
                         found[name] = int(entry["Size"]), int(entry["LastModified"].timestamp() * 1e9)
                 if len(found) > MAX_NAMES:
-                    raise ImageryError(
-                        f"{self.location}: more than {MAX_NAMES} objects. Give the prefix of one product."
-                    )
+                    raise ImageryError(f"{self.location}: more than {MAX_NAMES} objects. Give the prefix of a product.")
         if not found:
             raise ImageryError(f"{self.location}: nothing there. Check the bucket and the prefix.")
         return found

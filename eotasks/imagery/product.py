@@ -27,8 +27,9 @@ class ProductFiles(Protocol):
     Names are relative to the product, with ``/``; one that leads out of it is refused.
     """
 
-    location: str
-    """For messages: what the user gave, without secrets."""
+    @property
+    def location(self) -> str:
+        """For messages: what the user gave, without secrets."""
 
     def names(self) -> list[str]:
         """Sorted names of all files.
