@@ -106,7 +106,7 @@ def _composed(value: object, above: tuple[int, ...]) -> Iterator[bytes]:
         yield from _items(value, above)
     elif type(value) in (set, frozenset):
         assert isinstance(value, set | frozenset)
-        yield b"set"
+        yield type(value).__name__.encode()
         yield from sorted(_digest(item, above) for item in value)
     elif type(value) is dict:
         yield f"dict:{len(value)}".encode()
@@ -135,6 +135,8 @@ def _object(value: object, above: tuple[int, ...]) -> Iterator[bytes]:
 def _code(value: object, above: tuple[int, ...]) -> Iterator[bytes]:
     """Classes, functions and modules by name; a lambda or inner function has none of its own, so its code counts."""
     yield f"code:{_name(value)}".encode()
+    if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | type):
+        yield from _items([value.__self__], above)  # a method of an object
     if isinstance(value, FunctionType) and ("<lambda>" in value.__qualname__ or "<locals>" in value.__qualname__):
         yield from _items([value.__code__, value.__defaults__, value.__kwdefaults__], above)
         yield from _items([cell.cell_contents for cell in value.__closure__ or ()], above)

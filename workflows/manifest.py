@@ -108,8 +108,7 @@ class ManifestWriter:
         :raises StorageError: when it cannot be written.
         """
         self._write("batch", process=this_process(), **facts)
-        if self._parts is not None:
-            self._parts.flush()
+        self.flush()
 
     def running(self, name: str, attempt: int) -> None:
         """A patch begins."""
@@ -142,8 +141,16 @@ class ManifestWriter:
         self._write("end", state=state)
         self.close()
 
+    def flush(self) -> None:
+        """Writes what waits, now.
+
+        :raises StorageError: when it cannot be written; it goes on waiting.
+        """
+        if self._parts is not None:
+            self._parts.flush()
+
     def close(self) -> None:
-        """Writes what waits.
+        """Writes what waits; nothing may follow.
 
         :raises StorageError: when it cannot be written.
         """

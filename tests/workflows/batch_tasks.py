@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -58,9 +59,13 @@ class BehaveTask(EOTask):
             os._exit(3)
         if name == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        if name == "noisy":
+        if name.startswith("noisy"):
             warnings.warn("nobody can act on this", UserWarning, stacklevel=1)
             logging.getLogger("tests.noise").warning("said in %s", name)
+        if name == "noisy_error":
+            raise ValueError("after words")
+        if name == "noisy_killed":
+            os.kill(os.getpid(), signal.SIGKILL)
         return np.ones(4)
 
 
@@ -68,6 +73,35 @@ class _StubbornError(Exception):
     def __init__(self, lock: object) -> None:
         super().__init__("stubborn")
         self.lock = lock
+
+
+class FlagTask(EOTask):
+    """Notes its calls in ``calls.txt``; fails while there is ``NAME.fails``, and kills once for ``NAME.kills``."""
+
+    def __init__(self, folder: Path, option: int) -> None:
+        self.folder = folder
+        self.option = option
+
+    def execute(self, *, name: str) -> None:
+        with (self.folder / "calls.txt").open("a") as calls:
+            calls.write(f"{name}\n")
+        if (self.folder / f"{name}.fails").exists():
+            raise ValueError(f"{name} fails")
+        if (self.folder / f"{name}.kills").exists():
+            (self.folder / f"{name}.kills").unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class WaitTask(EOTask):
+    """Says that it has begun by ``NAME.begun``, and goes on when there is ``go``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def execute(self, *, name: str) -> None:
+        (self.folder / f"{name}.begun").touch()
+        while not (self.folder / "go").exists():
+            time.sleep(0.02)
 
 
 class CallTask(EOTask):

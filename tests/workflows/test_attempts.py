@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from eolearn.core.eoexecution import _ProcessingData
+from eolearn.core.eoworkflow import EOWorkflow, WorkflowResults
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import BatchError
+from workflows.attempts import DEATHS, MOST_DEATHS, PatchQueue
+from workflows.execution import PatchJob, PatchReport
+
+NOW = datetime(2026, 11, 23)  # noqa: DTZ001  # eo-learn's times are naive
+DEATH = BatchError("The worker process ended (SIGKILL).")
+DATA = _ProcessingData(
+    workflow=EOWorkflow([]),
+    workflow_kwargs={},
+    pickled_filesystem=b"",
+    log_path=None,
+    filter_logs_by_thread=False,
+    logs_filter=None,
+    logs_handler_factory=lambda path: None,  # type: ignore[arg-type,return-value]  # never called
+    raise_on_temporal_mismatch=False,
+)
+
+
+def jobs(count: int) -> list[PatchJob]:
+    return [PatchJob(index, f"p{index}", DATA, {}) for index in range(count)]
+
+
+def ended(index: int) -> PatchReport:
+    return PatchReport(index, WorkflowResults({}, NOW, NOW, {}), {})
+
+
+def taken(queue: PatchQueue) -> PatchJob:
+    job = queue.take()
+    assert job is not None
+    return job
+
+
+def lose(queue: PatchQueue, job: PatchJob) -> PatchReport | None:
+    return queue.lose(job, DEATH, since=NOW)
+
+
+def test_patches_come_in_order_and_are_counted() -> None:
+    started: list[tuple[str, int]] = []
+    queue = PatchQueue(jobs(2), on_start=lambda job: started.append((job.name, job.attempt)))
+    first, second = taken(queue), taken(queue)
+    assert queue.take() is None
+    assert started == [("p0", 1), ("p1", 1)]
+    assert (len(queue), queue.waiting, [job.name for job in queue.running]) == (2, [], ["p0", "p1"])
+    assert queue.finish(ended(second.index)).attempts == 1
+    assert queue.finish(ended(first.index)).attempts == 1
+    assert not queue
+
+
+def test_a_lost_patch_comes_again_after_the_others() -> None:
+    lost: list[tuple[str, int]] = []
+    queue = PatchQueue(jobs(3), on_lost=lambda job, report: lost.append((job.name, report.attempts)))
+    assert lose(queue, taken(queue)) is None
+    assert lost == [("p0", 1)]
+    assert [taken(queue).name for _ in range(3)] == ["p1", "p2", "p0"]
+    assert queue.finish(ended(0)).attempts == 2
+
+
+def test_three_deaths_quarantine_and_the_report_tells_of_the_last() -> None:
+    queue = PatchQueue(jobs(1))
+    assert lose(queue, taken(queue)) is None
+    assert lose(queue, taken(queue)) is None
+    report = queue.lose(taken(queue), DEATH, since=NOW, uid="node", step="Load")
+    assert report is not None
+    assert (report.quarantined, report.attempts) == (True, 3)
+    assert report.results.stats["node"].exception_info.exception is DEATH  # type: ignore[union-attr]
+    assert not queue
+
+
+def test_a_patch_that_was_put_back_is_next_and_has_lost_nothing() -> None:
+    queue = PatchQueue(jobs(2))
+    queue.put_back(taken(queue))
+    again = taken(queue)
+    assert (again.name, again.attempt) == ("p0", 1)
+
+
+def storm(count: int, deaths: int) -> PatchQueue:
+    """A queue of which all patches but the last have ended, most of them after so many lost workers each."""
+    queue = PatchQueue(jobs(count))
+    for _ in range(deaths):
+        for job in [taken(queue) for _ in range(count)]:
+            if job.index < count - 1:
+                assert lose(queue, job) is None
+            else:
+                queue.put_back(job)
+                last = taken(queue)
+                assert lose(queue, last) is None
+    for _ in range(count - 1):
+        queue.finish(ended(taken(queue).index))
+    return queue
+
+
+def test_where_workers_die_under_everyone_three_deaths_prove_nothing() -> None:
+    queue = storm(20, 1)  # every second attempt was lost by patches that are well: 20 * 0.5**n < 0.05 from n = 9 on
+    attempts = []
+    report = None
+    while report is None:
+        job = taken(queue)
+        attempts.append(job.attempt)
+        report = lose(queue, job)
+    assert attempts[-1] == 9
+    assert report.quarantined
+
+
+def test_even_in_a_storm_there_is_an_end() -> None:
+    queue = storm(40, 2)
+    report = None
+    while report is None:
+        report = lose(queue, taken(queue))
+    assert report.attempts == MOST_DEATHS
+
+
+def test_few_flaky_patches_are_no_storm() -> None:
+    queue = storm(5, 1)  # four patches that ended after a death
+    lose(queue, taken(queue))
+    report = lose(queue, taken(queue))
+    assert report is not None
+    assert report.attempts == DEATHS
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 12),
+    workers=st.integers(1, 4),
+    deaths=st.lists(st.booleans(), max_size=120),
+    poison=st.sets(st.integers(0, 11), max_size=3),
+)
+def test_every_patch_ends_once_whatever_dies(count: int, workers: int, deaths: list[bool], poison: set[int]) -> None:
+    queue = PatchQueue(jobs(count))
+    coming = iter(deaths)
+    running: list[PatchJob] = []
+    reports: list[PatchReport] = []
+    while queue:
+        while len(running) < workers and (job := queue.take()) is not None:
+            running.append(job)
+        job = running.pop(0)
+        dies = job.index in poison or next(coming, False)
+        report = lose(queue, job) if dies else queue.finish(ended(job.index))
+        reports += [report] if report is not None else []
+    assert sorted(report.index for report in reports) == list(range(count))
+    for report in reports:
+        if report.index in poison:
+            assert report.quarantined
+        assert report.attempts <= MOST_DEATHS
+        assert not report.quarantined or report.attempts >= DEATHS
+
+
+@pytest.mark.parametrize("deaths", [0, 1, 2])
+def test_fewer_deaths_never_quarantine(deaths: int) -> None:
+    queue = PatchQueue(jobs(1))
+    for _ in range(deaths):
+        assert lose(queue, taken(queue)) is None
+    assert queue.finish(ended(taken(queue).index)).attempts == deaths + 1

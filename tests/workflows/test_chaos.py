@@ -1,0 +1,19 @@
+"""A small chaos trial; the whole one is ``python tests/benchmarks/chaos.py``."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.benchmarks.chaos import Trial, run_trial, table
+from tests.s3_server import S3Server
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_a_batch_survives_killed_workers_and_a_killed_store(s3_own_server: S3Server) -> None:
+    trial = Trial(patches=36, seconds=0.15, kill_every=0.6)
+    verdict = run_trial(trial, s3_own_server)
+    assert (verdict.complete, verdict.equal, verdict.quarantined) == (36, 36, 0), verdict
+    assert len(verdict.runs) <= 2
+    assert verdict.kills > 1
+    assert "| equal to an undisturbed run | 36 of 36 |" in table(trial, verdict)
