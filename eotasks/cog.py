@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -21,7 +21,7 @@ from rasterio.dtypes import check_dtype
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
-from eotasks.places import place_of
+from eotasks.places import Location, place_of
 from models.errors import ConfigurationError, FeatureError, GridError, ImageryError, StorageError
 from models.landcover.classes import NO_DATA, ClassTable, LandCoverClass
 from models.rasters import Bounds, pixel_transform
@@ -29,9 +29,6 @@ from models.threads import resolve_threads
 
 Compression = Literal["deflate", "zstd", "lzw", "none"]
 Overviews = Literal["auto", "nearest", "average", "mode"]
-Location = TypeVar("Location", str, Path)
-"""A file on disk, or ``s3://bucket/key`` as text."""
-
 NoData = float | Literal["auto"] | None
 """Value of pixels without data; "auto": NaN for floats, 0 for a map of classes, none for other integers."""
 

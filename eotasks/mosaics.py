@@ -20,14 +20,13 @@ from rasterio.windows import Window
 from eotasks.cog import (
     BLOCK,
     Compression,
-    Location,
     check_compression,
     classes_of,
     describe_bands,
     is_remote,
     publish_cog,
 )
-from eotasks.places import TEMPORARY_PREFIX, place_of
+from eotasks.places import TEMPORARY_PREFIX, Location, place_of
 from eotasks.s3 import download_file
 from models.errors import GridError, ImageryError, StorageError
 from models.landcover.classes import ClassTable

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fs.base import FS
 from fs.errors import FSError
@@ -26,7 +26,10 @@ from eotasks import s3
 from eotasks._stores import TEMPORARY_PREFIX, BucketStore, FolderStore, atomic_path
 from models.errors import ConfigurationError, StorageError
 
-__all__ = ["TEMPORARY_PREFIX", "Place", "atomic_path", "check_folder", "place_of"]
+__all__ = ["TEMPORARY_PREFIX", "Location", "Place", "atomic_path", "check_folder", "place_of"]
+
+Location = TypeVar("Location", str, Path)
+"""A file on disk, or ``s3://bucket/key`` as text: what gives back the path that it was given."""
 
 _PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What is wrong with a place, and not with what is written to it."""

@@ -21,7 +21,7 @@ import jinja2
 import matplotlib as mpl
 
 from models.errors import ConfigurationError, StorageError
-from workflows.places import atomic_path
+from workflows.places import Location, place_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -227,22 +227,23 @@ class Report:
             outline=[_outline(section, anchors) for section in self.sections],
         )
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: Location) -> Location:
         """Write the page, whole or not at all; folders on the way are made.
 
-        :return: the path.
+        :param path: A file on disk, or ``s3://bucket/key``.
+        :return: the path, as it was given.
         :raises StorageError: when it cannot be written there.
+        :raises CredentialsError: when S3 refuses the credentials.
         """
-        target = Path(path)
         content = self.render()
+        place, name = place_of(path)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(target) as temporary:
+            with place.writing(name) as temporary:
                 temporary.write_text(content, encoding="utf-8")
         except OSError as error:
             reason = error.strerror or str(error)
-            raise StorageError(f"cannot write the report {str(target)!r} ({reason}): give a writable path.") from error
-        return target
+            raise StorageError(f"cannot write the report {str(path)!r} ({reason}): give a writable path.") from error
+        return path
 
 
 def _new_section(title: str, text: str | None) -> Section:

@@ -109,10 +109,10 @@ class LandCoverExample:
         with _report_stage(reporter):
             notices = [SIMULATED_NOTICE] if any(result.simulated for result in results) else []
             report = build_report(results, title=self.config.title, notices=notices)
-            place.write_bytes(REPORT_FILE, report.render().encode())
+            page = report.save(f"{place}/{REPORT_FILE}")
         return ExampleOutcome(
             title=self.config.title,
-            report=f"{place}/{REPORT_FILE}",
+            report=page,
             map=f"{place}/{MAP_FILE}",
             columns=[result.name for result in results],
             rows=summary_rows(chains, results, time.perf_counter() - started),

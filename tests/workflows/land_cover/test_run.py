@@ -26,8 +26,8 @@ from tests.workflows.land_cover.command_line import (
     write_config,
     write_eopatches,
 )
-from workflows.land_cover.config_file import parse_config
 from workflows.batch import ManifestLine, read_manifest
+from workflows.land_cover.config_file import parse_config
 from workflows.places import Place
 from workflows.storage import list_eopatches, load_eopatch
 
@@ -286,8 +286,9 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what runs and what does not: the report takes longest of all."""
 
     class Empty:
-        def save(self, path: Path) -> None:
-            path.write_text("")
+        def save(self, path: str) -> str:
+            Path(path).write_text("")
+            return path
 
     monkeypatch.setattr("workflows.land_cover.example.build_report", lambda *results, **options: Empty())
 
