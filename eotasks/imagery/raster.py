@@ -7,6 +7,7 @@ of a truncated file are errors. Levels of a JP2 file are those of its wavelet, l
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ SETTINGS: Mapping[str, str] = {
     "GDAL_GEOREF_SOURCES": "INTERNAL",
 }
 """Of GDAL while a file of a product is open: no sibling file has a say."""
+
+WARNING_FILTERS = threading.Lock()
+"""Held while rasterio warps or burns: it sets the filters of warnings of the whole process meanwhile, and two threads
+that do so leave each other's."""
 
 BAND_TYPES = frozenset({"uint16", "int16"})
 MASK_TYPES = frozenset({"uint8"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -15,7 +14,7 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 
 from eotasks.imagery.grid import Grid, parse_crs
-from eotasks.imagery.raster import pixel_size_in
+from eotasks.imagery.raster import WARNING_FILTERS, pixel_size_in
 from eotasks.imagery.reduction import area_mean
 from models.errors import ConfigurationError
 
@@ -39,9 +38,6 @@ _SAMPLED_AT_ONCE = 4_000_000
 
 _SNAP = 1e-6
 """Edges this near (in pixels) coincide: coordinates are not exact in floating point."""
-
-_ONE_WARP = threading.Lock()
-"""rasterio changes the filters of warnings of the whole process while it warps."""
 
 
 def check_resampling(name: str) -> None:
@@ -153,7 +149,7 @@ def _warp(
     source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid, method: Resampling
 ) -> NDArray[np.float32]:
     target = np.full(grid.shape, np.nan, dtype=np.float32)
-    with _ONE_WARP:
+    with WARNING_FILTERS:
         reproject(
             source,
             target,

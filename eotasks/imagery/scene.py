@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -18,9 +14,11 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from shapely.geometry import mapping
 
-from eotasks.imagery.acquisition import SIDECAR_NAME, Acquisition, read_sidecar
+from eotasks.imagery.acquisition import SIDECAR_NAME, Acquisition
+from eotasks.imagery.files import FolderFiles
 from eotasks.imagery.grid import Grid, parse_crs
-from eotasks.imagery.raster import MASK_TYPES, RasterInfo, describe, read_window
+from eotasks.imagery.layouts import Location, describe_bare, describe_product
+from eotasks.imagery.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
 from eotasks.imagery.resampling import ResamplingName, check_resampling, resample
 from eotasks.imagery.window import Sampling, Window, in_threads
 from models.errors import ImageryError
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from eotasks.imagery.angles import AngleGrids
     from eotasks.imagery.product import Fingerprint, MaskPolygons, MaskSource, Product, RasterFile
 
-_BAND_FILE = re.compile(r"_(B\d[\dA])\.jp2$", re.IGNORECASE)
-
 CLEAR, CLOUD, UNKNOWN = 0, 1, 255
 """Of :meth:`Scene.product_cloud_mask`."""
 
@@ -42,8 +38,6 @@ _PREVIEWED = 0.8
 CLOUD_POLYGONS = ("OPAQUE", "CIRRUS")
 CLOUD_LAYERS = 2
 """Of an image of the product's mask: opaque and cirrus are the first, snow is the third."""
-
-Location = str | os.PathLike[str]
 
 
 class Scene:
@@ -280,11 +274,9 @@ class Scene:
         return self._infos[band]
 
     def _as_dn(self, values: NDArray[np.float32], band: str, known: NDArray[np.bool_]) -> NDArray[np.uint16]:
-        numbers = np.rint(values) + np.float32(_offset(self.acquisition, band))
-        if getattr(self.acquisition, "quantification", QUANTIFICATION) != QUANTIFICATION:
-            numbers = np.rint(
-                numbers * np.float32(QUANTIFICATION / getattr(self.acquisition, "quantification", QUANTIFICATION))
-            )
+        numbers = np.rint(values) + np.float32(self.acquisition.offset_of(band))
+        if self.acquisition.quantification != QUANTIFICATION:
+            numbers = np.rint(numbers * np.float32(QUANTIFICATION / self.acquisition.quantification))
         return np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
 
     def _nearest_layers(self, raster: RasterFile, grid: Grid) -> NDArray[np.float32]:
@@ -317,7 +309,7 @@ class BareFolderScene(Scene):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        super().__init__(_describe_folder(self.path))
+        super().__init__(describe_bare(FolderFiles(self.path)))
 
     @property
     def files(self) -> Mapping[str, Path]:
@@ -337,78 +329,20 @@ def _burn(mask: MaskPolygons, grid: Grid) -> NDArray[np.bool_]:
         shapes = [transform_geom(mask.crs, grid.crs, mapping(area)) for area in areas]
     if not shapes:
         return np.zeros(grid.shape, dtype=bool)
-    burnt: NDArray[np.uint8] = rasterize(shapes, out_shape=grid.shape, transform=grid.transform, dtype=np.uint8)
+    with WARNING_FILTERS:
+        burnt: NDArray[np.uint8] = rasterize(shapes, out_shape=grid.shape, transform=grid.transform, dtype=np.uint8)
     return burnt.astype(bool)
 
 
 def open_scene(location: Location) -> Scene:
-    """Open a scene, whatever its layout.
+    """Open a scene, whatever its layout and wherever it lies.
 
-    So far one layout is read: a folder of JP2 files with an ``acquisition.json``.
-
+    :param location: What :func:`eotasks.imagery.layouts.describe_product` reads: a `.SAFE` folder, the zip of one, a
+        tile of the AWS buckets, a folder of JP2 files with an ``acquisition.json``, a STAC item; on disk, ``s3://`` or
+        ``https://``.
     :raises ImageryError: when nothing readable lies there.
     """
-    folder = Path(location)
-    if folder.is_dir() and not (folder / SIDECAR_NAME).is_file():
-        raise ImageryError(
-            f"{folder}: no {SIDECAR_NAME} in it, so its layout is not known. Write one (time, satellite, tile) beside"
-            " the JP2 files."
-        )
-    return BareFolderScene(folder)
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """Files of a folder on disk."""
-
-    path: Path
-
-    @property
-    def location(self) -> str:
-        return str(self.path)
-
-    def names(self) -> list[str]:
-        return sorted(file.name for file in self.path.iterdir())
-
-    def read_bytes(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
-
-    def raster_path(self, name: str) -> str:
-        return str(self.path / name)
-
-    def reading(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    def fingerprint(self, name: str) -> tuple[int, int]:
-        facts = (self.path / name).stat()
-        return facts.st_size, facts.st_mtime_ns
-
-
-def _describe_folder(path: Path) -> Product:
-    from eotasks.imagery.product import Product, RasterFile
-
-    if not path.is_dir():
-        raise ImageryError(f"{path}: no such folder. Give a folder of JP2 files with {SIDECAR_NAME}.")
-    bands = {band: RasterFile(file.name, "JP2OpenJPEG") for band, file in _band_files(path).items()}
-    return Product(path.name, _Folder(path), read_sidecar(path / SIDECAR_NAME), bands)
-
-
-def _band_files(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        match = _BAND_FILE.search(file.name)
-        if match is None or match.group(1).upper() not in BANDS:
-            continue
-        band = match.group(1).upper()
-        if band in found:
-            raise ImageryError(
-                f"{folder}: two files of {band}, {found[band].name} and {file.name}. One folder holds one acquisition."
-            )
-        found[band] = file
-    if not found:
-        raise ImageryError(f"{folder}: no band files in it. Their names end in _B01.jp2 to _B12.jp2.")
-    return {band: found[band] for band in BANDS if band in found}
-
-
-def _offset(acquisition: Acquisition, band: str) -> int:
-    return acquisition.radio_add_offset
+    product = describe_product(location)
+    if isinstance(product.files, FolderFiles) and SIDECAR_NAME in product.files.names():
+        return BareFolderScene(product.files.path)
+    return Scene(product)

@@ -17,7 +17,16 @@ from shapely import union_all
 from shapely.geometry import box
 
 from eotasks.imagery.grid import Grid, parse_crs
-from eotasks.imagery.raster import MASK_TYPES, Level, Pixels, RasterInfo, describe, pixel_size_in, read_window
+from eotasks.imagery.raster import (
+    MASK_TYPES,
+    WARNING_FILTERS,
+    Level,
+    Pixels,
+    RasterInfo,
+    describe,
+    pixel_size_in,
+    read_window,
+)
 from eotasks.imagery.reduction import PIXELS_PER_TARGET, reduced_level
 from eotasks.imagery.resampling import ResamplingName, resample
 from models.errors import ImageryError
@@ -266,5 +275,6 @@ def _outside_polygons(mask: MaskPolygons, pixels: Pixels, where: str) -> NDArray
     seen = union_all(areas)
     if seen.covers(box(*_bounds(pixels))):
         return None
-    outside: NDArray[np.bool_] = geometry_mask([seen], out_shape=pixels.shape, transform=pixels.transform)
+    with WARNING_FILTERS:
+        outside: NDArray[np.bool_] = geometry_mask([seen], out_shape=pixels.shape, transform=pixels.transform)
     return outside if outside.any() else None

@@ -1,0 +1,127 @@
+"""One image from several scenes: the tiles of a day side by side, its orbits over each other."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.resampling import ResamplingName, check_resampling
+from eotasks.imagery.scene import Scene
+from models.errors import ConfigurationError
+from models.sentinel2 import band_indices
+
+MosaicOrder = Literal["mostRecent", "leastRecent", "leastCC"]
+"""Which scene comes first: names as Sentinel Hub's mosaicking orders."""
+
+NO_SCENE = -1
+
+_EPOCH = dt.datetime(2015, 6, 23)  # noqa: DTZ001 - naive UTC, as all times of acquisitions
+
+
+class Mosaic(NamedTuple):
+    """What :func:`read_mosaic` gives."""
+
+    dn: NDArray[np.uint16]
+    """(h, w, bands): reflectance * 10000, each scene's own offset removed, 0 without data."""
+
+    is_data: NDArray[np.bool_]
+    """(h, w)."""
+
+    which: NDArray[np.int16]
+    """(h, w): position of the scene in the list given, -1 without data."""
+
+
+def read_mosaic(
+    scenes: Sequence[Scene],
+    bands: Sequence[str],
+    grid: Grid,
+    *,
+    order: MosaicOrder = "mostRecent",
+    resampling: ResamplingName = "mean",
+    threads: int | None = None,
+) -> Mosaic:
+    """Digital numbers of several scenes on one grid.
+
+    The rule: scenes are put in an order, and a pixel takes all its bands from the first scene that has data there in
+    every one of them; nothing is averaged. "mostRecent" puts later acquisitions first, "leastRecent" earlier ones,
+    "leastCC" those whose metadata names less cloud (those that name none last), the later first where it is equal. At
+    the same time (tiles of one datatake) a scene in the grid's own CRS comes before one that has to be warped, then
+    one of a newer processing baseline, then the names decide: the result does not depend on the order of the list.
+
+    Scenes are read only where the ones before left holes. They may be in any CRS and of any baseline.
+
+    :param scenes: Each with all the bands.
+    :param bands: Names, such as ``["B04", "B08"]``.
+    :param grid: Any grid.
+    :param order: "mostRecent", "leastRecent" or "leastCC".
+    :param resampling: As for :meth:`eotasks.imagery.scene.Scene.read`.
+    :param threads: Files that are decoded at a time; None for the setting.
+    :raises ConfigurationError: for an unknown order or method.
+    :raises BandError: when a scene lacks a band.
+    :raises ImageryError: when a file is damaged.
+    """
+    check_resampling(resampling)
+    check_order(order)
+    for scene in scenes:
+        band_indices(bands, scene.bands, where=scene.location)
+    result = Mosaic(
+        np.zeros((*grid.shape, len(bands)), dtype=np.uint16),
+        np.zeros(grid.shape, dtype=bool),
+        np.full(grid.shape, NO_SCENE, dtype=np.int16),
+    )
+    for index in in_order(scenes, order, grid):
+        window = _holes(result.is_data)
+        if window is None:
+            break
+        rows, columns = window
+        part = replace(
+            grid,
+            left=grid.left + columns.start * grid.resolution,
+            top=grid.top - rows.start * grid.resolution,
+            height=rows.stop - rows.start,
+            width=columns.stop - columns.start,
+        )
+        dn, is_data = scenes[index].read_masked(bands, part, resampling=resampling, threads=threads)
+        new = is_data & ~result.is_data[rows, columns]
+        result.dn[rows, columns][new] = dn[new]
+        result.which[rows, columns][new] = index
+        result.is_data[rows, columns] |= new
+    return result
+
+
+def check_order(order: str) -> None:
+    """:raises ConfigurationError: for an order that does not exist, naming those that do."""
+    if order not in get_args(MosaicOrder):
+        raise ConfigurationError(f"order={order!r} is not known: use one of {', '.join(get_args(MosaicOrder))}.")
+
+
+def in_order(scenes: Sequence[Scene], order: MosaicOrder, grid: Grid) -> list[int]:
+    """Positions of scenes, the one that counts first at the front, by the rule of :func:`read_mosaic`."""
+    target = parse_crs(grid.crs)
+
+    def rank(index: int) -> tuple[float, float, bool, tuple[int, ...], str]:
+        scene = scenes[index]
+        facts = scene.acquisition
+        seconds = (facts.time - _EPOCH).total_seconds()
+        cover = 0.0
+        if order == "leastCC":
+            cover = float("inf") if facts.cloud_cover is None else facts.cloud_cover
+        baseline = tuple(-int(part) for part in (facts.processing_baseline or "00.00").split("."))
+        late = seconds if order == "leastRecent" else -seconds
+        return cover, late, parse_crs(scene.crs) != target, baseline, scene.name
+
+    return sorted(range(len(scenes)), key=rank)
+
+
+def _holes(is_data: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Rows and columns that hold all pixels without data; None when there are none."""
+    rows, columns = np.flatnonzero(~is_data.all(axis=1)), np.flatnonzero(~is_data.all(axis=0))
+    if not rows.size:
+        return None
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
