@@ -7,7 +7,6 @@ and errors only. A batch can be stopped and killed at any moment, and the same c
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import signal
 import threading
@@ -19,7 +18,7 @@ from typing import Any, Literal
 from eolearn.core import EONode, EOWorkflow
 
 from models.errors import BatchError, ConfigurationError, EOTasksError
-from workflows.executor import EXECUTORS, ExecutorName, WorkerExecutor, asked_size
+from workflows.executor import EXECUTORS, ExecutorName, WorkerExecutor, asked_size, executor_class
 from workflows.history import History
 from workflows.manifest import ManifestLine, ManifestWriter, log_path, read_manifest
 from workflows.outcomes import PatchOutcome
@@ -157,7 +156,7 @@ def run_batch(
         for outcome in known.values():
             run.record(outcome)
         if remaining:
-            runner = WorkerExecutor(
+            runner = executor_class(executor)(
                 workflow,
                 remaining.values(),
                 execution_names=remaining,
@@ -185,7 +184,7 @@ def _check(
     if not patches:
         raise BatchError(f"Batch {stage!r} has no patches: check the area, or the filter of the patches.")
     if executor == "ray":
-        importlib.import_module("workflows.ray_backend")  # a missing Ray is told before any work
+        executor_class(executor)  # a missing Ray is told before any work
 
 
 def _result(run: _Run, patches: Mapping[str, object], size: Size, seconds: float) -> BatchResult:

@@ -29,6 +29,9 @@ LOGGER = logging.getLogger(__name__)
 ExecutorName = Literal["processes", "threads", "ray", "serial"]
 EXECUTORS: tuple[ExecutorName, ...] = ("processes", "threads", "ray", "serial")
 
+NO_RAY = "executor='ray' needs Ray, which is not installed: pip install 'eotasks[ray]', or use executor='processes'."
+"""For whoever imports a module that needs it."""
+
 
 class WorkerExecutor(EOExecutor):
     """An EOExecutor with worker processes that are never forked from this one, and one patch in flight in each.
@@ -106,20 +109,18 @@ class WorkerExecutor(EOExecutor):
         if self.executor == "processes" and workers is None:
             return self._sized_reports(queue)
         self.size = asked_size(workers, self.threads, self.executor, len(queue))
+        if self.executor == "ray":
+            raise ConfigurationError("WorkerExecutor runs nothing on Ray: use workflows.ray_backend.RayWorkerExecutor.")
         if self.executor in ("threads", "serial"):
             return _in_this_process(self.workflow, queue, self.size, logs=self.save_logs)
-        payload = _pickled(self.workflow, queue.waiting)
-        if self.executor == "ray":
-            from workflows.ray_backend import run_on_ray
-
-            return run_on_ray(payload, queue, workers=self.size.workers, threads=self.size.threads)
+        payload = pickled_workflow(self.workflow, queue.waiting)
         return self._pool(payload, self.size.workers, self.size.threads).run(queue)
 
     def _sized_reports(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
         """The first patch runs alone; its memory says how many workers follow."""
         sizing = Sizing(len(queue), self.threads)
         self.size = sizing.settled
-        pool = self._pool(_pickled(self.workflow, queue.waiting), 1, sizing.trial_threads)
+        pool = self._pool(pickled_workflow(self.workflow, queue.waiting), 1, sizing.trial_threads)
         pool.on_trial = self.size is None
         with contextlib.closing(pool.run(queue)) as reports:
             for report in reports:
@@ -151,6 +152,18 @@ class WorkerExecutor(EOExecutor):
     def _tell_lost(self, _: PatchJob, report: PatchReport) -> None:
         if self.on_lost is not None:
             self.on_lost(self._outcome(report))
+
+
+def executor_class(executor: ExecutorName) -> type[WorkerExecutor]:
+    """The class that runs patches in this way.
+
+    :raises MissingDependencyError: when it is Ray and Ray is not installed.
+    """
+    if executor != "ray":
+        return WorkerExecutor
+    from workflows.ray_backend import RayWorkerExecutor
+
+    return RayWorkerExecutor
 
 
 def asked_size(workers: int | None, threads: int | None, executor: ExecutorName, jobs: int) -> Size:
@@ -243,8 +256,11 @@ def _own_threads(threads: int) -> Iterator[None]:
             os.environ[ENVIRONMENT_VARIABLE] = before
 
 
-def _pickled(workflow: EOWorkflow, jobs: Iterable[PatchJob]) -> bytes:
-    """The workflow as bytes; what cannot be pickled is named."""
+def pickled_workflow(workflow: EOWorkflow, jobs: Iterable[PatchJob]) -> bytes:
+    """The workflow as bytes.
+
+    :raises BatchError: when it or the arguments of a patch cannot be pickled; it names what cannot.
+    """
     cure = "use a function of a module instead of a lambda or an open handle, or executor='threads'"
     for job in jobs:
         if (error := _pickle_error(job)) is not None:
