@@ -29,6 +29,9 @@ DATASTRIP = "S2A_OPER_MSI_L1C_DS_2APS_20231101T000000_S20170216T102101_N05.10"
 TILE_PIXELS = 10_980
 """Of 10 m, along a side of a tile."""
 
+SCENE_PIXELS = (768, 1536)
+"""Rows and columns of 10 m of the embedded scene."""
+
 LEFT, TOP, EPSG = 300_000, 5_900_040, 32633
 JP2_TILES = {10: 1024, 20: 640, 60: 192}
 LEVELS = 6
@@ -37,18 +40,18 @@ _ANGLE_STEP = 5_000
 _DONE = ".complete"
 
 
-def build_tile(folder: Path, *, pixels: int = TILE_PIXELS, workers: int = 2) -> Path:
+def build_tile(folder: Path, *, pixels: tuple[int, int] = (TILE_PIXELS, TILE_PIXELS), workers: int = 2) -> Path:
     """The product, built when it is not there yet.
 
     :param folder: Where it goes; an unfinished one there is made anew.
-    :param pixels: Side of the tile in pixels of 10 m, a multiple of 6.
+    :param pixels: Rows and columns of the tile in pixels of 10 m, multiples of 6.
     :param workers: Bands that are written at a time.
     :return: The ``.SAFE`` folder.
     """
-    if pixels % 6:
-        raise ValueError(f"pixels={pixels}: a tile is a whole number of pixels of 60 m, give a multiple of 6.")
+    if any(side % 6 for side in pixels):
+        raise ValueError(f"pixels={pixels}: a tile is a whole number of pixels of 60 m, give multiples of 6.")
     product = folder / f"{NAME}.SAFE"
-    marker = folder / f"{_DONE}-{pixels}"
+    marker = folder / f"{_DONE}-{pixels[0]}-{pixels[1]}"
     if marker.exists() and product.is_dir():
         return product
     shutil.rmtree(product, ignore_errors=True)
@@ -64,16 +67,16 @@ def build_tile(folder: Path, *, pixels: int = TILE_PIXELS, workers: int = 2) -> 
     return product
 
 
-def repeated(band: str, pixels: int) -> NDArray[np.uint16]:
+def repeated(band: str, pixels: tuple[int, int]) -> NDArray[np.uint16]:
     """Digital numbers of a band of the tile, with the offset of the baseline."""
-    side = pixels * 10 // NATIVE_RESOLUTION[band]
+    rows, columns = (side * 10 // NATIVE_RESOLUTION[band] for side in pixels)
     with rasterio.open(sample_path() / f"{IMAGE}_{band}.jp2") as source:
         dn = source.read(1).astype(np.uint32) + BASELINE_OFFSET
-    times = [-(-side // size) for size in dn.shape]
-    return np.tile(np.minimum(dn, SATURATED_DN - 1).astype(np.uint16), times)[:side, :side]
+    times = (-(-rows // dn.shape[0]), -(-columns // dn.shape[1]))
+    return np.tile(np.minimum(dn, SATURATED_DN - 1).astype(np.uint16), times)[:rows, :columns]
 
 
-def _write_band(granule: Path, band: str, pixels: int) -> None:
+def _write_band(granule: Path, band: str, pixels: tuple[int, int]) -> None:
     size = NATIVE_RESOLUTION[band]
     values = repeated(band, pixels)
     _write(granule / "IMG_DATA" / f"{IMAGE}_{band}.jp2", values, size)
@@ -92,7 +95,7 @@ def _write(path: Path, values: NDArray[np.generic], size: int) -> None:
         target.write(values, 1)
 
 
-def _product_metadata(pixels: int) -> str:
+def _product_metadata(pixels: tuple[int, int]) -> str:
     images = "\n".join(
         f"            <IMAGE_FILE>GRANULE/{GRANULE}/IMG_DATA/{IMAGE}_{band}</IMAGE_FILE>" for band in BANDS
     )
@@ -169,11 +172,11 @@ def _product_metadata(pixels: int) -> str:
 """
 
 
-def _tile_metadata(pixels: int) -> str:
+def _tile_metadata(pixels: tuple[int, int]) -> str:
     sizes = "\n".join(
         f"""      <Size resolution="{size}">
-        <NROWS>{pixels * 10 // size}</NROWS>
-        <NCOLS>{pixels * 10 // size}</NCOLS>
+        <NROWS>{pixels[0] * 10 // size}</NROWS>
+        <NCOLS>{pixels[1] * 10 // size}</NCOLS>
       </Size>"""
         for size in (10, 20, 60)
     )
@@ -260,11 +263,11 @@ def _angles(element: str, zenith: float, azimuth: float, attributes: str = "") -
     return f"      <{element}{attributes}>\n{body}\n      </{element}>"
 
 
-def _footprint(pixels: int) -> str:
+def _footprint(pixels: tuple[int, int]) -> str:
     """Corners as latitude and longitude, closed."""
-    side = pixels * 10
-    x = [LEFT, LEFT + side, LEFT + side, LEFT, LEFT]
-    y = [TOP, TOP, TOP - side, TOP - side, TOP]
+    down, across = (side * 10 for side in pixels)
+    x = [LEFT, LEFT + across, LEFT + across, LEFT, LEFT]
+    y = [TOP, TOP, TOP - down, TOP - down, TOP]
     longitudes, latitudes = transform(f"EPSG:{EPSG}", "EPSG:4326", x, y)
     return " ".join(
         f"{latitude:.12f} {longitude:.12f}" for latitude, longitude in zip(latitudes, longitudes, strict=True)
