@@ -1,0 +1,158 @@
+"""The chain on a real S3 server leaves what it leaves on disk, goes on where it stopped, and lets nobody in between."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.landcover.model import load_model
+from tests.s3_server import S3Server
+from tests.workflows.land_cover.command_line import (
+    EOPATCHES,
+    PATCHES,
+    Result,
+    Sections,
+    command,
+    merged,
+    write_config,
+    write_eopatches,
+)
+from workflows.batch import read_manifest
+from workflows.lease import held
+from workflows.places import Place
+from workflows.storage import list_eopatches, load_eopatch
+
+SECTIONS: Sections = merged(EOPATCHES, {"validation": {"seeds": [42]}, "output": {"scores": True}})
+SAME_BYTES = (".tif", ".xml", "metrics.json", "model.txt", "model.json")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what runs and what does not: the report takes longest of all."""
+
+    class Empty:
+        def save(self, path: str) -> str:
+            return path
+
+    monkeypatch.setattr("workflows.land_cover.example.build_report", lambda *results, **options: Empty())
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Results on disk."""
+    folder = tmp_path_factory.mktemp("disk")
+    write_eopatches(folder / "eopatches")
+    place = Place(folder / "out")
+    assert run_to(place, folder, SECTIONS).code == 0
+    return place
+
+
+def run_to(place: Place, folder: Path, sections: Sections, *options: str) -> Result:
+    config = write_config(folder, merged(sections, {"output": {"folder": place.location}}))
+    return command("land-cover", "--config", config, *options)
+
+
+def results(place: Place) -> dict[str, bytes]:
+    """What the same seed gives again, to the byte."""
+    return {path: place.read_bytes(path) for path in place.files() if path.endswith(SAME_BYTES)}
+
+
+def assert_equal_places(one: Place, other: Place) -> None:
+    first, second = results(one), results(other)
+    assert first.keys() == second.keys()
+    assert len(first) == 4 * 3 + 2 + 3  # maps with their classes, scores; mosaic with its classes; numbers, model
+    assert [path for path in first if first[path] != second[path]] == []
+    for kind in ("observed", "features", "predictions"):
+        assert list_eopatches(one.child(kind)) == list_eopatches(other.child(kind)) == sorted(PATCHES)
+        for name in PATCHES:
+            patch, again = load_eopatch(one.child(kind), name), load_eopatch(other.child(kind), name)
+            assert patch.bbox == again.bbox
+            assert patch.timestamps == again.timestamps
+            assert patch.get_features() == again.get_features()
+            for feature in patch.get_features():
+                if feature[0].is_array():
+                    np.testing.assert_array_equal(patch[feature], again[feature])
+
+
+def test_results_are_those_on_disk(s3_server: S3Server, tmp_path: Path, disk: Place) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    s3 = Place(s3_server.location())
+    result = run_to(s3, tmp_path, SECTIONS)
+    assert (result.code, result.err) == (0, "")
+    assert f"Report: {s3}/report.html" in result.out
+    assert_equal_places(disk, s3)
+    assert set(disk.names()) - {"manifest.jsonl"} <= set(s3.names())
+    assert s3.read_bytes("report.html").startswith(b"<!DOCTYPE html>")
+    assert load_model(s3.child("model")).text == load_model(disk.child("model")).text
+    assert [(line.stage, line.outcome.name) for line in read_manifest(s3)] == [
+        (line.stage, line.outcome.name) for line in read_manifest(disk)
+    ]
+
+
+def test_worker_processes_write_there_too(s3_server: S3Server, tmp_path: Path, disk: Place) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    s3 = Place(s3_server.location())
+    sections = merged(SECTIONS, {"run": {"executor": "processes"}, "output": {"folder": s3.location}})
+    config = write_config(tmp_path, sections, "two.toml")
+    arguments = [sys.executable, "-m", "workflows.cli", "land-cover", "--config", str(config), "--workers", "2"]
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert_equal_places(disk, s3)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_goes_on_where_it_stopped_and_starts_over_when_asked(s3_server: S3Server, tmp_path: Path) -> None:
+    source = write_eopatches(tmp_path / "eopatches") / "south-west" / "mask" / "CLM.npy.gz"
+    whole = source.read_bytes()
+    source.write_bytes(whole[:200])
+    place = Place(s3_server.location())
+    failed = run_to(place, tmp_path, SECTIONS)
+    assert (failed.code, failed.err) == (1, "")
+    assert "failed south-west, step 'source': EOPatch" in " ".join(failed.out.split())
+
+    source.write_bytes(whole)
+    assert run_to(place, tmp_path, SECTIONS).code == 0
+    lines = read_manifest(place)
+    assert {line.outcome.name: line.outcome.state for line in lines if line.stage == "observe"} == {
+        **dict.fromkeys(PATCHES, "skipped"), "south-west": "done"
+    }  # fmt: skip
+
+    place.write_bytes("my notes.txt", b"kept")
+    changed = merged(SECTIONS, {"valid": {"min_valid_fraction": 0.3}})
+    before = place.files()
+    refused = run_to(place, tmp_path, changed)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "valid.min_valid_fraction changed" in refused.err
+    assert place.files() == before
+    again = run_to(place, tmp_path, changed, "--overwrite")
+    assert again.code == 0, again.err
+    assert place.read_bytes("my notes.txt") == b"kept"
+
+
+def test_another_run_in_the_place_is_named(s3_server: S3Server, tmp_path: Path) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    for place in (Place(tmp_path / "out"), Place(s3_server.location())):
+        with held(place, "eotasks land-cover"):
+            result = run_to(place, tmp_path, SECTIONS)
+            assert (result.code, result.err.count("\n")) == (2, 1)
+            assert f"{place} is in use by another run (eotasks land-cover since" in result.err
+        assert place.names() == []
+
+
+def test_a_place_that_cannot_be_used_is_told_before_any_work(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    absent = run_to(Place("s3://absent/x"), tmp_path, SECTIONS)
+    assert (absent.code, absent.err.count("\n")) == (2, 1)
+    assert "no bucket 'absent'" in absent.err
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-and-never-shown")
+    wrong = run_to(Place(s3_server.location()), tmp_path, SECTIONS, "--dry-run")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert "credentials" in wrong.err
+    assert "never-shown" not in wrong.err + wrong.out
