@@ -78,13 +78,14 @@ class AngleGrids:
 
     def _position(self, grid: Grid, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Row and column among the nodes of the centres of some rows of a grid; they broadcast to these rows."""
-        x = grid.left + (np.arange(grid.width) + 0.5)[np.newaxis] * grid.resolution
-        y = grid.top - (np.arange(rows.start, rows.stop) + 0.5)[:, np.newaxis] * grid.resolution
+        x = grid.left + (np.arange(grid.width, dtype=np.float64) + 0.5)[np.newaxis] * grid.resolution
+        y = grid.top - (np.arange(rows.start, rows.stop, dtype=np.float64) + 0.5)[:, np.newaxis] * grid.resolution
         source, target = parse_crs(grid.crs), parse_crs(self.crs)
         if source != target:
             x, y = (np.broadcast_to(each, (y.shape[0], x.shape[1])) for each in (x, y))
             shape = x.shape
-            x, y = (np.asarray(each).reshape(shape) for each in transform(source, target, x.ravel(), y.ravel()))
+            there = transform(source, target, x.ravel(), y.ravel())
+            x, y = (np.asarray(each, dtype=np.float64).reshape(shape) for each in there)
         return (self.top - y) / self.row_step, (x - self.left) / self.column_step
 
 

@@ -73,7 +73,7 @@ def describe_tile(files: ProductFiles) -> Product:
     ring = _footprint(tile_info, tile.crs)
     acquisition = _of_tile(tile, name, ring) if facts is None else acquisition_of(facts, tile)
     return Product(
-        name=str(product_info.get("name") or base_name(files.location)) if facts is None else own_name(files, facts),
+        name=own_name(files, facts) if facts is not None else _name(product_info, tile_info, files),
         files=files,
         acquisition=acquisition,
         bands=bands,
@@ -82,6 +82,10 @@ def describe_tile(files: ProductFiles) -> Product:
         cloud_mask=cloud_mask(files, masks, tile.crs),
         angles=partial(angles_of, files, TILE_METADATA),
     )
+
+
+def _name(product_info: Mapping[str, Any], tile_info: Mapping[str, Any], files: ProductFiles) -> str:
+    return str(product_info.get("name") or tile_info.get("productName") or base_name(files.location))
 
 
 def _of_tile(tile: TileFacts, name: NameFacts | None, ring: tuple[tuple[float, float], ...]) -> Acquisition:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,12 +21,16 @@ import rasterio
 
 from eotasks.imagery import http
 from models.errors import ImageryError
+from models.sentinel2 import BANDS
 
 if TYPE_CHECKING:
     from eotasks.imagery.product import Fingerprint, ProductFiles
 
 MAX_METADATA = 64 * 1024**2
 """Bytes of a file of metadata: those of a data strip reach 13 MB, those of a tile half of one."""
+
+_QUESTIONS = 8
+"""Asked of a web server at a time."""
 
 MAX_NAMES = 20_000
 """Files of one product: real ones have some hundred."""
@@ -256,7 +261,9 @@ class WebFiles:
         manifest = self._of_manifest()
         if manifest is not None:
             return manifest
-        found = [name for name in _TILE_NAMES if http.size_of(self._address(name)) is not None]
+        with ThreadPoolExecutor(_QUESTIONS) as pool:
+            sizes = pool.map(http.size_of, map(self._address, _TILE_NAMES))
+            found = [name for name, size in zip(_TILE_NAMES, sizes, strict=True) if size is not None]
         if not found:
             raise ImageryError(
                 f"{self.location}: no manifest.safe and no tile there. Give the address of a .SAFE folder, of a zip, or"
@@ -319,6 +326,7 @@ _TILE_NAMES = (
     *(f"R20m/{band}.jp2" for band in ("B05", "B06", "B07", "B8A", "B11", "B12", "SCL")),
     *(f"R60m/{band}.jp2" for band in ("B01", "B09")),
     "qi/MSK_CLOUDS_B00.gml", "qi/MSK_CLASSI_B00.jp2",
+    *(f"qi/MSK_DETFOO_{band}.{kind}" for band in BANDS for kind in ("gml", "jp2")),
 )  # fmt: skip
 """What a tile of the AWS buckets has, as far as it is read."""
 

@@ -55,10 +55,10 @@ def describe_files(files: ProductFiles) -> Product:
     from eotasks.imagery.safe import describe_safe
 
     names = files.names()
-    if any(name in names for name in PRODUCT_METADATA) or any(name.startswith("GRANULE/") for name in names):
-        return describe_safe(files)
     if TILE_METADATA in names:
         return describe_tile(files)
+    if any(name in names for name in PRODUCT_METADATA) or any(name.startswith("GRANULE/") for name in names):
+        return describe_safe(files)
     if SIDECAR_NAME in names:
         return describe_bare(files)
     bands = sum(1 for name in names if name.lower().endswith(".jp2"))

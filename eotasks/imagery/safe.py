@@ -118,7 +118,7 @@ def footprints(files: ProductFiles, masks: Sequence[str], crs: str) -> dict[str,
         match = _FOOTPRINT.search(name)
         if match is not None and match["band"] in BANDS:
             found[match["band"]] = _mask(files, name, crs)
-    return found
+    return {band: found[band] for band in BANDS if band in found}
 
 
 def cloud_mask(files: ProductFiles, masks: Sequence[str], crs: str) -> MaskSource | None:
