@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from enum import Enum
+from functools import cached_property
 from pathlib import PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -54,7 +55,7 @@ def settings_of_workflow(workflow: EOWorkflow) -> dict[str, str]:
     for node in workflow.get_nodes():
         name = names[node.uid]
         settings[name] = fingerprint((type(node.task), [names[before.uid] for before in node.inputs]))
-        for attribute, value in vars(node.task).items():
+        for attribute, value in _without_caches(node.task, vars(node.task)).items():
             if attribute != _EOLEARN_NOTES:
                 settings[f"{name}.{attribute}"] = fingerprint(value)
     return settings
@@ -123,13 +124,29 @@ def _object(value: object, above: tuple[int, ...]) -> Iterator[bytes]:
     yield f"object:{_name(type(value))}".encode()
     try:
         reduced = value.__reduce_ex__(4)
-        parts = [list(part) if isinstance(part, Iterator) else part for part in reduced] if reduced else []
+        parts = [_plain(value, part) for part in reduced]
     except Exception:  # noqa: BLE001  # runs code of any class; what cannot be pickled counts by its class alone
         return
     if isinstance(reduced, str):
         yield reduced.encode()
     else:
         yield from _items(parts, above)
+
+
+def _plain(value: object, part: Any) -> Any:
+    """A part of what pickle would keep, without iterators and cached values."""
+    if isinstance(part, Iterator):
+        return list(part)
+    return _without_caches(value, part) if type(part) is dict else part
+
+
+def _without_caches(value: object, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of an object that are not just kept for the next time: using it may not change its fingerprint."""
+    return {key: kept for key, kept in state.items() if not _is_cached(type(value), key)}
+
+
+def _is_cached(kind: type, attribute: object) -> bool:
+    return isinstance(attribute, str) and isinstance(getattr(kind, attribute, None), cached_property)
 
 
 def _code(value: object, above: tuple[int, ...]) -> Iterator[bytes]:

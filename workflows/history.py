@@ -58,7 +58,7 @@ class History:
     def check_configuration(self) -> None:
         """Refuses another configuration than the one that the results in this place were made with.
 
-        Where nobody gave one, other settings of the steps are told in the log: what they made is made anew.
+        Where nobody gave one, other settings of the steps are told in the log.
 
         :raises ConfigurationError: names the keys that changed.
         """
@@ -74,7 +74,7 @@ class History:
                 f"{self.place}: batch {self.stage!r} was run with another configuration ({shown} changed): choose"
                 " another place, or overwrite what is there with overwrite=True."
             )
-        LOGGER.info("Batch %r was run with other settings (%s): what they made is made anew.", self.stage, shown)
+        LOGGER.info("Batch %r was run with other settings before: %s changed.", self.stage, shown)
 
     def known(
         self, patches: Patches, *, skip: Callable[[str], bool] | None, retry_quarantined: bool

@@ -85,7 +85,7 @@ def test_what_other_steps_made_is_made_anew_and_told(tmp_path: Path, caplog: pyt
     run(tmp_path, "a")
     with caplog.at_level("INFO", logger="workflows.history"):
         assert states(run(tmp_path, "a", option=2)) == {"a": "done"}
-    assert "other settings (Flag.option)" in caplog.text
+    assert "other settings before: Flag.option changed" in caplog.text
     assert states(run(tmp_path, "a", option=2)) == {"a": "skipped"}
     assert states(run(tmp_path, "a", option=1)) == {"a": "done"}, "the newest outcome counts, not the first"
 

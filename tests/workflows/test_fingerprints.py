@@ -7,13 +7,13 @@ import sys
 import threading
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from eolearn.core import EONode, EOWorkflow, FeatureType
+from eolearn.core import EONode, EOTask, EOWorkflow, FeatureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentinelhub.constants import CRS
@@ -35,6 +35,20 @@ class Color(Enum):
 class Options:
     name: str
     values: dict[str, Any]
+
+
+class Lazy:
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    @cached_property
+    def square(self) -> int:
+        return self.value**2
+
+
+class LazyTask(EOTask):
+    def __init__(self, lazy: Lazy) -> None:
+        self.lazy = lazy
 
 
 class Unpicklable:
@@ -77,6 +91,14 @@ def test_equal_values_have_equal_ones() -> None:
     assert fingerprint(plus(1)) == fingerprint(plus(1))
     shared = [1, 2]
     assert fingerprint([shared, shared]) == fingerprint([[1, 2], [1, 2]])
+
+
+def test_using_an_object_does_not_change_its_fingerprint() -> None:
+    lazy = Lazy(3)
+    before = fingerprint(lazy), settings_of_workflow(EOWorkflow([EONode(LazyTask(lazy))]))
+    assert lazy.square == 9
+    assert (fingerprint(lazy), settings_of_workflow(EOWorkflow([EONode(LazyTask(lazy))]))) == before
+    assert fingerprint(Lazy(4)) != before[0]
 
 
 def test_of_what_cannot_be_pickled_the_class_counts() -> None:
