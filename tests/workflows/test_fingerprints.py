@@ -50,6 +50,9 @@ class LazyTask(EOTask):
     def __init__(self, lazy: Lazy) -> None:
         self.lazy = lazy
 
+    def execute(self) -> int:
+        return self.lazy.square
+
 
 class Unpicklable:
     def __init__(self, value: int) -> None:
