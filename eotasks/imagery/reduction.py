@@ -23,8 +23,8 @@ target decoded from     33UUU: mask agrees, shift           CLP is off by (mean)
 60 m   nearest, full    0.911                               0.046 / 0.014
 ====== ================ ================= ================= =====================
 
-In bold what "fast" decodes; at 20 m that is all pixels. Interpolating the low band (linear, cubic, Lanczos) before the mean was tried at 80 m and
-at 20 m and was no better. Masks of 18SVG agree to 0.999 and more throughout.
+In bold what "fast" decodes; at 20 m that is all pixels. Interpolating the low band (linear, cubic, Lanczos) before the
+mean was tried at 80 m and at 20 m and was no better. Masks of 18SVG agree to 0.999 and more throughout.
 """
 
 from __future__ import annotations
