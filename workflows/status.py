@@ -109,7 +109,7 @@ def _counts(stages: Sequence[StageProgress]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    columns = {
+    columns: dict[str, Sequence[object]] = {
         "patches": [stage.patches for stage in stages],
         "done": [stage.count("done") for stage in stages],
         "skipped": [stage.count("skipped") for stage in stages],
@@ -153,6 +153,8 @@ def _failures(stage: StageProgress) -> Iterator[str]:
         yield f"{outcome.state}  {outcome.name}, step {outcome.error_step}: {outcome.error}"
     if len(stage.missing) > _SHOWN:
         yield f"and {len(stage.missing) - _SHOWN} more: --json has them all"
+    if stage.count("quarantined"):
+        yield "quarantined patches are tried again with retry_quarantined=True (eotasks land-cover --retry-quarantined)"
 
 
 def _steps(stage: StageProgress) -> Iterator[str]:

@@ -67,6 +67,7 @@ class Chain:
     name: str
     reporter: Reporter
     overwrite: bool = False
+    retry_quarantined: bool = False
     stages: list[Stage] = field(default_factory=list)
     failed: dict[str, PatchOutcome] = field(default_factory=dict)
     skipped: int = 0
@@ -174,6 +175,7 @@ class Chain:
                 place=self.place,
                 stage=stage,
                 skip=done,
+                retry_quarantined=self.retry_quarantined,
                 on_progress=self.reporter.advance,
             )
         self.reporter.end()

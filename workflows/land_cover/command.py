@@ -57,6 +57,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--workers", type=int, metavar="N", help="patches at a time; one for each core by default")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the engines; shares the cores by default")
+    parser.add_argument(
+        "--retry-quarantined", action="store_true", help="try patches again that cost an earlier run its workers"
+    )
     parser.add_argument("--overwrite", action="store_true", help="remove the results that are there, and start over")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--print-config", action="store_true", help="print the whole configuration and do nothing")
@@ -74,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     from workflows.land_cover.example import LandCoverExample
 
     console = Console(stderr=False)
-    example = LandCoverExample(config, overwrite=arguments.overwrite)
+    example = LandCoverExample(config, overwrite=arguments.overwrite, retry_quarantined=arguments.retry_quarantined)
     if arguments.dry_run:
         console.print(dry_run_table(example))
         return DONE

@@ -49,13 +49,15 @@ class LandCoverExample:
     """A checked configuration, ready to run.
 
     :param overwrite: Whether results of an earlier run are removed first.
+    :param retry_quarantined: Whether patches are tried again that cost an earlier run too many workers.
     :raises EOTasksError: for bad input, before any work starts.
     """
 
-    def __init__(self, config: LandCoverConfig, *, overwrite: bool = False) -> None:
+    def __init__(self, config: LandCoverConfig, *, overwrite: bool = False, retry_quarantined: bool = False) -> None:
         self.config = config
         self.configs = list(chain_configs(config))
         self.overwrite = overwrite
+        self.retry_quarantined = retry_quarantined
         check_inputs(config)
         self.plans: list[Plan] = [make_plan(each) for _, each in self.configs]
         check_labels_lie_here(config, self.plans[0].patches)
@@ -103,7 +105,9 @@ class LandCoverExample:
         chains: list[Chain] = []
         for (name, config), plan, where in zip(self.configs, self.plans, self.places, strict=True):
             shown = _Named(reporter, name if len(self.configs) > 1 else "")
-            chain = Chain(config, plan, where, name, shown, overwrite=self.overwrite)
+            chain = Chain(
+                config, plan, where, name, shown, overwrite=self.overwrite, retry_quarantined=self.retry_quarantined
+            )
             chains.append(chain)
             results.append(chain.run())
         with _report_stage(reporter):
