@@ -126,7 +126,7 @@ def compare_masks(product: Path, resolutions: Sequence[int] = RESOLUTIONS) -> li
 
 
 def same_masks(out: Path, name: str) -> float:
-    """Share of pixels of our CLM that the peer's has too; its pixels are a little larger, so that they fill the tile."""
+    """Share of pixels of our CLM that the peer has too, whose pixels are a little larger: they fill the tile."""
     theirs = _read(out / "peer" / "CLM.tif")
     height, width = theirs.shape
     return float((_read(next((out / name).glob("*/*_CLM.tif")))[:height, :width] == theirs).mean())
