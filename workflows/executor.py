@@ -256,26 +256,29 @@ def _own_threads(threads: int) -> Iterator[None]:
             os.environ[ENVIRONMENT_VARIABLE] = before
 
 
-def pickled_workflow(workflow: EOWorkflow, jobs: Iterable[PatchJob]) -> bytes:
+def pickled_workflow(
+    workflow: EOWorkflow, jobs: Iterable[PatchJob], dumps: Callable[[object], bytes] = pickle.dumps
+) -> bytes:
     """The workflow as bytes.
 
+    :param dumps: What pickles.
     :raises BatchError: when it or the arguments of a patch cannot be pickled; it names what cannot.
     """
     cure = "use a function of a module instead of a lambda or an open handle, or executor='threads'"
     for job in jobs:
-        if (error := _pickle_error(job)) is not None:
+        if (error := _pickle_error(job, dumps)) is not None:
             raise BatchError(f"The arguments of patch {job.name!r} cannot go to a worker ({error}): {cure}.")
     for node in workflow.get_nodes():
-        if (error := _pickle_error(node.task)) is not None:
-            culprits = [name for name, value in vars(node.task).items() if _pickle_error(value) is not None]
+        if (error := _pickle_error(node.task, dumps)) is not None:
+            culprits = [name for name, value in vars(node.task).items() if _pickle_error(value, dumps) is not None]
             what = f" (attribute {', '.join(culprits)})" if culprits else ""
             raise BatchError(f"Task {node.get_name()}{what} cannot go to a worker ({error}): {cure}.")
-    return pickle.dumps(workflow)
+    return dumps(workflow)
 
 
-def _pickle_error(value: object) -> str | None:
+def _pickle_error(value: object, dumps: Callable[[object], bytes]) -> str | None:
     try:
-        pickle.dumps(value)
+        dumps(value)
     except Exception as error:  # noqa: BLE001  # pickling runs code of any class; the caller names what it could not
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None

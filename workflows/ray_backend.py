@@ -77,7 +77,7 @@ class RayWorkerExecutor(WorkerExecutor, RayExecutor):
 
     def _reports(self, queue: PatchQueue, workers: int | None) -> Generator[PatchReport, None, None]:
         asked_size(workers, self.threads, "ray", len(queue))
-        payload = pickled_workflow(self.workflow, queue.waiting)
+        payload = pickled_workflow(self.workflow, queue.waiting, ray.cloudpickle.dumps)
         return self._on_a_cluster(payload, queue, workers)
 
     def _on_a_cluster(
@@ -309,7 +309,8 @@ class _Worker:
         """Gives it a patch."""
         self.job, self.node, self.since = job, None, datetime.now()  # noqa: DTZ005  # the same
         self.log.clear()
-        self.stream = self.actor.execute.options(num_returns="streaming").remote(pickle.dumps(job))
+        pickled = ray.cloudpickle.dumps(job)  # type: ignore[no-untyped-call]  # Ray has few hints
+        self.stream = self.actor.execute.options(num_returns="streaming").remote(pickled)
 
     def message(self) -> tuple[str, Any]:
         """What it says next; ready to be taken.

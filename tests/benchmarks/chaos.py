@@ -158,7 +158,8 @@ def _is_worker(process: psutil.Process, batch: psutil.Process) -> bool:
     """Whether it runs patches: a child of the fork server, or a worker of Ray."""
     try:
         command = " ".join(process.cmdline())
-        return command.startswith("ray::") or ("forkserver" in command and process.ppid() != batch.pid)
+        of_ray = command.startswith("ray::") and "Agent" not in command  # a node of Ray ends with its agents
+        return of_ray or ("forkserver" in command and process.ppid() != batch.pid)
     except psutil.Error:
         return False
 
