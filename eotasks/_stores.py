@@ -11,11 +11,12 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eotasks import s3
 from models.errors import StorageError
@@ -25,6 +26,22 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+class Entry(NamedTuple):
+    """Something at any depth below a folder of a place."""
+
+    path: str
+    """Inside that folder."""
+
+    size: int
+    """Bytes; 0 for a folder."""
+
+    changed: datetime
+    """UTC."""
+
+    is_file: bool
+    """On S3 there are only files."""
 
 
 class FolderStore:
@@ -43,10 +60,16 @@ class FolderStore:
         folder = self._at(path)
         return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
 
-    def files(self, path: str) -> dict[str, int]:
+    def entries(self, path: str) -> Iterator[Entry]:
         folder = self._at(path)
-        found = (entry for entry in folder.rglob("*") if entry.is_file())
-        return {entry.relative_to(folder).as_posix(): entry.stat().st_size for entry in found}
+        for entry in sorted(folder.rglob("*")):
+            try:
+                facts = entry.stat()
+            except FileNotFoundError:  # gone since it was listed
+                continue
+            is_file = stat.S_ISREG(facts.st_mode)
+            changed = datetime.fromtimestamp(facts.st_mtime, UTC)
+            yield Entry(entry.relative_to(folder).as_posix(), facts.st_size if is_file else 0, changed, is_file)
 
     def size(self, path: str) -> int | None:
         try:
@@ -145,8 +168,8 @@ class BucketStore:
             found |= {entry["Key"][len(prefix) :] for entry in page.get("Contents", ())}
         return sorted(found - {""})
 
-    def files(self, path: str) -> dict[str, int]:
-        return {name: size for name, size, _ in self._objects(path)}
+    def entries(self, path: str) -> Iterator[Entry]:
+        return (Entry(*facts, is_file=True) for facts in self._objects(path))
 
     def size(self, path: str) -> int | None:
         facts = self._facts(path)

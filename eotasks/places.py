@@ -23,10 +23,10 @@ from fs.osfs import OSFS
 from fs_s3fs import S3FS
 
 from eotasks import s3
-from eotasks._stores import TEMPORARY_PREFIX, BucketStore, FolderStore, atomic_path
+from eotasks._stores import TEMPORARY_PREFIX, BucketStore, Entry, FolderStore, atomic_path
 from models.errors import ConfigurationError, StorageError
 
-__all__ = ["TEMPORARY_PREFIX", "Location", "Place", "atomic_path", "check_folder", "place_of"]
+__all__ = ["TEMPORARY_PREFIX", "Entry", "Location", "Place", "atomic_path", "check_folder", "place_of"]
 
 Location = TypeVar("Location", str, Path)
 """A file on disk, or ``s3://bucket/key`` as text: what gives back the path that it was given."""
@@ -182,8 +182,12 @@ class Place:
 
     def files(self, path: str = "") -> dict[str, int]:
         """Bytes of all files at any depth below a folder, by their paths inside it, in one listing."""
+        return {entry.path: entry.size for entry in self.entries(path) if entry.is_file}
+
+    def entries(self, path: str = "") -> list[Entry]:
+        """What is at any depth below a folder, sorted by path, in one listing; on disk with the folders."""
         with self._named(path):
-            return self._store.files(_inside(path) if path else "")
+            return sorted(self._store.entries(_inside(path) if path else ""))
 
     def read_bytes(self, path: str) -> bytes:
         """The content of a file.

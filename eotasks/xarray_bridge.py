@@ -2,8 +2,8 @@
 
 A dataset has the coordinates that rioxarray expects: ``time`` (UTC), ``y`` and ``x`` at pixel centres, the CRS and the
 transform in ``spatial_ref``, and ``band`` from 1. Row 0 is north in both. What comes back from `from_xarray` equals
-what went in, bit for bit: the extent is noted in ``spatial_ref`` as it was, because no arithmetic on pixel centres gives
-it back exactly.
+what went in, bit for bit: the extent is noted in ``spatial_ref`` as it was, because arithmetic on pixel centres gives
+it back nearly only.
 
 Needs the extra ``eotasks[xarray]``.
 """

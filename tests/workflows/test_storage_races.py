@@ -197,6 +197,7 @@ def test_listing_patches_of_a_bucket_asks_for_pages_and_not_for_patches(s3_serve
     names = [f"patch-{number:02d}" for number in range(30)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: place.write_bytes(f"{name}/_current.json", b"{}"), names))
+        list(pool.map(lambda name: place.write_bytes(f"{name}/.gen-1/bbox.geojson", b"{}"), names))
     place.write_bytes("plain/bbox.geojson", b"{}")
     place.write_bytes("other/file", b"")
     place.write_bytes(".hidden/_current.json", b"{}")
@@ -205,9 +206,10 @@ def test_listing_patches_of_a_bucket_asks_for_pages_and_not_for_patches(s3_serve
     events.register("before-call.s3", lambda model, **_: calls.append(model.name), unique_id="count")
     try:
         assert list_eopatches(place) == [*names, "plain"]
+        assert clean(place).generations == 0
     finally:
         events.unregister("before-call.s3", unique_id="count")
-    assert calls == ["ListObjectsV2"]
+    assert calls == ["ListObjectsV2"] * 2
 
 
 def test_eotasks_clean_cleans_a_bucket(s3_server: S3Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -310,5 +312,6 @@ def test_a_patch_of_another_version_asks_for_an_upgrade(place: Place) -> None:
     for read in (load_eopatch, is_complete):
         with pytest.raises(StorageError, match=r"_current.json has version 7.*upgrade eotasks"):
             read(place, NAME)
+    place.write_bytes(f"{NAME}/.gen-other/file", b"")
     with pytest.raises(StorageError, match="upgrade"):
         clean(place, unfinished_after=timedelta(0))
