@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -18,7 +19,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,22 @@ class S3Server:
         with contextlib.suppress(self.client().exceptions.BucketAlreadyOwnedByYou):
             self.client().create_bucket(Bucket=self.public_bucket)
         return self.public_bucket
+
+    def fill(self, names: Sequence[str]) -> None:
+        """Puts small objects into the bucket, past the S3 port: by the filer's it goes three times as fast."""
+
+        def put(part: Sequence[str]) -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.ports[2])
+            with contextlib.closing(connection):
+                for name in part:
+                    connection.request("PUT", f"/buckets/{self.bucket}/{name}", body=b"1")
+                    answer = connection.getresponse()
+                    answer.read()
+                    if answer.status >= 300:
+                        raise NoS3ServerError(f"{name} cannot be put: {answer.status}")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, [names[start::8] for start in range(8)]))
 
     def log(self) -> str:
         """What the server has printed."""

@@ -237,9 +237,8 @@ def test_what_other_tools_have_uploaded_is_seen(s3_server: S3Server) -> None:
 
 def test_ten_thousand_small_objects_are_listed_in_pages(s3_server: S3Server) -> None:
     place = bucket_place(s3_server)
-    numbers = range(10_000)
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda n: place.write_bytes(f"patch-{n // 10:04d}/{n % 10}", b"1"), numbers))
+    prefix = place.location.removeprefix(f"s3://{s3_server.bucket}/")
+    s3_server.fill([f"{prefix}/patch-{number // 10:04d}/{number % 10}" for number in range(10_000)])
     calls: list[str] = []
     events = s3.s3_client().meta.events
     events.register("before-call.s3", lambda model, **_: calls.append(model.name), unique_id="count")

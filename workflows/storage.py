@@ -194,8 +194,9 @@ def clean(place: Place, *, unfinished_after: timedelta = timedelta(hours=1)) -> 
     # One listing of the place: asking for each patch would be five requests for each on S3.
     for name, patch in _by_patch(place).items():
         leftovers = [entry for entry in patch if entry.startswith((GENERATION, TEMPORARY_PREFIX))]
-        if MARKER in patch and len(leftovers) == 1 and leftovers[0].startswith(GENERATION):
-            continue  # just what the marker names
+        alone = MARKER in patch and len(leftovers) == 1 and leftovers[0].startswith(GENERATION)
+        if alone or (patch and not leftovers):
+            continue  # just what the marker names, or nothing of ours
         marker = _read_marker(place, name)
         committed = patch[MARKER].changed if MARKER in patch else deadline
         for entry in leftovers:
