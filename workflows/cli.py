@@ -54,6 +54,7 @@ COMMANDS = {
     "land-cover": "workflows.land_cover.command",
     "cloud-mask": "workflows.cloud_mask.command",
     "evaluate-clouds": "workflows.evaluate_clouds.command",
+    "catalogue": "workflows.catalogue.command",
     "status": "workflows.status",
     "clean": "workflows.clean",
 }

@@ -1,0 +1,3 @@
+"""`eotasks catalogue`: products found, kept in a GeoParquet file, searched."""
+
+from __future__ import annotations
