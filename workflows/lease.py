@@ -154,14 +154,14 @@ class Lease:
 
 @contextlib.contextmanager
 def held(place: Place, what: str, *, beat_seconds: float = BEAT_SECONDS) -> Iterator[Lease]:
-    """Hold a place for one run while the block runs; the folder is made when absent, and removed again when empty.
+    """Hold a place for one run while the block runs; folders on the way are made, and removed again when empty.
 
     :param what: What runs, for whoever is refused, such as ``eotasks land-cover``.
     :param beat_seconds: How often the lease is renewed, by a thread of its own.
     :raises StorageError: when another run holds the place, or it cannot be written.
     :raises CredentialsError: when S3 refuses the credentials.
     """
-    was_there = place.exists()
+    made = _folders_to_make(place)
     lease = _taken(place, what)
     thread = threading.Thread(target=lease._beat, args=(beat_seconds,), name=f"lease of {place}", daemon=True)
     thread.start()
@@ -171,9 +171,17 @@ def held(place: Place, what: str, *, beat_seconds: float = BEAT_SECONDS) -> Iter
         lease._over.set()
         thread.join(timeout=beat_seconds)
         lease._release()
-        if place.is_local and not was_there:
-            with contextlib.suppress(OSError):  # results are in it
-                place.local_path().rmdir()
+        with contextlib.suppress(OSError):  # results are in it
+            for folder in made:
+                folder.rmdir()
+
+
+def _folders_to_make(place: Place) -> list[Path]:
+    """The folders on the way to a place that are absent, the deepest first."""
+    if not place.is_local:
+        return []
+    folder = place.local_path()
+    return [each for each in (folder, *folder.parents) if not each.exists()]
 
 
 def _taken(place: Place, what: str) -> Lease:

@@ -26,11 +26,11 @@ from eotasks.cog import write_cog
 from eotasks.imagery.scene import Scene
 from models.clouds.pixel import MODEL_FILE, MODEL_SHA256
 from models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
-from models.errors import ConfigurationError, StorageError
+from models.errors import ConfigurationError
 from models.landcover.classes import ClassTable, LandCoverClass
 from workflows.cloud_mask.options import CloudMaskOptions
 from workflows.cloud_mask.product import ProductMasks, Shares
-from workflows.places import atomic_path
+from workflows.places import Place
 
 RECORD_VERSION = 1
 MAX_STORED_CLP = MAX_CLP - 1
@@ -62,18 +62,24 @@ class _Record(BaseModel):
 class ProductFiles:
     """Where the results of one product go."""
 
-    folder: Path
+    place: Place
+    """``DIR/NAME``, on disk or on S3."""
+
     name: str
     """Of the product."""
 
     @property
-    def record(self) -> Path:
-        """The record of what was done."""
-        return self.folder / f"{self.name}.json"
+    def record(self) -> str:
+        """Name of the record of what was done."""
+        return f"{self.name}.json"
 
-    def path(self, kind: str) -> Path:
-        """File of "CLP", "CLM", "SHADOW" or "quicklook"."""
-        return self.folder / _NAMES[kind].format(self.name)
+    def file(self, kind: str) -> str:
+        """Name of the file of "CLP", "CLM", "SHADOW" or "quicklook"."""
+        return _NAMES[kind].format(self.name)
+
+    def location(self, kind: str) -> str:
+        """Path or S3 location of that file."""
+        return f"{self.place}/{self.file(kind)}"
 
     def kinds(self, options: CloudMaskOptions) -> list[str]:
         """What is written under these options."""
@@ -87,14 +93,15 @@ class ProductFiles:
         :param overwrite: Whether files of other settings, or of unknown origin, may be replaced.
         :raises ConfigurationError: when such files are there and may not be.
         """
-        there = [self.path(kind).name for kind in _NAMES if self.path(kind).exists()]
-        record = self._read_record()
+        sizes = self.place.files()
+        there = [self.file(kind) for kind in _NAMES if self.file(kind) in sizes]
+        record = self._read_record() if self.record in sizes else None
         if record is None:
-            if self.record.exists():
-                there.append(self.record.name)
+            if self.record in sizes:
+                there.append(self.record)
             if there and not overwrite:
                 raise ConfigurationError(
-                    f"{self.folder} holds {', '.join(there)} and no record of this command: give another --out, or"
+                    f"{self.place} holds {', '.join(there)} and no record of this command: give another --out, or"
                     " replace them with --overwrite."
                 )
             return "unfinished" if there else "absent"
@@ -102,19 +109,19 @@ class ProductFiles:
         changed = sorted(key for key in {*wanted, *record.settings} if wanted.get(key) != record.settings.get(key))
         if changed and record.complete and not overwrite:
             raise ConfigurationError(
-                f"{self.folder} holds results of other settings ({', '.join(changed)} changed): give another --out, or"
+                f"{self.place} holds results of other settings ({', '.join(changed)} changed): give another --out, or"
                 " replace them with --overwrite."
             )
-        if not record.complete or not self._whole(record):
+        if not record.complete or not _is_whole(record, sizes):
             return "unfinished"
         current = not changed and record.eotasks == version("eotasks") and record.inputs == _inputs(scene)
         return "complete" if current else "outdated"
 
     def shares(self) -> Shares:
         """What a complete record says about the product."""
-        record = self._read_record()
+        record = self._read_record() if self.place.exists(self.record) else None
         if record is None or record.shares is None:
-            raise ConfigurationError(f"{self.record} is no complete record: replace it with --overwrite.")
+            raise ConfigurationError(f"{self.place}/{self.record} is no complete record: replace it with --overwrite.")
         return Shares(**record.shares)  # type: ignore[arg-type]  # checked by the names of its fields
 
     def write(self, scene: Scene, masks: ProductMasks, options: CloudMaskOptions) -> None:
@@ -122,12 +129,6 @@ class ProductFiles:
 
         :raises StorageError: when a file cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"the folder {self.folder} cannot be made ({error.strerror}): give another --out."
-            ) from error
         record = _Record(
             version=RECORD_VERSION,
             complete=False,
@@ -140,21 +141,22 @@ class ProductFiles:
         )
         self._write_record(record)
         for kind in _NAMES.keys() - set(self.kinds(options)):  # of a run with other settings
-            for path in (self.path(kind), Path(f"{self.path(kind)}.aux.xml")):
-                path.unlink(missing_ok=True)
+            for name in (self.file(kind), f"{self.file(kind)}.aux.xml"):
+                self.place.remove(name)
         from workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib; kept products need none
 
         tags = product_tags(self.name, masks, options)
         self._write_images(masks, options, tags)
-        with atomic_path(self.path("quicklook")) as temporary:
+        with self.place.writing(self.file("quicklook")) as temporary:
             draw_quicklook(masks, options, self.name, temporary)
-        sizes = {self.path(kind).name: self.path(kind).stat().st_size for kind in self.kinds(options)}
+        there = self.place.files()
+        sizes = {name: there[name] for name in map(self.file, self.kinds(options))}
         self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": asdict(masks.shares)}))
 
     def _write_images(self, masks: ProductMasks, options: CloudMaskOptions, tags: Mapping[str, str]) -> None:
         grid = masks.grid
         write_cog(
-            self.path("CLP"),
+            self.location("CLP"),
             stored_probability(masks.probability, masks.mask != NO_DATA),
             crs=grid.crs,
             bounds=grid.bounds,
@@ -173,7 +175,7 @@ class ProductFiles:
     ) -> None:
         names = {item.id: item.name.lower() for item in classes}
         write_cog(
-            self.path(kind),
+            self.location(kind),
             mask,
             crs=masks.grid.crs,
             bounds=masks.grid.bounds,
@@ -184,28 +186,25 @@ class ProductFiles:
             overviews="mode",
         )
 
-    def _whole(self, record: _Record) -> bool:
-        return bool(record.files) and all(
-            (self.folder / name).is_file() and (self.folder / name).stat().st_size == size
-            for name, size in record.files.items()
-        )
-
     def _read_record(self) -> _Record | None:
-        """The record; None where there is none, or nothing of ours under its name."""
+        """The record; None where there is nothing of ours under its name."""
         try:
-            record = _Record.model_validate_json(self.record.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValidationError):
+            record = _Record.model_validate_json(self.place.read_bytes(self.record))
+        except ValidationError:
             return None
         if record.version > RECORD_VERSION:
             raise ConfigurationError(
-                f"{self.record}: version {record.version}, this eotasks reads up to {RECORD_VERSION}: upgrade it, or"
-                " give another --out."
+                f"{self.place}/{self.record}: version {record.version}, this eotasks reads up to {RECORD_VERSION}:"
+                " upgrade it, or give another --out."
             )
         return record
 
     def _write_record(self, record: _Record) -> None:
-        with atomic_path(self.record) as temporary:
-            temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        self.place.write_bytes(self.record, (record.model_dump_json(indent=1) + "\n").encode())
+
+
+def _is_whole(record: _Record, sizes: Mapping[str, int]) -> bool:
+    return bool(record.files) and all(sizes.get(name) == size for name, size in record.files.items())
 
 
 def stored_probability(probability: NDArray[np.float32], is_data: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -235,10 +234,11 @@ def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> d
     return {key: str(value) for key, value in {**known, **settings}.items() if value not in (None, "")}
 
 
-def product_name(scene_path: Path) -> str:
-    """Name of a product: that of its folder or archive, without .SAFE and .zip."""
-    name = scene_path.resolve().name
-    for ending in (".zip", ".SAFE"):
+def product_name(location: str | Path) -> str:
+    """Name of a product by where it lies: that of its folder, archive or item, without .SAFE, .zip and .json."""
+    text = str(location)
+    name = text.partition("?")[0].rstrip("/").rpartition("/")[2] if "://" in text else Path(location).resolve().name
+    for ending in (".zip", ".json", ".SAFE"):
         name = name.removesuffix(ending)
     return name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ from models.threads import resolve_threads
 from workflows.cloud_mask.files import ProductFiles, product_name
 from workflows.cloud_mask.options import CloudMaskOptions
 from workflows.cloud_mask.product import Shares, make_masks
-from workflows.places import check_folder
+from workflows.lease import Lease, held
+from workflows.places import Place, check_folder
 
 LOGGER = logging.getLogger(__name__)
 
@@ -58,18 +60,20 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class _Job:
+    location: str
     name: str
     files: ProductFiles
     scene: Scene | None
+    """None where the product cannot be opened; the error says why."""
+
     error: EOTasksError | OSError | None = None
-    kept: bool = False
 
 
 class CloudMaskRun:
     """Products to mask, checked before any work is done.
 
-    :param products: Paths of products.
-    :param out: Folder that gets a folder for each.
+    :param products: Paths or locations of products, as :func:`eotasks.imagery.scene.open_scene` takes them.
+    :param out: Folder or ``s3://bucket/prefix`` that gets a folder for each.
     :param threads: Threads of the engine; None for the setting.
     :param overwrite: Make everything anew, and replace results of other settings.
     :raises ConfigurationError: two products of one name, results of other settings in the way, or a place that lies
@@ -80,18 +84,19 @@ class CloudMaskRun:
     def __init__(
         self,
         products: Sequence[str | Path],
-        out: str | Path,
+        out: str | Path | Place,
         options: CloudMaskOptions,
         *,
         threads: int | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.out, self.options = Path(out), options
+        self.out, self.options = out if isinstance(out, Place) else Place(out), options
         self._threads = resolve_threads(threads)
-        paths = [Path(product) for product in products]
-        _check_place(self.out, paths)
-        _check_names(paths)
-        self._jobs = [_job(path, self.out, options, overwrite) for path in paths]
+        self._overwrite = overwrite
+        self._jobs = [_job(os.fspath(product), self.out) for product in products]
+        _check_place(self.out, self._jobs)
+        _check_names(self._jobs)
+        self._kept = {job.name for job in self._jobs if self._is_kept(job)}
         errors = [job.error for job in self._jobs if job.error is not None]
         if errors and len(errors) == len(self._jobs):
             raise errors[0]
@@ -122,14 +127,33 @@ class CloudMaskRun:
     def _masked(self, job: _Job, reporter: Reporter) -> ProductOutcome:
         if job.error is not None:
             raise job.error
-        if job.kept or job.scene is None:
+        assert job.scene is not None
+        if job.name in self._kept:
             return ProductOutcome(job.name, "kept", job.files.shares())
+        with held(job.files.place, "eotasks cloud-mask") as lease:
+            if self._is_kept(job):  # by another run, in the meantime
+                return ProductOutcome(job.name, "kept", job.files.shares())
+            return self._made(job, job.scene, lease, reporter)
+
+    def _made(self, job: _Job, scene: Scene, lease: Lease, reporter: Reporter) -> ProductOutcome:
+        def advance(done: int, total: int) -> None:
+            lease.check()
+            reporter.strip(done, total)
+
         started = time.perf_counter()
         with ThreadPoolExecutor(1) as helper:
             helper.submit(_get_ready)
-            masks = make_masks(job.scene, self.options, threads=self._threads, advance=reporter.strip)
-        job.files.write(job.scene, masks, self.options)
+            masks = make_masks(scene, self.options, threads=self._threads, advance=advance)
+        lease.check()
+        job.files.write(scene, masks, self.options)
         return ProductOutcome(job.name, "done", masks.shares, time.perf_counter() - started)
+
+    def _is_kept(self, job: _Job) -> bool:
+        """Whether nothing has to be made; refuses results of other settings."""
+        if job.scene is None:
+            return False
+        state = job.files.state(job.scene, self.options, overwrite=self._overwrite)
+        return state == "complete" and not self._overwrite
 
 
 def _get_ready() -> None:
@@ -138,19 +162,17 @@ def _get_ready() -> None:
     cloud_probability(np.full((1, len(CLOUD_BANDS)), QUANTIFICATION, dtype=np.uint16), threads=1)
 
 
-def _job(path: Path, out: Path, options: CloudMaskOptions, overwrite: bool) -> _Job:
-    name = product_name(path)
-    files = ProductFiles(out / name, name)
+def _job(location: str, out: Place) -> _Job:
     try:
-        scene = open_scene(path)
+        scene = open_scene(location)
     except (EOTasksError, OSError) as error:
-        return _Job(name, files, None, error)
-    state = files.state(scene, options, overwrite=overwrite)
-    return _Job(name, files, scene, kept=state == "complete" and not overwrite)
+        name = product_name(location)
+        return _Job(location, name, ProductFiles(out, name), None, error)
+    return _Job(location, scene.name, ProductFiles(out.child(scene.name), scene.name), scene)
 
 
-def _check_names(paths: Sequence[Path]) -> None:
-    twice = [name for name, count in Counter(product_name(path) for path in paths).items() if count > 1]
+def _check_names(jobs: Sequence[_Job]) -> None:
+    twice = [name for name, count in Counter(job.name for job in jobs if job.scene is not None).items() if count > 1]
     if twice:
         raise ConfigurationError(
             f"Two products are called {twice[0]}, their results would have one name: name each once, or run them into"
@@ -158,13 +180,28 @@ def _check_names(paths: Sequence[Path]) -> None:
         )
 
 
-def _check_place(out: Path, paths: Sequence[Path]) -> None:
-    products = [path.resolve() for path in paths]
-    for place in (out, *(out / product_name(path) for path in paths)):
-        resolved = place.resolve()
-        for path, product in zip(paths, products, strict=True):
-            if resolved == product or product in resolved.parents:
+def _check_place(out: Place, jobs: Sequence[_Job]) -> None:
+    """No results inside of a product, and a place that can take them.
+
+    :raises ConfigurationError: they would lie in a product, or a file is in the way.
+    :raises StorageError: on S3, when the bucket is absent or cannot be reached.
+    """
+    if not out.is_local:
+        out.exists()
+    for place in (out, *(job.files.place for job in jobs if job.scene is not None)):
+        for job in jobs:
+            if _is_within(place, job.location):
                 raise ConfigurationError(
-                    f"--out {out} would put results into the product {path}: give a folder outside of it."
+                    f"--out {out} would put results into the product {job.location}: give a folder outside of it."
                 )
-        check_folder(place)
+        if place.is_local:
+            check_folder(place.local_path())
+
+
+def _is_within(place: Place, product: str) -> bool:
+    if "://" in product:
+        return f"{place}/".startswith(f"{product.rstrip('/')}/")
+    if not place.is_local:
+        return False
+    resolved, path = place.local_path().resolve(), Path(product).resolve()
+    return resolved == path or path in resolved.parents

@@ -222,7 +222,7 @@ class TestBadProducts:
         assert result.out.count(" failed") >= 3
         assert "B04.jp2" in result.out
         assert "B10 is missing" in result.out
-        assert "no such folder" in result.out
+        assert "nothing there" in result.out
         assert "3 failed" in result.out
         assert {path.name for path in out.iterdir()} == {"good"}
         assert read(out / "good" / "good_CLM.tif").shape == (32, 32)
@@ -230,7 +230,7 @@ class TestBadProducts:
     def test_none_can_be_opened(self, tmp_path: Path) -> None:
         result = command(tmp_path / "absent", tmp_path / "gone", "--out", tmp_path / "out")
         assert result.code == 2
-        assert "no such folder" in result.err
+        assert "nothing there" in result.err
         assert not (tmp_path / "out").exists()
 
     def test_nothing_but_no_data(self, make_product: MakeProduct, tmp_path: Path) -> None:

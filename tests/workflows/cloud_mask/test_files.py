@@ -23,6 +23,7 @@ from tests.test_export import assert_is_cloud_optimized
 from workflows.cloud_mask.files import CLM_CLASSES, ProductFiles, product_name, stored_probability
 from workflows.cloud_mask.options import CloudMaskOptions
 from workflows.cloud_mask.product import ProductMasks
+from workflows.places import Place
 
 HEIGHT, WIDTH = 700, 1100
 GRID = Grid("EPSG:32633", 300_000, 5_000_000, 10, HEIGHT, WIDTH)
@@ -48,22 +49,22 @@ def masks() -> ProductMasks:
 
 @pytest.fixture(scope="module")
 def written(masks: ProductMasks, tmp_path_factory: pytest.TempPathFactory) -> ProductFiles:
-    files = ProductFiles(tmp_path_factory.mktemp("out") / "P", "P")
+    files = ProductFiles(Place(tmp_path_factory.mktemp("out") / "P"), "P")
     files.write(open_sample(), masks, CloudMaskOptions(resolution=10, shadows=True))
     return files
 
 
 @pytest.mark.parametrize("kind", ["CLP", "CLM", "SHADOW"])
 def test_are_cloud_optimized(written: ProductFiles, kind: str) -> None:
-    assert_is_cloud_optimized(written.path(kind), levels=2)
-    with rasterio.open(written.path(kind)) as dataset:
+    assert_is_cloud_optimized(Path(written.location(kind)), levels=2)
+    with rasterio.open(written.location(kind)) as dataset:
         assert (dataset.count, dataset.dtypes, dataset.nodata) == (1, ("uint8",), 255)
         assert tuple(dataset.bounds) == GRID.bounds
         assert dataset.crs.to_epsg() == 32633
 
 
 def test_probability(written: ProductFiles) -> None:
-    with rasterio.open(written.path("CLP")) as dataset:
+    with rasterio.open(written.location("CLP")) as dataset:
         values = dataset.read(1, masked=True) * dataset.scales[0]
         assert dataset.scales == (1 / 255,)
         assert dataset.descriptions == ("Cloud probability",)
@@ -74,7 +75,7 @@ def test_probability(written: ProductFiles) -> None:
 
 
 def test_overviews_average_probability_without_no_data(written: ProductFiles) -> None:
-    with rasterio.open(written.path("CLP"), overview_level=0) as overview:
+    with rasterio.open(written.location("CLP"), overview_level=0) as overview:
         values = overview.read(1)
     assert set(np.unique(values[:, :300])) == {127}
     assert set(np.unique(values[:, 300:499])) == {64}
@@ -106,17 +107,17 @@ def test_an_unknown_way_of_overviews(tmp_path: Path) -> None:
 
 
 def test_colours_and_names(written: ProductFiles) -> None:
-    with rasterio.open(written.path("CLM")) as dataset:
+    with rasterio.open(written.location("CLM")) as dataset:
         assert dataset.colorinterp == (ColorInterp.palette,)
         assert dataset.colormap(1)[1] == (230, 159, 0, 255)
-    assert read_classes(written.path("CLM")) == CLM_CLASSES
-    shadow = read_classes(written.path("SHADOW"))
+    assert read_classes(written.location("CLM")) == CLM_CLASSES
+    shadow = read_classes(written.location("SHADOW"))
     assert shadow is not None
     assert shadow.name_of(1) == "Cloud shadow"
 
 
 def test_tags_say_how_it_was_made(written: ProductFiles) -> None:
-    with rasterio.open(written.path("CLM")) as dataset:
+    with rasterio.open(written.location("CLM")) as dataset:
         tags = dataset.tags()
     assert tags["PRODUCT"] == "P"
     assert (tags["SATELLITE"], tags["TILE"], tags["ACQUISITION_TIME"]) == ("S2B", "T33TWM", "2020-05-01T10:00:31Z")
@@ -139,8 +140,8 @@ def test_shares(written: ProductFiles, masks: ProductMasks) -> None:
 
 
 def test_a_record_that_is_none(tmp_path: Path, masks: ProductMasks) -> None:
-    files = ProductFiles(tmp_path, "P")
-    files.record.write_text("{}")
+    files = ProductFiles(Place(tmp_path), "P")
+    (tmp_path / files.record).write_text("{}")
     with pytest.raises(ConfigurationError, match=r"holds P\.json and no record of this command"):
         files.state(open_sample(), CloudMaskOptions())
     assert files.state(open_sample(), CloudMaskOptions(), overwrite=True) == "unfinished"
