@@ -37,6 +37,7 @@ examples:
   eotasks cloud-mask                                   the embedded scene, into {DEFAULT_OUT}
   eotasks cloud-mask PRODUCT --out masks               one product at {DEFAULT_RESOLUTION} m
   eotasks cloud-mask archive/* --out masks             many: goes on after a bad one, tells at the end
+  eotasks cloud-mask PRODUCT --out s3://bucket/masks   results on S3, found as AWS tools find it (AWS_ENDPOINT_URL, ...)
   eotasks cloud-mask PRODUCT --resolution 160 --sampling nearest
                                                        as Sentinel Hub computes its CLP
   eotasks cloud-mask PRODUCT --resolution 10 --preset eo-learn --shadows
@@ -72,9 +73,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "products", metavar="PRODUCT", nargs="*", help="folder of a product; the embedded scene if none"
+        "products", metavar="PRODUCT", nargs="*", help="a product, see below; the embedded scene if none"
     )
-    parser.add_argument("--out", metavar="DIR", default=DEFAULT_OUT, help=f"where results go ({DEFAULT_OUT})")
+    parser.add_argument(
+        "--out", metavar="DIR", default=DEFAULT_OUT, help=f"folder or s3://bucket/prefix for results ({DEFAULT_OUT})"
+    )
     parser.add_argument(
         "--resolution",
         type=int,
