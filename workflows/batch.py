@@ -20,7 +20,7 @@ from eolearn.core import EONode, EOWorkflow
 from models.errors import BatchError, ConfigurationError, EOTasksError
 from workflows.executor import EXECUTORS, ExecutorName, WorkerExecutor, asked_size, executor_class
 from workflows.history import History
-from workflows.manifest import ManifestLine, ManifestWriter, log_path, read_manifest
+from workflows.manifest import ManifestLine, ManifestWriter, read_manifest
 from workflows.outcomes import PatchOutcome
 from workflows.places import Place
 from workflows.sizing import Size
@@ -203,7 +203,6 @@ class _Run:
         history: History,
         on_progress: Callable[[PatchOutcome], None] | None,
     ) -> None:
-        self.place = place
         self.stage = stage
         self.history = history
         self.outcomes: dict[str, PatchOutcome] = {}
@@ -237,8 +236,8 @@ class _Run:
     def finish(self, outcome: PatchOutcome) -> None:
         """A patch ended, well or not."""
         self._running.pop(outcome.name, None)
-        if self.place is not None and outcome.missing:
-            self._keep_log(self.place, outcome)
+        if outcome.missing:
+            self._keep_log(outcome)
         self.record(outcome)
 
     def record(self, outcome: PatchOutcome) -> None:
@@ -248,11 +247,10 @@ class _Run:
         if self._on_progress is not None:
             self._on_progress(outcome)
 
-    def _keep_log(self, place: Place, outcome: PatchOutcome) -> None:
+    def _keep_log(self, outcome: PatchOutcome) -> None:
         parts = [f"step {outcome.error_step}: {outcome.error}", outcome.log, outcome.traceback]
         try:
-            text = "\n\n".join(part.rstrip() for part in parts if part) + "\n"
-            place.write_bytes(log_path(self.stage, outcome.name), text.encode(errors="replace"))
+            self._writer.log(outcome.name, "\n\n".join(part.rstrip() for part in parts if part) + "\n")
         except EOTasksError as error:  # the manifest has the message; the batch goes on without the details
             LOGGER.warning("The log of patch %s cannot be kept: %s", outcome.name, error)
 

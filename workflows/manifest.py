@@ -18,6 +18,7 @@ import platform
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -127,6 +128,17 @@ class ManifestWriter:
         del content["traceback"], content["log"]  # they have a file of their own
         self._write("outcome", **content, **({"fingerprint": fingerprint} if fingerprint else {}))
 
+    def log(self, name: str, text: str) -> None:
+        """Keeps the log of a patch beside the manifest; on S3 with the next lines that are written.
+
+        :raises StorageError: when it cannot be written.
+        """
+        path, data = log_path(self.stage, name), text.encode(errors="replace")
+        if self._parts is not None:
+            self._parts.add_file(path, data)
+        elif self.place is not None:
+            self.place.write_bytes(path, data)
+
     def interrupted(self, names: Iterable[str]) -> None:
         """Patches that were running when the batch was stopped."""
         for name in names:
@@ -178,6 +190,7 @@ class _Parts:
         self._number = 0
         self._part = bytearray()
         self._put = 0
+        self._files: deque[tuple[str, bytes]] = deque()
         self._lines = threading.Lock()
         self._putting = threading.Lock()
         self._closed = threading.Event()
@@ -198,12 +211,19 @@ class _Parts:
             self._thread = threading.Thread(target=self._watch, name="eotasks-manifest", daemon=True)
             self._thread.start()
 
-    def flush(self) -> None:
-        """Puts the part when there is news in it.
+    def add_file(self, path: str, data: bytes) -> None:
+        """Takes a file that goes with the next lines."""
+        self._files.append((path, data))
 
-        :raises StorageError: when it cannot be written; the lines are kept for the next time.
+    def flush(self) -> None:
+        """Puts files that wait, and the part when there is news in it.
+
+        :raises StorageError: when something cannot be written; it is kept for the next time.
         """
         with self._putting:
+            while self._files:
+                self._place.write_bytes(*self._files[0])
+                self._files.popleft()
             with self._lines:
                 data = bytes(self._part)
             if len(data) == self._put:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from workflows.batch import BatchResult, run_batch
 from workflows.manifest import ManifestWriter, append_manifest, read_events, read_manifest
 from workflows.outcomes import PatchOutcome
 from workflows.places import Place
+from workflows.progress import read_progress
 
 Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
 
@@ -178,6 +180,23 @@ def test_on_s3_the_manifest_is_the_same(s3_server: S3Server, tmp_path: Path) -> 
     kinds = [event.kind for event in read_events(place)]
     assert (kinds[0], kinds[-1], kinds.count("running"), kinds.count("outcome")) == ("batch", "end", 300, 300)
     assert len(run_batch(workflow, patches, executor="serial", place=place).skipped) == 300
+
+
+def test_on_s3_logs_and_progress_are_there_while_it_runs(s3_server: S3Server) -> None:
+    place = Place(s3_server.location())
+    workflow, patches = behaving("value_error", "a", "b")
+    seen = []
+
+    def look(outcome: PatchOutcome) -> None:
+        if outcome.name == "b":
+            while len(read_manifest(place)) < 2:  # the thread writes every two seconds
+                time.sleep(0.1)
+            seen.append(place.names("batch/logs/batch"))
+            seen.append([progress.state for progress in read_progress(place)])
+
+    run_batch(workflow, patches, executor="serial", place=place, on_progress=look)
+    assert seen == [["value_error.log"], ["running"]]
+    assert read_progress(place)[0].state == "complete"
 
 
 def test_on_s3_the_bytes_sent_grow_with_the_lines(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
