@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -167,10 +168,20 @@ def connection() -> Connection:
 
 
 def _environment() -> bytes:
-    """A digest, because the environment holds secrets."""
-    names = sorted(name for name in os.environ if name.startswith("AWS_"))
-    text = "\0".join(f"{name}={os.environ[name]}" for name in [*names, *(n for n in ("HOME",) if n in os.environ)])
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+    """A digest of what settings come from, because it holds secrets.
+
+    The files are in it by their time of change: tools for temporary credentials write them anew in the middle of a
+    long run, and boto3 would go on with the old ones.
+    """
+    parts = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith("AWS_") or name == "HOME"]
+    for variable, usual in (
+        ("AWS_CONFIG_FILE", "~/.aws/config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    ):
+        file = os.path.expanduser(os.environ.get(variable) or usual)  # noqa: PTH111  # Path fails without a home
+        with contextlib.suppress(OSError):
+            parts.append(str(os.stat(file).st_mtime_ns))  # noqa: PTH116
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).digest()
 
 
 def _forget() -> None:

@@ -157,7 +157,8 @@ class Place:
         try:
             if self.is_local:
                 target = self.local_path(path)
-                target.parent.mkdir(parents=True, exist_ok=True)
+                with self._named(path):
+                    target.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_path(target) as temporary:
                     yield temporary
                 return

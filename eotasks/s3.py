@@ -69,7 +69,7 @@ _UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, Respo
 
 
 def s3_settings() -> S3Settings:
-    """The settings of this process, read anew whenever an ``AWS_…`` variable has changed.
+    """The settings of this process, read anew whenever an ``AWS_…`` variable or a file in ``~/.aws`` has changed.
 
     :raises ConfigurationError: when the endpoint is no URL.
     :raises CredentialsError: when a profile is named that there is not, or credentials are half given.

@@ -355,6 +355,8 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="Check the path, the rights and the space"):
         Place(tmp_path / "file").write_bytes("a", b"")
+    with pytest.raises(StorageError, match="Check the path, the rights"), Place(tmp_path).writing("file/map.tif"):
+        pytest.fail("there is no folder to write to")
 
 
 def test_a_read_only_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

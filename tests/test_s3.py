@@ -120,6 +120,14 @@ def test_a_process_has_one_client_until_settings_change(s3_server: S3Server, mon
     assert s3.s3_client() is not first
 
 
+def test_credentials_that_a_tool_renews_in_its_file_are_used(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    for number, key in enumerate(("first", "second")):
+        file.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = b\n")
+        os.utime(file, (number, number))
+        assert s3.gdal_environment()["session"].credentials["aws_access_key_id"] == key
+
+
 def test_a_forked_child_makes_its_own_client(s3_server: S3Server) -> None:
     location = f"{s3_server.location()}/file"
     s3.write_object(location, b"content")

@@ -113,14 +113,21 @@ def load_eopatch(place: Place, name: str, *, features: Sequence[Feature] | None 
     :raises FeatureError: when a feature is not in the stored patch.
     """
     folder = patch_folder(name)
-    marker = _read_marker(place, folder)
     where = f"EOPatch {name!r} in {place}"
-    if marker is None:
-        if not _is_plain(place, folder):
-            there = ", ".join(list_eopatches(place)) or "none"
-            raise StorageError(f"{where} is not there, the EOPatches there are: {there}.")
+    marker = _read_marker(place, folder)
+    while marker is not None:
+        try:
+            return fetch_eopatch(place, f"{folder}/{marker.generation}", marker.files, features, where)
+        except StorageError:
+            # What looks like damage is none when the patch was saved again and cleaned while it was read.
+            now = _read_marker(place, folder)
+            if now is None or now.generation == marker.generation:
+                raise
+            marker = now
+    if _is_plain(place, folder):
         return fetch_plain_eopatch(place, folder, features, where)
-    return fetch_eopatch(place, f"{folder}/{marker.generation}", marker.files, features, where)
+    there = ", ".join(list_eopatches(place)) or "none"
+    raise StorageError(f"{where} is not there, the EOPatches there are: {there}.")
 
 
 def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> bool:

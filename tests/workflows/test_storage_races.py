@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +91,32 @@ def test_of_many_saves_at_once_one_counts_wholly(place: Place) -> None:
     assert -1 not in saved
     assert loaded == make_eopatch(loaded[BANDS].max())
     assert loaded[BANDS].max() in saved
+
+
+def test_a_patch_that_is_saved_again_and_cleaned_while_it_is_read_comes_new(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_eopatch(place, NAME, make_eopatch(0.25))
+    real = eopatch_files.fetch_eopatch
+
+    def overtaken(*args: Any) -> EOPatch:
+        monkeypatch.setattr(storage, "fetch_eopatch", real)
+        save_eopatch(place, NAME, make_eopatch(0.5))
+        assert clean(place, unfinished_after=timedelta(seconds=-60)).generations == 1
+        return real(*args)
+
+    monkeypatch.setattr(storage, "fetch_eopatch", overtaken)
+    assert load_eopatch(place, NAME) == make_eopatch(0.5)
+
+
+def test_what_eo_learn_has_saved_is_loaded(place: Place) -> None:
+    make_eopatch().save(NAME, filesystem=place.filesystem)
+    assert list_eopatches(place) == [NAME]
+    assert load_eopatch(place, NAME) == make_eopatch()
+    assert not is_complete(place, NAME)
+    assert clean(place).generations == 0
+    save_eopatch(place, NAME, make_eopatch(0.5))
+    assert load_eopatch(place, NAME) == make_eopatch(0.5)
 
 
 @pytest.mark.parametrize("returns", [True, False], ids=["back", "gone"])
