@@ -22,7 +22,7 @@ from models.clouds.pixel import cloud_probability
 from models.errors import EOTasksError, ImageryError
 from models.sentinel2 import BANDS, CLOUD_BANDS
 from tests.benchmarks.imagery_tile import LEFT, NAME, TOP
-from tests.imagery.products import PRODUCT_XML, TILE_PATH, aws_bucket, small_safe, zipped
+from tests.imagery.layout_products import PRODUCT_XML, TILE_PATH, aws_bucket, small_safe, zipped
 
 GRID = Grid("EPSG:32633", LEFT + 240, TOP - 240, 60, 12, 12)
 
