@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from workflows.fingerprints import changed_keys, fingerprint, settings_of, setti
 from workflows.manifest import Event, read_events
 from workflows.outcomes import PatchOutcome, step_names
 from workflows.places import Place
+from workflows.progress import last_run, run_state
 
 LOGGER = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class History:
 
         :raises ConfigurationError: names the keys that changed.
         """
+        self._warn_of_another_run()
         before = next((event.facts for event in reversed(self._events) if event.kind == "batch"), None)
         if before is None or bool(before.get("asked")) != self.asked:
             return
@@ -75,6 +78,17 @@ class History:
                 " another place, or overwrite what is there with overwrite=True."
             )
         LOGGER.info("Batch %r was run with other settings before: %s changed.", self.stage, shown)
+
+    def _warn_of_another_run(self) -> None:
+        """Two runs at once do the same work twice. Saves are atomic, so that is all the harm."""
+        run = last_run(self._events)
+        process = run[0].facts.get("process") if run else None
+        if not isinstance(process, Mapping) or process.get("pid") == os.getpid() or run_state(run) != "running":
+            return
+        LOGGER.warning(
+            "Batch %r in %s seems to be running already (process %s on %s): what both do is done twice.",
+            self.stage, self.place, process.get("pid"), process.get("host"),
+        )  # fmt: skip
 
     def known(
         self, patches: Patches, *, skip: Callable[[str], bool] | None, retry_quarantined: bool

@@ -20,6 +20,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -45,6 +46,7 @@ what became of it. ``interrupted``: it was stopped with the batch. ``end``: the 
 _PART_PREFIX = "manifest-"
 _PART_BYTES = 64_000
 _FLUSH_SECONDS = 2.0
+_READERS = 8
 _PATIENCE_SECONDS = 90.0
 """How long the store may be away while a batch goes on; its lines wait in memory."""
 _OUTCOME_FIELDS = frozenset(entry.name for entry in fields(PatchOutcome))
@@ -296,9 +298,11 @@ def read_events(place: Place) -> list[Event]:
         for name in place.names(BATCH_FOLDER)
         if name.startswith(_PART_PREFIX) and name.endswith(".jsonl")
     ]
+    with ThreadPoolExecutor(_READERS) as pool:
+        contents = list(pool.map(place.read_bytes, files))
     events = []
-    for file in files:
-        for number, line in enumerate(place.read_bytes(file).decode(errors="replace").splitlines(), start=1):
+    for file, content in zip(files, contents, strict=True):
+        for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
             event = _parse(line, f"{place}/{file}, line {number}")
             if event is not None:
                 events.append(event)

@@ -147,13 +147,10 @@ def read_progress(place: Place, *, stage: str | None = None) -> list[StageProgre
 
 
 def _progress(stage: str, events: Sequence[Event]) -> StageProgress:
-    begins = [index for index, event in enumerate(events) if event.kind == "batch"]
-    run = events[begins[-1] :] if begins else list(events)
-    if begins:  # lines of a run that another one has overtaken do not count
-        run = [event for event in run if event.run == run[0].run]
-    facts = run[0].facts if begins else {}
+    run = last_run(events)
+    facts = run[0].facts if run[0].kind == "batch" else {}
     outcomes = {event.outcome.name: event.outcome for event in run if event.outcome is not None}
-    state = _state(run, facts)
+    state = run_state(run)
     now = datetime.now(UTC) if state == "running" else run[-1].at
     open_patches = _open(run, now)
     running = open_patches if state in ("running", "unknown") else []
@@ -180,12 +177,22 @@ def _progress(stage: str, events: Sequence[Event]) -> StageProgress:
     )
 
 
-def _state(run: Sequence[Event], facts: Mapping[str, Any]) -> RunState:
+def last_run(events: Sequence[Event]) -> list[Event]:
+    """The lines of the run that began last; all where version 1 tells of no runs."""
+    begin = next((event for event in reversed(events) if event.kind == "batch"), None)
+    return list(events) if begin is None else [event for event in events if event.run == begin.run]
+
+
+def run_state(run: Sequence[Event]) -> RunState:
+    """How a run stands by its lines, and by whether its process is there.
+
+    :param run: As `last_run` gives it, not empty.
+    """
     end = next((event for event in reversed(run) if event.kind == "end"), None)
     if end is not None:
         said = end.facts.get("state")
         return said if said in ("complete", "interrupted", "stopped") else "unknown"
-    process = facts.get("process")
+    process = run[0].facts.get("process")
     if not isinstance(process, Mapping):
         return "unknown"
     if process.get("host") == platform.node():

@@ -115,6 +115,17 @@ def test_threads_end_their_patches_first_and_a_second_interrupt_does_not_wait(tm
     assert not (tmp_path / "c.begun").exists()
 
 
+def test_a_batch_that_is_running_already_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = Place(tmp_path / "place")
+    with waiting_batch(tmp_path) as batch:
+        workflow, patches = behaving("a")
+        run_batch(workflow, patches, executor="serial", place=place, stage="batch")
+        assert f"seems to be running already (process {batch.pid} on" in caplog.text
+    caplog.clear()
+    run_batch(workflow, patches, executor="serial", place=place, stage="batch")
+    assert "running already" not in caplog.text
+
+
 def test_an_error_of_the_batch_is_noted(tmp_path: Path) -> None:
     workflow, patches = behaving("a", "b")
 
