@@ -27,6 +27,10 @@ READERS = 8
 """Products that are described at a time: most of it is waiting for a disk or a bucket."""
 
 
+Progress = Callable[[int, int], None]
+"""Is told how many products are done, of how many."""
+
+
 @dataclass
 class AddResult:
     """What came of products."""
@@ -48,7 +52,7 @@ def add_products(
     locations: Sequence[str],
     *,
     masks: Sequence[str] = (),
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress | None = None,
 ) -> AddResult:
     """Adds all products below some locations to a catalogue.
 
@@ -75,10 +79,11 @@ def add_products(
 
 
 def _described(
-    products: Sequence[str], known: Found, result: AddResult, progress: Callable[[int, int], None]
+    products: Sequence[str], known: Found, result: AddResult, progress: Progress | None
 ) -> Iterator[pystac.Item]:
     """Items as they become ready; faults go to the result."""
-    progress(0, len(products))
+    tell = progress or (lambda *_: None)
+    tell(0, len(products))
     done = 0
     waiting = iter(products)
     with ThreadPoolExecutor(READERS, thread_name_prefix="catalogue") as pool:
@@ -92,7 +97,7 @@ def _described(
             for future in sorted(finished, key=lambda each: running[each]):
                 product = running.pop(future)
                 done += 1
-                progress(done, len(products))
+                tell(done, len(products))
                 try:
                     item = future.result()
                 except (CredentialsError, MissingDependencyError):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DONE, SOME_FAILED = 0, 1
 DEFAULT_CATALOGUE = "catalogue.parquet"
+_TABLE_WIDTH = 160
 
 DESCRIPTION = """\
 A catalogue of Sentinel-2 products: STAC items in one GeoParquet file, on disk or on S3, that LoadScenesTask and any
@@ -172,7 +173,8 @@ def run_search(arguments: argparse.Namespace) -> int:
         return DONE
     console = Console()
     if items:
-        console.print(items_table(items))
+        # Names of products are for copying: they stay in one piece, on a narrow screen too.
+        Console(width=max(console.width, _TABLE_WIDTH)).print(items_table(items))
     console.print(f"{len(items)} product{'' if len(items) == 1 else 's'}", highlight=False)
     return DONE
 
@@ -200,12 +202,12 @@ def items_table(items: Sequence[pystac.Item]) -> Table:
 
     from eotasks.imagery.catalogue.fields import baseline_of, cloud_cover_of, level_of, tile_of_item, time_of
 
-    table = Table()
+    table = Table(box=None, pad_edge=False)
     for name, justify in (("time (UTC)", "left"), ("tile", "left"), ("level", "left"), ("baseline", "left")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich wants a literal
     table.add_column("cloud", justify="right", no_wrap=True)
     table.add_column("masks", no_wrap=True)
-    table.add_column("product", overflow="fold")
+    table.add_column("product", no_wrap=True)
     for item in items:
         cover = cloud_cover_of(item)
         table.add_row(

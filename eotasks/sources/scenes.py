@@ -1,0 +1,335 @@
+"""Products of an archive as an EOPatch: found in a catalogue, a STAC API or a list, read and mosaicked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from eolearn.core import EOPatch, EOTask, FeatureType
+from numpy.typing import NDArray
+from sentinelhub.geometry import BBox
+
+from eotasks._features import Feature, feature_of
+from eotasks.imagery.frames import (
+    NO_MASK,
+    Angles,
+    Candidate,
+    angles_of,
+    classification_of,
+    group_frames,
+    mask_of,
+    mean_direction,
+    newest_of_each,
+)
+from eotasks.imagery.grid import Grid
+from eotasks.imagery.mosaic import MosaicOrder, check_order, read_mosaic
+from eotasks.imagery.resampling import ResamplingName, check_resampling
+from eotasks.imagery.scene import Scene, open_scene
+from eotasks.sources.areas import bbox_for, check_resolution, grid_of_bbox
+from eotasks.sources.sample import SUN_ANGLES, BandsDtype
+from models.errors import ConfigurationError, FeatureError, ImageryError, TooFewFramesError
+from models.sentinel2 import BANDS, QUANTIFICATION, band_indices
+
+if TYPE_CHECKING:
+    from eotasks.imagery.catalogue.api import StacApi
+    from eotasks.imagery.catalogue.request import TimeInterval
+    from eotasks.imagery.catalogue.store import Catalogue
+
+LOGGER = logging.getLogger(__name__)
+
+Level = Literal["L1C", "L2A"]
+SceneLocation = str | os.PathLike[str]
+
+L2A_BANDS = tuple(band for band in BANDS if band != "B10")
+"""B10 sees no ground and is left out of surface reflectance."""
+
+FOOTPRINT_SLACK = 1_000.0
+"""Metres by which a search looks beyond the box: edges of footprints are straight in degrees and curved on the ground,
+by 300 m on a tile. Products that turn out to hold no pixel of the box make no frame."""
+
+MAX_CLP = np.float32(255)
+
+_OPENERS = 8
+"""Products that are opened at a time: their metadata is small, and waiting for it takes most of the time."""
+
+
+class LoadScenesTask(EOTask):
+    """Load bands, data mask, angles and cloud masks of products for a bounding box.
+
+    The products are those that a search of a catalogue or a STAC API finds, or a list. Frames are made by these rules:
+
+    - Of products that show the same acquisition of the same tile, the one of the newest baseline counts.
+    - Products no further in time than ``time_difference`` from the first of them make one frame; its timestamp is that
+      first one's. Two hours keep neighbouring orbits together, 12 hours make one frame a day.
+    - Where products of a frame overlap, a pixel has all its bands, angles and masks from one of them: see
+      :func:`eotasks.imagery.mosaic.read_mosaic` for which. Offsets of baselines are removed product by product.
+    - A frame without a single pixel of data in the box is left out.
+    """
+
+    def __init__(
+        self,
+        bands_feature: Feature = (FeatureType.DATA, "BANDS"),
+        is_data_feature: Feature = (FeatureType.MASK, "IS_DATA"),
+        *,
+        catalogue: Catalogue | StacApi | str | os.PathLike[str] | None = None,
+        scenes: Sequence[SceneLocation] | None = None,
+        bands: Sequence[str] | None = None,
+        resolution: float = 10,
+        resampling: ResamplingName = "mean",
+        dtype: BandsDtype = "reflectance",
+        level: Level = "L1C",
+        maxcc: float = 1.0,
+        time_difference: dt.timedelta = dt.timedelta(hours=2),
+        mosaicking_order: MosaicOrder = "mostRecent",
+        sun_angles_feature: Feature | None = SUN_ANGLES,
+        view_angles_feature: Feature | None = None,
+        clp_feature: Feature | None = None,
+        clm_feature: Feature | None = None,
+        scl_feature: Feature | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """
+        :param bands_feature: Feature for the bands (t, h, w, bands).
+        :param is_data_feature: Feature for the mask (t, h, w, 1), bool, True where a product holds data.
+        :param catalogue: A Catalogue, a StacApi, the name of a catalogue's file or the address of an API.
+        :param scenes: Products instead of a catalogue: whatever `open_scene` reads.
+        :param bands: Names of the bands in the order wanted; None for all that the level has.
+        :param resolution: Size of a pixel in metres.
+        :param resampling: "mean" (weighted by area), "nearest", "bilinear", "cubic", or "fast" for coarse grids.
+        :param dtype: "reflectance" for float32 (1.0 = 100 %), "dn" for uint16 (reflectance * 10000).
+        :param level: "L1C" or "L2A".
+        :param maxcc: Greatest cloud coverage of a whole scene, 0..1, as its metadata says; one that says none is read.
+        :param time_difference: Products no further apart than this make one frame.
+        :param mosaicking_order: Which product is on top: "mostRecent", "leastRecent" or "leastCC".
+        :param sun_angles_feature: Feature for zenith and azimuth of the sun in degrees: SCALAR (t, 2), the mean over
+            the data, or DATA (t, h, w, 2). None without.
+        :param view_angles_feature: The same for the direction of the satellite, mean of the bands.
+        :param clp_feature: Feature for the cloud probability (t, h, w, 1) that the catalogue has, float32 0..1, NaN
+            without data. None without.
+        :param clm_feature: Feature for the cloud mask that the catalogue has: uint8 0 clear, 1 cloud, 255 no data.
+        :param scl_feature: Feature for the scene classification of L2A: uint8, 0 no data.
+        :param threads: Files that are decoded at a time; None for the setting.
+        :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
+        """
+        self.bands_feature = feature_of(bands_feature, [FeatureType.DATA])
+        self.is_data_feature = feature_of(is_data_feature, [FeatureType.MASK])
+        angle_types = [FeatureType.SCALAR, FeatureType.DATA]
+        self.sun_angles_feature = _optional(sun_angles_feature, angle_types)
+        self.view_angles_feature = _optional(view_angles_feature, angle_types)
+        self.clp_feature = _optional(clp_feature, [FeatureType.DATA])
+        self.clm_feature = _optional(clm_feature, [FeatureType.MASK])
+        self.scl_feature = _optional(scl_feature, [FeatureType.MASK])
+        if level not in get_args(Level):
+            raise ConfigurationError(f"level={level!r} is not known: use {' or '.join(get_args(Level))}.")
+        if scl_feature is not None and level != "L2A":
+            raise ConfigurationError("scl_feature: only L2A products have a scene classification: give level='L2A'.")
+        there = BANDS if level == "L1C" else L2A_BANDS
+        self.bands: tuple[str, ...] = there if bands is None else tuple(bands)
+        if not self.bands or len(set(self.bands)) != len(self.bands):
+            raise ConfigurationError(f"bands={list(self.bands)!r}: name at least one band, and each once.")
+        band_indices(self.bands, there, where=f"LoadScenesTask ({level})")
+        check_resolution(resolution)
+        check_resampling(resampling)
+        check_order(mosaicking_order)
+        if dtype not in get_args(BandsDtype):
+            raise ConfigurationError(f"dtype={dtype!r}: use 'reflectance' or 'dn'.")
+        if not 0 <= maxcc <= 1:
+            raise ConfigurationError(f"maxcc={maxcc!r}: give a share from 0 to 1, such as 0.8.")
+        if time_difference < dt.timedelta(0):
+            raise ConfigurationError(f"time_difference={time_difference!r} is negative: give 0 or more.")
+        self.catalogue, self.scenes = _source(catalogue, scenes)
+        if self.scenes is not None and (clp_feature or clm_feature):
+            raise ConfigurationError("clp_feature and clm_feature need a catalogue: it knows the files of CLP and CLM.")
+        self.resolution = resolution
+        self.resampling: ResamplingName = resampling
+        self.dtype: BandsDtype = dtype
+        self.level: Level = level
+        self.maxcc = maxcc
+        self.time_difference = time_difference
+        self.mosaicking_order: MosaicOrder = mosaicking_order
+        self.threads = threads
+
+    def execute(
+        self, eopatch: EOPatch | None = None, *, bbox: BBox | None = None, time_interval: TimeInterval | None = None
+    ) -> EOPatch:
+        """
+        :param eopatch: An EOPatch to add to; one that has timestamps must have those of the frames found.
+        :param bbox: The ground wanted, in a projected CRS; may be left out when the EOPatch has one.
+        :param time_interval: First and last day (or time, UTC); None for all, or for the times of the EOPatch.
+        :raises ConfigurationError: when the interval is no two times, or ends before it starts.
+        :raises GridError: when the box is no whole number of pixels.
+        :raises TooFewFramesError: when no product has data there.
+        :raises FeatureError: when the EOPatch has other timestamps.
+        :raises ImageryError: when a product is damaged, or lacks what is asked for.
+        """
+        area = bbox_for(eopatch, bbox)
+        grid = grid_of_bbox(area, self.resolution)
+        known = list(eopatch.timestamps or []) if eopatch is not None else []
+        if time_interval is None and known:
+            time_interval = (min(known), max(known) + self.time_difference)
+        candidates = self._candidates(grid, time_interval)
+        chosen = newest_of_each(candidates)
+        frames = [self._frame(group, grid) for group in group_frames(chosen, self.time_difference)]
+        filled = [frame for frame in frames if frame is not None]
+        if not filled:
+            span = "at any time" if time_interval is None else f"from {time_interval[0]} to {time_interval[1]}"
+            raise TooFewFramesError(
+                f"No {self.level} product with data in {tuple(area)} ({grid.crs}) {span} with at most"
+                f" {self.maxcc:.0%} cloud ({len(candidates)} products looked at). Widen the interval, raise maxcc, or"
+                " add products to the catalogue."
+            )
+        return self._as_patch(eopatch, area, filled)
+
+    def _candidates(self, grid: Grid, time_interval: TimeInterval | None) -> list[Candidate]:
+        if self.scenes is not None:
+            return _listed(self.scenes, self.level, self.maxcc, time_interval)
+        left, bottom, right, top = grid.bounds
+        items = self.catalogue.search(  # type: ignore[union-attr]  # one of the two is there: see _source
+            bbox=(left - FOOTPRINT_SLACK, bottom - FOOTPRINT_SLACK, right + FOOTPRINT_SLACK, top + FOOTPRINT_SLACK),
+            crs=grid.crs,
+            time_interval=time_interval,
+            max_cloud_cover=self.maxcc,
+            level=self.level,
+        )
+        return [Candidate.of_item(item) for item in items]
+
+    def _frame(self, group: Sequence[Candidate], grid: Grid) -> _Frame | None:
+        """One frame; None when there is no data in it."""
+        self._check_masks(group)
+        scenes = _opened(group)
+        dn, is_data, which = read_mosaic(
+            scenes, self.bands, grid, order=self.mosaicking_order, resampling=self.resampling, threads=self.threads
+        )
+        if not is_data.any():
+            LOGGER.info("no data in the box: %s", ", ".join(each.name for each in group))
+            return None
+        used = partial(angles_of, scenes, which, grid)
+        return _Frame(
+            time=min(scene.acquisition.time for scene in scenes),
+            bands=dn,
+            is_data=is_data,
+            sun=None if self.sun_angles_feature is None else used(Scene.sun_angles),
+            view=None if self.view_angles_feature is None else used(Scene.view_angles),
+            clp=None if self.clp_feature is None else mask_of("CLP", group, which, grid),
+            clm=None if self.clm_feature is None else mask_of("CLM", group, which, grid),
+            scl=None if self.scl_feature is None else classification_of(scenes, which, grid),
+        )
+
+    def _check_masks(self, group: Sequence[Candidate]) -> None:
+        wanted = [kind for kind, feature in (("CLP", self.clp_feature), ("CLM", self.clm_feature)) if feature]
+        for candidate in group:
+            missing = [kind for kind in wanted if kind not in candidate.masks]
+            if missing:
+                raise ImageryError(
+                    f"{candidate.name}: the catalogue has no {' and no '.join(missing)} of it. Make them with eotasks"
+                    " cloud-mask, then add the product again with --masks DIR."
+                )
+
+    def _as_patch(self, eopatch: EOPatch | None, area: BBox, frames: Sequence[_Frame]) -> EOPatch:
+        times = [frame.time for frame in frames]
+        if eopatch is None:
+            eopatch = EOPatch(bbox=area, timestamps=times)
+        elif eopatch.timestamps and eopatch.timestamps != times:
+            raise FeatureError(
+                f"The EOPatch has {len(eopatch.timestamps)} timestamps, the products found make {len(times)} frames of"
+                " other times: load them into a new EOPatch."
+            )
+        else:
+            eopatch.bbox, eopatch.timestamps = area, times
+        digital = np.stack([frame.bands for frame in frames])
+        eopatch[self.bands_feature] = digital if self.dtype == "dn" else digital / np.float32(QUANTIFICATION)
+        eopatch[self.is_data_feature] = np.stack([frame.is_data for frame in frames])[..., np.newaxis]
+        _put_angles(eopatch, self.sun_angles_feature, [frame.sun for frame in frames])
+        _put_angles(eopatch, self.view_angles_feature, [frame.view for frame in frames])
+        _put(eopatch, self.clm_feature, [frame.clm for frame in frames])
+        _put(eopatch, self.scl_feature, [frame.scl for frame in frames])
+        _put(eopatch, self.clp_feature, [frame.clp for frame in frames], _probability)
+        return eopatch
+
+
+@dataclass(frozen=True)
+class _Frame:
+    time: dt.datetime
+    bands: NDArray[np.uint16]
+    is_data: NDArray[np.bool_]
+    sun: Angles | None
+    view: Angles | None
+    clp: NDArray[np.uint8] | None
+    clm: NDArray[np.uint8] | None
+    scl: NDArray[np.uint8] | None
+
+
+def _optional(feature: Feature | None, allowed: Sequence[FeatureType]) -> Feature | None:
+    return None if feature is None else feature_of(feature, allowed)
+
+
+def _source(
+    catalogue: Catalogue | StacApi | str | os.PathLike[str] | None, scenes: Sequence[SceneLocation] | None
+) -> tuple[Catalogue | StacApi | None, tuple[SceneLocation, ...] | None]:
+    if (catalogue is None) == (scenes is None):
+        raise ConfigurationError("Give one of catalogue (a file, an address) and scenes (a list of products).")
+    if scenes is not None:
+        if isinstance(scenes, str | os.PathLike) or not scenes:
+            raise ConfigurationError(f"scenes={scenes!r}: give a list of at least one product.")
+        return None, tuple(scenes)
+    from eotasks.imagery.catalogue.sources import catalogue_of
+
+    return catalogue_of(catalogue), None  # type: ignore[arg-type]  # not None: see above
+
+
+def _listed(
+    locations: Sequence[SceneLocation], level: Level, maxcc: float, time_interval: TimeInterval | None
+) -> list[Candidate]:
+    """Products of a list that a search for the same would find; where they lie is found when they are read."""
+    from eotasks.imagery.catalogue.request import interval_of
+
+    start, end = (None, None) if time_interval is None else interval_of(time_interval)
+    with ThreadPoolExecutor(_OPENERS) as pool:
+        scenes = list(pool.map(open_scene, locations))
+    found = [Candidate.of_scene(location, scene) for location, scene in zip(locations, scenes, strict=True)]
+    return [
+        each
+        for each in found
+        if each.level == level
+        and (each.cloud_cover is None or each.cloud_cover <= maxcc)
+        and (start is None or each.time >= start)
+        and (end is None or each.time <= end)
+    ]
+
+
+def _opened(group: Sequence[Candidate]) -> list[Scene]:
+    if len(group) == 1:
+        return [group[0].open()]
+    with ThreadPoolExecutor(_OPENERS) as pool:
+        return list(pool.map(Candidate.open, group))
+
+
+def _put(
+    eopatch: EOPatch,
+    feature: Feature | None,
+    values: Sequence[NDArray[Any] | None],
+    convert: Callable[[NDArray[Any]], NDArray[Any]] = lambda stored: stored,
+) -> None:
+    if feature is not None:
+        eopatch[feature] = convert(np.stack([each for each in values if each is not None])[..., np.newaxis])
+
+
+def _put_angles(eopatch: EOPatch, feature: Feature | None, angles: Sequence[Angles | None]) -> None:
+    if feature is None:
+        return
+    there = [each for each in angles if each is not None]
+    if feature[0] is FeatureType.SCALAR:
+        eopatch[feature] = np.array([mean_direction(each) for each in there], dtype=np.float32)
+    else:
+        eopatch[feature] = np.stack([np.stack(each, axis=-1) for each in there])
+
+
+def _probability(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.where(stored == NO_MASK, np.float32(np.nan), stored / MAX_CLP).astype(np.float32)
