@@ -70,7 +70,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--detector", action="append", metavar="NAME", help="detector; repeat it to compare several (s2cloudless)"
     )
-    parser.add_argument("--out", default=DEFAULT_OUT, metavar="DIR", help=f"where results go ({DEFAULT_OUT})")
+    parser.add_argument(
+        "--out", default=DEFAULT_OUT, metavar="DIR", help=f"folder or s3://bucket/prefix for results ({DEFAULT_OUT})"
+    )
     parser.add_argument("--preset", default="eo-learn", metavar="NAME", help="mask settings (eo-learn)")
     parser.add_argument("--threshold", type=float, metavar="P", help="cloud probability of a cloud, over the preset's")
     parser.add_argument("--average-over", type=float, metavar="R", help="radius of the averaging disk")
@@ -88,16 +90,19 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from workflows.evaluate_clouds.results import claim_results, write_results
+    from workflows.lease import held
 
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.CRITICAL)
     if arguments.pictures < 0:
         raise ConfigurationError(f"--pictures {arguments.pictures} is no number of pictures: give 0 or more.")
     chosen = _contestants(arguments)
     collection = _collection(arguments)
-    folder = claim_results(arguments.out)
+    place = claim_results(arguments.out)
     console = Console(stderr=False)
-    outcome = _evaluate(collection, chosen, arguments.pictures, console)
-    report = write_results(outcome, folder)
+    with held(place, "eotasks evaluate-clouds") as lease:
+        outcome = _evaluate(collection, chosen, arguments.pictures, console)
+        lease.check()
+        report = write_results(outcome, place)
     _tell(outcome, console)
     console.print(f"Report: {report}", soft_wrap=True, highlight=False, markup=False)
     return SOME_FAILED if outcome.failures else DONE

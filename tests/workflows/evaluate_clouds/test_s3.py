@@ -1,0 +1,63 @@
+"""`eotasks evaluate-clouds --out s3://…` on a real S3 server leaves what it leaves on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.s3_server import S3Server
+from tests.workflows.evaluate_clouds.folders import write_scene
+from tests.workflows.land_cover.command_line import Result, command
+from workflows.lease import held
+from workflows.places import Place
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_scene(tmp_path / "scenes" / "exact")
+    return tmp_path / "scenes"
+
+
+def evaluate(folder: Path, out: Place) -> Result:
+    return command("evaluate-clouds", folder, "--out", out.location, "--detector", "stored")
+
+
+def contents(place: Place) -> dict[str, bytes]:
+    return {path: place.read_bytes(path) for path in place.files()}
+
+
+def test_results_are_those_on_disk(s3_server: S3Server, folder: Path, tmp_path: Path) -> None:
+    disk, s3 = Place(tmp_path / "out"), Place(s3_server.location())
+    for out in (disk, s3):
+        result = evaluate(folder, out)
+        assert (result.code, result.err) == (0, "")
+        assert f"Report: {out}/report.html" in result.out
+    assert contents(s3) == contents(disk)
+    assert len(contents(s3)) == 5
+
+    before = contents(s3)
+    s3.write_bytes("pictures/of_before.png", b"")
+    assert evaluate(folder, s3).code == 0
+    assert contents(s3) == before
+
+
+def test_a_place_with_other_things_is_left_alone(s3_server: S3Server, folder: Path) -> None:
+    place = Place(s3_server.location())
+    place.write_bytes("metrics.json", b'{"accuracy": 0.9}')
+    result = evaluate(folder, place)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert f"--out {place} holds other things" in result.err
+    assert place.names() == ["metrics.json"]
+
+
+def test_another_run_and_a_place_that_is_none(s3_server: S3Server, folder: Path, tmp_path: Path) -> None:
+    for place in (Place(s3_server.location()), Place(tmp_path / "out")):
+        with held(place, "eotasks evaluate-clouds"):
+            result = evaluate(folder, place)
+        assert result.code == 2
+        assert "in use by another run" in result.err
+        assert not place.files()
+    result = evaluate(folder, Place("s3://absent/x"))
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "no bucket 'absent'" in result.err
