@@ -310,7 +310,8 @@ class _Worker:
         self.job, self.node, self.since = job, None, datetime.now()  # noqa: DTZ005  # the same
         self.log.clear()
         pickled = ray.cloudpickle.dumps(job)  # type: ignore[no-untyped-call]  # Ray has few hints
-        self.stream = self.actor.execute.options(num_returns="streaming").remote(pickled)
+        streaming = {"num_returns": "streaming", "_generator_backpressure_num_objects": 1}
+        self.stream = self.actor.execute.options(**streaming).remote(pickled)
 
     def message(self) -> tuple[str, Any]:
         """What it says next; ready to be taken.

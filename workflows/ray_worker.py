@@ -77,18 +77,20 @@ class RayWorker:
 
     def execute(self, job: bytes) -> Iterator[bytes]:
         """Runs a patch; messages come while it runs."""
-        messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        last = threading.Event()
+        messages: queue.SimpleQueue[tuple[str, bytes, threading.Event]] = queue.SimpleQueue()
 
         def tell(kind: str, content: object) -> None:
-            message = pickle.dumps((kind, content))
-            if kind == "report":
-                last.set()
-            messages.put(message)
+            taken = threading.Event()
+            messages.put((kind, pickle.dumps((kind, content)), taken))
+            if kind == "step":
+                taken.wait()  # the driver knows the step before it begins, should it be the end of this process
 
         self._jobs.put((pickle.loads(job), tell))  # noqa: S301  # of our own driver
-        while not (last.is_set() and messages.empty()):
-            yield messages.get()
+        kind = ""
+        while kind != "report":
+            kind, message, taken = messages.get()
+            yield message  # comes back when the driver has taken it, as it holds us to one message at a time
+            taken.set()
 
     def _work(self) -> None:
         """One patch after the other, in a thread of their own: the actor's own hands out the messages meanwhile."""
