@@ -21,7 +21,7 @@ from rasterio.dtypes import check_dtype
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
-from eotasks.places import Location, place_of
+from eotasks.places import Location, is_remote, place_of
 from models.errors import ConfigurationError, FeatureError, GridError, ImageryError, StorageError
 from models.landcover.classes import NO_DATA, ClassTable, LandCoverClass
 from models.rasters import Bounds, pixel_transform
@@ -120,11 +120,6 @@ def local_copy(path: str | Path) -> Iterator[str | Path]:
     place, name = place_of(path)
     with place.reading(name) as copy:
         yield copy
-
-
-def is_remote(path: str | Path) -> bool:
-    """Whether a file is an object on S3."""
-    return str(path).startswith("s3://")
 
 
 def classes_of(dataset: rasterio.DatasetReader) -> ClassTable | None:

@@ -23,10 +23,9 @@ from eotasks.cog import (
     check_compression,
     classes_of,
     describe_bands,
-    is_remote,
     publish_cog,
 )
-from eotasks.places import TEMPORARY_PREFIX, Location, place_of
+from eotasks.places import TEMPORARY_PREFIX, Location, is_remote, place_of
 from eotasks.s3 import download_file
 from models.errors import GridError, ImageryError, StorageError
 from models.landcover.classes import ClassTable

@@ -26,7 +26,7 @@ from eotasks import s3
 from eotasks._stores import TEMPORARY_PREFIX, BucketStore, Entry, FolderStore, atomic_path
 from models.errors import ConfigurationError, StorageError
 
-__all__ = ["TEMPORARY_PREFIX", "Entry", "Location", "Place", "atomic_path", "check_folder", "place_of"]
+__all__ = ["TEMPORARY_PREFIX", "Entry", "Location", "Place", "atomic_path", "check_folder", "is_remote", "place_of"]
 
 Location = TypeVar("Location", str, Path)
 """A file on disk, or ``s3://bucket/key`` as text: what gives back the path that it was given."""
@@ -326,6 +326,11 @@ class _BucketFilesystem(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         if not hasattr(self._tlocal, "s3"):  # resources of boto3 are not for several threads
             self._tlocal.s3 = s3.s3_resource()
         return self._tlocal.s3
+
+
+def is_remote(location: str | os.PathLike[str] | Place) -> bool:
+    """Whether a location is on S3, and not on this machine."""
+    return str(location).startswith("s3://")
 
 
 def place_of(location: str | os.PathLike[str]) -> tuple[Place, str]:

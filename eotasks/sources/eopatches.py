@@ -7,7 +7,8 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
 from eotasks._features import Feature, describe
+from eotasks.places import Place, is_remote
+from eotasks.sources._remote_eopatches import at_hand, list_remote, own_name
 from models.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
 from models.sentinel2 import as_reflectance
 
@@ -66,14 +69,14 @@ class LoadEOPatchTask(EOTask):
 
     def __init__(
         self,
-        folder: str | Path,
+        folder: str | Path | Place,
         features: Mapping[str, str],
         *,
         start: dt.date | None = None,
         end: dt.date | None = None,
     ) -> None:
         """
-        :param folder: Folder of EOPatch folders, or one EOPatch folder. Never written to.
+        :param folder: Folder or ``s3://bucket/prefix`` of EOPatch folders, or one EOPatch folder. Never written to.
         :param features: The project's name -> ``"feature_type/NAME"`` in the EOPatch, such as
             ``{"NDVI": "data/NDVI", "CLM": "mask/CLM"}``. The feature type stays; BANDS become float32 reflectance, CLP
             float32 0..1, CLM uint8, IS_DATA bool, labels uint8.
@@ -102,50 +105,55 @@ class LoadEOPatchTask(EOTask):
         :raises ReflectanceError: when BANDS hold digital numbers as floats, or NaN where IS_DATA (if it is mapped) says
             that there is data.
         """
-        place = _patch_folder(Path(self.folder), name)
-        stored = _open(place)
+        wanted = [describe(source) for source in (*self.features.values(), _SIMULATED)]
+        with _patch_at_hand(self.folder, name, whole=wanted) as (folder, where):
+            return self._loaded(_open(folder, where), where)
+
+    def _loaded(self, stored: EOPatch, where: str) -> EOPatch:
         missing = [describe(source) for source in self.features.values() if source not in stored]
         if missing:
             raise FeatureError(
-                f"EOPatch {place}: no {', '.join(missing)}, there are {', '.join(_names(stored)) or 'none'}."
+                f"EOPatch {where}: no {', '.join(missing)}, there are {', '.join(_names(stored)) or 'none'}."
                 " Correct the mapping of features."
             )
         temporal = any(feature_type.is_temporal() for feature_type, _ in self.features.values())
-        kept = self._kept_frames(stored, place) if temporal else None
-        patch = EOPatch(bbox=_bbox_of(stored, place), timestamps=_at(stored.timestamps, kept))
+        kept = self._kept_frames(stored, where) if temporal else None
+        patch = EOPatch(bbox=_bbox_of(stored, where), timestamps=_at(stored.timestamps, kept))
         for new_name, source in self.features.items():
-            value = _read(stored, source, place)
+            value = _read(stored, source, where)
             if kept is not None and source[0].is_temporal():
-                value = _select(value, source, kept, stored.timestamps or [], place)
-            patch[source[0], new_name] = _by_convention(value, source[0], new_name, place)
+                value = _select(value, source, kept, stored.timestamps or [], where)
+            patch[source[0], new_name] = _by_convention(value, source[0], new_name, where)
         if _BANDS in patch:
-            patch[_BANDS] = _reflectance(patch, place)
+            patch[_BANDS] = _reflectance(patch, where)
         if _SIMULATED in stored:
-            patch[_SIMULATED] = _read(stored, _SIMULATED, place)
+            patch[_SIMULATED] = _read(stored, _SIMULATED, where)
         return patch
 
-    def _kept_frames(self, stored: EOPatch, place: Path) -> NDArray[np.intp]:
+    def _kept_frames(self, stored: EOPatch, where: str) -> NDArray[np.intp]:
         timestamps = stored.timestamps
         if not timestamps:
-            raise FeatureError(f"EOPatch {place}: features over time, but no timestamps. Add timestamps.json to it.")
+            raise FeatureError(f"EOPatch {where}: features over time, but no timestamps. Add timestamps.json to it.")
         inside = [
             (self.start is None or time >= self.start) and (self.end is None or time <= self.end) for time in timestamps
         ]
         if not any(inside):
             raise TooFewFramesError(
-                f"EOPatch {place}: none of its {len(timestamps)} timestamps ({min(timestamps).date()} to"
+                f"EOPatch {where}: none of its {len(timestamps)} timestamps ({min(timestamps).date()} to"
                 f" {max(timestamps).date()}) lies from {self.start or 'the beginning'} to {self.end or 'the end'}."
                 " Change the interval."
             )
         return np.flatnonzero(inside)
 
 
-def list_eopatches(folder: str | Path) -> list[str]:
+def list_eopatches(folder: str | Path | Place) -> list[str]:
     """Names of the EOPatches in a folder, sorted; its own name when it is itself one.
 
     :raises AreaError: when there is no such folder, or no EOPatch in it.
     """
-    place = Path(folder)
+    if is_remote(folder):
+        return list_remote(Place(str(folder)), _are_of_eopatch)
+    place = Path(str(folder))
     if not place.is_dir():
         raise AreaError(f"{place}: no such folder. Give the folder that holds the EOPatches.")
     if _is_eopatch(place):
@@ -156,27 +164,32 @@ def list_eopatches(folder: str | Path) -> list[str]:
     return names
 
 
-def eopatch_info(folder: str | Path, name: str | None = None) -> EOPatchInfo:
+def eopatch_info(folder: str | Path | Place, name: str | None = None) -> EOPatchInfo:
     """Extent, shape, timestamps and features of an EOPatch; of arrays only a header is read.
 
-    :param folder: Folder of EOPatches, or one EOPatch.
+    :param folder: Folder or ``s3://bucket/prefix`` of EOPatches, or one EOPatch.
     :param name: Name as :func:`list_eopatches` gives it.
     :raises StorageError: when there is no such EOPatch, or it cannot be read.
     :raises FeatureError: when it has no raster feature, or no bounding box.
     """
-    place = _patch_folder(Path(folder), name)
-    stored = _open(place)
-    shapes = (_stored_shape(place, feature) for feature in stored.get_features() if _has_pixels(feature[0]))
+    rasters = [feature_type.value for feature_type in FeatureType if _has_pixels(feature_type)]
+    with _patch_at_hand(folder, name, heads=rasters) as (local, where):
+        return _info_of(local, where, name or _own_name(folder))
+
+
+def _info_of(folder: Path, where: str, name: str) -> EOPatchInfo:
+    stored = _open(folder, where)
+    shapes = (_stored_shape(folder, feature, where) for feature in stored.get_features() if _has_pixels(feature[0]))
     shape = next((shape for shape in shapes if shape is not None), None)
     if shape is None:
         rasters = [feature for feature in stored.get_features() if _has_pixels(feature[0])]
         if not rasters:
-            raise FeatureError(f"EOPatch {place}: no feature with pixels, there are {', '.join(_names(stored))}.")
-        shape = _read(stored, rasters[0], place).shape
+            raise FeatureError(f"EOPatch {where}: no feature with pixels, there are {', '.join(_names(stored))}.")
+        shape = _read(stored, rasters[0], where).shape
     height, width = shape[-3], shape[-2]
     return EOPatchInfo(
-        name=name or _own_name(place),
-        bbox=_bbox_of(stored, place),
+        name=name,
+        bbox=_bbox_of(stored, where),
         shape=(height, width),
         timestamps=tuple(stored.timestamps or ()),
         features=tuple(_names(stored)),
@@ -221,15 +234,43 @@ def _naive_utc(time: dt.datetime) -> dt.datetime:
 
 
 def _is_eopatch(folder: Path) -> bool:
-    """A folder with a marker, or with a bounding box and something else of an EOPatch."""
-    if (folder / _MARKER).is_file():
+    return _are_of_eopatch([entry.name for entry in folder.iterdir()])
+
+
+def _are_of_eopatch(names: Collection[str]) -> bool:
+    """Whether there is a marker, or a bounding box and something else of an EOPatch."""
+    if _MARKER in names:
         return True
-    entries = {_ENDING.sub("", entry.name) for entry in folder.iterdir() if not entry.name.startswith(".")}
+    entries = {_ENDING.sub("", name) for name in names if not name.startswith(".")}
     return bool(entries & {"bbox", "timestamps"}) and bool(entries & (_PARTS - {"bbox", "timestamps"}))
 
 
-def _own_name(folder: Path) -> str:
-    return folder.resolve().name
+def _own_name(folder: str | Path | Place) -> str:
+    return own_name(Place(str(folder))) if is_remote(folder) else Path(str(folder)).resolve().name
+
+
+@contextmanager
+def _patch_at_hand(
+    folder: str | Path | Place, name: str | None, *, whole: Sequence[str] = (), heads: Sequence[str] = ()
+) -> Iterator[tuple[Path, str]]:
+    """Where a patch is read on this machine, and its name in messages. On S3 only what is asked for is copied."""
+    if not is_remote(folder):
+        local = _patch_folder(Path(str(folder)), name)
+        yield local, str(local)
+        return
+    place = Place(str(folder))
+    names = list_remote(place, _are_of_eopatch) if name is None else [name]
+    if name is None and names != [own_name(place)]:
+        raise StorageError(f"{place}: no EOPatch there. In {place}: {', '.join(names[:10])}.")
+    if name is not None and (name in ("", ".", "..") or "/" in name):
+        raise StorageError(f"EOPatch name {name!r} leads out of {place}. Give the plain name of a folder in it.")
+    if name is not None and not (name == own_name(place) and _are_of_eopatch(place.names())):
+        place = place.child(name)
+        if not _are_of_eopatch(place.names()):
+            there = ", ".join(list_remote(Place(str(folder)), _are_of_eopatch)[:10])
+            raise StorageError(f"{place}: no EOPatch there. In {folder}: {there}.")
+    with at_hand(place, _MARKER, whole=whole, heads=heads) as copy:
+        yield copy, str(place)
 
 
 def _patch_folder(folder: Path, name: str | None) -> Path:
@@ -258,27 +299,27 @@ def _current_generation(place: Path) -> Path:
     return generation
 
 
-def _open(place: Path) -> EOPatch:
+def _open(folder: Path, where: str) -> EOPatch:
     """An EOPatch that reads a feature when it is asked for, its timestamps naive UTC."""
     try:
-        stored = EOPatch.load(str(place), lazy_loading=True)
+        stored = EOPatch.load(str(folder), lazy_loading=True)
     except (*_DAMAGE, KeyError) as error:
-        raise StorageError(f"EOPatch {place}: cannot be read ({error}). Write it again.") from error
+        raise StorageError(f"EOPatch {where}: cannot be read ({error}). Write it again.") from error
     if stored.timestamps is not None:
         stored.timestamps = [_naive_utc(time) for time in stored.timestamps]
     return stored
 
 
-def _read(stored: EOPatch, feature: Feature, place: Path) -> Any:
+def _read(stored: EOPatch, feature: Feature, where: str) -> Any:
     try:
         return stored[feature]
     except _DAMAGE as error:
-        raise StorageError(f"EOPatch {place}: {describe(feature)} cannot be read ({error}). Write it again.") from error
+        raise StorageError(f"EOPatch {where}: {describe(feature)} cannot be read ({error}). Write it again.") from error
 
 
-def _bbox_of(stored: EOPatch, place: Path) -> BBox:
+def _bbox_of(stored: EOPatch, where: str) -> BBox:
     if stored.bbox is None:
-        raise FeatureError(f"EOPatch {place}: no bounding box. Add bbox.geojson to it.")
+        raise FeatureError(f"EOPatch {where}: no bounding box. Add bbox.geojson to it.")
     return stored.bbox
 
 
@@ -290,9 +331,9 @@ def _has_pixels(feature_type: FeatureType) -> bool:
     return feature_type.is_array() and feature_type.is_spatial()
 
 
-def _stored_shape(place: Path, feature: Feature) -> tuple[int, ...] | None:
+def _stored_shape(folder: Path, feature: Feature, where: str) -> tuple[int, ...] | None:
     """Shape in the header of an array's file, None where it is no npy file."""
-    base = place / feature[0].value / feature[1]
+    base = folder / feature[0].value / feature[1]
     for ending, opener in ((".npy", open), (".npy.gz", gzip.open)):
         file = base.with_name(base.name + ending)
         if not file.is_file():
@@ -303,7 +344,8 @@ def _stored_shape(place: Path, feature: Feature) -> tuple[int, ...] | None:
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape: tuple[int, ...] = read(stream)[0]
         except _DAMAGE as error:
-            raise StorageError(f"{file}: damaged ({error}). Write the EOPatch again.") from error
+            relative = file.relative_to(folder).as_posix()
+            raise StorageError(f"{where}/{relative}: damaged ({error}). Write the EOPatch again.") from error
         return shape
     return None
 
@@ -314,18 +356,18 @@ def _at(timestamps: list[dt.datetime] | None, kept: NDArray[np.intp] | None) -> 
     return [timestamps[index] for index in kept]
 
 
-def _select(value: Any, feature: Feature, kept: NDArray[np.intp], timestamps: list[dt.datetime], place: Path) -> Any:
+def _select(value: Any, feature: Feature, kept: NDArray[np.intp], timestamps: list[dt.datetime], where: str) -> Any:
     """The frames to keep of an array, or the rows with their timestamps of a vector."""
     if isinstance(value, np.ndarray):
         if len(value) != len(timestamps):
             raise FeatureError(
-                f"EOPatch {place}: {describe(feature)} has {len(value)} frames for {len(timestamps)} timestamps."
+                f"EOPatch {where}: {describe(feature)} has {len(value)} frames for {len(timestamps)} timestamps."
                 " Write it again."
             )
         return value if len(kept) == len(timestamps) else value[kept]
     column = "TIMESTAMP"
     if column not in value:
-        raise FeatureError(f"EOPatch {place}: {describe(feature)} has no column {column}.")
+        raise FeatureError(f"EOPatch {where}: {describe(feature)} has no column {column}.")
     times = _naive_utc_column(value[column])
     return value.assign(**{column: times})[times.isin([timestamps[index] for index in kept])]
 
@@ -334,48 +376,48 @@ def _naive_utc_column(times: pd.Series[Any]) -> pd.Series[Any]:
     return times.dt.tz_convert(None) if isinstance(times.dtype, pd.DatetimeTZDtype) else times
 
 
-def _by_convention(value: Any, feature_type: FeatureType, name: str, place: Path) -> Any:
+def _by_convention(value: Any, feature_type: FeatureType, name: str, where: str) -> Any:
     """The project's dtypes, by the project's names."""
     if not isinstance(value, np.ndarray):
         return value
     if feature_type is FeatureType.MASK and name == "CLM":
-        return _cloud_mask(value, place)
+        return _cloud_mask(value, where)
     if feature_type is FeatureType.DATA and name == "CLP" and value.dtype == np.uint8:
         return value.astype(np.float32) / np.float32(255)
     if feature_type is FeatureType.MASK and name in _BOOLEAN_NAMES:
         return value.astype(bool)
     if feature_type is FeatureType.MASK_TIMELESS and name in _CLASS_NAMES:
-        return _labels(value, name, place)
+        return _labels(value, name, where)
     return value
 
 
-def _reflectance(patch: EOPatch, place: Path) -> NDArray[np.float32]:
+def _reflectance(patch: EOPatch, where: str) -> NDArray[np.float32]:
     """BANDS as float32 reflectance, checked frame by frame; digital numbers are integers."""
     bands = patch[_BANDS]
     masked = _IS_DATA in patch
     result = bands if bands.dtype == np.float32 else np.empty(bands.shape, dtype=np.float32)
     for index, time in enumerate(patch.timestamps or ()):
         valid = patch[_IS_DATA][index] if masked else np.isfinite(bands[index])
-        where = f"EOPatch {place}: {describe(_BANDS)} of {time:%Y-%m-%d}"
+        where = f"EOPatch {where}: {describe(_BANDS)} of {time:%Y-%m-%d}"
         result[index] = as_reflectance(bands[index], valid, where=where)
     return result
 
 
-def _cloud_mask(mask: NDArray[Any], place: Path) -> NDArray[np.uint8]:
+def _cloud_mask(mask: NDArray[Any], where: str) -> NDArray[np.uint8]:
     if mask.dtype == bool:
         return mask.astype(np.uint8)
     unknown = set(np.unique(mask).tolist()) - {0, 1, 255}
     if unknown:
         raise FeatureError(
-            f"EOPatch {place}: CLM holds {', '.join(map(str, sorted(unknown)[:5]))}, a cloud mask holds 0 clear, 1"
+            f"EOPatch {where}: CLM holds {', '.join(map(str, sorted(unknown)[:5]))}, a cloud mask holds 0 clear, 1"
             " cloud, 255 no data. Map another feature to CLM."
         )
     return mask.astype(np.uint8)
 
 
-def _labels(labels: NDArray[Any], name: str, place: Path) -> NDArray[np.uint8]:
+def _labels(labels: NDArray[Any], name: str, where: str) -> NDArray[np.uint8]:
     if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0 or labels.max(initial=0) > np.iinfo(np.uint8).max:
         raise FeatureError(
-            f"EOPatch {place}: {name} holds {labels.dtype} values that are no class numbers from 0 (none) to 255."
+            f"EOPatch {where}: {name} holds {labels.dtype} values that are no class numbers from 0 (none) to 255."
         )
     return labels.astype(np.uint8)
