@@ -12,9 +12,9 @@ Nothing here keeps a secret: settings hold none, and no message repeats one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from boto3.exceptions import Boto3Error
@@ -58,6 +58,11 @@ __all__ = [
     "upload_file",
     "write_object",
 ]
+
+T = TypeVar("T")
+
+PART_BYTES = 8_000_000
+"""Larger objects come in parts, several at a time."""
 
 _WRONG_CREDENTIALS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
@@ -156,21 +161,11 @@ def read_object(location: str) -> bytes:
 def read_tagged(location: str) -> tuple[bytes, str]:
     """The content of ``s3://bucket/key`` and its ETag, which `write_object` takes as a condition.
 
-    An answer that breaks off in its middle is asked for again.
-
     :raises StorageError: as `read_object`.
     :raises CredentialsError: as `read_object`.
     """
-    bucket, key = split_location(location)
     with s3_errors(location):
-        for left in reversed(range(3)):
-            answer = s3_client().get_object(Bucket=bucket, Key=key)
-            try:
-                return bytes(answer["Body"].read()), str(answer["ETag"])
-            except _UNREACHABLE:
-                if not left:
-                    raise
-    raise AssertionError("the loop returns or raises")
+        return _answer(location, lambda answer: (bytes(answer["Body"].read()), str(answer["ETag"])))
 
 
 def write_object(location: str, data: bytes, *, replaces: str | None = None, new: bool = False) -> str:
@@ -206,9 +201,20 @@ def download_file(location: str, target: Path) -> None:
     :raises CredentialsError: when credentials are missing or refused.
     """
     bucket, key = split_location(location)
+
+    def save(answer: dict[str, Any]) -> bool:
+        """One request is enough for what is small; boto3's own transfer asks for the size first, then for parts."""
+        if answer["ContentLength"] > PART_BYTES:
+            answer["Body"].close()
+            return False
+        target.write_bytes(answer["Body"].read())
+        return True
+
     try:
-        with s3_errors(location), target.open("wb") as stream:
-            s3_client().download_fileobj(bucket, key, stream)
+        with s3_errors(location):
+            if not _answer(location, save):
+                with target.open("wb") as stream:
+                    s3_client().download_fileobj(bucket, key, stream)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -294,6 +300,19 @@ def _explain_answer(code: str, status: int, location: str, server: str) -> EOTas
             " and may read and write it."
         )
     return StorageError(f"{location}: {server} answers {code} ({status}). Try again later, or ask who runs it.")
+
+
+def _answer(location: str, use: Callable[[dict[str, Any]], T]) -> T:
+    """What is made of the answer to a GET; one that breaks off in its middle is asked for again."""
+    bucket, key = split_location(location)
+    for left in reversed(range(3)):
+        answer = s3_client().get_object(Bucket=bucket, Key=key)
+        try:
+            return use(answer)
+        except _UNREACHABLE:
+            if not left:
+                raise
+    raise AssertionError("the loop returns or raises")
 
 
 def _no_bucket(location: str, server: str) -> StorageError:

@@ -182,15 +182,17 @@ class S3Server:
             )
 
     def _wait(self) -> bool:
-        """Ready is when the bucket is there: earlier the port may answer, and refuse."""
+        """Ready is when an object can be written and read: earlier the port answers, and refuses."""
         assert self.process is not None
         client = self.client(retries=False)
         for _ in range(600):
             if self.process.poll() is not None:
                 return False
             with contextlib.suppress(Exception):  # whatever a server says that is coming up
-                client.head_bucket(Bucket=self.bucket)
-                return True
+                with contextlib.suppress(client.exceptions.NoSuchKey):  # after a restart it is there
+                    client.get_object(Bucket=self.bucket, Key=".ready")["Body"].read()
+                    return True
+                client.put_object(Bucket=self.bucket, Key=".ready", Body=b"ready")
             time.sleep(0.05)
         return False
 

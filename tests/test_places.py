@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import rasterio
 from eolearn.core import EOPatch, FeatureType
+from eolearn.core.utils.fs import pickle_fs, unpickle_fs
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
@@ -24,7 +25,7 @@ import workflows.places
 from eotasks import s3
 from eotasks.places import Place
 from models.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
-from tests.s3_server import S3Server
+from tests.s3_server import SECRET_KEY, S3Server
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -217,6 +218,9 @@ def test_eo_learn_reads_and_writes_through_the_filesystem(place: Place) -> None:
     eopatch.save("patch", filesystem=place.filesystem)
     assert EOPatch.load("patch", filesystem=place.filesystem) == eopatch
     assert "A.npy.gz" in place.names("patch/data")
+    pickled = pickle_fs(place.filesystem)  # how eo-learn's tasks go to other processes
+    assert SECRET_KEY.encode() not in pickled
+    assert EOPatch.load("patch", filesystem=unpickle_fs(pickled)) == eopatch
 
 
 def test_what_other_tools_have_uploaded_is_seen(s3_server: S3Server) -> None:
