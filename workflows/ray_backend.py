@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from eolearn.core.eoexecution import EOExecutor
@@ -223,7 +224,9 @@ class RayPool:
             options["memory"] = int(self.request.memory_mb * MEGABYTE)
         environment = worker_environment() | {"OMP_WAIT_POLICY": "PASSIVE"} | thread_environment(self.request.cpus)
         level = logging.getLogger().getEffectiveLevel()
-        actor = self._actor_class.options(**(options | self._options)).remote(environment, module_paths(), level)
+        actor = self._actor_class.options(**(options | self._options)).remote(
+            environment, module_paths(), str(Path.cwd()), level
+        )
         self._workers.append(_Worker(actor, self.request, actor.prepare.remote(self._payload, version("eotasks"))))
 
     def _speakers(self) -> list[_Worker]:

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ try:
     import ray
     from ray._private import ray_constants
     from ray._private import worker as ray_driver
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as error:
     raise MissingDependencyError(NO_RAY) from error
 
@@ -34,6 +36,7 @@ ADDRESS_VARIABLE = "RAY_ADDRESS"
 LOCAL, AUTO = "local", "auto"
 
 _CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 60.0
 _STORE_BYTES = 128 * 1024**2
 """Of the object store of a cluster of our own: workflows go through it, pixels never do."""
 
@@ -82,12 +85,15 @@ class Request:
 def nodes() -> list[Node]:
     """The machines of the cluster that are alive."""
     found = []
-    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray has few hints
-        if node["Alive"]:
-            resources = node["Resources"]
-            memory = float(resources.get("memory", 0)) / MEGABYTE
-            found.append(Node(str(node["NodeManagerAddress"]), int(resources.get("CPU", 0)), memory))
+    for node in _alive():
+        resources = node["Resources"]
+        memory = float(resources.get("memory", 0)) / MEGABYTE
+        found.append(Node(str(node["NodeManagerAddress"]), int(resources.get("CPU", 0)), memory))
     return found
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray has few hints
 
 
 @contextlib.contextmanager
@@ -120,6 +126,34 @@ def is_local_cluster() -> bool:
     """Whether all nodes of the cluster are this machine."""
     here = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray has few hints
     return {node.name for node in nodes()} <= {"127.0.0.1", here}
+
+
+def check_reach(folder: Path) -> None:
+    """Refuses a folder for results that is not on every machine of the cluster.
+
+    :param folder: Exists here.
+    :raises ConfigurationError: names the machines that do not see it.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".ray-") as seen:
+        blind = [
+            node["NodeManagerAddress"] for node in _alive() if not _sees(node["NodeID"], Path(seen.name).resolve())
+        ]
+    if blind:
+        raise ConfigurationError(
+            f"{folder} is not on {', '.join(blind)} of the Ray cluster: choose a folder that all its machines share, or"
+            " s3://bucket/prefix."
+        )
+
+
+def _sees(node: str, path: Path) -> bool:
+    """Whether a machine has a file; one that does not answer soon is left to the batch."""
+    where = NodeAffinitySchedulingStrategy(node, soft=False)
+    answer = ray.remote(os.path.exists).options(num_cpus=0, scheduling_strategy=where).remote(str(path))
+    try:
+        return bool(ray.get(answer, timeout=_ANSWER_SECONDS))
+    except ray.exceptions.RayError as error:
+        LOGGER.warning("A node of the Ray cluster does not say whether it sees %s: %s", path, _first_line(error))
+        return True
 
 
 def worker_environment() -> dict[str, str]:
@@ -187,6 +221,8 @@ def _initialise(address: str, **options: Any) -> None:
         )
     except ConnectionError as error:
         cure = "start one (`ray start --head`), give the address of one, or 'local' for one of its own"
+        if _asks_for_token(error):
+            cure = "it asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
         raise BatchError(f"No Ray cluster can be joined at {address!r} ({_first_line(error)}): {cure}.") from error
     except (RuntimeError, OSError, ValueError) as error:
         what = "started on this machine" if address == LOCAL else f"joined at {address!r}"
@@ -194,6 +230,14 @@ def _initialise(address: str, **options: Any) -> None:
     finally:  # Ray's own ends the process with no time to tell the manifest
         if threading.current_thread() is threading.main_thread() and terminate is not None:
             signal.signal(signal.SIGTERM, terminate)
+
+
+def _asks_for_token(error: BaseException | None) -> bool:
+    while error is not None:
+        if type(error).__name__ == "AuthenticationError" or "InvalidAuthToken" in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _first_line(error: BaseException) -> str:

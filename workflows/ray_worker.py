@@ -25,11 +25,14 @@ class RayWorker:
 
     :param environment: Variables that are set here, those of the threads among them.
     :param paths: Where the driver finds modules; those that exist here are searched too, after this machine's own.
+    :param folder: The driver's working directory, on which relative paths of tasks rest; used where it exists.
     :param level: Level of the driver's root logger.
     """
 
-    def __init__(self, environment: Mapping[str, str], paths: Sequence[str], level: int) -> None:
+    def __init__(self, environment: Mapping[str, str], paths: Sequence[str], folder: str, level: int) -> None:
         os.environ.update(environment)
+        if os.path.isdir(folder):  # noqa: PTH112  # one import less before engines are told their threads
+            os.chdir(folder)
         sys.path.extend(path for path in paths if path not in sys.path and os.path.exists(path))  # noqa: PTH110  # zips too
         self._level = level
         self._jobs: queue.SimpleQueue[tuple[Any, Callable[[str, object], None]]] = queue.SimpleQueue()

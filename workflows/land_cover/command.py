@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from workflows.land_cover.example import ExampleOutcome, LandCoverExample
 
 DONE, SOME_FAILED = 0, 1
+EXECUTORS = ("processes", "threads", "serial", "ray")
+RUN_OPTIONS = ("executor", "ray", "workers", "threads")
 FULL_RESOLUTION = 10.0
 FULL_ACQUISITIONS = 40
 
@@ -33,6 +35,7 @@ examples:
   eotasks land-cover --print-config > my.toml     a configuration to edit, every field explained
   eotasks land-cover --config my.toml --dry-run   what would be done: patches, dates, requests, bytes
   eotasks land-cover --config my.toml             do it; repeated, it skips patches that are complete
+  eotasks land-cover --config my.toml --ray auto  the same on the Ray cluster that this machine is part of
 
 configurations that come along: {", ".join(path.stem for path in sorted(BUILT_IN.glob("*.toml")))} (--config NAME)
 
@@ -55,7 +58,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--seed", type=int, metavar="N", help="seed, instead of the configuration's; those of the validation follow it"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="patches at a time; one for each core by default")
+    parser.add_argument(
+        "--executor", choices=EXECUTORS, metavar="NAME", help=f"what runs patches: {', '.join(EXECUTORS)}"
+    )
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="run on a Ray cluster: auto (the one that runs here), HOST:PORT, or local"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="patches at a time; by default as many as cores and memory allow"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the engines; shares the cores by default")
     parser.add_argument(
         "--retry-quarantined", action="store_true", help="try patches again that cost an earlier run its workers"
@@ -105,9 +116,11 @@ def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
     output = (
         config.output if arguments.output is None else config.output.model_copy(update={"folder": arguments.output})
     )
-    options = {
-        name: getattr(arguments, name) for name in ("workers", "threads") if getattr(arguments, name) is not None
-    }
+    options = {name: getattr(arguments, name) for name in RUN_OPTIONS if getattr(arguments, name) is not None}
+    if "ray" in options:
+        options.setdefault("executor", "ray")
+    elif "executor" in options:
+        options["ray"] = None  # the file's cluster goes with the file's executor
     values = config.model_dump() | {
         "area": area.model_dump(),
         "source": source.model_dump(),

@@ -256,8 +256,19 @@ class RunConfig(Section):
     """How the batch is run. Nothing here changes a value of the result."""
 
     executor: Literal["processes", "threads", "serial", "ray"] = Field("processes", description="What runs patches.")
-    workers: int | None = Field(None, ge=1, description="Workers; None is one for each core.")
+    ray: str | None = Field(
+        None,
+        description="Cluster for executor 'ray': 'auto' joins the one that runs here, 'HOST:PORT' another, 'local'"
+        " starts one. None is RAY_ADDRESS, else 'local'.",
+    )
+    workers: int | None = Field(None, ge=1, description="Patches at a time; None as many as cores and memory allow.")
     threads: int | None = Field(None, ge=1, description="Threads of the engines; None shares the cores out.")
+
+    @model_validator(mode="after")
+    def _ray_where_due(self) -> Self:
+        if self.ray is not None and self.executor != "ray":
+            raise ValueError(f"ray = {self.ray!r} belongs to executor 'ray', not {self.executor!r}: leave one out")
+        return self
 
 
 def _is_table(data: dict[str, Any], name: str) -> bool:

@@ -96,7 +96,7 @@ class LandCoverExample:
         """Run every chain, or what is missing of it, and write the report."""
         check_credentials(self.config)
         place = self.places[0]
-        with held(place, "eotasks land-cover") as lease:
+        with held(place, "eotasks land-cover") as lease, _cluster(self.config, place):
             return self._run(place, _Checked(reporter, lease))
 
     def _run(self, place: Place, reporter: Reporter) -> ExampleOutcome:
@@ -126,6 +126,23 @@ class LandCoverExample:
                 for name, outcome in chain.failed.items()
             },
         )
+
+
+@contextmanager
+def _cluster(config: LandCoverConfig, place: Place) -> Iterator[None]:
+    """The Ray cluster of all batches of a run, where there is one.
+
+    :raises ConfigurationError: when results go to a folder that the cluster's other machines do not have.
+    """
+    if config.run.executor != "ray":
+        yield
+        return
+    from workflows.ray_cluster import check_reach, ray_cluster
+
+    with ray_cluster(config.run.ray, cpus=(config.run.workers or 0) * (config.run.threads or 1) or None):
+        if place.is_local:
+            check_reach(place.local_path())
+        yield
 
 
 def chain_configs(config: LandCoverConfig) -> Iterator[tuple[str, LandCoverConfig]]:
