@@ -4,16 +4,17 @@ A backend takes a job when it has a worker free, and says what became of it: ``f
 ``lose`` when the worker went with the patch. A lost patch goes to the end of the queue, so that the others come first,
 until it has cost three workers; then it is quarantined. It cannot lose more than that, and the batch loses nothing.
 
-Workers are also lost for reasons that no patch is guilty of: a machine that is short of memory, preempted nodes,
-somebody's ``kill``. Where that happens often, three deaths in a row meet an innocent patch sooner or later. So the
-queue counts how often patches that ended well afterwards had lost their workers. As long as so many deaths in a row
-would be expected in a batch of this size by that rate alone, the patch gets another attempt, up to `MOST_DEATHS`.
+Workers are also lost for reasons that no patch is guilty of: preempted machines, an impatient administrator, a chaos
+trial. Where that happens often, three deaths in a row meet an innocent patch sooner or later. So a death that is
+not certain to be the patch's own doing counts for less when it is one of many: once several other patches have lost
+workers too, and one of them has ended well after all, a patch gets up to ten attempts. Another attempt costs the start
+of a worker, a wrong quarantine costs the patch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -28,11 +29,8 @@ DEATHS = 3
 MOST_DEATHS = 10
 """The same where workers die under patches that are well too."""
 
-_CHANCE = 0.05
-"""Deaths in a row that chance brings to less than so many patches of a batch are the patch's own doing."""
-
-_WITNESSES = 5
-"""Patches that must have lost a worker and ended all the same before deaths count as the machine's."""
+_OTHERS = 4
+"""Other patches that have lost a worker for no reason of their own, before deaths count as the machine's."""
 
 
 class PatchQueue:
@@ -53,13 +51,12 @@ class PatchQueue:
         on_lost: Callable[[PatchJob, PatchReport], None] | None = None,
     ) -> None:
         self._waiting = deque(jobs)
-        self._count = len(self._waiting)
         self._running: dict[int, PatchJob] = {}
         self._on_start = on_start
         self._on_lost = on_lost
-        self._attempts_of_finished = 0
-        self._deaths_of_finished = 0
-        self._witnesses = 0
+        self._own_deaths: Counter[int] = Counter()
+        self._other_deaths: Counter[int] = Counter()
+        self._survivors = 0
 
     def __len__(self) -> int:
         """Patches that wait or run."""
@@ -94,13 +91,18 @@ class PatchQueue:
     def finish(self, report: PatchReport) -> PatchReport:
         """The report of a patch that ended, well or with an error of its own."""
         job = self._running.pop(report.index)
-        self._attempts_of_finished += job.attempt
-        self._deaths_of_finished += job.attempt - 1
-        self._witnesses += job.attempt > 1
+        self._survivors += self._other_deaths[job.index] > 0
         return replace(report, attempts=job.attempt)
 
     def lose(
-        self, job: PatchJob, error: Exception, *, since: datetime, uid: str | None = None, step: str = "unknown"
+        self,
+        job: PatchJob,
+        error: Exception,
+        *,
+        since: datetime,
+        uid: str | None = None,
+        step: str = "unknown",
+        own_doing: bool = False,
     ) -> PatchReport | None:
         """A patch whose worker is gone: it waits again, or it is quarantined.
 
@@ -109,11 +111,14 @@ class PatchQueue:
         :param since: When the step, or the patch, began.
         :param uid: The node that ran; None when nobody knows.
         :param step: Its name.
+        :param own_doing: It is certain that the patch itself ended the worker, by a crash or by taking all memory.
         :return: The report of a patch that is quarantined; None when it will run again.
         """
         del self._running[job.index]
         report = replace(lost_report(job, error, since, uid=uid, step=step), attempts=job.attempt)
-        if self._is_culprit(job.attempt):
+        deaths = self._own_deaths if own_doing else self._other_deaths
+        deaths[job.index] += 1
+        if self._is_culprit(job.index):
             LOGGER.warning("Patch %s is quarantined: %d workers were lost with it. %s", job.name, job.attempt, error)
             return replace(report, quarantined=True)
         LOGGER.warning("Patch %s, step %s, attempt %d: %s It runs again.", job.name, step, job.attempt, error)
@@ -122,10 +127,9 @@ class PatchQueue:
             self._on_lost(job, report)
         return None
 
-    def _is_culprit(self, deaths: int) -> bool:
-        if deaths < DEATHS:
-            return False
-        if deaths >= MOST_DEATHS or self._witnesses < _WITNESSES:
+    def _is_culprit(self, index: int) -> bool:
+        deaths = self._own_deaths[index] + self._other_deaths[index]
+        if self._own_deaths[index] >= DEATHS or deaths >= MOST_DEATHS:
             return True
-        rate = self._deaths_of_finished / self._attempts_of_finished
-        return self._count * rate**deaths < _CHANCE
+        others = sum(count > 0 for other, count in self._other_deaths.items() if other != index)
+        return deaths >= DEATHS and not (others >= _OTHERS and self._survivors)

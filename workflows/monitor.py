@@ -81,6 +81,18 @@ def _proportional(process: psutil.Process) -> float:
     return float(process.memory_info().rss)
 
 
+def oom_kills() -> int:
+    """Processes that the kernel has killed for lack of memory so far, in this container or else on this machine.
+
+    0 where the system does not tell.
+    """
+    for path, name in ((Path("/sys/fs/cgroup/memory.events"), "oom_kill"), (Path("/proc/vmstat"), "oom_kill")):
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            lines = (line.split() for line in path.read_text().splitlines())
+            return next(int(words[1]) for words in lines if words[0] == name)
+    return 0
+
+
 class StepMemory(Protocol):
     """Peak resident memory of this process between a start and a stop."""
 

@@ -27,6 +27,7 @@ from models.threads import thread_environment
 from workflows import worker_entry
 from workflows.attempts import PatchQueue
 from workflows.execution import LOG_LINES, PatchJob, PatchReport, log_line
+from workflows.monitor import oom_kills
 
 LOGGER = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ _STARTS = 3
 """Workers that may die one after the other while they start, by a signal from elsewhere."""
 _LOST_SERVER = 255
 """What multiprocessing reports of a child of a fork server that is gone."""
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGBUS})
 _GUARD = "keep `if __name__ == '__main__':` around the call in your script, or use executor='threads'"
 
 
@@ -131,7 +133,7 @@ class WorkerPool:
         """Sees to a worker that died: its patch runs again or is quarantined."""
         self._workers.remove(worker)
         worker.end(time.monotonic() + _JOIN_SECONDS)
-        code = worker.process.exitcode
+        code, out_of_memory = worker.process.exitcode, oom_kills() > worker.oom_kills
         if not worker.ready:
             self._failed_starts += 1
             from_elsewhere = code is None or code < 0 or code == _LOST_SERVER
@@ -143,8 +145,10 @@ class WorkerPool:
             )
             return None
         step = self.steps[worker.node] if worker.node else "before the first"
-        error = BatchError(f"The worker process ended ({_death(code)}).")
-        report = queue.lose(worker.job, error, since=worker.since, uid=worker.node, step=step)
+        out_of_memory = out_of_memory and code == -signal.SIGKILL
+        error = BatchError(f"The worker process ended ({_death(code, out_of_memory=out_of_memory)}).")
+        own_doing = out_of_memory or _is_crash(code)
+        report = queue.lose(worker.job, error, since=worker.since, uid=worker.node, step=step, own_doing=own_doing)
         return None if report is None else replace(report, log="\n".join(worker.log))
 
     def _start_worker(self) -> None:
@@ -202,11 +206,13 @@ class _Worker:
         self.job: PatchJob | None = None
         self.node: str | None = None
         self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self.oom_kills = 0
         self.since = datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
 
     def begin(self, job: PatchJob) -> None:
         """Notes that the worker has a patch from now on."""
         self.job, self.node, self.since = job, None, datetime.now()  # noqa: DTZ005  # the same
+        self.oom_kills = oom_kills()
         self.log.clear()
 
     def end(self, deadline: float) -> None:
@@ -231,13 +237,27 @@ def _context(start_method: StartMethod) -> ForkServerContext | SpawnContext:
     return context
 
 
-def _death(exit_code: int | None) -> str:
+def _death(exit_code: int | None, *, out_of_memory: bool = False) -> str:
+    """How a process ended, for people.
+
+    :param out_of_memory: The kernel has killed a process for lack of memory meanwhile.
+    """
     if exit_code is None:
         return "its pipe closed"
     if exit_code >= 0:
         return f"exit code {exit_code}"
     name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
-    return f"{name}, mostly for lack of memory: use fewer workers or smaller patches" if name == "SIGKILL" else name
+    cure = "use fewer workers or smaller patches"
+    if out_of_memory:
+        return f"{name} for lack of memory: {cure}"
+    return f"{name}, by somebody or for lack of memory: then {cure}" if name == "SIGKILL" else name
+
+
+def _is_crash(exit_code: int | None) -> bool:
+    """Whether a process ended by something that it did itself."""
+    if exit_code is None or exit_code == _LOST_SERVER:
+        return False
+    return exit_code >= 0 or -exit_code in _CRASHES
 
 
 @contextlib.contextmanager

@@ -30,7 +30,6 @@ from workflows.places import Place
 from workflows.progress import read_progress
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTAGE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class Trial:
     executor: str = "processes"
     seed: int = 20_261_123
     kill_server: bool = True
+    outage: float = 2.0
+    """Seconds that the server is away."""
     any_process: bool = False
     """Kill helper processes too: the fork server and the resource tracker."""
 
@@ -104,7 +105,7 @@ def run_trial(trial: Trial, server: S3Server, *, tell: Callable[[str], None] = l
     run_chaos_batch(calm, patches=trial.patches, seconds=0.0, executor="processes", workers=trial.workers)
     chance = random.Random(trial.seed)
     verdict, start = Verdict(), time.monotonic()
-    outage = threading.Thread(target=_kill_server, args=(server, rough, trial.patches // 3, tell), daemon=True)
+    outage = threading.Thread(target=_kill_server, args=(server, rough, trial, tell), daemon=True)
     if trial.kill_server:
         outage.start()
     for attempt in (1, 2):
@@ -164,13 +165,13 @@ def _is_worker(process: psutil.Process, batch: psutil.Process) -> bool:
         return False
 
 
-def _kill_server(server: S3Server, place: Place, after: int, tell: Callable[[str], None]) -> None:
-    """Waits until so many patches are done, kills the server, and brings it back."""
-    while _done(place) < after:
-        time.sleep(0.5)
+def _kill_server(server: S3Server, place: Place, trial: Trial, tell: Callable[[str], None]) -> None:
+    """Waits until a third of the patches is done, kills the server, and brings it back."""
+    while _done(place) < trial.patches // 3:
+        time.sleep(0.2)
     tell("the S3 server is killed")
     server.kill()
-    time.sleep(OUTAGE_SECONDS)
+    time.sleep(trial.outage)
     server.restart()
     tell("the S3 server is back")
 
@@ -182,7 +183,7 @@ def _done(place: Place) -> int:
 def _judge(verdict: Verdict, trial: Trial, calm: Place, rough: Place) -> None:
     expected, found = digests(calm, trial.patches), digests(rough, trial.patches)
     verdict.complete = len(found)
-    verdict.equal = sum(found[name] == digest for name, digest in expected.items())
+    verdict.equal = sum(found.get(name) == digest for name, digest in expected.items())
     verdict.lost = sum(event.kind == "lost" for event in read_events(rough))
     verdict.quarantined = read_progress(rough, stage=STAGE)[0].count("quarantined")
 

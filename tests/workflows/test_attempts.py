@@ -83,48 +83,65 @@ def test_a_patch_that_was_put_back_is_next_and_has_lost_nothing() -> None:
     assert (again.name, again.attempt) == ("p0", 1)
 
 
-def storm(count: int, deaths: int) -> PatchQueue:
-    """A queue of which all patches but the last have ended, most of them after so many lost workers each."""
+def storm(count: int, *, survivors: int) -> PatchQueue:
+    """A queue of so many patches that each lost a worker; some of them have ended since. The first one waits."""
     queue = PatchQueue(jobs(count))
-    for _ in range(deaths):
-        for job in [taken(queue) for _ in range(count)]:
-            if job.index < count - 1:
-                assert lose(queue, job) is None
-            else:
-                queue.put_back(job)
-                last = taken(queue)
-                assert lose(queue, last) is None
-    for _ in range(count - 1):
-        queue.finish(ended(taken(queue).index))
+    for job in [taken(queue) for _ in range(count)]:
+        assert lose(queue, job) is None
+    first, *others = [taken(queue) for _ in range(count)]
+    for job in others[:survivors]:
+        queue.finish(ended(job.index))
+    for job in reversed([first, *others[survivors:]]):
+        queue.put_back(job)
     return queue
 
 
-def test_where_workers_die_under_everyone_three_deaths_prove_nothing() -> None:
-    queue = storm(20, 1)  # every second attempt was lost by patches that are well: 20 * 0.5**n < 0.05 from n = 9 on
-    attempts = []
-    report = None
-    while report is None:
+def deaths_until_quarantine(queue: PatchQueue, *, own_doing: bool = False) -> int:
+    """Loses the patches that are left, the first one again and again."""
+    while True:
         job = taken(queue)
-        attempts.append(job.attempt)
-        report = lose(queue, job)
-    assert attempts[-1] == 9
-    assert report.quarantined
+        if job.index:
+            queue.finish(ended(job.index))
+            continue
+        report = queue.lose(job, DEATH, since=NOW, own_doing=own_doing)
+        if report is not None:
+            assert report.quarantined
+            return report.attempts
 
 
-def test_even_in_a_storm_there_is_an_end() -> None:
-    queue = storm(40, 2)
-    report = None
-    while report is None:
-        report = lose(queue, taken(queue))
-    assert report.attempts == MOST_DEATHS
+def test_where_workers_die_under_everyone_three_deaths_prove_nothing() -> None:
+    assert deaths_until_quarantine(storm(5, survivors=1)) == MOST_DEATHS
 
 
 def test_few_flaky_patches_are_no_storm() -> None:
-    queue = storm(5, 1)  # four patches that ended after a death
-    lose(queue, taken(queue))
-    report = lose(queue, taken(queue))
-    assert report is not None
-    assert report.attempts == DEATHS
+    assert deaths_until_quarantine(storm(4, survivors=3)) == DEATHS
+
+
+def test_where_everyone_dies_and_nobody_ends_three_are_enough() -> None:
+    queue = PatchQueue(jobs(8))
+    attempts = []
+    while queue:
+        report = lose(queue, taken(queue))
+        attempts += [report.attempts] if report is not None else []
+    assert attempts == [DEATHS] * 8
+
+
+def test_what_is_certain_counts_in_a_storm_too() -> None:
+    assert deaths_until_quarantine(storm(9, survivors=8), own_doing=True) == DEATHS + 1  # one was the storm's
+
+
+def test_crashes_are_no_storm() -> None:
+    queue = PatchQueue(jobs(9))
+    for job in [taken(queue) for _ in range(9)]:
+        assert queue.lose(job, DEATH, since=NOW, own_doing=True) is None
+    for _ in range(8):
+        job = taken(queue)
+        if job.index:
+            queue.finish(ended(job.index))
+        else:
+            queue.put_back(job)
+            break
+    assert deaths_until_quarantine(queue) == DEATHS
 
 
 @settings(max_examples=60, deadline=None)
