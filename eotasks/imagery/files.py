@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import rasterio
 
@@ -104,17 +103,23 @@ def gdal_path(location: str) -> str:
     return location
 
 
-def gdal_settings(location: str) -> AbstractContextManager[object]:
-    """GDAL's settings while a file at a location is open.
+def gdal_settings(*locations: str) -> AbstractContextManager[object]:
+    """GDAL's settings while files at some locations are open.
 
     :raises CredentialsError: when those of a bucket are half given.
     """
-    if location.startswith("s3://"):
+    remote = [location for location in locations if is_remote(location)]
+    if not remote:
+        return nullcontext()
+    settings: dict[str, Any] = {}
+    if any(not location.startswith("s3://") for location in remote):
+        settings |= http.GDAL_SETTINGS
+    if any(location.startswith("s3://") for location in remote):
         from eotasks.s3 import gdal_environment
 
-        environment: AbstractContextManager[object] = rasterio.Env(**gdal_environment())
-        return environment
-    return rasterio.Env(**http.GDAL_SETTINGS) if is_remote(location) else nullcontext()
+        settings |= gdal_environment()
+    environment: AbstractContextManager[object] = rasterio.Env(**settings)
+    return environment
 
 
 @dataclass(frozen=True)
@@ -249,7 +254,7 @@ class WebFiles:
     A server that answers to ranges of bytes is asked for no more of an image than a window needs.
     """
 
-    url: str
+    url: str = field(repr=False)
 
     @property
     def location(self) -> str:
@@ -331,69 +336,6 @@ _TILE_NAMES = (
 """What a tile of the AWS buckets has, as far as it is read."""
 
 
-@dataclass(frozen=True)
-class AssetFiles:
-    """Files of a STAC item, each with an address of its own."""
-
-    location: str
-    """Of the item, for messages."""
-
-    addresses: Mapping[str, str] = field(repr=False)
-    """By name: a path, ``s3://…`` or ``https://…``."""
-
-    def names(self) -> list[str]:
-        """Sorted keys of the assets."""
-        return sorted(self.addresses)
-
-    def read_bytes(self, name: str) -> bytes:
-        """A whole asset of metadata.
-
-        :raises ImageryError: when it cannot be read.
-        :raises StorageError: when it lies in a bucket that cannot be read.
-        """
-        address = self._address(name)
-        if address.startswith("s3://"):
-            from eotasks.s3 import read_object
-
-            content = read_object(address)
-            limited(name, len(content), self.location)
-            return content
-        if is_remote(address):
-            return http.read(address, MAX_METADATA)
-        path = Path(address)
-        return FolderFiles(path.parent).read_bytes(path.name)
-
-    def raster_path(self, name: str) -> str:
-        """The asset for GDAL."""
-        return gdal_path(self._address(name))
-
-    def reading(self) -> AbstractContextManager[object]:
-        """Credentials for GDAL where an asset lies in a bucket, timeouts where one lies on the web."""
-        return gdal_settings(next((each for each in self.addresses.values() if is_remote(each)), ""))
-
-    def fingerprint(self, name: str) -> Fingerprint:
-        """Size and time of change, as far as they are known.
-
-        :raises ImageryError: when the asset is not there.
-        :raises StorageError: when it lies in a bucket that cannot be read.
-        """
-        address = self._address(name)
-        if address.startswith("s3://"):
-            return object_fingerprint(address)
-        if is_remote(address):
-            size = http.size_of(address)
-            if size is None:
-                raise ImageryError(f"{self.location}: asset {name} is not at {shown(address)}. Search for it again.")
-            return size, 0
-        path = Path(address)
-        return FolderFiles(path.parent).fingerprint(path.name)
-
-    def _address(self, name: str) -> str:
-        if name not in self.addresses:
-            raise ImageryError(f"{self.location}: has no asset {name}, there are: {', '.join(sorted(self.addresses))}.")
-        return self.addresses[name]
-
-
 def object_fingerprint(location: str) -> Fingerprint:
     """Size and time of change of ``s3://bucket/key``.
 
@@ -406,22 +348,6 @@ def object_fingerprint(location: str) -> Fingerprint:
         facts: dict[str, Any] = s3_client().head_object(Bucket=bucket, Key=key)
     changed: dt.datetime = facts["LastModified"]
     return int(facts["ContentLength"]), int(changed.timestamp() * 1e9)
-
-
-def resolved(link: str, base: str) -> str:
-    """A link of a document as an address of its own.
-
-    :param base: Where the document lies.
-    """
-    if is_remote(link) or link.startswith("/") or not base:
-        return link
-    if link.startswith("file://"):
-        return unquote(urlsplit(link).path)
-    if base.startswith("s3://"):
-        return f"s3://{urljoin(base.removeprefix('s3:/'), link).lstrip('/')}"
-    if is_remote(base):
-        return urljoin(base, link)
-    return str(Path(os.path.normpath(Path(base).parent / link)))
 
 
 def _raise(error: OSError) -> None:

@@ -38,8 +38,8 @@ def describe_product(location: Location | Any) -> Product:
 
     if isinstance(location, Mapping):
         return describe_item(location, base="")
-    if hasattr(location, "to_dict"):
-        return describe_item(location.to_dict(), base=str(getattr(location, "self_href", None) or ""))
+    if not isinstance(location, str | os.PathLike) and hasattr(location, "get_self_href"):
+        return describe_item(location.to_dict(), base=str(location.get_self_href() or ""))
     text = os.fspath(location)
     if text.lower().partition("?")[0].endswith((".json", ".geojson")):
         return describe_item(read_item(text), base=text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 from xml.etree.ElementTree import Element
 
@@ -32,6 +32,14 @@ PRODUCT_NAME = re.compile(
     r"_T(?P<tile>\d\d[A-Z]{3})_(?P<made>\d{8}T\d{6})$"
 )
 _TILE_ID = re.compile(r"_MSI_(?P<level>L1C|L2A)_TL_.*_T(?P<tile>\d\d[A-Z]{3})_N(?P<baseline>\d\d\.\d\d)$")
+_CRS = re.compile(r"^EPSG:\d{4,5}$")
+
+_DATATAKE = dt.timedelta(hours=1)
+"""A datatake is shorter: 15,000 km of ground at most, 40 minutes."""
+
+_CLOCKS = dt.timedelta(seconds=10)
+"""How far a tile may be sensed before its datatake is said to begin, as times are rounded."""
+
 _SPACECRAFT = re.compile(r"Sentinel-2([A-D])")
 
 
@@ -69,8 +77,6 @@ class ProductFacts:
     name: NameFacts | None
     """What the product's own name says, None where it has one of the old kind."""
 
-    granules: int
-
 
 @dataclass(frozen=True)
 class TileFacts:
@@ -85,7 +91,6 @@ class TileFacts:
     sun_zenith: float | None
     sun_azimuth: float | None
     cloud_cover: float | None
-    masks: tuple[str, ...] = field(default=())
 
 
 def parse_product_name(name: str) -> NameFacts | None:
@@ -133,8 +138,7 @@ def read_product_metadata(content: bytes, where: str) -> ProductFacts:
         saturated=_special(root, "SATURATED", SATURATED_DN, where),
         cloud_cover=number(root, "Cloud_Coverage_Assessment", where),
         footprint=_footprint(root, where),
-        name=parse_product_name(text(root, "PRODUCT_URI") or ""),
-        granules=sum(1 for _ in named(root, "Granule")) or sum(1 for _ in named(root, "Granules")),
+        name=parse_product_name(text(root, "PRODUCT_URI") or text(root, "PRODUCT_URI_2A") or ""),
     )
     if _special(root, "NODATA", NO_DATA_DN, where) != NO_DATA_DN:
         raise ImageryError(f"{where}: no data is not 0, as it is in every product. Fetch the original again.")
@@ -150,7 +154,7 @@ def read_tile_metadata(content: bytes, where: str) -> TileFacts:
     :raises ImageryError: when something that is needed is missing or no number.
     """
     root = parse_xml(content, where)
-    identifier = required(root, "TILE_ID", where)
+    identifier = text(root, "TILE_ID_2A") or required(root, "TILE_ID", where)  # the first up to Sen2Cor 2.5
     match = _TILE_ID.search(identifier)
     if match is None:
         raise ImageryError(f"{where}: TILE_ID {identifier[:80]!r} is that of no Sentinel-2 tile. Fetch it again.")
@@ -161,11 +165,10 @@ def read_tile_metadata(content: bytes, where: str) -> TileFacts:
         tile=match["tile"],
         baseline=match["baseline"],
         sensing_time=_time(required(root, "SENSING_TIME", where), where),
-        crs=required(root, "HORIZONTAL_CS_CODE", where),
+        crs=_crs(root, where),
         sun_zenith=None if sun is None else number(sun, "ZENITH_ANGLE", where),
         sun_azimuth=None if sun is None else number(sun, "AZIMUTH_ANGLE", where),
         cloud_cover=number(root, "CLOUDY_PIXEL_PERCENTAGE", where),
-        masks=tuple(str(element.text).strip() for element in named(root, "MASK_FILENAME") if element.text),
     )
 
 
@@ -178,16 +181,23 @@ def read_angles(content: bytes, where: str) -> AngleGrids:
     sun, position = first(root, "Sun_Angles_Grid"), first(root, "Geoposition")
     if sun is None or position is None:
         raise ImageryError(f"{where}: has no grid of sun angles. Fetch it again.")
+    sun_nodes = _pair(sun, where)
     view: dict[str, list[AnglePair]] = {}
     for grid in named(root, "Viewing_Incidence_Angles_Grids"):
-        view.setdefault(_band_of(grid.get("bandId"), where), []).append(_pair(grid, where))
+        pair = _pair(grid, where)
+        if pair[0].shape != sun_nodes[0].shape:
+            raise ImageryError(
+                f"{where}: view angles on a grid of {pair[0].shape}, those of the sun on one of {sun_nodes[0].shape}."
+                " Fetch it again."
+            )
+        view.setdefault(_band_of(grid.get("bandId"), where), []).append(pair)
     return AngleGrids(
-        crs=required(root, "HORIZONTAL_CS_CODE", where),
+        crs=_crs(root, where),
         left=as_number(required(position, "ULX", where), "ULX", where),
         top=as_number(required(position, "ULY", where), "ULY", where),
-        column_step=as_number(required(sun, "COL_STEP", where), "COL_STEP", where),
-        row_step=as_number(required(sun, "ROW_STEP", where), "ROW_STEP", where),
-        sun_nodes=_pair(sun, where),
+        column_step=_step(sun, "COL_STEP", where),
+        row_step=_step(sun, "ROW_STEP", where),
+        sun_nodes=sun_nodes,
         view_nodes=view,
     )
 
@@ -210,6 +220,12 @@ def check_same(tile: TileFacts, product: ProductFacts, where: str) -> None:
                 f"{where}: the metadata of the tile says {what} {of_tile}, that of the product {of_product}. These are"
                 " files of two products: fetch the original again."
             )
+    if not -_CLOCKS <= tile.sensing_time - product.time <= _DATATAKE:
+        raise ImageryError(
+            f"{where}: the metadata of the tile says sensed at {tile.sensing_time:%Y-%m-%dT%H:%M:%S}, that of the"
+            f" product that its datatake began at {product.time:%Y-%m-%dT%H:%M:%S}. These are files of two products:"
+            " fetch the original again."
+        )
 
 
 def carries_offset(baseline: str) -> bool:
@@ -290,6 +306,20 @@ def _footprint(root: Element, where: str) -> tuple[tuple[float, float], ...]:
     if len(values) % 2:
         raise ImageryError(f"{where}: EXT_POS_LIST has an odd count of numbers. Fetch it again.")
     return tuple(zip(values[1::2], values[0::2], strict=True))
+
+
+def _crs(root: Element, where: str) -> str:
+    code = required(root, "HORIZONTAL_CS_CODE", where)
+    if _CRS.match(code) is None:
+        raise ImageryError(f"{where}: HORIZONTAL_CS_CODE {code[:40]!r} is no EPSG code. Fetch it again.")
+    return code
+
+
+def _step(grid: Element, name: str, where: str) -> float:
+    step = as_number(required(grid, name, where), name, where)
+    if step <= 0:
+        raise ImageryError(f"{where}: {name} is {step}, nodes of angles are some kilometres apart. Fetch it again.")
+    return step
 
 
 def _pair(grid: Element, where: str) -> AnglePair:

@@ -56,6 +56,8 @@ def _ring(element: Element, where: str) -> NDArray[np.float64]:
         raise ImageryError(f"{where}: a ring without corners. Fetch it again.")
     try:
         dimension = int(positions.get("srsDimension", "2"))
+        if dimension not in (2, 3):
+            raise ValueError(f"srsDimension {dimension}")
         numbers = np.array(str(positions.text).split(), dtype=np.float64)
         corners = numbers.reshape(-1, dimension)[:, :2]
     except ValueError as error:

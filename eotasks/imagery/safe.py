@@ -25,6 +25,7 @@ from models.sentinel2 import BANDS
 
 _GRANULE = re.compile(r"^GRANULE/[^/]+/MTD_TL\.xml$")
 _IMAGE = re.compile(r"/IMG_DATA/(?:R(?P<folder>\d\d)m/)?[^/]*_(?P<band>B\d[\dA]|SCL)(?:_(?P<size>\d\d)m)?\.jp2$")
+_OF_WHICH = re.compile(r"/IMG_DATA/(?:R\d\dm/)?(?:L2A_)?T(?P<tile>\d\d[A-Z]{3})_(?P<time>\d{8}T\d{6})_[^/]*\.jp2$")
 _FOOTPRINT = re.compile(r"/?MSK_DETFOO_(?P<band>B\d[\dA])\.(?P<kind>jp2|gml)$")
 _CLOUDS = re.compile(r"/?(?:MSK_CLASSI_B00\.jp2|MSK_CLOUDS_B00\.gml)$")
 
@@ -54,6 +55,7 @@ def describe_safe(files: ProductFiles) -> Product:
     check_same(tile, facts, where)
     _check_folder(files, facts, tile)
     inside = [name for name in names if name.startswith(granule)]
+    _check_images(files, inside, facts, tile)
     bands, classification = _images(files, inside)
     masks = [name for name in inside if "/QI_DATA/" in name]
     return Product(
@@ -161,6 +163,18 @@ def _images(files: ProductFiles, names: Sequence[str]) -> tuple[dict[str, Raster
     if not bands:
         raise ImageryError(f"{files.location}: no band files in its IMG_DATA. Fetch the product again.")
     return bands, classification
+
+
+def _check_images(files: ProductFiles, names: Sequence[str], facts: ProductFacts, tile: TileFacts) -> None:
+    """Refuse images that are named after another tile or time than their metadata."""
+    expected = tile.tile, f"{facts.time:%Y%m%dT%H%M%S}"
+    for name in names:
+        match = _OF_WHICH.search(name)
+        if match is not None and match.groups() != expected:
+            raise ImageryError(
+                f"{files.location}: {name} is of tile {match['tile']} and time {match['time']}, its metadata of"
+                f" {expected[0]} and {expected[1]}. These are files of two products: fetch the original again."
+            )
 
 
 def _check_folder(files: ProductFiles, facts: ProductFacts, tile: TileFacts) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -17,7 +18,8 @@ from typing import Any, Literal
 
 from eotasks.imagery import http
 from eotasks.imagery.acquisition import Acquisition
-from eotasks.imagery.files import MAX_METADATA, AssetFiles, FolderFiles, is_remote, resolved, shown
+from eotasks.imagery.assets import AssetFiles, resolved
+from eotasks.imagery.files import MAX_METADATA, FolderFiles, is_remote, shown
 from eotasks.imagery.layouts import in_order
 from eotasks.imagery.metadata import carries_offset, parse_product_name, read_product_metadata
 from eotasks.imagery.product import Product, RasterFile
@@ -96,19 +98,36 @@ def describe_item(item: Mapping[str, Any], *, base: str) -> Product:
 
 
 def _bands(links: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Keys of the assets by band: of several the GeoTIFF before the JP2, the finest before the others."""
-    ranked: dict[str, tuple[tuple[bool, int], str]] = {}
+    """Keys of the assets by band: of several the one with a usual key, the GeoTIFF, the finest."""
+    ranked: dict[str, tuple[tuple[bool, bool, int], str]] = {}
     for key, asset in links.items():
         plain = key.removesuffix("-jp2")
         match = _KEY.match(plain)
-        band = match.group(1).upper() if match else _COMMON_NAMES.get(plain, "")
+        band = match.group(1).upper() if match else _COMMON_NAMES.get(plain) or _said_band(asset)
         if band not in (*BANDS, "SCL") or not _is_image(asset):
             continue
         size = int(match.group(2) or 0) if match else 0
-        rank = (not _is_geotiff(asset), size)
+        rank = (match is None and plain not in _COMMON_NAMES, not _is_geotiff(asset), size)
         if band not in ranked or rank < ranked[band][0]:
             ranked[band] = rank, key
     return {band: key for band, (_, key) in ranked.items()}
+
+
+def _said_band(asset: Mapping[str, Any]) -> str:
+    """The band that an asset of any key says it holds; "" when it says none, or several."""
+    said = _said(asset, "eo:bands") or _said(asset, "bands")
+    if len(said) != 1:
+        return ""
+    match = re.fullmatch(r"B0?(\d{1,2}|8A)", str(said[0].get("name", "")), re.IGNORECASE)
+    if match is not None:
+        return f"B{match.group(1).upper():0>2}"
+    return _COMMON_NAMES.get(str(said[0].get("eo:common_name", said[0].get("common_name"))), "")
+
+
+def _said(asset: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A list of objects of an asset; empty when there is none."""
+    said = asset.get(name)
+    return [each for each in said if isinstance(each, Mapping)] if isinstance(said, list) else []
 
 
 def _is_image(asset: Mapping[str, Any]) -> bool:
@@ -162,10 +181,7 @@ def _numbers(
 
 def _scale(asset: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """Scale and offset of an asset, wherever its version of STAC has them."""
-    holders = [asset, *(band for name in ("raster:bands", "bands") for band in asset.get(name) or () if band)][:2]
-    for holder in holders:
-        if not isinstance(holder, Mapping):
-            continue
+    for holder in [asset, *(_said(asset, "raster:bands") or _said(asset, "bands"))[:1]]:
         scale, offset = (holder.get(f"raster:{what}", holder.get(what)) for what in ("scale", "offset"))
         if isinstance(scale, int | float) or isinstance(offset, int | float):
             return (
@@ -186,11 +202,11 @@ def _acquisition(
     time = _time(properties, where)
     made = properties.get("s2:generation_time")
     state = properties.get("sat:orbit_state")
-    zenith, azimuth = properties.get("s2:mean_solar_zenith"), properties.get("s2:mean_solar_azimuth")
-    elevation = properties.get("view:sun_elevation")
+    zenith, azimuth = (_number(properties, f"s2:mean_solar_{name}", where) for name in ("zenith", "azimuth"))
+    elevation = _number(properties, "view:sun_elevation", where)
     if zenith is None and elevation is not None:
-        zenith, azimuth = 90 - float(elevation), properties.get("view:sun_azimuth")
-    orbit, cloud = properties.get("sat:relative_orbit"), properties.get("eo:cloud_cover")
+        zenith, azimuth = 90 - elevation, _number(properties, "view:sun_azimuth", where)
+    orbit = _number(properties, "sat:relative_orbit", where)
     return Acquisition(
         time=time,
         satellite=_satellite(properties, where),
@@ -202,12 +218,22 @@ def _acquisition(
         quantification=quantification,
         generation_time=None if made is None else _naive(str(made), where),
         orbit_direction=state if state in ("ascending", "descending") else None,
-        cloud_cover=None if cloud is None else float(cloud),
+        cloud_cover=_number(properties, "eo:cloud_cover", where),
         footprint=_ring(item),
-        sun_zenith=None if zenith is None else float(zenith),
-        sun_azimuth=None if azimuth is None else float(azimuth),
+        sun_zenith=zenith,
+        sun_azimuth=azimuth,
         attribution=attribution(time.year),
     )
+
+
+def _number(properties: Mapping[str, Any], name: str, where: str) -> float | None:
+    """A property that is a number; None when there is none."""
+    value = properties.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ImageryError(f"{where}: {name} is {str(value)[:40]!r}, not a number. Search for it again.")
+    return float(value)
 
 
 def _time(properties: Mapping[str, Any], where: str) -> dt.datetime:
@@ -237,7 +263,7 @@ def _tile(properties: Mapping[str, Any], name: str, where: str) -> str:
     code = str(properties.get("grid:code", "")).removeprefix("MGRS-") or str(properties.get("s2:mgrs_tile", ""))
     parts = [properties.get(f"mgrs:{part}") for part in ("utm_zone", "latitude_band", "grid_square")]
     if not code and all(part is not None for part in parts):
-        code = f"{int(parts[0]):02}{parts[1]}{parts[2]}"  # type: ignore[arg-type]  # looked at above
+        code = "".join(map(str, parts))
     if not code:
         match = re.search(r"_T?(\d\d[C-X][A-Z]{2})_", name)
         code = match.group(1) if match else ""

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ from models.errors import ImageryError
 if TYPE_CHECKING:
     from eotasks.imagery.product import Fingerprint
 
+_OF_MACS = "__MACOSX/"
+"""What the archiver of macOS puts beside the files: their icons and the like."""
+
 _BUFFER = 256 * 1024
 """Bytes that are fetched at least when an archive is far away."""
 
@@ -41,7 +44,7 @@ class ZipFiles:
         names that lead out of it, links, one name twice.
     """
 
-    address: str
+    address: str = field(repr=False)
 
     @property
     def location(self) -> str:
@@ -67,7 +70,7 @@ class ZipFiles:
             name = checked(entry.orig_filename.rstrip("/"), self.location)
             if stat.S_ISLNK(entry.external_attr >> 16):
                 raise ImageryError(f"{self.location}: {name} is a link, which no product holds. It is not read.")
-            if entry.is_dir():
+            if entry.is_dir() or name.startswith(_OF_MACS):
                 continue
             if name in found:
                 raise ImageryError(f"{self.location}: holds {name} twice. Fetch the original again.")
