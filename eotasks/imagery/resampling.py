@@ -149,6 +149,7 @@ def _warp(
     source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid, method: Resampling
 ) -> NDArray[np.float32]:
     target = np.full(grid.shape, np.nan, dtype=np.float32)
+    scale = transform.a / pixel_size_in(grid, crs)
     with WARNING_FILTERS:
         reproject(
             source,
@@ -162,5 +163,8 @@ def _warp(
             resampling=method,
             tolerance=0.0,
             num_threads=1,
+            # GDAL would take it from the sizes of the arrays, and kernels would be as wide as a window happens to be.
+            XSCALE=scale,
+            YSCALE=scale,
         )
     return target

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -41,8 +41,11 @@ _KERNEL = 3
 """Source pixels read around the target: what a cubic kernel reaches, and one for rounding."""
 
 _SPREAD = {True: 2, False: 1}
-"""Pixels of a level that a source pixel has a part in: the kernel of a wavelet's low band spans four, two each side; an
-overview's pixel may have been averaged with one more."""
+"""Pixels of a level that a hole reaches beyond those that are 0. The kernel of a wavelet's low band spans four, two on
+each side; a hole may have less than a hundredth part in what is left. An overview's pixel is the mean of its block."""
+
+_SAME, _NEAR = 1 + 1e-6, 1e-3
+"""Sizes of pixels this near are the same; a corner is looked at this much inside, in pixels."""
 
 _LOOK = 80.0
 """Metres of the pixels by which it is seen whether a detector footprint has an edge under the grid at all."""
@@ -104,8 +107,8 @@ class Window:
     def valid(self, bands: Sequence[str]) -> dict[str, NDArray[np.bool_] | None]:
         """Which pixels of some decoded bands hold data; None for a band whose pixels all do.
 
-        A pixel does when a detector saw it, and at least one band of the product is not 0 there: dark water may be 0
-        in one band. At a lower level pixels that share in such a hole are taken for parts of it.
+        A pixel does when a detector saw it, and it or another band, as fine or finer, is not 0 there: dark water may be
+        0 in one band. At a lower level pixels that share in such a hole are taken for parts of it.
         """
         unique = list(dict.fromkeys(bands))
         empty = {band: self._empty(band) for band in unique}
@@ -152,16 +155,21 @@ class Window:
         return empty if empty.any() else None
 
     def _fill_from(self, empty: dict[str, NDArray[np.bool_] | None], others: Sequence[str]) -> None:
-        """Take from the empty pixels of each band those where another band is not 0."""
+        """Take from the empty pixels of each band those all over which another band is not 0.
+
+        That band is as fine at least: at the edge of a swath the coarser one may be 0 where the finer one has begun.
+        """
         for band, mask in empty.items():
             at = self._pixels[band]
             if mask is None or at is None:
                 continue
             rows, columns = np.nonzero(mask)
             for other in others:
-                if other == band or not rows.size:
+                pixels = self._pixels[other]
+                if other == band or not rows.size or pixels is None or pixels.transform.a > at.transform.a * _SAME:
                     continue
-                filled = _values_at(self._pixels[other], at, rows, columns) != NO_DATA_DN
+                full = ~self._grown(other, pixels.values == NO_DATA_DN)
+                filled = _is_filled(replace(pixels, values=full), at, rows, columns)
                 mask[rows[filled], columns[filled]] = False
                 rows, columns = rows[~filled], columns[~filled]
             if not rows.size:
@@ -198,10 +206,15 @@ class Window:
         if not masks:
             return None
         holes: NDArray[np.bool_] = np.logical_or.reduce(masks)
+        return ~self._grown(band, holes)
+
+    def _grown(self, band: str, holes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Holes of a decoded band with the pixels of a lower level that share in them."""
         info, pixels = self.info(band), self._pixels[band]
-        if pixels is not None and pixels.transform.a > info.full.size:
-            holes = _grown(_grown(holes, _SPREAD[info.wavelet]).T, _SPREAD[info.wavelet]).T
-        return ~holes
+        if pixels is None or pixels.transform.a <= info.full.size:
+            return holes
+        reach = _SPREAD[info.wavelet]
+        return _grown(_grown(holes, reach).T, reach).T
 
 
 def _grown(holes: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
@@ -213,24 +226,23 @@ def _grown(holes: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return grown
 
 
-def _values_at(
-    pixels: Pixels | None, at: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.uint16]:
-    """Values of a band at the centres of pixels of another, 0 outside."""
-    values = np.zeros(rows.shape, dtype=np.uint16)
-    if pixels is not None:
-        i, j = _indices(pixels, at, rows, columns)
+def _is_filled(pixels: Pixels, at: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether a mask is True at the centres of pixels of another window, and at those of their corners it reaches."""
+    filled = np.ones(rows.shape, dtype=bool)
+    for down, across in ((0.5, 0.5), (_NEAR, _NEAR), (_NEAR, 1 - _NEAR), (1 - _NEAR, _NEAR), (1 - _NEAR, 1 - _NEAR)):
+        i, j = _indices(pixels, at, rows + down, columns + across)
         inside = (i >= 0) & (j >= 0) & (i < pixels.shape[0]) & (j < pixels.shape[1])
-        values[inside] = pixels.values[i[inside], j[inside]]
-    return values
+        found: NDArray[np.bool_] = pixels.values[np.clip(i, 0, pixels.shape[0] - 1), np.clip(j, 0, pixels.shape[1] - 1)]
+        filled &= found & inside if down == across == 0.5 else found | ~inside
+    return filled
 
 
 def _indices(
-    pixels: Pixels, at: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    pixels: Pixels, at: Pixels, rows: NDArray[np.floating], columns: NDArray[np.floating]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns in ``pixels`` of the centres of pixels of ``at``; they may lie outside."""
-    x = at.transform.c + (columns + 0.5) * at.transform.a
-    y = at.transform.f + (rows + 0.5) * at.transform.e
+    """Rows and columns in ``pixels`` of places in ``at``, counted in its pixels; they may lie outside."""
+    x = at.transform.c + columns * at.transform.a
+    y = at.transform.f + rows * at.transform.e
     j = np.floor((x - pixels.transform.c) / pixels.transform.a).astype(np.intp)
     i = np.floor((y - pixels.transform.f) / pixels.transform.e).astype(np.intp)
     return i, j
@@ -241,7 +253,7 @@ def _nearest(pixels: Pixels | None, at: Pixels) -> NDArray[Any]:
     height, width = at.shape
     if pixels is None:
         return np.zeros((height, width), dtype=np.uint8)
-    i, j = _indices(pixels, at, np.arange(height), np.arange(width))
+    i, j = _indices(pixels, at, np.arange(height) + 0.5, np.arange(width) + 0.5)
     values = pixels.values[np.ix_(np.clip(i, 0, pixels.shape[0] - 1), np.clip(j, 0, pixels.shape[1] - 1))]
     known = ((i >= 0) & (i < pixels.shape[0]))[:, np.newaxis] & ((j >= 0) & (j < pixels.shape[1]))
     return np.where(known, values, 0)
