@@ -51,7 +51,7 @@ def find_products(location: str | os.PathLike[str]) -> Found:
         raise ConfigurationError(
             f"{text}: nothing is there. Give a folder of products, a product, or s3://bucket/prefix."
         )
-    if names == [""]:
+    if names == [""] or text.rstrip("/").endswith(".SAFE"):
         return Found((absolute(text),))
     root = text if text.startswith("s3://") else absolute(text)
     return Found(tuple(_join(root, each) for each in _products(names)), _masks(names, root))

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
     from eotasks.imagery.acquisition import Acquisition
     from eotasks.imagery.product import RasterFile
 
-_SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
-EXTENSIONS = tuple(
-    _SCHEMA.format(each)
-    for each in ("eo/v1.1.0", "raster/v1.1.0", "projection/v2.0.0", "view/v1.0.0", "sat/v1.0.0", "grid/v1.1.0",
-                 "processing/v1.1.0", "sentinel-2/v1.0.0")
-)  # fmt: skip
-"""Identifiers of the extensions that every item of ours names."""
+EXTENSIONS = {
+    prefix: f"https://stac-extensions.github.io/{name}/schema.json"
+    for prefix, name in {
+        "eo": "eo/v1.1.0", "raster": "raster/v1.1.0", "proj": "projection/v2.0.0", "view": "view/v1.0.0",
+        "sat": "sat/v1.0.0", "grid": "grid/v1.1.0", "processing": "processing/v1.1.0", "s2": "sentinel-2/v1.0.0",
+    }.items()
+}  # fmt: skip
+"""Identifiers of extensions, by the prefix of their fields."""
 
 COMMON_NAMES = {
     "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge", "B06": "rededge",
@@ -53,7 +54,6 @@ EDGE_POINTS = 8
 
 _MEDIA_TYPES = {"JP2OpenJPEG": "image/jp2", "GTiff": "image/tiff; application=geotiff; profile=cloud-optimized"}
 _OFFICIAL_NAME = re.compile(r"^S2[A-D]_MSIL(1C|2A)_\d{8}T\d{6}_N\d{4}_R\d{3}_T\d\d[A-Z]{3}_\d{8}T\d{6}$")
-_COLLECTIONS = {"L1C": "sentinel-2-l1c", "L2A": "sentinel-2-l2a"}
 _PLATFORMS = {f"S2{letter}": f"sentinel-2{letter.lower()}" for letter in "ABCD"}
 _GDAL_FOLDERS = {"/vsis3/": "s3://", "/vsicurl/": ""}
 
@@ -78,8 +78,6 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
         bbox=_bbox(footprint),
         datetime=acquisition.time.replace(tzinfo=dt.UTC),
         properties=_properties(acquisition, scene.name, min(grids.values(), key=lambda grid: grid.resolution)),
-        stac_extensions=list(EXTENSIONS),
-        collection=_COLLECTIONS[acquisition.level],
     )
     item.add_asset(PRODUCT_ASSET, pystac_.Asset(absolute(scene.location), "The product", roles=["data", "archive"]))
     href = _href(scene.product.files.raster_path)
@@ -91,7 +89,15 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
         asset.roles = ["data"]
         item.add_asset("SCL", asset)
     add_masks(item, masks or {})
+    item.stac_extensions = extensions_of(item)
     return item
+
+
+def extensions_of(item: pystac.Item) -> list[str]:
+    """Identifiers of the extensions whose fields an item has: some want at least one of theirs."""
+    names = {*item.properties, *(name for asset in item.assets.values() for name in asset.extra_fields)}
+    prefixes = {name.partition(":")[0] for name in names if ":" in name}
+    return [identifier for prefix, identifier in EXTENSIONS.items() if prefix in prefixes]
 
 
 def add_masks(item: pystac.Item, masks: Mapping[str, str]) -> None:

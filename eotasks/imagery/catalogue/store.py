@@ -6,8 +6,10 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,8 +240,9 @@ class _LocalCopy:
 
     def __init__(self, place: Place, name: str, extent: tuple[int, dt.datetime]) -> None:
         self.extent = extent
-        self._folder = tempfile.TemporaryDirectory(prefix="eotasks-catalogue-")
-        self.path = str(Path(self._folder.name) / "catalogue.parquet")
+        folder = tempfile.mkdtemp(prefix="eotasks-catalogue-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.path = str(Path(folder) / "catalogue.parquet")
         place.download(name, Path(self.path))
 
 

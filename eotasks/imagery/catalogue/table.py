@@ -58,7 +58,7 @@ def schema() -> pa.Schema:
     link = pa.struct([("href", text), ("rel", text), ("type", text), ("title", text)])
     return pa.schema(
         [
-            ("type", text), ("stac_version", text), ("stac_extensions", texts), ("id", text), ("collection", text),
+            ("type", text), ("stac_version", text), ("stac_extensions", texts), ("id", text),
             ("geometry", pa.binary()), ("bbox", pa.struct([(name, real) for name in _EXTENT])),
             ("links", pa.list_(link)), ("assets", pa.struct([(key, asset) for key in asset_keys(BANDS)])),
             ("datetime", moment), ("platform", text), ("constellation", text), ("instruments", texts), ("gsd", real),
