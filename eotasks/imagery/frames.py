@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.imagery.files import AssetFiles
+from eotasks.imagery.assets import AssetFiles
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.product import RasterFile
