@@ -27,6 +27,7 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
+from eotasks._copies import at_hand
 from models.errors import ConfigurationError, GridError, ReferenceDataError
 from models.rasters import Bounds, pixel_transform
 
@@ -106,7 +107,7 @@ def check_vector_labels(
     :raises GridError: when the file does not say its coordinate system.
     """
     layer, _ = _describe_vector(path, layer, column)
-    values = pyogrio.read_dataframe(path, layer=layer, columns=[column], read_geometry=False)[column]
+    values = pyogrio.read_dataframe(at_hand(path), layer=layer, columns=[column], read_geometry=False)[column]
     ids = class_ids(values, check_mapping(classes), f"column {column!r} of {path}", ignore_unmapped=ignore_unmapped)
     found, counts = np.unique(ids, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
@@ -115,7 +116,7 @@ def check_vector_labels(
 def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None, column: str) -> gpd.GeoDataFrame:
     """Read the polygons of a vector file that lie in or near the grid, in the file's own coordinate system and order.
 
-    :param path: Any format that GDAL reads.
+    :param path: Any format that GDAL reads, on disk or ``s3://bucket/key``.
     :param layer: Layer; may be left out where the file has one.
     :param column: Column with the label values; the only one that is read.
     :raises ReferenceDataError: when file, layer or column are missing, or the file is damaged.
@@ -127,7 +128,7 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
     window = (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
     try:
         frame = pyogrio.read_dataframe(
-            path,
+            at_hand(path),
             layer=layer,
             columns=[column],
             bbox=window if np.isfinite(window).all() else None,
@@ -204,7 +205,7 @@ def read_raster_labels(
 ) -> NDArray[np.uint8]:
     """Bring a raster of labels onto the grid, by coordinates.
 
-    :param path: Any raster that GDAL reads, in any coordinate system.
+    :param path: Any raster that GDAL reads, in any coordinate system, on disk or ``s3://bucket/key``.
     :param band: Band, counted from 1.
     :param classes: From raster values to class ids; None when the values are class ids.
     :param resampling: "nearest", or "mode" (the most frequent label of a pixel) for a raster finer than the grid.
@@ -213,7 +214,7 @@ def read_raster_labels(
     :raises GridError: when the raster does not say its coordinate system.
     """
     try:
-        with rasterio.open(path) as source:
+        with rasterio.open(at_hand(path)) as source:
             if source.crs is None:
                 raise GridError(
                     f"The label raster {path} has no coordinate system: write one into it (gdal_edit -a_srs)."
@@ -267,11 +268,12 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
     if "://" not in name and not name.startswith("/vsi") and not Path(name).exists():
         raise ReferenceDataError(f"There is no label file {name}: check the path.")
     try:
-        layers = pyogrio.list_layers(path)[:, 0].tolist()
+        file = at_hand(path)
+        layers = pyogrio.list_layers(file)[:, 0].tolist()
         if layer is None and len(layers) != 1:
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
         layer = layer or layers[0]
-        info = pyogrio.read_info(path, layer=layer)
+        info = pyogrio.read_info(file, layer=layer)
     except DataLayerError as error:
         raise ReferenceDataError(f"The label file {name} has no layer {layer!r}, but {_shorten(layers)}.") from error
     except DataSourceError as error:

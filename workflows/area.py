@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +20,9 @@ from sentinelhub.areas import UtmZoneSplitter
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
+from eotasks._copies import at_hand
 from models.errors import AreaError, ConfigurationError, GridError, StorageError
-from workflows.places import atomic_path
+from workflows.places import atomic_path, is_remote
 from workflows.storage import patch_folder
 
 LOGGER = logging.getLogger(__name__)
@@ -66,7 +68,8 @@ def read_area(
 ) -> Geometry:
     """The area of interest: the union of all polygons of a vector file, or a bounding box.
 
-    :param file: Any vector file that GDAL reads; points and lines become an area by a buffer only.
+    :param file: Any vector file that GDAL reads, on disk or ``s3://bucket/key``; points and lines become an area by a
+        buffer only.
     :param bbox: ``(min x, min y, max x, max y)``; longitude is x.
     :param crs: CRS of the bounding box, or of a file that has none, such as ``"EPSG:32633"`` or 32633.
     :param buffer: Metres added all around (a negative one takes away).
@@ -78,9 +81,12 @@ def read_area(
     if (file is None) == (bbox is None):
         raise ConfigurationError("An area is either a file or a bbox: give exactly one of them.")
     if file is not None:
-        geometry, system, what = *_read_file(Path(file), None if crs is None else _crs(crs)), str(file)
+        with _on_disk(file) as path:
+            geometry, system = _read_file(path, None if crs is None else _crs(crs))
+        what = str(file)
     else:
-        geometry, system, what = *_read_bbox(bbox or (), crs), f"bbox {list(bbox or ())}"
+        geometry, system = _read_bbox(bbox or (), crs)
+        what = f"bbox {list(bbox or ())}"
     if buffer:
         geometry = _buffered(geometry, system, buffer)
     polygonal = _polygons(geometry)
@@ -180,7 +186,11 @@ def read_patch_grid(file: str | Path, resolution: float) -> list[Patch]:
     :raises AreaError: when the file is missing, unreadable or empty, has names twice, or one that no EOPatch can have.
     :raises GridError: when a CRS is missing or not in metres, a polygon is no box, or a box no whole number of pixels.
     """
-    path = Path(file)
+    with _on_disk(file) as path:
+        return _patches_of(path, resolution)
+
+
+def _patches_of(path: Path, resolution: float) -> list[Patch]:
     patches: list[Patch] = []
     layers = _layers(path)
     for layer in layers:
@@ -273,6 +283,18 @@ def _find(patches: Sequence[Patch], centre: str | int) -> Patch:
     if found is None:
         raise AreaError(f"There is no patch {centre!r} among the {len(patches)} patches: check the name or number.")
     return found
+
+
+@contextmanager
+def _on_disk(file: str | Path) -> Iterator[Path]:
+    """The file, or a copy of it when it is on S3; messages name what was asked for."""
+    path = Path(at_hand(file))
+    try:
+        yield path
+    except (AreaError, GridError) as error:
+        if not is_remote(file):
+            raise
+        raise type(error)(str(error).replace(str(path), str(file))) from error
 
 
 def _read_file(path: Path, crs: CRS | None) -> tuple[Any, CRS]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from eotasks.places import TEMPORARY_PREFIX, Entry, Location, Place, atomic_path, check_folder, place_of
+from eotasks.places import TEMPORARY_PREFIX, Entry, Location, Place, atomic_path, check_folder, is_remote, place_of
 
-__all__ = ["TEMPORARY_PREFIX", "Entry", "Location", "Place", "atomic_path", "check_folder", "place_of"]
+__all__ = ["TEMPORARY_PREFIX", "Entry", "Location", "Place", "atomic_path", "check_folder", "is_remote", "place_of"]

@@ -10,10 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from eotasks._copies import object_tag
 from models.errors import ConfigurationError
 from workflows.land_cover.config import EOPatchesSource, LandCoverConfig
 from workflows.land_cover.config_file import parse_config, render_toml
-from workflows.places import Place
+from workflows.places import Place, is_remote
 
 CONFIG_FILE = "run.toml"
 """The configuration beside the results; a folder that has it was filled by this command."""
@@ -91,7 +92,7 @@ def input_paths(config: LandCoverConfig) -> dict[str, Path]:
 
 def remote_inputs(config: LandCoverConfig) -> dict[str, str]:
     """What a run reads from S3, by the key that names it."""
-    return {key: path for key, path in _inputs(config).items() if path.startswith("s3://")}
+    return {key: path for key, path in _inputs(config).items() if is_remote(path)}
 
 
 def _inputs(config: LandCoverConfig) -> dict[str, str]:
@@ -105,7 +106,8 @@ def _inputs(config: LandCoverConfig) -> dict[str, str]:
 
 
 def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:
-    """What tells whether an input has changed: checksums of files, and the version that made the results of them.
+    """What tells whether an input has changed: checksums of files (on S3 their ETags), and the version that made the
+    results of them.
 
     Folders of EOPatches have none: a patch that was missing or damaged may be mended, and the run goes on.
     """
@@ -114,6 +116,9 @@ def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:
         if path.is_file():
             with path.open("rb") as file:
                 prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    for key, location in remote_inputs(config).items():
+        if key != "source.folder":
+            prints[key] = object_tag(location)
     return prints
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -146,7 +145,7 @@ def _patches(config: LandCoverConfig) -> tuple[tuple[Patch, ...], tuple[NDArray[
     if isinstance(config.source, EOPatchesSource):
         return _existing_patches(config.source, area.resolution), ()
     if area.patch_grid is not None:
-        return _reading_order(read_patch_grid(Path(area.patch_grid), resolution=area.resolution)), ()
+        return _reading_order(read_patch_grid(area.patch_grid, resolution=area.resolution)), ()
     if area.file is not None or area.bbox is not None:
         geometry = read_area(file=area.file, bbox=area.bbox, crs=area.crs, buffer=area.buffer)
     else:

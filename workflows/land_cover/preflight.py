@@ -13,6 +13,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
+from eotasks._copies import at_hand
 from eotasks.labels import check_vector_labels
 from eotasks.series import INDICES
 from eotasks.sources.sample import sample_reference_path
@@ -24,7 +25,7 @@ from workflows.area import Patch
 from workflows.land_cover.claim import input_paths, remote_inputs
 from workflows.land_cover.config import EOPatchesSource, LandCoverConfig, ReferenceConfig, SentinelHubSource
 from workflows.land_cover.steps import SNOW_AND_WATER_BANDS, observe_workflow, source_bands, source_features
-from workflows.places import Place
+from workflows.places import Place, is_remote
 
 Bounds = tuple[float, ...]
 
@@ -158,11 +159,16 @@ def _check_features(config: LandCoverConfig) -> None:
 
 def _check_simulated(source: EOPatchesSource) -> None:
     """What was simulated is called so, also when it comes back as a folder of EOPatches."""
-    marked = next(Path(source.folder).glob("**/meta_info/SIMULATED.json*"), None)
-    if marked is not None and not source.simulated:
+    if not source.simulated and _is_marked(source.folder):
         raise ConfigurationError(
             f"The EOPatches in {source.folder} say that they hold simulated data: set source.simulated = true."
         )
+
+
+def _is_marked(folder: str) -> bool:
+    if is_remote(folder):
+        return any("/meta_info/SIMULATED.json" in f"/{path}" for path in Place(folder).files())
+    return next(Path(folder).glob("**/meta_info/SIMULATED.json*"), None) is not None
 
 
 def _check_reference(config: LandCoverConfig) -> None:
@@ -187,10 +193,10 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
     """CRS and (west, south, east, north) of a file with labels; no bounds where it holds nothing."""
     try:
         if reference.kind == "raster":
-            with rasterio.open(path) as source:
+            with rasterio.open(at_hand(path)) as source:
                 crs, bounds = source.crs, tuple(source.bounds)
         else:
-            info = pyogrio.read_info(path, layer=reference.layer, force_total_bounds=True)
+            info = pyogrio.read_info(at_hand(path), layer=reference.layer, force_total_bounds=True)
             crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
     except (RasterioError, DataSourceError, DataLayerError) as error:
         raise ReferenceDataError(f"The labels {path} cannot be read ({error}): check reference.path.") from error

@@ -7,14 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
+from shapely.geometry import box
 
 from models.landcover.model import load_model
 from tests.s3_server import S3Server
 from tests.workflows.land_cover.command_line import (
     EOPATCHES,
     PATCHES,
+    SAMPLE,
     Result,
     Sections,
     command,
@@ -132,6 +135,50 @@ def test_goes_on_where_it_stopped_and_starts_over_when_asked(s3_server: S3Server
     again = run_to(place, tmp_path, changed, "--overwrite")
     assert again.code == 0, again.err
     assert place.read_bytes("my notes.txt") == b"kept"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_everything_comes_from_s3_and_goes_there(s3_server: S3Server, tmp_path: Path) -> None:
+    """Area, labels and configuration of the embedded scene; then EOPatches as the source."""
+    place = Place(s3_server.location())
+    boxes = gpd.GeoDataFrame({"class": ["Forest", "Grassland"]}, geometry=[
+        box(336_400, 5_816_280, 338_000, 5_818_840), box(338_000, 5_816_280, 338_960, 5_818_840)
+    ], crs=32633)  # fmt: skip
+    boxes.to_file(tmp_path / "boxes.gpkg", engine="pyogrio")
+    place.upload("in/boxes.gpkg", tmp_path / "boxes.gpkg")
+    sections = merged(SAMPLE, {
+        "area": {"bbox": None, "crs": None, "file": f"{place}/in/boxes.gpkg"},
+        "reference": {"kind": "vector", "path": f"{place}/in/boxes.gpkg", "column": "class",
+                      "classes": {"Forest": "Forest", "Grassland": "Grassland"}},
+        "validation": {"seeds": [42]},
+    })  # fmt: skip
+    result = run_to(place.child("out"), tmp_path, sections)
+    assert (result.code, result.err) == (0, "")
+    assert place.size("out/land_cover.tif")
+
+    boxes.assign(**{"class": ["Grassland", "Forest"]}).to_file(tmp_path / "boxes.gpkg", engine="pyogrio")
+    place.upload("in/boxes.gpkg", tmp_path / "boxes.gpkg")
+    changed = run_to(place.child("out"), tmp_path, sections)
+    assert changed.code == 2
+    assert "content of area.file, content of reference.path changed" in changed.err
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_eopatches_on_s3_are_a_source(s3_server: S3Server, tmp_path: Path, disk: Place) -> None:
+    place = Place(s3_server.location())
+    folder = write_eopatches(tmp_path / "eopatches")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            place.upload(f"in/{path.relative_to(folder).as_posix()}", path)
+    sections = merged(SECTIONS, {"source": {"folder": f"{place}/in"}})
+    inside = run_to(place.child("in/out"), tmp_path, sections)
+    assert (inside.code, inside.err.count("\n")) == (2, 1)
+    assert "lie in each other" in inside.err
+    before = place.files("in")
+    result = run_to(place.child("out"), tmp_path, sections)
+    assert (result.code, result.err) == (0, "")
+    assert_equal_places(place.child("out"), disk)
+    assert place.files("in") == before
 
 
 def test_another_run_in_the_place_is_named(s3_server: S3Server, tmp_path: Path) -> None:
