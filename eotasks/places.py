@@ -294,6 +294,16 @@ class Place:
         with self._named(path):
             self._store.remove(_inside(path))
 
+    def remove_empty(self, path: str) -> None:
+        """Removes a folder that has nothing in it, and leaves any other. S3 has no such folders."""
+        if self.is_local:
+            with self._named(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                try:
+                    self.local_path(path).rmdir()
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+
     @cached_property
     def _store(self) -> FolderStore | BucketStore:
         return FolderStore(Path(self.location)) if self.is_local else BucketStore(self.location)
@@ -311,7 +321,8 @@ class Place:
         return f"{self.location}/{path} is not there: check the name, or run the step that writes it."
 
     def _failed(self, path: str, error: OSError) -> StorageError:
-        return StorageError(f"{self.location}/{path}: {error}. Check the path, the rights and the space.")
+        where = "" if self.is_local else f" of {tempfile.gettempdir()}, where files wait for S3"
+        return StorageError(f"{self.location}/{path}: {error}. Check the path, the rights and the space{where}.")
 
 
 class _BucketFilesystem(S3FS):  # type: ignore[misc]  # fs-s3fs has no types

@@ -75,6 +75,16 @@ def test_removing_takes_what_is_below_and_nothing_else(place: Place) -> None:
         place.remove("")
 
 
+def test_only_empty_folders_are_removed_as_such(place: Place) -> None:
+    place.write_bytes("a/b/c", b"")
+    for path in ("a", "a/b", "a/b/c", "x"):
+        place.remove_empty(path)
+    assert place.files() == {"a/b/c": 0}
+    place.remove("a/b/c")
+    place.remove_empty("a/b")
+    assert not place.exists("a/b")
+
+
 def test_extent_is_bytes_and_last_change(place: Place) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
     place.write_bytes("a/b", b"123")
@@ -123,7 +133,7 @@ def test_a_block_that_fails_writes_nothing(place: Place, error: BaseException) -
 
 
 def test_a_full_disk_in_a_block_is_told_as_such(place: Place) -> None:
-    with pytest.raises(StorageError, match=r"maps/a.tif: .*No space left.* the space"), place.writing("maps/a.tif"):
+    with pytest.raises(StorageError, match=r"maps/a.tif: .*No space left.* and the space"), place.writing("maps/a.tif"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert place.files() == {}
 
@@ -302,16 +312,21 @@ def test_every_action_says_what_is_wrong_with_a_bucket(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("operation", ["UploadPart", "GetObject"])
 @pytest.mark.parametrize("back", [True, False])
-def test_a_server_killed_in_the_middle_of_an_upload(
-    s3_own_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+def test_a_server_killed_in_the_middle_of_a_large_file(
+    s3_own_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool, operation: str
 ) -> None:
     if not back:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     place = bucket_place(s3_own_server)
-    place.write_bytes("file", b"old")
-    source = tmp_path / "source"
+    source, copy = tmp_path / "source", tmp_path / "copy"
     source.write_bytes(b"x" * 30_000_000)
+    place.upload("large", source)
+    place.write_bytes("file", b"old")
+    act: Callable[[], None] = (
+        (lambda: place.upload("file", source)) if operation == "UploadPart" else (lambda: place.download("large", copy))
+    )
     restart = threading.Timer(0.5, s3_own_server.restart)
     parts = iter(range(1000))
     events = s3.s3_client().meta.events
@@ -322,20 +337,23 @@ def test_a_server_killed_in_the_middle_of_an_upload(
             if back:
                 restart.start()
 
-    events.register("before-send.s3.UploadPart", kill, unique_id="kill")
+    events.register(f"before-send.s3.{operation}", kill, unique_id="kill")
     try:
         if back:
-            place.upload("file", source)
+            act()
         else:
             with pytest.raises(StorageError, match="cannot be reached or broke off"):
-                place.upload("file", source)
+                act()
     finally:
-        events.unregister("before-send.s3.UploadPart", unique_id="kill")
+        events.unregister(f"before-send.s3.{operation}", unique_id="kill")
     if back:
         restart.join()
     else:
         s3_own_server.restart()
-    assert place.files() == {"file": 30_000_000 if back else 3}
+    uploaded = back and operation == "UploadPart"
+    assert place.files() == {"file": 30_000_000 if uploaded else 3, "large": 30_000_000}
+    assert copy.exists() is (back and operation == "GetObject")
+    assert not copy.exists() or copy.read_bytes() == source.read_bytes()
 
 
 def test_a_place_is_cheap_comparable_and_makes_nothing(tmp_path: Path) -> None:

@@ -84,15 +84,16 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
     folder = patch_folder(name)
     generation = f"{GENERATION}{uuid.uuid4().hex[:12]}"
     base = f"{folder}/{generation}"
-    was_there = place.exists(folder)
-    replaced = place.read_if_there(f"{folder}/{MARKER}") if was_there else None
+    replaced = place.read_if_there(f"{folder}/{MARKER}")
     try:
         files = write_eopatch(eopatch, place, base, chosen)
         marker = {"version": MARKER_VERSION, "generation": generation, "files": files}
         content = json.dumps(marker, indent=1, sort_keys=True).encode()
         place.write_if(f"{folder}/{MARKER}", content, replaced[1] if replaced else None)
     except BaseException as error:
-        _discard(place, folder, base, was_there)
+        saved = _discard(place, folder, generation)
+        if saved and isinstance(error, StorageError):
+            return  # the marker is there, only the server's answer was lost
         if isinstance(error, EOTasksError) or not isinstance(error, Exception):
             raise
         raise StorageError(
@@ -213,8 +214,7 @@ def clean(place: Place, *, unfinished_after: timedelta = timedelta(hours=1)) -> 
                 place.remove(f"{name}/{entry}")
                 generations += entry.startswith(GENERATION)
                 size += patch[entry].size
-        if not place.names(name):
-            place.remove(name)
+        place.remove_empty(name)
     return CleanResult(generations, size)
 
 
@@ -322,11 +322,18 @@ def _is_plain(place: Place, folder: str) -> bool:
     return looks_plain(place.names(folder)) if place.is_folder(folder) else False
 
 
-def _discard(place: Place, folder: str, base: str, was_there: bool) -> None:
-    """Removes what a failed save has written; the error that is under way matters more than one from here."""
+def _discard(place: Place, folder: str, generation: str) -> bool:
+    """Removes what a failed save has written, unless the marker names it; whether it does.
+
+    An interrupt, or a server that is lost, may come when the marker is written already. The error that is under way
+    matters more than one from here.
+    """
     try:
-        place.remove(base)
-        if not was_there and not place.names(folder):  # another run may have saved the patch meanwhile
-            place.remove(folder)
+        marker = _read_marker(place, folder)
+        if marker is not None and marker.generation == generation:
+            return True
+        place.remove(f"{folder}/{generation}")
+        place.remove_empty(folder)
     except (StorageError, CredentialsError):
-        LOGGER.warning("The unfinished %s/%s could not be removed; eotasks clean will.", place, base)
+        LOGGER.warning("The unfinished %s/%s/%s is left behind; eotasks clean removes it.", place, folder, generation)
+    return False

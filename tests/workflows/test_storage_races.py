@@ -93,6 +93,29 @@ def test_of_many_saves_at_once_one_counts_wholly(place: Place) -> None:
     assert loaded[BANDS].max() in saved
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["over another", "first save"])
+@pytest.mark.parametrize("error", [StorageError("the answer was lost"), KeyboardInterrupt()], ids=["lost", "interrupt"])
+def test_a_save_that_fails_when_its_marker_is_written_already_keeps_what_the_marker_names(
+    place: Place, monkeypatch: pytest.MonkeyPatch, before: bool, error: BaseException
+) -> None:
+    if before:
+        save_eopatch(place, NAME, make_eopatch(0.25))
+    real = Place.write_if
+
+    def write_and_fail(self: Place, path: str, data: bytes, tag: str | None) -> str:
+        real(self, path, data, tag)
+        raise error
+
+    monkeypatch.setattr(Place, "write_if", write_and_fail)
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            save_eopatch(place, NAME, make_eopatch(0.5))
+    else:
+        save_eopatch(place, NAME, make_eopatch(0.5))
+    assert is_complete(place, NAME)
+    assert load_eopatch(place, NAME) == make_eopatch(0.5)
+
+
 def test_a_patch_that_is_saved_again_and_cleaned_while_it_is_read_comes_new(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
