@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import platform
 import threading
 import time
@@ -34,6 +35,9 @@ LEASE_FILE = ".eotasks-run.json"
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0
+
+_HELD: set[str] = set()
+"""Owners of the leases that this process holds."""
 
 _ATTEMPTS = 5
 _SAME_START = 2.0
@@ -84,6 +88,8 @@ class _Owner:
         """Whether it is known that the process is gone; of one elsewhere nothing is known."""
         if self.machine != _machine():
             return False
+        if self.pid == os.getpid():  # a lease that this process could not give back, when the store was away
+            return self.owner not in _HELD
         try:
             return abs(psutil.Process(self.pid).create_time() - self.started) > _SAME_START
         except psutil.NoSuchProcess:
@@ -162,15 +168,20 @@ def held(place: Place, what: str, *, beat_seconds: float = BEAT_SECONDS) -> Iter
     :raises CredentialsError: when S3 refuses the credentials.
     """
     made = _folders_to_make(place)
-    lease = _taken(place, what)
-    thread = threading.Thread(target=lease._beat, args=(beat_seconds,), name=f"lease of {place}", daemon=True)
-    thread.start()
+    owner = _Owner.new(what)
+    _HELD.add(owner.owner)
     try:
-        yield lease
+        lease = _taken(place, owner)
+        thread = threading.Thread(target=lease._beat, args=(beat_seconds,), name=f"lease of {place}", daemon=True)
+        thread.start()
+        try:
+            yield lease
+        finally:
+            lease._over.set()
+            thread.join(timeout=beat_seconds)
+            lease._release()
     finally:
-        lease._over.set()
-        thread.join(timeout=beat_seconds)
-        lease._release()
+        _HELD.discard(owner.owner)
         with contextlib.suppress(OSError):  # results are in it
             for folder in made:
                 folder.rmdir()
@@ -184,8 +195,7 @@ def _folders_to_make(place: Place) -> list[Path]:
     return [each for each in (folder, *folder.parents) if not each.exists()]
 
 
-def _taken(place: Place, what: str) -> Lease:
-    owner = _Owner.new(what)
+def _taken(place: Place, owner: _Owner) -> Lease:
     for left in reversed(range(_ATTEMPTS)):
         tag = _free_tag(place)
         try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from models.errors import StorageError
@@ -102,12 +103,30 @@ def test_a_run_that_was_killed_is_not_in_the_way(place: Place) -> None:
 
 
 def test_a_number_that_came_again_is_another_process(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    """The parent of this process is alive: it holds the lease when it also began when the owner did."""
+    place, parent = Place(tmp_path), psutil.Process(os.getppid())
     with held(place, "x"):
         content = json.loads(place.read_bytes(LEASE_FILE))
-    place.write_bytes(LEASE_FILE, json.dumps(content | {"started": content["started"] - 1000}).encode())
+    of_parent = content | {"pid": parent.pid, "started": parent.create_time()}
+    place.write_bytes(LEASE_FILE, json.dumps(of_parent).encode())
+    with pytest.raises(StorageError, match=f"process {parent.pid}"), held(place, "x"):
+        pytest.fail("two runs in one place")
+    place.write_bytes(LEASE_FILE, json.dumps(of_parent | {"started": parent.create_time() - 1000}).encode())
     with held(place, "x"):
         pass
+
+
+def test_what_this_process_could_not_give_back_is_its_own(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Place, path: str) -> None:
+        raise StorageError("the server is away")
+
+    with monkeypatch.context() as patched:
+        with held(place, "x"):
+            patched.setattr(Place, "remove", fails)
+        assert place.exists(LEASE_FILE)
+    with held(place, "x"):
+        pass
+    assert not place.exists(LEASE_FILE)
 
 
 def test_a_run_elsewhere_counts_as_alive_for_some_time(tmp_path: Path) -> None:

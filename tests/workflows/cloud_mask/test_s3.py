@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,3 +134,28 @@ def test_a_product_on_s3(make_product: MakeProduct, place: Place, tmp_path: Path
     record = "small/small.json"
     assert {path for path in made if made[path] != expected[path]} <= {record}  # times of change of the inputs
     assert "kept" in command(source, "--out", place.child("masks").location).out
+
+
+def test_a_server_that_dies_in_the_middle(
+    make_product: MakeProduct, s3_own_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run says so and ends; once the server is back, the same command goes on, at once and on the same machine."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")  # of the ten that give a server half a minute to come back
+    place, product = Place(s3_own_server.location()), make_product()
+    draw = quicklook.draw_quicklook
+
+    def dies(*arguments: Any) -> None:
+        draw(*arguments)
+        s3_own_server.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quicklook, "draw_quicklook", dies)
+        result = command(product, "--out", place.location)
+    assert result.code == 1
+    assert "cannot be reached" in " ".join(result.out.split())
+    s3_own_server.restart()
+    assert json.loads(place.read_bytes("small/small.json"))["complete"] is False
+    again = command(product, "--out", place.location)
+    assert (again.code, again.err) == (0, "")
+    assert "done" in again.out
+    assert "kept" in command(product, "--out", place.location).out
