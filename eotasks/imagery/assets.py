@@ -112,8 +112,8 @@ def resolved(link: str, base: str) -> str:
                 " item first."
             )
         if base.startswith("s3://"):
-            bucket, _, key = base.removeprefix("s3://").partition("/")
-            return f"s3://{bucket}{urljoin(f'/{key}', link)}"
+            # By a scheme that urljoin knows: for others it gives back the link as it is.
+            return f"s3://{urljoin(base.replace('s3://', 'https://', 1), link).removeprefix('https://')}"
         return urljoin(base, link)
     path = unquote(urlsplit(link).path) if scheme is not None else link
     if path.startswith("/vsi"):
