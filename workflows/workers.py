@@ -74,6 +74,7 @@ class WorkerPool:
 
         :raises BatchError: when workers cannot start at all.
         """
+        self.size = max(1, min(self.size, len(queue)))
         try:
             while queue:
                 self._staff(queue)
@@ -86,14 +87,17 @@ class WorkerPool:
             self._stop()
 
     def _staff(self, queue: PatchQueue) -> None:
-        """Gives work to workers that have none, and starts those that are missing."""
+        """Gives work to workers that have none, and starts those that are missing.
+
+        Also when fewer patches are left than workers: where workers die, the last patches then find one that is ready.
+        """
         for worker in [worker for worker in self._workers if worker.ready and worker.job is None]:
             if worker.threads != self.threads:
                 self._workers.remove(worker)
                 worker.end(time.monotonic() + _JOIN_SECONDS)
             else:
                 self._give(worker, queue)
-        for _ in range(min(self.size, len(queue)) - len(self._workers)):
+        for _ in range(self.size - len(self._workers)):
             self._start_worker()
 
     def _listen(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:

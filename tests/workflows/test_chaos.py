@@ -11,9 +11,9 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_a_batch_survives_killed_workers_and_a_killed_store(s3_own_server: S3Server) -> None:
-    trial = Trial(patches=30, seconds=0.1, kill_every=0.4, outage=0.5)
+    trial = Trial(patches=40, seconds=0.1, kill_every=1.0, outage=0.5)
     verdict = run_trial(trial, s3_own_server)
-    assert (verdict.complete, verdict.equal, verdict.quarantined) == (30, 30, 0), verdict
+    assert (verdict.complete, verdict.equal, verdict.quarantined) == (40, 40, 0), verdict
     assert len(verdict.runs) <= 2
     assert verdict.kills > 1
-    assert "| equal to an undisturbed run | 30 of 30 |" in table(trial, verdict)
+    assert "| equal to an undisturbed run | 40 of 40 |" in table(trial, verdict)
