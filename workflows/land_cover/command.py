@@ -35,6 +35,7 @@ examples:
   eotasks land-cover --print-config > my.toml     a configuration to edit, every field explained
   eotasks land-cover --config my.toml --dry-run   what would be done: patches, dates, requests, bytes
   eotasks land-cover --config my.toml             do it; repeated, it skips patches that are complete
+  eotasks land-cover --output s3://bucket/prefix  results on S3; settings as AWS tools have them (AWS_ENDPOINT_URL, ...)
   eotasks land-cover --config my.toml --ray auto  the same on the Ray cluster that this machine is part of
 
 configurations that come along: {", ".join(path.stem for path in sorted(BUILT_IN.glob("*.toml")))} (--config NAME)
@@ -54,7 +55,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--config", metavar="FILE.toml", help="configuration file, or the name of one that comes along")
     parser.add_argument("--full", action="store_true", help="10 m and 40 acquisitions instead of 20 m and 12")
-    parser.add_argument("--output", metavar="FOLDER", help="where results go, instead of output.folder")
+    parser.add_argument("--output", metavar="PLACE", help="folder or s3://bucket/prefix, instead of output.folder")
     parser.add_argument(
         "--seed", type=int, metavar="N", help="seed, instead of the configuration's; those of the validation follow it"
     )

@@ -23,7 +23,9 @@ class Section(BaseModel):
 class AreaConfig(Section):
     """Where: one of a file of polygons, a bounding box or a patch grid. Leave all three out for the embedded sample."""
 
-    file: str | None = Field(None, description="Vector file with the polygons of the area of interest.")
+    file: str | None = Field(
+        None, description="Vector file with the polygons of the area of interest, on disk or s3://."
+    )
     bbox: tuple[float, float, float, float] | None = Field(
         None, description="Bounding box [west, south, east, north] in `crs`, instead of a file."
     )
@@ -80,7 +82,7 @@ class EOPatchesSource(Section):
     """A folder of existing EOPatches."""
 
     kind: Literal["eopatches"] = Field("eopatches", description="Which source this is.")
-    folder: str = Field(description="Folder of EOPatches, or one EOPatch; never written to.")
+    folder: str = Field(description="Folder or s3:// prefix of EOPatches, or one EOPatch; never written to.")
     features: dict[str, str] = Field(
         description="Our feature name -> 'feature_type/NAME' in the EOPatches, such as CLM = 'mask/CLM'."
     )
@@ -248,7 +250,9 @@ class ValidationConfig(Section):
 class OutputConfig(Section):
     """Where results go."""
 
-    folder: str = Field("results/land-cover", description="A folder on disk; nothing that a run reads may lie in it.")
+    folder: str = Field(
+        "results/land-cover", description="A folder, or 's3://bucket/prefix'; nothing that a run reads may lie in it."
+    )
     scores: bool = Field(False, description="Also save the score of each class as a map.")
 
 
