@@ -12,6 +12,9 @@ import psutil
 
 MEGABYTE = 1024.0**2
 
+OOM_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
+"""Where Linux counts the processes that it killed for lack of memory, the nearest first."""
+
 
 class MemoryMonitor:
     """Peak memory of this process and all its descendants together, sampled while the block runs.
@@ -86,10 +89,10 @@ def oom_kills() -> int:
 
     0 where the system does not tell.
     """
-    for path, name in ((Path("/sys/fs/cgroup/memory.events"), "oom_kill"), (Path("/proc/vmstat"), "oom_kill")):
+    for path in OOM_COUNTERS:
         with contextlib.suppress(OSError, ValueError, StopIteration):
             lines = (line.split() for line in path.read_text().splitlines())
-            return next(int(words[1]) for words in lines if words[0] == name)
+            return next(int(words[1]) for words in lines if words[0] == "oom_kill")
     return 0
 
 

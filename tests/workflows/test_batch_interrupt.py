@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -152,6 +154,30 @@ def test_one_worker_after_the_other_that_is_killed_while_it_starts_is_borne(
     workflow, patches = facts_batch(tmp_path, 4)
     assert run_batch(workflow, patches, workers=1).exit_code == 0
     assert len(started) == 3
+
+
+def test_lack_of_memory_is_told_when_the_kernel_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    kills = itertools.count()
+    monkeypatch.setattr("workflows.workers.oom_kills", lambda: next(kills))  # one more at each look
+    workflow, patches = behaving("killed", "a")
+    result = run_batch(workflow, patches, workers=1)
+    assert "SIGKILL for lack of memory: use fewer workers" in str(result.failed[0].error)
+
+
+def test_another_worker_stands_by_when_the_last_patch_loses_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    bury = WorkerPool._bury
+
+    def look(pool: WorkerPool, *arguments: Any) -> Any:
+        sizes.append(len(pool._workers))
+        return bury(pool, *arguments)
+
+    monkeypatch.setattr(WorkerPool, "_bury", look)
+    workflow, patches = behaving("a", "killed")
+    assert run_batch(workflow, patches, workers=2).quarantined == ["killed"]
+    assert sizes == [2, 2, 2]
 
 
 def test_workers_that_never_start_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workflows.monitor import MemoryMonitor, ResettablePeak, SampledPeak, StepMemory
+from workflows import monitor
+from workflows.monitor import MemoryMonitor, ResettablePeak, SampledPeak, StepMemory, oom_kills
 
 HOLD = "data = bytearray(80 * 1024**2); print('held', flush=True); import time; time.sleep(60)"
 
@@ -78,3 +79,16 @@ def test_the_kernel_sees_what_is_gone_before_the_step_ends() -> None:
     memory.start()
     allocate(100)
     assert memory.stop() - quiet == pytest.approx(100, abs=10)
+
+
+def test_kills_for_lack_of_memory_are_counted_where_the_kernel_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "events").write_text("low 1\noom 5\noom_kill 3\n")
+    (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 7\n")
+    monkeypatch.setattr(monitor, "OOM_COUNTERS", (tmp_path / "events", tmp_path / "vmstat"))
+    assert oom_kills() == 3
+    (tmp_path / "events").unlink()
+    assert oom_kills() == 7
+    (tmp_path / "vmstat").write_text("nr_free_pages 12\n")
+    assert oom_kills() == 0
