@@ -13,9 +13,10 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks._features import IMAGES, Feature, array_of, describe, feature_of
-from eotasks.places import Place
+from eotasks.places import Place, is_remote
 from models.errors import ConfigurationError, FeatureError
-from models.landcover.model import CARD_FILE, CHUNK_VALUES, MODEL_FILE, LandCoverModel, load_model
+from models.landcover import model as saved
+from models.landcover.model import CARD_FILE, CHUNK_VALUES, MODEL_FILE, LandCoverModel
 
 
 class PredictLandCoverTask(EOTask):
@@ -140,11 +141,22 @@ def pixel_rows(features: NDArray[Any]) -> NDArray[Any]:
     return np.moveaxis(features, 0, 2).reshape(height * width, times * channels)
 
 
+def load_model(location: str | Path | Place) -> LandCoverModel:
+    """Load a model that was saved, and check that text and card belong together.
+
+    :param location: A folder, or ``s3://bucket/prefix``.
+    :raises ModelError: as :func:`models.landcover.model.load_model`.
+    :raises StorageError: when S3 cannot be read.
+    :raises CredentialsError: when S3 refuses the credentials.
+    """
+    return saved.load_model(Place(location) if isinstance(location, str) and is_remote(location) else location)
+
+
 def cached_model(location: str) -> LandCoverModel:
     """A saved model, read once per process and again when its files have changed.
 
     :param location: A folder, or ``s3://bucket/prefix``; there only the card is read again, which names its text.
-    :raises ModelError: as :func:`models.landcover.model.load_model`.
+    :raises ModelError: as :func:`load_model`.
     :raises StorageError: when S3 cannot be read.
     """
     place = Place(location)

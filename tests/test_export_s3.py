@@ -16,6 +16,7 @@ from eotasks.export import ExportCogTask
 from eotasks.mosaics import mosaic_cogs, mosaic_cogs_by_crs
 from eotasks.places import Place
 from eotasks.prediction import PredictLandCoverTask, cached_model
+from eotasks.prediction import load_model as load_anywhere
 from models.errors import CredentialsError, GridError, ImageryError, ModelError, StorageError
 from models.landcover.classes import SLOVENIAN_CLASSES
 from models.landcover.model import CARD_FILE, MODEL_FILE, load_model
@@ -159,7 +160,7 @@ def test_a_model_is_kept_on_s3(s3_server: S3Server, tmp_path: Path, model: LandC
     assert model.save(place) == place
     model.save(tmp_path)
     assert contents(place) == contents(Place(tmp_path))
-    assert load_model(place).text == model.text
+    assert load_model(place).text == load_anywhere(str(place)).text == load_anywhere(tmp_path).text == model.text
     patch = EOPatch(bbox=BBox((0, 0, 30, 40), CRS("32633")), timestamps=["2017-06-01"])
     patch[FeatureType.DATA, "FEATURES"] = np.random.default_rng(2).normal(1.5, 1, (1, 4, 3, 2)).astype(np.float32)
     on_disk = PredictLandCoverTask((FeatureType.DATA, "FEATURES"), FEATURE, model=tmp_path).execute(patch.copy())

@@ -141,11 +141,12 @@ class Chain:
             self.config, self.place.child(MODEL_FOLDER), features, predictions, maps, simulated=self.simulated
         )
         arguments = {patch.name: steps.arguments(patch) for patch in self.patches}
+        exported = maps.files()  # one listing: on S3 every question is a request
         self._batch(
             "map",
             steps.workflow,
             arguments,
-            lambda name: _is_done(predictions, name) and all(map(maps.exists, map_paths(name, self.config))),
+            lambda name: set(map_paths(name, self.config)) <= exported.keys() and _is_done(predictions, name),
         )
         with self._stage("mosaic", 1):
             mosaic_cogs_by_crs(
