@@ -163,6 +163,7 @@ class S3Server:
         return (self.folder / "weed.log").read_text(errors="replace")
 
     def _launch(self) -> None:
+        self.kill()  # a timer of a test may be late: never two on the same data
         s3, master, filer, volume, admin = self.ports
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
