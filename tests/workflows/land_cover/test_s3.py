@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from shapely.geometry import box
 
+from eotasks import s3
 from models.landcover.model import load_model
 from tests.s3_server import S3Server
 from tests.workflows.land_cover.command_line import (
@@ -203,3 +205,27 @@ def test_a_place_that_cannot_be_used_is_told_before_any_work(
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)
     assert "credentials" in wrong.err
     assert "never-shown" not in wrong.err + wrong.out
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_server_that_dies_and_comes_back_costs_nothing(
+    s3_own_server: S3Server, tmp_path: Path, disk: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    place, upload = Place(s3_own_server.location()), s3.upload_file
+    calls: list[str] = []
+    back = threading.Timer(1.0, s3_own_server.restart)
+
+    def dies_once(source: Path, location: str) -> None:
+        calls.append(location)
+        if len(calls) == 9:
+            s3_own_server.kill()
+            back.start()
+        upload(source, location)
+
+    monkeypatch.setattr(s3, "upload_file", dies_once)
+    result = run_to(place, tmp_path, SECTIONS)
+    back.join()
+    assert (result.code, result.err) == (0, "")
+    assert len(calls) > 9
+    assert_equal_places(place, disk)
