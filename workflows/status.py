@@ -145,7 +145,7 @@ def _news(stage: StageProgress) -> Iterator[str]:
         yield f"running  {patch.name}, {duration(max(0.0, patch.seconds))}{again}"
     if stage.interrupted:
         more = ", …" * (len(stage.interrupted) > _SHOWN)
-        yield f"interrupted  {', '.join(stage.interrupted[:_SHOWN])}{more}: they run again with the next call"
+        yield f"interrupted  {', '.join(stage.interrupted[:_SHOWN])}{more}: to be run again by the next call"
 
 
 def _failures(stage: StageProgress) -> Iterator[str]:
