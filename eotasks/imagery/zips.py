@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ from models.errors import ImageryError
 
 if TYPE_CHECKING:
     from eotasks.imagery.product import Fingerprint
+
+_DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
+"""What zipfile raises over bytes that are no zip, or one of a kind that it does not know (a NotImplementedError)."""
 
 _OF_MACS = "__MACOSX/"
 """What the archiver of macOS puts beside the files: their icons and the like."""
@@ -93,7 +97,7 @@ class ZipFiles:
             try:
                 with archive.open(inside) as stream:
                     content = stream.read(self._all[inside][0] + 1)
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            except (*_DAMAGES, OSError) as error:
                 raise ImageryError(f"{self.location}: {name} is damaged ({error}). Fetch it again.") from error
         if len(content) != self._all[inside][0]:
             raise ImageryError(f"{self.location}: {name} is not as long as the archive says. Fetch it again.")
@@ -121,14 +125,18 @@ class ZipFiles:
     @contextmanager
     def _archive(self) -> Iterator[zipfile.ZipFile]:
         try:
-            with self._stream() as stream, zipfile.ZipFile(stream) as archive:
+            with self._stream() as stream, self._opened(stream) as archive:
                 yield archive
-        except zipfile.BadZipFile as error:
-            raise ImageryError(f"{self.location}: cut off or no zip ({error}). Fetch it again.") from error
         except FileNotFoundError as error:
             raise ImageryError(f"{self.location}: nothing there. Check the path.") from error
         except OSError as error:
             raise ImageryError(f"{self.location}: cannot be read ({error.strerror}). Check its rights.") from error
+
+    def _opened(self, stream: IO[bytes]) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(stream)
+        except _DAMAGES as error:
+            raise ImageryError(f"{self.location}: cut off or no zip ({error}). Fetch it again.") from error
 
     def _stream(self) -> IO[bytes]:
         if not is_remote(self.address):

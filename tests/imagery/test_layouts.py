@@ -22,7 +22,17 @@ from models.clouds.pixel import cloud_probability
 from models.errors import EOTasksError, ImageryError
 from models.sentinel2 import BANDS, CLOUD_BANDS
 from tests.benchmarks.imagery_tile import LEFT, NAME, TOP
-from tests.imagery.layout_products import PRODUCT_XML, TILE_PATH, aws_bucket, small_safe, zipped
+from tests.imagery.layout_products import (
+    L2A_NAME,
+    PRODUCT_XML,
+    TILE_PATH,
+    VEGETATION,
+    aws_bucket,
+    aws_l2a,
+    small_l2a,
+    small_safe,
+    zipped,
+)
 
 GRID = Grid("EPSG:32633", LEFT + 240, TOP - 240, 60, 12, 12)
 
@@ -30,6 +40,11 @@ GRID = Grid("EPSG:32633", LEFT + 240, TOP - 240, 60, 12, 12)
 @pytest.fixture(scope="module")
 def safe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_safe(tmp_path_factory.mktemp("safe"))
+
+
+@pytest.fixture(scope="module")
+def l2a(safe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_l2a(safe, tmp_path_factory.mktemp("l2a"))
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +154,75 @@ class TestPlaces:
             describe_product(f"{address}/nowhere.zip?X-Amz-Signature=secret")
         assert "secret" not in str(raised.value)
         assert "nowhere.zip" in str(raised.value)
+
+
+class TestSurfaceReflectance:
+    """L2A: most bands at several resolutions, no B10, a scene classification."""
+
+    def same(self, location: object, expected: np.ndarray) -> None:
+        scene = open_scene(location)
+        bands = tuple(band for band in BANDS if band != "B10")
+        assert scene.name == L2A_NAME
+        assert (scene.acquisition.level, scene.acquisition.processing_baseline) == ("L2A", "05.10")
+        assert scene.bands == bands
+        chosen = [BANDS.index(band) for band in bands]
+        np.testing.assert_array_equal(scene.read(bands, GRID), expected[..., chosen])
+        assert (scene.scene_classification(GRID) == VEGETATION).all()
+
+    def test_safe_and_zip(self, l2a: Path, tmp_path: Path, expected: np.ndarray) -> None:
+        self.same(l2a, expected)
+        self.same(zipped(l2a, tmp_path / "product.zip"), expected)
+
+    def test_aws(self, l2a: Path, tmp_path: Path, expected: np.ndarray) -> None:
+        self.same(aws_l2a(l2a, tmp_path), expected)
+
+    def test_two_files_of_a_band(self, l2a: Path, tmp_path: Path) -> None:
+        product = Path(shutil.copytree(l2a, tmp_path / l2a.name))
+        (image,) = product.glob("GRANULE/*/IMG_DATA/R10m/*_B02_10m.jp2")
+        shutil.copy(image, image.with_name(f"L2A_{image.name}"))
+        with pytest.raises(ImageryError, match="two files of B02"):
+            describe_product(product)
+
+
+class TestFilesOfTwoProducts:
+    """What goes wrong when folders are mixed by hand."""
+
+    @pytest.fixture
+    def product(self, safe: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(safe, tmp_path / safe.name))
+
+    @pytest.mark.parametrize(("old", "new"), [("T33UUU", "T33UUV"), ("20170216T102101", "20170226T102101")])
+    def test_image_of_another(self, product: Path, old: str, new: str) -> None:
+        (image,) = product.glob("GRANULE/*/IMG_DATA/*_B04.jp2")
+        image.rename(image.with_name(image.name.replace(old, new)))
+        with pytest.raises(ImageryError, match=f"{new.removeprefix('T')}.* two products"):
+            describe_product(product)
+
+    def test_tile_sensed_on_another_day(self, product: Path) -> None:
+        (tile,) = product.glob("GRANULE/*/MTD_TL.xml")
+        tile.write_text(tile.read_text().replace(">2017-02-16T", ">2017-02-26T"))
+        with pytest.raises(ImageryError, match=r"sensed at 2017-02-26T10:21:01.* two products"):
+            describe_product(product)
+
+    def test_two_granules(self, product: Path) -> None:
+        (granule,) = product.glob("GRANULE/*")
+        shutil.copytree(granule, granule.with_name("L1C_T33UUV_A008642_20170216T102101"))
+        with pytest.raises(ImageryError, match="2 granules"):
+            describe_product(product)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "what"),
+        [
+            ("T33UUU", "T33UUV", "tile"),
+            ("20170216T102101", "20170226T102101", "time"),
+            ("N0510", "N0204", "processing baseline"),
+            ("MSIL1C", "MSIL2A", "level"),
+        ],
+    )
+    def test_folder_named_after_another(self, product: Path, old: str, new: str, what: str) -> None:
+        renamed = product.rename(product.with_name(product.name.replace(old, new)))
+        with pytest.raises(ImageryError, match=f"named after {what}"):
+            describe_product(renamed)
 
 
 class TestRealProducts:
