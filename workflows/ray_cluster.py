@@ -183,7 +183,8 @@ def _checked(address: str) -> str:
             " messages: run the command on a machine of the cluster with 'auto' (`ray job submit` does that)."
         )
     if not re.fullmatch(r"[^\s/:@]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", address):
-        raise ConfigurationError(f"Ray address {address!r} is none: give 'auto', 'local' or HOST:PORT.")
+        shown = address.rpartition("@")[2]  # before it there may be a secret
+        raise ConfigurationError(f"Ray address {shown!r} is none: give 'auto', 'local' or HOST:PORT.")
     return address
 
 

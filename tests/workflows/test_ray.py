@@ -270,6 +270,19 @@ def test_a_node_with_another_eotasks_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_folder_that_not_all_machines_have_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray_cluster.check_reach(tmp_path)
+    monkeypatch.setattr(ray_cluster, "_sees", lambda *_: False)
+    with pytest.raises(ConfigurationError, match=r"is not on 127\.0\.0\.1 of the Ray cluster: choose a folder"):
+        ray_cluster.check_reach(tmp_path)
+    monkeypatch.undo()
+    node = ray_cluster._alive()[0]["NodeID"]
+    assert ray_cluster._sees(node, tmp_path)
+    assert not ray_cluster._sees(node, tmp_path / "elsewhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_request_that_fits_nowhere_ends_the_batch(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -309,17 +322,6 @@ def test_capacity_counts_each_node_for_itself() -> None:
     assert Request(3).capacity(found) == 3
     assert Request(1, 300.0).capacity(found) == 3 + 1
     assert str(Request(2, 1500.0)) == "2 CPUs and 1,500 MB"
-
-
-@pytest.mark.parametrize("address", ["somewhere", "host:port", "http://host:1", "user:secret@host:6379", "host:1 "])
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"is none: give 'auto', 'local' or HOST:PORT"):
-        ray_cluster._checked(address)
-
-
-def test_a_client_address_is_refused_with_the_way_that_works() -> None:
-    with pytest.raises(ConfigurationError, match="ray job submit"):
-        ray_cluster._checked("ray://10.0.0.1:10001")
 
 
 def test_the_executor_of_processes_runs_nothing_on_ray() -> None:
