@@ -64,7 +64,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of labelled scenes")
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder or s3:// prefix of labelled scenes")
     parser.add_argument("--simulated", action="store_true", help="simulated scenes instead of a folder")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the simulated scenes (42)")
     parser.add_argument(

@@ -11,10 +11,12 @@ A folder of scenes has a folder for each scene, and may have a `labels.toml` tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from eolearn.core import EOPatch, FeatureType
@@ -26,15 +28,17 @@ from eotasks.sources.sample import SUN_ANGLES
 from models.band_sets import band_names
 from models.clouds.evaluation import map_labels
 from models.clouds.postprocess import NO_DATA
-from models.errors import AreaError, ConfigurationError, FeatureError, GridError, ReferenceDataError
-from workflows.evaluate_clouds.labels import LabelFormat, read_label_format
+from models.errors import AreaError, ConfigurationError, EOTasksError, FeatureError, GridError, ReferenceDataError
+from workflows.evaluate_clouds.labels import LABELS_FILE, LabelFormat, read_label_format
 from workflows.evaluate_clouds.rasters import BANDS_FILE, LABEL_FILE, read_raster_scene
+from workflows.places import Place, is_remote
 
 BANDS: Feature = (FeatureType.DATA, "BANDS")
 IS_DATA: Feature = (FeatureType.MASK, "IS_DATA")
 SCL: Feature = (FeatureType.MASK, "SCL")
 STORED_MASK: Feature = (FeatureType.MASK, "CLM")
 LABEL = "EVALUATION_LABEL"
+_SCENE_FILES = frozenset({BANDS_FILE, LABEL_FILE})
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +89,13 @@ class SceneCollection:
 def scenes_of_folder(folder: str | Path) -> SceneCollection:
     """The scenes of a folder, sorted by name; nothing but `labels.toml` is read yet.
 
+    :param folder: A folder on disk, or ``s3://bucket/prefix``.
     :raises AreaError: no such folder, or no scene in it.
     :raises ConfigurationError: a `labels.toml` that cannot be used.
+    :raises StorageError: on S3, when it cannot be read.
     """
+    if is_remote(folder):
+        return _scenes_on_s3(Place(str(folder)))
     place = Path(folder)
     if not place.is_dir():
         raise AreaError(f"{place}: no such folder. Give the folder that holds the labelled scenes.")
@@ -100,12 +108,54 @@ def scenes_of_folder(folder: str | Path) -> SceneCollection:
         loaders[name] = partial(_raster_scene, path, name, label_format)
     for name in _eopatches(place):
         loaders.setdefault(name, partial(_eopatch_scene, place, name, label_format))
+    return _collection(str(place), place.resolve().name, loaders, label_format)
+
+
+def _collection(
+    where: str, title: str, loaders: Mapping[str, Callable[[], LabelledScene]], label_format: LabelFormat
+) -> SceneCollection:
     if not loaders:
         raise AreaError(
-            f"{place}: no labelled scene in it. A scene is a folder with {BANDS_FILE} and {LABEL_FILE}, or an EOPatch."
+            f"{where}: no labelled scene in it. A scene is a folder with {BANDS_FILE} and {LABEL_FILE}, or an EOPatch."
         )
     sources = [SceneSource(name, loaders[name]) for name in sorted(loaders)]
-    return SceneCollection(place.resolve().name, sources, label_format.simulated, label_format.attribution)
+    return SceneCollection(title, sources, label_format.simulated, label_format.attribution)
+
+
+def _scenes_on_s3(place: Place) -> SceneCollection:
+    """The scenes of a prefix, by one listing. A scene is copied when it is its turn, and the copy removed after it."""
+    files = place.files()
+    title = place.location.rpartition("/")[2]
+    with _copied(place, [LABELS_FILE] if LABELS_FILE in files else []) as folder:
+        label_format = read_label_format(folder)
+    loaders: dict[str, Callable[[], LabelledScene]] = {}
+    for below in sorted({path.rpartition("/")[0] for path in files if path.rpartition("/")[2] in _SCENE_FILES}):
+        if "/" in below:
+            continue
+        name = below or title
+        if name in loaders:
+            raise ConfigurationError(f"{place}: it is a scene and holds one of its own name: rename {place}/{below}.")
+        loaders[name] = partial(_remote_scene, place.child(below) if below else place, name, label_format)
+    for name in _eopatches(place):
+        loaders.setdefault(name, partial(_eopatch_scene, place, name, label_format))
+    return _collection(str(place), title, loaders, label_format)
+
+
+def _remote_scene(place: Place, name: str, label_format: LabelFormat) -> LabelledScene:
+    with _copied(place, [path for path in place.files() if "/" not in path]) as folder:
+        return _raster_scene(folder, name, label_format)
+
+
+@contextmanager
+def _copied(place: Place, names: Sequence[str]) -> Iterator[Path]:
+    """Files of a place in a folder of this machine; messages name the place."""
+    with TemporaryDirectory(prefix="eotasks-") as temporary:
+        for name in names:
+            place.download(name, Path(temporary, name))
+        try:
+            yield Path(temporary)
+        except EOTasksError as error:
+            raise type(error)(str(error).replace(temporary, str(place))) from error
 
 
 def _raster_folders(place: Path) -> list[Path]:
@@ -114,7 +164,7 @@ def _raster_folders(place: Path) -> list[Path]:
     return [path for path in candidates if (path / BANDS_FILE).exists() or (path / LABEL_FILE).exists()]
 
 
-def _eopatches(place: Path) -> list[str]:
+def _eopatches(place: Path | Place) -> list[str]:
     try:
         return list_eopatches(place)
     except AreaError:  # none in it
@@ -136,7 +186,7 @@ def _raster_scene(folder: Path, name: str, label_format: LabelFormat) -> Labelle
     )
 
 
-def _eopatch_scene(folder: Path, name: str, label_format: LabelFormat) -> LabelledScene:
+def _eopatch_scene(folder: Path | Place, name: str, label_format: LabelFormat) -> LabelledScene:
     where = f"EOPatch {name}"
     if label_format.offset:
         raise ConfigurationError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.s3_server import S3Server
-from tests.workflows.evaluate_clouds.folders import write_scene
+from tests.workflows.evaluate_clouds.folders import truth, write_eopatch, write_scene
 from tests.workflows.land_cover.command_line import Result, command
 from workflows.lease import held
 from workflows.places import Place
@@ -61,3 +63,27 @@ def test_another_run_and_a_place_that_is_none(s3_server: S3Server, folder: Path,
     result = evaluate(folder, Place("s3://absent/x"))
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert "no bucket 'absent'" in result.err
+
+
+def test_scenes_on_s3_are_those_on_disk(s3_server: S3Server, folder: Path, tmp_path: Path) -> None:
+    write_scene(folder / "shifted", mask=np.roll(truth(), 2, axis=1))
+    write_eopatch(folder / "patch")
+    (folder / "labels.toml").write_text('label_feature = "mask/LABEL"')
+    place = Place(s3_server.location(f"{uuid.uuid4().hex}/scenes"))
+    for path in folder.rglob("*"):
+        if path.is_file():
+            place.upload(path.relative_to(folder).as_posix(), path)
+    before = place.files()
+    for source, out in ((folder, "disk"), (place.location, "s3")):
+        result = command("evaluate-clouds", source, "--out", tmp_path / out, "--detector", "stored")
+        assert (result.code, result.err) == (0, "")
+    assert contents(Place(tmp_path / "s3")) == contents(Place(tmp_path / "disk"))
+    assert place.files() == before
+
+    place.write_bytes("exact/bands.tif", b"II*")
+    result = command("evaluate-clouds", place.location, "--out", tmp_path / "again", "--detector", "stored")
+    assert result.code == 1
+    assert f"{place}/exact/bands.tif cannot be read as an image" in " ".join(result.out.split()).replace(" /", "/")
+    nothing = command("evaluate-clouds", f"{place}/nothing", "--out", tmp_path / "none", "--detector", "stored")
+    assert (nothing.code, nothing.err.count("\n")) == (2, 1)
+    assert "no labelled scene in it" in nothing.err
