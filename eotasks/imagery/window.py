@@ -81,7 +81,7 @@ class Window:
     """Bands of a product under a grid. Each file is decoded once, at the level that the method of resampling needs.
 
     :param product: The product.
-    :param infos: Grids and levels of its bands; what is missing is filled in.
+    :param infos: Grids and levels by band, those of masks by the name of their file; what is missing is filled in.
     :param threads: Files that are decoded at a time. The values do not depend on it.
     """
 
@@ -186,7 +186,9 @@ class Window:
 
     def _outside_image(self, raster: RasterFile, band: str, pixels: Pixels) -> NDArray[np.bool_] | None:
         files = self._product.files
-        info = describe(files, raster, MASK_TYPES)
+        info = self._infos.get(raster.name)
+        if info is None:
+            info = self._infos[raster.name] = describe(files, raster, MASK_TYPES)
         level = info.full
         if pixels.transform.a > self.info(band).full.size:
             look = [each for each in info.levels if each.size <= _LOOK][-1:] or [info.full]

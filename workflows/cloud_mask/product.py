@@ -15,7 +15,6 @@ from eotasks.imagery.scene import Scene
 from models.clouds.pixel import cloud_probability
 from models.clouds.plausibility import refuse_implausible
 from models.clouds.postprocess import CLOUD, NO_DATA, mask_of
-from models.clouds.shadows.frame import cloud_shadow
 from models.clouds.shadows.light import SHADOW_BANDS
 from models.errors import ImageryError
 from models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
@@ -116,6 +115,8 @@ def make_masks(
     mask = mask_of(probability[np.newaxis], options.mask, pixel_size=size, valid=valid[np.newaxis], where=where)[0]
     shadow = None
     if sun is not None:
+        from models.clouds.shadows.frame import cloud_shadow  # loads scipy, a sixth of a second
+
         shadow = cloud_shadow(
             reading.light, mask, sun=sun, pixel_size=size, valid=valid, names=SHADOW_BANDS, where=where
         )
