@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import pickle
 import shutil
 import threading
@@ -31,6 +32,7 @@ from tests.imagery.layout_products import (
     aws_l2a,
     small_l2a,
     small_safe,
+    stac_item,
     zipped,
 )
 
@@ -134,6 +136,23 @@ class TestPlaces:
         for name in (safe.name, "product.zip", TILE_PATH):
             same(describe_product(f"{address}/{name}"), expected)
 
+    def test_stac_item_on_the_web(self, safe: Path, web: tuple[Path, str], expected: np.ndarray) -> None:
+        """Some assets beside the item, some by an address of their own that is signed."""
+        root, address = web
+        item = stac_item(safe, root)
+        for band, asset in item["assets"].items():
+            asset["raster:bands"] = [{"scale": 0.0001, "offset": -0.1}]
+            if band in ("B02", "B11"):
+                asset["href"] = f"{address}/{band}.tif?sig=secret"
+        (root / "item.json").write_text(json.dumps(item))
+        scene = open_scene(f"{address}/item.json")
+        np.testing.assert_array_equal(scene.read(BANDS, GRID), expected)
+        assert "secret" not in repr(scene.product)
+        (root / "B02.tif").unlink()
+        with pytest.raises(ImageryError, match="asset B02 is not at") as raised:
+            open_scene(f"{address}/item.json").fingerprints()
+        assert "secret" not in str(raised.value)
+
     def test_s3(self, safe: Path, tmp_path: Path, s3_server: object, expected: np.ndarray) -> None:
         from eotasks.s3 import upload_file
 
@@ -159,7 +178,7 @@ class TestPlaces:
 class TestSurfaceReflectance:
     """L2A: most bands at several resolutions, no B10, a scene classification."""
 
-    def same(self, location: object, expected: np.ndarray) -> None:
+    def same(self, location: Path, expected: np.ndarray) -> None:
         scene = open_scene(location)
         bands = tuple(band for band in BANDS if band != "B10")
         assert scene.name == L2A_NAME

@@ -145,7 +145,7 @@ def test_angles_where_the_item_has_the_metadata_of_the_tile(folder: Path, item: 
     np.testing.assert_allclose(zenith, 66.07, rtol=1e-5)
 
 
-def change(*keys: str, to: object) -> Callable[[Item], None]:
+def change(*keys: str, to: object) -> Callable[[Item], object]:
     def spoil(item: Item) -> None:
         for key in keys[:-1]:
             item = item[key]
@@ -157,7 +157,7 @@ def change(*keys: str, to: object) -> Callable[[Item], None]:
     return spoil
 
 
-CASES: dict[str, tuple[Callable[[Item], None], str]] = {
+CASES: dict[str, tuple[Callable[[Item], object], str]] = {
     "no offset": (
         lambda item: [asset.pop("raster:bands") for asset in item["assets"].values()],
         "the offset of its numbers",
