@@ -176,7 +176,7 @@ def read_window(
         try:
             values = source.read(None if layers else 1, window=window)
         except RasterioError as error:
-            raise damaged(files, raster) from error
+            raise damaged(files, raster) from cause(error, files, raster)
     if values.dtype == np.int16:
         # Some products are declared int16; a negative number there is none.
         if values.min(initial=0) < 0:
@@ -197,6 +197,11 @@ def damaged(files: ProductFiles, raster: RasterFile) -> ImageryError:
     )
 
 
+def cause(error: Exception, files: ProductFiles, raster: RasterFile) -> Exception | None:
+    """What GDAL said; None where it repeats an address of the web, which may carry a signature."""
+    return None if "/vsicurl/" in files.raster_path(raster.name) else error
+
+
 _FORMATS = {"JP2OpenJPEG": "JP2 image", "GTiff": "GeoTIFF"}
 
 
@@ -207,7 +212,7 @@ def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> It
         try:
             source = rasterio.open(files.raster_path(raster.name), driver=raster.driver, sharing=False, **options)
         except RasterioError as error:
-            raise damaged(files, raster) from error
+            raise damaged(files, raster) from cause(error, files, raster)
         with source:
             yield source
 
