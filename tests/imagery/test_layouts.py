@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 import threading
+import traceback
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -166,6 +167,16 @@ class TestPlaces:
         upload_file(tmp_path / "product.zip", f"{bucket}/product.zip")
         for name in (safe.name, f"{safe.name}/", "product.zip", f"aws/{TILE_PATH}"):
             same(describe_product(f"{bucket}/{name}"), expected)
+
+    def test_tracebacks_show_no_secrets(self, safe: Path, web: tuple[Path, str]) -> None:
+        root, address = web
+        product = Path(shutil.copytree(safe, root / safe.name))
+        (image,) = product.glob("GRANULE/*/IMG_DATA/*_B04.jp2")
+        image.write_bytes(image.read_bytes()[:500])
+        scene = open_scene(f"{address}/{safe.name}?sig=secret")
+        with pytest.raises(ImageryError, match=r"_B04\.jp2: missing, damaged") as raised:
+            scene.read(["B04"], GRID)
+        assert "secret" not in "".join(traceback.format_exception(raised.value))
 
     def test_addresses_show_no_secrets(self, web: tuple[Path, str]) -> None:
         _, address = web
