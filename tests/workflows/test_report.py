@@ -185,7 +185,7 @@ def test_saved_whole_and_over_an_older_report(tmp_path: Path) -> None:
 
 def test_unwritable_place_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="writable path"):
+    with pytest.raises(StorageError, match="Check the path"):
         Report("r").save(tmp_path / "file" / "report.html")
     (tmp_path / "report.html").mkdir()
     with pytest.raises(StorageError, match="cannot write the report"):
