@@ -19,7 +19,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks._features import Feature, feature_of
 from eotasks.imagery.resampling import ResamplingName, check_resampling
-from eotasks.imagery.scene import BareFolderScene, open_scene
+from eotasks.imagery.scene import BareFolderScene
 from eotasks.sources.areas import bbox_for, check_resolution, grid_of_bbox
 from models.errors import AreaError, ConfigurationError, FeatureError
 from models.sentinel2 import BANDS, QUANTIFICATION, band_indices
@@ -51,7 +51,7 @@ def sample_reference_path() -> Path:
 @lru_cache(maxsize=1)
 def open_sample() -> BareFolderScene:
     """The embedded acquisition as a scene."""
-    return open_scene(sample_path())
+    return BareFolderScene(sample_path())
 
 
 class LoadSampleTask(EOTask):

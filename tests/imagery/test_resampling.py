@@ -30,7 +30,8 @@ def shared_lengths(count: int, size: float, offset: float, target_count: int, st
     edges = np.arange(count + 1) * size
     low = np.maximum(target[:-1, np.newaxis], edges[np.newaxis, :-1])
     high = np.minimum(target[1:, np.newaxis], edges[np.newaxis, 1:])
-    return np.maximum(high - low, 0)
+    shared: NDArray[np.float64] = np.maximum(high - low, 0)
+    return shared
 
 
 @settings(max_examples=60, deadline=None)
