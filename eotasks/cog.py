@@ -211,6 +211,7 @@ def publish_cog(
                 rasterio.shutil.copy(dataset, staged, driver="COG", **options)
             finally:
                 Path(f"{staged}.aux.xml").unlink(missing_ok=True)
+            _read_back(staged)
             if classes is not None:
                 place.write_bytes(sidecar, _sidecar_xml(classes))
             else:
@@ -218,6 +219,19 @@ def publish_cog(
     except (RasterioError, OSError) as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
     return path
+
+
+def _read_back(path: Path) -> None:
+    """Read every block of a file that was just written: GDAL's COG driver does not tell that a disk was full.
+
+    :raises RasterioError: when one cannot be read.
+    """
+    with rasterio.open(path) as whole:
+        levels = [None, *range(len(whole.overviews(1)))]
+    for level in levels:
+        with rasterio.open(path, **({} if level is None else {"OVERVIEW_LEVEL": level})) as image:
+            for _, window in image.block_windows(1):
+                image.read(window=window)
 
 
 def _as_image(array: NDArray[Any]) -> NDArray[Any]:
