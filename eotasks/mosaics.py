@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
@@ -231,16 +232,25 @@ def _common_grid(tiles: Sequence[_Tile]) -> tuple[Bounds, tuple[float, float], d
 
 def _paste(tile: _Tile, mosaic: DatasetWriter, offset: tuple[int, int]) -> None:
     """Copy the pixels of a map that have data, block by block."""
+    for (row, column), values, nodata in _blocks(tile):
+        height, width = values.shape[1:]
+        target = Window(offset[1] + column, offset[0] + row, width, height)
+        if nodata is not None:
+            absent = np.isnan(values) if np.isnan(nodata) else values == nodata
+            values = np.where(absent, mosaic.read(window=target), values)
+        mosaic.write(values, window=target)
+
+
+def _blocks(tile: _Tile) -> Iterator[tuple[tuple[int, int], NDArray[Any], float | None]]:
+    """Blocks of a map: (row, column) of its first pixel, values (b, h, w), the value of no data.
+
+    :raises ImageryError: when the map is damaged.
+    """
     try:
         with rasterio.open(tile.path) as source:
             rows, columns = (range(0, length, BLOCK) for length in source.shape)
             for row, column in itertools.product(rows, columns):
                 height, width = min(BLOCK, source.height - row), min(BLOCK, source.width - column)
-                values = source.read(window=Window(column, row, width, height))
-                target = Window(offset[1] + column, offset[0] + row, width, height)
-                if source.nodata is not None:
-                    absent = np.isnan(values) if np.isnan(source.nodata) else values == source.nodata
-                    values = np.where(absent, mosaic.read(window=target), values)
-                mosaic.write(values, window=target)
+                yield (row, column), source.read(window=Window(column, row, width, height)), source.nodata
     except RasterioError as error:
         raise ImageryError(f"Cannot read the map {tile.name} ({error}): export the patch again.") from error
