@@ -108,7 +108,13 @@ class StacApi:
                 f"The STAC API {_shown(self.location)} failed ({_reason(error)}). Check its address and the network,"
                 " then try again."
             ) from error
-        except (KeyError, TypeError, ValueError, package("pystac").STACError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            package("pystac").STACError,
+            package("pystac_client.errors").ClientTypeError,
+        ) as error:
             raise ImageryError(
                 f"{_shown(self.location)} answers as no STAC API does ({_reason(error)}): check its address."
             ) from error

@@ -58,7 +58,7 @@ def test_bands_say_where_they_lie_and_how_to_read_them(sample: Item) -> None:
 
 
 def test_valid_by_the_schemas_of_the_core(sample: Item) -> None:
-    """pystac carries the schemas of the core; those of extensions are on the web only."""
+    """The wheel of pystac carries the schemas of the core; those of extensions are on the web only."""
     pytest.importorskip("jsonschema")
     plain = sample.clone()
     plain.stac_extensions = []
@@ -135,7 +135,8 @@ def test_a_footprint_that_is_none_is_refused() -> None:
 @pytest.mark.parametrize(
     ("properties", "tile", "level", "baseline"),
     [
-        ({"grid:code": "MGRS-5QKB", "processing:level": "L2A", "s2:processing_baseline": "04.00"}, "05QKB", "L2A", "04.00"),
+        ({"grid:code": "MGRS-5QKB", "processing:level": "L2A"}, "05QKB", "L2A", None),
+        ({"s2:processing_baseline": "04.00"}, None, None, "04.00"),
         ({"s2:mgrs_tile": "33UUU", "s2:product_type": "S2MSI1C"}, "33UUU", "L1C", None),
         ({"mgrs:utm_zone": 33, "mgrs:latitude_band": "U", "mgrs:grid_square": "UU"}, "33UUU", None, None),
         (

@@ -15,17 +15,17 @@ from models.errors import ConfigurationError, EOTasksError, GridError
 
 def test_a_day_means_all_of_it() -> None:
     start, end = interval_of(("2024-05-01", dt.date(2024, 5, 2)))
-    assert start == dt.datetime(2024, 5, 1)
-    assert end == dt.datetime(2024, 5, 2, 23, 59, 59, 999999)
+    assert start == dt.datetime.fromisoformat("2024-05-01T00:00:00")
+    assert end == dt.datetime.fromisoformat("2024-05-02T23:59:59.999999")
 
 
 @pytest.mark.parametrize(
     ("moment", "expected"),
     [
-        ("2024-05-01T10:20:30", dt.datetime(2024, 5, 1, 10, 20, 30)),
-        ("2024-05-01T10:20:30Z", dt.datetime(2024, 5, 1, 10, 20, 30)),
-        ("2024-05-01T12:20:30+02:00", dt.datetime(2024, 5, 1, 10, 20, 30)),
-        (dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC), dt.datetime(2024, 5, 1, 10)),
+        ("2024-05-01T10:20:30", dt.datetime.fromisoformat("2024-05-01T10:20:30")),
+        ("2024-05-01T10:20:30Z", dt.datetime.fromisoformat("2024-05-01T10:20:30")),
+        ("2024-05-01T12:20:30+02:00", dt.datetime.fromisoformat("2024-05-01T10:20:30")),
+        (dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC), dt.datetime.fromisoformat("2024-05-01T10:00:00")),
         (None, None),
     ],
 )

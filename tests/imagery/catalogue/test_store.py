@@ -40,7 +40,7 @@ def test_items_come_out_as_they_went_in(catalogue: Catalogue) -> None:
 
 
 def test_items_are_valid_by_the_schemas_of_the_core(catalogue: Catalogue) -> None:
-    """pystac has the schemas of the core in its wheel; those of extensions are on the web."""
+    """The wheel of pystac has the schemas of the core; those of extensions are on the web."""
     pytest.importorskip("jsonschema")
     catalogue.add([make_item("A")])
     plain = catalogue.search()[0]
