@@ -33,7 +33,6 @@ from .facade import LandCoverClass as LandCoverClass
 from .facade import LandCoverModel as LandCoverModel
 from .facade import LoadSavedEOPatchTask as LoadSavedEOPatchTask
 from .facade import Patch as Patch
-from .facade import Place as Place
 from .facade import SaveEOPatchTask as SaveEOPatchTask
 from .facade import TrainingExtent as TrainingExtent
 from .facade import areas_of as areas_of
@@ -42,15 +41,24 @@ from .facade import cloud_probability as cloud_probability
 from .facade import evaluate as evaluate
 from .facade import export_eopatch as export_eopatch
 from .facade import load_eopatch as load_eopatch
-from .facade import load_model as load_model
 from .facade import read_area as read_area
+from .facade import read_progress as read_progress
 from .facade import run_batch as run_batch
 from .facade import save_eopatch as save_eopatch
 from .facade import split_area as split_area
 from .facade import split_patches as split_patches
 from .facade import train as train
+from .facade import write_batch_report as write_batch_report
+from .imagery.catalogue.api import StacApi as StacApi
+from .imagery.catalogue.store import Catalogue as Catalogue
+from .imagery.grid import Grid as Grid
+from .imagery.mosaic import read_mosaic as read_mosaic
+from .imagery.scene import Scene as Scene
+from .imagery.scene import open_scene as open_scene
 from .mosaics import mosaic_cogs as mosaic_cogs
+from .places import Place as Place
 from .prediction import PredictLandCoverTask as PredictLandCoverTask
+from .prediction import load_model as load_model
 from .reference import ErodeReferenceTask as ErodeReferenceTask
 from .reference import ImportReferenceRasterTask as ImportReferenceRasterTask
 from .reference import RasterizeReferenceTask as RasterizeReferenceTask
@@ -60,7 +68,11 @@ from .series import ResampleTimeSeriesTask as ResampleTimeSeriesTask
 from .sources.eopatches import LoadEOPatchTask as LoadEOPatchTask
 from .sources.sample import SAMPLE_BBOX as SAMPLE_BBOX
 from .sources.sample import LoadSampleTask as LoadSampleTask
+from .sources.scenes import LoadScenesTask as LoadScenesTask
 from .sources.sentinelhub import DownloadBandsTask as DownloadBandsTask
+from .sources.sentinelhub import DownloadStatisticsTask as DownloadStatisticsTask
 from .sources.simulated import SimulateYearTask as SimulateYearTask
+from .xarray_bridge import from_xarray as from_xarray
+from .xarray_bridge import to_xarray as to_xarray
 
 __version__: str

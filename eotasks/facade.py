@@ -11,11 +11,12 @@ from models.landcover.areas import areas_of
 from models.landcover.card import TrainingExtent
 from models.landcover.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
 from models.landcover.splits import checkerboard, split_patches
-from models.landcover.training import LandCoverModel, load_model, train
+from models.landcover.training import LandCoverModel, train
 from models.landcover.validation import evaluate
 from workflows.area import Patch, read_area, split_area
 from workflows.batch import run_batch
-from workflows.places import Place
+from workflows.batch_report import write_batch_report
+from workflows.progress import read_progress
 from workflows.storage import LoadSavedEOPatchTask, SaveEOPatchTask, export_eopatch, load_eopatch, save_eopatch
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "LandCoverModel",
     "LoadSavedEOPatchTask",
     "Patch",
-    "Place",
     "SaveEOPatchTask",
     "TrainingExtent",
     "areas_of",
@@ -35,11 +35,12 @@ __all__ = [
     "evaluate",
     "export_eopatch",
     "load_eopatch",
-    "load_model",
     "read_area",
+    "read_progress",
     "run_batch",
     "save_eopatch",
     "split_area",
     "split_patches",
     "train",
+    "write_batch_report",
 ]
