@@ -33,7 +33,7 @@ VERSION = 1
 """Of our columns. A file of a newer version is refused, and so is a file of others when items are to be added."""
 
 VERSION_KEY = b"eotasks:catalogue"
-ROWS_OF_GROUP = 2048
+ROWS_OF_GROUP = 4096
 HILBERT_BITS = 16
 
 _EXTENT = ("xmin", "ymin", "xmax", "ymax")

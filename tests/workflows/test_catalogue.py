@@ -1,0 +1,107 @@
+"""`eotasks catalogue`: what a user types, and what a script reads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eotasks.imagery.catalogue import Catalogue
+from eotasks.sources.sample import sample_path
+from tests.benchmarks import catalogue as benchmark
+from workflows.cli import main
+
+NAME = "T33UUU_20170216"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    shutil.copytree(sample_path(), tmp_path / "archive" / NAME)
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def filled(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    file = tmp_path / "products.parquet"
+    assert main(["catalogue", "add", str(archive), "--catalogue", str(file)]) == 0
+    assert "1 added, 0 described anew, 0 failed; 0 with CLP and CLM" in capsys.readouterr().out
+    return file
+
+
+def test_bad_products_are_named_and_the_others_go_on(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (archive / "broken.SAFE").mkdir()
+    (archive / "broken.SAFE" / "notes.txt").write_text("")
+    (archive / "cut.zip").write_bytes(b"PK")
+    file = tmp_path / "products.parquet"
+    assert main(["catalogue", "add", str(archive), "--catalogue", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "1 added, 0 described anew, 2 failed" in out
+    assert "broken.SAFE" in out
+    assert "cut.zip" in out
+    assert [item.id for item in Catalogue(file).search()] == [NAME]
+
+
+def test_masks_are_found_elsewhere(archive: Path, filled: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "masks" / NAME
+    folder.mkdir(parents=True)
+    for kind in ("CLP", "CLM"):
+        (folder / f"{NAME}_{kind}.tif").write_bytes(b"")
+    add = ["catalogue", "add", str(archive), "--masks", str(tmp_path / "masks"), "--catalogue", str(filled)]
+    assert main(add) == 0
+    item = Catalogue(filled).search()[0]
+    assert item.assets["CLP"].href == str(folder / f"{NAME}_CLP.tif")
+    assert Catalogue(filled).summary().masks == 1
+
+
+def test_search(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = ["catalogue", "search", "--catalogue", str(filled)]
+    box = ["--bbox", "330000", "5814360", "345360", "5822040", "--crs", "EPSG:32633"]
+    assert main([*search, *box, "--from", "2017-02-16", "--to", "2017-02-16"]) == 0
+    out = capsys.readouterr().out
+    assert NAME in out
+    assert "1 product\n" in out
+    assert main([*search, "--tile", "34TDK"]) == 0
+    assert capsys.readouterr().out == "0 products\n"
+    assert main([*search, "--json"]) == 0
+    collection: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert [feature["id"] for feature in collection["features"]] == [NAME]
+
+
+def test_info(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["catalogue", "info", "--catalogue", str(filled)]) == 0
+    assert "1 products of 1 tiles" in capsys.readouterr().out
+    assert main(["catalogue", "info", "--json", "--catalogue", str(filled)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["items"], told["levels"], told["first"]) == (1, {"L1C": 1}, "2017-02-16T10:21:01Z")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["add", "nowhere"], "nothing is there"),
+        (["search", "--max-cloud-cover", "80"], "0 to 1"),
+        (["search"], "no such catalogue"),
+        (["search", "--catalogue", "c.json"], ".parquet"),
+    ],
+)
+def test_bad_input(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["catalogue", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_benchmark_finds_the_same_as_its_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A small one: it compares what both find before it prints a time."""
+    benchmark.report(tmp_path / "c.parquet", 300, 3)
+    assert "eotasks (DuckDB" in capsys.readouterr().out
