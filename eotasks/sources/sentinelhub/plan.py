@@ -1,0 +1,111 @@
+"""How an area is cut into requests, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sentinelhub.geometry import BBox
+
+from eotasks.sources.areas import grid_of_bbox
+from models.errors import GridError
+
+MAX_PIXELS = 2500
+"""Rows or columns that the Process API returns at most."""
+
+MAX_PARTS = 400
+"""Requests that one acquisition is cut into at most: 50 000 pixels a side."""
+
+CLOUD_BANDS = ("CLM", "CLP")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an area that one request returns."""
+
+    rows: slice
+    columns: slice
+    bbox: BBox
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels, as the service has it."""
+        return self.columns.stop - self.columns.start, self.rows.stop - self.rows.start
+
+
+@dataclass(frozen=True)
+class RequestPlan:
+    """What a download will cost."""
+
+    requests: int
+    """Requests: one an acquisition and part of the area, and one of the catalogue."""
+
+    bytes: int
+    """Uncompressed size of the answers: an upper bound of what is transferred."""
+
+    processing_units: float
+    """What the service charges."""
+
+
+def split(bbox: BBox, shape: tuple[int, int]) -> list[Part]:
+    """An area in parts that a request may have: about equal, of whole pixels, from north to south and west to east.
+
+    :param shape: (rows, columns) of the whole area.
+    :raises GridError: when these would be more than `MAX_PARTS`.
+    """
+    height, width = shape
+    rows, columns = _edges(height), _edges(width)
+    if (len(rows) - 1) * (len(columns) - 1) > MAX_PARTS:
+        raise GridError(
+            f"Bounding box {tuple(bbox)}: {height} x {width} pixels are more than {MAX_PARTS} requests of {MAX_PIXELS}"
+            " a side. Use smaller patches or a coarser resolution."
+        )
+    left, bottom, right, top = bbox
+    across, down = (right - left) / width, (top - bottom) / height
+    return [
+        Part(
+            slice(first, last),
+            slice(start, stop),
+            BBox((left + start * across, top - last * down, left + stop * across, top - first * down), bbox.crs),
+        )
+        for first, last in pairwise(rows)
+        for start, stop in pairwise(columns)
+    ]
+
+
+def _edges(pixels: int) -> list[int]:
+    parts = -(-pixels // MAX_PIXELS)
+    return [index * pixels // parts for index in range(parts + 1)]
+
+
+def request_plan(
+    bbox: BBox, resolution: float, bands: Sequence[str], frames: int, *, clouds: bool = False, months: int = 12
+) -> RequestPlan:
+    """What the download of one bounding box will cost.
+
+    Processing units by the rules of the Copernicus Data Space documentation, page "Processing Unit definition": area
+    over 512 x 512 pixels (at least 0.01), times input bands over 3 (the data mask is free), times 1 for 16 bits; at
+    least 0.005 a request. The search in the catalogue costs 0.01 a month (boxes up to 10 000 km2), at most 1.
+
+    :param bbox: In a projected CRS.
+    :param resolution: Metres.
+    :param bands: Names of the bands.
+    :param frames: Number of acquisitions expected.
+    :param clouds: Whether CLM and CLP are asked for too.
+    :param months: Length of the time interval.
+    :raises GridError: when the box is no whole number of pixels, or too large to be cut into requests.
+    """
+    height, width = grid_of_bbox(bbox, resolution).shape
+    parts = split(bbox, (height, width))
+    inputs = len(bands) + (len(CLOUD_BANDS) if clouds else 0)
+    units = 0.0
+    for part in parts:
+        columns, rows = part.size
+        units += max(max(rows * columns / 512**2, 0.01) * inputs / 3, 0.005)
+    frame_bytes = height * width * (2 * len(bands) + 1 + (len(CLOUD_BANDS) if clouds else 0))
+    return RequestPlan(
+        requests=frames * len(parts) + 1,
+        bytes=frames * frame_bytes,
+        processing_units=frames * units + min(0.01 * max(months, 1), 1.0),
+    )
