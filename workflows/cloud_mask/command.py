@@ -93,6 +93,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_mask_settings(parser)
     parser.add_argument("--shadows", action="store_true", help="cloud shadows too")
+    parser.add_argument("--no-quicklook", action="store_true", help="no picture, which takes about a second a tile")
     parser.add_argument("--format", choices=("cog",), default="cog", help="cog: Cloud Optimized GeoTIFF")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the engine; all cores by default")
     parser.add_argument("--overwrite", action="store_true", help="make everything anew, and replace other results")
@@ -171,6 +172,7 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
         preset=arguments.preset,
         mask=settings,
         shadows=arguments.shadows,
+        quicklook=not arguments.no_quicklook,
     )
 
 

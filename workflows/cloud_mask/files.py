@@ -1,8 +1,8 @@
 """The files of one product: Cloud Optimized GeoTIFFs, a quick-look, and a record that says they are complete.
 
-``DIR/NAME/`` holds ``NAME_CLP.tif``, ``NAME_CLM.tif``, ``NAME_SHADOW.tif`` when asked for, ``NAME_quicklook.png`` and
-``NAME.json``, the record. Each file is written whole or not at all. The record is there first, and calls itself
-complete last: a run that was interrupted is known by it and done again.
+``DIR/NAME/`` holds ``NAME_CLP.tif``, ``NAME_CLM.tif``, ``NAME_SHADOW.tif`` when asked for, ``NAME_quicklook.png``
+unless left out, and ``NAME.json``, the record. Each file is written whole or not at all. The record is there first, and
+calls itself complete last: a run that was interrupted is known by it and done again.
 
 CLP is stored as Sentinel Hub serves it, probability * 255, with one difference: 255 means no data, so a certain cloud
 is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data. CLM and SHADOW carry a
@@ -83,7 +83,8 @@ class ProductFiles:
 
     def kinds(self, options: CloudMaskOptions) -> list[str]:
         """What is written under these options."""
-        return [kind for kind in _NAMES if kind != "SHADOW" or options.shadows]
+        left_out = {"SHADOW": not options.shadows, "quicklook": not options.quicklook}
+        return [kind for kind in _NAMES if not left_out.get(kind)]
 
     def state(self, scene: Scene, options: CloudMaskOptions, *, overwrite: bool = False) -> State:
         """What lies there already. Writes nothing.
@@ -112,7 +113,8 @@ class ProductFiles:
                 f"{self.place} holds results of other settings ({', '.join(changed)} changed): give another --out, or"
                 " replace them with --overwrite."
             )
-        if not record.complete or not _is_whole(record, sizes):
+        wanted_files = {self.file(kind) for kind in self.kinds(options)}
+        if not record.complete or not _is_whole(record, sizes) or not wanted_files <= record.files.keys():
             return "unfinished"
         current = not changed and record.eotasks == version("eotasks") and record.inputs == _inputs(scene)
         return "complete" if current else "outdated"
@@ -140,15 +142,16 @@ class ProductFiles:
             shares=None,
         )
         self._write_record(record)
-        for kind in _NAMES.keys() - set(self.kinds(options)):  # of a run with other settings
+        for kind in _NAMES.keys() - set(self.kinds(options)):  # of a run with other options
             for name in (self.file(kind), f"{self.file(kind)}.aux.xml"):
                 self.place.remove(name)
-        from workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib; kept products need none
-
         tags = product_tags(self.name, masks, options)
         self._write_images(masks, options, tags)
-        with self.place.writing(self.file("quicklook")) as temporary:
-            draw_quicklook(masks, options, self.name, temporary)
+        if masks.picture is not None and options.quicklook:
+            from workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib
+
+            with self.place.writing(self.file("quicklook")) as temporary:
+                draw_quicklook(masks, options, self.name, temporary)
         there = self.place.files()
         sizes = {name: there[name] for name in map(self.file, self.kinds(options))}
         self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": asdict(masks.shares)}))

@@ -46,6 +46,9 @@ class CloudMaskOptions:
     shadows: bool = False
     """Whether a mask of cloud shadow is made too."""
 
+    quicklook: bool = True
+    """Whether a picture is drawn too. No setting of the masks: it is not in :meth:`to_dict`."""
+
     def __post_init__(self) -> None:
         """Refuse what no mask can be made with.
 

@@ -57,6 +57,16 @@ class Shares:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A product in true colour."""
+
+    reflectance: NDArray[np.float32]
+    """(h, w, 3) of B04, B03, B02, NaN without data."""
+
+    grid: Grid
+
+
+@dataclass(frozen=True)
 class ProductMasks:
     """What came out for one product."""
 
@@ -72,10 +82,8 @@ class ProductMasks:
     shadow: NDArray[np.uint8] | None
     """(h, w): 0 none, 1 shadow, 255 no data; None when not asked for."""
 
-    picture: NDArray[np.float32]
-    """(H, W, 3) reflectance of B04, B03, B02, NaN without data, on :attr:`picture_grid`."""
-
-    picture_grid: Grid
+    picture: Picture | None
+    """What the quick-look shows; None where none is asked for."""
 
     @property
     def shares(self) -> Shares:
@@ -100,7 +108,7 @@ def make_masks(
     :raises ReflectanceError: values that are no reflectance.
     """
     where = scene.name
-    band_indices([*CLOUD_BANDS, *TRUE_COLOR], scene.bands, where=where)
+    band_indices([*CLOUD_BANDS, *(TRUE_COLOR if options.quicklook else ())], scene.bands, where=where)
     sun = _sun(scene, where) if options.shadows else None
     reading = _Reading(scene, options, where, threads)
     grid = reading.grid
@@ -122,9 +130,9 @@ def make_masks(
         shadow = cloud_shadow(
             reading.light, mask, sun=sun, pixel_size=size, valid=valid, names=SHADOW_BANDS, where=where
         )
-    picture, picture_grid = _picture(scene, threads)
+    picture = _picture(scene, threads) if options.quicklook else None
     _give_back()
-    return ProductMasks(scene.acquisition, grid, probability, mask, shadow, picture, picture_grid)
+    return ProductMasks(scene.acquisition, grid, probability, mask, shadow, picture)
 
 
 class _Reading:
@@ -214,10 +222,10 @@ def _strips(scene: Scene, grid: Grid, sampling: CellSampling) -> Iterator[tuple[
         yield slice(start, stop), replace(grid, top=grid.top - start * grid.resolution, height=stop - start)
 
 
-def _picture(scene: Scene, threads: int | None, bands: Sequence[str] = TRUE_COLOR) -> tuple[NDArray[np.float32], Grid]:
+def _picture(scene: Scene, threads: int | None, bands: Sequence[str] = TRUE_COLOR) -> Picture:
     """Reflectance for a picture, at a resolution of its own: what is seen in it should not depend on the masks'."""
     whole = product_grid(scene, _FINEST)
     grid = product_grid(scene, _FINEST * max(math.ceil(max(whole.shape) / PICTURE_PIXELS), 1))
     dn, is_data = scene.preview(bands, grid, threads=threads)
     reflectance = dn.astype(np.float32) / np.float32(QUANTIFICATION)
-    return np.where(is_data[..., np.newaxis], reflectance, np.float32(np.nan)), grid
+    return Picture(np.where(is_data[..., np.newaxis], reflectance, np.float32(np.nan)), grid)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from workflows.cloud_mask.options import CloudMaskOptions
-from workflows.cloud_mask.product import ProductMasks
+from workflows.cloud_mask.product import Picture, ProductMasks
 from workflows.land_cover.report import maps, style
 from workflows.land_cover.results import Bounds, Raster
 
@@ -74,8 +74,9 @@ def quicklook_figure(masks: ProductMasks, options: CloudMaskOptions, name: str) 
             axes.set_ylabel(maps.Axis(crs).labels()[1], fontsize=10, color=style.QUIET)
         else:
             axes.tick_params(labelleft=False)
-    picture = true_color(masks.picture)
-    maps.show(scene, picture, masks.picture_grid.bounds, crs)
+    shown_scene = _picture(masks)
+    picture = true_color(shown_scene.reflectance)
+    maps.show(scene, picture, shown_scene.grid.bounds, crs)
     maps.scale_bar(scene, crs)
     shown = _show_probability(probability, masks)
     _probability_bar(figure, layout, shown, options.mask.threshold)
@@ -136,10 +137,16 @@ class _Layout:
         return axes
 
 
+def _picture(masks: ProductMasks) -> Picture:
+    if masks.picture is None:
+        raise ValueError("masks made without a picture cannot be drawn")
+    return masks.picture
+
+
 def _view(masks: ProductMasks) -> Bounds:
     """The ground that is drawn: that of the picture, with a margin where it is too slender to put words to."""
-    left, bottom, right, top = masks.picture_grid.bounds
-    aspect = maps.Axis(masks.grid.crs).aspect(masks.picture_grid.bounds)
+    left, bottom, right, top = bounds = _picture(masks).grid.bounds
+    aspect = maps.Axis(masks.grid.crs).aspect(bounds)
     width, height = right - left, (top - bottom) * aspect
     low, high = _RATIOS
     wide, tall = max(height / high - width, 0) / 2, max(width * low - height, 0) / 2 / aspect
@@ -183,7 +190,7 @@ def _show_mask(axes: Axes, masks: ProductMasks, picture: NDArray[np.uint8]) -> N
     grey = picture.copy()
     light = picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     grey[..., :3] = np.rint(light)[..., np.newaxis]
-    maps.show(axes, grey, masks.picture_grid.bounds, masks.grid.crs)
+    maps.show(axes, grey, _picture(masks).grid.bounds, masks.grid.crs)
     for classes, color, alpha in ((masks.shadow, SHADOW_COLOR, 0.72), (masks.mask, CLOUD_COLOR, 0.72)):
         if classes is None:
             continue

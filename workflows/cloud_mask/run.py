@@ -142,7 +142,7 @@ class CloudMaskRun:
 
         started = time.perf_counter()
         with ThreadPoolExecutor(1) as helper:
-            helper.submit(_get_ready)
+            helper.submit(_get_ready, self.options)
             masks = make_masks(scene, self.options, threads=self._threads, advance=advance)
         lease.check()
         job.files.write(scene, masks, self.options)
@@ -156,9 +156,10 @@ class CloudMaskRun:
         return state == "complete" and not self._overwrite
 
 
-def _get_ready() -> None:
+def _get_ready(options: CloudMaskOptions) -> None:
     """Load what comes after the reading while files are decoded, which the interpreter does not take part in."""
-    import_module("workflows.cloud_mask.quicklook")
+    if options.quicklook:
+        import_module("workflows.cloud_mask.quicklook")
     cloud_probability(np.full((1, len(CLOUD_BANDS)), QUANTIFICATION, dtype=np.uint16), threads=1)
 
 

@@ -352,3 +352,17 @@ def test_help_shows_examples() -> None:
     assert result.code == 0
     assert "eotasks cloud-mask PRODUCT --out masks" in result.out
     assert "130 interrupted" in result.out
+
+
+def test_without_a_picture(make_product: MakeProduct, tmp_path: Path) -> None:
+    """The masks are the same; a picture that is asked for later is made, one that is not any more is taken away."""
+    product = make_product()
+    assert command(product, "--out", tmp_path / "with").code == 0
+    assert command(product, "--out", tmp_path / "without", "--no-quicklook").code == 0
+    expected = {name: content for name, content in contents(tmp_path / "with").items() if name.endswith(".tif")}
+    made = contents(tmp_path / "without")
+    assert {name: content for name, content in made.items() if name.endswith(".tif")} == expected
+    assert not [name for name in made if name.endswith(".png")]
+    assert "kept" in command(product, "--out", tmp_path / "without", "--no-quicklook").out
+    assert "done" in command(product, "--out", tmp_path / "without").out
+    assert [name for name in contents(tmp_path / "without") if name.endswith(".png")]

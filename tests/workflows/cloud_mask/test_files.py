@@ -22,7 +22,7 @@ from models.errors import ConfigurationError
 from tests.test_export import assert_is_cloud_optimized
 from workflows.cloud_mask.files import CLM_CLASSES, ProductFiles, product_name, stored_probability
 from workflows.cloud_mask.options import CloudMaskOptions
-from workflows.cloud_mask.product import ProductMasks
+from workflows.cloud_mask.product import Picture, ProductMasks
 from workflows.places import Place
 
 HEIGHT, WIDTH = 700, 1100
@@ -44,7 +44,7 @@ def masks() -> ProductMasks:
     probability[:, 1000:] = 0
     picture = np.full((HEIGHT // 10, WIDTH // 10, 3), 0.1, dtype=np.float32)
     picture_grid = Grid("EPSG:32633", 300_000, 5_000_000, 100, HEIGHT // 10, WIDTH // 10)
-    return ProductMasks(ACQUISITION, GRID, probability, mask, shadow, picture, picture_grid)
+    return ProductMasks(ACQUISITION, GRID, probability, mask, shadow, Picture(picture, picture_grid))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from matplotlib import image as mpl_image
 from eotasks.imagery.grid import Grid
 from eotasks.sources.sample import open_sample
 from workflows.cloud_mask.options import CloudMaskOptions
-from workflows.cloud_mask.product import ProductMasks
+from workflows.cloud_mask.product import Picture, ProductMasks
 from workflows.cloud_mask.quicklook import draw_quicklook, quicklook_figure, true_color
 
 
@@ -26,7 +26,7 @@ def simple_masks(height: int = 60, width: int = 90, *, resolution: float = 60, c
     picture = np.full((*grid.shape, 3), 0.1, dtype=np.float32)
     picture[mask == 255] = np.nan
     picture[:, : width // 3] = 0.8
-    return ProductMasks(open_sample().acquisition, grid, probability, mask, None, picture, grid)
+    return ProductMasks(open_sample().acquisition, grid, probability, mask, None, Picture(picture, grid))
 
 
 def texts(masks: ProductMasks, options: CloudMaskOptions, name: str = "P") -> list[str]:
