@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from xml.etree.ElementTree import Element
 
@@ -27,6 +27,9 @@ Level = Literal["L1C", "L2A"]
 OFFSET_BASELINE = (4, 0)
 """Since processing baseline 04.00 (January 2022) products carry an offset."""
 
+SEN2COR_BASELINE = "99.99"
+"""What users' own runs of Sen2Cor write: it tells nothing of an offset. Releases before 2.10 knew of none."""
+
 PRODUCT_NAME = re.compile(
     r"^(?P<satellite>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<time>\d{8}T\d{6})_N(?P<baseline>\d{4})_R(?P<orbit>\d{3})"
     r"_T(?P<tile>\d\d[A-Z]{3})_(?P<made>\d{8}T\d{6})$"
@@ -38,7 +41,7 @@ _DATATAKE = dt.timedelta(hours=1)
 """A datatake is shorter: 15,000 km of ground at most, 40 minutes."""
 
 _CLOCKS = dt.timedelta(seconds=10)
-"""How far a tile may be sensed before its datatake is said to begin, as times are rounded."""
+"""How far the times of one datatake may lie apart, as they are rounded; other datatakes are hours away."""
 
 _SPACECRAFT = re.compile(r"Sentinel-2([A-D])")
 
@@ -144,6 +147,7 @@ def read_product_metadata(content: bytes, where: str) -> ProductFacts:
         raise ImageryError(f"{where}: no data is not 0, as it is in every product. Fetch the original again.")
     if facts.name is not None:
         _agree(facts, facts.name, where)
+        return replace(facts, time=facts.name.time)  # which the names of its images have, too
     return facts
 
 
@@ -210,8 +214,11 @@ def check_same(tile: TileFacts, product: ProductFacts, where: str) -> None:
     pairs = [
         ("level", tile.level, product.level),
         ("satellite", tile.satellite, product.satellite),
-        ("processing baseline", tile.baseline, product.baseline),
     ]
+    baselines = tile.baseline, product.baseline
+    # Tiles may carry another baseline than their product: it matters where only one of the two has offsets.
+    if SEN2COR_BASELINE not in baselines and len({carries_offset(each) for each in baselines}) > 1:
+        pairs.append(("processing baseline", *baselines))
     if product.name is not None:
         pairs.append(("tile", tile.tile, product.name.tile))
     for what, of_tile, of_product in pairs:
@@ -239,8 +246,7 @@ def _agree(facts: ProductFacts, name: NameFacts, where: str) -> None:
         ("level", facts.level, name.level),
         ("satellite", facts.satellite, name.satellite),
         ("processing baseline", facts.baseline, name.baseline),
-        ("time", facts.time, name.time),
-        ("relative orbit", facts.orbit or name.orbit, name.orbit),
+        ("time", name.time if abs(facts.time - name.time) <= _CLOCKS else facts.time, name.time),
     ]
     for what, said, named_so in pairs:
         if said != named_so:
@@ -284,7 +290,7 @@ def _offsets(root: Element, level: Level, baseline: str, where: str) -> dict[str
     missing = [band for band in BANDS if band not in offsets and not (level == "L2A" and band == "B10")]
     if offsets and missing:
         raise ImageryError(f"{where}: no {name} of {', '.join(missing)}, others have one. Fetch the original again.")
-    if not offsets and carries_offset(baseline):
+    if not offsets and carries_offset(baseline) and (level, baseline) != ("L2A", SEN2COR_BASELINE):
         raise ImageryError(
             f"{where}: no {name}, which products of baseline {baseline} have, and without it all values are wrong."
             " Fetch the original again."

@@ -143,7 +143,6 @@ PRODUCT_CASES = [
     ("Sentinel-2A<", "Sentinel-2B<", "satellite S2B"),
     ("<PROCESSING_BASELINE>05.10", "<PROCESSING_BASELINE>5", "expected a number"),
     ("<PROCESSING_BASELINE>05.10", "<PROCESSING_BASELINE>04.00", "processing baseline 04.00"),
-    (">65</SENSING_ORBIT_NUMBER>", ">66</SENSING_ORBIT_NUMBER>", "relative orbit 66"),
     (">65</SENSING_ORBIT_NUMBER>", ">x</SENSING_ORBIT_NUMBER>", "not a number"),
     ("<DATATAKE_SENSING_START>2017-02-16", "<DATATAKE_SENSING_START>2017-02-26", "time 2017-02-26"),
     ("<DATATAKE_SENSING_START>2017-02-16", "<DATATAKE_SENSING_START>2017-02-30", "is no time"),
@@ -194,7 +193,7 @@ def test_tile_that_is_refused(tile: str, old: str, new: str, message: str) -> No
         ("_T33UUU_", "_T33UUV_", "tile 33UUV"),
         ("_MSI_L1C_TL_", "_MSI_L2A_TL_", "level L2A"),
         ('<TILE_ID metadataLevel="Brief">S2A', '<TILE_ID metadataLevel="Brief">S2B', "satellite S2B"),
-        ("_T33UUU_N05.10<", "_T33UUU_N05.09<", "processing baseline 05.09"),
+        ("_T33UUU_N05.10<", "_T33UUU_N03.01<", "processing baseline 03.01"),
         ("2017-02-16T10:21:01.026Z", "2017-02-16T10:20:01.026Z", "sensed at 2017-02-16T10:20:01"),
         ("2017-02-16T10:21:01.026Z", "2017-02-17T10:21:01.026Z", "sensed at 2017-02-17T10:21:01"),
     ],
@@ -241,3 +240,22 @@ def test_any_bytes_are_read_or_refused(product: str, tile: str, place: float, no
         for reader in readers:
             with contextlib.suppress(ImageryError):
                 reader(content, "x.xml")
+
+
+@pytest.mark.parametrize("baseline", ["05.09", "99.99"])
+def test_tile_of_a_baseline_with_the_same_offsets(product: str, tile: str, baseline: str) -> None:
+    check_same(tile_of(tile.replace("_N05.10<", f"_N{baseline}<")), facts_of(product), "MTD_TL.xml")
+
+
+def test_seconds_between_name_and_datatake(product: str) -> None:
+    """The name counts, after which the images are named."""
+    old = "<DATATAKE_SENSING_START>2017-02-16T10:21:01"
+    assert old in product
+    assert facts_of(product.replace(old, f"{old[:-2]}03")).time == dt.datetime(2017, 2, 16, 10, 21, 1)
+
+
+def test_own_run_of_sen2cor_without_offsets(safe: Path, tmp_path: Path) -> None:
+    (path,) = small_l2a(safe, tmp_path).glob("MTD_MSIL2A.xml")
+    text = path.read_text().replace("BOA_ADD_OFFSET", "OTHER").replace("05.10", "99.99").replace("N0510", "N9999")
+    facts = facts_of(text)
+    assert (facts.baseline, facts.offsets) == ("99.99", {})
