@@ -251,7 +251,7 @@ def test_seconds_between_name_and_datatake(product: str) -> None:
     """The name counts, after which the images are named."""
     old = "<DATATAKE_SENSING_START>2017-02-16T10:21:01"
     assert old in product
-    assert facts_of(product.replace(old, f"{old[:-2]}03")).time == dt.datetime(2017, 2, 16, 10, 21, 1)
+    assert facts_of(product.replace(old, f"{old[:-2]}03")).time == facts_of(product).time
 
 
 def test_own_run_of_sen2cor_without_offsets(safe: Path, tmp_path: Path) -> None:
