@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from eolearn.core import EOPatch, FeatureType
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sentinelhub.config import SHConfig
 from sentinelhub.constants import CRS
 from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
@@ -236,6 +239,28 @@ def test_requests_of_2501_pixels_are_two(service: Service) -> None:
     np.testing.assert_array_equal(patch.data["BANDS"][0, ..., 0], expected("B04", area, TIMES[0]))
 
 
+@given(height=st.integers(1, 12_000), width=st.integers(1, 12_000))
+@settings(max_examples=40, deadline=None)
+def test_parts_cover_an_area_once(height: int, width: int) -> None:
+    """Whole pixels, none twice, none left out, each part where its pixels are."""
+    left, top = 300_000, 6_000_000
+    parts = plan.split(BBox((left, top - 10 * height, left + 10 * width, top), CRS("EPSG:32633")), (height, width))
+    rows = sorted({(part.rows.start, part.rows.stop) for part in parts})
+    columns = sorted({(part.columns.start, part.columns.stop) for part in parts})
+    assert len(parts) == len(rows) * len(columns)
+    for edges, side in ((rows, height), (columns, width)):
+        assert edges[0][0] == 0
+        assert edges[-1][1] == side
+        assert all(before[1] == after[0] for before, after in pairwise(edges))
+        lengths = [stop - start for start, stop in edges]
+        assert max(lengths) <= plan.MAX_PIXELS
+        assert max(lengths) - min(lengths) <= 1
+    for part in parts:
+        corners = (left + 10 * part.columns.start, top - 10 * part.rows.stop, *part.bbox.upper_right)
+        assert tuple(part.bbox) == pytest.approx(corners)
+        assert part.bbox.upper_right == pytest.approx((left + 10 * part.columns.stop, top - 10 * part.rows.start))
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -255,6 +280,14 @@ def test_temporary_faults_are_tried_again(service: Service, fault: Any) -> None:
     want = np.stack([expected("B02", SMALL, day) for day in TIMES]).astype(np.float32) / np.float32(10_000)
     np.testing.assert_array_equal(patch.data["BANDS"][..., 0], want)
     assert not service.faults
+
+
+def test_an_answer_that_takes_too_long_is_asked_for_again(service: Service, home: Path) -> None:
+    write_profile(home, **profile_of(service), download_timeout_seconds=1.0)
+    service.faults.append(slow(4))
+    patch = DownloadBandsTask(bands=["B02"], max_threads=1).execute(bbox=SMALL, time_interval=YEAR)
+    assert patch.timestamps == TIMES
+    assert len(service.processes) == 3
 
 
 def test_the_catalogue_waits_and_tries_again_too(service: Service) -> None:
@@ -291,7 +324,9 @@ def test_failed_dates_are_named_and_the_others_are_kept(service: Service, tmp_pa
     assert len(service.processes) == 1
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "no request", "other text"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "empty", "no request", "empty request", "half a request", "other text"]
+)
 def test_damaged_kept_answers_are_fetched_again(service: Service, tmp_path: Path, damage: str) -> None:
     task = DownloadBandsTask(bands=["B02"], cache_folder=str(tmp_path / "kept"))
     before = task.execute(bbox=SMALL, time_interval=YEAR)
@@ -299,6 +334,10 @@ def test_damaged_kept_answers_are_fetched_again(service: Service, tmp_path: Path
     kept = min((tmp_path / "kept").glob("*/response.tar"))
     if damage == "no request":
         (kept.parent / "request.json").unlink()
+    elif damage in ("empty request", "half a request"):
+        asked = kept.parent / "request.json"
+        whole = asked.read_bytes()
+        asked.write_bytes(whole[: len(whole) // 2] if damage == "half a request" else b"")
     else:
         whole = kept.read_bytes()
         kept.write_bytes({"truncated": whole[: len(whole) // 3], "empty": b"", "other text": b"<html>" * 500}[damage])
@@ -360,6 +399,21 @@ def test_copernicus_data_space_gets_its_clouds_computed(
     assert want[0] < 0.4 < want[1]
     np.testing.assert_array_equal(patch.data["CLP"][:, 0, 0, 0], want)
     np.testing.assert_array_equal(patch.mask["CLM"], np.broadcast_to([[[[0]]], [[[1]]]], (2, 40, 50, 1)))
+
+
+@pytest.mark.parametrize(
+    ("url", "serves"),
+    [
+        ("https://services.sentinel-hub.com", True),
+        ("https://sh.dataspace.copernicus.eu", False),
+        ("https://SH.Dataspace.Copernicus.EU:443/path", False),
+        ("https://mydataspace.copernicus.eu", True),
+        ("https://dataspace.copernicus.eu.example.org", True),
+        ("http://127.0.0.1:8080", True),
+    ],
+)
+def test_which_services_have_clouds_of_their_own(url: str, serves: bool) -> None:
+    assert account.serves_clouds(url) is serves
 
 
 def test_computed_clouds_lie_where_the_bands_do() -> None:
@@ -505,6 +559,11 @@ def test_no_time() -> None:
         ({"resolution": 10, "size": (5, 5)}, ConfigurationError, "give one of them"),
         ({"size": (5, 0)}, ConfigurationError, "each at least 1"),
         ({"size": (5.0, 5)}, ConfigurationError, "in pixels"),
+        ({"size": 5}, ConfigurationError, "size=5: give"),
+        ({"size": (5, 5, 5)}, ConfigurationError, "in pixels"),
+        ({"size": (True, 5)}, ConfigurationError, "in pixels"),
+        ({"max_threads": 1.5}, ConfigurationError, "max_threads=1.5: give a whole number"),
+        ({"max_threads": True}, ConfigurationError, "max_threads"),
         ({"maxcc": "0.8"}, ConfigurationError, "maxcc='0.8'"),
         ({"time_difference": 2}, ConfigurationError, "give a timedelta"),
         ({"resolution": float("nan")}, ConfigurationError, "resolution"),

@@ -39,6 +39,15 @@ def check_number(name: str, value: object, *, least: float, most: float = math.i
         raise ConfigurationError(f"{name}={value!r}: give a number at least {least}{limit}.")
 
 
+def check_count(name: str, value: object) -> None:
+    """Refuse what is no whole number of at least 1.
+
+    :raises ConfigurationError: for these.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ConfigurationError(f"{name}={value!r}: give a whole number of at least 1.")
+
+
 def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
     """Refuse what is neither None nor known.
 

@@ -32,7 +32,14 @@ from eotasks.sources.sentinelhub.account import (
     serves_clouds,
     service_errors,
 )
-from eotasks.sources.sentinelhub.checks import TimeInterval, check_choice, check_interval, check_number, whole_percent
+from eotasks.sources.sentinelhub.checks import (
+    TimeInterval,
+    check_choice,
+    check_count,
+    check_interval,
+    check_number,
+    whole_percent,
+)
 from eotasks.sources.sentinelhub.clouds import RESOLUTION, clouds_of, coarse_area, to_area
 from eotasks.sources.sentinelhub.plan import Part, split
 from models.errors import ConfigurationError, FeatureError, GridError, ImageryError, TooFewFramesError
@@ -130,7 +137,7 @@ class DownloadBandsTask(EOTask):
         check_choice("downsampling", downsampling, [kind.value for kind in ResamplingType])
         check_choice("dtype", dtype, ["reflectance", "dn"])
         if max_threads is not None:
-            check_number("max_threads", max_threads, least=1)
+            check_count("max_threads", max_threads)
         self.data_collection = data_collection
         self.maxcc = maxcc
         self.time_difference = time_difference
@@ -349,9 +356,13 @@ class _Service:
 def _checked_size(size: tuple[int, int], resolution: float | None) -> tuple[int, int]:
     if resolution is not None:
         raise ConfigurationError(f"size={size!r} and resolution={resolution!r}: give one of them.")
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise ConfigurationError(f"size={size!r}: give (width, height) in pixels, each at least 1.")
-    return size[0], size[1]
+    try:
+        width, height = size
+        check_count("width", width)
+        check_count("height", height)
+    except (TypeError, ValueError, ConfigurationError) as error:
+        raise ConfigurationError(f"size={size!r}: give (width, height) in pixels, each at least 1.") from error
+    return int(width), int(height)
 
 
 def _scaled(values: NDArray[Any], divisor: int) -> NDArray[np.float32]:

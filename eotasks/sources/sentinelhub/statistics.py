@@ -31,7 +31,7 @@ from eotasks.sources.sentinelhub.account import (
     reason,
     service_errors,
 )
-from eotasks.sources.sentinelhub.checks import check_number, whole_percent
+from eotasks.sources.sentinelhub.checks import check_count, check_number, whole_percent
 from eotasks.sources.sentinelhub.client import PatientRateLimit, forget, quiet_waiting
 from models.errors import ConfigurationError, FeatureError, GridError, ImageryError
 from models.sentinel2 import band_indices
@@ -109,7 +109,7 @@ class DownloadStatisticsTask(EOTask):
             check_number("percentiles", each, least=0, most=100)
         check_number("maxcc", maxcc, least=0, most=1)
         if max_threads is not None:
-            check_number("max_threads", max_threads, least=1)
+            check_count("max_threads", max_threads)
         self.bands = None if bands is None else tuple(bands)
         self.evalscript = evalscript
         self.resolution = float(resolution)
