@@ -40,7 +40,7 @@ _CRS = re.compile(r"^EPSG:\d{4,5}$")
 _DATATAKE = dt.timedelta(hours=1)
 """A datatake is shorter: 15,000 km of ground at most, 40 minutes."""
 
-_CLOCKS = dt.timedelta(seconds=10)
+_CLOCKS = dt.timedelta(minutes=2)
 """How far the times of one datatake may lie apart, as they are rounded; other datatakes are hours away."""
 
 _SPACECRAFT = re.compile(r"Sentinel-2([A-D])")

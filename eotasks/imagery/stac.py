@@ -38,6 +38,7 @@ _COMMON_NAMES = {
 _PRODUCT_METADATA = ("product_metadata", "product-metadata", "metadata")
 _TILE_METADATA = ("granule_metadata", "granule-metadata")
 _DATATAKE = re.compile(r"GS2[A-D]_(\d{8}T\d{6})_")
+_DATATAKE_KEYS = ("s2:datatake_id", "eopf:datatake_id")
 
 
 def read_item(location: str) -> dict[str, Any]:
@@ -237,9 +238,10 @@ def _number(properties: Mapping[str, Any], name: str, where: str) -> float | Non
 
 
 def _time(properties: Mapping[str, Any], where: str) -> dt.datetime:
-    match = _DATATAKE.match(str(properties.get("s2:datatake_id", "")))
-    if match is not None:
-        return dt.datetime.strptime(match.group(1), "%Y%m%dT%H%M%S")  # noqa: DTZ007  # naive UTC, as everywhere here
+    for key in _DATATAKE_KEYS:
+        match = _DATATAKE.match(str(properties.get(key, "")))
+        if match is not None:
+            return dt.datetime.strptime(match.group(1), "%Y%m%dT%H%M%S")  # noqa: DTZ007  # naive UTC, as everywhere
     return _naive(str(properties.get("datetime") or properties.get("start_datetime")), where).replace(microsecond=0)
 
 

@@ -194,7 +194,7 @@ def test_tile_that_is_refused(tile: str, old: str, new: str, message: str) -> No
         ("_MSI_L1C_TL_", "_MSI_L2A_TL_", "level L2A"),
         ('<TILE_ID metadataLevel="Brief">S2A', '<TILE_ID metadataLevel="Brief">S2B', "satellite S2B"),
         ("_T33UUU_N05.10<", "_T33UUU_N03.01<", "processing baseline 03.01"),
-        ("2017-02-16T10:21:01.026Z", "2017-02-16T10:20:01.026Z", "sensed at 2017-02-16T10:20:01"),
+        ("2017-02-16T10:21:01.026Z", "2017-02-16T10:18:01.026Z", "sensed at 2017-02-16T10:18:01"),
         ("2017-02-16T10:21:01.026Z", "2017-02-17T10:21:01.026Z", "sensed at 2017-02-17T10:21:01"),
     ],
 )
