@@ -613,3 +613,12 @@ def test_configuration_prints_masked() -> None:
     """What eo-learn keeps of the task it is composed of: the credentials are masked there."""
     text = repr(SHConfig(use_defaults=True, sh_client_secret="s3cret-value"))
     assert "s3cret-value" not in text
+
+
+def test_plan_of_computed_clouds() -> None:
+    """5 km are 32 pixels of 160 m and a margin of two on each side; ten bands of 16 bits and the mask."""
+    plain = request_plan(PATCH, 10, SIX, 70)
+    computed = request_plan(PATCH, 10, SIX, 70, clouds=True, own_clouds=False)
+    assert computed.requests == 2 * 70 + 1
+    assert computed.bytes - plain.bytes == 70 * 36 * 36 * 21
+    assert computed.processing_units - plain.processing_units == pytest.approx(70 * 0.01 * 10 / 3)

@@ -16,6 +16,7 @@ from sentinelhub.geometry import Geometry
 from eotasks.sources.eopatches import EOPatchInfo, eopatch_info, list_eopatches
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
 from eotasks.sources.sentinelhub import request_plan
+from eotasks.sources.sentinelhub.account import configuration, serves_clouds
 from models.errors import AreaError, ConfigurationError, FeatureError, GridError, TooFewFramesError
 from models.landcover.validation import split_patches
 from models.simulation.year import SimulationSettings, acquisition_times
@@ -84,8 +85,17 @@ def make_plan(config: LandCoverConfig) -> Plan:
         months = (
             12 * (config.time.end.year - config.time.start.year) + config.time.end.month - config.time.start.month + 1
         )
+        own_clouds = serves_clouds(configuration(config.source.profile).sh_base_url)
         estimates = [
-            request_plan(patch.bbox, config.area.resolution, config.source.bands, frames, clouds=clouds, months=months)
+            request_plan(
+                patch.bbox,
+                config.area.resolution,
+                config.source.bands,
+                frames,
+                clouds=clouds,
+                own_clouds=own_clouds,
+                months=months,
+            )
             for patch in patches
         ]
         requests = sum(item.requests for item in estimates)

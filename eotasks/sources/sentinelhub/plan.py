@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 from sentinelhub.geometry import BBox
 
 from eotasks.sources.areas import grid_of_bbox
+from eotasks.sources.sentinelhub.clouds import coarse_area
 from models.errors import GridError
+from models.sentinel2 import CLOUD_BANDS as MODEL_BANDS
 
 MAX_PIXELS = 2500
 """Rows or columns that the Process API returns at most."""
@@ -80,7 +82,14 @@ def _edges(pixels: int) -> list[int]:
 
 
 def request_plan(
-    bbox: BBox, resolution: float, bands: Sequence[str], frames: int, *, clouds: bool = False, months: int = 12
+    bbox: BBox,
+    resolution: float,
+    bands: Sequence[str],
+    frames: int,
+    *,
+    clouds: bool = False,
+    own_clouds: bool = True,
+    months: int = 12,
 ) -> RequestPlan:
     """What the download of one bounding box will cost.
 
@@ -92,20 +101,27 @@ def request_plan(
     :param resolution: Metres.
     :param bands: Names of the bands.
     :param frames: Number of acquisitions expected.
-    :param clouds: Whether CLM and CLP are asked for too.
+    :param clouds: Whether CLM and CLP are wanted too.
+    :param own_clouds: Whether the service has them; otherwise ten bands at 160 m are downloaded besides.
     :param months: Length of the time interval.
     :raises GridError: when the box is no whole number of pixels, or too large to be cut into requests.
     """
-    height, width = grid_of_bbox(bbox, resolution).shape
-    parts = split(bbox, (height, width))
-    inputs = len(bands) + (len(CLOUD_BANDS) if clouds else 0)
-    units = 0.0
-    for part in parts:
-        columns, rows = part.size
-        units += max(max(rows * columns / 512**2, 0.01) * inputs / 3, 0.005)
-    frame_bytes = height * width * (2 * len(bands) + 1 + (len(CLOUD_BANDS) if clouds else 0))
+    served = len(CLOUD_BANDS) if clouds and own_clouds else 0
+    shape = grid_of_bbox(bbox, resolution).shape
+    frame = _frame_cost(split(bbox, shape), 2 * len(bands) + 1 + served, len(bands) + served)
+    if clouds and not own_clouds:
+        coarse, coarse_shape = coarse_area(bbox)
+        besides = _frame_cost(split(coarse, coarse_shape), 2 * len(MODEL_BANDS) + 1, len(MODEL_BANDS))
+        frame = RequestPlan(*(first + second for first, second in zip(astuple(frame), astuple(besides), strict=True)))
     return RequestPlan(
-        requests=frames * len(parts) + 1,
-        bytes=frames * frame_bytes,
-        processing_units=frames * units + min(0.01 * max(months, 1), 1.0),
+        requests=frames * frame.requests + 1,
+        bytes=frames * frame.bytes,
+        processing_units=frames * frame.processing_units + min(0.01 * max(months, 1), 1.0),
     )
+
+
+def _frame_cost(parts: Sequence[Part], pixel_bytes: int, inputs: int) -> RequestPlan:
+    """What one acquisition costs."""
+    pixels = [part.size[0] * part.size[1] for part in parts]
+    units = sum(max(max(count / 512**2, 0.01) * inputs / 3, 0.005) for count in pixels)
+    return RequestPlan(len(parts), sum(pixels) * pixel_bytes, units)
