@@ -22,13 +22,11 @@ from eolearn.core.exceptions import TemporalDimensionWarning
 from fs.errors import FSError
 from fs.osfs import OSFS
 
+from eotasks.generations import FileFacts
 from eotasks.places import Place
 from models.errors import FeatureError, StorageError
 
 Feature = tuple[FeatureType, str]
-
-FileFacts = dict[str, Any]
-"""``size`` and ``sha256`` of a file; empty where nothing is known of it."""
 
 TRANSFERS = 4
 """Files that go to or come from S3 at the same time: a patch has a handful, and most of their time is waiting."""

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from eolearn.core import EOPatch, EOTask
 
+from eotasks.generations import GENERATION, LEFTOVER, MARKER, MARKER_VERSION, Marker, parse_marker
 from models.errors import CredentialsError, EOTasksError, FeatureError, StorageError
 from workflows.eopatch_files import (
     Feature,
-    FileFacts,
     feature_of,
     fetch_eopatch,
     fetch_plain_eopatch,
@@ -32,7 +32,7 @@ from workflows.eopatch_files import (
     write_eopatch,
     write_folder,
 )
-from workflows.places import TEMPORARY_PREFIX, Entry, Place
+from workflows.places import Entry, Place
 
 __all__ = [
     "CleanResult",
@@ -49,23 +49,6 @@ __all__ = [
 ]
 
 LOGGER = logging.getLogger(__name__)
-
-MARKER = "_current.json"
-MARKER_VERSION = 1
-"""A marker of an older version stays readable; a newer one asks for an upgrade."""
-
-GENERATION = ".gen-"
-
-
-@dataclass(frozen=True)
-class Marker:
-    """The content of a marker file."""
-
-    generation: str
-    """Folder of the current generation."""
-
-    files: dict[str, FileFacts]
-    """Facts of each file by its path inside the generation."""
 
 
 def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequence[Feature] | None = None) -> None:
@@ -201,7 +184,7 @@ def clean(place: Place, *, unfinished_after: timedelta = timedelta(hours=1)) -> 
     deadline = datetime.now(UTC) - unfinished_after
     # One listing of the place: asking for each patch would be five requests for each on S3.
     for name, patch in _by_patch(place).items():
-        leftovers = [entry for entry in patch if entry.startswith((GENERATION, TEMPORARY_PREFIX))]
+        leftovers = [entry for entry in patch if LEFTOVER.fullmatch(entry)]
         alone = MARKER in patch and len(leftovers) == 1 and leftovers[0].startswith(GENERATION)
         if alone or (patch and not leftovers):
             continue  # just what the marker names, or nothing of ours
@@ -298,20 +281,7 @@ def _read_marker(place: Place, folder: str) -> Marker | None:
     found = place.read_if_there(path)
     if found is None:
         return None
-    cure = "Delete it and run the step again."
-    try:
-        content = json.loads(found[0])
-        version = int(content["version"])
-        if version > MARKER_VERSION:
-            raise StorageError(
-                f"{place}/{path} has version {version}, this eotasks reads up to {MARKER_VERSION}: upgrade eotasks."
-            )
-        files = {
-            str(name): {"size": int(of["size"]), "sha256": str(of["sha256"])} for name, of in content["files"].items()
-        }
-        return Marker(str(content["generation"]), files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StorageError(f"{place}/{path} is damaged ({error!r}). {cure}") from error
+    return parse_marker(found[0], f"{place}/{path}")
 
 
 def _is_eopatch(place: Place, name: str) -> bool:

@@ -6,13 +6,13 @@ What is wanted is copied whole; of everything else there are empty files, so tha
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from eotasks import s3
+from eotasks.generations import check_sizes, parse_marker
 from eotasks.places import Place
 from models.errors import AreaError, StorageError
 
@@ -80,16 +80,12 @@ def at_hand(place: Place, marker: str, *, whole: Iterable[str], heads: Iterable[
 
 
 def _current(place: Place, marker: str, files: dict[str, int]) -> tuple[Place, dict[str, int]]:
-    try:
-        generation = str(json.loads(place.read_bytes(marker))["generation"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{place}/{marker}: cannot be read. Write the EOPatch again.") from error
-    inside = {
-        path.removeprefix(f"{generation}/"): size for path, size in files.items() if path.startswith(f"{generation}/")
-    }
-    if not inside or "/" in generation:
-        raise StorageError(f"{place}/{marker}: names {generation}, which is not there. Write the EOPatch again.")
-    return place.child(generation), inside
+    """The current generation, whole."""
+    current = parse_marker(place.read_bytes(marker), f"{place}/{marker}")
+    start = f"{current.generation}/"
+    inside = {path.removeprefix(start): size for path, size in files.items() if path.startswith(start)}
+    check_sizes(current, inside, f"EOPatch {place}")
+    return place.child(current.generation), inside
 
 
 def _inside(folder: Path, path: str, place: Place) -> Path:

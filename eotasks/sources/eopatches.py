@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,13 +19,11 @@ from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
 from eotasks._features import Feature, describe
+from eotasks.generations import MARKER, check_sizes, parse_marker
 from eotasks.places import Place, is_remote
 from eotasks.sources._remote_eopatches import at_hand, list_remote, own_name
 from models.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
 from models.sentinel2 import as_reflectance
-
-_MARKER = "_current.json"
-"""Where a patch has generations, this file names the current one (see the design's table of storage)."""
 
 _PARTS = frozenset(feature_type.value for feature_type in FeatureType)
 _ENDING = re.compile(r"\.(npy|npy\.gz|json|json\.gz|gpkg|gpkg\.gz|geojson|zarr|pkl|pkl\.gz)$")
@@ -239,7 +236,7 @@ def _is_eopatch(folder: Path) -> bool:
 
 def _are_of_eopatch(names: Collection[str]) -> bool:
     """Whether there is a marker, or a bounding box and something else of an EOPatch."""
-    if _MARKER in names:
+    if MARKER in names:
         return True
     entries = {_ENDING.sub("", name) for name in names if not name.startswith(".")}
     return bool(entries & {"bbox", "timestamps"}) and bool(entries & (_PARTS - {"bbox", "timestamps"}))
@@ -269,7 +266,7 @@ def _patch_at_hand(
         if not _are_of_eopatch(place.names()):
             there = ", ".join(list_remote(Place(str(folder)), _are_of_eopatch)[:10])
             raise StorageError(f"{place}: no EOPatch there. In {folder}: {there}.")
-    with at_hand(place, _MARKER, whole=whole, heads=heads) as copy:
+    with at_hand(place, MARKER, whole=whole, heads=heads) as copy:
         yield copy, str(place)
 
 
@@ -287,15 +284,16 @@ def _patch_folder(folder: Path, name: str | None) -> Path:
 
 
 def _current_generation(place: Path) -> Path:
-    marker = place / _MARKER
-    if not marker.is_file():
+    path = place / MARKER
+    if not path.is_file():
         return place
     try:
-        generation = place / str(json.loads(marker.read_text())["generation"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{marker}: cannot be read. Write the EOPatch again.") from error
-    if generation.parent != place or not generation.is_dir():
-        raise StorageError(f"{marker}: names {generation.name}, which is not there. Write the EOPatch again.")
+        marker = parse_marker(path.read_bytes(), str(path))
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror}). Check its rights.") from error
+    generation = place / marker.generation
+    there = {file.relative_to(generation).as_posix(): file.stat().st_size for file in generation.rglob("*")}
+    check_sizes(marker, there, f"EOPatch {place}")
     return generation
 
 

@@ -252,16 +252,28 @@ def test_generations_of_the_projects_own_storage(folder: Path) -> None:
     shutil.copytree(folder / "north", folder / "west" / ".gen-1")
     shutil.copytree(folder / "south", current)
     marker = folder / "west" / "_current.json"
-    marker.write_text(json.dumps({"version": 1, "generation": ".gen-2", "files": {}}))
+    files = {
+        path.relative_to(current).as_posix(): {"size": path.stat().st_size, "sha256": ""}
+        for path in current.rglob("*")
+        if path.is_file()
+    }
+    marker.write_text(json.dumps({"version": 1, "generation": ".gen-2", "files": files}))
     assert list_eopatches(folder) == ["north", "south", "west"]
     assert eopatch_info(folder, "west").name == "west"
     patch = LoadEOPatchTask(folder, {"BANDS": "data/B"}).execute(name="west")
     np.testing.assert_array_equal(patch.data["BANDS"], make_eopatch(2).data["B"])
+    with (current / "bbox.geojson").open("a") as stream:
+        stream.write(" ")
+    with pytest.raises(StorageError, match=r"west: file bbox\.geojson has \d+ bytes instead of"):
+        eopatch_info(folder, "west")
     shutil.rmtree(current)
-    with pytest.raises(StorageError, match=r"\.gen-2, which is not there"):
+    with pytest.raises(StorageError, match="is missing"):
+        eopatch_info(folder, "west")
+    marker.write_text(json.dumps({"version": 9, "generation": ".gen-2", "files": files}))
+    with pytest.raises(StorageError, match=r"version 9.*upgrade"):
         eopatch_info(folder, "west")
     marker.write_text("{")
-    with pytest.raises(StorageError, match=r"_current\.json: cannot be read"):
+    with pytest.raises(StorageError, match=r"_current\.json is damaged"):
         eopatch_info(folder, "west")
 
 

@@ -112,17 +112,20 @@ def test_a_new_save_replaces_the_patch_and_clean_collects_the_old_one(place: Pla
 
 def test_clean_leaves_a_save_that_may_be_running_and_takes_one_that_died(place: Place) -> None:
     save_eopatch(place, NAME, make_eopatch())
-    running = place.local_path(f"{NAME}/.gen-running/data")
+    running = place.local_path(f"{NAME}/.gen-0123456789ab/data")
     running.mkdir(parents=True)
     later = (datetime.now(UTC) + timedelta(seconds=60)).timestamp()
     os.utime(running, (later, later))
-    alone = place.local_path("other/.gen-died")
+    alone = place.local_path("other/.gen-ba9876543210")
     alone.mkdir(parents=True)
+    foreign = place.local_path("other/.gen-eration of mine")
+    foreign.mkdir()
     assert clean(place).generations == 0
     assert running.is_dir()
     assert clean(place, unfinished_after=timedelta(seconds=-120)).generations == 2
     assert not running.exists()
-    assert not alone.parent.exists()
+    assert not alone.exists()
+    assert foreign.is_dir(), "no name that our writers give"
     assert is_complete(place, NAME)
 
 

@@ -362,6 +362,6 @@ def test_a_patch_of_another_version_asks_for_an_upgrade(place: Place) -> None:
     for read in (load_eopatch, is_complete):
         with pytest.raises(StorageError, match=r"_current.json has version 7.*upgrade eotasks"):
             read(place, NAME)
-    place.write_bytes(f"{NAME}/.gen-other/file", b"")
+    place.write_bytes(f"{NAME}/.gen-0123456789ab/file", b"")
     with pytest.raises(StorageError, match="upgrade"):
         clean(place, unfinished_after=timedelta(0))
