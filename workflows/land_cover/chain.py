@@ -70,7 +70,6 @@ class Chain:
     retry_quarantined: bool = False
     stages: list[Stage] = field(default_factory=list)
     failed: dict[str, PatchOutcome] = field(default_factory=dict)
-    skipped: int = 0
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -185,7 +184,6 @@ class Chain:
             Stage(stage, time.perf_counter() - started, outcomes, result.workers, peak_memory_mb=monitor.peak_mb)
         )
         failures = {outcome.name: outcome for outcome in result.failed}
-        self.skipped += sum(outcome.state == "skipped" for outcome in outcomes)
         self.failed |= failures
         if failures and len(failures) == len(outcomes):
             first = next(iter(failures.values()))

@@ -202,8 +202,9 @@ def summary_rows(chains: list[Chain], results: list[ChainResult], seconds: float
 def _patches(chain: Chain) -> str:
     total, failed = len(chain.plan.patches), len(chain.failed)
     notes = [f"{failed} failed"] if failed else []
-    if chain.skipped:
-        notes.append("complete before")
+    complete = sum(outcome.state == "skipped" for stage in chain.stages[:1] for outcome in stage.outcomes)
+    if complete:
+        notes.append(f"{complete} complete before")
     return f"{total}" + (f" ({', '.join(notes)})" if notes else "")
 
 

@@ -267,7 +267,7 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     before, lines = generations(mended.out), read_manifest(mended.place())
     repeated = run_in(tmp_path, EOPATCHES)
     assert repeated.result.code == 0
-    assert "4 (complete before)" in repeated.result.out
+    assert "4 (4 complete before)" in repeated.result.out
     new = read_manifest(repeated.place())[len(lines) :]
     assert states(new) == {"observe": every("skipped"), "map": every("skipped")}
     assert generations(repeated.out) == before
