@@ -16,12 +16,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
 
 import numpy as np
 from PIL import Image
+
+from tests.loopback import LoopbackServer
 
 CLIENT_ID, CLIENT_SECRET, TOKEN = "my-id", "s3cret-value", "a-token-that-no-log-may-show"
 MASKS = {"dataMask": 1, "CLM": None, "CLP": None}
@@ -250,8 +252,7 @@ def slow(seconds: float) -> Fault:
 def running(service: Service) -> Iterator[Service]:
     """The service on a free port of loopback."""
     handler = type("ServiceHandler", (Handler,), {"service": service})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = LoopbackServer(("127.0.0.1", 0), handler)
     service.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

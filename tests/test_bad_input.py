@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from eotasks.sources.scenes import LoadScenesTask
 from models.errors import ImageryError, StorageError, TooFewFramesError
 from models.sentinel2 import BANDS
 from tests.benchmarks.imagery_tile import GRANULE, LEFT, NAME, TOP, build_tile
+from tests.loopback import LoopbackServer
 from tests.s3_server import S3Server
 from tests.workflows.land_cover.command_line import command
 
@@ -478,7 +479,7 @@ def broken_web(root: Path) -> Iterator[str]:
             self.wfile.write(content[: len(content) // 2])
             self.close_connection = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root)))
+    server = LoopbackServer(("127.0.0.1", 0), partial(Handler, directory=str(root)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

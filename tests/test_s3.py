@@ -19,6 +19,7 @@ from rasterio.windows import Window
 
 from eotasks import _s3_connection, s3
 from models.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
+from tests.loopback import LoopbackServer
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
 
@@ -312,7 +313,7 @@ class Breaking(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def breaking_server(aws: pytest.MonkeyPatch) -> Iterator[None]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Breaking)
+    server = LoopbackServer(("127.0.0.1", 0), Breaking)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     aws.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")

@@ -8,7 +8,7 @@ import stat
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from eotasks.imagery import http
 from eotasks.imagery.files import FolderFiles, WebFiles, checked, open_files, shown
 from eotasks.imagery.zips import ZipFiles
 from models.errors import EOTasksError, ImageryError
+from tests.loopback import LoopbackServer
 
 CONTENT = b"<a>metadata</a>" * 100
 
@@ -171,7 +172,7 @@ class Server:
 
             do_GET = do_HEAD = answer  # the names that http.server calls
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = LoopbackServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"

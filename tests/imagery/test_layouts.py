@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ from tests.imagery.layout_products import (
     stac_item,
     zipped,
 )
+from tests.loopback import LoopbackServer
 
 GRID = Grid("EPSG:32633", LEFT + 240, TOP - 240, 60, 12, 12)
 
@@ -81,7 +82,7 @@ def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder and the address where a web server on loopback shows it."""
     root = tmp_path / "web"
     root.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(RangeHandler, directory=str(root)))
+    server = LoopbackServer(("127.0.0.1", 0), partial(RangeHandler, directory=str(root)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield root, f"http://127.0.0.1:{server.server_port}"

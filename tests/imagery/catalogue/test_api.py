@@ -6,7 +6,7 @@ import json
 import pickle
 import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +18,7 @@ from shapely.geometry import shape
 from eotasks.imagery.catalogue import Catalogue, StacApi, catalogue_of
 from models.errors import ConfigurationError, ImageryError
 from tests.imagery.catalogue.stac_items import footprint, make_item
+from tests.loopback import LoopbackServer
 
 PAGE = 2
 CONFORMS = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
@@ -52,7 +53,7 @@ class StacServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = LoopbackServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05})
 
