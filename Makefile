@@ -14,7 +14,7 @@ help:
 	@echo "make clean        remove the environment, caches and results"
 
 land-cover: run-environment
-	@$(BIN) -m workflows.cli land-cover $(ARGS)
+	@$(BIN) -m eotasks.workflows.cli land-cover $(ARGS)
 
 test: lint types
 	@$(BIN) -m pytest -n 2 --dist loadfile  # tests of a file share their runs
@@ -27,7 +27,7 @@ types: dev-environment
 	@$(BIN) -m mypy
 
 benchmark: dev-environment
-	@$(BIN) tests/benchmarks/land_cover.py
+	@$(BIN) -m tests.benchmarks.land_cover
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis results

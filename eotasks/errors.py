@@ -1,41 +1,70 @@
-"""The errors of the project, under the library's name."""
+"""The errors of the project: one base, named leaves.
+
+A message says what happened, where (patch, file, band, timestamp) and the cure, in one line.
+"""
 
 from __future__ import annotations
 
-from models.errors import (
-    AreaError,
-    BandError,
-    BatchError,
-    ConfigurationError,
-    CredentialsError,
-    EOTasksError,
-    FeatureError,
-    GridError,
-    ImageryError,
-    MissingDependencyError,
-    ModelError,
-    ReferenceDataError,
-    ReflectanceError,
-    StorageError,
-    TooFewFramesError,
-    UnsupportedModelError,
-)
 
-__all__ = [
-    "AreaError",
-    "BandError",
-    "BatchError",
-    "ConfigurationError",
-    "CredentialsError",
-    "EOTasksError",
-    "FeatureError",
-    "GridError",
-    "ImageryError",
-    "MissingDependencyError",
-    "ModelError",
-    "ReferenceDataError",
-    "ReflectanceError",
-    "StorageError",
-    "TooFewFramesError",
-    "UnsupportedModelError",
-]
+class EOTasksError(Exception):
+    """Base of every error that eotasks raises on purpose."""
+
+
+class ConfigurationError(EOTasksError):
+    """A configuration or an argument of a task is not usable as it is."""
+
+
+class CredentialsError(ConfigurationError):
+    """Credentials of a service or store are missing or refused. Never carries the credentials themselves."""
+
+
+class MissingDependencyError(EOTasksError):
+    """A package that this step needs is not installed, or not in a version that works."""
+
+
+class AreaError(EOTasksError):
+    """An area of interest is empty, unreadable, or lies where there is no data."""
+
+
+class GridError(EOTasksError):
+    """Coordinate systems, extents or shapes that should agree do not."""
+
+
+class BandError(EOTasksError):
+    """A band is missing, or the number of bands fits no known set."""
+
+
+class ReflectanceError(EOTasksError):
+    """Values that are no reflectance: raw digital numbers as floats, NaN or infinity inside valid data."""
+
+
+class ImageryError(EOTasksError):
+    """An image file is missing, damaged, or not what its name promises."""
+
+
+class FeatureError(EOTasksError):
+    """A feature of an EOPatch is missing or has another shape or type than the task needs."""
+
+
+class TooFewFramesError(EOTasksError):
+    """A time series has fewer usable frames than the step needs."""
+
+
+class ReferenceDataError(EOTasksError):
+    """Reference data (labels) are missing, unreadable, or without the column or classes they should have."""
+
+
+class ModelError(EOTasksError):
+    """A model cannot be trained, loaded, or does not fit the data it is given."""
+
+
+class UnsupportedModelError(ModelError):
+    """A sound model that the tree engine cannot run exactly, such as one with categorical splits."""
+
+
+class StorageError(EOTasksError):
+    """A place cannot be read or written, or what lies there is damaged or incomplete."""
+
+
+class BatchError(EOTasksError):
+    """A batch of patches could not be run at all."""

@@ -12,11 +12,11 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import IMAGES, Feature, array_of, describe, feature_of
-from eotasks.places import Place, is_remote
-from models.errors import ConfigurationError, FeatureError
-from models.landcover import model as saved
-from models.landcover.model import CARD_FILE, CHUNK_VALUES, MODEL_FILE, LandCoverModel
+from eotasks.errors import ConfigurationError, FeatureError
+from eotasks.features import IMAGES, Feature, array_of, describe, feature_of
+from eotasks.models.landcover import model as saved
+from eotasks.models.landcover.model import CARD_FILE, CHUNK_VALUES, MODEL_FILE, LandCoverModel
+from eotasks.storage.place import Place, is_remote
 
 
 class PredictLandCoverTask(EOTask):
@@ -145,7 +145,7 @@ def load_model(location: str | Path | Place) -> LandCoverModel:
     """Load a model that was saved, and check that text and card belong together.
 
     :param location: A folder, or ``s3://bucket/prefix``.
-    :raises ModelError: as :func:`models.landcover.model.load_model`.
+    :raises ModelError: as :func:`eotasks.models.landcover.model.load_model`.
     :raises StorageError: when S3 cannot be read.
     :raises CredentialsError: when S3 refuses the credentials.
     """

@@ -10,13 +10,13 @@ from typing import get_args
 
 from eolearn.core import EOPatch, EOTask, FeatureType
 
-from eotasks._features import Feature, array_of, describe, feature_of
 from eotasks.clouds._frames import mask_beside
-from models.band_sets import band_names
-from models.checks import check_whole
-from models.errors import ConfigurationError, FeatureError, TooFewFramesError
-from models.sentinel2 import BANDS, band_indices
-from models.series import Edges, interpolate, normalized_difference, resampling_dates, seconds_since_1970
+from eotasks.errors import ConfigurationError, FeatureError, TooFewFramesError
+from eotasks.features import Feature, array_of, describe, feature_of
+from eotasks.models.band_sets import band_names
+from eotasks.models.checks import check_whole
+from eotasks.models.sentinel2 import BANDS, band_indices
+from eotasks.models.series import Edges, interpolate, normalized_difference, resampling_dates, seconds_since_1970
 
 Date = str | dt.date
 """ISO 8601 text, a date (its midnight) or a datetime (UTC when it has no zone)."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests import ROOT
+
 GUARD = Path(__file__).resolve().parent / "network_guard"
 
 # Worker processes (forkserver, spawn, pytest-xdist) inherit the variable and import the guard at start-up; this process
@@ -20,7 +21,7 @@ import sitecustomize  # noqa: E402
 
 sitecustomize.install()
 
-pytest_plugins = ["tests.s3_server"]
+pytest_plugins = ["tests.servers.s3"]
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from eolearn.core import EOPatch, FeatureType
 from sentinelhub import CRS, BBox
 
 from eotasks import prediction
+from eotasks.errors import ConfigurationError, FeatureError, ModelError
+from eotasks.models.classes import ClassTable, LandCoverClass
+from eotasks.models.landcover.training import LandCoverModel, train
 from eotasks.prediction import PredictLandCoverTask, cached_model, pixel_rows, predict_image
-from models.errors import ConfigurationError, FeatureError, ModelError
-from models.landcover.classes import ClassTable, LandCoverClass
-from models.landcover.training import LandCoverModel, train
 
 FEATURES = (FeatureType.DATA, "FEATURES")
 PREDICTION = (FeatureType.MASK_TIMELESS, "PREDICTION")

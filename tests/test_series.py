@@ -11,9 +11,9 @@ from eolearn.core import EOPatch, FeatureType
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, TooFewFramesError
+from eotasks.models.sentinel2 import BANDS
 from eotasks.series import INDICES, AddNormalizedDifferenceTask, ResampleTimeSeriesTask
-from models.errors import BandError, ConfigurationError, FeatureError, GridError, TooFewFramesError
-from models.sentinel2 import BANDS
 
 DATA, MASK = FeatureType.DATA, FeatureType.MASK
 BBOX = BBox((500_000, 5_000_000, 500_040, 5_000_030), CRS.UTM_33N)

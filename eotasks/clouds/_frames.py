@@ -9,10 +9,10 @@ from eolearn.core import EOPatch
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
-from eotasks._features import Feature, array_of, describe
-from models.clouds.postprocess import CLOUD
-from models.clouds.validity import is_fill
-from models.errors import FeatureError, GridError
+from eotasks.errors import FeatureError, GridError
+from eotasks.features import Feature, array_of, describe
+from eotasks.models.clouds.postprocess import CLOUD
+from eotasks.models.clouds.validity import is_fill
 
 WEB_MERCATOR = 3857
 

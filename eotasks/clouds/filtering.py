@@ -6,12 +6,12 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import Feature, describe, feature_of
 from eotasks.clouds._frames import scalar_fraction, valid_pixels
 from eotasks.clouds.validity import coverage_in
-from models.checks import check_number, check_whole
-from models.clouds.validity import select_frames, valid_fraction
-from models.errors import ConfigurationError, FeatureError
+from eotasks.errors import ConfigurationError, FeatureError
+from eotasks.features import Feature, describe, feature_of
+from eotasks.models.checks import check_number, check_whole
+from eotasks.models.clouds.validity import select_frames, valid_fraction
 
 DEFAULT_VALID_FRACTION = 0.8
 

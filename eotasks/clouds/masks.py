@@ -9,13 +9,13 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import Feature, bbox_of, describe, feature_of
 from eotasks.clouds._frames import as_stored, mask_beside, pixel_size, single_channel
-from models.clouds.postprocess import mask_of
-from models.clouds.presets import FROM_PRESET, FromPreset, Preset, Smoothing, Unit, mask_settings
-from models.clouds.scene_classification import SCL_INVALID, mask_of_classes, scene_classes
-from models.clouds.validity import split_cloud_mask
-from models.errors import FeatureError, GridError
+from eotasks.errors import FeatureError, GridError
+from eotasks.features import Feature, bbox_of, describe, feature_of
+from eotasks.models.clouds.postprocess import mask_of
+from eotasks.models.clouds.presets import FROM_PRESET, FromPreset, Preset, Smoothing, Unit, mask_settings
+from eotasks.models.clouds.scene_classification import SCL_INVALID, mask_of_classes, scene_classes
+from eotasks.models.clouds.validity import split_cloud_mask
 
 
 class AddCloudMaskTask(EOTask):
@@ -34,7 +34,7 @@ class AddCloudMaskTask(EOTask):
 
     These are pixels of the patch, whatever a pixel measures, as with the peers they come from: at 20 m, half of what
     suits 10 m covers the same ground. ``unit="metre"`` covers the same ground at any pixel size: it multiplies the
-    preset's radii by the last column ("eo-learn": 40 m and 20 m). ``models.clouds.presets`` names the sources.
+    preset's radii by the last column ("eo-learn": 40 m and 20 m). ``eotasks.models.clouds.presets`` names the sources.
     """
 
     def __init__(
@@ -147,9 +147,9 @@ class AddSceneClassificationMaskTask(EOTask):
         """
         :param classification_feature: SCL (t, h, w, 1), integers 0..11.
         :param mask_feature: Output (t, h, w, 1).
-        :param invalid: Names (``models.sentinel2.SceneClass``) of the classes to mask. The default masks saturated
-            pixels, cloud shadow, medium and high cloud probability and cirrus, as the L2A edition of the land-cover
-            example; ``models.clouds.scene_classification.SCL_CLOUD`` is cloud alone.
+        :param invalid: Names (``eotasks.models.sentinel2.SceneClass``) of the classes to mask. The default masks
+            saturated pixels, cloud shadow, medium and high cloud probability and cirrus, as the L2A edition of the
+            land-cover example; ``eotasks.models.clouds.scene_classification.SCL_CLOUD`` is cloud alone.
         :param boolean: True gives booleans (no data is False) instead of uint8 0, 1, and 255 for NO_DATA.
         :raises ConfigurationError: a name that is no class, NO_DATA among them, or a wrong feature.
         """

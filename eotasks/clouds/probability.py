@@ -9,15 +9,15 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.clouds._frames import frame_name, moment, pixel_size, seen_pixels
-from models.clouds.frame import frame_probability
-from models.clouds.pixel import cloud_band_indices
-from models.clouds.plausibility import refuse_implausible
-from models.clouds.postprocess import MAX_CLP
-from models.clouds.resampling import Sampling, Upsampling
-from models.errors import ConfigurationError, FeatureError, GridError
-from models.threads import resolve_threads
+from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
+from eotasks.models.clouds.frame import frame_probability
+from eotasks.models.clouds.pixel import cloud_band_indices
+from eotasks.models.clouds.plausibility import refuse_implausible
+from eotasks.models.clouds.postprocess import MAX_CLP
+from eotasks.models.clouds.resampling import Sampling, Upsampling
+from eotasks.models.threads import resolve_threads
 
 ProbabilityType = Literal["float32", "uint8"]
 
@@ -50,9 +50,10 @@ class AddCloudProbabilityTask(EOTask):
             10000 with the baseline offset removed.
         :param probability_feature: Output (t, h, w, 1).
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; elsewhere the probability is NaN and values
-            are not checked. None: pixels of 0 or NaN in all bands have none (``models.clouds.validity.is_fill``).
+            are not checked. None: pixels of 0 or NaN in all bands have none
+            (``eotasks.models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order. None tells by count: all 13 of L1C, or the model's ten in the
-            order of ``models.sentinel2.CLOUD_BANDS``.
+            order of ``eotasks.models.sentinel2.CLOUD_BANDS``.
         :param resolution: Metres at which the probability is computed, such as 160; None for that of the bands. The
             patch then needs a bounding box in metres.
         :param sampling: How bands come to that resolution: "mean" (exact area mean, agrees best with the mean of fine
@@ -61,8 +62,8 @@ class AddCloudProbabilityTask(EOTask):
         :param dtype: "float32" 0..1, or "uint8" 0..255 as Sentinel Hub serves CLP, which is 0 where there is no data:
             only with ``is_data_feature``, which the mask task then needs too.
         :param check_bands: Whether bands are refused that carry the offset of processing baseline 04.00 and later, had
-            it removed twice, or are in another order (``models.clouds.plausibility``). Where the source is sure of
-            them, False spares a storm over a whole frame from being taken for an offset.
+            it removed twice, or are in another order (``eotasks.models.clouds.plausibility``). Where the source is sure
+            of them, False spares a storm over a whole frame from being taken for an offset.
         :param threads: Threads of the engine, None for the setting. The values do not depend on it.
         :raises ConfigurationError: an argument that is not usable.
         :raises BandError: when the named bands lack one the model needs.

@@ -9,17 +9,17 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.clouds._frames import frame_name, pixel_size, seen_pixels, single_channel
-from models.band_sets import band_names
-from models.checks import check_number
-from models.clouds.postprocess import NO_DATA, as_probability
-from models.clouds.shadows.angles import NADIR
-from models.clouds.shadows.frame import SHADOW, MethodName, ShadowMethod, cloud_shadow, shadow_method
-from models.clouds.shadows.light import SHADOW_BANDS
-from models.clouds.validity import split_cloud_mask
-from models.errors import ConfigurationError, FeatureError, GridError
-from models.sentinel2 import band_indices
+from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
+from eotasks.models.band_sets import band_names
+from eotasks.models.checks import check_number
+from eotasks.models.clouds.postprocess import NO_DATA, as_probability
+from eotasks.models.clouds.shadows.angles import NADIR
+from eotasks.models.clouds.shadows.frame import SHADOW, MethodName, ShadowMethod, cloud_shadow, shadow_method
+from eotasks.models.clouds.shadows.light import SHADOW_BANDS
+from eotasks.models.clouds.validity import split_cloud_mask
+from eotasks.models.sentinel2 import band_indices
 
 Angles = Feature | tuple[float, float]
 """A feature SCALAR (t, 2) or DATA (t, h, w, 2), or two numbers: zenith and azimuth in degrees."""
@@ -29,8 +29,8 @@ class AddCloudShadowTask(EOTask):
     """Adds a mask of cloud shadows, from the bands, a cloud mask and the angles of the sun and the sensor.
 
     The geometric method searches the height of every cloud and throws its outline to the ground; the projection is that
-    of the Earth Engine tutorial. ``models.clouds.shadows`` says how both work. Frames are worked on one at a time, and
-    each by itself.
+    of the Earth Engine tutorial. ``eotasks.models.clouds.shadows`` says how both work. Frames are worked on one at a
+    time, and each by itself.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class AddCloudShadowTask(EOTask):
         :param cloud_threshold: Probability above which a pixel is cloud, where a probability is given; 0.5 is the
             tutorial's.
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all that are not a fill value
-            in every band (``models.clouds.validity.is_fill``).
+            in every band (``eotasks.models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order; None tells by count (13 or 10).
         :param sun_angles: Zenith and azimuth in degrees, azimuth clockwise from the grid's north and towards the sun:
             a scalar feature (t, 2), a grid as DATA feature (t, h, w, 2) with NaN where unknown, or two numbers for all
             frames. Frames without a cloud may have NaN.
         :param view_angles: The same of the sensor, azimuth towards the sensor. The default looks straight down.
         :param method: "geometric" or "projection"; or ``GeometricMethod(...)`` or ``ProjectionMethod(...)`` of
-            ``models.clouds.shadows.geometric`` and ``.projection``, to change a setting.
+            ``eotasks.models.clouds.shadows.geometric`` and ``.projection``, to change a setting.
         :param boolean: True gives booleans (no data is False) instead of uint8 0 no shadow, 1 shadow, 255 no data.
             Clouds themselves are 0.
         :raises ConfigurationError: an argument that is not usable.

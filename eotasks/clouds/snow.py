@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 
-from eotasks._features import Feature, array_of, describe, feature_of
 from eotasks.clouds._frames import as_stored, frame_name, seen_pixels
-from models.band_sets import band_names
-from models.checks import check_number
-from models.clouds.postprocess import NO_DATA
-from models.clouds.surface import MAX_SNOW_CIRRUS, snow_bands, snow_in
-from models.sentinel2 import MAX_REFLECTANCE, band_indices
+from eotasks.features import Feature, array_of, describe, feature_of
+from eotasks.models.band_sets import band_names
+from eotasks.models.checks import check_number
+from eotasks.models.clouds.postprocess import NO_DATA
+from eotasks.models.clouds.surface import MAX_SNOW_CIRRUS, snow_bands, snow_in
+from eotasks.models.sentinel2 import MAX_REFLECTANCE, band_indices
 
 
 class AddSnowMaskTask(EOTask):
@@ -41,7 +41,7 @@ class AddSnowMaskTask(EOTask):
             B10.
         :param snow_feature: Output (t, h, w, 1).
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all that are not a fill value
-            in every band (``models.clouds.validity.is_fill``).
+            in every band (``eotasks.models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order; None when they are the 13 of L1C.
         :param min_ndsi: Lowest NDSI of snow, -1..1; higher is surer, and misses old snow and snow in forests.
         :param max_swir: Highest B11 reflectance of snow; None for no limit.

@@ -10,17 +10,17 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geo_utils import bbox_to_resolution
 
-from eotasks._features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.clouds._frames import frame_name, seen_pixels
-from models.checks import check_number
-from models.clouds.pixel import cloud_band_indices
-from models.clouds.plausibility import refuse_implausible
-from models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
-from models.clouds.temporal.model import Classifier, check_classifier
-from models.clouds.temporal.series import multi_temporal_clouds
-from models.clouds.temporal.settings import Output, TemporalSettings
-from models.errors import ConfigurationError, GridError
-from models.threads import resolve_threads
+from eotasks.errors import ConfigurationError, GridError
+from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
+from eotasks.models.checks import check_number
+from eotasks.models.clouds.pixel import cloud_band_indices
+from eotasks.models.clouds.plausibility import refuse_implausible
+from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
+from eotasks.models.clouds.temporal.model import Classifier, check_classifier
+from eotasks.models.clouds.temporal.series import multi_temporal_clouds
+from eotasks.models.clouds.temporal.settings import Output, TemporalSettings
+from eotasks.models.threads import resolve_threads
 
 _MAX_RESOLUTION = 1e6
 
@@ -72,9 +72,9 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         :param mono_probability_feature: Output: probability of the single-scene model, at the same resolution.
         :param mono_mask_feature: Output: cloud by the single-scene model alone.
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all that are not a fill value
-            in every band (``models.clouds.validity.is_fill``).
+            in every band (``eotasks.models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order. None tells by count: all 13 of L1C, or the model's ten in the
-            order of ``models.sentinel2.CLOUD_BANDS``.
+            order of ``eotasks.models.sentinel2.CLOUD_BANDS``.
         :param resolution: Metres at which probabilities are computed, one number or (x, y) as the original has it; None
             for that of the bands. Sizes are rounded down to whole cells, one at least.
         :param max_frames: Frames a frame is compared with, itself among them; near the ends of the series they lie more
@@ -87,8 +87,8 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         :param boolean: True gives masks as booleans (no data is False) instead of uint8 0 clear, 1 cloud, 255 no data.
         :param mono_classifier: A model of ten reflectances to take instead of s2cloudless'.
         :param multi_classifier: A model of the 90 features to take instead of the original's.
-        :param check_bands: False leaves out the check of ``models.clouds.plausibility``, which refuses a baseline
-            offset left in or removed twice, be it in some frames only, and bands in a wrong order.
+        :param check_bands: False leaves out the check of ``eotasks.models.clouds.plausibility``, which refuses a
+            baseline offset left in or removed twice, be it in some frames only, and bands in a wrong order.
         :param threads: Threads, None for the setting. The values do not depend on it.
         :raises ConfigurationError: an argument that is not usable, or no output at all.
         :raises BandError: when the named bands lack one the model needs.

@@ -9,14 +9,14 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks._features import Feature, array_of, describe, feature_of
 from eotasks.clouds._frames import frame_name, mask_beside, single_channel, valid_pixels
-from models.band_sets import band_names
-from models.clouds.surface import SURFACE_BANDS, surface_masks
-from models.clouds.validity import Treatment, split_cloud_mask, valid_count, valid_data, valid_fraction
-from models.clouds.validity import cloud_coverage as coverage_of
-from models.errors import ConfigurationError, FeatureError, GridError
-from models.sentinel2 import band_indices
+from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.features import Feature, array_of, describe, feature_of
+from eotasks.models.band_sets import band_names
+from eotasks.models.clouds.surface import SURFACE_BANDS, surface_masks
+from eotasks.models.clouds.validity import Treatment, split_cloud_mask, valid_count, valid_data, valid_fraction
+from eotasks.models.clouds.validity import cloud_coverage as coverage_of
+from eotasks.models.sentinel2 import band_indices
 
 
 class AddValidDataMaskTask(EOTask):

@@ -11,7 +11,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.transform import Affine
 
-from models.errors import GridError
+from eotasks.errors import GridError
 
 WHOLE_PIXEL_TOLERANCE = 1e-6
 """How far, in pixels, an extent may be from a whole number of pixels."""

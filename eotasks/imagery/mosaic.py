@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.errors import ConfigurationError
 from eotasks.imagery.grid import Grid, parse_crs
-from eotasks.imagery.resampling import ResamplingName, check_resampling
+from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import Scene
-from models.errors import ConfigurationError
-from models.sentinel2 import band_indices
+from eotasks.models.sentinel2 import band_indices
 
 MosaicOrder = Literal["mostRecent", "leastRecent", "leastCC"]
 """Which scene comes first: names as Sentinel Hub's mosaicking orders."""

@@ -14,20 +14,20 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from shapely.geometry import mapping
 
-from eotasks.imagery.acquisition import SIDECAR_NAME, Acquisition
-from eotasks.imagery.files import FolderFiles
+from eotasks.errors import ImageryError
+from eotasks.imagery.files.location import FolderFiles
 from eotasks.imagery.grid import Grid, parse_crs
-from eotasks.imagery.layouts import Location, describe_bare, describe_product
-from eotasks.imagery.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
-from eotasks.imagery.resampling import ResamplingName, check_resampling, resample
-from eotasks.imagery.window import Sampling, Window, in_threads
-from models.errors import ImageryError
-from models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
-from models.threads import resolve_threads
+from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
+from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
+from eotasks.imagery.pixels.window import Sampling, Window, in_threads
+from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
+from eotasks.imagery.products.open import Location, describe_bare, describe_product
+from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
+from eotasks.models.threads import resolve_threads
 
 if TYPE_CHECKING:
-    from eotasks.imagery.angles import AngleGrids
-    from eotasks.imagery.product import Fingerprint, MaskPolygons, MaskSource, Product, RasterFile
+    from eotasks.imagery.products.angles import AngleGrids
+    from eotasks.imagery.products.product import Fingerprint, MaskPolygons, MaskSource, Product, RasterFile
 
 CLEAR, CLOUD, UNKNOWN = 0, 1, 255
 """Of :meth:`Scene.product_cloud_mask`."""
@@ -45,7 +45,7 @@ class Scene:
 
     Cheap to make and to pickle as far as its product is. May be used by several threads.
 
-    :param product: What :func:`eotasks.imagery.layouts.describe_product` finds.
+    :param product: What :func:`eotasks.imagery.products.open.describe_product` finds.
     """
 
     def __init__(self, product: Product) -> None:
@@ -72,7 +72,7 @@ class Scene:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """The bands there are, in the order of models.sentinel2.BANDS."""
+        """The bands there are, in the order of eotasks.models.sentinel2.BANDS."""
         return tuple(band for band in BANDS if band in self.product.bands)
 
     def grid_of(self, band: str) -> Grid:
@@ -105,8 +105,8 @@ class Scene:
         :param bands: Names, such as ``["B04", "B08"]``.
         :param grid: Any grid; another CRS than the scene's is warped.
         :param resampling: "mean" (weighted by area), "nearest", "bilinear", "cubic", or "fast": the area mean of a
-            lower resolution level where the grid is coarse, a fraction of the work (eotasks.imagery.reduction tells how
-            near it comes).
+            lower resolution level where the grid is coarse, a fraction of the work (eotasks.imagery.pixels.reduction
+            tells how near it comes).
         :param threads: Files that are decoded at a time; None for the setting. The values do not depend on it.
         :return: uint16 (h, w, bands): reflectance * 10000, the baseline's offset removed, 0 outside the scene and where
             it holds no data.
@@ -199,7 +199,8 @@ class Scene:
         return dn, is_data
 
     def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:
-        """Classes of the L2A product (SCL, models.sentinel2.SceneClass), each pixel that at the centre of the grid's.
+        """Classes of the L2A product (SCL, eotasks.models.sentinel2.SceneClass), each pixel that at the centre of the
+        grid's.
 
         :return: uint8 (h, w), 0 (no data) outside.
         :raises ImageryError: when the product has none, as L1C has, or its file is damaged.
@@ -337,9 +338,9 @@ def _burn(mask: MaskPolygons, grid: Grid) -> NDArray[np.bool_]:
 def open_scene(location: Location) -> Scene:
     """Open a scene, whatever its layout and wherever it lies.
 
-    :param location: What :func:`eotasks.imagery.layouts.describe_product` reads: a `.SAFE` folder, the zip of one, a
-        tile of the AWS buckets, a folder of JP2 files with an ``acquisition.json``, a STAC item; on disk, ``s3://`` or
-        ``https://``.
+    :param location: What :func:`eotasks.imagery.products.open.describe_product` reads: a `.SAFE` folder, the zip of
+        one, a tile of the AWS buckets, a folder of JP2 files with an ``acquisition.json``, a STAC item; on disk,
+        ``s3://`` or ``https://``.
     :raises ImageryError: when nothing readable lies there.
     """
     product = describe_product(location)

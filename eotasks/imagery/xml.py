@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from models.errors import ImageryError
+from eotasks.errors import ImageryError
 
 
 def parse_xml(content: bytes, where: str) -> Element:

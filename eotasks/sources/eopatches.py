@@ -18,12 +18,12 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
-from eotasks._features import Feature, describe
-from eotasks.generations import MARKER, check_sizes, parse_marker
-from eotasks.places import Place, is_remote
-from eotasks.sources._remote_eopatches import at_hand, list_remote, own_name
-from models.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
-from models.sentinel2 import as_reflectance
+from eotasks.eopatches.marker import MARKER, check_sizes, parse_marker
+from eotasks.eopatches.remote import at_hand, list_remote, own_name
+from eotasks.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
+from eotasks.features import Feature, describe
+from eotasks.models.sentinel2 import as_reflectance
+from eotasks.storage.place import Place, is_remote
 
 _PARTS = frozenset(feature_type.value for feature_type in FeatureType)
 _ENDING = re.compile(r"\.(npy|npy\.gz|json|json\.gz|gpkg|gpkg\.gz|geojson|zarr|pkl|pkl\.gz)$")

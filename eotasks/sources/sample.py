@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks._features import Feature, feature_of
-from eotasks.imagery.resampling import ResamplingName, check_resampling
+from eotasks.errors import AreaError, ConfigurationError, FeatureError
+from eotasks.features import Feature, feature_of
+from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import BareFolderScene
-from eotasks.sources.areas import bbox_for, check_resolution, grid_of_bbox
-from models.errors import AreaError, ConfigurationError, FeatureError
-from models.sentinel2 import BANDS, QUANTIFICATION, band_indices
+from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
+from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
 
 SAMPLE_NAME = "T33UUU_20170216"
 SAMPLE_TIME = dt.datetime(2017, 2, 16, 10, 21, 1)  # noqa: DTZ001 - EOPatch timestamps are naive UTC
@@ -73,7 +73,8 @@ class LoadSampleTask(EOTask):
         """
         :param bands_feature: Feature for the bands (1, h, w, bands).
         :param is_data_feature: Feature for the mask (1, h, w, 1), bool, True where the scene holds data.
-        :param bands: Names of the bands in the order wanted; None for all 13 in the order of models.sentinel2.BANDS.
+        :param bands: Names of the bands in the order wanted; None for all 13 in the order of
+            eotasks.models.sentinel2.BANDS.
         :param resolution: Size of a pixel in metres.
         :param resampling: "mean" (weighted by area), "nearest", "bilinear" or "cubic".
         :param dtype: "reflectance" for float32 (1.0 = 100 %), "dn" for uint16 (reflectance * 10000).

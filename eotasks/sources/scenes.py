@@ -16,8 +16,15 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
-from eotasks._features import Feature, feature_of
-from eotasks.imagery.frames import (
+from eotasks.errors import ConfigurationError, FeatureError, ImageryError, TooFewFramesError
+from eotasks.features import Feature, feature_of
+from eotasks.imagery.grid import Grid
+from eotasks.imagery.mosaic import MosaicOrder, check_order, read_mosaic
+from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
+from eotasks.imagery.scene import Scene, open_scene
+from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
+from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
+from eotasks.sources.frames import (
     NO_MASK,
     Angles,
     Candidate,
@@ -28,19 +35,12 @@ from eotasks.imagery.frames import (
     mean_direction,
     newest_of_each,
 )
-from eotasks.imagery.grid import Grid
-from eotasks.imagery.mosaic import MosaicOrder, check_order, read_mosaic
-from eotasks.imagery.resampling import ResamplingName, check_resampling
-from eotasks.imagery.scene import Scene, open_scene
-from eotasks.sources.areas import bbox_for, check_resolution, grid_of_bbox
 from eotasks.sources.sample import SUN_ANGLES, BandsDtype
-from models.errors import ConfigurationError, FeatureError, ImageryError, TooFewFramesError
-from models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 
 if TYPE_CHECKING:
-    from eotasks.imagery.catalogue.api import StacApi
-    from eotasks.imagery.catalogue.request import TimeInterval
-    from eotasks.imagery.catalogue.store import Catalogue
+    from eotasks.catalogue.api import StacApi
+    from eotasks.catalogue.request import TimeInterval
+    from eotasks.catalogue.store import Catalogue
 
 LOGGER = logging.getLogger(__name__)
 
@@ -279,7 +279,7 @@ def _source(
         if isinstance(scenes, str | os.PathLike) or not scenes:
             raise ConfigurationError(f"scenes={scenes!r}: give a list of at least one product.")
         return None, tuple(scenes)
-    from eotasks.imagery.catalogue.sources import catalogue_of
+    from eotasks.catalogue.open import catalogue_of
 
     return catalogue_of(catalogue), None  # type: ignore[arg-type]  # not None: see above
 
@@ -288,7 +288,7 @@ def _listed(
     locations: Sequence[SceneLocation], level: Level, maxcc: float, time_interval: TimeInterval | None
 ) -> list[Candidate]:
     """Products of a list that a search for the same would find; where they lie is found when they are read."""
-    from eotasks.imagery.catalogue.request import interval_of
+    from eotasks.catalogue.request import interval_of
 
     start, end = (None, None) if time_interval is None else interval_of(time_interval)
     with ThreadPoolExecutor(_OPENERS) as pool:

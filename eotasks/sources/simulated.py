@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks._features import Feature, feature_of
+from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.features import Feature, feature_of
 from eotasks.imagery.grid import Grid
-from eotasks.sources.areas import bbox_for, check_resolution, grid_of_bbox
-from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME, SUN_ANGLES, open_sample
-from models.clouds.pixel import cloud_probability
-from models.errors import ConfigurationError, FeatureError, GridError
-from models.sentinel2 import BANDS, QUANTIFICATION, band_indices
-from models.simulation.ground import Ground, prepare_ground
-from models.simulation.year import (
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
+from eotasks.models.simulation.ground import Ground, prepare_ground
+from eotasks.models.simulation.year import (
     SimulatedAcquisition,
     SimulationSettings,
     acquisition_times,
     reconstructed,
     simulate,
 )
+from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
+from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME, SUN_ANGLES, open_sample
 
 TRUTH_CLOUD: Feature = (FeatureType.MASK, "TRUTH_CLOUD")
 """bool (t, h, w, 1): opaque cloud."""
@@ -86,7 +86,8 @@ class SimulateYearTask(EOTask):
         :param haze: Mean aerosol optical thickness at 550 nm, 0.03..0.6.
         :param swath_edges: Share of the dates on which the edge of the swath leaves a wedge without data, 0..1.
         :param resolution: Size of a pixel in metres; the sample's extent must be a whole number of them.
-        :param bands: Names of the bands in the order wanted; None for all 13 in the order of models.sentinel2.BANDS.
+        :param bands: Names of the bands in the order wanted; None for all 13 in the order of
+            eotasks.models.sentinel2.BANDS.
         :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
         """
         self.bands_feature = feature_of(bands_feature, [FeatureType.DATA])

@@ -21,11 +21,11 @@ import numpy as np
 import pystac
 from shapely.geometry import box, mapping
 
-from eotasks.imagery.catalogue import Catalogue
-from eotasks.imagery.catalogue.fields import PRODUCT_ASSET
-from eotasks.imagery.catalogue.items import extensions_of
-from eotasks.imagery.catalogue.table import sorted_table, table_of, to_parquet
-from models.sentinel2 import BANDS, NATIVE_RESOLUTION
+from eotasks.catalogue import Catalogue
+from eotasks.catalogue.fields import PRODUCT_ASSET
+from eotasks.catalogue.items import extensions_of
+from eotasks.catalogue.table import sorted_table, table_of, to_parquet
+from eotasks.models.sentinel2 import BANDS, NATIVE_RESOLUTION
 
 Search = dict[str, Any]
 START = dt.datetime(2015, 7, 1, tzinfo=dt.UTC)

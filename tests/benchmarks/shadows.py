@@ -1,4 +1,4 @@
-"""Cloud shadows by method, on the simulated year, where the truth is known: ``python tests/benchmarks/shadows.py``.
+"""Cloud shadows by method, on the simulated year, where the truth is known: ``python -m tests.benchmarks.shadows``.
 
 Prints precision, recall and F1 of every method, over all dates of some seeds. The clouds are the simulation's own, or
 those of the cloud model at its defaults (``--clouds model``). Every number is about the simulation: flat ground, one
@@ -18,17 +18,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.models.clouds.frame import frame_probability
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, cloud_mask
+from eotasks.models.clouds.shadows.angles import shadow_shift
+from eotasks.models.clouds.shadows.frame import ShadowMethod, cloud_shadow
+from eotasks.models.clouds.shadows.geometric import GeometricMethod
+from eotasks.models.clouds.shadows.projection import ProjectionMethod
+from eotasks.models.sentinel2 import BANDS
+from eotasks.models.simulation.year import SimulatedAcquisition, SimulationSettings, date_weather, simulate
 from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES, LoadSampleTask
 from eotasks.sources.simulated import sample_ground
-from models.clouds.frame import frame_probability
-from models.clouds.pixel import cloud_probability
-from models.clouds.postprocess import CLOUD, NO_DATA, cloud_mask
-from models.clouds.shadows.angles import shadow_shift
-from models.clouds.shadows.frame import ShadowMethod, cloud_shadow
-from models.clouds.shadows.geometric import GeometricMethod
-from models.clouds.shadows.projection import ProjectionMethod
-from models.sentinel2 import BANDS
-from models.simulation.year import SimulatedAcquisition, SimulationSettings, date_weather, simulate
 
 Mask = NDArray[np.bool_]
 

@@ -20,8 +20,8 @@ from eotasks.clouds.validity import (
     AddValidDataMaskTask,
     AddValidFractionTask,
 )
-from models.errors import BandError, FeatureError, GridError, ReflectanceError, TooFewFramesError
-from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
+from eotasks.errors import BandError, FeatureError, GridError, ReflectanceError, TooFewFramesError
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 from tests.clouds.test_probability import patch_of
 from tests.models.clouds.test_plausibility import CLOUD, GRASS, LAKE, numbers, stack
 

@@ -10,10 +10,10 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.clouds.masks import AddCloudMaskTask, AddSceneClassificationMaskTask
-from models.clouds.postprocess import cloud_mask, mask_of
-from models.clouds.presets import mask_settings
-from models.clouds.scene_classification import SCL_CLOUD
-from models.errors import ConfigurationError, FeatureError, GridError
+from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.models.clouds.postprocess import cloud_mask, mask_of
+from eotasks.models.clouds.presets import mask_settings
+from eotasks.models.clouds.scene_classification import SCL_CLOUD
 from tests.clouds.test_probability import UTM
 
 CLP, CLM = (FeatureType.DATA, "CLP"), (FeatureType.MASK, "CLM")

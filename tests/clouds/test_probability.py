@@ -12,10 +12,10 @@ from sentinelhub.geometry import BBox
 
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
-from models.clouds.frame import frame_probability
-from models.clouds.pixel import cloud_probability
-from models.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
-from models.sentinel2 import BANDS
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.models.clouds.frame import frame_probability
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.sentinel2 import BANDS
 
 BANDS_FEATURE = (FeatureType.DATA, "BANDS")
 CLP = (FeatureType.DATA, "CLP")

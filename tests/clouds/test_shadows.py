@@ -10,13 +10,13 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.clouds.shadows import AddCloudShadowTask
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.models.clouds.shadows.frame import cloud_shadow
+from eotasks.models.clouds.shadows.geometric import GeometricMethod
+from eotasks.models.clouds.shadows.projection import ProjectionMethod
+from eotasks.models.simulation.year import SimulatedAcquisition, SimulationSettings, simulate
 from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.sources.simulated import sample_ground
-from models.clouds.shadows.frame import cloud_shadow
-from models.clouds.shadows.geometric import GeometricMethod
-from models.clouds.shadows.projection import ProjectionMethod
-from models.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
-from models.simulation.year import SimulatedAcquisition, SimulationSettings, simulate
 from tests.models.clouds.shadows.scene import NAMES, PIXEL, SUN, Blob, frame
 
 BANDS, SHADOW = (FeatureType.DATA, "BANDS"), (FeatureType.MASK, "SHADOW")

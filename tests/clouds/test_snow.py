@@ -10,8 +10,8 @@ from eolearn.core import EOPatch, FeatureType
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.snow import AddSnowMaskTask
-from models.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
-from models.sentinel2 import band_indices
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.models.sentinel2 import band_indices
 from tests.clouds.test_probability import UTM
 
 BANDS_FEATURE, SNOW = (FeatureType.DATA, "BANDS"), (FeatureType.MASK, "SNOW")

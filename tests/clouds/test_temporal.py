@@ -12,10 +12,10 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.clouds.temporal import AddMultiTemporalCloudProbabilityTask
-from models.clouds.temporal.series import multi_temporal_clouds
-from models.clouds.temporal.settings import OUTPUTS, TemporalSettings
-from models.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
-from models.sentinel2 import BANDS
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.models.clouds.temporal.series import multi_temporal_clouds
+from eotasks.models.clouds.temporal.settings import OUTPUTS, TemporalSettings
+from eotasks.models.sentinel2 import BANDS
 
 BANDS_FEATURE = (FeatureType.DATA, "BANDS")
 CLP_MULTI = (FeatureType.DATA, "CLP_MULTI")

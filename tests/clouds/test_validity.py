@@ -12,8 +12,8 @@ from eotasks.clouds.validity import (
     AddValidDataMaskTask,
     AddValidFractionTask,
 )
-from models.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
-from models.sentinel2 import BANDS
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.models.sentinel2 import BANDS
 from tests.clouds.test_probability import UTM
 
 MASK = FeatureType.MASK

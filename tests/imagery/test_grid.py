@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eotasks.errors import GridError
 from eotasks.imagery.grid import Grid
-from models.errors import GridError
 
 UTM = "EPSG:32633"
 

@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from rasterio.warp import transform as warp
 
+from eotasks.errors import BandError, ConfigurationError, ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE, MosaicOrder, in_order, read_mosaic
 from eotasks.imagery.scene import Scene
-from models.errors import BandError, ConfigurationError, ImageryError
-from tests.imagery.products import LEFT, TOP, UTM, product
+from tests.builders.products import LEFT, TOP, UTM, product
 
 GRID = Grid(UTM, LEFT, TOP, 20, 24, 24)
 """480 m, that is 48 pixels of 10 m."""

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from rasterio.warp import transform as warp
 from shapely.geometry import Polygon, box
 
+from eotasks.errors import BandError, ConfigurationError, ImageryError
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.product import MaskPolygons, Product, RasterFile
-from eotasks.imagery.resampling import ResamplingName
+from eotasks.imagery.pixels.resampling import ResamplingName
+from eotasks.imagery.products.product import MaskPolygons, Product, RasterFile
 from eotasks.imagery.scene import Scene
-from models.errors import BandError, ConfigurationError, ImageryError
-from models.sentinel2 import BANDS, NATIVE_RESOLUTION
-from tests.imagery.products import LEFT, TOP, UTM, product, write_jp2
+from eotasks.models.sentinel2 import BANDS, NATIVE_RESOLUTION
+from tests.builders.products import LEFT, TOP, UTM, product, write_jp2
 
 METHODS: tuple[ResamplingName, ...] = ("mean", "fast", "nearest", "bilinear", "cubic")
 SIDE = 960

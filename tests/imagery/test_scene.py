@@ -12,12 +12,12 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
+from eotasks.errors import BandError, ConfigurationError, ImageryError
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.resampling import ResamplingName
+from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.scene import BareFolderScene, Scene, open_scene
+from eotasks.models.sentinel2 import BANDS, NATIVE_RESOLUTION
 from eotasks.sources.sample import sample_path
-from models.errors import BandError, ConfigurationError, ImageryError
-from models.sentinel2 import BANDS, NATIVE_RESOLUTION
 
 UTM = "EPSG:32633"
 WHOLE = (330_000, 5_814_360, 345_360, 5_822_040)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import BareFolderScene, Scene, open_scene
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS
 from eotasks.sources.sample import sample_path
-from models.clouds.pixel import cloud_probability
-from models.sentinel2 import BANDS, CLOUD_BANDS
-from workflows.cloud_mask.product import product_grid
+from eotasks.workflows.cloud_mask.product import product_grid
 
 CLEAR_SAFE = "l1c_safe/S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE"
 CLOUDY_SAFE = "l1c_safe/S2B_MSIL1C_20240305T104819_N0510_R051_T31TCJ_20240305T125347.SAFE"

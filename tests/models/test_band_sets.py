@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.band_sets import band_names
-from models.errors import BandError
-from models.sentinel2 import BANDS, CLOUD_BANDS
+from eotasks.errors import BandError
+from eotasks.models.band_sets import band_names
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS
 
 
 def test_names_by_count_and_by_hand() -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+
 CODE = """
 import logging
 logging.basicConfig(format="%(message)s")
 import numpy as np
-from models.forest import kernels
+from eotasks.models.forest import kernels
 result = np.zeros((3, 1))
 kernels.logistic(result, 1.0)
 print(result[:, 0].tolist(), sum(kernels.logistic.stats.cache_hits.values()))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models.errors import ConfigurationError, FeatureError
-from models.rasters import erode_labels
+from eotasks.errors import ConfigurationError, FeatureError
+from eotasks.models.rasters import erode_labels
 
 
 def square(side: int = 15, margin: int = 10, label: int = 3) -> np.ndarray:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models.errors import ConfigurationError, FeatureError
-from models.sampling import patch_generator, sample_pixels
+from eotasks.errors import ConfigurationError, FeatureError
+from eotasks.models.sampling import patch_generator, sample_pixels
 
 LABELS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 4))
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import ReflectanceError
-from models.sentinel2 import as_reflectance
+from eotasks.errors import ReflectanceError
+from eotasks.models.sentinel2 import as_reflectance
 
 
 @pytest.mark.parametrize(

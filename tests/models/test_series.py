@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import series
-from models.errors import ConfigurationError, GridError
-from models.series import interpolate, normalized_difference, resampling_dates, seconds_since_1970
+from eotasks.errors import ConfigurationError, GridError
+from eotasks.models import series
+from eotasks.models.series import interpolate, normalized_difference, resampling_dates, seconds_since_1970
 
 DAY = 86_400.0
 day = dt.datetime.fromisoformat

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from models.threads import thread_environment
+from eotasks.models.threads import thread_environment
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -17,8 +17,7 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 from shapely.geometry import box
 
-from eotasks.sources.eopatches import LoadEOPatchTask, eopatch_info, list_eopatches
-from models.errors import (
+from eotasks.errors import (
     AreaError,
     ConfigurationError,
     FeatureError,
@@ -26,6 +25,7 @@ from models.errors import (
     StorageError,
     TooFewFramesError,
 )
+from eotasks.sources.eopatches import LoadEOPatchTask, eopatch_info, list_eopatches
 
 BBOX = BBox((500_000, 5_000_000, 500_080, 5_000_060), CRS("EPSG:32633"))
 TIMES = [dt.datetime(2017, month, 15, 10, 30) for month in (1, 4, 7, 10)]  # noqa: DTZ001 - naive UTC

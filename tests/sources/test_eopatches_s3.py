@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from eolearn.core import EOPatch, FeatureType
 
-from eotasks import s3
-from eotasks.places import Place
-from eotasks.sources._remote_eopatches import HEAD_BYTES
+from eotasks.eopatches.remote import HEAD_BYTES
+from eotasks.eopatches.save import save_eopatch
+from eotasks.errors import AreaError, FeatureError, StorageError
 from eotasks.sources.eopatches import LoadEOPatchTask, eopatch_info, list_eopatches
-from models.errors import AreaError, FeatureError, StorageError
-from tests.s3_server import S3Server
-from tests.workflows.land_cover.command_line import BANDS_FEATURES, PATCHES, write_eopatches
-from workflows.storage import save_eopatch
+from eotasks.storage import s3
+from eotasks.storage.place import Place
+from tests.builders.command_line import BANDS_FEATURES, PATCHES, write_eopatches
+from tests.servers.s3 import S3Server
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_errors_name_the_object(place: Place, s3_server: S3Server) -> None:
 
 def test_names_of_objects_do_not_lead_out(place: Place, s3_server: S3Server) -> None:
     """A key may hold anything, also what a file system takes for its parent folder."""
-    from eotasks.sources._remote_eopatches import _inside
+    from eotasks.eopatches.remote import _inside
 
     for path in ("../x", "data/../../x", "/etc/x", "data//x"):
         with pytest.raises(StorageError, match="no name of a file in an EOPatch"):

@@ -13,7 +13,10 @@ from pyproj import Transformer
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.imagery.resampling import ResamplingName
+from eotasks.errors import AreaError, BandError, ConfigurationError, FeatureError, GridError
+from eotasks.imagery.pixels.resampling import ResamplingName
+from eotasks.models.sentinel2 import BANDS
+from eotasks.models.sun import sun_position
 from eotasks.sources.sample import (
     SAMPLE_BBOX,
     SAMPLE_TIME,
@@ -22,9 +25,6 @@ from eotasks.sources.sample import (
     sample_path,
     sample_reference_path,
 )
-from models.errors import AreaError, BandError, ConfigurationError, FeatureError, GridError
-from models.sentinel2 import BANDS
-from models.sun import sun_position
 
 UTM33 = CRS("EPSG:32633")
 CORNER = BBox((330_000, 5_819_480, 332_560, 5_822_040), UTM33)

@@ -15,13 +15,8 @@ from eolearn.core import EOPatch, FeatureType
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.cog import write_cog
-from eotasks.imagery.catalogue import Catalogue, item_of
-from eotasks.imagery.scene import open_scene
-from eotasks.sources.areas import grid_of_bbox
-from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES, LoadSampleTask, sample_path
-from eotasks.sources.scenes import LoadScenesTask
-from models.errors import (
+from eotasks.catalogue import Catalogue, item_of
+from eotasks.errors import (
     BandError,
     ConfigurationError,
     EOTasksError,
@@ -30,7 +25,12 @@ from models.errors import (
     ImageryError,
     TooFewFramesError,
 )
-from tests.imagery.products import LEFT, TOP, write_jp2
+from eotasks.export.cog import write_cog
+from eotasks.imagery.scene import open_scene
+from eotasks.sources.bbox import grid_of_bbox
+from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES, LoadSampleTask, sample_path
+from eotasks.sources.scenes import LoadScenesTask
+from tests.builders.products import LEFT, TOP, write_jp2
 
 SIZE = 20
 UTM33 = CRS("EPSG:32633")

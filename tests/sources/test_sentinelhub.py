@@ -23,10 +23,7 @@ from sentinelhub.constants import CRS
 from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 from sentinelhub.geometry import BBox
 
-from eotasks.sources.sentinelhub import DownloadBandsTask, account, download, load_credentials, plan, request_plan
-from eotasks.sources.sentinelhub.clouds import MARGIN, coarse_area, to_area
-from models.clouds.pixel import cloud_probability
-from models.errors import (
+from eotasks.errors import (
     BandError,
     ConfigurationError,
     CredentialsError,
@@ -35,8 +32,11 @@ from models.errors import (
     ImageryError,
     TooFewFramesError,
 )
-from models.sentinel2 import CLOUD_BANDS
-from tests.sentinelhub_server import (
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.sentinel2 import CLOUD_BANDS
+from eotasks.sources.sentinelhub import DownloadBandsTask, account, download, load_credentials, plan, request_plan
+from eotasks.sources.sentinelhub.clouds import MARGIN, coarse_area, to_area
+from tests.servers.sentinelhub import (
     CLIENT_ID,
     CLIENT_SECRET,
     TOKEN,

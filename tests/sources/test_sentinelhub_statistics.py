@@ -15,9 +15,9 @@ import pytest
 from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 from shapely.geometry import Polygon, box
 
+from eotasks.errors import BandError, ConfigurationError, CredentialsError, FeatureError, GridError, ImageryError
 from eotasks.sources.sentinelhub import DownloadStatisticsTask
-from models.errors import BandError, ConfigurationError, CredentialsError, FeatureError, GridError, ImageryError
-from tests.sentinelhub_server import CLIENT_ID, CLIENT_SECRET, TOKEN, Service, rate_limited, running, server_error
+from tests.servers.sentinelhub import CLIENT_ID, CLIENT_SECRET, TOKEN, Service, rate_limited, running, server_error
 
 DAYS = [dt.datetime(2019, 6, day, 10, 10) for day in (1, 6, 11)]  # noqa: DTZ001 - naive UTC
 JUNE = ("2019-06-01", "2019-06-11")

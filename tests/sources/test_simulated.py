@@ -13,6 +13,12 @@ from eolearn.core import EOPatch, FeatureType
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
+from eotasks.models.simulation import refill
+from eotasks.models.simulation.refill import _veil_spectrum
+from eotasks.models.simulation.year import SimulationSettings, acquisition_times, simulate
+from eotasks.models.sun import sun_position
 from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES
 from eotasks.sources.simulated import (
     RECONSTRUCTED,
@@ -23,12 +29,6 @@ from eotasks.sources.simulated import (
     SimulateYearTask,
     sample_ground,
 )  # fmt: skip
-from models.errors import BandError, ConfigurationError, FeatureError, GridError
-from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
-from models.simulation import refill
-from models.simulation.refill import _veil_spectrum
-from models.simulation.year import SimulationSettings, acquisition_times, simulate
-from models.sun import sun_position
 
 RESOLUTION = 40
 BANDS_FEATURE = (FeatureType.DATA, "BANDS")

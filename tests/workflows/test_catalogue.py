@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from eotasks.imagery.catalogue import Catalogue
+from eotasks.catalogue import Catalogue
 from eotasks.sources.sample import sample_path
+from eotasks.workflows.cli import main
 from tests.benchmarks import catalogue as benchmark
-from workflows.cli import main
 
 NAME = "T33UUU_20170216"
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models.errors import StorageError
-from tests.workflows.test_batch import behaving
-from workflows import cli
-from workflows.batch import run_batch
-from workflows.batch_report import DATA, REPORT, write_batch_report
-from workflows.manifest import ManifestWriter, this_process
-from workflows.outcomes import PatchOutcome
-from workflows.places import Place
-from workflows.progress import read_progress
+from eotasks.errors import StorageError
+from eotasks.storage.place import Place
+from eotasks.workflows import cli
+from eotasks.workflows.batch.manifest import ManifestWriter, this_process
+from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.progress import read_progress
+from eotasks.workflows.batch.report import DATA, REPORT, write_batch_report
+from eotasks.workflows.batch.run import run_batch
+from tests.workflows.batch.test_run import behaving
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sentinelhub.config import SH_CLIENT_ID_ENV_VAR, SH_CLIENT_SECRET_ENV_VAR, S
 from sentinelhub.data_collections import DataCollection
 from sentinelhub.exceptions import BaseSentinelHubException
 
-from models.errors import ConfigurationError, CredentialsError, EOTasksError, ImageryError
+from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, ImageryError
 
 _COPERNICUS_HOST = "dataspace.copernicus.eu"
 

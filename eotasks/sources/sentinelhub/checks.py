@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sentinelhub.time_utils import parse_time_interval
 
-from models.errors import ConfigurationError
+from eotasks.errors import ConfigurationError
 
 TimeInterval = tuple[str | dt.date, str | dt.date]
 

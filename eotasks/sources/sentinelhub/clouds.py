@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
-from models.clouds.pixel import cloud_probability
-from models.clouds.postprocess import mask_of
-from models.clouds.presets import mask_settings
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.clouds.postprocess import mask_of
+from eotasks.models.clouds.presets import mask_settings
 
 RESOLUTION = 160.0
 """Metres."""

@@ -18,9 +18,11 @@ from sentinelhub.constants import CRS, MosaickingOrder, ResamplingType
 from sentinelhub.geometry import BBox
 from sentinelhub.time_utils import filter_times, parse_time_interval
 
-from eotasks._features import Feature, feature_of
+from eotasks.errors import ConfigurationError, FeatureError, GridError, ImageryError, TooFewFramesError
+from eotasks.features import Feature, feature_of
 from eotasks.imagery.grid import parse_crs
-from eotasks.sources.areas import bbox_for, check_resolution, grid_of_bbox
+from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
+from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
 from eotasks.sources.sentinelhub.account import (
     collection_at,
     collection_named,
@@ -42,8 +44,6 @@ from eotasks.sources.sentinelhub.checks import (
 )
 from eotasks.sources.sentinelhub.clouds import RESOLUTION, clouds_of, coarse_area, to_area
 from eotasks.sources.sentinelhub.plan import Part, split
-from models.errors import ConfigurationError, FeatureError, GridError, ImageryError, TooFewFramesError
-from models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
 
 LOGGER = logging.getLogger(__name__)
 

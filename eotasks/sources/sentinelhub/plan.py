@@ -8,10 +8,10 @@ from itertools import pairwise
 
 from sentinelhub.geometry import BBox
 
-from eotasks.sources.areas import grid_of_bbox
+from eotasks.errors import GridError
+from eotasks.models.sentinel2 import CLOUD_BANDS as MODEL_BANDS
+from eotasks.sources.bbox import grid_of_bbox
 from eotasks.sources.sentinelhub.clouds import coarse_area
-from models.errors import GridError
-from models.sentinel2 import CLOUD_BANDS as MODEL_BANDS
 
 MAX_PIXELS = 2500
 """Rows or columns that the Process API returns at most."""

@@ -19,9 +19,11 @@ from sentinelhub.geometry import BBox, Geometry
 from sentinelhub.time_utils import parse_time_interval
 from shapely.geometry.base import BaseGeometry
 
-from eotasks._features import Feature, feature_of
+from eotasks.errors import ConfigurationError, FeatureError, GridError, ImageryError
+from eotasks.features import Feature, feature_of
 from eotasks.imagery.grid import parse_crs
-from eotasks.sources.areas import check_resolution
+from eotasks.models.sentinel2 import band_indices
+from eotasks.sources.bbox import check_resolution
 from eotasks.sources.sentinelhub.account import (
     collection_at,
     collection_named,
@@ -33,8 +35,6 @@ from eotasks.sources.sentinelhub.account import (
 )
 from eotasks.sources.sentinelhub.checks import check_count, check_number, whole_percent
 from eotasks.sources.sentinelhub.client import PatientRateLimit, forget, quiet_waiting
-from models.errors import ConfigurationError, FeatureError, GridError, ImageryError
-from models.sentinel2 import band_indices
 
 LOGGER = logging.getLogger(__name__)
 

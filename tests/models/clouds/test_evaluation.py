@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score
 
-from models.clouds.evaluation import (
+from eotasks.errors import ConfigurationError, GridError, ReferenceDataError
+from eotasks.models.clouds.evaluation import (
     AGREEMENT_COLORS,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -33,7 +34,6 @@ from models.clouds.evaluation import (
     spread,
     threshold_curve,
 )
-from models.errors import ConfigurationError, GridError, ReferenceDataError
 
 REFERENCE = np.array([[0, 0, 0, 1, 1, 1, 2, 2, 255, 255]], dtype=np.uint8)
 MASK = np.array([[0, 1, 255, 1, 0, 255, 2, 1, 1, 0]], dtype=np.uint8)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.clouds.frame import frame_probability
-from models.clouds.pixel import cloud_probability
-from models.clouds.resampling import to_resolution
-from models.errors import BandError, GridError, ReflectanceError
-from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
+from eotasks.errors import BandError, GridError, ReflectanceError
+from eotasks.models.clouds.frame import frame_probability
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.clouds.resampling import to_resolution
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 from skimage.morphology import disk
 
-from models.clouds.postprocess import cloud_mask, mask_of
-from models.clouds.presets import MaskSettings, mask_settings
-from models.errors import ConfigurationError, GridError
+from eotasks.errors import ConfigurationError, GridError
+from eotasks.models.clouds.postprocess import cloud_mask, mask_of
+from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from tests.models.clouds.test_postprocess import smooth
 
 PROBABILITY = np.stack([smooth(1), smooth(2)])

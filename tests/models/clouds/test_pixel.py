@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.clouds import pixel
-from models.clouds.pixel import cloud_band_indices, cloud_probability, model_path
-from models.errors import BandError, GridError, MissingDependencyError, ReflectanceError
-from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
+from eotasks.errors import BandError, GridError, MissingDependencyError, ReflectanceError
+from eotasks.models.clouds import pixel
+from eotasks.models.clouds.pixel import cloud_band_indices, cloud_probability, model_path
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
+from tests import ROOT
 
 
 @functools.cache
@@ -169,9 +170,9 @@ def test_a_missing_or_other_model_file_is_named(monkeypatch: pytest.MonkeyPatch,
 
 def test_import_is_light_and_s2cloudless_is_never_imported() -> None:
     code = (
-        "import sys, numpy as np; from models.clouds.pixel import cloud_probability;"
+        "import sys, numpy as np; from eotasks.models.clouds.pixel import cloud_probability;"
         "assert 'numba' not in sys.modules;"
         "cloud_probability(np.zeros((1, 13), dtype=np.float32));"
         "assert 'numba' in sys.modules and 'lightgbm' not in sys.modules and 's2cloudless' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[3])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

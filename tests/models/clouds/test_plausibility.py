@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from models.clouds.plausibility import BLOCK_PIXELS, cirrus_signs, refuse_implausible
-from models.errors import BandError, GridError, ReflectanceError
-from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
+from eotasks.errors import BandError, GridError, ReflectanceError
+from eotasks.models.clouds.plausibility import BLOCK_PIXELS, cirrus_signs, refuse_implausible
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 
 GRASS = (0.12, 0.10, 0.09, 0.07, 0.11, 0.24, 0.30, 0.32, 0.34, 0.10, 0.002, 0.20, 0.11)
 LAKE = (0.13, 0.10, 0.07, 0.04, 0.04, 0.03, 0.03, 0.025, 0.02, 0.01, 0.001, 0.008, 0.005)
@@ -135,7 +135,7 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = stack(GRASS, side=40)[0]
     frame[5:9] = 0
     whole = cirrus_signs(frame, None, BANDS)
-    monkeypatch.setattr("models.clouds.plausibility.BLOCK_PIXELS", 90)
+    monkeypatch.setattr("eotasks.models.clouds.plausibility.BLOCK_PIXELS", 90)
     assert cirrus_signs(frame, None, BANDS) == whole
     assert whole.pixels == 36 * 40 < BLOCK_PIXELS
 

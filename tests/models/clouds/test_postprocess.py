@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from s2cloudless import S2PixelCloudDetector
 from skimage.morphology import disk
 
-from models.clouds import smoothing
-from models.clouds.postprocess import as_probability, cloud_mask
-from models.errors import ConfigurationError, FeatureError, GridError
+from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.models.clouds import smoothing
+from eotasks.models.clouds.postprocess import as_probability, cloud_mask
 
 PROBABILITY = np.random.default_rng(3).random((3, 31, 27), dtype=np.float32) ** 2
 

@@ -4,8 +4,8 @@ from typing import Any, get_args
 
 import pytest
 
-from models.clouds.presets import MaskSettings, Preset, mask_settings
-from models.errors import ConfigurationError
+from eotasks.errors import ConfigurationError
+from eotasks.models.clouds.presets import MaskSettings, Preset, mask_settings
 
 
 @pytest.mark.parametrize(

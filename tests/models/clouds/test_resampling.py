@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clouds.resampling import area_mean, cell_factor, cells_of, from_resolution, to_resolution
-from models.errors import GridError, ReflectanceError
+from eotasks.errors import GridError, ReflectanceError
+from eotasks.models.clouds.resampling import area_mean, cell_factor, cells_of, from_resolution, to_resolution
 
 RNG = np.random.default_rng(9)
 

@@ -21,9 +21,9 @@ from hypothesis.extra.numpy import arrays
 from s2cloudless import S2PixelCloudDetector
 from skimage.morphology import dilation, disk
 
-from models.clouds.pixel import cloud_probability
-from models.clouds.postprocess import cloud_mask
-from models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.clouds.postprocess import cloud_mask
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 
 RADII = list(itertools.product(range(7), range(7)))
 DATA = "EOTASKS_BENCHMARK_DATA"

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.clouds.scene_classification import SCL_CLOUD, SCL_INVALID, mask_of_classes, scene_classes
-from models.errors import ConfigurationError, FeatureError
-from models.sentinel2 import SceneClass
+from eotasks.errors import ConfigurationError, FeatureError
+from eotasks.models.clouds.scene_classification import SCL_CLOUD, SCL_INVALID, mask_of_classes, scene_classes
+from eotasks.models.sentinel2 import SceneClass
 
 
 def test_default_is_the_valid_set_of_the_l2a_example() -> None:

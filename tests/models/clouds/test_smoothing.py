@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from models.clouds.smoothing import dilated, disk, eroded, gaussian, mean_over_disk
+from eotasks.models.clouds.smoothing import dilated, disk, eroded, gaussian, mean_over_disk
 
 FRAME = array_shapes(min_dims=2, max_dims=2, max_side=9)
 PROBABILITY = arrays(np.float32, FRAME, elements=st.floats(0, 1, width=32))

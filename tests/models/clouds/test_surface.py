@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.clouds.surface import snow_in, snow_mask, surface_masks, water_mask
-from models.errors import BandError, ReflectanceError
-from models.sentinel2 import BANDS
+from eotasks.errors import BandError, ReflectanceError
+from eotasks.models.clouds.surface import snow_in, snow_mask, surface_masks, water_mask
+from eotasks.models.sentinel2 import BANDS
 
 # green, near infrared, short-wave infrared: typical top-of-atmosphere spectra
 SPECTRA = {

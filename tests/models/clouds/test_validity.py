@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.clouds.validity import (
+from eotasks.errors import FeatureError, GridError, TooFewFramesError
+from eotasks.models.clouds.validity import (
     cloud_coverage,
     has_data,
     is_fill,
@@ -18,7 +19,6 @@ from models.clouds.validity import (
     valid_data,
     valid_fraction,
 )
-from models.errors import FeatureError, GridError, TooFewFramesError
 
 
 def row(*values: Any, dtype: Any = bool) -> Any:

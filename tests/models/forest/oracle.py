@@ -11,7 +11,7 @@ import numpy as np
 from lightgbm import Booster
 from numpy.typing import NDArray
 
-from models.forest import Forest
+from eotasks.models.forest import Forest
 
 Rows = NDArray[Any]
 Doubles = NDArray[np.float64]

@@ -11,8 +11,8 @@ import pytest
 from lightgbm import Booster, Dataset, early_stopping, train
 from numpy.typing import NDArray
 
-from models.clouds.pixel import model_path
-from models.forest import Forest
+from eotasks.models.clouds.pixel import model_path
+from eotasks.models.forest import Forest
 from tests.models.forest.oracle import assert_equal_to_lightgbm, assert_same_bits, edge_rows, lightgbm_values
 
 ROWS, FEATURES, CLASSES = 1200, 7, 4

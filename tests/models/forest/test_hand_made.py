@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightgbm import Booster
 
-from models.forest import Forest
+from eotasks.models.forest import Forest
 from tests.models.forest.oracle import (
     DEFAULT_LEFT,
     MISSING_NAN,

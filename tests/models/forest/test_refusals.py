@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from lightgbm import Booster, Dataset, train
 from numpy.typing import NDArray
 
-from models.errors import ModelError, UnsupportedModelError
-from models.forest import Forest
+from eotasks.errors import ModelError, UnsupportedModelError
+from eotasks.models.forest import Forest
 from tests.models.forest.oracle import HandTree, assert_same_bits, edge_rows, lightgbm_values, model_text, random_tree
 
 UNSUPPORTED: dict[str, dict[str, Any]] = {

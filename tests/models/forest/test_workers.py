@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.forest import Forest
+from eotasks.models.forest import Forest
 from tests.models.forest.oracle import assert_same_bits, edge_rows, model_text, random_tree
 
 
@@ -98,7 +98,7 @@ def test_a_pool_forked_after_the_forest_was_used(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", rows())
     code = (
         "import multiprocessing, sys, numpy as np\n"
-        "from models.forest import Forest\n"
+        "from eotasks.models.forest import Forest\n"
         "folder = sys.argv[1]\n"
         "forest = Forest.load(folder + '/model.txt')\n"
         "rows = np.load(folder + '/rows.npy')\n"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.errors import ModelError
-from models.landcover.areas import areas_of, estimate_areas
-from models.landcover.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
-from models.landcover.validation import confusion_matrix
+from eotasks.errors import ModelError
+from eotasks.models.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
+from eotasks.models.landcover.areas import areas_of, estimate_areas
+from eotasks.models.landcover.validation import confusion_matrix
 
 TABLE = ClassTable(
     tuple(

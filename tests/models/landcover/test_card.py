@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from models.errors import ModelError
-from models.landcover.card import CARD_VERSION, ModelCard, build_card, iso
-from models.landcover.classes import SLOVENIAN_CLASSES
+from eotasks.errors import ModelError
+from eotasks.models.classes import SLOVENIAN_CLASSES
+from eotasks.models.landcover.card import CARD_VERSION, ModelCard, build_card, iso
 
 CONTENT: dict[str, Any] = {
     "feature_names": ["B04", "B08", "NDVI"],

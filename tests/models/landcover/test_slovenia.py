@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.landcover.classes import SLOVENIAN_CLASSES
-from models.landcover.splits import checkerboard
-from models.landcover.training import train
-from models.landcover.validation import Validation, evaluate, spread_of, summarize
+from eotasks.models.classes import SLOVENIAN_CLASSES
+from eotasks.models.landcover.splits import checkerboard
+from eotasks.models.landcover.training import train
+from eotasks.models.landcover.validation import Validation, evaluate, spread_of, summarize
 
 GRID = [date(2017, 1, 1) + timedelta(16 * step) for step in range(23)]
 Series = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import ModelError
-from models.landcover.splits import block_ids, checkerboard, split_patches
+from eotasks.errors import ModelError
+from eotasks.models.landcover.splits import block_ids, checkerboard, split_patches
 
 NAMES = [f"patch_{index:02d}" for index in range(25)]
 ROWS, COLS = (axis.ravel() for axis in np.indices((60, 45)))

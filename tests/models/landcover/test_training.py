@@ -11,11 +11,11 @@ import pytest
 from lightgbm import LGBMClassifier
 from numpy.typing import NDArray
 
-from models.errors import ModelError
-from models.landcover.card import TrainingExtent
-from models.landcover.classes import SLOVENIAN_CLASSES
-from models.landcover.model import CARD_FILE, MODEL_FILE, LandCoverModel, load_model
-from models.landcover.training import DEFAULT_PARAMETERS, train
+from eotasks.errors import ModelError
+from eotasks.models.classes import SLOVENIAN_CLASSES
+from eotasks.models.landcover.card import TrainingExtent
+from eotasks.models.landcover.model import CARD_FILE, MODEL_FILE, LandCoverModel, load_model
+from eotasks.models.landcover.training import DEFAULT_PARAMETERS, train
 
 DATES = ["2019-01-01", "2019-04-01", "2019-07-01", "2019-10-01"]
 NAMES = ["B04", "B08", "NDVI"]
@@ -154,7 +154,7 @@ def test_a_pixel_without_any_value_is_not_predicted(model: LandCoverModel) -> No
 def test_parts_and_dtype_of_the_input_do_not_matter(model: LandCoverModel, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, _ = samples()
     labels, scores = model.predict(rows)
-    monkeypatch.setattr("models.landcover.model.CHUNK_VALUES", 12 * 7)
+    monkeypatch.setattr("eotasks.models.landcover.model.CHUNK_VALUES", 12 * 7)
     for same in (rows, rows.astype(np.float64), np.asfortranarray(rows)):
         again, scores_again = model.predict(same)
         assert np.array_equal(again, labels)
@@ -328,7 +328,7 @@ def test_a_failed_save_leaves_the_model_that_was_there(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("models.landcover.model.os.fsync", full)
+    monkeypatch.setattr("eotasks.models.landcover.model.os.fsync", full)
     with pytest.raises(ModelError, match=r"cannot write the model to .*No space left"):
         other.save(folder)
     assert sorted(path.name for path in folder.iterdir()) == [CARD_FILE, MODEL_FILE]

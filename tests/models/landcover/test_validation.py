@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
-from models.errors import ModelError
-from models.landcover.classes import SLOVENIAN_CLASSES
-from models.landcover.validation import (
+from eotasks.errors import ModelError
+from eotasks.models.classes import SLOVENIAN_CLASSES
+from eotasks.models.landcover.validation import (
     Validation,
     confusion_matrix,
     evaluate,

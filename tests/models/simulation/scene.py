@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.simulation.ground import Ground, prepare_ground
-from models.simulation.radiation import clear_atmosphere
-from models.simulation.vegetation import CANOPY, Cover
-from models.sun import sun_position
+from eotasks.models.simulation.ground import Ground, prepare_ground
+from eotasks.models.simulation.radiation import clear_atmosphere
+from eotasks.models.simulation.vegetation import CANOPY, Cover
+from eotasks.models.sun import sun_position
 
 TIME = dt.datetime(2017, 2, 16, 10, 21, 1)  # noqa: DTZ001 - naive UTC, as in an EOPatch
 LATITUDE, LONGITUDE = 52.5, 12.6

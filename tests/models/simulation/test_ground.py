@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.errors import BandError, GridError
-from models.simulation.fields import calm_outlines, segment_fields
-from models.simulation.ground import field_traits, prepare_ground
-from models.simulation.radiation import clear_atmosphere
-from models.simulation.refill import shifted
-from models.simulation.vegetation import CANOPY, DRY, GREEN, Cover
+from eotasks.errors import BandError, GridError
+from eotasks.models.simulation.fields import calm_outlines, segment_fields
+from eotasks.models.simulation.ground import field_traits, prepare_ground
+from eotasks.models.simulation.radiation import clear_atmosphere
+from eotasks.models.simulation.refill import shifted
+from eotasks.models.simulation.vegetation import CANOPY, DRY, GREEN, Cover
 from tests.models.simulation.scene import (
     CLOUD,
     CLOUDY,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.simulation.noise import fractal_noise, gradient_noise, hash_uniform
+from eotasks.models.simulation.noise import fractal_noise, gradient_noise, hash_uniform
 
 
 def grid(left: float, top: float, height: int, width: int, step: float = 20.0):

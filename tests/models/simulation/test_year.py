@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.errors import ConfigurationError
-from models.simulation import year as year_module
-from models.simulation.dates import date_weather
-from models.simulation.vegetation import ANCHOR_DAY
-from models.simulation.weather import CIRRUS_B10, CloudLayer, shadow_offset
-from models.simulation.year import SimulationSettings, acquisition_times, reconstructed, simulate
-from models.sun import sun_position
+from eotasks.errors import ConfigurationError
+from eotasks.models.simulation import year as year_module
+from eotasks.models.simulation.dates import date_weather
+from eotasks.models.simulation.vegetation import ANCHOR_DAY
+from eotasks.models.simulation.weather import CIRRUS_B10, CloudLayer, shadow_offset
+from eotasks.models.simulation.year import SimulationSettings, acquisition_times, reconstructed, simulate
+from eotasks.models.sun import sun_position
 from tests.models.simulation.scene import (
     CLOUDY,
     FOREST,

@@ -11,14 +11,14 @@ import pytest
 import rasterio
 from s2cloudless import S2PixelCloudDetector
 
-from eotasks.imagery.resampling import ResamplingName
+from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.scene import open_scene
-from models.sentinel2 import CLOUD_BANDS
+from eotasks.models.sentinel2 import CLOUD_BANDS
+from eotasks.workflows.cloud_mask import files, quicklook
+from eotasks.workflows.cloud_mask.product import product_grid
+from tests.builders.command_line import Result
+from tests.builders.command_line import command as call
 from tests.workflows.cloud_mask.conftest import MakeProduct
-from tests.workflows.land_cover.command_line import Result
-from tests.workflows.land_cover.command_line import command as call
-from workflows.cloud_mask import files, quicklook
-from workflows.cloud_mask.product import product_grid
 
 SAMPLE = "T33UUU_20170216"
 

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rasterio.enums import ColorInterp
 
-from eotasks.cog import read_classes, write_cog
-from eotasks.imagery.acquisition import Acquisition
+from eotasks.errors import ConfigurationError
+from eotasks.export.cog import read_classes, write_cog
 from eotasks.imagery.grid import Grid
+from eotasks.imagery.products.acquisition import Acquisition
+from eotasks.models.clouds.presets import mask_settings
 from eotasks.sources.sample import open_sample
-from models.clouds.presets import mask_settings
-from models.errors import ConfigurationError
-from tests.test_export import assert_is_cloud_optimized
-from workflows.cloud_mask.files import CLM_CLASSES, ProductFiles, product_name, stored_probability
-from workflows.cloud_mask.options import CloudMaskOptions
-from workflows.cloud_mask.product import Picture, ProductMasks
-from workflows.places import Place
+from eotasks.storage.place import Place
+from eotasks.workflows.cloud_mask.files import CLM_CLASSES, ProductFiles, product_name, stored_probability
+from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
+from tests.export.test_export import assert_is_cloud_optimized
 
 HEIGHT, WIDTH = 700, 1100
 GRID = Grid("EPSG:32633", 300_000, 5_000_000, 10, HEIGHT, WIDTH)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eotasks.errors import ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import BareFolderScene, open_scene
 from eotasks.sources.sample import open_sample
-from models.errors import ImageryError
+from eotasks.workflows.cloud_mask import product
+from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.cloud_mask.product import make_masks, product_grid
 from tests.workflows.cloud_mask.conftest import LEFT, TOP, MakeProduct, write_band
-from workflows.cloud_mask import product
-from workflows.cloud_mask.options import CloudMaskOptions
-from workflows.cloud_mask.product import make_masks, product_grid
 
 
 def rewrite(scene: BareFolderScene, band: str, size: float, *, left: float, pixels: int) -> BareFolderScene:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.s3_server import S3Server
+from eotasks.storage.lease import held
+from eotasks.storage.place import Place
+from eotasks.workflows.cloud_mask import quicklook
+from tests.builders.command_line import Result
+from tests.builders.command_line import command as call
+from tests.servers.s3 import S3Server
 from tests.workflows.cloud_mask.conftest import MakeProduct
-from tests.workflows.land_cover.command_line import Result
-from tests.workflows.land_cover.command_line import command as call
-from workflows.cloud_mask import quicklook
-from workflows.lease import held
-from workflows.places import Place
 
 
 def command(*arguments: str | Path) -> Result:
@@ -89,7 +89,7 @@ def test_two_runs_do_not_write_one_product(make_product: MakeProduct, place: Pla
 def test_what_another_run_has_made_meanwhile_is_kept(
     make_product: MakeProduct, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workflows.cloud_mask.files import ProductFiles
+    from eotasks.workflows.cloud_mask.files import ProductFiles
 
     product = make_product()
     assert command(product, "--out", place.location).code == 0

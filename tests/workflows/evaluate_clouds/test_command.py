@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from models.clouds.evaluation import confusion
-from models.errors import ConfigurationError, ReferenceDataError
-from tests.workflows.evaluate_clouds.folders import truth, write_eopatch, write_image, write_scene
-from workflows.cli import main
-from workflows.evaluate_clouds import simulated
-from workflows.evaluate_clouds.detectors import DetectorSettings, contestants
-from workflows.evaluate_clouds.pictures import true_color
-from workflows.evaluate_clouds.results import claim_results
-from workflows.evaluate_clouds.run import Outcome, evaluate_scenes
-from workflows.evaluate_clouds.scenes import scenes_of_folder
-from workflows.evaluate_clouds.tables import frames_rows, markdown, metrics_json, pooled_rows
+from eotasks.errors import ConfigurationError, ReferenceDataError
+from eotasks.models.clouds.evaluation import confusion
+from eotasks.workflows.cli import main
+from eotasks.workflows.evaluate_clouds import simulated
+from eotasks.workflows.evaluate_clouds.detectors import DetectorSettings, contestants
+from eotasks.workflows.evaluate_clouds.pictures import true_color
+from eotasks.workflows.evaluate_clouds.results import claim_results
+from eotasks.workflows.evaluate_clouds.run import Outcome, evaluate_scenes
+from eotasks.workflows.evaluate_clouds.scenes import scenes_of_folder
+from eotasks.workflows.evaluate_clouds.tables import frames_rows, markdown, metrics_json, pooled_rows
+from tests.builders.labelled_scenes import truth, write_eopatch, write_image, write_scene
 
 BOTH = ("--detector", "stored", "--detector", "all-clear")
 

@@ -13,13 +13,13 @@ from eolearn.core import EOPatch, FeatureType
 
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
-from models.clouds.evaluation import confusion
-from models.errors import BandError, ConfigurationError, FeatureError
-from models.sentinel2 import SceneClass
-from tests.workflows.evaluate_clouds.folders import digital_numbers, truth, write_image, write_scene
-from workflows.evaluate_clouds.command import EXAMPLES
-from workflows.evaluate_clouds.detectors import DETECTORS, Detection, DetectorSettings, contestants
-from workflows.evaluate_clouds.scenes import BANDS, IS_DATA, LabelledScene, scenes_of_folder
+from eotasks.errors import BandError, ConfigurationError, FeatureError
+from eotasks.models.clouds.evaluation import confusion
+from eotasks.models.sentinel2 import SceneClass
+from eotasks.workflows.evaluate_clouds.command import EXAMPLES
+from eotasks.workflows.evaluate_clouds.detectors import DETECTORS, Detection, DetectorSettings, contestants
+from eotasks.workflows.evaluate_clouds.scenes import BANDS, IS_DATA, LabelledScene, scenes_of_folder
+from tests.builders.labelled_scenes import digital_numbers, truth, write_image, write_scene
 
 SUN = "sun_zenith = 40.0\nsun_azimuth = 150.0"
 

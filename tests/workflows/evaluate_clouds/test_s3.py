@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.s3_server import S3Server
-from tests.workflows.evaluate_clouds.folders import truth, write_eopatch, write_scene
-from tests.workflows.land_cover.command_line import Result, command
-from workflows.lease import held
-from workflows.places import Place
+from eotasks.storage.lease import held
+from eotasks.storage.place import Place
+from tests.builders.command_line import Result, command
+from tests.builders.labelled_scenes import truth, write_eopatch, write_scene
+from tests.servers.s3 import S3Server
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from eotasks.sources.sample import SUN_ANGLES
-from models.errors import (
+from eotasks.errors import (
     AreaError,
     BandError,
     ConfigurationError,
@@ -20,9 +19,12 @@ from models.errors import (
     ImageryError,
     ReferenceDataError,
 )
-from models.sentinel2 import BANDS as ALL_BANDS
-from models.sentinel2 import CLOUD_BANDS
-from tests.workflows.evaluate_clouds.folders import (
+from eotasks.models.sentinel2 import BANDS as ALL_BANDS
+from eotasks.models.sentinel2 import CLOUD_BANDS
+from eotasks.sources.sample import SUN_ANGLES
+from eotasks.workflows.evaluate_clouds.scenes import BANDS, IS_DATA, STORED_MASK, LabelledScene, scenes_of_folder
+from eotasks.workflows.evaluate_clouds.simulated import simulated_scenes
+from tests.builders.labelled_scenes import (
     LEFT,
     PIXEL,
     TOP,
@@ -32,8 +34,6 @@ from tests.workflows.evaluate_clouds.folders import (
     write_image,
     write_scene,
 )
-from workflows.evaluate_clouds.scenes import BANDS, IS_DATA, STORED_MASK, LabelledScene, scenes_of_folder
-from workflows.evaluate_clouds.simulated import simulated_scenes
 
 
 def only_scene(folder: Path) -> LabelledScene:

@@ -18,11 +18,16 @@ from eolearn.core import FeatureType
 from numpy.typing import NDArray
 from shapely.geometry import Point, box
 
+from eotasks.errors import ConfigurationError
 from eotasks.sources.sample import open_sample, sample_path
 from eotasks.sources.simulated import sample_ground
-from models.errors import ConfigurationError
-from tests.conftest import ROOT
-from tests.workflows.land_cover.command_line import (
+from eotasks.storage.place import Place
+from eotasks.workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, claim_place, remove_results
+from eotasks.workflows.land_cover.config import SimulatedSource
+from eotasks.workflows.land_cover.config_file import load_config, parse_config
+from eotasks.workflows.land_cover.run import chain_configs
+from tests import ROOT
+from tests.builders.command_line import (
     BANDS,
     BANDS_FEATURES,
     EOPATCHES,
@@ -36,11 +41,6 @@ from tests.workflows.land_cover.command_line import (
     write_config,
     write_eopatches,
 )
-from workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, claim_place, remove_results
-from workflows.land_cover.config import SimulatedSource
-from workflows.land_cover.config_file import load_config, parse_config
-from workflows.land_cover.example import chain_configs
-from workflows.places import Place
 
 UTM = "EPSG:32633"
 INSIDE = box(336_400, 5_816_280, 338_960, 5_818_840)
@@ -284,7 +284,7 @@ def test_a_fault_of_ours_does_not_look_like_failed_patches(tmp_path: Path, monke
     def run(self: object, reporter: object) -> None:
         raise KeyError("ours")
 
-    monkeypatch.setattr("workflows.land_cover.example.LandCoverExample.run", run)
+    monkeypatch.setattr("eotasks.workflows.land_cover.run.LandCoverExample.run", run)
     result = command("land-cover", "--config", write_config(tmp_path, SAMPLE))
     assert result.code == 70
     assert "Traceback" in result.err
@@ -330,7 +330,7 @@ def test_what_comes_from_outside_is_one_line_too(
     def run(self: object, reporter: object) -> None:
         raise error
 
-    monkeypatch.setattr("workflows.land_cover.example.LandCoverExample.run", run)
+    monkeypatch.setattr("eotasks.workflows.land_cover.run.LandCoverExample.run", run)
     result = command("land-cover", "--config", write_config(tmp_path, SAMPLE))
     assert (result.code, result.err.count("\n")) == (code, 1)
     for word in words:
@@ -464,7 +464,7 @@ def test_a_process_of_its_own_prints_nothing_but_the_result(tmp_path: Path) -> N
     """Warnings of libraries do not reach the screen, and bad input reaches the exit code."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-W", "default", "-m", "workflows.cli", "land-cover", *arguments]
+        line = [sys.executable, "-W", "default", "-m", "eotasks.workflows.cli", "land-cover", *arguments]
         return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=120)
 
     done = run("--config", str(write_config(tmp_path, SAMPLE)), "--dry-run")

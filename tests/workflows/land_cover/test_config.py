@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from models.errors import ConfigurationError
-from workflows.land_cover.config import LandCoverConfig
-from workflows.land_cover.config_file import BUILT_IN, load_config, parse_config, render_toml
+from eotasks.errors import ConfigurationError
+from eotasks.workflows.land_cover.config import LandCoverConfig
+from eotasks.workflows.land_cover.config_file import BUILT_IN, load_config, parse_config, render_toml
 
 MINIMAL = '[source]\nkind = "simulated"\n'
 

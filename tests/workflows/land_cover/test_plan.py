@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from shapely.geometry import box
 
-from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
-from models.errors import (
+from eotasks.area import save_patch_grid
+from eotasks.errors import (
     AreaError,
     BandError,
     ConfigurationError,
@@ -21,8 +21,15 @@ from models.errors import (
     ModelError,
     TooFewFramesError,
 )
-from models.sentinel2 import BANDS as L1C_BANDS
-from tests.workflows.land_cover.command_line import (
+from eotasks.models.sentinel2 import BANDS as L1C_BANDS
+from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
+from eotasks.workflows.land_cover.config import LandCoverConfig
+from eotasks.workflows.land_cover.config_file import BUILT_IN, checked_config, load_config
+from eotasks.workflows.land_cover.plan import known_times, make_plan, seed_splits, simulation_settings
+from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here
+from eotasks.workflows.land_cover.run import chain_configs
+from eotasks.workflows.land_cover.training import grid_offsets
+from tests.builders.command_line import (
     BANDS,
     EOPATCHES,
     PATCHES,
@@ -32,13 +39,6 @@ from tests.workflows.land_cover.command_line import (
     write_config,
     write_eopatches,
 )
-from workflows.area import save_patch_grid
-from workflows.land_cover.config import LandCoverConfig
-from workflows.land_cover.config_file import BUILT_IN, checked_config, load_config
-from workflows.land_cover.example import chain_configs
-from workflows.land_cover.plan import known_times, make_plan, seed_splits, simulation_settings
-from workflows.land_cover.preflight import check_inputs, check_labels_lie_here
-from workflows.land_cover.training import grid_offsets
 
 GRID = ["patch_r00_c00", "patch_r00_c01", "patch_r01_c00", "patch_r01_c01"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.land_cover.command_line import command, merged, write_config, write_eopatches
+from eotasks.storage.place import Place
+from tests.builders.command_line import command, merged, write_config, write_eopatches
 from tests.workflows.land_cover.test_s3 import SECTIONS, assert_equal_places, run_to
-from workflows.places import Place
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -53,7 +53,7 @@ def test_results_are_those_of_one_process(tmp_path: Path) -> None:
     config = write_config(tmp_path, merged(SECTIONS, {"output": {"folder": on_ray.location}}), "ray.toml")
     arguments = ["land-cover", "--config", str(config), "--ray", "local", "--workers", "2"]
     run = subprocess.run(
-        [sys.executable, "-m", "workflows.cli", *arguments],
+        [sys.executable, "-m", "eotasks.workflows.cli", *arguments],
         capture_output=True, text=True, timeout=200, env=dict(os.environ), check=False,
     )  # fmt: skip
     assert (run.returncode, run.stderr) == (0, "")

@@ -12,14 +12,15 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from models.landcover.areas import AreaEstimates
-from models.landcover.classes import ClassTable, LandCoverClass
-from models.landcover.validation import evaluate
-from tests.workflows.land_cover.fake_chain import BOUNDS, CLASSES, chain, importance, run_info
-from workflows.land_cover.report import area, maps, observations, prediction, runs, style, validation
-from workflows.land_cover.report import importance as importance_pictures
-from workflows.land_cover.report.build import build_report
-from workflows.land_cover.results import Bounds, ChainResult, Frame, PatchArea, Raster
+from eotasks.models.classes import ClassTable, LandCoverClass
+from eotasks.models.landcover.areas import AreaEstimates
+from eotasks.models.landcover.validation import evaluate
+from eotasks.workflows.land_cover.report import area, observations, prediction, runs, validation
+from eotasks.workflows.land_cover.report import importance as importance_pictures
+from eotasks.workflows.land_cover.report.build import build_report
+from eotasks.workflows.land_cover.report.results import Bounds, ChainResult, Frame, PatchArea, Raster
+from eotasks.workflows.report import maps, style
+from tests.builders.fake_chain import BOUNDS, CLASSES, chain, importance, run_info
 
 PICTURES = (
     "The area in 8 patches",
@@ -58,7 +59,7 @@ def full_page(full_chain: ChainResult) -> str:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are made but not rendered: for tests of the page, not of the pixels."""
-    monkeypatch.setattr("workflows.report._draw", lambda figure, image_format, dpi: (b"", (10, 10)))
+    monkeypatch.setattr("eotasks.workflows.report.page._draw", lambda figure, image_format, dpi: (b"", (10, 10)))
 
 
 def captions(page: str) -> list[str]:

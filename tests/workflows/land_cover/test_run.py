@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 import rasterio
 
-from models.landcover.training import load_model
-from tests.workflows.land_cover.command_line import (
+from eotasks.eopatches.save import list_eopatches, load_eopatch
+from eotasks.models.landcover.training import load_model
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.run import ManifestLine, read_manifest
+from eotasks.workflows.land_cover.config_file import parse_config
+from tests.builders.command_line import (
     EOPATCHES,
     NDVI_FEATURES,
     PATCHES,
@@ -26,10 +30,6 @@ from tests.workflows.land_cover.command_line import (
     write_config,
     write_eopatches,
 )
-from workflows.batch import ManifestLine, read_manifest
-from workflows.land_cover.config_file import parse_config
-from workflows.places import Place
-from workflows.storage import list_eopatches, load_eopatch
 
 SIMULATED: Sections = merged(
     SAMPLE,
@@ -290,7 +290,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
             Path(path).write_text("")
             return path
 
-    monkeypatch.setattr("workflows.land_cover.example.build_report", lambda *results, **options: Empty())
+    monkeypatch.setattr("eotasks.workflows.land_cover.run.build_report", lambda *results, **options: Empty())
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from shapely.geometry import box
 
-from eotasks import s3
-from models.landcover.model import load_model
-from tests.s3_server import S3Server
-from tests.workflows.land_cover.command_line import (
+from eotasks.eopatches.save import list_eopatches, load_eopatch
+from eotasks.models.landcover.model import load_model
+from eotasks.storage import s3
+from eotasks.storage.lease import held
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.run import read_manifest
+from tests.builders.command_line import (
     EOPATCHES,
     PATCHES,
     SAMPLE,
@@ -27,10 +30,7 @@ from tests.workflows.land_cover.command_line import (
     write_config,
     write_eopatches,
 )
-from workflows.batch import read_manifest
-from workflows.lease import held
-from workflows.places import Place
-from workflows.storage import list_eopatches, load_eopatch
+from tests.servers.s3 import S3Server
 
 SECTIONS: Sections = merged(EOPATCHES, {"validation": {"seeds": [42]}, "output": {"scores": True}})
 SAME_BYTES = (".tif", ".xml", "metrics.json", "model.txt", "model.json")
@@ -47,7 +47,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
         def save(self, path: str) -> str:
             return path
 
-    monkeypatch.setattr("workflows.land_cover.example.build_report", lambda *results, **options: Empty())
+    monkeypatch.setattr("eotasks.workflows.land_cover.run.build_report", lambda *results, **options: Empty())
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_worker_processes_write_there_too(s3_server: S3Server, tmp_path: Path, d
     s3 = Place(s3_server.location())
     sections = merged(SECTIONS, {"run": {"executor": "processes"}, "output": {"folder": s3.location}})
     config = write_config(tmp_path, sections, "two.toml")
-    arguments = [sys.executable, "-m", "workflows.cli", "land-cover", "--config", str(config), "--workers", "2"]
+    arguments = [sys.executable, "-m", "eotasks.workflows.cli", "land-cover", "--config", str(config), "--workers", "2"]
     run = subprocess.run(arguments, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert_equal_places(disk, s3)

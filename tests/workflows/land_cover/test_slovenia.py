@@ -10,9 +10,9 @@ import pytest
 import rasterio
 from eolearn.core import EOPatch, FeatureType
 
-from models.landcover.training import load_model
-from tests.workflows.land_cover.command_line import Result, command
-from workflows.land_cover.config_file import BUILT_IN, load_config, render_toml
+from eotasks.models.landcover.training import load_model
+from eotasks.workflows.land_cover.config_file import BUILT_IN, load_config, render_toml
+from tests.builders.command_line import Result, command
 
 MEAN_ACCURACY, MEAN_MACRO_F1 = 0.91, 0.49
 """What is asked of the means over the seeds."""

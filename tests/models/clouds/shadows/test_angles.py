@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clouds.shadows.angles import mean_shift, object_shifts, shadow_shift
-from models.errors import FeatureError, GridError
-from models.simulation.weather import shadow_offset
+from eotasks.errors import FeatureError, GridError
+from eotasks.models.clouds.shadows.angles import mean_shift, object_shifts, shadow_shift
+from eotasks.models.simulation.weather import shadow_offset
 
 ONE = (1.0, 1.0)
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clouds.shadows.angles import shadow_shift
-from models.clouds.shadows.frame import cloud_shadow
-from models.clouds.shadows.geometric import GeometricMethod, ShadowMatch, geometric_shadow
-from models.clouds.shadows.light import light_of
-from models.clouds.shadows.search import clouds_of
-from models.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.models.clouds.shadows.angles import shadow_shift
+from eotasks.models.clouds.shadows.frame import cloud_shadow
+from eotasks.models.clouds.shadows.geometric import GeometricMethod, ShadowMatch, geometric_shadow
+from eotasks.models.clouds.shadows.light import light_of
+from eotasks.models.clouds.shadows.search import clouds_of
 from tests.models.clouds.shadows.scene import LAKE, NAMES, PIXEL, SUN, Blob, f1, frame
 
 LOW = [Blob(200, 60, 12, 1200), Blob(120, 120, 17, 1200), Blob(215, 200, 9, 1200)]

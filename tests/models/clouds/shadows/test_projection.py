@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.clouds.shadows.frame import cloud_shadow
-from models.clouds.shadows.projection import ProjectionMethod
-from models.errors import ConfigurationError
+from eotasks.errors import ConfigurationError
+from eotasks.models.clouds.shadows.frame import cloud_shadow
+from eotasks.models.clouds.shadows.projection import ProjectionMethod
 from tests.models.clouds.shadows.scene import NAMES, PIXEL
 
 SHAPE = (40, 41)

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.clouds.temporal.grid import ProcessingGrid, gaussian_taps, mirrored
-from models.errors import GridError
+from eotasks.errors import GridError
+from eotasks.models.clouds.temporal.grid import ProcessingGrid, gaussian_taps, mirrored
 
 
 @pytest.mark.parametrize(

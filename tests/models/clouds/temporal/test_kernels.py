@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clouds.temporal.grid import gaussian_taps, mirrored
-from models.clouds.temporal.kernels import (
+from eotasks.models.clouds.temporal.grid import gaussian_taps, mirrored
+from eotasks.models.clouds.temporal.kernels import (
     C1,
     C2,
     blur,

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clouds.temporal import series as series_module
-from models.clouds.temporal.series import multi_temporal_clouds
-from models.clouds.temporal.settings import OUTPUTS, Output, TemporalSettings
-from models.clouds.temporal.tile import tiles_of
-from models.errors import BandError, ConfigurationError, GridError, ModelError, ReflectanceError
+from eotasks.errors import BandError, ConfigurationError, GridError, ModelError, ReflectanceError
+from eotasks.models.clouds.temporal import series as series_module
+from eotasks.models.clouds.temporal.series import multi_temporal_clouds
+from eotasks.models.clouds.temporal.settings import OUTPUTS, Output, TemporalSettings
+from eotasks.models.clouds.temporal.tile import tiles_of
 
 GOLDEN_NAMES: dict[Output, str] = {
     "mono_probability": "CLP",

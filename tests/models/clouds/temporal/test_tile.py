@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from models.clouds.temporal import frames as frames_module
-from models.clouds.temporal.frames import Frames
-from models.clouds.temporal.grid import ProcessingGrid
-from models.clouds.temporal.tile import FEATURES, TileWindow, tiles_of
-from models.clouds.temporal.window import window_of
+from eotasks.models.clouds.temporal import frames as frames_module
+from eotasks.models.clouds.temporal.frames import Frames
+from eotasks.models.clouds.temporal.grid import ProcessingGrid
+from eotasks.models.clouds.temporal.tile import FEATURES, TileWindow, tiles_of
+from eotasks.models.clouds.temporal.window import window_of
 
 SHAPE = (9, 33, 28)
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.clouds import weights
-from models.clouds.weights import __main__ as command
-from models.clouds.weights import origin
-from models.errors import MissingDependencyError, ModelError
+from eotasks.errors import MissingDependencyError, ModelError
+from eotasks.models.clouds import weights
+from eotasks.models.clouds.weights import __main__ as command
+from eotasks.models.clouds.weights import origin
 
 PIXEL_MEMBER = "eolearn/mask/models/pixel_s2_cloud_detector_lightGBM_v0.2.txt"
 
@@ -81,7 +81,7 @@ def test_the_model_answers_as_lightgbm_does(wheel: Path) -> None:
 def test_the_single_scene_model_of_the_wheel_is_that_of_s2cloudless(wheel: Path) -> None:
     from lightgbm import Booster
 
-    from models.clouds.pixel import cloud_probability
+    from eotasks.models.clouds.pixel import cloud_probability
 
     with zipfile.ZipFile(wheel) as archive:
         booster = Booster(model_str=archive.read(PIXEL_MEMBER).decode("utf-8"))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.clouds.temporal.window import window_of
+from eotasks.models.clouds.temporal.window import window_of
 
 
 @pytest.mark.parametrize(

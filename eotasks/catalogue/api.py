@@ -1,0 +1,166 @@
+"""STAC APIs of others, asked through pystac-client; they give the same objects as a catalogue of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import shapely
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, time_of
+from eotasks.catalogue.packages import package
+from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
+from eotasks.errors import ConfigurationError, ImageryError
+
+if TYPE_CHECKING:
+    import pystac
+
+DEFAULT_COLLECTIONS: Mapping[Level, Sequence[str]] = {"L1C": ("sentinel-2-l1c",), "L2A": ("sentinel-2-l2a",)}
+"""As Earth Search, the Copernicus Data Space and the Planetary Computer name them."""
+
+PAGE = 200
+"""Items of one answer."""
+
+SECONDS = 60
+"""How long an answer may take."""
+
+
+class StacApi:
+    """A STAC API, searched as :class:`eotasks.catalogue.store.Catalogue` is.
+
+    The server is asked for area, time and collection; cloud cover, level and tile are compared here, as APIs differ in
+    the filters that they know. Picklable: it is connected when it is searched.
+
+    :param url: Root of the API, such as ``https://earth-search.aws.element84.com/v1``. No user's name in it.
+    :param collections: Names of its collections; None for those of the level asked for, `DEFAULT_COLLECTIONS`.
+    """
+
+    def __init__(self, url: str, *, collections: Sequence[str] | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(f"{_shown(url)} is no address of a STAC API: give https://….")
+        if parts.username or parts.password:
+            raise ConfigurationError("The address of a STAC API has a user's name in it: credentials go elsewhere.")
+        if isinstance(collections, str) or (collections is not None and not collections):
+            raise ConfigurationError(f"collections={collections!r}: give a list of names, or None.")
+        self.location = url
+        self.collections = None if collections is None else tuple(collections)
+
+    def __repr__(self) -> str:
+        return f"StacApi({_shown(self.location)!r})"
+
+    def search(
+        self,
+        *,
+        bbox: Sequence[float] | None = None,
+        intersects: BaseGeometry | Mapping[str, Any] | None = None,
+        crs: str = WGS84,
+        time_interval: TimeInterval | None = None,
+        max_cloud_cover: float | None = None,
+        level: Level | None = None,
+        tile: str | None = None,
+        limit: int | None = None,
+    ) -> list[pystac.Item]:
+        """As :meth:`eotasks.catalogue.store.Catalogue.search`, with the same rules and order.
+
+        :raises ConfigurationError: when an argument is not usable.
+        :raises GridError: when the coordinate system is not known, or the area is empty.
+        :raises ImageryError: when the API cannot be reached, or answers something else.
+        :raises MissingDependencyError: when pystac-client is not installed.
+        """
+        return self.find(
+            SearchRequest.of(
+                bbox=bbox,
+                intersects=intersects,
+                crs=crs,
+                time_interval=time_interval,
+                max_cloud_cover=max_cloud_cover,
+                level=level,
+                tile=tile,
+                limit=limit,
+            )
+        )
+
+    def find(self, request: SearchRequest) -> list[pystac.Item]:
+        """As :meth:`search`, for a request that is made already."""
+        found = {item.id: item for item in self._ask(request) if _fits(item, request)}
+        ordered = sorted(found.values(), key=lambda item: (time_of(item), item.id))
+        return ordered[: request.limit]
+
+    def _ask(self, request: SearchRequest) -> Iterator[pystac.Item]:
+        client_module = package("pystac_client")
+        exceptions = package("pystac_client.exceptions")
+        requests = package("requests")
+        try:
+            client = client_module.Client.open(self.location, timeout=SECONDS)
+            yield from client.search(
+                collections=list(self._collections(request)),
+                intersects=None if request.area is None else as_geojson(request.area),
+                datetime=_interval(request),
+                limit=PAGE,
+                max_items=None,
+            ).items()
+        except (exceptions.APIError, requests.RequestException, NotImplementedError) as error:
+            raise ImageryError(
+                f"The STAC API {_shown(self.location)} failed ({_reason(error)}). Check its address and the network,"
+                " then try again."
+            ) from error
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            package("pystac").STACError,
+            package("pystac_client.errors").ClientTypeError,
+        ) as error:
+            raise ImageryError(
+                f"{_shown(self.location)} answers as no STAC API does ({_reason(error)}): check its address."
+            ) from error
+
+    def _collections(self, request: SearchRequest) -> Sequence[str]:
+        if self.collections is not None:
+            return self.collections
+        if request.level is not None:
+            return DEFAULT_COLLECTIONS[request.level]
+        return [name for names in DEFAULT_COLLECTIONS.values() for name in names]
+
+
+def _fits(item: pystac.Item, request: SearchRequest) -> bool:
+    """The rules of a catalogue of ours, for an item that a server chose."""
+    cover = cloud_cover_of(item)
+    if request.max_cloud_cover is not None and cover is not None and cover > request.max_cloud_cover:
+        return False
+    if request.level is not None and level_of(item) not in (request.level, None):
+        return False
+    if request.tile is not None and tile_of_item(item) != request.tile:
+        return False
+    moment = time_of(item)
+    if (request.start and moment < request.start) or (request.end and moment > request.end):
+        return False
+    if request.area is None or item.geometry is None:
+        return request.area is None
+    return bool(shapely.intersects(request.area, shape(item.geometry)))
+
+
+def _interval(request: SearchRequest) -> str | None:
+    if request.start is None and request.end is None:
+        return None
+    return "/".join(".." if moment is None else f"{moment.isoformat()}Z" for moment in (request.start, request.end))
+
+
+def _shown(url: str) -> str:
+    """An address without query and user, for messages."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}" if host else repr(url)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error; a long answer of a server is cut, addresses with tokens are left out."""
+    status = getattr(error, "status_code", None)
+    if status is not None:
+        return f"HTTP {status}"
+    text = (str(error).splitlines() or [""])[0]
+    return type(error).__name__ if not text or "://" in text or "?" in text else text[:200]

@@ -1,0 +1,64 @@
+"""The optional packages of the catalogue, imported when they are needed."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+from pathlib import Path
+from typing import Any
+
+from eotasks.errors import MissingDependencyError
+
+INSTALL = "pip install 'eotasks[catalogue]'"
+
+_LOCK = threading.Lock()
+
+
+def package(name: str) -> Any:
+    """A module of an optional package.
+
+    :raises MissingDependencyError: when it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError(f"The catalogue needs the package {name.partition('.')[0]}: {INSTALL}.") from error
+
+
+def database() -> Any:
+    """A DuckDB cursor in memory with the spatial functions, for the thread that asks.
+
+    The extension is the one of PyPI, loaded from its file: nothing is downloaded, and nothing else is loaded by itself.
+
+    :raises MissingDependencyError: when DuckDB or its extension is not installed, or their versions differ.
+    """
+    with _LOCK:
+        return _connection().cursor()
+
+
+@functools.cache
+def _connection() -> Any:
+    duckdb = package("duckdb")
+    folder = Path(package("duckdb_extension_spatial").__file__).parent / "extensions"
+    file = folder / f"v{duckdb.__version__}" / "spatial.duckdb_extension"
+    if not file.is_file():
+        there = ", ".join(sorted(each.name for each in folder.glob("v*"))) or "none"
+        raise MissingDependencyError(
+            f"duckdb {duckdb.__version__} and duckdb-extension-spatial ({there}) do not fit together: {INSTALL}."
+        )
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+    )
+    quoted = str(file).replace("'", "''")
+    try:
+        connection.execute(f"LOAD '{quoted}'")
+        connection.execute("SET parquet_metadata_cache = true")
+    except duckdb.Error as error:
+        raise MissingDependencyError(
+            f"DuckDB's spatial extension cannot be loaded ({str(error).splitlines()[0]}): {INSTALL}."
+        ) from error
+    return connection

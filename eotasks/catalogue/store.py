@@ -1,0 +1,274 @@
+"""A catalogue of products: STAC items in one GeoParquet file, searched by DuckDB."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from shapely.geometry.base import BaseGeometry
+
+from eotasks.catalogue.fields import baseline_of
+from eotasks.catalogue.items import absolute
+from eotasks.catalogue.packages import database, package
+from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval
+from eotasks.catalogue.table import (
+    from_parquet,
+    items_of,
+    schema,
+    sorted_table,
+    table_of,
+    to_parquet,
+)
+from eotasks.errors import ConfigurationError, ImageryError, StorageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pystac
+
+    from eotasks.storage.place import Place
+
+LOGGER = logging.getLogger(__name__)
+
+WRITERS = 5
+"""How often an addition is tried again when another writer was faster."""
+
+
+@dataclass(frozen=True)
+class CatalogueUpdate:
+    """What an addition did."""
+
+    added: tuple[str, ...]
+    """Items that were not there."""
+
+    replaced: tuple[str, ...]
+    """Items that were there, of the same or an older baseline."""
+
+    kept: tuple[str, ...]
+    """Items that were there, of a newer baseline than the one given."""
+
+
+@dataclass(frozen=True)
+class CatalogueSummary:
+    """What a catalogue holds."""
+
+    items: int
+    first: dt.datetime | None
+    """UTC, naive."""
+
+    last: dt.datetime | None
+    tiles: int
+    levels: Mapping[str, int]
+    """Items by level."""
+
+    platforms: Mapping[str, int]
+    """Items by satellite."""
+
+    masks: int
+    """Items with CLP and CLM."""
+
+    bounds: tuple[float, float, float, float] | None
+    """(west, south, east, north) in degrees."""
+
+
+class Catalogue:
+    """STAC items of products in a GeoParquet file, on disk or on S3.
+
+    A file of others, written by the conventions of stac-geoparquet, can be searched too. May be used by several
+    threads and processes; picklable.
+
+    :param location: The file, such as ``products.parquet`` or ``s3://bucket/products.parquet``.
+    """
+
+    def __init__(self, location: str | os.PathLike[str]) -> None:
+        text = os.fspath(location)
+        if not text.endswith((".parquet", ".geoparquet")):
+            raise ConfigurationError(f"{text!r} is no catalogue: the name of a catalogue ends in .parquet.")
+        self.location = absolute(text)
+        self._copy: _LocalCopy | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Catalogue], tuple[str]]:
+        return type(self), (self.location,)
+
+    def __repr__(self) -> str:
+        return f"Catalogue({self.location!r})"
+
+    def exists(self) -> bool:
+        """Whether the file is there.
+
+        :raises StorageError: when the place cannot be reached.
+        """
+        place, name = self._place()
+        return place.exists(name)
+
+    def add(self, items: Iterable[pystac.Item]) -> CatalogueUpdate:
+        """Adds items, or replaces those of the same id unless they are of a newer baseline.
+
+        The file is written in one operation, and when another writer was faster the addition is made to what that one
+        wrote: nothing is lost, and readers see the old catalogue or the new one.
+
+        :param items: Of :func:`eotasks.catalogue.items.item_of`.
+        :raises ImageryError: when an item lacks what a catalogue needs, or the file is damaged.
+        :raises ConfigurationError: when the file is not ours, or of a newer version.
+        :raises StorageError: when it cannot be read or written.
+        """
+        given = _newest(items)
+        new = table_of(list(given.values()))
+        place, name = self._place()
+        for left in reversed(range(WRITERS)):
+            data, tag = place.read_tagged(name) if place.exists(name) else (None, None)
+            old = schema().empty_table() if data is None else from_parquet(data, self.location)
+            table, update = _merge(old, new)
+            try:
+                place.write_if(name, to_parquet(table), tag)
+            except StorageError:
+                changed = place.exists(name) and place.read_tagged(name)[1] != tag
+                if not (left and changed):
+                    raise
+                LOGGER.info("%s was written by another in the meantime: added again", self.location)
+            else:
+                return update
+        raise AssertionError("the loop returns or raises")
+
+    def search(
+        self,
+        *,
+        bbox: Sequence[float] | None = None,
+        intersects: BaseGeometry | Mapping[str, Any] | None = None,
+        crs: str = WGS84,
+        time_interval: TimeInterval | None = None,
+        max_cloud_cover: float | None = None,
+        level: Level | None = None,
+        tile: str | None = None,
+        limit: int | None = None,
+    ) -> list[pystac.Item]:
+        """Items that meet an area, in a time, ordered by time and then by id.
+
+        :param bbox: (west, south, east, north); in degrees, a west greater than the east crosses the antimeridian.
+        :param intersects: A geometry of shapely or GeoJSON, instead of bbox.
+        :param crs: Coordinate system of bbox or intersects.
+        :param time_interval: First and last time, UTC; a day means all of it, None leaves an end open.
+        :param max_cloud_cover: Of a whole scene, 0..1. Items that do not say their cover are found too.
+        :param level: "L1C" or "L2A".
+        :param tile: Tile of the military grid, such as "33UUU".
+        :param limit: The first so many only.
+        :raises ConfigurationError: when an argument is not usable.
+        :raises GridError: when the coordinate system is not known, or the area is empty.
+        :raises StorageError: when there is no catalogue.
+        :raises ImageryError: when the file is damaged.
+        """
+        request = SearchRequest.of(
+            bbox=bbox,
+            intersects=intersects,
+            crs=crs,
+            time_interval=time_interval,
+            max_cloud_cover=max_cloud_cover,
+            level=level,
+            tile=tile,
+            limit=limit,
+        )
+        return self.find(request)
+
+    def find(self, request: SearchRequest) -> list[pystac.Item]:
+        """As :meth:`search`, for a request that is made already."""
+        from eotasks.catalogue.engine import matching_rows, read_rows
+
+        path = self._file()
+        with self._told():
+            rows = matching_rows(database(), path, request)
+            return items_of(read_rows(path, rows))
+
+    def summary(self) -> CatalogueSummary:
+        """What it holds.
+
+        :raises StorageError: when there is no catalogue.
+        :raises ImageryError: when the file is damaged.
+        """
+        from eotasks.catalogue.engine import summarise
+
+        path = self._file()
+        with self._told():
+            return CatalogueSummary(**summarise(database(), path))
+
+    def _place(self) -> tuple[Place, str]:
+        from eotasks.storage.place import Place
+
+        folder, _, name = self.location.rpartition("/")
+        return Place(folder or "/"), name
+
+    def _file(self) -> str:
+        """A file of this machine with the catalogue's present content."""
+        place, name = self._place()
+        if not place.exists(name):
+            raise StorageError(
+                f"{self.location}: there is no such catalogue. Make it: eotasks catalogue add FOLDER --catalogue FILE."
+            )
+        if place.is_local:
+            return self.location
+        with self._lock:
+            extent = place.extent(name)
+            if self._copy is None or self._copy.extent != extent:
+                self._copy = _LocalCopy(place, name, extent)
+            return self._copy.path
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns errors of DuckDB and Arrow in its block into one that names the catalogue."""
+        duckdb, pa = package("duckdb"), package("pyarrow")
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ImageryError(
+                f"{self.location} cannot be read as a catalogue ({reason}): make it anew with eotasks catalogue add."
+            ) from error
+
+
+class _LocalCopy:
+    """A catalogue of a bucket as a file of this machine, removed when nobody needs it any more."""
+
+    def __init__(self, place: Place, name: str, extent: tuple[int, dt.datetime]) -> None:
+        self.extent = extent
+        folder = tempfile.mkdtemp(prefix="eotasks-catalogue-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.path = str(Path(folder) / "catalogue.parquet")
+        place.download(name, Path(self.path))
+
+
+def _newest(items: Iterable[pystac.Item]) -> dict[str, pystac.Item]:
+    """Items by id; of two the one of the newer baseline, else the later."""
+    found: dict[str, pystac.Item] = {}
+    for item in items:
+        if item.id not in found or (baseline_of(item) or "") >= (baseline_of(found[item.id]) or ""):
+            found[item.id] = item
+    return found
+
+
+def _merge(old: pa.Table, new: pa.Table) -> tuple[pa.Table, CatalogueUpdate]:
+    pa = package("pyarrow")
+    there, given = _baselines(old), _baselines(new)
+    kept = {name for name, baseline in given.items() if name in there and there[name] > baseline}
+    stay = np.array([name not in given or name in kept for name in there], dtype=bool)
+    come = np.array([name not in kept for name in given], dtype=bool)
+    table = pa.concat_tables([old.filter(pa.array(stay)), new.filter(pa.array(come))])
+    return sorted_table(table), CatalogueUpdate(
+        added=tuple(name for name in given if name not in there),
+        replaced=tuple(name for name in given if name in there and name not in kept),
+        kept=tuple(sorted(kept)),
+    )
+
+
+def _baselines(table: pa.Table) -> dict[str, str]:
+    names, baselines = table.column("id").to_pylist(), table.column("s2:processing_baseline").to_pylist()
+    return {name: baseline or "" for name, baseline in zip(names, baselines, strict=True)}

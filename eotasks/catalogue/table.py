@@ -1,0 +1,229 @@
+"""STAC items as rows of a GeoParquet file, by the conventions of stac-geoparquet.
+
+One row an item: properties are columns, the geometry is WKB, `bbox` a structure whose statistics prune row groups,
+assets a structure with a column a field. Rows are sorted along a Hilbert curve and then by time, so that a row group
+holds neighbours. The columns are fixed: a file of ours has all of them, whatever its items say.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry import shape
+
+from eotasks.catalogue.fields import plain
+from eotasks.catalogue.items import asset_keys
+from eotasks.catalogue.packages import package
+from eotasks.errors import ConfigurationError, ImageryError
+from eotasks.models.sentinel2 import BANDS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pystac
+
+VERSION = 1
+"""Of our columns. A file of a newer version is refused, and so is a file of others when items are to be added."""
+
+VERSION_KEY = b"eotasks:catalogue"
+ROWS_OF_GROUP = 4096
+HILBERT_BITS = 16
+
+_EXTENT = ("xmin", "ymin", "xmax", "ymax")
+_ITEM = ("type", "stac_version", "stac_extensions", "id", "collection", "geometry", "bbox", "links", "assets")
+
+
+@cache
+def schema() -> pa.Schema:
+    """Columns of a catalogue."""
+    pa = package("pyarrow")
+    text, real, whole = pa.string(), pa.float64(), pa.int64()
+    moment, texts = pa.timestamp("us", tz="UTC"), pa.list_(pa.string())
+    band = pa.struct([("name", text), ("common_name", text), ("center_wavelength", real)])
+    raster = pa.struct([("nodata", real), ("data_type", text), ("scale", real), ("offset", real)])
+    asset = pa.struct(
+        [
+            ("href", text), ("title", text), ("type", text), ("roles", texts), ("gsd", real),
+            ("eo:bands", pa.list_(band)), ("raster:bands", pa.list_(raster)), ("proj:shape", pa.list_(whole)),
+            ("proj:transform", pa.list_(real)),
+        ]
+    )  # fmt: skip
+    link = pa.struct([("href", text), ("rel", text), ("type", text), ("title", text)])
+    return pa.schema(
+        [
+            ("type", text), ("stac_version", text), ("stac_extensions", texts), ("id", text),
+            ("geometry", pa.binary()), ("bbox", pa.struct([(name, real) for name in _EXTENT])),
+            ("links", pa.list_(link)), ("assets", pa.struct([(key, asset) for key in asset_keys(BANDS)])),
+            ("datetime", moment), ("platform", text), ("constellation", text), ("instruments", texts), ("gsd", real),
+            ("eo:cloud_cover", real), ("proj:code", text), ("grid:code", text), ("sat:relative_orbit", whole),
+            ("sat:orbit_state", text), ("view:sun_azimuth", real), ("view:sun_elevation", real),
+            ("processing:level", text), ("s2:product_uri", text), ("s2:product_type", text),
+            ("s2:processing_baseline", text), ("s2:generation_time", moment),
+        ]
+    )  # fmt: skip
+
+
+def table_of(items: Sequence[pystac.Item]) -> pa.Table:
+    """Items as a table, in their order.
+
+    :raises ImageryError: when an item has no place or time, or says something that the columns have no room for.
+    """
+    arrow = package("pyarrow")
+    try:
+        table: pa.Table = arrow.Table.from_pylist([_row(item) for item in items], schema=schema())
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
+        raise ImageryError(f"STAC items cannot be kept in a catalogue ({error}): correct the field.") from error
+    return table
+
+
+def items_of(table: pa.Table) -> list[pystac.Item]:
+    """Rows as items, whoever wrote the file.
+
+    :raises ImageryError: when a row is no STAC item.
+    """
+    item = package("pystac").Item
+    try:
+        return [item.from_dict(_item(row)) for row in table.to_pylist()]
+    except (KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        raise ImageryError(f"A row of the catalogue is no STAC item ({error}): write it again.") from error
+
+
+def sorted_table(table: pa.Table) -> pa.Table:
+    """Rows along a Hilbert curve of their places; those of one place by time, then by name."""
+    if not table.num_rows:
+        return table
+    extent = [_numbers(table, name) for name in _EXTENT]
+    place = hilbert((extent[0] + extent[2]) / 2, (extent[1] + extent[3]) / 2)
+    names = np.array(table.column("id").to_pylist(), dtype=str)
+    times = table.column("datetime").cast("int64").to_numpy()
+    return table.take(np.lexsort((names, times, place)))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A sorted catalogue as bytes of a GeoParquet file."""
+    parquet = package("pyarrow.parquet")
+    buffer = io.BytesIO()
+    metadata = {b"geo": json.dumps(_geo(table)).encode(), b"stac-geoparquet": b'{"version": "1.0.0"}'}
+    parquet.write_table(
+        table.replace_schema_metadata({**metadata, VERSION_KEY: str(VERSION).encode()}),
+        buffer,
+        compression="zstd",
+        row_group_size=ROWS_OF_GROUP,
+        store_schema=True,
+    )
+    return buffer.getvalue()
+
+
+def from_parquet(data: bytes, where: str) -> pa.Table:
+    """A catalogue that items can be added to.
+
+    :param where: For the message.
+    :raises ConfigurationError: when it is not ours, or of a newer version.
+    :raises ImageryError: when it is no Parquet file.
+    """
+    arrow, parquet = package("pyarrow"), package("pyarrow.parquet")
+    try:
+        table: pa.Table = parquet.read_table(arrow.BufferReader(data))
+    except (arrow.ArrowInvalid, OSError) as error:
+        raise ImageryError(f"{where} is no sound Parquet file ({_line(error)}): make the catalogue anew.") from error
+    version = (table.schema.metadata or {}).get(VERSION_KEY)
+    if version is None:
+        raise ConfigurationError(
+            f"{where} was not written by eotasks: it can be searched, not added to. Name another file."
+        )
+    if not version.isdigit() or int(version) > VERSION:
+        raise ConfigurationError(
+            f"{where}: version {version.decode(errors='replace')}, this eotasks reads up to {VERSION}: upgrade it."
+        )
+    return table.select(schema().names).cast(schema())
+
+
+def hilbert(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """Position of places along a Hilbert curve over the world (Hamilton and Rau-Chaplin, 2008, in two dimensions)."""
+    side = np.uint32(1 << HILBERT_BITS)
+    x = _cell(longitude, -180.0, 360.0)
+    y = _cell(latitude, -90.0, 180.0)
+    position = np.zeros(x.shape, dtype=np.uint32)
+    step = side >> np.uint32(1)
+    while step:
+        right = ((x & step) > 0).astype(np.uint32)
+        upper = ((y & step) > 0).astype(np.uint32)
+        position += step * step * ((np.uint32(3) * right) ^ upper)
+        flip = (upper == 0) & (right == 1)
+        x, y = np.where(flip, side - 1 - x, x), np.where(flip, side - 1 - y, y)
+        x, y = np.where(upper == 0, y, x), np.where(upper == 0, x, y)
+        step >>= np.uint32(1)
+    return position
+
+
+def _cell(values: NDArray[np.float64], low: float, span: float) -> NDArray[np.uint32]:
+    cells = (values - low) / span * (1 << HILBERT_BITS)
+    return np.clip(cells, 0, (1 << HILBERT_BITS) - 1).astype(np.uint32)
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    compute = package("pyarrow.compute")
+    values: NDArray[np.float64] = compute.struct_field(table.column("bbox"), name).to_numpy()
+    return values
+
+
+def _row(item: pystac.Item) -> dict[str, Any]:
+    if item.geometry is None or item.datetime is None:
+        raise ImageryError(f"STAC item {item.id!r} has no place or no time: it cannot be found again.")
+    fields = item.to_dict(include_self_link=False, transform_hrefs=False)
+    geometry = shape(item.geometry)
+    properties = dict(fields.pop("properties"))
+    row = {**fields, **properties, "datetime": item.datetime}
+    if properties.get("s2:generation_time"):
+        row["s2:generation_time"] = dt.datetime.fromisoformat(properties["s2:generation_time"])
+    row["geometry"] = shapely.to_wkb(geometry)
+    row["bbox"] = dict(zip(_EXTENT, geometry.bounds, strict=True))
+    unknown = sorted(row.keys() - set(schema().names))
+    strange = sorted(row["assets"].keys() - set(asset_keys(BANDS)))
+    if unknown or strange:
+        raise ImageryError(
+            f"STAC item {item.id!r}: a catalogue has no column for {', '.join([*unknown, *strange])}. Add the product,"
+            " not its item."
+        )
+    return row
+
+
+def _item(row: Mapping[str, Any]) -> dict[str, Any]:
+    geometry = shapely.from_wkb(row["geometry"])
+    extent = row.get("bbox")
+    bounds = geometry.bounds if extent is None else [extent[name] for name in _EXTENT]
+    fields = {key: plain(row[key]) for key in _ITEM if row.get(key) is not None and key not in ("geometry", "bbox")}
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "links": [],
+        "stac_extensions": [],
+        **fields,
+        "geometry": json.loads(shapely.to_geojson(geometry)),
+        "bbox": list(bounds),
+        "properties": {key: plain(value) for key, value in row.items() if key not in _ITEM and value is not None},
+    }
+
+
+def _geo(table: pa.Table) -> dict[str, Any]:
+    """The metadata of GeoParquet 1.1."""
+    geometry = shapely.from_wkb(table.column("geometry").to_pylist())
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": sorted({each.geom_type for each in geometry}),
+        "covering": {"bbox": {name: ["bbox", name] for name in _EXTENT}},
+    }
+    if table.num_rows:
+        column["bbox"] = [float(value) for value in shapely.total_bounds(geometry)]
+    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

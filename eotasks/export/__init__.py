@@ -1,0 +1,3 @@
+"""Maps as Cloud Optimized GeoTIFF."""
+
+from __future__ import annotations

@@ -1,0 +1,135 @@
+"""Maps as Cloud Optimized GeoTIFF: a file per patch, and one map of all patches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import numpy as np
+from eolearn.core import EOPatch, EOTask, FeatureType
+from numpy.typing import NDArray
+
+from eotasks.errors import ConfigurationError, FeatureError
+from eotasks.export.cog import Compression, NoData, check_compression, read_classes, write_cog
+from eotasks.export.mosaics import mosaic_cogs, mosaic_cogs_by_crs
+from eotasks.features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
+from eotasks.models.classes import ClassTable
+from eotasks.storage.place import Place
+
+__all__ = ["ExportCogTask", "mosaic_cogs", "mosaic_cogs_by_crs", "read_classes", "write_cog"]
+
+
+class ExportCogTask(EOTask):
+    """Write a feature of a patch as Cloud Optimized GeoTIFF; the patch goes on unchanged.
+
+    A timeless feature (h, w, c) gives c bands, a temporal one (t, h, w, c) t * c bands named by their date. The file
+    is complete or absent, and the same bytes for the same input. eo-learn's ExportToTiffTask writes plain GeoTIFF
+    without colours, names or overviews, and in place.
+    """
+
+    def __init__(
+        self,
+        feature: Feature,
+        *,
+        folder: str | Path | Place,
+        filename: str = "{name}_{feature}.tif",
+        classes: ClassTable | None = None,
+        nodata: NoData = "auto",
+        compression: Compression = "deflate",
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        :param feature: An image feature (DATA, MASK and their timeless forms).
+        :param folder: Folder on disk (made when absent), or ``s3://bucket/prefix``.
+        :param filename: Name of the file; {name} is the patch's name, {feature} the feature's.
+        :param classes: For a map of classes: colours and names.
+        :param nodata: Value without data; "auto" is NaN for floats, 0 for classes, none for other integers.
+        :param compression: "deflate", "zstd", "lzw" or "none".
+        :param tags: Metadata of the file.
+        :raises ConfigurationError: when a parameter is not usable.
+        """
+        self.feature = feature_of(feature, IMAGES)
+        self.place = folder if isinstance(folder, Place) else Place(folder)
+        _check_filename(filename)
+        self.filename = filename
+        self.classes = classes
+        self.nodata = nodata
+        check_compression(compression)
+        self.compression: Compression = compression
+        self.tags = dict(tags or {})
+
+    def path(self, name: str) -> Path:
+        """The file of a patch on disk.
+
+        :raises ConfigurationError: when the name is no file name.
+        :raises StorageError: when the files are on S3; see :meth:`location`.
+        """
+        return self.place.local_path(self._file(name))
+
+    def location(self, name: str) -> str:
+        """The file of a patch, as a path or ``s3://bucket/key``.
+
+        :raises ConfigurationError: when the name is no file name.
+        """
+        return f"{self.place}/{self._file(name)}"
+
+    def execute(self, eopatch: EOPatch, *, name: str) -> EOPatch:
+        """Write the file.
+
+        :param name: Name of the patch.
+        :raises FeatureError: when the feature is missing, or the timestamps do not fit its frames.
+        :raises GridError: when the patch has no bounding box.
+        :raises StorageError: when the file cannot be written.
+        """
+        location = self.location(name)
+        bbox = bbox_of(eopatch)
+        left, bottom, right, top = bbox
+        image, descriptions = self._image(eopatch)
+        write_cog(
+            location,
+            image,
+            crs=bbox.crs.ogc_string(),
+            bounds=(left, bottom, right, top),
+            classes=self.classes,
+            nodata=self.nodata,
+            descriptions=descriptions,
+            tags=self.tags,
+            compression=self.compression,
+        )
+        return eopatch
+
+    def _file(self, name: str) -> str:
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise ConfigurationError(f"Patch name {name!r} is no file name: use a name without slashes.")
+        return self.filename.format(name=name, feature=self.feature[1])
+
+    def _image(self, eopatch: EOPatch) -> tuple[NDArray[Any], list[str]]:
+        """Array (h, w, b) and the names of its bands."""
+        array = array_of(eopatch, self.feature, "add it before the export")
+        channels = _numbered(self.feature[1], array.shape[-1])
+        if self.feature[0] in (FeatureType.DATA_TIMELESS, FeatureType.MASK_TIMELESS):
+            return array, channels
+        times = [time.isoformat() for time in eopatch.timestamps or []]
+        if len(times) != len(array):
+            raise FeatureError(
+                f"Feature {describe(self.feature)} has {len(array)} frames, the EOPatch {len(times)} timestamps: set"
+                " EOPatch.timestamps to the dates of the frames."
+            )
+        stacked = np.moveaxis(array, 0, 2).reshape(*array.shape[1:3], -1)
+        return stacked, [f"{channel} {time}" for time in times for channel in channels]
+
+
+def _check_filename(filename: str) -> None:
+    try:
+        fields = {field for _, field, _, _ in Formatter().parse(filename) if field is not None}
+        known = "name" in fields and not fields - {"name", "feature"} and filename.format(name="a", feature="b")
+    except (ValueError, LookupError):  # a brace that is not closed, a format that text does not have
+        known = ""
+    if not known or Path(filename).name != filename:
+        raise ConfigurationError(f"filename={filename!r}: use {{name}} (and {{feature}}) in a plain file name.")
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}_{index}" for index in range(count)]

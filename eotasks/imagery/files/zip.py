@@ -1,0 +1,196 @@
+"""Products in a zip, on disk, S3 or a web server. Nothing is unpacked, and nothing of an archive is believed."""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.files import http
+from eotasks.imagery.files.location import (
+    MAX_NAMES,
+    checked,
+    gdal_path,
+    gdal_settings,
+    is_remote,
+    limited,
+    object_fingerprint,
+    shown,
+)
+
+if TYPE_CHECKING:
+    from eotasks.imagery.products.product import Fingerprint
+
+_DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
+"""What zipfile raises over bytes that are no zip, or one of a kind that it does not know (a NotImplementedError)."""
+
+_OF_MACS = "__MACOSX/"
+"""What the archiver of macOS puts beside the files: their icons and the like."""
+
+_BUFFER = 256 * 1024
+"""Bytes that are fetched at least when an archive is far away."""
+
+
+@dataclass(frozen=True)
+class ZipFiles:
+    """Files of a zip; names are below its one top folder, where it has one.
+
+    :raises ImageryError: when asked for names or content, and the archive is damaged, or holds what no product does:
+        names that lead out of it, links, one name twice.
+    """
+
+    address: str = field(repr=False)
+
+    @property
+    def location(self) -> str:
+        """The archive, without user and signature."""
+        return shown(self.address)
+
+    @cached_property
+    def top(self) -> str:
+        """Name of the one folder that all files are in, "" when there is none."""
+        tops = {name.partition("/")[0] for name in self._all}
+        return tops.pop() if len(tops) == 1 and all("/" in name for name in self._all) else ""
+
+    @cached_property
+    def _all(self) -> dict[str, tuple[int, int]]:
+        """Size and checksum of all files, by their names in the archive."""
+        with self._archive() as archive:
+            entries = archive.infolist()
+        if len(entries) > MAX_NAMES:
+            raise ImageryError(f"{self.location}: more than {MAX_NAMES} files in it. Give the zip of one product.")
+        found: dict[str, tuple[int, int]] = {}
+        for entry in entries:
+            # The name as it stands in the archive: zipfile cuts it at a NUL and changes separators.
+            name = checked(entry.orig_filename.rstrip("/"), self.location)
+            if stat.S_ISLNK(entry.external_attr >> 16):
+                raise ImageryError(f"{self.location}: {name} is a link, which no product holds. It is not read.")
+            if entry.is_dir() or name.startswith(_OF_MACS):
+                continue
+            if name in found:
+                raise ImageryError(f"{self.location}: holds {name} twice. Fetch the original again.")
+            found[name] = entry.file_size, entry.CRC
+        return found
+
+    def names(self) -> list[str]:
+        """Sorted names of all files, below the top folder."""
+        start = f"{self.top}/" if self.top else ""
+        return sorted(name.removeprefix(start) for name in self._all)
+
+    def read_bytes(self, name: str) -> bytes:
+        """A whole file of metadata.
+
+        :raises ImageryError: when it is absent, damaged, or too large.
+        """
+        inside = self._inside(name)
+        limited(name, self._all[inside][0], self.location)
+        with self._archive() as archive:
+            try:
+                with archive.open(inside) as stream:
+                    content = stream.read(self._all[inside][0] + 1)
+            except (*_DAMAGES, OSError) as error:
+                raise ImageryError(f"{self.location}: {name} is damaged ({error}). Fetch it again.") from error
+        if len(content) != self._all[inside][0]:
+            raise ImageryError(f"{self.location}: {name} is not as long as the archive says. Fetch it again.")
+        return content
+
+    def raster_path(self, name: str) -> str:
+        """The file for GDAL, which reads inside of archives."""
+        path = gdal_path(self.address if is_remote(self.address) else str(Path(self.address).absolute()))
+        return f"/vsizip/{{{path}}}/{self._inside(name)}"
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Credentials or timeouts for GDAL where the archive is far away."""
+        return gdal_settings(self.address)
+
+    def fingerprint(self, name: str) -> Fingerprint:
+        """Size and checksum: what is inside says more than the time of the archive."""
+        return self._all[self._inside(name)]
+
+    def _inside(self, name: str) -> str:
+        inside = f"{self.top}/{name}" if self.top else name
+        if inside not in self._all:
+            raise ImageryError(f"{self.location}: {name} is not in it. Fetch it again.")
+        return inside
+
+    @contextmanager
+    def _archive(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            with self._stream() as stream, self._opened(stream) as archive:
+                yield archive
+        except FileNotFoundError as error:
+            raise ImageryError(f"{self.location}: nothing there. Check the path.") from error
+        except OSError as error:
+            raise ImageryError(f"{self.location}: cannot be read ({error.strerror}). Check its rights.") from error
+
+    def _opened(self, stream: IO[bytes]) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(stream)
+        except _DAMAGES as error:
+            raise ImageryError(f"{self.location}: cut off or no zip ({error}). Fetch it again.") from error
+
+    def _stream(self) -> IO[bytes]:
+        if not is_remote(self.address):
+            return Path(self.address).open("rb")
+        return io.BufferedReader(_RemoteFile(self.address), _BUFFER)
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file far away that is read by ranges."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        size = object_fingerprint(address)[0] if address.startswith("s3://") else http.size_of(address)
+        if size is None:
+            raise ImageryError(f"{shown(address)}: nothing there. Check the address.")
+        self._size, self._at = size, 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte comes from."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise OSError(22, "before the start of the file")
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fetch the next bytes."""
+        view = memoryview(buffer).cast("B")
+        stop = min(self._at + len(view), self._size)
+        if stop <= self._at:
+            return 0
+        content = self._fetch(self._at, stop)
+        view[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+    def _fetch(self, start: int, stop: int) -> bytes:
+        if not self._address.startswith("s3://"):
+            return http.read_range(self._address, start, stop)
+        from eotasks.storage.s3 import s3_client, s3_errors, split_location
+
+        bucket, key = split_location(self._address)
+        with s3_errors(self._address):
+            answer = s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+            return bytes(answer["Body"].read())

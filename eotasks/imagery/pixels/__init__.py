@@ -1,0 +1,3 @@
+"""Pixels of image files, on any grid."""
+
+from __future__ import annotations

@@ -1,0 +1,252 @@
+"""Windows of one image file of a product, whole or at a lower resolution level.
+
+Whatever the place of the file (disk, zip, S3, HTTP), one driver may open it, nothing beside it is looked at, and errors
+of a truncated file are errors. Levels of a JP2 file are those of its wavelet, levels of a GeoTIFF its overviews.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
+from rasterio.warp import transform_bounds
+from rasterio.windows import Window
+
+from eotasks.errors import AreaError, ImageryError
+from eotasks.imagery.grid import Grid
+
+if TYPE_CHECKING:
+    from eotasks.imagery.products.product import ProductFiles, RasterFile
+
+SETTINGS: Mapping[str, str] = {
+    # With more threads GDAL's JP2 driver decodes ahead and drops the errors: a truncated file reads as zeros.
+    "GDAL_NUM_THREADS": "1",
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_GEOREF_SOURCES": "INTERNAL",
+}
+"""Of GDAL while a file of a product is open: no sibling file has a say."""
+
+WARNING_FILTERS = threading.Lock()
+"""Held while rasterio warps or burns: it sets the filters of warnings of the whole process meanwhile, and two threads
+that do so leave each other's."""
+
+BAND_TYPES = frozenset({"uint16", "int16"})
+MASK_TYPES = frozenset({"uint8"})
+
+_SNAP = 1e-6
+"""Edges this near (in pixels) coincide: coordinates are not exact in floating point."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A resolution at which a file can be decoded."""
+
+    overview: int | None
+    """GDAL's number of it, None for the full resolution."""
+
+    transform: Affine
+    """From (column, row) of this level to the ground: where its pixels are centred, which for a wavelet is not where
+    their blocks are."""
+
+    height: int
+    width: int
+
+    @property
+    def size(self) -> float:
+        """Side of a pixel in units of the CRS."""
+        return float(self.transform.a)
+
+
+@dataclass(frozen=True)
+class RasterInfo:
+    """The grid of a file and its levels; nothing of its pixels."""
+
+    crs: CRS
+    levels: tuple[Level, ...]
+    """The first is the full resolution, each further one coarser."""
+
+    layers: int
+    wavelet: bool
+    """Whether levels are low bands of a wavelet (JP2), which mix about two pixels of their own around them."""
+
+    @property
+    def full(self) -> Level:
+        """The full resolution."""
+        return self.levels[0]
+
+    @property
+    def grid(self) -> Grid:
+        """Where the file lies."""
+        code = self.crs.to_epsg()
+        name = f"EPSG:{code}" if code else self.crs.to_wkt()
+        full = self.full
+        return Grid(name, full.transform.c, full.transform.f, full.size, full.height, full.width)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A window of a file at one of its levels."""
+
+    values: NDArray[Any]
+    """(h, w), or (layers, h, w) when all layers were asked for."""
+
+    transform: Affine
+    crs: CRS
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        height, width = self.values.shape[-2:]
+        return height, width
+
+
+def describe(files: ProductFiles, raster: RasterFile, types: frozenset[str] = BAND_TYPES) -> RasterInfo:
+    """Grid and levels of a file.
+
+    :param types: What its pixels may be.
+    :raises ImageryError: when it is missing, damaged, of another format than its name says, not on a north-up grid of
+        square pixels with a CRS, or of another type.
+    """
+    with _opened(files, raster, None) as source:
+        where = f"{files.location}: {raster.name}"
+        transform = source.transform
+        if source.crs is None or transform.b or transform.d or transform.a <= 0 or transform.a != -transform.e:
+            raise ImageryError(
+                f"{where}: not on a north-up grid of square pixels with a CRS. Fetch the original again."
+            )
+        if not set(source.dtypes) <= types or (types is BAND_TYPES and source.count != 1):
+            raise ImageryError(
+                f"{where}: {source.count} layers of {source.dtypes[0]}, expected"
+                f" {'one layer of 16-bit integers' if types is BAND_TYPES else 'bytes'}. Fetch the original again."
+            )
+        wavelet = source.driver != "GTiff"
+        full = Level(None, transform, source.height, source.width)
+        coarser = [_level(full, index, factor, wavelet) for index, factor in enumerate(source.overviews(1))]
+        return RasterInfo(source.crs, (full, *coarser), source.count, wavelet)
+
+
+def _level(full: Level, index: int, factor: int, wavelet: bool) -> Level:
+    """Where the pixels of a level lie.
+
+    The low band of a wavelet has whole steps, and its pixel i is centred on pixel ``i * factor`` of the image: half a
+    step less half a pixel north-west of the middle of its block. An overview of a GeoTIFF is stretched over the image.
+    """
+    height, width = -(-full.height // factor), -(-full.width // factor)
+    if not wavelet:
+        across, down = full.size * full.width / width, full.size * full.height / height
+        return Level(index, Affine(across, 0, full.transform.c, 0, -down, full.transform.f), height, width)
+    shift = (factor - 1) / 2 * full.size
+    step = full.size * factor
+    return Level(index, Affine(step, 0, full.transform.c - shift, 0, -step, full.transform.f + shift), height, width)
+
+
+def read_window(
+    files: ProductFiles,
+    raster: RasterFile,
+    info: RasterInfo,
+    level: Level,
+    grid: Grid,
+    *,
+    margin: float = 0,
+    layers: bool = False,
+) -> Pixels | None:
+    """The pixels of a file under a grid; None when they do not meet.
+
+    :param level: One of ``info.levels``.
+    :param margin: Pixels of the level around the grid, too: what kernels and masks reach.
+    :param layers: All layers instead of the first.
+    :raises ImageryError: when the file is damaged, or holds negative numbers.
+    :raises AreaError: when the grid cannot be expressed in the file's CRS.
+    """
+    window = _window(info, level, grid, margin)
+    if window is None:
+        return None
+    with _opened(files, raster, level.overview) as source:
+        try:
+            values = source.read(None if layers else 1, window=window)
+        except RasterioError as error:
+            raise damaged(files, raster) from cause(error, files, raster)
+    if values.dtype == np.int16:
+        # Some products are declared int16; a negative number there is none.
+        if values.min(initial=0) < 0:
+            raise ImageryError(f"{files.location}: {raster.name}: negative digital numbers. Fetch the original again.")
+        values = values.view(np.uint16)
+    transform = level.transform
+    shifted = Affine(
+        transform.a, 0, transform.c + window.col_off * transform.a, 0, transform.e,
+        transform.f + window.row_off * transform.e,
+    )  # fmt: skip
+    return Pixels(values, shifted, info.crs)
+
+
+def damaged(files: ProductFiles, raster: RasterFile) -> ImageryError:
+    """The error of a file that cannot be decoded."""
+    return ImageryError(
+        f"{files.location}: {raster.name}: missing, damaged or no {_FORMATS[raster.driver]}. Fetch it again."
+    )
+
+
+def cause(error: Exception, files: ProductFiles, raster: RasterFile) -> Exception | None:
+    """What GDAL said; None where it repeats an address of the web, which may carry a signature."""
+    return None if "/vsicurl/" in files.raster_path(raster.name) else error
+
+
+_FORMATS = {"JP2OpenJPEG": "JP2 image", "GTiff": "GeoTIFF"}
+
+
+@contextmanager
+def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> Iterator[rasterio.DatasetReader]:
+    options = {} if overview is None else {"OVERVIEW_LEVEL": overview}
+    with rasterio.Env(**SETTINGS), files.reading():
+        try:
+            source = rasterio.open(files.raster_path(raster.name), driver=raster.driver, sharing=False, **options)
+        except RasterioError as error:
+            raise damaged(files, raster) from cause(error, files, raster)
+        with source:
+            yield source
+
+
+def _window(info: RasterInfo, level: Level, grid: Grid, margin: float) -> Window | None:
+    left, bottom, right, top = bounds_in(grid, info.crs)
+    origin, across, down = level.transform, level.transform.a, -level.transform.e
+    first_column = max(math.floor((left - origin.c) / across - margin + _SNAP), 0)
+    first_row = max(math.floor((origin.f - top) / down - margin + _SNAP), 0)
+    last_column = min(math.ceil((right - origin.c) / across + margin - _SNAP), level.width)
+    last_row = min(math.ceil((origin.f - bottom) / down + margin - _SNAP), level.height)
+    if first_column >= last_column or first_row >= last_row:
+        return None
+    return Window(first_column, first_row, last_column - first_column, last_row - first_row)
+
+
+def bounds_in(grid: Grid, crs: CRS) -> tuple[float, float, float, float]:
+    """The extent of a grid in another coordinate system, its edges followed.
+
+    :raises AreaError: when it cannot be expressed there.
+    """
+    if CRS.from_user_input(grid.crs) == crs:
+        return grid.bounds
+    try:
+        bounds = transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=21)
+    except RasterioError as error:
+        raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
+    if not np.isfinite(bounds).all():
+        raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.")
+    left, bottom, right, top = bounds
+    return left, bottom, right, top
+
+
+def pixel_size_in(grid: Grid, crs: CRS) -> float:
+    """The larger side of a grid's pixel, in units of another coordinate system."""
+    left, bottom, right, top = bounds_in(grid, crs)
+    return max((right - left) / grid.width, (top - bottom) / grid.height)

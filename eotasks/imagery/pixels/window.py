@@ -1,0 +1,294 @@
+"""The part of a product that lies under a grid: pixels of its bands, and which of them hold data."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.features import geometry_mask
+from shapely import union_all
+from shapely.geometry import box
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.pixels.raster import (
+    MASK_TYPES,
+    WARNING_FILTERS,
+    Level,
+    Pixels,
+    RasterInfo,
+    describe,
+    pixel_size_in,
+    read_window,
+)
+from eotasks.imagery.pixels.reduction import PIXELS_PER_TARGET, reduced_level
+from eotasks.imagery.pixels.resampling import ResamplingName, resample
+from eotasks.models.sentinel2 import NO_DATA_DN
+
+if TYPE_CHECKING:
+    from eotasks.imagery.products.product import MaskPolygons, Product, RasterFile
+
+LOGGER = logging.getLogger(__name__)
+
+_KERNEL = 3
+"""Source pixels read around the target: what a cubic kernel reaches, and one for rounding."""
+
+_SPREAD = {True: 2, False: 1}
+"""Pixels of a level that a hole reaches beyond those that are 0. The kernel of a wavelet's low band spans four, two on
+each side; a hole may have less than a hundredth part in what is left. An overview's pixel is the mean of its block."""
+
+_SAME, _NEAR = 1 + 1e-6, 1e-3
+"""Sizes of pixels this near are the same; a corner is looked at this much inside, in pixels."""
+
+_LOOK = 80.0
+"""Metres of the pixels by which it is seen whether a detector footprint has an edge under the grid at all."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], threads: int) -> list[_Result]:
+    """Results in the order of the items; the first error is raised when all that had begun are done."""
+    if threads == 1 or len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="eotasks-read") as pool:
+        return list(pool.map(function, items))
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How pixels come to a grid, and from which level of a file."""
+
+    method: ResamplingName
+    pixels_per_target: float = PIXELS_PER_TARGET
+    """For "fast": decoded pixels along a side of a target pixel, at least."""
+
+    def level(self, info: RasterInfo, grid: Grid) -> Level:
+        """The level of a file that is decoded for a grid."""
+        if self.method != "fast":
+            return info.full
+        return reduced_level(info, pixel_size_in(grid, info.crs), self.pixels_per_target)
+
+
+class Window:
+    """Bands of a product under a grid. Each file is decoded once, at the level that the method of resampling needs.
+
+    :param product: The product.
+    :param infos: Grids and levels by band, those of masks by the name of their file; what is missing is filled in.
+    :param threads: Files that are decoded at a time. The values do not depend on it.
+    """
+
+    def __init__(
+        self, product: Product, infos: dict[str, RasterInfo], grid: Grid, sampling: Sampling, threads: int
+    ) -> None:
+        self._product = product
+        self._infos = infos
+        self._grid = grid
+        self._sampling = sampling
+        self._threads = threads
+        self._pixels: dict[str, Pixels | None] = {}
+
+    def decode(self, bands: Iterable[str]) -> None:
+        """Read bands that have not been read yet."""
+        wanted = [band for band in dict.fromkeys(bands) if band not in self._pixels]
+        self._pixels.update(zip(wanted, in_threads(self._read, wanted, self._threads), strict=True))
+
+    def pixels(self, band: str) -> Pixels | None:
+        """Stored pixels of a decoded band around the grid, None when the grid lies outside."""
+        return self._pixels[band]
+
+    def valid(self, bands: Sequence[str]) -> dict[str, NDArray[np.bool_] | None]:
+        """Which pixels of some decoded bands hold data; None for a band whose pixels all do.
+
+        A pixel does when a detector saw it, and it or another band, as fine or finer, is not 0 there: dark water may be
+        0 in one band. At a lower level pixels that share in such a hole are taken for parts of it.
+        """
+        unique = list(dict.fromkeys(bands))
+        empty = {band: self._empty(band) for band in unique}
+        self._fill_from(empty, unique)
+        if any(mask is not None for mask in empty.values()):
+            others = [band for band in self._product.bands if band not in empty]
+            self.decode(others)
+            self._fill_from(empty, others)
+        outside = dict(zip(unique, in_threads(self._outside, unique, self._threads), strict=True))
+        return {band: self._valid(band, empty[band], outside[band]) for band in unique}
+
+    def info(self, band: str) -> RasterInfo:
+        """Grid and levels of a band."""
+        if band not in self._infos:
+            self._infos[band] = describe(self._product.files, self._product.bands[band])
+        return self._infos[band]
+
+    def resampled(self, band: str, valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        """A decoded band on the grid: float32 (h, w), NaN where it has no value."""
+        pixels = self._pixels[band]
+        if pixels is None:
+            return np.full(self._grid.shape, np.nan, dtype=np.float32)
+        method = self._sampling.method
+        return resample(pixels.values, pixels.transform, pixels.crs, self._grid, valid=valid, method=method)
+
+    def _read(self, band: str) -> Pixels | None:
+        info = self.info(band)
+        level = self._sampling.level(info, self._grid)
+        margin = self._margin(info, level)
+        return read_window(self._product.files, self._product.bands[band], info, level, self._grid, margin=margin)
+
+    def _margin(self, info: RasterInfo, level: Level) -> int:
+        spread = _SPREAD[info.wavelet] if level is not info.full else 0
+        if self._sampling.method in ("mean", "fast"):
+            return spread + (0 if parse_crs(self._grid.crs) == info.crs else 1)
+        # A coarse target reaches further: its bilinear and cubic kernels are as wide as its own pixels.
+        return _KERNEL + math.ceil(2 * pixel_size_in(self._grid, info.crs) / level.size)
+
+    def _empty(self, band: str) -> NDArray[np.bool_] | None:
+        pixels = self._pixels[band]
+        if pixels is None:
+            return None
+        empty: NDArray[np.bool_] = pixels.values == NO_DATA_DN
+        return empty if empty.any() else None
+
+    def _fill_from(self, empty: dict[str, NDArray[np.bool_] | None], others: Sequence[str]) -> None:
+        """Take from the empty pixels of each band those all over which another band is not 0.
+
+        That band is as fine at least: at the edge of a swath the coarser one may be 0 where the finer one has begun.
+        """
+        for band, mask in empty.items():
+            at = self._pixels[band]
+            if mask is None or at is None:
+                continue
+            rows, columns = np.nonzero(mask)
+            for other in others:
+                pixels = self._pixels[other]
+                if other == band or not rows.size or pixels is None or pixels.transform.a > at.transform.a * _SAME:
+                    continue
+                full = ~self._grown(other, pixels.values == NO_DATA_DN)
+                filled = _is_filled(replace(pixels, values=full), at, rows, columns)
+                mask[rows[filled], columns[filled]] = False
+                rows, columns = rows[~filled], columns[~filled]
+            if not rows.size:
+                empty[band] = None
+
+    def _outside(self, band: str) -> NDArray[np.bool_] | None:
+        """Pixels of a decoded band that no detector saw; None when all were seen."""
+        pixels, source = self._pixels[band], self._product.footprints.get(band)
+        if pixels is None or source is None:
+            return None
+        if callable(source):
+            return _outside_polygons(source(), pixels, f"{self._product.files.location}: footprint of {band}")
+        return self._outside_image(source, band, pixels)
+
+    def _outside_image(self, raster: RasterFile, band: str, pixels: Pixels) -> NDArray[np.bool_] | None:
+        files = self._product.files
+        info = self._infos.get(raster.name)
+        if info is None:
+            info = self._infos[raster.name] = describe(files, raster, MASK_TYPES)
+        level = info.full
+        if pixels.transform.a > self.info(band).full.size:
+            look = [each for each in info.levels if each.size <= _LOOK][-1:] or [info.full]
+            seen = read_window(files, raster, info, look[0], self._grid, margin=2 * _SPREAD[info.wavelet])
+            if seen is not None and seen.values.all() and _covers(info, pixels):
+                return None
+            level = [each for each in info.levels if each.size <= pixels.transform.a][-1]
+        around = _grid_of(pixels, self.info(band).crs)
+        seen = read_window(files, raster, info, level, around, margin=1)
+        footprint = _nearest(seen, pixels)
+        return None if footprint.all() else footprint == 0
+
+    def _valid(
+        self, band: str, empty: NDArray[np.bool_] | None, outside: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_] | None:
+        masks = [mask for mask in (empty, outside) if mask is not None]
+        if not masks:
+            return None
+        holes: NDArray[np.bool_] = np.logical_or.reduce(masks)
+        return ~self._grown(band, holes)
+
+    def _grown(self, band: str, holes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Holes of a decoded band with the pixels of a lower level that share in them."""
+        info, pixels = self.info(band), self._pixels[band]
+        if pixels is None or pixels.transform.a <= info.full.size:
+            return holes
+        reach = _SPREAD[info.wavelet]
+        return _grown(_grown(holes, reach).T, reach).T
+
+
+def _grown(holes: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Holes with so many rows more on either side."""
+    grown = holes.copy()
+    for step in range(1, reach + 1):
+        grown[step:] |= holes[:-step]
+        grown[:-step] |= holes[step:]
+    return grown
+
+
+def _is_filled(pixels: Pixels, at: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether a mask is True at the centres of pixels of another window, and at those of their corners it reaches."""
+    filled = np.ones(rows.shape, dtype=bool)
+    for down, across in ((0.5, 0.5), (_NEAR, _NEAR), (_NEAR, 1 - _NEAR), (1 - _NEAR, _NEAR), (1 - _NEAR, 1 - _NEAR)):
+        i, j = _indices(pixels, at, rows + down, columns + across)
+        inside = (i >= 0) & (j >= 0) & (i < pixels.shape[0]) & (j < pixels.shape[1])
+        found: NDArray[np.bool_] = pixels.values[np.clip(i, 0, pixels.shape[0] - 1), np.clip(j, 0, pixels.shape[1] - 1)]
+        filled &= found & inside if down == across == 0.5 else found | ~inside
+    return filled
+
+
+def _indices(
+    pixels: Pixels, at: Pixels, rows: NDArray[np.floating], columns: NDArray[np.floating]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns in ``pixels`` of places in ``at``, counted in its pixels; they may lie outside."""
+    x = at.transform.c + columns * at.transform.a
+    y = at.transform.f + rows * at.transform.e
+    j = np.floor((x - pixels.transform.c) / pixels.transform.a).astype(np.intp)
+    i = np.floor((y - pixels.transform.f) / pixels.transform.e).astype(np.intp)
+    return i, j
+
+
+def _nearest(pixels: Pixels | None, at: Pixels) -> NDArray[Any]:
+    """A mask on the pixels of another window; 0 outside."""
+    height, width = at.shape
+    if pixels is None:
+        return np.zeros((height, width), dtype=np.uint8)
+    i, j = _indices(pixels, at, np.arange(height) + 0.5, np.arange(width) + 0.5)
+    values = pixels.values[np.ix_(np.clip(i, 0, pixels.shape[0] - 1), np.clip(j, 0, pixels.shape[1] - 1))]
+    known = ((i >= 0) & (i < pixels.shape[0]))[:, np.newaxis] & ((j >= 0) & (j < pixels.shape[1]))
+    return np.where(known, values, 0)
+
+
+def _bounds(pixels: Pixels) -> tuple[float, float, float, float]:
+    transform, (height, width) = pixels.transform, pixels.shape
+    return transform.c, transform.f + height * transform.e, transform.c + width * transform.a, transform.f
+
+
+def _covers(info: RasterInfo, pixels: Pixels) -> bool:
+    """Whether a mask reaches over the centres of all pixels."""
+    left, bottom, right, top = info.grid.bounds
+    half = pixels.transform.a / 2
+    west, south, east, north = _bounds(pixels)
+    return bool(west + half >= left and south + half >= bottom and east - half <= right and north - half <= top)
+
+
+def _grid_of(pixels: Pixels, crs: CRS) -> Grid:
+    height, width = pixels.shape
+    return Grid(crs.to_wkt(), pixels.transform.c, pixels.transform.f, pixels.transform.a, height, width)
+
+
+def _outside_polygons(mask: MaskPolygons, pixels: Pixels, where: str) -> NDArray[np.bool_] | None:
+    if parse_crs(mask.crs) != pixels.crs:
+        raise ImageryError(f"{where}: in {mask.crs}, the image in {pixels.crs}. Fetch the original again.")
+    areas = [area for _, area in mask.areas if not area.is_empty]
+    if not areas:
+        LOGGER.warning("%s names no area: what the detectors did not see is told by the image alone.", where)
+        return None
+    seen = union_all(areas)
+    if seen.covers(box(*_bounds(pixels))):
+        return None
+    with WARNING_FILTERS:
+        outside: NDArray[np.bool_] = geometry_mask([seen], out_shape=pixels.shape, transform=pixels.transform)
+    return outside if outside.any() else None

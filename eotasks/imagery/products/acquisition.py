@@ -1,0 +1,148 @@
+"""What is known about an acquisition, and the sidecar file that says it beside bare image files."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from eotasks.errors import ImageryError
+from eotasks.models.sentinel2 import QUANTIFICATION, SATURATED_DN
+
+SIDECAR_NAME = "acquisition.json"
+SIDECAR_VERSION = 1
+
+AnglesSource = Literal["metadata", "computed"]
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """Where, when and by what a scene was taken."""
+
+    time: dt.datetime
+    """UTC, naive: the time in the product's name (start of the datatake)."""
+
+    satellite: str
+    """S2A, S2B or S2C."""
+
+    tile: str
+    """Tile of the military grid, without the T: ``"33UUU"``."""
+
+    relative_orbit: int | None = None
+    """1 to 143."""
+
+    processing_baseline: str | None = None
+    """Such as ``"02.04"``."""
+
+    level: Literal["L1C", "L2A"] = "L1C"
+    """L1C: top-of-atmosphere reflectance, 13 bands. L2A: surface reflectance."""
+
+    radio_add_offset: int = 0
+    """Added to the stored digital numbers to have reflectance * quantification, for bands not in :attr:`offsets`."""
+
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    """The same by band, as the product's metadata says it (RADIO_ADD_OFFSET, BOA_ADD_OFFSET): -1000 since baseline
+    04.00."""
+
+    quantification: float = QUANTIFICATION
+    """Digital numbers of reflectance 1.0, after the offset."""
+
+    saturated: int = SATURATED_DN
+    """Stored number of a saturated pixel; no data is 0 in every product."""
+
+    generation_time: dt.datetime | None = None
+    """UTC, naive: when the product was made. Of two products of one acquisition the later one is the better."""
+
+    orbit_direction: Literal["ascending", "descending"] | None = None
+
+    cloud_cover: float | None = None
+    """Per cent of the tile, as the product's metadata says."""
+
+    footprint: tuple[tuple[float, float], ...] = ()
+    """Where the tile has data: closed ring of (longitude, latitude) in degrees; empty when the product does not say."""
+
+    sun_zenith: float | None = None
+    """Degrees, at the centre of the scene."""
+
+    sun_azimuth: float | None = None
+    """Degrees clockwise from north, at the centre of the scene."""
+
+    angles_source: AnglesSource = "metadata"
+    """"metadata": read from the product. "computed": from place and time (eotasks.models.sun)."""
+
+    derived: Mapping[str, str] = field(default_factory=dict)
+    """Fields that the product itself does not state, each with how it is known."""
+
+    attribution: str = ""
+    """The line that whoever shows the pixels owes their origin."""
+
+    def offset_of(self, band: str) -> int:
+        """Added to the stored digital numbers of a band to have reflectance * :attr:`quantification`."""
+        return self.offsets.get(band, self.radio_add_offset)
+
+
+class _Sidecar(BaseModel):
+    """Contents of ``acquisition.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int
+    time: dt.datetime
+    satellite: str = Field(pattern=r"^S2[A-D]$")
+    tile: str = Field(pattern=r"^[0-6]\d[C-HJ-NP-X][A-HJ-NP-Z]{2}$")
+    relative_orbit: int | None = Field(default=None, ge=1, le=143)
+    processing_baseline: str | None = Field(default=None, pattern=r"^\d\d\.\d\d$")
+    level: Literal["L1C", "L2A"] = "L1C"
+    radio_add_offset: int = Field(default=0, ge=-10_000, le=0)
+    sun_zenith: float | None = Field(default=None, ge=0, le=180)
+    sun_azimuth: float | None = Field(default=None, ge=0, lt=360)
+    angles_source: AnglesSource = "metadata"
+    derived: dict[str, str] = Field(default_factory=dict)
+    attribution: str = ""
+
+
+class _Versioned(BaseModel):
+    version: int = Field(ge=1)
+
+
+def read_sidecar(path: Path) -> Acquisition:
+    """The acquisition described by a sidecar file.
+
+    :param path: An ``acquisition.json``. Version 1 is the only one so far; a newer one is refused.
+    :raises ImageryError: when the file is missing, no JSON, of a newer version, or a field is wrong.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ImageryError(
+            f"{path}: cannot be read ({error.strerror}). Bare image files need this file: time, satellite, tile."
+        ) from error
+    return parse_sidecar(text, str(path))
+
+
+def parse_sidecar(text: bytes, path: str) -> Acquisition:
+    """The acquisition described by the content of a sidecar file.
+
+    :param path: The file, for messages.
+    :raises ImageryError: as :func:`read_sidecar`.
+    """
+    try:
+        version = _Versioned.model_validate_json(text).version
+        if version > SIDECAR_VERSION:
+            raise ImageryError(f"{path}: version {version}, this eotasks reads up to {SIDECAR_VERSION}: upgrade it.")
+        sidecar = _Sidecar.model_validate_json(text)
+    except ValidationError as error:
+        raise ImageryError(f"{path}: {_first_fault(error)}. Correct the file.") from error
+    time = sidecar.time.astimezone(dt.UTC) if sidecar.time.tzinfo else sidecar.time
+    fields = sidecar.model_dump(exclude={"version"})
+    return Acquisition(**{**fields, "time": time.replace(tzinfo=None)})
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in fault["loc"]) or "file"
+    return f"{place}: {fault['msg']}"

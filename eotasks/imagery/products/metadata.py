@@ -1,0 +1,363 @@
+"""What the metadata of a Sentinel-2 product says: of the product (MTD_MSIL1C.xml, MTD_MSIL2A.xml) and of its tile.
+
+Elements and their meaning: Sentinel-2 Products Specification Document (S2-PDGS-TAS-DI-PSD), sections 4.1 to 4.3. The
+offset of the digital numbers is taken from there and nowhere else, and what contradicts itself is refused: a wrong
+offset makes every mask wrong, without looking so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.products.angles import AngleGrids, AnglePair
+from eotasks.imagery.xml import as_number, first, local_name, named, number, parse_xml, required, text
+from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, SATURATED_DN
+
+Level = Literal["L1C", "L2A"]
+
+OFFSET_BASELINE = (4, 0)
+"""Since processing baseline 04.00 (January 2022) products carry an offset."""
+
+SEN2COR_BASELINE = "99.99"
+"""What users' own runs of Sen2Cor write: it tells nothing of an offset. Releases before 2.10 knew of none."""
+
+PRODUCT_NAME = re.compile(
+    r"^(?P<satellite>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<time>\d{8}T\d{6})_N(?P<baseline>\d{4})_R(?P<orbit>\d{3})"
+    r"_T(?P<tile>\d\d[A-Z]{3})_(?P<made>\d{8}T\d{6})$"
+)
+_TILE_ID = re.compile(r"_MSI_(?P<level>L1C|L2A)_TL_.*_T(?P<tile>\d\d[A-Z]{3})_N(?P<baseline>\d\d\.\d\d)$")
+_CRS = re.compile(r"^EPSG:\d{4,5}$")
+
+_DATATAKE = dt.timedelta(hours=1)
+"""A datatake is shorter: 15,000 km of ground at most, 40 minutes."""
+
+_CLOCKS = dt.timedelta(minutes=2)
+"""How far the times of one datatake may lie apart, as they are rounded; other datatakes are hours away."""
+
+_SPACECRAFT = re.compile(r"Sentinel-2([A-D])")
+
+
+@dataclass(frozen=True)
+class NameFacts:
+    """What a product's name says."""
+
+    satellite: str
+    level: Level
+    time: dt.datetime
+    baseline: str
+    orbit: int
+    tile: str
+    made: dt.datetime
+
+
+@dataclass(frozen=True)
+class ProductFacts:
+    """What the metadata of a product says."""
+
+    satellite: str
+    level: Level
+    time: dt.datetime
+    baseline: str
+    orbit: int | None
+    direction: Literal["ascending", "descending"] | None
+    made: dt.datetime | None
+    quantification: float
+    offsets: Mapping[str, int]
+    """By band; empty when there are none."""
+
+    saturated: int
+    cloud_cover: float | None
+    footprint: tuple[tuple[float, float], ...]
+    name: NameFacts | None
+    """What the product's own name says, None where it has one of the old kind."""
+
+
+@dataclass(frozen=True)
+class TileFacts:
+    """What the metadata of a tile says."""
+
+    satellite: str
+    level: Level
+    tile: str
+    baseline: str
+    sensing_time: dt.datetime
+    crs: str
+    sun_zenith: float | None
+    sun_azimuth: float | None
+    cloud_cover: float | None
+
+
+def parse_product_name(name: str) -> NameFacts | None:
+    """What a product's name says; None for a name that is none (users rename folders)."""
+    match = PRODUCT_NAME.match(name.removesuffix(".SAFE"))
+    if match is None:
+        return None
+    baseline = match["baseline"]
+    return NameFacts(
+        match["satellite"],
+        "L1C" if match["level"] == "L1C" else "L2A",
+        dt.datetime.strptime(match["time"], "%Y%m%dT%H%M%S"),  # noqa: DTZ007  # naive UTC, as everywhere here
+        f"{baseline[:2]}.{baseline[2:]}",
+        int(match["orbit"]),
+        match["tile"],
+        dt.datetime.strptime(match["made"], "%Y%m%dT%H%M%S"),  # noqa: DTZ007  # the same
+    )
+
+
+def read_product_metadata(content: bytes, where: str) -> ProductFacts:
+    """Facts of MTD_MSIL1C.xml or MTD_MSIL2A.xml.
+
+    :param where: The file, for messages.
+    :raises ImageryError: when something that is needed is missing, no number, or contradicts the rest.
+    """
+    root = parse_xml(content, where)
+    level = _level(required(root, "PROCESSING_LEVEL", where), local_name(root), where)
+    spacecraft = _SPACECRAFT.search(required(root, "SPACECRAFT_NAME", where))
+    if spacecraft is None:
+        raise ImageryError(f"{where}: SPACECRAFT_NAME {text(root, 'SPACECRAFT_NAME')!r} is no Sentinel-2.")
+    baseline = _baseline(required(root, "PROCESSING_BASELINE", where), where)
+    orbit = number(root, "SENSING_ORBIT_NUMBER", where)
+    direction = (text(root, "SENSING_ORBIT_DIRECTION") or "").lower()
+    made = text(root, "GENERATION_TIME")
+    facts = ProductFacts(
+        satellite=f"S2{spacecraft.group(1)}",
+        level=level,
+        time=_time(required(root, "DATATAKE_SENSING_START", where), where).replace(microsecond=0),
+        baseline=baseline,
+        orbit=None if orbit is None else int(orbit),
+        direction="ascending" if direction == "ascending" else "descending" if direction == "descending" else None,
+        made=None if made is None else _time(made, where),
+        quantification=_quantification(root, level, where),
+        offsets=_offsets(root, level, baseline, where),
+        saturated=_special(root, "SATURATED", SATURATED_DN, where),
+        cloud_cover=number(root, "Cloud_Coverage_Assessment", where),
+        footprint=_footprint(root, where),
+        name=parse_product_name(text(root, "PRODUCT_URI") or text(root, "PRODUCT_URI_2A") or ""),
+    )
+    if _special(root, "NODATA", NO_DATA_DN, where) != NO_DATA_DN:
+        raise ImageryError(f"{where}: no data is not 0, as it is in every product. Fetch the original again.")
+    if facts.name is not None:
+        _agree(facts, facts.name, where)
+        return replace(facts, time=facts.name.time)  # which the names of its images have, too
+    return facts
+
+
+def read_tile_metadata(content: bytes, where: str) -> TileFacts:
+    """Facts of MTD_TL.xml (metadata.xml in the layout of the AWS buckets).
+
+    :param where: The file, for messages.
+    :raises ImageryError: when something that is needed is missing or no number.
+    """
+    root = parse_xml(content, where)
+    identifier = text(root, "TILE_ID_2A") or required(root, "TILE_ID", where)  # the first up to Sen2Cor 2.5
+    match = _TILE_ID.search(identifier)
+    if match is None:
+        raise ImageryError(f"{where}: TILE_ID {identifier[:80]!r} is that of no Sentinel-2 tile. Fetch it again.")
+    sun = first(root, "Mean_Sun_Angle")
+    return TileFacts(
+        satellite=identifier[:3],
+        level="L1C" if match["level"] == "L1C" else "L2A",
+        tile=match["tile"],
+        baseline=match["baseline"],
+        sensing_time=_time(required(root, "SENSING_TIME", where), where),
+        crs=_crs(root, where),
+        sun_zenith=None if sun is None else number(sun, "ZENITH_ANGLE", where),
+        sun_azimuth=None if sun is None else number(sun, "AZIMUTH_ANGLE", where),
+        cloud_cover=number(root, "CLOUDY_PIXEL_PERCENTAGE", where),
+    )
+
+
+def read_angles(content: bytes, where: str) -> AngleGrids:
+    """The angle grids of a tile's metadata.
+
+    :raises ImageryError: when there are none, or they are damaged.
+    """
+    root = parse_xml(content, where)
+    sun, position = first(root, "Sun_Angles_Grid"), first(root, "Geoposition")
+    if sun is None or position is None:
+        raise ImageryError(f"{where}: has no grid of sun angles. Fetch it again.")
+    sun_nodes = _pair(sun, where)
+    view: dict[str, list[AnglePair]] = {}
+    for grid in named(root, "Viewing_Incidence_Angles_Grids"):
+        pair = _pair(grid, where)
+        if pair[0].shape != sun_nodes[0].shape:
+            raise ImageryError(
+                f"{where}: view angles on a grid of {pair[0].shape}, those of the sun on one of {sun_nodes[0].shape}."
+                " Fetch it again."
+            )
+        view.setdefault(_band_of(grid.get("bandId"), where), []).append(pair)
+    return AngleGrids(
+        crs=_crs(root, where),
+        left=as_number(required(position, "ULX", where), "ULX", where),
+        top=as_number(required(position, "ULY", where), "ULY", where),
+        column_step=_step(sun, "COL_STEP", where),
+        row_step=_step(sun, "ROW_STEP", where),
+        sun_nodes=sun_nodes,
+        view_nodes=view,
+    )
+
+
+def check_same(tile: TileFacts, product: ProductFacts, where: str) -> None:
+    """Refuse a tile that is not of its product.
+
+    :raises ImageryError: naming what differs.
+    """
+    pairs = [
+        ("level", tile.level, product.level),
+        ("satellite", tile.satellite, product.satellite),
+    ]
+    baselines = tile.baseline, product.baseline
+    # Tiles may carry another baseline than their product: it matters where only one of the two has offsets.
+    if SEN2COR_BASELINE not in baselines and len({carries_offset(each) for each in baselines}) > 1:
+        pairs.append(("processing baseline", *baselines))
+    if product.name is not None:
+        pairs.append(("tile", tile.tile, product.name.tile))
+    for what, of_tile, of_product in pairs:
+        if of_tile != of_product:
+            raise ImageryError(
+                f"{where}: the metadata of the tile says {what} {of_tile}, that of the product {of_product}. These are"
+                " files of two products: fetch the original again."
+            )
+    if not -_CLOCKS <= tile.sensing_time - product.time <= _DATATAKE:
+        raise ImageryError(
+            f"{where}: the metadata of the tile says sensed at {tile.sensing_time:%Y-%m-%dT%H:%M:%S}, that of the"
+            f" product that its datatake began at {product.time:%Y-%m-%dT%H:%M:%S}. These are files of two products:"
+            " fetch the original again."
+        )
+
+
+def carries_offset(baseline: str) -> bool:
+    """Whether products of a processing baseline have an offset in their digital numbers."""
+    major, _, minor = baseline.partition(".")
+    return (int(major), int(minor)) >= OFFSET_BASELINE
+
+
+def _agree(facts: ProductFacts, name: NameFacts, where: str) -> None:
+    pairs = [
+        ("level", facts.level, name.level),
+        ("satellite", facts.satellite, name.satellite),
+        ("processing baseline", facts.baseline, name.baseline),
+        ("time", name.time if abs(facts.time - name.time) <= _CLOCKS else facts.time, name.time),
+    ]
+    for what, said, named_so in pairs:
+        if said != named_so:
+            raise ImageryError(f"{where}: says {what} {said}, the product's name {named_so}. Fetch the original again.")
+
+
+def _level(level: str, root: str, where: str) -> Level:
+    known: dict[str, Level] = {"Level-1C": "L1C", "Level-2A": "L2A", "Level-2Ap": "L2A"}
+    if level not in known:
+        raise ImageryError(f"{where}: PROCESSING_LEVEL {level!r}: only Level-1C and Level-2A are read.")
+    if not root.startswith(f"Level-{known[level][1:]}"):
+        raise ImageryError(f"{where}: PROCESSING_LEVEL {level!r} in a document of {root}. Fetch the original again.")
+    return known[level]
+
+
+def _baseline(baseline: str, where: str) -> str:
+    if not re.fullmatch(r"\d\d\.\d\d", baseline):
+        raise ImageryError(f"{where}: PROCESSING_BASELINE {baseline!r}: expected a number such as 05.10.")
+    return baseline
+
+
+def _quantification(root: Element, level: Level, where: str) -> float:
+    name = "QUANTIFICATION_VALUE" if level == "L1C" else "BOA_QUANTIFICATION_VALUE"
+    value = number(root, name, where)
+    if value is None and level == "L2A":  # up to baseline 02.06
+        name, value = "L1C_L2A_Quantification_Values_List", number(root, "L2A_BOA_QUANTIFICATION_VALUE", where)
+    if value is None or value <= 0:
+        raise ImageryError(f"{where}: {name} is {'missing' if value is None else value}. Fetch the original again.")
+    return value
+
+
+def _offsets(root: Element, level: Level, baseline: str, where: str) -> dict[str, int]:
+    name = "RADIO_ADD_OFFSET" if level == "L1C" else "BOA_ADD_OFFSET"
+    offsets: dict[str, int] = {}
+    for element in named(root, name):
+        band = _band_of(element.get("band_id"), where)
+        value = as_number((element.text or "").strip(), f"{name} of {band}", where)
+        if band in offsets or value != int(value):
+            raise ImageryError(f"{where}: {name} of {band} is given twice, or {value}. Fetch the original again.")
+        offsets[band] = int(value)
+    missing = [band for band in BANDS if band not in offsets and not (level == "L2A" and band == "B10")]
+    if offsets and missing:
+        raise ImageryError(f"{where}: no {name} of {', '.join(missing)}, others have one. Fetch the original again.")
+    if not offsets and carries_offset(baseline) and (level, baseline) != ("L2A", SEN2COR_BASELINE):
+        raise ImageryError(
+            f"{where}: no {name}, which products of baseline {baseline} have, and without it all values are wrong."
+            " Fetch the original again."
+        )
+    return offsets
+
+
+def _special(root: Element, name: str, default: int, where: str) -> int:
+    for element in named(root, "Special_Values"):
+        if text(element, "SPECIAL_VALUE_TEXT") == name:
+            return int(as_number(required(element, "SPECIAL_VALUE_INDEX", where), name, where))
+    return default
+
+
+def _footprint(root: Element, where: str) -> tuple[tuple[float, float], ...]:
+    """Ring of (longitude, latitude); the metadata has latitude first."""
+    numbers = (text(root, "EXT_POS_LIST") or "").split()
+    values = [as_number(each, "EXT_POS_LIST", where) for each in numbers]
+    if len(values) % 2:
+        raise ImageryError(f"{where}: EXT_POS_LIST has an odd count of numbers. Fetch it again.")
+    return tuple(zip(values[1::2], values[0::2], strict=True))
+
+
+def _crs(root: Element, where: str) -> str:
+    code = required(root, "HORIZONTAL_CS_CODE", where)
+    if _CRS.match(code) is None:
+        raise ImageryError(f"{where}: HORIZONTAL_CS_CODE {code[:40]!r} is no EPSG code. Fetch it again.")
+    return code
+
+
+def _step(grid: Element, name: str, where: str) -> float:
+    step = as_number(required(grid, name, where), name, where)
+    if step <= 0:
+        raise ImageryError(f"{where}: {name} is {step}, nodes of angles are some kilometres apart. Fetch it again.")
+    return step
+
+
+def _pair(grid: Element, where: str) -> AnglePair:
+    zenith, azimuth = (_nodes(grid, name, where) for name in ("Zenith", "Azimuth"))
+    if zenith.shape != azimuth.shape:
+        raise ImageryError(f"{where}: zenith has {zenith.shape} angles, azimuth {azimuth.shape}. Fetch it again.")
+    return zenith, azimuth
+
+
+def _nodes(grid: Element, name: str, where: str) -> NDArray[np.float64]:
+    element = first(grid, name)
+    rows = [] if element is None else [(row.text or "").split() for row in named(element, "VALUES")]
+    if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
+        raise ImageryError(f"{where}: {name} of an angle grid is no table. Fetch it again.")
+    try:
+        return np.array(rows, dtype=np.float64)
+    except ValueError as error:
+        raise ImageryError(
+            f"{where}: {name} of an angle grid holds what is no number ({error}). Fetch it again."
+        ) from error
+
+
+def _band_of(identifier: str | None, where: str) -> str:
+    """The band of a number of the metadata, which counts them in the order of eotasks.models.sentinel2.BANDS."""
+    if identifier is None or not identifier.isdigit() or int(identifier) >= len(BANDS):
+        raise ImageryError(f"{where}: band {identifier!r} is none of 0 to {len(BANDS) - 1}. Fetch it again.")
+    return BANDS[int(identifier)]
+
+
+def _time(value: str, where: str) -> dt.datetime:
+    try:
+        time = dt.datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ImageryError(f"{where}: {value[:40]!r} is no time. Fetch it again.") from error
+    return time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time

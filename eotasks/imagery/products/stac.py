@@ -1,0 +1,302 @@
+"""Products as STAC items: each band an asset of its own, mostly a Cloud Optimized GeoTIFF.
+
+Catalogues differ in the names of assets and in where they say the offset of the numbers. It is none where
+``earthsearch:boa_offset_applied`` says that it was removed; else it is ``raster:offset`` over ``raster:scale`` of the
+asset, else what the metadata of the product says when that is an asset too; baselines before 04.00 have none. An item
+that says nothing of it is refused.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.files import http
+from eotasks.imagery.files.assets import AssetFiles, resolved
+from eotasks.imagery.files.location import MAX_METADATA, FolderFiles, is_remote, shown
+from eotasks.imagery.products.acquisition import Acquisition
+from eotasks.imagery.products.metadata import carries_offset, parse_product_name, read_product_metadata
+from eotasks.imagery.products.open import in_order
+from eotasks.imagery.products.product import Product, RasterFile
+from eotasks.imagery.products.safe import angles_of, attribution
+from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
+
+_KEY = re.compile(r"^(B\d[\dA]|SCL)(?:[_-](\d\d)m)?$", re.IGNORECASE)
+_COMMON_NAMES = {
+    "coastal": "B01", "blue": "B02", "green": "B03", "red": "B04", "rededge1": "B05", "rededge2": "B06",
+    "rededge3": "B07", "nir": "B08", "nir08": "B8A", "nir09": "B09", "cirrus": "B10", "swir16": "B11",
+    "swir22": "B12", "scl": "SCL",
+}  # fmt: skip
+"""Keys of assets in catalogues that name bands by colour (Earth Search)."""
+
+_PRODUCT_METADATA = ("product_metadata", "product-metadata", "metadata")
+_TILE_METADATA = ("granule_metadata", "granule-metadata")
+_DATATAKE = re.compile(r"GS2[A-D]_(\d{8}T\d{6})_")
+_DATATAKE_KEYS = ("s2:datatake_id", "eopf:datatake_id")
+
+
+def read_item(location: str) -> dict[str, Any]:
+    """A STAC item from a file or an address.
+
+    :raises ImageryError: when it is absent, or no item.
+    """
+    if location.startswith("s3://"):
+        from eotasks.storage.s3 import read_object
+
+        content = read_object(location)
+    elif is_remote(location):
+        content = http.read(location, MAX_METADATA)
+    else:
+        from pathlib import Path
+
+        path = Path(location)
+        content = FolderFiles(path.parent).read_bytes(path.name)
+    try:
+        item = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ImageryError(f"{shown(location)}: cut off or no JSON ({error}). Fetch it again.") from error
+    if not isinstance(item, dict) or item.get("type") != "Feature" or "assets" not in item:
+        raise ImageryError(f"{shown(location)}: no STAC item. Give the item of one product.")
+    return item
+
+
+def describe_item(item: Mapping[str, Any], *, base: str) -> Product:
+    """The product that a STAC item describes.
+
+    :param item: The item as JSON.
+    :param base: Where it lies, for links that are relative.
+    :raises ImageryError: when it lacks what is needed, or does not say the offset of its numbers.
+    """
+    name = str(item.get("id", "item"))
+    where = shown(base) if base else f"STAC item {name}"
+    properties, assets = item.get("properties"), item.get("assets")
+    if not isinstance(properties, Mapping) or not isinstance(assets, Mapping) or not assets:
+        raise ImageryError(f"{where}: has no properties or no assets. Search for it again.")
+    links = {str(key): asset for key, asset in assets.items() if isinstance(asset, Mapping) and asset.get("href")}
+    files = AssetFiles(where, {key: resolved(str(asset["href"]), base) for key, asset in links.items()})
+    chosen = _bands(links)
+    classification = chosen.pop("SCL", None)
+    bands = in_order({band: _raster(key, links[key]) for band, key in chosen.items()})
+    if not bands:
+        raise ImageryError(f"{where}: no asset of a Sentinel-2 band, there are: {', '.join(links)}.")
+    baseline = _baseline(properties, name)
+    offsets, quantification = _numbers(files, links, chosen, properties, baseline, where)
+    tile_metadata = next((key for key in _TILE_METADATA if key in links), None)
+    return Product(
+        name=str(properties.get("s2:product_uri") or name).removesuffix(".SAFE"),
+        files=files,
+        acquisition=_acquisition(item, properties, baseline, offsets, quantification, where),
+        bands=bands,
+        classification=None if classification is None else _raster(classification, links[classification]),
+        angles=None if tile_metadata is None else partial(angles_of, files, tile_metadata),
+    )
+
+
+def _bands(links: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Keys of the assets by band: of several the one with a usual key, the GeoTIFF, the finest."""
+    ranked: dict[str, tuple[tuple[bool, bool, int], str]] = {}
+    for key, asset in links.items():
+        plain = key.removesuffix("-jp2")
+        match = _KEY.match(plain)
+        band = match.group(1).upper() if match else _COMMON_NAMES.get(plain) or _said_band(asset)
+        if band not in (*BANDS, "SCL") or not _is_image(asset):
+            continue
+        size = int(match.group(2) or 0) if match else 0
+        rank = (match is None and plain not in _COMMON_NAMES, not _is_geotiff(asset), size)
+        if band not in ranked or rank < ranked[band][0]:
+            ranked[band] = rank, key
+    return {band: key for band, (_, key) in ranked.items()}
+
+
+def _said_band(asset: Mapping[str, Any]) -> str:
+    """The band that an asset of any key says it holds; "" when it says none, or several."""
+    said = _said(asset, "eo:bands") or _said(asset, "bands")
+    if len(said) != 1:
+        return ""
+    match = re.fullmatch(r"B0?(\d{1,2}|8A)", str(said[0].get("name", "")), re.IGNORECASE)
+    if match is not None:
+        return f"B{match.group(1).upper():0>2}"
+    return _COMMON_NAMES.get(str(said[0].get("eo:common_name", said[0].get("common_name"))), "")
+
+
+def _said(asset: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A list of objects of an asset; empty when there is none."""
+    said = asset.get(name)
+    return [each for each in said if isinstance(each, Mapping)] if isinstance(said, list) else []
+
+
+def _is_image(asset: Mapping[str, Any]) -> bool:
+    return _is_geotiff(asset) or _path(asset).endswith(".jp2") or "jp2" in str(asset.get("type", ""))
+
+
+def _is_geotiff(asset: Mapping[str, Any]) -> bool:
+    return "tiff" in str(asset.get("type", "")) or _path(asset).endswith((".tif", ".tiff"))
+
+
+def _path(asset: Mapping[str, Any]) -> str:
+    return str(asset["href"]).partition("?")[0].lower()
+
+
+def _raster(key: str, asset: Mapping[str, Any]) -> RasterFile:
+    return RasterFile(key, "GTiff" if _is_geotiff(asset) else "JP2OpenJPEG")
+
+
+def _numbers(
+    files: AssetFiles,
+    links: Mapping[str, Mapping[str, Any]],
+    chosen: Mapping[str, str],
+    properties: Mapping[str, Any],
+    baseline: str | None,
+    where: str,
+) -> tuple[dict[str, int], float]:
+    """Offsets by band, and the quantification."""
+    scaled = {band: _scale(links[key]) for band, key in chosen.items()}
+    scales = {scale for scale, _ in scaled.values() if scale is not None}
+    if len(scales) > 1 or any(scale <= 0 for scale in scales):
+        raise ImageryError(f"{where}: its bands have different scales ({scales}), or 0. Search for it again.")
+    quantification = round(1 / scales.pop(), 6) if scales else float(QUANTIFICATION)
+    if properties.get("earthsearch:boa_offset_applied") is True:
+        return {}, quantification
+    stated = {band: offset for band, (_, offset) in scaled.items() if offset is not None}
+    if stated and len(stated) < len(chosen):
+        raise ImageryError(f"{where}: only {', '.join(stated)} say their offset. Search for it again.")
+    if stated:
+        return {band: round(offset * quantification) for band, offset in stated.items()}, quantification
+    key = next((key for key in _PRODUCT_METADATA if key in links and _path(links[key]).endswith(".xml")), None)
+    if baseline is not None and not carries_offset(baseline):
+        return {}, quantification
+    if key is None:
+        raise ImageryError(
+            f"{where}: does not say the offset of its numbers (raster:offset, earthsearch:boa_offset_applied, or the"
+            f" metadata of the product) and is of baseline {baseline or 'unknown'}. Read the product itself."
+        )
+    facts = read_product_metadata(files.read_bytes(key), f"{where}: asset {key}")
+    return dict(facts.offsets), facts.quantification
+
+
+def _scale(asset: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Scale and offset of an asset, wherever its version of STAC has them."""
+    for holder in [asset, *(_said(asset, "raster:bands") or _said(asset, "bands"))[:1]]:
+        scale, offset = (holder.get(f"raster:{what}", holder.get(what)) for what in ("scale", "offset"))
+        if isinstance(scale, int | float) or isinstance(offset, int | float):
+            return (
+                float(scale) if isinstance(scale, int | float) else None,
+                float(offset) if isinstance(offset, int | float) else None,
+            )
+    return None, None
+
+
+def _acquisition(
+    item: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    baseline: str | None,
+    offsets: dict[str, int],
+    quantification: float,
+    where: str,
+) -> Acquisition:
+    time = _time(properties, where)
+    made = properties.get("s2:generation_time")
+    state = properties.get("sat:orbit_state")
+    zenith, azimuth = (_number(properties, f"s2:mean_solar_{name}", where) for name in ("zenith", "azimuth"))
+    elevation = _number(properties, "view:sun_elevation", where)
+    if zenith is None and elevation is not None:
+        zenith, azimuth = 90 - elevation, _number(properties, "view:sun_azimuth", where)
+    orbit = _number(properties, "sat:relative_orbit", where)
+    return Acquisition(
+        time=time,
+        satellite=_satellite(properties, where),
+        tile=_tile(properties, str(item.get("id", "")), where),
+        relative_orbit=None if orbit is None else int(orbit),
+        processing_baseline=baseline,
+        level=_level(item, properties, where),
+        offsets=offsets,
+        quantification=quantification,
+        generation_time=None if made is None else _naive(str(made), where),
+        orbit_direction=state if state in ("ascending", "descending") else None,
+        cloud_cover=_number(properties, "eo:cloud_cover", where),
+        footprint=_ring(item),
+        sun_zenith=zenith,
+        sun_azimuth=azimuth,
+        attribution=attribution(time.year),
+    )
+
+
+def _number(properties: Mapping[str, Any], name: str, where: str) -> float | None:
+    """A property that is a number; None when there is none."""
+    value = properties.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ImageryError(f"{where}: {name} is {str(value)[:40]!r}, not a number. Search for it again.")
+    return float(value)
+
+
+def _time(properties: Mapping[str, Any], where: str) -> dt.datetime:
+    for key in _DATATAKE_KEYS:
+        match = _DATATAKE.match(str(properties.get(key, "")))
+        if match is not None:
+            return dt.datetime.strptime(match.group(1), "%Y%m%dT%H%M%S")  # noqa: DTZ007  # naive UTC, as everywhere
+    return _naive(str(properties.get("datetime") or properties.get("start_datetime")), where).replace(microsecond=0)
+
+
+def _naive(text: str, where: str) -> dt.datetime:
+    try:
+        time = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ImageryError(f"{where}: {text[:40]!r} is no time. Search for it again.") from error
+    return time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
+def _satellite(properties: Mapping[str, Any], where: str) -> str:
+    platform = str(properties.get("platform", "")).lower().replace("_", "-")
+    match = re.fullmatch(r"sentinel-?2-?([a-d])|s2([a-d])", platform)
+    if match is None:
+        raise ImageryError(f"{where}: platform {platform!r} is no Sentinel-2. Search for items of Sentinel-2.")
+    return f"S2{(match.group(1) or match.group(2)).upper()}"
+
+
+def _tile(properties: Mapping[str, Any], name: str, where: str) -> str:
+    code = str(properties.get("grid:code", "")).removeprefix("MGRS-") or str(properties.get("s2:mgrs_tile", ""))
+    parts = [properties.get(f"mgrs:{part}") for part in ("utm_zone", "latitude_band", "grid_square")]
+    if not code and all(part is not None for part in parts):
+        code = "".join(map(str, parts))
+    if not code:
+        match = re.search(r"_T?(\d\d[C-X][A-Z]{2})_", name)
+        code = match.group(1) if match else ""
+    if re.fullmatch(r"\d{1,2}[C-X][A-Z]{2}", code) is None:
+        raise ImageryError(f"{where}: does not say its tile (grid:code, s2:mgrs_tile). Search for it again.")
+    return code.zfill(5)
+
+
+def _level(item: Mapping[str, Any], properties: Mapping[str, Any], where: str) -> Literal["L1C", "L2A"]:
+    said = " ".join(
+        str(properties.get(key, "")) for key in ("s2:product_type", "processing:level", "s2:processing_level")
+    )
+    said = f"{said} {item.get('collection', '')} {item.get('id', '')}".upper().replace("LEVEL-", "L")
+    one, two = any(word in said for word in ("L1C", "MSI1C")), any(word in said for word in ("L2A", "MSI2A"))
+    if one == two:
+        raise ImageryError(f"{where}: does not say whether it is L1C or L2A. Search in a collection of one level.")
+    return "L1C" if one else "L2A"
+
+
+def _baseline(properties: Mapping[str, Any], name: str) -> str | None:
+    said = properties.get("s2:processing_baseline") or properties.get("processing:version")
+    if isinstance(said, str) and re.fullmatch(r"\d\d\.\d\d", said):
+        return said
+    facts = parse_product_name(str(properties.get("s2:product_uri") or name))
+    return None if facts is None else facts.baseline
+
+
+def _ring(item: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+    geometry = item.get("geometry") or {}
+    try:
+        rings = geometry["coordinates"] if geometry["type"] == "Polygon" else geometry["coordinates"][0]
+        return tuple((float(corner[0]), float(corner[1])) for corner in rings[0])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return ()

@@ -1,0 +1,188 @@
+"""From cloud probabilities to a cloud mask, with the semantics of s2cloudless 1.7.3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.models.checks import check_radius
+from eotasks.models.clouds.presets import MaskSettings
+from eotasks.models.clouds.smoothing import Pixels, dilated, eroded, gaussian, mean_over_disk
+
+CLEAR, CLOUD, NO_DATA = 0, 1, 255
+"""Values of a cloud mask (CLM), as Sentinel Hub defined them."""
+
+MAX_CLP = 255
+"""Probability 1 where it is stored as uint8."""
+
+
+def cloud_mask(
+    probability: NDArray[np.generic],
+    *,
+    threshold: float = 0.4,
+    average_over: int | None = 4,
+    dilation_size: int | None = 2,
+    valid: NDArray[np.bool_] | None = None,
+    where: str = "cloud probability",
+) -> NDArray[np.uint8]:
+    """Average, threshold and dilate cloud probabilities.
+
+    Equal to ``S2PixelCloudDetector.get_mask_from_prob`` of s2cloudless 1.7.3 wherever that works, and for every
+    combination of steps where it does not (its dilation fails without averaging). ``mask_of`` has more steps.
+
+    :param probability: Array (t, h, w): float 0..1, or uint8 0..255.
+    :param threshold: 0..1. Lower means fewer missed clouds and more false ones.
+    :param average_over: Radius of the averaging disk in pixels; None or 0 skips the step.
+    :param dilation_size: Radius of the dilating disk in pixels; None or 0 skips the step.
+    :param valid: Boolean array (t, h, w), or None when every pixel is valid but for NaN.
+    :param where: What the array is, for messages.
+    :return: uint8 (t, h, w): 0 clear, 1 cloud, 255 no data.
+    :raises ConfigurationError: a threshold outside 0..1 or a negative radius.
+    :raises FeatureError: another dtype, values outside 0..1, or NaN where ``valid`` says there is data.
+    :raises GridError: shapes that do not fit.
+    """
+    settings = MaskSettings(threshold=threshold, average_over=average_over, dilation_size=dilation_size)
+    return mask_of(probability, settings, valid=valid, where=where)
+
+
+def mask_of(
+    probability: NDArray[np.generic],
+    settings: MaskSettings,
+    *,
+    pixel_size: tuple[float, float] | None = None,
+    valid: NDArray[np.bool_] | None = None,
+    snow: NDArray[np.bool_] | None = None,
+    where: str = "cloud probability",
+) -> NDArray[np.uint8]:
+    """Smooth, threshold, erode and dilate cloud probabilities.
+
+    The probability is averaged over a disk or a Gaussian, the border pixels repeated outwards; cloud is what is
+    strictly above the threshold in float32; cloud is eroded and grows by a disk, nothing reaches in from outside. Two
+    kinds of pixels have no say in the probability of their neighbours: those without data (as zeros they would hide
+    cloud along the edge of the swath), which come out as 255; and snow, which the model is known to take for cloud.
+    Snow comes out clear, but where cloud beside it grows over it: round a true cloud the ground is not to be trusted.
+
+    :param probability: Array (t, h, w): float 0..1, or uint8 0..255.
+    :param settings: The steps; ``eotasks.models.clouds.presets.mask_settings`` makes them.
+    :param pixel_size: (y, x) metres, needed where the settings are in metres. Radii are then rounded to whole pixels
+        on each axis by itself; below half a pixel there is nothing to do and the step is skipped.
+    :param valid: Boolean array (t, h, w), or None when every pixel is valid but for NaN.
+    :param snow: Boolean array (t, h, w) of pixels that are spectrally snow (``eotasks.models.clouds.surface``), or
+        None.
+    :param where: What the array is, for messages.
+    :return: uint8 (t, h, w): 0 clear, 1 cloud, 255 no data.
+    :raises ConfigurationError: settings in metres without a pixel size.
+    :raises FeatureError: another dtype, values outside 0..1, or NaN where ``valid`` says there is data.
+    :raises GridError: shapes that do not fit.
+    """
+    if probability.ndim != 3:
+        raise GridError(f"{where}: shape {probability.shape} where (time, height, width) is due.")
+    for name, other in (("valid", valid), ("snow", snow)):
+        if other is not None and other.shape != probability.shape:
+            raise GridError(f"{where}: the {name} mask has shape {other.shape}, the probability {probability.shape}.")
+    steps = _Steps(settings, pixel_size, where)
+    mask = np.empty(probability.shape, dtype=np.uint8)
+    for index, frame in enumerate(probability):
+        frame_valid = _present(frame) if valid is None else np.asarray(valid[index], dtype=bool)
+        values = as_probability(frame, frame_valid, where=where)
+        frame_snow = None if snow is None else np.asarray(snow[index], dtype=bool)
+        mask[index] = steps.mask(values, frame_valid, frame_snow)
+    return mask
+
+
+def as_probability(
+    values: NDArray[np.generic], valid: NDArray[np.bool_] | None = None, *, where: str = "cloud probability"
+) -> NDArray[np.float32]:
+    """Probability as float32 0..1, from floats or from uint8 0..255; the dtype says which. 0 where not valid.
+
+    :raises FeatureError: another dtype, values outside 0..1, or NaN inside valid data.
+    """
+    if values.dtype == np.uint8:
+        floats = values.astype(np.float32) / np.float32(MAX_CLP)
+    elif values.dtype.kind == "f":
+        floats = values.astype(np.float32, copy=False)
+    else:
+        raise FeatureError(f"{where}: dtype {values.dtype} is no cloud probability. Give float 0..1 or uint8 0..255.")
+    if valid is not None and not valid.all():
+        floats = np.where(valid, floats, np.float32(0))
+    if floats.size and np.isnan(floats.min()):
+        raise FeatureError(
+            f"{where}: NaN inside valid data. Set IS_DATA to False there, or leave the data mask out: NaN is no data."
+        )
+    if floats.size and not (floats.min() >= 0 and floats.max() <= 1):
+        raise FeatureError(
+            f"{where}: values from {floats.min():g} to {floats.max():g} inside valid data where 0..1 is due."
+            " Divide percentages by 100, and uint8 values stored as floats by 255."
+        )
+    return floats
+
+
+class _Steps:
+    """Settings in pixels, ready to be used on every frame."""
+
+    def __init__(self, settings: MaskSettings, pixel_size: tuple[float, float] | None, where: str):
+        if settings.unit == "metre" and pixel_size is None:
+            raise ConfigurationError(f"{where}: settings in metres need the size of a pixel: give pixel_size.")
+        scale = pixel_size if settings.unit == "metre" and pixel_size is not None else (1.0, 1.0)
+        self.threshold = np.float32(settings.threshold)
+        self.average_over = _radius(settings.average_over, scale)
+        self.erosion_size = _radius(settings.erosion_size, scale)
+        self.dilation_size = _radius(settings.dilation_size, scale)
+        self.sigma = None if not settings.sigma else (settings.sigma / scale[0], settings.sigma / scale[1])
+
+    def mask(
+        self, probability: NDArray[np.float32], valid: NDArray[np.bool_] | None, snow: NDArray[np.bool_] | None
+    ) -> NDArray[np.uint8]:
+        """The mask of one frame."""
+        if probability.size == 0:
+            return np.zeros(probability.shape, dtype=np.uint8)
+        if valid is not None and valid.all():
+            valid = None
+        counting = valid if snow is None else (~snow if valid is None else valid & ~snow)
+        if counting is not None:
+            probability = np.where(counting, probability, np.float32(0))
+        mask: NDArray[Any] = (self._smoothed(probability, counting) > self.threshold).astype(np.uint8)
+        if counting is not None:
+            mask[~counting] = CLEAR
+        if self.erosion_size:
+            mask = self._eroded(mask, valid)
+        if self.dilation_size:
+            mask = dilated(mask, self.dilation_size)
+        if valid is not None:
+            mask[~valid] = NO_DATA
+        return mask
+
+    def _smoothed(self, probability: NDArray[np.float32], counting: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        if self.sigma:
+            return gaussian(probability, self.sigma, counting)
+        if self.average_over:
+            return mean_over_disk(probability, self.average_over, counting)
+        return probability
+
+    def _eroded(self, mask: NDArray[np.uint8], valid: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+        """The gap eats into cloud as little as the border of the frame does."""
+        if not self.erosion_size:
+            return mask
+        if valid is None:
+            return eroded(mask, self.erosion_size)
+        filled = np.where(valid, mask, np.uint8(CLOUD))
+        return np.where(valid, eroded(filled, self.erosion_size), np.uint8(CLEAR))
+
+
+def _radius(radius: float | None, scale: tuple[float, float]) -> Pixels | None:
+    """(y, x) whole pixels of a radius, None when it reaches no neighbour."""
+    if not radius:
+        return None
+    y, x = (check_radius(int(radius / size + 0.5)) for size in scale)
+    return (y, x) if y or x else None
+
+
+def _present(frame: NDArray[np.generic]) -> NDArray[np.bool_] | None:
+    """Pixels that are not NaN, None when all are."""
+    if frame.dtype.kind != "f":
+        return None
+    missing = np.isnan(frame)
+    return ~missing if missing.any() else None

@@ -1,0 +1,95 @@
+"""Cloud shadow of one frame, by either method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.errors import ConfigurationError, GridError
+from eotasks.models.clouds.postprocess import NO_DATA
+from eotasks.models.clouds.shadows.angles import NADIR, mean_shift, shadow_shift
+from eotasks.models.clouds.shadows.geometric import GeometricMethod, geometric_shadow
+from eotasks.models.clouds.shadows.light import light_of
+from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow
+from eotasks.models.clouds.validity import split_cloud_mask
+
+SHADOW = 1
+"""Value of a shadow mask; 0 is none, 255 no data."""
+
+MethodName = Literal["geometric", "projection"]
+ShadowMethod = GeometricMethod | ProjectionMethod
+Angles = NDArray[np.floating] | tuple[float, float]
+
+_METHODS: dict[str, ShadowMethod] = {"geometric": GeometricMethod(), "projection": ProjectionMethod()}
+
+
+def shadow_method(method: MethodName | ShadowMethod) -> ShadowMethod:
+    """A method by its name, with its defaults, or as it is.
+
+    :raises ConfigurationError: for another name.
+    """
+    if isinstance(method, GeometricMethod | ProjectionMethod):
+        return method
+    if method not in get_args(MethodName):
+        raise ConfigurationError(
+            f"method={method!r} is unknown: give {' or '.join(map(repr, _METHODS))}, or GeometricMethod(...) or"
+            " ProjectionMethod(...) with settings of your own."
+        )
+    return _METHODS[method]
+
+
+def cloud_shadow(
+    bands: NDArray[np.generic],
+    cloud: NDArray[np.generic],
+    *,
+    sun: Angles,
+    view: Angles = NADIR,
+    pixel_size: tuple[float, float],
+    valid: NDArray[np.bool_] | None = None,
+    names: Sequence[str] | None = None,
+    method: MethodName | ShadowMethod = "geometric",
+    where: str = "the frame",
+) -> NDArray[np.uint8]:
+    """Cloud shadow of one frame.
+
+    :param bands: (h, w, bands) reflectance (float) or DN (integer), top-of-atmosphere or surface: 13 or 10 bands, or
+        any with B02, B08 and B11 among their names.
+    :param cloud: (h, w) cloud mask: boolean, or 0 clear, 1 cloud, 255 no data. A mask that was grown by a dilation
+        gives shadows that are grown as much.
+    :param sun: Zenith and azimuth in degrees, two numbers or a grid (h, w, 2). Azimuths are clockwise from the grid's
+        north (in UTM that is up to about 3 degrees off true north at the edge of a zone). A frame without a cloud on
+        valid data needs none: NaN will do.
+    :param view: The same of the sensor; the default looks straight down. The azimuth points to the sensor.
+    :param pixel_size: Metres (y, x).
+    :param valid: Boolean (h, w) of the pixels with data, or None for all.
+    :param names: Names of the bands, or None to tell by count.
+    :param method: "geometric" or "projection", or a GeometricMethod or ProjectionMethod with other settings.
+    :param where: What the frame is, for messages.
+    :return: uint8 (h, w): 0 no shadow, 1 shadow on ground in view, 255 no data. Clouds are 0.
+    :raises BandError: a band is missing.
+    :raises ReflectanceError: values that are no reflectance where there is data.
+    :raises FeatureError: a mask or angles that are none.
+    :raises GridError: shapes that do not fit.
+    :raises ConfigurationError: an unknown method.
+    """
+    chosen = shadow_method(method)
+    if cloud.shape != bands.shape[:2]:
+        raise GridError(f"{where}: the cloud mask has shape {cloud.shape}, the bands {bands.shape[:2]}.")
+    cloudy, missing = split_cloud_mask(cloud, where=where)
+    light = light_of(bands, ~missing if valid is None else valid & ~missing, names=names, where=where)
+    cloudy = cloudy & light.valid
+    if not cloudy.any():
+        # such frames, above all those without data, often have no angles either
+        return np.where(light.valid, np.uint8(0), np.uint8(NO_DATA))
+    shift = shadow_shift(sun, view, pixel_size=pixel_size, where=where)
+    if shift.shape not in ((2,), (*cloud.shape, 2)):
+        raise GridError(f"{where}: a grid of angles has shape {shift.shape}, the mask {cloud.shape}: give both on one.")
+    if isinstance(chosen, ProjectionMethod):
+        direction = mean_shift(shift, where=where)
+        shadow = projected_shadow(light, cloudy, direction, pixel_size=pixel_size, method=chosen)
+    else:
+        shadow = geometric_shadow(light, cloudy, shift, pixel_size=pixel_size, method=chosen, where=where).shadow
+    return np.where(light.valid, shadow.astype(np.uint8) * np.uint8(SHADOW), np.uint8(NO_DATA))

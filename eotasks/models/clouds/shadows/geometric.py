@@ -1,0 +1,253 @@
+"""Cloud shadows by geometry: the height of every cloud is searched, and its outline thrown to the ground."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from eotasks.errors import ConfigurationError
+from eotasks.models.checks import check_number
+from eotasks.models.clouds.shadows.light import Light
+from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
+
+LOGGER = logging.getLogger(__name__)
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Beyond = Literal["dark", "clear"]
+
+_OUTLYING = 1.0
+"""Sunlight (ln) farther than this from its median counts as if it were not: no single pixel decides. A quantile would
+not do, small shadows lie beyond any."""
+
+_VEILED = 60.0
+"""Metres about a cloud mask that are no witness: thin edges of clouds brighten ground, shaded or not."""
+
+_MIN_CONTRAST = 0.15
+"""ln of the ratio by which shaded ground must have less sunlight than lit ground: a sixth."""
+
+_MIN_CELLS = 0.05
+_COARSE_STEP, _FINE_STEP = 2.0, 0.5
+"""Steps of the search, in pixels of the shadow's way."""
+
+_SAMPLE = 60_000
+_CELL = 300.0
+"""Metres over which ground is alike: pixels nearer than that are no independent witnesses."""
+
+_SPREAD = 0.2
+"""Standard deviation of ln(height) among the clouds of one frame."""
+
+_BEYOND_BLUR = 100.0
+_BEYOND_SHARE = 0.35
+
+
+@dataclass(frozen=True)
+class GeometricMethod:
+    """Every cloud is moved along the line of its possible shadows, and stays where it covers shaded ground best.
+
+    Matching clouds with shadows object by object over a range of heights is the idea of Fmask (Zhu & Woodcock 2012,
+    Remote Sensing of Environment 118, 83-94). Here no threshold of darkness is set: the height of a frame is the one
+    whose projection parts the ground best into a lit and a shaded class (the variance between classes, Otsu 1979, IEEE
+    Transactions on Systems, Man, and Cybernetics 9(1)), and the two classes so found are the witnesses for each single
+    cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about take the height
+    of the frame. Ground is taken as flat.
+    """
+
+    lowest: float = 200
+    """Metres: height above ground from which clouds are searched."""
+
+    highest: float = 8000
+    """Metres: height up to which. A shadow that would fall outside of the image cannot be matched."""
+
+    beyond: Beyond = "dark"
+    """What becomes of ground whose shadow would come from a cloud outside of the image, or from where there is no data:
+    "dark" takes it for shadow where it is as dark as the shadows that were matched in this frame, "clear" never."""
+
+    def __post_init__(self) -> None:
+        check_number(self.lowest, "lowest", "height in metres", lowest=1, highest=20_000)
+        check_number(self.highest, "highest", "height in metres", lowest=1, highest=20_000)
+        if self.lowest >= self.highest:
+            raise ConfigurationError(f"lowest={self.lowest:g} is not below highest={self.highest:g}: swap them.")
+        if self.beyond not in get_args(Beyond):
+            raise ConfigurationError(f"beyond={self.beyond!r} is unknown: give 'dark' or 'clear'.")
+
+
+@dataclass(frozen=True)
+class ShadowMatch:
+    """What was found in one frame."""
+
+    shadow: Mask
+    """(h, w) ground in shadow, False on clouds and where there is no data."""
+
+    labels: NDArray[np.int32]
+    """(h, w) the cloud of a pixel, 1..n; 0 for none. Pixels that touch, also at a corner, are one cloud."""
+
+    heights: Floats
+    """(n,) metres above ground; NaN where the ground speaks against a shadow of that cloud."""
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """Lit and shaded ground of one frame, told apart by the projection of its clouds."""
+
+    height: float
+    lit: float
+    shaded: float
+    variance: float
+    """Within a class."""
+
+    def evidence(self, sums: Sums, cells_per_pixel: float) -> Floats:
+        """Log likelihood ratio of "all this ground is shaded" against "it is lit", in independent cells."""
+        middle = (self.lit + self.shaded) / 2
+        gain = (middle * sums.pixels - sums.sunlight) * (self.lit - self.shaded) / self.variance
+        return np.asarray(gain * cells_per_pixel)
+
+
+def geometric_shadow(
+    light: Light,
+    cloud: Mask,
+    shift: Floats,
+    *,
+    pixel_size: tuple[float, float],
+    method: GeometricMethod,
+    where: str = "the frame",
+) -> ShadowMatch:
+    """Shadow of one frame by matching clouds with shaded ground.
+
+    :param cloud: (h, w) boolean.
+    :param shift: Rows and columns from cloud to shadow per metre of height, (2,) or (h, w, 2).
+    :param pixel_size: Metres (y, x).
+    :param where: What the frame is, for messages.
+    """
+    clouds = clouds_of(cloud & light.valid, light.valid, shift, where=where)
+    nothing = ShadowMatch(np.zeros(cloud.shape, dtype=bool), clouds.labels, np.full(clouds.count, np.nan))
+    ground = light.valid & ~cloud & ~light.black
+    clear = ground & (_distance_to(cloud, pixel_size) > _VEILED)
+    coarse = _heights(clouds, method, _COARSE_STEP)
+    if not clouds.count or not clear.any() or len(coarse) < 2:
+        return nothing
+    median = np.median(light.sunlight[clear])
+    sunlight = np.clip(light.sunlight, median - np.float32(_OUTLYING), median + np.float32(_OUTLYING))
+    cells_per_pixel = pixel_size[0] * pixel_size[1] / _CELL**2
+    classes = _classes(clouds, sunlight, clear, coarse, cells_per_pixel)
+    if classes is None:
+        LOGGER.info("%s: no height of the clouds goes with shaded ground, so none is called shadow", where)
+        return nothing
+    heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
+    shadow = thrown(clouds, heights)
+    if method.beyond == "dark" and np.isfinite(heights).any():
+        shadow |= _beyond(clouds, sunlight, ground, classes, _typical(clouds, heights), pixel_size)
+    return ShadowMatch(shadow & light.valid & ~cloud, clouds.labels, heights)
+
+
+def _distance_to(cloud: Mask, pixel_size: tuple[float, float]) -> Floats:
+    """(h, w) metres from a pixel to the nearest cloud."""
+    if not cloud.any():
+        return np.full(cloud.shape, np.inf)
+    return np.asarray(ndimage.distance_transform_edt(~cloud, sampling=pixel_size), dtype=np.float64)
+
+
+def _heights(clouds: Clouds, method: GeometricMethod, step: float) -> Floats:
+    """Heights at which the shadow moves on by so many pixels, as far as shadows stay in the image."""
+    speed = float(np.hypot(*clouds.mean_shift))
+    if not clouds.count or speed == 0:
+        return np.zeros(0)
+    highest = min(method.highest, float(np.hypot(*clouds.labels.shape)) / speed)
+    return np.arange(method.lowest, highest + step / speed, step / speed)
+
+
+def _classes(
+    clouds: Clouds, sunlight: NDArray[np.float32], ground: Mask, heights: Floats, cells_per_pixel: float
+) -> _Classes | None:
+    """The one height for all clouds that parts the ground best, or None when none makes shadows darker.
+
+    Ground that a cloud outside of the image could shade is of neither class.
+    """
+    covered = sums_at(
+        clouds.sample(_SAMPLE), np.broadcast_to(heights[:, None], (len(heights), clouds.count)), sunlight, ground
+    )
+    pixels, total = covered.pixels.sum(axis=1), covered.sunlight.sum(axis=1)
+    known = known_ground(clouds, heights, sunlight, ground, _SAMPLE)
+    lit_pixels = np.maximum(known.pixels - pixels, 0)
+    enough = (pixels * cells_per_pixel > _MIN_CELLS) & (lit_pixels * cells_per_pixel > _MIN_CELLS)
+    shaded = total / np.maximum(pixels, 1)
+    lit = (known.sunlight - total) / np.maximum(lit_pixels, 1)
+    between = np.where(
+        enough & (lit - shaded > _MIN_CONTRAST),
+        pixels * lit_pixels / np.maximum(pixels + lit_pixels, 1) * np.square(lit - shaded),
+        0,
+    )
+    best = int(between.argmax())
+    if between[best] <= 0:
+        return None
+    within = float(sunlight[ground].var()) - between[best] / (pixels[best] + lit_pixels[best])
+    return _Classes(float(heights[best]), float(lit[best]), float(shaded[best]), max(within, 1e-3))
+
+
+def _match(
+    clouds: Clouds,
+    sunlight: NDArray[np.float32],
+    ground: Mask,
+    coarse: Floats,
+    classes: _Classes,
+    cells_per_pixel: float,
+) -> Floats:
+    """Height of every cloud, NaN where the ground at the best one is rather lit.
+
+    Two rounds: all heights in coarse steps on a sample of the pixels, then those about the best in fine ones on all.
+    Ground that another cloud shades at the height of the frame, or that lies in reach of clouds outside, is no witness:
+    a cloud would be drawn to the shadow of its neighbour.
+    """
+    frame = np.full(clouds.count, classes.height)
+    owners = landed(clouds, frame)
+    witnesses = ground & clouds.origin_known(classes.height)
+
+    def best_of(some: Clouds, heights: Floats) -> tuple[Floats, Floats, Floats]:
+        sums = sums_at(some, heights, sunlight, witnesses, owners=owners)
+        evidence = classes.evidence(sums, cells_per_pixel)
+        belief = evidence - np.square(np.log(heights / classes.height) / _SPREAD) / 2
+        chosen = belief.argmax(axis=0)
+        each = np.arange(clouds.count)
+        return heights[chosen, each], evidence[chosen, each], evidence[0]
+
+    # the frame's own height comes first, so that it wins where nothing speaks for another
+    candidates = np.concatenate([[classes.height], coarse])
+    first, _, at_frame = best_of(clouds.sample(_SAMPLE), np.repeat(candidates[:, None], clouds.count, axis=1))
+    step = (coarse[1] - coarse[0]) * _FINE_STEP / _COARSE_STEP
+    around = np.array(sorted(np.arange(-4, 5), key=abs)) * step
+    heights, evidence, _ = best_of(clouds, np.maximum(first + around[:, None], coarse[0]))
+    # No evidence at the frame's height means that nothing is seen there; at another height it is an escape.
+    return np.where(evidence > 0, heights, np.where(at_frame >= 0, classes.height, np.nan))
+
+
+def _typical(clouds: Clouds, heights: Floats) -> float:
+    """Median height of the matched cloud pixels."""
+    matched = np.isfinite(heights)
+    order = np.argsort(heights[matched], kind="stable")
+    weights = np.cumsum(clouds.sizes[matched][order])
+    return float(heights[matched][order][np.searchsorted(weights, weights[-1] / 2)])
+
+
+def _beyond(
+    clouds: Clouds,
+    sunlight: NDArray[np.float32],
+    ground: Mask,
+    classes: _Classes,
+    height: float,
+    pixel_size: tuple[float, float],
+) -> Mask:
+    """Shaded ground by its looks alone, where the cloud would lie outside of what the image shows.
+
+    Looks are averaged over neighbours, and must be nearer to those of shaded ground, since most ground is not shaded.
+    """
+    unknown = ~clouds.origin_known(height)
+    sigma = [_BEYOND_BLUR / size for size in pixel_size]
+    weight = ndimage.gaussian_filter(ground.astype(np.float32), sigma)
+    mean = ndimage.gaussian_filter(np.where(ground, sunlight, np.float32(0)), sigma) / np.maximum(weight, 1e-6)
+    limit = classes.shaded + _BEYOND_SHARE * (classes.lit - classes.shaded)
+    return np.asarray(unknown & (weight > 0.2) & (mean < limit))

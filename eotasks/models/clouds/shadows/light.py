@@ -1,0 +1,72 @@
+"""How much of the light of a pixel is the sun's: what tells shaded ground from ground that is merely dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.errors import GridError
+from eotasks.models.band_sets import band_names
+from eotasks.models.sentinel2 import as_reflectance, band_indices
+
+SHADOW_BANDS: tuple[str, ...] = ("B02", "B08", "B11")
+"""Blue, near infrared and short-wave infrared: what both methods look at."""
+
+_DARKEST = np.float32(1e-3)
+_DARK_NIR = np.float32(0.07)
+_DARK_SWIR = np.float32(0.03)
+
+
+@dataclass(frozen=True)
+class Light:
+    """What one frame shows of light and shade."""
+
+    sunlight: NDArray[np.float32]
+    """(h, w) ln(sqrt(NIR * SWIR) / blue). Shaded ground is lit by the sky alone, which is blue: it loses most in the
+    infrared and least in the blue, whatever its colour, while dark soil and conifers are dark in the blue too."""
+
+    nir: NDArray[np.float32]
+    """(h, w) reflectance."""
+
+    black: NDArray[np.bool_]
+    """(h, w) dark in both infrared bands, as open water is, and the deepest shade: it tells nothing. (Water indices of
+    green and near infrared do not help: they take most shaded ground for water.)"""
+
+    valid: NDArray[np.bool_]
+    """(h, w) data."""
+
+
+def light_of(
+    bands: NDArray[np.generic],
+    valid: NDArray[np.bool_] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    where: str = "the bands",
+) -> Light:
+    """Light and shade of one frame.
+
+    :param bands: (h, w, bands) reflectance, float or DN, top-of-atmosphere or surface, B02, B08 and B11 among them.
+    :param valid: Boolean (h, w), or None for all.
+    :param names: Names of the bands, or None to tell by count (10 or 13).
+    :raises BandError: a band is missing.
+    :raises ReflectanceError: values that are no reflectance where there is data.
+    :raises GridError: shapes that do not fit.
+    """
+    if bands.ndim != 3:
+        raise GridError(f"{where}: shape {bands.shape} where (height, width, bands) is due.")
+    data = np.ones(bands.shape[:2], dtype=bool) if valid is None else np.asarray(valid, dtype=bool)
+    if data.shape != bands.shape[:2]:
+        raise GridError(f"{where}: the data mask has shape {data.shape}, the bands {bands.shape[:2]}.")
+    chosen = band_indices(SHADOW_BANDS, band_names(bands.shape[-1], names, where=where), where=where)
+    reflectance = as_reflectance(bands[..., chosen], data[..., np.newaxis], where=where)
+    blue, nir, swir = np.moveaxis(np.where(data[..., np.newaxis], reflectance, _DARKEST), -1, 0)
+    logs = [np.log(np.maximum(band, _DARKEST)) for band in (nir, swir, blue)]
+    return Light(
+        sunlight=np.asarray((logs[0] + logs[1]) / 2 - logs[2], dtype=np.float32),
+        nir=np.asarray(nir),
+        black=np.asarray((nir < _DARK_NIR) & (swir < _DARK_SWIR)),
+        valid=data,
+    )

@@ -1,0 +1,133 @@
+"""Facts of the Sentinel-2 MultiSpectral Instrument: bands, order, units, classes.
+
+Sources: ESA Sentinel-2 User Handbook (bands, native resolution, SCL); s2cloudless 1.7.3 (the ten bands of its model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.errors import BandError, ReflectanceError
+
+BANDS: tuple[str, ...] = (
+    "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12",
+)  # fmt: skip
+"""The 13 L1C bands in the order that every 13-band array of the project has."""
+
+CLOUD_BANDS: tuple[str, ...] = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
+"""The ten bands of the cloud model, in its own order."""
+
+NATIVE_RESOLUTION: dict[str, int] = {
+    "B01": 60, "B02": 10, "B03": 10, "B04": 10, "B05": 20, "B06": 20, "B07": 20, "B08": 10, "B8A": 20,
+    "B09": 60, "B10": 60, "B11": 20, "B12": 20,
+}  # fmt: skip
+"""Metres."""
+
+CENTRAL_WAVELENGTH: dict[str, float] = {
+    "B01": 443, "B02": 490, "B03": 560, "B04": 665, "B05": 705, "B06": 740, "B07": 783, "B08": 842, "B8A": 865,
+    "B09": 945, "B10": 1375, "B11": 1610, "B12": 2190,
+}  # fmt: skip
+"""Nanometres."""
+
+QUANTIFICATION = 10_000
+"""Digital numbers of reflectance 1.0 (100 %), the baseline offset removed."""
+
+BASELINE_OFFSET = 1_000
+"""Digital numbers that products of processing baseline 04.00 and later have added to every band."""
+
+NO_DATA_DN = 0
+SATURATED_DN = 65_535
+
+MAX_REFLECTANCE = 10.0
+"""Clouds exceed 1 (up to 2.8 in the sample); a float above this is a raw digital number, not a reflectance."""
+
+MIN_REFLECTANCE = -0.9
+"""Baseline offsets reach -0.1; a value below this is a no-data value (-9999 as float or as DN), not a reflectance."""
+
+
+class SceneClass(IntEnum):
+    """Classes of the L2A scene classification (SCL)."""
+
+    NO_DATA = 0
+    SATURATED_OR_DEFECTIVE = 1
+    DARK_AREA = 2
+    CLOUD_SHADOW = 3
+    VEGETATION = 4
+    BARE_SOIL = 5
+    WATER = 6
+    UNCLASSIFIED = 7
+    CLOUD_MEDIUM_PROBABILITY = 8
+    CLOUD_HIGH_PROBABILITY = 9
+    THIN_CIRRUS = 10
+    SNOW_OR_ICE = 11
+
+
+def band_indices(wanted: Sequence[str], available: Sequence[str] = BANDS, *, where: str = "the bands") -> list[int]:
+    """Positions of bands in a list of bands.
+
+    :param wanted: Band names, such as ``("B04", "B08")``.
+    :param available: The bands of the array, in its order.
+    :param where: What the array is, for the message.
+    :raises BandError: when a band is not among them.
+    """
+    missing = [band for band in wanted if band not in available]
+    if missing:
+        raise BandError(
+            f"{where}: band {', '.join(missing)} is missing, there are {', '.join(available) or 'none'}."
+            " Read it from the source too, or leave out the step that needs it."
+        )
+    return [list(available).index(band) for band in wanted]
+
+
+def as_reflectance(
+    bands: NDArray[np.generic], valid: NDArray[np.bool_] | None = None, *, where: str = "the bands"
+) -> NDArray[np.float32]:
+    """Reflectance as float32, 1.0 = 100 %, from reflectance or digital numbers; the dtype says which it is.
+
+    :param bands: Array (..., bands): float reflectance, or integer DN = reflectance * 10000 with the baseline offset
+        removed.
+    :param valid: Boolean array that broadcasts against ``bands[..., :1]``; only there the values are checked. None
+        checks all.
+    :param where: What the array is (patch, file), for the message.
+    :return: float32, the input itself when it is float32 already. NaN outside valid data stays NaN.
+    :raises ReflectanceError: NaN or infinity inside valid data, a value below -0.9 (a no-data value such as -9999) or
+        above 10 (raw DN given as floats), or a dtype that is no number.
+    """
+    if bands.dtype.kind in "iu":
+        if bands.dtype.kind == "i":
+            checked = np.broadcast_to(True if valid is None else valid, bands.shape)
+            _check_lowest(float(np.min(bands, initial=0, where=checked)), MIN_REFLECTANCE * QUANTIFICATION, where)
+        return np.asarray(bands, dtype=np.float32) / np.float32(QUANTIFICATION)
+    if bands.dtype.kind != "f":
+        raise ReflectanceError(f"{where}: dtype {bands.dtype} is neither reflectance (float) nor DN (integer).")
+    values = np.asarray(bands, dtype=np.float32)
+    if valid is None:
+        lowest, highest = (values.min(), values.max()) if values.size else (np.float32(0), np.float32(0))
+        finite = bool(np.isfinite(lowest) and np.isfinite(highest))
+    else:
+        inside = np.broadcast_to(valid, values.shape)
+        highest = np.max(values, initial=-np.inf, where=inside)
+        lowest = np.min(values, initial=np.inf, where=inside)
+        finite = not (np.isnan(highest) or np.isnan(lowest) or highest == np.inf or lowest == -np.inf)
+    if not finite:
+        raise ReflectanceError(
+            f"{where}: NaN or infinity inside valid data. Set IS_DATA to False there, or fill the values, first."
+        )
+    if highest > MAX_REFLECTANCE:
+        raise ReflectanceError(
+            f"{where}: values up to {float(highest):.0f} where reflectance (1.0 = 100 %) is due: raw digital numbers."
+            f" Divide by {QUANTIFICATION} after removing the baseline offset, or give them as integers."
+        )
+    _check_lowest(float(lowest), MIN_REFLECTANCE, where)
+    return values
+
+
+def _check_lowest(lowest: float, limit: float, where: str) -> None:
+    if lowest < limit:
+        raise ReflectanceError(
+            f"{where}: values down to {lowest:g}: no-data values inside valid data. Set IS_DATA to False there."
+        )

@@ -1,0 +1,3 @@
+"""Reference labels: from vectors and rasters to samples."""
+
+from __future__ import annotations

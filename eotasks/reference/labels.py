@@ -1,0 +1,350 @@
+"""Labels on the grid of a patch, from vector and raster files of any label set. Knows no EOPatch.
+
+A label is a class id 1..255; 0 is unlabelled, and never a class.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pyproj
+import rasterio
+import rasterio.features
+import rasterio.warp
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.enums import MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+
+from eotasks.errors import ConfigurationError, GridError, ReferenceDataError
+from eotasks.models.rasters import Bounds, pixel_transform
+from eotasks.storage.local_copy import at_hand
+
+Overlap = Literal["smallest", "largest", "last", "exclude"]
+"""Who gets a pixel where polygons overlap: the polygon of smallest or largest area, the last of the file, or nobody."""
+
+ClassMapping = Mapping[Any, int]
+"""From values of the source (numbers or text) to class ids 1..255; a value mapped to 0 is left unlabelled."""
+
+_MAX_ID = 255
+_MARGIN = 0.02
+"""Share of a patch's size read around it, for edges that bend between two coordinate systems."""
+_TOLERANCE = 1e-3
+"""Share of a pixel by which GDAL may miss the place of a pixel when it warps. (0 makes GDAL 3.10 fail.)"""
+
+_SEGMENTS = 200
+"""Parts of an edge as long as a patch when it is moved to another system: 25 m of a 5 km patch, far below 1 mm off."""
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class LabelGrid:
+    """The pixels that labels are made for."""
+
+    crs: str
+    """Coordinate system, as rasterio and pyproj read it (EPSG:32633)."""
+
+    bounds: Bounds
+    """left, bottom, right, top in units of the coordinate system."""
+
+    shape: tuple[int, int]
+    """Rows and columns."""
+
+    @property
+    def transform(self) -> Affine:
+        """From (column, row) to coordinates."""
+        return pixel_transform(self.bounds, self.shape)
+
+
+def check_mapping(classes: ClassMapping | None) -> dict[Any, int] | None:
+    """A mapping from source values to class ids, checked and copied.
+
+    :raises ConfigurationError: when it is empty, names a value twice (1 and "1"), or an id outside 0..255.
+    """
+    if classes is None:
+        return None
+    if not classes:
+        raise ConfigurationError("classes is empty: map at least one value of the labels to a class id.")
+    for value, label in classes.items():
+        if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label <= _MAX_ID:
+            raise ConfigurationError(f"classes maps {value!r} to {label!r}: give a class id from 0 to {_MAX_ID}.")
+    twice = [text for text, count in Counter(map(str, classes)).items() if count > 1]
+    if twice:
+        raise ConfigurationError(f"classes names the value {twice[0]!r} twice, as number and as text: keep one.")
+    return {value: int(label) for value, label in classes.items()}
+
+
+def check_overlap(overlap: str) -> None:
+    """:raises ConfigurationError: when it is no rule for overlapping polygons."""
+    if overlap not in get_args(Overlap):
+        raise ConfigurationError(f"overlap={overlap!r} is not known: use {', '.join(get_args(Overlap))}.")
+
+
+def check_vector_labels(
+    path: str | Path,
+    *,
+    layer: str | None = None,
+    column: str,
+    classes: ClassMapping | None = None,
+    ignore_unmapped: bool = False,
+) -> dict[int, int]:
+    """Look through a whole vector file before the work starts; geometries are not read.
+
+    :return: Number of polygons per class id; 0 counts those that will stay unlabelled.
+    :raises ReferenceDataError: as :func:`read_polygons` and :func:`class_ids` do.
+    :raises GridError: when the file does not say its coordinate system.
+    """
+    layer, _ = _describe_vector(path, layer, column)
+    values = pyogrio.read_dataframe(at_hand(path), layer=layer, columns=[column], read_geometry=False)[column]
+    ids = class_ids(values, check_mapping(classes), f"column {column!r} of {path}", ignore_unmapped=ignore_unmapped)
+    found, counts = np.unique(ids, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None, column: str) -> gpd.GeoDataFrame:
+    """Read the polygons of a vector file that lie in or near the grid, in the file's own coordinate system and order.
+
+    :param path: Any format that GDAL reads, on disk or ``s3://bucket/key``.
+    :param layer: Layer; may be left out where the file has one.
+    :param column: Column with the label values; the only one that is read.
+    :raises ReferenceDataError: when file, layer or column are missing, or the file is damaged.
+    :raises GridError: when the file does not say its coordinate system.
+    """
+    layer, crs = _describe_vector(path, layer, column)
+    left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=51)
+    margin_x, margin_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
+    window = (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
+    try:
+        frame = pyogrio.read_dataframe(
+            at_hand(path),
+            layer=layer,
+            columns=[column],
+            bbox=window if np.isfinite(window).all() else None,
+            fid_as_index=True,
+        )
+    except (DataSourceError, ValueError) as error:
+        raise ReferenceDataError(f"Cannot read the labels in {path} ({error}): replace the file.") from error
+    # A spatial index may hand the features over in its own order.
+    return frame.sort_index()
+
+
+def rasterize_polygons(
+    frame: gpd.GeoDataFrame,
+    ids: NDArray[np.integer],
+    grid: LabelGrid,
+    *,
+    overlap: Overlap = "smallest",
+    all_touched: bool = False,
+) -> NDArray[np.uint8]:
+    """Burn polygons into a grid.
+
+    A pixel belongs to a polygon when its centre lies inside (GDAL's rule; points and lines label the pixels they
+    touch). Where polygons overlap, the rule decides, the same way in every patch that sees them: areas are those of
+    whole polygons in their own coordinate system, and of two equal ones the later in the file wins.
+
+    :param frame: Geometries with a coordinate system.
+    :param ids: Class id of each geometry; 0 leaves it out.
+    :param overlap: "smallest", "largest" or "last" polygon wins; "exclude" leaves pixels of several classes unlabelled.
+    :param all_touched: Label every pixel that a polygon touches.
+    :return: Labels (h, w) uint8, 0 where unlabelled.
+    :raises GridError: when the geometries have no coordinate system.
+    """
+    if frame.crs is None:
+        raise GridError(
+            "The label polygons have no coordinate system: set it (GeoDataFrame.set_crs) before using them."
+        )
+    shapes = _valid(np.asarray(frame.geometry.array, dtype=object))
+    wanted = (ids != 0) & ~shapely.is_missing(shapes)
+    shapes, ids = shapes[wanted], ids[wanted]
+    areas = shapely.area(shapes)
+    shapes = _reproject(shapes, frame.crs, grid)
+    left = ~shapely.is_empty(shapes)
+    shapes, ids, areas = shapes[left], ids[left], areas[left]
+
+    def burn(members: Iterable[int], value: int | None = None) -> NDArray[np.uint8]:
+        pairs = [(shapes[i], int(ids[i]) if value is None else value) for i in members]
+        if not pairs:
+            return np.zeros(grid.shape, np.uint8)
+        burnt: NDArray[np.uint8] = rasterio.features.rasterize(
+            pairs, out_shape=grid.shape, transform=grid.transform, fill=0, all_touched=all_touched, dtype="uint8"
+        )
+        return burnt
+
+    if overlap == "exclude":
+        labels = np.zeros(grid.shape, np.uint8)
+        taken = np.zeros(grid.shape, np.uint8)
+        for label in np.unique(ids):
+            inside = burn(np.flatnonzero(ids == label), 1)
+            labels[inside == 1] = label
+            taken += inside
+        return np.where(taken > 1, np.uint8(0), labels)
+    order = {"smallest": np.argsort(-areas, kind="stable"), "largest": np.argsort(areas, kind="stable")}
+    return burn(order.get(overlap, np.arange(len(shapes))).tolist())  # what is burnt later covers what was before
+
+
+def read_raster_labels(
+    path: str | Path,
+    grid: LabelGrid,
+    *,
+    band: int = 1,
+    classes: ClassMapping | None = None,
+    resampling: Literal["nearest", "mode"] = "nearest",
+    ignore_unmapped: bool = False,
+) -> NDArray[np.uint8]:
+    """Bring a raster of labels onto the grid, by coordinates.
+
+    :param path: Any raster that GDAL reads, in any coordinate system, on disk or ``s3://bucket/key``.
+    :param band: Band, counted from 1.
+    :param classes: From raster values to class ids; None when the values are class ids.
+    :param resampling: "nearest", or "mode" (the most frequent label of a pixel) for a raster finer than the grid.
+    :return: Labels (h, w) uint8; 0 outside the raster and where it has no data.
+    :raises ReferenceDataError: when the file or band is missing, the file damaged, or a value has no class.
+    :raises GridError: when the raster does not say its coordinate system.
+    """
+    try:
+        with rasterio.open(at_hand(path)) as source:
+            if source.crs is None:
+                raise GridError(
+                    f"The label raster {path} has no coordinate system: write one into it (gdal_edit -a_srs)."
+                )
+            if not 1 <= band <= source.count:
+                raise ReferenceDataError(f"The label raster {path} has {source.count} band(s), no band {band}.")
+            values, known = _warp(source, band, grid, Resampling[resampling])
+    except RasterioError as error:
+        raise ReferenceDataError(f"Cannot read the label raster {path} ({error}): check path and file.") from error
+    labels = np.zeros(grid.shape, np.uint8)
+    mapping = check_mapping(classes)
+    labels[known] = class_ids(pd.Series(values[known]), mapping, f"raster {path}", ignore_unmapped=ignore_unmapped)
+    return labels
+
+
+def class_ids(
+    values: pd.Series[Any], classes: Mapping[Any, int] | None, where: str, *, ignore_unmapped: bool = False
+) -> NDArray[np.uint8]:
+    """Class ids of the values of a column. A missing value (null, NaN) gives 0.
+
+    :param values: Numbers or text.
+    :param classes: From value to id; a number also matches a key that is its text, as keys of a TOML table are. None
+        when the values are ids.
+    :param where: Where the values come from, for messages.
+    :param ignore_unmapped: Leave values unlabelled that the mapping does not name.
+    :raises ReferenceDataError: when a value is not in the mapping, or no id from 0 to 255.
+    """
+    codes, unique = pd.factorize(values)
+    table = np.zeros(len(unique) + 1, np.uint8)  # the last entry is for code -1: missing
+    unknown = []
+    for code, value in enumerate(map(_plain, unique)):
+        label = _lookup(value, classes)
+        if label is None:
+            unknown.append(value)
+        else:
+            table[code] = label
+    if unknown and classes is None:
+        raise ReferenceDataError(
+            f"Values of {where} are no class ids from 0 to {_MAX_ID}: {_shorten(unknown)}; map them with classes."
+        )
+    if unknown and not ignore_unmapped:
+        raise ReferenceDataError(
+            f"Values of {where} have no class: {_shorten(unknown)}; add them to classes or set ignore_unmapped."
+        )
+    return table[codes]
+
+
+def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[str, str]:
+    """Name of the layer and its coordinate system."""
+    name = str(path)
+    if "://" not in name and not name.startswith("/vsi") and not Path(name).exists():
+        raise ReferenceDataError(f"There is no label file {name}: check the path.")
+    try:
+        file = at_hand(path)
+        layers = pyogrio.list_layers(file)[:, 0].tolist()
+        if layer is None and len(layers) != 1:
+            raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
+        layer = layer or layers[0]
+        info = pyogrio.read_info(file, layer=layer)
+    except DataLayerError as error:
+        raise ReferenceDataError(f"The label file {name} has no layer {layer!r}, but {_shorten(layers)}.") from error
+    except DataSourceError as error:
+        raise ReferenceDataError(f"Cannot read the label file {name} ({error}): replace it.") from error
+    fields = list(info["fields"])
+    if column not in fields:
+        raise ReferenceDataError(f"The label file {name} has no column {column!r}, but {_shorten(fields)}.")
+    if info["crs"] is None:
+        raise GridError(f"The label file {name} has no coordinate system: write one into it (ogr2ogr -a_srs).")
+    return str(layer), str(info["crs"])
+
+
+def _reproject(shapes: NDArray[Any], crs: Any, grid: LabelGrid) -> NDArray[Any]:
+    """Geometries in the coordinate system of the grid, those that reach far beyond it cut.
+
+    An edge stays the straight line that it is in its own system: only corners can be moved, so long edges get more of
+    them, and what lies far away, where the grid's system may have no coordinates, is left out.
+    """
+    shapes = shapely.force_2d(shapes)
+    if pyproj.CRS.from_user_input(crs) == pyproj.CRS.from_user_input(grid.crs):
+        return shapes
+    left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=51)
+    if np.isfinite([left, bottom, right, top]).all():
+        around = shapely.box(2 * left - right, 2 * bottom - top, 2 * right - left, 2 * top - bottom)
+        shapes = np.where(shapely.within(shapes, around), shapes, shapely.intersection(shapes, around))
+        shapes = shapely.segmentize(shapes, max(right - left, top - bottom) / _SEGMENTS)
+    moved: NDArray[Any] = np.asarray(gpd.GeoSeries(shapes, crs=crs).to_crs(grid.crs).array, dtype=object)
+    return moved
+
+
+def _valid(shapes: NDArray[Any]) -> NDArray[Any]:
+    """The same geometries, the invalid ones repaired; of a repaired polygon only the polygons are kept."""
+    broken = ~(shapely.is_valid(shapes) | shapely.is_missing(shapes))
+    if not broken.any():
+        return shapes
+    repaired = shapes.copy()
+    for index in np.flatnonzero(broken):
+        dimension = shapely.get_dimensions(shapes[index])
+        parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shapes[index])))
+        repaired[index] = shapely.union_all(parts[shapely.get_dimensions(parts) == dimension])
+    return repaired
+
+
+def _warp(
+    source: rasterio.DatasetReader, band: int, grid: LabelGrid, resampling: Resampling
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Values on the grid, and where the raster has any. Without a no-data value an alpha band marks the outside."""
+    height, width = grid.shape
+    options = {"crs": grid.crs, "transform": grid.transform, "height": height, "width": width}
+    bare = MaskFlags.all_valid in source.mask_flag_enums[band - 1]
+    with WarpedVRT(source, resampling=resampling, add_alpha=bare, tolerance=_TOLERANCE, **options) as warped:
+        # Read as a band: rasterio does not take the alpha band of a signed or floating raster for a mask.
+        known = warped.read(warped.count) if bare else warped.read_masks(band)
+        return warped.read(band), known != 0
+
+
+def _lookup(value: Any, classes: Mapping[Any, int] | None) -> int | None:
+    if classes is not None:
+        found = classes.get(value)
+        return classes.get(str(value)) if found is None else found
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_ID:
+        return value
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """A Python value; a whole number stored as float (a column with nulls) as int."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _shorten(values: Sequence[Any]) -> str:
+    shown = ", ".join(repr(value) for value in values[:_SHOWN])
+    return shown + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")

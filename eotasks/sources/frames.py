@@ -1,0 +1,214 @@
+"""Acquisitions of a place as frames: which scenes belong together, and what their mosaic says besides the bands."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.imagery.files.assets import AssetFiles
+from eotasks.imagery.grid import Grid
+from eotasks.imagery.mosaic import NO_SCENE
+from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
+from eotasks.imagery.pixels.resampling import resample
+from eotasks.imagery.products.product import RasterFile
+from eotasks.imagery.scene import Scene, open_scene
+
+if TYPE_CHECKING:
+    import pystac
+
+LOGGER = logging.getLogger(__name__)
+
+SAME_DATATAKE = dt.timedelta(hours=1)
+"""A satellite sees a tile once an orbit, which takes 100 minutes: products nearer than this show the same pixels.
+Catalogues differ in what they call the time of a product, start of the datatake or of the tile."""
+
+NO_MASK = 255
+"""No data in CLP and CLM files."""
+
+Angles = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Zenith and azimuth (clockwise from north), each (h, w), in degrees."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A product that may be read; nothing of it is open."""
+
+    name: str
+    location: Any = field(repr=False)
+    """What `open_scene` takes."""
+
+    time: dt.datetime
+    """UTC, naive."""
+
+    satellite: str | None = None
+    tile: str | None = None
+    baseline: str | None = None
+    generation: str = ""
+    """When it was made, as text that sorts."""
+
+    level: str | None = None
+    cloud_cover: float | None = None
+    """Of the whole scene, 0..1."""
+
+    masks: Mapping[str, str] = field(default_factory=dict)
+    """Files of "CLP" and "CLM"."""
+
+    @classmethod
+    def of_scene(cls, location: Any, scene: Scene) -> Candidate:
+        """From a scene that was opened for its metadata."""
+        facts = scene.acquisition
+        return cls(
+            name=scene.name,
+            location=location,
+            time=facts.time,
+            satellite=facts.satellite,
+            tile=facts.tile,
+            baseline=facts.processing_baseline,
+            generation="" if facts.generation_time is None else facts.generation_time.isoformat(),
+            level=facts.level,
+            cloud_cover=None if facts.cloud_cover is None else facts.cloud_cover / 100,
+        )
+
+    @classmethod
+    def of_item(cls, item: pystac.Item) -> Candidate:
+        """From an item of a catalogue or a STAC API."""
+        from eotasks.catalogue import fields
+
+        return cls(
+            name=item.id,
+            location=fields.location_of(item),
+            time=fields.time_of(item),
+            satellite=fields.satellite_of(item),
+            tile=fields.tile_of_item(item),
+            baseline=fields.baseline_of(item),
+            generation=fields.generation_of(item),
+            level=fields.level_of(item),
+            cloud_cover=fields.cloud_cover_of(item),
+            masks={key: item.assets[key].href for key in fields.CLOUD_ASSETS if key in item.assets},
+        )
+
+    def open(self) -> Scene:
+        """Its scene."""
+        return open_scene(self.location)
+
+
+def newest_of_each(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Without products that show the same acquisition of the same tile again, ordered by time.
+
+    The newest processing baseline counts, then the latest product, then the name. What is left out is told in the log.
+    """
+    groups: dict[tuple[str, str], list[list[Candidate]]] = {}
+    alone: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda each: (each.time, each.name)):
+        if candidate.tile is None or candidate.satellite is None:
+            alone.append(candidate)
+            continue
+        known = groups.setdefault((candidate.satellite, candidate.tile), [])
+        if known and candidate.time - known[-1][0].time < SAME_DATATAKE:
+            known[-1].append(candidate)
+        else:
+            known.append([candidate])
+    chosen = alone
+    for group in (group for known in groups.values() for group in known):
+        best = max(group, key=lambda each: (each.baseline or "", each.generation, each.name))
+        for other in group:
+            if other is not best:
+                LOGGER.info(
+                    "%s (baseline %s) is left out: %s (baseline %s) shows the same acquisition of tile %s",
+                    other.name, other.baseline, best.name, best.baseline, best.tile,
+                )  # fmt: skip
+        chosen.append(best)
+    return sorted(chosen, key=lambda each: (each.time, each.name))
+
+
+def group_frames(candidates: Sequence[Candidate], time_difference: dt.timedelta) -> list[list[Candidate]]:
+    """Candidates (ordered by time) that make one frame each.
+
+    A frame begins with the first product that is further than the difference from the beginning of the one before; so
+    tiles of a datatake, and of neighbouring orbits when the difference is longer than an orbit, come together.
+    """
+    frames: list[list[Candidate]] = []
+    for candidate in candidates:
+        if frames and candidate.time - frames[-1][0].time <= time_difference:
+            frames[-1].append(candidate)
+        else:
+            frames.append([candidate])
+    return frames
+
+
+def angles_of(
+    scenes: Sequence[Scene], which: NDArray[np.int16], grid: Grid, read: Callable[[Scene, Grid], Angles]
+) -> Angles:
+    """Directions over a mosaic: each pixel those of the scene that it was taken from, NaN without data.
+
+    :param read: Gives zenith and azimuth of a scene on a grid, as `Scene.sun_angles` does.
+    """
+    zenith = np.full(grid.shape, np.nan, dtype=np.float32)
+    azimuth = np.full(grid.shape, np.nan, dtype=np.float32)
+    for index in _used(which):
+        own = which == index
+        angles = read(scenes[index], grid)
+        zenith[own], azimuth[own] = angles[0][own], angles[1][own]
+    return zenith, azimuth
+
+
+def mean_direction(angles: Angles) -> tuple[float, float]:
+    """Mean of directions by their unit vectors, so that 359 and 1 degrees are north; NaN where there are none.
+
+    :return: Zenith, and azimuth 0..360, in degrees.
+    """
+    zenith, azimuth = (
+        np.deg2rad(each[np.isfinite(angles[0]) & np.isfinite(angles[1])], dtype=np.float64) for each in angles
+    )
+    if not zenith.size:
+        return float("nan"), float("nan")
+    east = float(np.mean(np.sin(zenith) * np.sin(azimuth)))
+    north = float(np.mean(np.sin(zenith) * np.cos(azimuth)))
+    up = float(np.mean(np.cos(zenith)))
+    return float(np.rad2deg(np.arctan2(np.hypot(east, north), up))), float(np.rad2deg(np.arctan2(east, north)) % 360)
+
+
+def classification_of(scenes: Sequence[Scene], which: NDArray[np.int16], grid: Grid) -> NDArray[np.uint8]:
+    """Scene classification (SCL) over a mosaic, 0 without data.
+
+    :raises ImageryError: when a scene has none.
+    """
+    classes = np.zeros(grid.shape, dtype=np.uint8)
+    for index in _used(which):
+        own = which == index
+        classes[own] = scenes[index].scene_classification(grid)[own]
+    return classes
+
+
+def mask_of(kind: str, candidates: Sequence[Candidate], which: NDArray[np.int16], grid: Grid) -> NDArray[np.uint8]:
+    """CLP or CLM as stored over a mosaic, at the centres of the grid's pixels, 255 without data.
+
+    :param kind: "CLP" or "CLM".
+    :raises ImageryError: when the file of a scene that was used cannot be read.
+    """
+    values = np.full(grid.shape, NO_MASK, dtype=np.uint8)
+    for index in _used(which):
+        own = which == index
+        values[own] = _stored(candidates[index].masks[kind], kind, candidates[index].name, grid)[own]
+    return values
+
+
+def _stored(location: str, kind: str, where: str, grid: Grid) -> NDArray[np.uint8]:
+    files = AssetFiles(where, {kind: location})
+    raster = RasterFile(kind, "GTiff")
+    info = describe(files, raster, MASK_TYPES)
+    pixels = read_window(files, raster, info, info.full, grid, margin=2)
+    if pixels is None:
+        return np.full(grid.shape, NO_MASK, dtype=np.uint8)
+    near = resample(pixels.values, pixels.transform, pixels.crs, grid, method="nearest")
+    return np.where(np.isfinite(near), near, NO_MASK).astype(np.uint8)
+
+
+def _used(which: NDArray[np.int16]) -> list[int]:
+    return [int(index) for index in np.unique(which) if index != NO_SCENE]

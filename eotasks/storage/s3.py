@@ -1,0 +1,329 @@
+"""How everything here reaches S3: one client, one set of settings, and errors that say what to do.
+
+Endpoint, region and credentials come from where AWS tools take them: the environment (``AWS_ENDPOINT_URL_S3``,
+``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ...) and the files in ``~/.aws``. Without credentials, or
+with ``AWS_NO_SIGN_REQUEST=YES`` as GDAL knows it, requests are anonymous, as public buckets want them. Bucket names
+stand in the path of a custom endpoint: ``bucket.host`` is a name that such hosts seldom have. Some older servers do not
+know the checksums that boto3 sends with an upload: ``AWS_REQUEST_CHECKSUM_CALCULATION=when_required`` leaves them out.
+
+Nothing here keeps a secret: settings hold none, and no message repeats one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    ParamValidationError,
+    ResponseStreamingError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
+from eotasks.storage.s3_connection import (
+    ATTEMPTS,
+    CONNECT_SECONDS,
+    CREDENTIALS_CURE,
+    READ_SECONDS,
+    SETTING_ERRORS,
+    S3Settings,
+    connection,
+    one_line,
+)
+
+__all__ = [
+    "S3Settings",
+    "check_bucket",
+    "download_file",
+    "explain",
+    "gdal_environment",
+    "is_absent",
+    "lost_race",
+    "read_object",
+    "read_tagged",
+    "s3_client",
+    "s3_errors",
+    "s3_resource",
+    "s3_settings",
+    "split_location",
+    "upload_file",
+    "write_object",
+]
+
+T = TypeVar("T")
+
+PART_BYTES = 8_000_000
+"""Larger objects come in parts, several at a time."""
+
+_WRONG_CREDENTIALS = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
+     "TokenRefreshRequired", "InvalidClientTokenId", "AuthorizationHeaderMalformed", "AuthFailure"}
+)  # fmt: skip
+_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+_CONFLICT = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+_UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
+
+
+def s3_settings() -> S3Settings:
+    """The settings of this process, read anew whenever an ``AWS_…`` variable or a file in ``~/.aws`` has changed.
+
+    :raises ConfigurationError: when the endpoint is no URL.
+    :raises CredentialsError: when a profile is named that there is not, or credentials are half given.
+    """
+    return connection().settings
+
+
+def s3_client() -> Any:
+    """The boto3 client of this process: one for all threads, a new one after a fork and when settings change.
+
+    Requests are tried again as boto3's mode "standard" does: `ATTEMPTS` times in all.
+
+    :raises ConfigurationError: as `s3_settings`.
+    :raises CredentialsError: as `s3_settings`.
+    """
+    return connection().client
+
+
+def s3_resource() -> Any:
+    """A new boto3 resource of the same session and settings, for libraries that want one; not for several threads.
+
+    :raises ConfigurationError: as `s3_settings`.
+    :raises CredentialsError: as `s3_settings`.
+    """
+    return connection().resource()
+
+
+def gdal_environment() -> dict[str, Any]:
+    """Arguments of ``rasterio.Env`` under which ``/vsis3/bucket/key`` is read as `s3_client` would.
+
+    GDAL keeps what it has read of an object: inside one process, a changed object may be seen as it was.
+
+    :raises ConfigurationError: as `s3_settings`.
+    :raises CredentialsError: as `s3_settings`.
+    """
+    from rasterio.session import AWSSession
+
+    of_process = connection()
+    settings = of_process.settings
+    endpoint = urlsplit(settings.endpoint) if settings.endpoint else None
+    session = AWSSession(
+        of_process.session,
+        aws_unsigned=settings.anonymous,
+        region_name=settings.region,
+        endpoint_url=f"{endpoint.netloc}{endpoint.path.rstrip('/')}" if endpoint else None,
+    )
+    options: dict[str, Any] = {
+        "session": session,
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_HTTP_MAX_RETRY": ATTEMPTS - 1,
+        "GDAL_HTTP_RETRY_DELAY": 0.5,
+        "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_SECONDS,
+        "GDAL_HTTP_LOW_SPEED_TIME": READ_SECONDS,
+        "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
+    }
+    if endpoint:
+        options["AWS_HTTPS"] = "YES" if endpoint.scheme == "https" else "NO"
+    if settings.addressing != "auto":
+        options["AWS_VIRTUAL_HOSTING"] = "FALSE" if settings.addressing == "path" else "TRUE"
+    return options
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """Bucket and key (without a slash at its ends, "" for the whole bucket) of ``s3://bucket/key``.
+
+    :raises ConfigurationError: when it is no such location.
+    """
+    scheme, _, rest = location.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise ConfigurationError(f"{location!r} names no bucket: write s3://bucket/prefix.")
+    return bucket, key.strip("/")
+
+
+def read_object(location: str) -> bytes:
+    """The whole content of ``s3://bucket/key``.
+
+    :raises StorageError: when it is absent or cannot be read.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    return read_tagged(location)[0]
+
+
+def read_tagged(location: str) -> tuple[bytes, str]:
+    """The content of ``s3://bucket/key`` and its ETag, which `write_object` takes as a condition.
+
+    :raises StorageError: as `read_object`.
+    :raises CredentialsError: as `read_object`.
+    """
+    with s3_errors(location):
+        return _answer(location, lambda answer: (bytes(answer["Body"].read()), str(answer["ETag"])))
+
+
+def write_object(location: str, data: bytes, *, replaces: str | None = None, new: bool = False) -> str:
+    """Writes ``s3://bucket/key`` in one operation; readers see the old content or the new one.
+
+    :param replaces: ETag that the object has to have still (as `read_tagged` gave it), when others may write too.
+    :param new: The object must not exist yet.
+    :return: Its ETag.
+    :raises StorageError: when it cannot be written, or the condition does not hold; see `lost_race`.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    bucket, key = split_location(location)
+    options = {"IfNoneMatch": "*"} if new else {"IfMatch": replaces} if replaces is not None else {}
+    with s3_errors(location):
+        return str(s3_client().put_object(Bucket=bucket, Key=key, Body=data, **options)["ETag"])
+
+
+def upload_file(source: Path, location: str) -> None:
+    """Copies a file of this machine to ``s3://bucket/key``, in parts when it is large; it appears whole or not at all.
+
+    :raises StorageError: when it cannot be written.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    bucket, key = split_location(location)
+    with s3_errors(location), source.open("rb") as stream:
+        s3_client().upload_fileobj(stream, bucket, key)
+
+
+def download_file(location: str, target: Path) -> None:
+    """Copies ``s3://bucket/key`` to a file of this machine, which is removed again when that fails.
+
+    :raises StorageError: when it is absent or cannot be read.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    bucket, key = split_location(location)
+
+    def save(answer: dict[str, Any]) -> bool:
+        """One request is enough for what is small; boto3's own transfer asks for the size first, then for parts."""
+        if answer["ContentLength"] > PART_BYTES:
+            answer["Body"].close()
+            return False
+        target.write_bytes(answer["Body"].read())
+        return True
+
+    try:
+        with s3_errors(location):
+            if not _answer(location, save):
+                with target.open("wb") as stream:
+                    s3_client().download_fileobj(bucket, key, stream)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def check_bucket(location: str) -> None:
+    """Asks whether the bucket of a location is there: of an absent object a HEAD request does not say why.
+
+    :raises StorageError: when there is no such bucket. Where asking is not allowed, it is taken to be there.
+    """
+    bucket, _ = split_location(location)
+    with s3_errors(location):
+        try:
+            s3_client().head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if is_absent(error):
+                raise _no_bucket(location, str(s3_settings())) from error
+            if _status(error) != 403:
+                raise
+
+
+def is_absent(error: BaseException) -> bool:
+    """Whether an error of boto3, or what `s3_errors` made of it, says that there is no such object."""
+    return _code(error) in _ABSENT
+
+
+def lost_race(error: BaseException) -> bool:
+    """Whether an error of boto3, or what `s3_errors` made of it, says that a condition of a write does not hold."""
+    return _code(error) in _CONFLICT
+
+
+@contextlib.contextmanager
+def s3_errors(location: str) -> Iterator[None]:
+    """Turns errors of boto3 in its block into those of the project.
+
+    :param location: What is read or written, for the message.
+    :raises StorageError: object or bucket absent, no right, server gone or failing.
+    :raises CredentialsError: credentials missing, half given, refused or expired.
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        raise explain(error, location) from error
+
+
+def explain(error: Exception, location: str) -> EOTasksError:
+    """What an error of boto3 means, as an error of the project to raise."""
+    server = str(connection().settings) if not isinstance(error, SETTING_ERRORS) else "S3"
+    if isinstance(error, ClientError):
+        return _explain_answer(_code(error), _status(error), location, server)
+    if isinstance(error, _UNREACHABLE):
+        return StorageError(
+            f"{location}: {server} cannot be reached or broke off ({type(error).__name__}). Check that it runs,"
+            " AWS_ENDPOINT_URL and the network, then run the command again."
+        )
+    if isinstance(error, SETTING_ERRORS):
+        return CredentialsError(
+            f"{location}: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
+        )
+    if isinstance(error, ParamValidationError):
+        return ConfigurationError(f"{location} is no name that S3 takes: check the bucket's name and the prefix.")
+    return StorageError(f"{location}: {server} failed ({one_line(error)}). Run the command again.")
+
+
+def _explain_answer(code: str, status: int, location: str, server: str) -> EOTasksError:
+    if code == "NoSuchBucket":
+        return _no_bucket(location, server)
+    if code in _ABSENT:
+        return StorageError(f"{location} is not there: check the name, or run the step that writes it.")
+    if code in _CONFLICT:
+        return StorageError(f"{location} was written by another run in the meantime: run the step again.")
+    if code in _WRONG_CREDENTIALS:
+        return CredentialsError(
+            f"{location}: {server} refuses the credentials ({code}). {CREDENTIALS_CURE} that are valid there."
+        )
+    if status in (401, 403):
+        if connection().settings.anonymous:
+            return CredentialsError(
+                f"{location} is not public at {server}, and there are no credentials. {CREDENTIALS_CURE}."
+            )
+        return CredentialsError(
+            f"{location}: {server} refuses access ({code}). Check that the credentials are valid there"
+            " and may read and write it."
+        )
+    return StorageError(f"{location}: {server} answers {code} ({status}). Try again later, or ask who runs it.")
+
+
+def _answer(location: str, use: Callable[[dict[str, Any]], T]) -> T:
+    """What is made of the answer to a GET; one that breaks off in its middle is asked for again."""
+    bucket, key = split_location(location)
+    for left in reversed(range(3)):
+        answer = s3_client().get_object(Bucket=bucket, Key=key)
+        try:
+            return use(answer)
+        except _UNREACHABLE:
+            if not left:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _no_bucket(location: str, server: str) -> StorageError:
+    bucket, _ = split_location(location)
+    return StorageError(f"{location}: there is no bucket {bucket!r} at {server}. Make it, or check its name.")
+
+
+def _code(error: BaseException) -> str:
+    cause = error if isinstance(error, ClientError) else error.__cause__
+    return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, ClientError) else ""
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

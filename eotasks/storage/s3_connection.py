@@ -1,0 +1,193 @@
+"""Settings, credentials and client of S3 that belong together, one set in a process; `eotasks.storage.s3` uses them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ConfigParseError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+)
+
+from eotasks.errors import ConfigurationError, CredentialsError
+
+ATTEMPTS = 10
+"""Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
+
+CONNECT_SECONDS, READ_SECONDS = 10, 30
+"""How long a server may take to answer a connection, and to send the next bytes."""
+
+_YES = frozenset({"yes", "true", "on", "1"})
+SETTING_ERRORS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    ProfileNotFound,
+    ConfigParseError,
+    SSOError,
+)
+"""What is wrong before a request is made."""
+
+CREDENTIALS_CURE = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """Where requests go and how they are made; no credentials."""
+
+    endpoint: str | None
+    """URL of a custom endpoint, None for AWS itself."""
+
+    region: str | None
+    """Region, None where nothing names one."""
+
+    addressing: str
+    """``"path"``: the bucket is in the path; ``"virtual"``: it is in the host's name; ``"auto"``: as boto3 likes it."""
+
+    anonymous: bool
+    """Whether requests go without a signature."""
+
+    def __str__(self) -> str:
+        return self.endpoint or "AWS S3"
+
+
+class Connection:
+    """Settings, session and client that belong together."""
+
+    def __init__(self) -> None:
+        try:
+            core = botocore.session.get_session()
+            core.user_agent_extra = "eotasks"
+            self.session = boto3.Session(botocore_session=core)
+            self.settings = _read_settings(core)
+            self.options = self._client_options(core)
+            self.client = self.session.client("s3", **self.options)
+        except SETTING_ERRORS as error:
+            raise CredentialsError(
+                f"S3: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
+            ) from error
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigurationError(
+                f"The settings of S3 cannot be used ({type(error).__name__}): check AWS_ENDPOINT_URL, AWS_REGION"
+                " and ~/.aws/config."
+            ) from error
+
+    def resource(self) -> Any:
+        return self.session.resource("s3", **self.options)
+
+    def _client_options(self, core: botocore.session.Session) -> dict[str, Any]:
+        config = Config(
+            signature_version=UNSIGNED if self.settings.anonymous else None,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            tcp_keepalive=True,
+            max_pool_connections=32,
+            retries={
+                # Asked where users set it: the session's own answer would be boto3's default, "legacy".
+                "mode": os.environ.get("AWS_RETRY_MODE") or core.get_scoped_config().get("retry_mode") or "standard",
+                "total_max_attempts": int(core.get_config_variable("max_attempts") or ATTEMPTS),
+            },
+            s3={"addressing_style": self.settings.addressing},
+        )
+        # boto3 needs a region for its signature even where the server ignores it.
+        region = self.settings.region or "us-east-1"
+        return {"endpoint_url": self.settings.endpoint, "region_name": region, "config": config}
+
+
+def one_line(error: Exception) -> str:
+    """Its message, without line breaks and a full stop at its end."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _read_settings(core: botocore.session.Session) -> S3Settings:
+    endpoint = _endpoint(core)
+    if endpoint is not None:
+        parts = urlsplit(endpoint)
+        if parts.username or parts.password:
+            raise ConfigurationError(
+                "The endpoint of S3 has a user's name in its URL: credentials go elsewhere. " + CREDENTIALS_CURE + "."
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                f"The endpoint of S3, {endpoint!r}, is no URL: write https://host or http://host:port."
+            )
+    style = (core.get_scoped_config().get("s3") or {}).get("addressing_style")
+    own_host = endpoint is not None and not str(urlsplit(endpoint).hostname).endswith(
+        ("amazonaws.com", "amazonaws.com.cn")
+    )
+    unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").strip().lower() in _YES
+    return S3Settings(
+        endpoint=endpoint,
+        region=core.get_config_variable("region"),
+        addressing=style or ("path" if own_host else "auto"),
+        anonymous=unsigned or core.get_credentials() is None,
+    )
+
+
+def _endpoint(core: botocore.session.Session) -> str | None:
+    """As AWS documents it: the service's variable, the common one, the profile's services section, the profile."""
+    if core.get_config_variable("ignore_configured_endpoint_urls"):
+        return None
+    profile = core.get_scoped_config()
+    services = core.full_config.get("services", {}).get(profile.get("services", ""), {})
+    found = (
+        os.environ.get("AWS_ENDPOINT_URL_S3"),
+        os.environ.get("AWS_ENDPOINT_URL"),
+        (services.get("s3") or {}).get("endpoint_url"),
+        profile.get("endpoint_url"),
+    )
+    return next((url.strip().rstrip("/") for url in found if url and url.strip()), None)
+
+
+_lock = threading.Lock()
+_current: tuple[bytes, Connection] | None = None
+
+
+def connection() -> Connection:
+    global _current  # one connection in a process, as its environment is one
+    key = _environment()
+    with _lock:
+        if _current is None or _current[0] != key:
+            _current = (key, Connection())
+        return _current[1]
+
+
+def _environment() -> bytes:
+    """A digest of what settings come from, because it holds secrets.
+
+    The files are in it by their time of change: tools for temporary credentials write them anew in the middle of a
+    long run, and boto3 would go on with the old ones.
+    """
+    parts = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith("AWS_") or name == "HOME"]
+    for variable, usual in (
+        ("AWS_CONFIG_FILE", "~/.aws/config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    ):
+        file = os.path.expanduser(os.environ.get(variable) or usual)  # noqa: PTH111  # Path fails without a home
+        with contextlib.suppress(OSError):
+            parts.append(str(os.stat(file).st_mtime_ns))  # noqa: PTH116
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).digest()
+
+
+def _forget() -> None:
+    """A forked child shares no socket and no lock with its parent."""
+    global _lock, _current
+    _lock, _current = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,3 @@
+"""A workflow over many patches."""
+
+from __future__ import annotations

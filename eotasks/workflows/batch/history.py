@@ -1,0 +1,124 @@
+"""What the manifest of a place tells about earlier runs of a batch: what is done, and with which configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eolearn.core import EONode, EOWorkflow
+
+from eotasks.errors import ConfigurationError
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.fingerprints import changed_keys, fingerprint, settings_of, settings_of_workflow
+from eotasks.workflows.batch.manifest import Event, read_events
+from eotasks.workflows.batch.outcomes import PatchOutcome, step_names
+from eotasks.workflows.batch.progress import last_run, run_state
+
+LOGGER = logging.getLogger(__name__)
+
+Patches = Mapping[str, Mapping[EONode, Mapping[str, object]]]
+"""Arguments of the nodes' execute for each patch, by its name."""
+
+_SHOWN = 5
+
+
+class History:
+    """Earlier runs of a stage, and the fingerprints of this one.
+
+    :param place: Where the manifest is; None has no history.
+    :param patches: Arguments of the nodes for each patch, by its name.
+    :param configuration: What results depend on; None takes what the steps of the workflow were made with.
+    :raises StorageError: when the manifest cannot be read, or is of a newer version.
+    """
+
+    def __init__(
+        self,
+        place: Place | None,
+        stage: str,
+        workflow: EOWorkflow,
+        patches: Patches,
+        *,
+        configuration: Mapping[str, Any] | None,
+    ) -> None:
+        self.place = place
+        self.stage = stage
+        self.asked = configuration is not None
+        """Whether the configuration was given by the caller."""
+        self.settings: dict[str, str] = {}
+        """Fingerprints of the configuration by key; empty without a place."""
+        self.fingerprints: dict[str, str] = {}
+        """Of each patch: of its arguments and the configuration; empty without a place."""
+        self._steps = step_names(workflow)
+        self._events: list[Event] = []
+        if place is not None:
+            self.settings = settings_of_workflow(workflow) if configuration is None else settings_of(configuration)
+            self.fingerprints = {name: self._fingerprint(arguments) for name, arguments in patches.items()}
+            self._events = [event for event in read_events(place) if event.stage == stage]
+
+    def check_configuration(self) -> None:
+        """Refuses another configuration than the one that the results in this place were made with.
+
+        Where nobody gave one, other settings of the steps are told in the log.
+
+        :raises ConfigurationError: names the keys that changed.
+        """
+        self._warn_of_another_run()
+        before = next((event.facts for event in reversed(self._events) if event.kind == "batch"), None)
+        if before is None or bool(before.get("asked")) != self.asked:
+            return
+        changed = changed_keys(before.get("settings") or {}, self.settings)
+        if not changed:
+            return
+        shown = ", ".join(changed[:_SHOWN]) + f" and {len(changed) - _SHOWN} more" * (len(changed) > _SHOWN)
+        if self.asked:
+            raise ConfigurationError(
+                f"{self.place}: batch {self.stage!r} was run with another configuration ({shown} changed): choose"
+                " another place, or overwrite what is there with overwrite=True."
+            )
+        LOGGER.info("Batch %r was run with other settings before: %s changed.", self.stage, shown)
+
+    def _warn_of_another_run(self) -> None:
+        """Two runs at once do the same work twice. Saves are atomic, so that is all the harm."""
+        run = last_run(self._events)
+        process = run[0].facts.get("process") if run else None
+        if not isinstance(process, Mapping) or process.get("pid") == os.getpid() or run_state(run) != "running":
+            return
+        LOGGER.warning(
+            "Batch %r in %s seems to be running already (process %s on %s): what both do is done twice.",
+            self.stage, self.place, process.get("pid"), process.get("host"),
+        )  # fmt: skip
+
+    def known(
+        self, patches: Patches, *, skip: Callable[[str], bool] | None, retry_quarantined: bool
+    ) -> dict[str, PatchOutcome]:
+        """Outcomes of the patches for which nothing has to run, in their order."""
+        last = self._last_outcomes()
+        known = {}
+        for name in patches:
+            event = last.get(name)
+            before = event.outcome if event is not None and self._is_same(event, name) else None
+            state = before.state if before is not None else None
+            if skip(name) if skip is not None else state == "done":
+                known[name] = PatchOutcome(name, "skipped", attempts=0)
+            elif before is not None and state == "quarantined" and not retry_quarantined:
+                known[name] = PatchOutcome(
+                    name, "quarantined", attempts=0, error_step=before.error_step, error=before.error
+                )
+        return known
+
+    def _last_outcomes(self) -> dict[str, Event]:
+        """The last event that says what became of a patch; that it was skipped afterwards says nothing new."""
+        return {
+            event.name: event
+            for event in self._events
+            if event.name is not None and event.outcome is not None and event.outcome.state != "skipped"
+        }
+
+    def _is_same(self, event: Event, name: str) -> bool:
+        return event.facts.get("fingerprint") == self.fingerprints[name]
+
+    def _fingerprint(self, arguments: Mapping[EONode, Mapping[str, object]]) -> str:
+        by_step = {self._steps.get(node.uid, node.uid): dict(kwargs) for node, kwargs in arguments.items()}
+        return fingerprint((self.settings, by_step))

@@ -1,0 +1,3 @@
+"""A batch on a Ray cluster."""
+
+from __future__ import annotations

@@ -1,0 +1,118 @@
+"""What a worker process of Ray does: it takes the workflow, then one patch at a time.
+
+The class travels to the cluster by value: a process of Ray has to be told first where this package lies and which
+settings count, since engines read theirs when they load. So nothing but the standard library stands at the top here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import queue
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+_BROKEN = 1
+
+
+class RayWorker:
+    """An actor that runs patches. Messages to the driver are pickled pairs of a kind and its content: ``step`` with the
+    uid of the node that begins, ``log`` with a record, and ``report``, the last one.
+
+    :param environment: Variables that are set here, those of the threads among them.
+    :param paths: Where the driver finds modules; those that exist here are searched too, after this machine's own.
+    :param folder: The driver's working directory, on which relative paths of tasks rest; used where it exists.
+    :param level: Level of the driver's root logger.
+    """
+
+    def __init__(self, environment: Mapping[str, str], paths: Sequence[str], folder: str, level: int) -> None:
+        os.environ.update(environment)
+        if os.path.isdir(folder):  # noqa: PTH112  # one import less before engines are told their threads
+            os.chdir(folder)
+        sys.path.extend(path for path in paths if path not in sys.path and os.path.exists(path))  # noqa: PTH110  # zips too
+        self._level = level
+        self._jobs: queue.SimpleQueue[tuple[Any, Callable[[str, object], None]]] = queue.SimpleQueue()
+        self._tell: Callable[[str, object], None] | None = None
+        self._workflow: Any = None
+
+    def prepare(self, workflow: bytes, version: str) -> dict[str, str]:
+        """Loads the workflow.
+
+        :param workflow: Pickled.
+        :param version: Of eotasks on the driver.
+        :return: Facts of this process; with ``refused``, the reason why no patch can run here.
+        """
+        facts = self.facts()
+        host = facts["host"]
+        try:
+            from importlib.metadata import version as version_of
+
+            from eotasks.workflows.batch.workers.entry import quiet
+            from eotasks.workflows.batch.workers.loop import refusal, settle
+
+            found = version_of("eotasks")
+        except ImportError as error:
+            return facts | {
+                "refused": f"Node {host} of the Ray cluster cannot load eotasks ({error}): install the same version of"
+                " eotasks in the environment (image) of every node."
+            }
+        if found != version:
+            return facts | {
+                "refused": f"Node {host} of the Ray cluster has eotasks {found}, and this process {version}: install"
+                " the same version everywhere."
+            }
+        quiet()
+        settle(self._level, self._forward)
+        try:
+            self._workflow = pickle.loads(workflow)  # noqa: S301  # of our own driver
+        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; all is told
+            return facts | {"refused": refusal(error)}
+        threading.Thread(target=self._work, name="eotasks-patches", daemon=True).start()
+        return facts
+
+    def facts(self) -> dict[str, str]:
+        """Where this process is."""
+        return {"host": socket.gethostname(), "pid": str(os.getpid())}
+
+    def execute(self, job: bytes) -> Iterator[bytes]:
+        """Runs a patch; messages come while it runs."""
+        messages: queue.SimpleQueue[tuple[str, bytes, threading.Event]] = queue.SimpleQueue()
+
+        def tell(kind: str, content: object) -> None:
+            taken = threading.Event()
+            messages.put((kind, pickle.dumps((kind, content)), taken))
+            if kind == "step":
+                taken.wait()  # the driver knows the step before it begins, should it be the end of this process
+
+        self._jobs.put((pickle.loads(job), tell))  # noqa: S301  # of our own driver
+        kind = ""
+        while kind != "report":
+            kind, message, taken = messages.get()
+            yield message  # comes back when the driver has taken it, as it holds us to one message at a time
+            taken.set()
+
+    def _work(self) -> None:
+        """One patch after the other, in a thread of their own: the actor's own hands out the messages meanwhile."""
+        from eotasks.workflows.batch.workers.job import execute_job
+        from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak
+
+        memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
+        while True:
+            job, tell = self._jobs.get()
+            self._tell = tell
+            try:
+                report = execute_job(self._workflow, job, memory=memory, on_step=lambda uid: tell("step", uid))  # noqa: B023  # called before the next
+            except BaseException:
+                logging.getLogger(__name__).exception("A patch ends its worker.")
+                os._exit(_BROKEN)  # or the driver would wait for ever
+            self._tell = None
+            tell("report", report)
+
+    def _forward(self, kind: str, content: object) -> None:
+        """Passes a log record on to the driver, as long as a patch runs."""
+        if self._tell is not None:
+            self._tell(kind, content)

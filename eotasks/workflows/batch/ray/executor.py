@@ -1,0 +1,348 @@
+"""A batch on a Ray cluster, the way past one machine: the queue, jobs and reports of worker processes, on actors.
+
+eo-learn's RayExecutor submits all patches at once and loses those whose worker dies. Here each worker is an actor that
+has one patch at a time, and another one takes its place when it is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pickle
+import time
+from collections import deque
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from eolearn.core.eoexecution import EOExecutor
+from eolearn.core.eoworkflow import WorkflowResults
+
+from eotasks.errors import BatchError, MissingDependencyError
+from eotasks.models.threads import available_cores, resolve_threads, thread_environment
+from eotasks.workflows.batch.ray import actor as ray_worker
+from eotasks.workflows.batch.ray.cluster import Node, Request, module_paths, nodes, ray_cluster, worker_environment
+from eotasks.workflows.batch.workers.executor import NO_RAY, WorkerExecutor, asked_size, pickled_workflow
+from eotasks.workflows.batch.workers.job import LOG_LINES, PatchJob, PatchReport, log_line
+from eotasks.workflows.batch.workers.memory import MEGABYTE
+from eotasks.workflows.batch.workers.queue import PatchQueue
+from eotasks.workflows.batch.workers.sizing import SHARE, Size
+
+try:
+    import ray
+    from eolearn.core.extra.ray import RayExecutor
+except ImportError as error:
+    raise MissingDependencyError(NO_RAY) from error
+
+LOGGER = logging.getLogger(__name__)
+
+_STARTS = 10
+"""Workers that may die one after the other while they start."""
+
+_TRIALS = 3
+"""Patches that may fail alone, one after the other, before the largest peak so far has to do."""
+
+_LOOK_SECONDS = 2.0
+"""Between two looks at the cluster, which may have grown."""
+
+_TELL_SECONDS = 60.0
+"""Between two lines about a batch that waits for the cluster."""
+
+_PATIENCE_SECONDS = 900.0
+"""How long a batch waits for a node that is large enough; a cluster that scales needs minutes for one."""
+
+
+class RayWorkerExecutor(WorkerExecutor, RayExecutor):
+    """A RayExecutor with one patch in flight in each worker: a worker that dies takes only its own patch along.
+
+    Use it like a RayExecutor, with the options of `WorkerExecutor`. Unlike eo-learn's, it joins or starts a cluster
+    when there is none (`ray_cluster`). ``run(workers=None)`` takes what the cluster has: the first patch runs alone,
+    its peak of memory is what each worker asks Ray for, and Ray places as many on each machine as fit there.
+
+    :param options: As for `WorkerExecutor`; ``ray_remote_kwargs`` go to the actors, such as ``resources``.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **({"executor": "ray"} | options))
+
+    def run(self, workers: int | None = None, **_: Any) -> list[WorkflowResults]:  # type: ignore[override]
+        """Runs the patches.
+
+        :param workers: Patches at a time; None as many as fit.
+        :raises BatchError: when there is no cluster, or no worker can start.
+        """
+        return EOExecutor.run(self, workers=workers)
+
+    def _reports(self, queue: PatchQueue, workers: int | None) -> Generator[PatchReport, None, None]:
+        asked_size(workers, self.threads, "ray", len(queue))
+        payload = pickled_workflow(self.workflow, queue.waiting, ray.cloudpickle.dumps)
+        return self._on_a_cluster(payload, queue, workers)
+
+    def _on_a_cluster(
+        self, payload: bytes, queue: PatchQueue, workers: int | None
+    ) -> Generator[PatchReport, None, None]:
+        cpus = max(available_cores(), (workers or 1) * resolve_threads(self.threads or 1))
+        with ray_cluster(cpus=cpus):
+            found = nodes()
+            threads, wanted = shares(found, workers, self.threads, jobs=len(queue))
+            pool = RayPool(payload, Request(threads), steps=self._steps, options=self.ray_remote_kwargs or {})
+            pool.size, pool.grows = wanted, workers is None
+            self.size = Size(wanted, threads) if workers is not None or wanted == 1 else None
+            pool.on_trial = self.size is None
+            with contextlib.closing(pool.run(queue)) as reports:
+                yield from self._sized(pool, reports)
+            self.size = self.size or Size(1, threads, "No patch ended well, so they all ran one by one.")
+
+    def _sized(self, pool: RayPool, reports: Generator[PatchReport, None, None]) -> Generator[PatchReport, None, None]:
+        """Reports; after the first patch that ended well, workers ask for the memory that it took."""
+        peak, trials = 0.0, 0
+        for report in reports:
+            yield report
+            if self.size is not None:
+                continue
+            outcome, trials = self._outcome(report), trials + 1
+            peak = max([peak, *outcome.peak_memory_mb_by_step.values()])
+            if peak and (outcome.state == "done" or trials >= _TRIALS):
+                self.size = pool.settle(peak)
+                LOGGER.info("%s", self.size.note)
+
+
+def shares(found: list[Node], workers: int | None, threads: int | None, *, jobs: int) -> tuple[int, int]:
+    """Threads of each worker, and how many workers there are to be.
+
+    :param found: The nodes of the cluster; one that scales from nothing has none yet.
+    :param workers: What is asked for; None as many as the CPUs allow.
+    :param threads: What is asked for; None shares the CPUs among the workers.
+    """
+    total, largest = sum(node.cpus for node in found), max((node.cpus for node in found), default=0)
+    if threads is None:
+        each = total // max(1, min(workers or total, jobs))
+        threads = max(1, min(each, largest))
+    fitting = Request(resolve_threads(threads)).capacity(found)
+    return threads, max(1, min(workers or fitting, jobs))
+
+
+class RayPool:
+    """Actors for one workflow, one patch in flight in each.
+
+    :param workflow: The pickled workflow.
+    :param request: What each worker asks Ray for.
+    :param steps: Names of the steps by node uid, for messages.
+    :param options: Further options of the actors.
+    """
+
+    def __init__(
+        self, workflow: bytes, request: Request, *, steps: Mapping[str, str], options: Mapping[str, Any]
+    ) -> None:
+        self.request = request
+        self.steps = steps
+        self.size = 1
+        """Workers that there are to be."""
+        self.grows = False
+        """Whether the number of workers follows the cluster."""
+        self.on_trial = False
+        """While it is true, one worker runs, and gets a patch only after the report of the one before was looked at."""
+        self._options = dict(options)
+        self._payload = ray.put(workflow)
+        ray.cloudpickle.register_pickle_by_value(ray_worker)  # type: ignore[no-untyped-call]  # Ray has few hints
+        self._actor_class: Any = ray.remote(ray_worker.RayWorker)
+        self._workers: list[_Worker] = []
+        self._failed_starts = 0
+        self._looked = self._heard = self._told = time.monotonic()
+
+    def run(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
+        """Runs the patches; reports come in the order in which patches are finished. Closing it ends the workers.
+
+        :raises BatchError: when workers cannot start, or the cluster has no place for one.
+        """
+        try:
+            while queue:
+                self._look_around(queue)
+                self._staff(queue)
+                for worker in self._speakers():
+                    report = self._listen(worker, queue)
+                    if report is not None:
+                        yield report
+        finally:
+            for worker in self._workers:
+                worker.end()
+            self._workers.clear()
+
+    def settle(self, peak_mb: float) -> Size:
+        """From now on each worker asks for the memory that a patch takes, and there are as many as fit.
+
+        :param peak_mb: Peak of a patch that ran alone.
+        :return: The size of the batch, with the reason.
+        """
+        found = nodes()
+        most = max((node.memory_mb for node in found if node.cpus >= self.request.cpus), default=0.0)
+        by_cpus = self.request.capacity(found)
+        self.request = replace(self.request, memory_mb=min(peak_mb / SHARE, most))
+        fitting = max(1, self.request.capacity(found))
+        reason = "memory sets the limit" if fitting < by_cpus else f"{sum(node.cpus for node in found)} CPUs"
+        count = f"{len(found)} node{'s' * (len(found) > 1)}"
+        self.size, self.on_trial = min(self.size, fitting), False
+        note = f"{self.size} workers on {count} ({reason}): a patch alone took {peak_mb:,.0f} MB."
+        return Size(self.size, self.request.cpus, note)
+
+    def _look_around(self, queue: PatchQueue) -> None:
+        """Follows a cluster that grows, and tells when it has no place."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        found = nodes()
+        fitting = self.request.capacity(found)
+        if self.grows and not self.on_trial:
+            self.size = max(1, fitting, self.size if not found else 0)
+        if any(worker.ready for worker in self._workers):
+            self._heard = now
+        elif not fitting and now - self._heard > _PATIENCE_SECONDS:
+            raise BatchError(f"No node of the Ray cluster has {self.request}: use fewer threads, or larger nodes.")
+        elif now - max(self._heard, self._told) > _TELL_SECONDS:
+            self._told = now
+            LOGGER.warning("%d patches wait for a place with %s on the Ray cluster.", len(queue), self.request)
+
+    def _staff(self, queue: PatchQueue) -> None:
+        """Gives work to workers that have none, and starts those that are missing."""
+        for worker in [worker for worker in self._workers if worker.stream is None]:
+            if worker.request != self.request:
+                self._workers.remove(worker)
+                worker.end()
+            elif queue.waiting:
+                worker.call()  # it may have died while it was idle, which is no fault of the patch
+        size = 1 if self.on_trial else self.size
+        for _ in range(min(size, len(queue)) - len(self._workers)):
+            self._start_worker()
+
+    def _start_worker(self) -> None:
+        options = {"num_cpus": self.request.cpus, "scheduling_strategy": "SPREAD", "max_restarts": 0}
+        if self.request.memory_mb:
+            options["memory"] = int(self.request.memory_mb * MEGABYTE)
+        environment = worker_environment() | {"OMP_WAIT_POLICY": "PASSIVE"} | thread_environment(self.request.cpus)
+        level = logging.getLogger().getEffectiveLevel()
+        actor = self._actor_class.options(**(options | self._options)).remote(
+            environment, module_paths(), str(Path.cwd()), level
+        )
+        self._workers.append(_Worker(actor, self.request, actor.prepare.remote(self._payload, version("eotasks"))))
+
+    def _speakers(self) -> list[_Worker]:
+        """Workers that have something to say, or have died; none after a while of silence."""
+        streams = [worker.stream for worker in self._workers if worker.stream is not None]
+        if not streams:
+            return []
+        first, _ = ray.wait(streams, num_returns=1, timeout=_LOOK_SECONDS)
+        if not first:
+            return []
+        ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0)
+        heard = {id(stream) for stream in ready or first}
+        return [worker for worker in self._workers if id(worker.stream) in heard]
+
+    def _listen(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
+        """Takes one message of a worker."""
+        try:
+            kind, content = worker.message()
+        except ray.exceptions.RayError as error:
+            return self._bury(worker, queue, error)
+        report: PatchReport | None = None
+        if kind == "step":
+            worker.node, worker.since = content, datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
+        elif kind == "log":
+            worker.log.append(log_line(content))
+            logging.getLogger(content.name).handle(content)
+        elif kind == "facts":
+            if "refused" in content:
+                raise BatchError(content["refused"])
+            worker.place = f"process {content['pid']} on {content['host']}"
+        else:
+            worker.job, worker.stream, report = None, None, queue.finish(content)
+        if worker.stream is None:
+            worker.ready, self._failed_starts = True, 0
+            if not self.on_trial or kind != "report":
+                self._give(worker, queue)  # before the report is looked at, which may take its time
+        return report
+
+    def _give(self, worker: _Worker, queue: PatchQueue) -> None:
+        job = queue.take() if worker.request == self.request else None
+        if job is not None:
+            worker.begin(job)
+
+    def _bury(self, worker: _Worker, queue: PatchQueue, error: Exception) -> PatchReport | None:
+        """Sees to a worker that died: its patch runs again or is quarantined."""
+        self._workers.remove(worker)
+        worker.end()
+        if worker.job is None:
+            self._failed_starts += not worker.ready
+            if self._failed_starts >= _STARTS:
+                raise BatchError(f"Workers on the Ray cluster die while they start ({_death(error)}).") from error
+            LOGGER.warning("A Ray worker without a patch ended (%s). Another one takes its place.", _death(error))
+            return None
+        step = self.steps[worker.node] if worker.node else "before the first"
+        loss = BatchError(f"The Ray worker ({worker.place}) ended ({_death(error)}).")
+        report = queue.lose(worker.job, loss, since=worker.since, uid=worker.node, step=step)
+        return None if report is None else replace(report, log="\n".join(worker.log))
+
+
+class _Worker:
+    """The driver's view of an actor.
+
+    :param prepared: Comes with the facts of the actor once it can take patches.
+    """
+
+    def __init__(self, actor: Any, request: Request, prepared: Any) -> None:
+        self.actor = actor
+        self.request = request
+        self.stream: Any = prepared
+        """What is waited for: one answer, or the messages of a patch; None when it is idle."""
+        self.ready = False
+        self.place = "no node yet"
+        self.job: PatchJob | None = None
+        self.node: str | None = None
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self.since = datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
+
+    def call(self) -> None:
+        """Asks whether it is still there."""
+        self.stream = self.actor.facts.remote()
+
+    def begin(self, job: PatchJob) -> None:
+        """Gives it a patch."""
+        self.job, self.node, self.since = job, None, datetime.now()  # noqa: DTZ005  # the same
+        self.log.clear()
+        pickled = ray.cloudpickle.dumps(job)  # type: ignore[no-untyped-call]  # Ray has few hints
+        streaming = {"num_returns": "streaming", "_generator_backpressure_num_objects": 1}
+        self.stream = self.actor.execute.options(**streaming).remote(pickled)
+
+    def message(self) -> tuple[str, Any]:
+        """What it says next; ready to be taken.
+
+        :raises ray.exceptions.RayError: when it died.
+        """
+        if self.job is None:
+            facts, self.stream = ray.get(self.stream), None
+            return "facts", facts
+        kind, content = pickle.loads(ray.get(next(self.stream)))  # noqa: S301  # of our own worker
+        return kind, content
+
+    def end(self) -> None:
+        """Ends its process at once, in the middle of a patch too."""
+        self.stream = None
+        with contextlib.suppress(ray.exceptions.RayError, ValueError):  # it is gone, or was never placed
+            ray.kill(self.actor, no_restart=True)
+
+
+def _death(error: Exception) -> str:
+    """What Ray knows of a death, in a few words."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "memory pressure" in text:
+        return "ended by Ray for lack of memory: use fewer workers or smaller patches"
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return f"{type(error.cause).__name__}: {error.cause}"
+    if "node has died" in text or "node was terminated" in text:
+        return "its node is gone"
+    if "exit type: SYSTEM_ERROR" in text:
+        return "its process was killed or crashed, mostly for lack of memory: use fewer workers or smaller patches"
+    return f"{type(error).__name__}: {text[:200]}"

@@ -1,0 +1,272 @@
+"""A workflow over many patches: worker processes, threads or Ray; outcomes, progress, manifest.
+
+Results go through storage: a workflow ends with tasks that save, and what comes back from a worker are times, memory
+and errors only. A batch can be stopped and killed at any moment, and the same call goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from eolearn.core import EONode, EOWorkflow
+
+from eotasks.errors import BatchError, ConfigurationError, EOTasksError
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.history import History
+from eotasks.workflows.batch.manifest import ManifestLine, ManifestWriter, read_manifest
+from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.workers.executor import EXECUTORS, ExecutorName, WorkerExecutor, asked_size, executor_class
+from eotasks.workflows.batch.workers.pool import StartMethod
+from eotasks.workflows.batch.workers.sizing import Size
+
+__all__ = [
+    "BatchResult",
+    "ExecutorName",
+    "ManifestLine",
+    "PatchOutcome",
+    "WorkerExecutor",
+    "read_manifest",
+    "run_batch",
+]
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch."""
+
+    stage: str
+    """Name of the batch."""
+
+    outcomes: Sequence[PatchOutcome]
+    """One for each patch, in the order they were given in."""
+
+    seconds: float
+    """Wall clock of the whole batch."""
+
+    workers: int
+    """Patches that ran at the same time."""
+
+    threads: int
+    """Threads of each engine in a worker."""
+
+    note: str = ""
+    """Why so many workers; empty when they were asked for."""
+
+    @property
+    def done(self) -> list[str]:
+        """Names of the patches that ran to the end."""
+        return [outcome.name for outcome in self.outcomes if outcome.state == "done"]
+
+    @property
+    def failed(self) -> list[PatchOutcome]:
+        """Outcomes of the patches whose results are missing: failed and quarantined."""
+        return [outcome for outcome in self.outcomes if outcome.missing]
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of the patches that were complete before."""
+        return [outcome.name for outcome in self.outcomes if outcome.state == "skipped"]
+
+    @property
+    def quarantined(self) -> list[str]:
+        """Names of the patches that cost too many workers to be tried again."""
+        return [outcome.name for outcome in self.outcomes if outcome.state == "quarantined"]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when nothing failed, otherwise 1."""
+        return 1 if self.failed else 0
+
+
+def run_batch(
+    workflow: EOWorkflow,
+    patches: Mapping[str, Mapping[EONode, Mapping[str, object]]],
+    *,
+    executor: ExecutorName = "processes",
+    workers: int | Literal["auto"] | None = None,
+    threads: int | None = None,
+    place: Place | None = None,
+    stage: str = "batch",
+    skip: Callable[[str], bool] | None = None,
+    configuration: Mapping[str, Any] | None = None,
+    retry_quarantined: bool = False,
+    overwrite: bool = False,
+    on_progress: Callable[[PatchOutcome], None] | None = None,
+    start_method: StartMethod = "forkserver",
+) -> BatchResult:
+    """Runs a workflow over patches. A patch that fails is told in its outcome, the others go on.
+
+    A worker that is killed costs its patch one attempt: another worker tries it again, and after three lost workers the
+    patch is ``quarantined`` (`eotasks.workflows.batch.workers.queue` has the rule). Repeating the call with the same
+    place and stage does only what is missing or failed. Ctrl-C, or SIGTERM, ends the workers within seconds, and the
+    manifest tells which patches were interrupted; a second one leaves at once.
+
+    :param patches: Arguments of the nodes' execute for each patch, by its name.
+    :param executor: ``processes``: worker processes, never forked from this one. ``threads`` and ``serial``: in this
+        process, for tasks that cannot be pickled and for debugging. ``ray``: a Ray cluster.
+    :param workers: Patches that run at the same time. None or ``"auto"``: with ``processes`` the first patch runs
+        alone, and its peak of memory says how many fit into 80 % of what is free, up to the cores; with ``threads``
+        the cores.
+    :param threads: Threads of every engine inside a worker; None shares the cores among the workers. In ``threads``
+        and ``serial`` it reaches the engines that ask `eotasks.models.threads`.
+    :param place: Where the manifest grows by lines for each patch, and where the logs of those that fail go; None
+        keeps none.
+    :param stage: Name of the batch in the manifest and the report.
+    :param skip: Whether a patch is complete already: then nothing runs for it. Asked once for each patch, here. None:
+        a patch is complete when the manifest says that it was done with the same arguments and configuration.
+    :param configuration: What the results depend on, nested as it likes. Only its fingerprints are kept. A batch that
+        is repeated in its place with another one is refused. None: what the steps were made with counts instead, and
+        what was done otherwise is done anew.
+    :param retry_quarantined: Try patches again that an earlier run has quarantined; by default they stay so.
+    :param overwrite: Run every patch, whatever was done before and with whichever configuration.
+    :param on_progress: Called here with each outcome as it comes.
+    :param start_method: How worker processes start: ``forkserver`` or ``spawn``.
+    :return: An outcome for each patch, in their order.
+    :raises ConfigurationError: when an argument cannot be used, or the configuration is not that of the results that
+        are there; it names the keys.
+    :raises BatchError: when nothing can run at all: no patches, a workflow that cannot be pickled, workers that do not
+        start.
+    :raises StorageError: when the place cannot be written.
+    :raises MissingDependencyError: when Ray is asked for and not installed.
+    """
+    start = time.perf_counter()
+    wanted = None if workers == "auto" else workers
+    _check(executor, wanted, threads, patches, stage)
+    history = History(place, stage, workflow, patches, configuration=configuration)
+    if not overwrite:
+        history.check_configuration()
+    run = _Run(place, stage, history, on_progress)
+    known = {} if overwrite else history.known(patches, skip=skip, retry_quarantined=retry_quarantined)
+    remaining = {
+        name: {node: dict(kwargs) for node, kwargs in arguments.items()}
+        for name, arguments in patches.items()
+        if name not in known
+    }
+    size = asked_size(wanted, threads, executor, max(1, len(remaining)))
+    with run.recorded(patches=len(patches), executor=executor, workers=wanted), _terminable():
+        for outcome in known.values():
+            run.record(outcome)
+        if remaining:
+            runner = executor_class(executor)(
+                workflow,
+                remaining.values(),
+                execution_names=remaining,
+                executor=executor,
+                threads=threads,
+                start_method=start_method,
+                on_outcome=run.finish,
+                on_start=run.start,
+                on_lost=run.lose,
+                raise_on_temporal_mismatch=executor != "threads",  # warning filters belong to a process
+            )
+            runner.run(workers=wanted)
+            size = runner.size or size
+    return _result(run, patches, size, time.perf_counter() - start)
+
+
+def _check(
+    executor: str, workers: int | str | None, threads: int | None, patches: Mapping[str, object], stage: str
+) -> None:
+    if executor not in EXECUTORS:
+        raise ConfigurationError(f"Executor {executor!r} is unknown: choose one of {', '.join(EXECUTORS)}.")
+    if isinstance(workers, str):
+        raise ConfigurationError(f"workers={workers!r} is no number of workers: give a whole number, or 'auto'.")
+    asked_size(workers, threads, "processes", 1)
+    if not patches:
+        raise BatchError(f"Batch {stage!r} has no patches: check the area, or the filter of the patches.")
+    if executor == "ray":
+        executor_class(executor)  # a missing Ray is told before any work
+
+
+def _result(run: _Run, patches: Mapping[str, object], size: Size, seconds: float) -> BatchResult:
+    return BatchResult(
+        run.stage, [run.outcomes[name] for name in patches], seconds, size.workers, size.threads, size.note
+    )
+
+
+class _Run:
+    """One run of a batch: what it tells its manifest, its logs and whoever watches."""
+
+    def __init__(
+        self,
+        place: Place | None,
+        stage: str,
+        history: History,
+        on_progress: Callable[[PatchOutcome], None] | None,
+    ) -> None:
+        self.stage = stage
+        self.history = history
+        self.outcomes: dict[str, PatchOutcome] = {}
+        self._writer = ManifestWriter(place, stage)
+        self._on_progress = on_progress
+        self._running: dict[str, None] = {}
+
+    @contextlib.contextmanager
+    def recorded(self, **facts: object) -> Iterator[None]:
+        """Tells the manifest that the batch begins, and how it ended."""
+        self._writer.batch(settings=self.history.settings, asked=self.history.asked, **facts)
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(EOTasksError):  # the error that ended the batch counts
+                self._writer.interrupted(self._running)
+                self._writer.end("interrupted" if isinstance(error, KeyboardInterrupt) else "stopped")
+            raise
+        self._writer.end("complete")
+
+    def start(self, name: str, attempt: int) -> None:
+        """A patch begins."""
+        self._running[name] = None
+        self._writer.running(name, attempt)
+
+    def lose(self, outcome: PatchOutcome) -> None:
+        """The worker of a patch is gone; it will run again."""
+        self._running.pop(outcome.name, None)
+        self._writer.lost(outcome.name, outcome.attempts, step=outcome.error_step, error=outcome.error)
+
+    def finish(self, outcome: PatchOutcome) -> None:
+        """A patch ended, well or not."""
+        self._running.pop(outcome.name, None)
+        if outcome.missing:
+            self._keep_log(outcome)
+        self.record(outcome)
+
+    def record(self, outcome: PatchOutcome) -> None:
+        """Keeps an outcome and tells it."""
+        self.outcomes[outcome.name] = outcome
+        self._writer.outcome(outcome, fingerprint=self.history.fingerprints.get(outcome.name))
+        if self._on_progress is not None:
+            self._on_progress(outcome)
+
+    def _keep_log(self, outcome: PatchOutcome) -> None:
+        parts = [f"step {outcome.error_step}: {outcome.error}", outcome.log, outcome.traceback]
+        try:
+            self._writer.log(outcome.name, "\n\n".join(part.rstrip() for part in parts if part) + "\n")
+        except EOTasksError as error:  # the manifest has the message; the batch goes on without the details
+            LOGGER.warning("The log of patch %s cannot be kept: %s", outcome.name, error)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, as schedulers send it, ends the batch as Ctrl-C does, unless the program has a handler of its own."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt("terminated")
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,32 @@
+"""Where a worker process begins. Nothing heavy may be imported here: engines read their settings when they load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from multiprocessing.connection import Connection
+
+
+def main(connection: Connection, environment: dict[str, str]) -> None:
+    """Sets up the process, then serves jobs until the parent closes the connection.
+
+    :param connection: To the parent.
+    :param environment: The whole environment of the parent (a fork server keeps the one it was started with), with
+        the thread settings of this batch.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    quiet()
+
+    from eotasks.workflows.batch.workers.loop import serve
+
+    serve(connection)
+
+
+def quiet() -> None:
+    """Keeps library warnings off the screen, unless the user asked Python for them."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")

@@ -1,0 +1,103 @@
+"""What a worker process does: it takes the workflow, then one patch at a time, until its parent hangs up."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import select
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+import threadpoolctl  # type: ignore[import-untyped]  # it has no hints
+from eolearn.core import EOWorkflow
+
+from eotasks.models.threads import resolve_threads
+from eotasks.workflows.batch.workers.job import WORKFLOW_LOGGER, PatchJob, execute_job
+from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak
+
+_ORPHANED = 3
+
+
+def serve(connection: Connection) -> None:
+    """A worker's loop. Messages to the parent are pairs of a kind and its content: ``ready``, ``step`` with the uid of
+    the node that begins, ``log`` with a record, ``report``, and ``refused`` with the reason.
+    """
+    sending = threading.Lock()
+
+    def tell(kind: str, content: object) -> None:
+        with sending:
+            connection.send((kind, content))
+
+    _end_with_the_parent(connection)
+    with contextlib.suppress(EOFError, OSError):  # the parent is gone or has closed the pool: nobody is listening
+        pickled, level = pickle.loads(connection.recv_bytes())  # noqa: S301  # of our own parent
+        try:
+            settle(level, tell)
+            workflow: EOWorkflow = pickle.loads(pickled)  # noqa: S301  # the same
+            memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
+            tell("ready", None)
+            while True:
+                job: PatchJob = pickle.loads(connection.recv_bytes())  # noqa: S301  # the same
+                tell("report", execute_job(workflow, job, memory=memory, on_step=lambda uid: tell("step", uid)))
+        except (EOFError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; all is told
+            tell("refused", refusal(error))
+
+
+def settle(level: int, tell: Callable[[str, object], None]) -> None:
+    """Sets up a process for patches: where its log records go, and the threads of engines that are loaded already.
+
+    :param level: Of the root logger.
+    :param tell: Takes each record, of the kind ``log``.
+    """
+    logging.getLogger().setLevel(level)
+    logging.getLogger().addHandler(_ForwardingHandler(tell))
+    threadpoolctl.threadpool_limits(resolve_threads())
+
+
+def _end_with_the_parent(connection: Connection) -> None:
+    """Ends this process when the parent is gone, in the middle of a patch too: a batch that is started again would
+    otherwise meet workers of the dead one that still write. Linux tells of the hang-up; elsewhere the patch comes to
+    its end first.
+    """
+    if sys.platform != "linux":
+        return
+    poll = select.poll()
+    poll.register(connection.fileno(), 0)  # no events but the hang-up, which cannot be switched off
+
+    def watch() -> None:
+        poll.poll()
+        os._exit(_ORPHANED)
+
+    threading.Thread(target=watch, name="eotasks-parent", daemon=True).start()
+
+
+class _ForwardingHandler(logging.Handler):
+    """Sends log records of a worker to the parent, where the user's handlers are."""
+
+    def __init__(self, tell: Callable[[str, object], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Sends the record with its message made up; failed tasks are left out: their report tells of them."""
+        if record.name == WORKFLOW_LOGGER:
+            return
+        record.msg, record.args, record.exc_info = record.getMessage(), None, None
+        with contextlib.suppress(
+            OSError, TypeError, AttributeError, pickle.PicklingError
+        ):  # a log line is no reason to fail
+            self._tell("log", record)
+
+
+def refusal(error: Exception) -> str:
+    """Why a workflow cannot be rebuilt, and what helps."""
+    return (
+        f"The workflow cannot be rebuilt in a worker process ({type(error).__name__}: {error}): define its tasks in a"
+        " module that can be imported, not in a notebook or shell, or use executor='threads'."
+    )

@@ -1,0 +1,108 @@
+"""How many workers a machine can hold: one patch runs alone, and its peak of memory says how many fit beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from eotasks.models.threads import available_cores, resolve_threads
+from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.workers.memory import MEGABYTE
+
+SHARE = 0.8
+"""Part of the free memory that workers may take: other programs, and patches larger than the first, need the rest."""
+
+_TRIALS = 3
+"""Patches that may fail alone, one after the other, before the largest peak so far has to do."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many patches run at the same time, each with how many threads."""
+
+    workers: int
+    """At least 1."""
+
+    threads: int
+    """Of every engine in a worker, at least 1."""
+
+    note: str = ""
+    """Why, in a sentence; empty when it was asked for."""
+
+
+class Sizing:
+    """Chooses the size of a batch from the first patch that ends well.
+
+    :param jobs: Number of patches.
+    :param threads: Threads of every engine that are asked for; None shares the cores among the workers.
+    """
+
+    def __init__(self, jobs: int, threads: int | None = None) -> None:
+        self._cores = available_cores()
+        self._wanted = max(1, min(self._cores, jobs))
+        self._threads = threads
+        self._free_mb = free_memory_mb()
+        self._peak_mb = 0.0
+        self._trials = 0
+        self.settled: Size | None = Size(1, self._share(1)) if self._wanted == 1 else None
+        """The size, once it is known."""
+
+    @property
+    def trial_threads(self) -> int:
+        """Threads for the patch that runs alone: as many as it would have beside the others."""
+        return self._share(self._wanted)
+
+    def observe(self, outcome: PatchOutcome) -> Size | None:
+        """Takes the outcome of a patch that ran alone; gives the size once it is known."""
+        self._trials += 1
+        self._peak_mb = max([self._peak_mb, *outcome.peak_memory_mb_by_step.values()])
+        if self._peak_mb and (outcome.state == "done" or self._trials >= _TRIALS):
+            self.settled = self._size()
+        return self.settled
+
+    def _size(self) -> Size:
+        fitting = max(1, int(SHARE * self._free_mb / self._peak_mb))
+        workers = min(self._wanted, fitting)
+        reason = "memory sets the limit" if fitting < self._wanted else f"{self._cores} cores"
+        measured = f"a patch alone took {self._peak_mb:,.0f} MB, {self._free_mb:,.0f} MB were free"
+        note = f"{workers} workers ({reason}): {measured}."
+        return Size(workers, self._share(workers), note)
+
+    def _share(self, workers: int) -> int:
+        return share_of_cores(self._threads, workers)
+
+
+def share_of_cores(threads: int | None, workers: int) -> int:
+    """Threads of every engine in each of some workers.
+
+    :param threads: What is asked for; None shares the cores of this process.
+    :raises ConfigurationError: when what is asked for is no number of threads.
+    """
+    return resolve_threads(threads) if threads is not None else max(1, available_cores() // workers)
+
+
+def free_memory_mb() -> float:
+    """Memory that this process may still take, in MB: of the machine, or of the container where that is less."""
+    return min([psutil.virtual_memory().available, *_free_in_containers()]) / MEGABYTE
+
+
+def _free_in_containers() -> list[int]:
+    """Bytes left below the limits of control groups (version 2 as seen inside a container, and version 1)."""
+    pairs = [
+        (_CGROUP / "memory.max", _CGROUP / "memory.current"),
+        (_CGROUP / "memory/memory.limit_in_bytes", _CGROUP / "memory/memory.usage_in_bytes"),
+    ]
+    free = []
+    for limit, usage in pairs:
+        try:
+            most, taken = int(limit.read_text()), int(usage.read_text())
+        except (OSError, ValueError):  # no such control group, or the limit is "max"
+            continue
+        if most < _UNLIMITED:
+            free.append(max(0, most - taken))
+    return free

@@ -1,0 +1,121 @@
+"""Products into a catalogue: found, described side by side, and added in portions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from eotasks.catalogue.discovery import Found, find_products, merge_masks
+from eotasks.catalogue.items import add_masks, item_of
+from eotasks.catalogue.store import Catalogue
+from eotasks.errors import CredentialsError, EOTasksError, MissingDependencyError, StorageError
+from eotasks.imagery.scene import open_scene
+
+if TYPE_CHECKING:
+    import pystac
+
+LOGGER = logging.getLogger(__name__)
+
+PORTION = 5_000
+"""Items that are added at a time: what an interruption loses at most."""
+
+READERS = 8
+"""Products that are described at a time: most of it is waiting for a disk or a bucket."""
+
+
+Progress = Callable[[int, int], None]
+"""Is told how many products are done, of how many."""
+
+
+@dataclass
+class AddResult:
+    """What came of products."""
+
+    added: int = 0
+    replaced: int = 0
+    kept: int = 0
+    """Were there already, of a newer baseline."""
+
+    masks: int = 0
+    """Of them with CLP and CLM."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    """Location and reason of products that cannot be read."""
+
+
+def add_products(
+    catalogue: Catalogue,
+    locations: Sequence[str],
+    *,
+    masks: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> AddResult:
+    """Adds all products below some locations to a catalogue.
+
+    A product that cannot be read is named in the result, and the others go on. What stops all (a place that is not
+    there, refused credentials) is raised.
+
+    :param masks: Places to look for files of `eotasks cloud-mask` in, besides the locations.
+    :param progress: Is told how many products are done, of how many.
+    :raises ConfigurationError: when nothing is at a location, or the catalogue is not ours.
+    :raises StorageError: when a place cannot be read or written.
+    """
+    found = [find_products(location) for location in locations]
+    products = list(dict.fromkeys(product for each in found for product in each.products))
+    known = Found(masks=merge_masks([*found, *(find_products(place) for place in masks)]))
+    result = AddResult()
+    described = _described(products, known, result, progress)
+    while portion := list(islice(described, PORTION)):
+        update = catalogue.add(portion)
+        result.added += len(update.added)
+        result.replaced += len(update.replaced)
+        result.kept += len(update.kept)
+        result.masks += sum("CLP" in item.assets for item in portion)
+    return result
+
+
+def _described(
+    products: Sequence[str], known: Found, result: AddResult, progress: Progress | None
+) -> Iterator[pystac.Item]:
+    """Items as they become ready; faults go to the result."""
+    tell = progress or (lambda *_: None)
+    tell(0, len(products))
+    done = 0
+    waiting = iter(products)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="catalogue") as pool:
+        running: dict[Future[pystac.Item], str] = {}
+        while True:
+            for product in islice(waiting, 2 * READERS - len(running)):
+                running[pool.submit(_describe, product, known)] = product
+            if not running:
+                return
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in sorted(finished, key=lambda each: running[each]):
+                product = running.pop(future)
+                done += 1
+                tell(done, len(products))
+                try:
+                    item = future.result()
+                except (CredentialsError, MissingDependencyError):
+                    for other in running:
+                        other.cancel()
+                    raise
+                except EOTasksError as error:
+                    LOGGER.info("%s: %s", product, error)
+                    result.failed[product] = " ".join(str(error).split())
+                else:
+                    yield item
+
+
+def _describe(product: str, known: Found) -> pystac.Item:
+    try:
+        scene = open_scene(product)
+        item = item_of(scene)
+    except OSError as error:
+        raise StorageError(f"{product} cannot be read ({error}). Check the path and the rights.") from error
+    add_masks(item, known.masks_of(scene.name))
+    return item

@@ -1,0 +1,291 @@
+"""`eotasks catalogue`: add products to a catalogue, search it, and say what it holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pystac
+    from rich.console import Console
+    from rich.table import Table
+
+    from eotasks.catalogue.store import Catalogue, CatalogueSummary
+    from eotasks.workflows.catalogue.adding import AddResult
+
+DONE, SOME_FAILED = 0, 1
+DEFAULT_CATALOGUE = "catalogue.parquet"
+_TABLE_WIDTH = 160
+
+DESCRIPTION = """\
+A catalogue of Sentinel-2 products: STAC items in one GeoParquet file, on disk or on S3, that LoadScenesTask and any
+reader of GeoParquet can search."""
+
+EXAMPLES = """\
+examples:
+  eotasks catalogue add archive/ --catalogue products.parquet
+  eotasks catalogue add s3://bucket/tiles --masks results/cloud-mask --catalogue s3://bucket/products.parquet
+  eotasks catalogue search --catalogue products.parquet --bbox 12.4 52.4 12.8 52.6 --from 2024-05-01 --to 2024-09-30
+  eotasks catalogue search --catalogue products.parquet --tile 33UUU --max-cloud-cover 0.3 --json
+  eotasks catalogue search --catalogue https://earth-search.aws.element84.com/v1 --level L2A --bbox 12.4 52.4 12.8 52.6
+  eotasks catalogue info --catalogue products.parquet
+
+exit codes: 0 done, 1 some products could not be read, 2 bad input, 70 a fault of eotasks itself, 130 interrupted
+"""
+
+ADD_EXAMPLES = """\
+Looks below each PLACE for .SAFE folders, zips of them, tiles of the AWS buckets and folders with an acquisition.json,
+and reads metadata and headers of images, no pixel. A product that is in the catalogue already is described anew, unless
+the catalogue has it of a newer processing baseline. Files NAME_CLP.tif and NAME_CLM.tif of `eotasks cloud-mask` are
+found in the same places and below --masks.
+
+examples:
+  eotasks catalogue add archive/ --catalogue products.parquet
+  eotasks catalogue add S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE
+  eotasks catalogue add s3://bucket/tiles --masks s3://bucket/cloud-mask --catalogue s3://bucket/products.parquet
+
+exit codes: 0 done, 1 some products could not be read, 2 bad input
+"""
+
+SEARCH_EXAMPLES = """\
+Prints one line a product, ordered by time: what meets the box (degrees unless --crs says otherwise), between the first
+and the last day. Products that do not say their cloud cover are shown too.
+
+examples:
+  eotasks catalogue search --bbox 12.4 52.4 12.8 52.6 --from 2024-05-01 --to 2024-09-30 --max-cloud-cover 0.3
+  eotasks catalogue search --bbox 330000 5814360 345360 5822040 --crs EPSG:32633
+  eotasks catalogue search --tile 33UUU --level L1C --json      STAC items, as a FeatureCollection
+
+exit codes: 0 done (also when nothing is found), 2 bad input
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `catalogue` with the `eotasks` command."""
+    parser = commands.add_parser(
+        "catalogue",
+        help="find products, keep them in a GeoParquet file, search it",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    _add_add(actions)
+    _add_search(actions)
+    info = actions.add_parser("info", help="what a catalogue holds")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    _add_common(info, run_info)
+
+
+def _add_add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    add = actions.add_parser(
+        "add",
+        help="find products and add them",
+        description="Add products to a catalogue; it is made when it is not there.",
+        epilog=ADD_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add.add_argument("places", metavar="PLACE", nargs="+", help="folder, s3://bucket/prefix, or a product")
+    add.add_argument(
+        "--masks", metavar="DIR", action="append", default=[], help="look for CLP and CLM here too; may be repeated"
+    )
+    _add_common(add, run_add)
+
+
+def _add_search(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    search = actions.add_parser(
+        "search",
+        help="products by area, time, cloud cover, level and tile",
+        description="Search a catalogue, or a STAC API when its address is given.",
+        epilog=SEARCH_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    search.add_argument(
+        "--bbox", nargs=4, type=float, metavar=("WEST", "SOUTH", "EAST", "NORTH"), help="box that products meet"
+    )
+    search.add_argument("--crs", default="EPSG:4326", help="coordinate system of the box (EPSG:4326)")
+    search.add_argument("--from", dest="first", metavar="TIME", help="first day or time, UTC")
+    search.add_argument("--to", dest="last", metavar="TIME", help="last day (all of it) or time, UTC")
+    search.add_argument("--max-cloud-cover", type=float, metavar="C", help="of a whole scene, 0..1")
+    search.add_argument("--level", choices=("L1C", "L2A"))
+    search.add_argument("--tile", help="tile of the military grid, such as 33UUU")
+    search.add_argument("--limit", type=int, metavar="N", help="the first N only")
+    search.add_argument("--json", action="store_true", help="print STAC items, as a FeatureCollection")
+    _add_common(search, run_search, api=True)
+
+
+def _add_common(parser: argparse.ArgumentParser, run: Any, *, api: bool = False) -> None:
+    parser.add_argument(
+        "--catalogue",
+        metavar="FILE",
+        default=DEFAULT_CATALOGUE,
+        help=f"GeoParquet file, also s3://…{', or the address of a STAC API' if api else ''} ({DEFAULT_CATALOGUE})",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
+    parser.set_defaults(run=run)
+
+
+def run_add(arguments: argparse.Namespace) -> int:
+    """Add products; 1 when some of them cannot be read."""
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR)
+    from rich.console import Console
+
+    from eotasks.catalogue.store import Catalogue
+    from eotasks.workflows.catalogue.adding import add_products
+
+    console = Console()
+    catalogue = Catalogue(arguments.catalogue)
+    with _Bar(console) as bar:
+        result = add_products(catalogue, arguments.places, masks=arguments.masks, progress=bar.show)
+    for product, reason in sorted(result.failed.items()):
+        console.print(f"failed {_named(product, reason)}", soft_wrap=True, highlight=False, markup=False)
+    console.print(_summary(result), soft_wrap=True, highlight=False, markup=False)
+    if result.added + result.replaced + result.kept:
+        console.print(f"Catalogue: {catalogue.location}", soft_wrap=True, highlight=False, markup=False)
+    return SOME_FAILED if result.failed else DONE
+
+
+def run_search(arguments: argparse.Namespace) -> int:
+    """Search a catalogue or an API."""
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR)
+    from rich.console import Console
+
+    from eotasks.catalogue.open import catalogue_of
+
+    interval = (arguments.first, arguments.last) if arguments.first or arguments.last else None
+    items = catalogue_of(arguments.catalogue).search(
+        bbox=arguments.bbox,
+        crs=arguments.crs,
+        time_interval=interval,
+        max_cloud_cover=arguments.max_cloud_cover,
+        level=arguments.level,
+        tile=arguments.tile,
+        limit=arguments.limit,
+    )
+    if arguments.json:
+        features = [item.to_dict(include_self_link=False, transform_hrefs=False) for item in items]
+        json.dump({"type": "FeatureCollection", "features": features}, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+        return DONE
+    console = Console()
+    if items:
+        # Names of products are for copying: they stay in one piece, on a narrow screen too.
+        Console(width=max(console.width, _TABLE_WIDTH)).print(items_table(items))
+    console.print(f"{len(items)} product{'' if len(items) == 1 else 's'}", highlight=False)
+    return DONE
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    """Say what a catalogue holds."""
+    from rich.console import Console
+
+    from eotasks.catalogue.store import Catalogue
+
+    catalogue = Catalogue(arguments.catalogue)
+    summary = catalogue.summary()
+    if arguments.json:
+        json.dump(_as_json(catalogue, summary), sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    else:
+        Console().print(info_text(catalogue, summary), soft_wrap=True, highlight=False, markup=False)
+    return DONE
+
+
+def items_table(items: Sequence[pystac.Item]) -> Table:
+    """One line a product."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from eotasks.catalogue.fields import baseline_of, cloud_cover_of, level_of, tile_of_item, time_of
+
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("time (UTC)", "left"), ("tile", "left"), ("level", "left"), ("baseline", "left")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich wants a literal
+    table.add_column("cloud", justify="right", no_wrap=True)
+    table.add_column("masks", no_wrap=True)
+    table.add_column("product", no_wrap=True)
+    for item in items:
+        cover = cloud_cover_of(item)
+        table.add_row(
+            time_of(item).isoformat(sep=" ", timespec="seconds"),
+            tile_of_item(item) or "–",
+            level_of(item) or "–",
+            baseline_of(item) or "–",
+            "–" if cover is None else f"{cover:.0%}",
+            "CLP, CLM" if "CLP" in item.assets and "CLM" in item.assets else "",
+            Text(item.id),
+        )
+    return table
+
+
+def info_text(catalogue: Catalogue, summary: CatalogueSummary) -> str:
+    """What a catalogue holds, in a few lines."""
+    if not summary.items:
+        return f"{catalogue.location}: no products"
+    west, south, east, north = summary.bounds or (0, 0, 0, 0)
+    levels = ", ".join(f"{count} {name}" for name, count in summary.levels.items())
+    platforms = ", ".join(f"{count} {name}" for name, count in summary.platforms.items())
+    return "\n".join(
+        (
+            f"{catalogue.location}: {summary.items} products of {summary.tiles} tiles",
+            f"time      {summary.first} to {summary.last} UTC",
+            f"area      {west:.2f} to {east:.2f} degrees east, {south:.2f} to {north:.2f} degrees north",
+            f"levels    {levels}",
+            f"platforms {platforms}",
+            f"masks     {summary.masks} products with CLP and CLM",
+        )
+    )
+
+
+def _as_json(catalogue: Catalogue, summary: CatalogueSummary) -> dict[str, Any]:
+    return {
+        "catalogue": catalogue.location,
+        "items": summary.items,
+        "first": None if summary.first is None else f"{summary.first.isoformat()}Z",
+        "last": None if summary.last is None else f"{summary.last.isoformat()}Z",
+        "tiles": summary.tiles,
+        "levels": dict(summary.levels),
+        "platforms": dict(summary.platforms),
+        "masks": summary.masks,
+        "bounds": None if summary.bounds is None else list(summary.bounds),
+    }
+
+
+def _named(product: str, reason: str) -> str:
+    """Most reasons name the product already."""
+    return reason if product in reason else f"{product}: {reason}"
+
+
+def _summary(result: AddResult) -> str:
+    parts = [f"{result.added} added", f"{result.replaced} described anew"]
+    if result.kept:
+        parts.append(f"{result.kept} kept, of a newer baseline")
+    parts.append(f"{len(result.failed)} failed")
+    return f"Products: {', '.join(parts)}; {result.masks} with CLP and CLM"
+
+
+class _Bar:
+    """A bar of products."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("products"), BarColumn(bar_width=32), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, total: int) -> None:
+        """Products that are done, of all."""
+        self._progress.update(self._task, completed=done, total=total)

@@ -1,0 +1,257 @@
+"""The files of one product: Cloud Optimized GeoTIFFs, a quick-look, and a record that says they are complete.
+
+``DIR/NAME/`` holds ``NAME_CLP.tif``, ``NAME_CLM.tif``, ``NAME_SHADOW.tif`` when asked for, ``NAME_quicklook.png``
+unless left out, and ``NAME.json``, the record. Each file is written whole or not at all. The record is there first, and
+calls itself complete last: a run that was interrupted is known by it and done again.
+
+CLP is stored as Sentinel Hub serves it, probability * 255, with one difference: 255 means no data, so a certain cloud
+is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data. CLM and SHADOW carry a
+colour table; CLP does not: GDAL averages the colours of a file that has one, where probabilities are to be averaged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from eotasks.errors import ConfigurationError
+from eotasks.export.cog import write_cog
+from eotasks.imagery.scene import Scene
+from eotasks.models.classes import ClassTable, LandCoverClass
+from eotasks.models.clouds.pixel import MODEL_FILE, MODEL_SHA256
+from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
+from eotasks.storage.place import Place
+from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.cloud_mask.product import ProductMasks, Shares
+
+RECORD_VERSION = 1
+MAX_STORED_CLP = MAX_CLP - 1
+
+CLM_CLASSES = ClassTable((LandCoverClass(CLEAR, "Clear", "#d9e3d4"), LandCoverClass(CLOUD, "Cloud", "#e69f00")))
+SHADOW_CLASSES = ClassTable(
+    (LandCoverClass(CLEAR, "No shadow", "#d9e3d4"), LandCoverClass(CLOUD, "Cloud shadow", "#0072b2"))
+)
+
+State = Literal["absent", "unfinished", "outdated", "complete"]
+
+_NAMES = {"CLP": "{}_CLP.tif", "CLM": "{}_CLM.tif", "SHADOW": "{}_SHADOW.tif", "quicklook": "{}_quicklook.png"}
+
+
+class _Record(BaseModel):
+    """Contents of ``NAME.json``."""
+
+    version: int
+    complete: bool
+    eotasks: str
+    product: str
+    settings: dict[str, Any]
+    inputs: dict[str, list[int]]
+    files: dict[str, int]
+    shares: dict[str, float | None] | None
+
+
+@dataclass(frozen=True)
+class ProductFiles:
+    """Where the results of one product go."""
+
+    place: Place
+    """``DIR/NAME``, on disk or on S3."""
+
+    name: str
+    """Of the product."""
+
+    @property
+    def record(self) -> str:
+        """Name of the record of what was done."""
+        return f"{self.name}.json"
+
+    def file(self, kind: str) -> str:
+        """Name of the file of "CLP", "CLM", "SHADOW" or "quicklook"."""
+        return _NAMES[kind].format(self.name)
+
+    def location(self, kind: str) -> str:
+        """Path or S3 location of that file."""
+        return f"{self.place}/{self.file(kind)}"
+
+    def kinds(self, options: CloudMaskOptions) -> list[str]:
+        """What is written under these options."""
+        left_out = {"SHADOW": not options.shadows, "quicklook": not options.quicklook}
+        return [kind for kind in _NAMES if not left_out.get(kind)]
+
+    def state(self, scene: Scene, options: CloudMaskOptions, *, overwrite: bool = False) -> State:
+        """What lies there already. Writes nothing.
+
+        "outdated" are results of the same settings whose input or eotasks has changed since.
+
+        :param overwrite: Whether files of other settings, or of unknown origin, may be replaced.
+        :raises ConfigurationError: when such files are there and may not be.
+        """
+        sizes = self.place.files()
+        there = [self.file(kind) for kind in _NAMES if self.file(kind) in sizes]
+        record = self._read_record() if self.record in sizes else None
+        if record is None:
+            if self.record in sizes:
+                there.append(self.record)
+            if there and not overwrite:
+                raise ConfigurationError(
+                    f"{self.place} holds {', '.join(there)} and no record of this command: give another --out, or"
+                    " replace them with --overwrite."
+                )
+            return "unfinished" if there else "absent"
+        wanted = _as_json(options.to_dict())
+        changed = sorted(key for key in {*wanted, *record.settings} if wanted.get(key) != record.settings.get(key))
+        if changed and record.complete and not overwrite:
+            raise ConfigurationError(
+                f"{self.place} holds results of other settings ({', '.join(changed)} changed): give another --out, or"
+                " replace them with --overwrite."
+            )
+        wanted_files = {self.file(kind) for kind in self.kinds(options)}
+        if not record.complete or not _is_whole(record, sizes) or not wanted_files <= record.files.keys():
+            return "unfinished"
+        current = not changed and record.eotasks == version("eotasks") and record.inputs == _inputs(scene)
+        return "complete" if current else "outdated"
+
+    def shares(self) -> Shares:
+        """What a complete record says about the product."""
+        record = self._read_record() if self.place.exists(self.record) else None
+        if record is None or record.shares is None:
+            raise ConfigurationError(f"{self.place}/{self.record} is no complete record: replace it with --overwrite.")
+        return Shares(**record.shares)  # type: ignore[arg-type]  # checked by the names of its fields
+
+    def write(self, scene: Scene, masks: ProductMasks, options: CloudMaskOptions) -> None:
+        """Write everything, the record last.
+
+        :raises StorageError: when a file cannot be written.
+        """
+        record = _Record(
+            version=RECORD_VERSION,
+            complete=False,
+            eotasks=version("eotasks"),
+            product=self.name,
+            settings=options.to_dict(),
+            inputs=_inputs(scene),
+            files={},
+            shares=None,
+        )
+        self._write_record(record)
+        for kind in _NAMES.keys() - set(self.kinds(options)):  # of a run with other options
+            for name in (self.file(kind), f"{self.file(kind)}.aux.xml"):
+                self.place.remove(name)
+        tags = product_tags(self.name, masks, options)
+        self._write_images(masks, options, tags)
+        if masks.picture is not None and options.quicklook:
+            from eotasks.workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib
+
+            with self.place.writing(self.file("quicklook")) as temporary:
+                draw_quicklook(masks, options, self.name, temporary)
+        there = self.place.files()
+        sizes = {name: there[name] for name in map(self.file, self.kinds(options))}
+        self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": asdict(masks.shares)}))
+
+    def _write_images(self, masks: ProductMasks, options: CloudMaskOptions, tags: Mapping[str, str]) -> None:
+        grid = masks.grid
+        write_cog(
+            self.location("CLP"),
+            stored_probability(masks.probability, masks.mask != NO_DATA),
+            crs=grid.crs,
+            bounds=grid.bounds,
+            nodata=NO_DATA,
+            descriptions=["Cloud probability"],
+            tags={**tags, "ENCODING": f"probability * {MAX_CLP}, at most {MAX_STORED_CLP}; {NO_DATA} no data"},
+            overviews="average",
+            scale=1 / MAX_CLP,
+        )
+        self._write_mask("CLM", masks.mask, CLM_CLASSES, masks, tags)
+        if masks.shadow is not None and options.shadows:
+            self._write_mask("SHADOW", masks.shadow, SHADOW_CLASSES, masks, tags)
+
+    def _write_mask(
+        self, kind: str, mask: NDArray[np.uint8], classes: ClassTable, masks: ProductMasks, tags: Mapping[str, str]
+    ) -> None:
+        names = {item.id: item.name.lower() for item in classes}
+        write_cog(
+            self.location(kind),
+            mask,
+            crs=masks.grid.crs,
+            bounds=masks.grid.bounds,
+            classes=classes,
+            nodata=NO_DATA,
+            descriptions=["Cloud mask" if kind == "CLM" else "Cloud shadow"],
+            tags={**tags, "ENCODING": f"{CLEAR} {names[CLEAR]}, {CLOUD} {names[CLOUD]}, {NO_DATA} no data"},
+            overviews="mode",
+        )
+
+    def _read_record(self) -> _Record | None:
+        """The record; None where there is nothing of ours under its name."""
+        try:
+            record = _Record.model_validate_json(self.place.read_bytes(self.record))
+        except ValidationError:
+            return None
+        if record.version > RECORD_VERSION:
+            raise ConfigurationError(
+                f"{self.place}/{self.record}: version {record.version}, this eotasks reads up to {RECORD_VERSION}:"
+                " upgrade it, or give another --out."
+            )
+        return record
+
+    def _write_record(self, record: _Record) -> None:
+        self.place.write_bytes(self.record, (record.model_dump_json(indent=1) + "\n").encode())
+
+
+def _is_whole(record: _Record, sizes: Mapping[str, int]) -> bool:
+    return bool(record.files) and all(sizes.get(name) == size for name, size in record.files.items())
+
+
+def stored_probability(probability: NDArray[np.float32], is_data: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Probability 0..1 as uint8: times 255, at most 254, 255 without data."""
+    scaled = np.minimum(np.rint(probability * np.float32(MAX_CLP)), MAX_STORED_CLP)
+    return np.where(is_data, scaled, NO_DATA).astype(np.uint8)
+
+
+def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> dict[str, str]:
+    """Metadata of the GeoTIFFs: product, model and every parameter. Nothing in it depends on machine or clock."""
+    acquisition = masks.acquisition
+    known = {
+        "PRODUCT": name,
+        "SATELLITE": acquisition.satellite,
+        "TILE": f"T{acquisition.tile}",
+        "LEVEL": acquisition.level,
+        "PROCESSING_BASELINE": acquisition.processing_baseline,
+        "RELATIVE_ORBIT": acquisition.relative_orbit,
+        "ACQUISITION_TIME": f"{acquisition.time.isoformat()}Z",
+        "MODEL": MODEL_FILE,
+        "MODEL_SHA256": MODEL_SHA256,
+        "MODEL_ORIGIN": "s2cloudless 1.7.3, CC BY-SA 4.0",
+        "TIFFTAG_SOFTWARE": f"eotasks {version('eotasks')}",
+        "TIFFTAG_COPYRIGHT": acquisition.attribution,
+    }
+    settings = {key.upper(): value for key, value in options.to_dict().items()}
+    return {key: str(value) for key, value in {**known, **settings}.items() if value not in (None, "")}
+
+
+def product_name(location: str | Path) -> str:
+    """Name of a product by where it lies: that of its folder, archive or item, without .SAFE, .zip and .json."""
+    text = str(location)
+    name = text.partition("?")[0].rstrip("/").rpartition("/")[2] if "://" in text else Path(location).resolve().name
+    for ending in (".zip", ".json", ".SAFE"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _inputs(scene: Scene) -> dict[str, list[int]]:
+    """Size and time of change of what a product is read from, as make looks at them."""
+    return {name: list(facts) for name, facts in scene.fingerprints().items()}
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record of these values reads back as."""
+    decoded: dict[str, Any] = json.loads(json.dumps(values))
+    return decoded

@@ -1,0 +1,255 @@
+"""The quick-look of one product: scene, cloud probability and mask side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
+from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
+from eotasks.workflows.land_cover.report.results import Bounds, Raster
+from eotasks.workflows.report import maps, style
+
+CLOUD_COLOR, SHADOW_COLOR = style.ORANGE, style.BLUE
+PROBABILITY_COLORS = "cividis"
+DPI = 160
+
+_WIDTH, _MAX_MAP_HEIGHT = 15.0, 7.0
+_LEFT, _RIGHT, _GAP, _TOP, _BOTTOM = 0.95, 0.25, 0.28, 1.12, 1.32
+_MIN_WIDTH, _KEY_WIDTH = 9.0, 1.4
+"""Inches, all of them."""
+
+_RATIOS = (0.25, 2.2)
+"""Height over width of a map."""
+
+_DARKEST, _BRIGHTEST = 0.5, 99.8
+"""Percentiles that become black and white."""
+_MOST_AIR = 0.16
+"""Reflectance: a scene all of cloud has no dark ground, and must not turn black."""
+_WHITE = (0.25, 0.7)
+_GAMMA = 1.5
+"""Lifts the ground without burning out the clouds."""
+
+
+def draw_quicklook(masks: ProductMasks, options: CloudMaskOptions, name: str, path: Path) -> None:
+    """Write the picture as PNG; the same input gives the same bytes.
+
+    :param masks: What is shown.
+    :param options: How it was made, for the caption.
+    :param name: Of the product.
+    :param path: File to write, whatever its ending.
+    """
+    figure = quicklook_figure(masks, options, name)
+    with path.open("wb") as file:
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+
+
+@style.styled
+def quicklook_figure(masks: ProductMasks, options: CloudMaskOptions, name: str) -> Figure:
+    """The figure of :func:`draw_quicklook`."""
+    layout = _Layout.of(masks)
+    figure = Figure(figsize=layout.size)
+    scene, probability, mask = (layout.axes(figure, index) for index in range(3))
+    crs = masks.grid.crs
+    for index, (axes, title) in enumerate(
+        ((scene, "Scene, true colour"), (probability, "Cloud probability"), (mask, _mask_title(options)))
+    ):
+        maps.frame(axes, _view(masks), crs, labels=False)
+        for side in (axes.xaxis, axes.yaxis):
+            side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
+        axes.set_title(title)
+        axes.set_xlabel(maps.Axis(crs).labels()[0], fontsize=10, color=style.QUIET)
+        if index == 0:
+            axes.set_ylabel(maps.Axis(crs).labels()[1], fontsize=10, color=style.QUIET)
+        else:
+            axes.tick_params(labelleft=False)
+    shown_scene = _picture(masks)
+    picture = true_color(shown_scene.reflectance)
+    maps.show(scene, picture, shown_scene.grid.bounds, crs)
+    maps.scale_bar(scene, crs)
+    shown = _show_probability(probability, masks)
+    _probability_bar(figure, layout, shown, options.mask.threshold)
+    _show_mask(mask, masks, picture)
+    _legend(figure, layout, masks)
+    _texts(figure, layout, masks, options, name)
+    return figure
+
+
+def true_color(reflectance: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Reflectance (h, w, 3) as picture (h, w, 4): dark ground and the texture of clouds are both seen.
+
+    Black is the darkest ground of each band, which takes off the blue of the air; white is one value for all bands, so
+    that clouds and snow stay white, and lies between 0.25 (a hazy winter scene) and 0.7 (bright clouds). Transparent
+    where NaN.
+    """
+    known = np.isfinite(reflectance).all(axis=-1)
+    picture = np.zeros((*reflectance.shape[:2], 4), dtype=np.uint8)
+    if known.any():
+        black = np.minimum(np.percentile(reflectance[known], _DARKEST, axis=0), _MOST_AIR)
+        white = np.clip(np.percentile(reflectance[known].max(axis=-1), _BRIGHTEST), *_WHITE)
+        stretched = np.clip((np.nan_to_num(reflectance) - black) / (white - black), 0, 1) ** (1 / _GAMMA)
+        picture[..., :3] = np.rint(stretched * 255)
+        picture[..., 3] = np.where(known, 255, 0)
+    return picture
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Sizes in inches: three maps of one shape in a row, room for words above and keys below."""
+
+    width: float
+    map_width: float
+    map_height: float
+
+    @classmethod
+    def of(cls, masks: ProductMasks) -> _Layout:
+        left, bottom, right, top = view = _view(masks)
+        ratio = (top - bottom) * maps.Axis(masks.grid.crs).aspect(view) / (right - left)
+        room = (_WIDTH - _LEFT - _RIGHT - 2 * _GAP) / 3
+        map_width = min(room, _MAX_MAP_HEIGHT / ratio)
+        return cls(max(_LEFT + 3 * map_width + 2 * _GAP + _RIGHT, _MIN_WIDTH), map_width, map_width * ratio)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        return self.width, _TOP + self.map_height + _BOTTOM
+
+    def left(self, index: int) -> float:
+        return _LEFT + index * (self.map_width + _GAP)
+
+    def axes(self, figure: Figure, index: int) -> Axes:
+        return self.at(figure, self.left(index), _BOTTOM, self.map_width, self.map_height)
+
+    def at(self, figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+        """Axes at a place in inches."""
+        across, up = self.size
+        axes: Axes = figure.add_axes((left / across, bottom / up, width / across, height / up))
+        return axes
+
+
+def _picture(masks: ProductMasks) -> Picture:
+    if masks.picture is None:
+        raise ValueError("masks made without a picture cannot be drawn")
+    return masks.picture
+
+
+def _view(masks: ProductMasks) -> Bounds:
+    """The ground that is drawn: that of the picture, with a margin where it is too slender to put words to."""
+    left, bottom, right, top = bounds = _picture(masks).grid.bounds
+    aspect = maps.Axis(masks.grid.crs).aspect(bounds)
+    width, height = right - left, (top - bottom) * aspect
+    low, high = _RATIOS
+    wide, tall = max(height / high - width, 0) / 2, max(width * low - height, 0) / 2 / aspect
+    return left - wide, bottom - tall, right + wide, top + tall
+
+
+def _mask_title(options: CloudMaskOptions) -> str:
+    return "Cloud and shadow mask" if options.shadows else "Cloud mask"
+
+
+def _show_probability(axes: Axes, masks: ProductMasks) -> AxesImage:
+    values = np.where(masks.mask == NO_DATA, np.float32(np.nan), masks.probability)
+    small = maps.decimate(Raster(values, masks.grid.bounds), mean=True)
+    return maps.show(axes, small.values, small.bounds, masks.grid.crs, cmap=PROBABILITY_COLORS, vmin=0, vmax=1)
+
+
+def _probability_bar(figure: Figure, layout: _Layout, shown: AxesImage, threshold: float) -> None:
+    """A bar under the map, with the threshold on it."""
+    axes = layout.at(figure, layout.left(1), 0.56, layout.map_width, 0.13)
+    bar: Any = figure.colorbar(shown, cax=axes, orientation="horizontal")
+    bar.set_ticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    bar.ax.tick_params(labelsize=9, length=3)
+    bar.outline.set_edgecolor(style.QUIET)
+    bar.ax.axvline(threshold, color="white", linewidth=3.2)
+    bar.ax.axvline(threshold, color=style.VERMILION, linewidth=1.6)
+    bar.ax.annotate(
+        "threshold",
+        (threshold, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="left" if threshold < 0.2 else "right" if threshold > 0.8 else "center",
+        va="bottom",
+        fontsize=8,
+        color=style.VERMILION,
+    )
+
+
+def _show_mask(axes: Axes, masks: ProductMasks, picture: NDArray[np.uint8]) -> None:
+    """The classes over a grey scene, so that the eye can check them against what is there."""
+    grey = picture.copy()
+    light = picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    grey[..., :3] = np.rint(light)[..., np.newaxis]
+    maps.show(axes, grey, _picture(masks).grid.bounds, masks.grid.crs)
+    for classes, color, alpha in ((masks.shadow, SHADOW_COLOR, 0.72), (masks.mask, CLOUD_COLOR, 0.72)):
+        if classes is None:
+            continue
+        small = maps.decimate(Raster(classes, masks.grid.bounds), mean=False)
+        overlay = np.zeros((*small.values.shape, 4), dtype=np.float32)
+        overlay[small.values == CLOUD] = (*_rgb(color), alpha)
+        maps.show(axes, overlay, small.bounds, masks.grid.crs)
+
+
+def _legend(figure: Figure, layout: _Layout, masks: ProductMasks) -> None:
+    shares = masks.shares
+    entries = [(CLOUD_COLOR, "cloud", shares.cloud)]
+    if shares.shadow is not None:
+        entries.append((SHADOW_COLOR, "shadow", shares.shadow))
+    clear = float((masks.mask == CLEAR).sum() / (masks.mask != NO_DATA).sum())
+    if masks.shadow is not None:
+        clear = float(((masks.mask == CLEAR) & (masks.shadow == CLEAR)).sum() / (masks.mask != NO_DATA).sum())
+    entries.append(("#9a9a9a", "clear", clear))
+    handles = [
+        Patch(facecolor=color, edgecolor=style.QUIET, linewidth=0.6, label=f"{label}  {share:.1%}")
+        for color, label, share in entries
+    ]
+    if shares.data < 1:
+        label = f"no data  {1 - shares.data:.1%} of all"
+        handles.append(Patch(facecolor=style.NO_DATA_COLOR, edgecolor=style.QUIET, linewidth=0.6, label=label))
+    across, up = layout.size
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(layout.left(2) / across, 0.78 / up),
+        ncols=len(handles) if len(handles) * _KEY_WIDTH < layout.map_width else 2,
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=1.3,
+        columnspacing=1.4,
+        fontsize=9.5,
+    )
+
+
+def _texts(figure: Figure, layout: _Layout, masks: ProductMasks, options: CloudMaskOptions, name: str) -> None:
+    """Name and place above, how it was made and whose data it is below."""
+    across, up = layout.size
+    acquisition = masks.acquisition
+    place = [
+        f"Sentinel-{acquisition.satellite[1:]} {acquisition.level}",
+        f"{style.day(acquisition.time)}, {acquisition.time:%H:%M} UTC",
+        f"tile {acquisition.tile}",
+        maps.centre(masks.grid.bounds, masks.grid.crs),
+    ]
+    made = f"s2cloudless at {options.resolution} m; mask: {options.steps()}"
+    left = _LEFT / across
+    figure.text(left, 1 - 0.22 / up, name, fontsize=15, fontweight="bold", va="top")
+    figure.text(left, 1 - 0.54 / up, "  ·  ".join(filter(None, place)), fontsize=10.5, va="top", color=style.QUIET)
+    figure.text(left, 0.14 / up, made, fontsize=9, va="bottom", color=style.QUIET)
+    if acquisition.attribution:
+        right = (layout.left(2) + layout.map_width) / across
+        figure.text(right, 0.14 / up, acquisition.attribution, fontsize=9, va="bottom", ha="right", color=style.QUIET)
+
+
+def _rgb(color: str) -> tuple[float, float, float]:
+    red, green, blue = to_rgb(color)
+    return red, green, blue

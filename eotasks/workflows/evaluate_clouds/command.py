@@ -1,0 +1,194 @@
+"""`eotasks evaluate-clouds`: how good cloud and shadow masks are on labelled scenes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import TYPE_CHECKING
+
+from eotasks.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from eotasks.workflows.evaluate_clouds.detectors import Contestant, DetectorSettings
+    from eotasks.workflows.evaluate_clouds.run import Outcome
+    from eotasks.workflows.evaluate_clouds.scenes import SceneCollection
+
+DONE, SOME_FAILED = 0, 1
+DEFAULT_OUT = "results/evaluate-clouds"
+DEFAULT_PICTURES = 8
+
+DESCRIPTION = (
+    "How good cloud and shadow masks are: any of the detectors on labelled scenes, as table, pictures, report."
+)
+EXAMPLES = """\
+examples:
+  eotasks evaluate-clouds --simulated                       two simulated years, labelled by the simulation's truth
+  eotasks evaluate-clouds scenes --out results/clouds       a folder of labelled scenes
+  eotasks evaluate-clouds scenes --detector s2cloudless --detector s2cloudless:gee --detector scl
+  eotasks evaluate-clouds scenes --detector stored          masks that somebody else made, as clm.tif in the scenes
+
+detectors (NAME:PRESET takes the mask settings of another preset: s2cloudless, eo-learn, sentinel-hub, gee):
+  s2cloudless             single-scene cloud probability and mask
+  multi-temporal          clouds seen through time (InterSSIM), over the frames of an EOPatch
+  shadows-geometric       s2cloudless, and its shadows by cloud height and the angles of sun and view
+  shadows-projection      s2cloudless, and its shadows as the Earth Engine tutorial projects them
+  scl                     scene classification of L2A: 8, 9, 10 cloud, 3 shadow
+  stored                  the mask in the scene (clm.tif, mask/CLM), whoever made it
+  all-clear               nothing is cloud: what a detector has to beat
+
+a folder of scenes has a folder for each scene, with
+  bands.tif    10 or 13 bands of L1C, or bands with their names: integer DN = reflectance * 10000, or float reflectance
+  label.tif    0 clear, 1 cloud, 2 shadow, 255 not judged; on the same grid
+  scl.tif      if there is one: scene classification of L2A
+  clm.tif      if there is one: a mask to be judged, numbered like the labels
+  scene.toml   if there is one: time, sun_zenith, sun_azimuth (degrees, clockwise from north); shadows need the sun
+or is an EOPatch with data/BANDS and mask/LABEL. Beside them, labels.toml may say otherwise:
+  scheme = "cloudsen12"             0 clear, 1 thick cloud, 2 thin cloud, 3 shadow
+  classes = { 1 = "clear", 2 = "cloud", 3 = "ignore" }
+  bands = ["B02", "B03", ...]       offset = -1000 (added to DN)       attribution = "..."
+  label_feature = "mask/LABEL"      bands_feature = "data/BANDS"       simulated = true
+
+exit codes: 0 done, 1 some scenes failed, 2 bad input, 70 a fault of eotasks itself, 130 interrupted
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `evaluate-clouds` with the `eotasks` command."""
+    parser = commands.add_parser(
+        "evaluate-clouds",
+        help="how good cloud and shadow masks are on labelled scenes",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder or s3:// prefix of labelled scenes")
+    parser.add_argument("--simulated", action="store_true", help="simulated scenes instead of a folder")
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the simulated scenes (42)")
+    parser.add_argument(
+        "--detector", action="append", metavar="NAME", help="detector; repeat it to compare several (s2cloudless)"
+    )
+    parser.add_argument(
+        "--out", default=DEFAULT_OUT, metavar="DIR", help=f"folder or s3://bucket/prefix for results ({DEFAULT_OUT})"
+    )
+    parser.add_argument("--preset", default="eo-learn", metavar="NAME", help="mask settings (eo-learn)")
+    parser.add_argument("--threshold", type=float, metavar="P", help="cloud probability of a cloud, over the preset's")
+    parser.add_argument("--average-over", type=float, metavar="R", help="radius of the averaging disk")
+    parser.add_argument("--dilation", type=float, metavar="R", help="radius by which cloud grows")
+    parser.add_argument("--unit", default="pixel", metavar="UNIT", help="of the radii: pixel or metre (pixel)")
+    parser.add_argument("--resolution", type=float, metavar="M", help="metres at which probabilities are computed")
+    parser.add_argument("--pictures", type=int, default=DEFAULT_PICTURES, metavar="N", help="frames to show (8)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the engines; all cores by default")
+    parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; errors of the project pass to the caller, which turns them into one line and exit code 2."""
+    from rich.console import Console
+
+    from eotasks.storage.lease import held
+    from eotasks.workflows.evaluate_clouds.results import claim_results, write_results
+
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.CRITICAL)
+    if arguments.pictures < 0:
+        raise ConfigurationError(f"--pictures {arguments.pictures} is no number of pictures: give 0 or more.")
+    chosen = _contestants(arguments)
+    collection = _collection(arguments)
+    place = claim_results(arguments.out)
+    console = Console(stderr=False)
+    with held(place, "eotasks evaluate-clouds") as lease:
+        outcome = _evaluate(collection, chosen, arguments.pictures, console)
+        lease.check()
+        report = write_results(outcome, place)
+    _tell(outcome, console)
+    console.print(f"Report: {report}", soft_wrap=True, highlight=False, markup=False)
+    return SOME_FAILED if outcome.failures else DONE
+
+
+def _contestants(arguments: argparse.Namespace) -> list[Contestant]:
+    from eotasks.workflows.evaluate_clouds.detectors import contestants
+
+    return contestants(arguments.detector or ["s2cloudless"], _settings(arguments))
+
+
+def _settings(arguments: argparse.Namespace) -> DetectorSettings:
+    from eotasks.workflows.evaluate_clouds.detectors import DetectorSettings
+
+    given = {
+        "threshold": arguments.threshold,
+        "average_over": _whole_where_possible(arguments.average_over),
+        "dilation_size": _whole_where_possible(arguments.dilation),
+    }
+    return DetectorSettings(
+        preset=arguments.preset,
+        unit=arguments.unit,
+        resolution=arguments.resolution,
+        threads=arguments.threads,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def _whole_where_possible(value: float | None) -> float | None:
+    """Radii in pixels are whole numbers, those in metres need not be."""
+    return int(value) if value is not None and value.is_integer() else value
+
+
+def _collection(arguments: argparse.Namespace) -> SceneCollection:
+    from eotasks.workflows.evaluate_clouds.scenes import scenes_of_folder
+    from eotasks.workflows.evaluate_clouds.simulated import simulated_scenes
+
+    if arguments.simulated == (arguments.folder is not None):
+        raise ConfigurationError("give either a FOLDER of labelled scenes or --simulated.")
+    return simulated_scenes(seed=arguments.seed) if arguments.simulated else scenes_of_folder(arguments.folder)
+
+
+def _evaluate(collection: SceneCollection, chosen: list[Contestant], pictures: int, console: Console) -> Outcome:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from eotasks.workflows.evaluate_clouds.run import evaluate_scenes
+
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=32), MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("scenes", total=len(collection.sources))
+        return evaluate_scenes(collection, chosen, pictures=pictures, advance=lambda: progress.advance(task))
+
+
+def _tell(outcome: Outcome, console: Console) -> None:
+    from rich.text import Text
+
+    console.print(summary_table(outcome))
+    for failure in outcome.failures:
+        what = failure.scene if failure.detector is None else f"{failure.scene}, {failure.detector}"
+        console.print(Text.assemble(("failed", "red"), f" {what}: {failure.error}"), soft_wrap=True)
+    if outcome.collection.simulated:
+        console.print("Simulated scenes: these numbers say nothing about accuracy in the field.", highlight=False)
+
+
+def summary_table(outcome: Outcome) -> Table:
+    """One screen of what came out."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from eotasks.workflows.evaluate_clouds.tables import accuracies, number
+
+    title = Text(f"Clouds judged by labels: {outcome.collection.title}")
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("detector", "class"):
+        table.add_column(name, no_wrap=True)
+    for name in ("frames", "BOA", "PA", "UA", "F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    last = ""
+    for contestant, found in accuracies(outcome):
+        medians = (found.balanced_overall_accuracy, found.producers_accuracy, found.users_accuracy, found.f1)
+        name = "" if contestant.name == last else contestant.name
+        last = contestant.name
+        table.add_row(Text(name), found.target, str(found.scenes_with), *(number(each.median) for each in medians))
+    table.caption = "BOA, PA, UA, F1: medians over the frames that have the class."
+    return table

@@ -1,0 +1,84 @@
+"""The place of results: numbers, pictures, report; what an earlier evaluation left there is replaced."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from pathlib import Path
+
+from eotasks.errors import ConfigurationError
+from eotasks.storage.lease import LEASE_FILE
+from eotasks.storage.place import Place, check_folder
+from eotasks.workflows.evaluate_clouds.detectors import shown
+from eotasks.workflows.evaluate_clouds.pictures import frame_figure
+from eotasks.workflows.evaluate_clouds.report import build_report, save_picture
+from eotasks.workflows.evaluate_clouds.run import Outcome
+from eotasks.workflows.evaluate_clouds.tables import frames_csv, markdown, metrics_json
+
+METRICS, FRAMES, TABLE, REPORT, PICTURES = "metrics.json", "frames.csv", "table.md", "report.html", "pictures"
+
+IN_REPORT = 8
+"""Pictures of frames on the page; the folder may hold more."""
+
+
+def claim_results(location: str | Path) -> Place:
+    """The place for results: new, empty, or that of an earlier evaluation.
+
+    :param location: A folder, or ``s3://bucket/prefix``.
+    :raises ConfigurationError: when it is a file, or holds something else; nothing is touched then.
+    :raises StorageError: on S3, when the bucket is absent or cannot be reached.
+    :raises CredentialsError: on S3, when the credentials are refused.
+    """
+    try:
+        place = Place(location)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--out: {error}") from error
+    if place.is_local:
+        check_folder(place.local_path())
+    if any(name != LEASE_FILE for name in place.names()) and not _is_ours(place):
+        raise ConfigurationError(f"--out {place} holds other things than an evaluation: give a new or empty folder.")
+    return place
+
+
+def _is_ours(place: Place) -> bool:
+    """Whether the numbers there are those of an evaluation: others write a metrics.json too, and pictures beside it."""
+    if place.size(METRICS) is None:
+        return False
+    try:
+        content = json.loads(place.read_bytes(METRICS))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and str(content.get("software", "")).startswith("eotasks ")
+
+
+def write_results(outcome: Outcome, place: Place) -> str:
+    """Write everything, the report last.
+
+    :return: Path or S3 location of the report.
+    :raises StorageError: when the place cannot be written.
+    """
+    place.write_bytes(METRICS, metrics_json(outcome).encode())
+    place.write_bytes(FRAMES, frames_csv(outcome).encode())
+    place.write_bytes(TABLE, markdown(outcome).encode())
+    names = [contestant.name for contestant in shown(outcome.contestants)]
+    targets = {contestant.name: contestant.detector.targets for contestant in outcome.contestants}
+    place.remove(PICTURES)
+    figures = []
+    taken: set[str] = set()
+    for rank, view in enumerate(outcome.views):
+        figure = frame_figure(view, names, targets)
+        name = _file_name(view.frame)
+        if name in taken:  # names that differ in letters which a file name cannot have
+            name = f"{name}_{rank}"
+        taken.add(name)
+        with place.writing(f"{PICTURES}/{name}.png") as temporary:
+            save_picture(figure, temporary)
+        if rank < IN_REPORT:
+            figures.append((view, figure))
+    return build_report(outcome, figures).save(f"{place}/{REPORT}")
+
+
+def _file_name(frame: str) -> str:
+    plain = unicodedata.normalize("NFKD", frame).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._") or "frame"

@@ -1,0 +1,224 @@
+"""Every detector on every scene, one scene in memory at a time."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.errors import EOTasksError, ReferenceDataError, ReflectanceError
+from eotasks.models.clouds.evaluation import CloudConfusion, Target, ThresholdCurve, confusion, threshold_curve
+from eotasks.models.clouds.postprocess import NO_DATA
+from eotasks.models.sentinel2 import as_reflectance
+from eotasks.workflows.evaluate_clouds.detectors import Contestant, Detection, shown
+from eotasks.workflows.evaluate_clouds.scenes import BANDS, IS_DATA, LabelledScene, SceneCollection
+
+LOGGER = logging.getLogger(__name__)
+
+LONGEST_SIDE = 512
+"""Pixels of a picture's image: larger scenes are thinned out for it."""
+
+_TRUE_COLOR = ("B04", "B03", "B02")
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """One detector on one frame."""
+
+    detector: str
+    scene: str
+    frame: str
+    confusion: CloudConfusion
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A scene that could not be read (no detector), or that a detector could not work on."""
+
+    scene: str
+    detector: str | None
+    error: str
+
+
+@dataclass(frozen=True, eq=False)
+class FrameView:
+    """What a picture of a frame needs, thinned out to a size that a page can show."""
+
+    frame: str
+    errors: float
+    """Share of the labelled pixels that the worst detector got wrong."""
+
+    color: NDArray[np.float32] | None
+    """(h, w, 3) reflectance of red, green and blue; None where the scene lacks one of them."""
+
+    is_data: NDArray[np.bool_]
+    reference: NDArray[np.uint8]
+    masks: dict[str, NDArray[np.uint8]]
+    """Detector -> mask; those that failed on the scene are not in it."""
+
+    probabilities: dict[str, NDArray[np.float32]]
+    confusions: dict[str, CloudConfusion]
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What an evaluation found."""
+
+    collection: SceneCollection
+    contestants: Sequence[Contestant]
+    results: list[FrameResult] = field(default_factory=list)
+    curves: dict[str, ThresholdCurve] = field(default_factory=dict)
+    """Detector -> curve over all frames, of those that have a probability."""
+
+    failures: list[Failure] = field(default_factory=list)
+    views: list[FrameView] = field(default_factory=list)
+    """Frames with most errors, the worst first."""
+
+    def of(self, detector: str) -> list[CloudConfusion]:
+        """The counts of a detector, frame by frame."""
+        return [result.confusion for result in self.results if result.detector == detector]
+
+
+def evaluate_scenes(
+    collection: SceneCollection,
+    contestants: Sequence[Contestant],
+    *,
+    pictures: int = 8,
+    advance: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Run detectors over labelled scenes; one that fails is noted and the others go on.
+
+    :param pictures: Frames to keep for pictures: those with most errors of any detector.
+    :param advance: Called after each scene.
+    :raises ReferenceDataError: when nothing at all could be evaluated; the message has the first reason.
+    """
+    outcome = Outcome(collection, contestants)
+    worst = _Worst(pictures, contestants)
+    for source in collection.sources:
+        try:
+            scene = source.load()
+        except (EOTasksError, OSError) as error:
+            _note(outcome, source.name, None, error)
+        else:
+            _evaluate(scene, outcome, worst)
+        advance()
+    if not outcome.results:
+        first = outcome.failures[0]
+        raise ReferenceDataError(f"none of the scenes could be evaluated; the first reason: {first.error}")
+    outcome.views = worst.sorted()
+    return outcome
+
+
+def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst) -> None:
+    detections: dict[str, Detection] = {}
+    counted: list[dict[str, CloudConfusion]] = [{} for _ in scene.frames]
+    for contestant in outcome.contestants:
+        name = contestant.name
+        try:
+            detection = contestant.detect(scene)
+        except (EOTasksError, OSError) as error:
+            _note(outcome, scene.name, name, error)
+            continue
+        detections[name] = detection
+        for index, frame in enumerate(scene.frames):
+            counts = confusion(scene.reference[index], detection.mask[index], where=f"{name} on {frame}")
+            if counts.total:
+                counted[index][name] = counts
+                outcome.results.append(FrameResult(name, scene.name, frame, counts))
+        _add_curve(outcome, name, scene, detection)
+    for index, confusions in enumerate(counted):
+        if confusions:
+            worst.offer(scene, index, detections, confusions)
+
+
+def _add_curve(outcome: Outcome, name: str, scene: LabelledScene, detection: Detection) -> None:
+    if detection.probability is None:
+        return
+    curve = threshold_curve(scene.reference, detection.probability, detection.mask != NO_DATA)
+    outcome.curves[name] = outcome.curves[name] + curve if name in outcome.curves else curve
+
+
+def _note(outcome: Outcome, scene: str, detector: str | None, error: Exception) -> None:
+    message = " ".join(str(error).split())
+    LOGGER.warning("%s%s: %s", scene, f", {detector}" if detector else "", message)
+    outcome.failures.append(Failure(scene, detector, message))
+
+
+class _Worst:
+    """Keeps views of the frames with most errors, and no more of them than asked for."""
+
+    def __init__(self, count: int, contestants: Sequence[Contestant]) -> None:
+        self._count = count
+        self._targets = {each.name: each.detector.targets for each in shown(contestants)}
+        self._heap: list[tuple[float, int, FrameView]] = []
+        self._offered = 0
+
+    def offer(
+        self,
+        scene: LabelledScene,
+        index: int,
+        detections: dict[str, Detection],
+        confusions: dict[str, CloudConfusion],
+    ) -> None:
+        self._offered += 1
+        shares = [_error_share(self._targets[name], each) for name, each in confusions.items() if name in self._targets]
+        if not shares:
+            return
+        errors = max(shares)
+        rank = (errors, -self._offered)  # of equals the first; the view itself is never compared
+        if not self._count or (len(self._heap) == self._count and rank <= self._heap[0][:2]):
+            return
+        view = _view(scene, index, errors, detections, confusions)
+        push = heapq.heappush if len(self._heap) < self._count else heapq.heapreplace
+        push(self._heap, (*rank, view))
+
+    def sorted(self) -> list[FrameView]:
+        return [view for *_, view in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _error_share(targets: Sequence[Target], counts: CloudConfusion) -> float:
+    """Share of wrong pixels, among the classes that the detector tells."""
+    tells_shadows = "shadow" in targets
+    return 1 - (counts.overall_accuracy if tells_shadows else counts.against_rest("cloud").overall_accuracy)
+
+
+def _true_color(
+    scene: LabelledScene, index: int, thin: tuple[slice, slice], is_data: NDArray[np.bool_]
+) -> NDArray[np.float32] | None:
+    if not set(_TRUE_COLOR) <= set(scene.bands):
+        return None
+    chosen = scene.eopatch[BANDS][index][thin][..., [scene.bands.index(name) for name in _TRUE_COLOR]]
+    try:
+        return as_reflectance(chosen, is_data[..., np.newaxis], where=scene.frames[index]).copy()
+    except ReflectanceError:  # bands that no detector used: the masks can still be shown
+        return None
+
+
+def _view(
+    scene: LabelledScene,
+    index: int,
+    errors: float,
+    detections: dict[str, Detection],
+    confusions: dict[str, CloudConfusion],
+) -> FrameView:
+    step = -(-max(scene.reference.shape[1:]) // LONGEST_SIDE)
+    thin = (slice(None, None, step), slice(None, None, step))
+    is_data = scene.eopatch[IS_DATA][index, ..., 0][thin].astype(bool)
+    return FrameView(
+        frame=scene.frames[index],
+        errors=errors,
+        color=_true_color(scene, index, thin, is_data),
+        is_data=is_data.copy(),
+        reference=scene.reference[index][thin].copy(),
+        masks={name: each.mask[index][thin].copy() for name, each in detections.items()},
+        probabilities={
+            name: each.probability[index][thin].copy()
+            for name, each in detections.items()
+            if each.probability is not None
+        },
+        confusions=confusions,
+    )

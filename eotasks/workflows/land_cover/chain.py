@@ -1,0 +1,312 @@
+"""One chain from pixels to a validated map: observe every patch, train, validate, map, mosaic, collect."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Protocol
+
+from eolearn.core import EONode, EOWorkflow
+
+from eotasks.area import Patch, save_patch_grid
+from eotasks.eopatches.save import is_complete, load_eopatch
+from eotasks.errors import BatchError, GridError, ModelError, StorageError, TooFewFramesError
+from eotasks.export.mosaics import mosaic_cogs_by_crs
+from eotasks.models.landcover.areas import AreaEstimates, areas_of
+from eotasks.models.landcover.training import LandCoverModel
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.run import run_batch
+from eotasks.workflows.batch.workers.memory import MemoryMonitor
+from eotasks.workflows.land_cover.claim import claim_place, remove_results
+from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SentinelHubSource, SimulatedSource
+from eotasks.workflows.land_cover.config_file import render_toml
+from eotasks.workflows.land_cover.plan import Plan, seed_splits
+from eotasks.workflows.land_cover.report import collect
+from eotasks.workflows.land_cover.report.notes import provenance, reasons, source_note, split_note
+from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea, RunInfo, Stage
+from eotasks.workflows.land_cover.steps import (
+    MAP_NAME,
+    PREDICTION_FOLDER,
+    SCORES_FOLDER,
+    map_workflow,
+    observe_workflow,
+)
+from eotasks.workflows.land_cover.training import Samples, Trained, load_samples, train_and_validate
+
+LOGGER = logging.getLogger(__name__)
+
+METRICS_FILE = "metrics.json"
+MODEL_FOLDER = "model"
+MODEL_MARKER = "model.sha256"
+MAP_FILE = "land_cover.tif"
+PATCHES_FILE = "patches.gpkg"
+PACKAGES = ("eotasks", "eo-learn", "sentinelhub", "lightgbm", "numpy", "scikit-image", "rasterio")
+
+
+class Reporter(Protocol):
+    """Whoever is told how a run goes on."""
+
+    def begin(self, stage: str, total: int) -> None:
+        """A stage of so many parts begins."""
+
+    def advance(self, outcome: PatchOutcome | None = None) -> None:
+        """One part is done; a patch brings its outcome."""
+
+    def end(self) -> None:
+        """The stage is over."""
+
+
+@dataclass
+class Chain:
+    """A run of one chain: its place, what it has cost so far, and which patches failed."""
+
+    config: LandCoverConfig
+    plan: Plan
+    place: Place
+    name: str
+    reporter: Reporter
+    overwrite: bool = False
+    retry_quarantined: bool = False
+    stages: list[Stage] = field(default_factory=list)
+    failed: dict[str, PatchOutcome] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any spectral value of this chain is simulated."""
+        source = self.config.source
+        return isinstance(source, SimulatedSource) or (isinstance(source, EOPatchesSource) and source.simulated)
+
+    @property
+    def patches(self) -> list[Patch]:
+        """Patches that have not failed."""
+        return [patch for patch in self.plan.patches if patch.name not in self.failed]
+
+    def run(self) -> ChainResult:
+        """Run the chain, or what of it is not complete yet.
+
+        :raises ConfigurationError: the place holds results of another configuration.
+        :raises EOTasksError: nothing can be made of what the patches gave; a failure of single patches is not raised
+            but kept in :attr:`failed`.
+        """
+        fresh = claim_place(self.place, self.config, overwrite=self.overwrite)
+        observed, features = self.place.child("observed"), self.place.child("features")
+        try:
+            self._observe(observed, features)
+            samples = load_samples(features, self.patches)
+        except (BatchError, GridError, ModelError):
+            # What gives not one sample needs another configuration, which these remains would refuse; but what was
+            # downloaded stays.
+            if fresh and not isinstance(self.config.source, SentinelHubSource):
+                remove_results(self.place)
+            raise
+        trained = self._train(samples)
+        predictions = self._map(trained.model, features)
+        return self._collect(trained, observed, features, predictions)
+
+    def _observe(self, observed: Place, features: Place) -> None:
+        steps = observe_workflow(self.config, observed, features)
+        arguments = {patch.name: steps.arguments(patch, self.config) for patch in self.plan.patches}
+        self._batch(
+            "observe",
+            steps.workflow,
+            arguments,
+            lambda name: _is_done(observed, name) and _is_done(features, name),
+        )
+
+    def _train(self, samples: Samples) -> Trained:
+        splits = seed_splits(self.config, self.plan.patches)
+        with self._stage("train and validate", len(splits)):
+            trained: Trained | None = None
+            for item in train_and_validate(samples, self.config, splits, simulated=self.simulated):
+                if isinstance(item, Trained):
+                    trained = item
+                else:
+                    self.reporter.advance()
+        assert trained is not None
+        trained.model.save(self.place.child(MODEL_FOLDER))
+        return trained
+
+    def _map(self, model: LandCoverModel, features: Place) -> Place:
+        predictions, maps = self.place.child("predictions"), self.place.child("maps")
+        marker = model.card.sha256.encode()
+        if not predictions.exists(MODEL_MARKER) or predictions.read_bytes(MODEL_MARKER) != marker:
+            for outdated in (predictions, maps):  # none of the old maps may count as done
+                for name in outdated.names():
+                    outdated.remove(name)
+            predictions.write_bytes(MODEL_MARKER, marker)
+        steps = map_workflow(
+            self.config, self.place.child(MODEL_FOLDER), features, predictions, maps, simulated=self.simulated
+        )
+        arguments = {patch.name: steps.arguments(patch) for patch in self.patches}
+        exported = maps.files()  # one listing: on S3 every question is a request
+        self._batch(
+            "map",
+            steps.workflow,
+            arguments,
+            lambda name: set(map_paths(name, self.config)) <= exported.keys() and _is_done(predictions, name),
+        )
+        with self._stage("mosaic", 1):
+            mosaic_cogs_by_crs(
+                [f"{maps}/{map_paths(patch.name, self.config)[0]}" for patch in self.patches],
+                f"{self.place}/{MAP_FILE}",
+            )
+            self.reporter.advance()
+        return predictions
+
+    def _batch(
+        self,
+        stage: str,
+        workflow: EOWorkflow,
+        arguments: Mapping[str, Mapping[EONode, Mapping[str, object]]],
+        done: Callable[[str], bool],
+    ) -> None:
+        started = time.perf_counter()
+        self.reporter.begin(stage, len(arguments))
+        run = self.config.run
+        with MemoryMonitor() as monitor:
+            result = run_batch(
+                workflow,
+                arguments,
+                executor=run.executor,
+                workers=run.workers,
+                threads=run.threads,
+                place=self.place,
+                stage=stage,
+                skip=done,
+                retry_quarantined=self.retry_quarantined,
+                on_progress=self.reporter.advance,
+            )
+        self.reporter.end()
+        outcomes = list(result.outcomes)
+        self.stages.append(
+            Stage(stage, time.perf_counter() - started, outcomes, result.workers, peak_memory_mb=monitor.peak_mb)
+        )
+        failures = {outcome.name: outcome for outcome in result.failed}
+        self.failed |= failures
+        if failures and len(failures) == len(outcomes):
+            first = next(iter(failures.values()))
+            raise BatchError(
+                f"All {len(outcomes)} patches failed. {first.name}, step {first.error_step!r}: {first.error}"
+            )
+
+    @contextmanager
+    def _stage(self, name: str, total: int) -> Iterator[None]:
+        started = time.perf_counter()
+        self.reporter.begin(name, total)
+        with MemoryMonitor() as monitor:
+            yield
+        self.reporter.end()
+        self.stages.append(Stage(name, time.perf_counter() - started, peak_memory_mb=monitor.peak_mb))
+
+    def _collect(self, trained: Trained, observed: Place, features: Place, predictions: Place) -> ChainResult:
+        config, patches = self.config, self.patches
+        mosaicked = same_crs(patches)
+        with self._stage("collect pictures", 1):
+            frames = collect.frames_of(observed, patches, config)
+            if not frames:
+                raise TooFewFramesError("No patch has a frame: check time.start and time.end against the source.")
+            shown = collect.picture_time(frames, config)
+            maps = collect.observation_maps(observed, mosaicked, config, shown)
+            predicted, pixels = collect.prediction_maps(predictions, patches, config)
+            held_out = [patch for patch in mosaicked if self.plan.role(patch.name, config) == "test"]
+            dates = load_eopatch(features, patches[0].name, features=[]).timestamps or []
+            ndvi = collect.ndvi_of_a_meadow(observed, features, mosaicked, config)
+            importance = collect.importance(trained, features, mosaicked, config, dates)
+            window = collect.inspection(observed, predictions, held_out or mosaicked, config, shown)
+            self.reporter.advance()
+        areas = areas_of(
+            trained.validation.matrix, pixels, pixel_area=config.area.resolution**2, classes=config.class_table
+        )
+        self._write_metrics(trained, areas)
+        return ChainResult(
+            name=self.name,
+            simulated=self.simulated,
+            source_note=source_note(config, simulated=self.simulated),
+            classes=config.class_table,
+            crs=f"EPSG:{patches[0].bbox.crs.epsg}",
+            resolution=config.area.resolution,
+            provenance=provenance(config),
+            facts=self._facts(),
+            outline=self.plan.outline,
+            patches=[self._patch_area(patch) for patch in same_crs(self.plan.patches)],
+            maps={**maps, **predicted},
+            frames=frames,
+            min_valid_fraction=config.valid.min_valid_fraction or None,
+            ndvi_series=ndvi,
+            train_counts=trained.train_counts,
+            test_counts=trained.test_counts,
+            validation=trained.validation,
+            split_note=split_note(config, self.plan),
+            seeds=trained.seeds,
+            roc=trained.roc,
+            importance=importance,
+            areas=areas,
+            inspection=window,
+            run=self._run_info(),
+            reasons=reasons(config),
+        )
+
+    def _write_metrics(self, trained: Trained, areas: AreaEstimates) -> None:
+        """Everything that was measured about the map, and nothing about the run: the same seed gives the same bytes."""
+        metrics = {
+            "version": 1,
+            "simulated": self.simulated,
+            "validation": trained.validation.to_dict(),
+            "seeds": trained.seeds.to_dict(),
+            "areas": areas.to_dict(),
+            "training_samples": {str(key): value for key, value in trained.train_counts.items()},
+        }
+        self.place.write_bytes(METRICS_FILE, (json.dumps(metrics, indent=2, allow_nan=False) + "\n").encode())
+        with self.place.writing(PATCHES_FILE) as file:
+            save_patch_grid(self.plan.patches, file)
+
+    def _patch_area(self, patch: Patch) -> PatchArea:
+        left, bottom, right, top = patch.bbox
+        role = self.plan.role(patch.name, self.config)
+        return PatchArea(patch.name, (left, bottom, right, top), role, failed=patch.name in self.failed)
+
+    def _facts(self) -> dict[str, str]:
+        config, plan = self.config, self.plan
+        facts = {"Seed": str(config.seed), "Period": f"{config.time.start} to {config.time.end}"}
+        if plan.times and len(plan.times) > 1:
+            facts["Acquisitions"] = f"{len(plan.times)}, {plan.times[0]:%Y-%m-%d} to {plan.times[-1]:%Y-%m-%d}"
+        facts["Patches"] = f"{len(plan.patches)}, {len(self.failed)} failed"
+        return facts
+
+    def _run_info(self) -> RunInfo:
+        return RunInfo(
+            stages=tuple(self.stages),
+            seconds=time.perf_counter() - self.started,
+            peak_memory_mb=max((stage.peak_memory_mb or 0 for stage in self.stages), default=None),
+            memory_note="All processes together; on Linux the proportional set size, shared pages counted once.",
+            versions={"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            configuration=render_toml(self.config),
+        )
+
+
+def map_paths(name: str, config: LandCoverConfig) -> list[str]:
+    """Where the maps of a patch lie inside the place of the maps, the one of the classes first."""
+    folders = [PREDICTION_FOLDER, SCORES_FOLDER] if config.output.scores else [PREDICTION_FOLDER]
+    return [f"{folder}/{MAP_NAME.format(name=name)}" for folder in folders]
+
+
+def _is_done(place: Place, name: str) -> bool:
+    """Whether a patch needs no work; one whose marker is damaged is made anew, the others are none the worse."""
+    try:
+        return is_complete(place, name)
+    except StorageError as error:
+        LOGGER.warning("%s The patch is made anew.", error)
+        return False
+
+
+def same_crs(patches: Sequence[Patch]) -> list[Patch]:
+    """Patches in the coordinate system of the first one: pictures show one UTM zone."""
+    return [patch for patch in patches if patch.bbox.crs == patches[0].bbox.crs]

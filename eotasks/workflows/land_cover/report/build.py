@@ -1,0 +1,118 @@
+"""The land-cover report: what is real and what is simulated, then a part for each chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from eotasks.workflows.land_cover.report import area, importance, observations, prediction, runs, validation
+from eotasks.workflows.land_cover.report.chapter import Chapter
+from eotasks.workflows.land_cover.report.results import ChainResult, Origin
+from eotasks.workflows.report.page import CellValue, KeyFigure, Report, Section
+
+_ORIGINS: dict[Origin, str] = {
+    "real": "real",
+    "simulated": "simulated",
+    "reconstructed": "reconstructed",
+    "derived": "computed",
+}
+
+_CHAPTERS: tuple[tuple[str, Callable[[Chapter], None], bool], ...] = (
+    ("Area and reference", area.add, False),
+    ("Observations", observations.add, False),
+    ("Validation", validation.add, True),
+    ("What the model looks at", importance.add, False),
+    ("Predicted map", prediction.add, True),
+    ("Run", runs.add, False),
+)
+
+_SIMULATED_NOTICE = (
+    "The numbers of this part are simulated: they show that the chain works, and say nothing about accuracy in the "
+    "field."
+)
+
+
+def build_report(
+    results: Sequence[ChainResult],
+    *,
+    title: str = "Land cover from Sentinel-2",
+    subtitle: str = "",
+    notices: Sequence[str] = (),
+) -> Report:
+    """Make the report of one or more chains.
+
+    :param results: Chains in the order in which they are shown; everything optional in them may be missing.
+    :param notices: What the reader must know first; it stands at the top of the page.
+    :return: The report, to be saved with :meth:`eotasks.workflows.report.page.Report.save`.
+    """
+    report = Report(title, subtitle=subtitle, notices=notices)
+    if results:
+        _add_overview(report, results)
+    for result in results:
+        _add_chain(report.section(result.name), result)
+    return report
+
+
+def _add_overview(report: Report, results: Sequence[ChainResult]) -> None:
+    section = report.section("At a glance")
+    section.key_figures([figure for result in results for figure in _scores(result, alone=len(results) == 1)])
+    rows: list[list[CellValue]] = [
+        [entry.what, _ORIGINS[entry.origin], entry.source, result.name]
+        for result in results
+        for entry in result.provenance
+    ]
+    if rows:
+        simulated = any(result.simulated for result in results)
+        caption = "What is real and what is simulated." if simulated else "Where the data come from."
+        section.table(["Input", "Origin", "Source", "Part"], rows, caption)
+
+
+def _scores(result: ChainResult, *, alone: bool) -> list[KeyFigure]:
+    scores = result.validation
+    if scores is None:
+        return []
+    prefix = "" if alone else f"{result.name}: "
+    note = f"{'simulated; ' if result.simulated else ''}majority class "
+    accuracy, f1 = f"{scores.overall_accuracy:.3f}", f"{scores.macro_f1:.3f}"
+    return [
+        KeyFigure(
+            f"{prefix}overall accuracy" if prefix else "Overall accuracy",
+            accuracy,
+            f"{note}{scores.baseline_accuracy:.3f}",
+        ),
+        KeyFigure(f"{prefix}macro F1" if prefix else "Macro F1", f1, f"{note}{scores.baseline_macro_f1:.3f}"),
+    ]
+
+
+def _add_chain(section: Section, result: ChainResult) -> None:
+    if result.simulated:
+        section.notice(_SIMULATED_NOTICE)
+    if result.source_note:
+        section.text(result.source_note)
+    facts = _facts(result)
+    if facts:
+        section.table(["", ""], facts)
+    absent: dict[str, str] = {}
+    for title, add, accuracy in _CHAPTERS:
+        chapter = Chapter(Section(title), result, accuracy)
+        add(chapter)
+        if chapter.section.empty:
+            absent |= chapter.absent
+        else:
+            chapter.close()
+            section.items.append(chapter.section)
+    section.absent(absent)
+
+
+def _facts(result: ChainResult) -> list[tuple[str, str]]:
+    facts: dict[str, str] = {}
+    if result.crs:
+        facts["Coordinate system"] = result.crs
+    if result.resolution:
+        facts["Pixel size"] = f"{result.resolution:g} m"
+    if result.patches:
+        facts["Patches"] = f"{len(result.patches):,}"
+    if result.frames:
+        times = [frame.time for frame in result.frames]
+        dates = f"{min(times):%Y-%m-%d}" if len(times) == 1 else f"{min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}"
+        facts["Acquisitions"] = f"{len(times):,} ({dates})"
+    return list((facts | dict(result.facts)).items())

@@ -1,0 +1,286 @@
+"""Samples of all patches to a model, validated on what it has not seen, once per seed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from eolearn.core import FeatureType
+from numpy.typing import NDArray
+
+from eotasks.area import Patch
+from eotasks.eopatches.save import load_eopatch
+from eotasks.errors import GridError, ModelError
+from eotasks.models.landcover.card import TrainingExtent
+from eotasks.models.landcover.splits import checkerboard
+from eotasks.models.landcover.training import LandCoverModel, train
+from eotasks.models.landcover.validation import (
+    RocCurve,
+    SeedSpread,
+    Validation,
+    confusion_matrix,
+    roc_curves,
+    spread_of,
+    summarize,
+)
+from eotasks.models.sampling import patch_generator, sample_pixels
+from eotasks.series import INDICES
+from eotasks.storage.place import Place
+from eotasks.workflows.land_cover.config import LandCoverConfig
+from eotasks.workflows.land_cover.steps import feature_names
+
+FEATURES_SAMPLED = (FeatureType.DATA, "FEATURES_SAMPLED")
+LABELS_SAMPLED = (FeatureType.MASK_TIMELESS, "LULC_ERODED_SAMPLED")
+SAMPLE_PIXELS = (FeatureType.MASK_TIMELESS, "SAMPLE_ROWS_COLS")
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Labelled pixels of all patches, one row each."""
+
+    features: NDArray[np.float32]
+    """(n, dates * features), column ``date * features + feature``."""
+
+    labels: NDArray[np.uint8]
+    """(n,) class ids, none of them 0."""
+
+    patch: NDArray[np.int64]
+    """(n,) position of the pixel's patch in ``patches``."""
+
+    rows: NDArray[np.int64]
+    """(n,) row in the whole area's grid of patches."""
+
+    columns: NDArray[np.int64]
+    """(n,) column likewise."""
+
+    patches: tuple[Patch, ...]
+    dates: tuple[dt.datetime, ...]
+
+    def of(self, names: frozenset[str]) -> NDArray[np.bool_]:
+        """(n,) true for samples of the named patches."""
+        chosen = np.array([patch.name in names for patch in self.patches], dtype=bool)
+        return np.asarray(chosen[self.patch], dtype=bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The model of the map and how well it does on what was held out."""
+
+    model: LandCoverModel
+    validation: Validation
+    """With the first seed, whose training samples made the model (with blocks: both colours, each tested once)."""
+
+    seeds: SeedSpread
+    roc: list[RocCurve]
+    train_counts: dict[int, int]
+    test_counts: dict[int, int]
+
+
+def load_samples(place: Place, patches: Sequence[Patch]) -> Samples:
+    """Gather the samples that the first workflow left in the features' EOPatches.
+
+    :param place: Place of the features.
+    :param patches: Patches that are complete there.
+    :raises GridError: when patches have different dates.
+    :raises ModelError: when no patch has a labelled pixel, or all are of one class.
+    """
+    parts, dates = [], None
+    offsets = grid_offsets(patches)
+    for position, patch in enumerate(patches):
+        eopatch = load_eopatch(place, patch.name, features=[FEATURES_SAMPLED, LABELS_SAMPLED, SAMPLE_PIXELS])
+        times = tuple(eopatch.timestamps or ())
+        dates = times if dates is None else dates
+        if times != dates:
+            raise GridError(
+                f"Patch {patch.name} has {len(times)} dates from {times[0]:%Y-%m-%d}, the ones before it {len(dates)}"
+                f" from {dates[0]:%Y-%m-%d}: set features.step_days, so that all patches get the same dates."
+            )
+        pixels = eopatch[SAMPLE_PIXELS][:, 0].astype(np.int64)
+        rows = as_rows(eopatch[FEATURES_SAMPLED][:, :, 0])
+        parts.append((rows, eopatch[LABELS_SAMPLED].ravel(), np.full(len(rows), position), pixels + offsets[position]))
+    if not parts or not sum(len(part[0]) for part in parts):
+        raise ModelError(
+            f"None of the {len(patches)} patches has a labelled pixel: check that the reference covers the area and"
+            " that reference.erosion_radius leaves something of its polygons."
+        )
+    labels = np.concatenate([part[1] for part in parts]).astype(np.uint8)
+    if labels.min() == labels.max():
+        raise ModelError(
+            f"All {labels.size} labelled pixels are of class {labels[0]}, and a model tells at least two apart: map"
+            " more values in reference.classes, or choose a larger area."
+        )
+    pixels = np.concatenate([part[3] for part in parts])
+    return Samples(
+        features=np.concatenate([part[0] for part in parts]),
+        labels=labels,
+        patch=np.concatenate([part[2] for part in parts]).astype(np.int64),
+        rows=pixels[:, 0],
+        columns=pixels[:, 1],
+        patches=tuple(patches),
+        dates=dates or (),
+    )
+
+
+def grid_offsets(patches: Sequence[Patch]) -> NDArray[np.int64]:
+    """(n, 2) row and column of each patch's first pixel in the grid of all patches of its CRS, whatever their sizes."""
+    corners: dict[str, tuple[float, float]] = {}
+    for patch in patches:
+        top, left = corners.get(patch.crs, (-np.inf, np.inf))
+        corners[patch.crs] = max(top, patch.bbox.max_y), min(left, patch.bbox.min_x)
+    offsets = np.empty((len(patches), 2), dtype=np.int64)
+    for index, patch in enumerate(patches):
+        (top, left), box = corners[patch.crs], patch.bbox
+        offsets[index] = (
+            round((top - box.max_y) * patch.height / (box.max_y - box.min_y)),
+            round((box.min_x - left) * patch.width / (box.max_x - box.min_x)),
+        )
+    return offsets
+
+
+def as_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(t, n, c) to the model's rows (n, t * c), column ``date * features + feature``."""
+    dates, count, width = features.shape
+    return np.ascontiguousarray(features.transpose(1, 0, 2)).reshape(count, dates * width)
+
+
+def train_and_validate(
+    samples: Samples, config: LandCoverConfig, splits: dict[int, frozenset[str]], *, simulated: bool
+) -> Iterator[tuple[int, Validation] | Trained]:
+    """Validate once per seed, and train the model of the map with the first one.
+
+    A seed moves the split (which patches are held out, or where the checkerboard lies) and the draw of capped training
+    samples: LightGBM's defaults draw nothing themselves.
+
+    :param splits: Names of the patches held out by each seed; empty sets where blocks are.
+    :param simulated: For the model's card.
+    :return: (seed, validation) as they come, then what was trained.
+    """
+    first, *_ = splits
+    validations: dict[int, Validation] = {}
+    for seed, test in splits.items():
+        folds = list(_folds(samples, config, test, seed))
+        predictions = [_fit_and_score(samples, config, fold, seed, simulated) for fold in folds]
+        matrices = [
+            confusion_matrix(samples.labels[f.test], p.labels, config.class_table)
+            for f, p in zip(folds, predictions, strict=True)
+        ]
+        validations[seed] = summarize(sum(matrices[1:], start=matrices[0]))
+        yield seed, validations[seed]
+        if seed == first:
+            main_folds, main_predictions = folds, predictions
+    model = main_predictions[0].model
+    training = main_folds[0].training
+    if config.validation.split == "blocks":
+        # Each colour was tested by a model of the other one; the map is made by a model of both.
+        training = _capped(samples, config, np.ones(len(samples.labels), dtype=bool), first)
+        model = _train(samples, config, training, first, simulated)
+    tested = np.concatenate([fold.test for fold in main_folds])
+    yield Trained(
+        model=model.with_metrics({"validation": validations[first].to_dict()}),
+        validation=validations[first],
+        seeds=spread_of(validations),
+        roc=_roc(samples, main_folds, main_predictions),
+        train_counts=_counts(samples.labels[training]),
+        test_counts=_counts(samples.labels[tested]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    training: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Prediction:
+    model: LandCoverModel
+    labels: NDArray[np.uint8]
+    scores: NDArray[np.float32]
+
+
+def _folds(samples: Samples, config: LandCoverConfig, test: frozenset[str], seed: int) -> Iterator[_Fold]:
+    if config.validation.split == "patches":
+        held_out = samples.of(test)
+        if not held_out.any():
+            raise ModelError(
+                f"The held-out patches ({', '.join(sorted(test))}) have no labelled pixel: choose others in"
+                " validation.test_patches, or split by blocks."
+            )
+        yield _Fold(_capped(samples, config, ~held_out, seed), np.flatnonzero(held_out))
+        return
+    colour = checkerboard(samples.rows, samples.columns, config.validation.block_size, seed=seed)
+    for test_colour in (0, 1):
+        held_out = colour == test_colour
+        if held_out.all() or not held_out.any():
+            raise ModelError(
+                "All labelled pixels lie on one colour of the checkerboard: make validation.block_size smaller."
+            )
+        yield _Fold(_capped(samples, config, ~held_out, seed), np.flatnonzero(held_out))
+
+
+def _capped(samples: Samples, config: LandCoverConfig, allowed: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Training samples, at most ``per_class`` of each class in each patch."""
+    limit = config.sampling.per_class
+    if limit is None:
+        return np.flatnonzero(allowed)
+    chosen = []
+    for position, patch in enumerate(samples.patches):
+        members = np.flatnonzero(allowed & (samples.patch == position))
+        if members.size:
+            _, columns = sample_pixels(
+                samples.labels[members][np.newaxis], per_class=limit, rng=patch_generator(seed, patch.name)
+            )
+            chosen.append(members[columns])
+    return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+
+
+def _fit_and_score(samples: Samples, config: LandCoverConfig, fold: _Fold, seed: int, simulated: bool) -> _Prediction:
+    model = _train(samples, config, fold.training, seed, simulated)
+    labels, scores = model.predict(samples.features[fold.test], threads=config.run.threads)
+    return _Prediction(model, labels, scores)
+
+
+def _train(
+    samples: Samples, config: LandCoverConfig, training: NDArray[np.int64], seed: int, simulated: bool
+) -> LandCoverModel:
+    return train(
+        samples.features[training],
+        samples.labels[training],
+        classes=config.class_table,
+        feature_names=feature_names(config),
+        dates=[time.date() for time in samples.dates],
+        bands=config.features.bands,
+        indices={name: INDICES[name] for name in config.features.indices if name in INDICES},
+        extent=_extent(samples.patches),
+        simulated=simulated,
+        parameters=config.model.parameters,
+        seed=seed,
+        threads=config.run.threads,
+    )
+
+
+def _extent(patches: Sequence[Patch]) -> TrainingExtent:
+    """Box around all patches of the first one's CRS."""
+    boxes = [tuple(patch.bbox) for patch in patches if patch.bbox.crs == patches[0].bbox.crs]
+    left, bottom, right, top = zip(*boxes, strict=True)
+    return TrainingExtent(crs=f"EPSG:{patches[0].bbox.crs.epsg}", bbox=(min(left), min(bottom), max(right), max(top)))
+
+
+def _roc(samples: Samples, folds: Sequence[_Fold], predictions: Sequence[_Prediction]) -> list[RocCurve]:
+    """Curves over all folds; models of two folds may know different classes, then the common ones count."""
+    common = set.intersection(*(set(item.model.scores_classes.ids) for item in predictions))
+    table = predictions[0].model.scores_classes
+    table = type(table)(tuple(item for item in table if item.id in common))
+    scores = [
+        item.scores[:, [item.model.scores_classes.ids.index(class_id) for class_id in table.ids]]
+        for item in predictions
+    ]
+    truth = np.concatenate([samples.labels[fold.test] for fold in folds])
+    return roc_curves(truth, np.concatenate(scores), table)
+
+
+def _counts(labels: NDArray[np.uint8]) -> dict[int, int]:
+    ids, counts = np.unique(labels, return_counts=True)
+    return {int(class_id): int(count) for class_id, count in zip(ids, counts, strict=True)}

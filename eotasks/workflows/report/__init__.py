@@ -1,0 +1,3 @@
+"""What every report shares: the page, maps, style, units."""
+
+from __future__ import annotations

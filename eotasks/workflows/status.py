@@ -1,0 +1,164 @@
+"""`eotasks status`: how the batches of a place stand, also while they run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from eotasks.workflows.report.units import duration, memory
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group, RenderableType
+    from rich.table import Table
+
+    from eotasks.storage.place import Place
+    from eotasks.workflows.batch.progress import StageProgress
+
+DONE, SOME_FAILED = 0, 1
+_WATCH_SECONDS = 2.0
+_SHOWN = 10
+_STEPS = 8
+
+EXAMPLES = """\
+examples:
+  eotasks status results/land-cover                 counts, rate, what runs, what failed, the slowest steps
+  eotasks status s3://bucket/run --watch            the same, shown anew every 2 s until the batch ends
+  eotasks status results/land-cover --json          for scripts
+  eotasks status results/land-cover --report r.html a page with histograms and the logs of failures, and r.json
+
+exit codes: 0 nothing failed so far, 1 some patches failed or are quarantined, 2 bad input
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `status` with the `eotasks` command."""
+    parser = commands.add_parser(
+        "status",
+        help="how the batches of a place stand, also while they run",
+        description="Reads the manifest that a batch keeps in its place: running, done, failed, quarantined, waiting.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("place", metavar="PLACE", help="folder of the batch's results, or s3://bucket/prefix")
+    parser.add_argument("--stage", metavar="NAME", help="only this batch")
+    parser.add_argument("--watch", action="store_true", help="show it again every 2 s until nothing runs any more")
+    parser.add_argument("--json", action="store_true", help="print JSON, every patch in it")
+    parser.add_argument("--report", metavar="FILE.html", help="write a report, and the same as FILE.json beside it")
+    parser.add_argument("--verbose", action="store_true", help="show the stack of an error")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show a place; 1 when patches of it failed."""
+    from eotasks.storage.place import Place
+    from eotasks.workflows.batch.progress import read_progress
+
+    place = Place(arguments.place)
+    if arguments.report:
+        from eotasks.workflows.batch.report import write_batch_report
+
+        write_batch_report(place, arguments.report, stage=arguments.stage)
+    stages = read_progress(place, stage=arguments.stage)
+    if arguments.json:
+        sys.stdout.write(json.dumps([stage.to_dict() for stage in stages], indent=1, ensure_ascii=False) + "\n")
+    elif arguments.watch:
+        stages = _watch(place, arguments.stage)
+    else:
+        _console().print(overview(stages))
+    if arguments.report:
+        sys.stderr.write(f"Report: {arguments.report}\n")
+    return SOME_FAILED if any(stage.missing for stage in stages) else DONE
+
+
+def _watch(place: Place, stage: str | None) -> list[StageProgress]:
+    from rich.live import Live
+
+    from eotasks.workflows.batch.progress import read_progress
+
+    stages = read_progress(place, stage=stage)
+    with Live(overview(stages), console=_console(), auto_refresh=False) as live:
+        while any(one.state == "running" for one in stages):
+            time.sleep(_WATCH_SECONDS)
+            stages = read_progress(place, stage=stage)
+            live.update(overview(stages), refresh=True)
+    return stages
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def overview(stages: Sequence[StageProgress]) -> Group:
+    """One screen about some batches."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = [_counts(stages)]
+    for stage in stages:
+        parts += _details(stage)
+    return Group(*parts)
+
+
+def _counts(stages: Sequence[StageProgress]) -> Table:
+    """A line a batch; columns of which all batches have none are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    columns: dict[str, Sequence[object]] = {
+        "patches": [stage.patches for stage in stages],
+        "done": [stage.count("done") for stage in stages],
+        "skipped": [stage.count("skipped") for stage in stages],
+        "running": [len(stage.running) for stage in stages],
+        "waiting": [stage.waiting + len(stage.interrupted) for stage in stages],
+        "failed": [stage.count("failed") for stage in stages],
+        "quarantined": [stage.count("quarantined") for stage in stages],
+        "lost workers": [stage.lost_workers for stage in stages],
+        "time": [duration(stage.seconds) for stage in stages],
+        "left": ["" if stage.remaining_seconds is None else duration(stage.remaining_seconds) for stage in stages],
+    }
+    shown = {title: values for title, values in columns.items() if any(values)}
+    table = Table("batch", "state", box=None, pad_edge=False)
+    for title in shown:
+        table.add_column(title, justify="right")
+    for index, stage in enumerate(stages):
+        table.add_row(Text(stage.stage), stage.state, *(str(values[index]) for values in shown.values()))
+    return table
+
+
+def _details(stage: StageProgress) -> list[RenderableType]:
+    from rich.text import Text
+
+    lines = [*_news(stage), *_failures(stage), *_steps(stage)]
+    return [Text(""), *map(Text, lines)] if lines else []
+
+
+def _news(stage: StageProgress) -> Iterator[str]:
+    if stage.rate is not None and stage.state == "running":
+        yield f"{stage.stage}: {60 * stage.rate:,.1f} patches a minute"
+    for patch in stage.running[:_SHOWN]:
+        again = f", attempt {patch.attempt}" if patch.attempt > 1 else ""
+        yield f"running  {patch.name}, {duration(max(0.0, patch.seconds))}{again}"
+    if stage.interrupted:
+        more = ", …" * (len(stage.interrupted) > _SHOWN)
+        yield f"interrupted  {', '.join(stage.interrupted[:_SHOWN])}{more}: to be run again by the next call"
+
+
+def _failures(stage: StageProgress) -> Iterator[str]:
+    for outcome in stage.missing[:_SHOWN]:
+        yield f"{outcome.state}  {outcome.name}, step {outcome.error_step}: {outcome.error}"
+    if len(stage.missing) > _SHOWN:
+        yield f"and {len(stage.missing) - _SHOWN} more: --json has them all"
+    if stage.count("quarantined"):
+        yield "quarantined patches are tried again with retry_quarantined=True (eotasks land-cover --retry-quarantined)"
+
+
+def _steps(stage: StageProgress) -> Iterator[str]:
+    for cost in stage.steps[:_STEPS]:
+        peak = "" if cost.peak_memory_mb is None else f", peak {memory(cost.peak_memory_mb)}"
+        mean, slowest = duration(cost.seconds / cost.patches), duration(cost.longest)
+        yield f"step  {cost.step}: {mean} a patch, slowest {slowest}{peak}"

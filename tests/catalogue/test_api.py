@@ -1,0 +1,185 @@
+"""A STAC API on loopback, asked by the real client: the same objects as from a catalogue."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import shapely
+from shapely.geometry import shape
+
+from eotasks.catalogue import Catalogue, StacApi, catalogue_of
+from eotasks.errors import ConfigurationError, ImageryError
+from tests.builders.stac_items import footprint, make_item
+from tests.servers.loopback import LoopbackServer
+
+PAGE = 2
+CONFORMS = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
+
+
+class StacServer:
+    """Landing page and item search, two items a page."""
+
+    def __init__(self, items: list[dict[str, Any]]) -> None:
+        self.items = items
+        self.requests: list[dict[str, Any]] = []
+        self.status = 200
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                self._send(server.answer(parts.path, {key: each[0] for key, each in parse_qs(parts.query).items()}))
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self._send(server.answer(urlsplit(self.path).path, json.loads(body)))
+
+            def _send(self, answer: object) -> None:
+                data = json.dumps(answer).encode()
+                self.send_response(server.status)
+                self.send_header("Content-Type", "application/geo+json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = LoopbackServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05})
+
+    def answer(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        if path in ("", "/"):
+            search = {"rel": "search", "type": "application/geo+json", "href": f"{self.url}/search", "method": "POST"}
+            return {
+                "type": "Catalog", "stac_version": "1.0.0", "id": "test", "description": "for tests",
+                "conformsTo": CONFORMS,
+                "links": [search, {"rel": "self", "href": self.url}, {"rel": "root", "href": self.url}],
+            }  # fmt: skip
+        self.requests.append(dict(query))
+        area = query.get("intersects")
+        found = [each for each in self.items if each["collection"] in query["collections"]]
+        if area is not None:
+            found = [each for each in found if shapely.intersects(shape(each["geometry"]), shape(area))]
+        start = int(query.get("token", 0))
+        links = []
+        if start + PAGE < len(found):
+            body = {**query, "token": start + PAGE}
+            links = [{"rel": "next", "href": f"{self.url}/search", "method": "POST", "body": body}]
+        return {"type": "FeatureCollection", "features": found[start : start + PAGE], "links": links}
+
+
+@pytest.fixture
+def server() -> Iterator[StacServer]:
+    items = [
+        make_item("A", time="2024-05-03T10:00:00"),
+        make_item("B", cloud=90),
+        make_item("C", footprint(20, 40), tile="34TDK"),
+        make_item("D", level="L2A", cloud=None),
+        make_item("E", time="2024-05-02T10:00:00", cloud=None),
+    ]
+    made = []
+    for item in items:
+        level = str(item.properties["processing:level"]).lower()
+        made.append({**item.to_dict(include_self_link=False), "collection": f"sentinel-2-{level}"})
+    running = StacServer(made)
+    running.thread.start()
+    yield running
+    running.http.shutdown()
+    running.thread.join()
+    running.http.server_close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"bbox": (12, 52, 13, 53)},
+        {"bbox": (330_000, 5_814_360, 345_360, 5_822_040), "crs": "EPSG:32633", "level": "L1C"},
+        {"max_cloud_cover": 0.5},
+        {"tile": "34TDK"},
+        {"time_interval": ("2024-05-02", "2024-05-03")},
+        {"time_interval": ("2024-05-02", None), "limit": 1},
+    ],
+    ids=str,
+)
+def test_the_same_as_a_catalogue(server: StacServer, tmp_path: Path, arguments: dict[str, Any]) -> None:
+    catalogue = Catalogue(tmp_path / "c.parquet")
+    api = StacApi(server.url)
+    ours = [make_item(each["id"]).from_dict({**each, "links": []}) for each in server.items]
+    for item in ours:
+        item.collection_id = None
+    catalogue.add(ours)
+    expected = catalogue.search(**arguments)
+    found = api.search(**arguments)
+    assert [item.id for item in found] == [item.id for item in expected]
+    for theirs, own in zip(found, expected, strict=True):
+        assert type(theirs) is type(own)
+        assert theirs.properties == own.properties
+        assert theirs.geometry == own.geometry
+        assert {key: asset.href for key, asset in theirs.assets.items()} == {
+            key: asset.href for key, asset in own.assets.items()
+        }
+
+
+def test_the_server_is_asked_for_area_time_and_collection(server: StacServer) -> None:
+    StacApi(server.url).search(bbox=(12, 52, 13, 53), time_interval=("2024-05-01", "2024-05-31"), level="L2A")
+    query = server.requests[0]
+    assert query["collections"] == ["sentinel-2-l2a"]
+    assert query["datetime"].startswith("2024-05-01T00:00:00Z/2024-05-31T23:59:59")
+    assert query["intersects"]["type"] == "Polygon"
+
+
+def test_pages_are_followed(server: StacServer) -> None:
+    assert len(StacApi(server.url).search()) == 5
+    assert len(server.requests) == 3
+
+
+def test_another_collection(server: StacServer) -> None:
+    server.items = [{**each, "collection": "mine"} for each in server.items]
+    assert StacApi(server.url).search() == []
+    assert len(pickle.loads(pickle.dumps(StacApi(server.url, collections=["mine"]))).search()) == 5
+
+
+def test_failures_are_told_without_the_token(server: StacServer) -> None:
+    server.status = 500
+    with pytest.raises(ImageryError, match=r"STAC API http://127.0.0.1:\d+.* failed") as caught:
+        StacApi(f"{server.url}?token=secret").search()
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_api(server: StacServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "answer", lambda *_: {"hello": "world"})
+    with pytest.raises(ImageryError, match="as no STAC API"):
+        StacApi(server.url).search()
+
+
+def test_nobody_answers() -> None:
+    with pytest.raises(ImageryError, match="Check its address"):
+        StacApi("http://127.0.0.1:9").search()
+
+
+@pytest.mark.parametrize("url", ["ftp://example.org", "https://user:word@example.org", "https://"])
+def test_refused_addresses(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        StacApi(url)
+    assert "word" not in str(caught.value)
+
+
+def test_one_word_says_which(tmp_path: Path) -> None:
+    assert isinstance(catalogue_of("https://example.org/v1"), StacApi)
+    catalogue = catalogue_of(tmp_path / "c.parquet")
+    assert isinstance(catalogue, Catalogue)
+    assert catalogue_of(catalogue) is catalogue
+    with pytest.raises(ConfigurationError, match="collections"):
+        StacApi("https://example.org", collections="sentinel-2-l1c")

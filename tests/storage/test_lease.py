@@ -1,0 +1,205 @@
+"""Two runs never write into one place at the same time, on disk and on S3."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from eotasks.errors import StorageError
+from eotasks.storage import lease as leases
+from eotasks.storage.lease import LEASE_FILE, STALE_SECONDS, Lease, held
+from eotasks.storage.place import Place
+from tests.servers.s3 import S3Server
+
+
+@pytest.fixture(params=["disk", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "disk":
+        return Place(tmp_path / "results")
+    server: S3Server = request.getfixturevalue("s3_server")
+    return Place(server.location())
+
+
+def lease_of_another_machine(place: Place) -> None:
+    """What a run elsewhere has written there just now."""
+    with held(place, "eotasks land-cover"):
+        content = json.loads(place.read_bytes(LEASE_FILE))
+    place.write_bytes(LEASE_FILE, json.dumps(content | {"machine": "another", "host": "node7", "owner": "x"}).encode())
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if happened():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+def test_a_second_run_is_refused_by_name(place: Place) -> None:
+    with held(place, "eotasks land-cover") as lease:
+        message = rf"in use by another run \(eotasks land-cover since .*{os.getpid()}"
+        with pytest.raises(StorageError, match=message), held(place, "eotasks cloud-mask"):
+            pytest.fail("two runs in one place")
+        lease.check()
+    with held(place, "eotasks cloud-mask"):
+        pass
+    assert place.names() == []
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="failed"), held(Place(tmp_path / "a" / "b"), "x"):
+        raise ValueError("failed")
+    assert not (tmp_path / "a").exists()
+    with held(Place(tmp_path / "kept"), "x"):
+        (tmp_path / "kept" / "result").touch()
+    (tmp_path / "empty").mkdir()
+    with held(Place(tmp_path / "empty"), "x"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "kept"]
+
+
+def test_of_many_that_begin_together_one_gets_it(place: Place) -> None:
+    number = 6
+    together = threading.Barrier(number)
+    over = threading.Event()
+
+    def run(_: int) -> bool:
+        together.wait()
+        try:
+            with held(place, "x"):
+                over.wait()
+        except StorageError as error:
+            refused.append(str(error))
+            if len(refused) == number - 1:
+                over.set()
+            return False
+        return True
+
+    refused: list[str] = []
+    with ThreadPoolExecutor(number) as pool:
+        assert sum(pool.map(run, range(number))) == 1
+    assert all("in use by another run" in message for message in refused)
+
+
+def test_a_run_that_was_killed_is_not_in_the_way(place: Place) -> None:
+    program = (
+        "import os, sys; from eotasks.storage.lease import held; from eotasks.storage.place import Place\n"
+        "with held(Place(sys.argv[1]), 'x'): os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, place.location], timeout=60).returncode == 9
+    assert place.exists(LEASE_FILE)
+    with held(place, "eotasks land-cover"):
+        assert json.loads(place.read_bytes(LEASE_FILE))["pid"] == os.getpid()
+
+
+def test_a_number_that_came_again_is_another_process(tmp_path: Path) -> None:
+    """The parent of this process is alive: it holds the lease when it also began when the owner did."""
+    place, parent = Place(tmp_path), psutil.Process(os.getppid())
+    with held(place, "x"):
+        content = json.loads(place.read_bytes(LEASE_FILE))
+    of_parent = content | {"pid": parent.pid, "started": parent.create_time()}
+    place.write_bytes(LEASE_FILE, json.dumps(of_parent).encode())
+    with pytest.raises(StorageError, match=f"process {parent.pid}"), held(place, "x"):
+        pytest.fail("two runs in one place")
+    place.write_bytes(LEASE_FILE, json.dumps(of_parent | {"started": parent.create_time() - 1000}).encode())
+    with held(place, "x"):
+        pass
+
+
+def test_what_this_process_could_not_give_back_is_its_own(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Place, path: str) -> None:
+        raise StorageError("the server is away")
+
+    with monkeypatch.context() as patched:
+        with held(place, "x"):
+            patched.setattr(Place, "remove", fails)
+        assert place.exists(LEASE_FILE)
+    with held(place, "x"):
+        pass
+    assert not place.exists(LEASE_FILE)
+
+
+def test_a_run_elsewhere_counts_as_alive_for_some_time(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    lease_of_another_machine(place)
+    with pytest.raises(StorageError, match=r"eotasks land-cover .* on node7.*ends 180 s after"), held(place, "x"):
+        pytest.fail("two runs in one place")
+    long_ago = time.time() - STALE_SECONDS - 5
+    os.utime(tmp_path / LEASE_FILE, (long_ago, long_ago))
+    with held(place, "x"):
+        pass
+
+
+def test_a_file_that_nobody_can_read_goes_stale_too(tmp_path: Path) -> None:
+    (tmp_path / LEASE_FILE).write_text("{")
+    with pytest.raises(StorageError, match="of another version"), held(Place(tmp_path), "x"):
+        pytest.fail("taken")
+    os.utime(tmp_path / LEASE_FILE, (0, 0))
+    with held(Place(tmp_path), "x"):
+        pass
+
+
+def test_it_is_renewed(place: Place) -> None:
+    with held(place, "x", beat_seconds=0.02):
+        _, first = place.read_tagged(LEASE_FILE)
+        renewed = json.loads(place.read_bytes(LEASE_FILE))["renewed"]
+        wait_until(lambda: json.loads(place.read_bytes(LEASE_FILE))["renewed"] != renewed)
+        assert place.read_tagged(LEASE_FILE)[1] != first
+
+
+def test_who_slept_too_long_stops_and_leaves_the_other_alone(place: Place) -> None:
+    with held(place, "x", beat_seconds=0.02) as lease:
+        lease_of_another_machine_into(place)
+        wait_until(lambda: _is_lost(lease))
+        with pytest.raises(StorageError, match="has been taken over by another run"):
+            lease.check()
+    assert json.loads(place.read_bytes(LEASE_FILE))["owner"] == "y"
+
+
+def lease_of_another_machine_into(place: Place) -> None:
+    content = json.loads(place.read_bytes(LEASE_FILE))
+    place.write_bytes(LEASE_FILE, json.dumps(content | {"owner": "y"}).encode())
+
+
+def _is_lost(lease: Lease) -> bool:
+    return lease._lost
+
+
+def test_a_store_that_is_away_for_a_while_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[str] = []
+    place = Place(tmp_path)
+
+    def fails(self: Place, path: str, data: bytes, tag: str | None) -> str:
+        failures.append(path)
+        raise StorageError("the server is away")
+
+    with held(place, "x", beat_seconds=0.02) as lease:
+        with monkeypatch.context() as patched:
+            patched.setattr(Place, "write_if", fails)
+            wait_until(lambda: len(failures) > 2)
+        lease.check()
+    assert place.names() == []
+
+
+def test_it_is_not_given_back_when_another_may_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held(Place(tmp_path), "x"):
+        monkeypatch.setattr(leases, "STALE_SECONDS", -1.0)
+    assert (tmp_path / LEASE_FILE).exists()
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, s3_server: S3Server) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file"), held(Place(tmp_path / "file"), "x"):
+        pytest.fail("taken")
+    with pytest.raises(StorageError, match="no bucket 'absent'"), held(Place("s3://absent/x"), "x"):
+        pytest.fail("taken")

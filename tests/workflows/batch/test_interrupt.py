@@ -1,0 +1,227 @@
+"""Batches that are stopped, killed, and cut off from their workers or their store."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from eolearn.core import EONode, EOWorkflow
+
+from eotasks.errors import BatchError, StorageError
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.manifest import read_events
+from eotasks.workflows.batch.progress import read_progress
+from eotasks.workflows.batch.run import PatchOutcome, read_manifest, run_batch
+from eotasks.workflows.batch.workers.pool import WorkerPool
+from tests import ROOT
+from tests.builders.batch_tasks import WaitTask
+from tests.servers.s3 import S3Server
+from tests.workflows.batch.test_run import behaving, facts_batch, states
+
+pytestmark = pytest.mark.timeout(120)
+
+
+SCRIPT = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from eolearn.core import EONode, EOWorkflow
+from tests.builders.batch_tasks import WaitTask
+from eotasks.workflows.batch.run import run_batch
+from eotasks.storage.place import Place
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    node = EONode(WaitTask(folder))
+    patches = {name: {node: {"name": name}} for name in ("a", "b", "c", "d")}
+    run_batch(EOWorkflow([node]), patches, executor=sys.argv[2], workers=2, place=Place(folder / "place"))
+"""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that another process does."""
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen within a minute")
+
+
+@contextmanager
+def waiting_batch(folder: Path, executor: str = "processes") -> Iterator[subprocess.Popen[str]]:
+    """A batch in a process of its own, two patches of which wait for the file ``go``."""
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    batch = subprocess.Popen(
+        [sys.executable, script, folder, executor], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until(lambda: (folder / "a.begun").exists() and (folder / "b.begun").exists())
+        yield batch
+    finally:
+        (folder / "go").touch()
+        batch.kill()
+        batch.communicate(timeout=60)
+
+
+def family(batch: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(batch.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_workers_and_is_noted(tmp_path: Path, number: signal.Signals) -> None:
+    place = Place(tmp_path / "place")
+    with waiting_batch(tmp_path) as batch:
+        workers = family(batch)
+        assert [progress.state for progress in read_progress(place)] == ["running"]
+        assert sorted(patch.name for patch in read_progress(place)[0].running) == ["a", "b"]
+        batch.send_signal(number)
+        assert "KeyboardInterrupt" in batch.communicate(timeout=30)[1]
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
+    progress = read_progress(place)[0]
+    assert (progress.state, sorted(progress.interrupted), progress.waiting) == ("interrupted", ["a", "b"], 2)
+    assert not (tmp_path / "c.begun").exists()
+    node = EONode(WaitTask(tmp_path))
+    again = {name: {node: {"name": name}} for name in ("a", "b", "c", "d")}
+    assert run_batch(EOWorkflow([node]), again, workers=2, place=place).done == ["a", "b", "c", "d"]
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    with waiting_batch(tmp_path) as batch:
+        workers = family(batch)
+        batch.kill()
+        if sys.platform == "linux":
+            assert psutil.wait_procs(workers, timeout=20)[1] == []
+        batch.wait()
+        progress = read_progress(Place(tmp_path / "place"))[0]
+        assert (progress.state, sorted(progress.interrupted)) == ("gone", ["a", "b"])
+
+
+def test_threads_end_their_patches_first_and_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
+    with waiting_batch(tmp_path, "threads") as batch:
+        batch.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert batch.poll() is None, "the patches that run are waited for"
+        batch.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in batch.communicate(timeout=30)[1]
+    assert not (tmp_path / "c.begun").exists()
+
+
+def test_a_batch_that_is_running_already_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = Place(tmp_path / "place")
+    with waiting_batch(tmp_path) as batch:
+        workflow, patches = behaving("a")
+        run_batch(workflow, patches, executor="serial", place=place, stage="batch")
+        assert f"seems to be running already (process {batch.pid} on" in caplog.text
+    caplog.clear()
+    run_batch(workflow, patches, executor="serial", place=place, stage="batch")
+    assert "running already" not in caplog.text
+
+
+def test_an_error_of_the_batch_is_noted(tmp_path: Path) -> None:
+    workflow, patches = behaving("a", "b")
+
+    def refuse(_: PatchOutcome) -> None:
+        raise StorageError("the disk is full")
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        run_batch(workflow, patches, executor="serial", on_progress=refuse, place=Place(tmp_path))
+    assert read_events(Place(tmp_path))[-1].facts["state"] == "stopped"
+
+
+def test_one_worker_after_the_other_that_is_killed_while_it_starts_is_borne(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = WorkerPool._start_worker, []
+
+    def start_and_kill(pool: WorkerPool) -> None:
+        start(pool)
+        started.append(pool._workers[-1])
+        if len(started) in (1, 2, 4):
+            pool._workers[-1].process.kill()
+
+    monkeypatch.setattr(WorkerPool, "_start_worker", start_and_kill)
+    workflow, patches = facts_batch(tmp_path, 4)
+    assert run_batch(workflow, patches, workers=1).exit_code == 0
+    assert len(started) == 3
+
+
+def test_lack_of_memory_is_told_when_the_kernel_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    kills = itertools.count()
+    monkeypatch.setattr("eotasks.workflows.batch.workers.pool.oom_kills", lambda: next(kills))  # one more at each look
+    workflow, patches = behaving("killed", "a")
+    result = run_batch(workflow, patches, workers=1)
+    assert "SIGKILL for lack of memory: use fewer workers" in str(result.failed[0].error)
+
+
+def test_another_worker_stands_by_when_the_last_patch_loses_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    bury = WorkerPool._bury
+
+    def look(pool: WorkerPool, *arguments: Any) -> Any:
+        sizes.append(len(pool._workers))
+        return bury(pool, *arguments)
+
+    monkeypatch.setattr(WorkerPool, "_bury", look)
+    workflow, patches = behaving("a", "killed")
+    assert run_batch(workflow, patches, workers=2).quarantined == ["killed"]
+    assert sizes == [2, 2, 2]
+
+
+def test_workers_that_never_start_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = WorkerPool._start_worker
+
+    def start_and_kill(pool: WorkerPool) -> None:
+        start(pool)
+        pool._workers[-1].process.kill()
+
+    monkeypatch.setattr(WorkerPool, "_start_worker", start_and_kill)
+    workflow, patches = facts_batch(tmp_path, 4)
+    with pytest.raises(BatchError, match="ended while it was starting"):
+        run_batch(workflow, patches, workers=2)
+
+
+def test_the_fork_server_and_its_tracker_may_die_too(tmp_path: Path) -> None:
+    with waiting_batch(tmp_path) as batch:
+        for helper in psutil.Process(batch.pid).children():
+            helper.kill()
+        (tmp_path / "go").touch()
+        assert batch.wait(60) == 0
+    assert sorted(line.outcome.name for line in read_manifest(Place(tmp_path / "place"))) == ["a", "b", "c", "d"]
+
+
+def test_a_store_that_is_away_for_a_while_is_waited_for(tmp_path: Path, s3_own_server: S3Server) -> None:
+    place = Place(s3_own_server.location())
+    workflow, patches = facts_batch(tmp_path, 3)
+
+    def break_down(outcome: PatchOutcome) -> None:
+        if outcome.name == "p0":
+            s3_own_server.kill()
+        if outcome.name == "p2":
+            s3_own_server.restart()
+
+    result = run_batch(workflow, patches, executor="serial", place=place, on_progress=break_down)
+    assert states(result) == {"p0": "done", "p1": "done", "p2": "done"}
+    assert [line.outcome.name for line in read_manifest(place)] == ["p0", "p1", "p2"]
+
+
+def test_a_store_that_stays_away_is_one_error(
+    tmp_path: Path, s3_own_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    place = Place(s3_own_server.location())
+    workflow, patches = facts_batch(tmp_path, 3)
+    with pytest.raises(StorageError):
+        run_batch(workflow, patches, executor="serial", place=place, on_progress=lambda outcome: s3_own_server.kill())

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from eolearn.core import EONode, EOWorkflow
+
+from eotasks.eopatches.save import Place
+from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, StorageError
+from eotasks.workflows.batch.manifest import append_manifest
+from eotasks.workflows.batch.run import BatchResult, PatchOutcome, WorkerExecutor, read_manifest, run_batch
+from tests import ROOT
+from tests.builders.batch_tasks import (
+    AllocateTask,
+    BehaveTask,
+    CallTask,
+    PassOnTask,
+    UnrebuildableTask,
+    WriteFactsTask,
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
+
+
+def behaving(*names: str) -> tuple[EOWorkflow, Arguments]:
+    first = EONode(BehaveTask(), name="Behave")
+    last = EONode(PassOnTask(), inputs=[first])
+    return EOWorkflow([first, last]), {name: {first: {"name": name}} for name in names}
+
+
+def facts_batch(folder: Path, count: int) -> tuple[EOWorkflow, Arguments]:
+    node = EONode(WriteFactsTask(folder))
+    return EOWorkflow([node]), {f"p{index}": {node: {"name": f"p{index}"}} for index in range(count)}
+
+
+def facts(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("p*.json"))]
+
+
+def states(result: BatchResult) -> dict[str, str]:
+    return {outcome.name: outcome.state for outcome in result.outcomes}
+
+
+def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
+    workflow, patches = behaving("a", "value_error", "exit", "killed", "own_error", "unpicklable_error", "b")
+    result = run_batch(workflow, patches, workers=2, place=Place(tmp_path), stage="test")
+    assert [outcome.name for outcome in result.outcomes] == list(patches)
+    assert result.done == ["a", "b"]
+    assert result.exit_code == 1
+    errors = {outcome.name: outcome.error for outcome in result.failed}
+    assert all(outcome.error_step == "Behave" for outcome in result.failed)
+    assert errors["value_error"] == "ValueError: two lines"
+    assert errors["own_error"] == "BANDS of p7: raw DN. Divide."
+    assert "exit code 3" in str(errors["exit"])
+    assert "SIGKILL" in str(errors["killed"])
+    assert "stubborn" in str(errors["unpicklable_error"])
+    assert "raise ValueError" in str(result.outcomes[1].traceback)
+    lines = read_manifest(Place(tmp_path))
+    assert sorted(line.outcome.name for line in lines) == sorted(patches)
+    assert {line.outcome.name: line.outcome.state for line in lines} == states(result)
+    assert {line.stage for line in lines} == {"test"}
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_in_this_process_the_outcomes_are_the_same(executor: str, capfd: pytest.CaptureFixture[str]) -> None:
+    workflow, patches = behaving("a", "value_error", "own_error", "b")
+    result = run_batch(workflow, patches, executor=executor, workers=2)  # type: ignore[arg-type]  # parametrised text
+    assert states(result) == {"a": "done", "value_error": "failed", "own_error": "failed", "b": "done"}
+    assert result.failed[0].error == "ValueError: two lines"
+    assert list(result.outcomes[0].seconds_by_step) == ["Behave", "PassOnTask"]
+    assert list(result.outcomes[1].seconds_by_step) == ["Behave"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_workers_are_other_processes_with_their_threads_and_this_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARK", "set after the fork server started")
+    monkeypatch.setenv("EOTASKS_NUM_THREADS", "7")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    workflow, patches = facts_batch(tmp_path, 4)
+    result = run_batch(workflow, patches, workers=2, threads=3)
+    assert (result.exit_code, result.workers, result.threads) == (0, 2, 3)
+    told = facts(tmp_path)
+    assert os.getpid() not in {one["pid"] for one in told}
+    assert len({one["pid"] for one in told}) <= 2
+    environment = {
+        "EOTASKS_NUM_THREADS": "3",
+        "OMP_NUM_THREADS": "3",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "MARK": "set after the fork server started",
+    }
+    assert [one["environment"] for one in told] == [environment] * 4
+    assert os.environ["EOTASKS_NUM_THREADS"] == "7"
+
+
+def test_spawn_gives_the_same(tmp_path: Path) -> None:
+    workflow, patches = facts_batch(tmp_path, 2)
+    assert run_batch(workflow, patches, workers=1, threads=1, start_method="spawn").done == ["p0", "p1"]
+    assert len({one["pid"] for one in facts(tmp_path)} | {os.getpid()}) == 2
+
+
+def test_threads_run_in_this_process_with_the_shared_setting(tmp_path: Path) -> None:
+    workflow, patches = facts_batch(tmp_path, 3)
+    run_batch(workflow, patches, executor="threads", workers=2, threads=5)
+    assert {one["pid"] for one in facts(tmp_path)} == {os.getpid()}
+    assert all(str(one["thread"]).startswith("eotasks") for one in facts(tmp_path))
+    assert "EOTASKS_NUM_THREADS" not in os.environ or os.environ["EOTASKS_NUM_THREADS"] != "5"
+
+
+def test_complete_patches_are_skipped_and_progress_is_told(tmp_path: Path) -> None:
+    workflow, patches = facts_batch(tmp_path, 3)
+    told: list[PatchOutcome] = []
+    result = run_batch(workflow, patches, executor="serial", skip=lambda name: name == "p1", on_progress=told.append)
+    assert states(result) == {"p0": "done", "p1": "skipped", "p2": "done"}
+    assert result.skipped == ["p1"]
+    assert result.exit_code == 0
+    assert result.outcomes[1].attempts == 0
+    assert sorted(outcome.name for outcome in told) == ["p0", "p1", "p2"]
+    assert not (tmp_path / "p1.json").exists()
+
+
+def test_all_skipped_starts_nothing(tmp_path: Path) -> None:
+    workflow, patches = facts_batch(tmp_path, 2)
+    assert run_batch(workflow, patches, skip=lambda _: True).skipped == ["p0", "p1"]
+    assert facts(tmp_path) == []
+
+
+def test_memory_of_a_step_is_its_peak(tmp_path: Path) -> None:
+    small = EONode(AllocateTask(1), name="small")
+    large = EONode(AllocateTask(200), inputs=[small], name="large")
+    after = EONode(AllocateTask(1), inputs=[large], name="after")
+    result = run_batch(EOWorkflow([small, large, after]), {"p": {}}, workers=1)
+    memory = result.outcomes[0].peak_memory_mb_by_step
+    assert memory["large"] - memory["small"] == pytest.approx(200, abs=20)
+    assert memory["after"] == pytest.approx(memory["small"], abs=20)
+
+
+def test_steps_of_one_name_are_numbered() -> None:
+    first = EONode(AllocateTask(1))
+    second = EONode(AllocateTask(1), inputs=[first])
+    result = run_batch(EOWorkflow([first, second]), {"p": {}}, executor="serial")
+    assert list(result.outcomes[0].seconds_by_step) == ["AllocateTask", "AllocateTask_2"]
+
+
+def test_logs_of_workers_reach_this_process(caplog: pytest.LogCaptureFixture) -> None:
+    workflow, patches = behaving("noisy", "value_error")
+    with caplog.at_level(logging.WARNING):
+        run_batch(workflow, patches, workers=1)
+    assert [record.getMessage() for record in caplog.records] == ["said in noisy"]
+
+
+def test_an_error_in_progress_ends_the_batch_and_its_workers() -> None:
+    workflow, patches = behaving("a", "b", "c")
+
+    def refuse(_: PatchOutcome) -> None:
+        raise StorageError("the disk is full")
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        run_batch(workflow, patches, workers=2, on_progress=refuse)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"executor": "cluster"}, "cluster"), ({"workers": 0}, "workers=0"), ({"threads": 0}, "threads=0"),
+     ({"start_method": "fork"}, "'fork'")],
+)  # fmt: skip
+def test_arguments_are_checked(arguments: dict[str, object], message: str) -> None:
+    workflow, patches = behaving("a")
+    with pytest.raises(ConfigurationError, match=message):
+        run_batch(workflow, patches, **arguments)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_no_patches_is_an_error() -> None:
+    with pytest.raises(BatchError, match="has no patches"):
+        run_batch(behaving()[0], {})
+
+
+def test_arguments_for_a_foreign_node_are_refused() -> None:
+    foreign = EONode(BehaveTask())
+    with pytest.raises(BatchError, match="BehaveTask, which is not part of the workflow"):
+        run_batch(behaving("a")[0], {"p": {foreign: {"name": "a"}}})
+
+
+def test_a_lambda_is_named_before_work_starts_and_works_in_threads() -> None:
+    node = EONode(CallTask(lambda: 1))
+    with pytest.raises(BatchError, match=r"Task CallTask \(attribute function\) cannot go to a worker"):
+        run_batch(EOWorkflow([node]), {"p": {}})
+    assert run_batch(EOWorkflow([node]), {"p": {}}, executor="threads").exit_code == 0
+
+
+def test_arguments_that_cannot_be_pickled_are_named() -> None:
+    workflow, _ = behaving()
+    with pytest.raises(BatchError, match="arguments of patch 'p' cannot go to a worker"):
+        run_batch(workflow, {"p": {workflow.get_nodes()[0]: {"name": lambda: 1}}})
+
+
+def test_a_workflow_that_cannot_be_rebuilt_is_an_error_of_the_batch() -> None:
+    with pytest.raises(BatchError, match=r"cannot be rebuilt in a worker process .*made only where it was born"):
+        run_batch(EOWorkflow([EONode(UnrebuildableTask())]), {"p": {}, "q": {}})
+
+
+def test_ray_is_asked_for_by_name_when_it_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "eotasks.workflows.batch.ray.executor", raising=False)
+    workflow, patches = behaving("a")
+    with pytest.raises(MissingDependencyError, match=r"eotasks\[ray\]"):
+        run_batch(workflow, patches, executor="ray", place=Place(tmp_path), skip=lambda _: True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_executor_is_an_eoexecutor_that_takes_a_generator(tmp_path: Path) -> None:
+    workflow, patches = facts_batch(tmp_path, 3)
+    kwargs = ({node: dict(values) for node, values in of.items()} for of in patches.values())
+    executor = WorkerExecutor(
+        workflow, kwargs, execution_names=list(patches), save_logs=True, logs_folder=str(tmp_path / "logs")
+    )
+    results = executor.run(workers=2)
+    assert len(results) == len(facts(tmp_path)) == 3
+    assert executor.get_successful_executions() == [0, 1, 2]
+    assert sorted(executor.outcomes) == ["p0", "p1", "p2"]
+    assert len(list((tmp_path / "logs").rglob("*.log"))) == 3
+
+
+def test_manifest_survives_a_writer_that_died_in_its_line(tmp_path: Path) -> None:
+    place = Place(tmp_path / "a place")
+    assert read_manifest(place) == []
+    first = PatchOutcome("p 1", "failed", 1, {"Load": 0.5}, {"Load": 100.0}, "Load", "ümlaut: no file")
+    append_manifest(place, "features", first)
+    with (tmp_path / "a place" / "manifest.jsonl").open("a") as file:
+        file.write('{"version": 1, "stage": "fea')
+    append_manifest(place, "features", PatchOutcome("p 2", "done"))
+    lines = read_manifest(place)
+    assert [line.outcome for line in lines] == [first, PatchOutcome("p 2", "done")]
+    assert lines[0].stage == "features"
+    assert lines[0].finished.utcoffset() is not None
+
+
+def test_a_newer_manifest_asks_for_an_upgrade(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text('{"version": 99}\n')
+    with pytest.raises(StorageError, match=r"line 1 has version 99.*upgrade"):
+        read_manifest(Place(tmp_path))
+
+
+SCRIPT = """
+import warnings
+warnings.simplefilter("ignore")
+from eotasks.workflows.batch.run import run_batch
+from tests.workflows.batch.test_run import behaving
+{guard}
+    workflow, patches = behaving("noisy", "value_error", "a")
+    result = run_batch(workflow, patches, workers=2)
+    print(len(result.done))
+"""
+
+
+def run_script(tmp_path: Path, guard: str) -> subprocess.CompletedProcess[str]:
+    script = tmp_path / "a script.py"
+    script.write_text(SCRIPT.format(guard=guard))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=100)
+
+
+def test_workers_keep_library_warnings_off_the_screen(tmp_path: Path) -> None:
+    ended = run_script(tmp_path, 'if __name__ == "__main__":')
+    assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
+    assert ended.stderr == "said in noisy\n"
+
+
+def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
+    ended = run_script(tmp_path, "if True:")
+    assert ended.returncode != 0
+    assert "BatchError: A worker process ended while it was starting" in ended.stderr
+    assert "__main__" in ended.stderr.splitlines()[-1]
