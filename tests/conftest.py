@@ -21,7 +21,7 @@ import sitecustomize  # noqa: E402
 
 sitecustomize.install()
 
-pytest_plugins = ["tests.servers.s3"]
+pytest_plugins = ["tests.servers.s3", "tests.servers.web"]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from eotasks.catalogue.fields import CLOUD_ASSETS
 from eotasks.catalogue.items import absolute
 from eotasks.errors import ConfigurationError
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
-from eotasks.imagery.products.open import PRODUCT_METADATA, TILE_METADATA
+from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
 from eotasks.storage.location import is_s3, is_web
 
 _MASK = re.compile(rf"^(?P<name>.+)_(?P<kind>{'|'.join(CLOUD_ASSETS)})\.tif$")

@@ -46,7 +46,7 @@ class BucketStore:
 
     def facts(self, path: str) -> Facts | None:
         found = self._object(path)
-        return None if found is None else Facts(found.size, nanoseconds(found.changed))
+        return None if found is None else Facts.at(found.size, found.changed)
 
     def extent(self, path: str) -> tuple[int, datetime]:
         found = self._object(path) if path else None
@@ -156,11 +156,6 @@ def _folders_of(names: list[str]) -> list[str]:
     parts = [name.split("/") for name in names]
     folders = {f"{'/'.join(part[:depth])}/" for part in parts for depth in range(1, len(part))}
     return sorted(folders, key=lambda folder: (-folder.count("/"), folder))
-
-
-def nanoseconds(time: datetime) -> int:
-    """A time as `Facts` has it."""
-    return int(time.timestamp() * 1e9)
 
 
 def _folder(key: str) -> str:

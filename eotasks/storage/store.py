@@ -40,6 +40,11 @@ class Facts(NamedTuple):
     changed_ns: int
     """Nanoseconds since 1970."""
 
+    @classmethod
+    def at(cls, size: int, changed: datetime) -> Facts:
+        """From a time as S3 tells it."""
+        return cls(size, int(changed.timestamp() * 1e9))
+
 
 class Store(Protocol):
     """A folder or a prefix. A file that is absent is a ``FileNotFoundError`` on disk, a ``StorageError`` on S3."""

@@ -33,7 +33,8 @@ from eotasks.imagery.pixels.resampling import ResamplingName, resample
 from eotasks.models.sentinel2 import NO_DATA_DN
 
 if TYPE_CHECKING:
-    from eotasks.imagery.products.product import MaskPolygons, Product, RasterFile
+    from eotasks.imagery.files.protocol import RasterFile
+    from eotasks.imagery.products.product import MaskPolygons, Product
 
 LOGGER = logging.getLogger(__name__)
 
