@@ -182,7 +182,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """Holds the folder against other processes that ask so too, and leaves no lock file.
 
     A network filesystem that knows no locks is used without one: what is written there is still whole, but of two
-    writers in the same instant the first would not be told.
+    writers in the same instant the first would not learn of the other.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

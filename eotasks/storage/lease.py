@@ -71,7 +71,7 @@ class _Owner:
 
     def is_dead(self) -> bool:
         """Whether it is known that the process is gone; of one elsewhere nothing is known."""
-        if self.process.is_current:  # a lease that this process could not give back, when the store was away
+        if self.process.is_current:  # a lease that this process could not release, when the store was away
             return self.owner not in _OWNERS
         return self.process.state() == "gone"
 
@@ -95,7 +95,7 @@ class Lease:
         """
         if self._lost:
             raise StorageError(
-                f"{self._place} has been taken over by another run, because this one gave no sign of life for"
+                f"{self._place} has been taken over by another run, because this one did not renew its lease for"
                 f" {STALE_SECONDS:.0f} s: let the other one finish, then run the command again."
             )
 
@@ -132,7 +132,7 @@ class Lease:
         try:
             self._place.remove(LEASE_FILE)
         except (StorageError, CredentialsError) as error:
-            LOGGER.warning("The lease of %s could not be given back: %s", self._place, error)
+            LOGGER.warning("The lease of %s could not be released: %s", self._place, error)
 
 
 @contextlib.contextmanager
@@ -192,7 +192,7 @@ def _free_tag(place: Place) -> str | None:
         data, tag = place.read_tagged(LEASE_FILE)
         _, changed = place.extent(LEASE_FILE)
     except (StorageError, FileNotFoundError):
-        if place.size(LEASE_FILE) is None:  # given back in the meantime
+        if place.size(LEASE_FILE) is None:  # released in the meantime
             return None
         raise
     found = _Owner.parse(data)
@@ -202,7 +202,7 @@ def _free_tag(place: Place) -> str | None:
         return tag
     raise StorageError(
         f"{place} is in use by another run ({found or 'of another version of eotasks'}): wait until it ends, or give"
-        f" another place. When it died, its hold ends {STALE_SECONDS:.0f} s after its last sign of life."
+        f" another place. If it has died, its lease ends {STALE_SECONDS:.0f} s after it was last renewed."
     )
 
 

@@ -22,7 +22,7 @@ from fs.errors import FSError
 from fs.osfs import OSFS
 from fs_s3fs import S3FS
 
-from eotasks.errors import ConfigurationError, StorageError
+from eotasks.errors import ConfigurationError, EOTasksError, StorageError
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
 from eotasks.storage.folder import FolderStore, atomic_path
@@ -96,6 +96,8 @@ class Place:
                 return OSFS(self.location, create=True, expand_vars=False)
             bucket, prefix = s3.split_location(self.location)
             return _BucketFilesystem(bucket, dir_path=prefix or "/", strict=False)
+        except EOTasksError:  # says already what is wrong; some are an OSError or a ValueError too
+            raise
         except (FSError, OSError, ValueError) as error:
             raise StorageError(f"{self.location} cannot be opened ({error}): check the path and its rights.") from error
 
@@ -307,6 +309,8 @@ class Place:
     def _named(self, path: str) -> Iterator[None]:
         try:
             yield
+        except EOTasksError:  # as above
+            raise
         except FileNotFoundError as error:
             raise StorageError(self._absent(path)) from error
         except OSError as error:

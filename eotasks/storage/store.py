@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Of files that are being written; what still has it after a run is rubbish."""
+"""Of files that are being written; what still has it after a run is left over."""
 
 
 class Entry(NamedTuple):

@@ -107,6 +107,11 @@ def test_on_another_machine_silence_is_told(mixed: Place) -> None:
     assert [progress.state for progress in read_progress(mixed)] == ["unknown", "unknown"]
 
 
+def test_in_another_container_of_the_same_host_numbers_say_nothing(mixed: Place) -> None:
+    edit(mixed, machine="another container", pid=2**22 + 5)
+    assert [progress.state for progress in read_progress(mixed)] == ["running", "running"]
+
+
 def test_a_manifest_of_version_1_is_shown(tmp_path: Path) -> None:
     line = {"version": 1, "stage": "old", "finished": "2026-01-01T00:00:00+00:00", "name": "a", "state": "done"}
     (tmp_path / "manifest.jsonl").write_text(json.dumps(line) + "\n")

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from eotasks.errors import ImageryError
+from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
@@ -90,6 +90,8 @@ class ZipFiles:
             try:
                 with archive.open(inside) as stream:
                     content = stream.read(self._all[inside][0] + 1)
+            except EOTasksError:  # of S3 or a web server
+                raise
             except (*_DAMAGES, OSError) as error:
                 raise ImageryError(f"{self.location}: {name} is damaged ({error}). Fetch it again.") from error
         if len(content) != self._all[inside][0]:
@@ -120,6 +122,8 @@ class ZipFiles:
         try:
             with self._stream() as stream, self._opened(stream) as archive:
                 yield archive
+        except EOTasksError:  # of S3 or a web server
+            raise
         except FileNotFoundError as error:
             raise ImageryError(f"{self.location}: nothing there. Check the path.") from error
         except OSError as error:
@@ -128,6 +132,8 @@ class ZipFiles:
     def _opened(self, stream: IO[bytes]) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(stream)
+        except EOTasksError:  # of S3 or a web server
+            raise
         except _DAMAGES as error:
             raise ImageryError(f"{self.location}: cut off or no zip ({error}). Fetch it again.") from error
 

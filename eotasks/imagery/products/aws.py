@@ -162,8 +162,9 @@ def _json(files: ProductFiles, name: str) -> dict[str, Any]:
     """A JSON object beside the tile; empty when there is none."""
     if name not in files.names():
         return {}
+    text = files.read_bytes(name)
     try:
-        content = json.loads(files.read_bytes(name))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ImageryError(f"{files.location}: {name} is cut off or no JSON ({error}). Fetch it again.") from error
     if not isinstance(content, dict):
