@@ -26,7 +26,7 @@ sitecustomize.install()
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.servers.s3"]
+pytest_plugins = ["tests.servers.s3", "tests.servers.web"]
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,8 @@ from eotasks.eopatches.files import (
 )
 from eotasks.eopatches.marker import GENERATION, LEFTOVER, MARKER, MARKER_VERSION, Marker, parse_marker
 from eotasks.errors import CredentialsError, EOTasksError, FeatureError, StorageError
-from eotasks.storage.place import Entry, Place
+from eotasks.storage.place import Place
+from eotasks.storage.store import Entry
 
 __all__ = [
     "CleanResult",

@@ -23,7 +23,8 @@ from eotasks.eopatches.remote import at_hand, list_remote, own_name
 from eotasks.errors import AreaError, ConfigurationError, FeatureError, StorageError, TooFewFramesError
 from eotasks.features import Feature, describe
 from eotasks.models.sentinel2 import as_reflectance
-from eotasks.storage.place import Place, is_remote
+from eotasks.storage.location import is_s3
+from eotasks.storage.place import Place
 
 _PARTS = frozenset(feature_type.value for feature_type in FeatureType)
 _ENDING = re.compile(r"\.(npy|npy\.gz|json|json\.gz|gpkg|gpkg\.gz|geojson|zarr|pkl|pkl\.gz)$")
@@ -148,7 +149,7 @@ def list_eopatches(folder: str | Path | Place) -> list[str]:
 
     :raises AreaError: when there is no such folder, or no EOPatch in it.
     """
-    if is_remote(folder):
+    if is_s3(folder):
         return list_remote(Place(str(folder)), _are_of_eopatch)
     place = Path(str(folder))
     if not place.is_dir():
@@ -243,7 +244,7 @@ def _are_of_eopatch(names: Collection[str]) -> bool:
 
 
 def _own_name(folder: str | Path | Place) -> str:
-    return own_name(Place(str(folder))) if is_remote(folder) else Path(str(folder)).resolve().name
+    return own_name(Place(str(folder))) if is_s3(folder) else Path(str(folder)).resolve().name
 
 
 @contextmanager
@@ -251,7 +252,7 @@ def _patch_at_hand(
     folder: str | Path | Place, name: str | None, *, whole: Sequence[str] = (), heads: Sequence[str] = ()
 ) -> Iterator[tuple[Path, str]]:
     """Where a patch is read on this machine, and its name in messages. On S3 only what is asked for is copied."""
-    if not is_remote(folder):
+    if not is_s3(folder):
         local = _patch_folder(Path(str(folder)), name)
         yield local, str(local)
         return

@@ -23,8 +23,8 @@ from eotasks.eopatches import files as eopatch_files
 from eotasks.eopatches import save as storage
 from eotasks.eopatches.save import clean, is_complete, list_eopatches, load_eopatch, save_eopatch
 from eotasks.errors import CredentialsError, EOTasksError, StorageError
+from eotasks.storage import folder as _folder
 from eotasks.storage import s3
-from eotasks.storage import store as _stores
 from eotasks.storage.place import Place
 from eotasks.workflows.cli import main
 from tests.servers.s3 import S3Server
@@ -350,7 +350,7 @@ def test_a_disk_that_is_full_for_the_marker_leaves_the_patch_that_was_there(
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_stores, "_flush", full)
+    monkeypatch.setattr(_folder, "_flush", full)
     with pytest.raises(StorageError, match=r"_current.json: .*No space left"):
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME) == make_eopatch(0.25)

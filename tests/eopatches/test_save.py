@@ -28,7 +28,7 @@ from eotasks.eopatches.save import (
     save_eopatch,
 )
 from eotasks.errors import FeatureError, StorageError
-from eotasks.storage import store as _stores
+from eotasks.storage import folder as _folder
 from tests.servers.s3 import S3Server
 
 BANDS = (FeatureType.DATA, "BANDS")
@@ -152,7 +152,7 @@ def test_an_interrupt_while_the_marker_is_written_leaves_the_old_patch(
     def interrupt(_: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_stores, "_flush", interrupt)
+    monkeypatch.setattr(_folder, "_flush", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME)[BANDS].max() == 0.25

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eotasks.errors import EOTasksError, StorageError
-from eotasks.storage.place import Place, atomic_path
+from eotasks.storage.folder import atomic_path
+from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import BATCH_FOLDER, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import StageProgress, StepCost, read_progress

@@ -12,7 +12,8 @@ from typing import Any
 
 from eotasks.errors import ConfigurationError
 from eotasks.storage.local_copy import object_tag
-from eotasks.storage.place import Place, is_remote
+from eotasks.storage.location import is_s3
+from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig
 from eotasks.workflows.land_cover.config_file import parse_config, render_toml
 
@@ -92,7 +93,7 @@ def input_paths(config: LandCoverConfig) -> dict[str, Path]:
 
 def remote_inputs(config: LandCoverConfig) -> dict[str, str]:
     """What a run reads from S3, by the key that names it."""
-    return {key: path for key, path in _inputs(config).items() if is_remote(path)}
+    return {key: path for key, path in _inputs(config).items() if is_s3(path)}
 
 
 def _inputs(config: LandCoverConfig) -> dict[str, str]:
