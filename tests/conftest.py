@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,10 @@ sys.modules.pop("sitecustomize", None)
 import sitecustomize  # noqa: E402
 
 sitecustomize.install()
+
+# A shell starts what runs in its background deaf to interrupts, and children inherit that: tests interrupt children.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.servers.s3", "tests.servers.web"]
 

@@ -21,7 +21,7 @@ from rasterio.dtypes import check_dtype
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
-from eotasks.errors import ConfigurationError, FeatureError, GridError, ImageryError, StorageError
+from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError, StorageError
 from eotasks.models.classes import NO_DATA, ClassTable, LandCoverClass
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.models.threads import resolve_threads
@@ -217,6 +217,8 @@ def publish_cog(
                 place.write_bytes(sidecar, _sidecar_xml(classes))
             else:
                 place.remove(sidecar)  # classes or statistics of the file that was there before
+    except EOTasksError:
+        raise
     except (RasterioError, OSError) as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
     return path

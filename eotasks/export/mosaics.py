@@ -18,7 +18,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from eotasks.errors import GridError, ImageryError, StorageError
+from eotasks.errors import EOTasksError, GridError, ImageryError, StorageError
 from eotasks.export.cog import (
     BLOCK,
     Compression,
@@ -115,6 +115,8 @@ def _mosaic(
                 describe_bands(mosaic, tiles[0].classes, names, shared)
             with rasterio.open(build) as mosaic:
                 return publish_cog(mosaic, path, tiles[0].classes, compression)
+    except EOTasksError:
+        raise
     except (RasterioError, OSError) as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
 

@@ -126,9 +126,10 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
     left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=51)
     margin_x, margin_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
     window = (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
+    file = local_path_of(path)
     try:
         frame = pyogrio.read_dataframe(
-            local_path_of(path),
+            file,
             layer=layer,
             columns=[column],
             bbox=window if np.isfinite(window).all() else None,
