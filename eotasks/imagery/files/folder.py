@@ -53,6 +53,8 @@ class FolderFiles:
             if facts is not None:
                 check_size(name, facts.size, self.location)
             return self._store.read(name)
+        except ImageryError:  # an OSError too
+            raise
         except OSError as error:
             raise ImageryError(f"{self.location}: {name} cannot be read ({error.strerror}). Fetch it again.") from error
 
@@ -69,8 +71,9 @@ class FolderFiles:
 
         :raises ImageryError: when the file is gone.
         """
+        checked_name(name, self.location)
         try:
-            facts = self._store.facts(checked_name(name, self.location))
+            facts = self._store.facts(name)
         except OSError as error:
             raise ImageryError(f"{self.location}: {name} cannot be read ({error.strerror}). Fetch it again.") from error
         if facts is None:

@@ -117,3 +117,11 @@ def test_zip_that_is_a_page(web_server: AnsweringServer) -> None:
     web_server.answers["GET", "/a.zip"] = ranged(page)
     with pytest.raises(ImageryError, match=r"a\.zip: cut off or no zip"):
         open_files(f"{web_server.url}/a.zip").names()
+
+
+def test_servers_that_fail_are_no_damage(web_server: AnsweringServer) -> None:
+    """Python's zipfile takes any OSError while it looks for the end of an archive for damage."""
+    web_server.answers["HEAD", "/a.zip"] = status(200, b"x" * 1000)
+    web_server.answers["GET", "/a.zip"] = status(403)
+    with pytest.raises(ImageryError, match=r"a\.zip: the server answers 403"):
+        open_files(f"{web_server.url}/a.zip").names()
