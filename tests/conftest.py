@@ -21,6 +21,11 @@ import sitecustomize  # noqa: E402
 
 sitecustomize.install()
 
+# Once, here, under the filters of eotasks: pytest replaces all filters before it loads a module of tests, of which many
+# import eo-learn first, and dependencies that warn when they are imported would be errors.
+import eotasks  # noqa: E402, F401, I001
+import eolearn.core  # noqa: E402, F401
+
 pytest_plugins = ["tests.servers.s3"]
 
 
