@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
+import select
 import sys
 import textwrap
 import traceback
@@ -39,6 +41,8 @@ class ExitCode(IntEnum):
     """EX_SOFTWARE of sysexits.h."""
     INTERRUPTED = 130
     """128 + SIGINT, as a shell has it."""
+    READER_GONE = 141
+    """128 + SIGPIPE: ``| head`` has seen enough."""
 
 
 # Options
@@ -133,10 +137,18 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
     verbose = arguments.verbose
     set_up_logging(verbose=verbose)
     try:
-        return ExitCode(arguments.run(arguments))
+        code = ExitCode(arguments.run(arguments))
+        sys.stdout.flush()  # a reader that is gone is noticed here, not when Python ends
+        return code
     except EOTasksError as error:
         return _print_error(" ".join(str(error).split()), ExitCode.BAD_INPUT, stack=verbose)
+    except SystemExit as end:  # rich makes 1 of a broken pipe, which would say that some failed
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return ExitCode.READER_GONE
     except OSError as error:  # a full disk, a folder without rights: nothing of ours, and no bug either
+        if isinstance(error, BrokenPipeError) and _leave_closed_stdout():
+            return ExitCode.READER_GONE
         return _print_error(
             f"{error}. Check the path, the rights and the space.", ExitCode.BAD_INPUT, stack=arguments.verbose
         )
@@ -146,6 +158,16 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
         return _print_error(
             f"a fault of eotasks itself: {type(error).__name__}: {error}", ExitCode.OWN_FAULT, stack=True
         )
+
+
+def _leave_closed_stdout() -> bool:
+    """Whether nobody reads stdout any more; then it leads nowhere, or Python would complain at its end, too."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    closed = bool(poll.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed
 
 
 def _print_error(message: str, code: ExitCode, *, stack: bool = False) -> ExitCode:
