@@ -26,6 +26,11 @@ sitecustomize.install()
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Once, here, under the filters of eotasks: pytest replaces all filters before it loads a module of tests, of which many
+# import eo-learn first, and dependencies that warn when they are imported would be errors.
+import eotasks  # noqa: E402, F401, I001
+import eolearn.core  # noqa: E402, F401
+
 pytest_plugins = ["tests.servers.s3", "tests.servers.web"]
 
 
