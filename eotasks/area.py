@@ -20,7 +20,7 @@ from sentinelhub.areas import UtmZoneSplitter
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
-from eotasks.eopatches.save import patch_folder
+from eotasks.eopatches.marker import patch_folder
 from eotasks.errors import AreaError, ConfigurationError, GridError, StorageError
 from eotasks.storage.local_copy import at_hand
 from eotasks.storage.place import atomic_path, is_remote

@@ -27,7 +27,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Clean a place and say what went."""
-    from eotasks.eopatches.save import clean
+    from eotasks.eopatches.clean import clean
     from eotasks.errors import StorageError
     from eotasks.storage.place import Place
 
