@@ -97,7 +97,7 @@ class EOPatchFolder:
         wanted = self._wanted(features, optional)
         if self.is_plain:
             self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
-        paths = [path for path in self.files if _is_of_all(path)]
+        paths = [path for path in self.files if _is_always_read(path)]
         paths += [path for feature in wanted for path in self._paths(feature)]
         with self._on_this_machine(paths) as folder:
             for path in paths:
@@ -326,8 +326,8 @@ def _has_parts(paths: Iterable[str], *parts: str) -> bool:
     return any(path.partition(".")[0] in parts and "." in path and "/" not in path for path in paths)
 
 
-def _is_of_all(path: str) -> bool:
-    """Whether a file is read with any feature."""
+def _is_always_read(path: str) -> bool:
+    """Whether a file is read whatever is asked for."""
     return _has_parts([path], "bbox", "meta_info", *_TIMES)
 
 

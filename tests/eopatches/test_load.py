@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
+import hashlib
 import io
 import json
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -142,7 +143,7 @@ class TestEveryReading:
             marker = json.loads(stored.read_bytes(f"{NAME}/_current.json"))
             facts = marker["files"]["scalar/SUN_ANGLES.npy.gz"]
             packed = gzip.compress(content, mtime=0)
-            facts |= {"size": len(packed), "sha256": sha256(packed)}
+            facts |= {"size": len(packed), "sha256": hashlib.sha256(packed).hexdigest()}
             stored.write_bytes(f"{NAME}/_current.json", json.dumps(marker).encode())
             stored.write_bytes(f"{folder_of(stored)}/scalar/SUN_ANGLES.npy.gz", packed)
         else:
@@ -158,12 +159,6 @@ EXPLOITED: list[str] = []
 class Exploit:
     def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
         return EXPLOITED.append, ("read",)
-
-
-def sha256(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()
 
 
 class TestSaved:
@@ -387,7 +382,7 @@ class TestZarr:
         assert eopatch_info(zarred, NAME).shape == (8, 8)
 
     def test_values(self, zarred: Place) -> None:
-        if importlib.util.find_spec("zarr") is None:
+        if not {"zarr", "s3fs"} <= set(sys.modules):  # eo-learn has imported both, or uses neither
             with pytest.raises(MissingDependencyError, match=r"install `zarr`"):
                 load_eopatch(zarred, NAME)
             assert load_eopatch(zarred, NAME, features=[LULC]).get_features() == [LULC]
