@@ -14,10 +14,10 @@ from .clouds.validity import AddCloudCoverageTask as AddCloudCoverageTask
 from .clouds.validity import AddValidCountTask as AddValidCountTask
 from .clouds.validity import AddValidDataMaskTask as AddValidDataMaskTask
 from .clouds.validity import AddValidFractionTask as AddValidFractionTask
-from .eopatches.save import LoadSavedEOPatchTask as LoadSavedEOPatchTask
+from .eopatches.load import LoadSavedEOPatchTask as LoadSavedEOPatchTask
+from .eopatches.load import load_eopatch as load_eopatch
 from .eopatches.save import SaveEOPatchTask as SaveEOPatchTask
 from .eopatches.save import export_eopatch as export_eopatch
-from .eopatches.save import load_eopatch as load_eopatch
 from .eopatches.save import save_eopatch as save_eopatch
 from .errors import AreaError as AreaError
 from .errors import BandError as BandError

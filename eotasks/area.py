@@ -20,7 +20,7 @@ from sentinelhub.areas import UtmZoneSplitter
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
-from eotasks.eopatches.save import patch_folder
+from eotasks.eopatches.marker import patch_folder
 from eotasks.errors import AreaError, ConfigurationError, GridError, StorageError
 from eotasks.storage.folder import atomic_path
 from eotasks.storage.local_copy import local_path_of

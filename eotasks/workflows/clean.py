@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Clean a place and say what went."""
-    from eotasks.eopatches.save import clean
+    from eotasks.eopatches.clean import clean
     from eotasks.errors import StorageError
     from eotasks.storage.place import Place
 

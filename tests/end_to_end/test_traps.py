@@ -26,8 +26,10 @@ from packaging.requirements import Requirement
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.eopatches.save import Place, load_eopatch, save_eopatch
+from eotasks.eopatches.load import load_eopatch
+from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import BatchError, StorageError
+from eotasks.storage.place import Place
 from eotasks.workflows.batch.run import WorkerExecutor, run_batch
 from tests import ROOT
 from tests.builders.batch_tasks import BehaveTask, CallTask, PredictTask, WriteFactsTask

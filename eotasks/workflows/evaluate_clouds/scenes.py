@@ -22,12 +22,13 @@ import numpy as np
 from eolearn.core import EOPatch, FeatureType
 from numpy.typing import NDArray
 
+from eotasks.eopatches.load import eopatch_info
 from eotasks.errors import AreaError, ConfigurationError, EOTasksError, FeatureError, GridError, ReferenceDataError
 from eotasks.features import Feature
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.evaluation import map_labels
 from eotasks.models.clouds.postprocess import NO_DATA
-from eotasks.sources.eopatches import LoadEOPatchTask, eopatch_info, list_eopatches
+from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.sources.sample import SUN_ANGLES
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
@@ -167,7 +168,7 @@ def _raster_folders(place: Path) -> list[Path]:
 
 def _eopatches(place: Path | Place) -> list[str]:
     try:
-        return list_eopatches(place)
+        return list_source_eopatches(place)
     except AreaError:  # none in it
         return []
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.eopatches.save import Place
 from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, StorageError
+from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import append_manifest
 from eotasks.workflows.batch.run import BatchResult, PatchOutcome, WorkerExecutor, read_manifest, run_batch
 from tests import ROOT

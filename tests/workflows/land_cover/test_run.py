@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from eotasks.eopatches.save import list_eopatches, load_eopatch
+from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.models.landcover.training import load_model
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.run import ManifestLine, read_manifest
@@ -244,7 +244,7 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     told = " ".join(failed.result.out.split())
     assert "4 (1 failed)" in told
     assert "failed south-west, step 'source': EOPatch" in told
-    assert "mask/CLM cannot be read" in told
+    assert "file mask/CLM.npy.gz cannot be read" in told
     lines = read_manifest(failed.place())
     others = {name: "done" for name in PATCHES if name != "south-west"}
     assert states(lines) == {"observe": {**others, "south-west": "failed"}, "map": others}

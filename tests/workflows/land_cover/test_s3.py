@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from shapely.geometry import box
 
-from eotasks.eopatches.save import list_eopatches, load_eopatch
+from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.models.landcover.model import load_model
 from eotasks.storage import s3
 from eotasks.storage.lease import hold_lease
