@@ -28,7 +28,8 @@ from sentinelhub.geometry import BBox
 
 from eotasks.eopatches.save import Place, load_eopatch, save_eopatch
 from eotasks.errors import BatchError, StorageError
-from eotasks.workflows.batch.run import WorkerExecutor, run_batch
+from eotasks.workflows.batch.run import run_batch
+from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests import ROOT
 from tests.builders.batch_tasks import BehaveTask, CallTask, PredictTask, WriteFactsTask
 

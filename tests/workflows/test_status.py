@@ -16,7 +16,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.report import DATA, REPORT, write_batch_report
 from eotasks.workflows.batch.run import run_batch
-from tests.workflows.batch.test_run import behaving
+from tests.builders.batches import behaving
 
 
 @pytest.fixture

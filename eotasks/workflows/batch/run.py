@@ -20,21 +20,11 @@ from eolearn.core import EONode, EOWorkflow
 from eotasks.errors import BatchError, ConfigurationError, EOTasksError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.history import History
-from eotasks.workflows.batch.manifest import ManifestLine, ManifestWriter, read_manifest
+from eotasks.workflows.batch.manifest import ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
-from eotasks.workflows.batch.workers.executor import EXECUTORS, ExecutorName, WorkerExecutor, asked_size, executor_class
-from eotasks.workflows.batch.workers.pool import StartMethod
-from eotasks.workflows.batch.workers.sizing import Size
-
-__all__ = [
-    "BatchResult",
-    "ExecutorName",
-    "ManifestLine",
-    "PatchOutcome",
-    "WorkerExecutor",
-    "read_manifest",
-    "run_batch",
-]
+from eotasks.workflows.batch.workers.executor import WorkerExecutor
+from eotasks.workflows.batch.workers.kinds import EXECUTORS, ExecutorName, StartMethod
+from eotasks.workflows.batch.workers.sizing import Size, asked_size
 
 LOGGER = logging.getLogger(__name__)
 
@@ -253,6 +243,18 @@ class _Run:
             self._writer.log(outcome.name, "\n\n".join(part.rstrip() for part in parts if part) + "\n")
         except EOTasksError as error:  # the manifest has the message; the batch goes on without the details
             LOGGER.warning("The log of patch %s cannot be kept: %s", outcome.name, error)
+
+
+def executor_class(executor: ExecutorName) -> type[WorkerExecutor]:
+    """The class that runs patches in this way.
+
+    :raises MissingDependencyError: when it is Ray and Ray is not installed.
+    """
+    if executor != "ray":
+        return WorkerExecutor
+    from eotasks.workflows.batch.ray.executor import RayWorkerExecutor
+
+    return RayWorkerExecutor
 
 
 @contextlib.contextmanager

@@ -19,14 +19,15 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.errors import BatchError, StorageError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_events
+from eotasks.workflows.batch.manifest import read_events, read_manifest
+from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
-from eotasks.workflows.batch.run import PatchOutcome, read_manifest, run_batch
+from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.pool import WorkerPool
 from tests import ROOT
 from tests.builders.batch_tasks import WaitTask
+from tests.builders.batches import behaving, facts_batch, states
 from tests.servers.s3 import S3Server
-from tests.workflows.batch.test_run import behaving, facts_batch, states
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,8 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.run import BatchResult, run_batch
 from tests.builders.batch_tasks import AllocateTask, FlagTask
+from tests.builders.batches import Arguments, behaving, facts_batch, states
 from tests.servers.s3 import S3Server
-from tests.workflows.batch.test_run import behaving, facts_batch, states
-
-Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
 
 
 def flagged(folder: Path, *names: str, option: int = 1) -> tuple[EOWorkflow, Arguments]:

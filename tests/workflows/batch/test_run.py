@@ -1,53 +1,25 @@
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.eopatches.save import Place
 from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, StorageError
-from eotasks.workflows.batch.manifest import append_manifest
-from eotasks.workflows.batch.run import BatchResult, PatchOutcome, WorkerExecutor, read_manifest, run_batch
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.manifest import append_manifest, read_manifest
+from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.run import run_batch
+from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests import ROOT
-from tests.builders.batch_tasks import (
-    AllocateTask,
-    BehaveTask,
-    CallTask,
-    PassOnTask,
-    UnrebuildableTask,
-    WriteFactsTask,
-)
+from tests.builders.batch_tasks import AllocateTask, BehaveTask, CallTask, UnrebuildableTask
+from tests.builders.batches import behaving, facts, facts_batch, states
 
 pytestmark = pytest.mark.timeout(120)
-
-
-Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
-
-
-def behaving(*names: str) -> tuple[EOWorkflow, Arguments]:
-    first = EONode(BehaveTask(), name="Behave")
-    last = EONode(PassOnTask(), inputs=[first])
-    return EOWorkflow([first, last]), {name: {first: {"name": name}} for name in names}
-
-
-def facts_batch(folder: Path, count: int) -> tuple[EOWorkflow, Arguments]:
-    node = EONode(WriteFactsTask(folder))
-    return EOWorkflow([node]), {f"p{index}": {node: {"name": f"p{index}"}} for index in range(count)}
-
-
-def facts(folder: Path) -> list[dict[str, object]]:
-    return [json.loads(file.read_text()) for file in sorted(folder.glob("p*.json"))]
-
-
-def states(result: BatchResult) -> dict[str, str]:
-    return {outcome.name: outcome.state for outcome in result.outcomes}
 
 
 def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
@@ -255,7 +227,7 @@ SCRIPT = """
 import warnings
 warnings.simplefilter("ignore")
 from eotasks.workflows.batch.run import run_batch
-from tests.workflows.batch.test_run import behaving
+from tests.builders.batches import behaving
 {guard}
     workflow, patches = behaving("noisy", "value_error", "a")
     result = run_batch(workflow, patches, workers=2)

@@ -15,7 +15,7 @@ import rasterio
 from eotasks.eopatches.save import list_eopatches, load_eopatch
 from eotasks.models.landcover.training import load_model
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.run import ManifestLine, read_manifest
+from eotasks.workflows.batch.manifest import ManifestLine, read_manifest
 from eotasks.workflows.land_cover.config_file import parse_config
 from tests.builders.command_line import (
     EOPATCHES,

@@ -18,7 +18,7 @@ from eotasks.models.landcover.model import load_model
 from eotasks.storage import s3
 from eotasks.storage.lease import held
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.run import read_manifest
+from eotasks.workflows.batch.manifest import read_manifest
 from tests.builders.command_line import (
     EOPATCHES,
     PATCHES,

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError
 from eotasks.models.threads import available_cores
-from eotasks.workflows.batch.workers.executor import NO_RAY
+from eotasks.workflows.batch.workers.kinds import NO_RAY
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 
 try:

@@ -23,13 +23,15 @@ from eolearn.core.eoworkflow import WorkflowResults
 
 from eotasks.errors import BatchError, MissingDependencyError
 from eotasks.models.threads import available_cores, resolve_threads, thread_environment
-from eotasks.workflows.batch.ray import actor as ray_worker
+from eotasks.workflows.batch.ray import actor
 from eotasks.workflows.batch.ray.cluster import Node, Request, module_paths, nodes, ray_cluster, worker_environment
-from eotasks.workflows.batch.workers.executor import NO_RAY, WorkerExecutor, asked_size, pickled_workflow
+from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from eotasks.workflows.batch.workers.job import LOG_LINES, PatchJob, PatchReport, log_line
+from eotasks.workflows.batch.workers.kinds import NO_RAY
 from eotasks.workflows.batch.workers.memory import MEGABYTE
+from eotasks.workflows.batch.workers.pickling import pickled_workflow
 from eotasks.workflows.batch.workers.queue import PatchQueue
-from eotasks.workflows.batch.workers.sizing import SHARE, Size
+from eotasks.workflows.batch.workers.sizing import SHARE, Size, asked_size
 
 try:
     import ray
@@ -147,8 +149,8 @@ class RayPool:
         """While it is true, one worker runs, and gets a patch only after the report of the one before was looked at."""
         self._options = dict(options)
         self._payload = ray.put(workflow)
-        ray.cloudpickle.register_pickle_by_value(ray_worker)  # type: ignore[no-untyped-call]  # Ray has few hints
-        self._actor_class: Any = ray.remote(ray_worker.RayWorker)
+        ray.cloudpickle.register_pickle_by_value(actor)  # type: ignore[no-untyped-call]  # Ray has few hints
+        self._actor_class: Any = ray.remote(actor.RayWorker)
         self._workers: list[_Worker] = []
         self._failed_starts = 0
         self._looked = self._heard = self._told = time.monotonic()
@@ -224,10 +226,10 @@ class RayPool:
             options["memory"] = int(self.request.memory_mb * MEGABYTE)
         environment = worker_environment() | {"OMP_WAIT_POLICY": "PASSIVE"} | thread_environment(self.request.cpus)
         level = logging.getLogger().getEffectiveLevel()
-        actor = self._actor_class.options(**(options | self._options)).remote(
+        worker = self._actor_class.options(**(options | self._options)).remote(
             environment, module_paths(), str(Path.cwd()), level
         )
-        self._workers.append(_Worker(actor, self.request, actor.prepare.remote(self._payload, version("eotasks"))))
+        self._workers.append(_Worker(worker, self.request, worker.prepare.remote(self._payload, version("eotasks"))))
 
     def _speakers(self) -> list[_Worker]:
         """Workers that have something to say, or have died; none after a while of silence."""
@@ -289,11 +291,12 @@ class RayPool:
 class _Worker:
     """The driver's view of an actor.
 
+    :param handle: Of the actor.
     :param prepared: Comes with the facts of the actor once it can take patches.
     """
 
-    def __init__(self, actor: Any, request: Request, prepared: Any) -> None:
-        self.actor = actor
+    def __init__(self, handle: Any, request: Request, prepared: Any) -> None:
+        self.handle = handle
         self.request = request
         self.stream: Any = prepared
         """What is waited for: one answer, or the messages of a patch; None when it is idle."""
@@ -306,7 +309,7 @@ class _Worker:
 
     def call(self) -> None:
         """Asks whether it is still there."""
-        self.stream = self.actor.facts.remote()
+        self.stream = self.handle.facts.remote()
 
     def begin(self, job: PatchJob) -> None:
         """Gives it a patch."""
@@ -314,7 +317,7 @@ class _Worker:
         self.log.clear()
         pickled = ray.cloudpickle.dumps(job)  # type: ignore[no-untyped-call]  # Ray has few hints
         streaming = {"num_returns": "streaming", "_generator_backpressure_num_objects": 1}
-        self.stream = self.actor.execute.options(**streaming).remote(pickled)
+        self.stream = self.handle.execute.options(**streaming).remote(pickled)
 
     def message(self) -> tuple[str, Any]:
         """What it says next; ready to be taken.
@@ -331,7 +334,7 @@ class _Worker:
         """Ends its process at once, in the middle of a patch too."""
         self.stream = None
         with contextlib.suppress(ray.exceptions.RayError, ValueError):  # it is gone, or was never placed
-            ray.kill(self.actor, no_restart=True)
+            ray.kill(self.handle, no_restart=True)
 
 
 def _death(error: Exception) -> str:

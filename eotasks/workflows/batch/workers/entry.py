@@ -9,7 +9,7 @@ import warnings
 from multiprocessing.connection import Connection
 
 
-def main(connection: Connection, environment: dict[str, str]) -> None:
+def run_worker(connection: Connection, environment: dict[str, str]) -> None:
     """Sets up the process, then serves jobs until the parent closes the connection.
 
     :param connection: To the parent.

@@ -20,18 +20,17 @@ from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
-from typing import Any, Literal
+from typing import Any
 
 from eotasks.errors import BatchError, ConfigurationError
 from eotasks.models.threads import thread_environment
-from eotasks.workflows.batch.workers import entry as worker_entry
+from eotasks.workflows.batch.workers.entry import run_worker
 from eotasks.workflows.batch.workers.job import LOG_LINES, PatchJob, PatchReport, log_line
+from eotasks.workflows.batch.workers.kinds import START_METHODS, StartMethod
 from eotasks.workflows.batch.workers.memory import oom_kills
 from eotasks.workflows.batch.workers.queue import PatchQueue
 
 LOGGER = logging.getLogger(__name__)
-
-StartMethod = Literal["forkserver", "spawn"]
 
 _JOIN_SECONDS = 3.0
 _STARTS = 3
@@ -164,7 +163,7 @@ class WorkerPool:
             ours, theirs = self._context.Pipe()
             environment = {"OMP_WAIT_POLICY": "PASSIVE"} | dict(os.environ) | settings
             process = self._context.Process(
-                target=worker_entry.main, args=(theirs, environment), name="eotasks-worker", daemon=True
+                target=run_worker, args=(theirs, environment), name="eotasks-worker", daemon=True
             )
             try:
                 process.start()
@@ -232,7 +231,7 @@ class _Worker:
 
 
 def _context(start_method: StartMethod) -> ForkServerContext | SpawnContext:
-    if start_method not in ("forkserver", "spawn"):
+    if start_method not in START_METHODS:
         raise ConfigurationError(f"start_method {start_method!r} is not known: choose 'forkserver' or 'spawn'.")
     if start_method == "spawn" or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

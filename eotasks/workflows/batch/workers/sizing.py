@@ -7,8 +7,10 @@ from pathlib import Path
 
 import psutil
 
+from eotasks.errors import ConfigurationError
 from eotasks.models.threads import available_cores, resolve_threads
 from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.workers.kinds import ExecutorName
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 
 SHARE = 0.8
@@ -75,6 +77,17 @@ class Sizing:
 
     def _share(self, workers: int) -> int:
         return share_of_cores(self._threads, workers)
+
+
+def asked_size(workers: int | None, threads: int | None, executor: ExecutorName, jobs: int) -> Size:
+    """The size of a batch without measuring: what is asked for, else the cores.
+
+    :raises ConfigurationError: when it is no number of workers or threads.
+    """
+    if workers is not None and workers < 1:
+        raise ConfigurationError(f"workers={workers} is no number of workers: give a whole number of at least 1.")
+    chosen = 1 if executor == "serial" else max(1, min(workers or available_cores(), jobs))
+    return Size(chosen, share_of_cores(threads, chosen))
 
 
 def share_of_cores(threads: int | None, workers: int) -> int:

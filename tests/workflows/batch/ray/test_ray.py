@@ -17,10 +17,11 @@ from eolearn.core import EONode, EOTask, EOWorkflow
 from eotasks.errors import BatchError, ConfigurationError, StorageError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import read_events
-from eotasks.workflows.batch.run import PatchOutcome, run_batch
+from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests.builders.batch_tasks import AllocateTask, CallTask, UnrebuildableTask, WriteFactsTask
-from tests.workflows.batch.test_run import behaving, facts, facts_batch
+from tests.builders.batches import behaving, facts, facts_batch
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
 

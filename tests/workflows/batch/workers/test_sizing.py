@@ -12,7 +12,7 @@ from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers import sizing
 from eotasks.workflows.batch.workers.sizing import Sizing, free_memory_mb
 from tests.builders.batch_tasks import AllocateTask
-from tests.workflows.batch.test_run import behaving, facts, facts_batch
+from tests.builders.batches import behaving, facts, facts_batch
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+"""Batches for tests, and what came of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from eolearn.core import EONode, EOWorkflow
+
+from eotasks.workflows.batch.run import BatchResult
+from tests.builders.batch_tasks import BehaveTask, PassOnTask, WriteFactsTask
+
+Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
+
+
+def behaving(*names: str) -> tuple[EOWorkflow, Arguments]:
+    """A batch whose patches do what their names say (`BehaveTask`)."""
+    first = EONode(BehaveTask(), name="Behave")
+    last = EONode(PassOnTask(), inputs=[first])
+    return EOWorkflow([first, last]), {name: {first: {"name": name}} for name in names}
+
+
+def facts_batch(folder: Path, count: int) -> tuple[EOWorkflow, Arguments]:
+    """A batch whose patches ``p0``, ``p1``, ... write facts of their process (`WriteFactsTask`)."""
+    node = EONode(WriteFactsTask(folder))
+    return EOWorkflow([node]), {f"p{index}": {node: {"name": f"p{index}"}} for index in range(count)}
+
+
+def facts(folder: Path) -> list[dict[str, object]]:
+    """What the patches of `facts_batch` wrote."""
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("p*.json"))]
+
+
+def states(result: BatchResult) -> dict[str, str]:
+    """The state of each patch."""
+    return {outcome.name: outcome.state for outcome in result.outcomes}
