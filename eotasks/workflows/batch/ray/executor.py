@@ -12,7 +12,7 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Generator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +31,7 @@ from eotasks.workflows.batch.workers.kinds import NO_RAY
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 from eotasks.workflows.batch.workers.pickling import pickled_workflow
 from eotasks.workflows.batch.workers.queue import PatchQueue
-from eotasks.workflows.batch.workers.sizing import SHARE, Size, asked_size
+from eotasks.workflows.batch.workers.sizing import SHARE, Size, Sizing, asked_size
 
 try:
     import ray
@@ -43,9 +43,6 @@ LOGGER = logging.getLogger(__name__)
 
 _STARTS = 10
 """Workers that may die one after the other while they start."""
-
-_TRIALS = 3
-"""Patches that may fail alone, one after the other, before the largest peak so far has to do."""
 
 _LOOK_SECONDS = 2.0
 """Between two looks at the cluster, which may have grown."""
@@ -90,26 +87,11 @@ class RayWorkerExecutor(WorkerExecutor, RayExecutor):
         with ray_cluster(cpus=cpus):
             found = nodes()
             threads, wanted = shares(found, workers, self.threads, jobs=len(queue))
-            pool = RayPool(payload, Request(threads), steps=self._steps, options=self.ray_remote_kwargs or {})
-            pool.size, pool.grows = wanted, workers is None
-            self.size = Size(wanted, threads) if workers is not None or wanted == 1 else None
-            pool.on_trial = self.size is None
-            with contextlib.closing(pool.run(queue)) as reports:
-                yield from self._sized(pool, reports)
-            self.size = self.size or Size(1, threads, "No patch ended well, so they all ran one by one.")
-
-    def _sized(self, pool: RayPool, reports: Generator[PatchReport, None, None]) -> Generator[PatchReport, None, None]:
-        """Reports; after the first patch that ended well, workers ask for the memory that it took."""
-        peak, trials = 0.0, 0
-        for report in reports:
-            yield report
-            if self.size is not None:
-                continue
-            outcome, trials = self._outcome(report), trials + 1
-            peak = max([peak, *outcome.peak_memory_mb_by_step.values()])
-            if peak and (outcome.state == "done" or trials >= _TRIALS):
-                self.size = pool.settle(peak)
-                LOGGER.info("%s", self.size.note)
+            sizing = Sizing(ClusterCapacity(wanted, threads)) if workers is None else None
+            start_with = Size(wanted, threads) if sizing is None else sizing.trial
+            pool = RayPool(payload, start_with, steps=self._steps, options=self.ray_remote_kwargs or {})
+            pool.grows = workers is None
+            yield from self._reports_of(pool, queue, sizing)
 
 
 def shares(found: list[Node], workers: int | None, threads: int | None, *, jobs: int) -> tuple[int, int]:
@@ -127,26 +109,50 @@ def shares(found: list[Node], workers: int | None, threads: int | None, *, jobs:
     return threads, max(1, min(workers or fitting, jobs))
 
 
+@dataclass(frozen=True)
+class ClusterCapacity:
+    """CPUs and memory that Ray gives away on the nodes of the cluster.
+
+    :param workers: How many there are to be, by CPUs.
+    :param threads: Of each, which are the CPUs that it asks for.
+    """
+
+    workers: int
+    threads: int
+
+    def size(self, peak_mb: float) -> Size:
+        """As many as fit when each asks Ray for the memory that a patch takes.
+
+        :param peak_mb: Peak of a patch that ran alone.
+        """
+        found = nodes()
+        most = max((node.memory_mb for node in found if node.cpus >= self.threads), default=0.0)
+        by_cpus = Request(self.threads).capacity(found)
+        request = Request(self.threads, memory_mb=min(peak_mb / SHARE, most))
+        fitting = max(1, request.capacity(found))
+        reason = "memory sets the limit" if fitting < by_cpus else f"{sum(node.cpus for node in found)} CPUs"
+        count = f"{len(found)} node{'s' * (len(found) > 1)}"
+        workers = min(self.workers, fitting)
+        note = f"{workers} workers on {count} ({reason}): a patch alone took {peak_mb:,.0f} MB."
+        return Size(workers, self.threads, note, memory_mb=request.memory_mb)
+
+
 class RayPool:
     """Actors for one workflow, one patch in flight in each.
 
     :param workflow: The pickled workflow.
-    :param request: What each worker asks Ray for.
+    :param size: How many workers there are to be, and what each asks Ray for.
     :param steps: Names of the steps by node uid, for messages.
     :param options: Further options of the actors.
     """
 
-    def __init__(
-        self, workflow: bytes, request: Request, *, steps: Mapping[str, str], options: Mapping[str, Any]
-    ) -> None:
-        self.request = request
+    def __init__(self, workflow: bytes, size: Size, *, steps: Mapping[str, str], options: Mapping[str, Any]) -> None:
+        self.size = size
         self.steps = steps
-        self.size = 1
-        """Workers that there are to be."""
         self.grows = False
         """Whether the number of workers follows the cluster."""
         self.on_trial = False
-        """While it is true, one worker runs, and gets a patch only after the report of the one before was looked at."""
+        """While it is true, a worker that has ended a patch gets the next one only after its report was looked at."""
         self._options = dict(options)
         self._payload = ray.put(workflow)
         ray.cloudpickle.register_pickle_by_value(actor)  # type: ignore[no-untyped-call]  # Ray has few hints
@@ -173,22 +179,10 @@ class RayPool:
                 worker.end()
             self._workers.clear()
 
-    def settle(self, peak_mb: float) -> Size:
-        """From now on each worker asks for the memory that a patch takes, and there are as many as fit.
-
-        :param peak_mb: Peak of a patch that ran alone.
-        :return: The size of the batch, with the reason.
-        """
-        found = nodes()
-        most = max((node.memory_mb for node in found if node.cpus >= self.request.cpus), default=0.0)
-        by_cpus = self.request.capacity(found)
-        self.request = replace(self.request, memory_mb=min(peak_mb / SHARE, most))
-        fitting = max(1, self.request.capacity(found))
-        reason = "memory sets the limit" if fitting < by_cpus else f"{sum(node.cpus for node in found)} CPUs"
-        count = f"{len(found)} node{'s' * (len(found) > 1)}"
-        self.size, self.on_trial = min(self.size, fitting), False
-        note = f"{self.size} workers on {count} ({reason}): a patch alone took {peak_mb:,.0f} MB."
-        return Size(self.size, self.request.cpus, note)
+    @property
+    def request(self) -> Request:
+        """What each worker asks Ray for."""
+        return Request(self.size.threads, self.size.memory_mb)
 
     def _look_around(self, queue: PatchQueue) -> None:
         """Follows a cluster that grows, and tells when it has no place."""
@@ -199,7 +193,8 @@ class RayPool:
         found = nodes()
         fitting = self.request.capacity(found)
         if self.grows and not self.on_trial:
-            self.size = max(1, fitting, self.size if not found else 0)
+            workers = max(1, fitting, self.size.workers if not found else 0)
+            self.size = replace(self.size, workers=workers)
         if any(worker.ready for worker in self._workers):
             self._heard = now
         elif not fitting and now - self._heard > _PATIENCE_SECONDS:
@@ -216,8 +211,7 @@ class RayPool:
                 worker.end()
             elif queue.waiting:
                 worker.call()  # it may have died while it was idle, which is no fault of the patch
-        size = 1 if self.on_trial else self.size
-        for _ in range(min(size, len(queue)) - len(self._workers)):
+        for _ in range(min(self.size.workers, len(queue)) - len(self._workers)):
             self._start_worker()
 
     def _start_worker(self) -> None:

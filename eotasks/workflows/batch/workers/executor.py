@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from eolearn.core import EONode, EOWorkflow
 from eolearn.core.eoexecution import EOExecutor, _ExecutionRunParams, _ProcessingData
@@ -19,9 +19,22 @@ from eotasks.workflows.batch.workers.local import run_in_this_process
 from eotasks.workflows.batch.workers.pickling import pickled_workflow
 from eotasks.workflows.batch.workers.pool import WorkerPool
 from eotasks.workflows.batch.workers.queue import PatchQueue
-from eotasks.workflows.batch.workers.sizing import Size, Sizing, asked_size
+from eotasks.workflows.batch.workers.sizing import MachineCapacity, Size, Sizing, asked_size
 
 LOGGER = logging.getLogger(__name__)
+
+
+class Pool(Protocol):
+    """Workers that run the patches of a queue; `size` and `on_trial` may be changed between two reports."""
+
+    size: Size
+    """How many workers, and with what."""
+
+    on_trial: bool
+    """While it is true, a worker that has ended a patch gets the next one only after its report was looked at."""
+
+    def run(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
+        """Reports in the order in which patches are finished. Closing it ends the workers."""
 
 
 class WorkerExecutor(EOExecutor):
@@ -97,35 +110,37 @@ class WorkerExecutor(EOExecutor):
         return [results[index] for index in range(len(jobs))]
 
     def _reports(self, queue: PatchQueue, workers: int | None) -> Generator[PatchReport, None, None]:
-        if self.executor == "processes" and workers is None:
-            return self._sized_reports(queue)
-        self.size = asked_size(workers, self.threads, self.executor, len(queue))
+        size = asked_size(workers, self.threads, self.executor, len(queue))
         if self.executor == "ray":
             raise ConfigurationError(
                 "WorkerExecutor runs nothing on Ray: use eotasks.workflows.batch.ray.executor.RayWorkerExecutor."
             )
         if self.executor in ("threads", "serial"):
-            return run_in_this_process(self.workflow, queue, self.size, logs=self.save_logs)
+            self.size = size
+            return run_in_this_process(self.workflow, queue, size, logs=self.save_logs)
         payload = pickled_workflow(self.workflow, queue.waiting)
-        return self._pool(payload, self.size.workers, self.size.threads).run(queue)
+        sizing = Sizing(MachineCapacity(len(queue), self.threads)) if workers is None else None
+        start_with = size if sizing is None else sizing.trial
+        pool = WorkerPool(payload, start_with, start_method=self.start_method, steps=self._steps)
+        return self._reports_of(pool, queue, sizing)
 
-    def _sized_reports(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
-        """The first patch runs alone; its memory says how many workers follow."""
-        sizing = Sizing(len(queue), self.threads)
-        self.size = sizing.settled
-        pool = self._pool(pickled_workflow(self.workflow, queue.waiting), 1, sizing.trial_threads)
+    def _reports_of(self, pool: Pool, queue: PatchQueue, sizing: Sizing | None) -> Generator[PatchReport, None, None]:
+        """Reports of workers.
+
+        :param sizing: None where the pool has the size that was asked for. Otherwise the first patch runs alone, and
+            its memory says how many workers follow.
+        """
+        self.size = pool.size if sizing is None else sizing.size
         pool.on_trial = self.size is None
         with contextlib.closing(pool.run(queue)) as reports:
             for report in reports:
                 yield report
-                if self.size is None and (size := sizing.observe(self._outcome(report))) is not None:
-                    self.size, pool.on_trial = size, False
-                    pool.size, pool.threads = size.workers, size.threads
-                    LOGGER.info("%s", size.note)
-        self.size = self.size or Size(1, sizing.trial_threads, "No patch ended well, so they all ran one by one.")
-
-    def _pool(self, payload: bytes, workers: int, threads: int) -> WorkerPool:
-        return WorkerPool(payload, workers, threads=threads, start_method=self.start_method, steps=self._steps)
+                if sizing is not None and self.size is None:
+                    self.size = sizing.observe(self._outcome(report))
+                    if self.size is not None:
+                        pool.size, pool.on_trial = self.size, False
+                        LOGGER.info("%s", self.size.note)
+        self.size = self.size or pool.size
 
     def _outcome(self, report: PatchReport) -> PatchOutcome:
         return outcome_of(

@@ -29,6 +29,7 @@ from eotasks.workflows.batch.workers.job import LOG_LINES, PatchJob, PatchReport
 from eotasks.workflows.batch.workers.kinds import START_METHODS, StartMethod
 from eotasks.workflows.batch.workers.memory import oom_kills
 from eotasks.workflows.batch.workers.queue import PatchQueue
+from eotasks.workflows.batch.workers.sizing import Size
 
 LOGGER = logging.getLogger(__name__)
 
@@ -45,20 +46,16 @@ class WorkerPool:
     """A number of worker processes for one workflow.
 
     :param workflow: The pickled workflow.
-    :param size: Number of processes.
-    :param threads: Threads of every engine inside a worker.
+    :param size: Number of processes, and of threads of every engine in each.
     :param start_method: ``forkserver`` (workers start fast and share pages) or ``spawn``. Where the system has no fork
         server, ``spawn`` it is.
     :param steps: Names of the steps by node uid, for messages.
     """
 
-    def __init__(
-        self, workflow: bytes, size: int, *, threads: int, start_method: StartMethod, steps: Mapping[str, str]
-    ) -> None:
+    def __init__(self, workflow: bytes, size: Size, *, start_method: StartMethod, steps: Mapping[str, str]) -> None:
         self.workflow = workflow
         self.size = size
         self.steps = steps
-        self.threads = threads
         self.on_trial = False
         """While it is true, a worker that has ended a patch gets the next one only after its report was looked at."""
         self._context = _context(start_method)
@@ -69,11 +66,11 @@ class WorkerPool:
         """Runs the patches; reports come in the order in which patches are finished.
 
         A patch leaves the queue only when a worker is free. Closing the iterator ends the workers. Between two reports,
-        `size`, `threads` and `on_trial` may be changed.
+        `size` and `on_trial` may be changed.
 
         :raises BatchError: when workers cannot start at all.
         """
-        self.size = max(1, min(self.size, len(queue)))
+        self.size = replace(self.size, workers=max(1, min(self.size.workers, len(queue))))
         try:
             while queue:
                 self._staff(queue)
@@ -91,12 +88,12 @@ class WorkerPool:
         Also when fewer patches are left than workers: where workers die, the last patches then find one that is ready.
         """
         for worker in [worker for worker in self._workers if worker.ready and worker.job is None]:
-            if worker.threads != self.threads:
+            if worker.threads != self.size.threads:
                 self._workers.remove(worker)
                 worker.end(time.monotonic() + _JOIN_SECONDS)
             else:
                 self._give(worker, queue)
-        for _ in range(self.size - len(self._workers)):
+        for _ in range(self.size.workers - len(self._workers)):
             self._start_worker()
 
     def _listen(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
@@ -117,7 +114,7 @@ class WorkerPool:
             worker.ready, self._failed_starts = True, 0
         else:
             worker.job, report = None, queue.finish(content)
-        if worker.ready and worker.job is None and not self.on_trial and worker.threads == self.threads:
+        if worker.ready and worker.job is None and not self.on_trial and worker.threads == self.size.threads:
             self._give(worker, queue)  # before the report is looked at, which may take its time
         return report
 
@@ -155,7 +152,7 @@ class WorkerPool:
         return None if report is None else replace(report, log="\n".join(worker.log))
 
     def _start_worker(self) -> None:
-        settings = thread_environment(self.threads)
+        settings = thread_environment(self.size.threads)
         # Passive: OpenMP threads that wait by spinning take the cores from the other workers (100 times slower).
         # A server that forks has to stay single-threaded; its children set their own number.
         forking = isinstance(self._context, ForkServerContext)
@@ -175,7 +172,7 @@ class WorkerPool:
                 return
             finally:
                 theirs.close()
-        worker = _Worker(process, ours, self.threads)
+        worker = _Worker(process, ours, self.size.threads)
         self._workers.append(worker)
         with contextlib.suppress(OSError):  # it died at once: its connection tells
             ours.send_bytes(pickle.dumps((self.workflow, logging.getLogger().getEffectiveLevel())))

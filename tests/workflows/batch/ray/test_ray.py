@@ -30,7 +30,7 @@ from eolearn.core.extra.ray import RayExecutor  # noqa: E402  # needs Ray
 from eotasks.workflows.batch.ray import cluster as ray_cluster  # noqa: E402  # the same
 from eotasks.workflows.batch.ray import executor as ray_backend  # noqa: E402  # the same
 from eotasks.workflows.batch.ray.cluster import Node, Request  # noqa: E402  # the same
-from eotasks.workflows.batch.ray.executor import RayWorkerExecutor, shares  # noqa: E402  # the same
+from eotasks.workflows.batch.ray.executor import ClusterCapacity, RayWorkerExecutor, shares  # noqa: E402  # the same
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -137,16 +137,15 @@ def test_the_first_patch_says_what_memory_workers_ask_for() -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_memory_limits_workers() -> None:
-    pool = ray_backend.RayPool(b"", Request(1), steps={}, options={})
-    pool.size = 2
+    capacity = ClusterCapacity(workers=2, threads=1)
     free = ray_cluster.nodes()[0].memory_mb
-    size = pool.settle(0.5 * free)
+    size = capacity.size(0.5 * free)
     assert size.workers == 1
-    assert pool.request.memory_mb == pytest.approx(0.5 * free / 0.8)
+    assert size.memory_mb == pytest.approx(0.5 * free / 0.8)
     assert "1 workers on 1 node (memory sets the limit)" in size.note
-    pool.size = 2
-    assert pool.settle(3 * free).workers == 1
-    assert pool.request.memory_mb == pytest.approx(free)  # more than there is would wait for ever
+    more = capacity.size(3 * free)
+    assert more.workers == 1
+    assert more.memory_mb == pytest.approx(free)  # more than there is would wait for ever
 
 
 @pytest.mark.usefixtures("cluster")
