@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from eolearn.core import EONode, EOWorkflow
 
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.manifest import read_events
+from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import BatchResult
 from tests.builders.batch_tasks import BehaveTask, PassOnTask, WriteFactsTask
 
@@ -35,3 +39,15 @@ def facts(folder: Path) -> list[dict[str, object]]:
 def states(result: BatchResult) -> dict[str, str]:
     """The state of each patch."""
     return {outcome.name: outcome.state for outcome in result.outcomes}
+
+
+class StageOutcome(NamedTuple):
+    """An outcome in a manifest, and the batch that it is of."""
+
+    stage: str
+    outcome: PatchOutcome
+
+
+def manifest_outcomes(place: Place) -> list[StageOutcome]:
+    """The outcomes in a manifest, in the order they were written."""
+    return [StageOutcome(event.stage, event.outcome) for event in read_events(place) if event.outcome is not None]

@@ -107,13 +107,6 @@ def test_on_another_machine_silence_is_told(mixed: Place) -> None:
     assert [progress.state for progress in read_progress(mixed)] == ["unknown", "unknown"]
 
 
-def test_a_manifest_of_version_1_is_shown(tmp_path: Path) -> None:
-    line = {"version": 1, "stage": "old", "finished": "2026-01-01T00:00:00+00:00", "name": "a", "state": "done"}
-    (tmp_path / "manifest.jsonl").write_text(json.dumps(line) + "\n")
-    progress = read_progress(Place(tmp_path))[0]
-    assert (progress.stage, progress.state, progress.patches, progress.count("done")) == ("old", "unknown", 1, 1)
-
-
 def test_places_without_a_batch_and_unknown_stages_are_named(mixed: Place, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"has no manifest\.jsonl"):
         read_progress(Place(tmp_path / "empty"))

@@ -6,8 +6,7 @@ seconds when there is news, by a thread of its own, so that no worker waits for 
 begins. No run touches a part of another, the bytes sent grow with the number of lines, and a store that is away for a
 while is waited for. A reader takes ``manifest.jsonl`` and then the parts, so that a place can be copied either way.
 
-Version 1 had the outcomes only; version 2 adds the kinds of `Kind`, the run, and fingerprints. Lines of version 1 stay
-readable, a newer version asks for an upgrade.
+Every line has the version of the format; one of a newer version asks for an upgrade.
 """
 
 from __future__ import annotations
@@ -53,19 +52,6 @@ _OUTCOME_FIELDS = frozenset(entry.name for entry in fields(PatchOutcome))
 
 
 @dataclass(frozen=True)
-class ManifestLine:
-    """An outcome, its stage, and when it was written."""
-
-    stage: str
-    """Name of the batch, such as ``features``."""
-
-    finished: datetime
-    """UTC."""
-
-    outcome: PatchOutcome
-
-
-@dataclass(frozen=True)
 class Event:
     """One line of the manifest."""
 
@@ -78,8 +64,8 @@ class Event:
     at: datetime
     """When, in UTC."""
 
-    run: str = ""
-    """Which run of the batch; empty in version 1."""
+    run: str
+    """Which run of the batch."""
 
     name: str | None = None
     """The patch; None for a line about the batch."""
@@ -266,31 +252,12 @@ def this_process() -> dict[str, object]:
     return {"host": platform.node(), "pid": process.pid, "started": round(process.create_time(), 2)}
 
 
-def append_manifest(place: Place, stage: str, outcome: PatchOutcome) -> None:
-    """Adds one outcome to the manifest of a place.
-
-    :raises StorageError: when it cannot be written.
-    """
-    writer = ManifestWriter(place, stage)
-    writer.outcome(outcome)
-    writer.close()
-
-
-def read_manifest(place: Place) -> list[ManifestLine]:
-    """The outcomes in a manifest in the order they were written; none when there is no manifest.
-
-    A line that a killed writer left unfinished is passed over.
-
-    :raises StorageError: when a line is from a newer version.
-    """
-    events = read_events(place)
-    return [ManifestLine(event.stage, event.at, event.outcome) for event in events if event.outcome is not None]
-
-
 def read_events(place: Place) -> list[Event]:
     """All lines of a manifest in the order they were written; none when there is no manifest.
 
-    :raises StorageError: when a line is from a newer version.
+    A line that a killed writer left unfinished is passed over.
+
+    :raises StorageError: when a line is of another version.
     """
     files = [MANIFEST] if place.exists(MANIFEST) else []
     files += [
@@ -313,13 +280,11 @@ def _parse(line: str, where: str) -> Event | None:
     try:
         content: dict[str, Any] = json.loads(line)
         version = int(content.pop("version"))
-        if version > MANIFEST_VERSION:
-            raise StorageError(
-                f"{where} has version {version}, this eotasks reads up to {MANIFEST_VERSION}: upgrade eotasks."
-            )
-        kind = content.pop("kind", "outcome")
+        if version != MANIFEST_VERSION:
+            cure = "upgrade eotasks" if version > MANIFEST_VERSION else "no release wrote that: remove the manifest"
+            raise StorageError(f"{where} has version {version}, this eotasks reads {MANIFEST_VERSION}: {cure}.")
+        kind, run = content.pop("kind"), str(content.pop("run"))
         stage, at = str(content.pop("stage")), datetime.fromisoformat(content.pop("finished"))
-        run = str(content.pop("run", ""))
         if kind not in get_args(Kind):
             return None
         if kind == "outcome":

@@ -17,7 +17,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 
 RunState = Literal["running", "complete", "interrupted", "stopped", "gone", "unknown"]
 """``stopped``: by an error of the batch. ``gone``: its process ended without a word. ``unknown``: it runs on another
-machine and has said nothing for long, or its lines are of version 1."""
+machine and has said nothing for long."""
 
 _SILENT_SECONDS = 600.0
 _RECENT_SECONDS = 600.0
@@ -91,7 +91,7 @@ class StageProgress:
     """How long the last run has taken so far, or took."""
 
     executor: str = ""
-    """``processes``, ``threads``, ``ray`` or ``serial``; empty in version 1."""
+    """``processes``, ``threads``, ``ray`` or ``serial``; empty where the first line is damaged."""
 
     rate: float | None = None
     """Patches per second lately; None before the first."""
@@ -178,7 +178,7 @@ def _progress(stage: str, events: Sequence[Event]) -> StageProgress:
 
 
 def last_run(events: Sequence[Event]) -> list[Event]:
-    """The lines of the run that began last; all where version 1 tells of no runs."""
+    """The lines of the run that began last; all where the line of its beginning is damaged."""
     begin = next((event for event in reversed(events) if event.kind == "batch"), None)
     return list(events) if begin is None else [event for event in events if event.run == begin.run]
 

@@ -181,7 +181,7 @@ def _log(place: Place, stage: str, outcome: PatchOutcome) -> str:
     path = log_path(stage, outcome.name)
     try:
         text = place.read_bytes(path).decode(errors="replace")
-    except EOTasksError:  # written by version 1, or removed: the message in the manifest is what there is
+    except EOTasksError:  # removed: the message in the manifest is what there is
         return f"{outcome.error}\n\nThe place has no {path}."
     return text if len(text) <= _LOG_CHARACTERS else "…\n" + text[-_LOG_CHARACTERS:]
 

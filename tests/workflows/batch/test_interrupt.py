@@ -19,14 +19,14 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.errors import BatchError, StorageError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_events, read_manifest
+from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.pool import WorkerPool
 from tests import ROOT
 from tests.builders.batch_tasks import WaitTask
-from tests.builders.batches import behaving, facts_batch, states
+from tests.builders.batches import behaving, facts_batch, manifest_outcomes, states
 from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.timeout(120)
@@ -200,7 +200,7 @@ def test_the_fork_server_and_its_tracker_may_die_too(tmp_path: Path) -> None:
             helper.kill()
         (tmp_path / "go").touch()
         assert batch.wait(60) == 0
-    assert sorted(line.outcome.name for line in read_manifest(Place(tmp_path / "place"))) == ["a", "b", "c", "d"]
+    assert sorted(line.outcome.name for line in manifest_outcomes(Place(tmp_path / "place"))) == ["a", "b", "c", "d"]
 
 
 def test_a_store_that_is_away_for_a_while_is_waited_for(tmp_path: Path, s3_own_server: S3Server) -> None:
@@ -215,7 +215,7 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(tmp_path: Path, s3_own_s
 
     result = run_batch(workflow, patches, executor="serial", place=place, on_progress=break_down)
     assert states(result) == {"p0": "done", "p1": "done", "p2": "done"}
-    assert [line.outcome.name for line in read_manifest(place)] == ["p0", "p1", "p2"]
+    assert [line.outcome.name for line in manifest_outcomes(place)] == ["p0", "p1", "p2"]
 
 
 def test_a_store_that_stays_away_is_one_error(

@@ -11,13 +11,12 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, StorageError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import append_manifest, read_manifest
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests import ROOT
 from tests.builders.batch_tasks import AllocateTask, BehaveTask, CallTask, UnrebuildableTask
-from tests.builders.batches import behaving, facts, facts_batch, states
+from tests.builders.batches import behaving, facts, facts_batch, manifest_outcomes, states
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -36,7 +35,7 @@ def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
     assert "SIGKILL" in str(errors["killed"])
     assert "stubborn" in str(errors["unpicklable_error"])
     assert "raise ValueError" in str(result.outcomes[1].traceback)
-    lines = read_manifest(Place(tmp_path))
+    lines = manifest_outcomes(Place(tmp_path))
     assert sorted(line.outcome.name for line in lines) == sorted(patches)
     assert {line.outcome.name: line.outcome.state for line in lines} == states(result)
     assert {line.stage for line in lines} == {"test"}
@@ -201,26 +200,6 @@ def test_the_executor_is_an_eoexecutor_that_takes_a_generator(tmp_path: Path) ->
     assert executor.get_successful_executions() == [0, 1, 2]
     assert sorted(executor.outcomes) == ["p0", "p1", "p2"]
     assert len(list((tmp_path / "logs").rglob("*.log"))) == 3
-
-
-def test_manifest_survives_a_writer_that_died_in_its_line(tmp_path: Path) -> None:
-    place = Place(tmp_path / "a place")
-    assert read_manifest(place) == []
-    first = PatchOutcome("p 1", "failed", 1, {"Load": 0.5}, {"Load": 100.0}, "Load", "ümlaut: no file")
-    append_manifest(place, "features", first)
-    with (tmp_path / "a place" / "manifest.jsonl").open("a") as file:
-        file.write('{"version": 1, "stage": "fea')
-    append_manifest(place, "features", PatchOutcome("p 2", "done"))
-    lines = read_manifest(place)
-    assert [line.outcome for line in lines] == [first, PatchOutcome("p 2", "done")]
-    assert lines[0].stage == "features"
-    assert lines[0].finished.utcoffset() is not None
-
-
-def test_a_newer_manifest_asks_for_an_upgrade(tmp_path: Path) -> None:
-    (tmp_path / "manifest.jsonl").write_text('{"version": 99}\n')
-    with pytest.raises(StorageError, match=r"line 1 has version 99.*upgrade"):
-        read_manifest(Place(tmp_path))
 
 
 SCRIPT = """
