@@ -61,11 +61,6 @@ def settings_of_workflow(workflow: EOWorkflow) -> dict[str, str]:
     return settings
 
 
-def changed_keys(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Keys whose value is another one, or that only one of both has; sorted."""
-    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-
-
 def _parts(value: object, above: tuple[int, ...]) -> Iterator[bytes]:
     """The value as a stream of bytes, kinds before contents so that 1, "1" and [1] differ.
 

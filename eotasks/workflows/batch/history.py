@@ -11,10 +11,11 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.errors import ConfigurationError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.fingerprints import changed_keys, fingerprint, settings_of, settings_of_workflow
+from eotasks.workflows.batch.fingerprints import fingerprint, settings_of, settings_of_workflow
 from eotasks.workflows.batch.manifest import Event, read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome, step_names
 from eotasks.workflows.batch.progress import last_run, run_state
+from eotasks.workflows.settings import changed_keys
 
 LOGGER = logging.getLogger(__name__)
 
