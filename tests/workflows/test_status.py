@@ -100,7 +100,7 @@ def test_another_process_of_the_same_number_is_not_ours(mixed: Place) -> None:
 
 
 def test_on_another_machine_silence_is_told(mixed: Place) -> None:
-    edit(mixed, host="elsewhere")
+    edit(mixed, host="elsewhere", machine="elsewhere")
     assert [progress.state for progress in read_progress(mixed)] == ["running", "running"]
     path = mixed.local_path("manifest.jsonl")
     path.write_text(path.read_text().replace(f"{datetime.now(UTC):%Y-%m-%d}", "2020-01-01"))

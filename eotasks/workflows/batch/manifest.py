@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 import threading
 import time
 import uuid
@@ -25,10 +24,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
-import psutil
-
 from eotasks.errors import CredentialsError, EOTasksError, StorageError
 from eotasks.storage.place import Place
+from eotasks.storage.process import ProcessIdentity
 from eotasks.workflows.batch.outcomes import PatchOutcome
 
 LOGGER = logging.getLogger(__name__)
@@ -248,8 +246,7 @@ class _Parts:
 
 def this_process() -> dict[str, object]:
     """What tells later whether the process that runs a batch is still there."""
-    process = psutil.Process()
-    return {"host": platform.node(), "pid": process.pid, "started": round(process.create_time(), 2)}
+    return asdict(ProcessIdentity.current())
 
 
 def read_events(place: Place) -> list[Event]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-import psutil
-
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
+from eotasks.storage.process import ProcessIdentity
 from eotasks.workflows.batch.manifest import MANIFEST, Event, read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 
 RunState = Literal["running", "complete", "interrupted", "stopped", "gone", "unknown"]
 """``stopped``: by an error of the batch. ``gone``: its process ended without a word. ``unknown``: it runs on another
-machine and has said nothing for long."""
+machine or in another container and has said nothing for long."""
 
 _SILENT_SECONDS = 600.0
 _RECENT_SECONDS = 600.0
@@ -192,22 +190,13 @@ def run_state(run: Sequence[Event]) -> RunState:
     if end is not None:
         said = end.facts.get("state")
         return said if said in ("complete", "interrupted", "stopped") else "unknown"
-    process = run[0].facts.get("process")
-    if not isinstance(process, Mapping):
+    process = ProcessIdentity.parse(run[0].facts.get("process"))
+    if process is None:
         return "unknown"
-    if process.get("host") == platform.node():
-        return "running" if _is_alive(process) else "gone"
-    return "running" if (datetime.now(UTC) - run[-1].at).total_seconds() < _SILENT_SECONDS else "unknown"
-
-
-def _is_alive(process: Mapping[str, Any]) -> bool:
-    try:
-        started = psutil.Process(int(process["pid"])).create_time()
-    except (psutil.NoSuchProcess, KeyError, ValueError):
-        return False
-    except psutil.Error:
-        return True
-    return abs(started - float(process.get("started", started))) < 1.0
+    state = process.state()
+    if state == "unknown":
+        return "running" if (datetime.now(UTC) - run[-1].at).total_seconds() < _SILENT_SECONDS else "unknown"
+    return "running" if state == "alive" else "gone"
 
 
 def _open(run: Sequence[Event], now: datetime) -> list[RunningPatch]:

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; errors of the project pass to the caller, which turns them into one line and exit code 2."""
     from rich.console import Console
 
-    from eotasks.storage.lease import held
+    from eotasks.storage.lease import hold_lease
     from eotasks.workflows.evaluate_clouds.results import claim_results, write_results
 
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.CRITICAL)
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     collection = _collection(arguments)
     place = claim_results(arguments.out)
     console = Console(stderr=False)
-    with held(place, "eotasks evaluate-clouds") as lease:
+    with hold_lease(place, "eotasks evaluate-clouds") as lease:
         outcome = _evaluate(collection, chosen, arguments.pictures, console)
         lease.check()
         report = write_results(outcome, place)

@@ -16,7 +16,7 @@ from shapely.geometry import box
 from eotasks.eopatches.save import list_eopatches, load_eopatch
 from eotasks.models.landcover.model import load_model
 from eotasks.storage import s3
-from eotasks.storage.lease import held
+from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
 from tests.builders.batches import manifest_outcomes
 from tests.builders.command_line import (
@@ -192,7 +192,7 @@ def test_eopatches_on_s3_are_a_source(s3_server: S3Server, tmp_path: Path, disk:
 def test_another_run_in_the_place_is_named(s3_server: S3Server, tmp_path: Path) -> None:
     write_eopatches(tmp_path / "eopatches")
     for place in (Place(tmp_path / "out"), Place(s3_server.location())):
-        with held(place, "eotasks land-cover"):
+        with hold_lease(place, "eotasks land-cover"):
             result = run_to(place, tmp_path, SECTIONS)
             assert (result.code, result.err.count("\n")) == (2, 1)
             assert f"{place} is in use by another run (eotasks land-cover since" in result.err
