@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import pytest
 from eolearn.core import EONode, EOWorkflow
 
+from eotasks.errors import PatchFailedWarning
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
-from eotasks.workflows.batch.run import BatchResult
+from eotasks.workflows.batch.run import BatchResult, run_batch
 from tests.builders.batch_tasks import BehaveTask, PassOnTask, WriteFactsTask
 
 Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
@@ -39,6 +41,17 @@ def facts(folder: Path) -> list[dict[str, object]]:
 def states(result: BatchResult) -> dict[str, str]:
     """The state of each patch."""
     return {outcome.name: outcome.state for outcome in result.outcomes}
+
+
+def run_failing_batch(workflow: EOWorkflow, patches: Arguments, **options: Any) -> BatchResult:
+    """As `run_batch`, for batches of which some patches fail: it has to warn of them, once."""
+    with pytest.warns(PatchFailedWarning) as caught:
+        result = run_batch(workflow, patches, **options)
+    failed = [outcome.name for outcome in result.failed]
+    assert [str(warning.message).split("): ")[0] for warning in caught] == [
+        f"{len(failed)} of {len(patches)} patches of batch {result.stage!r} failed ({', '.join(failed)}"
+    ]
+    return result
 
 
 class StageOutcome(NamedTuple):

@@ -16,7 +16,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.report import DATA, REPORT, write_batch_report
 from eotasks.workflows.batch.run import run_batch
-from tests.builders.batches import behaving
+from tests.builders.batches import behaving, run_failing_batch
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def mixed(tmp_path: Path) -> Place:
     place = Place(tmp_path / "results")
     workflow, patches = behaving("a", "value_error", "killed", "<b>&")
     run_batch(workflow, {"a": patches["a"]}, executor="serial", place=place, stage="observe")
-    run_batch(workflow, patches, workers=2, place=place, stage="observe")
+    run_failing_batch(workflow, patches, workers=2, place=place, stage="observe")
     run_batch(workflow, {"a": patches["a"]}, executor="serial", place=place, stage="map")
     return place
 

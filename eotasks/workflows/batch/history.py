@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.errors import ConfigurationError
+from eotasks.errors import ConfigurationError, PlaceInUseWarning
 from eotasks.storage.place import Place
+from eotasks.storage.process import ProcessIdentity
 from eotasks.workflows.batch.fingerprints import fingerprint, settings_of, settings_of_workflow
 from eotasks.workflows.batch.manifest import Event, read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome, step_names
@@ -65,7 +66,6 @@ class History:
 
         :raises ConfigurationError: names the keys that changed.
         """
-        self._warn_of_another_run()
         before = next((event.facts for event in reversed(self._events) if event.kind == "batch"), None)
         if before is None or bool(before.get("asked")) != self.asked:
             return
@@ -80,16 +80,22 @@ class History:
             )
         LOGGER.info("Batch %r was run with other settings before: %s changed.", self.stage, shown)
 
-    def _warn_of_another_run(self) -> None:
-        """Two runs at once do the same work twice. Saves are atomic, so that is all the harm."""
+    def warn_of_another_run(self) -> None:
+        """Warns of a run by the manifest that the lease of the place does not tell of.
+
+        It has the lease of a place around this one, or it is on another machine and its lease has run out. Two runs at
+        once do the same work twice; saves are atomic, so that is all the harm.
+        """
         run = last_run(self._events)
-        process = run[0].facts.get("process") if run else None
-        if not isinstance(process, Mapping) or process.get("pid") == os.getpid() or run_state(run) != "running":
+        process = ProcessIdentity.parse(run[0].facts.get("process")) if run else None
+        if process is None or process.is_current or run_state(run) != "running":
             return
-        LOGGER.warning(
-            "Batch %r in %s seems to be running already (process %s on %s): what both do is done twice.",
-            self.stage, self.place, process.get("pid"), process.get("host"),
-        )  # fmt: skip
+        warnings.warn(
+            f"Batch {self.stage!r} in {self.place} seems to be running already (process {process.pid} on"
+            f" {process.host}): what both do is done twice.",
+            PlaceInUseWarning,
+            stacklevel=3,  # the caller of run_batch
+        )
 
     def known(
         self, patches: Patches, *, skip: Callable[[str], bool] | None, retry_quarantined: bool

@@ -294,7 +294,12 @@ def _parse(line: str, where: str) -> Event | None:
 
 def log_path(stage: str, name: str) -> str:
     """Where the log of a patch lies inside the place; names may hold any character."""
-    return f"{BATCH_FOLDER}/logs/{_file_name(stage)}/{_file_name(name)}.log"
+    return f"{log_folder(stage)}/{_file_name(name)}.log"
+
+
+def log_folder(stage: str) -> str:
+    """Where the logs of a batch lie inside the place."""
+    return f"{BATCH_FOLDER}/logs/{_file_name(stage)}"
 
 
 def _file_name(name: str) -> str:

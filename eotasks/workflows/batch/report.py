@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from eotasks.errors import EOTasksError, StorageError
 from eotasks.storage.place import Place, atomic_path
-from eotasks.workflows.batch.manifest import BATCH_FOLDER, log_path
+from eotasks.workflows.batch.manifest import BATCH_FOLDER, log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import StageProgress, StepCost, read_progress
 from eotasks.workflows.report import style
@@ -174,7 +174,7 @@ def _add_failures(section: Section, place: Place, stage: StageProgress) -> None:
     for outcome in missing[:_LOGS]:
         below.code(f"Log of {outcome.name}", _log(place, stage.stage, outcome))
     if len(missing) > _LOGS:
-        below.text(f"{len(missing) - _LOGS} more logs are in {place}/{log_path(stage.stage, '…').rpartition('/')[0]}.")
+        below.text(f"{len(missing) - _LOGS} more logs are in {place}/{log_folder(stage.stage)}.")
 
 
 def _log(place: Place, stage: str, outcome: PatchOutcome) -> str:

@@ -15,7 +15,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.run import BatchResult, run_batch
 from tests.builders.batch_tasks import AllocateTask, FlagTask
-from tests.builders.batches import Arguments, behaving, facts_batch, manifest_outcomes, states
+from tests.builders.batches import Arguments, behaving, facts_batch, manifest_outcomes, run_failing_batch, states
 from tests.servers.s3 import S3Server
 
 
@@ -26,9 +26,8 @@ def flagged(folder: Path, *names: str, option: int = 1) -> tuple[EOWorkflow, Arg
 
 def run(folder: Path, *names: str, option: int = 1, **options: object) -> BatchResult:
     workflow, patches = flagged(folder, *names, option=option)
-    return run_batch(
-        workflow, patches, executor="serial", place=Place(folder / "place"), **options,  # type: ignore[arg-type]
-    )  # fmt: skip
+    start = run_failing_batch if any((folder / f"{name}.fails").exists() for name in names) else run_batch
+    return start(workflow, patches, executor="serial", place=Place(folder / "place"), **options)  # type: ignore[arg-type]
 
 
 def calls(folder: Path) -> list[str]:
@@ -104,16 +103,16 @@ def test_skip_decides_where_it_is_given(tmp_path: Path) -> None:
 def test_a_quarantined_patch_is_not_tried_again_unless_asked(tmp_path: Path) -> None:
     workflow, patches = behaving("a", "killed")
     place = Place(tmp_path)
-    first = run_batch(workflow, patches, workers=2, place=place)
+    first = run_failing_batch(workflow, patches, workers=2, place=place)
     assert states(first) == {"a": "done", "killed": "quarantined"}
     assert first.outcomes[1].attempts == 3
     assert (first.quarantined, first.exit_code) == (["killed"], 1)
     assert [event.facts["attempts"] for event in read_events(place) if event.kind == "lost"] == [1, 2]
-    second = run_batch(workflow, patches, workers=2, place=place)
+    second = run_failing_batch(workflow, patches, workers=2, place=place)
     assert states(second) == {"a": "skipped", "killed": "quarantined"}
     assert (second.outcomes[1].attempts, second.exit_code) == (0, 1)
     assert "SIGKILL" in str(second.outcomes[1].error)
-    third = run_batch(workflow, patches, workers=2, place=place, retry_quarantined=True)
+    third = run_failing_batch(workflow, patches, workers=2, place=place, retry_quarantined=True)
     assert third.outcomes[1].attempts == 3
 
 
@@ -128,7 +127,7 @@ def test_a_patch_that_kills_once_is_done_by_its_second_attempt(tmp_path: Path) -
 def test_logs_of_what_failed_are_kept_in_the_place(tmp_path: Path) -> None:
     workflow, patches = behaving("noisy", "noisy_error", "value_error")
     place = Place(tmp_path)
-    run_batch(workflow, patches, workers=1, place=place, stage="a/b")
+    run_failing_batch(workflow, patches, workers=1, place=place, stage="a/b")
     folder = "batch/logs/a%2Fb"
     assert place.names(folder) == ["noisy_error.log", "value_error.log"]
     log = place.read_bytes(f"{folder}/noisy_error.log").decode()
@@ -139,7 +138,7 @@ def test_logs_of_what_failed_are_kept_in_the_place(tmp_path: Path) -> None:
 
 def test_the_log_of_a_dead_worker_is_what_it_had_said(tmp_path: Path) -> None:
     workflow, patches = behaving("noisy_killed")
-    run_batch(workflow, patches, workers=1, place=Place(tmp_path))
+    run_failing_batch(workflow, patches, workers=1, place=Place(tmp_path))
     log = Place(tmp_path).read_bytes("batch/logs/batch/noisy_killed.log").decode()
     assert "WARNING tests.noise: said in noisy_killed" in log
     assert "SIGKILL" in log
@@ -182,6 +181,6 @@ def test_on_s3_logs_and_progress_are_there_while_it_runs(s3_server: S3Server) ->
             seen.append(place.names("batch/logs/batch"))
             seen.append([progress.state for progress in read_progress(place)])
 
-    run_batch(workflow, patches, executor="serial", place=place, on_progress=look)
+    run_failing_batch(workflow, patches, executor="serial", place=place, on_progress=look)
     assert seen == [["value_error.log"], ["running"]]
     assert read_progress(place)[0].state == "complete"

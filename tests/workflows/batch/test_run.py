@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, StorageError
+from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, PatchFailedWarning, StorageError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests import ROOT
 from tests.builders.batch_tasks import AllocateTask, BehaveTask, CallTask, UnrebuildableTask
-from tests.builders.batches import behaving, facts, facts_batch, manifest_outcomes, states
+from tests.builders.batches import behaving, facts, facts_batch, manifest_outcomes, run_failing_batch, states
 
 pytestmark = pytest.mark.timeout(120)
 
 
 def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
     workflow, patches = behaving("a", "value_error", "exit", "killed", "own_error", "unpicklable_error", "b")
-    result = run_batch(workflow, patches, workers=2, place=Place(tmp_path), stage="test")
+    result = run_failing_batch(workflow, patches, workers=2, place=Place(tmp_path), stage="test")
     assert [outcome.name for outcome in result.outcomes] == list(patches)
     assert result.done == ["a", "b"]
     assert result.exit_code == 1
@@ -41,10 +41,26 @@ def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
     assert {line.stage for line in lines} == {"test"}
 
 
+def test_failures_are_a_warning_of_the_caller_that_can_be_made_an_error(tmp_path: Path) -> None:
+    workflow, patches = behaving("value_error", "a", *(f"b{index}" for index in range(5)))
+    place = Place(tmp_path)
+    with pytest.warns(PatchFailedWarning) as caught:
+        run_batch(workflow, patches, executor="serial", place=place, stage="a/b")
+    assert [warning.filename for warning in caught] == [__file__]
+    assert str(caught[0].message) == (
+        f"1 of 7 patches of batch 'a/b' failed (value_error): logs are in {tmp_path}/batch/logs/a%2Fb."
+    )
+    assert place.names("batch/logs/a%2Fb") == ["value_error.log"]
+    node = workflow.get_nodes()[0]
+    failing = {f"p{index}": {node: {"name": "value_error"}} for index in range(7)}
+    with pytest.raises(PatchFailedWarning, match=r"7 of 7 .* \(p0, p1, p2, p3, p4, …\): result\.failed has the errors"):
+        run_batch(workflow, failing, executor="serial")
+
+
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_in_this_process_the_outcomes_are_the_same(executor: str, capfd: pytest.CaptureFixture[str]) -> None:
     workflow, patches = behaving("a", "value_error", "own_error", "b")
-    result = run_batch(workflow, patches, executor=executor, workers=2)  # type: ignore[arg-type]  # parametrised text
+    result = run_failing_batch(workflow, patches, executor=executor, workers=2)  # type: ignore[arg-type]  # parametrised text
     assert states(result) == {"a": "done", "value_error": "failed", "own_error": "failed", "b": "done"}
     assert result.failed[0].error == "ValueError: two lines"
     assert list(result.outcomes[0].seconds_by_step) == ["Behave", "PassOnTask"]
@@ -126,7 +142,7 @@ def test_steps_of_one_name_are_numbered() -> None:
 def test_logs_of_workers_reach_this_process(caplog: pytest.LogCaptureFixture) -> None:
     workflow, patches = behaving("noisy", "value_error")
     with caplog.at_level(logging.WARNING):
-        run_batch(workflow, patches, workers=1)
+        run_failing_batch(workflow, patches, workers=1)
     assert [record.getMessage() for record in caplog.records] == ["said in noisy"]
 
 

@@ -21,7 +21,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests.builders.batch_tasks import AllocateTask, CallTask, UnrebuildableTask, WriteFactsTask
-from tests.builders.batches import behaving, facts, facts_batch
+from tests.builders.batches import behaving, facts, facts_batch, run_failing_batch
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
 
@@ -85,7 +85,7 @@ def test_the_cluster_of_our_own_listens_on_loopback_only() -> None:
 def test_failures_are_named_and_the_others_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     workflow, patches = behaving("a", "value_error", "killed", "own_error", "unpicklable_error", "noisy", "b")
     with caplog.at_level(logging.WARNING):
-        result = run_batch(workflow, patches, executor="ray", workers=2, place=Place(tmp_path), stage="test")
+        result = run_failing_batch(workflow, patches, executor="ray", workers=2, place=Place(tmp_path), stage="test")
     assert [outcome.name for outcome in result.outcomes] == list(patches)
     assert result.done == ["a", "noisy", "b"]
     assert (result.quarantined, result.exit_code) == (["killed"], 1)

@@ -12,7 +12,7 @@ from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers import sizing
 from eotasks.workflows.batch.workers.sizing import MachineCapacity, Sizing, free_memory_mb
 from tests.builders.batch_tasks import AllocateTask
-from tests.builders.batches import behaving, facts, facts_batch
+from tests.builders.batches import behaving, facts, facts_batch, run_failing_batch
 
 
 @pytest.fixture
@@ -111,14 +111,14 @@ def test_little_memory_means_one_worker_with_all_threads(tmp_path: Path, monkeyp
 def test_a_first_patch_that_kills_its_worker_does_not_set_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "available_cores", lambda: 2)
     workflow, patches = behaving("killed", "a", "b", "c")
-    result = run_batch(workflow, patches)
+    result = run_failing_batch(workflow, patches)
     assert (result.done, result.quarantined, result.workers) == (["a", "b", "c"], ["killed"], 2)
 
 
 def test_nothing_ends_well_and_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "available_cores", lambda: 2)
     workflow, patches = behaving("killed", "exit")
-    result = run_batch(workflow, patches)
+    result = run_failing_batch(workflow, patches)
     assert (result.quarantined, result.workers) == (["killed", "exit"], 1)
     assert "one by one" in result.note
 
