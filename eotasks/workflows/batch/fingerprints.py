@@ -1,4 +1,4 @@
-"""Fingerprints of configurations, workflows and arguments: what tells that a batch is repeated with something changed.
+"""Fingerprints of configurations, workflows and arguments: they show that a batch is repeated with something changed.
 
 A fingerprint is a short digest of the values themselves, never of addresses or of the order of a set, so that another
 process gives the same. Digests only are kept: a manifest shows which key changed and no value of any.

@@ -1,4 +1,4 @@
-"""What the manifest of a place tells about earlier runs of a batch: what is done, and with which configuration."""
+"""What the manifest of a place has about earlier runs of a batch: what is done, and with which configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOGGER = logging.getLogger(__name__)
 Patches = Mapping[str, Mapping[EONode, Mapping[str, object]]]
 """Arguments of the nodes' execute for each patch, by its name."""
 
-_SHOWN = 5
+_NAMED = 5
 
 
 class History:
@@ -62,7 +62,7 @@ class History:
     def check_configuration(self) -> None:
         """Refuses another configuration than the one that the results in this place were made with.
 
-        Where nobody gave one, other settings of the steps are told in the log.
+        Where nobody gave one, other settings of the steps are logged.
 
         :raises ConfigurationError: names the keys that changed.
         """
@@ -72,16 +72,16 @@ class History:
         changed = changed_keys(before.get("settings") or {}, self.settings)
         if not changed:
             return
-        shown = ", ".join(changed[:_SHOWN]) + f" and {len(changed) - _SHOWN} more" * (len(changed) > _SHOWN)
+        named = ", ".join(changed[:_NAMED]) + f" and {len(changed) - _NAMED} more" * (len(changed) > _NAMED)
         if self.asked:
             raise ConfigurationError(
-                f"{self.place}: batch {self.stage!r} was run with another configuration ({shown} changed): choose"
+                f"{self.place}: batch {self.stage!r} was run with another configuration ({named} changed): choose"
                 " another place, or overwrite what is there with overwrite=True."
             )
-        LOGGER.info("Batch %r was run with other settings before: %s changed.", self.stage, shown)
+        LOGGER.info("Batch %r was run with other settings before: %s changed.", self.stage, named)
 
     def warn_of_another_run(self) -> None:
-        """Warns of a run by the manifest that the lease of the place does not tell of.
+        """Warns of a run that the manifest has and the lease of the place has not.
 
         It has the lease of a place around this one, or it is on another machine and its lease has run out. Two runs at
         once do the same work twice; saves are atomic, so that is all the harm.
@@ -116,7 +116,7 @@ class History:
         return known
 
     def _last_outcomes(self) -> dict[str, Event]:
-        """The last event that says what became of a patch; that it was skipped afterwards says nothing new."""
+        """The last event with an outcome of each patch; one of being skipped afterwards has nothing new."""
         return {
             event.name: event
             for event in self._events

@@ -44,7 +44,7 @@ _PART_PREFIX = "manifest-"
 _PART_BYTES = 64_000
 _FLUSH_SECONDS = 2.0
 _READERS = 8
-_PATIENCE_SECONDS = 90.0
+_OUTAGE_SECONDS = 90.0
 """How long the store may be away while a batch goes on; its lines wait in memory."""
 _OUTCOME_FIELDS = frozenset(entry.name for entry in fields(PatchOutcome))
 
@@ -89,7 +89,7 @@ class ManifestWriter:
         self._parts = None if place is None or place.is_local else _Parts(place, self.run)
 
     def batch(self, **facts: object) -> None:
-        """The batch begins: written before any work, so that a place that cannot be used is told at once.
+        """The batch begins: written before any work, so that a place that cannot be used is an error at once.
 
         :param facts: Such as ``patches`` (their number), ``workers``, ``executor``, ``settings``.
         :raises StorageError: when it cannot be written.
@@ -232,12 +232,12 @@ class _Parts:
                 self.flush()
                 self._failing_since = None
             except EOTasksError as error:
-                self._bear(error)
+                self._handle_failure(error)
 
-    def _bear(self, error: EOTasksError) -> None:
+    def _handle_failure(self, error: EOTasksError) -> None:
         now = time.monotonic()
         self._failing_since = now if self._failing_since is None else self._failing_since
-        if isinstance(error, CredentialsError) or now - self._failing_since > _PATIENCE_SECONDS:
+        if isinstance(error, CredentialsError) or now - self._failing_since > _OUTAGE_SECONDS:
             self._error = error
             self._closed.set()
         else:
@@ -245,7 +245,7 @@ class _Parts:
 
 
 def this_process() -> dict[str, object]:
-    """What tells later whether the process that runs a batch is still there."""
+    """The process that runs a batch, so that a reader can see whether it is still there."""
     return asdict(ProcessIdentity.current())
 
 

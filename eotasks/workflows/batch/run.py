@@ -104,7 +104,7 @@ def run_batch(
     A worker that is killed costs its patch one attempt: another worker tries it again, and after three lost workers the
     patch is ``quarantined`` (`eotasks.workflows.batch.workers.queue` has the rule). Repeating the call with the same
     place and stage does only what is missing or failed. Ctrl-C, or SIGTERM, ends the workers within seconds, and the
-    manifest tells which patches were interrupted; a second one leaves at once.
+    manifest has the patches that were interrupted; a second one leaves at once.
 
     :param patches: Arguments of the nodes' execute for each patch, by its name.
     :param executor: ``processes``: worker processes, never forked from this one. ``threads`` and ``serial``: in this

@@ -83,7 +83,7 @@ def test_an_error_of_the_batch_is_noted(tmp_path: Path) -> None:
     assert read_events(Place(tmp_path))[-1].facts["state"] == "stopped"
 
 
-def test_one_worker_after_the_other_that_is_killed_while_it_starts_is_borne(
+def test_one_worker_after_the_other_that_is_killed_while_it_starts_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start, started = WorkerPool._start_worker, []
@@ -100,7 +100,7 @@ def test_one_worker_after_the_other_that_is_killed_while_it_starts_is_borne(
     assert len(started) == 3
 
 
-def test_lack_of_memory_is_told_when_the_kernel_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lack_of_memory_is_named_when_the_kernel_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     kills = itertools.count()
     monkeypatch.setattr("eotasks.workflows.batch.workers.pool.oom_kills", lambda: next(kills))  # one more at each look
     workflow, patches = behaving("killed", "a")
@@ -112,13 +112,13 @@ def test_another_worker_stands_by_when_the_last_patch_loses_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
-    bury = WorkerPool._bury
+    handle = WorkerPool._handle_lost_worker
 
     def look(pool: WorkerPool, *arguments: Any) -> Any:
         sizes.append(len(pool._workers))
-        return bury(pool, *arguments)
+        return handle(pool, *arguments)
 
-    monkeypatch.setattr(WorkerPool, "_bury", look)
+    monkeypatch.setattr(WorkerPool, "_handle_lost_worker", look)
     workflow, patches = behaving("a", "killed")
     assert run_failing_batch(workflow, patches, workers=2).quarantined == ["killed"]
     assert sizes == [2, 2, 2]

@@ -13,9 +13,8 @@ from eotasks.errors import BatchError, ConfigurationError, MissingDependencyErro
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
-from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests import ROOT
-from tests.builders.batch_tasks import AllocateTask, BehaveTask, CallTask, UnrebuildableTask
+from tests.builders.batch_tasks import AllocateTask
 from tests.builders.batches import behaving, facts, facts_batch, manifest_outcomes, run_failing_batch, states
 
 pytestmark = pytest.mark.timeout(120)
@@ -172,30 +171,6 @@ def test_no_patches_is_an_error() -> None:
         run_batch(behaving()[0], {})
 
 
-def test_arguments_for_a_foreign_node_are_refused() -> None:
-    foreign = EONode(BehaveTask())
-    with pytest.raises(BatchError, match="BehaveTask, which is not part of the workflow"):
-        run_batch(behaving("a")[0], {"p": {foreign: {"name": "a"}}})
-
-
-def test_a_lambda_is_named_before_work_starts_and_works_in_threads() -> None:
-    node = EONode(CallTask(lambda: 1))
-    with pytest.raises(BatchError, match=r"Task CallTask \(attribute function\) cannot go to a worker"):
-        run_batch(EOWorkflow([node]), {"p": {}})
-    assert run_batch(EOWorkflow([node]), {"p": {}}, executor="threads").exit_code == 0
-
-
-def test_arguments_that_cannot_be_pickled_are_named() -> None:
-    workflow, _ = behaving()
-    with pytest.raises(BatchError, match="arguments of patch 'p' cannot go to a worker"):
-        run_batch(workflow, {"p": {workflow.get_nodes()[0]: {"name": lambda: 1}}})
-
-
-def test_a_workflow_that_cannot_be_rebuilt_is_an_error_of_the_batch() -> None:
-    with pytest.raises(BatchError, match=r"cannot be rebuilt in a worker process .*made only where it was born"):
-        run_batch(EOWorkflow([EONode(UnrebuildableTask())]), {"p": {}, "q": {}})
-
-
 def test_ray_is_asked_for_by_name_when_it_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "eotasks.workflows.batch.ray.executor", raising=False)
@@ -203,19 +178,6 @@ def test_ray_is_asked_for_by_name_when_it_is_missing(monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingDependencyError, match=r"eotasks\[ray\]"):
         run_batch(workflow, patches, executor="ray", place=Place(tmp_path), skip=lambda _: True)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_executor_is_an_eoexecutor_that_takes_a_generator(tmp_path: Path) -> None:
-    workflow, patches = facts_batch(tmp_path, 3)
-    kwargs = ({node: dict(values) for node, values in of.items()} for of in patches.values())
-    executor = WorkerExecutor(
-        workflow, kwargs, execution_names=list(patches), save_logs=True, logs_folder=str(tmp_path / "logs")
-    )
-    results = executor.run(workers=2)
-    assert len(results) == len(facts(tmp_path)) == 3
-    assert executor.get_successful_executions() == [0, 1, 2]
-    assert sorted(executor.outcomes) == ["p0", "p1", "p2"]
-    assert len(list((tmp_path / "logs").rglob("*.log"))) == 3
 
 
 SCRIPT = """

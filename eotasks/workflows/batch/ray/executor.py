@@ -31,7 +31,7 @@ from eotasks.workflows.batch.workers.kinds import NO_RAY
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 from eotasks.workflows.batch.workers.pickling import pickled_workflow
 from eotasks.workflows.batch.workers.queue import PatchQueue
-from eotasks.workflows.batch.workers.sizing import SHARE, Size, Sizing, asked_size
+from eotasks.workflows.batch.workers.sizing import MEMORY_SHARE, Size, Sizing, asked_size
 
 try:
     import ray
@@ -44,13 +44,13 @@ LOGGER = logging.getLogger(__name__)
 _STARTS = 10
 """Workers that may die one after the other while they start."""
 
-_LOOK_SECONDS = 2.0
-"""Between two looks at the cluster, which may have grown."""
+_POLL_SECONDS = 2.0
+"""Between two questions for the nodes of the cluster, which may have grown."""
 
-_TELL_SECONDS = 60.0
+_WARN_SECONDS = 60.0
 """Between two lines about a batch that waits for the cluster."""
 
-_PATIENCE_SECONDS = 900.0
+_PLACEMENT_SECONDS = 900.0
 """How long a batch waits for a node that is large enough; a cluster that scales needs minutes for one."""
 
 
@@ -128,7 +128,7 @@ class ClusterCapacity:
         found = nodes()
         most = max((node.memory_mb for node in found if node.cpus >= self.threads), default=0.0)
         by_cpus = Request(self.threads).capacity(found)
-        request = Request(self.threads, memory_mb=min(peak_mb / SHARE, most))
+        request = Request(self.threads, memory_mb=min(peak_mb / MEMORY_SHARE, most))
         fitting = max(1, request.capacity(found))
         reason = "memory sets the limit" if fitting < by_cpus else f"{sum(node.cpus for node in found)} CPUs"
         count = f"{len(found)} node{'s' * (len(found) > 1)}"
@@ -152,14 +152,14 @@ class RayPool:
         self.grows = False
         """Whether the number of workers follows the cluster."""
         self.on_trial = False
-        """While it is true, a worker that has ended a patch gets the next one only after its report was looked at."""
+        """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
         self._options = dict(options)
         self._payload = ray.put(workflow)
         ray.cloudpickle.register_pickle_by_value(actor)  # type: ignore[no-untyped-call]  # Ray has few hints
         self._actor_class: Any = ray.remote(actor.RayWorker)
         self._workers: list[_Worker] = []
         self._failed_starts = 0
-        self._looked = self._heard = self._told = time.monotonic()
+        self._polled = self._placed = self._warned = time.monotonic()
 
     def run(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
         """Runs the patches; reports come in the order in which patches are finished. Closing it ends the workers.
@@ -168,10 +168,10 @@ class RayPool:
         """
         try:
             while queue:
-                self._look_around(queue)
-                self._staff(queue)
-                for worker in self._speakers():
-                    report = self._listen(worker, queue)
+                self._follow_cluster(queue)
+                self._assign_work(queue)
+                for worker in self._workers_with_messages():
+                    report = self._receive(worker, queue)
                     if report is not None:
                         yield report
         finally:
@@ -184,26 +184,26 @@ class RayPool:
         """What each worker asks Ray for."""
         return Request(self.size.threads, self.size.memory_mb)
 
-    def _look_around(self, queue: PatchQueue) -> None:
-        """Follows a cluster that grows, and tells when it has no place."""
+    def _follow_cluster(self, queue: PatchQueue) -> None:
+        """Follows a cluster that grows, and warns when it has no place."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
+        if now - self._polled < _POLL_SECONDS:
             return
-        self._looked = now
+        self._polled = now
         found = nodes()
         fitting = self.request.capacity(found)
         if self.grows and not self.on_trial:
             workers = max(1, fitting, self.size.workers if not found else 0)
             self.size = replace(self.size, workers=workers)
         if any(worker.ready for worker in self._workers):
-            self._heard = now
-        elif not fitting and now - self._heard > _PATIENCE_SECONDS:
+            self._placed = now
+        elif not fitting and now - self._placed > _PLACEMENT_SECONDS:
             raise BatchError(f"No node of the Ray cluster has {self.request}: use fewer threads, or larger nodes.")
-        elif now - max(self._heard, self._told) > _TELL_SECONDS:
-            self._told = now
+        elif now - max(self._placed, self._warned) > _WARN_SECONDS:
+            self._warned = now
             LOGGER.warning("%d patches wait for a place with %s on the Ray cluster.", len(queue), self.request)
 
-    def _staff(self, queue: PatchQueue) -> None:
+    def _assign_work(self, queue: PatchQueue) -> None:
         """Gives work to workers that have none, and starts those that are missing."""
         for worker in [worker for worker in self._workers if worker.stream is None]:
             if worker.request != self.request:
@@ -225,24 +225,24 @@ class RayPool:
         )
         self._workers.append(_Worker(worker, self.request, worker.prepare.remote(self._payload, version("eotasks"))))
 
-    def _speakers(self) -> list[_Worker]:
-        """Workers that have something to say, or have died; none after a while of silence."""
+    def _workers_with_messages(self) -> list[_Worker]:
+        """Workers that have sent a message, or have died; none when nothing came for a while."""
         streams = [worker.stream for worker in self._workers if worker.stream is not None]
         if not streams:
             return []
-        first, _ = ray.wait(streams, num_returns=1, timeout=_LOOK_SECONDS)
+        first, _ = ray.wait(streams, num_returns=1, timeout=_POLL_SECONDS)
         if not first:
             return []
         ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0)
-        heard = {id(stream) for stream in ready or first}
-        return [worker for worker in self._workers if id(worker.stream) in heard]
+        received = {id(stream) for stream in ready or first}
+        return [worker for worker in self._workers if id(worker.stream) in received]
 
-    def _listen(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
+    def _receive(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
         """Takes one message of a worker."""
         try:
             kind, content = worker.message()
         except ray.exceptions.RayError as error:
-            return self._bury(worker, queue, error)
+            return self._handle_lost_worker(worker, queue, error)
         report: PatchReport | None = None
         if kind == "step":
             worker.node, worker.since = content, datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
@@ -258,26 +258,26 @@ class RayPool:
         if worker.stream is None:
             worker.ready, self._failed_starts = True, 0
             if not self.on_trial or kind != "report":
-                self._give(worker, queue)  # before the report is looked at, which may take its time
+                self._send_job(worker, queue)  # before the report is handled, which may take its time
         return report
 
-    def _give(self, worker: _Worker, queue: PatchQueue) -> None:
+    def _send_job(self, worker: _Worker, queue: PatchQueue) -> None:
         job = queue.take() if worker.request == self.request else None
         if job is not None:
             worker.begin(job)
 
-    def _bury(self, worker: _Worker, queue: PatchQueue, error: Exception) -> PatchReport | None:
-        """Sees to a worker that died: its patch runs again or is quarantined."""
+    def _handle_lost_worker(self, worker: _Worker, queue: PatchQueue, error: Exception) -> PatchReport | None:
+        """Removes a worker that died; its patch runs again or is quarantined."""
         self._workers.remove(worker)
         worker.end()
         if worker.job is None:
             self._failed_starts += not worker.ready
             if self._failed_starts >= _STARTS:
-                raise BatchError(f"Workers on the Ray cluster die while they start ({_death(error)}).") from error
-            LOGGER.warning("A Ray worker without a patch ended (%s). Another one takes its place.", _death(error))
+                raise BatchError(f"Workers on the Ray cluster die while they start ({_exit_reason(error)}).") from error
+            LOGGER.warning("A Ray worker without a patch ended (%s). Another one takes its place.", _exit_reason(error))
             return None
         step = self.steps[worker.node] if worker.node else "before the first"
-        loss = BatchError(f"The Ray worker ({worker.place}) ended ({_death(error)}).")
+        loss = BatchError(f"The Ray worker ({worker.place}) ended ({_exit_reason(error)}).")
         report = queue.lose(worker.job, loss, since=worker.since, uid=worker.node, step=step)
         return None if report is None else replace(report, log="\n".join(worker.log))
 
@@ -314,7 +314,7 @@ class _Worker:
         self.stream = self.handle.execute.options(**streaming).remote(pickled)
 
     def message(self) -> tuple[str, Any]:
-        """What it says next; ready to be taken.
+        """Its next message, which has arrived.
 
         :raises ray.exceptions.RayError: when it died.
         """
@@ -331,8 +331,8 @@ class _Worker:
             ray.kill(self.handle, no_restart=True)
 
 
-def _death(error: Exception) -> str:
-    """What Ray knows of a death, in a few words."""
+def _exit_reason(error: Exception) -> str:
+    """Why a worker ended, as far as Ray knows, in a few words."""
     text = " ".join(str(error).split())
     if isinstance(error, ray.exceptions.OutOfMemoryError) or "memory pressure" in text:
         return "ended by Ray for lack of memory: use fewer workers or smaller patches"

@@ -31,7 +31,7 @@ class Pool(Protocol):
     """How many workers, and with what."""
 
     on_trial: bool
-    """While it is true, a worker that has ended a patch gets the next one only after its report was looked at."""
+    """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
 
     def run(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
         """Reports in the order in which patches are finished. Closing it ends the workers."""
@@ -98,7 +98,7 @@ class WorkerExecutor(EOExecutor):
             make_job(index, name, data)
             for index, (name, data) in enumerate(zip(self.execution_names, processing_args, strict=True))
         ]
-        queue = PatchQueue(jobs, on_start=self._tell_start, on_lost=self._tell_lost)
+        queue = PatchQueue(jobs, on_start=self._report_start, on_lost=self._report_lost)
         results: dict[int, WorkflowResults] = {}
         with contextlib.closing(self._reports(queue, run_params.workers)) as reports:
             for report in reports:
@@ -153,10 +153,10 @@ class WorkerExecutor(EOExecutor):
             log=report.log or None,
         )
 
-    def _tell_start(self, job: PatchJob) -> None:
+    def _report_start(self, job: PatchJob) -> None:
         if self.on_start is not None:
             self.on_start(job.name, job.attempt)
 
-    def _tell_lost(self, _: PatchJob, report: PatchReport) -> None:
+    def _report_lost(self, _: PatchJob, report: PatchReport) -> None:
         if self.on_lost is not None:
             self.on_lost(self._outcome(report))

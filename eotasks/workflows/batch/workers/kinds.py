@@ -1,4 +1,4 @@
-"""The words for how patches run: executors, and how worker processes start."""
+"""How patches may run: executors, and how worker processes start."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.workers.kinds import ExecutorName
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 
-SHARE = 0.8
+MEMORY_SHARE = 0.8
 """Part of the free memory that workers may take: other programs, and patches larger than the first, need the rest."""
 
 _TRIALS = 3
@@ -101,7 +101,7 @@ class MachineCapacity:
 
     def size(self, peak_mb: float) -> Size:
         """As in `Capacity`."""
-        fitting = max(1, int(SHARE * self._free_mb / peak_mb))
+        fitting = max(1, int(MEMORY_SHARE * self._free_mb / peak_mb))
         workers = min(self.workers, fitting)
         reason = "memory sets the limit" if fitting < self.workers else f"{self._cores} cores"
         measured = f"a patch alone took {peak_mb:,.0f} MB, {self._free_mb:,.0f} MB were free"

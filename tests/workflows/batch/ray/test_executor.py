@@ -19,7 +19,6 @@ from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
-from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests.builders.batch_tasks import AllocateTask, CallTask, UnrebuildableTask, WriteFactsTask
 from tests.builders.batches import behaving, facts, facts_batch, run_failing_batch
 
@@ -273,13 +272,13 @@ def test_a_node_with_another_eotasks_is_refused(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("cluster")
 def test_a_folder_that_not_all_machines_have_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray_cluster.check_reach(tmp_path)
-    monkeypatch.setattr(ray_cluster, "_sees", lambda *_: False)
+    monkeypatch.setattr(ray_cluster, "_has_file", lambda *_: False)
     with pytest.raises(ConfigurationError, match=r"is not on 127\.0\.0\.1 of the Ray cluster: choose a folder"):
         ray_cluster.check_reach(tmp_path)
     monkeypatch.undo()
     node = ray_cluster._alive()[0]["NodeID"]
-    assert ray_cluster._sees(node, tmp_path)
-    assert not ray_cluster._sees(node, tmp_path / "elsewhere")
+    assert ray_cluster._has_file(node, tmp_path)
+    assert not ray_cluster._has_file(node, tmp_path / "elsewhere")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -287,9 +286,9 @@ def test_a_folder_that_not_all_machines_have_is_refused(tmp_path: Path, monkeypa
 def test_a_request_that_fits_nowhere_ends_the_batch(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ray_backend, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(ray_backend, "_TELL_SECONDS", 0.2)
-    monkeypatch.setattr(ray_backend, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(ray_backend, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(ray_backend, "_WARN_SECONDS", 0.2)
+    monkeypatch.setattr(ray_backend, "_PLACEMENT_SECONDS", 1.0)
     workflow, patches = behaving("a")
     with pytest.raises(BatchError, match="No node of the Ray cluster has 3 CPUs: use fewer threads"):
         run_batch(workflow, patches, executor="ray", workers=1, threads=3)
@@ -323,9 +322,3 @@ def test_capacity_counts_each_node_for_itself() -> None:
     assert Request(3).capacity(found) == 3
     assert Request(1, 300.0).capacity(found) == 3 + 1
     assert str(Request(2, 1500.0)) == "2 CPUs and 1,500 MB"
-
-
-def test_the_executor_of_processes_runs_nothing_on_ray() -> None:
-    workflow, _ = behaving("a")
-    with pytest.raises(ConfigurationError, match="RayWorkerExecutor"):
-        WorkerExecutor(workflow, [{}], executor="ray").run(workers=1)
