@@ -25,11 +25,16 @@ from .errors import BatchError as BatchError
 from .errors import ConfigurationError as ConfigurationError
 from .errors import CredentialsError as CredentialsError
 from .errors import EOTasksError as EOTasksError
+from .errors import EOTasksWarning as EOTasksWarning
 from .errors import FeatureError as FeatureError
+from .errors import FrameDroppedWarning as FrameDroppedWarning
 from .errors import GridError as GridError
 from .errors import ImageryError as ImageryError
 from .errors import MissingDependencyError as MissingDependencyError
 from .errors import ModelError as ModelError
+from .errors import PatchFailedWarning as PatchFailedWarning
+from .errors import PlaceInUseWarning as PlaceInUseWarning
+from .errors import ProductSkippedWarning as ProductSkippedWarning
 from .errors import ReferenceDataError as ReferenceDataError
 from .errors import ReflectanceError as ReflectanceError
 from .errors import StorageError as StorageError

@@ -1,4 +1,4 @@
-"""The errors of the project: one base, named leaves.
+"""The errors and warnings of the project: one base each, named leaves.
 
 A message says what happened, where (patch, file, band, timestamp) and the cure, in one line. Each is also of Python's
 own kind (ValueError, OSError, ImportError, RuntimeError), so that code that knows nothing of eotasks catches it as it
@@ -70,3 +70,23 @@ class StorageError(EOTasksError, OSError):
 
 class BatchError(EOTasksError, RuntimeError):
     """A batch of patches could not be run at all."""
+
+
+class EOTasksWarning(UserWarning):
+    """Base of every warning that eotasks gives on purpose: `warnings.filterwarnings` can make each an error."""
+
+
+class FrameDroppedWarning(EOTasksWarning):
+    """A frame of a time series was left out."""
+
+
+class ProductSkippedWarning(EOTasksWarning):
+    """A product was left out."""
+
+
+class PatchFailedWarning(EOTasksWarning):
+    """Patches of a batch failed; the others are done."""
+
+
+class PlaceInUseWarning(EOTasksWarning):
+    """Another run seems to be writing to the same place."""

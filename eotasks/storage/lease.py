@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import threading
 import time
 import uuid
@@ -33,6 +34,14 @@ STALE_SECONDS = 180.0
 
 _OWNERS: set[str] = set()
 """Owners of the leases that this process has."""
+
+_LEASES: list[Lease] = []
+"""The leases themselves."""
+
+_PARTS: dict[str, str] = {}
+"""What runs by `ensure_lease` in this process, by its place."""
+
+_PARTS_LOCK = threading.Lock()
 
 _ATTEMPTS = 5
 
@@ -87,6 +96,7 @@ class Lease:
         self._renewed = time.monotonic()
         self._lost = False
         self._over = threading.Event()
+        self._thread = threading.get_ident()
 
     def check(self) -> None:
         """Stops a run whose place another one has taken over; cheap, to be called between pieces of work.
@@ -98,6 +108,12 @@ class Lease:
                 f"{self._place} has been taken over by another run, because this one did not renew its lease for"
                 f" {STALE_SECONDS:.0f} s: let the other one finish, then run the command again."
             )
+
+    def covers(self, place: Place) -> bool:
+        """Whether this thread has taken the lease, and the place is that of the lease or lies in it."""
+        inner, outer = _real_location(place), _real_location(self._place)
+        inside = inner == outer or inner.startswith(outer.rstrip("/") + "/")
+        return inside and self._thread == threading.get_ident()
 
     def _renew_every(self, seconds: float) -> None:
         while not self._over.wait(seconds):
@@ -152,9 +168,11 @@ def hold_lease(place: Place, what: str, *, renew_seconds: float = RENEW_SECONDS)
         name, arguments = f"lease of {place}", (renew_seconds,)
         thread = threading.Thread(target=lease._renew_every, args=arguments, name=name, daemon=True)
         thread.start()
+        _LEASES.append(lease)
         try:
             yield lease
         finally:
+            _LEASES.remove(lease)
             lease._over.set()
             thread.join(timeout=renew_seconds)
             lease._release()
@@ -163,6 +181,36 @@ def hold_lease(place: Place, what: str, *, renew_seconds: float = RENEW_SECONDS)
         with contextlib.suppress(OSError):  # results are in it
             for folder in made:
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def ensure_lease(place: Place, what: str) -> Iterator[Lease]:
+    """As `hold_lease`, but where this thread has the place already, or one that it lies in, that lease counts.
+
+    So a command takes its place for the whole of its run, and the parts of the run do not take it again. Two parts in
+    one place at the same time are refused, also in two threads of one process.
+
+    :raises StorageError: as `hold_lease`.
+    """
+    location = _real_location(place)
+    with _PARTS_LOCK:
+        if location in _PARTS:
+            raise StorageError(
+                f"{place} is in use by another run of this process ({_PARTS[location]}): wait until it ends, or give"
+                " another place."
+            )
+        _PARTS[location] = what
+    try:
+        lease = next((lease for lease in _LEASES if lease.covers(place)), None)
+        with contextlib.nullcontext(lease) if lease is not None else hold_lease(place, what) as found:
+            yield found
+    finally:
+        del _PARTS[location]
+
+
+def _real_location(place: Place) -> str:
+    """One text for one place, by whichever links it is named."""
+    return os.path.realpath(place.location) if place.is_local else place.location
 
 
 def _folders_to_make(place: Place) -> list[Path]:

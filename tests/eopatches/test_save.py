@@ -15,7 +15,7 @@ from eotasks.eopatches.clean import clean
 from eotasks.eopatches.load import LoadSavedEOPatchTask, is_complete, list_eopatches, load_eopatch
 from eotasks.eopatches.save import SaveEOPatchTask, export_eopatch, save_eopatch
 from eotasks.errors import FeatureError, StorageError
-from eotasks.storage import store as _stores
+from eotasks.storage import folder as _folder
 from eotasks.storage.place import Place
 from tests.builders.eopatches import BANDS, LULC, make_eopatch
 from tests.servers.s3 import S3Server

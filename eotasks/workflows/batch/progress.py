@@ -14,8 +14,8 @@ from eotasks.workflows.batch.manifest import MANIFEST, Event, read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 
 RunState = Literal["running", "complete", "interrupted", "stopped", "gone", "unknown"]
-"""``stopped``: by an error of the batch. ``gone``: its process ended without a word. ``unknown``: it runs on another
-machine or in another container and has said nothing for long, or its lines are of version 1."""
+"""``stopped``: by an error of the batch. ``gone``: its process ended and wrote no end. ``unknown``: it runs on another
+machine or in another container and has written nothing for long."""
 
 _SILENT_SECONDS = 600.0
 _RECENT_SECONDS = 600.0
@@ -89,13 +89,13 @@ class StageProgress:
     """How long the last run has taken so far, or took."""
 
     executor: str = ""
-    """``processes``, ``threads``, ``ray`` or ``serial``; empty in version 1."""
+    """``processes``, ``threads``, ``ray`` or ``serial``; empty where the first line is damaged."""
 
     rate: float | None = None
     """Patches per second lately; None before the first."""
 
     remaining_seconds: float | None = None
-    """Until it is done at this rate; None when that cannot be said."""
+    """Until it is done at this rate; None when that is not known."""
 
     steps: Sequence[StepCost] = field(default_factory=tuple)
     """The slowest first."""
@@ -106,7 +106,7 @@ class StageProgress:
 
     @property
     def waiting(self) -> int:
-        """Patches that nothing has been heard of in the last run."""
+        """Patches without a line in the last run."""
         return max(0, self.patches - len(self.outcomes) - len(self.running) - len(self.interrupted))
 
     @property
@@ -176,7 +176,7 @@ def _progress(stage: str, events: Sequence[Event]) -> StageProgress:
 
 
 def last_run(events: Sequence[Event]) -> list[Event]:
-    """The lines of the run that began last; all where version 1 tells of no runs."""
+    """The lines of the run that began last; all where the line of its beginning is damaged."""
     begin = next((event for event in reversed(events) if event.kind == "batch"), None)
     return list(events) if begin is None else [event for event in events if event.run == begin.run]
 
@@ -188,8 +188,8 @@ def run_state(run: Sequence[Event]) -> RunState:
     """
     end = next((event for event in reversed(run) if event.kind == "end"), None)
     if end is not None:
-        said = end.facts.get("state")
-        return said if said in ("complete", "interrupted", "stopped") else "unknown"
+        state = end.facts.get("state")
+        return state if state in ("complete", "interrupted", "stopped") else "unknown"
     process = ProcessIdentity.parse(run[0].facts.get("process"))
     if process is None:
         return "unknown"
@@ -200,7 +200,7 @@ def run_state(run: Sequence[Event]) -> RunState:
 
 
 def _open(run: Sequence[Event], now: datetime) -> list[RunningPatch]:
-    """Patches that began and of which nothing was heard since."""
+    """Patches that began and have no line since."""
     begun: dict[str, Event] = {}
     for event in run:
         if event.name is None:
