@@ -13,7 +13,6 @@ from eotasks.models.landcover.areas import areas_of
 from eotasks.models.landcover.validation import evaluate, roc_curves, spread_of
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.land_cover.report.results import (
-    Bounds,
     ChainResult,
     Frame,
     Importance,
@@ -21,10 +20,10 @@ from eotasks.workflows.land_cover.report.results import (
     NdviSeries,
     PatchArea,
     Provenance,
-    Raster,
     RunInfo,
     Stage,
 )
+from eotasks.workflows.report.raster import Bounds, Raster
 
 CLASSES = ClassTable(
     (

@@ -20,7 +20,7 @@ from eotasks.eopatches.save import load_eopatch
 from eotasks.models.clouds.validity import valid_fraction
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.report.results import Bounds, Frame, Importance, Inspection, Layer, NdviSeries, Raster
+from eotasks.workflows.land_cover.report.results import Frame, Importance, Inspection, Layer, NdviSeries
 from eotasks.workflows.land_cover.steps import (
     BANDS,
     CLM,
@@ -37,6 +37,7 @@ from eotasks.workflows.land_cover.steps import (
     kept_bands,
 )
 from eotasks.workflows.land_cover.training import Trained
+from eotasks.workflows.report.raster import Bounds, Raster
 
 MAX_MAP_SIDE = 1600
 INSPECTION_SIDE = 100

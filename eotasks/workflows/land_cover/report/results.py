@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 from eotasks.models.classes import ClassTable
 from eotasks.models.landcover.areas import AreaEstimates
 from eotasks.models.landcover.validation import RocCurve, SeedSpread, Validation
+from eotasks.workflows.report.raster import Bounds, Raster
 
 if TYPE_CHECKING:
     from eotasks.workflows.batch.outcomes import PatchOutcome
-
-Bounds = tuple[float, float, float, float]
-"""Left, bottom, right, top in metres of the chain's CRS."""
 
 Origin = Literal["real", "simulated", "reconstructed", "derived"]
 """Where values come from: measured, simulated, refilled under real clouds, or computed by the chain from these."""
@@ -37,20 +35,6 @@ Layer = Literal[
     "TRUE_COLOR", "CLOUD_MASK", "REFERENCE", "VALID_COUNT", "MEAN_NDVI", "MEAN_CLP", "PREDICTION", "CONFIDENCE"
 ]
 """Maps of the whole area, see :attr:`ChainResult.maps`."""
-
-
-@dataclass(frozen=True)
-class Raster:
-    """An image on the ground."""
-
-    values: NDArray[Any]
-    """(h, w) or (h, w, 3); NaN or, for classes, 0 where there is nothing."""
-
-    bounds: Bounds
-    """Extent of the outer pixel edges."""
-
-    time: datetime | None = None
-    """Time of the acquisition or resampling date, where the image has one."""
 
 
 @dataclass(frozen=True)
