@@ -27,17 +27,12 @@ from eotasks.workflows.batch.workers.memory import MemoryMonitor
 from eotasks.workflows.land_cover.claim import claim_place, remove_results
 from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SentinelHubSource, SimulatedSource
 from eotasks.workflows.land_cover.config_file import render_toml
+from eotasks.workflows.land_cover.mapping import MAP_NAME, PREDICTION_FOLDER, SCORES_FOLDER, map_workflow
+from eotasks.workflows.land_cover.observe import observe_workflow
 from eotasks.workflows.land_cover.plan import Plan, seed_splits
 from eotasks.workflows.land_cover.report import collect
 from eotasks.workflows.land_cover.report.notes import provenance, reasons, source_note, split_note
 from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea, RunInfo, Stage
-from eotasks.workflows.land_cover.steps import (
-    MAP_NAME,
-    PREDICTION_FOLDER,
-    SCORES_FOLDER,
-    map_workflow,
-    observe_workflow,
-)
 from eotasks.workflows.land_cover.training import Samples, Trained, load_samples, train_and_validate
 
 LOGGER = logging.getLogger(__name__)

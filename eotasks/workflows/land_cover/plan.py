@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import geopandas as gpd
 import numpy as np
@@ -22,8 +23,10 @@ from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
 from eotasks.sources.sentinelhub import request_plan
 from eotasks.sources.sentinelhub.account import configuration, serves_clouds
 from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SampleSource, SimulatedSource
-from eotasks.workflows.land_cover.report.results import Role
-from eotasks.workflows.land_cover.steps import kept_bands, source_bands
+from eotasks.workflows.land_cover.features import kept_bands, source_bands
+
+Role = Literal["train", "test", "blocks", "none"]
+"""What a patch is for: training, testing, both by spatial blocks, or prediction only."""
 
 REVISIT_DAYS = 5
 """Two satellites of Sentinel-2 together, at the equator; higher latitudes see a place more often."""

@@ -25,7 +25,8 @@ from eotasks.storage.local_copy import at_hand
 from eotasks.storage.place import Place, is_remote
 from eotasks.workflows.land_cover.claim import input_paths, remote_inputs
 from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, ReferenceConfig, SentinelHubSource
-from eotasks.workflows.land_cover.steps import SNOW_AND_WATER_BANDS, observe_workflow, source_bands, source_features
+from eotasks.workflows.land_cover.features import SNOW_AND_WATER_BANDS, source_bands, source_features
+from eotasks.workflows.land_cover.observe import observe_workflow
 
 Bounds = tuple[float, ...]
 

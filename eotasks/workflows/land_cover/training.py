@@ -29,7 +29,7 @@ from eotasks.models.sampling import patch_generator, sample_pixels
 from eotasks.series import INDICES
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.steps import feature_names
+from eotasks.workflows.land_cover.features import feature_names
 
 FEATURES_SAMPLED = (FeatureType.DATA, "FEATURES_SAMPLED")
 LABELS_SAMPLED = (FeatureType.MASK_TIMELESS, "LULC_ERODED_SAMPLED")

@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from eotasks.models.classes import ClassTable
+from eotasks.workflows.land_cover.plan import Role
 from eotasks.workflows.land_cover.report.chapter import Chapter
-from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea, Role
+from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea
 from eotasks.workflows.report import maps, style
 from eotasks.workflows.report.raster import Bounds, Raster
 

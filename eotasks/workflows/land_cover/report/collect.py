@@ -20,8 +20,7 @@ from eotasks.eopatches.save import load_eopatch
 from eotasks.models.clouds.validity import valid_fraction
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.report.results import Frame, Importance, Inspection, Layer, NdviSeries
-from eotasks.workflows.land_cover.steps import (
+from eotasks.workflows.land_cover.features import (
     BANDS,
     CLM,
     CLP,
@@ -36,6 +35,7 @@ from eotasks.workflows.land_cover.steps import (
     feature_names,
     kept_bands,
 )
+from eotasks.workflows.land_cover.report.results import Frame, Importance, Inspection, Layer, NdviSeries
 from eotasks.workflows.land_cover.training import Trained
 from eotasks.workflows.report.raster import Bounds, Raster
 

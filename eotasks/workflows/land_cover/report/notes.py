@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from eotasks.sources.sample import SAMPLE_TIME
 from eotasks.workflows.land_cover.config import LandCoverConfig, SampleSource, SentinelHubSource, SimulatedSource
+from eotasks.workflows.land_cover.features import TRUE_COLOR_BANDS, kept_bands, source_features
 from eotasks.workflows.land_cover.plan import Plan
 from eotasks.workflows.land_cover.report.results import Origin, Provenance
-from eotasks.workflows.land_cover.steps import TRUE_COLOR_BANDS, kept_bands, source_features
 
 SCENE = (
     f"Sentinel-2 L1C, tile 33UUU, {SAMPLE_TIME:%Y-%m-%d}; contains modified Copernicus Sentinel data {SAMPLE_TIME:%Y}"

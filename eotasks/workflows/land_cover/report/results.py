@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from eotasks.models.classes import ClassTable
 from eotasks.models.landcover.areas import AreaEstimates
 from eotasks.models.landcover.validation import RocCurve, SeedSpread, Validation
+from eotasks.workflows.land_cover.plan import Role
 from eotasks.workflows.report.raster import Bounds, Raster
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 Origin = Literal["real", "simulated", "reconstructed", "derived"]
 """Where values come from: measured, simulated, refilled under real clouds, or computed by the chain from these."""
-
-Role = Literal["train", "test", "blocks", "none"]
-"""What a patch is for: training, testing, both by spatial blocks, or prediction only."""
 
 Layer = Literal[
     "TRUE_COLOR", "CLOUD_MASK", "REFERENCE", "VALID_COUNT", "MEAN_NDVI", "MEAN_CLP", "PREDICTION", "CONFIDENCE"

@@ -1,7 +1,7 @@
-"""The two workflows of the land-cover example, made of the project's tasks.
+"""The first workflow: from a source of pixels to samples, one patch at a time.
 
-Observe: source -> cloud probability -> cloud mask -> valid data -> indices -> labels -> save -> filter -> resample ->
-erode -> sample -> save. Map: load -> predict -> export -> save.
+Source -> cloud probability -> cloud mask -> valid data -> indices -> labels -> save -> filter -> resample -> erode ->
+sample -> save.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from eolearn.core import EONode, EOTask, EOWorkflow, ExtractBandsTask, FeatureType, MergeFeatureTask
 from eolearn.mask import MaskFeatureTask
@@ -19,10 +18,8 @@ from eotasks.clouds.filtering import FilterCloudyTimestampsTask
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.validity import AddValidCountTask, AddValidDataMaskTask
-from eotasks.eopatches.save import LoadSavedEOPatchTask, SaveEOPatchTask
-from eotasks.export.tasks import ExportCogTask
+from eotasks.eopatches.save import SaveEOPatchTask
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
-from eotasks.prediction import PredictLandCoverTask
 from eotasks.reference.tasks import ErodeReferenceTask, ImportReferenceRasterTask, RasterizeReferenceTask, SampleTask
 from eotasks.series import INDICES, AddNormalizedDifferenceTask, ResampleTimeSeriesTask
 from eotasks.sources.eopatches import LoadEOPatchTask
@@ -44,26 +41,21 @@ from eotasks.workflows.land_cover.config import (
     SentinelHubSource,
     SimulatedSource,
 )
-
-BANDS = (FeatureType.DATA, "BANDS")
-CLP = (FeatureType.DATA, "CLP")
-CLM = (FeatureType.MASK, "CLM")
-IS_DATA = (FeatureType.MASK, "IS_DATA")
-IS_VALID = (FeatureType.MASK, "IS_VALID")
-VALID_COUNT = (FeatureType.MASK_TIMELESS, "VALID_COUNT")
-FEATURES = (FeatureType.DATA, "FEATURES")
-LULC = (FeatureType.MASK_TIMELESS, "LULC")
-LULC_ERODED = (FeatureType.MASK_TIMELESS, "LULC_ERODED")
-PREDICTION = (FeatureType.MASK_TIMELESS, "PREDICTION")
-SCORES = (FeatureType.DATA_TIMELESS, "SCORES")
-SIMULATED = (FeatureType.META_INFO, "SIMULATED")
-
-PREDICTION_FOLDER = "prediction"
-SCORES_FOLDER = "scores"
-MAP_NAME = "{name}.tif"
-
-TRUE_COLOR_BANDS = ("B04", "B03", "B02")
-SNOW_AND_WATER_BANDS = ("B03", "B08", "B11")
+from eotasks.workflows.land_cover.features import (
+    BANDS,
+    CLM,
+    CLP,
+    FEATURES,
+    IS_DATA,
+    IS_VALID,
+    LULC,
+    LULC_ERODED,
+    SIMULATED,
+    VALID_COUNT,
+    kept_bands,
+    source_bands,
+    source_features,
+)
 
 SAMPLE_REFERENCE_COLUMN = "fclass"
 SAMPLE_REFERENCE_CLASSES = {
@@ -102,30 +94,6 @@ class ObserveWorkflow:
             self.sample: {"name": patch.name},
             self.save_features: {"name": patch.name},
         }
-
-
-def source_bands(config: LandCoverConfig) -> tuple[str, ...] | None:
-    """Bands that the source brings, in order; None for an EOPatch whose bands are known by their number only."""
-    source = config.source
-    if isinstance(source, SampleSource | SimulatedSource):
-        return L1C_BANDS
-    if isinstance(source, SentinelHubSource):
-        return source.bands
-    return source.bands if "BANDS" in source.features else ()
-
-
-def kept_bands(config: LandCoverConfig) -> tuple[str, ...]:
-    """Bands that are stored: what the model uses, and what a true colour picture needs, as far as they are there."""
-    available = source_bands(config)
-    if available is None:
-        available = L1C_BANDS
-    wanted = {*config.features.bands, *TRUE_COLOR_BANDS}
-    return tuple(band for band in available if band in wanted)
-
-
-def feature_names(config: LandCoverConfig) -> tuple[str, ...]:
-    """Names of the model's features of one date, in their order."""
-    return (*config.features.bands, *config.features.indices)
 
 
 def observe_workflow(config: LandCoverConfig, observed: Place, features: Place) -> ObserveWorkflow:
@@ -272,11 +240,6 @@ def _feature_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
     return steps
 
 
-def source_features(config: LandCoverConfig) -> Mapping[str, str]:
-    """Features that existing EOPatches bring under our names; empty for other sources."""
-    return config.source.features if isinstance(config.source, EOPatchesSource) else {}
-
-
 def reference_task(config: LandCoverConfig) -> EOTask | None:
     """The task that brings labels; None when the source has them."""
     reference = config.reference
@@ -314,58 +277,3 @@ def _observed_features(config: LandCoverConfig) -> list[tuple[FeatureType, str]]
     if isinstance(config.source, SimulatedSource):
         features += [TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW, TRUTH_SNOW, RECONSTRUCTED, SIMULATED]
     return features
-
-
-@dataclass(frozen=True)
-class MapWorkflow:
-    """The second workflow and the nodes that take values of one patch."""
-
-    workflow: EOWorkflow
-    load: EONode
-    exports: tuple[EONode, ...]
-    save: EONode
-
-    def arguments(self, patch: Patch) -> dict[EONode, dict[str, Any]]:
-        """Input of one execution."""
-        return {node: {"name": patch.name} for node in (self.load, *self.exports, self.save)}
-
-
-def map_workflow(
-    config: LandCoverConfig, model: Place, features: Place, predictions: Place, maps: Place, *, simulated: bool
-) -> MapWorkflow:
-    """Features to the map, for one patch at a time.
-
-    :param model: Place of the saved model: every worker loads it once.
-    :param features: Place of the first workflow's features.
-    :param predictions: Place of the EOPatches with labels and scores.
-    :param maps: Place of the Cloud Optimized GeoTIFFs.
-    :param simulated: Whether the maps say that they were made of simulated data.
-    """
-    tags = {"SIMULATED": "true"} if simulated else {}
-    load = EONode(LoadSavedEOPatchTask(features, features=[FEATURES, LULC]), name="load features")
-    predict = EONode(
-        PredictLandCoverTask(
-            FEATURES, PREDICTION, model=model, scores_feature=SCORES, feature_names=feature_names(config)
-        ),
-        inputs=[load],
-        name="predict",
-    )
-    export = EONode(
-        ExportCogTask(
-            PREDICTION,
-            folder=maps.child(PREDICTION_FOLDER),
-            filename=MAP_NAME,
-            classes=config.class_table,
-            tags=tags,
-        ),
-        inputs=[predict],
-        name="export map",
-    )
-    exports = [export]
-    if config.output.scores:
-        scores = ExportCogTask(SCORES, folder=maps.child(SCORES_FOLDER), filename=MAP_NAME, tags=tags)
-        exports.append(EONode(scores, inputs=[export], name="export scores"))
-    save = EONode(
-        SaveEOPatchTask(predictions, features=[PREDICTION, SCORES]), inputs=[exports[-1]], name="save prediction"
-    )
-    return MapWorkflow(EOWorkflow([load, predict, *exports, save]), load, tuple(exports), save)
