@@ -19,10 +19,10 @@ from eotasks.workflows.land_cover.report.results import (
     Inspection,
     NdviSeries,
     PatchArea,
-    Provenance,
     RunInfo,
     Stage,
 )
+from eotasks.workflows.land_cover.sources.base import Provenance
 from eotasks.workflows.report.raster import Bounds, Raster
 
 CLASSES = ClassTable(

@@ -25,13 +25,13 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.memory import MemoryMonitor
 from eotasks.workflows.land_cover.claim import claim_place, remove_results
-from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SentinelHubSource, SimulatedSource
+from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import render_toml
 from eotasks.workflows.land_cover.mapping import MAP_NAME, PREDICTION_FOLDER, SCORES_FOLDER, map_workflow
 from eotasks.workflows.land_cover.observe import observe_workflow
 from eotasks.workflows.land_cover.plan import Plan, seed_splits
 from eotasks.workflows.land_cover.report import collect
-from eotasks.workflows.land_cover.report.notes import provenance, reasons, source_note, split_note
+from eotasks.workflows.land_cover.report.notes import provenance, reasons, split_note
 from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea, RunInfo, Stage
 from eotasks.workflows.land_cover.training import Samples, Trained, load_samples, train_and_validate
 
@@ -76,8 +76,7 @@ class Chain:
     @property
     def simulated(self) -> bool:
         """Whether any spectral value of this chain is simulated."""
-        source = self.config.source
-        return isinstance(source, SimulatedSource) or (isinstance(source, EOPatchesSource) and source.simulated)
+        return self.config.source.is_simulated
 
     @property
     def patches(self) -> list[Patch]:
@@ -99,7 +98,7 @@ class Chain:
         except (BatchError, GridError, ModelError):
             # What gives not one sample needs another configuration, which these remains would refuse; but what was
             # downloaded stays.
-            if fresh and not isinstance(self.config.source, SentinelHubSource):
+            if fresh and not self.config.source.is_downloaded:
                 remove_results(self.place)
             raise
         trained = self._train(samples)
@@ -224,7 +223,7 @@ class Chain:
         return ChainResult(
             name=self.name,
             simulated=self.simulated,
-            source_note=source_note(config, simulated=self.simulated),
+            source_note=config.source.note(config),
             classes=config.class_table,
             crs=f"EPSG:{patches[0].bbox.crs.epsg}",
             resolution=config.area.resolution,
@@ -246,7 +245,7 @@ class Chain:
             areas=areas,
             inspection=window,
             run=self._run_info(),
-            reasons=reasons(config),
+            reasons=reasons(config, self.plan),
         )
 
     def _write_metrics(self, trained: Trained, areas: AreaEstimates) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from eotasks.errors import ConfigurationError
 from eotasks.storage.local_copy import object_tag
 from eotasks.storage.place import Place, is_remote
-from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig
+from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import parse_config, render_toml
 
 CONFIG_FILE = "run.toml"
@@ -85,41 +85,32 @@ def claim_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
     return fresh
 
 
-def input_paths(config: LandCoverConfig) -> dict[str, Path]:
-    """Files and folders on disk that a run reads, by the key that names them."""
-    return {key: Path(path) for key, path in _inputs(config).items() if "://" not in path}
+def inputs_of(config: LandCoverConfig) -> dict[str, str]:
+    """Files and folders, on disk or on S3, that a run reads, by the key that names them."""
+    return _input_files(config) | config.source.inputs()
 
 
-def remote_inputs(config: LandCoverConfig) -> dict[str, str]:
-    """What a run reads from S3, by the key that names it."""
-    return {key: path for key, path in _inputs(config).items() if is_remote(path)}
+def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:
+    """What says whether an input has changed: checksums of files (on S3 their ETags), what the source says of its own,
+    and the version that made the results of them.
+    """
+    prints = {"eotasks": version("eotasks")}
+    for key, path in _input_files(config).items():
+        if is_remote(path):
+            prints[key] = object_tag(path)
+        elif Path(path).is_file():
+            with Path(path).open("rb") as file:
+                prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return prints | config.source.fingerprints()
 
 
-def _inputs(config: LandCoverConfig) -> dict[str, str]:
+def _input_files(config: LandCoverConfig) -> dict[str, str]:
     named = {
         "area.file": config.area.file,
         "area.patch_grid": config.area.patch_grid,
         "reference.path": config.reference.path,
-        "source.folder": config.source.folder if isinstance(config.source, EOPatchesSource) else None,
     }
     return {key: path for key, path in named.items() if path is not None}
-
-
-def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:
-    """What tells whether an input has changed: checksums of files (on S3 their ETags), and the version that made the
-    results of them.
-
-    Folders of EOPatches have none: a patch that was missing or damaged may be mended, and the run goes on.
-    """
-    prints = {"eotasks": version("eotasks")}
-    for key, path in input_paths(config).items():
-        if path.is_file():
-            with path.open("rb") as file:
-                prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    for key, location in remote_inputs(config).items():
-        if key != "source.folder":
-            prints[key] = object_tag(location)
-    return prints
 
 
 def remove_results(place: Place) -> None:

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from eolearn.core import FeatureType
 
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
-from eotasks.workflows.land_cover.config import (
-    EOPatchesSource,
-    LandCoverConfig,
-    SampleSource,
-    SentinelHubSource,
-    SimulatedSource,
-)
+from eotasks.workflows.land_cover.config import LandCoverConfig
 
-BANDS = (FeatureType.DATA, "BANDS")
-CLP = (FeatureType.DATA, "CLP")
-CLM = (FeatureType.MASK, "CLM")
-IS_DATA = (FeatureType.MASK, "IS_DATA")
 IS_VALID = (FeatureType.MASK, "IS_VALID")
 VALID_COUNT = (FeatureType.MASK_TIMELESS, "VALID_COUNT")
 FEATURES = (FeatureType.DATA, "FEATURES")
@@ -26,7 +14,6 @@ LULC = (FeatureType.MASK_TIMELESS, "LULC")
 LULC_ERODED = (FeatureType.MASK_TIMELESS, "LULC_ERODED")
 PREDICTION = (FeatureType.MASK_TIMELESS, "PREDICTION")
 SCORES = (FeatureType.DATA_TIMELESS, "SCORES")
-SIMULATED = (FeatureType.META_INFO, "SIMULATED")
 
 TRUE_COLOR_BANDS = ("B04", "B03", "B02")
 SNOW_AND_WATER_BANDS = ("B03", "B08", "B11")
@@ -34,12 +21,7 @@ SNOW_AND_WATER_BANDS = ("B03", "B08", "B11")
 
 def source_bands(config: LandCoverConfig) -> tuple[str, ...] | None:
     """Bands that the source brings, in order; None for an EOPatch whose bands are known by their number only."""
-    source = config.source
-    if isinstance(source, SampleSource | SimulatedSource):
-        return L1C_BANDS
-    if isinstance(source, SentinelHubSource):
-        return source.bands
-    return source.bands if "BANDS" in source.features else ()
+    return config.source.band_names(config)
 
 
 def kept_bands(config: LandCoverConfig) -> tuple[str, ...]:
@@ -54,8 +36,3 @@ def kept_bands(config: LandCoverConfig) -> tuple[str, ...]:
 def feature_names(config: LandCoverConfig) -> tuple[str, ...]:
     """Names of the model's features of one date, in their order."""
     return (*config.features.bands, *config.features.indices)
-
-
-def source_features(config: LandCoverConfig) -> Mapping[str, str]:
-    """Features that existing EOPatches bring under our names; empty for other sources."""
-    return config.source.features if isinstance(config.source, EOPatchesSource) else {}

@@ -6,7 +6,6 @@ sample -> save.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,40 +21,19 @@ from eotasks.eopatches.save import SaveEOPatchTask
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.reference.tasks import ErodeReferenceTask, ImportReferenceRasterTask, RasterizeReferenceTask, SampleTask
 from eotasks.series import INDICES, AddNormalizedDifferenceTask, ResampleTimeSeriesTask
-from eotasks.sources.eopatches import LoadEOPatchTask
-from eotasks.sources.sample import LoadSampleTask, sample_reference_path
-from eotasks.sources.sentinelhub import DownloadBandsTask
-from eotasks.sources.simulated import (
-    RECONSTRUCTED,
-    TRUTH_CIRRUS,
-    TRUTH_CLOUD,
-    TRUTH_SHADOW,
-    TRUTH_SNOW,
-    SimulateYearTask,
-)
+from eotasks.sources.sample import sample_reference_path
 from eotasks.storage.place import Place
-from eotasks.workflows.land_cover.config import (
-    EOPatchesSource,
-    LandCoverConfig,
-    SampleSource,
-    SentinelHubSource,
-    SimulatedSource,
-)
+from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.features import (
-    BANDS,
-    CLM,
-    CLP,
     FEATURES,
-    IS_DATA,
     IS_VALID,
     LULC,
     LULC_ERODED,
-    SIMULATED,
     VALID_COUNT,
     kept_bands,
     source_bands,
-    source_features,
 )
+from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA
 
 SAMPLE_REFERENCE_COLUMN = "fclass"
 SAMPLE_REFERENCE_CLASSES = {
@@ -83,13 +61,8 @@ class ObserveWorkflow:
 
     def arguments(self, patch: Patch, config: LandCoverConfig) -> dict[EONode, dict[str, object]]:
         """Input of one execution: where the patch lies and its name."""
-        source: dict[str, object] = {"bbox": patch.bbox}
-        if isinstance(config.source, EOPatchesSource):
-            source = {"name": patch.name}
-        elif isinstance(config.source, SentinelHubSource):
-            source["time_interval"] = (config.time.start.isoformat(), config.time.end.isoformat())
         return {
-            self.source: source,
+            self.source: config.source.arguments(patch, config),
             self.save_observed: {"name": patch.name},
             self.sample: {"name": patch.name},
             self.save_features: {"name": patch.name},
@@ -109,7 +82,7 @@ def observe_workflow(config: LandCoverConfig, observed: Place, features: Place) 
         nodes.append(node)
         return node
 
-    source = add(source_task(config), "source")
+    source = add(config.source.task(config), "source")
     for task, name in _observation_tasks(config):
         add(task, name)
     save_observed = add(SaveEOPatchTask(observed, features=_observed_features(config)), "save observations")
@@ -118,41 +91,6 @@ def observe_workflow(config: LandCoverConfig, observed: Place, features: Place) 
     sample = add(SampleTask(LULC_ERODED, [FEATURES], fraction=config.sampling.fraction, seed=config.seed), "sample")
     save_features = add(SaveEOPatchTask(features), "save features")
     return ObserveWorkflow(EOWorkflow(nodes), source, save_observed, sample, save_features)
-
-
-def source_task(config: LandCoverConfig) -> EOTask:
-    """The task that brings the pixels."""
-    source, resolution = config.source, config.area.resolution
-    if isinstance(source, SampleSource):
-        return LoadSampleTask(BANDS, IS_DATA, resolution=resolution)
-    if isinstance(source, SimulatedSource):
-        return SimulateYearTask(
-            BANDS,
-            IS_DATA,
-            seed=config.seed,
-            year=source.year,
-            acquisitions=source.acquisitions,
-            snow=source.snow,
-            resolution=resolution,
-        )
-    if isinstance(source, SentinelHubSource):
-        own_mask = config.clouds.method == "source"
-        return DownloadBandsTask(
-            BANDS,
-            IS_DATA,
-            bands=source.bands,
-            resolution=resolution,
-            data_collection=source.collection,
-            clm_feature=CLM if own_mask else None,
-            clp_feature=CLP if own_mask else None,
-            maxcc=source.maxcc,
-            time_difference=dt.timedelta(minutes=source.time_difference_minutes),
-            mosaicking_order=source.mosaicking_order,
-            cache_folder=source.cache_folder,
-            profile=source.profile,
-            max_threads=source.max_threads,
-        )
-    return LoadEOPatchTask(source.folder, source.features, start=config.time.start, end=config.time.end)
 
 
 def _observation_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
@@ -177,6 +115,8 @@ def _observation_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
             dilation_size=clouds.dilation_size,
         )
         steps += [(probability, "cloud probability"), (mask, "cloud mask")]
+    else:
+        steps += config.source.mask_steps(config)
     aware = valid.snow != "ignore" or valid.water != "ignore"
     valid_data = AddValidDataMaskTask(
         IS_DATA,
@@ -189,7 +129,7 @@ def _observation_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
     )
     steps += [(valid_data, "valid data"), (AddValidCountTask(IS_VALID, VALID_COUNT), "valid count")]
     for name in config.features.indices:
-        if name not in source_features(config):
+        if name not in config.source.brought(config):
             index = AddNormalizedDifferenceTask(
                 BANDS, (FeatureType.DATA, name), bands=INDICES[name], available=bands or L1C_BANDS
             )
@@ -267,13 +207,10 @@ def reference_task(config: LandCoverConfig) -> EOTask | None:
 
 def _observed_features(config: LandCoverConfig) -> list[tuple[FeatureType, str]]:
     """What is kept of the observations; the full set of bands is not."""
-    brought = source_features(config)
     features = [IS_DATA, CLM, IS_VALID, VALID_COUNT, LULC]
     features += [(FeatureType.DATA, name) for name in config.features.indices]
     if kept_bands(config):
         features.append(BANDS)
-    if not brought or "CLP" in brought or config.clouds.method == "single-scene":
+    if config.clouds.method == "single-scene" or "CLP" in config.source.brought(config):
         features.append(CLP)
-    if isinstance(config.source, SimulatedSource):
-        features += [TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW, TRUTH_SNOW, RECONSTRUCTED, SIMULATED]
-    return features
+    return [*features, *config.source.stored_features]

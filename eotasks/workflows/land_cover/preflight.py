@@ -14,19 +14,19 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
 from eotasks.area import Patch
-from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReferenceDataError
+from eotasks.errors import BandError, ConfigurationError, GridError, ReferenceDataError
 from eotasks.models.landcover.parameters import training_parameters
 from eotasks.models.sentinel2 import CLOUD_BANDS, band_indices
 from eotasks.reference.labels import check_vector_labels
 from eotasks.series import INDICES
 from eotasks.sources.sample import sample_reference_path
-from eotasks.sources.sentinelhub import load_credentials
 from eotasks.storage.local_copy import at_hand
-from eotasks.storage.place import Place, is_remote
-from eotasks.workflows.land_cover.claim import input_paths, remote_inputs
-from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, ReferenceConfig, SentinelHubSource
-from eotasks.workflows.land_cover.features import SNOW_AND_WATER_BANDS, source_bands, source_features
+from eotasks.storage.place import Place
+from eotasks.workflows.land_cover.claim import inputs_of
+from eotasks.workflows.land_cover.config import LandCoverConfig
+from eotasks.workflows.land_cover.features import SNOW_AND_WATER_BANDS, source_bands
 from eotasks.workflows.land_cover.observe import observe_workflow
+from eotasks.workflows.land_cover.sections import ReferenceConfig
 
 Bounds = tuple[float, ...]
 
@@ -37,22 +37,11 @@ def check_inputs(config: LandCoverConfig) -> None:
     :raises EOTasksError: a file, column, feature or band that the run needs is not there.
     """
     _check_bands(config)
-    _check_features(config)
-    if isinstance(config.source, EOPatchesSource):
-        _check_simulated(config.source)
+    config.source.check_inputs(config)
     _check_reference(config)
     training_parameters(config.model.parameters)
     with tempfile.TemporaryDirectory() as nowhere:  # the tasks check their own parameters when they are made
         observe_workflow(config, Place(nowhere), Place(nowhere))
-
-
-def check_credentials(config: LandCoverConfig) -> None:
-    """Whether the service that a run asks can be asked. Apart from the rest: what a run costs is told without them.
-
-    :raises CredentialsError: when there are none.
-    """
-    if isinstance(config.source, SentinelHubSource):
-        load_credentials(config.source.profile)
 
 
 def check_labels_lie_here(config: LandCoverConfig, patches: Sequence[Patch]) -> None:
@@ -88,13 +77,15 @@ def check_output(config: LandCoverConfig) -> None:
         if folder.exists() and not folder.is_dir():
             raise ConfigurationError(f"output.folder {str(folder)!r} is a file: choose a folder.")
         results = folder.resolve()
-        for key, path in input_paths(config).items():
-            read = path.resolve()
-            if read.is_relative_to(results) or (path.is_dir() and results.is_relative_to(read)):
-                _refuse_in_each_other(key, path, folder)
+        for key, location in inputs_of(config).items():
+            read = Path(location).resolve()
+            if "://" not in location and (
+                read.is_relative_to(results) or (read.is_dir() and results.is_relative_to(read))
+            ):
+                _refuse_in_each_other(key, location, folder)
         return
     place.exists()
-    for key, location in remote_inputs(config).items():
+    for key, location in inputs_of(config).items():
         if _is_below(location, place.location) or _is_below(place.location, location):
             _refuse_in_each_other(key, location, place)
 
@@ -112,7 +103,8 @@ def _is_below(location: str, folder: str) -> bool:
 
 def _check_bands(config: LandCoverConfig) -> None:
     """Indices are known, and bands that a step needs are among those of the source, where these have names."""
-    unknown = [name for name in config.features.indices if name not in INDICES and name not in source_features(config)]
+    known = {*INDICES, *config.source.brought(config)}
+    unknown = [name for name in config.features.indices if name not in known]
     if unknown:
         raise ConfigurationError(
             f"features.indices: {', '.join(unknown)} unknown; there are {', '.join(INDICES)}. Others can come from"
@@ -137,39 +129,6 @@ def _check_bands(config: LandCoverConfig) -> None:
             f"features.bands asks for {', '.join(config.features.bands)}, but the source has no BANDS: map them in"
             " source.features, or empty features.bands."
         )
-
-
-def _check_features(config: LandCoverConfig) -> None:
-    """Features that existing EOPatches have to bring."""
-    brought = source_features(config)
-    if not brought:
-        return
-    needed = {"IS_DATA": "valid data"}
-    if config.clouds.method == "source":
-        needed["CLM"] = "clouds.method 'source'"
-    if config.reference.kind == "feature":
-        needed["LULC"] = "reference.kind 'feature'"
-    if "BANDS" not in brought:
-        needed |= dict.fromkeys(config.features.indices, "features.indices, without BANDS to compute it from,")
-    for name, why in needed.items():
-        if name not in brought:
-            cure = ", or add a mask of ones to the EOPatches" if name == "IS_DATA" else ""
-            there = ", ".join(sorted(brought))
-            raise FeatureError(f"{why} needs {name}: map it in source.features{cure}; it maps {there}.")
-
-
-def _check_simulated(source: EOPatchesSource) -> None:
-    """What was simulated is called so, also when it comes back as a folder of EOPatches."""
-    if not source.simulated and _is_marked(source.folder):
-        raise ConfigurationError(
-            f"The EOPatches in {source.folder} say that they hold simulated data: set source.simulated = true."
-        )
-
-
-def _is_marked(folder: str) -> bool:
-    if is_remote(folder):
-        return any("/meta_info/SIMULATED.json" in f"/{path}" for path in Place(folder).files())
-    return next(Path(folder).glob("**/meta_info/SIMULATED.json*"), None) is not None
 
 
 def _check_reference(config: LandCoverConfig) -> None:

@@ -7,25 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from eotasks.errors import CredentialsError
-from eotasks.models.sentinel2 import BANDS
 from eotasks.storage.lease import Lease, held
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, Reporter
 from eotasks.workflows.land_cover.claim import check_place
-from eotasks.workflows.land_cover.config import (
-    LandCoverConfig,
-    SampleSource,
-    SentinelHubSource,
-    SimulatedSource,
-    TimeConfig,
-)
-from eotasks.workflows.land_cover.plan import REVISIT_DAYS, Plan, make_plan
-from eotasks.workflows.land_cover.preflight import check_credentials, check_inputs, check_labels_lie_here, check_output
+from eotasks.workflows.land_cover.config import LandCoverConfig
+from eotasks.workflows.land_cover.plan import Plan, make_plan
+from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here, check_output
 from eotasks.workflows.land_cover.report.build import build_report
 from eotasks.workflows.land_cover.report.notes import SIMULATED_NOTICE
 from eotasks.workflows.land_cover.report.results import ChainResult
+from eotasks.workflows.land_cover.sources.base import REVISIT_DAYS
+from eotasks.workflows.report.units import size
 
 REPORT_FILE = "report.html"
 REAL_FOLDER = "real"
@@ -85,13 +79,8 @@ class LandCoverExample:
             "period": f"{config.time.start} to {config.time.end}",
             "dates": _dates(plan),
         }
-        if isinstance(config.source, SentinelHubSource):
-            rows["requests"] = f"about {plan.requests:,}, at most {config.source.max_threads} at a time in each worker"
-            rows["download"] = f"about {_bytes(plan.download_bytes)}, {plan.processing_units:,.0f} processing units"
-            rows["account"] = _account(config)
-        else:
-            rows["requests"] = "none, nothing is downloaded"
-        rows["results"] = f"about {_bytes(plan.stored_bytes)} before compression, in {config.output.folder}"
+        rows |= config.source.describe(plan.cost)
+        rows["results"] = f"about {size(plan.stored_bytes)} before compression, in {config.output.folder}"
         if len(self.configs) > 1:
             rows["beside it"] = (
                 f"the real acquisition alone: {len(self.plans[1].patches)} patches, {_dates(self.plans[1])}"
@@ -100,7 +89,7 @@ class LandCoverExample:
 
     def run(self, reporter: Reporter) -> ExampleOutcome:
         """Run every chain, or what is missing of it, and write the report."""
-        check_credentials(self.config)
+        self.config.source.check_credentials()
         place = self.places[0]
         with held(place, "eotasks land-cover") as lease, _cluster(self.config, place):
             return self._run(place, _Checked(reporter, lease))
@@ -152,25 +141,11 @@ def _cluster(config: LandCoverConfig, place: Place) -> Iterator[None]:
 
 
 def chain_configs(config: LandCoverConfig) -> Iterator[tuple[str, LandCoverConfig]]:
-    """(name, configuration) of each chain: the configured one, and the real acquisition beside a simulated year."""
-    if isinstance(config.source, SampleSource):
-        yield "Real acquisition", config
-    elif isinstance(config.source, SimulatedSource):
-        yield "Simulated year", config
-        if config.source.real_acquisition:
-            yield "Real acquisition", single_date(config)
-    else:
-        yield "Land cover", config
-
-
-def single_date(config: LandCoverConfig) -> LandCoverConfig:
-    """The configuration for the real acquisition beside a simulated year: nothing to filter or resample; all 13 bands
-    make up for it.
-    """
-    valid = config.valid.model_copy(update={"min_valid_fraction": 0.0, "keep_at_least": None, "min_frames": 1})
-    features = config.features.model_copy(update={"step_days": None, "bands": BANDS})
-    update = {"source": SampleSource(), "valid": valid, "features": features, "time": TimeConfig()}
-    return config.model_copy(update=update)
+    """(name, configuration) of each chain: the configured one, and the one that its source runs beside it."""
+    yield config.source.title, config
+    companion = config.source.companion(config)
+    if companion is not None:
+        yield companion.title, config.model_copy(update=dict(companion.changes))
 
 
 def summary_rows(chains: list[Chain], results: list[ChainResult], seconds: float) -> list[tuple[str, list[str]]]:
@@ -214,14 +189,6 @@ def _patches(chain: Chain) -> str:
     return f"{total}" + (f" ({', '.join(notes)})" if notes else "")
 
 
-def _account(config: LandCoverConfig) -> str:
-    try:
-        check_credentials(config)
-    except CredentialsError as error:
-        return f"missing. {error}"
-    return "credentials are there; the service has not been asked"
-
-
 def _side(plan: Plan) -> str:
     sizes = {(patch.height, patch.width) for patch in plan.patches}
     return " or ".join(f"{height} x {width} pixels" for height, width in sorted(sizes)[:3])
@@ -233,14 +200,6 @@ def _dates(plan: Plan) -> str:
     listed = ", ".join(f"{time:%Y-%m-%d}" for time in plan.times[:6])
     more = f" and {len(plan.times) - 6} more" if len(plan.times) > 6 else ""
     return f"{len(plan.times)}: {listed}{more}"
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 @contextmanager

@@ -25,9 +25,10 @@ from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import BUILT_IN, checked_config, load_config
-from eotasks.workflows.land_cover.plan import known_times, make_plan, seed_splits, simulation_settings
+from eotasks.workflows.land_cover.plan import make_plan, seed_splits
 from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here
 from eotasks.workflows.land_cover.run import chain_configs
+from eotasks.workflows.land_cover.sources.base import Cost
 from eotasks.workflows.land_cover.training import grid_offsets
 from tests.builders.command_line import (
     BANDS,
@@ -60,7 +61,7 @@ def test_the_embedded_sample_is_the_area_of_the_default_configuration() -> None:
     assert plan.times is not None
     assert len(plan.times) == 12
     assert len(plan.test) == 5
-    assert (plan.requests, plan.download_bytes, plan.processing_units) == (0, 0, 0)
+    assert plan.cost == Cost()
 
 
 def test_patches_of_a_box_in_reading_order() -> None:
@@ -141,20 +142,14 @@ def test_times() -> None:
     year = config_of(
         source={"kind": "simulated", "acquisitions": 7, "year": 2019}, time={"start": "2019-01-01", "end": "2019-12-31"}
     )
-    times = known_times(year)
+    times = make_plan(year).times
     assert times is not None
     assert len(times) == 7
     assert {time.year for time in times} == {2019}
     half = year.model_copy(update={"time": year.time.model_copy(update={"end": dt.date(2019, 6, 30)})})
-    assert known_times(half) == tuple(time for time in times if time.month <= 6)
+    assert make_plan(half).times == tuple(time for time in times if time.month <= 6)
     with pytest.raises(TooFewFramesError, match=r"change time\.start"):
-        known_times(config_of(source={"kind": "simulated", "year": 2018}))
-
-
-def test_only_a_simulated_source_has_settings() -> None:
-    assert simulation_settings(config_of(source={"kind": "simulated", "snow": True})).snow
-    with pytest.raises(ConfigurationError, match="simulates nothing"):
-        simulation_settings(config_of())
+        make_plan(config_of(source={"kind": "simulated", "year": 2018}))
 
 
 def slovenia(tmp_path: Path, **changes: Any) -> LandCoverConfig:
@@ -181,9 +176,9 @@ def test_what_a_download_costs(tmp_path: Path) -> None:
     """By the service's rule: 500 x 500 pixels over 512 x 512, times bands over 3; CLM and CLP are two more."""
     plan = make_plan(slovenia(tmp_path))
     frames = 365 // 5
-    assert plan.requests == 25 * (frames + 1)
-    assert plan.download_bytes == 25 * frames * 250_000 * (6 * 2 + 1 + 2)
-    assert plan.processing_units == pytest.approx(25 * (frames * 500**2 / 512**2 * 8 / 3 + 0.12))
+    assert plan.cost.requests == 25 * (frames + 1)
+    assert plan.cost.bytes == 25 * frames * 250_000 * (6 * 2 + 1 + 2)
+    assert plan.cost.processing_units == pytest.approx(25 * (frames * 500**2 / 512**2 * 8 / 3 + 0.12))
     config = slovenia(tmp_path)
     own = slovenia(
         tmp_path,
@@ -191,7 +186,7 @@ def test_what_a_download_costs(tmp_path: Path) -> None:
         time=config.time.model_copy(update={"end": dt.date(2019, 6, 30)}),
     )
     halved = make_plan(own)
-    assert halved.processing_units == pytest.approx(25 * (36 * 500**2 / 512**2 * 6 / 3 + 0.06))
+    assert halved.cost.processing_units == pytest.approx(25 * (36 * 500**2 / 512**2 * 6 / 3 + 0.06))
 
 
 def test_bytes_of_the_results() -> None:

@@ -21,11 +21,7 @@ from eotasks.models.clouds.validity import valid_fraction
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.features import (
-    BANDS,
-    CLM,
-    CLP,
     FEATURES,
-    IS_DATA,
     IS_VALID,
     LULC,
     PREDICTION,
@@ -36,6 +32,7 @@ from eotasks.workflows.land_cover.features import (
     kept_bands,
 )
 from eotasks.workflows.land_cover.report.results import Frame, Importance, Inspection, Layer, NdviSeries
+from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA
 from eotasks.workflows.land_cover.training import Trained
 from eotasks.workflows.report.raster import Bounds, Raster
 

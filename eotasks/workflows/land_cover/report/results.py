@@ -21,13 +21,11 @@ from eotasks.models.classes import ClassTable
 from eotasks.models.landcover.areas import AreaEstimates
 from eotasks.models.landcover.validation import RocCurve, SeedSpread, Validation
 from eotasks.workflows.land_cover.plan import Role
+from eotasks.workflows.land_cover.sources.base import Provenance
 from eotasks.workflows.report.raster import Bounds, Raster
 
 if TYPE_CHECKING:
     from eotasks.workflows.batch.outcomes import PatchOutcome
-
-Origin = Literal["real", "simulated", "reconstructed", "derived"]
-"""Where values come from: measured, simulated, refilled under real clouds, or computed by the chain from these."""
 
 Layer = Literal[
     "TRUE_COLOR", "CLOUD_MASK", "REFERENCE", "VALID_COUNT", "MEAN_NDVI", "MEAN_CLP", "PREDICTION", "CONFIDENCE"
@@ -44,15 +42,6 @@ class PatchArea:
     role: Role = "none"
     failed: bool = False
     """The patch has no result."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """One input of the chain: what it is, whether it is real, and where it comes from."""
-
-    what: str
-    origin: Origin
-    source: str
 
 
 @dataclass(frozen=True)
