@@ -6,8 +6,9 @@ sample -> save.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from eolearn.core import EONode, EOTask, EOWorkflow, ExtractBandsTask, FeatureType, MergeFeatureTask
 from eolearn.mask import MaskFeatureTask
@@ -18,7 +19,8 @@ from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.validity import AddValidCountTask, AddValidDataMaskTask
 from eotasks.eopatches.save import SaveEOPatchTask
-from eotasks.models.sentinel2 import BANDS as L1C_BANDS
+from eotasks.features import Feature
+from eotasks.models.classes import ClassTable
 from eotasks.reference.tasks import ErodeReferenceTask, ImportReferenceRasterTask, RasterizeReferenceTask, SampleTask
 from eotasks.series import INDICES, AddNormalizedDifferenceTask, ResampleTimeSeriesTask
 from eotasks.sources.sample import sample_reference_path
@@ -30,9 +32,9 @@ from eotasks.workflows.land_cover.features import (
     LULC,
     LULC_ERODED,
     VALID_COUNT,
-    kept_bands,
-    source_bands,
+    ResolvedFeatures,
 )
+from eotasks.workflows.land_cover.sections import ReferenceConfig
 from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA
 
 SAMPLE_REFERENCE_COLUMN = "fclass"
@@ -51,29 +53,31 @@ SAMPLE_REFERENCE_CLASSES = {
 
 @dataclass(frozen=True)
 class ObserveWorkflow:
-    """The first workflow and the nodes that take values of one patch."""
+    """The first workflow, where it saves, and the nodes that take values of one patch."""
 
     workflow: EOWorkflow
+    observed: Place
+    """Place of the EOPatches with what was observed: bands, clouds, valid data, labels."""
+
+    features: Place
+    """Place of the EOPatches with what the model sees: resampled features, samples."""
+
     source: EONode
-    save_observed: EONode
-    sample: EONode
-    save_features: EONode
+    named: tuple[EONode, ...]
+    """Nodes that take the name of the patch."""
 
-    def arguments(self, patch: Patch, config: LandCoverConfig) -> dict[EONode, dict[str, object]]:
+    source_arguments: Callable[[Patch], dict[str, object]]
+
+    def arguments(self, patch: Patch) -> dict[EONode, dict[str, object]]:
         """Input of one execution: where the patch lies and its name."""
-        return {
-            self.source: config.source.arguments(patch, config),
-            self.save_observed: {"name": patch.name},
-            self.sample: {"name": patch.name},
-            self.save_features: {"name": patch.name},
-        }
+        by_name: dict[EONode, dict[str, object]] = {node: {"name": patch.name} for node in self.named}
+        return {self.source: self.source_arguments(patch), **by_name}
 
 
-def observe_workflow(config: LandCoverConfig, observed: Place, features: Place) -> ObserveWorkflow:
-    """Source to samples, for one patch at a time.
+def observe_workflow(config: LandCoverConfig, resolved: ResolvedFeatures, place: Place) -> ObserveWorkflow:
+    """Source to samples, for one patch at a time; the tasks check their own parameters.
 
-    :param observed: Place of the EOPatches with what was observed: bands, clouds, valid data, labels.
-    :param features: Place of the EOPatches with what the model sees: resampled features, samples.
+    :param place: Place of the chain.
     """
     nodes: list[EONode] = []
 
@@ -82,20 +86,28 @@ def observe_workflow(config: LandCoverConfig, observed: Place, features: Place) 
         nodes.append(node)
         return node
 
+    observed, features = place.child("observed"), place.child("features")
     source = add(config.source.task(config), "source")
-    for task, name in _observation_tasks(config):
+    for task, name in _observation_tasks(config, resolved):
         add(task, name)
-    save_observed = add(SaveEOPatchTask(observed, features=_observed_features(config)), "save observations")
-    for task, name in _feature_tasks(config):
+    save_observed = add(SaveEOPatchTask(observed, features=list(resolved.observed)), "save observations")
+    for task, name in _feature_tasks(config, resolved):
         add(task, name)
     sample = add(SampleTask(LULC_ERODED, [FEATURES], fraction=config.sampling.fraction, seed=config.seed), "sample")
     save_features = add(SaveEOPatchTask(features), "save features")
-    return ObserveWorkflow(EOWorkflow(nodes), source, save_observed, sample, save_features)
+    return ObserveWorkflow(
+        workflow=EOWorkflow(nodes),
+        observed=observed,
+        features=features,
+        source=source,
+        named=(save_observed, sample, save_features),
+        source_arguments=partial(config.source.arguments, settings=config),
+    )
 
 
-def _observation_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
+def _observation_tasks(config: LandCoverConfig, resolved: ResolvedFeatures) -> list[tuple[EOTask, str]]:
     clouds, valid = config.clouds, config.valid
-    bands = source_bands(config)
+    bands = resolved.source_bands
     steps: list[tuple[EOTask, str]] = []
     if clouds.method == "single-scene":
         probability = AddCloudProbabilityTask(
@@ -128,25 +140,22 @@ def _observation_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
         water=valid.water,
     )
     steps += [(valid_data, "valid data"), (AddValidCountTask(IS_VALID, VALID_COUNT), "valid count")]
-    for name in config.features.indices:
-        if name not in config.source.brought(config):
-            index = AddNormalizedDifferenceTask(
-                BANDS, (FeatureType.DATA, name), bands=INDICES[name], available=bands or L1C_BANDS
-            )
-            steps.append((index, name))
+    for name in resolved.computed_indices:
+        index = AddNormalizedDifferenceTask(
+            BANDS, (FeatureType.DATA, name), bands=INDICES[name], available=resolved.named_bands
+        )
+        steps.append((index, name))
     if bands != ():
-        available = list(bands or L1C_BANDS)
-        kept = [available.index(band) for band in kept_bands(config)]
+        kept = [resolved.named_bands.index(band) for band in resolved.kept_bands]
         steps.append((ExtractBandsTask(BANDS, BANDS, kept), "keep bands"))
-    reference = reference_task(config)
+    reference = _reference_task(config.reference, resolved.classes)
     if reference is not None:
         steps.append((reference, "labels"))
     return steps
 
 
-def _feature_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
-    kept, wanted = kept_bands(config), config.features.bands
-    parts: list[tuple[FeatureType, str]] = [(FeatureType.DATA, name) for name in config.features.indices]
+def _feature_tasks(config: LandCoverConfig, resolved: ResolvedFeatures) -> list[tuple[EOTask, str]]:
+    parts: list[Feature] = [(FeatureType.DATA, name) for name in resolved.indices]
     steps: list[tuple[EOTask, str]] = [
         (
             FilterCloudyTimestampsTask(
@@ -158,9 +167,10 @@ def _feature_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
             "filter cloudy dates",
         )
     ]
-    if wanted:
+    if resolved.bands:
         model_bands = (FeatureType.DATA, "MODEL_BANDS")
-        steps.append((ExtractBandsTask(BANDS, model_bands, [kept.index(band) for band in wanted]), "model bands"))
+        chosen = [resolved.kept_bands.index(band) for band in resolved.bands]
+        steps.append((ExtractBandsTask(BANDS, model_bands, chosen), "model bands"))
         parts.insert(0, model_bands)
     steps.append((MergeFeatureTask(parts, FEATURES), "merge features"))
     if config.features.step_days is None:
@@ -180,12 +190,11 @@ def _feature_tasks(config: LandCoverConfig) -> list[tuple[EOTask, str]]:
     return steps
 
 
-def reference_task(config: LandCoverConfig) -> EOTask | None:
+def _reference_task(reference: ReferenceConfig, classes: ClassTable) -> EOTask | None:
     """The task that brings labels; None when the source has them."""
-    reference = config.reference
     if reference.kind == "feature":
         return None
-    ids = config.class_table.by_name
+    ids = classes.by_name
     if reference.kind == "raster":
         by_value = {int(value): ids[name].id for value, name in (reference.classes or {}).items()}
         return ImportReferenceRasterTask(LULC, path=str(reference.path), classes=by_value or None)
@@ -203,14 +212,3 @@ def reference_task(config: LandCoverConfig) -> EOTask | None:
         overlap=reference.overlap,
         ignore_unmapped=reference.ignore_unmapped,
     )
-
-
-def _observed_features(config: LandCoverConfig) -> list[tuple[FeatureType, str]]:
-    """What is kept of the observations; the full set of bands is not."""
-    features = [IS_DATA, CLM, IS_VALID, VALID_COUNT, LULC]
-    features += [(FeatureType.DATA, name) for name in config.features.indices]
-    if kept_bands(config):
-        features.append(BANDS)
-    if config.clouds.method == "single-scene" or "CLP" in config.source.brought(config):
-        features.append(CLP)
-    return [*features, *config.source.stored_features]

@@ -11,8 +11,8 @@ from eotasks.area import Patch
 from eotasks.errors import TooFewFramesError
 from eotasks.models.landcover.validation import split_patches
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.features import kept_bands, source_bands
-from eotasks.workflows.land_cover.sections import TimeConfig
+from eotasks.workflows.land_cover.features import ResolvedFeatures
+from eotasks.workflows.land_cover.sections import TimeConfig, ValidationConfig
 from eotasks.workflows.land_cover.sources.base import Cost, Outline, expected_frames
 
 Role = Literal["train", "test", "blocks", "none"]
@@ -39,14 +39,17 @@ class Plan:
     stored_bytes: int
     """Bytes of arrays in the results before compression, estimated."""
 
-    def role(self, name: str, config: LandCoverConfig) -> Role:
+    split: Literal["patches", "blocks"] = "patches"
+    """How the validation holds samples out."""
+
+    def role(self, name: str) -> Role:
         """What a patch is for."""
-        if config.validation.split == "blocks":
+        if self.split == "blocks":
             return "blocks"
         return "test" if name in self.test else "train"
 
 
-def make_plan(config: LandCoverConfig) -> Plan:
+def make_plan(config: LandCoverConfig, resolved: ResolvedFeatures) -> Plan:
     """Patches, their roles, and what the run will cost.
 
     :raises AreaError: when the area is missing, empty, or outside of the source.
@@ -58,11 +61,12 @@ def make_plan(config: LandCoverConfig) -> Plan:
     frames = len(times) if times is not None else expected_frames(config.time)
     return Plan(
         patches=found.patches,
-        test=_test_patches(config, found.patches, config.validation.seeds[0]),
+        test=_test_patches(config.validation, found.patches, config.validation.seeds[0]),
         outline=found.outline,
         times=times,
         cost=found.cost,
-        stored_bytes=_stored_bytes(config, found.patches, frames),
+        stored_bytes=_stored_bytes(config, resolved, found.patches, frames),
+        split=config.validation.split,
     )
 
 
@@ -78,13 +82,12 @@ def _in_period(times: Sequence[dt.datetime] | None, period: TimeConfig) -> tuple
     return inside
 
 
-def seed_splits(config: LandCoverConfig, patches: Sequence[Patch]) -> dict[int, frozenset[str]]:
+def seed_splits(validation: ValidationConfig, patches: Sequence[Patch]) -> dict[int, frozenset[str]]:
     """Patches held out by each seed of the validation."""
-    return {seed: _test_patches(config, patches, seed) for seed in config.validation.seeds}
+    return {seed: _test_patches(validation, patches, seed) for seed in validation.seeds}
 
 
-def _test_patches(config: LandCoverConfig, patches: Sequence[Patch], seed: int) -> frozenset[str]:
-    validation = config.validation
+def _test_patches(validation: ValidationConfig, patches: Sequence[Patch], seed: int) -> frozenset[str]:
     if validation.split == "blocks":
         return frozenset()
     names = [patch.name for patch in patches]
@@ -95,12 +98,9 @@ def _test_patches(config: LandCoverConfig, patches: Sequence[Patch], seed: int) 
     return frozenset(test)
 
 
-def _stored_bytes(config: LandCoverConfig, patches: Sequence[Patch], frames: int) -> int:
+def _stored_bytes(config: LandCoverConfig, resolved: ResolvedFeatures, patches: Sequence[Patch], frames: int) -> int:
     pixels = sum(patch.height * patch.width for patch in patches)
     step = config.features.step_days
     dates = frames if step is None else -(-(config.time.end - config.time.start).days // step)
-    indices = len(config.features.indices)
-    bands = len(kept_bands(config)) if source_bands(config) != () else 0
-    observed = frames * (4 * (bands + indices + 1) + 3)
-    features = dates * 4 * (len(config.features.bands) + indices)
-    return pixels * (observed + features)
+    observed = frames * (4 * (len(resolved.kept_bands) + len(resolved.indices) + 1) + 3)
+    return pixels * (observed + dates * 4 * len(resolved.names))

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from eotasks.storage.lease import Lease, held
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
-from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, Reporter
-from eotasks.workflows.land_cover.claim import check_place
+from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, PreparedChain, Reporter
+from eotasks.workflows.land_cover.claim import check_place, inputs_of
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.plan import Plan, make_plan
+from eotasks.workflows.land_cover.features import ResolvedFeatures
+from eotasks.workflows.land_cover.plan import Plan
 from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here, check_output
 from eotasks.workflows.land_cover.report.build import build_report
 from eotasks.workflows.land_cover.report.notes import SIMULATED_NOTICE
 from eotasks.workflows.land_cover.report.results import ChainResult
+from eotasks.workflows.land_cover.sections import RunConfig
 from eotasks.workflows.land_cover.sources.base import REVISIT_DAYS
 from eotasks.workflows.report.units import size
 
@@ -55,22 +57,24 @@ class LandCoverExample:
 
     def __init__(self, config: LandCoverConfig, *, overwrite: bool = False, retry_quarantined: bool = False) -> None:
         self.config = config
-        self.configs = list(chain_configs(config))
         self.overwrite = overwrite
         self.retry_quarantined = retry_quarantined
-        check_inputs(config)
-        self.plans: list[Plan] = [make_plan(each) for _, each in self.configs]
-        check_labels_lie_here(config, self.plans[0].patches)
-        check_output(config)
-        self.places = [Place(config.output.folder)]
-        if len(self.configs) > 1:
-            self.places.append(self.places[0].child(REAL_FOLDER))
-        for place, (_, each) in zip(self.places, self.configs, strict=True):
-            check_place(place, each, overwrite=overwrite)
+        configs = [(name, each, ResolvedFeatures.of(each)) for name, each in chain_configs(config)]
+        check_inputs(config, configs[0][2])
+        self.place = Place(config.output.folder)
+        places = [self.place, self.place.child(REAL_FOLDER)][: len(configs)]
+        self.chains = [
+            PreparedChain.of(name, each, resolved, place)
+            for (name, each, resolved), place in zip(configs, places, strict=True)
+        ]
+        check_labels_lie_here(config.reference, self.chains[0].plan.patches)
+        check_output(self.place, inputs_of(config))
+        for chain in self.chains:
+            check_place(chain.place, chain.config, overwrite=overwrite)
 
     def describe(self) -> dict[str, str]:
         """What would be done, as rows of a table."""
-        config, plan = self.config, self.plans[0]
+        config, plan = self.config, self.chains[0].plan
         rows = {
             "source": config.source.kind,
             "patches": f"{len(plan.patches)} of {_side(plan)} at {config.area.resolution:g} m",
@@ -81,38 +85,35 @@ class LandCoverExample:
         }
         rows |= config.source.describe(plan.cost)
         rows["results"] = f"about {size(plan.stored_bytes)} before compression, in {config.output.folder}"
-        if len(self.configs) > 1:
+        for beside in self.chains[1:]:
             rows["beside it"] = (
-                f"the real acquisition alone: {len(self.plans[1].patches)} patches, {_dates(self.plans[1])}"
+                f"the {beside.name.lower()} alone: {len(beside.plan.patches)} patches, {_dates(beside.plan)}"
             )
         return rows
 
     def run(self, reporter: Reporter) -> ExampleOutcome:
         """Run every chain, or what is missing of it, and write the report."""
         self.config.source.check_credentials()
-        place = self.places[0]
-        with held(place, "eotasks land-cover") as lease, _cluster(self.config, place):
-            return self._run(place, _Checked(reporter, lease))
+        with held(self.place, "eotasks land-cover") as lease, _cluster(self.config.run, self.place):
+            return self._run(_Checked(reporter, lease))
 
-    def _run(self, place: Place, reporter: Reporter) -> ExampleOutcome:
+    def _run(self, reporter: Reporter) -> ExampleOutcome:
         started = time.perf_counter()
         results: list[ChainResult] = []
         chains: list[Chain] = []
-        for (name, config), plan, where in zip(self.configs, self.plans, self.places, strict=True):
-            shown = _Named(reporter, name if len(self.configs) > 1 else "")
-            chain = Chain(
-                config, plan, where, name, shown, overwrite=self.overwrite, retry_quarantined=self.retry_quarantined
-            )
+        for prepared in self.chains:
+            named = _Named(reporter, prepared.name if len(self.chains) > 1 else "")
+            chain = Chain(prepared, named, overwrite=self.overwrite, retry_quarantined=self.retry_quarantined)
             chains.append(chain)
             results.append(chain.run())
         with _report_stage(reporter):
             notices = [SIMULATED_NOTICE] if any(result.simulated for result in results) else []
             report = build_report(results, title=self.config.title, notices=notices)
-            page = report.save(f"{place}/{REPORT_FILE}")
+            page = report.save(f"{self.place}/{REPORT_FILE}")
         return ExampleOutcome(
             title=self.config.title,
             report=page,
-            map=f"{place}/{MAP_FILE}",
+            map=f"{self.place}/{MAP_FILE}",
             columns=[result.name for result in results],
             rows=summary_rows(chains, results, time.perf_counter() - started),
             failed={
@@ -124,17 +125,17 @@ class LandCoverExample:
 
 
 @contextmanager
-def _cluster(config: LandCoverConfig, place: Place) -> Iterator[None]:
+def _cluster(run: RunConfig, place: Place) -> Iterator[None]:
     """The Ray cluster of all batches of a run, where there is one.
 
     :raises ConfigurationError: when results go to a folder that the cluster's other machines do not have.
     """
-    if config.run.executor != "ray":
+    if run.executor != "ray":
         yield
         return
     from eotasks.workflows.batch.ray.cluster import check_reach, ray_cluster
 
-    with ray_cluster(config.run.ray, cpus=(config.run.workers or 0) * (config.run.threads or 1) or None):
+    with ray_cluster(run.ray, cpus=(run.workers or 0) * (run.threads or 1) or None):
         if place.is_local:
             check_reach(place.local_path())
         yield

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.features import TRUE_COLOR_BANDS, kept_bands
+from eotasks.workflows.land_cover.features import TRUE_COLOR_BANDS, ResolvedFeatures
 from eotasks.workflows.land_cover.plan import Plan
+from eotasks.workflows.land_cover.sections import ReferenceConfig, ValidationConfig
 from eotasks.workflows.land_cover.sources.base import Provenance
 
 SIMULATED_NOTICE = (
@@ -15,11 +16,10 @@ SIMULATED_NOTICE = (
 
 def provenance(config: LandCoverConfig) -> list[Provenance]:
     """Every input of the chain: what it is, whether it is real, where it comes from."""
-    return [*config.source.provenance(config), _labels(config)]
+    return [*config.source.provenance(config), _labels(config.reference)]
 
 
-def _labels(config: LandCoverConfig) -> Provenance:
-    reference = config.reference
+def _labels(reference: ReferenceConfig) -> Provenance:
     if reference.kind == "sample":
         return Provenance("Reference labels", "real", "land use, © OpenStreetMap contributors, ODbL")
     if reference.kind == "feature":
@@ -27,9 +27,8 @@ def _labels(config: LandCoverConfig) -> Provenance:
     return Provenance("Reference labels", "real", str(reference.path))
 
 
-def split_note(config: LandCoverConfig, plan: Plan) -> str:
+def split_note(validation: ValidationConfig, plan: Plan) -> str:
     """How training and test samples were kept apart."""
-    validation = config.validation
     if validation.split == "blocks":
         return (
             f"A checkerboard of {validation.block_size} x {validation.block_size} pixel blocks; each colour is tested"
@@ -43,14 +42,14 @@ def split_note(config: LandCoverConfig, plan: Plan) -> str:
     )
 
 
-def reasons(config: LandCoverConfig, plan: Plan) -> dict[str, str]:
+def reasons(config: LandCoverConfig, resolved: ResolvedFeatures, plan: Plan) -> dict[str, str]:
     """Why a picture is absent, by its name."""
     found: dict[str, str] = {}
-    if not all(band in kept_bands(config) for band in TRUE_COLOR_BANDS):
+    if resolved.true_color is None:
         found["TRUE_COLOR"] = f"the source holds none of {', '.join(TRUE_COLOR_BANDS)}"
-    if config.clouds.method == "source" and "CLP" not in config.source.brought(config):
+    if config.clouds.method == "source" and "CLP" not in resolved.brought:
         found["MEAN_CLP"] = "the source brings a cloud mask without probabilities"
-    if "NDVI" not in config.features.indices:
+    if "NDVI" not in resolved.indices:
         found["MEAN_NDVI"] = found["ndvi_series"] = "NDVI is not among features.indices"
     elif config.features.step_days is None:
         found["ndvi_series"] = "features.step_days is not set, so nothing is resampled"
