@@ -125,7 +125,7 @@ class Chain:
         :raises EOTasksError: nothing can be made of what the patches gave; a failure of single patches is not raised
             but kept in :attr:`failed`.
         """
-        fresh = claim_place(self.place, self.config, overwrite=self.overwrite)
+        fresh = claim_place(self.place, self.config, read=self.plan.fingerprints, overwrite=self.overwrite)
         try:
             self._observe()
             samples = load_samples(self.prepared.observe.features, self.patches)

@@ -41,9 +41,12 @@ _FREE_KEYS: dict[str, Any] = {
 """What no stored patch depends on: training is done anew in every run, and maps follow the model."""
 
 
-def check_place(place: Place, config: LandCoverConfig, *, overwrite: bool = False) -> None:
+def check_place(
+    place: Place, config: LandCoverConfig, *, read: Mapping[str, str] | None = None, overwrite: bool = False
+) -> None:
     """Refuse a place that belongs to another configuration, or to somebody else. Writes nothing.
 
+    :param read: Fingerprints of what the source reads, by the key of the input.
     :param overwrite: Whether the results of another configuration will be removed first.
     :raises ConfigurationError: names the keys that differ, or what else lies there.
     """
@@ -54,7 +57,7 @@ def check_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
         changed = sorted(_differences(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS)))
         if not changed and place.exists(INPUTS_FILE):
             stored = json.loads(place.read_bytes(INPUTS_FILE))
-            changed = [f"content of {name}" for name in sorted(_differences(stored, input_fingerprints(config)))]
+            changed = [f"content of {name}" for name in sorted(_differences(stored, input_fingerprints(config, read)))]
         if changed:
             raise ConfigurationError(
                 f"{place} holds results of another configuration ({', '.join(changed)} changed): choose another"
@@ -69,18 +72,21 @@ def check_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
         )
 
 
-def claim_place(place: Place, config: LandCoverConfig, *, overwrite: bool = False) -> bool:
+def claim_place(
+    place: Place, config: LandCoverConfig, *, read: Mapping[str, str] | None = None, overwrite: bool = False
+) -> bool:
     """Write the configuration beside the results; says whether there were none before.
 
+    :param read: Fingerprints of what the source reads, by the key of the input.
     :param overwrite: Whether results that are there are removed first.
     :raises ConfigurationError: as :func:`check_place`.
     """
-    check_place(place, config, overwrite=overwrite)
+    check_place(place, config, read=read, overwrite=overwrite)
     if overwrite:
         remove_results(place)
     fresh = not place.exists(CONFIG_FILE)
     if fresh:
-        place.write_bytes(INPUTS_FILE, json.dumps(input_fingerprints(config), indent=1).encode())
+        place.write_bytes(INPUTS_FILE, json.dumps(input_fingerprints(config, read), indent=1).encode())
     place.write_bytes(CONFIG_FILE, render_toml(config).encode())
     return fresh
 
@@ -90,9 +96,11 @@ def inputs_of(config: LandCoverConfig) -> dict[str, str]:
     return _input_files(config) | config.source.inputs()
 
 
-def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:
+def input_fingerprints(config: LandCoverConfig, read: Mapping[str, str] | None = None) -> dict[str, str]:
     """What says whether an input has changed: checksums of files (on S3 their ETags), what the source says of its own,
     and the version that made the results of them.
+
+    :param read: What the source says.
     """
     prints = {"eotasks": version("eotasks")}
     for key, path in _input_files(config).items():
@@ -101,7 +109,7 @@ def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:
         elif Path(path).is_file():
             with Path(path).open("rb") as file:
                 prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    return prints | config.source.fingerprints()
+    return {**prints, **(read or {})}
 
 
 def _input_files(config: LandCoverConfig) -> dict[str, str]:

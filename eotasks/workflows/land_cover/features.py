@@ -10,7 +10,7 @@ from eotasks.features import Feature
 from eotasks.models.classes import ClassTable
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA
+from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA, TRUE_COLOR_BANDS
 
 IS_VALID: Feature = (FeatureType.MASK, "IS_VALID")
 VALID_COUNT: Feature = (FeatureType.MASK_TIMELESS, "VALID_COUNT")
@@ -19,8 +19,6 @@ LULC: Feature = (FeatureType.MASK_TIMELESS, "LULC")
 LULC_ERODED: Feature = (FeatureType.MASK_TIMELESS, "LULC_ERODED")
 PREDICTION: Feature = (FeatureType.MASK_TIMELESS, "PREDICTION")
 SCORES: Feature = (FeatureType.DATA_TIMELESS, "SCORES")
-
-TRUE_COLOR_BANDS = ("B04", "B03", "B02")
 
 
 @dataclass(frozen=True)

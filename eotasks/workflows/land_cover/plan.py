@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from eotasks.area import Patch
@@ -42,6 +42,9 @@ class Plan:
     split: Literal["patches", "blocks"] = "patches"
     """How the validation holds samples out."""
 
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Texts that change when what the source reads does, by the key of the input."""
+
     def role(self, name: str) -> Role:
         """What a patch is for."""
         if self.split == "blocks":
@@ -67,6 +70,7 @@ def make_plan(config: LandCoverConfig, resolved: ResolvedFeatures) -> Plan:
         cost=found.cost,
         stored_bytes=_stored_bytes(config, resolved, found.patches, frames),
         split=config.validation.split,
+        fingerprints=found.fingerprints,
     )
 
 

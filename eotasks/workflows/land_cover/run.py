@@ -70,7 +70,7 @@ class LandCoverExample:
         check_labels_lie_here(config.reference, self.chains[0].plan.patches)
         check_output(self.place, inputs_of(config))
         for chain in self.chains:
-            check_place(chain.place, chain.config, overwrite=overwrite)
+            check_place(chain.place, chain.config, read=chain.plan.fingerprints, overwrite=overwrite)
 
     def describe(self) -> dict[str, str]:
         """What would be done, as rows of a table."""

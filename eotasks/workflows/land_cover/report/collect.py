@@ -26,13 +26,12 @@ from eotasks.workflows.land_cover.features import (
     LULC,
     PREDICTION,
     SCORES,
-    TRUE_COLOR_BANDS,
     VALID_COUNT,
     ResolvedFeatures,
 )
 from eotasks.workflows.land_cover.report.results import Frame, Importance, Inspection, Layer, NdviSeries
 from eotasks.workflows.land_cover.sections import TimeConfig, ValidConfig
-from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA
+from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA, TRUE_COLOR_BANDS
 from eotasks.workflows.land_cover.training import Trained
 from eotasks.workflows.report.raster import Bounds, Raster
 

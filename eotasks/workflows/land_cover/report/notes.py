@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.features import TRUE_COLOR_BANDS, ResolvedFeatures
+from eotasks.workflows.land_cover.features import ResolvedFeatures
 from eotasks.workflows.land_cover.plan import Plan
 from eotasks.workflows.land_cover.sections import ReferenceConfig, ValidationConfig
-from eotasks.workflows.land_cover.sources.base import Provenance
+from eotasks.workflows.land_cover.sources.base import TRUE_COLOR_BANDS, Provenance
 
 SIMULATED_NOTICE = (
     "This report rests on simulated acquisitions, wherever it says so. Their scores tell whether the chain works; they"

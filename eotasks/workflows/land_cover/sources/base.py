@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -35,6 +35,9 @@ BANDS: Feature = (FeatureType.DATA, "BANDS")
 IS_DATA: Feature = (FeatureType.MASK, "IS_DATA")
 CLM: Feature = (FeatureType.MASK, "CLM")
 CLP: Feature = (FeatureType.DATA, "CLP")
+
+TRUE_COLOR_BANDS = ("B04", "B03", "B02")
+"""Bands that pictures need, red, green and blue."""
 
 REVISIT_DAYS = 5
 """Two satellites of Sentinel-2 together, at the equator; higher latitudes see a place more often."""
@@ -85,6 +88,9 @@ class SourcePlan:
     """All acquisitions of the source, naive UTC and ordered; None where a service has to be asked for them."""
 
     cost: Cost = Cost()
+
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Texts that change when what is read does, by the key of the input: results of before are then refused."""
 
 
 @dataclass(frozen=True)
@@ -193,10 +199,6 @@ class Source(Section, ABC):
 
     def inputs(self) -> dict[str, str]:
         """Places that it reads, by the key that names them: no result may lie in them."""
-        return {}
-
-    def fingerprints(self) -> dict[str, str]:
-        """Texts that change when results of before no longer fit, by the key of the input."""
         return {}
 
     @abstractmethod
