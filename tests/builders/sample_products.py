@@ -29,10 +29,10 @@ def cut_sample(
 ) -> Path:
     """A folder of bare JP2: the bands after ``change(band, values)``, and ``acquisition.json`` with other fields."""
     folder.mkdir(parents=True)
-    for band, file in open_sample().files.items():
+    for band, raster in open_sample().product.bands.items():
         if band in without:
             continue
-        with rasterio.open(file) as source:
+        with rasterio.open(sample_path() / raster.name) as source:
             size = source.transform.a
             column, row = (LEFT - source.transform.c) / size, (source.transform.f - TOP) / size
             values = source.read(1, window=Window(column, row, SIDE / size, SIDE / size))
