@@ -6,13 +6,15 @@ import argparse
 import logging
 from typing import TYPE_CHECKING
 
+from eotasks.clouds.detectors.help import DetectorHelp, detector_list
 from eotasks.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from eotasks.workflows.evaluate_clouds.detectors import Contestant, DetectorSettings
+    from eotasks.clouds.detectors.settings import DetectorSettings
+    from eotasks.workflows.evaluate_clouds.contestants import Contestant
     from eotasks.workflows.evaluate_clouds.run import Outcome
     from eotasks.workflows.evaluate_clouds.scenes import SceneCollection
 
@@ -23,7 +25,7 @@ DEFAULT_PICTURES = 8
 DESCRIPTION = (
     "How good cloud and shadow masks are: any of the detectors on labelled scenes, as table, pictures, report."
 )
-EXAMPLES = """\
+_EXAMPLES = """\
 examples:
   eotasks evaluate-clouds --simulated                       two simulated years, labelled by the simulation's truth
   eotasks evaluate-clouds scenes --out results/clouds       a folder of labelled scenes
@@ -31,13 +33,7 @@ examples:
   eotasks evaluate-clouds scenes --detector stored          masks that somebody else made, as clm.tif in the scenes
 
 detectors (NAME:PRESET takes the mask settings of another preset: s2cloudless, eo-learn, sentinel-hub, gee):
-  s2cloudless             single-scene cloud probability and mask
-  multi-temporal          clouds seen through time (InterSSIM), over the frames of an EOPatch
-  shadows-geometric       s2cloudless, and its shadows by cloud height and the angles of sun and view
-  shadows-projection      s2cloudless, and its shadows as the Earth Engine tutorial projects them
-  scl                     scene classification of L2A: 8, 9, 10 cloud, 3 shadow
-  stored                  the mask in the scene (clm.tif, mask/CLM), whoever made it
-  all-clear               nothing is cloud: what a detector has to beat
+DETECTORS
 
 a folder of scenes has a folder for each scene, with
   bands.tif    10 or 13 bands of L1C, or bands with their names: integer DN = reflectance * 10000, or float reflectance
@@ -55,14 +51,22 @@ exit codes: 0 done, 1 some scenes failed, 2 bad input, 70 a fault of eotasks its
 """
 
 
+def examples() -> str:
+    """The text below the options, with the detectors that are there."""
+    return _EXAMPLES.replace("DETECTORS", detector_list())
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `evaluate-clouds` with the `eotasks` command."""
     parser = commands.add_parser(
         "evaluate-clouds",
         help="how good cloud and shadow masks are on labelled scenes",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    parser.add_argument(
+        "-h", "--help", action=DetectorHelp, examples=examples, help="show this help and the detectors there are"
     )
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder or s3:// prefix of labelled scenes")
     parser.add_argument("--simulated", action="store_true", help="simulated scenes instead of a folder")
@@ -109,13 +113,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _contestants(arguments: argparse.Namespace) -> list[Contestant]:
-    from eotasks.workflows.evaluate_clouds.detectors import contestants
+    from eotasks.workflows.evaluate_clouds.contestants import contestants
 
     return contestants(arguments.detector or ["s2cloudless"], _settings(arguments))
 
 
 def _settings(arguments: argparse.Namespace) -> DetectorSettings:
-    from eotasks.workflows.evaluate_clouds.detectors import DetectorSettings
+    from eotasks.clouds.detectors.settings import DetectorSettings
 
     given = {
         "threshold": arguments.threshold,
