@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eotasks.clouds.detectors.protocol import Need
 
 _WIDTH = 22
 
 
-def detector_list(suits: Callable[[str], bool] = lambda _: True) -> str:
+def detector_list(available: Collection[Need] | None = None) -> str:
     """A line for each detector: ours, then those of plugins, with what is known to be wrong with them.
 
-    :param suits: Which of ours are listed, by name.
+    :param available: Leave out those of ours that need more than this beside bands, and the baselines. None for all.
     """
-    from eotasks.clouds.detectors.registry import BUILT_IN, detectors
+    from eotasks.clouds.detectors.registry import detectors, suited
 
     lines = []
     for each in detectors():
-        if each.name in BUILT_IN and each.package is None and not suits(each.name):
+        if available is not None and each.package is None and each.name not in suited(available):
             continue
         text = each.description if each.package is None else f"{each.description} ({each.package})"
         lines.append(f"  {each.name:<{_WIDTH}}  {text if each.problem is None else f'{each.problem} ({each.package})'}")

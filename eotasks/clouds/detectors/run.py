@@ -35,12 +35,14 @@ _L2A = "L2A has no B10: use AddSceneClassificationMaskTask on its SCL band, or d
 _Answered = TypeVar("_Answered")
 
 
-def detect_clouds(detector: Detector, frames: Frames, settings: DetectorSettings) -> Detection:
+def detect_clouds(
+    detector: Detector, frames: Frames, settings: DetectorSettings, *, check_bands: bool = True
+) -> Detection:
     """Run a detector on frames.
 
-    Bands that carry a baseline offset or are in another order are refused before, where the ten bands of the cloud
-    model are there to tell it by.
-
+    :param check_bands: Whether bands are refused that carry a baseline offset or are in another order, where the ten
+        bands of the cloud model are there to see it by. False for callers that see parts of a product and check the
+        whole.
     :return: Mask uint8 (t, h, w): 0 clear, 1 cloud, 2 shadow, 255 where there is no data or no answer. Probability
         float32 (t, h, w), NaN where there is no data; None of a detector without one.
     :raises BandError: a band is missing, or the bands are not in their order.
@@ -50,7 +52,7 @@ def detect_clouds(detector: Detector, frames: Frames, settings: DetectorSettings
         says.
     """
     check_frames(detector, frames)
-    if detector.bands:
+    if check_bands and detector.bands:
         _check_plausible(frames)
     return _checked(detector, frames, call(detector, frames, lambda: detector.detect(frames, settings)))
 
