@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.imagery.files.assets import AssetFiles
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
 from eotasks.imagery.pixels.resampling import resample
-from eotasks.imagery.products.product import RasterFile
 from eotasks.imagery.scene import Scene, open_scene
 
 if TYPE_CHECKING:

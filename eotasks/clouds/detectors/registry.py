@@ -46,6 +46,7 @@ BUILT_IN: Mapping[str, Detector] = {
 """Name -> detector, in the order of the help."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_WIDTH = 22
 _MEMBERS = ("description", "bands", "needs", "answers", "uses", "per_pixel", "baseline", "tags", "detect", "prepare")
 
 
@@ -95,6 +96,20 @@ def detectors() -> list[Listed]:
             problem = _broken(found[name][0])
         listed.append(Listed(name, _summary(found[name][0]), ", ".join(packages), problem))
     return listed
+
+
+def detector_list(available: Collection[Need] | None = None) -> str:
+    """A line for each detector, for the help of a command, with what is known to be wrong with those of plugins.
+
+    :param available: Leave out those of ours that need more than this beside bands, and the baselines. None for all.
+    """
+    lines = []
+    for each in detectors():
+        if available is not None and each.package is None and each.name not in suited(available):
+            continue
+        text = each.problem or each.description
+        lines.append(f"  {each.name:<{_WIDTH}}  {text if each.package is None else f'{text} ({each.package})'}")
+    return "\n".join(lines)
 
 
 def suited(available: Collection[Need]) -> list[str]:

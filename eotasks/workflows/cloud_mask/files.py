@@ -32,6 +32,7 @@ from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_mask.options import DEFAULT_DETECTOR, CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, Shares
+from eotasks.workflows.settings import changed_keys
 
 RECORD_VERSION = 1
 MAX_STORED_CLP = MAX_CLP - 1
@@ -114,8 +115,8 @@ class ProductFiles:
                 )
             return "unfinished" if there else "absent"
         wanted = _as_json(options.to_dict())
-        before = {"detector": DEFAULT_DETECTOR, **record.settings}  # records that name none are of s2cloudless
-        changed = sorted(key for key in {*wanted, *before} if wanted.get(key) != before.get(key))
+        # Records that name no detector are of s2cloudless, the only one when they were written.
+        changed = changed_keys({"detector": DEFAULT_DETECTOR, **record.settings}, wanted)
         if changed and record.complete and not overwrite:
             raise ConfigurationError(
                 f"{self.place} holds results of other settings ({', '.join(changed)} changed): give another --out, or"

@@ -14,10 +14,11 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import Geometry
 
 from eotasks.area import Patch, read_area, read_patch_grid, select_block, split_area
+from eotasks.eopatches.load import EOPatchInfo, eopatch_info
 from eotasks.errors import AreaError, ConfigurationError, FeatureError, GridError, TooFewFramesError
 from eotasks.models.landcover.validation import split_patches
 from eotasks.models.simulation.year import SimulationSettings, acquisition_times
-from eotasks.sources.eopatches import EOPatchInfo, eopatch_info, list_eopatches
+from eotasks.sources.eopatches import list_source_eopatches
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
 from eotasks.sources.sentinelhub import request_plan
 from eotasks.sources.sentinelhub.account import configuration, serves_clouds
@@ -124,7 +125,7 @@ def known_times(config: LandCoverConfig) -> tuple[dt.datetime, ...] | None:
     elif isinstance(source, SimulatedSource):
         times = acquisition_times(simulation_settings(config))
     elif isinstance(source, EOPatchesSource):
-        infos = [eopatch_info(source.folder, name) for name in list_eopatches(source.folder)]
+        infos = [eopatch_info(source.folder, name) for name in list_source_eopatches(source.folder)]
         times = sorted({time for info in infos for time in info.timestamps})
     else:
         return None
@@ -195,7 +196,7 @@ def _existing_patches(source: EOPatchesSource, resolution: float) -> tuple[Patch
 
     :raises GridError: their pixels are of another size than the configuration says.
     """
-    infos = {name: eopatch_info(source.folder, name) for name in list_eopatches(source.folder)}
+    infos = {name: eopatch_info(source.folder, name) for name in list_source_eopatches(source.folder)}
     if not infos:
         raise AreaError(f"{source.folder!r} holds no EOPatch: name the folder that contains them in source.folder.")
     _check_mapped_features(source, infos)

@@ -21,8 +21,9 @@ from eotasks.reference.labels import check_vector_labels
 from eotasks.series import INDICES
 from eotasks.sources.sample import sample_reference_path
 from eotasks.sources.sentinelhub import load_credentials
-from eotasks.storage.local_copy import at_hand
-from eotasks.storage.place import Place, is_remote
+from eotasks.storage.local_copy import local_path_of
+from eotasks.storage.location import is_s3
+from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.claim import input_paths, remote_inputs
 from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, ReferenceConfig, SentinelHubSource
 from eotasks.workflows.land_cover.steps import SNOW_AND_WATER_BANDS, observe_workflow, source_bands, source_features
@@ -166,7 +167,7 @@ def _check_simulated(source: EOPatchesSource) -> None:
 
 
 def _is_marked(folder: str) -> bool:
-    if is_remote(folder):
+    if is_s3(folder):
         return any("/meta_info/SIMULATED.json" in f"/{path}" for path in Place(folder).files())
     return next(Path(folder).glob("**/meta_info/SIMULATED.json*"), None) is not None
 
@@ -193,10 +194,10 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
     """CRS and (west, south, east, north) of a file with labels; no bounds where it holds nothing."""
     try:
         if reference.kind == "raster":
-            with rasterio.open(at_hand(path)) as source:
+            with rasterio.open(local_path_of(path)) as source:
                 crs, bounds = source.crs, tuple(source.bounds)
         else:
-            info = pyogrio.read_info(at_hand(path), layer=reference.layer, force_total_bounds=True)
+            info = pyogrio.read_info(local_path_of(path), layer=reference.layer, force_total_bounds=True)
             crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
     except (RasterioError, DataSourceError, DataLayerError) as error:
         raise ReferenceDataError(f"The labels {path} cannot be read ({error}): check reference.path.") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from eotasks.errors import CredentialsError
 from eotasks.models.sentinel2 import BANDS
-from eotasks.storage.lease import Lease, held
+from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, Reporter
@@ -102,7 +102,7 @@ class LandCoverExample:
         """Run every chain, or what is missing of it, and write the report."""
         check_credentials(self.config)
         place = self.places[0]
-        with held(place, "eotasks land-cover") as lease, _cluster(self.config, place):
+        with hold_lease(place, "eotasks land-cover") as lease, _cluster(self.config, place):
             return self._run(place, _Checked(reporter, lease))
 
     def _run(self, place: Place, reporter: Reporter) -> ExampleOutcome:

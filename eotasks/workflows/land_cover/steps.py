@@ -19,7 +19,8 @@ from eotasks.clouds.filtering import FilterCloudyTimestampsTask
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.validity import AddValidCountTask, AddValidDataMaskTask
-from eotasks.eopatches.save import LoadSavedEOPatchTask, SaveEOPatchTask
+from eotasks.eopatches.load import LoadSavedEOPatchTask
+from eotasks.eopatches.save import SaveEOPatchTask
 from eotasks.export.tasks import ExportCogTask
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.prediction import PredictLandCoverTask

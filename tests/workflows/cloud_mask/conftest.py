@@ -51,10 +51,10 @@ def make_product(tmp_path: Path) -> MakeProduct:
     ) -> Path:
         folder = tmp_path / "products" / name
         folder.mkdir(parents=True)
-        for band, file in open_sample().files.items():
+        for band, raster in open_sample().product.bands.items():
             if band in without:
                 continue
-            with rasterio.open(file) as source:
+            with rasterio.open(sample_path() / raster.name) as source:
                 size = source.transform.a
                 column, row = (LEFT - source.transform.c) / size, (source.transform.f - TOP) / size
                 values = source.read(1, window=Window(column, row, SIDE / size, SIDE / size))

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from shapely.geometry import box
 
-from eotasks.eopatches.save import list_eopatches, load_eopatch
+from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.models.landcover.model import load_model
 from eotasks.storage import s3
-from eotasks.storage.lease import held
+from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.run import read_manifest
+from tests.builders.batches import manifest_outcomes
 from tests.builders.command_line import (
     EOPATCHES,
     PATCHES,
@@ -99,8 +99,8 @@ def test_results_are_those_on_disk(s3_server: S3Server, tmp_path: Path, disk: Pl
     assert_equal_places(disk, s3)
     assert set(disk.names()) - {"manifest.jsonl"} <= set(s3.names())
     assert load_model(s3.child("model")).text == load_model(disk.child("model")).text
-    assert [(line.stage, line.outcome.name) for line in read_manifest(s3)] == [
-        (line.stage, line.outcome.name) for line in read_manifest(disk)
+    assert [(line.stage, line.outcome.name) for line in manifest_outcomes(s3)] == [
+        (line.stage, line.outcome.name) for line in manifest_outcomes(disk)
     ]
 
 
@@ -128,7 +128,7 @@ def test_goes_on_where_it_stopped_and_starts_over_when_asked(s3_server: S3Server
 
     source.write_bytes(whole)
     assert run_to(place, tmp_path, SECTIONS).code == 0
-    lines = read_manifest(place)
+    lines = manifest_outcomes(place)
     assert {line.outcome.name: line.outcome.state for line in lines if line.stage == "observe"} == {
         **dict.fromkeys(PATCHES, "skipped"), "south-west": "done"
     }  # fmt: skip
@@ -192,7 +192,7 @@ def test_eopatches_on_s3_are_a_source(s3_server: S3Server, tmp_path: Path, disk:
 def test_another_run_in_the_place_is_named(s3_server: S3Server, tmp_path: Path) -> None:
     write_eopatches(tmp_path / "eopatches")
     for place in (Place(tmp_path / "out"), Place(s3_server.location())):
-        with held(place, "eotasks land-cover"):
+        with hold_lease(place, "eotasks land-cover"):
             result = run_to(place, tmp_path, SECTIONS)
             assert (result.code, result.err.count("\n")) == (2, 1)
             assert f"{place} is in use by another run (eotasks land-cover since" in result.err
