@@ -70,19 +70,17 @@ def add_command(
     :param failed: What exit code 1 says; None where there is no part that could fail alone.
     :return: The parser, with ``--verbose`` and a line about exit codes.
     """
+    codes = _exit_codes(done, failed)
     parser = commands.add_parser(
         name,
         help=summary,
         description=description,
+        epilog=f"{epilog}\n{codes}" if epilog and isinstance(epilog, str) else codes,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
+        add_help=not callable(epilog),
     )
-
-    def below() -> str:
-        text = epilog() if callable(epilog) else epilog
-        return f"{text}\n{_exit_codes(done, failed)}" if text else _exit_codes(done, failed)
-
-    parser.add_argument("-h", "--help", action=_Help, epilog=below)
+    if callable(epilog):
+        parser.add_argument("-h", "--help", action=_Help, examples=epilog)
     if run is not None:
         parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
         parser.set_defaults(run=run)
@@ -90,13 +88,13 @@ def add_command(
 
 
 class _Help(argparse.Action):
-    """`--help`, with the text below the options made when it is asked for."""
+    """`--help`, with examples that are made when it is asked for."""
 
-    def __init__(self, option_strings: Sequence[str], dest: str, *, epilog: Callable[[], str]) -> None:
+    def __init__(self, option_strings: Sequence[str], dest: str, *, examples: Callable[[], str]) -> None:
         super().__init__(
             option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="show this help message and exit"
         )
-        self._epilog = epilog
+        self._examples = examples
 
     def __call__(
         self,
@@ -105,7 +103,7 @@ class _Help(argparse.Action):
         values: str | Sequence[object] | None,  # noqa: ARG002
         option_string: str | None = None,  # noqa: ARG002
     ) -> None:
-        parser.epilog = self._epilog()
+        parser.epilog = f"{self._examples()}\n{parser.epilog}"
         parser.print_help()
         parser.exit()
 
