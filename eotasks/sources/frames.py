@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.protocol import RasterFile
@@ -27,6 +30,9 @@ LOGGER = logging.getLogger(__name__)
 SAME_DATATAKE = dt.timedelta(hours=1)
 """A satellite sees a tile once an orbit, which takes 100 minutes: products nearer than this show the same pixels.
 Catalogues differ in what they call the time of a product, start of the datatake or of the tile."""
+
+OPENERS = 8
+"""Products that are opened at a time: their metadata is small, and waiting for it takes most of the time."""
 
 NO_MASK = 255
 """No data in CLP and CLM files."""
@@ -59,10 +65,16 @@ class Candidate:
     masks: Mapping[str, str] = field(default_factory=dict)
     """Files of "CLP" and "CLM"."""
 
+    footprint: BaseGeometry | None = field(default=None, repr=False, compare=False)
+    """Where it has data, in degrees (longitude first), as its metadata says; None when nothing does."""
+
     @classmethod
-    def of_scene(cls, location: Any, scene: Scene) -> Candidate:
+    def of_scene(cls, location: Any, scene: Scene, masks: Mapping[str, str] | None = None) -> Candidate:
         """From a scene that was opened for its metadata."""
+        from eotasks.catalogue.items import footprint_of
+
         facts = scene.acquisition
+        grids = {} if facts.footprint else {band: scene.grid_of(band) for band in scene.bands[:1]}
         return cls(
             name=scene.name,
             location=location,
@@ -73,6 +85,8 @@ class Candidate:
             generation="" if facts.generation_time is None else facts.generation_time.isoformat(),
             level=facts.level,
             cloud_cover=None if facts.cloud_cover is None else facts.cloud_cover / 100,
+            masks=masks or {},
+            footprint=footprint_of(facts, grids),
         )
 
     @classmethod
@@ -91,11 +105,28 @@ class Candidate:
             level=fields.level_of(item),
             cloud_cover=fields.cloud_cover_of(item),
             masks={key: item.assets[key].href for key in fields.CLOUD_ASSETS if key in item.assets},
+            footprint=None if item.geometry is None else shape(item.geometry),
         )
 
     def open(self) -> Scene:
         """Its scene."""
         return open_scene(self.location)
+
+
+def open_candidates(locations: Sequence[Any], masks: Mapping[str, Mapping[str, str]] | None = None) -> list[Candidate]:
+    """Products of a list; the metadata of each is read, no pixel.
+
+    :param locations: Whatever `open_scene` reads.
+    :param masks: Files of "CLP" and "CLM", by the product's name.
+    :raises ImageryError: when one is missing, damaged, or no product.
+    """
+    with ThreadPoolExecutor(OPENERS) as pool:
+        scenes = list(pool.map(open_scene, locations))
+    named = masks or {}
+    return [
+        Candidate.of_scene(location, scene, named.get(scene.name))
+        for location, scene in zip(locations, scenes, strict=True)
+    ]
 
 
 def newest_of_each(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+import shapely
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
@@ -21,11 +22,12 @@ from eotasks.features import Feature, feature_of
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import MosaicOrder, check_order, read_mosaic
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
-from eotasks.imagery.scene import Scene, open_scene
+from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
 from eotasks.sources.frames import (
     NO_MASK,
+    OPENERS,
     Angles,
     Candidate,
     angles_of,
@@ -34,12 +36,13 @@ from eotasks.sources.frames import (
     mask_of,
     mean_direction,
     newest_of_each,
+    open_candidates,
 )
 from eotasks.sources.sample import SUN_ANGLES, BandsDtype
 
 if TYPE_CHECKING:
     from eotasks.catalogue.api import StacApi
-    from eotasks.catalogue.request import TimeInterval
+    from eotasks.catalogue.request import SearchRequest, TimeInterval
     from eotasks.catalogue.store import Catalogue
 
 LOGGER = logging.getLogger(__name__)
@@ -55,9 +58,6 @@ FOOTPRINT_SLACK = 1_000.0
 by 300 m on a tile. Products that turn out to hold no pixel of the box make no frame."""
 
 MAX_CLP = np.float32(255)
-
-_OPENERS = 8
-"""Products that are opened at a time: their metadata is small, and waiting for it takes most of the time."""
 
 
 class LoadScenesTask(EOTask):
@@ -80,6 +80,7 @@ class LoadScenesTask(EOTask):
         *,
         catalogue: Catalogue | StacApi | str | os.PathLike[str] | None = None,
         scenes: Sequence[SceneLocation] | None = None,
+        masks: Mapping[str, Mapping[str, str]] | None = None,
         bands: Sequence[str] | None = None,
         resolution: float = 10,
         resampling: ResamplingName = "mean",
@@ -99,7 +100,10 @@ class LoadScenesTask(EOTask):
         :param bands_feature: Feature for the bands (t, h, w, bands).
         :param is_data_feature: Feature for the mask (t, h, w, 1), bool, True where a product holds data.
         :param catalogue: A Catalogue, a StacApi, the name of a catalogue's file or the address of an API.
-        :param scenes: Products instead of a catalogue: whatever `open_scene` reads.
+        :param scenes: Products instead of a catalogue: whatever `open_scene` reads. Their metadata is read once, when
+            the task is first executed.
+        :param masks: For products of a list, their files of "CLP" and "CLM" by the product's name, as
+            `eotasks.catalogue.find_products` finds them.
         :param bands: Names of the bands in the order wanted; None for all that the level has.
         :param resolution: Size of a pixel in metres.
         :param resampling: "mean" (weighted by area), "nearest", "bilinear", "cubic", or "fast" for coarse grids.
@@ -111,9 +115,9 @@ class LoadScenesTask(EOTask):
         :param sun_angles_feature: Feature for zenith and azimuth of the sun in degrees: SCALAR (t, 2), the mean over
             the data, or DATA (t, h, w, 2). None without.
         :param view_angles_feature: The same for the direction of the satellite, mean of the bands.
-        :param clp_feature: Feature for the cloud probability (t, h, w, 1) that the catalogue has, float32 0..1, NaN
-            without data. None without.
-        :param clm_feature: Feature for the cloud mask that the catalogue has: uint8 0 clear, 1 cloud, 255 no data.
+        :param clp_feature: Feature for the cloud probability (t, h, w, 1) that the catalogue or `masks` have: float32
+            0..1, NaN without data. None without.
+        :param clm_feature: Feature for the cloud mask that they have: uint8 0 clear, 1 cloud, 255 no data.
         :param scl_feature: Feature for the scene classification of L2A: uint8, 0 no data.
         :param threads: Files that are decoded at a time; None for the setting.
         :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
@@ -145,8 +149,14 @@ class LoadScenesTask(EOTask):
         if time_difference < dt.timedelta(0):
             raise ConfigurationError(f"time_difference={time_difference!r} is negative: give 0 or more.")
         self.catalogue, self.scenes = _source(catalogue, scenes)
-        if self.scenes is not None and (clp_feature or clm_feature):
-            raise ConfigurationError("clp_feature and clm_feature need a catalogue: it knows the files of CLP and CLM.")
+        if self.scenes is not None and masks is None and (clp_feature or clm_feature):
+            raise ConfigurationError(
+                "clp_feature and clm_feature need a catalogue, which knows the files of CLP and CLM, or masks."
+            )
+        if self.catalogue is not None and masks is not None:
+            raise ConfigurationError("masks belongs to scenes: a catalogue knows the files of CLP and CLM itself.")
+        self.masks = masks
+        self._listed: list[Candidate] | None = None
         self.resolution = resolution
         self.resampling: ResamplingName = resampling
         self.dtype: BandsDtype = dtype
@@ -155,6 +165,9 @@ class LoadScenesTask(EOTask):
         self.time_difference = time_difference
         self.mosaicking_order: MosaicOrder = mosaicking_order
         self.threads = threads
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_listed": None}
 
     def execute(
         self, eopatch: EOPatch | None = None, *, bbox: BBox | None = None, time_interval: TimeInterval | None = None
@@ -188,11 +201,16 @@ class LoadScenesTask(EOTask):
         return self._as_patch(eopatch, area, filled)
 
     def _candidates(self, grid: Grid, time_interval: TimeInterval | None) -> list[Candidate]:
-        if self.scenes is not None:
-            return _listed(self.scenes, self.level, self.maxcc, time_interval)
         left, bottom, right, top = grid.bounds
+        around = (left - FOOTPRINT_SLACK, bottom - FOOTPRINT_SLACK, right + FOOTPRINT_SLACK, top + FOOTPRINT_SLACK)
+        if self.scenes is not None:
+            if self._listed is None:
+                self._listed = open_candidates(self.scenes, self.masks)
+            return matching(
+                self._listed, bbox=around, crs=grid.crs, time_interval=time_interval, level=self.level, maxcc=self.maxcc
+            )
         items = self.catalogue.search(  # type: ignore[union-attr]  # one of the two is there: see _source
-            bbox=(left - FOOTPRINT_SLACK, bottom - FOOTPRINT_SLACK, right + FOOTPRINT_SLACK, top + FOOTPRINT_SLACK),
+            bbox=around,
             crs=grid.crs,
             time_interval=time_interval,
             max_cloud_cover=self.maxcc,
@@ -230,6 +248,9 @@ class LoadScenesTask(EOTask):
                 raise ImageryError(
                     f"{candidate.name}: the catalogue has no {' and no '.join(missing)} of it. Make them with eotasks"
                     " cloud-mask, then add the product again with --masks DIR."
+                    if self.masks is None
+                    else f"{candidate.name}: there is no {' and no '.join(missing)} of it. Make them with eotasks"
+                    " cloud-mask."
                 )
 
     def _as_patch(self, eopatch: EOPatch | None, area: BBox, frames: Sequence[_Frame]) -> EOPatch:
@@ -284,30 +305,42 @@ def _source(
     return catalogue_of(catalogue), None  # type: ignore[arg-type]  # not None: see above
 
 
-def _listed(
-    locations: Sequence[SceneLocation], level: Level, maxcc: float, time_interval: TimeInterval | None
+def matching(
+    candidates: Sequence[Candidate],
+    *,
+    bbox: Sequence[float],
+    crs: str,
+    time_interval: TimeInterval | None,
+    level: Level,
+    maxcc: float,
 ) -> list[Candidate]:
-    """Products of a list that a search for the same would find; where they lie is found when they are read."""
-    from eotasks.catalogue.request import interval_of
+    """Products of a list that a search of a catalogue for the same would find.
 
-    start, end = (None, None) if time_interval is None else interval_of(time_interval)
-    with ThreadPoolExecutor(_OPENERS) as pool:
-        scenes = list(pool.map(open_scene, locations))
-    found = [Candidate.of_scene(location, scene) for location, scene in zip(locations, scenes, strict=True)]
-    return [
-        each
-        for each in found
-        if each.level == level
-        and (each.cloud_cover is None or each.cloud_cover <= maxcc)
-        and (start is None or each.time >= start)
-        and (end is None or each.time <= end)
-    ]
+    :param bbox: (west, south, east, north).
+    :param crs: Coordinate system of the box.
+    :param time_interval: First and last day or time; None for all.
+    :param maxcc: Greatest cloud coverage, 0..1; products that say none are among them.
+    """
+    from eotasks.catalogue.request import SearchRequest
+
+    request = SearchRequest.of(bbox=bbox, crs=crs, time_interval=time_interval, max_cloud_cover=maxcc, level=level)
+    return [each for each in candidates if _meets(each, request)]
+
+
+def _meets(candidate: Candidate, request: SearchRequest) -> bool:
+    return (
+        candidate.level == request.level
+        and (candidate.cloud_cover is None or candidate.cloud_cover <= (request.max_cloud_cover or 0))
+        and (request.start is None or candidate.time >= request.start)
+        and (request.end is None or candidate.time <= request.end)
+        and (candidate.footprint is None or bool(shapely.intersects(candidate.footprint, request.area)))
+    )
 
 
 def _opened(group: Sequence[Candidate]) -> list[Scene]:
     if len(group) == 1:
         return [group[0].open()]
-    with ThreadPoolExecutor(_OPENERS) as pool:
+    with ThreadPoolExecutor(OPENERS) as pool:
         return list(pool.map(Candidate.open, group))
 
 

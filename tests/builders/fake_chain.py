@@ -13,18 +13,17 @@ from eotasks.models.landcover.areas import areas_of
 from eotasks.models.landcover.validation import evaluate, roc_curves, spread_of
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.land_cover.report.results import (
-    Bounds,
     ChainResult,
     Frame,
     Importance,
     Inspection,
     NdviSeries,
     PatchArea,
-    Provenance,
-    Raster,
     RunInfo,
     Stage,
 )
+from eotasks.workflows.land_cover.sources.base import Provenance
+from eotasks.workflows.report.raster import Bounds, Raster
 
 CLASSES = ClassTable(
     (

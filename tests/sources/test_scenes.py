@@ -27,6 +27,7 @@ from eotasks.errors import (
 )
 from eotasks.export.cog import write_cog
 from eotasks.imagery.scene import open_scene
+from eotasks.sources import frames
 from eotasks.sources.bbox import grid_of_bbox
 from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES, LoadSampleTask, sample_path
 from eotasks.sources.scenes import LoadScenesTask
@@ -163,7 +164,7 @@ def test_only_what_lies_in_the_interval_and_holds_data(tmp_path: Path) -> None:
     assert load(products, interval=("2024-05-01", "2024-05-31")).timestamps == [
         dt.datetime.fromisoformat("2024-05-01T10:00:00")
     ]
-    with pytest.raises(TooFewFramesError, match=r"from 2024-05-02 to 2024-05-31 .* \(2 products looked at\)"):
+    with pytest.raises(TooFewFramesError, match=r"from 2024-05-02 to 2024-05-31 .* \(1 products looked at\)"):
         load(products, interval=("2024-05-02", "2024-05-31"))
     with pytest.raises(TooFewFramesError, match="0 products"):
         LoadScenesTask(scenes=products, level="L2A").execute(bbox=BOX)
@@ -182,22 +183,31 @@ def test_edges_of_footprints_are_not_missed(tmp_path: Path) -> None:
     assert task.execute(bbox=BOX).mask["IS_DATA"].all()
 
 
-def test_masks_of_the_catalogue(tmp_path: Path) -> None:
-    """Each pixel has the mask of the product that its bands are from."""
-    west, east = make_product(tmp_path, "W"), make_product(tmp_path, "E", tile="33UVU", left=LEFT + 200)
+def write_masks(folder: Path) -> dict[str, dict[str, str]]:
+    """CLP and CLM of two products side by side, W clear and E cloudy, both without data in a corner."""
     masks: dict[str, dict[str, str]] = {}
     for name, left, probability, cloud in (("W", LEFT, 51, 0), ("E", LEFT + 200, 204, 1)):
         bounds = (left, TOP - 320, left + 320, TOP)
         stored = np.full((2, 2), probability, np.uint8)
         stored[0, 0] = 255
-        clp = write_cog(tmp_path / f"{name}_CLP.tif", stored, crs="EPSG:32633", bounds=bounds, nodata=255)
+        clp = write_cog(folder / f"{name}_CLP.tif", stored, crs="EPSG:32633", bounds=bounds, nodata=255)
         clm = write_cog(
-            tmp_path / f"{name}_CLM.tif", np.where(stored == 255, 255, cloud).astype(np.uint8), crs="EPSG:32633",
+            folder / f"{name}_CLM.tif", np.where(stored == 255, 255, cloud).astype(np.uint8), crs="EPSG:32633",
             bounds=bounds, nodata=255,
         )  # fmt: skip
         masks[name] = {"CLP": str(clp), "CLM": str(clm)}
-    catalogue = catalogue_with(tmp_path / "c.parquet", [west, east], masks)
-    task = LoadScenesTask(catalogue=catalogue, bands=["B02"], clp_feature=CLP, clm_feature=CLM)
+    return masks
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["catalogue", "list"])
+def test_masks_beside_the_products(listed: bool, tmp_path: Path) -> None:
+    """Each pixel has the mask of the product that its bands are from."""
+    products = [make_product(tmp_path, "W"), make_product(tmp_path, "E", tile="33UVU", left=LEFT + 200)]
+    masks = write_masks(tmp_path)
+    source: dict[str, Any] = {"scenes": products, "masks": masks}
+    if not listed:
+        source = {"catalogue": catalogue_with(tmp_path / "c.parquet", products, masks)}
+    task = LoadScenesTask(**source, bands=["B02"], clp_feature=CLP, clm_feature=CLM)
     patch = task.execute(bbox=BBox((LEFT, TOP - 200, LEFT + 400, TOP), UTM33))
     probability, cloud = patch[CLP][0, ..., 0], patch[CLM][0, ..., 0]
     assert (patch[CLP].dtype, patch[CLM].dtype) == (np.float32, np.uint8)
@@ -209,10 +219,30 @@ def test_masks_of_the_catalogue(tmp_path: Path) -> None:
     assert (cloud[:16, :16] == 255).all()
 
 
+def test_a_list_is_opened_once_and_only_what_meets_the_box_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = make_product(tmp_path, "near"), make_product(tmp_path, "far", tile="33UVU", left=LEFT + 50_000)
+    opened: list[Any] = []
+    real = frames.open_scene
+    monkeypatch.setattr(frames, "open_scene", lambda location: opened.append(location) or real(location))
+    task = LoadScenesTask(scenes=[near, far], bands=["B02"])
+    first, second = task.execute(bbox=BOX), task.execute(bbox=BOX)
+    assert first == second
+    assert sorted(opened) == [far, near, near, near]  # both once for their metadata, then the one that is read
+    assert pickle.loads(pickle.dumps(task)).execute(bbox=BOX) == first
+
+
 def test_without_masks_it_says_how_to_make_them(tmp_path: Path) -> None:
     catalogue = catalogue_with(tmp_path / "c.parquet", [make_product(tmp_path, "A")])
     with pytest.raises(ImageryError, match=r"A: the catalogue has no CLM of it. Make them with eotasks cloud-mask"):
         LoadScenesTask(catalogue=catalogue, bands=["B02"], clm_feature=CLM).execute(bbox=BOX)
+
+
+def test_a_listed_product_without_masks_is_named(tmp_path: Path) -> None:
+    task = LoadScenesTask(scenes=[make_product(tmp_path, "A")], masks={}, bands=["B02"], clm_feature=CLM)
+    with pytest.raises(ImageryError, match=r"A: there is no CLM of it. Make them with eotasks cloud-mask\.$"):
+        task.execute(bbox=BOX)
 
 
 def test_another_crs_is_warped(tmp_path: Path) -> None:
@@ -264,6 +294,7 @@ def test_a_grid_that_does_not_fit() -> None:
         ({"scenes": []}, ConfigurationError, "at least one"),
         ({"scenes": "S2A.SAFE"}, ConfigurationError, "a list"),
         ({"scenes": ["x"], "clp_feature": CLP}, ConfigurationError, "need a catalogue"),
+        ({"catalogue": "c.parquet", "masks": {}}, ConfigurationError, "masks belongs to scenes"),
         ({"scenes": ["x"], "bands": ["B02", "B02"]}, ConfigurationError, "each once"),
         ({"scenes": ["x"], "bands": ["B10"], "level": "L2A"}, BandError, "B10"),
         ({"scenes": ["x"], "level": "L1B"}, ConfigurationError, "L1C or L2A"),

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
-from eotasks.workflows.land_cover.report.results import Bounds, Raster
 from eotasks.workflows.report import maps, style
+from eotasks.workflows.report.raster import Bounds, Raster
 
 CLOUD_COLOR, SHADOW_COLOR = style.ORANGE, style.BLUE
 PROBABILITY_COLORS = "cividis"

@@ -25,25 +25,20 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.memory import MemoryMonitor
 from eotasks.workflows.land_cover.claim import claim_place, remove_results
-from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, SentinelHubSource, SimulatedSource
+from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import render_toml
-from eotasks.workflows.land_cover.plan import Plan, seed_splits
+from eotasks.workflows.land_cover.features import ResolvedFeatures
+from eotasks.workflows.land_cover.mapping import MapWorkflow, map_workflow
+from eotasks.workflows.land_cover.observe import ObserveWorkflow, observe_workflow
+from eotasks.workflows.land_cover.plan import Plan, make_plan, seed_splits
 from eotasks.workflows.land_cover.report import collect
-from eotasks.workflows.land_cover.report.notes import provenance, reasons, source_note, split_note
+from eotasks.workflows.land_cover.report.notes import provenance, reasons, split_note
 from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea, RunInfo, Stage
-from eotasks.workflows.land_cover.steps import (
-    MAP_NAME,
-    PREDICTION_FOLDER,
-    SCORES_FOLDER,
-    map_workflow,
-    observe_workflow,
-)
 from eotasks.workflows.land_cover.training import Samples, Trained, load_samples, train_and_validate
 
 LOGGER = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
-MODEL_FOLDER = "model"
 MODEL_MARKER = "model.sha256"
 MAP_FILE = "land_cover.tif"
 PATCHES_FILE = "patches.gpkg"
@@ -51,7 +46,7 @@ PACKAGES = ("eotasks", "eo-learn", "sentinelhub", "lightgbm", "numpy", "scikit-i
 
 
 class Reporter(Protocol):
-    """Whoever is told how a run goes on."""
+    """Receives the progress of a run."""
 
     def begin(self, stage: str, total: int) -> None:
         """A stage of so many parts begins."""
@@ -63,14 +58,34 @@ class Reporter(Protocol):
         """The stage is over."""
 
 
+@dataclass(frozen=True)
+class PreparedChain:
+    """A chain that is ready to run: what follows from its configuration, worked out once."""
+
+    name: str
+    config: LandCoverConfig
+    resolved: ResolvedFeatures
+    place: Place
+    observe: ObserveWorkflow
+    mapping: MapWorkflow
+    plan: Plan
+
+    @classmethod
+    def of(cls, name: str, config: LandCoverConfig, resolved: ResolvedFeatures, place: Place) -> PreparedChain:
+        """Make both workflows and the plan. Writes nothing.
+
+        :raises EOTasksError: a task refuses its parameters, or the plan cannot be made.
+        """
+        observe = observe_workflow(config, resolved, place)
+        mapping = map_workflow(config, resolved, place, observe.features)
+        return cls(name, config, resolved, place, observe, mapping, make_plan(config, resolved))
+
+
 @dataclass
 class Chain:
-    """A run of one chain: its place, what it has cost so far, and which patches failed."""
+    """A run of one chain: what it has cost so far, and which patches failed."""
 
-    config: LandCoverConfig
-    plan: Plan
-    place: Place
-    name: str
+    prepared: PreparedChain
     reporter: Reporter
     overwrite: bool = False
     retry_quarantined: bool = False
@@ -79,10 +94,24 @@ class Chain:
     started: float = field(default_factory=time.perf_counter)
 
     @property
-    def simulated(self) -> bool:
-        """Whether any spectral value of this chain is simulated."""
-        source = self.config.source
-        return isinstance(source, SimulatedSource) or (isinstance(source, EOPatchesSource) and source.simulated)
+    def name(self) -> str:
+        """Heading of its part of the report."""
+        return self.prepared.name
+
+    @property
+    def config(self) -> LandCoverConfig:
+        """Its configuration."""
+        return self.prepared.config
+
+    @property
+    def plan(self) -> Plan:
+        """What it does."""
+        return self.prepared.plan
+
+    @property
+    def place(self) -> Place:
+        """Where its results lie."""
+        return self.prepared.place
 
     @property
     def patches(self) -> list[Patch]:
@@ -96,70 +125,63 @@ class Chain:
         :raises EOTasksError: nothing can be made of what the patches gave; a failure of single patches is not raised
             but kept in :attr:`failed`.
         """
-        fresh = claim_place(self.place, self.config, overwrite=self.overwrite)
-        observed, features = self.place.child("observed"), self.place.child("features")
+        fresh = claim_place(self.place, self.config, read=self.plan.fingerprints, overwrite=self.overwrite)
         try:
-            self._observe(observed, features)
-            samples = load_samples(features, self.patches)
+            self._observe()
+            samples = load_samples(self.prepared.observe.features, self.patches)
         except (BatchError, GridError, ModelError):
             # What gives not one sample needs another configuration, which these remains would refuse; but what was
             # downloaded stays.
-            if fresh and not isinstance(self.config.source, SentinelHubSource):
+            if fresh and not self.config.source.is_downloaded:
                 remove_results(self.place)
             raise
         trained = self._train(samples)
-        predictions = self._map(trained.model, features)
-        return self._collect(trained, observed, features, predictions)
+        self._map(trained.model)
+        return self._collect(trained)
 
-    def _observe(self, observed: Place, features: Place) -> None:
-        steps = observe_workflow(self.config, observed, features)
-        arguments = {patch.name: steps.arguments(patch, self.config) for patch in self.plan.patches}
+    def _observe(self) -> None:
+        steps = self.prepared.observe
         self._batch(
             "observe",
             steps.workflow,
-            arguments,
-            lambda name: _is_done(observed, name) and _is_done(features, name),
+            {patch.name: steps.arguments(patch) for patch in self.plan.patches},
+            lambda name: _is_done(steps.observed, name) and _is_done(steps.features, name),
         )
 
     def _train(self, samples: Samples) -> Trained:
-        splits = seed_splits(self.config, self.plan.patches)
+        splits = seed_splits(self.config.validation, self.plan.patches)
         with self._stage("train and validate", len(splits)):
             trained: Trained | None = None
-            for item in train_and_validate(samples, self.config, splits, simulated=self.simulated):
+            for item in train_and_validate(samples, self.config, self.prepared.resolved, splits):
                 if isinstance(item, Trained):
                     trained = item
                 else:
                     self.reporter.advance()
         assert trained is not None
-        trained.model.save(self.place.child(MODEL_FOLDER))
+        trained.model.save(self.prepared.mapping.model)
         return trained
 
-    def _map(self, model: LandCoverModel, features: Place) -> Place:
-        predictions, maps = self.place.child("predictions"), self.place.child("maps")
+    def _map(self, model: LandCoverModel) -> None:
+        steps = self.prepared.mapping
         marker = model.card.sha256.encode()
-        if not predictions.exists(MODEL_MARKER) or predictions.read_bytes(MODEL_MARKER) != marker:
-            for outdated in (predictions, maps):  # none of the old maps may count as done
+        if not steps.predictions.exists(MODEL_MARKER) or steps.predictions.read_bytes(MODEL_MARKER) != marker:
+            for outdated in (steps.predictions, steps.maps):  # none of the old maps may count as done
                 for name in outdated.names():
                     outdated.remove(name)
-            predictions.write_bytes(MODEL_MARKER, marker)
-        steps = map_workflow(
-            self.config, self.place.child(MODEL_FOLDER), features, predictions, maps, simulated=self.simulated
-        )
-        arguments = {patch.name: steps.arguments(patch) for patch in self.patches}
-        exported = maps.files()  # one listing: on S3 every question is a request
+            steps.predictions.write_bytes(MODEL_MARKER, marker)
+        exported = steps.maps.files()  # one listing: on S3 every question is a request
         self._batch(
             "map",
             steps.workflow,
-            arguments,
-            lambda name: set(map_paths(name, self.config)) <= exported.keys() and _is_done(predictions, name),
+            {patch.name: steps.arguments(patch) for patch in self.patches},
+            lambda name: set(steps.map_paths(name)) <= exported.keys() and _is_done(steps.predictions, name),
         )
         with self._stage("mosaic", 1):
             mosaic_cogs_by_crs(
-                [f"{maps}/{map_paths(patch.name, self.config)[0]}" for patch in self.patches],
+                [f"{steps.maps}/{steps.map_paths(patch.name)[0]}" for patch in self.patches],
                 f"{self.place}/{MAP_FILE}",
             )
             self.reporter.advance()
-        return predictions
 
     def _batch(
         self,
@@ -206,33 +228,35 @@ class Chain:
         self.reporter.end()
         self.stages.append(Stage(name, time.perf_counter() - started, peak_memory_mb=monitor.peak_mb))
 
-    def _collect(self, trained: Trained, observed: Place, features: Place, predictions: Place) -> ChainResult:
-        config, patches = self.config, self.patches
+    def _collect(self, trained: Trained) -> ChainResult:
+        config, resolved, patches = self.config, self.prepared.resolved, self.patches
+        observed, features = self.prepared.observe.observed, self.prepared.observe.features
+        predictions, resolution = self.prepared.mapping.predictions, config.area.resolution
         mosaicked = same_crs(patches)
         with self._stage("collect pictures", 1):
-            frames = collect.frames_of(observed, patches, config)
+            frames = collect.frames_of(observed, patches, config.valid)
             if not frames:
                 raise TooFewFramesError("No patch has a frame: check time.start and time.end against the source.")
-            shown = collect.picture_time(frames, config)
-            maps = collect.observation_maps(observed, mosaicked, config, shown)
-            predicted, pixels = collect.prediction_maps(predictions, patches, config)
-            held_out = [patch for patch in mosaicked if self.plan.role(patch.name, config) == "test"]
+            date = collect.picture_time(frames, config.time)
+            maps = collect.observation_maps(observed, mosaicked, resolved, resolution, date)
+            predicted, pixels = collect.prediction_maps(predictions, patches, resolution)
+            held_out = [patch for patch in mosaicked if self.plan.role(patch.name) == "test"] or mosaicked
             dates = load_eopatch(features, patches[0].name, features=[]).timestamps or []
-            ndvi = collect.ndvi_of_a_meadow(observed, features, mosaicked, config)
-            importance = collect.importance(trained, features, mosaicked, config, dates)
-            window = collect.inspection(observed, predictions, held_out or mosaicked, config, shown)
+            ndvi = None
+            if config.features.step_days is not None:
+                ndvi = collect.ndvi_of_a_meadow(observed, features, mosaicked, resolved)
+            importance = collect.importance(trained, features, mosaicked, resolved, resolution, dates)
+            window = collect.inspection(observed, predictions, held_out, resolved, resolution, date)
             self.reporter.advance()
-        areas = areas_of(
-            trained.validation.matrix, pixels, pixel_area=config.area.resolution**2, classes=config.class_table
-        )
+        areas = areas_of(trained.validation.matrix, pixels, pixel_area=resolution**2, classes=resolved.classes)
         self._write_metrics(trained, areas)
         return ChainResult(
             name=self.name,
-            simulated=self.simulated,
-            source_note=source_note(config, simulated=self.simulated),
-            classes=config.class_table,
+            simulated=config.source.is_simulated,
+            source_note=config.source.note(config),
+            classes=resolved.classes,
             crs=f"EPSG:{patches[0].bbox.crs.epsg}",
-            resolution=config.area.resolution,
+            resolution=resolution,
             provenance=provenance(config),
             facts=self._facts(),
             outline=self.plan.outline,
@@ -244,21 +268,21 @@ class Chain:
             train_counts=trained.train_counts,
             test_counts=trained.test_counts,
             validation=trained.validation,
-            split_note=split_note(config, self.plan),
+            split_note=split_note(config.validation, self.plan),
             seeds=trained.seeds,
             roc=trained.roc,
             importance=importance,
             areas=areas,
             inspection=window,
             run=self._run_info(),
-            reasons=reasons(config),
+            reasons=reasons(config, resolved, self.plan),
         )
 
     def _write_metrics(self, trained: Trained, areas: AreaEstimates) -> None:
         """Everything that was measured about the map, and nothing about the run: the same seed gives the same bytes."""
         metrics = {
             "version": 1,
-            "simulated": self.simulated,
+            "simulated": self.config.source.is_simulated,
             "validation": trained.validation.to_dict(),
             "seeds": trained.seeds.to_dict(),
             "areas": areas.to_dict(),
@@ -270,7 +294,7 @@ class Chain:
 
     def _patch_area(self, patch: Patch) -> PatchArea:
         left, bottom, right, top = patch.bbox
-        role = self.plan.role(patch.name, self.config)
+        role = self.plan.role(patch.name)
         return PatchArea(patch.name, (left, bottom, right, top), role, failed=patch.name in self.failed)
 
     def _facts(self) -> dict[str, str]:
@@ -290,12 +314,6 @@ class Chain:
             versions={"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
             configuration=render_toml(self.config),
         )
-
-
-def map_paths(name: str, config: LandCoverConfig) -> list[str]:
-    """Where the maps of a patch lie inside the place of the maps, the one of the classes first."""
-    folders = [PREDICTION_FOLDER, SCORES_FOLDER] if config.output.scores else [PREDICTION_FOLDER]
-    return [f"{folder}/{MAP_NAME.format(name=name)}" for folder in folders]
 
 
 def _is_done(place: Place, name: str) -> bool:

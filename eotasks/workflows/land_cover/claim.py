@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from eotasks.errors import ConfigurationError
 from eotasks.storage.local_copy import object_tag
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
-from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig
+from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import parse_config, render_toml
 from eotasks.workflows.settings import changed_keys
 
@@ -42,9 +43,12 @@ _FREE_KEYS: dict[str, Any] = {
 """What no stored patch depends on: training is done anew in every run, and maps follow the model."""
 
 
-def check_place(place: Place, config: LandCoverConfig, *, overwrite: bool = False) -> None:
+def check_place(
+    place: Place, config: LandCoverConfig, *, read: Mapping[str, str] | None = None, overwrite: bool = False
+) -> None:
     """Refuse a place that belongs to another configuration, or to somebody else. Writes nothing.
 
+    :param read: Fingerprints of what the source reads, by the key of the input.
     :param overwrite: Whether the results of another configuration will be removed first.
     :raises ConfigurationError: names the keys that differ, or what else lies there.
     """
@@ -55,7 +59,7 @@ def check_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
         changed = changed_keys(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS))
         if not changed and place.exists(INPUTS_FILE):
             stored = json.loads(place.read_bytes(INPUTS_FILE))
-            changed = [f"content of {name}" for name in changed_keys(stored, input_fingerprints(config))]
+            changed = [f"content of {name}" for name in changed_keys(stored, input_fingerprints(config, read))]
         if changed:
             raise ConfigurationError(
                 f"{place} holds results of another configuration ({', '.join(changed)} changed): choose another"
@@ -70,57 +74,53 @@ def check_place(place: Place, config: LandCoverConfig, *, overwrite: bool = Fals
         )
 
 
-def claim_place(place: Place, config: LandCoverConfig, *, overwrite: bool = False) -> bool:
+def claim_place(
+    place: Place, config: LandCoverConfig, *, read: Mapping[str, str] | None = None, overwrite: bool = False
+) -> bool:
     """Write the configuration beside the results; says whether there were none before.
 
+    :param read: Fingerprints of what the source reads, by the key of the input.
     :param overwrite: Whether results that are there are removed first.
     :raises ConfigurationError: as :func:`check_place`.
     """
-    check_place(place, config, overwrite=overwrite)
+    check_place(place, config, read=read, overwrite=overwrite)
     if overwrite:
         remove_results(place)
     fresh = not place.exists(CONFIG_FILE)
     if fresh:
-        place.write_bytes(INPUTS_FILE, json.dumps(input_fingerprints(config), indent=1).encode())
+        place.write_bytes(INPUTS_FILE, json.dumps(input_fingerprints(config, read), indent=1).encode())
     place.write_bytes(CONFIG_FILE, render_toml(config).encode())
     return fresh
 
 
-def input_paths(config: LandCoverConfig) -> dict[str, Path]:
-    """Files and folders on disk that a run reads, by the key that names them."""
-    return {key: Path(path) for key, path in _inputs(config).items() if "://" not in path}
+def inputs_of(config: LandCoverConfig) -> dict[str, str]:
+    """Files and folders, on disk or on S3, that a run reads, by the key that names them."""
+    return _input_files(config) | config.source.inputs()
 
 
-def remote_inputs(config: LandCoverConfig) -> dict[str, str]:
-    """What a run reads from S3, by the key that names it."""
-    return {key: path for key, path in _inputs(config).items() if is_s3(path)}
+def input_fingerprints(config: LandCoverConfig, read: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What says whether an input has changed: checksums of files (on S3 their ETags), what the source says of its own,
+    and the version that made the results of them.
+
+    :param read: What the source says.
+    """
+    prints = {"eotasks": version("eotasks")}
+    for key, path in _input_files(config).items():
+        if is_s3(path):
+            prints[key] = object_tag(path)
+        elif Path(path).is_file():
+            with Path(path).open("rb") as file:
+                prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return {**prints, **(read or {})}
 
 
-def _inputs(config: LandCoverConfig) -> dict[str, str]:
+def _input_files(config: LandCoverConfig) -> dict[str, str]:
     named = {
         "area.file": config.area.file,
         "area.patch_grid": config.area.patch_grid,
         "reference.path": config.reference.path,
-        "source.folder": config.source.folder if isinstance(config.source, EOPatchesSource) else None,
     }
     return {key: path for key, path in named.items() if path is not None}
-
-
-def input_fingerprints(config: LandCoverConfig) -> dict[str, str]:
-    """What tells whether an input has changed: checksums of files (on S3 their ETags), and the version that made the
-    results of them.
-
-    Folders of EOPatches have none: a patch that was missing or damaged may be mended, and the run goes on.
-    """
-    prints = {"eotasks": version("eotasks")}
-    for key, path in input_paths(config).items():
-        if path.is_file():
-            with path.open("rb") as file:
-                prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    for key, location in remote_inputs(config).items():
-        if key != "source.folder":
-            prints[key] = object_tag(location)
-    return prints
 
 
 def remove_results(place: Place) -> None:

@@ -22,7 +22,7 @@ from eotasks.workflows.console import (
     print_line,
     progress_bars,
 )
-from eotasks.workflows.land_cover.config import LandCoverConfig, SampleSource, SimulatedSource
+from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 EXECUTORS = ("processes", "threads", "serial", "ray")
 RUN_OPTIONS = ("executor", "ray", "workers", "threads")
 FULL_RESOLUTION = 10.0
-FULL_ACQUISITIONS = 40
 
 DESCRIPTION = "Land cover from Sentinel-2: from an area of interest to a validated map and an HTML report."
 EXAMPLES = f"""\
@@ -114,12 +113,11 @@ def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
     config = load_config(path)
     source, area = config.source, config.area
     if arguments.full:
-        if not isinstance(source, SimulatedSource | SampleSource):
+        larger = source.at_full_size()
+        if larger is None:
             raise ConfigurationError("--full belongs to the embedded sample: set area.resolution in your file instead.")
         config = _finer(config, factor=round(area.resolution / FULL_RESOLUTION))
-        area = area.model_copy(update={"resolution": FULL_RESOLUTION})
-        if isinstance(source, SimulatedSource):
-            source = source.model_copy(update={"acquisitions": FULL_ACQUISITIONS})
+        source, area = larger, area.model_copy(update={"resolution": FULL_RESOLUTION})
     output = config.output if arguments.out is None else config.output.model_copy(update={"folder": arguments.out})
     options = {name: getattr(arguments, name) for name in RUN_OPTIONS if getattr(arguments, name) is not None}
     if "ray" in options:

@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from eotasks.errors import ConfigurationError
-from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig
+from eotasks.workflows.land_cover.config import LandCoverConfig
+from eotasks.workflows.land_cover.sources.registry import SOURCES
 
 BUILT_IN = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = BUILT_IN / "sample.toml"
@@ -57,10 +58,9 @@ def checked_config(data: Mapping[str, object], *, where: str) -> LandCoverConfig
 
 def _summary(error: ValidationError) -> str:
     """Every problem in one line: the key, then what is wrong and the cure."""
-    kinds = ("sample", "simulated", "eopatches", "sentinelhub")
     problems = []
     for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"] if part not in kinds)
+        key = ".".join(str(part) for part in item["loc"] if part not in SOURCES)
         message = re.sub(r"^Value error, ", "", item["msg"])
         if item["type"] == "extra_forbidden":
             message = "unknown key; `eotasks land-cover --print-config` lists the known ones"
@@ -71,16 +71,17 @@ def _summary(error: ValidationError) -> str:
 def _resolve_paths(config: LandCoverConfig, base: Path) -> LandCoverConfig:
     """Input files named relative to the configuration file become absolute; outputs stay relative to where you are."""
 
-    def absolute(path: str | None) -> str | None:
-        return path if path is None or "://" in path else str((base / path).resolve())
+    def absolute(path: str) -> str:
+        return path if "://" in path else str((base / path).resolve())
+
+    def optional(path: str | None) -> str | None:
+        return None if path is None else absolute(path)
 
     area = config.area.model_copy(
-        update={"file": absolute(config.area.file), "patch_grid": absolute(config.area.patch_grid)}
+        update={"file": optional(config.area.file), "patch_grid": optional(config.area.patch_grid)}
     )
-    reference = config.reference.model_copy(update={"path": absolute(config.reference.path)})
-    source = config.source
-    if isinstance(source, EOPatchesSource):
-        source = source.model_copy(update={"folder": absolute(source.folder)})
+    reference = config.reference.model_copy(update={"path": optional(config.reference.path)})
+    source = config.source.with_paths(absolute)
     return config.model_copy(update={"area": area, "reference": reference, "source": source})
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,54 +13,40 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
 from eotasks.area import Patch
-from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReferenceDataError
+from eotasks.errors import BandError, ConfigurationError, GridError, ReferenceDataError
+from eotasks.models.classes import ClassTable
+from eotasks.models.clouds.surface import SURFACE_BANDS
 from eotasks.models.landcover.parameters import training_parameters
 from eotasks.models.sentinel2 import CLOUD_BANDS, band_indices
 from eotasks.reference.labels import check_vector_labels
 from eotasks.series import INDICES
 from eotasks.sources.sample import sample_reference_path
-from eotasks.sources.sentinelhub import load_credentials
 from eotasks.storage.local_copy import local_path_of
-from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
-from eotasks.workflows.land_cover.claim import input_paths, remote_inputs
-from eotasks.workflows.land_cover.config import EOPatchesSource, LandCoverConfig, ReferenceConfig, SentinelHubSource
-from eotasks.workflows.land_cover.steps import SNOW_AND_WATER_BANDS, observe_workflow, source_bands, source_features
+from eotasks.workflows.land_cover.config import LandCoverConfig
+from eotasks.workflows.land_cover.features import ResolvedFeatures
+from eotasks.workflows.land_cover.sections import ReferenceConfig
 
 Bounds = tuple[float, ...]
 
 
-def check_inputs(config: LandCoverConfig) -> None:
-    """Refuse bad input before work begins.
+def check_inputs(config: LandCoverConfig, resolved: ResolvedFeatures) -> None:
+    """Refuse bad input before work begins. What a task can check of its parameters, it checks when it is made.
 
     :raises EOTasksError: a file, column, feature or band that the run needs is not there.
     """
-    _check_bands(config)
-    _check_features(config)
-    if isinstance(config.source, EOPatchesSource):
-        _check_simulated(config.source)
-    _check_reference(config)
+    _check_bands(config, resolved)
+    config.source.check_inputs(config)
+    _check_reference(config.reference, resolved.classes)
     training_parameters(config.model.parameters)
-    with tempfile.TemporaryDirectory() as nowhere:  # the tasks check their own parameters when they are made
-        observe_workflow(config, Place(nowhere), Place(nowhere))
 
 
-def check_credentials(config: LandCoverConfig) -> None:
-    """Whether the service that a run asks can be asked. Apart from the rest: what a run costs is told without them.
-
-    :raises CredentialsError: when there are none.
-    """
-    if isinstance(config.source, SentinelHubSource):
-        load_credentials(config.source.profile)
-
-
-def check_labels_lie_here(config: LandCoverConfig, patches: Sequence[Patch]) -> None:
+def check_labels_lie_here(reference: ReferenceConfig, patches: Sequence[Patch]) -> None:
     """Refuse a label file that lies elsewhere, by its extent.
 
     :raises ReferenceDataError: when it cannot be read, or meets no patch.
     :raises GridError: when it has no CRS.
     """
-    reference = config.reference
     if reference.kind == "feature":
         return
     path = str(sample_reference_path() if reference.kind == "sample" else reference.path)
@@ -75,26 +60,28 @@ def check_labels_lie_here(config: LandCoverConfig, patches: Sequence[Patch]) -> 
         )
 
 
-def check_output(config: LandCoverConfig) -> None:
+def check_output(place: Place, inputs: Mapping[str, str]) -> None:
     """Refuse a place that cannot take results, or that inputs lie in.
 
+    :param inputs: Places that are read, by the key that names them.
     :raises ConfigurationError: a file has the name of the folder, or inputs and results lie in each other.
     :raises StorageError: on S3, there is no such bucket or no server.
     :raises CredentialsError: on S3, the credentials are refused.
     """
-    place = Place(config.output.folder)
     if place.is_local:
         folder = place.local_path()
         if folder.exists() and not folder.is_dir():
             raise ConfigurationError(f"output.folder {str(folder)!r} is a file: choose a folder.")
         results = folder.resolve()
-        for key, path in input_paths(config).items():
-            read = path.resolve()
-            if read.is_relative_to(results) or (path.is_dir() and results.is_relative_to(read)):
-                _refuse_in_each_other(key, path, folder)
+        for key, location in inputs.items():
+            read = Path(location).resolve()
+            if "://" not in location and (
+                read.is_relative_to(results) or (read.is_dir() and results.is_relative_to(read))
+            ):
+                _refuse_in_each_other(key, location, folder)
         return
     place.exists()
-    for key, location in remote_inputs(config).items():
+    for key, location in inputs.items():
         if _is_below(location, place.location) or _is_below(place.location, location):
             _refuse_in_each_other(key, location, place)
 
@@ -110,15 +97,15 @@ def _is_below(location: str, folder: str) -> bool:
     return f"{location.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
 
 
-def _check_bands(config: LandCoverConfig) -> None:
+def _check_bands(config: LandCoverConfig, resolved: ResolvedFeatures) -> None:
     """Indices are known, and bands that a step needs are among those of the source, where these have names."""
-    unknown = [name for name in config.features.indices if name not in INDICES and name not in source_features(config)]
+    unknown = [name for name in resolved.computed_indices if name not in INDICES]
     if unknown:
         raise ConfigurationError(
             f"features.indices: {', '.join(unknown)} unknown; there are {', '.join(INDICES)}. Others can come from"
             " existing EOPatches, by source.features."
         )
-    bands = source_bands(config)
+    bands = resolved.source_bands
     if bands is None:
         return
     if config.clouds.method == "single-scene":
@@ -129,51 +116,17 @@ def _check_bands(config: LandCoverConfig) -> None:
                 " add them, or take the source's own mask with clouds.method = 'source'."
             )
     if (config.valid.snow, config.valid.water) != ("ignore", "ignore"):
-        band_indices(SNOW_AND_WATER_BANDS, bands, where="valid.snow and valid.water")
+        band_indices(SURFACE_BANDS, bands, where="valid.snow and valid.water")
     if bands:
-        band_indices(config.features.bands, bands, where="features.bands")
-    elif config.features.bands:
+        band_indices(resolved.bands, bands, where="features.bands")
+    elif resolved.bands:
         raise BandError(
-            f"features.bands asks for {', '.join(config.features.bands)}, but the source has no BANDS: map them in"
+            f"features.bands asks for {', '.join(resolved.bands)}, but the source has no BANDS: map them in"
             " source.features, or empty features.bands."
         )
 
 
-def _check_features(config: LandCoverConfig) -> None:
-    """Features that existing EOPatches have to bring."""
-    brought = source_features(config)
-    if not brought:
-        return
-    needed = {"IS_DATA": "valid data"}
-    if config.clouds.method == "source":
-        needed["CLM"] = "clouds.method 'source'"
-    if config.reference.kind == "feature":
-        needed["LULC"] = "reference.kind 'feature'"
-    if "BANDS" not in brought:
-        needed |= dict.fromkeys(config.features.indices, "features.indices, without BANDS to compute it from,")
-    for name, why in needed.items():
-        if name not in brought:
-            cure = ", or add a mask of ones to the EOPatches" if name == "IS_DATA" else ""
-            there = ", ".join(sorted(brought))
-            raise FeatureError(f"{why} needs {name}: map it in source.features{cure}; it maps {there}.")
-
-
-def _check_simulated(source: EOPatchesSource) -> None:
-    """What was simulated is called so, also when it comes back as a folder of EOPatches."""
-    if not source.simulated and _is_marked(source.folder):
-        raise ConfigurationError(
-            f"The EOPatches in {source.folder} say that they hold simulated data: set source.simulated = true."
-        )
-
-
-def _is_marked(folder: str) -> bool:
-    if is_s3(folder):
-        return any("/meta_info/SIMULATED.json" in f"/{path}" for path in Place(folder).files())
-    return next(Path(folder).glob("**/meta_info/SIMULATED.json*"), None) is not None
-
-
-def _check_reference(config: LandCoverConfig) -> None:
-    reference = config.reference
+def _check_reference(reference: ReferenceConfig, classes: ClassTable) -> None:
     if reference.kind == "vector":
         found = check_vector_labels(
             str(reference.path),
@@ -182,7 +135,7 @@ def _check_reference(config: LandCoverConfig) -> None:
             classes=None if reference.classes is None else dict.fromkeys(reference.classes, 1),
             ignore_unmapped=reference.ignore_unmapped,
         )
-        unknown = sorted(set(found) - set(config.class_table.ids) - {0}) if reference.classes is None else []
+        unknown = sorted(set(found) - set(classes.ids) - {0}) if reference.classes is None else []
         if unknown:
             raise ReferenceDataError(
                 f"Column {reference.column!r} of {reference.path} holds {', '.join(map(str, unknown))}, which the class"

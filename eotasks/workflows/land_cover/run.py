@@ -7,25 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from eotasks.errors import CredentialsError
-from eotasks.models.sentinel2 import BANDS
 from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
-from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, Reporter
-from eotasks.workflows.land_cover.claim import check_place
-from eotasks.workflows.land_cover.config import (
-    LandCoverConfig,
-    SampleSource,
-    SentinelHubSource,
-    SimulatedSource,
-    TimeConfig,
-)
-from eotasks.workflows.land_cover.plan import REVISIT_DAYS, Plan, make_plan
-from eotasks.workflows.land_cover.preflight import check_credentials, check_inputs, check_labels_lie_here, check_output
+from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, PreparedChain, Reporter
+from eotasks.workflows.land_cover.claim import check_place, inputs_of
+from eotasks.workflows.land_cover.config import LandCoverConfig
+from eotasks.workflows.land_cover.features import ResolvedFeatures
+from eotasks.workflows.land_cover.plan import Plan
+from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here, check_output
 from eotasks.workflows.land_cover.report.build import build_report
 from eotasks.workflows.land_cover.report.notes import SIMULATED_NOTICE
 from eotasks.workflows.land_cover.report.results import ChainResult
+from eotasks.workflows.land_cover.sections import RunConfig
+from eotasks.workflows.land_cover.sources.base import REVISIT_DAYS
+from eotasks.workflows.report.units import size
 
 REPORT_FILE = "report.html"
 REAL_FOLDER = "real"
@@ -61,22 +57,24 @@ class LandCoverExample:
 
     def __init__(self, config: LandCoverConfig, *, overwrite: bool = False, retry_quarantined: bool = False) -> None:
         self.config = config
-        self.configs = list(chain_configs(config))
         self.overwrite = overwrite
         self.retry_quarantined = retry_quarantined
-        check_inputs(config)
-        self.plans: list[Plan] = [make_plan(each) for _, each in self.configs]
-        check_labels_lie_here(config, self.plans[0].patches)
-        check_output(config)
-        self.places = [Place(config.output.folder)]
-        if len(self.configs) > 1:
-            self.places.append(self.places[0].child(REAL_FOLDER))
-        for place, (_, each) in zip(self.places, self.configs, strict=True):
-            check_place(place, each, overwrite=overwrite)
+        configs = [(name, each, ResolvedFeatures.of(each)) for name, each in chain_configs(config)]
+        check_inputs(config, configs[0][2])
+        self.place = Place(config.output.folder)
+        places = [self.place, self.place.child(REAL_FOLDER)][: len(configs)]
+        self.chains = [
+            PreparedChain.of(name, each, resolved, place)
+            for (name, each, resolved), place in zip(configs, places, strict=True)
+        ]
+        check_labels_lie_here(config.reference, self.chains[0].plan.patches)
+        check_output(self.place, inputs_of(config))
+        for chain in self.chains:
+            check_place(chain.place, chain.config, read=chain.plan.fingerprints, overwrite=overwrite)
 
     def describe(self) -> dict[str, str]:
         """What would be done, as rows of a table."""
-        config, plan = self.config, self.plans[0]
+        config, plan = self.config, self.chains[0].plan
         rows = {
             "source": config.source.kind,
             "patches": f"{len(plan.patches)} of {_side(plan)} at {config.area.resolution:g} m",
@@ -85,45 +83,37 @@ class LandCoverExample:
             "period": f"{config.time.start} to {config.time.end}",
             "dates": _dates(plan),
         }
-        if isinstance(config.source, SentinelHubSource):
-            rows["requests"] = f"about {plan.requests:,}, at most {config.source.max_threads} at a time in each worker"
-            rows["download"] = f"about {_bytes(plan.download_bytes)}, {plan.processing_units:,.0f} processing units"
-            rows["account"] = _account(config)
-        else:
-            rows["requests"] = "none, nothing is downloaded"
-        rows["results"] = f"about {_bytes(plan.stored_bytes)} before compression, in {config.output.folder}"
-        if len(self.configs) > 1:
+        rows |= config.source.describe(plan.cost)
+        rows["results"] = f"about {size(plan.stored_bytes)} before compression, in {config.output.folder}"
+        for beside in self.chains[1:]:
             rows["beside it"] = (
-                f"the real acquisition alone: {len(self.plans[1].patches)} patches, {_dates(self.plans[1])}"
+                f"the {beside.name.lower()} alone: {len(beside.plan.patches)} patches, {_dates(beside.plan)}"
             )
         return rows
 
     def run(self, reporter: Reporter) -> ExampleOutcome:
         """Run every chain, or what is missing of it, and write the report."""
-        check_credentials(self.config)
-        place = self.places[0]
-        with hold_lease(place, "eotasks land-cover") as lease, _cluster(self.config, place):
-            return self._run(place, _Checked(reporter, lease))
+        self.config.source.check_credentials()
+        with hold_lease(self.place, "eotasks land-cover") as lease, _cluster(self.config.run, self.place):
+            return self._run(_Checked(reporter, lease))
 
-    def _run(self, place: Place, reporter: Reporter) -> ExampleOutcome:
+    def _run(self, reporter: Reporter) -> ExampleOutcome:
         started = time.perf_counter()
         results: list[ChainResult] = []
         chains: list[Chain] = []
-        for (name, config), plan, where in zip(self.configs, self.plans, self.places, strict=True):
-            shown = _Named(reporter, name if len(self.configs) > 1 else "")
-            chain = Chain(
-                config, plan, where, name, shown, overwrite=self.overwrite, retry_quarantined=self.retry_quarantined
-            )
+        for prepared in self.chains:
+            named = _Named(reporter, prepared.name if len(self.chains) > 1 else "")
+            chain = Chain(prepared, named, overwrite=self.overwrite, retry_quarantined=self.retry_quarantined)
             chains.append(chain)
             results.append(chain.run())
         with _report_stage(reporter):
             notices = [SIMULATED_NOTICE] if any(result.simulated for result in results) else []
             report = build_report(results, title=self.config.title, notices=notices)
-            page = report.save(f"{place}/{REPORT_FILE}")
+            page = report.save(f"{self.place}/{REPORT_FILE}")
         return ExampleOutcome(
             title=self.config.title,
             report=page,
-            map=f"{place}/{MAP_FILE}",
+            map=f"{self.place}/{MAP_FILE}",
             columns=[result.name for result in results],
             rows=summary_rows(chains, results, time.perf_counter() - started),
             failed={
@@ -135,42 +125,28 @@ class LandCoverExample:
 
 
 @contextmanager
-def _cluster(config: LandCoverConfig, place: Place) -> Iterator[None]:
+def _cluster(run: RunConfig, place: Place) -> Iterator[None]:
     """The Ray cluster of all batches of a run, where there is one.
 
     :raises ConfigurationError: when results go to a folder that the cluster's other machines do not have.
     """
-    if config.run.executor != "ray":
+    if run.executor != "ray":
         yield
         return
     from eotasks.workflows.batch.ray.cluster import check_reach, ray_cluster
 
-    with ray_cluster(config.run.ray, cpus=(config.run.workers or 0) * (config.run.threads or 1) or None):
+    with ray_cluster(run.ray, cpus=(run.workers or 0) * (run.threads or 1) or None):
         if place.is_local:
             check_reach(place.local_path())
         yield
 
 
 def chain_configs(config: LandCoverConfig) -> Iterator[tuple[str, LandCoverConfig]]:
-    """(name, configuration) of each chain: the configured one, and the real acquisition beside a simulated year."""
-    if isinstance(config.source, SampleSource):
-        yield "Real acquisition", config
-    elif isinstance(config.source, SimulatedSource):
-        yield "Simulated year", config
-        if config.source.real_acquisition:
-            yield "Real acquisition", single_date(config)
-    else:
-        yield "Land cover", config
-
-
-def single_date(config: LandCoverConfig) -> LandCoverConfig:
-    """The configuration for the real acquisition beside a simulated year: nothing to filter or resample; all 13 bands
-    make up for it.
-    """
-    valid = config.valid.model_copy(update={"min_valid_fraction": 0.0, "keep_at_least": None, "min_frames": 1})
-    features = config.features.model_copy(update={"step_days": None, "bands": BANDS})
-    update = {"source": SampleSource(), "valid": valid, "features": features, "time": TimeConfig()}
-    return config.model_copy(update=update)
+    """(name, configuration) of each chain: the configured one, and the one that its source runs beside it."""
+    yield config.source.title, config
+    companion = config.source.companion(config)
+    if companion is not None:
+        yield companion.title, config.model_copy(update=dict(companion.changes))
 
 
 def summary_rows(chains: list[Chain], results: list[ChainResult], seconds: float) -> list[tuple[str, list[str]]]:
@@ -214,14 +190,6 @@ def _patches(chain: Chain) -> str:
     return f"{total}" + (f" ({', '.join(notes)})" if notes else "")
 
 
-def _account(config: LandCoverConfig) -> str:
-    try:
-        check_credentials(config)
-    except CredentialsError as error:
-        return f"missing. {error}"
-    return "credentials are there; the service has not been asked"
-
-
 def _side(plan: Plan) -> str:
     sizes = {(patch.height, patch.width) for patch in plan.patches}
     return " or ".join(f"{height} x {width} pixels" for height, width in sorted(sizes)[:3])
@@ -233,14 +201,6 @@ def _dates(plan: Plan) -> str:
     listed = ", ".join(f"{time:%Y-%m-%d}" for time in plan.times[:6])
     more = f" and {len(plan.times) - 6} more" if len(plan.times) > 6 else ""
     return f"{len(plan.times)}: {listed}{more}"
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from eotasks.models.sampling import patch_generator, sample_pixels
 from eotasks.series import INDICES
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.steps import feature_names
+from eotasks.workflows.land_cover.features import ResolvedFeatures
 
 FEATURES_SAMPLED = (FeatureType.DATA, "FEATURES_SAMPLED")
 LABELS_SAMPLED = (FeatureType.MASK_TIMELESS, "LULC_ERODED_SAMPLED")
@@ -146,7 +146,7 @@ def as_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def train_and_validate(
-    samples: Samples, config: LandCoverConfig, splits: dict[int, frozenset[str]], *, simulated: bool
+    samples: Samples, config: LandCoverConfig, resolved: ResolvedFeatures, splits: dict[int, frozenset[str]]
 ) -> Iterator[tuple[int, Validation] | Trained]:
     """Validate once per seed, and train the model of the map with the first one.
 
@@ -154,16 +154,16 @@ def train_and_validate(
     samples: LightGBM's defaults draw nothing themselves.
 
     :param splits: Names of the patches held out by each seed; empty sets where blocks are.
-    :param simulated: For the model's card.
     :return: (seed, validation) as they come, then what was trained.
     """
     first, *_ = splits
+    trainer = _Trainer(samples, config, resolved)
     validations: dict[int, Validation] = {}
     for seed, test in splits.items():
-        folds = list(_folds(samples, config, test, seed))
-        predictions = [_fit_and_score(samples, config, fold, seed, simulated) for fold in folds]
+        folds = list(trainer.folds(test, seed))
+        predictions = [trainer.fit_and_score(fold, seed) for fold in folds]
         matrices = [
-            confusion_matrix(samples.labels[f.test], p.labels, config.class_table)
+            confusion_matrix(samples.labels[f.test], p.labels, resolved.classes)
             for f, p in zip(folds, predictions, strict=True)
         ]
         validations[seed] = summarize(sum(matrices[1:], start=matrices[0]))
@@ -174,8 +174,8 @@ def train_and_validate(
     training = main_folds[0].training
     if config.validation.split == "blocks":
         # Each colour was tested by a model of the other one; the map is made by a model of both.
-        training = _capped(samples, config, np.ones(len(samples.labels), dtype=bool), first)
-        model = _train(samples, config, training, first, simulated)
+        training = trainer.capped(np.ones(len(samples.labels), dtype=bool), first)
+        model = trainer.train(training, first)
     tested = np.concatenate([fold.test for fold in main_folds])
     yield Trained(
         model=model.with_metrics({"validation": validations[first].to_dict()}),
@@ -200,65 +200,73 @@ class _Prediction:
     scores: NDArray[np.float32]
 
 
-def _folds(samples: Samples, config: LandCoverConfig, test: frozenset[str], seed: int) -> Iterator[_Fold]:
-    if config.validation.split == "patches":
-        held_out = samples.of(test)
-        if not held_out.any():
-            raise ModelError(
-                f"The held-out patches ({', '.join(sorted(test))}) have no labelled pixel: choose others in"
-                " validation.test_patches, or split by blocks."
-            )
-        yield _Fold(_capped(samples, config, ~held_out, seed), np.flatnonzero(held_out))
-        return
-    colour = checkerboard(samples.rows, samples.columns, config.validation.block_size, seed=seed)
-    for test_colour in (0, 1):
-        held_out = colour == test_colour
-        if held_out.all() or not held_out.any():
-            raise ModelError(
-                "All labelled pixels lie on one colour of the checkerboard: make validation.block_size smaller."
-            )
-        yield _Fold(_capped(samples, config, ~held_out, seed), np.flatnonzero(held_out))
+@dataclass(frozen=True, eq=False)
+class _Trainer:
+    """Models of some of the samples, as configured."""
 
+    samples: Samples
+    config: LandCoverConfig
+    resolved: ResolvedFeatures
 
-def _capped(samples: Samples, config: LandCoverConfig, allowed: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
-    """Training samples, at most ``per_class`` of each class in each patch."""
-    limit = config.sampling.per_class
-    if limit is None:
-        return np.flatnonzero(allowed)
-    chosen = []
-    for position, patch in enumerate(samples.patches):
-        members = np.flatnonzero(allowed & (samples.patch == position))
-        if members.size:
-            _, columns = sample_pixels(
-                samples.labels[members][np.newaxis], per_class=limit, rng=patch_generator(seed, patch.name)
-            )
-            chosen.append(members[columns])
-    return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+    def folds(self, test: frozenset[str], seed: int) -> Iterator[_Fold]:
+        """Training and test samples: one fold of patches, or one for each colour of a checkerboard."""
+        samples, validation = self.samples, self.config.validation
+        if validation.split == "patches":
+            held_out = samples.of(test)
+            if not held_out.any():
+                raise ModelError(
+                    f"The held-out patches ({', '.join(sorted(test))}) have no labelled pixel: choose others in"
+                    " validation.test_patches, or split by blocks."
+                )
+            yield _Fold(self.capped(~held_out, seed), np.flatnonzero(held_out))
+            return
+        colour = checkerboard(samples.rows, samples.columns, validation.block_size, seed=seed)
+        for test_colour in (0, 1):
+            held_out = colour == test_colour
+            if held_out.all() or not held_out.any():
+                raise ModelError(
+                    "All labelled pixels lie on one colour of the checkerboard: make validation.block_size smaller."
+                )
+            yield _Fold(self.capped(~held_out, seed), np.flatnonzero(held_out))
 
+    def capped(self, allowed: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+        """Training samples, at most ``per_class`` of each class in each patch."""
+        limit, samples = self.config.sampling.per_class, self.samples
+        if limit is None:
+            return np.flatnonzero(allowed)
+        chosen = []
+        for position, patch in enumerate(samples.patches):
+            members = np.flatnonzero(allowed & (samples.patch == position))
+            if members.size:
+                _, columns = sample_pixels(
+                    samples.labels[members][np.newaxis], per_class=limit, rng=patch_generator(seed, patch.name)
+                )
+                chosen.append(members[columns])
+        return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
 
-def _fit_and_score(samples: Samples, config: LandCoverConfig, fold: _Fold, seed: int, simulated: bool) -> _Prediction:
-    model = _train(samples, config, fold.training, seed, simulated)
-    labels, scores = model.predict(samples.features[fold.test], threads=config.run.threads)
-    return _Prediction(model, labels, scores)
+    def fit_and_score(self, fold: _Fold, seed: int) -> _Prediction:
+        """A model of the training samples, and what it makes of the test samples."""
+        model = self.train(fold.training, seed)
+        labels, scores = model.predict(self.samples.features[fold.test], threads=self.config.run.threads)
+        return _Prediction(model, labels, scores)
 
-
-def _train(
-    samples: Samples, config: LandCoverConfig, training: NDArray[np.int64], seed: int, simulated: bool
-) -> LandCoverModel:
-    return train(
-        samples.features[training],
-        samples.labels[training],
-        classes=config.class_table,
-        feature_names=feature_names(config),
-        dates=[time.date() for time in samples.dates],
-        bands=config.features.bands,
-        indices={name: INDICES[name] for name in config.features.indices if name in INDICES},
-        extent=_extent(samples.patches),
-        simulated=simulated,
-        parameters=config.model.parameters,
-        seed=seed,
-        threads=config.run.threads,
-    )
+    def train(self, training: NDArray[np.int64], seed: int) -> LandCoverModel:
+        """A model of some samples."""
+        samples, config, resolved = self.samples, self.config, self.resolved
+        return train(
+            samples.features[training],
+            samples.labels[training],
+            classes=resolved.classes,
+            feature_names=resolved.names,
+            dates=[time.date() for time in samples.dates],
+            bands=resolved.bands,
+            indices={name: INDICES[name] for name in resolved.indices if name in INDICES},
+            extent=_extent(samples.patches),
+            simulated=config.source.is_simulated,
+            parameters=config.model.parameters,
+            seed=seed,
+            threads=config.run.threads,
+        )
 
 
 def _extent(patches: Sequence[Patch]) -> TrainingExtent:

@@ -21,8 +21,8 @@ from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 from eotasks.models.classes import ClassTable
-from eotasks.workflows.land_cover.report.results import Bounds, PatchArea, Raster
 from eotasks.workflows.report import style
+from eotasks.workflows.report.raster import Bounds, Raster
 
 MAX_PIXELS = 1200
 """Longest side of an image on the page."""
@@ -266,11 +266,11 @@ def round_length(longest: float) -> float:
     return max(step * power for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9))
 
 
-def draw_patches(axes: Axes, patches: Sequence[PatchArea], crs: str, **options: Any) -> None:
-    """Draw the outlines of the patches."""
+def draw_boxes(axes: Axes, boxes: Sequence[Bounds], crs: str, **options: Any) -> None:
+    """Draw rectangles, such as the patches of an area."""
     scale = Axis(crs).scale
-    for patch in patches:
-        left, bottom, right, top = (value / scale for value in patch.bounds)
+    for box in boxes:
+        left, bottom, right, top = (value / scale for value in box)
         axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, **options))
 
 

@@ -1,4 +1,4 @@
-"""Seconds and megabytes as people read them."""
+"""Seconds, megabytes and bytes as people read them."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ def duration(seconds: float) -> str:
 def memory(megabytes: float) -> str:
     """Megabytes for people: ``870 MB``, ``2.31 GB``."""
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.2f} GB"
+
+
+def size(count: float) -> str:
+    """Bytes for people: ``870 B``, ``12 MB``, ``1.2 TB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

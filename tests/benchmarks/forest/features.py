@@ -122,7 +122,7 @@ def _land_cover_patch(side: int, resolution: int) -> tuple[Float32, NDArray[np.u
     from eotasks.series import AddNormalizedDifferenceTask, ResampleTimeSeriesTask
     from eotasks.sources.sample import SAMPLE_BBOX, sample_reference_path
     from eotasks.sources.simulated import TRUTH_CLOUD, SimulateYearTask
-    from eotasks.workflows.land_cover.steps import SAMPLE_REFERENCE_COLUMN
+    from eotasks.workflows.land_cover.observe import SAMPLE_REFERENCE_COLUMN
     from tests.benchmarks.land_cover.features import BANDS, FEATURES, INDICES, IS_DATA, IS_VALID, LULC
     from tests.benchmarks.land_cover.layout import MODEL_BANDS, STEP_DAYS, YEAR
 

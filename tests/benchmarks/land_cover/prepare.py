@@ -21,7 +21,7 @@ from eotasks.reference.tasks import ErodeReferenceTask, RasterizeReferenceTask, 
 from eotasks.series import AddNormalizedDifferenceTask, ResampleTimeSeriesTask
 from eotasks.sources.sample import SAMPLE_BBOX, sample_reference_path
 from eotasks.sources.simulated import SimulateYearTask
-from eotasks.workflows.land_cover.steps import SAMPLE_REFERENCE_CLASSES, SAMPLE_REFERENCE_COLUMN
+from eotasks.workflows.land_cover.observe import SAMPLE_REFERENCE_CLASSES, SAMPLE_REFERENCE_COLUMN
 from tests.benchmarks.land_cover.features import (
     BANDS,
     CLM,

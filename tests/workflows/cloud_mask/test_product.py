@@ -14,14 +14,15 @@ from eotasks.sources.sample import open_sample
 from eotasks.workflows.cloud_mask import product
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import make_masks, product_grid
-from tests.workflows.cloud_mask.conftest import LEFT, TOP, MakeProduct, write_band
+from tests.builders.products import write_jp2
+from tests.builders.sample_products import LEFT, TOP, MakeProduct
 
 
 def rewrite(scene: Scene, band: str, size: float, *, left: float, pixels: int) -> Scene:
     """The product with one band on another grid."""
     values = np.full((pixels, pixels), 1500, dtype=np.uint16)
     folder = Path(scene.location)
-    write_band(folder / scene.product.bands[band].name, values, size, left)
+    write_jp2(folder / scene.product.bands[band].name, values, size, left=left, top=TOP)
     return open_scene(folder)
 
 

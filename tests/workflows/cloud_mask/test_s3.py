@@ -13,8 +13,8 @@ from eotasks.storage.place import Place
 from eotasks.workflows.cloud_mask import quicklook
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call
+from tests.builders.sample_products import MakeProduct
 from tests.servers.s3 import S3Server
-from tests.workflows.cloud_mask.conftest import MakeProduct
 
 
 def command(*arguments: str | Path) -> Result:

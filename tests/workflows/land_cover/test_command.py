@@ -23,9 +23,9 @@ from eotasks.sources.sample import open_sample, sample_path
 from eotasks.sources.simulated import sample_ground
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, claim_place, remove_results
-from eotasks.workflows.land_cover.config import SimulatedSource
 from eotasks.workflows.land_cover.config_file import load_config, parse_config
 from eotasks.workflows.land_cover.run import chain_configs
+from eotasks.workflows.land_cover.sources.simulated import SimulatedSource
 from tests import ROOT
 from tests.builders.command_line import (
     BANDS,

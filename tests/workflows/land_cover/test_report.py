@@ -18,8 +18,9 @@ from eotasks.models.landcover.validation import evaluate
 from eotasks.workflows.land_cover.report import area, observations, prediction, runs, validation
 from eotasks.workflows.land_cover.report import importance as importance_pictures
 from eotasks.workflows.land_cover.report.build import build_report
-from eotasks.workflows.land_cover.report.results import Bounds, ChainResult, Frame, PatchArea, Raster
+from eotasks.workflows.land_cover.report.results import ChainResult, Frame, PatchArea
 from eotasks.workflows.report import maps, style
+from eotasks.workflows.report.raster import Bounds, Raster
 from tests.builders.fake_chain import BOUNDS, CLASSES, chain, importance, run_info
 
 PICTURES = (

@@ -13,9 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from eotasks.models.classes import ClassTable
+from eotasks.workflows.land_cover.plan import Role
 from eotasks.workflows.land_cover.report.chapter import Chapter
-from eotasks.workflows.land_cover.report.results import Bounds, ChainResult, PatchArea, Raster, Role
+from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea
 from eotasks.workflows.report import maps, style
+from eotasks.workflows.report.raster import Bounds, Raster
 
 _ROLES: dict[Role, tuple[str, str]] = {
     "train": ("training", style.SKY),
@@ -57,8 +59,9 @@ def grid_figure(result: ChainResult) -> Figure:
     axes.set_facecolor("white")
     for patch in result.patches:
         fill: dict[str, Any] = _FAILED if patch.failed else {"facecolor": _ROLES[patch.role][1]}
-        maps.draw_patches(axes, [patch], result.crs, alpha=0.55, edgecolor=style.INK, linewidth=0, **fill)
-    maps.draw_patches(axes, result.patches, result.crs, facecolor="none", edgecolor=style.INK, linewidth=0.7)
+        maps.draw_boxes(axes, [patch.bounds], result.crs, alpha=0.55, edgecolor=style.INK, linewidth=0, **fill)
+    boxes = [patch.bounds for patch in result.patches]
+    maps.draw_boxes(axes, boxes, result.crs, facecolor="none", edgecolor=style.INK, linewidth=0.7)
     scale = maps.Axis(result.crs).scale
     for ring in result.outline:
         axes.plot(ring[:, 0] / scale, ring[:, 1] / scale, color=_OUTLINE, linewidth=1.8)
@@ -105,7 +108,8 @@ def classes_figure(raster: Raster, classes: ClassTable, crs: str, patches: Seque
     """A map of classes with its legend and the shares of the classes."""
     figure, axes = maps.map_figure(raster.bounds, crs, legend=True)
     maps.show_classes(axes, raster, classes, crs)
-    maps.draw_patches(axes, patches, crs, facecolor="none", edgecolor=style.INK, linewidth=0.4, alpha=0.5)
+    boxes = [patch.bounds for patch in patches]
+    maps.draw_boxes(axes, boxes, crs, facecolor="none", edgecolor=style.INK, linewidth=0.4, alpha=0.5)
     maps.scale_bar(axes, crs, dark=True)
     shares = maps.class_shares(raster.values, classes)
     maps.class_legend(axes, classes, shares, below=maps.is_wide(raster.bounds, crs))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from eotasks.workflows.land_cover.report import area, importance, observations, prediction, runs, validation
 from eotasks.workflows.land_cover.report.chapter import Chapter
-from eotasks.workflows.land_cover.report.results import ChainResult, Origin
+from eotasks.workflows.land_cover.report.results import ChainResult
+from eotasks.workflows.land_cover.sources.base import Origin
 from eotasks.workflows.report.page import CellValue, KeyFigure, Report, Section
 
 _ORIGINS: dict[Origin, str] = {

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
-from eotasks.workflows.land_cover.report.results import ChainResult, Layer, Raster
+from eotasks.workflows.land_cover.report.results import ChainResult, Layer
 from eotasks.workflows.report.page import CellValue, ImageFormat, Section
+from eotasks.workflows.report.raster import Raster
 from eotasks.workflows.report.style import styled
 
 SIMULATED = "Simulated data."

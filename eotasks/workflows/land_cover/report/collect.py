@@ -17,26 +17,23 @@ from scipy.ndimage import label as connected_components
 
 from eotasks.area import Patch
 from eotasks.eopatches.load import load_eopatch
+from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.validity import valid_fraction
 from eotasks.storage.place import Place
-from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.report.results import Bounds, Frame, Importance, Inspection, Layer, NdviSeries, Raster
-from eotasks.workflows.land_cover.steps import (
-    BANDS,
-    CLM,
-    CLP,
+from eotasks.workflows.land_cover.features import (
     FEATURES,
-    IS_DATA,
     IS_VALID,
     LULC,
     PREDICTION,
     SCORES,
-    TRUE_COLOR_BANDS,
     VALID_COUNT,
-    feature_names,
-    kept_bands,
+    ResolvedFeatures,
 )
+from eotasks.workflows.land_cover.report.results import Frame, Importance, Inspection, Layer, NdviSeries
+from eotasks.workflows.land_cover.sections import TimeConfig, ValidConfig
+from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA, TRUE_COLOR_BANDS
 from eotasks.workflows.land_cover.training import Trained
+from eotasks.workflows.report.raster import Bounds, Raster
 
 MAX_MAP_SIDE = 1600
 INSPECTION_SIDE = 100
@@ -79,14 +76,14 @@ class Canvas:
         return Raster(self.values, self.bounds, time)
 
 
-def frames_of(place: Place, patches: Sequence[Patch], config: LandCoverConfig) -> list[Frame]:
+def frames_of(place: Place, patches: Sequence[Patch], valid: ValidConfig) -> list[Frame]:
     """Every acquisition, how much of it is valid, and how many patches kept it in the filter."""
     fractions: dict[dt.datetime, list[float]] = {}
     kept: dict[dt.datetime, int] = {}
     for patch in patches:
         eopatch = load_eopatch(place, patch.name, features=[IS_VALID])
         shares = valid_fraction(eopatch[IS_VALID])
-        passing = _kept_frames(shares, config)
+        passing = _kept_frames(shares, valid)
         for time, share, keep in zip(eopatch.timestamps or (), shares, passing, strict=True):
             fractions.setdefault(time, []).append(float(share))
             kept[time] = kept.get(time, 0) + bool(keep)
@@ -96,10 +93,10 @@ def frames_of(place: Place, patches: Sequence[Patch], config: LandCoverConfig) -
     ]
 
 
-def _kept_frames(shares: NDArray[np.float64], config: LandCoverConfig) -> NDArray[np.bool_]:
-    """The filter's choice, told again from the valid fractions."""
-    passing = shares > config.valid.min_valid_fraction
-    wanted = config.valid.keep_at_least or 0
+def _kept_frames(shares: NDArray[np.float64], valid: ValidConfig) -> NDArray[np.bool_]:
+    """The filter's choice, made again from the valid fractions."""
+    passing = shares > valid.min_valid_fraction
+    wanted = valid.keep_at_least or 0
     if passing.sum() < wanted:
         best = np.argsort(-shares, kind="stable")[:wanted]
         passing = np.zeros(len(shares), dtype=bool)
@@ -107,21 +104,21 @@ def _kept_frames(shares: NDArray[np.float64], config: LandCoverConfig) -> NDArra
     return np.asarray(passing, dtype=bool)
 
 
-def picture_time(frames: Sequence[Frame], config: LandCoverConfig) -> dt.datetime:
+def picture_time(frames: Sequence[Frame], period: TimeConfig) -> dt.datetime:
     """The clear date nearest to the middle of the period (the first of July in a year), for pictures of one date."""
-    start = dt.datetime.combine(config.time.start, dt.time())
-    middle = start + (dt.datetime.combine(config.time.end, dt.time()) - start) / 2
+    start = dt.datetime.combine(period.start, dt.time())
+    middle = start + (dt.datetime.combine(period.end, dt.time()) - start) / 2
     best = max(frame.valid_fraction for frame in frames)
     clear = [frame for frame in frames if frame.valid_fraction >= min(best, PICTURE_VALID_FRACTION)]
     return min(clear, key=lambda frame: abs(frame.time - middle)).time
 
 
 def observation_maps(
-    place: Place, patches: Sequence[Patch], config: LandCoverConfig, time: dt.datetime
+    place: Place, patches: Sequence[Patch], resolved: ResolvedFeatures, resolution: float, time: dt.datetime
 ) -> dict[Layer, Raster]:
     """Maps of what was observed, each where the patches have what it needs."""
     painters: dict[Layer, tuple[Callable[[EOPatch], NDArray[np.generic] | None], float, str, int]] = {
-        "TRUE_COLOR": (lambda eopatch: _true_color(eopatch, time, config), np.nan, "float32", 3),
+        "TRUE_COLOR": (lambda eopatch: _true_color(eopatch, time, resolved), np.nan, "float32", 3),
         "CLOUD_MASK": (lambda eopatch: _at(eopatch, CLM, time), 255, "uint8", 0),
         "REFERENCE": (lambda eopatch: _plane(eopatch, LULC), 0, "uint8", 0),
         "VALID_COUNT": (lambda eopatch: _plane(eopatch, VALID_COUNT), 0, "uint16", 0),
@@ -135,27 +132,27 @@ def observation_maps(
             image = paint(eopatch)
             if image is not None:
                 if layer not in canvases:
-                    canvases[layer] = Canvas.over(patches, config.area.resolution, fill, dtype, depth)
+                    canvases[layer] = Canvas.over(patches, resolution, fill, dtype, depth)
                 canvases[layer].paint(patch, image)
     dated = ("TRUE_COLOR", "CLOUD_MASK")
     return {layer: canvas.raster(time if layer in dated else None) for layer, canvas in canvases.items()}
 
 
 def prediction_maps(
-    place: Place, patches: Sequence[Patch], config: LandCoverConfig
+    place: Place, patches: Sequence[Patch], resolution: float
 ) -> tuple[dict[Layer, Raster], dict[int, int]]:
     """The map and its confidence, and the pixels of each class over the whole area, unthinned.
 
     The maps show the coordinate system of the first patch, the pixels are those of all patches.
     """
-    shown = [patch for patch in patches if patch.bbox.crs == patches[0].bbox.crs]
-    prediction = Canvas.over(shown, config.area.resolution, 0, "uint8")
-    confidence = Canvas.over(shown, config.area.resolution, np.nan, "float32")
+    drawn = [patch for patch in patches if patch.bbox.crs == patches[0].bbox.crs]
+    prediction = Canvas.over(drawn, resolution, 0, "uint8")
+    confidence = Canvas.over(drawn, resolution, np.nan, "float32")
     pixels: dict[int, int] = {}
     for patch in patches:
         eopatch = load_eopatch(place, patch.name, features=[PREDICTION, SCORES])
         labels = eopatch[PREDICTION][..., 0]
-        if patch in shown:
+        if patch in drawn:
             prediction.paint(patch, labels)
             score = eopatch[SCORES].max(axis=-1).astype(np.float32)
             confidence.paint(patch, np.where(labels > 0, score, np.nan))
@@ -166,16 +163,16 @@ def prediction_maps(
 
 
 def ndvi_of_a_meadow(
-    observed: Place, features: Place, patches: Sequence[Patch], config: LandCoverConfig
+    observed: Place, features: Place, patches: Sequence[Patch], resolved: ResolvedFeatures
 ) -> NdviSeries | None:
     """NDVI of the largest labelled meadow: all observations, the masked ones, and the cleaned curve.
 
     Where nothing is labelled grassland, the largest piece of the most frequent class takes its place. None without
-    labels, without NDVI among the features, and for a single date.
+    labels, and without NDVI among the features.
     """
-    if "NDVI" not in feature_names(config) or config.features.step_days is None:
+    if "NDVI" not in resolved.names:
         return None
-    found = _largest_piece(observed, patches, config)
+    found = _largest_piece(observed, patches, resolved.classes)
     if found is None:
         return None
     patch, piece, name = found
@@ -183,7 +180,7 @@ def ndvi_of_a_meadow(
     has_data = eopatch[IS_DATA][..., 0].astype(bool) & piece
     valid = eopatch[IS_VALID][..., 0].astype(bool) & piece
     cleaned = load_eopatch(features, patch.name, features=[FEATURES])
-    curve = cleaned[FEATURES][..., feature_names(config).index("NDVI")][:, piece].astype(np.float64)
+    curve = cleaned[FEATURES][..., resolved.names.index("NDVI")][:, piece].astype(np.float64)
     return NdviSeries(
         label=f"{name}, {int(piece.sum())} pixels in {patch.name}",
         times=list(eopatch.timestamps or ()),
@@ -196,16 +193,21 @@ def ndvi_of_a_meadow(
 
 
 def importance(
-    trained: Trained, features: Place, patches: Sequence[Patch], config: LandCoverConfig, times: Sequence[dt.datetime]
+    trained: Trained,
+    features: Place,
+    patches: Sequence[Patch],
+    resolved: ResolvedFeatures,
+    resolution: float,
+    times: Sequence[dt.datetime],
 ) -> Importance:
     """Gain of the model by date and feature, and true colour at the date that counts most."""
     gain = trained.model.feature_importance()
-    names = feature_names(config)
+    names = resolved.names
     image = None
     if all(band in names for band in TRUE_COLOR_BANDS):
         columns = [names.index(band) for band in TRUE_COLOR_BANDS]
         date = int(gain.sum(axis=1).argmax())
-        canvas = Canvas.over(patches, config.area.resolution, np.nan, "float32", 3)
+        canvas = Canvas.over(patches, resolution, np.nan, "float32", 3)
         for patch in patches:
             canvas.paint(patch, load_eopatch(features, patch.name, features=[FEATURES])[FEATURES][date][..., columns])
         image = canvas.raster(times[date])
@@ -213,7 +215,12 @@ def importance(
 
 
 def inspection(
-    observed: Place, predictions: Place, patches: Sequence[Patch], config: LandCoverConfig, time: dt.datetime
+    observed: Place,
+    predictions: Place,
+    patches: Sequence[Patch],
+    resolved: ResolvedFeatures,
+    resolution: float,
+    time: dt.datetime,
 ) -> Inspection | None:
     """The 100 x 100 pixel window (smaller in smaller patches) that has most classes, then most labels, of the patches
     given: those held out where there are any.
@@ -230,9 +237,8 @@ def inspection(
         return None
     _, patch, window = best
     eopatch = load_eopatch(observed, patch.name)
-    color = _true_color(eopatch, time, config)
+    color = _true_color(eopatch, time, resolved)
     rows, columns = window
-    resolution = config.area.resolution
     bounds = (
         patch.bbox.min_x + columns.start * resolution,
         patch.bbox.max_y - rows.stop * resolution,
@@ -260,17 +266,16 @@ def _windows(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
 
 
 def _largest_piece(
-    observed: Place, patches: Sequence[Patch], config: LandCoverConfig
+    observed: Place, patches: Sequence[Patch], classes: ClassTable
 ) -> tuple[Patch, NDArray[np.bool_], str] | None:
     """The largest connected piece of grassland, or of the most frequent class where there is none."""
     labels = {patch.name: load_eopatch(observed, patch.name, features=[LULC])[LULC][..., 0] for patch in patches}
-    table = config.class_table
     counts = sum(np.bincount(image.ravel(), minlength=256) for image in labels.values())
     counts = np.asarray(counts)
     counts[0] = 0
     if not counts.any():
         return None
-    grass = [item.id for item in table if "grass" in item.name.lower() and counts[item.id]]
+    grass = [item.id for item in classes if "grass" in item.name.lower() and counts[item.id]]
     chosen = grass[0] if grass else int(counts.argmax())
     best: tuple[int, Patch, NDArray[np.bool_]] | None = None
     for patch in patches:
@@ -280,18 +285,18 @@ def _largest_piece(
             best = (int(sizes.max()), patch, np.asarray(pieces == sizes.argmax() + 1, dtype=bool))
     if best is None:
         return None
-    return best[1], best[2], table.by_id[chosen].name
+    return best[1], best[2], classes.by_id[chosen].name
 
 
-def _true_color(eopatch: EOPatch, time: dt.datetime, config: LandCoverConfig) -> NDArray[np.float32] | None:
-    bands = kept_bands(config)
-    if BANDS not in eopatch or not all(band in bands for band in TRUE_COLOR_BANDS):
+def _true_color(eopatch: EOPatch, time: dt.datetime, resolved: ResolvedFeatures) -> NDArray[np.float32] | None:
+    positions = resolved.true_color
+    if BANDS not in eopatch or positions is None:
         return None
     image = _at(eopatch, BANDS, time, squeeze=False)
     if image is None:
         return None
     has_data = eopatch[IS_DATA][_nearest(eopatch, time)].astype(bool)
-    color = image[..., [bands.index(band) for band in TRUE_COLOR_BANDS]].astype(np.float32)
+    color = image[..., positions].astype(np.float32)
     return np.where(has_data, color, np.float32(np.nan)).astype(np.float32)
 
 

@@ -11,9 +11,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from eotasks.workflows.land_cover.report.chapter import Chapter
-from eotasks.workflows.land_cover.report.results import ChainResult, Frame, NdviSeries, Raster
+from eotasks.workflows.land_cover.report.results import ChainResult, Frame, NdviSeries
 from eotasks.workflows.report import maps, style
 from eotasks.workflows.report.page import Cell, CellValue
+from eotasks.workflows.report.raster import Raster
 
 _CLOUD = ("#cfe3d4", "#7b3294")
 _NO_DATA = 255

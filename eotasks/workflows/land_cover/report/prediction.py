@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from eotasks.models.classes import ClassTable
 from eotasks.workflows.land_cover.report import area
 from eotasks.workflows.land_cover.report.chapter import Chapter
-from eotasks.workflows.land_cover.report.results import Inspection, Raster
+from eotasks.workflows.land_cover.report.results import Inspection
 from eotasks.workflows.report import maps, style
+from eotasks.workflows.report.raster import Raster
 
 _AGREE, _DIFFER = "#9fc8e0", "#c2410c"
 

@@ -20,37 +20,17 @@ from numpy.typing import NDArray
 from eotasks.models.classes import ClassTable
 from eotasks.models.landcover.areas import AreaEstimates
 from eotasks.models.landcover.validation import RocCurve, SeedSpread, Validation
+from eotasks.workflows.land_cover.plan import Role
+from eotasks.workflows.land_cover.sources.base import Provenance
+from eotasks.workflows.report.raster import Bounds, Raster
 
 if TYPE_CHECKING:
     from eotasks.workflows.batch.outcomes import PatchOutcome
-
-Bounds = tuple[float, float, float, float]
-"""Left, bottom, right, top in metres of the chain's CRS."""
-
-Origin = Literal["real", "simulated", "reconstructed", "derived"]
-"""Where values come from: measured, simulated, refilled under real clouds, or computed by the chain from these."""
-
-Role = Literal["train", "test", "blocks", "none"]
-"""What a patch is for: training, testing, both by spatial blocks, or prediction only."""
 
 Layer = Literal[
     "TRUE_COLOR", "CLOUD_MASK", "REFERENCE", "VALID_COUNT", "MEAN_NDVI", "MEAN_CLP", "PREDICTION", "CONFIDENCE"
 ]
 """Maps of the whole area, see :attr:`ChainResult.maps`."""
-
-
-@dataclass(frozen=True)
-class Raster:
-    """An image on the ground."""
-
-    values: NDArray[Any]
-    """(h, w) or (h, w, 3); NaN or, for classes, 0 where there is nothing."""
-
-    bounds: Bounds
-    """Extent of the outer pixel edges."""
-
-    time: datetime | None = None
-    """Time of the acquisition or resampling date, where the image has one."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +42,6 @@ class PatchArea:
     role: Role = "none"
     failed: bool = False
     """The patch has no result."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """One input of the chain: what it is, whether it is real, and where it comes from."""
-
-    what: str
-    origin: Origin
-    source: str
 
 
 @dataclass(frozen=True)

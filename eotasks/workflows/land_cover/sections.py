@@ -1,0 +1,218 @@
+"""The tables of the land-cover configuration, but for the source's: every field described, unknown keys refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A table of the configuration file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class AreaConfig(Section):
+    """Where: one of a file of polygons, a bounding box or a patch grid. Leave all three out for the embedded sample."""
+
+    file: str | None = Field(
+        None, description="Vector file with the polygons of the area of interest, on disk or s3://."
+    )
+    bbox: tuple[float, float, float, float] | None = Field(
+        None, description="Bounding box [west, south, east, north] in `crs`, instead of a file."
+    )
+    patch_grid: str | None = Field(
+        None, description="Vector file in which each polygon's bounds are one patch, instead of `file` or `bbox`."
+    )
+    crs: str | None = Field(None, description="Coordinate system of `bbox`, such as 'EPSG:32633'.")
+    buffer: float = Field(0, ge=0, description="Metres by which the polygons are widened.")
+    grid: Literal["utm", "bbox"] = Field(
+        "utm", description="'utm' aligns patches with the UTM zones' grid; 'bbox' with the box's own upper left corner."
+    )
+    patch_size: float = Field(5000, gt=0, description="Side of a patch in metres; a whole number of pixels.")
+    resolution: float = Field(10, gt=0, description="Size of a pixel in metres.")
+    centre_patch: int | None = Field(
+        None, ge=0, description="Use only patches around this index of the grid; None uses all."
+    )
+    centre_radius: int = Field(2, ge=0, description="Patches on each side of `centre_patch`: 2 makes a 5 x 5 block.")
+
+    @model_validator(mode="after")
+    def _one_way_to_say_where(self) -> Self:
+        given = [name for name in ("file", "bbox", "patch_grid") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other: keep one")
+        if self.bbox is not None and self.crs is None:
+            raise ValueError("bbox needs crs, such as 'EPSG:32633'")
+        return self
+
+
+class TimeConfig(Section):
+    """The period of the map."""
+
+    start: dt.date = Field(dt.date(2017, 1, 1), description="First day that is used.")
+    end: dt.date = Field(dt.date(2017, 12, 31), description="Last day that is used.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end < self.start:
+            raise ValueError(f"end {self.end} lies before start {self.start}")
+        return self
+
+
+class CloudConfig(Section):
+    """Cloud probability and mask."""
+
+    method: Literal["single-scene", "source"] = Field(
+        "single-scene",
+        description="'single-scene' computes probabilities with the s2cloudless model (needs its ten L1C bands);"
+        " 'source' takes the mask CLM that the source brings.",
+    )
+    resolution: float | None = Field(
+        None, gt=0, description="Metres at which the probability is computed; None is the bands' own resolution."
+    )
+    sampling: Literal["mean", "nearest"] = Field(
+        "mean", description="How bands are brought to `resolution`: exact area mean, or nearest as the service does."
+    )
+    threshold: float = Field(0.4, ge=0, le=1, description="A pixel is cloud strictly above this probability.")
+    average_over: int = Field(
+        4, ge=0, description="Radius, in pixels, of the disk over which probabilities are averaged; 0 averages nothing."
+    )
+    dilation_size: int = Field(
+        2, ge=0, description="Radius, in pixels, of the disk by which the mask grows; 0 leaves it."
+    )
+
+
+class ValidConfig(Section):
+    """Which observations count."""
+
+    snow: Literal["ignore", "exclude", "keep"] = Field(
+        "ignore",
+        description="'exclude' drops snow, 'keep' takes snow that was called cloud back in (both need B03, B08, B11).",
+    )
+    water: Literal["ignore", "exclude", "keep"] = Field(
+        "ignore", description="The same for water; dark lakes are a known false positive of the cloud model."
+    )
+    min_valid_fraction: float = Field(
+        0.8, ge=0, lt=1, description="A frame stays when strictly more than this share of it is valid."
+    )
+    keep_at_least: int | None = Field(
+        None, ge=1, description="When fewer frames pass, keep this many of the clearest ones; None never does."
+    )
+    min_frames: int = Field(
+        2, ge=1, description="Frames that must remain in a patch; with fewer the patch fails and says so."
+    )
+
+
+class FeatureConfig(Section):
+    """What the model sees of each pixel."""
+
+    bands: tuple[str, ...] = Field(
+        ("B02", "B03", "B04", "B08", "B11", "B12"), description="Bands that become features."
+    )
+    indices: tuple[str, ...] = Field(("NDVI", "NDWI", "NDBI"), description="Normalised difference indices.")
+    step_days: int | None = Field(
+        None, ge=1, description="Days between the dates of the resampled series; None uses the frames as they are."
+    )
+    edges: Literal["nan", "nearest"] = Field(
+        "nan", description="Before the first and after the last valid observation: no value, or the nearest one."
+    )
+
+
+class ReferenceConfig(Section):
+    """Where labels come from."""
+
+    kind: Literal["sample", "vector", "raster", "feature"] = Field(
+        "sample",
+        description="'sample': OpenStreetMap land use of the embedded scene; 'vector' or 'raster': a file; 'feature':"
+        " the LULC feature that the source brings.",
+    )
+    path: str | None = Field(None, description="The file, for 'vector' and 'raster'.")
+    layer: str | None = Field(None, description="Layer of the vector file; None is its only or first one.")
+    column: str = Field("lulcid", description="Column with the class, for 'vector'.")
+    classes: dict[str, str] | None = Field(
+        None, description="Value in the file -> class name; None when the file holds the ids of the class table."
+    )
+    overlap: Literal["smallest", "largest", "last", "exclude"] = Field(
+        "smallest", description="Where polygons overlap: which one wins, or 'exclude' for no label."
+    )
+    ignore_unmapped: bool = Field(False, description="Leave values that `classes` does not name unlabelled.")
+    erosion_radius: int = Field(1, ge=0, description="Pixels taken off the edge of each labelled area; 0 takes none.")
+
+    @model_validator(mode="after")
+    def _path_where_due(self) -> Self:
+        if self.kind in ("vector", "raster") and not self.path:
+            raise ValueError(f"kind = {self.kind!r} needs path, the file with the labels")
+        return self
+
+
+class SamplingConfig(Section):
+    """Pixels that train and test the model."""
+
+    fraction: float = Field(
+        1.0, gt=0, le=1, description="Share of each class drawn from each patch; tests use all that is drawn."
+    )
+    per_class: int | None = Field(
+        None, ge=1, description="Training takes at most this many of them, of each class in each patch; None takes all."
+    )
+
+
+class ModelConfig(Section):
+    """The LightGBM classifier."""
+
+    parameters: dict[str, float | int | str | bool] = Field(
+        default_factory=dict, description="LightGBM parameters that replace the defaults of LGBMClassifier."
+    )
+
+
+class ValidationConfig(Section):
+    """How the map's quality is estimated."""
+
+    split: Literal["patches", "blocks"] = Field(
+        "patches", description="'patches' holds out whole patches; 'blocks' a checkerboard of blocks, both colours."
+    )
+    test_patches: tuple[int, ...] | None = Field(
+        None, description="Indices of the patches held out, in north-up reading order; None draws `test_fraction`."
+    )
+    test_fraction: float = Field(0.2, gt=0, lt=1, description="Share of the patches held out.")
+    block_size: int = Field(10, ge=1, description="Side of a block in pixels, for 'blocks'.")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (42, 43, 44, 45, 46), min_length=1, description="The model is validated once per seed; the first makes the map."
+    )
+
+
+class OutputConfig(Section):
+    """Where results go."""
+
+    folder: str = Field(
+        "results/land-cover", description="A folder, or 's3://bucket/prefix'; nothing that a run reads may lie in it."
+    )
+    scores: bool = Field(False, description="Also save the score of each class as a map.")
+
+
+class RunConfig(Section):
+    """How the batch is run. Nothing here changes a value of the result."""
+
+    executor: Literal["processes", "threads", "serial", "ray"] = Field("processes", description="What runs patches.")
+    ray: str | None = Field(
+        None,
+        description="Cluster for executor 'ray': 'auto' joins the one that runs here, 'HOST:PORT' another, 'local'"
+        " starts one. None is RAY_ADDRESS, else 'local'.",
+    )
+    workers: int | None = Field(None, ge=1, description="Patches at a time; None as many as cores and memory allow.")
+    threads: int | None = Field(None, ge=1, description="Threads of the engines; None shares the cores out.")
+
+    @model_validator(mode="after")
+    def _ray_where_due(self) -> Self:
+        if self.ray is not None and self.executor != "ray":
+            raise ValueError(f"ray = {self.ray!r} belongs to executor 'ray', not {self.executor!r}: leave one out")
+        return self
+
+
+class ClassEntry(Section):
+    """A class of the map."""
+
+    id: int = Field(ge=0, le=255, description="Value in the maps.")
+    name: str = Field(min_length=1, description="Name.")
+    color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$", description="Colour as #rrggbb.")
