@@ -15,13 +15,15 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.catalogue import Catalogue, item_of
-from eotasks.errors import FrameDroppedWarning, ProductSkippedWarning, (
+from eotasks.errors import (
     BandError,
     ConfigurationError,
     EOTasksError,
     FeatureError,
+    FrameDroppedWarning,
     GridError,
     ImageryError,
+    ProductSkippedWarning,
     TooFewFramesError,
 )
 from eotasks.export.cog import write_cog
