@@ -5,9 +5,28 @@ Everything a workflow needs is importable from here, and nothing is imported bef
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import lazy_loader
+
+# Pinned dependencies warn while they are imported, and whoever imports eotasks can do nothing about it. Each filter
+# knows one warning by its message and by the module that gives it: the same call in another package shows, and so does
+# anything else from these. They are set here because every import of ours, in workers too, passes here first, and set
+# for good because the imports that need them run lazily, at any time and in any thread; `catch_warnings` around them
+# would swap the list of filters under other threads.
+# pyfilesystem2 2.4, which eo-learn stands on, twice:
+warnings.filterwarnings("ignore", "pkg_resources is deprecated as an API", UserWarning, r"fs$")
+warnings.filterwarnings(
+    "ignore",
+    r"Deprecated call to `pkg_resources\.declare_namespace\('fs\b",
+    DeprecationWarning,
+    r"(fs|fs\.opener|pkg_resources)$",
+)
+# geopandas 0.14, which eo-learn pins:
+warnings.filterwarnings(
+    "ignore", r"The 'shapely\.geos' module is deprecated", DeprecationWarning, r"geopandas\._compat$"
+)
 
 _getattr, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 

@@ -20,10 +20,11 @@ from sentinelhub.areas import UtmZoneSplitter
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
-from eotasks.eopatches.save import patch_folder
+from eotasks.eopatches.marker import patch_folder
 from eotasks.errors import AreaError, ConfigurationError, GridError, StorageError
-from eotasks.storage.local_copy import at_hand
-from eotasks.storage.place import atomic_path, is_remote
+from eotasks.storage.folder import atomic_path
+from eotasks.storage.local_copy import local_path_of
+from eotasks.storage.location import is_s3
 
 LOGGER = logging.getLogger(__name__)
 
@@ -288,11 +289,11 @@ def _find(patches: Sequence[Patch], centre: str | int) -> Patch:
 @contextmanager
 def _on_disk(file: str | Path) -> Iterator[Path]:
     """The file, or a copy of it when it is on S3; messages name what was asked for."""
-    path = Path(at_hand(file))
+    path = Path(local_path_of(file))
     try:
         yield path
     except (AreaError, GridError) as error:
-        if not is_remote(file):
+        if not is_s3(file):
             raise
         raise type(error)(str(error).replace(str(path), str(file))) from error
 

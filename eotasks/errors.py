@@ -1,6 +1,8 @@
-"""The errors of the project: one base, named leaves.
+"""The errors and warnings of the project: one base each, named leaves.
 
-A message says what happened, where (patch, file, band, timestamp) and the cure, in one line.
+A message says what happened, where (patch, file, band, timestamp) and the cure, in one line. Each is also of Python's
+own kind (ValueError, OSError, ImportError, RuntimeError), so that code that knows nothing of eotasks catches it as it
+would any other.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ class EOTasksError(Exception):
     """Base of every error that eotasks raises on purpose."""
 
 
-class ConfigurationError(EOTasksError):
+class ConfigurationError(EOTasksError, ValueError):
     """A configuration or an argument of a task is not usable as it is."""
 
 
@@ -18,43 +20,43 @@ class CredentialsError(ConfigurationError):
     """Credentials of a service or store are missing or refused. Never carries the credentials themselves."""
 
 
-class MissingDependencyError(EOTasksError):
+class MissingDependencyError(EOTasksError, ImportError):
     """A package that this step needs is not installed, or not in a version that works."""
 
 
-class AreaError(EOTasksError):
+class AreaError(EOTasksError, ValueError):
     """An area of interest is empty, unreadable, or lies where there is no data."""
 
 
-class GridError(EOTasksError):
+class GridError(EOTasksError, ValueError):
     """Coordinate systems, extents or shapes that should agree do not."""
 
 
-class BandError(EOTasksError):
+class BandError(EOTasksError, ValueError):
     """A band is missing, or the number of bands fits no known set."""
 
 
-class ReflectanceError(EOTasksError):
+class ReflectanceError(EOTasksError, ValueError):
     """Values that are no reflectance: raw digital numbers as floats, NaN or infinity inside valid data."""
 
 
-class ImageryError(EOTasksError):
+class ImageryError(EOTasksError, OSError):
     """An image file is missing, damaged, or not what its name promises."""
 
 
-class FeatureError(EOTasksError):
+class FeatureError(EOTasksError, ValueError):
     """A feature of an EOPatch is missing or has another shape or type than the task needs."""
 
 
-class TooFewFramesError(EOTasksError):
+class TooFewFramesError(EOTasksError, ValueError):
     """A time series has fewer usable frames than the step needs."""
 
 
-class ReferenceDataError(EOTasksError):
+class ReferenceDataError(EOTasksError, ValueError):
     """Reference data (labels) are missing, unreadable, or without the column or classes they should have."""
 
 
-class ModelError(EOTasksError):
+class ModelError(EOTasksError, ValueError):
     """A model cannot be trained, loaded, or does not fit the data it is given."""
 
 
@@ -62,9 +64,29 @@ class UnsupportedModelError(ModelError):
     """A sound model that the tree engine cannot run exactly, such as one with categorical splits."""
 
 
-class StorageError(EOTasksError):
+class StorageError(EOTasksError, OSError):
     """A place cannot be read or written, or what lies there is damaged or incomplete."""
 
 
-class BatchError(EOTasksError):
+class BatchError(EOTasksError, RuntimeError):
     """A batch of patches could not be run at all."""
+
+
+class EOTasksWarning(UserWarning):
+    """Base of every warning that eotasks gives on purpose: `warnings.filterwarnings` can make each an error."""
+
+
+class FrameDroppedWarning(EOTasksWarning):
+    """A frame of a time series was left out."""
+
+
+class ProductSkippedWarning(EOTasksWarning):
+    """A product was left out."""
+
+
+class PatchFailedWarning(EOTasksWarning):
+    """Patches of a batch failed; the others are done."""
+
+
+class PlaceInUseWarning(EOTasksWarning):
+    """Another run seems to be writing to the same place."""

@@ -16,7 +16,8 @@ from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.features import IMAGES, Feature, array_of, describe, feature_of
 from eotasks.models.landcover import model as saved
 from eotasks.models.landcover.model import CARD_FILE, CHUNK_VALUES, MODEL_FILE, LandCoverModel
-from eotasks.storage.place import Place, is_remote
+from eotasks.storage.location import is_s3
+from eotasks.storage.place import Place
 
 
 class PredictLandCoverTask(EOTask):
@@ -149,7 +150,7 @@ def load_model(location: str | Path | Place) -> LandCoverModel:
     :raises StorageError: when S3 cannot be read.
     :raises CredentialsError: when S3 refuses the credentials.
     """
-    return saved.load_model(Place(location) if isinstance(location, str) and is_remote(location) else location)
+    return saved.load_model(Place(location) if isinstance(location, str) and is_s3(location) else location)
 
 
 def cached_model(location: str) -> LandCoverModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,7 +22,16 @@ import sitecustomize  # noqa: E402
 
 sitecustomize.install()
 
-pytest_plugins = ["tests.servers.s3"]
+# A shell starts what runs in its background deaf to interrupts, and children inherit that: tests interrupt children.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Once, here, under the filters of eotasks: pytest replaces all filters before it loads a module of tests, of which many
+# import eo-learn first, and dependencies that warn when they are imported would be errors.
+import eotasks  # noqa: E402, F401, I001
+import eolearn.core  # noqa: E402, F401
+
+pytest_plugins = ["tests.servers.s3", "tests.servers.web"]
 
 
 @pytest.fixture(scope="session")

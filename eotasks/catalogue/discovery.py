@@ -12,7 +12,8 @@ from eotasks.catalogue.fields import CLOUD_ASSETS
 from eotasks.catalogue.items import absolute
 from eotasks.errors import ConfigurationError
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
-from eotasks.imagery.products.open import PRODUCT_METADATA, TILE_METADATA
+from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
+from eotasks.storage.location import is_s3, is_web
 
 _MASK = re.compile(rf"^(?P<name>.+)_(?P<kind>{'|'.join(CLOUD_ASSETS)})\.tif$")
 _TILE_BAND = re.compile(r"(?:^|_|/)B02\.jp2$")
@@ -44,7 +45,7 @@ def find_products(location: str | os.PathLike[str]) -> Found:
     :raises StorageError: when a bucket cannot be read.
     """
     text = os.fspath(location)
-    if text.startswith(("http://", "https://")):
+    if is_web(text):
         return Found((text,))
     names = _names(text)
     if not names:
@@ -53,7 +54,7 @@ def find_products(location: str | os.PathLike[str]) -> Found:
         )
     if names == [""] or text.rstrip("/").endswith(".SAFE"):
         return Found((absolute(text),))
-    root = text if text.startswith("s3://") else absolute(text)
+    root = text if is_s3(text) else absolute(text)
     return Found(tuple(_join(root, each) for each in _products(names)), _masks(names, root))
 
 
@@ -67,7 +68,7 @@ def merge_masks(several: Iterable[Found]) -> dict[str, Mapping[str, str]]:
 
 def _names(location: str) -> list[str]:
     """Files below a location, with "/"; [""] when it is a file itself."""
-    if not location.startswith("s3://"):
+    if not is_s3(location):
         path = Path(location)
         if path.is_file():
             return [""]

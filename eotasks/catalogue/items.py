@@ -30,8 +30,8 @@ from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_D
 if TYPE_CHECKING:
     import pystac
 
+    from eotasks.imagery.files.protocol import RasterFile
     from eotasks.imagery.products.acquisition import Acquisition
-    from eotasks.imagery.products.product import RasterFile
 
 EXTENSIONS = {
     prefix: f"https://stac-extensions.github.io/{name}/schema.json"

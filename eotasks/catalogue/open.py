@@ -6,6 +6,7 @@ import os
 
 from eotasks.catalogue.api import StacApi
 from eotasks.catalogue.store import Catalogue
+from eotasks.storage.location import is_web
 
 
 def catalogue_of(source: str | os.PathLike[str] | Catalogue | StacApi) -> Catalogue | StacApi:
@@ -16,4 +17,4 @@ def catalogue_of(source: str | os.PathLike[str] | Catalogue | StacApi) -> Catalo
     if isinstance(source, Catalogue | StacApi):
         return source
     text = os.fspath(source)
-    return StacApi(text) if text.startswith(("http://", "https://")) else Catalogue(text)
+    return StacApi(text) if is_web(text) else Catalogue(text)

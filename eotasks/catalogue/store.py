@@ -30,7 +30,7 @@ from eotasks.catalogue.table import (
     table_of,
     to_parquet,
 )
-from eotasks.errors import ConfigurationError, ImageryError, StorageError
+from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -228,6 +228,8 @@ class Catalogue:
         duckdb, pa = package("duckdb"), package("pyarrow")
         try:
             yield
+        except EOTasksError:
+            raise
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ImageryError(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from eotasks.errors import StorageError
+from eotasks.storage.place import Place
 
 MARKER = "_current.json"
 MARKER_VERSION = 1
@@ -38,6 +39,36 @@ class Marker:
     files: dict[str, FileFacts]
     """Facts of each file by its path inside the generation."""
 
+    def to_bytes(self) -> bytes:
+        """The content of its file."""
+        content = {"version": MARKER_VERSION, "generation": self.generation, "files": self.files}
+        return json.dumps(content, indent=1, sort_keys=True).encode()
+
+
+def new_generation() -> str:
+    """Name of the folder of a new generation."""
+    return f"{GENERATION}{uuid.uuid4().hex[:12]}"
+
+
+def patch_folder(name: str) -> str:
+    """The folder of an EOPatch inside its place: its name.
+
+    :raises StorageError: when the name cannot be that of a folder.
+    """
+    if not name.strip() or "/" in name or name.startswith("."):
+        raise StorageError(f"{name!r} is no name of an EOPatch: use one without '/' that does not start with a dot.")
+    return name
+
+
+def read_marker(patch: Place) -> Marker | None:
+    """The marker of an EOPatch; None when it has none.
+
+    :param patch: The folder of the EOPatch.
+    :raises StorageError: when it cannot be read, or as `parse_marker`.
+    """
+    found = patch.read_if_there(MARKER)
+    return None if found is None else parse_marker(found[0], f"{patch}/{MARKER}")
+
 
 def parse_marker(content: bytes, where: str) -> Marker:
     """A marker from the content of its file.
@@ -61,15 +92,3 @@ def parse_marker(content: bytes, where: str) -> Marker:
     if "/" in generation or not generation.startswith(GENERATION):
         raise StorageError(f"{where} names {generation!r}, which is no generation. Delete it and run the step again.")
     return Marker(generation, files)
-
-
-def check_sizes(marker: Marker, sizes: Mapping[str, int], where: str) -> None:
-    """Refuse a generation whose files are not all there in their full size. Contents are not read.
-
-    :param sizes: Bytes of the files in the generation, by path.
-    :raises StorageError: naming a file that is missing or of another size.
-    """
-    for path, facts in marker.files.items():
-        if sizes.get(path) != facts["size"]:
-            found = "is missing" if path not in sizes else f"has {sizes[path]} bytes instead of {facts['size']}"
-            raise StorageError(f"{where}: file {path} {found}. The patch is damaged: delete it and run its step again.")

@@ -21,11 +21,12 @@ from rasterio.dtypes import check_dtype
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
-from eotasks.errors import ConfigurationError, FeatureError, GridError, ImageryError, StorageError
+from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError, StorageError
 from eotasks.models.classes import NO_DATA, ClassTable, LandCoverClass
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.models.threads import resolve_threads
-from eotasks.storage.place import Location, is_remote, place_of
+from eotasks.storage.location import Location, is_s3
+from eotasks.storage.place import place_of
 
 Compression = Literal["deflate", "zstd", "lzw", "none"]
 Overviews = Literal["auto", "nearest", "average", "mode"]
@@ -114,7 +115,7 @@ def read_classes(path: str | Path) -> ClassTable | None:
 @contextmanager
 def local_copy(path: str | Path) -> Iterator[str | Path]:
     """A file of S3 as a temporary copy; everything else as it is. GDAL itself would keep old content of an object."""
-    if not is_remote(path):
+    if not is_s3(path):
         yield path
         return
     place, name = place_of(path)
@@ -216,6 +217,8 @@ def publish_cog(
                 place.write_bytes(sidecar, _sidecar_xml(classes))
             else:
                 place.remove(sidecar)  # classes or statistics of the file that was there before
+    except EOTasksError:
+        raise
     except (RasterioError, OSError) as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
     return path

@@ -18,7 +18,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from eotasks.errors import GridError, ImageryError, StorageError
+from eotasks.errors import EOTasksError, GridError, ImageryError, StorageError
 from eotasks.export.cog import (
     BLOCK,
     Compression,
@@ -29,8 +29,10 @@ from eotasks.export.cog import (
 )
 from eotasks.models.classes import ClassTable
 from eotasks.models.rasters import Bounds, offset_in, pixel_transform, union_bounds
-from eotasks.storage.place import TEMPORARY_PREFIX, Location, is_remote, place_of
+from eotasks.storage.location import Location, is_s3
+from eotasks.storage.place import place_of
 from eotasks.storage.s3 import download_file
+from eotasks.storage.store import TEMPORARY_PREFIX
 
 _DOWNLOADS = 8
 """Maps that are copied from S3 at a time."""
@@ -113,6 +115,8 @@ def _mosaic(
                 describe_bands(mosaic, tiles[0].classes, names, shared)
             with rasterio.open(build) as mosaic:
                 return publish_cog(mosaic, path, tiles[0].classes, compression)
+    except EOTasksError:
+        raise
     except (RasterioError, OSError) as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
 
@@ -122,7 +126,7 @@ def _tiles(paths: Sequence[str | Path]) -> Iterator[list[_Tile]]:
     """What the maps are like; those on S3 are copied side by side, and the copies removed at the end."""
     with ExitStack() as stack:
         files: list[str | Path] = list(paths)
-        if any(is_remote(each) for each in paths):
+        if any(is_s3(each) for each in paths):
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="eotasks-")))
             with ThreadPoolExecutor(_DOWNLOADS) as pool:
                 files = list(pool.map(_fetch, paths, (folder / f"{number}.tif" for number in itertools.count())))
@@ -130,7 +134,7 @@ def _tiles(paths: Sequence[str | Path]) -> Iterator[list[_Tile]]:
 
 
 def _fetch(path: str | Path, target: Path) -> str | Path:
-    if not is_remote(path):
+    if not is_s3(path):
         return path
     download_file(str(path), target)
     return target

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -15,19 +13,19 @@ from rasterio.warp import transform_geom
 from shapely.geometry import mapping
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.location import FolderFiles
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
 from eotasks.imagery.pixels.window import Sampling, Window, in_threads
 from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
-from eotasks.imagery.products.open import Location, describe_bare, describe_product
+from eotasks.imagery.products.open import ProductLocation, describe_product
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
 from eotasks.models.threads import resolve_threads
 
 if TYPE_CHECKING:
+    from eotasks.imagery.files.protocol import Fingerprint, RasterFile
     from eotasks.imagery.products.angles import AngleGrids
-    from eotasks.imagery.products.product import Fingerprint, MaskPolygons, MaskSource, Product, RasterFile
+    from eotasks.imagery.products.product import MaskPolygons, MaskSource, Product
 
 CLEAR, CLOUD, UNKNOWN = 0, 1, 255
 """Of :meth:`Scene.product_cloud_mask`."""
@@ -299,25 +297,6 @@ _METADATA = frozenset(
 )  # fmt: skip
 
 
-class BareFolderScene(Scene):
-    """A folder of JP2 files, one a band, with an ``acquisition.json`` beside them.
-
-    Bands are recognised by the end of the file's name (``..._B02.jp2``). No pixel is read before it is asked for.
-
-    :param path: The folder.
-    :raises ImageryError: when the folder, its band files or its sidecar are missing or wrong.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        super().__init__(describe_bare(FolderFiles(self.path)))
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """The file of each band."""
-        return MappingProxyType({band: self.path / raster.name for band, raster in self.product.bands.items()})
-
-
 def _is_raster(source: MaskSource | None) -> TypeGuard[RasterFile]:
     return source is not None and not callable(source)
 
@@ -335,7 +314,7 @@ def _burn(mask: MaskPolygons, grid: Grid) -> NDArray[np.bool_]:
     return burnt.astype(bool)
 
 
-def open_scene(location: Location) -> Scene:
+def open_scene(location: ProductLocation) -> Scene:
     """Open a scene, whatever its layout and wherever it lies.
 
     :param location: What :func:`eotasks.imagery.products.open.describe_product` reads: a `.SAFE` folder, the zip of
@@ -343,7 +322,4 @@ def open_scene(location: Location) -> Scene:
         ``s3://`` or ``https://``.
     :raises ImageryError: when nothing readable lies there.
     """
-    product = describe_product(location)
-    if isinstance(product.files, FolderFiles) and SIDECAR_NAME in product.files.names():
-        return BareFolderScene(product.files.path)
-    return Scene(product)
+    return Scene(describe_product(location))

@@ -29,7 +29,7 @@ from rasterio.vrt import WarpedVRT
 
 from eotasks.errors import ConfigurationError, GridError, ReferenceDataError
 from eotasks.models.rasters import Bounds, pixel_transform
-from eotasks.storage.local_copy import at_hand
+from eotasks.storage.local_copy import local_path_of
 
 Overlap = Literal["smallest", "largest", "last", "exclude"]
 """Who gets a pixel where polygons overlap: the polygon of smallest or largest area, the last of the file, or nobody."""
@@ -107,7 +107,7 @@ def check_vector_labels(
     :raises GridError: when the file does not say its coordinate system.
     """
     layer, _ = _describe_vector(path, layer, column)
-    values = pyogrio.read_dataframe(at_hand(path), layer=layer, columns=[column], read_geometry=False)[column]
+    values = pyogrio.read_dataframe(local_path_of(path), layer=layer, columns=[column], read_geometry=False)[column]
     ids = class_ids(values, check_mapping(classes), f"column {column!r} of {path}", ignore_unmapped=ignore_unmapped)
     found, counts = np.unique(ids, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
@@ -126,9 +126,10 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
     left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=51)
     margin_x, margin_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
     window = (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
+    file = local_path_of(path)
     try:
         frame = pyogrio.read_dataframe(
-            at_hand(path),
+            file,
             layer=layer,
             columns=[column],
             bbox=window if np.isfinite(window).all() else None,
@@ -214,7 +215,7 @@ def read_raster_labels(
     :raises GridError: when the raster does not say its coordinate system.
     """
     try:
-        with rasterio.open(at_hand(path)) as source:
+        with rasterio.open(local_path_of(path)) as source:
             if source.crs is None:
                 raise GridError(
                     f"The label raster {path} has no coordinate system: write one into it (gdal_edit -a_srs)."
@@ -268,7 +269,7 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
     if "://" not in name and not name.startswith("/vsi") and not Path(name).exists():
         raise ReferenceDataError(f"There is no label file {name}: check the path.")
     try:
-        file = at_hand(path)
+        file = local_path_of(path)
         layers = pyogrio.list_layers(file)[:, 0].tolist()
         if layer is None and len(layers) != 1:
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")

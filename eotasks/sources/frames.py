@@ -15,11 +15,11 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.imagery.files.assets import AssetFiles
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
 from eotasks.imagery.pixels.resampling import resample
-from eotasks.imagery.products.product import RasterFile
 from eotasks.imagery.scene import Scene, open_scene
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from sentinelhub.geometry import BBox
 from eotasks.errors import AreaError, ConfigurationError, FeatureError
 from eotasks.features import Feature, feature_of
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
-from eotasks.imagery.scene import BareFolderScene
+from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
 
@@ -49,9 +49,9 @@ def sample_reference_path() -> Path:
 
 
 @lru_cache(maxsize=1)
-def open_sample() -> BareFolderScene:
+def open_sample() -> Scene:
     """The embedded acquisition as a scene."""
-    return BareFolderScene(sample_path())
+    return open_scene(sample_path())
 
 
 class LoadSampleTask(EOTask):

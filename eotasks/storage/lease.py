@@ -12,36 +12,38 @@ import contextlib
 import json
 import logging
 import os
-import platform
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
-
 from eotasks.errors import CredentialsError, StorageError
 from eotasks.storage.place import Place
-
-__all__ = ["BEAT_SECONDS", "LEASE_FILE", "STALE_SECONDS", "Lease", "held"]
+from eotasks.storage.process import ProcessIdentity
 
 LOGGER = logging.getLogger(__name__)
 
 LEASE_FILE = ".eotasks-run.json"
 """Name of the lease in its place; like everything with a dot before it, it is no result."""
 
-BEAT_SECONDS = 20.0
+RENEW_SECONDS = 20.0
 STALE_SECONDS = 180.0
 
-_HELD: set[str] = set()
-"""Owners of the leases that this process holds."""
+_OWNERS: set[str] = set()
+"""Owners of the leases that this process has."""
+
+_LEASES: list[Lease] = []
+"""The leases themselves."""
+
+_PARTS: dict[str, str] = {}
+"""What runs by `ensure_lease` in this process, by its place."""
+
+_PARTS_LOCK = threading.Lock()
 
 _ATTEMPTS = 5
-_SAME_START = 2.0
-"""Seconds that two readings of the start of one process may differ by."""
 
 
 @dataclass(frozen=True)
@@ -54,87 +56,78 @@ class _Owner:
     what: str
     """What runs, for the message."""
 
-    host: str
-    pid: int
-    machine: str
-    """Tells processes of one machine (and one container of it) from others, whose process numbers say nothing here."""
-
-    started: float
-    """When the process began, seconds since 1970: a number may come again for another process."""
-
+    process: ProcessIdentity
     since: str
     """When the lease was taken."""
 
-    renewed: str
-
     @classmethod
     def new(cls, what: str) -> _Owner:
-        now = _now()
-        process = psutil.Process()
-        return cls(
-            uuid.uuid4().hex, what, platform.node(), process.pid, _machine(), process.create_time(), now, now
-        )  # fmt: skip
+        return cls(uuid.uuid4().hex, what, ProcessIdentity.current(), _now())
 
     @classmethod
     def parse(cls, data: bytes) -> _Owner | None:
         """None where the file is not one that this version can read."""
         try:
             content = json.loads(data)
-            return cls(**{each.name: content[each.name] for each in fields(cls)})
+            process = ProcessIdentity.parse(content)
+            return None if process is None else cls(content["owner"], content["what"], process, content["since"])
         except (ValueError, KeyError, TypeError):
             return None
 
+    def encode(self) -> bytes:
+        content = {"owner": self.owner, "what": self.what, **asdict(self.process), "since": self.since}
+        return (json.dumps(content | {"renewed": _now()}, indent=1) + "\n").encode()
+
     def is_dead(self) -> bool:
         """Whether it is known that the process is gone; of one elsewhere nothing is known."""
-        if self.machine != _machine():
-            return False
-        if self.pid == os.getpid():  # a lease that this process could not give back, when the store was away
-            return self.owner not in _HELD
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > _SAME_START
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:
-            return False
+        if self.process.is_current:  # a lease that this process could not release, when the store was away
+            return self.owner not in _OWNERS
+        return self.process.state() == "gone"
 
     def __str__(self) -> str:
-        return f"{self.what} since {self.since}, process {self.pid} on {self.host}"
+        return f"{self.what} since {self.since}, process {self.process.pid} on {self.process.host}"
 
 
 class Lease:
-    """What the owner of a place holds. Made by `held`."""
+    """A place that is in use by one run. Made by `hold_lease`."""
 
     def __init__(self, place: Place, owner: _Owner, tag: str) -> None:
         self._place, self._owner, self._tag = place, owner, tag
         self._renewed = time.monotonic()
         self._lost = False
         self._over = threading.Event()
+        self._thread = threading.get_ident()
 
     def check(self) -> None:
-        """Tell when another run has taken the place over; cheap, to be called between pieces of work.
+        """Stops a run whose place another one has taken over; cheap, to be called between pieces of work.
 
-        :raises StorageError: when it has.
+        :raises StorageError: when another run has it.
         """
         if self._lost:
             raise StorageError(
-                f"{self._place} has been taken over by another run, because this one gave no sign of life for"
+                f"{self._place} has been taken over by another run, because this one did not renew its lease for"
                 f" {STALE_SECONDS:.0f} s: let the other one finish, then run the command again."
             )
 
-    def _beat(self, seconds: float) -> None:
+    def covers(self, place: Place) -> bool:
+        """Whether this thread has taken the lease, and the place is that of the lease or lies in it."""
+        inner, outer = _real_location(place), _real_location(self._place)
+        inside = inner == outer or inner.startswith(outer.rstrip("/") + "/")
+        return inside and self._thread == threading.get_ident()
+
+    def _renew_every(self, seconds: float) -> None:
         while not self._over.wait(seconds):
             self._renew()
 
     def _renew(self) -> None:
-        content = _encoded(self._owner, renewed=_now())
         try:
-            self._tag = self._place.write_if(LEASE_FILE, content, self._tag)
+            self._tag = self._place.write_if(LEASE_FILE, self._owner.encode(), self._tag)
             self._renewed = time.monotonic()
         except (StorageError, CredentialsError) as error:
             if self._is_anothers():
                 self._lost = True
                 self._over.set()
-            else:  # a store that is away for a while; the next beat tries again
+            else:  # a store that is away for a while; tried again next time
                 LOGGER.warning("The lease of %s could not be renewed: %s", self._place, error)
 
     def _is_anothers(self) -> bool:
@@ -155,36 +148,69 @@ class Lease:
         try:
             self._place.remove(LEASE_FILE)
         except (StorageError, CredentialsError) as error:
-            LOGGER.warning("The lease of %s could not be given back: %s", self._place, error)
+            LOGGER.warning("The lease of %s could not be released: %s", self._place, error)
 
 
 @contextlib.contextmanager
-def held(place: Place, what: str, *, beat_seconds: float = BEAT_SECONDS) -> Iterator[Lease]:
-    """Hold a place for one run while the block runs; folders on the way are made, and removed again when empty.
+def hold_lease(place: Place, what: str, *, renew_seconds: float = RENEW_SECONDS) -> Iterator[Lease]:
+    """Keeps a place for one run while the block runs; folders on the way are made, and removed again when empty.
 
     :param what: What runs, for whoever is refused, such as ``eotasks land-cover``.
-    :param beat_seconds: How often the lease is renewed, by a thread of its own.
-    :raises StorageError: when another run holds the place, or it cannot be written.
+    :param renew_seconds: How often the lease is renewed, by a thread of its own.
+    :raises StorageError: when another run has the place, or it cannot be written.
     :raises CredentialsError: when S3 refuses the credentials.
     """
     made = _folders_to_make(place)
     owner = _Owner.new(what)
-    _HELD.add(owner.owner)
+    _OWNERS.add(owner.owner)
     try:
         lease = _taken(place, owner)
-        thread = threading.Thread(target=lease._beat, args=(beat_seconds,), name=f"lease of {place}", daemon=True)
+        name, arguments = f"lease of {place}", (renew_seconds,)
+        thread = threading.Thread(target=lease._renew_every, args=arguments, name=name, daemon=True)
         thread.start()
+        _LEASES.append(lease)
         try:
             yield lease
         finally:
+            _LEASES.remove(lease)
             lease._over.set()
-            thread.join(timeout=beat_seconds)
+            thread.join(timeout=renew_seconds)
             lease._release()
     finally:
-        _HELD.discard(owner.owner)
+        _OWNERS.discard(owner.owner)
         with contextlib.suppress(OSError):  # results are in it
             for folder in made:
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def ensure_lease(place: Place, what: str) -> Iterator[Lease]:
+    """As `hold_lease`, but where this thread has the place already, or one that it lies in, that lease counts.
+
+    So a command takes its place for the whole of its run, and the parts of the run do not take it again. Two parts in
+    one place at the same time are refused, also in two threads of one process.
+
+    :raises StorageError: as `hold_lease`.
+    """
+    location = _real_location(place)
+    with _PARTS_LOCK:
+        if location in _PARTS:
+            raise StorageError(
+                f"{place} is in use by another run of this process ({_PARTS[location]}): wait until it ends, or give"
+                " another place."
+            )
+        _PARTS[location] = what
+    try:
+        lease = next((lease for lease in _LEASES if lease.covers(place)), None)
+        with contextlib.nullcontext(lease) if lease is not None else hold_lease(place, what) as found:
+            yield found
+    finally:
+        del _PARTS[location]
+
+
+def _real_location(place: Place) -> str:
+    """One text for one place, by whichever links it is named."""
+    return os.path.realpath(place.location) if place.is_local else place.location
 
 
 def _folders_to_make(place: Place) -> list[Path]:
@@ -199,7 +225,7 @@ def _taken(place: Place, owner: _Owner) -> Lease:
     for left in reversed(range(_ATTEMPTS)):
         tag = _free_tag(place)
         try:
-            return Lease(place, owner, place.write_if(LEASE_FILE, _encoded(owner), tag))
+            return Lease(place, owner, place.write_if(LEASE_FILE, owner.encode(), tag))
         except StorageError:
             if not left or _tag(place) == tag:  # not a race that another run has won
                 raise
@@ -214,7 +240,7 @@ def _free_tag(place: Place) -> str | None:
         data, tag = place.read_tagged(LEASE_FILE)
         _, changed = place.extent(LEASE_FILE)
     except (StorageError, FileNotFoundError):
-        if place.size(LEASE_FILE) is None:  # given back in the meantime
+        if place.size(LEASE_FILE) is None:  # released in the meantime
             return None
         raise
     found = _Owner.parse(data)
@@ -224,7 +250,7 @@ def _free_tag(place: Place) -> str | None:
         return tag
     raise StorageError(
         f"{place} is in use by another run ({found or 'of another version of eotasks'}): wait until it ends, or give"
-        f" another place. When it died, its hold ends {STALE_SECONDS:.0f} s after its last sign of life."
+        f" another place. If it has died, its lease ends {STALE_SECONDS:.0f} s after it was last renewed."
     )
 
 
@@ -232,18 +258,5 @@ def _tag(place: Place) -> str | None:
     return None if place.size(LEASE_FILE) is None else place.read_tagged(LEASE_FILE)[1]
 
 
-def _encoded(owner: _Owner, **changes: str) -> bytes:
-    return (json.dumps(asdict(owner) | changes, indent=1) + "\n").encode()
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _machine() -> str:
-    """Boot and, in a container, its own numbering of processes."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # no Linux
-        return f"{uuid.getnode():x} {psutil.boot_time():.0f}"

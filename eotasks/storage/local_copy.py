@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eotasks.storage import s3
-from eotasks.storage.place import is_remote
+from eotasks.storage.location import is_s3
 
 _LOCK = threading.Lock()
 _COPIES: dict[tuple[int, str, str], Path] = {}
@@ -16,13 +16,13 @@ _FOLDERS: dict[int, TemporaryDirectory[str]] = {}
 """By process: what a forked child inherits belongs to its parent, who removes it."""
 
 
-def at_hand(path: str | Path) -> str | Path:
+def local_path_of(path: str | Path) -> str | Path:
     """The file itself, or the path of a copy when it is ``s3://bucket/key``; the copy goes with the process.
 
     :raises StorageError: when the object is absent or cannot be read.
     :raises CredentialsError: when S3 refuses the credentials.
     """
-    if not is_remote(path):
+    if not is_s3(path):
         return path
     location, process = str(path), os.getpid()
     key = process, location, object_tag(location)
@@ -43,6 +43,4 @@ def object_tag(location: str) -> str:
 
     :raises StorageError: when the object is absent or cannot be read.
     """
-    bucket, key = s3.split_location(location)
-    with s3.s3_errors(location):
-        return str(s3.s3_client().head_object(Bucket=bucket, Key=key)["ETag"])
+    return s3.object_facts(location).tag

@@ -15,21 +15,19 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fs.base import FS
 from fs.errors import FSError
 from fs.osfs import OSFS
 from fs_s3fs import S3FS
 
-from eotasks.errors import ConfigurationError, StorageError
+from eotasks.errors import ConfigurationError, EOTasksError, StorageError
 from eotasks.storage import s3
-from eotasks.storage.store import TEMPORARY_PREFIX, BucketStore, Entry, FolderStore, atomic_path
-
-__all__ = ["TEMPORARY_PREFIX", "Entry", "Location", "Place", "atomic_path", "check_folder", "is_remote", "place_of"]
-
-Location = TypeVar("Location", str, Path)
-"""A file on disk, or ``s3://bucket/key`` as text: what gives back the path that it was given."""
+from eotasks.storage.bucket import BucketStore
+from eotasks.storage.folder import FolderStore, atomic_path
+from eotasks.storage.location import is_s3
+from eotasks.storage.store import Entry, Store
 
 _PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What is wrong with a place, and not with what is written to it."""
@@ -47,7 +45,7 @@ class Place:
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
         text = os.fspath(location)
-        if text.startswith("s3://"):
+        if is_s3(text):
             bucket, prefix = s3.split_location(text)
             if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
                 raise ConfigurationError(f"{text!r} has an empty or a dotted part: write s3://bucket/prefix.")
@@ -83,7 +81,7 @@ class Place:
     @property
     def is_local(self) -> bool:
         """Whether the place is a folder of this machine."""
-        return not self.location.startswith("s3://")
+        return not is_s3(self.location)
 
     @cached_property
     def filesystem(self) -> FS:
@@ -98,6 +96,8 @@ class Place:
                 return OSFS(self.location, create=True, expand_vars=False)
             bucket, prefix = s3.split_location(self.location)
             return _BucketFilesystem(bucket, dir_path=prefix or "/", strict=False)
+        except EOTasksError:  # says already what is wrong; some are an OSError or a ValueError too
+            raise
         except (FSError, OSError, ValueError) as error:
             raise StorageError(f"{self.location} cannot be opened ({error}): check the path and its rights.") from error
 
@@ -195,7 +195,8 @@ class Place:
 
         :raises StorageError: when it is absent or cannot be read.
         """
-        return self.read_tagged(path)[0]
+        with self._named(path):
+            return self._store.read(_inside(path))
 
     def read_tagged(self, path: str) -> tuple[bytes, str]:
         """The content of a file, and a tag of just this content, for `write_if`.
@@ -203,7 +204,7 @@ class Place:
         :raises StorageError: when it is absent or cannot be read.
         """
         with self._named(path):
-            return self._store.read(_inside(path))
+            return self._store.read_tagged(_inside(path))
 
     def read_if_there(self, path: str) -> tuple[bytes, str] | None:
         """As `read_tagged`; None when the file is absent.
@@ -212,7 +213,7 @@ class Place:
         """
         with self._named(path):
             try:
-                return self._store.read(_inside(path))
+                return self._store.read_tagged(_inside(path))
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except StorageError as error:
@@ -259,7 +260,8 @@ class Place:
     def size(self, path: str) -> int | None:
         """Bytes of a file; None when it is absent."""
         with self._named(path):
-            return self._store.size(_inside(path))
+            facts = self._store.facts(_inside(path))
+        return None if facts is None else facts.size
 
     def extent(self, path: str) -> tuple[int, datetime]:
         """Bytes of a file or of all that is in a folder, and when anything there changed last (UTC)."""
@@ -296,22 +298,19 @@ class Place:
 
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other. S3 has no such folders."""
-        if self.is_local:
-            with self._named(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                try:
-                    self.local_path(path).rmdir()
-                except OSError as error:
-                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                        raise
+        with self._named(path):
+            self._store.remove_empty(_inside(path))
 
     @cached_property
-    def _store(self) -> FolderStore | BucketStore:
+    def _store(self) -> Store:
         return FolderStore(Path(self.location)) if self.is_local else BucketStore(self.location)
 
     @contextlib.contextmanager
     def _named(self, path: str) -> Iterator[None]:
         try:
             yield
+        except EOTasksError:  # as above
+            raise
         except FileNotFoundError as error:
             raise StorageError(self._absent(path)) from error
         except OSError as error:
@@ -337,11 +336,6 @@ class _BucketFilesystem(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         if not hasattr(self._tlocal, "s3"):  # resources of boto3 are not for several threads
             self._tlocal.s3 = s3.s3_resource()
         return self._tlocal.s3
-
-
-def is_remote(location: str | os.PathLike[str] | Place) -> bool:
-    """Whether a location is on S3, and not on this machine."""
-    return str(location).startswith("s3://")
 
 
 def place_of(location: str | os.PathLike[str]) -> tuple[Place, str]:

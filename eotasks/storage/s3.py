@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from boto3.exceptions import Boto3Error
@@ -41,6 +42,7 @@ from eotasks.storage.s3_connection import (
 )
 
 __all__ = [
+    "ObjectFacts",
     "S3Settings",
     "check_bucket",
     "download_file",
@@ -48,7 +50,9 @@ __all__ = [
     "gdal_environment",
     "is_absent",
     "lost_race",
+    "object_facts",
     "read_object",
+    "read_range",
     "read_tagged",
     "s3_client",
     "s3_errors",
@@ -60,6 +64,20 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+class ObjectFacts(NamedTuple):
+    """An object, without its content."""
+
+    size: int
+    """Bytes."""
+
+    changed: datetime
+    """UTC."""
+
+    tag: str
+    """ETag: another content has another one."""
+
 
 PART_BYTES = 8_000_000
 """Larger objects come in parts, several at a time."""
@@ -166,6 +184,30 @@ def read_tagged(location: str) -> tuple[bytes, str]:
     """
     with s3_errors(location):
         return _answer(location, lambda answer: (bytes(answer["Body"].read()), str(answer["ETag"])))
+
+
+def read_range(location: str, start: int, stop: int) -> bytes:
+    """Bytes ``start`` to ``stop`` (not included) of ``s3://bucket/key``; fewer where it ends before.
+
+    :raises StorageError: as `read_object`.
+    :raises CredentialsError: as `read_object`.
+    """
+    bucket, key = split_location(location)
+    with s3_errors(location):
+        answer = s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+        return bytes(answer["Body"].read())
+
+
+def object_facts(location: str) -> ObjectFacts:
+    """What a HEAD request says of ``s3://bucket/key``.
+
+    :raises StorageError: as `read_object`; of an absent bucket only that the object is not there.
+    :raises CredentialsError: as `read_object`.
+    """
+    bucket, key = split_location(location)
+    with s3_errors(location):
+        answer = s3_client().head_object(Bucket=bucket, Key=key)
+    return ObjectFacts(int(answer["ContentLength"]), answer["LastModified"], str(answer["ETag"]))
 
 
 def write_object(location: str, data: bytes, *, replaces: str | None = None, new: bool = False) -> str:

@@ -81,6 +81,8 @@ class Connection:
             raise CredentialsError(
                 f"S3: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
             ) from error
+        except ConfigurationError:
+            raise
         except (BotoCoreError, ValueError) as error:
             raise ConfigurationError(
                 f"The settings of S3 cannot be used ({type(error).__name__}): check AWS_ENDPOINT_URL, AWS_REGION"

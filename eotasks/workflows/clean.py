@@ -5,29 +5,30 @@ from __future__ import annotations
 import argparse
 import sys
 
+from eotasks.workflows.console import Commands, ExitCode, add_command
+
 EXAMPLES = """\
 examples:
   eotasks clean results/land-cover/observed   old generations and unfinished writes of the EOPatches there
 """
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Register `clean` with the `eotasks` command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "clean",
-        help="remove old generations of saved EOPatches",
+        run,
+        summary="remove old generations of saved EOPatches",
         description="Saving an EOPatch again keeps the generation before it; this removes all but the current ones.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("place", metavar="PLACE", help="folder of EOPatches, or s3://bucket/prefix")
-    parser.add_argument("--verbose", action="store_true", help="show the stack of an error")
-    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> ExitCode:
     """Clean a place and say what went."""
-    from eotasks.eopatches.save import clean
+    from eotasks.eopatches.clean import clean
     from eotasks.errors import StorageError
     from eotasks.storage.place import Place
 
@@ -36,4 +37,4 @@ def run(arguments: argparse.Namespace) -> int:
         raise StorageError(f"There is no place {arguments.place}: check the path.")
     removed = clean(place)
     sys.stdout.write(f"{removed.generations} generations removed, {removed.size / 1e6:.1f} MB\n")
-    return 0
+    return ExitCode.DONE

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from eotasks.workflows.console import Commands, ExitCode, add_command, add_json, new_console, new_table, write_json
 from eotasks.workflows.report.units import duration, memory
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group, RenderableType
+    from rich.console import Group, RenderableType
     from rich.table import Table
 
     from eotasks.storage.place import Place
     from eotasks.workflows.batch.progress import StageProgress
 
-DONE, SOME_FAILED = 0, 1
 _WATCH_SECONDS = 2.0
 _SHOWN = 10
 _STEPS = 8
@@ -29,30 +28,29 @@ examples:
   eotasks status s3://bucket/run --watch            the same, shown anew every 2 s until the batch ends
   eotasks status results/land-cover --json          for scripts
   eotasks status results/land-cover --report r.html a page with histograms and the logs of failures, and r.json
-
-exit codes: 0 nothing failed so far, 1 some patches failed or are quarantined, 2 bad input
 """
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Register `status` with the `eotasks` command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "status",
-        help="how the batches of a place stand, also while they run",
+        run,
+        summary="how the batches of a place stand, also while they run",
         description="Reads the manifest that a batch keeps in its place: running, done, failed, quarantined, waiting.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        done="nothing failed so far",
+        failed="some patches failed or are quarantined",
     )
     parser.add_argument("place", metavar="PLACE", help="folder of the batch's results, or s3://bucket/prefix")
     parser.add_argument("--stage", metavar="NAME", help="only this batch")
     parser.add_argument("--watch", action="store_true", help="show it again every 2 s until nothing runs any more")
-    parser.add_argument("--json", action="store_true", help="print JSON, every patch in it")
+    add_json(parser, "every patch in it")
     parser.add_argument("--report", metavar="FILE.html", help="write a report, and the same as FILE.json beside it")
-    parser.add_argument("--verbose", action="store_true", help="show the stack of an error")
-    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> ExitCode:
     """Show a place; 1 when patches of it failed."""
     from eotasks.storage.place import Place
     from eotasks.workflows.batch.progress import read_progress
@@ -64,14 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
         write_batch_report(place, arguments.report, stage=arguments.stage)
     stages = read_progress(place, stage=arguments.stage)
     if arguments.json:
-        sys.stdout.write(json.dumps([stage.to_dict() for stage in stages], indent=1, ensure_ascii=False) + "\n")
+        write_json([stage.to_dict() for stage in stages])
     elif arguments.watch:
         stages = _watch(place, arguments.stage)
     else:
-        _console().print(overview(stages))
+        new_console().print(overview(stages), soft_wrap=True)
     if arguments.report:
         sys.stderr.write(f"Report: {arguments.report}\n")
-    return SOME_FAILED if any(stage.missing for stage in stages) else DONE
+    return ExitCode.SOME_FAILED if any(stage.missing for stage in stages) else ExitCode.DONE
 
 
 def _watch(place: Place, stage: str | None) -> list[StageProgress]:
@@ -80,18 +78,12 @@ def _watch(place: Place, stage: str | None) -> list[StageProgress]:
     from eotasks.workflows.batch.progress import read_progress
 
     stages = read_progress(place, stage=stage)
-    with Live(overview(stages), console=_console(), auto_refresh=False) as live:
+    with Live(overview(stages), console=new_console(), auto_refresh=False) as live:
         while any(one.state == "running" for one in stages):
             time.sleep(_WATCH_SECONDS)
             stages = read_progress(place, stage=stage)
             live.update(overview(stages), refresh=True)
     return stages
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
 
 
 def overview(stages: Sequence[StageProgress]) -> Group:
@@ -106,9 +98,6 @@ def overview(stages: Sequence[StageProgress]) -> Group:
 
 def _counts(stages: Sequence[StageProgress]) -> Table:
     """A line a batch; columns of which all batches have none are left out."""
-    from rich.table import Table
-    from rich.text import Text
-
     columns: dict[str, Sequence[object]] = {
         "patches": [stage.patches for stage in stages],
         "done": [stage.count("done") for stage in stages],
@@ -122,22 +111,20 @@ def _counts(stages: Sequence[StageProgress]) -> Table:
         "left": ["" if stage.remaining_seconds is None else duration(stage.remaining_seconds) for stage in stages],
     }
     shown = {title: values for title, values in columns.items() if any(values)}
-    table = Table("batch", "state", box=None, pad_edge=False)
-    for title in shown:
-        table.add_column(title, justify="right")
+    table = new_table("batch", "state", *shown, numbers=shown, boxed=False)
     for index, stage in enumerate(stages):
-        table.add_row(Text(stage.stage), stage.state, *(str(values[index]) for values in shown.values()))
+        table.add_row(stage.stage, stage.state, *(str(values[index]) for values in shown.values()))
     return table
 
 
 def _details(stage: StageProgress) -> list[RenderableType]:
     from rich.text import Text
 
-    lines = [*_news(stage), *_failures(stage), *_steps(stage)]
+    lines = [*_activity(stage), *_failures(stage), *_steps(stage)]
     return [Text(""), *map(Text, lines)] if lines else []
 
 
-def _news(stage: StageProgress) -> Iterator[str]:
+def _activity(stage: StageProgress) -> Iterator[str]:
     if stage.rate is not None and stage.state == "running":
         yield f"{stage.stage}: {60 * stage.rate:,.1f} patches a minute"
     for patch in stage.running[:_SHOWN]:

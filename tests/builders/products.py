@@ -12,9 +12,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
-from eotasks.imagery.files.location import FolderFiles
+from eotasks.imagery.files.folder import FolderFiles
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.products.acquisition import Acquisition
-from eotasks.imagery.products.product import MaskSource, Product, RasterFile
+from eotasks.imagery.products.product import MaskSource, Product
 from eotasks.models.sentinel2 import BANDS, NATIVE_RESOLUTION
 
 UTM = "EPSG:32633"

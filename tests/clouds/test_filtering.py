@@ -16,7 +16,7 @@ from shapely.geometry import Point
 from eotasks.clouds.filtering import FilterCloudyTimestampsTask
 from eotasks.clouds.validity import AddCloudCoverageTask, AddValidFractionTask
 from eotasks.errors import ConfigurationError, FeatureError, TooFewFramesError
-from tests.clouds.test_probability import UTM
+from tests.builders.clouds.patches import UTM
 
 TIMES = [dt.datetime.fromisoformat(f"2017-0{month}-05") for month in range(1, 6)]
 VALID_FRACTION, COVERAGE = (FeatureType.SCALAR, "VALID_FRACTION"), (FeatureType.SCALAR, "CLOUD_COVERAGE")

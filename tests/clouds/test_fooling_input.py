@@ -22,8 +22,8 @@ from eotasks.clouds.validity import (
 )
 from eotasks.errors import BandError, FeatureError, GridError, ReflectanceError, TooFewFramesError
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
-from tests.clouds.test_probability import patch_of
-from tests.models.clouds.test_plausibility import CLOUD, GRASS, LAKE, numbers, stack
+from tests.builders.clouds.patches import patch_of_bands
+from tests.builders.clouds.spectra import CLOUD, GRASS, LAKE, numbers, stack
 
 CLM, CLP, IS_DATA = (FeatureType.MASK, "CLM"), (FeatureType.DATA, "CLP"), (FeatureType.MASK, "IS_DATA")
 COVERAGE = (FeatureType.SCALAR, "CLOUD_COVERAGE")
@@ -35,7 +35,7 @@ def cloud_mask_of(frames: Any, is_data: Any = None, *, preset: Any = "s2cloudles
 
 
 def cloud_patch(frames: Any, is_data: Any = None, *, preset: Any = "s2cloudless", **options: Any) -> EOPatch:
-    patch = patch_of(frames) if is_data is None else patch_of(frames, IS_DATA=is_data[..., np.newaxis])
+    patch = patch_of_bands(frames) if is_data is None else patch_of_bands(frames, IS_DATA=is_data[..., np.newaxis])
     feature = None if is_data is None else IS_DATA
     before = patch.copy(deep=True)
     result = AddCloudProbabilityTask(is_data_feature=feature, **options).execute(patch)
@@ -178,7 +178,7 @@ def test_pixels_of_zeros_have_no_data_though_no_mask_says_so(of: Any) -> None:
     nothing = cloud_patch(np.zeros_like(bands))
     assert (nothing[CLM] == 255).all()
     with pytest.raises(FeatureError, match=r"data/BANDS: 120 pixels are 0 or NaN .*Give is_data_feature"):
-        AddCloudProbabilityTask(dtype="uint8").execute(patch_of(bands))
+        AddCloudProbabilityTask(dtype="uint8").execute(patch_of_bands(bands))
 
 
 @pytest.mark.parametrize(
@@ -209,10 +209,10 @@ def test_a_cloud_mask_in_place_of_a_valid_mask() -> None:
 def test_masks_that_cannot_tell_no_data_are_not_asked() -> None:
     bands = stack(CLOUD, GRASS)
     bands[:, :, 7:] = 0
-    patch = AddCloudMaskTask(boolean=True).execute(AddCloudProbabilityTask().execute(patch_of(bands)))
+    patch = AddCloudMaskTask(boolean=True).execute(AddCloudProbabilityTask().execute(patch_of_bands(bands)))
     with pytest.raises(FeatureError, match=r"mask/CLM: boolean masks cannot say .*Give is_data_feature"):
         AddValidDataMaskTask(None).execute(patch)
-    numbers_of = AddCloudProbabilityTask(dtype="uint8").execute(patch_of(stack(CLOUD, GRASS)))
+    numbers_of = AddCloudProbabilityTask(dtype="uint8").execute(patch_of_bands(stack(CLOUD, GRASS)))
     with pytest.raises(FeatureError, match=r"data/CLP is uint8, .*give is_data_feature"):
         AddCloudMaskTask().execute(numbers_of)
 

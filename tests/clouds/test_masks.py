@@ -14,7 +14,7 @@ from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.models.clouds.postprocess import cloud_mask, mask_of
 from eotasks.models.clouds.presets import mask_settings
 from eotasks.models.clouds.scene_classification import SCL_CLOUD
-from tests.clouds.test_probability import UTM
+from tests.builders.clouds.patches import UTM
 
 CLP, CLM = (FeatureType.DATA, "CLP"), (FeatureType.MASK, "CLM")
 IS_DATA, SCL, SNOW = (FeatureType.MASK, "IS_DATA"), (FeatureType.MASK, "SCL"), (FeatureType.MASK, "SNOW")

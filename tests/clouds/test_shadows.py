@@ -17,7 +17,7 @@ from eotasks.models.clouds.shadows.projection import ProjectionMethod
 from eotasks.models.simulation.year import SimulatedAcquisition, SimulationSettings, simulate
 from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.sources.simulated import sample_ground
-from tests.models.clouds.shadows.scene import NAMES, PIXEL, SUN, Blob, frame
+from tests.builders.clouds.shadow_scene import NAMES, PIXEL, SUN, Blob, frame
 
 BANDS, SHADOW = (FeatureType.DATA, "BANDS"), (FeatureType.MASK, "SHADOW")
 CLM, CLP = (FeatureType.MASK, "CLM"), (FeatureType.DATA, "CLP")

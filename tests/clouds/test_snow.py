@@ -12,7 +12,7 @@ from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.snow import AddSnowMaskTask
 from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
 from eotasks.models.sentinel2 import band_indices
-from tests.clouds.test_probability import UTM
+from tests.builders.clouds.patches import UTM
 
 BANDS_FEATURE, SNOW = (FeatureType.DATA, "BANDS"), (FeatureType.MASK, "SNOW")
 CLM, IS_DATA = (FeatureType.MASK, "CLM"), (FeatureType.MASK, "IS_DATA")

@@ -14,7 +14,7 @@ from eotasks.clouds.validity import (
 )
 from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
 from eotasks.models.sentinel2 import BANDS
-from tests.clouds.test_probability import UTM
+from tests.builders.clouds.patches import UTM
 
 MASK = FeatureType.MASK
 IS_VALID = (MASK, "IS_VALID")

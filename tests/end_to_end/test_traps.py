@@ -26,11 +26,15 @@ from packaging.requirements import Requirement
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.eopatches.save import Place, load_eopatch, save_eopatch
+from eotasks.eopatches.load import load_eopatch
+from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import BatchError, StorageError
-from eotasks.workflows.batch.run import WorkerExecutor, run_batch
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.run import run_batch
+from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests import ROOT
 from tests.builders.batch_tasks import BehaveTask, CallTask, PredictTask, WriteFactsTask
+from tests.builders.batches import run_failing_batch
 
 BANDS = (FeatureType.DATA, "BANDS")
 
@@ -93,7 +97,7 @@ def test_training_here_and_predicting_in_two_processes(tmp_path: Path) -> None:
 def test_a_killed_worker_takes_only_its_own_patch_along() -> None:
     node = EONode(BehaveTask())
     patches = {name: {node: {"name": name}} for name in ("a", "killed", "b", "c")}
-    result = run_batch(EOWorkflow([node]), patches, workers=2)
+    result = run_failing_batch(EOWorkflow([node]), patches, workers=2)
     assert result.done == ["a", "b", "c"]
     assert [outcome.name for outcome in result.failed] == ["killed"]
 

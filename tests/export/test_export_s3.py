@@ -187,5 +187,5 @@ def test_models_that_are_missing_or_do_not_fit(s3_server: S3Server, model: LandC
     place.write_bytes(MODEL_FILE, b"another text")
     with pytest.raises(ModelError, match="is not the text its card was written for"):
         load_model(place)
-    with pytest.raises(ModelError, match="give a store of files"):
+    with pytest.raises(ModelError, match=r"give an eotasks\.Place"):
         load_model(str(place))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import eotasks
 
 HEAVY = {"eolearn", "matplotlib", "ray", "numba", "lightgbm", "numpy", "rasterio", "sentinelhub"}
@@ -16,10 +18,64 @@ def run_python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def shown_by(code: str, *options: str) -> str:
+    """What a Python of its own with these options puts on the screen."""
+    ended = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout + ended.stderr
+
+
 def test_pulls_in_nothing_heavy() -> None:
     loaded = run_python("import sys, eotasks; print(*{name.split('.')[0] for name in sys.modules})").split()
     assert "eotasks" in loaded
     assert not HEAVY & set(loaded)
+
+
+EVERY_NAME = """
+import eotasks
+for name in eotasks.__all__:
+    getattr(eotasks, name)
+"""
+
+BATCH = """
+import eotasks
+from eotasks.workflows.batch.run import run_batch
+from eolearn.core import CreateEOPatchTask, EONode, EOWorkflow
+from sentinelhub import CRS, BBox
+if __name__ == "__main__":
+    node = EONode(CreateEOPatchTask())
+    patches = {name: {node: {"bbox": BBox((0, 0, 1, 1), CRS.WGS84)}} for name in ("a", "b")}
+    assert run_batch(EOWorkflow.from_endnodes(node), patches, workers=2).done == ['a', 'b']
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-W", "default"]], ids=["plain", "all warnings"])
+def test_no_import_shows_a_warning(options: list[str]) -> None:
+    assert shown_by(EVERY_NAME, *options) == ""
+
+
+def test_no_import_in_a_worker_shows_a_warning(tmp_path: Path) -> None:
+    """With the user's wish to see all: otherwise workers show none at all."""
+    script = tmp_path / "batch.py"
+    script.write_text(BATCH)
+    assert shown_by(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", "-W", "default") == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "category", "module"),
+    [
+        ("pkg_resources is deprecated as an API.", "UserWarning", "mine"),
+        ("pkg_resources is deprecated as an API.", "UserWarning", "fs_of_mine"),
+        ("Deprecated call to `pkg_resources.declare_namespace('mine')`.", "DeprecationWarning", "pkg_resources"),
+        ("Deprecated call to `pkg_resources.declare_namespace('fs')`.", "DeprecationWarning", "mine"),
+        ("The 'shapely.geos' module is deprecated", "DeprecationWarning", "mine"),
+        ("Another", "UserWarning", "fs"),
+        ("Another", "DeprecationWarning", "geopandas._compat"),
+    ],
+)
+def test_other_warnings_show(message: str, category: str, module: str) -> None:
+    warn = f"warnings.warn_explicit({message!r}, {category}, 'file.py', 1, module={module!r})"
+    assert message in shown_by(f"import warnings, eotasks; {warn}", "-W", "default")
 
 
 def test_every_name_of_the_stub_is_there() -> None:

@@ -18,6 +18,7 @@ def test_every_phony_target_has_a_rule() -> None:
 
 def test_what_make_runs_is_in_the_source_distribution() -> None:
     hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]
-    scripts = set(re.findall(r"(\w+)/[\w/]+\.py", MAKEFILE))
+    scripts = set(re.findall(r"(\w+)/[\w/]+\.py|-m (tests)\.", MAKEFILE))
+    scripts = {first or second for first, second in scripts}
     assert scripts == {"tools", "tests"}
     assert scripts <= set(hatch["build"]["targets"]["sdist"]["include"])

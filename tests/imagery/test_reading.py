@@ -15,9 +15,10 @@ from rasterio.warp import transform as warp
 from shapely.geometry import Polygon, box
 
 from eotasks.errors import BandError, ConfigurationError, ImageryError
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.resampling import ResamplingName
-from eotasks.imagery.products.product import MaskPolygons, Product, RasterFile
+from eotasks.imagery.products.product import MaskPolygons, Product
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import BANDS, NATIVE_RESOLUTION
 from tests.builders.products import LEFT, TOP, UTM, product, write_jp2

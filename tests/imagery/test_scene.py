@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from eotasks.errors import BandError, ConfigurationError, ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.resampling import ResamplingName
-from eotasks.imagery.scene import BareFolderScene, Scene, open_scene
+from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.sentinel2 import BANDS, NATIVE_RESOLUTION
 from eotasks.sources.sample import sample_path
 
@@ -23,19 +23,19 @@ UTM = "EPSG:32633"
 WHOLE = (330_000, 5_814_360, 345_360, 5_822_040)
 SIDECAR = {"version": 1, "time": "2017-02-16T10:21:01Z", "satellite": "S2A", "tile": "33UUU"}
 
-WriteScene = Callable[..., BareFolderScene]
+WriteScene = Callable[..., Scene]
 
 
 @pytest.fixture(scope="module")
-def scene() -> BareFolderScene:
-    return BareFolderScene(sample_path())
+def scene() -> Scene:
+    return open_scene(sample_path())
 
 
 @pytest.fixture
 def write_scene(tmp_path: Path) -> WriteScene:
     """Writes arrays as lossless JP2 files with a sidecar."""
 
-    def write(bands: dict[str, NDArray[np.uint16]], *, sidecar: dict[str, object] | None = None) -> BareFolderScene:
+    def write(bands: dict[str, NDArray[np.uint16]], *, sidecar: dict[str, object] | None = None) -> Scene:
         for band, values in bands.items():
             size = NATIVE_RESOLUTION[band]
             with rasterio.open(
@@ -53,7 +53,7 @@ def write_scene(tmp_path: Path) -> WriteScene:
             ) as target:
                 target.write(values, 1)
         (tmp_path / "acquisition.json").write_text(json.dumps(sidecar or SIDECAR))
-        return BareFolderScene(tmp_path)
+        return open_scene(tmp_path)
 
     return write
 
@@ -65,7 +65,7 @@ def stored(scene: Scene, band: str) -> NDArray[np.uint16]:
     return values
 
 
-def test_bands_and_grids(scene: BareFolderScene) -> None:
+def test_bands_and_grids(scene: Scene) -> None:
     assert scene.bands == BANDS
     assert scene.crs == UTM
     for band in BANDS:
@@ -74,33 +74,33 @@ def test_bands_and_grids(scene: BareFolderScene) -> None:
         assert grid.bounds == WHOLE
 
 
-def test_native_grid_gives_the_stored_numbers(scene: BareFolderScene) -> None:
+def test_native_grid_gives_the_stored_numbers(scene: Scene) -> None:
     for band in ("B02", "B8A", "B10"):
         for method in ("mean", "nearest", "bilinear"):
             values = scene.read([band], scene.grid_of(band), resampling=method)
             np.testing.assert_array_equal(values[..., 0], stored(scene, band))
 
 
-def test_order_of_bands_is_the_one_asked_for(scene: BareFolderScene) -> None:
+def test_order_of_bands_is_the_one_asked_for(scene: Scene) -> None:
     grid = Grid.from_bounds((330_000, 5_814_360, 330_600, 5_814_960), UTM, 60)
     values = scene.read(["B12", "B02", "B12"], grid)
     np.testing.assert_array_equal(values[..., 0], values[..., 2])
     np.testing.assert_array_equal(values[..., [1]], scene.read(["B02"], grid))
 
 
-def test_a_window_is_the_same_as_a_cut_of_the_whole(scene: BareFolderScene) -> None:
+def test_a_window_is_the_same_as_a_cut_of_the_whole(scene: Scene) -> None:
     whole = scene.read(BANDS, Grid.from_bounds(WHOLE, UTM, 20))
     part = Grid(UTM, 330_000 + 20 * 101, 5_822_040 - 20 * 33, 20, 50, 70)
     np.testing.assert_array_equal(scene.read(BANDS, part), whole[33:83, 101:171])
 
 
-def test_mean_of_four_pixels(scene: BareFolderScene) -> None:
+def test_mean_of_four_pixels(scene: Scene) -> None:
     values = scene.read(["B04"], Grid.from_bounds(WHOLE, UTM, 20))[..., 0]
     expected = stored(scene, "B04").reshape(384, 2, 768, 2).mean(axis=(1, 3))
     np.testing.assert_array_equal(values, np.rint(expected))
 
 
-def test_zero_in_one_band_is_data(scene: BareFolderScene) -> None:
+def test_zero_in_one_band_is_data(scene: Scene) -> None:
     zeros = np.argwhere(stored(scene, "B8A") == 0)
     assert len(zeros) == 1
     row, column = zeros[0]
@@ -113,7 +113,7 @@ def test_zero_in_one_band_is_data(scene: BareFolderScene) -> None:
     assert scene.read(["B8A"], around).item() == np.rint(neighbours.mean())
 
 
-def test_outside_is_zero_and_no_data(scene: BareFolderScene) -> None:
+def test_outside_is_zero_and_no_data(scene: Scene) -> None:
     edge = Grid.from_bounds((329_900, 5_821_940, 330_100, 5_822_140), UTM, 10)
     values, is_data = scene.read(BANDS, edge), scene.is_data(edge)
     expected = np.zeros((20, 20), dtype=bool)
@@ -128,7 +128,7 @@ def test_outside_is_zero_and_no_data(scene: BareFolderScene) -> None:
 
 
 @pytest.mark.parametrize("method", ["mean", "nearest", "bilinear", "cubic"])
-def test_data_is_where_the_same_method_finds_values(scene: BareFolderScene, method: ResamplingName) -> None:
+def test_data_is_where_the_same_method_finds_values(scene: Scene, method: ResamplingName) -> None:
     """Cells that reach 70 m of 160 m into the scene: their centres lie outside."""
     grid = Grid(UTM, 330_000 - 90, 5_822_040, 160, 10, 10)
     values, is_data = scene.read(BANDS, grid, resampling=method), scene.is_data(grid, resampling=method)
@@ -137,7 +137,7 @@ def test_data_is_where_the_same_method_finds_values(scene: BareFolderScene, meth
     assert is_data[:, 0].all() == (method == "mean")
 
 
-def test_an_unknown_method_is_refused(scene: BareFolderScene) -> None:
+def test_an_unknown_method_is_refused(scene: Scene) -> None:
     with pytest.raises(ConfigurationError, match="nearest, bilinear"):
         scene.is_data(scene.grid_of("B10"), resampling="lanczos")  # type: ignore[arg-type]  # what is refused
 
@@ -200,7 +200,7 @@ def test_truncated_file_is_an_error_and_never_zeros(damaged: Path, kept: float) 
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(ImageryError, match=r"B04\.jp2: missing, damaged or no JP2"):
-        BareFolderScene(damaged).read(["B04"], Grid.from_bounds(WHOLE, UTM, 20))
+        open_scene(damaged).read(["B04"], Grid.from_bounds(WHOLE, UTM, 20))
 
 
 def test_overwritten_bytes_are_an_error(damaged: Path) -> None:
@@ -209,12 +209,12 @@ def test_overwritten_bytes_are_an_error(damaged: Path) -> None:
     content[len(content) // 2 : len(content) * 3 // 4] = bytes(len(content) // 4)
     file.write_bytes(content)
     with pytest.raises(ImageryError, match="B04"):
-        BareFolderScene(damaged).read(["B04"], Grid.from_bounds(WHOLE, UTM, 20))
+        open_scene(damaged).read(["B04"], Grid.from_bounds(WHOLE, UTM, 20))
 
 
 def test_missing_band_names_those_there_are(damaged: Path) -> None:
     (damaged / "T33UUU_20170216T102101_B04.jp2").unlink()
-    scene = BareFolderScene(damaged)
+    scene = open_scene(damaged)
     with pytest.raises(BandError, match="band B04 is missing, there are B01, B02, B03, B05"):
         scene.read(["B02", "B04"], Grid.from_bounds(WHOLE, UTM, 160))
 
@@ -222,7 +222,7 @@ def test_missing_band_names_those_there_are(damaged: Path) -> None:
 def test_two_acquisitions_in_a_folder(damaged: Path) -> None:
     shutil.copy(damaged / "T33UUU_20170216T102101_B04.jp2", damaged / "T33UUU_20170226T102101_B04.jp2")
     with pytest.raises(ImageryError, match="two files of B04"):
-        BareFolderScene(damaged)
+        open_scene(damaged)
 
 
 def test_nothing_to_open(tmp_path: Path, damaged: Path) -> None:
@@ -258,7 +258,7 @@ def test_file_without_a_coordinate_system(damaged: Path) -> None:
         warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning),
         pytest.raises(ImageryError, match=r"B10\.jp2: not on a north-up grid"),
     ):
-        BareFolderScene(damaged).read(["B10"], Grid.from_bounds(WHOLE, UTM, 160), threads=1)
+        open_scene(damaged).read(["B10"], Grid.from_bounds(WHOLE, UTM, 160), threads=1)
 
 
 def test_a_file_that_is_something_else_than_its_name_says(damaged: Path) -> None:
@@ -268,4 +268,4 @@ def test_a_file_that_is_something_else_than_its_name_says(damaged: Path) -> None
     with rasterio.open(file, "w", **{**profile, "driver": "GTiff", "blockxsize": None, "tiled": False}) as target:
         target.write(values, 1)
     with pytest.raises(ImageryError, match=r"B10\.jp2: missing, damaged or no JP2"):
-        BareFolderScene(damaged).read(["B10"], Grid.from_bounds(WHOLE, UTM, 160))
+        open_scene(damaged).read(["B10"], Grid.from_bounds(WHOLE, UTM, 160))

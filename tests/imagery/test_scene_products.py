@@ -11,10 +11,9 @@ import rasterio
 from numpy.typing import NDArray
 
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.scene import BareFolderScene, Scene, open_scene
+from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS
-from eotasks.sources.sample import sample_path
 from eotasks.workflows.cloud_mask.product import product_grid
 
 CLEAR_SAFE = "l1c_safe/S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE"
@@ -82,11 +81,3 @@ def test_angles(shared_data: Path, name: str) -> None:
     is_data = scene.is_data(grid, bands=["B04"])
     assert np.isfinite(view[is_data]).mean() > 0.99
     assert 0 <= np.nanmin(view) <= np.nanmax(view) < 13
-
-
-def test_bare_folders_keep_their_class() -> None:
-    scene = open_scene(sample_path())
-    assert isinstance(scene, BareFolderScene)
-    assert scene.path == sample_path()
-    assert scene.files["B8A"].name.endswith("_B8A.jp2")
-    assert not isinstance(Scene(scene.product), BareFolderScene)

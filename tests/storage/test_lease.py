@@ -17,7 +17,7 @@ import pytest
 
 from eotasks.errors import StorageError
 from eotasks.storage import lease as leases
-from eotasks.storage.lease import LEASE_FILE, STALE_SECONDS, Lease, held
+from eotasks.storage.lease import LEASE_FILE, STALE_SECONDS, Lease, hold_lease
 from eotasks.storage.place import Place
 from tests.servers.s3 import S3Server
 
@@ -32,7 +32,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 def lease_of_another_machine(place: Place) -> None:
     """What a run elsewhere has written there just now."""
-    with held(place, "eotasks land-cover"):
+    with hold_lease(place, "eotasks land-cover"):
         content = json.loads(place.read_bytes(LEASE_FILE))
     place.write_bytes(LEASE_FILE, json.dumps(content | {"machine": "another", "host": "node7", "owner": "x"}).encode())
 
@@ -46,24 +46,24 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 
 def test_a_second_run_is_refused_by_name(place: Place) -> None:
-    with held(place, "eotasks land-cover") as lease:
+    with hold_lease(place, "eotasks land-cover") as lease:
         message = rf"in use by another run \(eotasks land-cover since .*{os.getpid()}"
-        with pytest.raises(StorageError, match=message), held(place, "eotasks cloud-mask"):
+        with pytest.raises(StorageError, match=message), hold_lease(place, "eotasks cloud-mask"):
             pytest.fail("two runs in one place")
         lease.check()
-    with held(place, "eotasks cloud-mask"):
+    with hold_lease(place, "eotasks cloud-mask"):
         pass
     assert place.names() == []
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="failed"), held(Place(tmp_path / "a" / "b"), "x"):
+    with pytest.raises(ValueError, match="failed"), hold_lease(Place(tmp_path / "a" / "b"), "x"):
         raise ValueError("failed")
     assert not (tmp_path / "a").exists()
-    with held(Place(tmp_path / "kept"), "x"):
+    with hold_lease(Place(tmp_path / "kept"), "x"):
         (tmp_path / "kept" / "result").touch()
     (tmp_path / "empty").mkdir()
-    with held(Place(tmp_path / "empty"), "x"):
+    with hold_lease(Place(tmp_path / "empty"), "x"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "kept"]
 
@@ -76,7 +76,7 @@ def test_of_many_that_begin_together_one_gets_it(place: Place) -> None:
     def run(_: int) -> bool:
         together.wait()
         try:
-            with held(place, "x"):
+            with hold_lease(place, "x"):
                 over.wait()
         except StorageError as error:
             refused.append(str(error))
@@ -93,26 +93,26 @@ def test_of_many_that_begin_together_one_gets_it(place: Place) -> None:
 
 def test_a_run_that_was_killed_is_not_in_the_way(place: Place) -> None:
     program = (
-        "import os, sys; from eotasks.storage.lease import held; from eotasks.storage.place import Place\n"
-        "with held(Place(sys.argv[1]), 'x'): os._exit(9)"
+        "import os, sys; from eotasks.storage.lease import hold_lease; from eotasks.storage.place import Place\n"
+        "with hold_lease(Place(sys.argv[1]), 'x'): os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", program, place.location], timeout=60).returncode == 9
     assert place.exists(LEASE_FILE)
-    with held(place, "eotasks land-cover"):
+    with hold_lease(place, "eotasks land-cover"):
         assert json.loads(place.read_bytes(LEASE_FILE))["pid"] == os.getpid()
 
 
 def test_a_number_that_came_again_is_another_process(tmp_path: Path) -> None:
     """The parent of this process is alive: it holds the lease when it also began when the owner did."""
     place, parent = Place(tmp_path), psutil.Process(os.getppid())
-    with held(place, "x"):
+    with hold_lease(place, "x"):
         content = json.loads(place.read_bytes(LEASE_FILE))
     of_parent = content | {"pid": parent.pid, "started": parent.create_time()}
     place.write_bytes(LEASE_FILE, json.dumps(of_parent).encode())
-    with pytest.raises(StorageError, match=f"process {parent.pid}"), held(place, "x"):
+    with pytest.raises(StorageError, match=f"process {parent.pid}"), hold_lease(place, "x"):
         pytest.fail("two runs in one place")
     place.write_bytes(LEASE_FILE, json.dumps(of_parent | {"started": parent.create_time() - 1000}).encode())
-    with held(place, "x"):
+    with hold_lease(place, "x"):
         pass
 
 
@@ -121,10 +121,10 @@ def test_what_this_process_could_not_give_back_is_its_own(place: Place, monkeypa
         raise StorageError("the server is away")
 
     with monkeypatch.context() as patched:
-        with held(place, "x"):
+        with hold_lease(place, "x"):
             patched.setattr(Place, "remove", fails)
         assert place.exists(LEASE_FILE)
-    with held(place, "x"):
+    with hold_lease(place, "x"):
         pass
     assert not place.exists(LEASE_FILE)
 
@@ -132,25 +132,25 @@ def test_what_this_process_could_not_give_back_is_its_own(place: Place, monkeypa
 def test_a_run_elsewhere_counts_as_alive_for_some_time(tmp_path: Path) -> None:
     place = Place(tmp_path)
     lease_of_another_machine(place)
-    with pytest.raises(StorageError, match=r"eotasks land-cover .* on node7.*ends 180 s after"), held(place, "x"):
+    with pytest.raises(StorageError, match=r"eotasks land-cover .* on node7.*ends 180 s after"), hold_lease(place, "x"):
         pytest.fail("two runs in one place")
     long_ago = time.time() - STALE_SECONDS - 5
     os.utime(tmp_path / LEASE_FILE, (long_ago, long_ago))
-    with held(place, "x"):
+    with hold_lease(place, "x"):
         pass
 
 
 def test_a_file_that_nobody_can_read_goes_stale_too(tmp_path: Path) -> None:
     (tmp_path / LEASE_FILE).write_text("{")
-    with pytest.raises(StorageError, match="of another version"), held(Place(tmp_path), "x"):
+    with pytest.raises(StorageError, match="of another version"), hold_lease(Place(tmp_path), "x"):
         pytest.fail("taken")
     os.utime(tmp_path / LEASE_FILE, (0, 0))
-    with held(Place(tmp_path), "x"):
+    with hold_lease(Place(tmp_path), "x"):
         pass
 
 
 def test_it_is_renewed(place: Place) -> None:
-    with held(place, "x", beat_seconds=0.02):
+    with hold_lease(place, "x", renew_seconds=0.02):
         _, first = place.read_tagged(LEASE_FILE)
         renewed = json.loads(place.read_bytes(LEASE_FILE))["renewed"]
         wait_until(lambda: json.loads(place.read_bytes(LEASE_FILE))["renewed"] != renewed)
@@ -158,7 +158,7 @@ def test_it_is_renewed(place: Place) -> None:
 
 
 def test_who_slept_too_long_stops_and_leaves_the_other_alone(place: Place) -> None:
-    with held(place, "x", beat_seconds=0.02) as lease:
+    with hold_lease(place, "x", renew_seconds=0.02) as lease:
         lease_of_another_machine_into(place)
         wait_until(lambda: _is_lost(lease))
         with pytest.raises(StorageError, match="has been taken over by another run"):
@@ -183,7 +183,7 @@ def test_a_store_that_is_away_for_a_while_costs_nothing(tmp_path: Path, monkeypa
         failures.append(path)
         raise StorageError("the server is away")
 
-    with held(place, "x", beat_seconds=0.02) as lease:
+    with hold_lease(place, "x", renew_seconds=0.02) as lease:
         with monkeypatch.context() as patched:
             patched.setattr(Place, "write_if", fails)
             wait_until(lambda: len(failures) > 2)
@@ -192,14 +192,14 @@ def test_a_store_that_is_away_for_a_while_costs_nothing(tmp_path: Path, monkeypa
 
 
 def test_it_is_not_given_back_when_another_may_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with held(Place(tmp_path), "x"):
+    with hold_lease(Place(tmp_path), "x"):
         monkeypatch.setattr(leases, "STALE_SECONDS", -1.0)
     assert (tmp_path / LEASE_FILE).exists()
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, s3_server: S3Server) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="file"), held(Place(tmp_path / "file"), "x"):
+    with pytest.raises(StorageError, match="file"), hold_lease(Place(tmp_path / "file"), "x"):
         pytest.fail("taken")
-    with pytest.raises(StorageError, match="no bucket 'absent'"), held(Place("s3://absent/x"), "x"):
+    with pytest.raises(StorageError, match="no bucket 'absent'"), hold_lease(Place("s3://absent/x"), "x"):
         pytest.fail("taken")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import pickle
 import subprocess
 import sys
@@ -59,6 +60,25 @@ def test_files_and_folders(place: Place) -> None:
     assert place.size("ab/x") is None
     assert place.read_bytes("ab") == b"12"
     assert place.child("a").read_bytes("b.txt") == b"1"
+
+
+def test_folders_that_may_not_be_listed_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root of a disk has such a one, lost+found."""
+    place = Place(tmp_path)
+    place.write_bytes("lost+found/a", b"1")
+    place.write_bytes("b/c", b"12")
+    (tmp_path / "b" / "dangling").symlink_to(tmp_path / "absent")
+    (tmp_path / "link").symlink_to(tmp_path / "b", target_is_directory=True)
+    scan = os.scandir
+
+    def denied(path: str) -> object:
+        if Path(path).name == "lost+found":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert place.files() == {"b/c": 2}
+    assert [entry.path for entry in place.entries()] == ["b", "b/c", "link", "lost+found"]
 
 
 def test_removing_takes_what_is_below_and_nothing_else(place: Place) -> None:

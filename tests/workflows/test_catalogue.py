@@ -12,7 +12,6 @@ import pytest
 from eotasks.catalogue import Catalogue
 from eotasks.sources.sample import sample_path
 from eotasks.workflows.cli import main
-from tests.benchmarks import catalogue as benchmark
 
 NAME = "T33UUU_20170216"
 
@@ -99,9 +98,3 @@ def test_bad_input(
     monkeypatch.chdir(tmp_path)
     assert main(["catalogue", *arguments]) == 2
     assert message in capsys.readouterr().err
-
-
-def test_the_benchmark_finds_the_same_as_its_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A small one: it compares what both find before it prints a time."""
-    benchmark.report(tmp_path / "c.parquet", 300, 3)
-    assert "eotasks (DuckDB" in capsys.readouterr().out

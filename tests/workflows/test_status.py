@@ -16,7 +16,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.report import DATA, REPORT, write_batch_report
 from eotasks.workflows.batch.run import run_batch
-from tests.workflows.batch.test_run import behaving
+from tests.builders.batches import behaving, run_failing_batch
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def mixed(tmp_path: Path) -> Place:
     place = Place(tmp_path / "results")
     workflow, patches = behaving("a", "value_error", "killed", "<b>&")
     run_batch(workflow, {"a": patches["a"]}, executor="serial", place=place, stage="observe")
-    run_batch(workflow, patches, workers=2, place=place, stage="observe")
+    run_failing_batch(workflow, patches, workers=2, place=place, stage="observe")
     run_batch(workflow, {"a": patches["a"]}, executor="serial", place=place, stage="map")
     return place
 
@@ -100,18 +100,16 @@ def test_another_process_of_the_same_number_is_not_ours(mixed: Place) -> None:
 
 
 def test_on_another_machine_silence_is_told(mixed: Place) -> None:
-    edit(mixed, host="elsewhere")
+    edit(mixed, host="elsewhere", machine="elsewhere")
     assert [progress.state for progress in read_progress(mixed)] == ["running", "running"]
     path = mixed.local_path("manifest.jsonl")
     path.write_text(path.read_text().replace(f"{datetime.now(UTC):%Y-%m-%d}", "2020-01-01"))
     assert [progress.state for progress in read_progress(mixed)] == ["unknown", "unknown"]
 
 
-def test_a_manifest_of_version_1_is_shown(tmp_path: Path) -> None:
-    line = {"version": 1, "stage": "old", "finished": "2026-01-01T00:00:00+00:00", "name": "a", "state": "done"}
-    (tmp_path / "manifest.jsonl").write_text(json.dumps(line) + "\n")
-    progress = read_progress(Place(tmp_path))[0]
-    assert (progress.stage, progress.state, progress.patches, progress.count("done")) == ("old", "unknown", 1, 1)
+def test_in_another_container_of_the_same_host_numbers_say_nothing(mixed: Place) -> None:
+    edit(mixed, machine="another container", pid=2**22 + 5)
+    assert [progress.state for progress in read_progress(mixed)] == ["running", "running"]
 
 
 def test_places_without_a_batch_and_unknown_stages_are_named(mixed: Place, tmp_path: Path) -> None:

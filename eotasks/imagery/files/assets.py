@@ -8,24 +8,17 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files import http
-from eotasks.imagery.files.location import (
-    MAX_METADATA,
-    FolderFiles,
-    gdal_path,
-    gdal_settings,
-    is_remote,
-    limited,
-    object_fingerprint,
-    shown,
-)
-
-if TYPE_CHECKING:
-    from eotasks.imagery.products.product import Fingerprint
+from eotasks.imagery.files.bucket import object_fingerprint
+from eotasks.imagery.files.folder import FolderFiles
+from eotasks.imagery.files.gdal import gdal_path, gdal_settings
+from eotasks.imagery.files.location import MAX_METADATA, check_size, redacted
+from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.storage import s3
+from eotasks.storage.location import is_remote, is_s3, is_web
 
 
 @dataclass(frozen=True)
@@ -48,17 +41,7 @@ class AssetFiles:
         :raises ImageryError: when it cannot be read.
         :raises StorageError: when it lies in a bucket that cannot be read.
         """
-        address = self._address(name)
-        if address.startswith("s3://"):
-            from eotasks.storage.s3 import read_object
-
-            content = read_object(address)
-            limited(name, len(content), self.location)
-            return content
-        if is_remote(address):
-            return http.read(address, MAX_METADATA)
-        path = Path(address)
-        return FolderFiles(path.parent).read_bytes(path.name)
+        return read_document(self._address(name))
 
     def raster_path(self, name: str) -> str:
         """The asset for GDAL."""
@@ -75,12 +58,12 @@ class AssetFiles:
         :raises StorageError: when it lies in a bucket that cannot be read.
         """
         address = self._address(name)
-        if address.startswith("s3://"):
+        if is_s3(address):
             return object_fingerprint(address)
-        if is_remote(address):
+        if is_web(address):
             size = http.size_of(address)
             if size is None:
-                raise ImageryError(f"{self.location}: asset {name} is not at {shown(address)}. Search for it again.")
+                raise ImageryError(f"{self.location}: asset {name} is not at {redacted(address)}. Search for it again.")
             return size, 0
         path = Path(address)
         return FolderFiles(path.parent).fingerprint(path.name)
@@ -89,6 +72,23 @@ class AssetFiles:
         if name not in self.addresses:
             raise ImageryError(f"{self.location}: has no asset {name}, there are: {', '.join(sorted(self.addresses))}.")
         return self.addresses[name]
+
+
+def read_document(address: str) -> bytes:
+    """A whole file of metadata at a path, an ``s3://`` or an ``https://`` address.
+
+    :raises ImageryError: when it cannot be read, or is too large.
+    :raises StorageError: when it lies in a bucket that cannot be read.
+    """
+    if is_web(address):
+        return http.read(address, MAX_METADATA)
+    if is_s3(address):
+        content = s3.read_object(address)
+        folder, _, name = address.rpartition("/")
+        check_size(name, len(content), folder)
+        return content
+    path = Path(address)
+    return FolderFiles(path.parent).read_bytes(path.name)
 
 
 def resolved(link: str, base: str) -> str:
@@ -102,16 +102,16 @@ def resolved(link: str, base: str) -> str:
     scheme = re.match(r"([A-Za-z][\w+.-]+):", link)
     if (scheme is not None and scheme[1].lower() != "file") or link.startswith(("/vsi", "//")):
         raise ImageryError(
-            f"{shown(base) or 'STAC item'}: the link {link.partition('?')[0]!r} is no path, s3:// or https:// address."
-            " Download the product first."
+            f"{redacted(base) or 'STAC item'}: the link {link.partition('?')[0]!r} is no path, s3:// or https://"
+            " address. Download the product first."
         )
     if is_remote(base):
         if scheme is not None:
             raise ImageryError(
-                f"{shown(base)}: the link {link!r} is to a file of this machine, which no other may name. Download the"
-                " item first."
+                f"{redacted(base)}: the link {link!r} is to a file of this machine, which no other may name. Download"
+                " the item first."
             )
-        if base.startswith("s3://"):
+        if is_s3(base):
             # By a scheme that urljoin knows: for others it gives back the link as it is.
             return f"s3://{urljoin(base.replace('s3://', 'https://', 1), link).removeprefix('https://')}"
         return urljoin(base, link)

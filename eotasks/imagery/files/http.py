@@ -12,6 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from eotasks.errors import ImageryError
+from eotasks.imagery.files.location import redacted
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -59,7 +60,7 @@ def _size_by_range(url: str) -> int | None:
             _check(answer, url)
         match = re.fullmatch(r"bytes (?:0-0|\*)/(\d+)", answer.headers.get("Content-Range", ""))
         if match is None:
-            raise ImageryError(f"{_shown(url)}: the server does not say its size. Download the product first.")
+            raise ImageryError(f"{redacted(url)}: the server does not say its size. Download the product first.")
         return int(match.group(1))
 
 
@@ -76,12 +77,12 @@ def read(url: str, limit: int) -> bytes:
             for chunk in answer.iter_content(_CHUNK):
                 content += chunk
                 if len(content) > limit:
-                    raise ImageryError(f"{_shown(url)}: more than {limit:,} bytes. It is not read.")
+                    raise ImageryError(f"{redacted(url)}: more than {limit:,} bytes. It is not read.")
         except requests.RequestException as error:
-            raise ImageryError(f"{_shown(url)}: broke off ({type(error).__name__}). {_CURE}") from error
+            raise ImageryError(f"{redacted(url)}: broke off ({type(error).__name__}). {_CURE}") from error
         expected = answer.headers.get("Content-Length", "")
         if expected.isdigit() and not answer.headers.get("Content-Encoding") and int(expected) != len(content):
-            raise ImageryError(f"{_shown(url)}: broke off after {len(content):,} of {expected} bytes. {_CURE}")
+            raise ImageryError(f"{redacted(url)}: broke off after {len(content):,} of {expected} bytes. {_CURE}")
         return bytes(content)
 
 
@@ -93,13 +94,13 @@ def read_range(url: str, start: int, stop: int) -> bytes:
     with _ask("GET", url, {"Range": f"bytes={start}-{stop - 1}", **_PLAIN}) as answer:
         _check(answer, url)
         if answer.status_code != requests.codes.partial_content:
-            raise ImageryError(f"{_shown(url)}: the server does not answer to ranges. Download the product first.")
+            raise ImageryError(f"{redacted(url)}: the server does not answer to ranges. Download the product first.")
         try:
             content = bytes(answer.content)
         except requests.RequestException as error:
-            raise ImageryError(f"{_shown(url)}: broke off ({type(error).__name__}). {_CURE}") from error
+            raise ImageryError(f"{redacted(url)}: broke off ({type(error).__name__}). {_CURE}") from error
         if len(content) != stop - start:
-            raise ImageryError(f"{_shown(url)}: broke off after {len(content)} of {stop - start} bytes. {_CURE}")
+            raise ImageryError(f"{redacted(url)}: broke off after {len(content)} of {stop - start} bytes. {_CURE}")
         return content
 
 
@@ -115,7 +116,7 @@ def _ask(method: str, url: str, headers: dict[str, str] | None = None) -> reques
                 method, url, headers=headers, timeout=(CONNECT_SECONDS, READ_SECONDS), stream=True, allow_redirects=True
             )
         except requests.RequestException as error:
-            raise ImageryError(f"{_shown(url)}: cannot be reached ({type(error).__name__}). {_CURE}") from None
+            raise ImageryError(f"{redacted(url)}: cannot be reached ({type(error).__name__}). {_CURE}") from None
 
 
 def _check_redirect(answer: requests.Response, **_: object) -> None:
@@ -125,9 +126,9 @@ def _check_redirect(answer: requests.Response, **_: object) -> None:
     target = urlsplit(urljoin(answer.url, answer.headers["Location"]))
     source = urlsplit(answer.url)
     if target.scheme not in ("http", "https") or (source.scheme == "https" and target.scheme == "http"):
-        raise ImageryError(f"{_shown(answer.url)}: sends on to {target.scheme}://, which is not followed. {_CURE}")
+        raise ImageryError(f"{redacted(answer.url)}: sends on to {target.scheme}://, which is not followed. {_CURE}")
     if _is_local(target.hostname) and not _is_local(source.hostname):
-        raise ImageryError(f"{_shown(answer.url)}: sends on to this machine, which is not followed. {_CURE}")
+        raise ImageryError(f"{redacted(answer.url)}: sends on to this machine, which is not followed. {_CURE}")
 
 
 def _is_local(host: str | None) -> bool:
@@ -142,10 +143,4 @@ def _is_local(host: str | None) -> bool:
 
 def _check(answer: requests.Response, url: str) -> None:
     if not answer.ok:
-        raise ImageryError(f"{_shown(url)}: the server answers {answer.status_code} {answer.reason}. {_CURE}")
-
-
-def _shown(url: str) -> str:
-    from eotasks.imagery.files.location import shown
-
-    return shown(url)
+        raise ImageryError(f"{redacted(url)}: the server answers {answer.status_code} {answer.reason}. {_CURE}")

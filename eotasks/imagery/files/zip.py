@@ -12,23 +12,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
-from eotasks.errors import ImageryError
+from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files import http
-from eotasks.imagery.files.location import (
-    MAX_NAMES,
-    checked,
-    gdal_path,
-    gdal_settings,
-    is_remote,
-    limited,
-    object_fingerprint,
-    shown,
-)
-
-if TYPE_CHECKING:
-    from eotasks.imagery.products.product import Fingerprint
+from eotasks.imagery.files.bucket import object_fingerprint
+from eotasks.imagery.files.gdal import gdal_path, gdal_settings
+from eotasks.imagery.files.location import MAX_NAMES, check_size, checked_name, redacted
+from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.storage import s3
+from eotasks.storage.location import is_remote, is_s3
 
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
 """What zipfile raises over bytes that are no zip, or one of a kind that it does not know (a NotImplementedError)."""
@@ -53,7 +46,7 @@ class ZipFiles:
     @property
     def location(self) -> str:
         """The archive, without user and signature."""
-        return shown(self.address)
+        return redacted(self.address)
 
     @cached_property
     def top(self) -> str:
@@ -71,7 +64,7 @@ class ZipFiles:
         found: dict[str, tuple[int, int]] = {}
         for entry in entries:
             # The name as it stands in the archive: zipfile cuts it at a NUL and changes separators.
-            name = checked(entry.orig_filename.rstrip("/"), self.location)
+            name = checked_name(entry.orig_filename.rstrip("/"), self.location)
             if stat.S_ISLNK(entry.external_attr >> 16):
                 raise ImageryError(f"{self.location}: {name} is a link, which no product holds. It is not read.")
             if entry.is_dir() or name.startswith(_OF_MACS):
@@ -92,11 +85,13 @@ class ZipFiles:
         :raises ImageryError: when it is absent, damaged, or too large.
         """
         inside = self._inside(name)
-        limited(name, self._all[inside][0], self.location)
+        check_size(name, self._all[inside][0], self.location)
         with self._archive() as archive:
             try:
                 with archive.open(inside) as stream:
                     content = stream.read(self._all[inside][0] + 1)
+            except EOTasksError:  # of S3 or a web server
+                raise
             except (*_DAMAGES, OSError) as error:
                 raise ImageryError(f"{self.location}: {name} is damaged ({error}). Fetch it again.") from error
         if len(content) != self._all[inside][0]:
@@ -127,6 +122,8 @@ class ZipFiles:
         try:
             with self._stream() as stream, self._opened(stream) as archive:
                 yield archive
+        except EOTasksError:  # of S3 or a web server
+            raise
         except FileNotFoundError as error:
             raise ImageryError(f"{self.location}: nothing there. Check the path.") from error
         except OSError as error:
@@ -135,7 +132,11 @@ class ZipFiles:
     def _opened(self, stream: IO[bytes]) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(stream)
+        except EOTasksError:  # of S3 or a web server
+            raise
         except _DAMAGES as error:
+            if isinstance(error.__context__, EOTasksError):  # the same: zipfile takes any OSError for damage
+                raise error.__context__  # noqa: B904  # it is the cause, not the consequence
             raise ImageryError(f"{self.location}: cut off or no zip ({error}). Fetch it again.") from error
 
     def _stream(self) -> IO[bytes]:
@@ -149,9 +150,9 @@ class _RemoteFile(io.RawIOBase):
 
     def __init__(self, address: str) -> None:
         self._address = address
-        size = object_fingerprint(address)[0] if address.startswith("s3://") else http.size_of(address)
+        size = object_fingerprint(address)[0] if is_s3(address) else http.size_of(address)
         if size is None:
-            raise ImageryError(f"{shown(address)}: nothing there. Check the address.")
+            raise ImageryError(f"{redacted(address)}: nothing there. Check the address.")
         self._size, self._at = size, 0
 
     def readable(self) -> bool:
@@ -186,11 +187,5 @@ class _RemoteFile(io.RawIOBase):
         return len(content)
 
     def _fetch(self, start: int, stop: int) -> bytes:
-        if not self._address.startswith("s3://"):
-            return http.read_range(self._address, start, stop)
-        from eotasks.storage.s3 import s3_client, s3_errors, split_location
-
-        bucket, key = split_location(self._address)
-        with s3_errors(self._address):
-            answer = s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
-            return bytes(answer["Body"].read())
+        read = s3.read_range if is_s3(self._address) else http.read_range
+        return read(self._address, start, stop)

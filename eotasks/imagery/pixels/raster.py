@@ -26,7 +26,7 @@ from eotasks.errors import AreaError, ImageryError
 from eotasks.imagery.grid import Grid
 
 if TYPE_CHECKING:
-    from eotasks.imagery.products.product import ProductFiles, RasterFile
+    from eotasks.imagery.files.protocol import ProductFiles, RasterFile
 
 SETTINGS: Mapping[str, str] = {
     # With more threads GDAL's JP2 driver decodes ahead and drops the errors: a truncated file reads as zeros.

@@ -33,7 +33,8 @@ from eotasks.imagery.pixels.resampling import ResamplingName, resample
 from eotasks.models.sentinel2 import NO_DATA_DN
 
 if TYPE_CHECKING:
-    from eotasks.imagery.products.product import MaskPolygons, Product, RasterFile
+    from eotasks.imagery.files.protocol import RasterFile
+    from eotasks.imagery.products.product import MaskPolygons, Product
 
 LOGGER = logging.getLogger(__name__)
 
@@ -284,7 +285,7 @@ def _outside_polygons(mask: MaskPolygons, pixels: Pixels, where: str) -> NDArray
         raise ImageryError(f"{where}: in {mask.crs}, the image in {pixels.crs}. Fetch the original again.")
     areas = [area for _, area in mask.areas if not area.is_empty]
     if not areas:
-        LOGGER.warning("%s names no area: what the detectors did not see is told by the image alone.", where)
+        LOGGER.warning("%s names no area: what the detectors did not see is known from the image alone.", where)
         return None
     seen = union_all(areas)
     if seen.covers(box(*_bounds(pixels))):

@@ -16,7 +16,10 @@ from typing import Any
 from rasterio.warp import transform
 
 from eotasks.errors import ImageryError, StorageError
-from eotasks.imagery.files.location import BucketFiles, FolderFiles, WebFiles
+from eotasks.imagery.files.bucket import BucketFiles
+from eotasks.imagery.files.folder import FolderFiles
+from eotasks.imagery.files.protocol import ProductFiles, RasterFile
+from eotasks.imagery.files.web import WebFiles
 from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.imagery.products.metadata import (
     NameFacts,
@@ -28,17 +31,20 @@ from eotasks.imagery.products.metadata import (
     read_product_metadata,
     read_tile_metadata,
 )
-from eotasks.imagery.products.open import PRODUCT_METADATA, TILE_METADATA, base_name, in_order
-from eotasks.imagery.products.product import Product, ProductFiles, RasterFile
-from eotasks.imagery.products.safe import (
+from eotasks.imagery.products.parts import (
+    PRODUCT_METADATA,
+    TILE_METADATA,
     acquisition_of,
     angles_of,
     attribution,
+    base_name,
     cloud_mask,
     finest,
     footprints,
+    in_order,
     own_name,
 )
+from eotasks.imagery.products.product import Product
 
 _IMAGE = re.compile(r"^(?:R(?P<size>\d\d)m/)?(?P<band>B\d[\dA]|SCL)\.jp2$")
 
@@ -156,8 +162,9 @@ def _json(files: ProductFiles, name: str) -> dict[str, Any]:
     """A JSON object beside the tile; empty when there is none."""
     if name not in files.names():
         return {}
+    text = files.read_bytes(name)
     try:
-        content = json.loads(files.read_bytes(name))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ImageryError(f"{files.location}: {name} is cut off or no JSON ({error}). Fetch it again.") from error
     if not isinstance(content, dict):

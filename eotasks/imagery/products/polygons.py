@@ -12,7 +12,8 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.products.product import MaskPolygons, ProductFiles
+from eotasks.imagery.files.protocol import ProductFiles
+from eotasks.imagery.products.product import MaskPolygons
 from eotasks.imagery.xml import first, named, parse_xml, text
 
 _CODE = re.compile(r"EPSG:(?:[\d.]*:)?(\d{4,5})$")

@@ -17,14 +17,13 @@ from functools import partial
 from typing import Any, Literal
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files import http
-from eotasks.imagery.files.assets import AssetFiles, resolved
-from eotasks.imagery.files.location import MAX_METADATA, FolderFiles, is_remote, shown
+from eotasks.imagery.files.assets import AssetFiles, read_document, resolved
+from eotasks.imagery.files.location import redacted
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.imagery.products.metadata import carries_offset, parse_product_name, read_product_metadata
-from eotasks.imagery.products.open import in_order
-from eotasks.imagery.products.product import Product, RasterFile
-from eotasks.imagery.products.safe import angles_of, attribution
+from eotasks.imagery.products.parts import angles_of, attribution, in_order
+from eotasks.imagery.products.product import Product
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
 
 _KEY = re.compile(r"^(B\d[\dA]|SCL)(?:[_-](\d\d)m)?$", re.IGNORECASE)
@@ -46,23 +45,13 @@ def read_item(location: str) -> dict[str, Any]:
 
     :raises ImageryError: when it is absent, or no item.
     """
-    if location.startswith("s3://"):
-        from eotasks.storage.s3 import read_object
-
-        content = read_object(location)
-    elif is_remote(location):
-        content = http.read(location, MAX_METADATA)
-    else:
-        from pathlib import Path
-
-        path = Path(location)
-        content = FolderFiles(path.parent).read_bytes(path.name)
+    content = read_document(location)
     try:
         item = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ImageryError(f"{shown(location)}: cut off or no JSON ({error}). Fetch it again.") from error
+        raise ImageryError(f"{redacted(location)}: cut off or no JSON ({error}). Fetch it again.") from error
     if not isinstance(item, dict) or item.get("type") != "Feature" or "assets" not in item:
-        raise ImageryError(f"{shown(location)}: no STAC item. Give the item of one product.")
+        raise ImageryError(f"{redacted(location)}: no STAC item. Give the item of one product.")
     return item
 
 
@@ -74,7 +63,7 @@ def describe_item(item: Mapping[str, Any], *, base: str) -> Product:
     :raises ImageryError: when it lacks what is needed, or does not say the offset of its numbers.
     """
     name = str(item.get("id", "item"))
-    where = shown(base) if base else f"STAC item {name}"
+    where = redacted(base) if base else f"STAC item {name}"
     properties, assets = item.get("properties"), item.get("assets")
     if not isinstance(properties, Mapping) or not isinstance(assets, Mapping) or not assets:
         raise ImageryError(f"{where}: has no properties or no assets. Search for it again.")

@@ -88,6 +88,8 @@ def parse_model(text: str, *, where: str = "the model") -> LightGBMModel:
         features = int(header["max_feature_idx"]) + 1
         transform, sigmoid = _transform(header.get("objective", "custom"), where)
         splits = _splits([_lines(tree) for tree in trees], where)
+    except UnsupportedModelError:
+        raise
     except (KeyError, ValueError, OverflowError) as error:
         raise ModelError(f"{where} is damaged: {error}. {_SAVE_AGAIN}") from error
     if len(names) != features or outputs < 1 or not trees or len(trees) % outputs:

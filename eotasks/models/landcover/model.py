@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import JsonValue
 
-from eotasks.errors import ModelError
+from eotasks.errors import EOTasksError, ModelError
 from eotasks.models.classes import NO_DATA, ClassTable
 from eotasks.models.landcover.card import ModelCard, build_card
 from eotasks.models.threads import resolve_threads
@@ -201,6 +201,8 @@ def load_model(folder: str | os.PathLike[str] | FileStore) -> LandCoverModel:
             texts[name] = _content(folder, name).decode("utf-8")
         except FileNotFoundError as error:
             raise ModelError(f"there is no {name} in {where!r}: give the folder a model was saved to.") from error
+        except EOTasksError:
+            raise
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"cannot read {f'{where}/{name}'!r} ({error}): save the model again.") from error
     card = ModelCard.from_json(texts[CARD_FILE], where=repr(f"{where}/{CARD_FILE}"))

@@ -1,4 +1,4 @@
-"""Fingerprints of configurations, workflows and arguments: what tells that a batch is repeated with something changed.
+"""Fingerprints of configurations, workflows and arguments: they show that a batch is repeated with something changed.
 
 A fingerprint is a short digest of the values themselves, never of addresses or of the order of a set, so that another
 process gives the same. Digests only are kept: a manifest shows which key changed and no value of any.
@@ -59,11 +59,6 @@ def settings_of_workflow(workflow: EOWorkflow) -> dict[str, str]:
             if attribute != _EOLEARN_NOTES:
                 settings[f"{name}.{attribute}"] = fingerprint(value)
     return settings
-
-
-def changed_keys(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Keys whose value is another one, or that only one of both has; sorted."""
-    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 
 
 def _parts(value: object, above: tuple[int, ...]) -> Iterator[bytes]:

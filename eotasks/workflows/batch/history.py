@@ -1,27 +1,29 @@
-"""What the manifest of a place tells about earlier runs of a batch: what is done, and with which configuration."""
+"""What the manifest of a place has about earlier runs of a batch: what is done, and with which configuration."""
 
 from __future__ import annotations
 
 import logging
-import os
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.errors import ConfigurationError
+from eotasks.errors import ConfigurationError, PlaceInUseWarning
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.fingerprints import changed_keys, fingerprint, settings_of, settings_of_workflow
+from eotasks.storage.process import ProcessIdentity
+from eotasks.workflows.batch.fingerprints import fingerprint, settings_of, settings_of_workflow
 from eotasks.workflows.batch.manifest import Event, read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome, step_names
 from eotasks.workflows.batch.progress import last_run, run_state
+from eotasks.workflows.settings import changed_keys
 
 LOGGER = logging.getLogger(__name__)
 
 Patches = Mapping[str, Mapping[EONode, Mapping[str, object]]]
 """Arguments of the nodes' execute for each patch, by its name."""
 
-_SHOWN = 5
+_NAMED = 5
 
 
 class History:
@@ -60,35 +62,40 @@ class History:
     def check_configuration(self) -> None:
         """Refuses another configuration than the one that the results in this place were made with.
 
-        Where nobody gave one, other settings of the steps are told in the log.
+        Where nobody gave one, other settings of the steps are logged.
 
         :raises ConfigurationError: names the keys that changed.
         """
-        self._warn_of_another_run()
         before = next((event.facts for event in reversed(self._events) if event.kind == "batch"), None)
         if before is None or bool(before.get("asked")) != self.asked:
             return
         changed = changed_keys(before.get("settings") or {}, self.settings)
         if not changed:
             return
-        shown = ", ".join(changed[:_SHOWN]) + f" and {len(changed) - _SHOWN} more" * (len(changed) > _SHOWN)
+        named = ", ".join(changed[:_NAMED]) + f" and {len(changed) - _NAMED} more" * (len(changed) > _NAMED)
         if self.asked:
             raise ConfigurationError(
-                f"{self.place}: batch {self.stage!r} was run with another configuration ({shown} changed): choose"
+                f"{self.place}: batch {self.stage!r} was run with another configuration ({named} changed): choose"
                 " another place, or overwrite what is there with overwrite=True."
             )
-        LOGGER.info("Batch %r was run with other settings before: %s changed.", self.stage, shown)
+        LOGGER.info("Batch %r was run with other settings before: %s changed.", self.stage, named)
 
-    def _warn_of_another_run(self) -> None:
-        """Two runs at once do the same work twice. Saves are atomic, so that is all the harm."""
+    def warn_of_another_run(self) -> None:
+        """Warns of a run that the manifest has and the lease of the place has not.
+
+        It has the lease of a place around this one, or it is on another machine and its lease has run out. Two runs at
+        once do the same work twice; saves are atomic, so that is all the harm.
+        """
         run = last_run(self._events)
-        process = run[0].facts.get("process") if run else None
-        if not isinstance(process, Mapping) or process.get("pid") == os.getpid() or run_state(run) != "running":
+        process = ProcessIdentity.parse(run[0].facts.get("process")) if run else None
+        if process is None or process.is_current or run_state(run) != "running":
             return
-        LOGGER.warning(
-            "Batch %r in %s seems to be running already (process %s on %s): what both do is done twice.",
-            self.stage, self.place, process.get("pid"), process.get("host"),
-        )  # fmt: skip
+        warnings.warn(
+            f"Batch {self.stage!r} in {self.place} seems to be running already (process {process.pid} on"
+            f" {process.host}): what both do is done twice.",
+            PlaceInUseWarning,
+            stacklevel=3,  # the caller of run_batch
+        )
 
     def known(
         self, patches: Patches, *, skip: Callable[[str], bool] | None, retry_quarantined: bool
@@ -109,7 +116,7 @@ class History:
         return known
 
     def _last_outcomes(self) -> dict[str, Event]:
-        """The last event that says what became of a patch; that it was skipped afterwards says nothing new."""
+        """The last event with an outcome of each patch; one of being skipped afterwards has nothing new."""
         return {
             event.name: event
             for event in self._events

@@ -6,15 +6,13 @@ seconds when there is news, by a thread of its own, so that no worker waits for 
 begins. No run touches a part of another, the bytes sent grow with the number of lines, and a store that is away for a
 while is waited for. A reader takes ``manifest.jsonl`` and then the parts, so that a place can be copied either way.
 
-Version 1 had the outcomes only; version 2 adds the kinds of `Kind`, the run, and fingerprints. Lines of version 1 stay
-readable, a newer version asks for an upgrade.
+Every line has the version of the format; one of a newer version asks for an upgrade.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import platform
 import threading
 import time
 import uuid
@@ -26,10 +24,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
-import psutil
-
 from eotasks.errors import CredentialsError, EOTasksError, StorageError
 from eotasks.storage.place import Place
+from eotasks.storage.process import ProcessIdentity
 from eotasks.workflows.batch.outcomes import PatchOutcome
 
 LOGGER = logging.getLogger(__name__)
@@ -47,22 +44,9 @@ _PART_PREFIX = "manifest-"
 _PART_BYTES = 64_000
 _FLUSH_SECONDS = 2.0
 _READERS = 8
-_PATIENCE_SECONDS = 90.0
+_OUTAGE_SECONDS = 90.0
 """How long the store may be away while a batch goes on; its lines wait in memory."""
 _OUTCOME_FIELDS = frozenset(entry.name for entry in fields(PatchOutcome))
-
-
-@dataclass(frozen=True)
-class ManifestLine:
-    """An outcome, its stage, and when it was written."""
-
-    stage: str
-    """Name of the batch, such as ``features``."""
-
-    finished: datetime
-    """UTC."""
-
-    outcome: PatchOutcome
 
 
 @dataclass(frozen=True)
@@ -78,8 +62,8 @@ class Event:
     at: datetime
     """When, in UTC."""
 
-    run: str = ""
-    """Which run of the batch; empty in version 1."""
+    run: str
+    """Which run of the batch."""
 
     name: str | None = None
     """The patch; None for a line about the batch."""
@@ -105,7 +89,7 @@ class ManifestWriter:
         self._parts = None if place is None or place.is_local else _Parts(place, self.run)
 
     def batch(self, **facts: object) -> None:
-        """The batch begins: written before any work, so that a place that cannot be used is told at once.
+        """The batch begins: written before any work, so that a place that cannot be used is an error at once.
 
         :param facts: Such as ``patches`` (their number), ``workers``, ``executor``, ``settings``.
         :raises StorageError: when it cannot be written.
@@ -248,12 +232,12 @@ class _Parts:
                 self.flush()
                 self._failing_since = None
             except EOTasksError as error:
-                self._bear(error)
+                self._handle_failure(error)
 
-    def _bear(self, error: EOTasksError) -> None:
+    def _handle_failure(self, error: EOTasksError) -> None:
         now = time.monotonic()
         self._failing_since = now if self._failing_since is None else self._failing_since
-        if isinstance(error, CredentialsError) or now - self._failing_since > _PATIENCE_SECONDS:
+        if isinstance(error, CredentialsError) or now - self._failing_since > _OUTAGE_SECONDS:
             self._error = error
             self._closed.set()
         else:
@@ -261,36 +245,16 @@ class _Parts:
 
 
 def this_process() -> dict[str, object]:
-    """What tells later whether the process that runs a batch is still there."""
-    process = psutil.Process()
-    return {"host": platform.node(), "pid": process.pid, "started": round(process.create_time(), 2)}
-
-
-def append_manifest(place: Place, stage: str, outcome: PatchOutcome) -> None:
-    """Adds one outcome to the manifest of a place.
-
-    :raises StorageError: when it cannot be written.
-    """
-    writer = ManifestWriter(place, stage)
-    writer.outcome(outcome)
-    writer.close()
-
-
-def read_manifest(place: Place) -> list[ManifestLine]:
-    """The outcomes in a manifest in the order they were written; none when there is no manifest.
-
-    A line that a killed writer left unfinished is passed over.
-
-    :raises StorageError: when a line is from a newer version.
-    """
-    events = read_events(place)
-    return [ManifestLine(event.stage, event.at, event.outcome) for event in events if event.outcome is not None]
+    """The process that runs a batch, so that a reader can see whether it is still there."""
+    return asdict(ProcessIdentity.current())
 
 
 def read_events(place: Place) -> list[Event]:
     """All lines of a manifest in the order they were written; none when there is no manifest.
 
-    :raises StorageError: when a line is from a newer version.
+    A line that a killed writer left unfinished is passed over.
+
+    :raises StorageError: when a line is of another version.
     """
     files = [MANIFEST] if place.exists(MANIFEST) else []
     files += [
@@ -313,13 +277,11 @@ def _parse(line: str, where: str) -> Event | None:
     try:
         content: dict[str, Any] = json.loads(line)
         version = int(content.pop("version"))
-        if version > MANIFEST_VERSION:
-            raise StorageError(
-                f"{where} has version {version}, this eotasks reads up to {MANIFEST_VERSION}: upgrade eotasks."
-            )
-        kind = content.pop("kind", "outcome")
+        if version != MANIFEST_VERSION:
+            cure = "upgrade eotasks" if version > MANIFEST_VERSION else "no release wrote that: remove the manifest"
+            raise StorageError(f"{where} has version {version}, this eotasks reads {MANIFEST_VERSION}: {cure}.")
+        kind, run = content.pop("kind"), str(content.pop("run"))
         stage, at = str(content.pop("stage")), datetime.fromisoformat(content.pop("finished"))
-        run = str(content.pop("run", ""))
         if kind not in get_args(Kind):
             return None
         if kind == "outcome":
@@ -332,7 +294,12 @@ def _parse(line: str, where: str) -> Event | None:
 
 def log_path(stage: str, name: str) -> str:
     """Where the log of a patch lies inside the place; names may hold any character."""
-    return f"{BATCH_FOLDER}/logs/{_file_name(stage)}/{_file_name(name)}.log"
+    return f"{log_folder(stage)}/{_file_name(name)}.log"
+
+
+def log_folder(stage: str) -> str:
+    """Where the logs of a batch lie inside the place."""
+    return f"{BATCH_FOLDER}/logs/{_file_name(stage)}"
 
 
 def _file_name(name: str) -> str:

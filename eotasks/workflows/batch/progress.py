@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-import psutil
-
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
+from eotasks.storage.process import ProcessIdentity
 from eotasks.workflows.batch.manifest import MANIFEST, Event, read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 
 RunState = Literal["running", "complete", "interrupted", "stopped", "gone", "unknown"]
-"""``stopped``: by an error of the batch. ``gone``: its process ended without a word. ``unknown``: it runs on another
-machine and has said nothing for long, or its lines are of version 1."""
+"""``stopped``: by an error of the batch. ``gone``: its process ended and wrote no end. ``unknown``: it runs on another
+machine or in another container and has written nothing for long."""
 
 _SILENT_SECONDS = 600.0
 _RECENT_SECONDS = 600.0
@@ -91,13 +89,13 @@ class StageProgress:
     """How long the last run has taken so far, or took."""
 
     executor: str = ""
-    """``processes``, ``threads``, ``ray`` or ``serial``; empty in version 1."""
+    """``processes``, ``threads``, ``ray`` or ``serial``; empty where the first line is damaged."""
 
     rate: float | None = None
     """Patches per second lately; None before the first."""
 
     remaining_seconds: float | None = None
-    """Until it is done at this rate; None when that cannot be said."""
+    """Until it is done at this rate; None when that is not known."""
 
     steps: Sequence[StepCost] = field(default_factory=tuple)
     """The slowest first."""
@@ -108,7 +106,7 @@ class StageProgress:
 
     @property
     def waiting(self) -> int:
-        """Patches that nothing has been heard of in the last run."""
+        """Patches without a line in the last run."""
         return max(0, self.patches - len(self.outcomes) - len(self.running) - len(self.interrupted))
 
     @property
@@ -178,7 +176,7 @@ def _progress(stage: str, events: Sequence[Event]) -> StageProgress:
 
 
 def last_run(events: Sequence[Event]) -> list[Event]:
-    """The lines of the run that began last; all where version 1 tells of no runs."""
+    """The lines of the run that began last; all where the line of its beginning is damaged."""
     begin = next((event for event in reversed(events) if event.kind == "batch"), None)
     return list(events) if begin is None else [event for event in events if event.run == begin.run]
 
@@ -190,28 +188,19 @@ def run_state(run: Sequence[Event]) -> RunState:
     """
     end = next((event for event in reversed(run) if event.kind == "end"), None)
     if end is not None:
-        said = end.facts.get("state")
-        return said if said in ("complete", "interrupted", "stopped") else "unknown"
-    process = run[0].facts.get("process")
-    if not isinstance(process, Mapping):
+        state = end.facts.get("state")
+        return state if state in ("complete", "interrupted", "stopped") else "unknown"
+    process = ProcessIdentity.parse(run[0].facts.get("process"))
+    if process is None:
         return "unknown"
-    if process.get("host") == platform.node():
-        return "running" if _is_alive(process) else "gone"
-    return "running" if (datetime.now(UTC) - run[-1].at).total_seconds() < _SILENT_SECONDS else "unknown"
-
-
-def _is_alive(process: Mapping[str, Any]) -> bool:
-    try:
-        started = psutil.Process(int(process["pid"])).create_time()
-    except (psutil.NoSuchProcess, KeyError, ValueError):
-        return False
-    except psutil.Error:
-        return True
-    return abs(started - float(process.get("started", started))) < 1.0
+    state = process.state()
+    if state == "unknown":
+        return "running" if (datetime.now(UTC) - run[-1].at).total_seconds() < _SILENT_SECONDS else "unknown"
+    return "running" if state == "alive" else "gone"
 
 
 def _open(run: Sequence[Event], now: datetime) -> list[RunningPatch]:
-    """Patches that began and of which nothing was heard since."""
+    """Patches that began and have no line since."""
     begun: dict[str, Event] = {}
     for event in run:
         if event.name is None:

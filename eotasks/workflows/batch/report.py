@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eotasks.errors import EOTasksError, StorageError
-from eotasks.storage.place import Place, atomic_path
-from eotasks.workflows.batch.manifest import BATCH_FOLDER, log_path
+from eotasks.storage.folder import atomic_path
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.manifest import BATCH_FOLDER, log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import StageProgress, StepCost, read_progress
 from eotasks.workflows.report import style
@@ -174,14 +175,14 @@ def _add_failures(section: Section, place: Place, stage: StageProgress) -> None:
     for outcome in missing[:_LOGS]:
         below.code(f"Log of {outcome.name}", _log(place, stage.stage, outcome))
     if len(missing) > _LOGS:
-        below.text(f"{len(missing) - _LOGS} more logs are in {place}/{log_path(stage.stage, '…').rpartition('/')[0]}.")
+        below.text(f"{len(missing) - _LOGS} more logs are in {place}/{log_folder(stage.stage)}.")
 
 
 def _log(place: Place, stage: str, outcome: PatchOutcome) -> str:
     path = log_path(stage, outcome.name)
     try:
         text = place.read_bytes(path).decode(errors="replace")
-    except EOTasksError:  # written by version 1, or removed: the message in the manifest is what there is
+    except EOTasksError:  # removed: the message in the manifest is what there is
         return f"{outcome.error}\n\nThe place has no {path}."
     return text if len(text) <= _LOG_CHARACTERS else "…\n" + text[-_LOG_CHARACTERS:]
 

@@ -11,32 +11,28 @@ import logging
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from eolearn.core import EONode, EOWorkflow
+from eolearn.core import EOWorkflow
 
-from eotasks.errors import BatchError, ConfigurationError, EOTasksError
+from eotasks.errors import BatchError, ConfigurationError, EOTasksError, PatchFailedWarning
+from eotasks.storage.lease import Lease, ensure_lease
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.history import History
-from eotasks.workflows.batch.manifest import ManifestLine, ManifestWriter, read_manifest
+from eotasks.workflows.batch.history import History, Patches
+from eotasks.workflows.batch.manifest import ManifestWriter, log_folder
 from eotasks.workflows.batch.outcomes import PatchOutcome
-from eotasks.workflows.batch.workers.executor import EXECUTORS, ExecutorName, WorkerExecutor, asked_size, executor_class
-from eotasks.workflows.batch.workers.pool import StartMethod
-from eotasks.workflows.batch.workers.sizing import Size
-
-__all__ = [
-    "BatchResult",
-    "ExecutorName",
-    "ManifestLine",
-    "PatchOutcome",
-    "WorkerExecutor",
-    "read_manifest",
-    "run_batch",
-]
+from eotasks.workflows.batch.workers.executor import WorkerExecutor
+from eotasks.workflows.batch.workers.kinds import EXECUTORS, ExecutorName, StartMethod
+from eotasks.workflows.batch.workers.sizing import Size, asked_size
 
 LOGGER = logging.getLogger(__name__)
+
+_NAMED = 5
+"""Patches that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class BatchResult:
 
 def run_batch(
     workflow: EOWorkflow,
-    patches: Mapping[str, Mapping[EONode, Mapping[str, object]]],
+    patches: Patches,
     *,
     executor: ExecutorName = "processes",
     workers: int | Literal["auto"] | None = None,
@@ -103,12 +99,12 @@ def run_batch(
     on_progress: Callable[[PatchOutcome], None] | None = None,
     start_method: StartMethod = "forkserver",
 ) -> BatchResult:
-    """Runs a workflow over patches. A patch that fails is told in its outcome, the others go on.
+    """Runs a workflow over patches. A patch that fails has its error in its outcome, the others go on.
 
     A worker that is killed costs its patch one attempt: another worker tries it again, and after three lost workers the
     patch is ``quarantined`` (`eotasks.workflows.batch.workers.queue` has the rule). Repeating the call with the same
     place and stage does only what is missing or failed. Ctrl-C, or SIGTERM, ends the workers within seconds, and the
-    manifest tells which patches were interrupted; a second one leaves at once.
+    manifest has the patches that were interrupted; a second one leaves at once.
 
     :param patches: Arguments of the nodes' execute for each patch, by its name.
     :param executor: ``processes``: worker processes, never forked from this one. ``threads`` and ``serial``: in this
@@ -119,7 +115,8 @@ def run_batch(
     :param threads: Threads of every engine inside a worker; None shares the cores among the workers. In ``threads``
         and ``serial`` it reaches the engines that ask `eotasks.models.threads`.
     :param place: Where the manifest grows by lines for each patch, and where the logs of those that fail go; None
-        keeps none.
+        keeps none. No other run may have it meanwhile (`eotasks.storage.lease`); a lease that this thread has of the
+        place, or of one around it, counts.
     :param stage: Name of the batch in the manifest and the report.
     :param skip: Whether a patch is complete already: then nothing runs for it. Asked once for each patch, here. None:
         a patch is complete when the manifest says that it was done with the same arguments and configuration.
@@ -135,42 +132,32 @@ def run_batch(
         are there; it names the keys.
     :raises BatchError: when nothing can run at all: no patches, a workflow that cannot be pickled, workers that do not
         start.
-    :raises StorageError: when the place cannot be written.
+    :raises StorageError: when the place cannot be written, or another run has it.
     :raises MissingDependencyError: when Ray is asked for and not installed.
+    :warns PatchFailedWarning: at the end, when patches failed or are quarantined.
+    :warns PlaceInUseWarning: when another run seems to write to this place under the lease of a place around it.
     """
     start = time.perf_counter()
     wanted = None if workers == "auto" else workers
     _check(executor, wanted, threads, patches, stage)
-    history = History(place, stage, workflow, patches, configuration=configuration)
-    if not overwrite:
-        history.check_configuration()
-    run = _Run(place, stage, history, on_progress)
-    known = {} if overwrite else history.known(patches, skip=skip, retry_quarantined=retry_quarantined)
-    remaining = {
-        name: {node: dict(kwargs) for node, kwargs in arguments.items()}
-        for name, arguments in patches.items()
-        if name not in known
-    }
-    size = asked_size(wanted, threads, executor, max(1, len(remaining)))
-    with run.recorded(patches=len(patches), executor=executor, workers=wanted), _terminable():
-        for outcome in known.values():
-            run.record(outcome)
-        if remaining:
-            runner = executor_class(executor)(
-                workflow,
-                remaining.values(),
-                execution_names=remaining,
-                executor=executor,
-                threads=threads,
-                start_method=start_method,
-                on_outcome=run.finish,
-                on_start=run.start,
-                on_lost=run.lose,
-                raise_on_temporal_mismatch=executor != "threads",  # warning filters belong to a process
+    with _terminable(), _leased(place, stage) as lease:
+        history = History(place, stage, workflow, patches, configuration=configuration)
+        history.warn_of_another_run()
+        if not overwrite:
+            history.check_configuration()
+        run = _Run(place, stage, history, on_progress, lease)
+        known = {} if overwrite else history.known(patches, skip=skip, retry_quarantined=retry_quarantined)
+        remaining = {name: arguments for name, arguments in patches.items() if name not in known}
+        with run.recorded(patches=len(patches), executor=executor, workers=wanted):
+            for outcome in known.values():
+                run.record(outcome)
+            size = run.execute(
+                workflow, remaining, executor=executor, workers=wanted, threads=threads, start_method=start_method
             )
-            runner.run(workers=wanted)
-            size = runner.size or size
-    return _result(run, patches, size, time.perf_counter() - start)
+    result = _result(run, patches, size, time.perf_counter() - start)
+    if result.failed:
+        warnings.warn(_failure_message(result, place), PatchFailedWarning, stacklevel=2)
+    return result
 
 
 def _check(
@@ -184,7 +171,7 @@ def _check(
     if not patches:
         raise BatchError(f"Batch {stage!r} has no patches: check the area, or the filter of the patches.")
     if executor == "ray":
-        executor_class(executor)  # a missing Ray is told before any work
+        executor_class(executor)  # a missing Ray is an error before any work
 
 
 def _result(run: _Run, patches: Mapping[str, object], size: Size, seconds: float) -> BatchResult:
@@ -193,8 +180,19 @@ def _result(run: _Run, patches: Mapping[str, object], size: Size, seconds: float
     )
 
 
+def _leased(place: Place | None, stage: str) -> AbstractContextManager[Lease | None]:
+    return contextlib.nullcontext() if place is None else ensure_lease(place, f"batch {stage!r}")
+
+
+def _failure_message(result: BatchResult, place: Place | None) -> str:
+    failed = result.failed
+    names = ", ".join(outcome.name for outcome in failed[:_NAMED]) + ", …" * (len(failed) > _NAMED)
+    where = "result.failed has the errors" if place is None else f"logs are in {place}/{log_folder(result.stage)}"
+    return f"{len(failed)} of {len(result.outcomes)} patches of batch {result.stage!r} failed ({names}): {where}."
+
+
 class _Run:
-    """One run of a batch: what it tells its manifest, its logs and whoever watches."""
+    """One run of a batch: it keeps manifest and logs, and reports to whoever watches."""
 
     def __init__(
         self,
@@ -202,17 +200,19 @@ class _Run:
         stage: str,
         history: History,
         on_progress: Callable[[PatchOutcome], None] | None,
+        lease: Lease | None,
     ) -> None:
         self.stage = stage
         self.history = history
         self.outcomes: dict[str, PatchOutcome] = {}
         self._writer = ManifestWriter(place, stage)
         self._on_progress = on_progress
+        self._lease = lease
         self._running: dict[str, None] = {}
 
     @contextlib.contextmanager
     def recorded(self, **facts: object) -> Iterator[None]:
-        """Tells the manifest that the batch begins, and how it ended."""
+        """Writes to the manifest that the batch begins, and how it ended."""
         self._writer.batch(settings=self.history.settings, asked=self.history.asked, **facts)
         try:
             yield
@@ -222,6 +222,30 @@ class _Run:
                 self._writer.end("interrupted" if isinstance(error, KeyboardInterrupt) else "stopped")
             raise
         self._writer.end("complete")
+
+    def execute(
+        self, workflow: EOWorkflow, patches: Patches, *, executor: ExecutorName, workers: int | None, **options: Any
+    ) -> Size:
+        """Runs patches, if there are any.
+
+        :param options: Of `WorkerExecutor`.
+        """
+        size = asked_size(workers, options["threads"], executor, max(1, len(patches)))
+        if not patches:
+            return size
+        runner = executor_class(executor)(
+            workflow,
+            [{node: dict(kwargs) for node, kwargs in arguments.items()} for arguments in patches.values()],
+            execution_names=patches,
+            executor=executor,
+            on_outcome=self.finish,
+            on_start=self.start,
+            on_lost=self.lose,
+            raise_on_temporal_mismatch=executor != "threads",  # warning filters belong to a process
+            **options,
+        )
+        runner.run(workers=workers)
+        return runner.size or size
 
     def start(self, name: str, attempt: int) -> None:
         """A patch begins."""
@@ -239,9 +263,11 @@ class _Run:
         if outcome.missing:
             self._keep_log(outcome)
         self.record(outcome)
+        if self._lease is not None:
+            self._lease.check()
 
     def record(self, outcome: PatchOutcome) -> None:
-        """Keeps an outcome and tells it."""
+        """Keeps an outcome and reports it."""
         self.outcomes[outcome.name] = outcome
         self._writer.outcome(outcome, fingerprint=self.history.fingerprints.get(outcome.name))
         if self._on_progress is not None:
@@ -253,6 +279,18 @@ class _Run:
             self._writer.log(outcome.name, "\n\n".join(part.rstrip() for part in parts if part) + "\n")
         except EOTasksError as error:  # the manifest has the message; the batch goes on without the details
             LOGGER.warning("The log of patch %s cannot be kept: %s", outcome.name, error)
+
+
+def executor_class(executor: ExecutorName) -> type[WorkerExecutor]:
+    """The class that runs patches in this way.
+
+    :raises MissingDependencyError: when it is Ray and Ray is not installed.
+    """
+    if executor != "ray":
+        return WorkerExecutor
+    from eotasks.workflows.batch.ray.executor import RayWorkerExecutor
+
+    return RayWorkerExecutor
 
 
 @contextlib.contextmanager

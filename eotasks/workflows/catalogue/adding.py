@@ -115,6 +115,8 @@ def _describe(product: str, known: Found) -> pystac.Item:
     try:
         scene = open_scene(product)
         item = item_of(scene)
+    except EOTasksError:
+        raise
     except OSError as error:
         raise StorageError(f"{product} cannot be read ({error}). Check the path and the rights.") from error
     add_masks(item, known.masks_of(scene.name))

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from eotasks.workflows.console import (
+    Commands,
+    ExitCode,
+    StageReporter,
+    add_command,
+    add_json,
+    new_console,
+    new_table,
+    print_failed,
+    print_line,
+    progress_bars,
+    write_json,
+)
+
 if TYPE_CHECKING:
     import pystac
-    from rich.console import Console
     from rich.table import Table
 
     from eotasks.catalogue.store import Catalogue, CatalogueSummary
     from eotasks.workflows.catalogue.adding import AddResult
 
-DONE, SOME_FAILED = 0, 1
 DEFAULT_CATALOGUE = "catalogue.parquet"
+FAILED = "some products could not be read"
 _TABLE_WIDTH = 160
 
 DESCRIPTION = """\
@@ -33,8 +43,6 @@ examples:
   eotasks catalogue search --catalogue products.parquet --tile 33UUU --max-cloud-cover 0.3 --json
   eotasks catalogue search --catalogue https://earth-search.aws.element84.com/v1 --level L2A --bbox 12.4 52.4 12.8 52.6
   eotasks catalogue info --catalogue products.parquet
-
-exit codes: 0 done, 1 some products could not be read, 2 bad input, 70 a fault of eotasks itself, 130 interrupted
 """
 
 ADD_EXAMPLES = """\
@@ -47,8 +55,6 @@ examples:
   eotasks catalogue add archive/ --catalogue products.parquet
   eotasks catalogue add S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE
   eotasks catalogue add s3://bucket/tiles --masks s3://bucket/cloud-mask --catalogue s3://bucket/products.parquet
-
-exit codes: 0 done, 1 some products could not be read, 2 bad input
 """
 
 SEARCH_EXAMPLES = """\
@@ -59,50 +65,52 @@ examples:
   eotasks catalogue search --bbox 12.4 52.4 12.8 52.6 --from 2024-05-01 --to 2024-09-30 --max-cloud-cover 0.3
   eotasks catalogue search --bbox 330000 5814360 345360 5822040 --crs EPSG:32633
   eotasks catalogue search --tile 33UUU --level L1C --json      STAC items, as a FeatureCollection
-
-exit codes: 0 done (also when nothing is found), 2 bad input
 """
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Register `catalogue` with the `eotasks` command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "catalogue",
-        help="find products, keep them in a GeoParquet file, search it",
+        None,
+        summary="find products, keep them in a GeoParquet file, search it",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        failed=FAILED,
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     _add_add(actions)
     _add_search(actions)
-    info = actions.add_parser("info", help="what a catalogue holds")
-    info.add_argument("--json", action="store_true", help="print JSON")
-    _add_common(info, run_info)
+    _add_info(actions)
 
 
-def _add_add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    add = actions.add_parser(
+def _add_add(actions: Commands) -> None:
+    add = add_command(
+        actions,
         "add",
-        help="find products and add them",
+        run_add,
+        summary="find products and add them",
         description="Add products to a catalogue; it is made when it is not there.",
         epilog=ADD_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        failed=FAILED,
     )
     add.add_argument("places", metavar="PLACE", nargs="+", help="folder, s3://bucket/prefix, or a product")
     add.add_argument(
         "--masks", metavar="DIR", action="append", default=[], help="look for CLP and CLM here too; may be repeated"
     )
-    _add_common(add, run_add)
+    _add_catalogue(add)
 
 
-def _add_search(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    search = actions.add_parser(
+def _add_search(actions: Commands) -> None:
+    search = add_command(
+        actions,
         "search",
-        help="products by area, time, cloud cover, level and tile",
+        run_search,
+        summary="products by area, time, cloud cover, level and tile",
         description="Search a catalogue, or a STAC API when its address is given.",
         epilog=SEARCH_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        done="done (also when nothing is found)",
     )
     search.add_argument(
         "--bbox", nargs=4, type=float, metavar=("WEST", "SOUTH", "EAST", "NORTH"), help="box that products meet"
@@ -114,46 +122,52 @@ def _add_search(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     search.add_argument("--level", choices=("L1C", "L2A"))
     search.add_argument("--tile", help="tile of the military grid, such as 33UUU")
     search.add_argument("--limit", type=int, metavar="N", help="the first N only")
-    search.add_argument("--json", action="store_true", help="print STAC items, as a FeatureCollection")
-    _add_common(search, run_search, api=True)
+    add_json(search, "a FeatureCollection of STAC items")
+    _add_catalogue(search, api=True)
 
 
-def _add_common(parser: argparse.ArgumentParser, run: Any, *, api: bool = False) -> None:
+def _add_info(actions: Commands) -> None:
+    info = add_command(
+        actions,
+        "info",
+        run_info,
+        summary="what a catalogue holds",
+        description="Say what a catalogue holds: products, tiles, time, area, levels, masks.",
+    )
+    add_json(info)
+    _add_catalogue(info)
+
+
+def _add_catalogue(parser: argparse.ArgumentParser, *, api: bool = False) -> None:
     parser.add_argument(
         "--catalogue",
         metavar="FILE",
         default=DEFAULT_CATALOGUE,
         help=f"GeoParquet file, also s3://…{', or the address of a STAC API' if api else ''} ({DEFAULT_CATALOGUE})",
     )
-    parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
-    parser.set_defaults(run=run)
 
 
-def run_add(arguments: argparse.Namespace) -> int:
+def run_add(arguments: argparse.Namespace) -> ExitCode:
     """Add products; 1 when some of them cannot be read."""
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR)
-    from rich.console import Console
-
     from eotasks.catalogue.store import Catalogue
     from eotasks.workflows.catalogue.adding import add_products
 
-    console = Console()
+    console = new_console()
     catalogue = Catalogue(arguments.catalogue)
-    with _Bar(console) as bar:
-        result = add_products(catalogue, arguments.places, masks=arguments.masks, progress=bar.show)
+    with progress_bars(console) as progress:
+        reporter = StageReporter(progress)
+        reporter.begin("products", None)
+        result = add_products(catalogue, arguments.places, masks=arguments.masks, progress=reporter.update)
     for product, reason in sorted(result.failed.items()):
-        console.print(f"failed {_named(product, reason)}", soft_wrap=True, highlight=False, markup=False)
-    console.print(_summary(result), soft_wrap=True, highlight=False, markup=False)
+        print_failed(console, _named(product, reason))
+    print_line(console, _summary(result))
     if result.added + result.replaced + result.kept:
-        console.print(f"Catalogue: {catalogue.location}", soft_wrap=True, highlight=False, markup=False)
-    return SOME_FAILED if result.failed else DONE
+        print_line(console, f"Catalogue: {catalogue.location}")
+    return ExitCode.SOME_FAILED if result.failed else ExitCode.DONE
 
 
-def run_search(arguments: argparse.Namespace) -> int:
+def run_search(arguments: argparse.Namespace) -> ExitCode:
     """Search a catalogue or an API."""
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR)
-    from rich.console import Console
-
     from eotasks.catalogue.open import catalogue_of
 
     interval = (arguments.first, arguments.last) if arguments.first or arguments.last else None
@@ -168,46 +182,36 @@ def run_search(arguments: argparse.Namespace) -> int:
     )
     if arguments.json:
         features = [item.to_dict(include_self_link=False, transform_hrefs=False) for item in items]
-        json.dump({"type": "FeatureCollection", "features": features}, sys.stdout, indent=1)
-        sys.stdout.write("\n")
-        return DONE
-    console = Console()
+        write_json({"type": "FeatureCollection", "features": features})
+        return ExitCode.DONE
+    console = new_console()
     if items:
         # Names of products are for copying: they stay in one piece, on a narrow screen too.
-        Console(width=max(console.width, _TABLE_WIDTH)).print(items_table(items))
-    console.print(f"{len(items)} product{'' if len(items) == 1 else 's'}", highlight=False)
-    return DONE
+        console.print(items_table(items), width=max(console.width, _TABLE_WIDTH), crop=False)
+    print_line(console, f"{len(items)} product{'' if len(items) == 1 else 's'}")
+    return ExitCode.DONE
 
 
-def run_info(arguments: argparse.Namespace) -> int:
+def run_info(arguments: argparse.Namespace) -> ExitCode:
     """Say what a catalogue holds."""
-    from rich.console import Console
-
     from eotasks.catalogue.store import Catalogue
 
     catalogue = Catalogue(arguments.catalogue)
     summary = catalogue.summary()
     if arguments.json:
-        json.dump(_as_json(catalogue, summary), sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        write_json(_as_json(catalogue, summary))
     else:
-        Console().print(info_text(catalogue, summary), soft_wrap=True, highlight=False, markup=False)
-    return DONE
+        print_line(new_console(), info_text(catalogue, summary))
+    return ExitCode.DONE
 
 
 def items_table(items: Sequence[pystac.Item]) -> Table:
     """One line a product."""
-    from rich.table import Table
-    from rich.text import Text
-
     from eotasks.catalogue.fields import baseline_of, cloud_cover_of, level_of, tile_of_item, time_of
 
-    table = Table(box=None, pad_edge=False)
-    for name, justify in (("time (UTC)", "left"), ("tile", "left"), ("level", "left"), ("baseline", "left")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich wants a literal
-    table.add_column("cloud", justify="right", no_wrap=True)
-    table.add_column("masks", no_wrap=True)
-    table.add_column("product", no_wrap=True)
+    table = new_table(
+        "time (UTC)", "tile", "level", "baseline", "cloud", "masks", "product", numbers=["cloud"], boxed=False
+    )
     for item in items:
         cover = cloud_cover_of(item)
         table.add_row(
@@ -217,7 +221,7 @@ def items_table(items: Sequence[pystac.Item]) -> Table:
             baseline_of(item) or "–",
             "–" if cover is None else f"{cover:.0%}",
             "CLP, CLM" if "CLP" in item.assets and "CLM" in item.assets else "",
-            Text(item.id),
+            item.id,
         )
     return table
 
@@ -266,26 +270,3 @@ def _summary(result: AddResult) -> str:
         parts.append(f"{result.kept} kept, of a newer baseline")
     parts.append(f"{len(result.failed)} failed")
     return f"Products: {', '.join(parts)}; {result.masks} with CLP and CLM"
-
-
-class _Bar:
-    """A bar of products."""
-
-    def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._progress = Progress(
-            TextColumn("products"), BarColumn(bar_width=32), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-        )
-        self._task = self._progress.add_task("", total=None)
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, done: int, total: int) -> None:
-        """Products that are done, of all."""
-        self._progress.update(self._task, completed=done, total=total)

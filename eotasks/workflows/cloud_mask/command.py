@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -17,15 +16,27 @@ from eotasks.workflows.cloud_mask.options import (
     CellSampling,
     CloudMaskOptions,
 )
+from eotasks.workflows.console import (
+    Commands,
+    ExitCode,
+    add_command,
+    add_out,
+    add_overwrite,
+    add_threads,
+    new_console,
+    new_table,
+    print_failed,
+    print_line,
+    progress_bars,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
+    from rich.text import Text
 
     from eotasks.workflows.cloud_mask.run import ProductOutcome
 
-DONE, SOME_FAILED = 0, 1
 DEFAULT_OUT = "results/cloud-mask"
 
 DESCRIPTION = """\
@@ -58,26 +69,24 @@ resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01
 
 files: CLP uint8, probability * 255, at most 254; CLM and SHADOW uint8 0, 1; 255 no data everywhere. Model and every
 parameter are in the tags of the files. CLM and SHADOW carry their colours; overviews are made from 128 pixels on.
-
-exit codes: 0 done, 1 some products failed, 2 bad input, 70 a fault of eotasks itself, 130 interrupted
 """
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Register `cloud-mask` with the `eotasks` command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "cloud-mask",
-        help="cloud probability and masks of Sentinel-2 products",
+        run,
+        summary="cloud probability and masks of Sentinel-2 products",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        failed="some products failed",
     )
     parser.add_argument(
         "products", metavar="PRODUCT", nargs="*", help="a product, see below; the embedded scene if none"
     )
-    parser.add_argument(
-        "--out", metavar="DIR", default=DEFAULT_OUT, help=f"folder or s3://bucket/prefix for results ({DEFAULT_OUT})"
-    )
+    add_out(parser, DEFAULT_OUT)
     parser.add_argument(
         "--resolution",
         type=int,
@@ -95,10 +104,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--shadows", action="store_true", help="cloud shadows too")
     parser.add_argument("--no-quicklook", action="store_true", help="no picture, which takes about a second a tile")
     parser.add_argument("--format", choices=("cog",), default="cog", help="cog: Cloud Optimized GeoTIFF")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of the engine; all cores by default")
-    parser.add_argument("--overwrite", action="store_true", help="make everything anew, and replace other results")
-    parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
-    parser.set_defaults(run=run)
+    add_threads(parser)
+    add_overwrite(parser, "make everything anew, and replace other results")
 
 
 def _add_mask_settings(parser: argparse.ArgumentParser) -> None:
@@ -117,16 +124,12 @@ def _add_mask_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command; errors of the project pass to the caller, which turns them into one line and exit code 2."""
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR)
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Make masks, and say what came out; 1 when products failed."""
     options = options_of(arguments)
-    from rich.console import Console
-    from rich.text import Text
-
     from eotasks.workflows.cloud_mask.run import CloudMaskRun
 
-    console = Console()
+    console = new_console()
     work = CloudMaskRun(
         arguments.products or [_sample()],
         arguments.out,
@@ -134,15 +137,15 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         overwrite=arguments.overwrite,
     )
-    with _progress(console) as progress:
+    with progress_bars(console) as progress:
         outcomes = work.run(ProgressReporter(progress, len(work)))
-    console.print(f"Masks at {options.resolution} m: {options.steps()}", soft_wrap=True, highlight=False, markup=False)
+    print_line(console, f"Masks at {options.resolution} m: {options.steps()}")
     console.print(summary_table(outcomes, shadows=options.shadows))
     for outcome in outcomes:
         if outcome.error is not None:
-            console.print(Text.assemble(("failed ", "red"), f"{outcome.name}: {outcome.error}"), soft_wrap=True)
-    console.print(f"Results: {work.out}", soft_wrap=True, highlight=False, markup=False)
-    return SOME_FAILED if any(outcome.state == "failed" for outcome in outcomes) else DONE
+            print_failed(console, f"{outcome.name}: {outcome.error}")
+    print_line(console, f"Results: {work.out}")
+    return ExitCode.SOME_FAILED if any(outcome.state == "failed" for outcome in outcomes) else ExitCode.DONE
 
 
 def _sample() -> Path:
@@ -186,19 +189,6 @@ def _words(preset: Preset) -> str:
     return CloudMaskOptions(mask=mask_settings(preset)).steps()
 
 
-def _progress(console: Console) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
 class ProgressReporter:
     """A bar for the products, and one for the strips of the present product."""
 
@@ -220,20 +210,15 @@ class ProgressReporter:
         self._progress.update(self._present, visible=False)
         self._progress.advance(self._all)
         if outcome.state == "failed":
-            self._progress.console.print(f"{outcome.name} failed", highlight=False, markup=False)
+            print_line(self._progress.console, f"{outcome.name} failed")
 
 
 def summary_table(outcomes: Sequence[ProductOutcome], *, shadows: bool) -> Table:
     """One line a product, and one for all."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    table.add_column("product", overflow="fold")
-    for name in ("cloud", *(["shadow"] if shadows else []), "no data", "seconds", ""):
-        table.add_column(name, justify="right")
+    numbers = ("cloud", *(["shadow"] if shadows else []), "no data", "seconds", "")
+    table = new_table("product", *numbers, numbers=numbers)
     for outcome in outcomes:
-        table.add_row(Text(outcome.name), *_cells(outcome, shadows))
+        table.add_row(outcome.name, *_cells(outcome, shadows))
     known = [outcome for outcome in outcomes if outcome.shares is not None]
     if len(outcomes) > 1:
         failed = len(outcomes) - len(known)
@@ -244,10 +229,12 @@ def summary_table(outcomes: Sequence[ProductOutcome], *, shadows: bool) -> Table
     return table
 
 
-def _cells(outcome: ProductOutcome, shadows: bool) -> list[str]:
+def _cells(outcome: ProductOutcome, shadows: bool) -> list[str | Text]:
+    from rich.text import Text
+
     seconds = f"{outcome.seconds:.1f}"
     if outcome.shares is None:
-        return ["–"] * (2 + shadows) + [seconds, "[red]failed[/red]"]
+        return [*["–"] * (2 + shadows), seconds, Text("failed", "red")]
     shares = outcome.shares
     shadow = [] if not shadows else ["–" if shares.shadow is None else f"{shares.shadow:.1%}"]
     return [f"{shares.cloud:.1%}", *shadow, f"{1 - shares.data:.1%}", seconds, outcome.state]

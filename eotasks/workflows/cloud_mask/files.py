@@ -31,6 +31,7 @@ from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, Shares
+from eotasks.workflows.settings import changed_keys
 
 RECORD_VERSION = 1
 MAX_STORED_CLP = MAX_CLP - 1
@@ -107,7 +108,7 @@ class ProductFiles:
                 )
             return "unfinished" if there else "absent"
         wanted = _as_json(options.to_dict())
-        changed = sorted(key for key in {*wanted, *record.settings} if wanted.get(key) != record.settings.get(key))
+        changed = changed_keys(record.settings, wanted)
         if changed and record.complete and not overwrite:
             raise ConfigurationError(
                 f"{self.place} holds results of other settings ({', '.join(changed)} changed): give another --out, or"

@@ -20,7 +20,7 @@ from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION
 from eotasks.models.threads import resolve_threads
-from eotasks.storage.lease import Lease, held
+from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place, check_folder
 from eotasks.workflows.cloud_mask.files import ProductFiles, product_name
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
@@ -130,7 +130,7 @@ class CloudMaskRun:
         assert job.scene is not None
         if job.name in self._kept:
             return ProductOutcome(job.name, "kept", job.files.shares())
-        with held(job.files.place, "eotasks cloud-mask") as lease:
+        with hold_lease(job.files.place, "eotasks cloud-mask") as lease:
             if self._is_kept(job):  # by another run, in the meantime
                 return ProductOutcome(job.name, "kept", job.files.shares())
             return self._made(job, job.scene, lease, reporter)

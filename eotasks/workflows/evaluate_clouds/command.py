@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from typing import TYPE_CHECKING
 
 from eotasks.errors import ConfigurationError
+from eotasks.workflows.console import (
+    Commands,
+    ExitCode,
+    StageReporter,
+    add_command,
+    add_out,
+    add_threads,
+    new_console,
+    new_table,
+    print_failed,
+    print_line,
+    progress_bars,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +28,6 @@ if TYPE_CHECKING:
     from eotasks.workflows.evaluate_clouds.run import Outcome
     from eotasks.workflows.evaluate_clouds.scenes import SceneCollection
 
-DONE, SOME_FAILED = 0, 1
 DEFAULT_OUT = "results/evaluate-clouds"
 DEFAULT_PICTURES = 8
 
@@ -50,19 +61,19 @@ or is an EOPatch with data/BANDS and mask/LABEL. Beside them, labels.toml may sa
   classes = { 1 = "clear", 2 = "cloud", 3 = "ignore" }
   bands = ["B02", "B03", ...]       offset = -1000 (added to DN)       attribution = "..."
   label_feature = "mask/LABEL"      bands_feature = "data/BANDS"       simulated = true
-
-exit codes: 0 done, 1 some scenes failed, 2 bad input, 70 a fault of eotasks itself, 130 interrupted
 """
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Register `evaluate-clouds` with the `eotasks` command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "evaluate-clouds",
-        help="how good cloud and shadow masks are on labelled scenes",
+        run,
+        summary="how good cloud and shadow masks are on labelled scenes",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        failed="some scenes failed",
     )
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder or s3:// prefix of labelled scenes")
     parser.add_argument("--simulated", action="store_true", help="simulated scenes instead of a folder")
@@ -70,9 +81,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--detector", action="append", metavar="NAME", help="detector; repeat it to compare several (s2cloudless)"
     )
-    parser.add_argument(
-        "--out", default=DEFAULT_OUT, metavar="DIR", help=f"folder or s3://bucket/prefix for results ({DEFAULT_OUT})"
-    )
+    add_out(parser, DEFAULT_OUT)
     parser.add_argument("--preset", default="eo-learn", metavar="NAME", help="mask settings (eo-learn)")
     parser.add_argument("--threshold", type=float, metavar="P", help="cloud probability of a cloud, over the preset's")
     parser.add_argument("--average-over", type=float, metavar="R", help="radius of the averaging disk")
@@ -80,32 +89,27 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--unit", default="pixel", metavar="UNIT", help="of the radii: pixel or metre (pixel)")
     parser.add_argument("--resolution", type=float, metavar="M", help="metres at which probabilities are computed")
     parser.add_argument("--pictures", type=int, default=DEFAULT_PICTURES, metavar="N", help="frames to show (8)")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of the engines; all cores by default")
-    parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
-    parser.set_defaults(run=run)
+    add_threads(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command; errors of the project pass to the caller, which turns them into one line and exit code 2."""
-    from rich.console import Console
-
-    from eotasks.storage.lease import held
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Judge detectors, and say what came out; 1 when scenes failed."""
+    from eotasks.storage.lease import hold_lease
     from eotasks.workflows.evaluate_clouds.results import claim_results, write_results
 
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.CRITICAL)
     if arguments.pictures < 0:
         raise ConfigurationError(f"--pictures {arguments.pictures} is no number of pictures: give 0 or more.")
     chosen = _contestants(arguments)
     collection = _collection(arguments)
     place = claim_results(arguments.out)
-    console = Console(stderr=False)
-    with held(place, "eotasks evaluate-clouds") as lease:
+    console = new_console()
+    with hold_lease(place, "eotasks evaluate-clouds") as lease:
         outcome = _evaluate(collection, chosen, arguments.pictures, console)
         lease.check()
         report = write_results(outcome, place)
-    _tell(outcome, console)
-    console.print(f"Report: {report}", soft_wrap=True, highlight=False, markup=False)
-    return SOME_FAILED if outcome.failures else DONE
+    _show(outcome, console)
+    print_line(console, f"Report: {report}")
+    return ExitCode.SOME_FAILED if outcome.failures else ExitCode.DONE
 
 
 def _contestants(arguments: argparse.Namespace) -> list[Contestant]:
@@ -146,49 +150,35 @@ def _collection(arguments: argparse.Namespace) -> SceneCollection:
 
 
 def _evaluate(collection: SceneCollection, chosen: list[Contestant], pictures: int, console: Console) -> Outcome:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     from eotasks.workflows.evaluate_clouds.run import evaluate_scenes
 
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=32), MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("scenes", total=len(collection.sources))
-        return evaluate_scenes(collection, chosen, pictures=pictures, advance=lambda: progress.advance(task))
+    with progress_bars(console) as progress:
+        reporter = StageReporter(progress)
+        reporter.begin("scenes", len(collection.sources))
+        return evaluate_scenes(collection, chosen, pictures=pictures, advance=reporter.advance)
 
 
-def _tell(outcome: Outcome, console: Console) -> None:
-    from rich.text import Text
-
+def _show(outcome: Outcome, console: Console) -> None:
     console.print(summary_table(outcome))
     for failure in outcome.failures:
         what = failure.scene if failure.detector is None else f"{failure.scene}, {failure.detector}"
-        console.print(Text.assemble(("failed", "red"), f" {what}: {failure.error}"), soft_wrap=True)
+        print_failed(console, f"{what}: {failure.error}")
     if outcome.collection.simulated:
-        console.print("Simulated scenes: these numbers say nothing about accuracy in the field.", highlight=False)
+        print_line(console, "Simulated scenes: these numbers say nothing about accuracy in the field.")
 
 
 def summary_table(outcome: Outcome) -> Table:
     """One screen of what came out."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     from eotasks.workflows.evaluate_clouds.tables import accuracies, number
 
-    title = Text(f"Clouds judged by labels: {outcome.collection.title}")
-    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("detector", "class"):
-        table.add_column(name, no_wrap=True)
-    for name in ("frames", "BOA", "PA", "UA", "F1"):
-        table.add_column(name, justify="right", no_wrap=True)
+    title = f"Clouds judged by labels: {outcome.collection.title}"
+    numbers = ("frames", "BOA", "PA", "UA", "F1")
+    table = new_table("detector", "class", *numbers, numbers=numbers, title=title, boxed=False)
     last = ""
     for contestant, found in accuracies(outcome):
         medians = (found.balanced_overall_accuracy, found.producers_accuracy, found.users_accuracy, found.f1)
         name = "" if contestant.name == last else contestant.name
         last = contestant.name
-        table.add_row(Text(name), found.target, str(found.scenes_with), *(number(each.median) for each in medians))
+        table.add_row(name, found.target, str(found.scenes_with), *(number(each.median) for each in medians))
     table.caption = "BOA, PA, UA, F1: medians over the frames that have the class."
     return table

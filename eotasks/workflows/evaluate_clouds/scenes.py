@@ -22,14 +22,16 @@ import numpy as np
 from eolearn.core import EOPatch, FeatureType
 from numpy.typing import NDArray
 
+from eotasks.eopatches.load import eopatch_info
 from eotasks.errors import AreaError, ConfigurationError, EOTasksError, FeatureError, GridError, ReferenceDataError
 from eotasks.features import Feature
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.evaluation import map_labels
 from eotasks.models.clouds.postprocess import NO_DATA
-from eotasks.sources.eopatches import LoadEOPatchTask, eopatch_info, list_eopatches
+from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.sources.sample import SUN_ANGLES
-from eotasks.storage.place import Place, is_remote
+from eotasks.storage.location import is_s3
+from eotasks.storage.place import Place
 from eotasks.workflows.evaluate_clouds.labels import LABELS_FILE, LabelFormat, read_label_format
 from eotasks.workflows.evaluate_clouds.rasters import BANDS_FILE, LABEL_FILE, read_raster_scene
 
@@ -94,7 +96,7 @@ def scenes_of_folder(folder: str | Path) -> SceneCollection:
     :raises ConfigurationError: a `labels.toml` that cannot be used.
     :raises StorageError: on S3, when it cannot be read.
     """
-    if is_remote(folder):
+    if is_s3(folder):
         return _scenes_on_s3(Place(str(folder)))
     place = Path(folder)
     if not place.is_dir():
@@ -166,7 +168,7 @@ def _raster_folders(place: Path) -> list[Path]:
 
 def _eopatches(place: Path | Place) -> list[str]:
     try:
-        return list_eopatches(place)
+        return list_source_eopatches(place)
     except AreaError:  # none in it
         return []
 

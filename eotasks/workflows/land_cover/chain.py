@@ -15,7 +15,7 @@ from typing import Protocol
 from eolearn.core import EONode, EOWorkflow
 
 from eotasks.area import Patch, save_patch_grid
-from eotasks.eopatches.save import is_complete, load_eopatch
+from eotasks.eopatches.load import is_complete, load_eopatch
 from eotasks.errors import BatchError, GridError, ModelError, StorageError, TooFewFramesError
 from eotasks.export.mosaics import mosaic_cogs_by_crs
 from eotasks.models.landcover.areas import AreaEstimates, areas_of

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from eotasks.errors import ConfigurationError
 from eotasks.storage.local_copy import object_tag
-from eotasks.storage.place import Place, is_remote
+from eotasks.storage.location import is_s3
+from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import parse_config, render_toml
+from eotasks.workflows.settings import changed_keys
 
 CONFIG_FILE = "run.toml"
 """The configuration beside the results; a folder that has it was filled by this command."""
@@ -54,10 +56,10 @@ def check_place(
         if overwrite:
             return
         before = parse_config(place.read_bytes(CONFIG_FILE).decode(), where=f"{place}/{CONFIG_FILE}")
-        changed = sorted(_differences(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS)))
+        changed = changed_keys(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS))
         if not changed and place.exists(INPUTS_FILE):
             stored = json.loads(place.read_bytes(INPUTS_FILE))
-            changed = [f"content of {name}" for name in sorted(_differences(stored, input_fingerprints(config, read)))]
+            changed = [f"content of {name}" for name in changed_keys(stored, input_fingerprints(config, read))]
         if changed:
             raise ConfigurationError(
                 f"{place} holds results of another configuration ({', '.join(changed)} changed): choose another"
@@ -104,7 +106,7 @@ def input_fingerprints(config: LandCoverConfig, read: Mapping[str, str] | None =
     """
     prints = {"eotasks": version("eotasks")}
     for key, path in _input_files(config).items():
-        if is_remote(path):
+        if is_s3(path):
             prints[key] = object_tag(path)
         elif Path(path).is_file():
             with Path(path).open("rb") as file:
@@ -132,12 +134,3 @@ def remove_results(place: Place) -> None:
     place.remove(CONFIG_FILE)
     if place.is_local and place.exists() and not place.names():
         place.local_path().rmdir()
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key in {*before, *now}:
-        first, second = before.get(key), now.get(key)
-        if isinstance(first, Mapping) and isinstance(second, Mapping):
-            yield from _differences(first, second, f"{prefix}{key}.")
-        elif first != second:
-            yield f"{prefix}{key}"

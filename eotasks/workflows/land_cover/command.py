@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
-
 from eotasks.errors import ConfigurationError
-from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.console import (
+    Commands,
+    ExitCode,
+    StageReporter,
+    add_command,
+    add_out,
+    add_overwrite,
+    add_threads,
+    new_console,
+    new_table,
+    print_failed,
+    print_line,
+    progress_bars,
+)
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from eotasks.workflows.batch.outcomes import PatchOutcome
     from eotasks.workflows.land_cover.run import ExampleOutcome, LandCoverExample
 
-DONE, SOME_FAILED = 0, 1
 EXECUTORS = ("processes", "threads", "serial", "ray")
 RUN_OPTIONS = ("executor", "ray", "workers", "threads")
 FULL_RESOLUTION = 10.0
@@ -38,23 +47,23 @@ examples:
   eotasks land-cover --config my.toml --ray auto  the same on the Ray cluster that this machine is part of
 
 configurations that come along: {", ".join(path.stem for path in sorted(BUILT_IN.glob("*.toml")))} (--config NAME)
-
-exit codes: 0 done, 1 some patches failed, 2 bad input, 70 a fault of eotasks itself, 130 interrupted
 """
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Register `land-cover` with the `eotasks` command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "land-cover",
-        help="from an area of interest to a validated map",
+        run,
+        summary="from an area of interest to a validated map",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        failed="some patches failed",
     )
     parser.add_argument("--config", metavar="FILE.toml", help="configuration file, or the name of one that comes along")
     parser.add_argument("--full", action="store_true", help="10 m and 40 acquisitions instead of 20 m and 12")
-    parser.add_argument("--output", metavar="PLACE", help="folder or s3://bucket/prefix, instead of output.folder")
+    add_out(parser, help="folder or s3://bucket/prefix for results, instead of output.folder")
     parser.add_argument(
         "--seed", type=int, metavar="N", help="seed, instead of the configuration's; those of the validation follow it"
     )
@@ -67,38 +76,35 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--workers", type=int, metavar="N", help="patches at a time; by default as many as cores and memory allow"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of the engines; shares the cores by default")
+    add_threads(parser, default="a worker's share of the cores")
     parser.add_argument(
         "--retry-quarantined", action="store_true", help="try patches again that cost an earlier run its workers"
     )
-    parser.add_argument("--overwrite", action="store_true", help="remove the results that are there, and start over")
+    add_overwrite(parser, "remove the results that are there, and start over")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--print-config", action="store_true", help="print the whole configuration and do nothing")
-    parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
-    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command; errors of the project pass to the caller, which turns them into one line and exit code 2."""
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR)
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Make the map, and say what came out; 1 when patches failed."""
     config = configuration(arguments)
     if arguments.print_config:
         sys.stdout.write(render_toml(config))
-        return DONE
+        return ExitCode.DONE
     from eotasks.workflows.land_cover.run import LandCoverExample
 
-    console = Console(stderr=False)
+    console = new_console()
     example = LandCoverExample(config, overwrite=arguments.overwrite, retry_quarantined=arguments.retry_quarantined)
     if arguments.dry_run:
         console.print(dry_run_table(example))
-        return DONE
-    with console_progress(console) as progress:
+        return ExitCode.DONE
+    with progress_bars(console) as progress:
         outcome = example.run(ProgressReporter(progress))
     console.print(summary_table(outcome))
     for name, failed in outcome.failed.items():
-        console.print(Text.assemble(("failed", "red"), f" {name}, step {failed.error_step!r}: {failed.error}"))
-    console.print(f"Report: {outcome.report}", soft_wrap=True, highlight=False, markup=False)
-    return SOME_FAILED if outcome.failed else DONE
+        print_failed(console, f"{name}, step {failed.error_step!r}: {failed.error}")
+    print_line(console, f"Report: {outcome.report}")
+    return ExitCode.SOME_FAILED if outcome.failed else ExitCode.DONE
 
 
 def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
@@ -112,9 +118,7 @@ def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
             raise ConfigurationError("--full belongs to the embedded sample: set area.resolution in your file instead.")
         config = _finer(config, factor=round(area.resolution / FULL_RESOLUTION))
         source, area = larger, area.model_copy(update={"resolution": FULL_RESOLUTION})
-    output = (
-        config.output if arguments.output is None else config.output.model_copy(update={"folder": arguments.output})
-    )
+    output = config.output if arguments.out is None else config.output.model_copy(update={"folder": arguments.out})
     options = {name: getattr(arguments, name) for name in RUN_OPTIONS if getattr(arguments, name) is not None}
     if "ray" in options:
         options.setdefault("executor", "ray")
@@ -154,55 +158,26 @@ def _named_config(name: str) -> Path:
     return built_in if not Path(name).exists() and built_in.exists() else Path(name)
 
 
-def console_progress(console: Console) -> Progress:
-    """Progress bars of the stages."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
-class ProgressReporter:
-    """Shows each stage as a bar."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def begin(self, stage: str, total: int) -> None:
-        self._task = self._progress.add_task(stage, total=total)
+class ProgressReporter(StageReporter):
+    """Shows each stage as a bar, and patches that fail above it."""
 
     def advance(self, outcome: PatchOutcome | None = None) -> None:
-        if self._task is not None:
-            self._progress.advance(self._task)
+        super().advance()
         if outcome is not None and outcome.missing:
-            self._progress.console.print(
-                f"{outcome.name} failed in {outcome.error_step}", highlight=False, markup=False
-            )
-
-    def end(self) -> None:
-        if self._task is not None:
-            self._progress.stop_task(self._task)
+            self.line(f"{outcome.name} failed in {outcome.error_step}")
 
 
 def dry_run_table(example: LandCoverExample) -> Table:
     """What would be done."""
-    table = Table(title=Text(f"{example.config.title}: what would be done"), show_header=False, title_justify="left")
+    table = new_table("", "", header=False, title=f"{example.config.title}: what would be done")
     for key, value in example.describe().items():
-        table.add_row(key, Text(value))
+        table.add_row(key, value)
     return table
 
 
 def summary_table(outcome: ExampleOutcome) -> Table:
     """One screen of what came out."""
-    table = Table(title=Text(outcome.title), title_justify="left")
-    table.add_column("")
-    for name in outcome.columns:
-        table.add_column(name, justify="right")
+    table = new_table("", *outcome.columns, numbers=outcome.columns, title=outcome.title)
     for label, values in outcome.rows:
         table.add_row(label, *values)
     return table

@@ -8,7 +8,8 @@ from typing import Any
 from eolearn.core import EONode, EOWorkflow
 
 from eotasks.area import Patch
-from eotasks.eopatches.save import LoadSavedEOPatchTask, SaveEOPatchTask
+from eotasks.eopatches.load import LoadSavedEOPatchTask
+from eotasks.eopatches.save import SaveEOPatchTask
 from eotasks.export.tasks import ExportCogTask
 from eotasks.prediction import PredictLandCoverTask
 from eotasks.storage.place import Place

@@ -21,7 +21,7 @@ from eotasks.models.sentinel2 import CLOUD_BANDS, band_indices
 from eotasks.reference.labels import check_vector_labels
 from eotasks.series import INDICES
 from eotasks.sources.sample import sample_reference_path
-from eotasks.storage.local_copy import at_hand
+from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.features import ResolvedFeatures
@@ -147,10 +147,10 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
     """CRS and (west, south, east, north) of a file with labels; no bounds where it holds nothing."""
     try:
         if reference.kind == "raster":
-            with rasterio.open(at_hand(path)) as source:
+            with rasterio.open(local_path_of(path)) as source:
                 crs, bounds = source.crs, tuple(source.bounds)
         else:
-            info = pyogrio.read_info(at_hand(path), layer=reference.layer, force_total_bounds=True)
+            info = pyogrio.read_info(local_path_of(path), layer=reference.layer, force_total_bounds=True)
             crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
     except (RasterioError, DataSourceError, DataLayerError) as error:
         raise ReferenceDataError(f"The labels {path} cannot be read ({error}): check reference.path.") from error

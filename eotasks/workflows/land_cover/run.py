@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from eotasks.storage.lease import Lease, held
+from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, PreparedChain, Reporter
@@ -94,7 +94,7 @@ class LandCoverExample:
     def run(self, reporter: Reporter) -> ExampleOutcome:
         """Run every chain, or what is missing of it, and write the report."""
         self.config.source.check_credentials()
-        with held(self.place, "eotasks land-cover") as lease, _cluster(self.config.run, self.place):
+        with hold_lease(self.place, "eotasks land-cover") as lease, _cluster(self.config.run, self.place):
             return self._run(_Checked(reporter, lease))
 
     def _run(self, reporter: Reporter) -> ExampleOutcome:

@@ -11,7 +11,7 @@ from eolearn.core import FeatureType
 from numpy.typing import NDArray
 
 from eotasks.area import Patch
-from eotasks.eopatches.save import load_eopatch
+from eotasks.eopatches.load import load_eopatch
 from eotasks.errors import GridError, ModelError
 from eotasks.models.landcover.card import TrainingExtent
 from eotasks.models.landcover.splits import checkerboard

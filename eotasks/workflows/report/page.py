@@ -21,7 +21,8 @@ import jinja2
 import matplotlib as mpl
 
 from eotasks.errors import ConfigurationError, StorageError
-from eotasks.storage.place import Location, place_of
+from eotasks.storage.location import Location
+from eotasks.storage.place import place_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

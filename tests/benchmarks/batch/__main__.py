@@ -22,9 +22,9 @@ from pathlib import Path
 from eolearn.core import EOExecutor, EONode, EOWorkflow
 
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_manifest
 from eotasks.workflows.batch.run import run_batch
 from tests.builders.batch_tasks import AllocateTask, PassOnTask
+from tests.builders.batches import manifest_outcomes
 from tests.servers.s3 import NoS3ServerError, running_server
 
 LIMIT_MS = 20.0
@@ -53,7 +53,7 @@ def ours(location: str | None, *, executor: str = "processes") -> Side:
         )  # fmt: skip
         seconds = time.perf_counter() - start
         assert len(result.done) == count
-        assert place is None or len(read_manifest(place)) == count
+        assert place is None or len(manifest_outcomes(place)) == count
         return 1000 * seconds / count
 
     return run

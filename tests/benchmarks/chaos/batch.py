@@ -15,7 +15,8 @@ from eolearn.core import EONode, EOPatch, EOTask, EOWorkflow, FeatureType
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.eopatches.save import SaveEOPatchTask, is_complete, load_eopatch
+from eotasks.eopatches.load import is_complete, load_eopatch
+from eotasks.eopatches.save import SaveEOPatchTask
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.run import BatchResult, run_batch
 

@@ -11,7 +11,8 @@ from eotasks.clouds.filtering import FilterCloudyTimestampsTask
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.validity import AddValidCountTask, AddValidDataMaskTask
-from eotasks.eopatches.save import LoadSavedEOPatchTask, Place, SaveEOPatchTask
+from eotasks.eopatches.load import LoadSavedEOPatchTask
+from eotasks.eopatches.save import SaveEOPatchTask
 from eotasks.export.tasks import ExportCogTask
 from eotasks.models.classes import SLOVENIAN_CLASSES
 from eotasks.models.landcover.training import MODEL_FILE, LandCoverModel, load_model, train
@@ -20,6 +21,7 @@ from eotasks.models.series import interpolate
 from eotasks.prediction import PredictLandCoverTask
 from eotasks.reference.tasks import ErodeReferenceTask, RasterizeReferenceTask, SampleTask
 from eotasks.series import AddNormalizedDifferenceTask, ResampleTimeSeriesTask
+from eotasks.storage.place import Place
 from tests.benchmarks.land_cover.features import (
     BANDS,
     CLM,

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from eotasks.errors import AreaError, ImageryError
-from eotasks.imagery.files.location import FolderFiles
+from eotasks.imagery.files.folder import FolderFiles
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
 from eotasks.imagery.pixels.reduction import reduced_level
-from eotasks.imagery.products.product import RasterFile
 from tests.builders.products import LEFT, TOP, UTM, write_cog, write_jp2
 
 JP2, TIFF = RasterFile("a.jp2", "JP2OpenJPEG"), RasterFile("a.tif", "GTiff")

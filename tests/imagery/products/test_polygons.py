@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.location import FolderFiles
+from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.products.polygons import read_polygons
 
 SQUARE = "0 0 100 0 100 100 0 100 0 0"

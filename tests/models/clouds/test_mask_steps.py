@@ -15,9 +15,9 @@ from skimage.morphology import disk
 from eotasks.errors import ConfigurationError, GridError
 from eotasks.models.clouds.postprocess import cloud_mask, mask_of
 from eotasks.models.clouds.presets import MaskSettings, mask_settings
-from tests.models.clouds.test_postprocess import smooth
+from tests.builders.clouds.probabilities import smooth_probability
 
-PROBABILITY = np.stack([smooth(1), smooth(2)])
+PROBABILITY = np.stack([smooth_probability(1), smooth_probability(2)])
 
 
 def test_gaussian_and_cutoff_as_scipy() -> None:

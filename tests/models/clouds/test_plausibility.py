@@ -12,11 +12,8 @@ import rasterio
 from eotasks.errors import BandError, GridError, ReflectanceError
 from eotasks.models.clouds.plausibility import BLOCK_PIXELS, cirrus_signs, refuse_implausible
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
+from tests.builders.clouds.spectra import CLOUD, GRASS, LAKE, STORM, numbers, stack
 
-GRASS = (0.12, 0.10, 0.09, 0.07, 0.11, 0.24, 0.30, 0.32, 0.34, 0.10, 0.002, 0.20, 0.11)
-LAKE = (0.13, 0.10, 0.07, 0.04, 0.04, 0.03, 0.03, 0.025, 0.02, 0.01, 0.001, 0.008, 0.005)
-CLOUD = (0.50, 0.48, 0.46, 0.47, 0.48, 0.50, 0.52, 0.53, 0.54, 0.25, 0.02, 0.45, 0.35)
-STORM = (0.90, 0.88, 0.85, 0.86, 0.87, 0.88, 0.89, 0.90, 0.90, 0.80, 0.45, 0.30, 0.22)
 TEN = band_indices(CLOUD_BANDS)
 ORDERS = {
     "B8A at the end": [*range(8), 9, 10, 11, 12, 8],
@@ -24,16 +21,6 @@ ORDERS = {
     "10 m bands first": [1, 2, 3, 7, 4, 5, 6, 8, 11, 12, 0, 9, 10],
     "B10 at the end": [*range(10), 11, 12, 10],
 }
-
-
-def stack(*spectra: Any, seed: int = 1, side: int = 12) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """A frame of each spectrum, with some noise, as float32 reflectance."""
-    noise = np.random.default_rng(seed).normal(1, 0.03, (len(spectra), side, side, 13))
-    return (np.array(spectra).reshape(-1, 1, 1, 13) * noise).astype(np.float32)
-
-
-def numbers(frames: Any) -> Any:
-    return np.round(frames * 10_000).astype(np.uint16)
 
 
 @pytest.mark.parametrize("of", [lambda f: f, numbers, lambda f: numbers(f).astype(np.int32), lambda f: f[..., TEN]])

@@ -17,20 +17,16 @@ from skimage.morphology import disk
 from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.models.clouds import smoothing
 from eotasks.models.clouds.postprocess import as_probability, cloud_mask
+from tests.builders.clouds.probabilities import smooth_probability
 
 PROBABILITY = np.random.default_rng(3).random((3, 31, 27), dtype=np.float32) ** 2
-
-
-def smooth(seed: int, shape: tuple[int, int] = (40, 50)) -> np.ndarray[Any, np.dtype[np.float32]]:
-    noise = np.random.default_rng(seed).random(shape, dtype=np.float32)
-    return np.clip(cv2.GaussianBlur(noise, (0, 0), 3) * 3 - 1, 0, 1)
 
 
 @pytest.mark.parametrize("average_over", [None, 0, 1, 4, 7, 16])
 @pytest.mark.parametrize("dilation_size", [None, 0, 1, 2, 8])
 @pytest.mark.parametrize("threshold", [0.0, 0.4, 0.6])
 def test_equal_to_s2cloudless(average_over: int | None, dilation_size: int | None, threshold: float) -> None:
-    probability = np.stack([PROBABILITY[0], smooth(1, (31, 27)), np.zeros((31, 27), np.float32)])
+    probability = np.stack([PROBABILITY[0], smooth_probability(1, (31, 27)), np.zeros((31, 27), np.float32)])
     mask = cloud_mask(probability, threshold=threshold, average_over=average_over, dilation_size=dilation_size)
     assert mask.dtype == np.uint8
     detector = S2PixelCloudDetector(threshold, average_over=average_over, dilation_size=dilation_size)
@@ -91,7 +87,7 @@ def test_all_valid_changes_nothing() -> None:
 
 @pytest.mark.parametrize("average_over", [1, 3, 4])
 def test_gaps_leave_the_rest_as_it_was_and_do_not_hide_cloud(average_over: int) -> None:
-    probability = smooth(8)[np.newaxis]
+    probability = smooth_probability(8)[np.newaxis]
     valid = np.ones(probability.shape, dtype=bool)
     valid[:, :, 20:] = False
     broken = np.where(valid, probability, np.float32(np.nan))

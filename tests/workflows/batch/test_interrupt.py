@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,58 +17,16 @@ from eolearn.core import EONode, EOWorkflow
 from eotasks.errors import BatchError, StorageError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import read_events
+from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
-from eotasks.workflows.batch.run import PatchOutcome, read_manifest, run_batch
+from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.pool import WorkerPool
-from tests import ROOT
 from tests.builders.batch_tasks import WaitTask
+from tests.builders.batches import behaving, facts_batch, manifest_outcomes, run_failing_batch, states
+from tests.builders.waiting_batch import waiting_batch
 from tests.servers.s3 import S3Server
-from tests.workflows.batch.test_run import behaving, facts_batch, states
 
 pytestmark = pytest.mark.timeout(120)
-
-
-SCRIPT = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from pathlib import Path
-from eolearn.core import EONode, EOWorkflow
-from tests.builders.batch_tasks import WaitTask
-from eotasks.workflows.batch.run import run_batch
-from eotasks.storage.place import Place
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    node = EONode(WaitTask(folder))
-    patches = {name: {node: {"name": name}} for name in ("a", "b", "c", "d")}
-    run_batch(EOWorkflow([node]), patches, executor=sys.argv[2], workers=2, place=Place(folder / "place"))
-"""
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for something that another process does."""
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen within a minute")
-
-
-@contextmanager
-def waiting_batch(folder: Path, executor: str = "processes") -> Iterator[subprocess.Popen[str]]:
-    """A batch in a process of its own, two patches of which wait for the file ``go``."""
-    script = folder / "script.py"
-    script.write_text(SCRIPT)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    batch = subprocess.Popen(
-        [sys.executable, script, folder, executor], env=environment, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        until(lambda: (folder / "a.begun").exists() and (folder / "b.begun").exists())
-        yield batch
-    finally:
-        (folder / "go").touch()
-        batch.kill()
-        batch.communicate(timeout=60)
 
 
 def family(batch: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -108,24 +63,13 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_threads_end_their_patches_first_and_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
-    with waiting_batch(tmp_path, "threads") as batch:
+    with waiting_batch(tmp_path, executor="threads") as batch:
         batch.send_signal(signal.SIGINT)
         time.sleep(0.5)
         assert batch.poll() is None, "the patches that run are waited for"
         batch.send_signal(signal.SIGINT)
         assert "KeyboardInterrupt" in batch.communicate(timeout=30)[1]
     assert not (tmp_path / "c.begun").exists()
-
-
-def test_a_batch_that_is_running_already_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    place = Place(tmp_path / "place")
-    with waiting_batch(tmp_path) as batch:
-        workflow, patches = behaving("a")
-        run_batch(workflow, patches, executor="serial", place=place, stage="batch")
-        assert f"seems to be running already (process {batch.pid} on" in caplog.text
-    caplog.clear()
-    run_batch(workflow, patches, executor="serial", place=place, stage="batch")
-    assert "running already" not in caplog.text
 
 
 def test_an_error_of_the_batch_is_noted(tmp_path: Path) -> None:
@@ -139,7 +83,7 @@ def test_an_error_of_the_batch_is_noted(tmp_path: Path) -> None:
     assert read_events(Place(tmp_path))[-1].facts["state"] == "stopped"
 
 
-def test_one_worker_after_the_other_that_is_killed_while_it_starts_is_borne(
+def test_one_worker_after_the_other_that_is_killed_while_it_starts_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start, started = WorkerPool._start_worker, []
@@ -156,11 +100,11 @@ def test_one_worker_after_the_other_that_is_killed_while_it_starts_is_borne(
     assert len(started) == 3
 
 
-def test_lack_of_memory_is_told_when_the_kernel_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lack_of_memory_is_named_when_the_kernel_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     kills = itertools.count()
     monkeypatch.setattr("eotasks.workflows.batch.workers.pool.oom_kills", lambda: next(kills))  # one more at each look
     workflow, patches = behaving("killed", "a")
-    result = run_batch(workflow, patches, workers=1)
+    result = run_failing_batch(workflow, patches, workers=1)
     assert "SIGKILL for lack of memory: use fewer workers" in str(result.failed[0].error)
 
 
@@ -168,15 +112,15 @@ def test_another_worker_stands_by_when_the_last_patch_loses_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
-    bury = WorkerPool._bury
+    handle = WorkerPool._handle_lost_worker
 
     def look(pool: WorkerPool, *arguments: Any) -> Any:
         sizes.append(len(pool._workers))
-        return bury(pool, *arguments)
+        return handle(pool, *arguments)
 
-    monkeypatch.setattr(WorkerPool, "_bury", look)
+    monkeypatch.setattr(WorkerPool, "_handle_lost_worker", look)
     workflow, patches = behaving("a", "killed")
-    assert run_batch(workflow, patches, workers=2).quarantined == ["killed"]
+    assert run_failing_batch(workflow, patches, workers=2).quarantined == ["killed"]
     assert sizes == [2, 2, 2]
 
 
@@ -199,7 +143,7 @@ def test_the_fork_server_and_its_tracker_may_die_too(tmp_path: Path) -> None:
             helper.kill()
         (tmp_path / "go").touch()
         assert batch.wait(60) == 0
-    assert sorted(line.outcome.name for line in read_manifest(Place(tmp_path / "place"))) == ["a", "b", "c", "d"]
+    assert sorted(line.outcome.name for line in manifest_outcomes(Place(tmp_path / "place"))) == ["a", "b", "c", "d"]
 
 
 def test_a_store_that_is_away_for_a_while_is_waited_for(tmp_path: Path, s3_own_server: S3Server) -> None:
@@ -214,7 +158,7 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(tmp_path: Path, s3_own_s
 
     result = run_batch(workflow, patches, executor="serial", place=place, on_progress=break_down)
     assert states(result) == {"p0": "done", "p1": "done", "p2": "done"}
-    assert [line.outcome.name for line in read_manifest(place)] == ["p0", "p1", "p2"]
+    assert [line.outcome.name for line in manifest_outcomes(place)] == ["p0", "p1", "p2"]
 
 
 def test_a_store_that_stays_away_is_one_error(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,15 +10,13 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.errors import ConfigurationError, StorageError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import ManifestWriter, append_manifest, read_events, read_manifest
+from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.run import BatchResult, run_batch
 from tests.builders.batch_tasks import AllocateTask, FlagTask
+from tests.builders.batches import Arguments, behaving, facts_batch, manifest_outcomes, run_failing_batch, states
 from tests.servers.s3 import S3Server
-from tests.workflows.batch.test_run import behaving, facts_batch, states
-
-Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
 
 
 def flagged(folder: Path, *names: str, option: int = 1) -> tuple[EOWorkflow, Arguments]:
@@ -30,9 +26,8 @@ def flagged(folder: Path, *names: str, option: int = 1) -> tuple[EOWorkflow, Arg
 
 def run(folder: Path, *names: str, option: int = 1, **options: object) -> BatchResult:
     workflow, patches = flagged(folder, *names, option=option)
-    return run_batch(
-        workflow, patches, executor="serial", place=Place(folder / "place"), **options,  # type: ignore[arg-type]
-    )  # fmt: skip
+    start = run_failing_batch if any((folder / f"{name}.fails").exists() for name in names) else run_batch
+    return start(workflow, patches, executor="serial", place=Place(folder / "place"), **options)  # type: ignore[arg-type]
 
 
 def calls(folder: Path) -> list[str]:
@@ -105,27 +100,19 @@ def test_skip_decides_where_it_is_given(tmp_path: Path) -> None:
     assert states(run(tmp_path, "a", "b", skip=lambda name: name == "b")) == {"a": "done", "b": "skipped"}
 
 
-def test_outcomes_of_version_1_are_no_proof(tmp_path: Path) -> None:
-    line = {"version": 1, "stage": "batch", "finished": "2026-01-01T00:00:00+00:00", "name": "a", "state": "done"}
-    (tmp_path / "place").mkdir()
-    (tmp_path / "place/manifest.jsonl").write_text(json.dumps(line) + "\n")
-    assert states(run(tmp_path, "a")) == {"a": "done"}
-    assert [event.run == "" for event in read_events(Place(tmp_path / "place"))] == [True, False, False, False, False]
-
-
 def test_a_quarantined_patch_is_not_tried_again_unless_asked(tmp_path: Path) -> None:
     workflow, patches = behaving("a", "killed")
     place = Place(tmp_path)
-    first = run_batch(workflow, patches, workers=2, place=place)
+    first = run_failing_batch(workflow, patches, workers=2, place=place)
     assert states(first) == {"a": "done", "killed": "quarantined"}
     assert first.outcomes[1].attempts == 3
     assert (first.quarantined, first.exit_code) == (["killed"], 1)
     assert [event.facts["attempts"] for event in read_events(place) if event.kind == "lost"] == [1, 2]
-    second = run_batch(workflow, patches, workers=2, place=place)
+    second = run_failing_batch(workflow, patches, workers=2, place=place)
     assert states(second) == {"a": "skipped", "killed": "quarantined"}
     assert (second.outcomes[1].attempts, second.exit_code) == (0, 1)
     assert "SIGKILL" in str(second.outcomes[1].error)
-    third = run_batch(workflow, patches, workers=2, place=place, retry_quarantined=True)
+    third = run_failing_batch(workflow, patches, workers=2, place=place, retry_quarantined=True)
     assert third.outcomes[1].attempts == 3
 
 
@@ -140,7 +127,7 @@ def test_a_patch_that_kills_once_is_done_by_its_second_attempt(tmp_path: Path) -
 def test_logs_of_what_failed_are_kept_in_the_place(tmp_path: Path) -> None:
     workflow, patches = behaving("noisy", "noisy_error", "value_error")
     place = Place(tmp_path)
-    run_batch(workflow, patches, workers=1, place=place, stage="a/b")
+    run_failing_batch(workflow, patches, workers=1, place=place, stage="a/b")
     folder = "batch/logs/a%2Fb"
     assert place.names(folder) == ["noisy_error.log", "value_error.log"]
     log = place.read_bytes(f"{folder}/noisy_error.log").decode()
@@ -151,7 +138,7 @@ def test_logs_of_what_failed_are_kept_in_the_place(tmp_path: Path) -> None:
 
 def test_the_log_of_a_dead_worker_is_what_it_had_said(tmp_path: Path) -> None:
     workflow, patches = behaving("noisy_killed")
-    run_batch(workflow, patches, workers=1, place=Place(tmp_path))
+    run_failing_batch(workflow, patches, workers=1, place=Place(tmp_path))
     log = Place(tmp_path).read_bytes("batch/logs/batch/noisy_killed.log").decode()
     assert "WARNING tests.noise: said in noisy_killed" in log
     assert "SIGKILL" in log
@@ -189,49 +176,11 @@ def test_on_s3_logs_and_progress_are_there_while_it_runs(s3_server: S3Server) ->
 
     def look(outcome: PatchOutcome) -> None:
         if outcome.name == "b":
-            while len(read_manifest(place)) < 2:  # the thread writes every two seconds
+            while len(manifest_outcomes(place)) < 2:  # the thread writes every two seconds
                 time.sleep(0.1)
             seen.append(place.names("batch/logs/batch"))
             seen.append([progress.state for progress in read_progress(place)])
 
-    run_batch(workflow, patches, executor="serial", place=place, on_progress=look)
+    run_failing_batch(workflow, patches, executor="serial", place=place, on_progress=look)
     assert seen == [["value_error.log"], ["running"]]
     assert read_progress(place)[0].state == "complete"
-
-
-def test_on_s3_the_bytes_sent_grow_with_the_lines(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(s3_server.location())
-    sent: list[int] = []
-    write = Place.write_bytes
-
-    def count(place: Place, path: str, data: bytes) -> None:
-        sent.append(len(data))
-        write(place, path, data)
-
-    monkeypatch.setattr(Place, "write_bytes", count)
-    monkeypatch.setattr("eotasks.workflows.batch.manifest._FLUSH_SECONDS", 1e6)
-    writer = ManifestWriter(place, "many")
-    for index in range(1000):
-        writer.outcome(PatchOutcome(f"patch {index}", "done", error="x" * 200))
-        if index % 20 == 0:
-            writer.flush()
-    writer.close()
-    assert max(sent) < 80_000
-    stored = place.extent("batch")[0]
-    assert stored > 400_000
-    assert sum(sent) < 8 * stored, "one object that grows would be sent 25 times"
-    assert [line.outcome.name for line in read_manifest(place)] == [f"patch {index}" for index in range(1000)]
-
-
-def test_two_writers_on_s3_keep_apart(s3_server: S3Server) -> None:
-    place = Place(s3_server.location())
-    writers = [ManifestWriter(place, stage) for stage in ("one", "two")]
-    for writer in writers:
-        writer.batch(patches=1)
-    for index in range(20):
-        writers[index % 2].outcome(PatchOutcome(f"p{index}", "done"))
-    for writer in writers:
-        writer.end("complete")
-    append_manifest(place, "three", PatchOutcome("p", "done"))
-    found = [event.name for event in read_events(place) if event.outcome is not None]
-    assert sorted(found, key=str) == sorted([*(f"p{index}" for index in range(20)), "p"])

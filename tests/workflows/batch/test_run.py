@@ -1,58 +1,28 @@
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.eopatches.save import Place
-from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, StorageError
-from eotasks.workflows.batch.manifest import append_manifest
-from eotasks.workflows.batch.run import BatchResult, PatchOutcome, WorkerExecutor, read_manifest, run_batch
+from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, PatchFailedWarning, StorageError
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.run import run_batch
 from tests import ROOT
-from tests.builders.batch_tasks import (
-    AllocateTask,
-    BehaveTask,
-    CallTask,
-    PassOnTask,
-    UnrebuildableTask,
-    WriteFactsTask,
-)
+from tests.builders.batch_tasks import AllocateTask
+from tests.builders.batches import behaving, facts, facts_batch, manifest_outcomes, run_failing_batch, states
 
 pytestmark = pytest.mark.timeout(120)
 
 
-Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
-
-
-def behaving(*names: str) -> tuple[EOWorkflow, Arguments]:
-    first = EONode(BehaveTask(), name="Behave")
-    last = EONode(PassOnTask(), inputs=[first])
-    return EOWorkflow([first, last]), {name: {first: {"name": name}} for name in names}
-
-
-def facts_batch(folder: Path, count: int) -> tuple[EOWorkflow, Arguments]:
-    node = EONode(WriteFactsTask(folder))
-    return EOWorkflow([node]), {f"p{index}": {node: {"name": f"p{index}"}} for index in range(count)}
-
-
-def facts(folder: Path) -> list[dict[str, object]]:
-    return [json.loads(file.read_text()) for file in sorted(folder.glob("p*.json"))]
-
-
-def states(result: BatchResult) -> dict[str, str]:
-    return {outcome.name: outcome.state for outcome in result.outcomes}
-
-
 def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
     workflow, patches = behaving("a", "value_error", "exit", "killed", "own_error", "unpicklable_error", "b")
-    result = run_batch(workflow, patches, workers=2, place=Place(tmp_path), stage="test")
+    result = run_failing_batch(workflow, patches, workers=2, place=Place(tmp_path), stage="test")
     assert [outcome.name for outcome in result.outcomes] == list(patches)
     assert result.done == ["a", "b"]
     assert result.exit_code == 1
@@ -64,16 +34,32 @@ def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
     assert "SIGKILL" in str(errors["killed"])
     assert "stubborn" in str(errors["unpicklable_error"])
     assert "raise ValueError" in str(result.outcomes[1].traceback)
-    lines = read_manifest(Place(tmp_path))
+    lines = manifest_outcomes(Place(tmp_path))
     assert sorted(line.outcome.name for line in lines) == sorted(patches)
     assert {line.outcome.name: line.outcome.state for line in lines} == states(result)
     assert {line.stage for line in lines} == {"test"}
 
 
+def test_failures_are_a_warning_of_the_caller_that_can_be_made_an_error(tmp_path: Path) -> None:
+    workflow, patches = behaving("value_error", "a", *(f"b{index}" for index in range(5)))
+    place = Place(tmp_path)
+    with pytest.warns(PatchFailedWarning) as caught:
+        run_batch(workflow, patches, executor="serial", place=place, stage="a/b")
+    assert [warning.filename for warning in caught] == [__file__]
+    assert str(caught[0].message) == (
+        f"1 of 7 patches of batch 'a/b' failed (value_error): logs are in {tmp_path}/batch/logs/a%2Fb."
+    )
+    assert place.names("batch/logs/a%2Fb") == ["value_error.log"]
+    node = workflow.get_nodes()[0]
+    failing = {f"p{index}": {node: {"name": "value_error"}} for index in range(7)}
+    with pytest.raises(PatchFailedWarning, match=r"7 of 7 .* \(p0, p1, p2, p3, p4, …\): result\.failed has the errors"):
+        run_batch(workflow, failing, executor="serial")
+
+
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_in_this_process_the_outcomes_are_the_same(executor: str, capfd: pytest.CaptureFixture[str]) -> None:
     workflow, patches = behaving("a", "value_error", "own_error", "b")
-    result = run_batch(workflow, patches, executor=executor, workers=2)  # type: ignore[arg-type]  # parametrised text
+    result = run_failing_batch(workflow, patches, executor=executor, workers=2)  # type: ignore[arg-type]  # parametrised text
     assert states(result) == {"a": "done", "value_error": "failed", "own_error": "failed", "b": "done"}
     assert result.failed[0].error == "ValueError: two lines"
     assert list(result.outcomes[0].seconds_by_step) == ["Behave", "PassOnTask"]
@@ -155,7 +141,7 @@ def test_steps_of_one_name_are_numbered() -> None:
 def test_logs_of_workers_reach_this_process(caplog: pytest.LogCaptureFixture) -> None:
     workflow, patches = behaving("noisy", "value_error")
     with caplog.at_level(logging.WARNING):
-        run_batch(workflow, patches, workers=1)
+        run_failing_batch(workflow, patches, workers=1)
     assert [record.getMessage() for record in caplog.records] == ["said in noisy"]
 
 
@@ -185,30 +171,6 @@ def test_no_patches_is_an_error() -> None:
         run_batch(behaving()[0], {})
 
 
-def test_arguments_for_a_foreign_node_are_refused() -> None:
-    foreign = EONode(BehaveTask())
-    with pytest.raises(BatchError, match="BehaveTask, which is not part of the workflow"):
-        run_batch(behaving("a")[0], {"p": {foreign: {"name": "a"}}})
-
-
-def test_a_lambda_is_named_before_work_starts_and_works_in_threads() -> None:
-    node = EONode(CallTask(lambda: 1))
-    with pytest.raises(BatchError, match=r"Task CallTask \(attribute function\) cannot go to a worker"):
-        run_batch(EOWorkflow([node]), {"p": {}})
-    assert run_batch(EOWorkflow([node]), {"p": {}}, executor="threads").exit_code == 0
-
-
-def test_arguments_that_cannot_be_pickled_are_named() -> None:
-    workflow, _ = behaving()
-    with pytest.raises(BatchError, match="arguments of patch 'p' cannot go to a worker"):
-        run_batch(workflow, {"p": {workflow.get_nodes()[0]: {"name": lambda: 1}}})
-
-
-def test_a_workflow_that_cannot_be_rebuilt_is_an_error_of_the_batch() -> None:
-    with pytest.raises(BatchError, match=r"cannot be rebuilt in a worker process .*made only where it was born"):
-        run_batch(EOWorkflow([EONode(UnrebuildableTask())]), {"p": {}, "q": {}})
-
-
 def test_ray_is_asked_for_by_name_when_it_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "eotasks.workflows.batch.ray.executor", raising=False)
@@ -218,44 +180,11 @@ def test_ray_is_asked_for_by_name_when_it_is_missing(monkeypatch: pytest.MonkeyP
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_executor_is_an_eoexecutor_that_takes_a_generator(tmp_path: Path) -> None:
-    workflow, patches = facts_batch(tmp_path, 3)
-    kwargs = ({node: dict(values) for node, values in of.items()} for of in patches.values())
-    executor = WorkerExecutor(
-        workflow, kwargs, execution_names=list(patches), save_logs=True, logs_folder=str(tmp_path / "logs")
-    )
-    results = executor.run(workers=2)
-    assert len(results) == len(facts(tmp_path)) == 3
-    assert executor.get_successful_executions() == [0, 1, 2]
-    assert sorted(executor.outcomes) == ["p0", "p1", "p2"]
-    assert len(list((tmp_path / "logs").rglob("*.log"))) == 3
-
-
-def test_manifest_survives_a_writer_that_died_in_its_line(tmp_path: Path) -> None:
-    place = Place(tmp_path / "a place")
-    assert read_manifest(place) == []
-    first = PatchOutcome("p 1", "failed", 1, {"Load": 0.5}, {"Load": 100.0}, "Load", "ümlaut: no file")
-    append_manifest(place, "features", first)
-    with (tmp_path / "a place" / "manifest.jsonl").open("a") as file:
-        file.write('{"version": 1, "stage": "fea')
-    append_manifest(place, "features", PatchOutcome("p 2", "done"))
-    lines = read_manifest(place)
-    assert [line.outcome for line in lines] == [first, PatchOutcome("p 2", "done")]
-    assert lines[0].stage == "features"
-    assert lines[0].finished.utcoffset() is not None
-
-
-def test_a_newer_manifest_asks_for_an_upgrade(tmp_path: Path) -> None:
-    (tmp_path / "manifest.jsonl").write_text('{"version": 99}\n')
-    with pytest.raises(StorageError, match=r"line 1 has version 99.*upgrade"):
-        read_manifest(Place(tmp_path))
-
-
 SCRIPT = """
 import warnings
 warnings.simplefilter("ignore")
 from eotasks.workflows.batch.run import run_batch
-from tests.workflows.batch.test_run import behaving
+from tests.builders.batches import behaving
 {guard}
     workflow, patches = behaving("noisy", "value_error", "a")
     result = run_batch(workflow, patches, workers=2)

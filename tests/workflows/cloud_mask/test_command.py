@@ -18,7 +18,7 @@ from eotasks.workflows.cloud_mask import files, quicklook
 from eotasks.workflows.cloud_mask.product import product_grid
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call
-from tests.workflows.cloud_mask.conftest import MakeProduct
+from tests.builders.sample_products import MakeProduct
 
 SAMPLE = "T33UUU_20170216"
 

@@ -23,7 +23,7 @@ from eotasks.storage.place import Place
 from eotasks.workflows.cloud_mask.files import CLM_CLASSES, ProductFiles, product_name, stored_probability
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
-from tests.export.test_export import assert_is_cloud_optimized
+from tests.builders.cog_layout import assert_is_cloud_optimized
 
 HEIGHT, WIDTH = 700, 1100
 GRID = Grid("EPSG:32633", 300_000, 5_000_000, 10, HEIGHT, WIDTH)

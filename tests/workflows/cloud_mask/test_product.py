@@ -9,19 +9,21 @@ import pytest
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.scene import BareFolderScene, open_scene
+from eotasks.imagery.scene import Scene, open_scene
 from eotasks.sources.sample import open_sample
 from eotasks.workflows.cloud_mask import product
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import make_masks, product_grid
-from tests.workflows.cloud_mask.conftest import LEFT, TOP, MakeProduct, write_band
+from tests.builders.products import write_jp2
+from tests.builders.sample_products import LEFT, TOP, MakeProduct
 
 
-def rewrite(scene: BareFolderScene, band: str, size: float, *, left: float, pixels: int) -> BareFolderScene:
+def rewrite(scene: Scene, band: str, size: float, *, left: float, pixels: int) -> Scene:
     """The product with one band on another grid."""
     values = np.full((pixels, pixels), 1500, dtype=np.uint16)
-    write_band(scene.files[band], values, size, left)
-    return open_scene(scene.path)
+    folder = Path(scene.location)
+    write_jp2(folder / scene.product.bands[band].name, values, size, left=left, top=TOP)
+    return open_scene(folder)
 
 
 @pytest.mark.parametrize(("resolution", "shape"), [(160, (48, 96)), (60, (128, 256)), (20, (384, 768))])

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from eotasks.storage.lease import held
+from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_mask import quicklook
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call
+from tests.builders.sample_products import MakeProduct
 from tests.servers.s3 import S3Server
-from tests.workflows.cloud_mask.conftest import MakeProduct
 
 
 def command(*arguments: str | Path) -> Result:
@@ -78,7 +78,7 @@ def test_an_interrupted_run_leaves_no_half_file_and_goes_on(
 def test_two_runs_do_not_write_one_product(make_product: MakeProduct, place: Place, tmp_path: Path) -> None:
     product, other = make_product(), make_product("other")
     for out in (place, Place(tmp_path / "out")):
-        with held(out.child("small"), "eotasks cloud-mask"):
+        with hold_lease(out.child("small"), "eotasks cloud-mask"):
             result = command(product, other, "--out", out.location)
             assert result.code == 1
             assert "in use by another run" in " ".join(result.out.split())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eotasks.storage.lease import held
+from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
 from tests.builders.command_line import Result, command
 from tests.builders.labelled_scenes import truth, write_eopatch, write_scene
@@ -55,7 +55,7 @@ def test_a_place_with_other_things_is_left_alone(s3_server: S3Server, folder: Pa
 
 def test_another_run_and_a_place_that_is_none(s3_server: S3Server, folder: Path, tmp_path: Path) -> None:
     for place in (Place(s3_server.location()), Place(tmp_path / "out")):
-        with held(place, "eotasks evaluate-clouds"):
+        with hold_lease(place, "eotasks evaluate-clouds"):
             result = evaluate(folder, place)
         assert result.code == 2
         assert "in use by another run" in result.err

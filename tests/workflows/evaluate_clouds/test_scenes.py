@@ -224,7 +224,7 @@ def test_no_folder_and_no_scene(tmp_path: Path) -> None:
 def test_labels_of_an_eopatch_that_do_not_fit(tmp_path: Path) -> None:
     write_eopatch(tmp_path / "patch")
     (tmp_path / "labels.toml").write_text('label_feature = "mask/LULC"')
-    with pytest.raises(EOTasksError, match="no mask/LULC"):
+    with pytest.raises(EOTasksError, match="no feature mask/LULC"):
         only_scene(tmp_path)
     (tmp_path / "labels.toml").write_text('label_feature = "data/BANDS"')
     with pytest.raises(GridError, match="Labels are a mask"):

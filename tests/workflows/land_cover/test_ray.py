@@ -11,7 +11,7 @@ import pytest
 
 from eotasks.storage.place import Place
 from tests.builders.command_line import command, merged, write_config, write_eopatches
-from tests.workflows.land_cover.test_s3 import SECTIONS, assert_equal_places, run_to
+from tests.builders.land_cover_runs import SECTIONS, assert_equal_places, run_to
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import rasterio
 
-from eotasks.eopatches.save import list_eopatches, load_eopatch
+from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.models.landcover.training import load_model
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.run import ManifestLine, read_manifest
 from eotasks.workflows.land_cover.config_file import parse_config
+from tests.builders.batches import StageOutcome, manifest_outcomes
 from tests.builders.command_line import (
     EOPATCHES,
     NDVI_FEATURES,
@@ -158,7 +158,7 @@ def test_patches_and_manifest(one_thread: Run) -> None:
     grid = gpd.read_file(one_thread.out / "patches.gpkg", engine="pyogrio")
     assert sorted(grid["name"]) == GRID
     assert grid.total_bounds.tolist() == [336_400, 5_816_280, 338_960, 5_818_840]
-    lines = read_manifest(one_thread.place())
+    lines = manifest_outcomes(one_thread.place())
     assert [(line.stage, line.outcome.name, line.outcome.state) for line in lines] == [
         (stage, name, "done") for stage in ("observe", "map") for name in GRID
     ]
@@ -217,7 +217,7 @@ def test_another_seed_gives_another_result(chain: str, one_thread: Run, another_
         assert (one_thread.out / chain / name).read_bytes() != (another_seed.out / chain / name).read_bytes()
 
 
-def states(lines: list[ManifestLine]) -> dict[str, dict[str, str]]:
+def states(lines: list[StageOutcome]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for line in lines:
         found.setdefault(line.stage, {})[line.outcome.name] = line.outcome.state
@@ -244,8 +244,8 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     told = " ".join(failed.result.out.split())
     assert "4 (1 failed)" in told
     assert "failed south-west, step 'source': EOPatch" in told
-    assert "mask/CLM cannot be read" in told
-    lines = read_manifest(failed.place())
+    assert "file mask/CLM.npy.gz cannot be read" in told
+    lines = manifest_outcomes(failed.place())
     others = {name: "done" for name in PATCHES if name != "south-west"}
     assert states(lines) == {"observe": {**others, "south-west": "failed"}, "map": others}
     for kind in ("observed", "features", "predictions"):
@@ -257,27 +257,27 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     before = generations(failed.out / "features")
     mended = run_in(tmp_path, EOPATCHES)
     assert (mended.result.code, mended.result.err) == (0, "")
-    new = read_manifest(mended.place())[len(lines) :]
+    new = manifest_outcomes(mended.place())[len(lines) :]
     # Its samples make another model, so every map is made anew.
     assert states(new) == {"observe": {**dict.fromkeys(others, "skipped"), "south-west": "done"}, "map": every("done")}
     assert before < generations(mended.out / "features")
     with rasterio.open(mended.out / "land_cover.tif") as map_:
         assert (map_.read(1) > 0).all()
 
-    before, lines = generations(mended.out), read_manifest(mended.place())
+    before, lines = generations(mended.out), manifest_outcomes(mended.place())
     repeated = run_in(tmp_path, EOPATCHES)
     assert repeated.result.code == 0
     assert "4 (4 complete before)" in repeated.result.out
-    new = read_manifest(repeated.place())[len(lines) :]
+    new = manifest_outcomes(repeated.place())[len(lines) :]
     assert states(new) == {"observe": every("skipped"), "map": every("skipped")}
     assert generations(repeated.out) == before
 
-    lines = read_manifest(repeated.place())
+    lines = manifest_outcomes(repeated.place())
     (repeated.out / "maps" / "prediction" / "north-east.tif").unlink()
     other = merged(EOPATCHES, {"validation": {"seeds": [42]}, "output": {"scores": False}})
     resumed = run_in(tmp_path, other)
     assert resumed.result.code == 0
-    new = read_manifest(resumed.place())[len(lines) :]
+    new = manifest_outcomes(resumed.place())[len(lines) :]
     assert states(new) == {"observe": every("skipped"), "map": {**every("skipped"), "north-east": "done"}}
 
 
@@ -297,10 +297,11 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_model_makes_every_map_anew(tmp_path: Path) -> None:
     write_eopatches(tmp_path / "eopatches")
     first = run_in(tmp_path, EOPATCHES)
-    before, lines = files_of(first), read_manifest(first.place())
+    before, lines = files_of(first), manifest_outcomes(first.place())
     second = run_in(tmp_path, merged(EOPATCHES, {"model": {"parameters": {"num_iterations": 1}}}))
     assert second.result.code == 0
-    assert states(read_manifest(second.place())[len(lines) :]) == {"observe": every("skipped"), "map": every("done")}
+    new = manifest_outcomes(second.place())[len(lines) :]
+    assert states(new) == {"observe": every("skipped"), "map": every("done")}
     assert files_of(second)["model/model.txt"] != before["model/model.txt"]
 
 
@@ -316,7 +317,7 @@ def test_overwrite_starts_over(tmp_path: Path) -> None:
     assert files_of(first) == before
     again = run_in(tmp_path, changed, "--overwrite")
     assert again.result.code == 0
-    assert states(read_manifest(again.place())) == {"observe": every("done"), "map": every("done")}
+    assert states(manifest_outcomes(again.place())) == {"observe": every("done"), "map": every("done")}
     assert (first.out / "my notes.txt").read_text() == "kept"
 
 

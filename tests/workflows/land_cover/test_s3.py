@@ -9,31 +9,23 @@ import threading
 from pathlib import Path
 
 import geopandas as gpd
-import numpy as np
 import pytest
 from shapely.geometry import box
 
-from eotasks.eopatches.save import list_eopatches, load_eopatch
 from eotasks.models.landcover.model import load_model
 from eotasks.storage import s3
-from eotasks.storage.lease import held
+from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.run import read_manifest
+from tests.builders.batches import manifest_outcomes
 from tests.builders.command_line import (
-    EOPATCHES,
     PATCHES,
     SAMPLE,
-    Result,
-    Sections,
-    command,
     merged,
     write_config,
     write_eopatches,
 )
+from tests.builders.land_cover_runs import SECTIONS, assert_equal_places, run_to
 from tests.servers.s3 import S3Server
-
-SECTIONS: Sections = merged(EOPATCHES, {"validation": {"seeds": [42]}, "output": {"scores": True}})
-SAME_BYTES = (".tif", ".xml", "metrics.json", "model.txt", "model.json")
 
 
 @pytest.fixture
@@ -62,33 +54,6 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-def run_to(place: Place, folder: Path, sections: Sections, *options: str) -> Result:
-    config = write_config(folder, merged(sections, {"output": {"folder": place.location}}))
-    return command("land-cover", "--config", config, *options)
-
-
-def results(place: Place) -> dict[str, bytes]:
-    """What the same seed gives again, to the byte."""
-    return {path: place.read_bytes(path) for path in place.files() if path.endswith(SAME_BYTES)}
-
-
-def assert_equal_places(one: Place, other: Place) -> None:
-    first, second = results(one), results(other)
-    assert first.keys() == second.keys()
-    assert len(first) == 4 * 3 + 2 + 3  # maps with their classes, scores; mosaic with its classes; numbers, model
-    assert [path for path in first if first[path] != second[path]] == []
-    for kind in ("observed", "features", "predictions"):
-        assert list_eopatches(one.child(kind)) == list_eopatches(other.child(kind)) == sorted(PATCHES)
-        for name in PATCHES:
-            patch, again = load_eopatch(one.child(kind), name), load_eopatch(other.child(kind), name)
-            assert patch.bbox == again.bbox
-            assert patch.timestamps == again.timestamps
-            assert patch.get_features() == again.get_features()
-            for feature in patch.get_features():
-                if feature[0].is_array():
-                    np.testing.assert_array_equal(patch[feature], again[feature])
-
-
 @pytest.mark.usefixtures("no_pictures")
 def test_results_are_those_on_disk(s3_server: S3Server, tmp_path: Path, disk: Place) -> None:
     write_eopatches(tmp_path / "eopatches")
@@ -99,8 +64,8 @@ def test_results_are_those_on_disk(s3_server: S3Server, tmp_path: Path, disk: Pl
     assert_equal_places(disk, s3)
     assert set(disk.names()) - {"manifest.jsonl"} <= set(s3.names())
     assert load_model(s3.child("model")).text == load_model(disk.child("model")).text
-    assert [(line.stage, line.outcome.name) for line in read_manifest(s3)] == [
-        (line.stage, line.outcome.name) for line in read_manifest(disk)
+    assert [(line.stage, line.outcome.name) for line in manifest_outcomes(s3)] == [
+        (line.stage, line.outcome.name) for line in manifest_outcomes(disk)
     ]
 
 
@@ -128,7 +93,7 @@ def test_goes_on_where_it_stopped_and_starts_over_when_asked(s3_server: S3Server
 
     source.write_bytes(whole)
     assert run_to(place, tmp_path, SECTIONS).code == 0
-    lines = read_manifest(place)
+    lines = manifest_outcomes(place)
     assert {line.outcome.name: line.outcome.state for line in lines if line.stage == "observe"} == {
         **dict.fromkeys(PATCHES, "skipped"), "south-west": "done"
     }  # fmt: skip
@@ -192,7 +157,7 @@ def test_eopatches_on_s3_are_a_source(s3_server: S3Server, tmp_path: Path, disk:
 def test_another_run_in_the_place_is_named(s3_server: S3Server, tmp_path: Path) -> None:
     write_eopatches(tmp_path / "eopatches")
     for place in (Place(tmp_path / "out"), Place(s3_server.location())):
-        with held(place, "eotasks land-cover"):
+        with hold_lease(place, "eotasks land-cover"):
             result = run_to(place, tmp_path, SECTIONS)
             assert (result.code, result.err.count("\n")) == (2, 1)
             assert f"{place} is in use by another run (eotasks land-cover since" in result.err

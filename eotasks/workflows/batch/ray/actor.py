@@ -1,7 +1,7 @@
 """What a worker process of Ray does: it takes the workflow, then one patch at a time.
 
-The class travels to the cluster by value: a process of Ray has to be told first where this package lies and which
-settings count, since engines read theirs when they load. So nothing but the standard library stands at the top here.
+The class travels to the cluster by value: a process of Ray learns first where this package lies and which settings
+count, since engines read theirs when they load. So nothing but the standard library stands at the top here.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class RayWorker:
 
     def __init__(self, environment: Mapping[str, str], paths: Sequence[str], folder: str, level: int) -> None:
         os.environ.update(environment)
-        if os.path.isdir(folder):  # noqa: PTH112  # one import less before engines are told their threads
+        if os.path.isdir(folder):  # noqa: PTH112  # one import less before engines read their threads
             os.chdir(folder)
         sys.path.extend(path for path in paths if path not in sys.path and os.path.exists(path))  # noqa: PTH110  # zips too
         self._level = level
         self._jobs: queue.SimpleQueue[tuple[Any, Callable[[str, object], None]]] = queue.SimpleQueue()
-        self._tell: Callable[[str, object], None] | None = None
+        self._send: Callable[[str, object], None] | None = None
         self._workflow: Any = None
 
     def prepare(self, workflow: bytes, version: str) -> dict[str, str]:
@@ -51,8 +51,8 @@ class RayWorker:
         try:
             from importlib.metadata import version as version_of
 
-            from eotasks.workflows.batch.workers.entry import quiet
-            from eotasks.workflows.batch.workers.loop import refusal, settle
+            from eotasks.workflows.batch.workers.entry import ignore_library_warnings
+            from eotasks.workflows.batch.workers.loop import rebuild_error, set_up_process
 
             found = version_of("eotasks")
         except ImportError as error:
@@ -65,12 +65,12 @@ class RayWorker:
                 "refused": f"Node {host} of the Ray cluster has eotasks {found}, and this process {version}: install"
                 " the same version everywhere."
             }
-        quiet()
-        settle(self._level, self._forward)
+        ignore_library_warnings()
+        set_up_process(self._level, self._forward)
         try:
             self._workflow = pickle.loads(workflow)  # noqa: S301  # of our own driver
-        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; all is told
-            return facts | {"refused": refusal(error)}
+        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; the driver gets the error
+            return facts | {"refused": rebuild_error(error)}
         threading.Thread(target=self._work, name="eotasks-patches", daemon=True).start()
         return facts
 
@@ -82,18 +82,18 @@ class RayWorker:
         """Runs a patch; messages come while it runs."""
         messages: queue.SimpleQueue[tuple[str, bytes, threading.Event]] = queue.SimpleQueue()
 
-        def tell(kind: str, content: object) -> None:
-            taken = threading.Event()
-            messages.put((kind, pickle.dumps((kind, content)), taken))
+        def send(kind: str, content: object) -> None:
+            received = threading.Event()
+            messages.put((kind, pickle.dumps((kind, content)), received))
             if kind == "step":
-                taken.wait()  # the driver knows the step before it begins, should it be the end of this process
+                received.wait()  # the driver knows the step before it begins, should it be the end of this process
 
-        self._jobs.put((pickle.loads(job), tell))  # noqa: S301  # of our own driver
+        self._jobs.put((pickle.loads(job), send))  # noqa: S301  # of our own driver
         kind = ""
         while kind != "report":
-            kind, message, taken = messages.get()
-            yield message  # comes back when the driver has taken it, as it holds us to one message at a time
-            taken.set()
+            kind, message, received = messages.get()
+            yield message  # comes back when the driver has received it, as it holds us to one message at a time
+            received.set()
 
     def _work(self) -> None:
         """One patch after the other, in a thread of their own: the actor's own hands out the messages meanwhile."""
@@ -102,17 +102,17 @@ class RayWorker:
 
         memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
         while True:
-            job, tell = self._jobs.get()
-            self._tell = tell
+            job, send = self._jobs.get()
+            self._send = send
             try:
-                report = execute_job(self._workflow, job, memory=memory, on_step=lambda uid: tell("step", uid))  # noqa: B023  # called before the next
+                report = execute_job(self._workflow, job, memory=memory, on_step=lambda uid: send("step", uid))  # noqa: B023  # called before the next
             except BaseException:
                 logging.getLogger(__name__).exception("A patch ends its worker.")
                 os._exit(_BROKEN)  # or the driver would wait for ever
-            self._tell = None
-            tell("report", report)
+            self._send = None
+            send("report", report)
 
     def _forward(self, kind: str, content: object) -> None:
         """Passes a log record on to the driver, as long as a patch runs."""
-        if self._tell is not None:
-            self._tell(kind, content)
+        if self._send is not None:
+            self._send(kind, content)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError
 from eotasks.models.threads import available_cores
-from eotasks.workflows.batch.workers.executor import NO_RAY
+from eotasks.workflows.batch.workers.kinds import NO_RAY
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 
 try:
@@ -41,7 +41,7 @@ _STORE_BYTES = 128 * 1024**2
 """Of the object store of a cluster of our own: workflows go through it, pixels never do."""
 
 _FORWARDED = ("EOTASKS_", "AWS_", "GDAL_", "CPL_", "VSI_", "SH_", "SENTINELHUB_")
-"""Beginnings of the variables that workers on other machines get: they say what to reach, and as whom."""
+"""Beginnings of the variables that workers on other machines get: addresses and credentials of stores and services."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def ray_cluster(address: str | None = None, *, cpus: int | None = None) -> Itera
     if ray.is_initialized():
         yield
         return
-    address = _checked(address or os.environ.get(ADDRESS_VARIABLE) or LOCAL)
-    with _ray_told_to_log():
+    address = _checked_address(address or os.environ.get(ADDRESS_VARIABLE) or LOCAL)
+    with _ray_output_logged():
         _start(cpus or available_cores()) if address == LOCAL else _join(address)
         try:
             yield
@@ -135,17 +135,17 @@ def check_reach(folder: Path) -> None:
     :raises ConfigurationError: names the machines that do not see it.
     """
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".ray-") as seen:
-        blind = [
-            node["NodeManagerAddress"] for node in _alive() if not _sees(node["NodeID"], Path(seen.name).resolve())
+        missing = [
+            node["NodeManagerAddress"] for node in _alive() if not _has_file(node["NodeID"], Path(seen.name).resolve())
         ]
-    if blind:
+    if missing:
         raise ConfigurationError(
-            f"{folder} is not on {', '.join(blind)} of the Ray cluster: choose a folder that all its machines share, or"
-            " s3://bucket/prefix."
+            f"{folder} is not on {', '.join(missing)} of the Ray cluster: choose a folder that all its machines share,"
+            " or s3://bucket/prefix."
         )
 
 
-def _sees(node: str, path: Path) -> bool:
+def _has_file(node: str, path: Path) -> bool:
     """Whether a machine has a file; one that does not answer soon is left to the batch."""
     where = NodeAffinitySchedulingStrategy(node, soft=False)
     answer = ray.remote(os.path.exists).options(num_cpus=0, scheduling_strategy=where).remote(str(path))
@@ -157,7 +157,7 @@ def _sees(node: str, path: Path) -> bool:
 
 
 def worker_environment() -> dict[str, str]:
-    """Variables that a worker gets from this process: all on this machine, on others those that say what to reach.
+    """Variables that a worker gets from this process: all on this machine, on others addresses and credentials.
 
     Ray's own stay those of its processes.
     """
@@ -174,7 +174,7 @@ def module_paths() -> list[str]:
     return [str(Path(path).resolve()) for path in sys.path]
 
 
-def _checked(address: str) -> str:
+def _checked_address(address: str) -> str:
     if address in (AUTO, LOCAL):
         return address
     if address.startswith("ray://"):
@@ -183,8 +183,8 @@ def _checked(address: str) -> str:
             " messages: run the command on a machine of the cluster with 'auto' (`ray job submit` does that)."
         )
     if not re.fullmatch(r"[^\s/:@]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", address):
-        shown = address.rpartition("@")[2]  # before it there may be a secret
-        raise ConfigurationError(f"Ray address {shown!r} is none: give 'auto', 'local' or HOST:PORT.")
+        redacted = address.rpartition("@")[2]  # before it there may be a secret
+        raise ConfigurationError(f"Ray address {redacted!r} is none: give 'auto', 'local' or HOST:PORT.")
     return address
 
 
@@ -228,7 +228,7 @@ def _initialise(address: str, **options: Any) -> None:
     except (RuntimeError, OSError, ValueError) as error:
         what = "started on this machine" if address == LOCAL else f"joined at {address!r}"
         raise BatchError(f"Ray cannot be {what}: {_first_line(error)}") from error
-    finally:  # Ray's own ends the process with no time to tell the manifest
+    finally:  # Ray's own ends the process with no time to write the manifest
         if threading.current_thread() is threading.main_thread() and terminate is not None:
             signal.signal(signal.SIGTERM, terminate)
 
@@ -246,7 +246,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _ray_told_to_log() -> Iterator[None]:
+def _ray_output_logged() -> Iterator[None]:
     """Ray's messages go to the log, not to the output of the command; its warnings too, which nobody can act on."""
     logger = logging.getLogger("ray")
     level = logger.level

@@ -12,7 +12,7 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Generator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,13 +23,15 @@ from eolearn.core.eoworkflow import WorkflowResults
 
 from eotasks.errors import BatchError, MissingDependencyError
 from eotasks.models.threads import available_cores, resolve_threads, thread_environment
-from eotasks.workflows.batch.ray import actor as ray_worker
+from eotasks.workflows.batch.ray import actor
 from eotasks.workflows.batch.ray.cluster import Node, Request, module_paths, nodes, ray_cluster, worker_environment
-from eotasks.workflows.batch.workers.executor import NO_RAY, WorkerExecutor, asked_size, pickled_workflow
+from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from eotasks.workflows.batch.workers.job import LOG_LINES, PatchJob, PatchReport, log_line
+from eotasks.workflows.batch.workers.kinds import NO_RAY
 from eotasks.workflows.batch.workers.memory import MEGABYTE
+from eotasks.workflows.batch.workers.pickling import pickled_workflow
 from eotasks.workflows.batch.workers.queue import PatchQueue
-from eotasks.workflows.batch.workers.sizing import SHARE, Size
+from eotasks.workflows.batch.workers.sizing import MEMORY_SHARE, Size, Sizing, asked_size
 
 try:
     import ray
@@ -42,16 +44,13 @@ LOGGER = logging.getLogger(__name__)
 _STARTS = 10
 """Workers that may die one after the other while they start."""
 
-_TRIALS = 3
-"""Patches that may fail alone, one after the other, before the largest peak so far has to do."""
+_POLL_SECONDS = 2.0
+"""Between two questions for the nodes of the cluster, which may have grown."""
 
-_LOOK_SECONDS = 2.0
-"""Between two looks at the cluster, which may have grown."""
-
-_TELL_SECONDS = 60.0
+_WARN_SECONDS = 60.0
 """Between two lines about a batch that waits for the cluster."""
 
-_PATIENCE_SECONDS = 900.0
+_PLACEMENT_SECONDS = 900.0
 """How long a batch waits for a node that is large enough; a cluster that scales needs minutes for one."""
 
 
@@ -88,26 +87,11 @@ class RayWorkerExecutor(WorkerExecutor, RayExecutor):
         with ray_cluster(cpus=cpus):
             found = nodes()
             threads, wanted = shares(found, workers, self.threads, jobs=len(queue))
-            pool = RayPool(payload, Request(threads), steps=self._steps, options=self.ray_remote_kwargs or {})
-            pool.size, pool.grows = wanted, workers is None
-            self.size = Size(wanted, threads) if workers is not None or wanted == 1 else None
-            pool.on_trial = self.size is None
-            with contextlib.closing(pool.run(queue)) as reports:
-                yield from self._sized(pool, reports)
-            self.size = self.size or Size(1, threads, "No patch ended well, so they all ran one by one.")
-
-    def _sized(self, pool: RayPool, reports: Generator[PatchReport, None, None]) -> Generator[PatchReport, None, None]:
-        """Reports; after the first patch that ended well, workers ask for the memory that it took."""
-        peak, trials = 0.0, 0
-        for report in reports:
-            yield report
-            if self.size is not None:
-                continue
-            outcome, trials = self._outcome(report), trials + 1
-            peak = max([peak, *outcome.peak_memory_mb_by_step.values()])
-            if peak and (outcome.state == "done" or trials >= _TRIALS):
-                self.size = pool.settle(peak)
-                LOGGER.info("%s", self.size.note)
+            sizing = Sizing(ClusterCapacity(wanted, threads)) if workers is None else None
+            start_with = Size(wanted, threads) if sizing is None else sizing.trial
+            pool = RayPool(payload, start_with, steps=self._steps, options=self.ray_remote_kwargs or {})
+            pool.grows = workers is None
+            yield from self._reports_of(pool, queue, sizing)
 
 
 def shares(found: list[Node], workers: int | None, threads: int | None, *, jobs: int) -> tuple[int, int]:
@@ -125,33 +109,57 @@ def shares(found: list[Node], workers: int | None, threads: int | None, *, jobs:
     return threads, max(1, min(workers or fitting, jobs))
 
 
+@dataclass(frozen=True)
+class ClusterCapacity:
+    """CPUs and memory that Ray gives away on the nodes of the cluster.
+
+    :param workers: How many there are to be, by CPUs.
+    :param threads: Of each, which are the CPUs that it asks for.
+    """
+
+    workers: int
+    threads: int
+
+    def size(self, peak_mb: float) -> Size:
+        """As many as fit when each asks Ray for the memory that a patch takes.
+
+        :param peak_mb: Peak of a patch that ran alone.
+        """
+        found = nodes()
+        most = max((node.memory_mb for node in found if node.cpus >= self.threads), default=0.0)
+        by_cpus = Request(self.threads).capacity(found)
+        request = Request(self.threads, memory_mb=min(peak_mb / MEMORY_SHARE, most))
+        fitting = max(1, request.capacity(found))
+        reason = "memory sets the limit" if fitting < by_cpus else f"{sum(node.cpus for node in found)} CPUs"
+        count = f"{len(found)} node{'s' * (len(found) > 1)}"
+        workers = min(self.workers, fitting)
+        note = f"{workers} workers on {count} ({reason}): a patch alone took {peak_mb:,.0f} MB."
+        return Size(workers, self.threads, note, memory_mb=request.memory_mb)
+
+
 class RayPool:
     """Actors for one workflow, one patch in flight in each.
 
     :param workflow: The pickled workflow.
-    :param request: What each worker asks Ray for.
+    :param size: How many workers there are to be, and what each asks Ray for.
     :param steps: Names of the steps by node uid, for messages.
     :param options: Further options of the actors.
     """
 
-    def __init__(
-        self, workflow: bytes, request: Request, *, steps: Mapping[str, str], options: Mapping[str, Any]
-    ) -> None:
-        self.request = request
+    def __init__(self, workflow: bytes, size: Size, *, steps: Mapping[str, str], options: Mapping[str, Any]) -> None:
+        self.size = size
         self.steps = steps
-        self.size = 1
-        """Workers that there are to be."""
         self.grows = False
         """Whether the number of workers follows the cluster."""
         self.on_trial = False
-        """While it is true, one worker runs, and gets a patch only after the report of the one before was looked at."""
+        """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
         self._options = dict(options)
         self._payload = ray.put(workflow)
-        ray.cloudpickle.register_pickle_by_value(ray_worker)  # type: ignore[no-untyped-call]  # Ray has few hints
-        self._actor_class: Any = ray.remote(ray_worker.RayWorker)
+        ray.cloudpickle.register_pickle_by_value(actor)  # type: ignore[no-untyped-call]  # Ray has few hints
+        self._actor_class: Any = ray.remote(actor.RayWorker)
         self._workers: list[_Worker] = []
         self._failed_starts = 0
-        self._looked = self._heard = self._told = time.monotonic()
+        self._polled = self._placed = self._warned = time.monotonic()
 
     def run(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
         """Runs the patches; reports come in the order in which patches are finished. Closing it ends the workers.
@@ -160,10 +168,10 @@ class RayPool:
         """
         try:
             while queue:
-                self._look_around(queue)
-                self._staff(queue)
-                for worker in self._speakers():
-                    report = self._listen(worker, queue)
+                self._follow_cluster(queue)
+                self._assign_work(queue)
+                for worker in self._workers_with_messages():
+                    report = self._receive(worker, queue)
                     if report is not None:
                         yield report
         finally:
@@ -171,42 +179,31 @@ class RayPool:
                 worker.end()
             self._workers.clear()
 
-    def settle(self, peak_mb: float) -> Size:
-        """From now on each worker asks for the memory that a patch takes, and there are as many as fit.
+    @property
+    def request(self) -> Request:
+        """What each worker asks Ray for."""
+        return Request(self.size.threads, self.size.memory_mb)
 
-        :param peak_mb: Peak of a patch that ran alone.
-        :return: The size of the batch, with the reason.
-        """
-        found = nodes()
-        most = max((node.memory_mb for node in found if node.cpus >= self.request.cpus), default=0.0)
-        by_cpus = self.request.capacity(found)
-        self.request = replace(self.request, memory_mb=min(peak_mb / SHARE, most))
-        fitting = max(1, self.request.capacity(found))
-        reason = "memory sets the limit" if fitting < by_cpus else f"{sum(node.cpus for node in found)} CPUs"
-        count = f"{len(found)} node{'s' * (len(found) > 1)}"
-        self.size, self.on_trial = min(self.size, fitting), False
-        note = f"{self.size} workers on {count} ({reason}): a patch alone took {peak_mb:,.0f} MB."
-        return Size(self.size, self.request.cpus, note)
-
-    def _look_around(self, queue: PatchQueue) -> None:
-        """Follows a cluster that grows, and tells when it has no place."""
+    def _follow_cluster(self, queue: PatchQueue) -> None:
+        """Follows a cluster that grows, and warns when it has no place."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
+        if now - self._polled < _POLL_SECONDS:
             return
-        self._looked = now
+        self._polled = now
         found = nodes()
         fitting = self.request.capacity(found)
         if self.grows and not self.on_trial:
-            self.size = max(1, fitting, self.size if not found else 0)
+            workers = max(1, fitting, self.size.workers if not found else 0)
+            self.size = replace(self.size, workers=workers)
         if any(worker.ready for worker in self._workers):
-            self._heard = now
-        elif not fitting and now - self._heard > _PATIENCE_SECONDS:
+            self._placed = now
+        elif not fitting and now - self._placed > _PLACEMENT_SECONDS:
             raise BatchError(f"No node of the Ray cluster has {self.request}: use fewer threads, or larger nodes.")
-        elif now - max(self._heard, self._told) > _TELL_SECONDS:
-            self._told = now
+        elif now - max(self._placed, self._warned) > _WARN_SECONDS:
+            self._warned = now
             LOGGER.warning("%d patches wait for a place with %s on the Ray cluster.", len(queue), self.request)
 
-    def _staff(self, queue: PatchQueue) -> None:
+    def _assign_work(self, queue: PatchQueue) -> None:
         """Gives work to workers that have none, and starts those that are missing."""
         for worker in [worker for worker in self._workers if worker.stream is None]:
             if worker.request != self.request:
@@ -214,8 +211,7 @@ class RayPool:
                 worker.end()
             elif queue.waiting:
                 worker.call()  # it may have died while it was idle, which is no fault of the patch
-        size = 1 if self.on_trial else self.size
-        for _ in range(min(size, len(queue)) - len(self._workers)):
+        for _ in range(min(self.size.workers, len(queue)) - len(self._workers)):
             self._start_worker()
 
     def _start_worker(self) -> None:
@@ -224,29 +220,29 @@ class RayPool:
             options["memory"] = int(self.request.memory_mb * MEGABYTE)
         environment = worker_environment() | {"OMP_WAIT_POLICY": "PASSIVE"} | thread_environment(self.request.cpus)
         level = logging.getLogger().getEffectiveLevel()
-        actor = self._actor_class.options(**(options | self._options)).remote(
+        worker = self._actor_class.options(**(options | self._options)).remote(
             environment, module_paths(), str(Path.cwd()), level
         )
-        self._workers.append(_Worker(actor, self.request, actor.prepare.remote(self._payload, version("eotasks"))))
+        self._workers.append(_Worker(worker, self.request, worker.prepare.remote(self._payload, version("eotasks"))))
 
-    def _speakers(self) -> list[_Worker]:
-        """Workers that have something to say, or have died; none after a while of silence."""
+    def _workers_with_messages(self) -> list[_Worker]:
+        """Workers that have sent a message, or have died; none when nothing came for a while."""
         streams = [worker.stream for worker in self._workers if worker.stream is not None]
         if not streams:
             return []
-        first, _ = ray.wait(streams, num_returns=1, timeout=_LOOK_SECONDS)
+        first, _ = ray.wait(streams, num_returns=1, timeout=_POLL_SECONDS)
         if not first:
             return []
         ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0)
-        heard = {id(stream) for stream in ready or first}
-        return [worker for worker in self._workers if id(worker.stream) in heard]
+        received = {id(stream) for stream in ready or first}
+        return [worker for worker in self._workers if id(worker.stream) in received]
 
-    def _listen(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
+    def _receive(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
         """Takes one message of a worker."""
         try:
             kind, content = worker.message()
         except ray.exceptions.RayError as error:
-            return self._bury(worker, queue, error)
+            return self._handle_lost_worker(worker, queue, error)
         report: PatchReport | None = None
         if kind == "step":
             worker.node, worker.since = content, datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
@@ -262,26 +258,26 @@ class RayPool:
         if worker.stream is None:
             worker.ready, self._failed_starts = True, 0
             if not self.on_trial or kind != "report":
-                self._give(worker, queue)  # before the report is looked at, which may take its time
+                self._send_job(worker, queue)  # before the report is handled, which may take its time
         return report
 
-    def _give(self, worker: _Worker, queue: PatchQueue) -> None:
+    def _send_job(self, worker: _Worker, queue: PatchQueue) -> None:
         job = queue.take() if worker.request == self.request else None
         if job is not None:
             worker.begin(job)
 
-    def _bury(self, worker: _Worker, queue: PatchQueue, error: Exception) -> PatchReport | None:
-        """Sees to a worker that died: its patch runs again or is quarantined."""
+    def _handle_lost_worker(self, worker: _Worker, queue: PatchQueue, error: Exception) -> PatchReport | None:
+        """Removes a worker that died; its patch runs again or is quarantined."""
         self._workers.remove(worker)
         worker.end()
         if worker.job is None:
             self._failed_starts += not worker.ready
             if self._failed_starts >= _STARTS:
-                raise BatchError(f"Workers on the Ray cluster die while they start ({_death(error)}).") from error
-            LOGGER.warning("A Ray worker without a patch ended (%s). Another one takes its place.", _death(error))
+                raise BatchError(f"Workers on the Ray cluster die while they start ({_exit_reason(error)}).") from error
+            LOGGER.warning("A Ray worker without a patch ended (%s). Another one takes its place.", _exit_reason(error))
             return None
         step = self.steps[worker.node] if worker.node else "before the first"
-        loss = BatchError(f"The Ray worker ({worker.place}) ended ({_death(error)}).")
+        loss = BatchError(f"The Ray worker ({worker.place}) ended ({_exit_reason(error)}).")
         report = queue.lose(worker.job, loss, since=worker.since, uid=worker.node, step=step)
         return None if report is None else replace(report, log="\n".join(worker.log))
 
@@ -289,11 +285,12 @@ class RayPool:
 class _Worker:
     """The driver's view of an actor.
 
+    :param handle: Of the actor.
     :param prepared: Comes with the facts of the actor once it can take patches.
     """
 
-    def __init__(self, actor: Any, request: Request, prepared: Any) -> None:
-        self.actor = actor
+    def __init__(self, handle: Any, request: Request, prepared: Any) -> None:
+        self.handle = handle
         self.request = request
         self.stream: Any = prepared
         """What is waited for: one answer, or the messages of a patch; None when it is idle."""
@@ -306,7 +303,7 @@ class _Worker:
 
     def call(self) -> None:
         """Asks whether it is still there."""
-        self.stream = self.actor.facts.remote()
+        self.stream = self.handle.facts.remote()
 
     def begin(self, job: PatchJob) -> None:
         """Gives it a patch."""
@@ -314,10 +311,10 @@ class _Worker:
         self.log.clear()
         pickled = ray.cloudpickle.dumps(job)  # type: ignore[no-untyped-call]  # Ray has few hints
         streaming = {"num_returns": "streaming", "_generator_backpressure_num_objects": 1}
-        self.stream = self.actor.execute.options(**streaming).remote(pickled)
+        self.stream = self.handle.execute.options(**streaming).remote(pickled)
 
     def message(self) -> tuple[str, Any]:
-        """What it says next; ready to be taken.
+        """Its next message, which has arrived.
 
         :raises ray.exceptions.RayError: when it died.
         """
@@ -331,11 +328,11 @@ class _Worker:
         """Ends its process at once, in the middle of a patch too."""
         self.stream = None
         with contextlib.suppress(ray.exceptions.RayError, ValueError):  # it is gone, or was never placed
-            ray.kill(self.actor, no_restart=True)
+            ray.kill(self.handle, no_restart=True)
 
 
-def _death(error: Exception) -> str:
-    """What Ray knows of a death, in a few words."""
+def _exit_reason(error: Exception) -> str:
+    """Why a worker ended, as far as Ray knows, in a few words."""
     text = " ".join(str(error).split())
     if isinstance(error, ray.exceptions.OutOfMemoryError) or "memory pressure" in text:
         return "ended by Ray for lack of memory: use fewer workers or smaller patches"

@@ -9,8 +9,8 @@ import warnings
 from multiprocessing.connection import Connection
 
 
-def main(connection: Connection, environment: dict[str, str]) -> None:
-    """Sets up the process, then serves jobs until the parent closes the connection.
+def run_worker(connection: Connection, environment: dict[str, str]) -> None:
+    """Sets up the process, then runs jobs until the parent closes the connection.
 
     :param connection: To the parent.
     :param environment: The whole environment of the parent (a fork server keeps the one it was started with), with
@@ -19,14 +19,14 @@ def main(connection: Connection, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    quiet()
+    ignore_library_warnings()
 
-    from eotasks.workflows.batch.workers.loop import serve
+    from eotasks.workflows.batch.workers.loop import run_loop
 
-    serve(connection)
+    run_loop(connection)
 
 
-def quiet() -> None:
+def ignore_library_warnings() -> None:
     """Keeps library warnings off the screen, unless the user asked Python for them."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

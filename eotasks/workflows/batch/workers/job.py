@@ -95,8 +95,8 @@ def execute_job(
     data = replace(job.data, workflow=observed, workflow_kwargs=kwargs)
     with _log_of_this_thread() as log:
         results = EOExecutor._execute_workflow(data).drop_outputs()
-    told = "\n".join(log) if results.error_node_uid is not None else ""
-    return PatchReport(job.index, _picklable(results), peaks, attempts=job.attempt, log=told)
+    text = "\n".join(log) if results.error_node_uid is not None else ""
+    return PatchReport(job.index, _picklable(results), peaks, attempts=job.attempt, log=text)
 
 
 def log_line(record: logging.LogRecord) -> str:
@@ -108,7 +108,7 @@ def log_line(record: logging.LogRecord) -> str:
 @contextlib.contextmanager
 def _log_of_this_thread() -> Iterator[deque[str]]:
     """What this thread logs inside the block, without the stacks that outcomes carry."""
-    handler = _Tail(threading.get_ident())
+    handler = _LastLines(threading.get_ident())
     logger = logging.getLogger()
     logger.addHandler(handler)
     try:
@@ -117,7 +117,7 @@ def _log_of_this_thread() -> Iterator[deque[str]]:
         logger.removeHandler(handler)
 
 
-class _Tail(logging.Handler):
+class _LastLines(logging.Handler):
     """Keeps the last lines of one thread."""
 
     def __init__(self, thread: int) -> None:

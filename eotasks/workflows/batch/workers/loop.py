@@ -1,4 +1,4 @@
-"""What a worker process does: it takes the workflow, then one patch at a time, until its parent hangs up."""
+"""What a worker process does: it takes the workflow, then one patch at a time, until the connection is closed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak
 _ORPHANED = 3
 
 
-def serve(connection: Connection) -> None:
+def run_loop(connection: Connection) -> None:
     """A worker's loop. Messages to the parent are pairs of a kind and its content: ``ready``, ``step`` with the uid of
     the node that begins, ``log`` with a record, ``report``, and ``refused`` with the reason.
     """
     sending = threading.Lock()
 
-    def tell(kind: str, content: object) -> None:
+    def send(kind: str, content: object) -> None:
         with sending:
             connection.send((kind, content))
 
@@ -36,39 +36,39 @@ def serve(connection: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):  # the parent is gone or has closed the pool: nobody is listening
         pickled, level = pickle.loads(connection.recv_bytes())  # noqa: S301  # of our own parent
         try:
-            settle(level, tell)
+            set_up_process(level, send)
             workflow: EOWorkflow = pickle.loads(pickled)  # noqa: S301  # the same
             memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
-            tell("ready", None)
+            send("ready", None)
             while True:
                 job: PatchJob = pickle.loads(connection.recv_bytes())  # noqa: S301  # the same
-                tell("report", execute_job(workflow, job, memory=memory, on_step=lambda uid: tell("step", uid)))
+                send("report", execute_job(workflow, job, memory=memory, on_step=lambda uid: send("step", uid)))
         except (EOFError, OSError):
             raise
-        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; all is told
-            tell("refused", refusal(error))
+        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; the parent gets the error
+            send("refused", rebuild_error(error))
 
 
-def settle(level: int, tell: Callable[[str, object], None]) -> None:
+def set_up_process(level: int, send: Callable[[str, object], None]) -> None:
     """Sets up a process for patches: where its log records go, and the threads of engines that are loaded already.
 
     :param level: Of the root logger.
-    :param tell: Takes each record, of the kind ``log``.
+    :param send: Takes each record, of the kind ``log``.
     """
     logging.getLogger().setLevel(level)
-    logging.getLogger().addHandler(_ForwardingHandler(tell))
+    logging.getLogger().addHandler(_ForwardingHandler(send))
     threadpoolctl.threadpool_limits(resolve_threads())
 
 
 def _end_with_the_parent(connection: Connection) -> None:
     """Ends this process when the parent is gone, in the middle of a patch too: a batch that is started again would
-    otherwise meet workers of the dead one that still write. Linux tells of the hang-up; elsewhere the patch comes to
-    its end first.
+    otherwise meet workers of the dead one that still write. Linux reports the end of the connection; elsewhere the
+    patch comes to its end first.
     """
     if sys.platform != "linux":
         return
     poll = select.poll()
-    poll.register(connection.fileno(), 0)  # no events but the hang-up, which cannot be switched off
+    poll.register(connection.fileno(), 0)  # no events but the end of the connection, which cannot be switched off
 
     def watch() -> None:
         poll.poll()
@@ -80,22 +80,22 @@ def _end_with_the_parent(connection: Connection) -> None:
 class _ForwardingHandler(logging.Handler):
     """Sends log records of a worker to the parent, where the user's handlers are."""
 
-    def __init__(self, tell: Callable[[str, object], None]) -> None:
+    def __init__(self, send: Callable[[str, object], None]) -> None:
         super().__init__()
-        self._tell = tell
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends the record with its message made up; failed tasks are left out: their report tells of them."""
+        """Sends the record with its message made up; failed tasks are left out: their report has them."""
         if record.name == WORKFLOW_LOGGER:
             return
         record.msg, record.args, record.exc_info = record.getMessage(), None, None
         with contextlib.suppress(
             OSError, TypeError, AttributeError, pickle.PicklingError
         ):  # a log line is no reason to fail
-            self._tell("log", record)
+            self._send("log", record)
 
 
-def refusal(error: Exception) -> str:
+def rebuild_error(error: Exception) -> str:
     """Why a workflow cannot be rebuilt, and what helps."""
     return (
         f"The workflow cannot be rebuilt in a worker process ({type(error).__name__}: {error}): define its tasks in a"

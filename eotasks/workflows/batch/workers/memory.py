@@ -1,4 +1,4 @@
-"""Memory of a run and of its steps: what is measured is said in `MemoryMonitor.measure`."""
+"""Memory of a run and of its steps: `MemoryMonitor.measure` names what is measured."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class MemoryMonitor:
     def sample(self) -> float:
         """Memory now, in MB; the peak is updated."""
         total = 0.0
-        for process in self._family():
-            with contextlib.suppress(psutil.Error):  # it ended while we looked
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):  # it has just ended
                 total += _proportional(process) if self.measure == "PSS" else process.memory_info().rss
         now = total / MEGABYTE
         self.peak_mb = max(self.peak_mb, now)
@@ -70,7 +70,7 @@ class MemoryMonitor:
         while not self._ended.wait(self.interval):
             self.sample()
 
-    def _family(self) -> list[psutil.Process]:
+    def _processes(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             return [self._process, *self._process.children(recursive=True)]
         return [self._process]
@@ -87,7 +87,7 @@ def _proportional(process: psutil.Process) -> float:
 def oom_kills() -> int:
     """Processes that the kernel has killed for lack of memory so far, in this container or else on this machine.
 
-    0 where the system does not tell.
+    0 where the system does not count.
     """
     for path in OOM_COUNTERS:
         with contextlib.suppress(OSError, ValueError, StopIteration):
@@ -109,7 +109,7 @@ class StepMemory(Protocol):
 class ResettablePeak:
     """The kernel's own peak of the resident set, reset at each start: exact, with no sampling (Linux).
 
-    It resets what ``ru_maxrss`` tells of this process too: for worker processes, not for a process of somebody else.
+    It resets ``ru_maxrss`` of this process too: for worker processes, not for a process of somebody else.
     """
 
     @staticmethod

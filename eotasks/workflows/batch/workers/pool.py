@@ -20,18 +20,18 @@ from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
-from typing import Any, Literal
+from typing import Any
 
 from eotasks.errors import BatchError, ConfigurationError
 from eotasks.models.threads import thread_environment
-from eotasks.workflows.batch.workers import entry as worker_entry
+from eotasks.workflows.batch.workers.entry import run_worker
 from eotasks.workflows.batch.workers.job import LOG_LINES, PatchJob, PatchReport, log_line
+from eotasks.workflows.batch.workers.kinds import START_METHODS, StartMethod
 from eotasks.workflows.batch.workers.memory import oom_kills
 from eotasks.workflows.batch.workers.queue import PatchQueue
+from eotasks.workflows.batch.workers.sizing import Size
 
 LOGGER = logging.getLogger(__name__)
-
-StartMethod = Literal["forkserver", "spawn"]
 
 _JOIN_SECONDS = 3.0
 _STARTS = 3
@@ -46,22 +46,18 @@ class WorkerPool:
     """A number of worker processes for one workflow.
 
     :param workflow: The pickled workflow.
-    :param size: Number of processes.
-    :param threads: Threads of every engine inside a worker.
+    :param size: Number of processes, and of threads of every engine in each.
     :param start_method: ``forkserver`` (workers start fast and share pages) or ``spawn``. Where the system has no fork
         server, ``spawn`` it is.
     :param steps: Names of the steps by node uid, for messages.
     """
 
-    def __init__(
-        self, workflow: bytes, size: int, *, threads: int, start_method: StartMethod, steps: Mapping[str, str]
-    ) -> None:
+    def __init__(self, workflow: bytes, size: Size, *, start_method: StartMethod, steps: Mapping[str, str]) -> None:
         self.workflow = workflow
         self.size = size
         self.steps = steps
-        self.threads = threads
         self.on_trial = False
-        """While it is true, a worker that has ended a patch gets the next one only after its report was looked at."""
+        """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
         self._context = _context(start_method)
         self._workers: list[_Worker] = []
         self._failed_starts = 0
@@ -70,42 +66,42 @@ class WorkerPool:
         """Runs the patches; reports come in the order in which patches are finished.
 
         A patch leaves the queue only when a worker is free. Closing the iterator ends the workers. Between two reports,
-        `size`, `threads` and `on_trial` may be changed.
+        `size` and `on_trial` may be changed.
 
         :raises BatchError: when workers cannot start at all.
         """
-        self.size = max(1, min(self.size, len(queue)))
+        self.size = replace(self.size, workers=max(1, min(self.size.workers, len(queue))))
         try:
             while queue:
-                self._staff(queue)
-                speakers = wait([worker.connection for worker in self._workers])
-                for worker in [worker for worker in self._workers if worker.connection in speakers]:
-                    report = self._listen(worker, queue)
+                self._assign_work(queue)
+                ready = wait([worker.connection for worker in self._workers])
+                for worker in [worker for worker in self._workers if worker.connection in ready]:
+                    report = self._receive(worker, queue)
                     if report is not None:
                         yield report
         finally:
             self._stop()
 
-    def _staff(self, queue: PatchQueue) -> None:
+    def _assign_work(self, queue: PatchQueue) -> None:
         """Gives work to workers that have none, and starts those that are missing.
 
         Also when fewer patches are left than workers: where workers die, the last patches then find one that is ready.
         """
         for worker in [worker for worker in self._workers if worker.ready and worker.job is None]:
-            if worker.threads != self.threads:
+            if worker.threads != self.size.threads:
                 self._workers.remove(worker)
                 worker.end(time.monotonic() + _JOIN_SECONDS)
             else:
-                self._give(worker, queue)
-        for _ in range(self.size - len(self._workers)):
+                self._send_job(worker, queue)
+        for _ in range(self.size.workers - len(self._workers)):
             self._start_worker()
 
-    def _listen(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
-        """Takes one message of a worker that has something to say, or has died."""
+    def _receive(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
+        """Takes one message of a worker that has sent one, or has died."""
         try:
             kind, content = worker.connection.recv()
         except (EOFError, OSError):
-            return self._bury(worker, queue)
+            return self._handle_lost_worker(worker, queue)
         report: PatchReport | None = None
         if kind == "step":
             worker.node, worker.since = content, datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
@@ -118,23 +114,23 @@ class WorkerPool:
             worker.ready, self._failed_starts = True, 0
         else:
             worker.job, report = None, queue.finish(content)
-        if worker.ready and worker.job is None and not self.on_trial and worker.threads == self.threads:
-            self._give(worker, queue)  # before the report is looked at, which may take its time
+        if worker.ready and worker.job is None and not self.on_trial and worker.threads == self.size.threads:
+            self._send_job(worker, queue)  # before the report is handled, which may take its time
         return report
 
-    def _give(self, worker: _Worker, queue: PatchQueue) -> None:
+    def _send_job(self, worker: _Worker, queue: PatchQueue) -> None:
         job = queue.take()
         if job is None:
             return
         try:
             worker.connection.send_bytes(pickle.dumps(job))
-        except OSError:  # it died while it was idle: its connection tells
+        except OSError:  # it died while it was idle: its connection ends
             queue.put_back(job)
         else:
             worker.begin(job)
 
-    def _bury(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
-        """Sees to a worker that died: its patch runs again or is quarantined."""
+    def _handle_lost_worker(self, worker: _Worker, queue: PatchQueue) -> PatchReport | None:
+        """Removes a worker that died; its patch runs again or is quarantined."""
         self._workers.remove(worker)
         worker.end(time.monotonic() + _JOIN_SECONDS)
         code, out_of_memory = worker.process.exitcode, oom_kills() > worker.oom_kills
@@ -142,21 +138,23 @@ class WorkerPool:
             self._failed_starts += 1
             from_elsewhere = code is None or code < 0 or code == _LOST_SERVER
             if not from_elsewhere or self._failed_starts >= _STARTS:
-                raise BatchError(f"A worker process ended while it was starting ({_death(code)}): {_GUARD}.")
+                raise BatchError(f"A worker process ended while it was starting ({_exit_reason(code)}): {_GUARD}.")
         if worker.job is None:
             LOGGER.warning(
-                "A worker process ended between two patches (%s). Another one takes its place.", _death(code)
+                "A worker process ended between two patches (%s). Another one takes its place.", _exit_reason(code)
             )
             return None
         step = self.steps[worker.node] if worker.node else "before the first"
         out_of_memory = out_of_memory and code == -signal.SIGKILL
-        error = BatchError(f"The worker process ended ({_death(code, out_of_memory=out_of_memory)}).")
-        own_doing = out_of_memory or _is_crash(code)
-        report = queue.lose(worker.job, error, since=worker.since, uid=worker.node, step=step, own_doing=own_doing)
+        error = BatchError(f"The worker process ended ({_exit_reason(code, out_of_memory=out_of_memory)}).")
+        caused_by_patch = out_of_memory or _is_crash(code)
+        report = queue.lose(
+            worker.job, error, since=worker.since, uid=worker.node, step=step, caused_by_patch=caused_by_patch
+        )
         return None if report is None else replace(report, log="\n".join(worker.log))
 
     def _start_worker(self) -> None:
-        settings = thread_environment(self.threads)
+        settings = thread_environment(self.size.threads)
         # Passive: OpenMP threads that wait by spinning take the cores from the other workers (100 times slower).
         # A server that forks has to stay single-threaded; its children set their own number.
         forking = isinstance(self._context, ForkServerContext)
@@ -164,11 +162,11 @@ class WorkerPool:
             ours, theirs = self._context.Pipe()
             environment = {"OMP_WAIT_POLICY": "PASSIVE"} | dict(os.environ) | settings
             process = self._context.Process(
-                target=worker_entry.main, args=(theirs, environment), name="eotasks-worker", daemon=True
+                target=run_worker, args=(theirs, environment), name="eotasks-worker", daemon=True
             )
             try:
                 process.start()
-            except (EOFError, OSError) as error:  # the fork server went between two looks; the next start makes one
+            except (EOFError, OSError) as error:  # the fork server has just ended; the next start makes one
                 self._failed_starts += 1
                 ours.close()
                 if self._failed_starts >= _STARTS:
@@ -176,13 +174,13 @@ class WorkerPool:
                 return
             finally:
                 theirs.close()
-        worker = _Worker(process, ours, self.threads)
+        worker = _Worker(process, ours, self.size.threads)
         self._workers.append(worker)
-        with contextlib.suppress(OSError):  # it died at once: its connection tells
+        with contextlib.suppress(OSError):  # it died at once: its connection ends
             ours.send_bytes(pickle.dumps((self.workflow, logging.getLogger().getEffectiveLevel())))
 
     def _stop(self) -> None:
-        """Ends all workers: those with a patch are told to end, and killed when they do not within seconds."""
+        """Ends all workers: those with a patch are terminated, and killed when they do not end within seconds."""
         try:
             for worker in self._workers:
                 if worker.job is not None:
@@ -232,7 +230,7 @@ class _Worker:
 
 
 def _context(start_method: StartMethod) -> ForkServerContext | SpawnContext:
-    if start_method not in ("forkserver", "spawn"):
+    if start_method not in START_METHODS:
         raise ConfigurationError(f"start_method {start_method!r} is not known: choose 'forkserver' or 'spawn'.")
     if start_method == "spawn" or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -241,8 +239,8 @@ def _context(start_method: StartMethod) -> ForkServerContext | SpawnContext:
     return context
 
 
-def _death(exit_code: int | None, *, out_of_memory: bool = False) -> str:
-    """How a process ended, for people.
+def _exit_reason(exit_code: int | None, *, out_of_memory: bool = False) -> str:
+    """How a process ended, for messages.
 
     :param out_of_memory: The kernel has killed a process for lack of memory meanwhile.
     """

@@ -5,8 +5,8 @@ Only modules that start no threads of their own: forking a process that has run 
 
 from __future__ import annotations
 
-from eotasks.workflows.batch.workers.entry import quiet
+from eotasks.workflows.batch.workers.entry import ignore_library_warnings
 
-quiet()
+ignore_library_warnings()
 
 import eotasks.workflows.batch.workers.loop  # noqa: E402, F401  # after the filter that keeps its warnings off the screen

@@ -1,14 +1,14 @@
 """Which patch is next, and what a lost worker costs: the same for worker processes, threads and Ray.
 
-A backend takes a job when it has a worker free, and says what became of it: ``finish`` with the report that came back,
-``lose`` when the worker went with the patch. A lost patch goes to the end of the queue, so that the others come first,
+A pool takes a job when it has a worker free, and says how it ended: ``finish`` with the report that came back,
+``lose`` when the worker is gone. A lost patch goes to the end of the queue, so that the others come first,
 until it has cost three workers; then it is quarantined. It cannot lose more than that, and the batch loses nothing.
 
-Workers are also lost for reasons that no patch is guilty of: preempted machines, an impatient administrator, a chaos
-trial. Where that happens often, three deaths in a row meet an innocent patch sooner or later. So a death that is
-not certain to be the patch's own doing counts for less when it is one of many: once several other patches have lost
-workers too, and one of them has ended well after all, a patch gets up to ten attempts. Another attempt costs the start
-of a worker, a wrong quarantine costs the patch.
+Workers are also lost for reasons that no patch causes: preempted machines, an administrator who ends processes, a chaos
+trial. Where that happens often, a patch that is well loses three in a row sooner or later. So a loss that the patch has
+not certainly caused counts for less when it is one of many: once several other patches have lost workers too, and one
+of them has ended well after all, a patch gets up to ten attempts. Another attempt costs the start of a worker, a wrong
+quarantine costs the patch.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from eotasks.workflows.batch.workers.job import PatchJob, PatchReport, lost_repo
 
 LOGGER = logging.getLogger(__name__)
 
-DEATHS = 3
+MAX_LOST_WORKERS = 3
 """Workers that a patch may cost before it is quarantined."""
 
-MOST_DEATHS = 10
+MAX_LOST_WORKERS_IF_COMMON = 10
 """The same where workers die under patches that are well too."""
 
 _OTHERS = 4
-"""Other patches that have lost a worker for no reason of their own, before deaths count as the machine's."""
+"""Other patches that have lost a worker for no reason of their own, before losses count as the machine's."""
 
 
 class PatchQueue:
@@ -54,9 +54,9 @@ class PatchQueue:
         self._running: dict[int, PatchJob] = {}
         self._on_start = on_start
         self._on_lost = on_lost
-        self._own_deaths: Counter[int] = Counter()
-        self._other_deaths: Counter[int] = Counter()
-        self._survivors = 0
+        self._caused: Counter[int] = Counter()
+        self._uncertain: Counter[int] = Counter()
+        self._recovered = 0
 
     def __len__(self) -> int:
         """Patches that wait or run."""
@@ -91,7 +91,7 @@ class PatchQueue:
     def finish(self, report: PatchReport) -> PatchReport:
         """The report of a patch that ended, well or with an error of its own."""
         job = self._running.pop(report.index)
-        self._survivors += self._other_deaths[job.index] > 0
+        self._recovered += self._uncertain[job.index] > 0
         return replace(report, attempts=job.attempt)
 
     def lose(
@@ -102,23 +102,23 @@ class PatchQueue:
         since: datetime,
         uid: str | None = None,
         step: str = "unknown",
-        own_doing: bool = False,
+        caused_by_patch: bool = False,
     ) -> PatchReport | None:
         """A patch whose worker is gone: it waits again, or it is quarantined.
 
         :param job: What `take` gave.
-        :param error: What is known of the death.
+        :param error: What is known of the loss.
         :param since: When the step, or the patch, began.
         :param uid: The node that ran; None when nobody knows.
         :param step: Its name.
-        :param own_doing: It is certain that the patch itself ended the worker, by a crash or by taking all memory.
+        :param caused_by_patch: The patch itself has certainly ended the worker, by a crash or by taking all memory.
         :return: The report of a patch that is quarantined; None when it will run again.
         """
         del self._running[job.index]
         report = replace(lost_report(job, error, since, uid=uid, step=step), attempts=job.attempt)
-        deaths = self._own_deaths if own_doing else self._other_deaths
-        deaths[job.index] += 1
-        if self._is_culprit(job.index):
+        losses = self._caused if caused_by_patch else self._uncertain
+        losses[job.index] += 1
+        if self._is_given_up(job.index):
             LOGGER.warning("Patch %s is quarantined: %d workers were lost with it. %s", job.name, job.attempt, error)
             return replace(report, quarantined=True)
         LOGGER.warning("Patch %s, step %s, attempt %d: %s It runs again.", job.name, step, job.attempt, error)
@@ -127,9 +127,9 @@ class PatchQueue:
             self._on_lost(job, report)
         return None
 
-    def _is_culprit(self, index: int) -> bool:
-        deaths = self._own_deaths[index] + self._other_deaths[index]
-        if self._own_deaths[index] >= DEATHS or deaths >= MOST_DEATHS:
+    def _is_given_up(self, index: int) -> bool:
+        losses = self._caused[index] + self._uncertain[index]
+        if self._caused[index] >= MAX_LOST_WORKERS or losses >= MAX_LOST_WORKERS_IF_COMMON:
             return True
-        others = sum(count > 0 for other, count in self._other_deaths.items() if other != index)
-        return deaths >= DEATHS and not (others >= _OTHERS and self._survivors)
+        others = sum(count > 0 for other, count in self._uncertain.items() if other != index)
+        return losses >= MAX_LOST_WORKERS and not (others >= _OTHERS and self._recovered)

@@ -1,17 +1,20 @@
-"""How many workers a machine can hold: one patch runs alone, and its peak of memory says how many fit beside it."""
+"""How many workers a machine or a cluster can hold: one patch runs alone, and its peak of memory says how many fit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
+from eotasks.errors import ConfigurationError
 from eotasks.models.threads import available_cores, resolve_threads
 from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.workers.kinds import ExecutorName
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 
-SHARE = 0.8
+MEMORY_SHARE = 0.8
 """Part of the free memory that workers may take: other programs, and patches larger than the first, need the rest."""
 
 _TRIALS = 3
@@ -34,9 +37,54 @@ class Size:
     note: str = ""
     """Why, in a sentence; empty when it was asked for."""
 
+    memory_mb: float = 0.0
+    """What a cluster sets aside for each worker; 0 where nobody does."""
+
+
+class Capacity(Protocol):
+    """What holds workers: this machine, or a cluster."""
+
+    @property
+    def workers(self) -> int:
+        """How many there are to be where memory allows it, at least 1."""
+
+    @property
+    def threads(self) -> int:
+        """Of every engine in each of them; the patch that runs alone has as many."""
+
+    def size(self, peak_mb: float) -> Size:
+        """How many fit.
+
+        :param peak_mb: Peak of memory of a patch that ran alone.
+        """
+
 
 class Sizing:
     """Chooses the size of a batch from the first patch that ends well.
+
+    :param capacity: What holds the workers.
+    """
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._peak_mb = 0.0
+        self._trials = 0
+        self.trial = Size(1, capacity.threads, "No patch ended well, so they all ran one by one.")
+        """As long as the size is not known: one worker."""
+        self.size: Size | None = Size(1, capacity.threads) if capacity.workers == 1 else None
+        """The size, once it is known."""
+
+    def observe(self, outcome: PatchOutcome) -> Size | None:
+        """Takes the outcome of a patch that ran alone; gives the size once it is known."""
+        self._trials += 1
+        self._peak_mb = max([self._peak_mb, *outcome.peak_memory_mb_by_step.values()])
+        if self._peak_mb and (outcome.state == "done" or self._trials >= _TRIALS):
+            self.size = self._capacity.size(self._peak_mb)
+        return self.size
+
+
+class MachineCapacity:
+    """Cores and free memory of this machine, as they are now.
 
     :param jobs: Number of patches.
     :param threads: Threads of every engine that are asked for; None shares the cores among the workers.
@@ -44,37 +92,31 @@ class Sizing:
 
     def __init__(self, jobs: int, threads: int | None = None) -> None:
         self._cores = available_cores()
-        self._wanted = max(1, min(self._cores, jobs))
         self._threads = threads
         self._free_mb = free_memory_mb()
-        self._peak_mb = 0.0
-        self._trials = 0
-        self.settled: Size | None = Size(1, self._share(1)) if self._wanted == 1 else None
-        """The size, once it is known."""
+        self.workers = max(1, min(self._cores, jobs))
+        """As in `Capacity`."""
+        self.threads = share_of_cores(threads, self.workers)
+        """As in `Capacity`."""
 
-    @property
-    def trial_threads(self) -> int:
-        """Threads for the patch that runs alone: as many as it would have beside the others."""
-        return self._share(self._wanted)
+    def size(self, peak_mb: float) -> Size:
+        """As in `Capacity`."""
+        fitting = max(1, int(MEMORY_SHARE * self._free_mb / peak_mb))
+        workers = min(self.workers, fitting)
+        reason = "memory sets the limit" if fitting < self.workers else f"{self._cores} cores"
+        measured = f"a patch alone took {peak_mb:,.0f} MB, {self._free_mb:,.0f} MB were free"
+        return Size(workers, share_of_cores(self._threads, workers), f"{workers} workers ({reason}): {measured}.")
 
-    def observe(self, outcome: PatchOutcome) -> Size | None:
-        """Takes the outcome of a patch that ran alone; gives the size once it is known."""
-        self._trials += 1
-        self._peak_mb = max([self._peak_mb, *outcome.peak_memory_mb_by_step.values()])
-        if self._peak_mb and (outcome.state == "done" or self._trials >= _TRIALS):
-            self.settled = self._size()
-        return self.settled
 
-    def _size(self) -> Size:
-        fitting = max(1, int(SHARE * self._free_mb / self._peak_mb))
-        workers = min(self._wanted, fitting)
-        reason = "memory sets the limit" if fitting < self._wanted else f"{self._cores} cores"
-        measured = f"a patch alone took {self._peak_mb:,.0f} MB, {self._free_mb:,.0f} MB were free"
-        note = f"{workers} workers ({reason}): {measured}."
-        return Size(workers, self._share(workers), note)
+def asked_size(workers: int | None, threads: int | None, executor: ExecutorName, jobs: int) -> Size:
+    """The size of a batch without measuring: what is asked for, else the cores.
 
-    def _share(self, workers: int) -> int:
-        return share_of_cores(self._threads, workers)
+    :raises ConfigurationError: when it is no number of workers or threads.
+    """
+    if workers is not None and workers < 1:
+        raise ConfigurationError(f"workers={workers} is no number of workers: give a whole number of at least 1.")
+    chosen = 1 if executor == "serial" else max(1, min(workers or available_cores(), jobs))
+    return Size(chosen, share_of_cores(threads, chosen))
 
 
 def share_of_cores(threads: int | None, workers: int) -> int:

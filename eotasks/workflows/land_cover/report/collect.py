@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
 
 from eotasks.area import Patch
-from eotasks.eopatches.save import load_eopatch
+from eotasks.eopatches.load import load_eopatch
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.validity import valid_fraction
 from eotasks.storage.place import Place

@@ -11,9 +11,11 @@ from pydantic import Field
 from sentinelhub.constants import CRS
 
 from eotasks.area import Patch
+from eotasks.eopatches.load import EOPatchInfo, eopatch_info
 from eotasks.errors import AreaError, ConfigurationError, FeatureError, GridError
-from eotasks.sources.eopatches import EOPatchInfo, LoadEOPatchTask, eopatch_info, list_eopatches
-from eotasks.storage.place import Place, is_remote
+from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
+from eotasks.storage.location import is_s3
+from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.sources.base import Origin, Provenance, Settings, Source, SourcePlan
 from eotasks.workflows.land_cover.sources.patches import in_reading_order
 
@@ -71,7 +73,7 @@ class EOPatchesSource(Source):
         :raises GridError: their pixels are of another size than the configuration says.
         :raises FeatureError: no EOPatch has a feature of the mapping.
         """
-        infos = {name: eopatch_info(self.folder, name) for name in list_eopatches(self.folder)}
+        infos = {name: eopatch_info(self.folder, name) for name in list_source_eopatches(self.folder)}
         if not infos:
             raise AreaError(f"{self.folder!r} holds no EOPatch: name the folder that contains them in source.folder.")
         self._check_features(infos)
@@ -121,7 +123,7 @@ class EOPatchesSource(Source):
 
     def _says_simulated(self) -> bool:
         """Whether what was simulated comes back as a folder of EOPatches."""
-        if is_remote(self.folder):
+        if is_s3(self.folder):
             return any("/meta_info/SIMULATED.json" in f"/{path}" for path in Place(self.folder).files())
         return next(Path(self.folder).glob("**/meta_info/SIMULATED.json*"), None) is not None
 

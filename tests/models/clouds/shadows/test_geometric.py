@@ -13,7 +13,7 @@ from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.models.clouds.shadows.geometric import GeometricMethod, ShadowMatch, geometric_shadow
 from eotasks.models.clouds.shadows.light import light_of
 from eotasks.models.clouds.shadows.search import clouds_of
-from tests.models.clouds.shadows.scene import LAKE, NAMES, PIXEL, SUN, Blob, f1, frame
+from tests.builders.clouds.shadow_scene import LAKE, NAMES, PIXEL, SUN, Blob, f1, frame
 
 LOW = [Blob(200, 60, 12, 1200), Blob(120, 120, 17, 1200), Blob(215, 200, 9, 1200)]
 OPTIONS: dict[str, Any] = {"sun": SUN, "pixel_size": PIXEL, "names": NAMES}

@@ -8,7 +8,7 @@ import pytest
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
-from tests.models.clouds.shadows.scene import NAMES, PIXEL
+from tests.builders.clouds.shadow_scene import NAMES, PIXEL
 
 SHAPE = (40, 41)
 RAW = ProjectionMethod(distance=200, erosion=0, dilation=0)

@@ -22,7 +22,7 @@ import pytest
 from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import read_events
-from eotasks.workflows.batch.workers.executor import executor_class
+from eotasks.workflows.batch.run import executor_class
 from tests import ROOT
 from tests.servers.s3 import free_ports
 

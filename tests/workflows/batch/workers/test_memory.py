@@ -60,25 +60,25 @@ needs_reset = pytest.mark.skipif(not ResettablePeak.available(), reason="the ker
 def test_a_step_has_its_own_peak(make: Callable[[], StepMemory]) -> None:
     memory = make()
     memory.start()
-    quiet = memory.stop()
+    ignore_library_warnings = memory.stop()
     memory.start()
     data = np.ones(100 * 1024**2, dtype=np.uint8)
     large = memory.stop()
     del data
     memory.start()
     after = memory.stop()
-    assert large - quiet == pytest.approx(100, abs=10)
-    assert after == pytest.approx(quiet, abs=10)
+    assert large - ignore_library_warnings == pytest.approx(100, abs=10)
+    assert after == pytest.approx(ignore_library_warnings, abs=10)
 
 
 @needs_reset
 def test_the_kernel_sees_what_is_gone_before_the_step_ends() -> None:
     memory = ResettablePeak()
     memory.start()
-    quiet = memory.stop()
+    ignore_library_warnings = memory.stop()
     memory.start()
     allocate(100)
-    assert memory.stop() - quiet == pytest.approx(100, abs=10)
+    assert memory.stop() - ignore_library_warnings == pytest.approx(100, abs=10)
 
 
 def test_kills_for_lack_of_memory_are_counted_where_the_kernel_tells(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eotasks.errors import BatchError
 from eotasks.workflows.batch.workers.job import PatchJob, PatchReport
-from eotasks.workflows.batch.workers.queue import DEATHS, MOST_DEATHS, PatchQueue
+from eotasks.workflows.batch.workers.queue import MAX_LOST_WORKERS, MAX_LOST_WORKERS_IF_COMMON, PatchQueue
 
 NOW = datetime(2026, 11, 23)  # noqa: DTZ001  # eo-learn's times are naive
 DEATH = BatchError("The worker process ended (SIGKILL).")
@@ -96,25 +96,25 @@ def storm(count: int, *, survivors: int) -> PatchQueue:
     return queue
 
 
-def deaths_until_quarantine(queue: PatchQueue, *, own_doing: bool = False) -> int:
+def deaths_until_quarantine(queue: PatchQueue, *, caused_by_patch: bool = False) -> int:
     """Loses the patches that are left, the first one again and again."""
     while True:
         job = taken(queue)
         if job.index:
             queue.finish(ended(job.index))
             continue
-        report = queue.lose(job, DEATH, since=NOW, own_doing=own_doing)
+        report = queue.lose(job, DEATH, since=NOW, caused_by_patch=caused_by_patch)
         if report is not None:
             assert report.quarantined
             return report.attempts
 
 
 def test_where_workers_die_under_everyone_three_deaths_prove_nothing() -> None:
-    assert deaths_until_quarantine(storm(5, survivors=1)) == MOST_DEATHS
+    assert deaths_until_quarantine(storm(5, survivors=1)) == MAX_LOST_WORKERS_IF_COMMON
 
 
 def test_few_flaky_patches_are_no_storm() -> None:
-    assert deaths_until_quarantine(storm(4, survivors=3)) == DEATHS
+    assert deaths_until_quarantine(storm(4, survivors=3)) == MAX_LOST_WORKERS
 
 
 def test_where_everyone_dies_and_nobody_ends_three_are_enough() -> None:
@@ -123,17 +123,19 @@ def test_where_everyone_dies_and_nobody_ends_three_are_enough() -> None:
     while queue:
         report = lose(queue, taken(queue))
         attempts += [report.attempts] if report is not None else []
-    assert attempts == [DEATHS] * 8
+    assert attempts == [MAX_LOST_WORKERS] * 8
 
 
 def test_what_is_certain_counts_in_a_storm_too() -> None:
-    assert deaths_until_quarantine(storm(9, survivors=8), own_doing=True) == DEATHS + 1  # one was the storm's
+    assert (
+        deaths_until_quarantine(storm(9, survivors=8), caused_by_patch=True) == MAX_LOST_WORKERS + 1
+    )  # one was the storm's
 
 
 def test_crashes_are_no_storm() -> None:
     queue = PatchQueue(jobs(9))
     for job in [taken(queue) for _ in range(9)]:
-        assert queue.lose(job, DEATH, since=NOW, own_doing=True) is None
+        assert queue.lose(job, DEATH, since=NOW, caused_by_patch=True) is None
     for _ in range(8):
         job = taken(queue)
         if job.index:
@@ -141,7 +143,7 @@ def test_crashes_are_no_storm() -> None:
         else:
             queue.put_back(job)
             break
-    assert deaths_until_quarantine(queue) == DEATHS
+    assert deaths_until_quarantine(queue) == MAX_LOST_WORKERS
 
 
 @settings(max_examples=60, deadline=None)
@@ -167,8 +169,8 @@ def test_every_patch_ends_once_whatever_dies(count: int, workers: int, deaths: l
     for report in reports:
         if report.index in poison:
             assert report.quarantined
-        assert report.attempts <= MOST_DEATHS
-        assert not report.quarantined or report.attempts >= DEATHS
+        assert report.attempts <= MAX_LOST_WORKERS_IF_COMMON
+        assert not report.quarantined or report.attempts >= MAX_LOST_WORKERS
 
 
 @pytest.mark.parametrize("deaths", [0, 1, 2])

@@ -10,9 +10,9 @@ from eotasks.errors import ConfigurationError
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers import sizing
-from eotasks.workflows.batch.workers.sizing import Sizing, free_memory_mb
+from eotasks.workflows.batch.workers.sizing import MachineCapacity, Sizing, free_memory_mb
 from tests.builders.batch_tasks import AllocateTask
-from tests.workflows.batch.test_run import behaving, facts, facts_batch
+from tests.builders.batches import behaving, facts, facts_batch, run_failing_batch
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def outcome(peak: float, state: str = "done") -> PatchOutcome:
 def test_as_many_as_fit_into_80_percent_of_free_memory(
     peak: float, jobs: int, threads: int | None, expected: tuple[int, int]
 ) -> None:
-    size = Sizing(jobs, threads).observe(outcome(peak))
+    size = Sizing(MachineCapacity(jobs, threads)).observe(outcome(peak))
     assert size is not None
     assert (size.workers, size.threads) == expected
     assert f"a patch alone took {peak:,} MB, 1,000 MB were free" in size.note
@@ -52,21 +52,21 @@ def test_as_many_as_fit_into_80_percent_of_free_memory(
 
 @pytest.mark.usefixtures("machine")
 def test_a_patch_that_fails_early_says_little() -> None:
-    several = Sizing(100)
+    several = Sizing(MachineCapacity(100))
     assert several.observe(outcome(10, "failed")) is None
     size = several.observe(outcome(400))
     assert size is not None
     assert size.workers == 2
-    hopeless = Sizing(100)
+    hopeless = Sizing(MachineCapacity(100))
     assert [hopeless.observe(outcome(400, "failed")) for _ in range(2)] == [None, None]
     assert hopeless.observe(outcome(10, "failed")) is not None
 
 
 @pytest.mark.usefixtures("machine")
 def test_one_patch_needs_no_measure() -> None:
-    assert Sizing(1).settled is not None
-    assert Sizing(100).settled is None
-    assert Sizing(100).trial_threads == 1
+    assert Sizing(MachineCapacity(1)).size is not None
+    assert Sizing(MachineCapacity(100)).size is None
+    assert Sizing(MachineCapacity(100)).trial.threads == 1
 
 
 def test_limits_of_containers_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,14 +111,14 @@ def test_little_memory_means_one_worker_with_all_threads(tmp_path: Path, monkeyp
 def test_a_first_patch_that_kills_its_worker_does_not_set_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "available_cores", lambda: 2)
     workflow, patches = behaving("killed", "a", "b", "c")
-    result = run_batch(workflow, patches)
+    result = run_failing_batch(workflow, patches)
     assert (result.done, result.quarantined, result.workers) == (["a", "b", "c"], ["killed"], 2)
 
 
 def test_nothing_ends_well_and_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "available_cores", lambda: 2)
     workflow, patches = behaving("killed", "exit")
-    result = run_batch(workflow, patches)
+    result = run_failing_batch(workflow, patches)
     assert (result.quarantined, result.workers) == (["killed", "exit"], 1)
     assert "one by one" in result.note
 

@@ -17,10 +17,10 @@ from eolearn.core import EONode, EOTask, EOWorkflow
 from eotasks.errors import BatchError, ConfigurationError, StorageError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import read_events
-from eotasks.workflows.batch.run import PatchOutcome, run_batch
-from eotasks.workflows.batch.workers.executor import WorkerExecutor
+from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.run import run_batch
 from tests.builders.batch_tasks import AllocateTask, CallTask, UnrebuildableTask, WriteFactsTask
-from tests.workflows.batch.test_run import behaving, facts, facts_batch
+from tests.builders.batches import behaving, facts, facts_batch, run_failing_batch
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
 
@@ -29,7 +29,7 @@ from eolearn.core.extra.ray import RayExecutor  # noqa: E402  # needs Ray
 from eotasks.workflows.batch.ray import cluster as ray_cluster  # noqa: E402  # the same
 from eotasks.workflows.batch.ray import executor as ray_backend  # noqa: E402  # the same
 from eotasks.workflows.batch.ray.cluster import Node, Request  # noqa: E402  # the same
-from eotasks.workflows.batch.ray.executor import RayWorkerExecutor, shares  # noqa: E402  # the same
+from eotasks.workflows.batch.ray.executor import ClusterCapacity, RayWorkerExecutor, shares  # noqa: E402  # the same
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -84,7 +84,7 @@ def test_the_cluster_of_our_own_listens_on_loopback_only() -> None:
 def test_failures_are_named_and_the_others_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     workflow, patches = behaving("a", "value_error", "killed", "own_error", "unpicklable_error", "noisy", "b")
     with caplog.at_level(logging.WARNING):
-        result = run_batch(workflow, patches, executor="ray", workers=2, place=Place(tmp_path), stage="test")
+        result = run_failing_batch(workflow, patches, executor="ray", workers=2, place=Place(tmp_path), stage="test")
     assert [outcome.name for outcome in result.outcomes] == list(patches)
     assert result.done == ["a", "noisy", "b"]
     assert (result.quarantined, result.exit_code) == (["killed"], 1)
@@ -136,16 +136,15 @@ def test_the_first_patch_says_what_memory_workers_ask_for() -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_memory_limits_workers() -> None:
-    pool = ray_backend.RayPool(b"", Request(1), steps={}, options={})
-    pool.size = 2
+    capacity = ClusterCapacity(workers=2, threads=1)
     free = ray_cluster.nodes()[0].memory_mb
-    size = pool.settle(0.5 * free)
+    size = capacity.size(0.5 * free)
     assert size.workers == 1
-    assert pool.request.memory_mb == pytest.approx(0.5 * free / 0.8)
+    assert size.memory_mb == pytest.approx(0.5 * free / 0.8)
     assert "1 workers on 1 node (memory sets the limit)" in size.note
-    pool.size = 2
-    assert pool.settle(3 * free).workers == 1
-    assert pool.request.memory_mb == pytest.approx(free)  # more than there is would wait for ever
+    more = capacity.size(3 * free)
+    assert more.workers == 1
+    assert more.memory_mb == pytest.approx(free)  # more than there is would wait for ever
 
 
 @pytest.mark.usefixtures("cluster")
@@ -273,13 +272,13 @@ def test_a_node_with_another_eotasks_is_refused(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("cluster")
 def test_a_folder_that_not_all_machines_have_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray_cluster.check_reach(tmp_path)
-    monkeypatch.setattr(ray_cluster, "_sees", lambda *_: False)
+    monkeypatch.setattr(ray_cluster, "_has_file", lambda *_: False)
     with pytest.raises(ConfigurationError, match=r"is not on 127\.0\.0\.1 of the Ray cluster: choose a folder"):
         ray_cluster.check_reach(tmp_path)
     monkeypatch.undo()
     node = ray_cluster._alive()[0]["NodeID"]
-    assert ray_cluster._sees(node, tmp_path)
-    assert not ray_cluster._sees(node, tmp_path / "elsewhere")
+    assert ray_cluster._has_file(node, tmp_path)
+    assert not ray_cluster._has_file(node, tmp_path / "elsewhere")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -287,9 +286,9 @@ def test_a_folder_that_not_all_machines_have_is_refused(tmp_path: Path, monkeypa
 def test_a_request_that_fits_nowhere_ends_the_batch(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ray_backend, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(ray_backend, "_TELL_SECONDS", 0.2)
-    monkeypatch.setattr(ray_backend, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(ray_backend, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(ray_backend, "_WARN_SECONDS", 0.2)
+    monkeypatch.setattr(ray_backend, "_PLACEMENT_SECONDS", 1.0)
     workflow, patches = behaving("a")
     with pytest.raises(BatchError, match="No node of the Ray cluster has 3 CPUs: use fewer threads"):
         run_batch(workflow, patches, executor="ray", workers=1, threads=3)
@@ -323,9 +322,3 @@ def test_capacity_counts_each_node_for_itself() -> None:
     assert Request(3).capacity(found) == 3
     assert Request(1, 300.0).capacity(found) == 3 + 1
     assert str(Request(2, 1500.0)) == "2 CPUs and 1,500 MB"
-
-
-def test_the_executor_of_processes_runs_nothing_on_ray() -> None:
-    workflow, _ = behaving("a")
-    with pytest.raises(ConfigurationError, match="RayWorkerExecutor"):
-        WorkerExecutor(workflow, [{}], executor="ray").run(workers=1)

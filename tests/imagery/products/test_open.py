@@ -6,11 +6,7 @@ import datetime as dt
 import json
 import pickle
 import shutil
-import threading
 import traceback
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +32,6 @@ from tests.builders.layouts import (
     zipped,
 )
 from tests.builders.tile import LEFT, NAME, TOP
-from tests.servers.loopback import LoopbackServer
 
 GRID = Grid("EPSG:32633", LEFT + 240, TOP - 240, 60, 12, 12)
 
@@ -54,41 +49,6 @@ def l2a(safe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(safe: Path) -> np.ndarray:
     return open_scene(safe).read(BANDS, GRID)
-
-
-class RangeHandler(SimpleHTTPRequestHandler):
-    """Files with ranges, as web servers give them; the standard library's own handler has none."""
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        path, wanted = Path(self.translate_path(self.path)), self.headers.get("Range")
-        if wanted is None or not path.is_file():
-            super().do_GET()
-            return
-        content = path.read_bytes()
-        first, last = wanted.removeprefix("bytes=").split("-")
-        start, stop = int(first), min(int(last or len(content)) + 1, len(content))
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
-        self.send_header("Content-Length", str(stop - start))
-        self.end_headers()
-        self.wfile.write(content[start:stop])
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder and the address where a web server on loopback shows it."""
-    root = tmp_path / "web"
-    root.mkdir()
-    server = LoopbackServer(("127.0.0.1", 0), partial(RangeHandler, directory=str(root)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield root, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def same(product: Product, expected: np.ndarray) -> None:
@@ -130,17 +90,17 @@ class TestPlaces:
         shutil.copy(safe / PRODUCT_XML, tile)
         same(describe_product(tile), expected)
 
-    def test_web(self, safe: Path, web: tuple[Path, str], expected: np.ndarray) -> None:
-        root, address = web
+    def test_web(self, safe: Path, web_folder: tuple[Path, str], expected: np.ndarray) -> None:
+        root, address = web_folder
         shutil.copytree(safe, root / safe.name)
         zipped(safe, root / "product.zip")
         aws_bucket(safe, root)
         for name in (safe.name, "product.zip", TILE_PATH):
             same(describe_product(f"{address}/{name}"), expected)
 
-    def test_stac_item_on_the_web(self, safe: Path, web: tuple[Path, str], expected: np.ndarray) -> None:
+    def test_stac_item_on_the_web(self, safe: Path, web_folder: tuple[Path, str], expected: np.ndarray) -> None:
         """Some assets beside the item, some by an address of their own that is signed."""
-        root, address = web
+        root, address = web_folder
         item = stac_item(safe, root)
         for band, asset in item["assets"].items():
             asset["raster:bands"] = [{"scale": 0.0001, "offset": -0.1}]
@@ -169,8 +129,8 @@ class TestPlaces:
         for name in (safe.name, f"{safe.name}/", "product.zip", f"aws/{TILE_PATH}"):
             same(describe_product(f"{bucket}/{name}"), expected)
 
-    def test_tracebacks_show_no_secrets(self, safe: Path, web: tuple[Path, str]) -> None:
-        root, address = web
+    def test_tracebacks_show_no_secrets(self, safe: Path, web_folder: tuple[Path, str]) -> None:
+        root, address = web_folder
         product = Path(shutil.copytree(safe, root / safe.name))
         (image,) = product.glob("GRANULE/*/IMG_DATA/*_B04.jp2")
         image.write_bytes(image.read_bytes()[:500])
@@ -179,8 +139,8 @@ class TestPlaces:
             scene.read(["B04"], GRID)
         assert "x9k2" not in "".join(traceback.format_exception(raised.value))
 
-    def test_addresses_show_no_secrets(self, web: tuple[Path, str]) -> None:
-        _, address = web
+    def test_addresses_show_no_secrets(self, web_folder: tuple[Path, str]) -> None:
+        _, address = web_folder
         with pytest.raises(ImageryError) as raised:
             describe_product(f"{address}/nowhere.zip?X-Amz-Signature=secret")
         assert "secret" not in str(raised.value)

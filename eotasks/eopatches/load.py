@@ -1,0 +1,212 @@
+"""Reading stored EOPatches, on disk and on S3: those that `eotasks.eopatches.save` has written, and plain folders.
+
+Of a saved EOPatch the current generation is read. A plain EOPatch folder is what eo-learn and others write.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from eolearn.core import EOPatch, EOTask
+from sentinelhub.geometry import BBox
+
+from eotasks.eopatches.files import EOPatchFolder, is_readable, looks_plain, plain_folder
+from eotasks.eopatches.marker import MARKER, patch_folder, read_marker
+from eotasks.errors import FeatureError, StorageError
+from eotasks.features import IMAGES, Feature, describe
+from eotasks.storage.place import Place
+
+T = TypeVar("T")
+
+_LISTED = 10
+"""Names in a message."""
+
+
+@dataclass(frozen=True)
+class EOPatchInfo:
+    """What is known of an EOPatch without reading its arrays."""
+
+    name: str
+    """Name of its folder."""
+
+    bbox: BBox
+    """Where it lies."""
+
+    shape: tuple[int, int]
+    """(height, width) in pixels."""
+
+    timestamps: tuple[dt.datetime, ...]
+    """Acquisition times, naive UTC, empty when it has none."""
+
+    features: tuple[str, ...]
+    """Its features as ``"feature_type/NAME"``."""
+
+
+def load_eopatch(
+    place: Place,
+    name: str | None,
+    *,
+    features: Sequence[Feature] | None = None,
+    optional: Collection[Feature] = (),
+) -> EOPatch:
+    """Loads an EOPatch into memory, of a saved one the current generation.
+
+    Size and sha256 of each file that is read are checked first. A plain folder has none: there every file that is read
+    has to open to its end, the bounding box has to be there, and the frames of all arrays that are read to agree with
+    the timestamps. What is missing altogether nobody can see. Arrays of Python objects are never read.
+
+    :param name: Name of the EOPatch in the place; its own name, or None, when the place is itself an EOPatch.
+    :param features: Features to load as (type, name); None loads all of them. Of others no file is read.
+    :param optional: Features to load beside those when they are there.
+    :raises StorageError: when the patch is absent, or a file is missing or damaged (it is named).
+    :raises FeatureError: when a feature is not in the stored patch.
+    :raises MissingDependencyError: when a feature is a zarr array and zarr is not installed.
+    """
+    return _read(place, name, lambda folder: folder.read(features, optional=optional))
+
+
+def eopatch_info(place: Place | str | Path, name: str | None = None) -> EOPatchInfo:
+    """Extent, shape, timestamps and features of an EOPatch; of arrays only one header is read.
+
+    :param place: A place of EOPatches, or one EOPatch.
+    :param name: As in `load_eopatch`.
+    :raises StorageError: when the patch is absent, a file of it is not there in its full size, or cannot be read.
+    :raises FeatureError: when it has no raster feature, or no bounding box.
+    """
+    where = place if isinstance(place, Place) else Place(place)
+    return _read(where, name, lambda folder: _info(folder, name or own_name(where)))
+
+
+def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> bool:
+    """Whether a patch has a current generation with all its files in their full size.
+
+    Contents are not read (loading checks them). A plain EOPatch folder counts as incomplete: nothing says whether its
+    writer came to the end.
+
+    :param features: Features that have to be among them, as (type, name).
+    :raises StorageError: when the marker is damaged or from a newer version.
+    """
+    folder = _generation(place.child(patch_folder(name)))
+    if folder is None or not all(feature in folder.features for feature in features or ()):
+        return False
+    return folder.wrong_file() is None
+
+
+def list_eopatches(place: Place) -> list[str]:
+    """Sorted names of the EOPatches of a place; its own name when it is itself one.
+
+    They are the folders with a marker, and plain folders with a bounding box (or timestamps) and features.
+    """
+    if place.is_local:
+        if _is_eopatch(_names(place)):
+            return [own_name(place)]
+        names = [name for name in _names(place) if not name.startswith(".") and place.is_folder(name)]
+        return [name for name in names if _is_eopatch(place.names(name))]
+    # One listing of all objects costs a request for a thousand of them; asking for each patch costs two for each.
+    below: dict[str, set[str]] = {}
+    for path in place.files():
+        name, _, inside = path.partition("/")
+        below.setdefault(name, set()).add(inside.partition("/")[0])
+    if _is_eopatch(below):
+        return [own_name(place)]
+    return sorted(name for name, names in below.items() if not name.startswith(".") and _is_eopatch(names))
+
+
+def own_name(place: Place) -> str:
+    """The name of a folder, also where its path is a link or ends in dots; of a prefix its last part."""
+    return place.local_path().resolve().name if place.is_local else place.location.rpartition("/")[2]
+
+
+def naive_utc(time: dt.datetime) -> dt.datetime:
+    """A time as timestamps are compared: UTC, without saying so."""
+    return (time.astimezone(dt.UTC) if time.tzinfo else time).replace(tzinfo=None)
+
+
+class LoadSavedEOPatchTask(EOTask):
+    """Loads a saved EOPatch, every file checked against its sha256.
+
+    :param place: Where it lies: a `Place` or a location.
+    :param features: Features to load as (type, name); None loads all of them.
+    """
+
+    def __init__(self, place: Place | str | Path, *, features: Sequence[Feature] | None = None) -> None:
+        self.place = place if isinstance(place, Place) else Place(place)
+        self.features = None if features is None else tuple(features)
+
+    def execute(self, *, name: str) -> EOPatch:
+        """Loads the EOPatch of that name."""
+        return load_eopatch(self.place, name, features=self.features)
+
+
+def _read(place: Place, name: str | None, read: Callable[[EOPatchFolder], T]) -> T:
+    """What is read of an EOPatch, all of it from one generation."""
+    for patch in _candidates(place, name):
+        folder = _open(patch)
+        while folder is not None:
+            try:
+                return read(folder)
+            except StorageError:
+                # What looks like damage is none when the patch was saved again and cleaned while it was read.
+                now = _open(patch)
+                if now is None or now.place == folder.place:
+                    raise
+                folder = now
+    there = list_eopatches(place)
+    listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "") or "none"
+    if name is None:
+        raise StorageError(f"{place} is no EOPatch, the EOPatches in it are: {listed}. Say which.")
+    raise StorageError(f"EOPatch {name!r} in {place} is not there, the EOPatches there are: {listed}.")
+
+
+def _candidates(place: Place, name: str | None) -> Iterator[Place]:
+    """Where an EOPatch of a name may lie: in the place, or it is the place itself."""
+    is_own = name is None or name == own_name(place)
+    if name is not None and not (is_own and name.startswith(".")):  # a generation is an EOPatch too
+        yield place.child(patch_folder(name))
+    if is_own and _is_eopatch(_names(place)):
+        yield place
+
+
+def _open(patch: Place) -> EOPatchFolder | None:
+    """The files of an EOPatch: of its current generation when it has a marker, else of a plain folder, if it is one."""
+    saved = _generation(patch)
+    if saved is not None:
+        return saved
+    names = _names(patch)
+    return plain_folder(patch, f"EOPatch {patch}", names) if is_readable(names) else None
+
+
+def _generation(patch: Place) -> EOPatchFolder | None:
+    marker = read_marker(patch)
+    return None if marker is None else EOPatchFolder(patch.child(marker.generation), f"EOPatch {patch}", marker.files)
+
+
+def _names(place: Place) -> list[str]:
+    return place.names() if not place.is_local or place.local_path().is_dir() else []
+
+
+def _is_eopatch(names: Collection[str]) -> bool:
+    return MARKER in names or looks_plain(names)
+
+
+def _info(folder: EOPatchFolder, name: str) -> EOPatchInfo:
+    fault = folder.wrong_file()
+    if fault is not None:
+        raise folder.damaged(fault)
+    stored = folder.read([])
+    if stored.bbox is None:
+        raise FeatureError(f"{folder.where}: no bounding box. Add bbox.geojson to it.")
+    features = tuple(sorted(map(describe, folder.features)))
+    rasters = [feature for feature in folder.features if feature[0] in IMAGES]
+    if not rasters:
+        raise FeatureError(f"{folder.where}: no feature with pixels, there are {', '.join(features) or 'none'}.")
+    shape = next((shape for shape in map(folder.shape, rasters) if shape is not None), None)
+    if shape is None or len(shape) < 3:
+        raise folder.damaged(f"the size of {describe(rasters[0])} is not known, it is no array of rows and columns")
+    height, width = shape[-3:-1]
+    timestamps = tuple(map(naive_utc, stored.timestamps or ()))
+    return EOPatchInfo(name=name, bbox=stored.bbox, shape=(height, width), timestamps=timestamps, features=features)

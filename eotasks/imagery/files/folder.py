@@ -1,0 +1,81 @@
+"""Files of products in a folder on disk."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.files.location import MAX_NAMES, check_size, checked_name
+from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.storage.folder import FolderStore
+
+
+@dataclass(frozen=True)
+class FolderFiles:
+    """Files of a folder on disk."""
+
+    path: Path
+
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self.path)
+
+    @cached_property
+    def _store(self) -> FolderStore:
+        return FolderStore(self.path)
+
+    def names(self) -> list[str]:
+        """Sorted names of all files.
+
+        :raises ImageryError: when the folder cannot be listed, or holds too much for a product.
+        """
+        try:
+            found = sorted(islice(self._store.files(), MAX_NAMES + 1))
+        except OSError as error:
+            raise ImageryError(f"{self.path}: cannot be listed ({error.strerror}). Check its rights.") from error
+        if len(found) > MAX_NAMES:
+            raise ImageryError(f"{self.path}: more than {MAX_NAMES} files. Give the folder of one product.")
+        return found
+
+    def read_bytes(self, name: str) -> bytes:
+        """A whole file of metadata.
+
+        :raises ImageryError: when it cannot be read.
+        """
+        checked_name(name, self.location)
+        try:
+            facts = self._store.facts(name)
+            if facts is not None:
+                check_size(name, facts.size, self.location)
+            return self._store.read(name)
+        except ImageryError:  # an OSError too
+            raise
+        except OSError as error:
+            raise ImageryError(f"{self.location}: {name} cannot be read ({error.strerror}). Fetch it again.") from error
+
+    def raster_path(self, name: str) -> str:
+        """The file."""
+        return str(self.path / checked_name(name, self.location))
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Nothing to set."""
+        return nullcontext()
+
+    def fingerprint(self, name: str) -> Fingerprint:
+        """Size and time of change.
+
+        :raises ImageryError: when the file is gone.
+        """
+        checked_name(name, self.location)
+        try:
+            facts = self._store.facts(name)
+        except OSError as error:
+            raise ImageryError(f"{self.location}: {name} cannot be read ({error.strerror}). Fetch it again.") from error
+        if facts is None:
+            raise ImageryError(f"{self.location}: {name} is gone. Fetch it again.")
+        return facts

@@ -1,0 +1,162 @@
+"""A prefix in an S3 bucket as a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eotasks.errors import StorageError
+from eotasks.storage import s3
+from eotasks.storage.store import Entry, Facts
+
+
+class BucketStore:
+    """A prefix in an S3 bucket, by boto3.
+
+    Not by fs-s3fs: that wants an empty object for every folder (what other tools have uploaded has none), asks several
+    times for every file, and knows no conditional writes. A folder is here what has objects below it.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self._bucket_is_there = False
+        self.bucket, self.prefix = s3.split_location(location)
+
+    def exists(self, path: str) -> bool:
+        return (bool(path) and self.facts(path) is not None) or self.is_folder(path)
+
+    def is_folder(self, path: str) -> bool:
+        below = self._key(path)
+        with s3.s3_errors(self._at(path)):
+            answer = s3.s3_client().list_objects_v2(Bucket=self.bucket, Prefix=_folder(below), MaxKeys=1)
+        return bool(answer.get("KeyCount", len(answer.get("Contents", ())))) or not below
+
+    def names(self, path: str) -> list[str]:
+        prefix = _folder(self._key(path))
+        found: set[str] = set()
+        for page in self._pages(path, Prefix=prefix, Delimiter="/"):
+            found |= {entry["Prefix"][len(prefix) :].rstrip("/") for entry in page.get("CommonPrefixes", ())}
+            found |= {entry["Key"][len(prefix) :] for entry in page.get("Contents", ())}
+        return sorted(found - {""})
+
+    def entries(self, path: str) -> Iterator[Entry]:
+        return (Entry(*facts, is_file=True) for facts in self._objects(path))
+
+    def facts(self, path: str) -> Facts | None:
+        found = self._object(path)
+        return None if found is None else Facts.at(found.size, found.changed)
+
+    def extent(self, path: str) -> tuple[int, datetime]:
+        found = self._object(path) if path else None
+        if found is not None:
+            return found.size, found.changed
+        objects = list(self._objects(path))
+        return sum(size for _, size, _ in objects), max((time for *_, time in objects), default=datetime.now(UTC))
+
+    def read(self, path: str) -> bytes:
+        return self.read_tagged(path)[0]
+
+    def read_tagged(self, path: str) -> tuple[bytes, str]:
+        return s3.read_tagged(self._at(path))
+
+    def write(self, path: str, data: bytes) -> None:
+        s3.write_object(self._at(path), data)
+
+    def write_if(self, path: str, data: bytes, tag: str | None) -> str:
+        try:
+            return s3.write_object(self._at(path), data, replaces=tag, new=tag is None)
+        except StorageError as error:
+            if not s3.lost_race(error):
+                raise
+            # A write that came through, but whose answer was lost, was tried again and met itself.
+            there, tag_there = self.read_tagged(path)
+            if there != data:
+                raise
+            return tag_there
+
+    def upload(self, path: str, source: Path) -> None:
+        s3.upload_file(source, self._at(path))
+
+    def download(self, path: str, target: Path) -> None:
+        s3.download_file(self._at(path), target)
+
+    def append(self, path: str, data: bytes) -> None:
+        """Adds to the end of an object, which is written anew; of several writers each one's data gets in."""
+        for left in reversed(range(20)):
+            try:
+                there, tag = self.read_tagged(path)
+            except StorageError as error:
+                if not s3.is_absent(error):
+                    raise
+                there, tag = b"", None
+            between = b"\n" if there and not there.endswith(b"\n") else b""
+            try:
+                self.write_if(path, there + between + data, tag)
+                return
+            except StorageError as error:
+                if not left or not s3.lost_race(error):
+                    raise
+
+    def remove(self, path: str) -> None:
+        names = [name for name, *_ in self._objects(path, markers=True) if name]
+        prefix = _folder(self._key(path))
+        # Some servers (seaweedfs) keep a folder whose objects are gone, and list it, until its own key is removed.
+        files = [name for name in names if not name.endswith("/")]
+        keys = [f"{prefix}{name}" for name in (*files, *_folders_of(names))]
+        keys += [prefix, self._key(path)] if path else []
+        for start in range(0, len(keys), 1000):  # as many as one request takes
+            with s3.s3_errors(self._at(path)):
+                answer = s3.s3_client().delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True},
+                )
+            for failed in answer.get("Errors", ()):
+                raise StorageError(
+                    f"s3://{self.bucket}/{failed['Key']} cannot be removed ({failed.get('Code')}): check the rights."
+                )
+
+    def remove_empty(self, path: str) -> None:
+        """Nothing to remove: S3 has no empty folders."""
+
+    def _object(self, path: str) -> s3.ObjectFacts | None:
+        try:
+            return s3.object_facts(self._at(path))
+        except StorageError as error:
+            if not s3.is_absent(error):
+                raise
+        if not self._bucket_is_there:
+            s3.check_bucket(self.location)
+            self._bucket_is_there = True
+        return None
+
+    def _objects(self, path: str, *, markers: bool = False) -> Iterator[tuple[str, int, datetime]]:
+        """Relative name, bytes and time of all objects below a folder; other tools' folder markers when asked for."""
+        prefix = _folder(self._key(path))
+        for page in self._pages(path, Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                name = entry["Key"][len(prefix) :]
+                if markers or (name and not name.endswith("/")):
+                    yield name, int(entry["Size"]), entry["LastModified"]
+
+    def _pages(self, path: str, **arguments: str) -> Iterator[dict[str, Any]]:
+        with s3.s3_errors(self._at(path)):
+            yield from s3.s3_client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **arguments)
+
+    def _key(self, path: str) -> str:
+        return "/".join(part for part in (self.prefix, path) if part)
+
+    def _at(self, path: str) -> str:
+        return f"{self.location}/{path}" if path else self.location
+
+
+def _folders_of(names: list[str]) -> list[str]:
+    """The folders that files are in, the deepest first, each with a slash at its end."""
+    parts = [name.split("/") for name in names]
+    folders = {f"{'/'.join(part[:depth])}/" for part in parts for depth in range(1, len(part))}
+    return sorted(folders, key=lambda folder: (-folder.count("/"), folder))
+
+
+def _folder(key: str) -> str:
+    return f"{key}/" if key else ""

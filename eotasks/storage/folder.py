@@ -1,0 +1,196 @@
+"""A folder of this machine as a store."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from eotasks.errors import StorageError
+from eotasks.storage.store import TEMPORARY_PREFIX, Entry, Facts
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+class FolderStore:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def exists(self, path: str) -> bool:
+        return self._at(path).exists()
+
+    def is_folder(self, path: str) -> bool:
+        return self._at(path).is_dir()
+
+    def names(self, path: str) -> list[str]:
+        folder = self._at(path)
+        return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+
+    def entries(self, path: str) -> Iterator[Entry]:
+        """Folders that may not be listed, such as ``lost+found``, are passed over."""
+        for inside, _ in self._below(path, onerror=None):
+            try:
+                facts = self._at(f"{path}/{inside}" if path else inside).stat()
+            except FileNotFoundError:  # gone since it was listed
+                continue
+            is_file = stat.S_ISREG(facts.st_mode)
+            yield Entry(inside, facts.st_size if is_file else 0, _time(facts), is_file)
+
+    def files(self, path: str = "") -> Iterator[str]:
+        """Paths of all files at any depth below a folder, without a look at each one.
+
+        :raises OSError: when a folder cannot be listed.
+        """
+        return (inside for inside, is_file in self._below(path, onerror=_raise) if is_file)
+
+    def facts(self, path: str) -> Facts | None:
+        try:
+            facts = self._at(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Facts(facts.st_size, facts.st_mtime_ns)
+
+    def extent(self, path: str) -> tuple[int, datetime]:
+        facts = self._at(path).stat()
+        if not stat.S_ISDIR(facts.st_mode):
+            return facts.st_size, _time(facts)
+        entries = list(self.entries(path))
+        return sum(entry.size for entry in entries), max([_time(facts), *(entry.changed for entry in entries)])
+
+    def read(self, path: str) -> bytes:
+        return self._at(path).read_bytes()
+
+    def read_tagged(self, path: str) -> tuple[bytes, str]:
+        data = self.read(path)
+        return data, _tag(data)
+
+    def write(self, path: str, data: bytes) -> None:
+        target = self._prepared(path)
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(data)
+
+    def write_if(self, path: str, data: bytes, tag: str | None) -> str:
+        target = self._prepared(path)
+        with _locked(target.parent):
+            there = _tag(target.read_bytes()) if target.exists() else None
+            if there != tag:
+                raise StorageError(f"{target} was written by another run in the meantime: run the step again.")
+            with atomic_path(target) as temporary:
+                temporary.write_bytes(data)
+        return _tag(data)
+
+    def upload(self, path: str, source: Path) -> None:
+        with atomic_path(self._prepared(path)) as temporary:
+            shutil.copyfile(source, temporary)
+
+    def download(self, path: str, target: Path) -> None:
+        shutil.copyfile(self._at(path), target)
+
+    def append(self, path: str, data: bytes) -> None:
+        """Adds to the end of a file; after a writer that died in the middle of its line a new one begins."""
+        descriptor = os.open(self._prepared(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                data = b"\n" + data
+            written = os.write(descriptor, data)
+            while written < len(data):  # a disk that is just full takes a part, then refuses
+                written += os.write(descriptor, data[written:])
+        finally:
+            os.close(descriptor)
+
+    def remove(self, path: str) -> None:
+        top = self._at(path)
+        if top.is_dir() and not top.is_symlink():
+            shutil.rmtree(top)
+        else:
+            top.unlink(missing_ok=True)
+
+    def remove_empty(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                self._at(path).rmdir()
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+
+    def _below(self, path: str, *, onerror: Callable[[OSError], None] | None) -> Iterator[tuple[str, bool]]:
+        """What is at any depth below a folder, and whether it is a file; links to folders are not followed."""
+        top = self._at(path)
+        for folder, folders, files in os.walk(top, onerror=onerror):
+            start = Path(folder).relative_to(top)
+            yield from (((start / name).as_posix(), False) for name in folders)
+            yield from (((start / name).as_posix(), True) for name in files)
+
+    def _at(self, path: str) -> Path:
+        return self.root / path if path else self.root
+
+    def _prepared(self, path: str) -> Path:
+        target = self._at(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+def _time(facts: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(facts.st_mtime, UTC)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _tag(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A temporary path beside the target that takes its name when the block ends well, and vanishes otherwise.
+
+    :param target: The path to write; its folder has to exist.
+    """
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{target.name}")
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Content before name: without it a power cut can leave the new name on an empty file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the folder against other processes that ask so too, and leaves no lock file.
+
+    A network filesystem that knows no locks is used without one: what is written there is still whole, but of two
+    writers in the same instant the first would not learn of the other.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,27 @@
+"""What a location names, by its text alone: a path on disk, an object or prefix on S3, or an address on the web.
+
+A location is a text, a path, or what has its location as its text, as `eotasks.storage.place.Place`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+Location = TypeVar("Location", str, Path)
+"""A file on disk, or ``s3://bucket/key`` as text: what gives back the path that it was given."""
+
+
+def is_s3(location: object) -> bool:
+    """Whether a location is ``s3://bucket/…``."""
+    return str(location).startswith("s3://")
+
+
+def is_web(location: object) -> bool:
+    """Whether a location is ``http://…`` or ``https://…``."""
+    return str(location).startswith(("http://", "https://"))
+
+
+def is_remote(location: object) -> bool:
+    """Whether a location is an address, on S3 or on the web, and no path on disk."""
+    return is_s3(location) or is_web(location)

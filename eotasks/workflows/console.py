@@ -1,0 +1,291 @@
+"""What every command shares: exit codes, options, logging, bars, tables and lines on the screen.
+
+rich is imported when something is shown, not before: `eotasks --help` and commands without bars do not wait for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import select
+import sys
+import textwrap
+import traceback
+from collections.abc import Callable, Collection
+from enum import IntEnum
+from typing import TYPE_CHECKING, TextIO, TypeAlias
+
+from eotasks.errors import EOTasksError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""Where commands, or the actions of one, are registered."""
+
+_HELP_WIDTH = 120
+
+
+class ExitCode(IntEnum):
+    """What scripts can trust."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    BAD_INPUT = 2
+    """Also that of argparse for unknown options."""
+    OWN_FAULT = 70
+    """EX_SOFTWARE of sysexits.h."""
+    INTERRUPTED = 130
+    """128 + SIGINT, as a shell has it."""
+    READER_GONE = 141
+    """128 + SIGPIPE: ``| head`` has seen enough."""
+
+
+# Options
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], ExitCode] | None,
+    *,
+    summary: str,
+    description: str,
+    epilog: str = "",
+    done: str = "done",
+    failed: str | None = None,
+) -> argparse.ArgumentParser:
+    """Registers a command, or an action of one.
+
+    :param run: What it does; errors of the project pass to :func:`run_command`. None for a command that has actions:
+        these run.
+    :param summary: One line for the list of commands.
+    :param epilog: Examples, and what else is to be said below the options.
+    :param done: What exit code 0 says.
+    :param failed: What exit code 1 says; None where there is no part that could fail alone.
+    :return: The parser, with ``--verbose`` and a line about exit codes.
+    """
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=f"{epilog}\n{_exit_codes(done, failed)}" if epilog else _exit_codes(done, failed),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if run is not None:
+        parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
+        parser.set_defaults(run=run)
+    return parser
+
+
+def _exit_codes(done: str, failed: str | None) -> str:
+    meanings = {
+        ExitCode.DONE: done,
+        ExitCode.SOME_FAILED: failed,
+        ExitCode.BAD_INPUT: "bad input",
+        ExitCode.OWN_FAULT: "a fault of eotasks itself",
+        ExitCode.INTERRUPTED: "interrupted",
+    }
+    line = ", ".join(f"{code:d} {meaning}" for code, meaning in meanings.items() if meaning)
+    return textwrap.fill(f"exit codes: {line}", _HELP_WIDTH, subsequent_indent="  ")
+
+
+def add_out(
+    parser: argparse.ArgumentParser,
+    default: str | None = None,
+    *,
+    help: str = "folder or s3://bucket/prefix for results",  # noqa: A002 - argparse's own word
+) -> None:
+    """Adds ``--out``, where results go."""
+    text = help if default is None else f"{help} ({default})"
+    parser.add_argument("--out", "--output", metavar="DIR", default=default, help=text)
+
+
+def add_threads(parser: argparse.ArgumentParser, *, default: str = "all cores") -> None:
+    """Adds ``--threads``; None where it is not given.
+
+    :param default: What the engines take then, in words.
+    """
+    parser.add_argument("--threads", type=int, metavar="N", help=f"threads of the engines ({default})")
+
+
+def add_overwrite(parser: argparse.ArgumentParser, effect: str) -> None:
+    """Adds ``--overwrite``.
+
+    :param effect: What becomes of results that are there.
+    """
+    parser.add_argument("--overwrite", action="store_true", help=effect)
+
+
+def add_json(parser: argparse.ArgumentParser, content: str = "") -> None:
+    """Adds ``--json``, for scripts: see :func:`write_json`.
+
+    :param content: What the JSON holds, in words.
+    """
+    parser.add_argument("--json", action="store_true", help=f"print JSON{content and f', {content}'}")
+
+
+# Running
+
+
+def run_command(arguments: argparse.Namespace) -> ExitCode:
+    """Runs what a command line asks for; an error becomes one line on stderr, and an exit code."""
+    verbose = arguments.verbose
+    set_up_logging(verbose=verbose)
+    try:
+        code = ExitCode(arguments.run(arguments))
+        sys.stdout.flush()  # a reader that is gone is noticed here, not when Python ends
+        return code
+    except EOTasksError as error:
+        return _print_error(" ".join(str(error).split()), ExitCode.BAD_INPUT, stack=verbose)
+    except SystemExit as end:  # rich makes 1 of a broken pipe, which would say that some failed
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return ExitCode.READER_GONE
+    except OSError as error:  # a full disk, a folder without rights: nothing of ours, and no bug either
+        if isinstance(error, BrokenPipeError) and _leave_closed_stdout():
+            return ExitCode.READER_GONE
+        return _print_error(
+            f"{error}. Check the path, the rights and the space.", ExitCode.BAD_INPUT, stack=arguments.verbose
+        )
+    except KeyboardInterrupt:
+        return _print_error("interrupted; the same command goes on where this one stopped.", ExitCode.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - a fault of ours may not look like "some patches failed" to a script
+        return _print_error(
+            f"a fault of eotasks itself: {type(error).__name__}: {error}", ExitCode.OWN_FAULT, stack=True
+        )
+
+
+def _leave_closed_stdout() -> bool:
+    """Whether nobody reads stdout any more; then it leads nowhere, or Python would complain at its end, too."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    closed = bool(poll.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed
+
+
+def _print_error(message: str, code: ExitCode, *, stack: bool = False) -> ExitCode:
+    if stack:
+        traceback.print_exc()
+    sys.stderr.write(f"eotasks: {message}\n")
+    return code
+
+
+def set_up_logging(*, verbose: bool) -> None:
+    """Sends log records to stderr: all from INFO on, or errors alone."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[_ScreenHandler()])
+
+
+class _ScreenHandler(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at that moment: while bars are on the screen, rich puts lines above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+# The screen
+
+
+def new_console() -> Console:
+    """The screen. Text of users (names, paths, messages) is shown as it is: no markup, no emoji codes, no colours."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def print_line(console: Console, text: str) -> None:
+    """Shows a line in one piece, for copying: only the terminal itself wraps it."""
+    console.print(text, soft_wrap=True)
+
+
+def print_failed(console: Console, what: str) -> None:
+    """Shows that something failed, and why, in one line.
+
+    :param what: Its name, a colon, the reason.
+    """
+    from rich.text import Text
+
+    console.print(Text.assemble(("failed", "red"), f" {what}"), soft_wrap=True)
+
+
+def write_json(content: object) -> None:
+    """Writes JSON to stdout; in ASCII, which no locale and no pipe can spoil."""
+    sys.stdout.write(json.dumps(content, indent=1) + "\n")
+
+
+def new_table(
+    *columns: str, numbers: Collection[str] = (), title: str = "", header: bool = True, boxed: bool = True
+) -> Table:
+    """A table for a console of :func:`new_console`; what is too long for its column is folded, never cut.
+
+    :param columns: Their names.
+    :param numbers: Names of those that are aligned to the right.
+    :param boxed: With lines around it; without them for long lists and narrow screens.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(title) if title else None,
+        title_justify="left",
+        caption_justify="left",
+        show_header=header,
+        box=box.HEAVY_HEAD if boxed else None,
+        pad_edge=boxed,
+    )
+    for name in columns:
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    return table
+
+
+def progress_bars(console: Console) -> Progress:
+    """Bars of long work; a context. Each has a name, a count and the time it has taken."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+class StageReporter:
+    """Shows each stage of some work as a bar, one below the other."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def begin(self, stage: str, total: int | None) -> None:
+        """A stage is begun; None: how much it is to do is not known yet."""
+        self._task = self._progress.add_task(stage, total=total)
+
+    def advance(self) -> None:
+        """One more is done."""
+        if self._task is not None:
+            self._progress.advance(self._task)
+
+    def update(self, done: int, total: int) -> None:
+        """So many are done, of so many."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+    def end(self) -> None:
+        """The stage has ended."""
+        if self._task is not None:
+            self._progress.stop_task(self._task)
+
+    def line(self, text: str) -> None:
+        """Shows a line above the bars."""
+        print_line(self._progress.console, text)

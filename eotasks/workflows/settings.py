@@ -1,0 +1,25 @@
+"""Whether results were made with the same settings: one comparison for every workflow that goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Keys whose values differ, or that only one of both has, sorted; inner ones dotted, such as ``time.start``.
+
+    A key that is absent and one whose value is None are the same.
+    """
+    return sorted(_changed(before, now))
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    changed = []
+    for key in before.keys() | now.keys():
+        first, second = before.get(key), now.get(key)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            changed += [f"{key}.{inner}" for inner in _changed(first, second)]
+        elif first != second:
+            changed.append(key)
+    return changed

@@ -1,0 +1,1 @@
+"""Bands, probabilities and shadows as the tests of cloud tasks and models need them."""

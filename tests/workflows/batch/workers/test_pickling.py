@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+from eolearn.core import EONode, EOWorkflow
+
+from eotasks.errors import BatchError
+from eotasks.workflows.batch.run import run_batch
+from tests.builders.batch_tasks import CallTask, UnrebuildableTask
+from tests.builders.batches import behaving
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_a_lambda_is_named_before_work_starts_and_works_in_threads() -> None:
+    node = EONode(CallTask(lambda: 1))
+    with pytest.raises(BatchError, match=r"Task CallTask \(attribute function\) cannot go to a worker"):
+        run_batch(EOWorkflow([node]), {"p": {}})
+    assert run_batch(EOWorkflow([node]), {"p": {}}, executor="threads").exit_code == 0
+
+
+def test_arguments_that_cannot_be_pickled_are_named() -> None:
+    workflow, _ = behaving()
+    with pytest.raises(BatchError, match="arguments of patch 'p' cannot go to a worker"):
+        run_batch(workflow, {"p": {workflow.get_nodes()[0]: {"name": lambda: 1}}})
+
+
+def test_a_workflow_that_cannot_be_rebuilt_is_an_error_of_the_batch() -> None:
+    with pytest.raises(BatchError, match=r"cannot be rebuilt in a worker process .*made only where it was born"):
+        run_batch(EOWorkflow([EONode(UnrebuildableTask())]), {"p": {}, "q": {}})

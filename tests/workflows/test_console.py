@@ -1,0 +1,251 @@
+"""What all commands share: how they are registered, their options and exit codes, and how they show things."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from eotasks.workflows import cli, console
+from tests.builders.command_line import command
+
+HEAVY = {"rich", "eolearn", "sentinelhub", "rasterio", "matplotlib", "numba", "lightgbm", "ray", "duckdb"}
+
+GREET = """
+from eotasks.errors import AreaError
+from eotasks.workflows.console import Commands, ExitCode, add_command, add_out, add_threads
+
+def add_parser(commands: Commands) -> None:
+    parser = add_command(
+        commands, "greet", run, summary="greet people", description="Greets.", epilog="examples:\\n  eotasks greet you",
+        failed="some were out",
+    )
+    parser.add_argument("name")
+    add_out(parser, "results/greet")
+    add_threads(parser)
+
+def run(arguments):
+    problems = {
+        "ours": AreaError("two\\nlines: cure"), "theirs": PermissionError(13, "Permission denied", "x"),
+        "stop": KeyboardInterrupt(), "bug": KeyError("k"),
+    }
+    if arguments.name in problems:
+        raise problems[arguments.name]
+    print(arguments.name, arguments.out, arguments.threads)
+    return ExitCode.SOME_FAILED if arguments.name == "nobody" else ExitCode.DONE
+"""
+
+UNREAD = """
+import argparse, sys
+from eotasks.workflows import console
+def run(arguments):
+    sys.stdin.readline()
+    if sys.argv[1] == "rich":
+        console.print_line(console.new_console(), "a")
+    else:
+        console.write_json("a")
+    return console.ExitCode.DONE
+sys.exit(console.run_command(argparse.Namespace(run=run, verbose=False)))
+"""
+
+LOADED = """
+import sys
+from eotasks.workflows.cli import main
+try:
+    code = main()
+except SystemExit as end:
+    code = end.code
+sys.stderr.write(" ".join(sys.modules))
+sys.exit(code)
+"""
+
+
+def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parsers of a command that run something: itself, or its actions."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield parser
+    for group in groups:
+        for inner in group.choices.values():
+            yield from leaves(inner)
+
+
+def shown(width: int = 40) -> tuple[Console, io.StringIO]:
+    screen = console.new_console()
+    screen.file = io.StringIO()
+    screen.width = width
+    return screen, screen.file
+
+
+class TestRegistry:
+    @pytest.mark.parametrize("name", cli.COMMANDS)
+    def test_each_command_is_one_of_the_house(self, name: str) -> None:
+        for parser in leaves(cli.parser(name)):
+            assert parser.prog.startswith(f"eotasks {name}"), "the module registers the name of its line"
+            assert parser.description
+            assert "exit codes: 0 " in (parser.epilog or "")
+            assert "2 bad input, 70 a fault of eotasks" in (parser.epilog or "")
+            options = parser._option_string_actions
+            assert "--verbose" in options
+            assert ("--out" in options) == ("--output" in options)
+            assert options.get("--threads", argparse.Action([], "threads", type=int)).type is int
+        assert "examples:" in command(name, "--help").out
+
+    @pytest.fixture
+    def greet(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A command more: its module, and its line in the registry."""
+        (tmp_path / "greet_command.py").write_text(GREET)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setitem(cli.COMMANDS, "greet", "greet_command")
+
+    @pytest.mark.usefixtures("greet")
+    def test_a_command_takes_a_module_and_a_line(self) -> None:
+        assert "greet people" in command("--help").out
+        told = command("greet", "--help")
+        line = "exit codes: 0 done, 1 some were out, 2 bad input, 70 a fault of eotasks itself, 130 interrupted"
+        assert line in told.out
+        assert "folder or s3://bucket/prefix for results (results/greet)" in " ".join(told.out.split())
+        assert command("greet", "you", "--threads", "2").out == "you results/greet 2\n"
+        for spelling in ("--out", "--output"):
+            assert command("greet", "you", spelling, "there").out == "you there None\n"
+
+    @pytest.mark.usefixtures("greet")
+    @pytest.mark.parametrize(
+        ("name", "code", "last"),
+        [
+            ("you", 0, ""),
+            ("nobody", 1, ""),
+            ("ours", 2, "eotasks: two lines: cure"),
+            ("theirs", 2, "eotasks: [Errno 13] Permission denied: 'x'. Check the path, the rights and the space."),
+            ("stop", 130, "eotasks: interrupted; the same command goes on where this one stopped."),
+            ("bug", 70, "eotasks: a fault of eotasks itself: KeyError: 'k'"),
+        ],
+    )
+    def test_how_it_ends_is_its_exit_code(self, name: str, code: int, last: str) -> None:
+        result = command("greet", name)
+        assert result.code == code
+        lines = result.err.splitlines()
+        assert (lines[-1] if lines else "") == last
+        assert len(lines) <= 1 or code == console.ExitCode.OWN_FAULT, "the stack is for faults of ours"
+        if code == console.ExitCode.BAD_INPUT:
+            assert "Traceback" in command("greet", name, "--verbose").err
+
+    @pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "unbuffered"])
+    @pytest.mark.parametrize("way", ["rich", "write"])
+    def test_a_reader_that_has_gone_is_no_failure(self, way: str, options: list[str]) -> None:
+        """As after `| head`: neither a message nor the exit code of failed patches."""
+        line = [sys.executable, *options, "-c", UNREAD, way]
+        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.close()
+        _, error = process.communicate(b"begin\n", timeout=100)
+        assert (process.returncode, error) == (141, b"")
+
+    def test_another_broken_pipe_is_an_error(self, capfd: pytest.CaptureFixture[str]) -> None:
+        def run(_: argparse.Namespace) -> console.ExitCode:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        assert console.run_command(argparse.Namespace(run=run, verbose=False)) == console.ExitCode.BAD_INPUT
+        assert "Broken pipe" in capfd.readouterr().err
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["clean", "--help"], ["status", "--help"], ["cloud-mask", "-h"]])
+    def test_help_loads_nothing_heavy(self, arguments: list[str]) -> None:
+        assert not HEAVY & loaded_by(*arguments)
+
+    def test_a_command_without_bars_loads_no_rich(self, tmp_path: Path) -> None:
+        assert "rich" not in loaded_by("clean", str(tmp_path))
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Top-level names of the modules that a command line has loaded in a process of its own."""
+    ended = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 0, ended.stderr
+    assert "eotasks.workflows.console" in ended.stderr.split()
+    return {name.partition(".")[0] for name in ended.stderr.split()}
+
+
+class TestScreen:
+    ODD = "results/[red]a[/red]/:cat:/" + "x" * 60 + " y [/]"
+
+    def test_lines_are_shown_as_they_are_in_one_piece(self) -> None:
+        screen, text = shown()
+        console.print_line(screen, f"Results: {self.ODD}")
+        console.print_failed(screen, f"{self.ODD}: why")
+        assert text.getvalue() == f"Results: {self.ODD}\nfailed {self.ODD}: why\n"
+
+    @pytest.mark.parametrize("boxed", [True, False])
+    def test_tables_cut_nothing_and_read_no_markup(self, boxed: bool) -> None:
+        screen, text = shown()
+        table = console.new_table("name", "[b]", numbers=["[b]"], title="[i]all", boxed=boxed)
+        table.add_row(self.ODD, "1")
+        table.add_row("short", "22")
+        screen.print(table)
+        lines = text.getvalue().splitlines()
+        assert lines[0].strip() == "[i]all"
+        words = "".join(line.replace("│", " ") for line in lines).split()
+        assert "[b]" in text.getvalue()
+        assert "".join(words).count("x") == 60
+        assert "…" not in text.getvalue()
+        assert next(line for line in lines if "short" in line).rstrip(" │").endswith(" 22")
+
+    def test_a_table_without_header(self) -> None:
+        screen, text = shown()
+        table: Table = console.new_table("", "", header=False)
+        table.add_row("key", "value")
+        screen.print(table)
+        assert len(text.getvalue().splitlines()) == 3
+
+    def test_stages_are_bars_with_counts(self) -> None:
+        screen, text = shown(120)
+        with console.progress_bars(screen) as progress:
+            reporter = console.StageReporter(progress)
+            reporter.begin("[observe]", 3)
+            reporter.advance()
+            reporter.line(self.ODD)
+            reporter.end()
+            reporter.begin("products", None)
+            reporter.update(2, 5)
+        assert self.ODD in text.getvalue()
+        first, second = text.getvalue().splitlines()[-2:]
+        assert ("[observe]" in first, "1/3" in first) == (True, True)
+        assert ("products" in second, "2/5" in second) == (True, True)
+
+    def test_records_do_not_tear_the_bars(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a terminal, rich shows above the bars what goes to stderr; a handler that keeps the old one passes by."""
+        root, error = logging.Logger("root"), io.StringIO()
+        monkeypatch.setattr(logging, "root", root)
+        monkeypatch.setattr(sys, "stderr", error)
+        console.set_up_logging(verbose=True)
+        screen, text = shown(120)
+        screen._force_terminal = True
+        with console.progress_bars(screen):
+            root.info("while it runs")
+            root.debug("too much")
+        root.info("afterwards")
+        assert "INFO:root:while it runs" in text.getvalue()
+        assert error.getvalue() == "INFO:root:afterwards\n"
+
+    def test_without_verbose_errors_alone_are_logged(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        root, error = logging.Logger("root"), io.StringIO()
+        monkeypatch.setattr(logging, "root", root)
+        monkeypatch.setattr(sys, "stderr", error)
+        console.set_up_logging(verbose=False)
+        root.warning("a warning")
+        root.error("an error")
+        assert error.getvalue() == "ERROR:root:an error\n"
+
+    def test_json_passes_any_pipe(self, capsys: pytest.CaptureFixture[str]) -> None:
+        content = {"name": "Škofja Loka \udcff"}
+        console.write_json(content)
+        told = capsys.readouterr().out
+        assert told.isascii()
+        assert json.loads(told) == content
