@@ -3,6 +3,7 @@ from .area import read_area as read_area
 from .area import split_area as split_area
 from .catalogue.api import StacApi as StacApi
 from .catalogue.store import Catalogue as Catalogue
+from .clouds.detectors.tasks import DetectCloudsTask as DetectCloudsTask
 from .clouds.filtering import FilterCloudyTimestampsTask as FilterCloudyTimestampsTask
 from .clouds.masks import AddCloudMaskTask as AddCloudMaskTask
 from .clouds.masks import AddSceneClassificationMaskTask as AddSceneClassificationMaskTask

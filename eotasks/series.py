@@ -10,7 +10,7 @@ from typing import get_args
 
 from eolearn.core import EOPatch, EOTask, FeatureType
 
-from eotasks.clouds._frames import mask_beside
+from eotasks.clouds.checks import mask_beside
 from eotasks.errors import ConfigurationError, FeatureError, TooFewFramesError
 from eotasks.features import Feature, array_of, describe, feature_of
 from eotasks.models.band_sets import band_names

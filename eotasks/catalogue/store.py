@@ -185,7 +185,7 @@ class Catalogue:
         from eotasks.catalogue.engine import matching_rows, read_rows
 
         path = self._file()
-        with self._told():
+        with self._errors_named():
             rows = matching_rows(database(), path, request)
             return items_of(read_rows(path, rows))
 
@@ -198,7 +198,7 @@ class Catalogue:
         from eotasks.catalogue.engine import summarise
 
         path = self._file()
-        with self._told():
+        with self._errors_named():
             return CatalogueSummary(**summarise(database(), path))
 
     def _place(self) -> tuple[Place, str]:
@@ -223,7 +223,7 @@ class Catalogue:
             return self._copy.path
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_named(self) -> Iterator[None]:
         """Turns errors of DuckDB and Arrow in its block into one that names the catalogue."""
         duckdb, pa = package("duckdb"), package("pyarrow")
         try:

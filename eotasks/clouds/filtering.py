@@ -6,7 +6,7 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds._frames import scalar_fraction, valid_pixels
+from eotasks.clouds.checks import scalar_fraction, valid_pixels
 from eotasks.clouds.validity import coverage_in
 from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.features import Feature, describe, feature_of

@@ -9,7 +9,7 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds._frames import as_stored, mask_beside, pixel_size, single_channel
+from eotasks.clouds.checks import as_stored, mask_beside, pixel_size, single_channel
 from eotasks.errors import FeatureError, GridError
 from eotasks.features import Feature, bbox_of, describe, feature_of
 from eotasks.models.clouds.postprocess import mask_of

@@ -9,7 +9,7 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds._frames import frame_name, moment, pixel_size, seen_pixels
+from eotasks.clouds.checks import frame_name, moment, pixel_size, seen_pixels
 from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.clouds.frame import frame_probability

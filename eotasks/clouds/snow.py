@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 
-from eotasks.clouds._frames import as_stored, frame_name, seen_pixels
+from eotasks.clouds.checks import as_stored, frame_name, seen_pixels
 from eotasks.features import Feature, array_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_number

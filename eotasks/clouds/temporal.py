@@ -10,7 +10,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geo_utils import bbox_to_resolution
 
-from eotasks.clouds._frames import frame_name, seen_pixels
+from eotasks.clouds.checks import frame_name, seen_pixels
 from eotasks.errors import ConfigurationError, GridError
 from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.checks import check_number

@@ -56,7 +56,7 @@ class _Announcement(event.Listener):
     _listening = False
 
     def __init__(self) -> None:
-        self._told = False
+        self._announced = False
 
     @classmethod
     def listen(cls) -> None:
@@ -66,8 +66,8 @@ class _Announcement(event.Listener):
 
     def on_start(self, event: Any) -> None:
         module = str(event.data["dispatcher"].py_func.__module__)
-        if not self._told and module.startswith("eotasks.models."):
-            self._told = True
+        if not self._announced and module.startswith("eotasks.models."):
+            self._announced = True
             LOGGER.warning("Compiling array kernels for this machine: once, some seconds, then kept on disk.")
 
     def on_end(self, event: Any) -> None:

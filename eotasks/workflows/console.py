@@ -13,7 +13,7 @@ import select
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
@@ -55,7 +55,7 @@ def add_command(
     *,
     summary: str,
     description: str,
-    epilog: str = "",
+    epilog: str | Callable[[], str] = "",
     done: str = "done",
     failed: str | None = None,
 ) -> argparse.ArgumentParser:
@@ -64,22 +64,48 @@ def add_command(
     :param run: What it does; errors of the project pass to :func:`run_command`. None for a command that has actions:
         these run.
     :param summary: One line for the list of commands.
-    :param epilog: Examples, and what else is to be said below the options.
+    :param epilog: Examples, and what else is to be said below the options; a function is called when the help is
+        asked for, and not before.
     :param done: What exit code 0 says.
     :param failed: What exit code 1 says; None where there is no part that could fail alone.
     :return: The parser, with ``--verbose`` and a line about exit codes.
     """
+    codes = _exit_codes(done, failed)
     parser = commands.add_parser(
         name,
         help=summary,
         description=description,
-        epilog=f"{epilog}\n{_exit_codes(done, failed)}" if epilog else _exit_codes(done, failed),
+        epilog=f"{epilog}\n{codes}" if epilog and isinstance(epilog, str) else codes,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=not callable(epilog),
     )
+    if callable(epilog):
+        parser.add_argument("-h", "--help", action=_Help, examples=epilog)
     if run is not None:
         parser.add_argument("--verbose", action="store_true", help="log what goes on, and show the stack of an error")
         parser.set_defaults(run=run)
     return parser
+
+
+class _Help(argparse.Action):
+    """`--help`, with examples that are made when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, *, examples: Callable[[], str]) -> None:
+        super().__init__(
+            option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="show this help message and exit"
+        )
+        self._examples = examples
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002 - as argparse calls it
+        values: str | Sequence[object] | None,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        parser.epilog = f"{self._examples()}\n{parser.epilog}"
+        parser.print_help()
+        parser.exit()
 
 
 def _exit_codes(done: str, failed: str | None) -> str:

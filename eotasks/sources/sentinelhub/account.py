@@ -126,10 +126,10 @@ def service_errors(config: SHConfig, what: str) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """What an error of the client says, in one short line without addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [
+    kept = [
         line for line in lines if not line.startswith(("http://", "https://", "Failed to download", "Please check"))
     ]
-    text = " ".join(told).removeprefix("with ") or type(error).__name__
+    text = " ".join(kept).removeprefix("with ") or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 

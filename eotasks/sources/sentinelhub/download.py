@@ -54,7 +54,7 @@ Resampling = Literal["NEAREST", "BILINEAR", "BICUBIC"]
 _L1C = "SENTINEL2_L1C"
 _DATA_MASK = "dataMask"
 _NAMED_DATES = 5
-_told: set[str] = set()
+_warned: set[str] = set()
 """Services of which was said that they serve no clouds."""
 
 
@@ -196,8 +196,8 @@ class DownloadBandsTask(EOTask):
         self, config: SHConfig, area: BBox, shape: tuple[int, int], timestamps: list[dt.datetime]
     ) -> dict[str, NDArray[Any]]:
         name = host(config.sh_base_url)
-        if name not in _told:
-            _told.add(name)
+        if name not in _warned:
+            _warned.add(name)
             LOGGER.warning(
                 "%s has no CLM and CLP: the ten L1C bands are downloaded at 160 m, and both are computed.", name
             )

@@ -82,8 +82,8 @@ def _described(
     products: Sequence[str], known: Found, result: AddResult, progress: Progress | None
 ) -> Iterator[pystac.Item]:
     """Items as they become ready; faults go to the result."""
-    tell = progress or (lambda *_: None)
-    tell(0, len(products))
+    report_progress = progress or (lambda *_: None)
+    report_progress(0, len(products))
     done = 0
     waiting = iter(products)
     with ThreadPoolExecutor(READERS, thread_name_prefix="catalogue") as pool:
@@ -97,7 +97,7 @@ def _described(
             for future in sorted(finished, key=lambda each: running[each]):
                 product = running.pop(future)
                 done += 1
-                tell(done, len(products))
+                report_progress(done, len(products))
                 try:
                     item = future.result()
                 except (CredentialsError, MissingDependencyError):

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from eotasks.models.clouds.presets import FROM_PRESET, Preset, Unit, mask_settings
 from eotasks.workflows.cloud_mask.options import (
+    AVAILABLE,
+    DEFAULT_DETECTOR,
     DEFAULT_PRESET,
     DEFAULT_RESOLUTION,
     DEFAULT_SAMPLING,
     RESOLUTIONS,
     CellSampling,
     CloudMaskOptions,
+    makes_mask_by_settings,
 )
 from eotasks.workflows.console import (
     Commands,
@@ -37,13 +40,16 @@ if TYPE_CHECKING:
 
     from eotasks.workflows.cloud_mask.run import ProductOutcome
 
+_OPTIONS = {"average_over": "average-over", "dilation_size": "dilation"}
+"""Settings whose option has another name."""
+
 DEFAULT_OUT = "results/cloud-mask"
 
 DESCRIPTION = """\
 Cloud probability (CLP) and cloud mask (CLM) of Sentinel-2 L1C products, as Cloud Optimized GeoTIFFs, with a quick-look
 of scene, probability and mask. Results go to DIR/NAME/; a repeated command keeps those that are complete."""
 
-EXAMPLES = f"""\
+_EXAMPLES = f"""\
 examples:
   eotasks cloud-mask                                   the embedded scene, into {DEFAULT_OUT}
   eotasks cloud-mask PRODUCT --out masks               one product at {DEFAULT_RESOLUTION} m
@@ -52,6 +58,12 @@ examples:
   eotasks cloud-mask PRODUCT --resolution 160 --sampling nearest
                                                        as Sentinel Hub computes its CLP
   eotasks cloud-mask PRODUCT --resolution 10 --preset eo-learn --shadows
+  eotasks cloud-mask L2A --detector scl                the scene classification of L2A as mask
+
+detectors:
+DETECTORS
+One without a probability writes no CLP, and --preset and what goes with it are not for it; one that finds shadows
+writes SHADOW. Plugins: packages with an entry point of the group eotasks.detectors.
 
 PRODUCT: an L1C product as one has it: a .SAFE folder, its zip, a tile of the AWS bucket, an s3:// or https:// address
 of one, a STAC item, or a folder of 13 JP2 files with an acquisition.json, as the embedded scene is.
@@ -72,6 +84,13 @@ parameter are in the tags of the files. CLM and SHADOW carry their colours; over
 """
 
 
+def examples() -> str:
+    """The text below the options, with the detectors that work on products."""
+    from eotasks.clouds.detectors.registry import detector_list
+
+    return _EXAMPLES.replace("DETECTORS", detector_list(AVAILABLE))
+
+
 def add_parser(commands: Commands) -> None:
     """Register `cloud-mask` with the `eotasks` command."""
     parser = add_command(
@@ -80,7 +99,7 @@ def add_parser(commands: Commands) -> None:
         run,
         summary="cloud probability and masks of Sentinel-2 products",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=examples,
         failed="some products failed",
     )
     parser.add_argument(
@@ -100,6 +119,12 @@ def add_parser(commands: Commands) -> None:
         default=DEFAULT_SAMPLING,
         help=f"how bands come to these pixels ({DEFAULT_SAMPLING})",
     )
+    parser.add_argument(
+        "--detector",
+        metavar="NAME",
+        default=DEFAULT_DETECTOR,
+        help=f"what finds clouds, see below ({DEFAULT_DETECTOR})",
+    )
     _add_mask_settings(parser)
     parser.add_argument("--shadows", action="store_true", help="cloud shadows too")
     parser.add_argument("--no-quicklook", action="store_true", help="no picture, which takes about a second a tile")
@@ -113,15 +138,12 @@ def _add_mask_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preset",
         choices=get_args(Preset),
-        default=DEFAULT_PRESET,
         help=f"published settings ({DEFAULT_PRESET}: {_words(DEFAULT_PRESET)}); the options below change them",
     )
     group.add_argument("--threshold", type=float, metavar="P", help="probability above which a pixel is cloud, 0..1")
     group.add_argument("--average-over", type=_number, metavar="R", help="radius of the averaging disk; 0: none")
     group.add_argument("--dilation", type=_number, metavar="R", help="radius that cloud grows by; 0: none")
-    group.add_argument(
-        "--unit", choices=get_args(Unit), default="pixel", help="of the radii: pixels of the results, or metres (pixel)"
-    )
+    group.add_argument("--unit", choices=get_args(Unit), help="of the radii: pixels of the results, or metres (pixel)")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
@@ -139,7 +161,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     )
     with progress_bars(console) as progress:
         outcomes = work.run(ProgressReporter(progress, len(work)))
-    print_line(console, f"Masks at {options.resolution} m: {options.steps()}")
+    print_line(console, f"Masks: {options.describe()}")
     console.print(summary_table(outcomes, shadows=options.shadows))
     for outcome in outcomes:
         if outcome.error is not None:
@@ -159,23 +181,35 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
 
     :raises ConfigurationError: a value that no mask can be made with.
     """
+    from eotasks.clouds.detectors.registry import find_detector
+    from eotasks.errors import ConfigurationError
+
     given: dict[str, Any] = {
         "threshold": arguments.threshold,
         "average_over": arguments.average_over,
         "dilation_size": arguments.dilation,
     }
+    detector = find_detector(arguments.detector)
+    options = {"preset": arguments.preset, **given, "unit": arguments.unit}
+    useless = [f"--{_OPTIONS.get(name, name)}" for name, value in options.items() if value is not None]
+    if useless and not makes_mask_by_settings(detector):
+        raise ConfigurationError(
+            f"detector {detector.name!r} makes no mask of a probability by settings: leave out {', '.join(useless)}."
+        )
+    preset = arguments.preset or DEFAULT_PRESET
     settings = mask_settings(
-        arguments.preset,
+        preset,
         **{name: FROM_PRESET if value is None else value for name, value in given.items()},
-        unit=arguments.unit,
+        unit=arguments.unit or "pixel",
     )
     return CloudMaskOptions(
         resolution=arguments.resolution,
         sampling=arguments.sampling,
-        preset=arguments.preset,
+        preset=preset,
         mask=settings,
-        shadows=arguments.shadows,
+        shadows=arguments.shadows or "shadow" in detector.answers,
         quicklook=not arguments.no_quicklook,
+        detector=detector.name,
     )
 
 

@@ -1,8 +1,9 @@
 """The files of one product: Cloud Optimized GeoTIFFs, a quick-look, and a record that says they are complete.
 
-``DIR/NAME/`` holds ``NAME_CLP.tif``, ``NAME_CLM.tif``, ``NAME_SHADOW.tif`` when asked for, ``NAME_quicklook.png``
-unless left out, and ``NAME.json``, the record. Each file is written whole or not at all. The record is there first, and
-calls itself complete last: a run that was interrupted is known by it and done again.
+``DIR/NAME/`` holds ``NAME_CLP.tif`` where the detector has a probability, ``NAME_CLM.tif``, ``NAME_SHADOW.tif`` when
+asked for, ``NAME_quicklook.png`` unless left out, and ``NAME.json``, the record. Each file is written whole or not at
+all. The record is there first, and calls itself complete last: a run that was interrupted is known by it and done
+again.
 
 CLP is stored as Sentinel Hub serves it, probability * 255, with one difference: 255 means no data, so a certain cloud
 is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data. CLM and SHADOW carry a
@@ -22,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from eotasks.clouds.detectors.registry import find_detector
 from eotasks.errors import ConfigurationError
 from eotasks.export.cog import write_cog
 from eotasks.imagery.scene import Scene
 from eotasks.models.classes import ClassTable, LandCoverClass
-from eotasks.models.clouds.pixel import MODEL_FILE, MODEL_SHA256
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
 from eotasks.storage.place import Place
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.cloud_mask.options import DEFAULT_DETECTOR, CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, Shares
 from eotasks.workflows.settings import changed_keys
 
@@ -52,6 +53,8 @@ class _Record(BaseModel):
     version: int
     complete: bool
     eotasks: str
+    detector_package: str | None = None
+    """Of a plugin's detector: its package and the version of that."""
     product: str
     settings: dict[str, Any]
     inputs: dict[str, list[int]]
@@ -84,7 +87,11 @@ class ProductFiles:
 
     def kinds(self, options: CloudMaskOptions) -> list[str]:
         """What is written under these options."""
-        left_out = {"SHADOW": not options.shadows, "quicklook": not options.quicklook}
+        left_out = {
+            "CLP": "probability" not in options.answers,
+            "SHADOW": not options.shadows,
+            "quicklook": not options.quicklook,
+        }
         return [kind for kind in _NAMES if not left_out.get(kind)]
 
     def state(self, scene: Scene, options: CloudMaskOptions, *, overwrite: bool = False) -> State:
@@ -108,7 +115,8 @@ class ProductFiles:
                 )
             return "unfinished" if there else "absent"
         wanted = _as_json(options.to_dict())
-        changed = changed_keys(record.settings, wanted)
+        # Records that name no detector are of s2cloudless, the only one when they were written.
+        changed = changed_keys({"detector": DEFAULT_DETECTOR, **record.settings}, wanted)
         if changed and record.complete and not overwrite:
             raise ConfigurationError(
                 f"{self.place} holds results of other settings ({', '.join(changed)} changed): give another --out, or"
@@ -117,8 +125,9 @@ class ProductFiles:
         wanted_files = {self.file(kind) for kind in self.kinds(options)}
         if not record.complete or not _is_whole(record, sizes) or not wanted_files <= record.files.keys():
             return "unfinished"
-        current = not changed and record.eotasks == version("eotasks") and record.inputs == _inputs(scene)
-        return "complete" if current else "outdated"
+        software = (version("eotasks"), options.detector_package())
+        current = (record.eotasks, record.detector_package) == software and record.inputs == _inputs(scene)
+        return "complete" if current and not changed else "outdated"
 
     def shares(self) -> Shares:
         """What a complete record says about the product."""
@@ -136,6 +145,7 @@ class ProductFiles:
             version=RECORD_VERSION,
             complete=False,
             eotasks=version("eotasks"),
+            detector_package=options.detector_package(),
             product=self.name,
             settings=options.to_dict(),
             inputs=_inputs(scene),
@@ -158,18 +168,18 @@ class ProductFiles:
         self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": asdict(masks.shares)}))
 
     def _write_images(self, masks: ProductMasks, options: CloudMaskOptions, tags: Mapping[str, str]) -> None:
-        grid = masks.grid
-        write_cog(
-            self.location("CLP"),
-            stored_probability(masks.probability, masks.mask != NO_DATA),
-            crs=grid.crs,
-            bounds=grid.bounds,
-            nodata=NO_DATA,
-            descriptions=["Cloud probability"],
-            tags={**tags, "ENCODING": f"probability * {MAX_CLP}, at most {MAX_STORED_CLP}; {NO_DATA} no data"},
-            overviews="average",
-            scale=1 / MAX_CLP,
-        )
+        if masks.probability is not None:
+            write_cog(
+                self.location("CLP"),
+                stored_probability(masks.probability, masks.mask != NO_DATA),
+                crs=masks.grid.crs,
+                bounds=masks.grid.bounds,
+                nodata=NO_DATA,
+                descriptions=["Cloud probability"],
+                tags={**tags, "ENCODING": f"probability * {MAX_CLP}, at most {MAX_STORED_CLP}; {NO_DATA} no data"},
+                overviews="average",
+                scale=1 / MAX_CLP,
+            )
         self._write_mask("CLM", masks.mask, CLM_CLASSES, masks, tags)
         if masks.shadow is not None and options.shadows:
             self._write_mask("SHADOW", masks.shadow, SHADOW_CLASSES, masks, tags)
@@ -228,9 +238,8 @@ def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> d
         "PROCESSING_BASELINE": acquisition.processing_baseline,
         "RELATIVE_ORBIT": acquisition.relative_orbit,
         "ACQUISITION_TIME": f"{acquisition.time.isoformat()}Z",
-        "MODEL": MODEL_FILE,
-        "MODEL_SHA256": MODEL_SHA256,
-        "MODEL_ORIGIN": "s2cloudless 1.7.3, CC BY-SA 4.0",
+        **find_detector(options.detector).tags,
+        "DETECTOR_PACKAGE": options.detector_package(),
         "TIFFTAG_SOFTWARE": f"eotasks {version('eotasks')}",
         "TIFFTAG_COPYRIGHT": acquisition.attribution,
     }

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from eotasks.clouds.detectors.protocol import Answer, Detector, Need
+from eotasks.clouds.detectors.registry import DEFAULT, find_detector, package_of, suited
+from eotasks.clouds.detectors.run import refuse_needs
+from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.presets import MaskSettings, Preset, mask_settings
 
@@ -24,6 +28,10 @@ DEFAULT_SAMPLING: CellSampling = "fast"
 the decoding."""
 
 DEFAULT_PRESET: Preset = "s2cloudless"
+DEFAULT_DETECTOR = DEFAULT
+
+AVAILABLE: frozenset[Need] = frozenset({"classification", "sun angles"})
+"""What a product can have beside bands: the classification of L2A, and a sun."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +52,20 @@ class CloudMaskOptions:
     """From probability to mask."""
 
     shadows: bool = False
-    """Whether a mask of cloud shadow is made too."""
+    """Whether a mask of cloud shadow is made too: that of the detector where it finds shadows, which it then has to be,
+    else by the geometric method."""
 
     quicklook: bool = True
     """Whether a picture is drawn too. No setting of the masks: it is not in :meth:`to_dict`."""
 
+    detector: str = DEFAULT_DETECTOR
+    """What finds clouds: a detector of eotasks or of a plugin (``eotasks.clouds.detectors``)."""
+
     def __post_init__(self) -> None:
         """Refuse what no mask can be made with.
 
-        :raises ConfigurationError: an unknown resolution or sampling.
+        :raises ConfigurationError: an unknown resolution, sampling or detector, or a detector that needs what no
+            product has.
         """
         if self.resolution not in RESOLUTIONS:
             raise ConfigurationError(
@@ -63,16 +76,50 @@ class CloudMaskOptions:
             raise ConfigurationError(
                 f"sampling={self.sampling!r} is unknown: give {' or '.join(map(repr, get_args(CellSampling)))}."
             )
+        refuse_needs(find_detector(self.detector), AVAILABLE, what="a product", others=suited(AVAILABLE))
+        if "shadow" in self.answers and not self.shadows:
+            raise ConfigurationError(f"detector {self.detector!r} finds shadows too: set shadows=True.")
+
+    @property
+    def answers(self) -> frozenset[Answer]:
+        """What the detector answers: classes, and a probability or none."""
+        return find_detector(self.detector).answers
+
+    @property
+    def has_mask_settings(self) -> bool:
+        """Whether the detector's mask is made of a probability, by ``preset`` and ``mask``."""
+        return makes_mask_by_settings(find_detector(self.detector))
+
+    def detector_settings(self, threads: int | None = None) -> DetectorSettings:
+        """The same settings as detectors take them."""
+        return DetectorSettings(
+            preset=self.preset,
+            threshold=self.mask.threshold,
+            average_over=self.mask.average_over,
+            dilation_size=self.mask.dilation_size,
+            unit=self.mask.unit,
+            threads=threads,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All settings under the names they have in the record beside the results and in the tags of the files."""
+        mask = {"preset": self.preset, **asdict(self.mask)} if self.has_mask_settings else {}
         return {
+            "detector": self.detector,
             "resolution": self.resolution,
             "sampling": self.sampling,
-            "preset": self.preset,
-            **asdict(self.mask),
+            **mask,
             "shadows": self.shadows,
         }
+
+    def detector_package(self) -> str | None:
+        """Name and version of the package of a plugin's detector; None for those of eotasks."""
+        return package_of(self.detector)
+
+    def describe(self) -> str:
+        """How masks are made in words: ``s2cloudless at 60 m; mask: mean over 1 px, > 0.4, grown by 1 px``."""
+        steps = f"; mask: {self.steps()}" if self.has_mask_settings else ""
+        return f"{self.detector} at {self.resolution} m{steps}"
 
     def steps(self) -> str:
         """From probability to mask in words: ``mean over 1 px, > 0.4, grown by 1 px``."""
@@ -88,3 +135,8 @@ class CloudMaskOptions:
         if self.mask.dilation_size:
             parts.append(f"grown by {self.mask.dilation_size:g} {unit}")
         return ", ".join(parts)
+
+
+def makes_mask_by_settings(detector: Detector) -> bool:
+    """Whether the preset, and what replaces parts of it, have a say in a detector's mask."""
+    return "preset" in detector.uses

@@ -11,16 +11,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ImageryError
+from eotasks.clouds.detectors.frames import Frames
+from eotasks.clouds.detectors.protocol import Detector, ProbabilityDetector
+from eotasks.clouds.detectors.registry import find_detector, suited
+from eotasks.clouds.detectors.run import cloud_probability_of, detect_clouds, refuse_needs
+from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.errors import BandError, ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.scene import Scene
-from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, mask_of
 from eotasks.models.clouds.shadows.light import SHADOW_BANDS
-from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
-from eotasks.workflows.cloud_mask.options import CellSampling, CloudMaskOptions
+from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, SceneClass, band_indices
+from eotasks.workflows.cloud_mask.options import AVAILABLE, CellSampling, CloudMaskOptions
 
 TRUE_COLOR = ("B04", "B03", "B02")
 PICTURE_PIXELS = 800
@@ -52,8 +57,8 @@ class Shares:
     data: float
     """Pixels with data, of all."""
 
-    mean_probability: float
-    """Mean cloud probability of the pixels with data."""
+    mean_probability: float | None
+    """Mean cloud probability of the pixels with data; None of a detector without a probability."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,8 @@ class ProductMasks:
     acquisition: Acquisition
     grid: Grid
 
-    probability: NDArray[np.float32]
-    """(h, w), 0..1, 0 without data."""
+    probability: NDArray[np.float32] | None
+    """(h, w), 0..1, 0 without data; None of a detector without a probability."""
 
     mask: NDArray[np.uint8]
     """(h, w): 0 clear, 1 cloud, 255 no data."""
@@ -91,7 +96,7 @@ class ProductMasks:
         data = self.mask != NO_DATA
         count = int(data.sum())  # above 0: products without data are refused
         shadow = None if self.shadow is None else int((self.shadow == CLOUD).sum()) / count
-        mean = float(self.probability[data].mean(dtype=np.float64))
+        mean = None if self.probability is None else float(self.probability[data].mean(dtype=np.float64))
         return Shares(int((self.mask == CLOUD).sum()) / count, shadow, count / data.size, mean)
 
 
@@ -100,64 +105,202 @@ def make_masks(
 ) -> ProductMasks:
     """Cloud probability and masks of a whole product.
 
-    :param scene: L1C with the ten bands of the cloud model.
+    A detector that looks at pixels by themselves gets the product in strips, any other as a whole at the resolution of
+    the results.
+
+    :param scene: With the bands of the detector; L1C for that of s2cloudless.
     :param threads: Threads of the engine, None for the setting. The values do not depend on it.
     :param advance: Told of every strip.
     :raises BandError: a band is missing, as B10 is from L2A.
     :raises ImageryError: a file is damaged, or the product holds no data.
     :raises ReflectanceError: values that are no reflectance.
+    :raises ModelError: a detector that fails, or answers something else than it says.
     """
     where = scene.name
-    band_indices([*CLOUD_BANDS, *(TRUE_COLOR if options.quicklook else ())], scene.bands, where=where)
-    sun = _sun(scene, where) if options.shadows else None
-    reading = _Reading(scene, options, where, threads)
-    grid = reading.grid
-    probability = np.zeros(grid.shape, dtype=np.float32)
-    strips = list(_strips(scene, grid, options.sampling))
+    detector = find_detector(options.detector)
+    settings = options.detector_settings(threads)
+    wanted = _bands_to_read(detector, options)
+    _check_bands(scene, [*wanted, *(TRUE_COLOR if options.quicklook else ())])
+    sun = _sun(scene, where) if _shadows_of_clouds(detector, options) or "sun angles" in detector.needs else None
+    reading = _Reading(scene, detector, options, wanted, threads)
+    found = _Found(detector, reading.grid.shape)
+    strips = list(_strips(scene, reading.grid, options.sampling))
     for done, (rows, strip) in enumerate(strips, start=1):
-        bands, valid = reading.strip(rows, strip)
-        probability[rows] = cloud_probability(bands, valid=valid, threads=threads, where=where)
+        frames = reading.strip(rows, strip)
+        if detector.per_pixel:
+            found.add(rows, frames, settings)
         if advance is not None:
             advance(done, len(strips))
     reading.check()
-    size = (grid.resolution, grid.resolution)
-    valid = reading.is_data
-    mask = mask_of(probability[np.newaxis], options.mask, pixel_size=size, valid=valid[np.newaxis], where=where)[0]
-    shadow = None
-    if sun is not None:
+    if not detector.per_pixel:
+        found.add(slice(None), reading.whole(), settings)
+    size = (reading.grid.resolution, reading.grid.resolution)
+    mask = found.mask(reading.is_data, options, size, where)
+    shadow = found.shadow()
+    if sun is not None and shadow is None:
         from eotasks.models.clouds.shadows.frame import cloud_shadow  # loads scipy, a sixth of a second
 
         shadow = cloud_shadow(
-            reading.light, mask, sun=sun, pixel_size=size, valid=valid, names=SHADOW_BANDS, where=where
+            reading.light, mask, sun=sun, pixel_size=size, valid=reading.is_data, names=SHADOW_BANDS, where=where
         )
     picture = _picture(scene, threads) if options.quicklook else None
     _give_back()
-    return ProductMasks(scene.acquisition, grid, probability, mask, shadow, picture)
+    return ProductMasks(scene.acquisition, reading.grid, found.probability, mask, shadow, picture)
+
+
+def refuse_product(scene: Scene, options: CloudMaskOptions) -> None:
+    """Refuse, before any work, a product without what the detector needs beside bands.
+
+    :raises ConfigurationError: it has no scene classification.
+    :raises ImageryError: it does not say where the sun stood.
+    """
+    detector = find_detector(options.detector)
+    if "sun angles" in detector.needs:
+        _sun(scene, scene.name)
+    if "classification" in detector.needs and scene.product.classification is None:
+        available = AVAILABLE - {"classification"}
+        refuse_needs(detector, available, what=scene.name, others=suited(available))
+
+
+def _check_bands(scene: Scene, bands: Sequence[str]) -> None:
+    try:
+        band_indices(bands, scene.bands, where=scene.name)
+    except BandError as error:
+        if scene.product.classification is None:
+            raise
+        raise BandError(f"{error} Or take the scene classification of L2A: --detector scl.") from error
+
+
+def _bands_to_read(detector: Detector, options: CloudMaskOptions) -> tuple[str, ...]:
+    """Those of the detector, and those in which the shadows of its clouds are looked for."""
+    shadows = SHADOW_BANDS if _shadows_of_clouds(detector, options) else ()
+    return tuple(dict.fromkeys([*detector.bands, *shadows]))
+
+
+def _shadows_of_clouds(detector: Detector, options: CloudMaskOptions) -> bool:
+    """Whether shadows are asked for that the detector does not find itself."""
+    return options.shadows and "shadow" not in detector.answers
+
+
+class _Found:
+    """What a detector has found of a product, put together of strips."""
+
+    def __init__(self, detector: Detector, shape: tuple[int, int]) -> None:
+        self._detector = detector
+        self.probability: NDArray[np.float32] | None = None
+        """(h, w), 0 without data; None of a detector that has none."""
+        if "probability" in detector.answers:
+            self.probability = np.zeros(shape, dtype=np.float32)
+        self._classes: NDArray[np.uint8] | None = None
+        """(h, w): 0 clear, 1 cloud, 2 shadow, 255 no data; None where the mask is made of the whole probability."""
+        if not isinstance(detector, ProbabilityDetector):
+            self._classes = np.zeros(shape, dtype=np.uint8)
+
+    def add(self, rows: slice, frames: Frames, settings: DetectorSettings) -> None:
+        """Run the detector on some rows."""
+        if isinstance(self._detector, ProbabilityDetector):
+            probability = cloud_probability_of(self._detector, frames, settings)
+        else:
+            assert self._classes is not None
+            detection = detect_clouds(self._detector, frames, settings, check_bands=False)
+            self._classes[rows] = detection.mask[0]
+            if detection.probability is None:
+                return
+            probability = detection.probability
+        assert self.probability is not None
+        self.probability[rows] = np.where(frames.is_data[0], probability[0], np.float32(0))
+
+    def mask(
+        self, valid: NDArray[np.bool_], options: CloudMaskOptions, size: tuple[float, float], where: str
+    ) -> NDArray[np.uint8]:
+        """(h, w): 0 clear, 1 cloud, 255 no data."""
+        if self._classes is not None:
+            return np.where(self._classes == NO_DATA, NO_DATA, self._classes == CLOUD).astype(np.uint8)
+        assert self.probability is not None
+        frames = self.probability[np.newaxis]
+        mask: NDArray[np.uint8] = mask_of(frames, options.mask, pixel_size=size, valid=valid[np.newaxis], where=where)[
+            0
+        ]
+        return mask
+
+    def shadow(self) -> NDArray[np.uint8] | None:
+        """(h, w): 0 none, 1 shadow, 255 no data; None of a detector that finds none."""
+        if self._classes is None or "shadow" not in self._detector.answers:
+            return None
+        return np.where(self._classes == NO_DATA, NO_DATA, self._classes == SHADOW).astype(np.uint8)
 
 
 class _Reading:
     """Reads strips, and keeps of them what is looked at when all have been read."""
 
-    def __init__(self, scene: Scene, options: CloudMaskOptions, where: str, threads: int | None) -> None:
-        self._scene, self._sampling, self._where, self._threads = scene, options.sampling, where, threads
+    def __init__(
+        self,
+        scene: Scene,
+        detector: Detector,
+        options: CloudMaskOptions,
+        bands: tuple[str, ...],
+        threads: int | None,
+    ) -> None:
+        self._scene, self._sampling, self._threads = scene, options.sampling, threads
+        self._where, self._bands = scene.name, bands
+        self._classified = "classification" in detector.needs
         self.grid = product_grid(scene, options.resolution)
         self.is_data: NDArray[np.bool_] = np.zeros(self.grid.shape, dtype=bool)
+        shape = self.grid.shape
         self.light: NDArray[np.uint16] = np.zeros(
-            (*self.grid.shape, len(SHADOW_BANDS)) if options.shadows else (0,), dtype=np.uint16
+            (*shape, len(SHADOW_BANDS)) if _shadows_of_clouds(detector, options) else (0,), dtype=np.uint16
         )
         """The bands that shadows are looked for in."""
+        whole = not detector.per_pixel
+        self._kept: NDArray[np.uint16] = np.zeros((*shape, len(bands)) if whole else (0,), dtype=np.uint16)
+        self._kept_classes: NDArray[np.uint8] = np.zeros(shape if whole and self._classified else (0,), dtype=np.uint8)
+        """All bands and classes, for a detector that sees the product as a whole."""
         self._every = max(math.ceil(math.sqrt(self.grid.height * self.grid.width / _LOOKED_AT)), 1)
         self._looked_at: list[tuple[NDArray[np.uint16], NDArray[np.bool_]]] = []
 
-    def strip(self, rows: slice, strip: Grid) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
-        """DN of the model's bands, and where there is data."""
-        bands, valid = self._scene.read_masked(CLOUD_BANDS, strip, resampling=self._sampling, threads=self._threads)
+    def strip(self, rows: slice, strip: Grid) -> Frames:
+        """DN of the detector's bands, where there is data, and what else it needs, of some rows."""
+        classes = self._scene.scene_classification(strip) if self._classified else None
+        bands, valid = self._read(strip, classes)
         self.is_data[rows] = valid
         if self.light.size:
-            self.light[rows] = bands[..., band_indices(SHADOW_BANDS, CLOUD_BANDS)]
-        every = slice(None, None, self._every)
-        self._looked_at.append((bands[every, every].copy(), valid[every, every].copy()))
-        return bands, valid
+            self.light[rows] = bands[..., band_indices(SHADOW_BANDS, self._bands)]
+        if self._kept.size:
+            self._kept[rows] = bands
+        if classes is not None and self._kept_classes.size:
+            self._kept_classes[rows] = classes
+        if set(CLOUD_BANDS) <= set(self._bands):
+            every = slice(None, None, self._every)
+            self._looked_at.append((bands[every, every].copy(), valid[every, every].copy()))
+        return self._frames(bands, valid, strip, classes)
+
+    def whole(self) -> Frames:
+        """The same of all strips that were read, where they are kept."""
+        return self._frames(self._kept, self.is_data, self.grid, self._kept_classes if self._classified else None)
+
+    def _read(self, strip: Grid, classes: NDArray[np.uint8] | None) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        if self._bands or classes is None:
+            return self._scene.read_masked(self._bands, strip, resampling=self._sampling, threads=self._threads)
+        return np.zeros((*strip.shape, 0), dtype=np.uint16), np.asarray(classes != SceneClass.NO_DATA)
+
+    def _frames(
+        self, bands: NDArray[np.uint16], valid: NDArray[np.bool_], grid: Grid, classes: NDArray[np.uint8] | None
+    ) -> Frames:
+        acquisition = self._scene.acquisition
+        sun = None
+        if acquisition.sun_zenith is not None and acquisition.sun_azimuth is not None:
+            sun = np.array([[acquisition.sun_zenith, acquisition.sun_azimuth]])
+        return Frames(
+            bands=bands[np.newaxis],
+            names=self._bands,
+            is_data=valid[np.newaxis],
+            where=self._where,
+            times=(acquisition.time,),
+            crs=grid.crs,
+            bounds=grid.bounds,
+            sun_angles=sun,
+            classification=None if classes is None else classes[np.newaxis],
+        )
 
     def check(self) -> None:
         """Refuse a product without data, or whose values cannot be what its description says.
@@ -167,8 +310,9 @@ class _Reading:
         """
         if not self.is_data.any():
             raise ImageryError(f"{self._where}: holds no data at all. Fetch it again, or leave it out.")
-        bands, valid = (np.concatenate(parts)[np.newaxis] for parts in zip(*self._looked_at, strict=True))
-        refuse_implausible(bands, valid, frame_names=["the product"], where=self._where)
+        if self._looked_at:
+            bands, valid = (np.concatenate(parts)[np.newaxis] for parts in zip(*self._looked_at, strict=True))
+            refuse_implausible(bands, valid, bands=self._bands, frame_names=["the product"], where=self._where)
 
 
 def _give_back() -> None:

@@ -60,11 +60,11 @@ def quicklook_figure(masks: ProductMasks, options: CloudMaskOptions, name: str) 
     """The figure of :func:`draw_quicklook`."""
     layout = _Layout.of(masks)
     figure = Figure(figsize=layout.size)
-    scene, probability, mask = (layout.axes(figure, index) for index in range(3))
+    probability = [] if masks.probability is None else ["Cloud probability"]
+    titles = ["Scene, true colour", *probability, _mask_title(options)]
+    maps_of = [layout.axes(figure, index) for index in range(len(titles))]
     crs = masks.grid.crs
-    for index, (axes, title) in enumerate(
-        ((scene, "Scene, true colour"), (probability, "Cloud probability"), (mask, _mask_title(options)))
-    ):
+    for index, (axes, title) in enumerate(zip(maps_of, titles, strict=True)):
         maps.frame(axes, _view(masks), crs, labels=False)
         for side in (axes.xaxis, axes.yaxis):
             side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
@@ -76,11 +76,13 @@ def quicklook_figure(masks: ProductMasks, options: CloudMaskOptions, name: str) 
             axes.tick_params(labelleft=False)
     shown_scene = _picture(masks)
     picture = true_color(shown_scene.reflectance)
-    maps.show(scene, picture, shown_scene.grid.bounds, crs)
-    maps.scale_bar(scene, crs)
-    shown = _show_probability(probability, masks)
-    _probability_bar(figure, layout, shown, options.mask.threshold)
-    _show_mask(mask, masks, picture)
+    maps.show(maps_of[0], picture, shown_scene.grid.bounds, crs)
+    maps.scale_bar(maps_of[0], crs)
+    if masks.probability is not None:
+        shown = _show_probability(maps_of[1], masks, masks.probability)
+        threshold = options.mask.threshold if options.has_mask_settings else None
+        _probability_bar(figure, layout, shown, threshold)
+    _show_mask(maps_of[-1], masks, picture)
     _legend(figure, layout, masks)
     _texts(figure, layout, masks, options, name)
     return figure
@@ -106,7 +108,10 @@ def true_color(reflectance: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Sizes in inches: three maps of one shape in a row, room for words above and keys below."""
+    """Sizes in inches: maps of one shape in a row, room for words above and keys below."""
+
+    columns: int
+    """Scene and mask, and the probability where there is one."""
 
     width: float
     map_width: float
@@ -116,9 +121,11 @@ class _Layout:
     def of(cls, masks: ProductMasks) -> _Layout:
         left, bottom, right, top = view = _view(masks)
         ratio = (top - bottom) * maps.Axis(masks.grid.crs).aspect(view) / (right - left)
+        columns = 2 if masks.probability is None else 3
         room = (_WIDTH - _LEFT - _RIGHT - 2 * _GAP) / 3
         map_width = min(room, _MAX_MAP_HEIGHT / ratio)
-        return cls(max(_LEFT + 3 * map_width + 2 * _GAP + _RIGHT, _MIN_WIDTH), map_width, map_width * ratio)
+        width = _LEFT + columns * map_width + (columns - 1) * _GAP + _RIGHT
+        return cls(columns, max(width, _MIN_WIDTH), map_width, map_width * ratio)
 
     @property
     def size(self) -> tuple[float, float]:
@@ -157,19 +164,21 @@ def _mask_title(options: CloudMaskOptions) -> str:
     return "Cloud and shadow mask" if options.shadows else "Cloud mask"
 
 
-def _show_probability(axes: Axes, masks: ProductMasks) -> AxesImage:
-    values = np.where(masks.mask == NO_DATA, np.float32(np.nan), masks.probability)
+def _show_probability(axes: Axes, masks: ProductMasks, probability: NDArray[np.float32]) -> AxesImage:
+    values = np.where(masks.mask == NO_DATA, np.float32(np.nan), probability)
     small = maps.decimate(Raster(values, masks.grid.bounds), mean=True)
     return maps.show(axes, small.values, small.bounds, masks.grid.crs, cmap=PROBABILITY_COLORS, vmin=0, vmax=1)
 
 
-def _probability_bar(figure: Figure, layout: _Layout, shown: AxesImage, threshold: float) -> None:
-    """A bar under the map, with the threshold on it."""
+def _probability_bar(figure: Figure, layout: _Layout, shown: AxesImage, threshold: float | None) -> None:
+    """A bar under the map, with the threshold on it where the mask was made by one."""
     axes = layout.at(figure, layout.left(1), 0.56, layout.map_width, 0.13)
     bar: Any = figure.colorbar(shown, cax=axes, orientation="horizontal")
     bar.set_ticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     bar.ax.tick_params(labelsize=9, length=3)
     bar.outline.set_edgecolor(style.QUIET)
+    if threshold is None:
+        return
     bar.ax.axvline(threshold, color="white", linewidth=3.2)
     bar.ax.axvline(threshold, color=style.VERMILION, linewidth=1.6)
     bar.ax.annotate(
@@ -220,7 +229,7 @@ def _legend(figure: Figure, layout: _Layout, masks: ProductMasks) -> None:
     figure.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(layout.left(2) / across, 0.78 / up),
+        bbox_to_anchor=(layout.left(layout.columns - 1) / across, 0.78 / up),
         ncols=len(handles) if len(handles) * _KEY_WIDTH < layout.map_width else 2,
         borderaxespad=0,
         borderpad=0,
@@ -240,13 +249,13 @@ def _texts(figure: Figure, layout: _Layout, masks: ProductMasks, options: CloudM
         f"tile {acquisition.tile}",
         maps.centre(masks.grid.bounds, masks.grid.crs),
     ]
-    made = f"s2cloudless at {options.resolution} m; mask: {options.steps()}"
+    made = options.describe()
     left = _LEFT / across
     figure.text(left, 1 - 0.22 / up, name, fontsize=15, fontweight="bold", va="top")
     figure.text(left, 1 - 0.54 / up, "  ·  ".join(filter(None, place)), fontsize=10.5, va="top", color=style.QUIET)
     figure.text(left, 0.14 / up, made, fontsize=9, va="bottom", color=style.QUIET)
     if acquisition.attribution:
-        right = (layout.left(2) + layout.map_width) / across
+        right = (layout.left(layout.columns - 1) + layout.map_width) / across
         figure.text(right, 0.14 / up, acquisition.attribution, fontsize=9, va="bottom", ha="right", color=style.QUIET)
 
 

@@ -13,18 +13,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
-
+from eotasks.clouds.detectors.registry import find_detector
 from eotasks.errors import ConfigurationError, EOTasksError
 from eotasks.imagery.scene import Scene, open_scene
-from eotasks.models.clouds.pixel import cloud_probability
-from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION
 from eotasks.models.threads import resolve_threads
 from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place, check_folder
 from eotasks.workflows.cloud_mask.files import ProductFiles, product_name
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import Shares, make_masks
+from eotasks.workflows.cloud_mask.product import Shares, make_masks, refuse_product
 
 LOGGER = logging.getLogger(__name__)
 
@@ -93,7 +90,7 @@ class CloudMaskRun:
         self.out, self.options = out if isinstance(out, Place) else Place(out), options
         self._threads = resolve_threads(threads)
         self._overwrite = overwrite
-        self._jobs = [_job(os.fspath(product), self.out) for product in products]
+        self._jobs = [_job(os.fspath(product), self.out, options) for product in products]
         _check_place(self.out, self._jobs)
         _check_names(self._jobs)
         self._kept = {job.name for job in self._jobs if self._is_kept(job)}
@@ -160,12 +157,13 @@ def _get_ready(options: CloudMaskOptions) -> None:
     """Load what comes after the reading while files are decoded, which the interpreter does not take part in."""
     if options.quicklook:
         import_module("eotasks.workflows.cloud_mask.quicklook")
-    cloud_probability(np.full((1, len(CLOUD_BANDS)), QUANTIFICATION, dtype=np.uint16), threads=1)
+    find_detector(options.detector).prepare()
 
 
-def _job(location: str, out: Place) -> _Job:
+def _job(location: str, out: Place, options: CloudMaskOptions) -> _Job:
     try:
         scene = open_scene(location)
+        refuse_product(scene, options)
     except (EOTasksError, OSError) as error:
         name = product_name(location)
         return _Job(location, name, ProductFiles(out, name), None, error)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from eotasks.workflows.evaluate_clouds.detectors import Contestant, DetectorSettings
+    from eotasks.clouds.detectors.settings import DetectorSettings
+    from eotasks.workflows.evaluate_clouds.contestants import Contestant
     from eotasks.workflows.evaluate_clouds.run import Outcome
     from eotasks.workflows.evaluate_clouds.scenes import SceneCollection
 
@@ -34,7 +35,7 @@ DEFAULT_PICTURES = 8
 DESCRIPTION = (
     "How good cloud and shadow masks are: any of the detectors on labelled scenes, as table, pictures, report."
 )
-EXAMPLES = """\
+_EXAMPLES = """\
 examples:
   eotasks evaluate-clouds --simulated                       two simulated years, labelled by the simulation's truth
   eotasks evaluate-clouds scenes --out results/clouds       a folder of labelled scenes
@@ -42,13 +43,7 @@ examples:
   eotasks evaluate-clouds scenes --detector stored          masks that somebody else made, as clm.tif in the scenes
 
 detectors (NAME:PRESET takes the mask settings of another preset: s2cloudless, eo-learn, sentinel-hub, gee):
-  s2cloudless             single-scene cloud probability and mask
-  multi-temporal          clouds seen through time (InterSSIM), over the frames of an EOPatch
-  shadows-geometric       s2cloudless, and its shadows by cloud height and the angles of sun and view
-  shadows-projection      s2cloudless, and its shadows as the Earth Engine tutorial projects them
-  scl                     scene classification of L2A: 8, 9, 10 cloud, 3 shadow
-  stored                  the mask in the scene (clm.tif, mask/CLM), whoever made it
-  all-clear               nothing is cloud: what a detector has to beat
+DETECTORS
 
 a folder of scenes has a folder for each scene, with
   bands.tif    10 or 13 bands of L1C, or bands with their names: integer DN = reflectance * 10000, or float reflectance
@@ -64,6 +59,13 @@ or is an EOPatch with data/BANDS and mask/LABEL. Beside them, labels.toml may sa
 """
 
 
+def examples() -> str:
+    """The text below the options, with the detectors that are there."""
+    from eotasks.clouds.detectors.registry import detector_list
+
+    return _EXAMPLES.replace("DETECTORS", detector_list())
+
+
 def add_parser(commands: Commands) -> None:
     """Register `evaluate-clouds` with the `eotasks` command."""
     parser = add_command(
@@ -72,7 +74,7 @@ def add_parser(commands: Commands) -> None:
         run,
         summary="how good cloud and shadow masks are on labelled scenes",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=examples,
         failed="some scenes failed",
     )
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder or s3:// prefix of labelled scenes")
@@ -113,13 +115,13 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _contestants(arguments: argparse.Namespace) -> list[Contestant]:
-    from eotasks.workflows.evaluate_clouds.detectors import contestants
+    from eotasks.workflows.evaluate_clouds.contestants import contestants
 
     return contestants(arguments.detector or ["s2cloudless"], _settings(arguments))
 
 
 def _settings(arguments: argparse.Namespace) -> DetectorSettings:
-    from eotasks.workflows.evaluate_clouds.detectors import DetectorSettings
+    from eotasks.clouds.detectors.settings import DetectorSettings
 
     given = {
         "threshold": arguments.threshold,

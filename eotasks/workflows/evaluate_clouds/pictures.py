@@ -60,7 +60,7 @@ def frame_figure(view: FrameView, detectors: Sequence[str], targets: Mapping[str
     """One frame: true colour and reference, then probability and agreement of each detector.
 
     :param detectors: Names of those to show; the others, and those that failed on the scene, are left out.
-    :param targets: What each detector tells.
+    :param targets: What each detector is judged by.
     """
     shown = [name for name in detectors if name in view.masks][: _MOST_COLUMNS - 1]
     rows: list[Target] = ["cloud"]

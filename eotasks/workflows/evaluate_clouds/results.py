@@ -10,7 +10,7 @@ from pathlib import Path
 from eotasks.errors import ConfigurationError
 from eotasks.storage.lease import LEASE_FILE
 from eotasks.storage.place import Place, check_folder
-from eotasks.workflows.evaluate_clouds.detectors import shown
+from eotasks.workflows.evaluate_clouds.contestants import without_baselines
 from eotasks.workflows.evaluate_clouds.pictures import frame_figure
 from eotasks.workflows.evaluate_clouds.report import build_report, save_picture
 from eotasks.workflows.evaluate_clouds.run import Outcome
@@ -61,8 +61,8 @@ def write_results(outcome: Outcome, place: Place) -> str:
     place.write_bytes(METRICS, metrics_json(outcome).encode())
     place.write_bytes(FRAMES, frames_csv(outcome).encode())
     place.write_bytes(TABLE, markdown(outcome).encode())
-    names = [contestant.name for contestant in shown(outcome.contestants)]
-    targets = {contestant.name: contestant.detector.targets for contestant in outcome.contestants}
+    names = [contestant.name for contestant in without_baselines(outcome.contestants)]
+    targets = {contestant.name: contestant.targets for contestant in outcome.contestants}
     place.remove(PICTURES)
     figures = []
     taken: set[str] = set()

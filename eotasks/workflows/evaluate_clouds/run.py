@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.clouds.detectors.eopatch import BANDS, IS_DATA
+from eotasks.clouds.detectors.protocol import Detection
 from eotasks.errors import EOTasksError, ReferenceDataError, ReflectanceError
 from eotasks.models.clouds.evaluation import CloudConfusion, Target, ThresholdCurve, confusion, threshold_curve
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.sentinel2 import as_reflectance
-from eotasks.workflows.evaluate_clouds.detectors import Contestant, Detection, shown
-from eotasks.workflows.evaluate_clouds.scenes import BANDS, IS_DATA, LabelledScene, SceneCollection
+from eotasks.workflows.evaluate_clouds.contestants import Contestant, without_baselines
+from eotasks.workflows.evaluate_clouds.scenes import LabelledScene, SceneCollection
 
 LOGGER = logging.getLogger(__name__)
 
@@ -115,7 +117,7 @@ def evaluate_scenes(
 
 def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst) -> None:
     detections: dict[str, Detection] = {}
-    counted: list[dict[str, CloudConfusion]] = [{} for _ in scene.frames]
+    counted: list[dict[str, CloudConfusion]] = [{} for _ in scene.frame_names]
     for contestant in outcome.contestants:
         name = contestant.name
         try:
@@ -124,7 +126,7 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst) -> None:
             _note(outcome, scene.name, name, error)
             continue
         detections[name] = detection
-        for index, frame in enumerate(scene.frames):
+        for index, frame in enumerate(scene.frame_names):
             counts = confusion(scene.reference[index], detection.mask[index], where=f"{name} on {frame}")
             if counts.total:
                 counted[index][name] = counts
@@ -153,7 +155,7 @@ class _Worst:
 
     def __init__(self, count: int, contestants: Sequence[Contestant]) -> None:
         self._count = count
-        self._targets = {each.name: each.detector.targets for each in shown(contestants)}
+        self._targets = {each.name: each.targets for each in without_baselines(contestants)}
         self._heap: list[tuple[float, int, FrameView]] = []
         self._offered = 0
 
@@ -181,9 +183,9 @@ class _Worst:
 
 
 def _error_share(targets: Sequence[Target], counts: CloudConfusion) -> float:
-    """Share of wrong pixels, among the classes that the detector tells."""
-    tells_shadows = "shadow" in targets
-    return 1 - (counts.overall_accuracy if tells_shadows else counts.against_rest("cloud").overall_accuracy)
+    """Share of wrong pixels, among the classes that the detector finds."""
+    finds_shadows = "shadow" in targets
+    return 1 - (counts.overall_accuracy if finds_shadows else counts.against_rest("cloud").overall_accuracy)
 
 
 def _true_color(
@@ -193,7 +195,7 @@ def _true_color(
         return None
     chosen = scene.eopatch[BANDS][index][thin][..., [scene.bands.index(name) for name in _TRUE_COLOR]]
     try:
-        return as_reflectance(chosen, is_data[..., np.newaxis], where=scene.frames[index]).copy()
+        return as_reflectance(chosen, is_data[..., np.newaxis], where=scene.frame_names[index]).copy()
     except ReflectanceError:  # bands that no detector used: the masks can still be shown
         return None
 
@@ -209,7 +211,7 @@ def _view(
     thin = (slice(None, None, step), slice(None, None, step))
     is_data = scene.eopatch[IS_DATA][index, ..., 0][thin].astype(bool)
     return FrameView(
-        frame=scene.frames[index],
+        frame=scene.frame_names[index],
         errors=errors,
         color=_true_color(scene, index, thin, is_data),
         is_data=is_data.copy(),

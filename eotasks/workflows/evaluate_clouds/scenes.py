@@ -13,32 +13,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from eolearn.core import EOPatch, FeatureType
+from eolearn.core import EOPatch
 from numpy.typing import NDArray
 
+from eotasks.clouds.detectors.eopatch import BANDS, IS_DATA, SCL, STORED_MASK, SUN_ANGLES, frames_of
+from eotasks.clouds.detectors.frames import Frames
 from eotasks.eopatches.load import eopatch_info
 from eotasks.errors import AreaError, ConfigurationError, EOTasksError, FeatureError, GridError, ReferenceDataError
-from eotasks.features import Feature
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.evaluation import map_labels
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
-from eotasks.sources.sample import SUN_ANGLES
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
 from eotasks.workflows.evaluate_clouds.labels import LABELS_FILE, LabelFormat, read_label_format
 from eotasks.workflows.evaluate_clouds.rasters import BANDS_FILE, LABEL_FILE, read_raster_scene
 
-BANDS: Feature = (FeatureType.DATA, "BANDS")
-IS_DATA: Feature = (FeatureType.MASK, "IS_DATA")
-SCL: Feature = (FeatureType.MASK, "SCL")
-STORED_MASK: Feature = (FeatureType.MASK, "CLM")
 LABEL = "EVALUATION_LABEL"
 _SCENE_FILES = frozenset({BANDS_FILE, LABEL_FILE})
 
@@ -57,11 +53,13 @@ class LabelledScene:
     reference: NDArray[np.uint8]
     """(t, h, w): 0 clear, 1 cloud, 2 shadow, 255 not judged, which no data is."""
 
-    probabilities: dict[tuple[object, ...], NDArray[np.float32]] = field(default_factory=dict)
-    """Settings -> cloud probability (t, h, w): detectors that differ in their masks alone share it."""
+    @cached_property
+    def frames(self) -> Frames:
+        """What a detector may see, made once: detectors that differ in their masks alone share a probability."""
+        return frames_of(self.eopatch, bands=self.bands, where=self.name)
 
     @property
-    def frames(self) -> list[str]:
+    def frame_names(self) -> list[str]:
         """Names of its frames: that of the scene, with the time where there are several."""
         if len(self.reference) == 1:
             return [self.name]

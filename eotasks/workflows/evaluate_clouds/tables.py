@@ -19,7 +19,7 @@ from eotasks.models.clouds.evaluation import (
     ThresholdCurve,
     accuracy,
 )
-from eotasks.workflows.evaluate_clouds.detectors import Contestant
+from eotasks.workflows.evaluate_clouds.contestants import Contestant
 from eotasks.workflows.evaluate_clouds.run import Outcome
 
 METRICS_VERSION = 1
@@ -46,7 +46,7 @@ def accuracies(outcome: Outcome) -> Iterator[tuple[Contestant, Accuracy]]:
     """
     for contestant in outcome.contestants:
         counts = outcome.of(contestant.name)
-        for target in contestant.detector.targets if counts else ():
+        for target in contestant.targets if counts else ():
             found = accuracy(counts, target)
             if found.scenes_with or found.pooled.false_positive:
                 yield contestant, found
@@ -128,7 +128,7 @@ def frames_csv(outcome: Outcome) -> str:
         for result in outcome.results:
             if result.detector != contestant.name:
                 continue
-            for target in contestant.detector.targets:
+            for target in contestant.targets:
                 counts = result.confusion.against_rest(target)
                 values = [*dataclasses.astuple(counts), *_numbers(counts).values()]
                 cells = ["" if isinstance(value, float) and math.isnan(value) else value for value in values]

@@ -12,6 +12,7 @@ from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.sources.base import BANDS, CLM, CLP, IS_DATA, TRUE_COLOR_BANDS
 
+SHADOW: Feature = (FeatureType.MASK, "SHADOW")
 IS_VALID: Feature = (FeatureType.MASK, "IS_VALID")
 VALID_COUNT: Feature = (FeatureType.MASK_TIMELESS, "VALID_COUNT")
 FEATURES: Feature = (FeatureType.DATA, "FEATURES")
@@ -43,6 +44,9 @@ class ResolvedFeatures:
     brought: frozenset[str]
     """Features that the source brings besides BANDS and IS_DATA."""
 
+    cloud_masks: tuple[Feature, ...]
+    """Masks of what is not valid: cloud, and shadow where the detector finds it."""
+
     observed: tuple[Feature, ...]
     """Features that are stored of the observations; the full set of bands is not."""
 
@@ -58,8 +62,10 @@ class ResolvedFeatures:
         observed = [IS_DATA, CLM, IS_VALID, VALID_COUNT, LULC, *((FeatureType.DATA, name) for name in indices)]
         if kept:
             observed.append(BANDS)
-        if config.clouds.method == "single-scene" or "CLP" in brought:
+        detector = config.clouds.found_by
+        if "CLP" in brought if detector is None else "probability" in detector.answers:
             observed.append(CLP)
+        shadows = [SHADOW] if detector is not None and "shadow" in detector.answers else []
         return cls(
             source_bands=source_bands,
             kept_bands=kept,
@@ -67,7 +73,8 @@ class ResolvedFeatures:
             indices=indices,
             computed_indices=tuple(name for name in indices if name not in brought),
             brought=brought,
-            observed=(*observed, *config.source.stored_features),
+            cloud_masks=(CLM, *shadows),
+            observed=(*observed, *shadows, *config.source.stored_features),
             classes=config.class_table,
         )
 

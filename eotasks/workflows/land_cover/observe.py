@@ -14,9 +14,8 @@ from eolearn.core import EONode, EOTask, EOWorkflow, ExtractBandsTask, FeatureTy
 from eolearn.mask import MaskFeatureTask
 
 from eotasks.area import Patch
+from eotasks.clouds.detectors.tasks import detector_tasks
 from eotasks.clouds.filtering import FilterCloudyTimestampsTask
-from eotasks.clouds.masks import AddCloudMaskTask
-from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.validity import AddValidCountTask, AddValidDataMaskTask
 from eotasks.eopatches.save import SaveEOPatchTask
 from eotasks.features import Feature
@@ -31,6 +30,7 @@ from eotasks.workflows.land_cover.features import (
     IS_VALID,
     LULC,
     LULC_ERODED,
+    SHADOW,
     VALID_COUNT,
     ResolvedFeatures,
 )
@@ -110,30 +110,23 @@ def _observation_tasks(config: LandCoverConfig, resolved: ResolvedFeatures) -> l
     bands = resolved.source_bands
     steps: list[tuple[EOTask, str]] = []
     if clouds.method == "single-scene":
-        probability = AddCloudProbabilityTask(
-            BANDS,
-            CLP,
+        steps += detector_tasks(
+            clouds.detector,
+            clouds.detector_settings,
+            bands_feature=BANDS,
             is_data_feature=IS_DATA,
             bands=bands or None,
-            resolution=clouds.resolution,
-            sampling=clouds.sampling,
+            probability_feature=CLP,
+            mask_feature=CLM,
+            shadow_feature=SHADOW,
         )
-        mask = AddCloudMaskTask(
-            CLP,
-            CLM,
-            is_data_feature=IS_DATA,
-            threshold=clouds.threshold,
-            average_over=clouds.average_over,
-            dilation_size=clouds.dilation_size,
-        )
-        steps += [(probability, "cloud probability"), (mask, "cloud mask")]
     else:
         steps += config.source.mask_steps(config)
     aware = valid.snow != "ignore" or valid.water != "ignore"
     valid_data = AddValidDataMaskTask(
         IS_DATA,
         IS_VALID,
-        cloud_masks=(CLM,),
+        cloud_masks=resolved.cloud_masks,
         bands_feature=BANDS if aware else None,
         bands=bands or None,
         snow=valid.snow,

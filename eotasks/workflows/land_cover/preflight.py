@@ -17,7 +17,7 @@ from eotasks.errors import BandError, ConfigurationError, GridError, ReferenceDa
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.surface import SURFACE_BANDS
 from eotasks.models.landcover.parameters import training_parameters
-from eotasks.models.sentinel2 import CLOUD_BANDS, band_indices
+from eotasks.models.sentinel2 import band_indices
 from eotasks.reference.labels import check_vector_labels
 from eotasks.series import INDICES
 from eotasks.sources.sample import sample_reference_path
@@ -108,12 +108,13 @@ def _check_bands(config: LandCoverConfig, resolved: ResolvedFeatures) -> None:
     bands = resolved.source_bands
     if bands is None:
         return
-    if config.clouds.method == "single-scene":
-        missing = [band for band in CLOUD_BANDS if band not in bands]
+    detector = config.clouds.found_by
+    if detector is not None:
+        missing = [band for band in detector.bands if band not in bands]
         if missing:
             raise BandError(
-                f"clouds.method 'single-scene' needs {', '.join(CLOUD_BANDS)}; the source lacks {', '.join(missing)}:"
-                " add them, or take the source's own mask with clouds.method = 'source'."
+                f"clouds.detector {detector.name!r} needs {', '.join(detector.bands)}; the source lacks"
+                f" {', '.join(missing)}: add them, or take the source's own mask with clouds.method = 'source'."
             )
     if (config.valid.snow, config.valid.water) != ("ignore", "ignore"):
         band_indices(SURFACE_BANDS, bands, where="valid.snow and valid.water")

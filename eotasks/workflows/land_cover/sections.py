@@ -7,6 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from eotasks.clouds.detectors.protocol import Detector, Need
+from eotasks.clouds.detectors.registry import BUILT_IN, find_detector, suited
+from eotasks.clouds.detectors.registry import DEFAULT as DEFAULT_DETECTOR
+from eotasks.clouds.detectors.run import refuse_needs
+from eotasks.clouds.detectors.settings import DetectorSettings
+
+DETECTOR_NEEDS: frozenset[Need] = frozenset({"series"})
+"""What a source has beside bands, for detectors of clouds."""
+
 
 class Section(BaseModel):
     """A table of the configuration file."""
@@ -66,8 +75,13 @@ class CloudConfig(Section):
 
     method: Literal["single-scene", "source"] = Field(
         "single-scene",
-        description="'single-scene' computes probabilities with the s2cloudless model (needs its ten L1C bands);"
-        " 'source' takes the mask CLM that the source brings.",
+        description="'single-scene' finds clouds with `detector`; 'source' takes the mask CLM that the source brings.",
+    )
+    detector: str = Field(
+        DEFAULT_DETECTOR,
+        description="What finds clouds, and uses those of the settings below that it has:"
+        f" {'; '.join(f'{name}: {BUILT_IN[name].description}' for name in suited(DETECTOR_NEEDS))}; or the name of a"
+        " plugin's (eotasks evaluate-clouds --help lists them).",
     )
     resolution: float | None = Field(
         None, gt=0, description="Metres at which the probability is computed; None is the bands' own resolution."
@@ -82,6 +96,44 @@ class CloudConfig(Section):
     dilation_size: int = Field(
         2, ge=0, description="Radius, in pixels, of the disk by which the mask grows; 0 leaves it."
     )
+
+    @model_validator(mode="after")
+    def _detector_fits(self) -> Self:
+        if self.method == "source":
+            if self.detector != DEFAULT_DETECTOR:
+                raise ValueError(f"detector {self.detector!r} goes with method 'single-scene': leave one of both out")
+            return self
+        detector = find_detector(self.detector)
+        refuse_needs(detector, DETECTOR_NEEDS, what="a source of land cover", others=suited(DETECTOR_NEEDS))
+        fields = type(self).model_fields
+        for name in ("resolution", "sampling", "threshold", "average_over", "dilation_size"):
+            value = getattr(self, name)
+            if name not in detector.uses and value != fields[name].default:
+                raise ValueError(
+                    f"{name} = {value!r} is none of the settings of detector {self.detector!r}: leave it out"
+                )
+        return self
+
+    @property
+    def found_by(self) -> Detector | None:
+        """What finds clouds, None where the source brings them."""
+        return find_detector(self.detector) if self.method == "single-scene" else None
+
+    @property
+    def compares_frames(self) -> bool:
+        """Whether clouds are found by comparing the frames of a series."""
+        return self.found_by is not None and "series" in self.found_by.needs
+
+    @property
+    def detector_settings(self) -> DetectorSettings:
+        """The settings below as a detector takes them."""
+        return DetectorSettings(
+            threshold=self.threshold,
+            average_over=self.average_over,
+            dilation_size=self.dilation_size,
+            resolution=self.resolution,
+            sampling=self.sampling,
+        )
 
 
 class ValidConfig(Section):

@@ -74,13 +74,13 @@ def eo_learn(count: int, workers: int) -> float:
 
 
 def measure(
-    sides: Mapping[str, Side], count: int, workers: int, repeats: int, tell: Callable[[str], None] = lambda text: None
+    sides: Mapping[str, Side], count: int, workers: int, repeats: int, report: Callable[[str], None] = lambda text: None
 ) -> dict[str, list[float]]:
     """Milliseconds a patch of each side in each repeat."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for repeat in range(repeats):
         for name, side in sides.items():
-            tell(f"{repeat + 1} of {repeats}: {name}")
+            report(f"{repeat + 1} of {repeats}: {name}")
             found[name].append(side(count, workers))
     return found
 
@@ -135,7 +135,7 @@ def main() -> int:
             arguments.patches,
             arguments.workers,
             arguments.repeats,
-            tell=lambda text: print(text, file=sys.stderr, flush=True),
+            report=lambda text: print(text, file=sys.stderr, flush=True),
         )
     print(table(found, arguments.patches, arguments.workers))
     ours_only = [values for name, values in found.items() if not name.startswith("eo-learn")]

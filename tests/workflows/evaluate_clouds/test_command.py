@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.errors import ConfigurationError, ReferenceDataError
 from eotasks.models.clouds.evaluation import confusion
 from eotasks.workflows.cli import main
 from eotasks.workflows.evaluate_clouds import simulated
-from eotasks.workflows.evaluate_clouds.detectors import DetectorSettings, contestants
+from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.pictures import true_color
 from eotasks.workflows.evaluate_clouds.results import claim_results
 from eotasks.workflows.evaluate_clouds.run import Outcome, evaluate_scenes

@@ -1,4 +1,4 @@
-"""The registry: every detector on a scene whose truth is known."""
+"""The detectors that come with eotasks, each on a scene whose truth is known."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 from eolearn.core import EOPatch, FeatureType
 
+from eotasks.clouds.detectors.eopatch import BANDS, IS_DATA
+from eotasks.clouds.detectors.protocol import Detection
+from eotasks.clouds.detectors.registry import BUILT_IN
+from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.errors import BandError, ConfigurationError, FeatureError
 from eotasks.models.clouds.evaluation import confusion
 from eotasks.models.sentinel2 import SceneClass
-from eotasks.workflows.evaluate_clouds.command import EXAMPLES
-from eotasks.workflows.evaluate_clouds.detectors import DETECTORS, Detection, DetectorSettings, contestants
-from eotasks.workflows.evaluate_clouds.scenes import BANDS, IS_DATA, LabelledScene, scenes_of_folder
+from eotasks.workflows.evaluate_clouds.command import examples
+from eotasks.workflows.evaluate_clouds.contestants import contestants
+from eotasks.workflows.evaluate_clouds.scenes import LabelledScene, scenes_of_folder
 from tests.builders.labelled_scenes import digital_numbers, truth, write_image, write_scene
 
 SUN = "sun_zenith = 40.0\nsun_azimuth = 150.0"
@@ -44,7 +48,7 @@ def series_of(scene: LabelledScene) -> LabelledScene:
     patch = EOPatch(bbox=scene.eopatch.bbox, timestamps=[time, time + dt.timedelta(days=5)])
     for feature in scene.eopatch.get_features():
         patch[feature] = np.repeat(scene.eopatch[feature], 2, axis=0)
-    return dataclasses.replace(scene, eopatch=patch, reference=np.repeat(scene.reference, 2, axis=0), probabilities={})
+    return dataclasses.replace(scene, eopatch=patch, reference=np.repeat(scene.reference, 2, axis=0))
 
 
 def test_a_detector_that_compares_frames_needs_several(scene: LabelledScene) -> None:
@@ -55,17 +59,17 @@ def test_a_detector_that_compares_frames_needs_several(scene: LabelledScene) -> 
 def test_frames_of_one_second_have_names_of_their_own(scene: LabelledScene) -> None:
     series = series_of(scene)
     series.eopatch.timestamps = [series.eopatch.timestamps[0]] * 2
-    assert len(set(series.frames)) == 2
+    assert len(set(series.frame_names)) == 2
 
 
-@pytest.mark.parametrize("name", sorted(DETECTORS))
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
 def test_every_detector_answers_every_pixel_with_data(name: str, scene: LabelledScene) -> None:
     scene = series_of(scene) if name == "multi-temporal" else scene
     features = set(scene.eopatch.get_features())
     detection = detect(name, scene)
     assert detection.mask.shape == scene.reference.shape
     assert detection.mask.dtype == np.uint8
-    allowed = {0, 1, 2} if "shadow" in DETECTORS[name].targets else {0, 1}
+    allowed = {0, 1, 2} if "shadow" in BUILT_IN[name].answers else {0, 1}
     assert set(np.unique(detection.mask)) <= allowed
     assert set(scene.eopatch.get_features()) == features
 
@@ -155,5 +159,5 @@ def test_settings_that_are_refused() -> None:
 
 
 def test_the_help_names_every_detector() -> None:
-    for name in DETECTORS:
-        assert re.search(rf"^  {re.escape(name)} +\S", EXAMPLES, re.MULTILINE), name
+    for name in BUILT_IN:
+        assert re.search(rf"^  {re.escape(name)} +\S", examples(), re.MULTILINE), name

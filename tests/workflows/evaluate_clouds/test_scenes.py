@@ -48,8 +48,8 @@ def test_a_folder_holds_images_and_eopatches_in_the_order_of_their_names(tmp_pat
     collection = scenes_of_folder(tmp_path)
     assert [source.name for source in collection.sources] == ["a-patch", "b-images"]
     patch, images = (source.load() for source in collection.sources)
-    assert patch.frames == ["a-patch_20200601T100000", "a-patch_20200602T100000"]
-    assert images.frames == ["b-images"]
+    assert patch.frame_names == ["a-patch_20200601T100000", "a-patch_20200602T100000"]
+    assert images.frame_names == ["b-images"]
     for scene in (patch, images):
         assert scene.bands == ALL_BANDS
         for index in range(len(scene.reference)):

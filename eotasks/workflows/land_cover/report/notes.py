@@ -6,7 +6,7 @@ from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.features import ResolvedFeatures
 from eotasks.workflows.land_cover.plan import Plan
 from eotasks.workflows.land_cover.sections import ReferenceConfig, ValidationConfig
-from eotasks.workflows.land_cover.sources.base import TRUE_COLOR_BANDS, Provenance
+from eotasks.workflows.land_cover.sources.base import CLP, TRUE_COLOR_BANDS, Provenance
 
 SIMULATED_NOTICE = (
     "This report rests on simulated acquisitions, wherever it says so. Their scores tell whether the chain works; they"
@@ -47,8 +47,9 @@ def reasons(config: LandCoverConfig, resolved: ResolvedFeatures, plan: Plan) -> 
     found: dict[str, str] = {}
     if resolved.true_color is None:
         found["TRUE_COLOR"] = f"the source holds none of {', '.join(TRUE_COLOR_BANDS)}"
-    if config.clouds.method == "source" and "CLP" not in resolved.brought:
-        found["MEAN_CLP"] = "the source brings a cloud mask without probabilities"
+    if CLP not in resolved.observed:
+        by = "the source brings" if config.clouds.found_by is None else f"detector {config.clouds.detector!r} makes"
+        found["MEAN_CLP"] = f"{by} a cloud mask without probabilities"
     if "NDVI" not in resolved.indices:
         found["MEAN_NDVI"] = found["ndvi_series"] = "NDVI is not among features.indices"
     elif config.features.step_days is None:

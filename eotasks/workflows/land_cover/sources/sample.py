@@ -42,6 +42,11 @@ class SampleSource(Source):
     def check(self, settings: Settings) -> None:
         if settings.features.step_days is not None:
             raise ValueError("features.step_days: the sample is a single acquisition, there is no series: leave it out")
+        if settings.clouds.compares_frames:
+            raise ValueError(
+                f"clouds.detector {settings.clouds.detector!r} compares frames, and the sample is a single acquisition:"
+                " take another detector"
+            )
 
     def at_full_size(self) -> Self:
         return self

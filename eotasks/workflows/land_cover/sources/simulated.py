@@ -62,6 +62,13 @@ class SimulatedSource(Source):
     def is_simulated(self) -> bool:
         return True
 
+    def check(self, settings: Settings) -> None:
+        if settings.clouds.compares_frames and (self.acquisitions < 2 or self.real_acquisition):
+            raise ValueError(
+                f"clouds.detector {settings.clouds.detector!r} compares frames: give source.acquisitions of 2 or more,"
+                " and leave out source.real_acquisition, which is a single one"
+            )
+
     def at_full_size(self) -> Self:
         return self.model_copy(update={"acquisitions": FULL_ACQUISITIONS})
 

@@ -1,0 +1,1 @@
+"""Detectors of clouds: what one is (protocol), which there are (registry), and a module for each."""

@@ -1,0 +1,144 @@
+"""Which detectors there are, and what becomes of plugins that are broken or want a name that is taken."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eotasks.clouds.detectors.registry import (
+    BUILT_IN,
+    DEFAULT,
+    detector_list,
+    detectors,
+    find_detector,
+    package_of,
+    suited,
+)
+from eotasks.errors import ConfigurationError
+from tests.builders.clouds.plugin import write_installed
+
+UsePackages = Callable[[Path], None]
+
+GOOD = """
+from eotasks.clouds.detectors.protocol import Detection, Detector
+
+class Half(Detector):
+    name = "half"
+    description = "half of it"
+    bands = ("B02",)
+
+    def detect(self, frames, settings):
+        return Detection(frames.is_data)
+
+HALF = Half()
+"""
+
+
+def listed(name: str) -> list[str]:
+    """The lines of a name in the list."""
+    return [line for line in detector_list().splitlines() if line.split()[0] == name]
+
+
+def test_ours_have_the_names_they_are_listed_by() -> None:
+    assert [each.name for each in detectors() if each.package is None] == list(BUILT_IN)
+    assert all(find_detector(name) is detector for name, detector in BUILT_IN.items())
+    assert package_of(DEFAULT) is None
+    assert DEFAULT in suited(())
+    assert "all-clear" not in suited(())
+
+
+def test_a_plugin_is_listed_without_loading_it_and_found_by_name(tmp_path: Path, use_packages: UsePackages) -> None:
+    use_packages(
+        write_installed(
+            tmp_path, "eotasks-half", entries={"half": "eotasks_half:HALF"}, code=GOOD, summary="Half", version="2.1"
+        )
+    )
+    assert listed("half") == ["  half                    Half (eotasks-half 2.1)"]
+    assert "eotasks_half" not in sys.modules
+    assert find_detector("half").description == "half of it"
+    assert find_detector("half") is find_detector("half")
+    assert package_of("half") == "eotasks-half 2.1"
+
+
+def test_a_class_is_made_an_instance(tmp_path: Path, use_packages: UsePackages) -> None:
+    use_packages(write_installed(tmp_path, "eotasks-half", entries={"half": "eotasks_half:Half"}, code=GOOD))
+    assert find_detector("half").bands == ("B02",)
+
+
+def test_an_unknown_name_is_told_with_those_there_are(tmp_path: Path, use_packages: UsePackages) -> None:
+    use_packages(write_installed(tmp_path, "eotasks-half", entries={"half": "eotasks_half:HALF"}, code=GOOD))
+    with pytest.raises(ConfigurationError, match=r"no detector 'halb': choose of s2cloudless, .*all-clear, half\."):
+        find_detector("halb")
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "note", "error"),
+    [
+        ("eotasks_lost:HALF", "", "there is no module 'eotasks_lost'", "No module named"),
+        ("eotasks_lost", "raise RuntimeError('no licence')", None, "RuntimeError: no licence"),
+        ("eotasks_lost:NONE", "x = 1", None, "has no attribute 'NONE'"),
+        ("what is this", "x = 1", "'what is this' names no object", "cannot be loaded"),
+        ("eotasks_lost:x", "x = 1", None, "has no name, description"),
+    ],
+    ids=["no module", "fails", "no attribute", "no object", "no detector"],
+)
+def test_a_broken_plugin_is_an_error_when_asked_for_and_a_note_in_the_list(
+    tmp_path: Path, use_packages: UsePackages, value: str, code: str, note: str | None, error: str
+) -> None:
+    use_packages(write_installed(tmp_path, "eotasks-lost", entries={"lost": value}, code=code))
+    (line,) = listed("lost")
+    assert ("broken" in line) == (note is not None)
+    assert (note or "Spoilt (eotasks-lost 1)") in line
+    with pytest.raises(ConfigurationError, match=r"'lost' of eotasks-lost 1 .*choose another") as raised:
+        find_detector("lost")
+    assert error in str(raised.value)
+    assert find_detector(DEFAULT) is BUILT_IN[DEFAULT]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('name = "half"', 'name = "other"'), "its name is 'other', its entry point's 'half'"),
+        (('"half of it"', '" "'), "no description"),
+        (('("B02",)', '("blue",)'), "bands is ('blue',)"),
+        (('("B02",)', '"B02"'), "bands is 'B02'"),
+        (('bands = ("B02",)', 'needs = frozenset({"sun"})'), "needs is frozenset({'sun'})"),
+        (('bands = ("B02",)', 'answers = frozenset({"snow"})'), "answers has no 'cloud'"),
+        (('bands = ("B02",)', 'uses = ("treshold",)'), "uses is ('treshold',)"),
+        (("    def detect", "    detect = None\n\n    def other"), "detect is no method"),
+    ],
+    ids=["name", "description", "band", "text", "need", "answer", "setting", "method"],
+)
+def test_what_a_plugin_says_of_itself_is_checked(
+    tmp_path: Path, use_packages: UsePackages, change: tuple[str, str], said: str
+) -> None:
+    code = GOOD.replace(*change).replace("HALF = Half()", "HALF = Half")
+    use_packages(write_installed(tmp_path, "eotasks-half", entries={"half": "eotasks_half:HALF"}, code=code))
+    with pytest.raises(ConfigurationError) as raised:
+        find_detector("half")
+    assert said in str(raised.value)
+    assert "eotasks-half 1" in str(raised.value)
+
+
+def test_a_name_of_ours_cannot_be_taken(tmp_path: Path, use_packages: UsePackages) -> None:
+    use_packages(write_installed(tmp_path, "eotasks-half", entries={DEFAULT: "eotasks_half:HALF"}, code=GOOD))
+    ours, theirs = listed(DEFAULT)
+    assert "refused" not in ours
+    assert "refused: the name is that of a detector of eotasks (eotasks-half 1)" in theirs
+    assert find_detector(DEFAULT) is BUILT_IN[DEFAULT]
+
+
+def test_a_name_that_two_packages_give_is_nobody_s(tmp_path: Path, use_packages: UsePackages) -> None:
+    for package in ("eotasks-half", "eotasks-moiety"):
+        write_installed(tmp_path, package, entries={"half": "eotasks_half:HALF"}, code=GOOD)
+    use_packages(tmp_path)
+    (line,) = listed("half")
+    assert "refused" in line
+    with pytest.raises(ConfigurationError, match="uninstall all of them but one") as raised:
+        find_detector("half")
+    for package in ("eotasks-half 1", "eotasks-moiety 1"):
+        assert package in line
+        assert package in str(raised.value)
