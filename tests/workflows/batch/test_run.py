@@ -59,7 +59,7 @@ def test_failures_are_a_warning_of_the_caller_that_can_be_made_an_error(tmp_path
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_in_this_process_the_outcomes_are_the_same(executor: str, capfd: pytest.CaptureFixture[str]) -> None:
     workflow, patches = behaving("a", "value_error", "own_error", "b")
-    result = run_failing_batch(workflow, patches, executor=executor, workers=2)  # type: ignore[arg-type]  # parametrised text
+    result = run_failing_batch(workflow, patches, executor=executor, workers=2)
     assert states(result) == {"a": "done", "value_error": "failed", "own_error": "failed", "b": "done"}
     assert result.failed[0].error == "ValueError: two lines"
     assert list(result.outcomes[0].seconds_by_step) == ["Behave", "PassOnTask"]
