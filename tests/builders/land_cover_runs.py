@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.storage.place import Place
@@ -12,6 +13,16 @@ from tests.builders.command_line import EOPATCHES, PATCHES, Result, Sections, co
 
 SECTIONS: Sections = merged(EOPATCHES, {"validation": {"seeds": [42]}, "output": {"scores": True}})
 SAME_BYTES = (".tif", ".xml", "metrics.json", "model.txt", "model.json")
+
+
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what runs and what does not: the report takes longest of all."""
+
+    class Empty:
+        def save(self, path: str) -> str:
+            return path
+
+    monkeypatch.setattr("eotasks.workflows.land_cover.run.build_report", lambda *results, **options: Empty())
 
 
 def run_to(place: Place, folder: Path, sections: Sections, *options: str) -> Result:

@@ -46,7 +46,7 @@ _FREE_KEYS: dict[str, Any] = {
 def check_place(
     place: Place, config: LandCoverConfig, *, read: Mapping[str, str] | None = None, overwrite: bool = False
 ) -> None:
-    """Refuse a place that belongs to another configuration, or to somebody else. Writes nothing.
+    """Refuse a place that belongs to another configuration, or holds other things. Writes nothing.
 
     :param read: Fingerprints of what the source reads, by the key of the input.
     :param overwrite: Whether the results of another configuration will be removed first.

@@ -22,13 +22,13 @@ from eotasks.workflows.console import (
     print_line,
     progress_bars,
 )
-from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from eotasks.workflows.batch.outcomes import PatchOutcome
+    from eotasks.workflows.land_cover.config import LandCoverConfig
     from eotasks.workflows.land_cover.run import ExampleOutcome, LandCoverExample
 
 EXECUTORS = ("processes", "threads", "serial", "ray")

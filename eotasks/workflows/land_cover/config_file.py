@@ -9,12 +9,14 @@ import textwrap
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
 from eotasks.errors import ConfigurationError
-from eotasks.workflows.land_cover.config import LandCoverConfig
-from eotasks.workflows.land_cover.sources.registry import SOURCES
+
+if TYPE_CHECKING:  # a configuration knows all sources and what they are made of: a help does without
+    from eotasks.workflows.land_cover.config import LandCoverConfig
 
 BUILT_IN = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = BUILT_IN / "sample.toml"
@@ -50,6 +52,8 @@ def parse_config(text: str, *, where: str = "configuration") -> LandCoverConfig:
 
 def checked_config(data: Mapping[str, object], *, where: str) -> LandCoverConfig:
     """A configuration from values. See :func:`load_config`."""
+    from eotasks.workflows.land_cover.config import LandCoverConfig
+
     try:
         return LandCoverConfig.model_validate(data)
     except ValidationError as error:
@@ -58,6 +62,8 @@ def checked_config(data: Mapping[str, object], *, where: str) -> LandCoverConfig
 
 def _summary(error: ValidationError) -> str:
     """Every problem in one line: the key, then what is wrong and the cure."""
+    from eotasks.workflows.land_cover.sources.registry import SOURCES
+
     problems = []
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"] if part not in SOURCES)

@@ -108,7 +108,7 @@ def load_samples(place: Place, patches: Sequence[Patch]) -> Samples:
     labels = np.concatenate([part[1] for part in parts]).astype(np.uint8)
     if labels.min() == labels.max():
         raise ModelError(
-            f"All {labels.size} labelled pixels are of class {labels[0]}, and a model tells at least two apart: map"
+            f"All {labels.size} labelled pixels are of class {labels[0]}, and a model needs at least two: map"
             " more values in reference.classes, or choose a larger area."
         )
     pixels = np.concatenate([part[3] for part in parts])

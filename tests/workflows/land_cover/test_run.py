@@ -281,18 +281,6 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     assert states(new) == {"observe": every("skipped"), "map": {**every("skipped"), "north-east": "done"}}
 
 
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of what runs and what does not: the report takes longest of all."""
-
-    class Empty:
-        def save(self, path: str) -> str:
-            Path(path).write_text("")
-            return path
-
-    monkeypatch.setattr("eotasks.workflows.land_cover.run.build_report", lambda *results, **options: Empty())
-
-
 @pytest.mark.usefixtures("no_pictures")
 def test_another_model_makes_every_map_anew(tmp_path: Path) -> None:
     write_eopatches(tmp_path / "eopatches")

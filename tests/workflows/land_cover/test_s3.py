@@ -24,22 +24,8 @@ from tests.builders.command_line import (
     write_config,
     write_eopatches,
 )
-from tests.builders.land_cover_runs import SECTIONS, assert_equal_places, run_to
+from tests.builders.land_cover_runs import SECTIONS, assert_equal_places, run_to, without_pictures
 from tests.servers.s3 import S3Server
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of what runs and what does not: the report takes longest of all."""
-    without_pictures(monkeypatch)
-
-
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Empty:
-        def save(self, path: str) -> str:
-            return path
-
-    monkeypatch.setattr("eotasks.workflows.land_cover.run.build_report", lambda *results, **options: Empty())
 
 
 @pytest.fixture(scope="module")

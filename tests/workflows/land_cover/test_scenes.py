@@ -13,7 +13,7 @@ import rasterio
 from eolearn.core import FeatureType
 
 from eotasks.catalogue import Catalogue, StacApi, find_products, item_of
-from eotasks.eopatches.save import load_eopatch
+from eotasks.eopatches.load import load_eopatch
 from eotasks.errors import AreaError, BandError, ConfigurationError, EOTasksError, TooFewFramesError
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
@@ -118,17 +118,6 @@ def l2a(l1c: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         classes[:32] = CLOUDY
         write_jp2(file, classes, 20, left=LEFT, top=TOP)
     return product
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of what is read: the report takes longest of all."""
-
-    class Empty:
-        def save(self, path: str) -> str:
-            return path
-
-    monkeypatch.setattr("eotasks.workflows.land_cover.run.build_report", lambda *results, **options: Empty())
 
 
 # Real products

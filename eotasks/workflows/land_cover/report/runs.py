@@ -38,7 +38,7 @@ def add(chapter: Chapter) -> None:
     """Add times, memory, failures and what the run was made with."""
     run = chapter.result.run
     if run is None:
-        return  # the run is told once, in the part that has it
+        return  # the run is described once, in the part that has it
     chapter.section.key_figures(_key_figures(run))
     if run.memory_note:
         chapter.section.text(run.memory_note)

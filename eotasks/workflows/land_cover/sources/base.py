@@ -239,5 +239,5 @@ class Source(Section, ABC):
 
 
 def expected_frames(time: TimeConfig) -> int:
-    """Acquisitions of a period, where nobody has been asked yet."""
+    """Acquisitions of a period, where no service has been asked yet."""
     return max(1, ((time.end - time.start).days + 1) // REVISIT_DAYS)
