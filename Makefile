@@ -5,11 +5,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin/python
 ARGS ?=
 
-.PHONY: help land-cover test lint types benchmark clean run-environment dev-environment
+.PHONY: help land-cover test lint types hooks benchmark clean run-environment dev-environment
 
 help:
 	@echo "make land-cover   the land-cover example on the embedded sample: map, validation, report (ARGS=... for options)"
 	@echo "make test         lint, types and all tests"
+	@echo "make hooks        the checks before every commit: lint, types, the contract of the house"
 	@echo "make benchmark    the chain against plain eo-learn, side by side"
 	@echo "make clean        remove the environment, caches and results"
 
@@ -22,9 +23,13 @@ test: lint types
 lint: dev-environment
 	@$(BIN) -m ruff check .
 	@$(BIN) -m ruff format --check .
+	@$(BIN) -m codespell_lib
 
 types: dev-environment
 	@$(BIN) -m mypy
+
+hooks: dev-environment
+	@$(BIN) -m pre_commit install
 
 benchmark: dev-environment
 	@$(BIN) -m tests.benchmarks.land_cover

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from eotasks.eopatches.marker import GENERATION, LEFTOVER, MARKER, read_marker
-from eotasks.storage.place import Entry, Place
+from eotasks.storage.place import Place
+from eotasks.storage.store import Entry
 
 
 @dataclass(frozen=True)

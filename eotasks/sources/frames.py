@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from eotasks.errors import ProductSkippedWarning
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
@@ -25,8 +26,6 @@ from eotasks.imagery.scene import Scene, open_scene
 if TYPE_CHECKING:
     import pystac
 
-LOGGER = logging.getLogger(__name__)
-
 SAME_DATATAKE = dt.timedelta(hours=1)
 """A satellite sees a tile once an orbit, which takes 100 minutes: products nearer than this show the same pixels.
 Catalogues differ in what they call the time of a product, start of the datatake or of the tile."""
@@ -36,6 +35,8 @@ OPENERS = 8
 
 NO_MASK = 255
 """No data in CLP and CLM files."""
+
+_NAMED = 5
 
 Angles = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Zenith and azimuth (clockwise from north), each (h, w), in degrees."""
@@ -132,7 +133,9 @@ def open_candidates(locations: Sequence[Any], masks: Mapping[str, Mapping[str, s
 def newest_of_each(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Without products that show the same acquisition of the same tile again, ordered by time.
 
-    The newest processing baseline counts, then the latest product, then the name. What is left out is told in the log.
+    The newest processing baseline counts, then the latest product, then the name.
+
+    :warns ProductSkippedWarning: when products are left out; it names them.
     """
     groups: dict[tuple[str, str], list[list[Candidate]]] = {}
     alone: list[Candidate] = []
@@ -145,17 +148,28 @@ def newest_of_each(candidates: Iterable[Candidate]) -> list[Candidate]:
             known[-1].append(candidate)
         else:
             known.append([candidate])
-    chosen = alone
+    chosen, skipped = alone, []
     for group in (group for known in groups.values() for group in known):
         best = max(group, key=lambda each: (each.baseline or "", each.generation, each.name))
-        for other in group:
-            if other is not best:
-                LOGGER.info(
-                    "%s (baseline %s) is left out: %s (baseline %s) shows the same acquisition of tile %s",
-                    other.name, other.baseline, best.name, best.baseline, best.tile,
-                )  # fmt: skip
+        skipped += [
+            f"{other.name} (baseline {other.baseline}) for {best.name} (baseline {best.baseline})"
+            for other in group
+            if other is not best
+        ]
         chosen.append(best)
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} products are left out, others show the same acquisition of their tiles:"
+            f" {some_of(skipped)}.",
+            ProductSkippedWarning,
+            stacklevel=2,
+        )
     return sorted(chosen, key=lambda each: (each.time, each.name))
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first few names of many, for a message."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def group_frames(candidates: Sequence[Candidate], time_difference: dt.timedelta) -> list[list[Candidate]]:

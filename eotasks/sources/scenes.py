@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
-from eotasks.errors import ConfigurationError, FeatureError, ImageryError, TooFewFramesError
+from eotasks.errors import ConfigurationError, FeatureError, FrameDroppedWarning, ImageryError, TooFewFramesError
 from eotasks.features import Feature, feature_of
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import MosaicOrder, check_order, read_mosaic
@@ -37,6 +37,7 @@ from eotasks.sources.frames import (
     mean_direction,
     newest_of_each,
     open_candidates,
+    some_of,
 )
 from eotasks.sources.sample import SUN_ANGLES, BandsDtype
 
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from eotasks.catalogue.api import StacApi
     from eotasks.catalogue.request import SearchRequest, TimeInterval
     from eotasks.catalogue.store import Catalogue
-
-LOGGER = logging.getLogger(__name__)
 
 Level = Literal["L1C", "L2A"]
 SceneLocation = str | os.PathLike[str]
@@ -181,6 +180,8 @@ class LoadScenesTask(EOTask):
         :raises TooFewFramesError: when no product has data there.
         :raises FeatureError: when the EOPatch has other timestamps.
         :raises ImageryError: when a product is damaged, or lacks what is asked for.
+        :warns ProductSkippedWarning: when products are left out because others show the same acquisition.
+        :warns FrameDroppedWarning: when frames are left out that have no data in the box.
         """
         area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
@@ -189,7 +190,8 @@ class LoadScenesTask(EOTask):
             time_interval = (min(known), max(known) + self.time_difference)
         candidates = self._candidates(grid, time_interval)
         chosen = newest_of_each(candidates)
-        frames = [self._frame(group, grid) for group in group_frames(chosen, self.time_difference)]
+        groups = group_frames(chosen, self.time_difference)
+        frames = [self._frame(group, grid) for group in groups]
         filled = [frame for frame in frames if frame is not None]
         if not filled:
             span = "at any time" if time_interval is None else f"from {time_interval[0]} to {time_interval[1]}"
@@ -197,6 +199,14 @@ class LoadScenesTask(EOTask):
                 f"No {self.level} product with data in {tuple(area)} ({grid.crs}) {span} with at most"
                 f" {self.maxcc:.0%} cloud ({len(candidates)} products looked at). Widen the interval, raise maxcc, or"
                 " add products to the catalogue."
+            )
+        empty = [each.name for group, frame in zip(groups, frames, strict=True) if frame is None for each in group]
+        if empty:
+            warnings.warn(
+                f"{len(frames) - len(filled)} frames without a pixel of data in {tuple(area)} ({grid.crs}) are left"
+                f" out: {some_of(empty)}.",
+                FrameDroppedWarning,
+                stacklevel=2,
             )
         return self._as_patch(eopatch, area, filled)
 
@@ -226,7 +236,6 @@ class LoadScenesTask(EOTask):
             scenes, self.bands, grid, order=self.mosaicking_order, resampling=self.resampling, threads=self.threads
         )
         if not is_data.any():
-            LOGGER.info("no data in the box: %s", ", ".join(each.name for each in group))
             return None
         used = partial(angles_of, scenes, which, grid)
         return _Frame(

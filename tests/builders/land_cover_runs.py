@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eotasks.eopatches.save import list_eopatches, load_eopatch
+from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.storage.place import Place
 from tests.builders.command_line import EOPATCHES, PATCHES, Result, Sections, command, merged, write_config
 

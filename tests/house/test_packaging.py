@@ -1,4 +1,4 @@
-"""The Makefile and the source distribution fit together."""
+"""The Makefile, the hooks and the source distribution fit together."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def test_what_make_runs_is_in_the_source_distribution() -> None:
     scripts = {first or second for first, second in scripts}
     assert scripts == {"tools", "tests"}
     assert scripts <= set(hatch["build"]["targets"]["sdist"]["include"])
+
+
+def test_hooks_run_what_make_runs() -> None:
+    """`make lint` and `make types`, and one test that is quick: the contract of the house."""
+    rules = re.findall(r"^(?:lint|types):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    checks = set(re.findall(r"-m (\w+(?: check| format --check)?)", "".join(rules)))
+    hooks = re.findall(r"entry: \.venv/bin/python -m (.+)", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert {"ruff check", "ruff format --check", "codespell_lib", "mypy"} == checks
+    assert {hook.removesuffix(" --force-exclude") for hook in hooks if not hook.startswith("pytest")} == checks
+    (test,) = [word for hook in hooks if hook.startswith("pytest") for word in hook.split() if word.endswith(".py")]
+    assert (ROOT / test).is_file()
