@@ -143,7 +143,7 @@ def _checked(detector: Detector, frames: Frames, detection: Detection) -> Detect
     mask = np.asarray(detection.mask)
     if mask.shape != frames.shape or mask.dtype.kind not in "iub":
         raise _fault(detector, f"a mask {mask.dtype} {mask.shape}", f"whole numbers {frames.shape} are")
-    known = [CLEAR, CLOUD, NO_DATA, *([SHADOW] if "shadow" in detector.answers else [])]
+    known = [CLEAR, CLOUD, *([SHADOW] if "shadow" in detector.answers else []), NO_DATA]
     wrong = ~np.isin(mask, known) & frames.is_data
     if wrong.any():
         raise _fault(detector, f"the class {mask[wrong][0]}", f"{', '.join(map(str, known))} are")

@@ -109,9 +109,7 @@ class CloudConfig(Section):
         for name in ("resolution", "sampling", "threshold", "average_over", "dilation_size"):
             value = getattr(self, name)
             if name not in detector.uses and value != fields[name].default:
-                raise ValueError(
-                    f"{name} = {value!r} is none of the settings of detector {self.detector!r}: leave it out"
-                )
+                raise ValueError(f"{name} = {value!r} is no setting of detector {self.detector!r}: leave it out")
         return self
 
     @property

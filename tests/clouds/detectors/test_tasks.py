@@ -14,6 +14,7 @@ from sentinelhub.geometry import BBox
 from eotasks.clouds.detectors.eopatch import eopatch_of, frames_of
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.clouds.detectors.tasks import CLM, CLP, SHADOW_MASK, DetectCloudsTask, detector_tasks
+from eotasks.clouds.temporal import AddMultiTemporalCloudProbabilityTask
 from eotasks.errors import BandError, ConfigurationError, FeatureError
 from eotasks.models.sentinel2 import CLOUD_BANDS, SceneClass
 from eotasks.workflows.batch.fingerprints import fingerprint
@@ -76,7 +77,16 @@ def test_any_detector_is_one_step_and_changes_no_input(patch: EOPatch, detector:
     ((task, name),) = detector_tasks(detector, DetectorSettings(), bands=CLOUD_BANDS)
     assert name == "clouds"
     found = task.execute(patch.copy())
-    assert (found[CLM][1, 9:15, 9:15] == 1).all()
+    is_data = (MASK, "IS_DATA")
+    expected = patch.copy()
+    if detector == "multi-temporal":
+        own = AddMultiTemporalCloudProbabilityTask(probability_feature=CLP, mask_feature=CLM, is_data_feature=is_data)
+        own.execute(expected)
+    else:
+        for own, _ in detector_tasks("s2cloudless", DetectorSettings()):
+            own.execute(expected)
+    np.testing.assert_array_equal(found[CLM], expected[CLM])
+    np.testing.assert_array_equal(found[CLP][patch[is_data]], expected[CLP][patch[is_data]])
     assert np.isnan(found[CLP][0, 0]).all()
     for feature in before.get_features():
         np.testing.assert_array_equal(patch[feature], before[feature])

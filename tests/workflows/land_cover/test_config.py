@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from eotasks.clouds.detectors.registry import BUILT_IN as BUILT_IN_DETECTORS
 from eotasks.errors import ConfigurationError
+from eotasks.models.clouds.presets import mask_settings
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import BUILT_IN, load_config, parse_config, render_toml
 
@@ -66,6 +68,13 @@ def test_every_field_has_a_description_and_none_only_as_its_default(section: typ
         (MINIMAL + '[reference]\nclasses = { a = "Moor" }\n', ["Moor", "Wetland"]),
         (MINIMAL + "[clouds]\nthreshold = 2\n", ["clouds.threshold", "less than or equal to 1"]),
         ('[source]\nkind = "eopatches"\nfolder = "x"\nfeatures = {}\n', ["reference", "sample"]),
+        (MINIMAL + '[clouds]\ndetector = "fmask"\n', ["clouds", "no detector 'fmask'", "multi-temporal"]),
+        (MINIMAL + '[clouds]\ndetector = "scl"\n', ["clouds", "'scl' needs a scene classification", "multi-temporal"]),
+        (MINIMAL + '[clouds]\ndetector = "all-clear"\n', ["clouds", "baseline"]),
+        (MINIMAL + '[clouds]\ndetector = "multi-temporal"\nthreshold = 0.3\n', ["threshold = 0.3 is no setting"]),
+        (MINIMAL + '[clouds]\nmethod = "source"\ndetector = "multi-temporal"\n', ["goes with method 'single-scene'"]),
+        (MINIMAL + 'acquisitions = 1\n[clouds]\ndetector = "multi-temporal"\n', ["compares frames", "2 or more"]),
+        ('[source]\nkind = "sample"\n[clouds]\ndetector = "multi-temporal"\n', ["single acquisition"]),
         (MINIMAL + "[area]\npatch_size = inf\n", ["area.patch_size", "finite"]),
         (MINIMAL + "[area]\ncentre_patch = 3\n", ["area", "centre_patch", "file or bbox"]),
         (MINIMAL + '[features]\nindices = ["NDVI", "NDVI"]\n', ["features.indices", "NDVI", "more than once"]),
@@ -80,6 +89,16 @@ def test_refuses_in_one_line_that_names_the_thing(text: str, names: list[str]) -
     assert "\n" not in message
     for name in names:
         assert name in message
+
+
+def test_the_settings_of_clouds_are_the_same_for_every_detector() -> None:
+    """The defaults are those of the preset "eo-learn", and what a detector does not use may stay at its default."""
+    default = parse_config(MINIMAL).clouds
+    assert default.found_by is BUILT_IN_DETECTORS["s2cloudless"]
+    assert default.detector_settings.mask == mask_settings("eo-learn")
+    chosen = parse_config(MINIMAL + '[clouds]\ndetector = "multi-temporal"\nresolution = 80\n').clouds
+    assert chosen.detector_settings.resolution == 80
+    assert "multi-temporal: clouds seen through time" in str(type(chosen).model_fields["detector"].description)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from eotasks.imagery.mosaic import MosaicOrder
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.clouds.surface import SURFACE_BANDS
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
-from eotasks.models.sentinel2 import CLOUD_BANDS, NATIVE_RESOLUTION
+from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.series import INDICES
 from eotasks.sources.frames import Candidate, group_frames, newest_of_each, open_candidates
 from eotasks.sources.scenes import FOOTPRINT_SLACK, L2A_BANDS, LoadScenesTask
@@ -99,12 +99,14 @@ class ScenesSource(Source):
     # What it is configured with
 
     def check(self, settings: Settings) -> None:
-        area, method = settings.area, settings.clouds.method
+        area, detector = settings.area, settings.clouds.found_by
         if not self.products:
             raise ValueError("source.products: no product is named")
-        if self.level == "L2A" and method == "single-scene":
+        missing = [band for band in detector.bands if band not in L2A_BANDS] if detector is not None else []
+        if self.level == "L2A" and missing:
             raise ValueError(
-                "clouds.method: 'single-scene' needs B10, which L2A has not: use 'source', its scene classification"
+                f"clouds.method: 'single-scene' needs {', '.join(missing)}, which L2A has not: use 'source', its scene"
+                " classification"
             )
         if self._is_searched and area.file is None and area.bbox is None and area.patch_grid is None:
             raise ValueError("area: source 'scenes' needs file, bbox or patch_grid to search a catalogue or an API")
@@ -131,8 +133,8 @@ class ScenesSource(Source):
             return self.bands
         wanted = {*settings.features.bands, *TRUE_COLOR_BANDS}
         wanted.update(*(INDICES[name] for name in settings.features.indices if name in INDICES))
-        if settings.clouds.method == "single-scene":
-            wanted.update(CLOUD_BANDS)
+        if settings.clouds.found_by is not None:
+            wanted.update(settings.clouds.found_by.bands)
         if (settings.valid.snow, settings.valid.water) != ("ignore", "ignore"):
             wanted.update(SURFACE_BANDS)
         return tuple(band for band in (L1C_BANDS if self.level == "L1C" else L2A_BANDS) if band in wanted)

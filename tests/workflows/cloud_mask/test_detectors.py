@@ -1,0 +1,250 @@
+"""`eotasks cloud-mask --detector`: what works on a product, in strips or as a whole, and what is written of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from eotasks.clouds.detectors import registry
+from eotasks.clouds.detectors.frames import Frames
+from eotasks.clouds.detectors.protocol import Answer, Detection, Detector, ProbabilityDetector
+from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.errors import ConfigurationError, ImageryError, ModelError
+from eotasks.imagery.scene import open_scene
+from eotasks.models.sentinel2 import SceneClass
+from eotasks.workflows.cloud_mask import product
+from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.cloud_mask.product import ProductMasks, make_masks
+from eotasks.workflows.cloud_mask.quicklook import quicklook_figure
+from tests.builders.command_line import Result
+from tests.builders.command_line import command as call
+from tests.builders.layouts import small_l2a, small_safe
+from tests.builders.products import write_jp2
+from tests.builders.sample_products import MakeProduct
+
+Install = Callable[[Detector], None]
+
+
+def command(*arguments: str | Path) -> Result:
+    return call("cloud-mask", *arguments)
+
+
+class Stub(Detector):
+    """Bright in B02 is cloud, dark in B08 is shadow; keeps what it was shown."""
+
+    name = "stub"
+    description = "two thresholds"
+    bands = ("B08", "B02")
+    answers: frozenset[Answer] = frozenset({"cloud", "shadow", "probability"})
+
+    def __init__(self, *, per_pixel: bool) -> None:
+        self.per_pixel = per_pixel
+        self.seen: list[Frames] = []
+
+    def detect(self, frames: Frames, settings: DetectorSettings) -> Detection:
+        self.seen.append(frames)
+        values = frames.reflectance("B02", "B08")
+        cloud, shadow = values[..., 0] > 0.2, values[..., 1] < 0.1
+        return Detection(np.where(cloud, 1, np.where(shadow, 2, 0)), np.clip(values[..., 0], 0, 1))
+
+
+class Likely(ProbabilityDetector):
+    """Half the brightness of B02."""
+
+    name = "stub"
+    description = "a probability"
+    bands = ("B02",)
+
+    def __init__(self, *, per_pixel: bool) -> None:
+        self.per_pixel = per_pixel
+        self.seen: list[Frames] = []
+
+    def probability(self, frames: Frames, settings: DetectorSettings) -> np.ndarray:
+        self.seen.append(frames)
+        return np.clip(frames.reflectance("B02")[..., 0] * 2, 0, 1)
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Stubs under the name "stub", and strips of 8 rows of 60 m."""
+
+    def add(detector: Detector) -> None:
+        monkeypatch.setattr(registry, "BUILT_IN", {**registry.BUILT_IN, "stub": detector})
+
+    monkeypatch.setattr(product, "_STRIP", 48)
+    return add
+
+
+def corner_missing(_: str, values: np.ndarray) -> np.ndarray:
+    values[: len(values) // 3, : len(values) // 2] = 0
+    return values
+
+
+@pytest.mark.parametrize("kind", [Stub, Likely])
+def test_strips_and_a_whole_product_give_the_same(make_product: MakeProduct, install: Install, kind: type) -> None:
+    scene = open_scene(make_product(change=corner_missing))
+    made: list[ProductMasks] = []
+    for per_pixel in (True, False):
+        detector = kind(per_pixel=per_pixel)
+        install(detector)
+        options = CloudMaskOptions(resolution=60, sampling="mean", shadows=True, detector="stub")
+        made.append(make_masks(scene, options))
+        assert len(detector.seen) == (4 if per_pixel else 1)
+        height = sum(frames.shape[1] for frames in detector.seen)
+        assert (height, detector.seen[0].shape[2]) == (32, 32)
+        assert detector.seen[0].pixel_size() == (60, 60)
+        assert detector.seen[0].times == (scene.acquisition.time,)
+        assert set(detector.bands) <= set(detector.seen[0].names)
+    strips, whole = made
+    for name in ("probability", "mask", "shadow"):
+        np.testing.assert_array_equal(getattr(strips, name), getattr(whole, name), err_msg=name)
+    assert (whole.mask[:10, :16] == 255).all()
+    assert 0 < (whole.mask[whole.mask != 255] == 1).mean() < 1
+    if kind is Stub:
+        blue = scene.read(["B02", "B08"], whole.grid, resampling="mean") / np.float32(10_000)
+        valid = whole.mask != 255
+        np.testing.assert_array_equal(whole.mask[valid], (blue[..., 0] > 0.2)[valid])
+        np.testing.assert_array_equal(whole.shadow[valid], ((blue[..., 1] < 0.1) & (blue[..., 0] <= 0.2))[valid])
+
+
+def test_a_detector_at_fault_fails_its_product_and_not_the_others(
+    make_product: MakeProduct,
+    install: Install,
+    tmp_path: Path,
+) -> None:
+    class Wrong(Stub):
+        def detect(self, frames: Frames, settings: DetectorSettings) -> Detection:
+            if frames.where == "bad":
+                return Detection(np.full(frames.shape, 7))
+            return super().detect(frames, settings)
+
+    install(Wrong(per_pixel=True))
+    products = [make_product("bad"), make_product("good")]
+    result = command(*products, "--detector", "stub", "--out", tmp_path / "out")
+    assert result.code == 1
+    assert "detector 'stub' answered the class 7 where 0, 1, 2, 255 are due" in result.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"good"}
+    with pytest.raises(ModelError, match="the class 7"):
+        make_masks(open_scene(products[0]), CloudMaskOptions(detector="stub", shadows=True))
+
+
+def test_shadows_of_a_detector_are_written_without_asking(make_product: MakeProduct, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "small"
+    assert command(make_product(), "--detector", "shadows-geometric", "--out", tmp_path / "out").code == 0
+    names = {path.name for path in out.iterdir() if path.suffix == ".tif"}
+    assert names == {f"small_{kind}.tif" for kind in ("CLP", "CLM", "SHADOW")}
+    with rasterio.open(out / "small_SHADOW.tif") as dataset:
+        assert dataset.tags()["DETECTOR"] == "shadows-geometric"
+        assert dataset.tags()["MODEL"].endswith("v0.1.txt")
+        shadow = dataset.read(1)
+    assert command(make_product("again"), "--out", tmp_path / "out").code == 0
+    for kind in ("CLP", "CLM"):
+        again = tmp_path / "out" / "again" / f"again_{kind}.tif"
+        with rasterio.open(out / f"small_{kind}.tif") as one, rasterio.open(again) as two:
+            np.testing.assert_array_equal(one.read(1), two.read(1))
+    assert set(np.unique(shadow)) <= {0, 1}
+
+
+@pytest.fixture
+def l2a(tmp_path: Path) -> Path:
+    """An L2A product whose SCL is cloud, shadow, no data and vegetation, a quarter of the rows each."""
+    folder = small_l2a(small_safe(tmp_path / "L1C"), tmp_path)
+    for path in folder.rglob("*_SCL_*.jp2"):
+        with rasterio.open(path) as source:
+            classes, transform = source.read(1), source.transform
+        names = (SceneClass.THIN_CIRRUS, SceneClass.CLOUD_SHADOW, SceneClass.NO_DATA, SceneClass.VEGETATION)
+        classes[:] = np.repeat(np.array(names, dtype=np.uint8), len(classes) // 4)[:, np.newaxis]
+        path.unlink()
+        write_jp2(path, classes, transform.a, left=transform.c, top=transform.f)
+    return folder
+
+
+def test_the_scene_classification_of_l2a(l2a: Path, tmp_path: Path) -> None:
+    result = command(l2a, "--detector", "scl", "--out", tmp_path / "out", "--resolution", "60")
+    assert result.code == 0, result.out + result.err
+    folder = tmp_path / "out" / l2a.stem
+    read = {}
+    for kind in ("CLM", "SHADOW"):
+        with rasterio.open(folder / f"{l2a.stem}_{kind}.tif") as dataset:
+            read[kind] = dataset.read(1)
+    assert read["CLM"].shape == (32, 32)
+    np.testing.assert_array_equal(read["CLM"], np.repeat([1, 0, 255, 0], 8)[:, np.newaxis].repeat(32, axis=1))
+    np.testing.assert_array_equal(read["SHADOW"], np.repeat([0, 1, 255, 0], 8)[:, np.newaxis].repeat(32, axis=1))
+    assert not (folder / f"{l2a.stem}_CLP.tif").exists()
+    shares = json.loads((folder / f"{l2a.stem}.json").read_text())["shares"]
+    assert shares == {"cloud": 1 / 3, "shadow": 1 / 3, "data": 0.75, "mean_probability": None}
+    default = command(l2a, "--out", tmp_path / "other")
+    assert default.code == 1
+    assert "B10 is missing" in default.out
+    assert "--detector scl" in " ".join(default.out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fmask"], "there is no detector 'fmask': choose of s2cloudless"),
+        (["multi-temporal"], "needs several frames of a place, which a product does not have: use s2cloudless"),
+        (["stored"], "needs a mask that lies beside the bands"),
+        (["all-clear"], "is no detector but a baseline"),
+        (["scl"], "needs a scene classification (SCL), which small does not have: use s2cloudless, shadows-geometric"),
+        (["scl", "--preset", "gee"], "'scl' makes no mask of a probability by settings: leave out --preset"),
+        (["scl", "--average-over", "0", "--unit", "metre"], "leave out --average-over, --unit"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_does_not_work_on_a_product_is_told_before_work(
+    make_product: MakeProduct, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    result = command(make_product(), "--out", tmp_path / "out", "--detector", *arguments)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert said in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_detector_that_needs_the_sun(make_product: MakeProduct) -> None:
+    scene = open_scene(make_product(sidecar={"sun_zenith": None, "sun_azimuth": None, "derived": None}))
+    with pytest.raises(ImageryError, match="sun_zenith"):
+        make_masks(scene, CloudMaskOptions(detector="shadows-geometric", shadows=True))
+    with pytest.raises(ConfigurationError, match="finds shadows too: set shadows=True"):
+        CloudMaskOptions(detector="shadows-geometric")
+
+
+def test_results_that_name_no_detector_are_of_s2cloudless(make_product: MakeProduct, tmp_path: Path) -> None:
+    small = make_product()
+    assert command(small, "--out", tmp_path / "out").code == 0
+    path = tmp_path / "out" / "small" / "small.json"
+    record = json.loads(path.read_text())
+    assert record["settings"].pop("detector") == "s2cloudless"
+    del record["detector_package"]
+    path.write_text(json.dumps(record))
+    assert "kept" in command(small, "--out", tmp_path / "out").out
+    other = command(small, "--out", tmp_path / "out", "--detector", "shadows-geometric")
+    assert other.code == 2
+    assert "(detector, shadows changed)" in other.err
+
+
+def test_the_help_lists_those_that_work_on_products() -> None:
+    lines = command("--help").out.splitlines()
+    listed = {line.split()[0] for line in lines if line.startswith("  ") and line.split()}
+    assert {"s2cloudless", "shadows-geometric", "shadows-projection", "scl"} <= listed
+    assert not {"stored", "multi-temporal", "all-clear"} & listed
+
+
+def test_a_picture_without_a_probability(make_product: MakeProduct, install: Install) -> None:
+    class Classes(Stub):
+        answers: frozenset[Answer] = frozenset({"cloud"})
+
+        def detect(self, frames: Frames, settings: DetectorSettings) -> Detection:
+            return Detection(frames.reflectance("B02")[..., 0] > 0.2)
+
+    install(Classes(per_pixel=True))
+    options = CloudMaskOptions(detector="stub")
+    figure = quicklook_figure(make_masks(open_scene(make_product()), options), options, "P")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["Scene, true colour", "Cloud mask"]
+    assert "stub at 60 m" in [text.get_text() for text in figure.texts]
