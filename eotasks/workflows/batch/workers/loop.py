@@ -44,7 +44,7 @@ def run_loop(connection: Connection) -> None:
             while True:
                 job: PatchJob = pickle.loads(connection.recv_bytes())  # noqa: S301  # the same
                 send("report", execute_job(workflow, job, memory=memory, on_step=lambda uid: send("step", uid)))
-        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; the parent gets the error
+        except Exception as error:  # unpickling imports and runs the user's modules; the parent gets the error
             if isinstance(error, EOFError | OSError) and not isinstance(error, EOTasksError):
                 raise  # of the connection
             send("refused", rebuild_error(error))
