@@ -179,15 +179,18 @@ def nap() -> None:
 
 
 class DieOnceTask(EOTask):
-    """Kills its process when it runs for the first time, after a while."""
+    """`late` kills its process when it runs for the first time, once the worker of `early` was killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def execute(self, *, name: str) -> None:
-        if name == "late" and not (self.folder / name).exists():
+        if name == "early":
+            (self.folder / name).write_text(str(os.getpid()))
+        elif not (self.folder / name).exists():
             (self.folder / name).touch()
-            time.sleep(1.5)
+            assert eventually((self.folder / "killed").exists)
+            time.sleep(0.5)  # so that the driver learns of that death first
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -197,20 +200,14 @@ def test_a_worker_that_dies_idle_costs_no_attempt(tmp_path: Path, caplog: pytest
 
     def kill_the_idle(outcome: PatchOutcome) -> None:
         if outcome.name == "early":  # its worker has nothing to do until the other one is lost
-            assert eventually(lambda: len(busy()) == 1)
-            for process in ray_workers():
-                if process.pid not in busy():
-                    process.kill()
+            os.kill(int((tmp_path / "early").read_text()), signal.SIGKILL)
+            (tmp_path / "killed").touch()
 
     patches = {name: {node: {"name": name}} for name in ("late", "early")}
     result = run_batch(EOWorkflow([node]), patches, executor="ray", workers=2, on_progress=kill_the_idle)
     assert {outcome.name: outcome.attempts for outcome in result.outcomes} == {"late": 2, "early": 1}
     assert result.done == ["late", "early"]
     assert any("A Ray worker without a patch ended" in message for message in caplog.messages)
-
-
-def busy() -> set[int]:
-    return {process.pid for process in ray_workers() if "RayWorker.execute" in " ".join(command_line(process))}
 
 
 @pytest.mark.usefixtures("cluster")
