@@ -18,23 +18,15 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.clouds.detectors.frames import Frames
 from eotasks.clouds.detectors.settings import MASK_SETTINGS, DetectorSettings
+from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.models.clouds.postprocess import mask_of
-
-Need = Literal["series", "sun angles", "classification", "stored mask"]
-"""What a detector may need beside bands: several frames, the place of the sun, the SCL of L2A, somebody's mask."""
-
-Answer = Literal["cloud", "shadow", "probability"]
-"""What a detector may answer. All answer cloud."""
-
-NEEDS: tuple[Need, ...] = get_args(Need)
-ANSWERS: tuple[Answer, ...] = get_args(Answer)
 
 
 @dataclass(frozen=True, eq=False)

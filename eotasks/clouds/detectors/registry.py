@@ -23,13 +23,13 @@ from eotasks.clouds.detectors.built_in.s2cloudless import S2CLOUDLESS
 from eotasks.clouds.detectors.built_in.scene_classification import SCENE_CLASSIFICATION
 from eotasks.clouds.detectors.built_in.shadows import GEOMETRIC, PROJECTION
 from eotasks.clouds.detectors.built_in.stored import STORED_MASK
-from eotasks.clouds.detectors.protocol import ANSWERS, NEEDS, Detector, Need
+from eotasks.clouds.detectors.protocol import Detector
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import ANSWERS, NEEDS, Need
 from eotasks.errors import ConfigurationError
 from eotasks.models.sentinel2 import BANDS
 
 GROUP = "eotasks.detectors"
-DEFAULT = S2CLOUDLESS.name
 
 BUILT_IN: Mapping[str, Detector] = {
     detector.name: detector

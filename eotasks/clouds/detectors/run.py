@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.clouds.detectors.frames import Frames
-from eotasks.clouds.detectors.protocol import Detection, Detector, Need, ProbabilityDetector
+from eotasks.clouds.detectors.protocol import Detection, Detector, ProbabilityDetector
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import Need
 from eotasks.errors import BandError, ConfigurationError, EOTasksError, FeatureError, ModelError
 from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.plausibility import refuse_implausible

@@ -11,9 +11,10 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 
 from eotasks.clouds.detectors.eopatch import BANDS, IS_DATA, frames_of
 from eotasks.clouds.detectors.protocol import Detector
-from eotasks.clouds.detectors.registry import DEFAULT, find_detector, package_of
+from eotasks.clouds.detectors.registry import find_detector, package_of
 from eotasks.clouds.detectors.run import detect_clouds
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
 from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.errors import ConfigurationError
@@ -114,7 +115,7 @@ def detector_tasks(
     :raises ConfigurationError: an argument that is not usable, or no such detector.
     :raises BandError: s2cloudless, and a band that it needs is not named.
     """
-    if detector == DEFAULT:  # two steps, which can be followed and told apart
+    if detector == DEFAULT_DETECTOR:  # two steps, which can be followed and told apart
         probability = AddCloudProbabilityTask(
             bands_feature,
             probability_feature,

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
 from eotasks.models.clouds.presets import FROM_PRESET, Preset, Unit, mask_settings
 from eotasks.workflows.cloud_mask.options import (
     AVAILABLE,
-    DEFAULT_DETECTOR,
     DEFAULT_PRESET,
     DEFAULT_RESOLUTION,
     DEFAULT_SAMPLING,
@@ -18,6 +18,7 @@ from eotasks.workflows.cloud_mask.options import (
     CellSampling,
     CloudMaskOptions,
     makes_mask_by_settings,
+    steps_of,
 )
 from eotasks.workflows.console import (
     Commands,
@@ -220,7 +221,7 @@ def _number(text: str) -> float:
 
 
 def _words(preset: Preset) -> str:
-    return CloudMaskOptions(mask=mask_settings(preset)).steps()
+    return steps_of(mask_settings(preset))
 
 
 class ProgressReporter:

@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from eotasks.clouds.detectors.registry import find_detector
+from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
 from eotasks.errors import ConfigurationError
 from eotasks.export.cog import write_cog
 from eotasks.imagery.scene import Scene
 from eotasks.models.classes import ClassTable, LandCoverClass
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
 from eotasks.storage.place import Place
-from eotasks.workflows.cloud_mask.options import DEFAULT_DETECTOR, CloudMaskOptions
+from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, Shares
 from eotasks.workflows.settings import changed_keys
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from eotasks.clouds.detectors.protocol import Answer, Detector, Need
-from eotasks.clouds.detectors.registry import DEFAULT, find_detector, package_of, suited
-from eotasks.clouds.detectors.run import refuse_needs
-from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR, Answer, Need
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.presets import MaskSettings, Preset, mask_settings
+
+if TYPE_CHECKING:
+    from eotasks.clouds.detectors.protocol import Detector
+    from eotasks.clouds.detectors.settings import DetectorSettings
 
 CellSampling = Literal["fast", "mean", "nearest"]
 
@@ -28,7 +29,6 @@ DEFAULT_SAMPLING: CellSampling = "fast"
 the decoding."""
 
 DEFAULT_PRESET: Preset = "s2cloudless"
-DEFAULT_DETECTOR = DEFAULT
 
 AVAILABLE: frozenset[Need] = frozenset({"classification", "sun angles"})
 """What a product can have beside bands: the classification of L2A, and a sun."""
@@ -76,22 +76,30 @@ class CloudMaskOptions:
             raise ConfigurationError(
                 f"sampling={self.sampling!r} is unknown: give {' or '.join(map(repr, get_args(CellSampling)))}."
             )
-        refuse_needs(find_detector(self.detector), AVAILABLE, what="a product", others=suited(AVAILABLE))
+        self._check_detector()
+
+    def _check_detector(self) -> None:
+        from eotasks.clouds.detectors.registry import suited  # loads the detectors
+        from eotasks.clouds.detectors.run import refuse_needs
+
+        refuse_needs(detector_of(self), AVAILABLE, what="a product", others=suited(AVAILABLE))
         if "shadow" in self.answers and not self.shadows:
             raise ConfigurationError(f"detector {self.detector!r} finds shadows too: set shadows=True.")
 
     @property
     def answers(self) -> frozenset[Answer]:
         """What the detector answers: classes, and a probability or none."""
-        return find_detector(self.detector).answers
+        return detector_of(self).answers
 
     @property
     def has_mask_settings(self) -> bool:
         """Whether the detector's mask is made of a probability, by ``preset`` and ``mask``."""
-        return makes_mask_by_settings(find_detector(self.detector))
+        return makes_mask_by_settings(detector_of(self))
 
     def detector_settings(self, threads: int | None = None) -> DetectorSettings:
         """The same settings as detectors take them."""
+        from eotasks.clouds.detectors.settings import DetectorSettings
+
         return DetectorSettings(
             preset=self.preset,
             threshold=self.mask.threshold,
@@ -114,6 +122,8 @@ class CloudMaskOptions:
 
     def detector_package(self) -> str | None:
         """Name and version of the package of a plugin's detector; None for those of eotasks."""
+        from eotasks.clouds.detectors.registry import package_of
+
         return package_of(self.detector)
 
     def describe(self) -> str:
@@ -122,21 +132,36 @@ class CloudMaskOptions:
         return f"{self.detector} at {self.resolution} m{steps}"
 
     def steps(self) -> str:
-        """From probability to mask in words: ``mean over 1 px, > 0.4, grown by 1 px``."""
-        unit = "px" if self.mask.unit == "pixel" else "m"
-        parts = []
-        if self.mask.average_over:
-            parts.append(f"mean over {self.mask.average_over:g} {unit}")
-        if self.mask.sigma:
-            parts.append(f"Gaussian of {self.mask.sigma:g} {unit}")
-        parts.append(f"> {self.mask.threshold:g}")
-        if self.mask.erosion_size:
-            parts.append(f"eroded by {self.mask.erosion_size:g} {unit}")
-        if self.mask.dilation_size:
-            parts.append(f"grown by {self.mask.dilation_size:g} {unit}")
-        return ", ".join(parts)
+        """From probability to mask in words, as :func:`steps_of` gives them."""
+        return steps_of(self.mask)
+
+
+def detector_of(options: CloudMaskOptions) -> Detector:
+    """The detector that options name.
+
+    :raises ConfigurationError: there is none, or that of a plugin cannot be loaded.
+    """
+    from eotasks.clouds.detectors.registry import find_detector
+
+    return find_detector(options.detector)
 
 
 def makes_mask_by_settings(detector: Detector) -> bool:
     """Whether the preset, and what replaces parts of it, have a say in a detector's mask."""
     return "preset" in detector.uses
+
+
+def steps_of(mask: MaskSettings) -> str:
+    """From probability to mask in words: ``mean over 1 px, > 0.4, grown by 1 px``."""
+    unit = "px" if mask.unit == "pixel" else "m"
+    parts = []
+    if mask.average_over:
+        parts.append(f"mean over {mask.average_over:g} {unit}")
+    if mask.sigma:
+        parts.append(f"Gaussian of {mask.sigma:g} {unit}")
+    parts.append(f"> {mask.threshold:g}")
+    if mask.erosion_size:
+        parts.append(f"eroded by {mask.erosion_size:g} {unit}")
+    if mask.dilation_size:
+        parts.append(f"grown by {mask.dilation_size:g} {unit}")
+    return ", ".join(parts)

@@ -7,11 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from eotasks.clouds.detectors.protocol import Detector, Need
+from eotasks.clouds.detectors.protocol import Detector
 from eotasks.clouds.detectors.registry import BUILT_IN, find_detector, suited
-from eotasks.clouds.detectors.registry import DEFAULT as DEFAULT_DETECTOR
 from eotasks.clouds.detectors.run import refuse_needs
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR, Need
 
 DETECTOR_NEEDS: frozenset[Need] = frozenset({"series"})
 """What a source has beside bands, for detectors of clouds."""

@@ -10,13 +10,13 @@ import pytest
 
 from eotasks.clouds.detectors.registry import (
     BUILT_IN,
-    DEFAULT,
     detector_list,
     detectors,
     find_detector,
     package_of,
     suited,
 )
+from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR as DEFAULT
 from eotasks.errors import ConfigurationError
 from tests.builders.clouds.plugin import write_installed
 

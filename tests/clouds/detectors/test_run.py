@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from eotasks.clouds.detectors.frames import Frames
-from eotasks.clouds.detectors.protocol import Answer, Detection, Detector, Need, ProbabilityDetector
+from eotasks.clouds.detectors.protocol import Detection, Detector, ProbabilityDetector
 from eotasks.clouds.detectors.registry import BUILT_IN
 from eotasks.clouds.detectors.run import cloud_probability_of, detect_clouds, refuse_needs
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ModelError, ReflectanceError
 
 SETTINGS = DetectorSettings(preset="s2cloudless", average_over=None, dilation_size=None)

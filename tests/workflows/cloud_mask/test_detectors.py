@@ -12,8 +12,9 @@ import rasterio
 
 from eotasks.clouds.detectors import registry
 from eotasks.clouds.detectors.frames import Frames
-from eotasks.clouds.detectors.protocol import Answer, Detection, Detector, ProbabilityDetector
+from eotasks.clouds.detectors.protocol import Detection, Detector, ProbabilityDetector
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import Answer
 from eotasks.errors import ConfigurationError, ImageryError, ModelError
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import SceneClass

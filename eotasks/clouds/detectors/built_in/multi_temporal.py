@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from eotasks.clouds.detectors.built_in.s2cloudless import S2CLOUDLESS
 from eotasks.clouds.detectors.frames import Frames
-from eotasks.clouds.detectors.protocol import Answer, Detection, Detector, Need
+from eotasks.clouds.detectors.protocol import Detection, Detector
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.models.sentinel2 import CLOUD_BANDS
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from eotasks.clouds.detectors.frames import Frames
-from eotasks.clouds.detectors.protocol import Answer, Detection, Detector, Need
+from eotasks.clouds.detectors.protocol import Detection, Detector
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.scene_classification import SCL_CLOUD, mask_of_classes, scene_classes
 from eotasks.models.sentinel2 import SceneClass

@@ -8,8 +8,9 @@ import numpy as np
 
 from eotasks.clouds.detectors.built_in.s2cloudless import MODEL_TAGS, S2CLOUDLESS
 from eotasks.clouds.detectors.frames import Frames
-from eotasks.clouds.detectors.protocol import Answer, Detection, Detector, Need, mask_by_settings
+from eotasks.clouds.detectors.protocol import Detection, Detector, mask_by_settings
 from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.postprocess import CLEAR
 from eotasks.models.clouds.shadows.frame import MethodName
