@@ -144,6 +144,7 @@ def test_what_eo_learn_has_saved_is_loaded(place: Place) -> None:
     assert load_eopatch(place, NAME) == make_eopatch(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("returns", [True, False], ids=["back", "gone"])
 @pytest.mark.parametrize("during", ["PutObject", "GetObject"])
 def test_a_server_killed_in_the_middle(

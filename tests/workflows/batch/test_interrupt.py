@@ -28,7 +28,7 @@ from tests.builders.batch_tasks import WaitTask
 from tests.servers.s3 import S3Server
 from tests.workflows.batch.test_run import behaving, facts_batch, states
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 SCRIPT = """

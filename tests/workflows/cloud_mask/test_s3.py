@@ -16,6 +16,8 @@ from tests.builders.command_line import command as call
 from tests.servers.s3 import S3Server
 from tests.workflows.cloud_mask.conftest import MakeProduct
 
+pytestmark = pytest.mark.slow
+
 
 def command(*arguments: str | Path) -> Result:
     """Calls `eotasks cloud-mask` in this process."""

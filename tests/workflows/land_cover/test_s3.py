@@ -32,6 +32,8 @@ from tests.builders.command_line import (
 )
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.slow
+
 SECTIONS: Sections = merged(EOPATCHES, {"validation": {"seeds": [42]}, "output": {"scores": True}})
 SAME_BYTES = (".tif", ".xml", "metrics.json", "model.txt", "model.json")
 
