@@ -147,6 +147,7 @@ def test_memory_limits_workers() -> None:
     assert more.memory_mb == pytest.approx(free)  # more than there is would wait for ever
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_workers_that_others_kill_cost_attempts_only(tmp_path: Path) -> None:
     node = EONode(WriteFactsTask(tmp_path))
@@ -194,6 +195,7 @@ class DieOnceTask(EOTask):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_worker_that_dies_idle_costs_no_attempt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     node = EONode(DieOnceTask(tmp_path))
@@ -223,6 +225,7 @@ def test_an_error_in_progress_ends_the_workers() -> None:
     assert ray.is_initialized()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_what_cannot_travel_is_named() -> None:
     held = threading.Lock()
@@ -235,6 +238,7 @@ def test_what_cannot_travel_is_named() -> None:
         run_batch(EOWorkflow([EONode(UnrebuildableTask())]), {"p": {}}, executor="ray")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_functions_that_no_module_has_travel_on_ray() -> None:
     node = EONode(CallTask(lambda: 1))
