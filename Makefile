@@ -5,20 +5,28 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin/python
 ARGS ?=
 
-.PHONY: help land-cover test lint types hooks benchmark clean run-environment dev-environment
+.PHONY: help land-cover test test-lowest test-newest lint types hooks benchmark clean run-environment dev-environment lowest-environment newest-environment
 
 help:
 	@echo "make land-cover   the land-cover example on the embedded sample: map, validation, report (ARGS=... for options)"
 	@echo "make test         lint, types and all tests"
+	@echo "make test-lowest  the fast tests with every direct dependency at its floor, on Python 3.11"
+	@echo "make test-newest  the fast tests with the newest of all dependencies, on the newest Python"
 	@echo "make hooks        the checks before every commit: lint, types, the contract of the house"
 	@echo "make benchmark    the chain against plain eo-learn, side by side"
-	@echo "make clean        remove the environment, caches and results"
+	@echo "make clean        remove the environments, caches and results"
 
 land-cover: run-environment
 	@$(BIN) -m eotasks.workflows.cli land-cover $(ARGS)
 
 test: lint types
 	@$(BIN) -m pytest -n 2 --dist loadfile  # tests of a file share their runs
+
+test-lowest: lowest-environment
+	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-newest: newest-environment
+	@.venv-newest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: dev-environment
 	@$(BIN) -m ruff check .
@@ -35,10 +43,16 @@ benchmark: dev-environment
 	@$(BIN) -m tests.benchmarks.land_cover
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis results
+	rm -rf .venv .venv-lowest .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis results
 
 run-environment:
 	@$(PYTHON) tools/environment.py run
 
 dev-environment:
 	@$(PYTHON) tools/environment.py dev
+
+lowest-environment:
+	@$(PYTHON) tools/environment.py lowest
+
+newest-environment:
+	@$(PYTHON) tools/environment.py newest

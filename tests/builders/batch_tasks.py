@@ -141,15 +141,21 @@ class PredictTask(EOTask):
         return name
 
 
-def not_rebuilt() -> object:
-    raise RuntimeError("made only where it was born")
+def not_rebuilt(error: type[Exception]) -> object:
+    raise error("made only where it was born")
 
 
 class UnrebuildableTask(EOTask):
-    """Pickles, but cannot be unpickled."""
+    """Pickles, but cannot be unpickled.
+
+    :param error: What unpickling raises.
+    """
+
+    def __init__(self, error: type[Exception] = RuntimeError) -> None:
+        self.error = error
 
     def execute(self) -> None:
         return None
 
-    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
-        return not_rebuilt, ()
+    def __reduce__(self) -> tuple[Callable[[type[Exception]], object], tuple[type[Exception]]]:
+        return not_rebuilt, (self.error,)

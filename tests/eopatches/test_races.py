@@ -112,6 +112,7 @@ def test_a_patch_that_is_saved_again_and_cleaned_while_it_is_read_comes_new(
     assert load_eopatch(place, NAME) == make_eopatch(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("returns", [True, False], ids=["back", "gone"])
 @pytest.mark.parametrize("during", ["PutObject", "GetObject"])
 def test_a_server_killed_in_the_middle(

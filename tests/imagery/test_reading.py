@@ -58,6 +58,7 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return Scene(product(tmp_path_factory.mktemp("noisy"), bands, tile=192))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_threads_make_no_difference(noisy: Scene, method: ResamplingName) -> None:
     results = [noisy.read_masked(noisy.bands, grid(80), resampling=method, threads=each) for each in (1, 2, 5)]
@@ -66,6 +67,7 @@ def test_threads_make_no_difference(noisy: Scene, method: ResamplingName) -> Non
         np.testing.assert_array_equal(is_data, results[0][1])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     method=st.sampled_from(METHODS),
@@ -93,6 +95,7 @@ def _whole(scene: Scene, resolution: float, method: ResamplingName) -> tuple[NDA
     return scene.read_masked(scene.bands, Grid(UTM, LEFT, TOP, resolution, 71, 71), resampling=method)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_is_data_is_where_read_has_values(noisy: Scene, method: ResamplingName) -> None:
     around = Grid(UTM, LEFT - 400, TOP + 400, 80, 130, 130)
@@ -104,6 +107,7 @@ def test_is_data_is_where_read_has_values(noisy: Scene, method: ResamplingName) 
     assert 0.3 < is_data.mean() < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", [40, 60, 80, 160])
 @pytest.mark.parametrize("tile", [None, 192])
 def test_fast_leaves_out_what_shares_in_a_hole(tmp_path: Path, resolution: int, tile: int | None) -> None:
@@ -223,6 +227,7 @@ def test_unknown_bands_and_methods(noisy: Scene) -> None:
         noisy.read(["B02"], grid(160), resampling="average")  # type: ignore[arg-type]  # what is refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", [8.0, 20.0, 33.0, 160.0])
 @pytest.mark.parametrize("method", ["mean", "fast"])
 def test_means_in_another_coordinate_system(tmp_path: Path, resolution: float, method: ResamplingName) -> None:

@@ -74,6 +74,7 @@ def test_bands_and_grids(scene: Scene) -> None:
         assert grid.bounds == WHOLE
 
 
+@pytest.mark.slow
 def test_native_grid_gives_the_stored_numbers(scene: Scene) -> None:
     for band in ("B02", "B8A", "B10"):
         for method in ("mean", "nearest", "bilinear"):
@@ -127,6 +128,7 @@ def test_outside_is_zero_and_no_data(scene: Scene) -> None:
     assert not scene.is_data(far).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mean", "nearest", "bilinear", "cubic"])
 def test_data_is_where_the_same_method_finds_values(scene: Scene, method: ResamplingName) -> None:
     """Cells that reach 70 m of 160 m into the scene: their centres lie outside."""

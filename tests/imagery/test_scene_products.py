@@ -50,6 +50,7 @@ def _stored(path: str) -> NDArray[np.uint16]:
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "cloud"), [(CLEAR_ZIP, (0, 0.1)), (CLOUDY_AWS, (0.3, 0.75))])
 def test_tiles_with_an_edge_of_the_swath(shared_data: Path, name: str, cloud: tuple[float, float]) -> None:
     scene = open_scene(shared_data / name)

@@ -11,6 +11,8 @@ import pytest
 
 from tests import ROOT
 
+pytestmark = pytest.mark.slow
+
 CODE = """
 import logging
 logging.basicConfig(format="%(message)s")

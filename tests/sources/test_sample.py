@@ -127,6 +127,7 @@ def test_partly_outside_is_no_data() -> None:
     assert not patch.data["BANDS"][0][~is_data].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic"])
 def test_pixels_without_a_value_are_no_data(resampling: ResamplingName) -> None:
     bbox = BBox((330_000 - 90, 5_820_440, 331_600 - 90, 5_822_040), UTM33)

@@ -80,6 +80,7 @@ def catalogue_with(path: Path, products: list[Path], masks: dict[str, dict[str, 
     return catalogue
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", [10, 60])
 def test_the_sample_is_as_its_own_task_loads_it(resolution: int) -> None:
     patch = LoadScenesTask(scenes=[sample_path()], resolution=resolution).execute(bbox=SAMPLE_BBOX)
@@ -87,6 +88,7 @@ def test_the_sample_is_as_its_own_task_loads_it(resolution: int) -> None:
     assert patch == expected
 
 
+@pytest.mark.slow
 def test_a_catalogue_of_real_products(shared_data: Path, tmp_path: Path) -> None:
     products = sorted((shared_data / "l1c_safe").glob("*.SAFE"))
     catalogue = catalogue_with(tmp_path / "c.parquet", products)

@@ -114,6 +114,7 @@ def test_real_clouds_are_recorded_as_reconstructed():
     assert 0.1 < made.reconstructed.mean() < 0.25
 
 
+@pytest.mark.slow
 def test_the_default_veil_is_that_of_the_sample(monkeypatch):
     measured = []
 
@@ -170,6 +171,7 @@ def s2cloudless() -> lightgbm.Booster:
     return lightgbm.Booster(model_file=folder / "pixel_s2_cloud_detector_lightGBM_v0.1.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "resolution"), [(42, 20), (1, 40), (3, 40), (7, 40)])
 def test_s2cloudless_sees_the_clouds_and_not_the_clear_ground(s2cloudless, seed, resolution):
     settings = SimulationSettings(seed=seed)

@@ -269,6 +269,7 @@ def test_what_other_tools_have_uploaded_is_seen(s3_server: S3Server) -> None:
     assert place.names() == ["plain"]
 
 
+@pytest.mark.slow
 def test_ten_thousand_small_objects_are_listed_in_pages(s3_server: S3Server) -> None:
     place = bucket_place(s3_server)
     prefix = place.location.removeprefix(f"s3://{s3_server.bucket}/")
@@ -332,6 +333,7 @@ def test_every_action_says_what_is_wrong_with_a_bucket(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["UploadPart", "GetObject"])
 @pytest.mark.parametrize("back", [True, False])
 def test_a_server_killed_in_the_middle_of_a_large_file(

@@ -277,6 +277,7 @@ def test_no_log_shows_the_secret(s3_server: S3Server, caplog: pytest.LogCaptureF
     assert SECRET_KEY not in repr(s3.s3_settings()) + repr(_s3_connection.connection()) + repr(s3.gdal_environment())
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_is_waited_for(s3_own_server: S3Server) -> None:
     location = f"{s3_own_server.location()}/file"
     s3.write_object(location, b"content")

@@ -57,6 +57,7 @@ def measured(image: NDArray[np.float32]) -> dict[str, Measured]:
     return {name: measure_contest(contest, repeats=2) for name, contest in contests.items()}
 
 
+@pytest.mark.slow
 def test_a_row_has_times_memory_and_equal_results(measured: dict[str, Measured]) -> None:
     for row in measured.values():
         assert row.pixels == 600

@@ -26,6 +26,8 @@ from tests.benchmarks.imagery.__main__ import (
 )
 from tests.builders.tile import JP2_TILES, SCENE_PIXELS, build_tile
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

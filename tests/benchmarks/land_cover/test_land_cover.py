@@ -14,6 +14,8 @@ from tests.benchmarks.land_cover.__main__ import Result, affordable_steps, main,
 from tests.benchmarks.land_cover.layout import SIDES, STEPS, Measured, Prepared, Setup
 from tests.benchmarks.land_cover.verdicts import judge
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:

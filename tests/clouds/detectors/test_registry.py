@@ -107,7 +107,7 @@ def test_a_broken_plugin_is_an_error_when_asked_for_and_a_note_in_the_list(
         (('("B02",)', '"B02"'), "bands is 'B02'"),
         (('bands = ("B02",)', 'needs = frozenset({"sun"})'), "needs is frozenset({'sun'})"),
         (('bands = ("B02",)', 'answers = frozenset({"snow"})'), "answers has no 'cloud'"),
-        (('bands = ("B02",)', 'uses = ("treshold",)'), "uses is ('treshold',)"),
+        (('bands = ("B02",)', 'uses = ("limit",)'), "uses is ('limit',)"),
         (("    def detect", "    detect = None\n\n    def other"), "detect is no method"),
     ],
     ids=["name", "description", "band", "text", "need", "answer", "setting", "method"],

@@ -101,6 +101,7 @@ def same(scene: Scene, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(scene.read(BANDS, GRID), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [with_offsets, with_offsets_of_stac_1_1, with_metadata, by_colour, by_what_assets_say]
 )

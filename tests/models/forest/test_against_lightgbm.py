@@ -167,6 +167,7 @@ def test_names_of_features_are_kept() -> None:
     assert list(Forest.from_text(booster.model_to_string()).feature_names) == names
 
 
+@pytest.mark.slow
 def test_the_cloud_model_on_spectra_and_on_its_thresholds() -> None:
     text = model_path().read_text()
     booster, forest = Booster(model_str=text), Forest.from_text(text)

@@ -76,6 +76,7 @@ def test_calls_of_several_threads_at_once() -> None:
     assert_same_bits(np.concatenate(found), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_worker_processes(method: str) -> None:
     if method not in multiprocessing.get_all_start_methods():

@@ -19,6 +19,8 @@ from eotasks.models.landcover.splits import checkerboard
 from eotasks.models.landcover.training import train
 from eotasks.models.landcover.validation import Validation, evaluate, spread_of, summarize
 
+pytestmark = pytest.mark.slow
+
 GRID = [date(2017, 1, 1) + timedelta(16 * step) for step in range(23)]
 Series = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
 

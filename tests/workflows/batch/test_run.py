@@ -205,6 +205,7 @@ def test_workers_keep_library_warnings_off_the_screen(tmp_path: Path) -> None:
     assert ended.stderr == "said in noisy\n"
 
 
+@pytest.mark.slow
 def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
     ended = run_script(tmp_path, "if True:")
     assert ended.returncode != 0

@@ -54,6 +54,7 @@ class TestResults:
         shares = record(tmp_path / "results" / "cloud-mask", SAMPLE)["shares"]
         assert f"{shares['cloud']:.1%}" in result.out
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("resolution", "sampling"),
         [(160, "mean"), (60, "mean"), (20, "mean"), (10, "mean"), (160, "fast"), (60, "nearest")],
@@ -123,6 +124,7 @@ class TestResults:
         assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+@pytest.mark.slow
 class TestRepeated:
     def test_what_is_complete_is_kept(self, make_product: MakeProduct, tmp_path: Path) -> None:
         product, out = make_product(), tmp_path / "out"

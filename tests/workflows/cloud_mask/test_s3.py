@@ -16,6 +16,8 @@ from tests.builders.command_line import command as call
 from tests.builders.sample_products import MakeProduct
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.slow
+
 
 def command(*arguments: str | Path) -> Result:
     """Calls `eotasks cloud-mask` in this process."""

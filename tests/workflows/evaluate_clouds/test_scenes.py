@@ -231,6 +231,7 @@ def test_labels_of_an_eopatch_that_do_not_fit(tmp_path: Path) -> None:
         only_scene(tmp_path)
 
 
+@pytest.mark.slow
 def test_simulated_scenes_hide_their_truth() -> None:
     collection = simulated_scenes(seed=3, count=2, acquisitions=2)
     assert collection.simulated

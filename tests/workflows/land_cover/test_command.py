@@ -460,6 +460,7 @@ def test_overwrite_removes_results_and_nothing_else(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_prints_nothing_but_the_result(tmp_path: Path) -> None:
     """Warnings of libraries do not reach the screen, and bad input reaches the exit code."""
 

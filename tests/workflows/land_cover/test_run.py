@@ -196,6 +196,7 @@ def arrays_of(run: Run) -> dict[str, np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_with_any_number_of_threads(one_thread: Run, two_processes: Run) -> None:
     assert (two_processes.result.code, two_processes.result.err) == (0, "")
     first, second = files_of(one_thread), files_of(two_processes)
@@ -210,6 +211,7 @@ def test_same_seed_gives_the_same_with_any_number_of_threads(one_thread: Run, tw
         np.testing.assert_array_equal(values, again[name], err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chain", CHAINS)
 def test_another_seed_gives_another_result(chain: str, one_thread: Run, another_seed: Run) -> None:
     assert another_seed.result.code == 0
@@ -233,6 +235,7 @@ def generations(out: Path) -> set[str]:
     return {name for name in tree(out) if Path(name).name.startswith(".gen-")}
 
 
+@pytest.mark.slow
 def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     """A patch fails and is named, the others go on; mended, only what is missing runs; then nothing but training."""
     source = write_eopatches(tmp_path / "eopatches") / "south-west" / "mask" / "CLM.npy.gz"
@@ -281,6 +284,7 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     assert states(new) == {"observe": every("skipped"), "map": {**every("skipped"), "north-east": "done"}}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_another_model_makes_every_map_anew(tmp_path: Path) -> None:
     write_eopatches(tmp_path / "eopatches")
@@ -293,6 +297,7 @@ def test_another_model_makes_every_map_anew(tmp_path: Path) -> None:
     assert files_of(second)["model/model.txt"] != before["model/model.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_overwrite_starts_over(tmp_path: Path) -> None:
     write_eopatches(tmp_path / "eopatches")
@@ -309,6 +314,7 @@ def test_overwrite_starts_over(tmp_path: Path) -> None:
     assert (first.out / "my notes.txt").read_text() == "kept"
 
 
+@pytest.mark.slow
 def test_an_index_of_somebody_else_and_a_source_that_is_never_written_to(tmp_path: Path) -> None:
     source = write_eopatches(tmp_path / "eopatches")
     before = {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in source.rglob("*")}

@@ -27,6 +27,8 @@ from tests.builders.command_line import (
 from tests.builders.land_cover_runs import SECTIONS, assert_equal_places, run_to, without_pictures
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Place:

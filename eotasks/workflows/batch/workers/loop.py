@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 import threadpoolctl  # type: ignore[import-untyped]  # it has no hints
 from eolearn.core import EOWorkflow
 
+from eotasks.errors import EOTasksError
 from eotasks.models.threads import resolve_threads
 from eotasks.workflows.batch.workers.job import WORKFLOW_LOGGER, PatchJob, execute_job
 from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak
@@ -43,9 +44,9 @@ def run_loop(connection: Connection) -> None:
             while True:
                 job: PatchJob = pickle.loads(connection.recv_bytes())  # noqa: S301  # the same
                 send("report", execute_job(workflow, job, memory=memory, on_step=lambda uid: send("step", uid)))
-        except (EOFError, OSError):
-            raise
-        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; the parent gets the error
+        except Exception as error:  # unpickling imports and runs the user's modules; the parent gets the error
+            if isinstance(error, EOFError | OSError) and not isinstance(error, EOTasksError):
+                raise  # of the connection
             send("refused", rebuild_error(error))
 
 

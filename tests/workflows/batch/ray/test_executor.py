@@ -147,6 +147,7 @@ def test_memory_limits_workers() -> None:
     assert more.memory_mb == pytest.approx(free)  # more than there is would wait for ever
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_workers_that_others_kill_cost_attempts_only(tmp_path: Path) -> None:
     node = EONode(WriteFactsTask(tmp_path))
@@ -179,38 +180,36 @@ def nap() -> None:
 
 
 class DieOnceTask(EOTask):
-    """Kills its process when it runs for the first time, after a while."""
+    """`late` kills its process when it runs for the first time, once the worker of `early` was killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def execute(self, *, name: str) -> None:
-        if name == "late" and not (self.folder / name).exists():
+        if name == "early":
+            (self.folder / name).write_text(str(os.getpid()))
+        elif not (self.folder / name).exists():
             (self.folder / name).touch()
-            time.sleep(1.5)
+            assert eventually((self.folder / "killed").exists)
+            time.sleep(0.5)  # so that the driver learns of that death first
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_worker_that_dies_idle_costs_no_attempt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     node = EONode(DieOnceTask(tmp_path))
 
     def kill_the_idle(outcome: PatchOutcome) -> None:
         if outcome.name == "early":  # its worker has nothing to do until the other one is lost
-            assert eventually(lambda: len(busy()) == 1)
-            for process in ray_workers():
-                if process.pid not in busy():
-                    process.kill()
+            os.kill(int((tmp_path / "early").read_text()), signal.SIGKILL)
+            (tmp_path / "killed").touch()
 
     patches = {name: {node: {"name": name}} for name in ("late", "early")}
     result = run_batch(EOWorkflow([node]), patches, executor="ray", workers=2, on_progress=kill_the_idle)
     assert {outcome.name: outcome.attempts for outcome in result.outcomes} == {"late": 2, "early": 1}
     assert result.done == ["late", "early"]
     assert any("A Ray worker without a patch ended" in message for message in caplog.messages)
-
-
-def busy() -> set[int]:
-    return {process.pid for process in ray_workers() if "RayWorker.execute" in " ".join(command_line(process))}
 
 
 @pytest.mark.usefixtures("cluster")
@@ -226,6 +225,7 @@ def test_an_error_in_progress_ends_the_workers() -> None:
     assert ray.is_initialized()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_what_cannot_travel_is_named() -> None:
     held = threading.Lock()
@@ -238,6 +238,7 @@ def test_what_cannot_travel_is_named() -> None:
         run_batch(EOWorkflow([EONode(UnrebuildableTask())]), {"p": {}}, executor="ray")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_functions_that_no_module_has_travel_on_ray() -> None:
     node = EONode(CallTask(lambda: 1))

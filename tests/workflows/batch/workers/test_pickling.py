@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.errors import BatchError
+from eotasks.errors import BatchError, StorageError
 from eotasks.workflows.batch.run import run_batch
 from tests.builders.batch_tasks import CallTask, UnrebuildableTask
 from tests.builders.batches import behaving
@@ -24,6 +24,7 @@ def test_arguments_that_cannot_be_pickled_are_named() -> None:
         run_batch(workflow, {"p": {workflow.get_nodes()[0]: {"name": lambda: 1}}})
 
 
-def test_a_workflow_that_cannot_be_rebuilt_is_an_error_of_the_batch() -> None:
+@pytest.mark.parametrize("error", [RuntimeError, StorageError])  # our own is an OSError, as those of connections are
+def test_a_workflow_that_cannot_be_rebuilt_is_an_error_of_the_batch(error: type[Exception]) -> None:
     with pytest.raises(BatchError, match=r"cannot be rebuilt in a worker process .*made only where it was born"):
-        run_batch(EOWorkflow([EONode(UnrebuildableTask())]), {"p": {}, "q": {}})
+        run_batch(EOWorkflow([EONode(UnrebuildableTask(error))]), {"p": {}, "q": {}})
