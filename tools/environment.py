@@ -137,7 +137,7 @@ def floors(pyproject: str) -> list[str]:
         name, versions = re.fullmatch(r"([\w.-]+)(?:\[.*?\])?([^;]*)(?:;.*)?", requirement).groups()
         if name == project["name"]:
             continue
-        floor = re.search(r"[>=]=\s*([\w.]+)", versions)
+        floor = re.search(r"[>=~]=\s*(\d[\w.]*)", versions)
         if floor is None:
             raise ValueError(f"pyproject.toml: {requirement!r} has no floor; write `{name}>=VERSION`.")
         constraints.append(f"{name}=={floor[1]}")

@@ -1,11 +1,14 @@
-"""The Makefile, the hooks and the source distribution fit together."""
+"""The Makefile, the environments it builds, the hooks and the source distribution fit together."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 
+import pytest
+
 from tests import ROOT
+from tools import environment
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -33,3 +36,48 @@ def test_hooks_run_what_make_runs() -> None:
     assert {hook.removesuffix(" --force-exclude") for hook in hooks if not hook.startswith("pytest")} == checks
     (test,) = [word for hook in hooks if hook.startswith("pytest") for word in hook.split() if word.endswith(".py")]
     assert (ROOT / test).is_file()
+
+
+def test_every_dependency_has_a_floor_to_test_at() -> None:
+    floors = environment.floors((ROOT / "pyproject.toml").read_text())
+    assert "eo-learn==1.5.7" in floors
+    assert not [line for line in floors if not re.fullmatch(r"[\w.-]+==\d[\w.]*", line)]
+
+
+def test_floors_are_read_from_every_group() -> None:
+    project = """
+        [project]
+        name = "mine"
+        dependencies = ["a-b>=1.2,<2", "c == 3", "d[extra]<9, >= 4.0.0.84; python_version > '3'"]
+        [project.optional-dependencies]
+        dev = ["mine[other]", "e~=5.1"]
+        other = ["f>=6"]
+    """
+    assert environment.floors(project) == ["a-b==1.2", "c==3", "d==4.0.0.84", "e==5.1", "f==6"]
+
+
+@pytest.mark.parametrize("requirement", ["a", "a<2", "a!=1.5", "a>1"])
+def test_a_dependency_without_a_floor_is_refused(requirement: str) -> None:
+    with pytest.raises(ValueError, match="has no floor; write `a>=VERSION`"):
+        environment.floors(f'[project]\nname = "mine"\ndependencies = ["{requirement}"]\noptional-dependencies = {{}}')
+
+
+def test_every_pin_has_its_reason_beside_it() -> None:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    pins = [number for number, line in enumerate(lines) if re.search(r'"[\w.-]+(\[.*\])?[^"#]*(==|<)\d', line)]
+    assert len(pins) > 3
+    assert not [lines[at] for at in pins if "#" not in lines[at] and not lines[at - 1].lstrip().startswith("#")]
+
+
+def test_each_kind_of_environment_is_git_ignored_and_cleaned() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    cleaned = re.findall(r"^clean:\n\trm -rf (.*)$", MAKEFILE, re.MULTILINE)[0].split()
+    for folder in environment.FOLDERS.values():
+        assert f"{folder}/" in ignored
+        assert folder in cleaned
+
+
+def test_the_oldest_and_newest_python_are_those_of_the_metadata() -> None:
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    (major, oldest), (_, newest) = environment.OLDEST, environment.NEWEST
+    assert requires == f">={major}.{oldest},<{major}.{newest + 1}"
