@@ -371,7 +371,7 @@ def test_copernicus_data_space_gets_its_clouds_computed(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(account, "_COPERNICUS_HOST", "127.0.0.1")
-    monkeypatch.setattr(download, "_told", set())
+    monkeypatch.setattr(download, "_warned", set())
     meadow = dict(zip(CLOUD_BANDS, (1200, 900, 600, 1000, 2800, 3000, 800, 15, 1500, 800), strict=True))
     spectra = {152: meadow, 157: dict.fromkeys(CLOUD_BANDS, 9000)}
     service.pixels = lambda band, x, y, day: np.full(

@@ -18,6 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from eotasks.clouds.detectors.built_in.all_clear import ALL_CLEAR
+from eotasks.clouds.detectors.built_in.braaten_cohen_yang import BRAATEN_COHEN_YANG
 from eotasks.clouds.detectors.built_in.multi_temporal import MULTI_TEMPORAL
 from eotasks.clouds.detectors.built_in.s2cloudless import S2CLOUDLESS
 from eotasks.clouds.detectors.built_in.scene_classification import SCENE_CLASSIFICATION
@@ -39,6 +40,7 @@ BUILT_IN: Mapping[str, Detector] = {
         GEOMETRIC,
         PROJECTION,
         SCENE_CLASSIFICATION,
+        BRAATEN_COHEN_YANG,
         STORED_MASK,
         ALL_CLEAR,
     )
