@@ -30,6 +30,7 @@ from tests.builders.command_line import (
     write_config,
     write_eopatches,
 )
+from tests.builders.land_cover_runs import without_pictures
 
 SIMULATED: Sections = merged(
     SAMPLE,
@@ -64,6 +65,13 @@ def run_in(folder: Path, sections: Sections, *options: str) -> Run:
     return Run(command("land-cover", "--config", config, *options), folder / "out", config)
 
 
+def run_without_pictures(folder: Path, sections: Sections, *options: str) -> Run:
+    """The same without its report, half of the time, where nobody looks at that."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        without_pictures(monkeypatch)
+        return run_in(folder, sections, *options)
+
+
 @pytest.fixture(scope="session")
 def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run_in(tmp_path_factory.mktemp("one"), SIMULATED, "--threads", "1")
@@ -73,12 +81,13 @@ def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The same in two worker processes with two threads each, in a folder with a space in its name."""
     sections = merged(SIMULATED, {"run": {"executor": "processes"}})
-    return run_in(tmp_path_factory.mktemp("two of them"), sections, "--workers", "2", "--threads", "2")
+    folder = tmp_path_factory.mktemp("two of them")
+    return run_without_pictures(folder, sections, "--workers", "2", "--threads", "2")
 
 
 @pytest.fixture(scope="session")
 def another_seed(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run_in(tmp_path_factory.mktemp("other"), SIMULATED, "--threads", "1", "--seed", "7")
+    return run_without_pictures(tmp_path_factory.mktemp("other"), SIMULATED, "--threads", "1", "--seed", "7")
 
 
 def test_summary_fits_a_screen(one_thread: Run) -> None:
@@ -258,7 +267,7 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
 
     source.write_bytes(whole)
     before = generations(failed.out / "features")
-    mended = run_in(tmp_path, EOPATCHES)
+    mended = run_without_pictures(tmp_path, EOPATCHES)
     assert (mended.result.code, mended.result.err) == (0, "")
     new = manifest_outcomes(mended.place())[len(lines) :]
     # Its samples make another model, so every map is made anew.
@@ -268,7 +277,7 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
         assert (map_.read(1) > 0).all()
 
     before, lines = generations(mended.out), manifest_outcomes(mended.place())
-    repeated = run_in(tmp_path, EOPATCHES)
+    repeated = run_without_pictures(tmp_path, EOPATCHES)
     assert repeated.result.code == 0
     assert "4 (4 complete before)" in repeated.result.out
     new = manifest_outcomes(repeated.place())[len(lines) :]
@@ -278,7 +287,7 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     lines = manifest_outcomes(repeated.place())
     (repeated.out / "maps" / "prediction" / "north-east.tif").unlink()
     other = merged(EOPATCHES, {"validation": {"seeds": [42]}, "output": {"scores": False}})
-    resumed = run_in(tmp_path, other)
+    resumed = run_without_pictures(tmp_path, other)
     assert resumed.result.code == 0
     new = manifest_outcomes(resumed.place())[len(lines) :]
     assert states(new) == {"observe": every("skipped"), "map": {**every("skipped"), "north-east": "done"}}
@@ -315,6 +324,7 @@ def test_overwrite_starts_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
 def test_an_index_of_somebody_else_and_a_source_that_is_never_written_to(tmp_path: Path) -> None:
     source = write_eopatches(tmp_path / "eopatches")
     before = {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in source.rglob("*")}
