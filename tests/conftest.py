@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import ROOT
@@ -30,6 +31,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # import eo-learn first, and dependencies that warn when they are imported would be errors.
 import eotasks  # noqa: E402, F401, I001
 import eolearn.core  # noqa: E402, F401
+
+# No test asserts a time; hypothesis does by default.
+hypothesis.settings.register_profile("eotasks", deadline=None)
+hypothesis.settings.load_profile("eotasks")
 
 pytest_plugins = ["tests.servers.s3", "tests.servers.web"]
 

@@ -185,7 +185,7 @@ def _broken(entry: EntryPoint) -> str | None:
         module = entry.module.partition(".")[0]
         if importlib.util.find_spec(module) is not None:
             return None
-    except (AttributeError, ImportError, ValueError):  # no text of the form module:object
+    except (AssertionError, AttributeError, ImportError, ValueError):  # no text of the form module:object
         return f"broken: {entry.value!r} names no object"
     return f"broken: there is no module {module!r}"
 
