@@ -231,12 +231,7 @@ class EOPatchFolder:
             with self.place.local_path(path).open("rb") as stream:
                 yield stream
             return
-        location = f"{self.place}/{path}"
-        bucket, key = s3.split_location(location)
-        with s3.s3_errors(location):
-            answer = s3.s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{HEAD_BYTES - 1}")
-            content = answer["Body"].read()
-        yield io.BytesIO(content)
+        yield io.BytesIO(s3.read_range(f"{self.place}/{path}", 0, HEAD_BYTES))
 
     @contextlib.contextmanager
     def _damage(self, what: str) -> Iterator[None]:
