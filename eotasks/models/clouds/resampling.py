@@ -7,14 +7,16 @@ the border: they describe the part of them that exists.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from eotasks.errors import GridError
 from eotasks.models.sentinel2 import as_reflectance
+
+if TYPE_CHECKING:  # a tenth of a second that only a grid coarser than the bands needs
+    from scipy import sparse
 
 Sampling = Literal["mean", "nearest"]
 Upsampling = Literal["bilinear", "nearest"]
@@ -177,6 +179,8 @@ def _overlaps(size: int, factor: float) -> sparse.csr_array:
     lengths = np.minimum(pixels + 1.0, ends[:, np.newaxis]) - np.maximum(pixels, starts[:, np.newaxis])
     used = (lengths > _TOLERANCE) & (pixels < size)
     cells = np.broadcast_to(np.arange(len(starts))[:, np.newaxis], used.shape)
+    from scipy import sparse
+
     return sparse.csr_array((lengths[used], (cells[used], pixels[used])), shape=(len(starts), size))
 
 
@@ -192,6 +196,8 @@ def _interpolation(size: int, factor: float) -> sparse.csr_array:
     pixels = np.arange(size)
     weights = np.concatenate([1 - share, share])
     cells = (np.concatenate([pixels, pixels]), np.concatenate([left, right]))
+    from scipy import sparse
+
     return sparse.csr_array((weights, cells), shape=(size, len(centres)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +143,10 @@ def test_a_name_that_two_packages_give_is_nobody_s(tmp_path: Path, use_packages:
     for package in ("eotasks-half 1", "eotasks-moiety 1"):
         assert package in line
         assert package in str(raised.value)
+
+
+def test_the_registry_loads_no_engine_of_a_detector() -> None:
+    """Every command that makes masks loads it, also for a detector that needs none of these."""
+    code = "import sys, eotasks.clouds.detectors.registry; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"scipy.ndimage", "scipy.sparse", "skimage", "lightgbm"} & set(ended.stdout.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.postprocess import CLEAR
-from eotasks.models.clouds.shadows.frame import MethodName
+
+if TYPE_CHECKING:  # engines of shadows, scipy among them, are loaded when shadows are looked for
+    from eotasks.models.clouds.shadows.frame import MethodName
 
 
 class CloudsWithShadows(Detector):
