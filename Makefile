@@ -20,7 +20,7 @@ land-cover: run-environment
 	@$(BIN) -m eotasks.workflows.cli land-cover $(ARGS)
 
 test: lint types
-	@$(BIN) -m pytest -n 2 --dist loadfile  # tests of a file share their runs
+	@$(BIN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # tests of a file share their runs
 
 test-lowest: lowest-environment
 	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"

@@ -46,3 +46,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared test data (../shared/data) is absent")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: one that starts last would leave the other processes with nothing to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
