@@ -15,10 +15,12 @@ from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
-from eotasks.imagery.files.location import MAX_METADATA, check_size, redacted
+from eotasks.imagery.files.location import check_size
 from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.limits import METADATA_BYTES
 from eotasks.storage import s3
 from eotasks.storage.location import is_remote, is_s3, is_web
+from eotasks.text import redacted
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def read_document(address: str) -> bytes:
     :raises StorageError: when it lies in a bucket that cannot be read.
     """
     if is_web(address):
-        return http.read(address, MAX_METADATA)
+        return http.read(address, METADATA_BYTES)
     if is_s3(address):
         content = s3.read_object(address)
         folder, _, name = address.rpartition("/")

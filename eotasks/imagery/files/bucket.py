@@ -9,8 +9,9 @@ from itertools import islice
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
-from eotasks.imagery.files.location import MAX_NAMES, check_size, checked_name
+from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.limits import PRODUCT_FILES
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
 from eotasks.storage.store import Facts
@@ -30,10 +31,10 @@ class BucketFiles:
     @cached_property
     def _facts(self) -> dict[str, Fingerprint]:
         """Of all objects, by one listing."""
-        entries = islice(self._store.entries(""), MAX_NAMES + 1)
+        entries = islice(self._store.entries(""), PRODUCT_FILES.value + 1)
         found: dict[str, Fingerprint] = {entry.path: Facts.at(entry.size, entry.changed) for entry in entries}
-        if len(found) > MAX_NAMES:
-            raise ImageryError(f"{self.location}: more than {MAX_NAMES} objects. Give the prefix of a product.")
+        if len(found) > PRODUCT_FILES.value:
+            raise ImageryError(f"{self.location}: {PRODUCT_FILES.excess()}. Give the prefix of a product.")
         if not found:
             raise ImageryError(f"{self.location}: nothing there. Check the bucket and the prefix.")
         return found

@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.location import MAX_NAMES, check_size, checked_name
+from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.limits import PRODUCT_FILES
 from eotasks.storage.folder import FolderStore
 
 
@@ -35,11 +36,11 @@ class FolderFiles:
         :raises ImageryError: when the folder cannot be listed, or holds too much for a product.
         """
         try:
-            found = sorted(islice(self._store.files(), MAX_NAMES + 1))
+            found = sorted(islice(self._store.files(), PRODUCT_FILES.value + 1))
         except OSError as error:
             raise ImageryError(f"{self.path}: cannot be listed ({error.strerror}). Check its rights.") from error
-        if len(found) > MAX_NAMES:
-            raise ImageryError(f"{self.path}: more than {MAX_NAMES} files. Give the folder of one product.")
+        if len(found) > PRODUCT_FILES.value:
+            raise ImageryError(f"{self.path}: {PRODUCT_FILES.excess()}. Give the folder of one product.")
         return found
 
     def read_bytes(self, name: str) -> bytes:

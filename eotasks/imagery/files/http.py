@@ -12,7 +12,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.location import redacted
+from eotasks.limits import Limit
+from eotasks.text import redacted
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -64,7 +65,7 @@ def _size_by_range(url: str) -> int | None:
         return int(match.group(1))
 
 
-def read(url: str, limit: int) -> bytes:
+def read(url: str, limit: Limit) -> bytes:
     """The whole file at an address.
 
     :param limit: Bytes that it may have.
@@ -76,8 +77,8 @@ def read(url: str, limit: int) -> bytes:
         try:
             for chunk in answer.iter_content(_CHUNK):
                 content += chunk
-                if len(content) > limit:
-                    raise ImageryError(f"{redacted(url)}: more than {limit:,} bytes. It is not read.")
+                if len(content) > limit.value:
+                    raise ImageryError(f"{redacted(url)}: {limit.excess()}. It is not read.")
         except requests.RequestException as error:
             raise ImageryError(f"{redacted(url)}: broke off ({type(error).__name__}). {_CURE}") from error
         expected = answer.headers.get("Content-Length", "")

@@ -6,24 +6,8 @@ and no file of metadata is read that is larger than any real one.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
-
 from eotasks.errors import ImageryError
-from eotasks.storage.location import is_web
-
-MAX_METADATA = 64 * 1024**2
-"""Bytes of a file of metadata: those of a data strip reach 13 MB, those of a tile half of one."""
-
-MAX_NAMES = 20_000
-"""Files of one product: real ones have some hundred."""
-
-
-def redacted(location: str) -> str:
-    """A location for messages: no user, password or signature in it."""
-    if not is_web(location):
-        return location
-    parts = urlsplit(location)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+from eotasks.limits import METADATA_BYTES
 
 
 def checked_name(name: str, where: str) -> str:
@@ -42,7 +26,5 @@ def check_size(name: str, size: int, where: str) -> None:
 
     :raises ImageryError: when it is.
     """
-    if size > MAX_METADATA:
-        raise ImageryError(
-            f"{where}: {name} has {size:,} bytes, metadata has less than {MAX_METADATA:,}. It is not read."
-        )
+    if size > METADATA_BYTES.value:
+        raise ImageryError(f"{where}: {name} has {METADATA_BYTES.excess(size)}. It is not read.")

@@ -11,10 +11,12 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from eotasks.errors import ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
-from eotasks.imagery.files.location import MAX_METADATA, checked_name, redacted
+from eotasks.imagery.files.location import checked_name
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.imagery.xml import named, parse_xml
+from eotasks.limits import METADATA_BYTES
 from eotasks.models.sentinel2 import BANDS
+from eotasks.text import redacted
 
 _QUESTIONS = 8
 """Asked of a web server at a time."""
@@ -53,7 +55,7 @@ class WebFiles:
         if http.size_of(self._address("manifest.safe")) is None:
             return None
         where = f"{self.location}: manifest.safe"
-        root = parse_xml(http.read(self._address("manifest.safe"), MAX_METADATA), where)
+        root = parse_xml(http.read(self._address("manifest.safe"), METADATA_BYTES), where)
         links = [str(element.get("href", "")).removeprefix("./") for element in named(root, "fileLocation")]
         return sorted({checked_name(unquote(link), where) for link in links if link})
 
@@ -69,7 +71,7 @@ class WebFiles:
 
         :raises ImageryError: when it is absent, too large, or the server fails.
         """
-        return http.read(self._address(name), MAX_METADATA)
+        return http.read(self._address(name), METADATA_BYTES)
 
     def raster_path(self, name: str) -> str:
         """The file for GDAL."""

@@ -18,10 +18,12 @@ from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
-from eotasks.imagery.files.location import MAX_NAMES, check_size, checked_name, redacted
+from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.limits import PRODUCT_FILES
 from eotasks.storage import s3
 from eotasks.storage.location import is_remote, is_s3
+from eotasks.text import redacted
 
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
 """What zipfile raises over bytes that are no zip, or one of a kind that it does not know (a NotImplementedError)."""
@@ -59,8 +61,8 @@ class ZipFiles:
         """Size and checksum of all files, by their names in the archive."""
         with self._archive() as archive:
             entries = archive.infolist()
-        if len(entries) > MAX_NAMES:
-            raise ImageryError(f"{self.location}: more than {MAX_NAMES} files in it. Give the zip of one product.")
+        if len(entries) > PRODUCT_FILES.value:
+            raise ImageryError(f"{self.location}: {PRODUCT_FILES.excess()} in it. Give the zip of one product.")
         found: dict[str, tuple[int, int]] = {}
         for entry in entries:
             # The name as it stands in the archive: zipfile cuts it at a NUL and changes separators.

@@ -18,13 +18,13 @@ from typing import Any, Literal
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.assets import AssetFiles, read_document, resolved
-from eotasks.imagery.files.location import redacted
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.imagery.products.metadata import carries_offset, parse_product_name, read_product_metadata
 from eotasks.imagery.products.parts import angles_of, attribution, in_order
 from eotasks.imagery.products.product import Product
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
+from eotasks.text import redacted
 
 _KEY = re.compile(r"^(B\d[\dA]|SCL)(?:[_-](\d\d)m)?$", re.IGNORECASE)
 _COMMON_NAMES = {

@@ -9,6 +9,7 @@ import pytest
 from eotasks.errors import ImageryError, StorageError
 from eotasks.imagery.files.bucket import BucketFiles, object_fingerprint
 from eotasks.imagery.files.open import open_files
+from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.storage.place import Place
 from tests.servers.s3 import S3Server
 
@@ -55,9 +56,9 @@ def test_what_is_absent_is_named(place: Place) -> None:
 
 def test_too_much(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.write_bytes("P/long.xml", b"x" * 1500)
-    monkeypatch.setattr("eotasks.imagery.files.location.MAX_METADATA", 1000)
-    with pytest.raises(ImageryError, match=r"long\.xml has 1,500 bytes"):
+    monkeypatch.setenv(METADATA_BYTES.variable, "1000")
+    with pytest.raises(ImageryError, match=r"long\.xml has 1,500, more than 1,000 metadata bytes"):
         BucketFiles(f"{place}/P").read_bytes("long.xml")
-    monkeypatch.setattr("eotasks.imagery.files.bucket.MAX_NAMES", 2)
-    with pytest.raises(ImageryError, match="more than 2 objects"):
+    monkeypatch.setenv(PRODUCT_FILES.variable, "2")
+    with pytest.raises(ImageryError, match="more than 2 product files"):
         BucketFiles(f"{place}/P").names()

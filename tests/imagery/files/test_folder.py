@@ -11,6 +11,7 @@ import pytest
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.folder import FolderFiles
+from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 
 
 def test_folders_read_nothing_outside(tmp_path: Path) -> None:
@@ -60,9 +61,9 @@ def test_a_folder_that_may_not_be_listed_is_no_empty_one(tmp_path: Path, monkeyp
 def test_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         (tmp_path / name).write_bytes(b"x" * 1500)
-    monkeypatch.setattr("eotasks.imagery.files.folder.MAX_NAMES", 2)
-    with pytest.raises(ImageryError, match="more than 2 files"):
+    monkeypatch.setenv(PRODUCT_FILES.variable, "2")
+    with pytest.raises(ImageryError, match="more than 2 product files"):
         FolderFiles(tmp_path).names()
-    monkeypatch.setattr("eotasks.imagery.files.location.MAX_METADATA", 1000)
-    with pytest.raises(ImageryError, match="a has 1,500 bytes"):
+    monkeypatch.setenv(METADATA_BYTES.variable, "1000")
+    with pytest.raises(ImageryError, match="a has 1,500, more than 1,000 metadata bytes"):
         FolderFiles(tmp_path).read_bytes("a")

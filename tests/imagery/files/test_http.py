@@ -9,9 +9,14 @@ import requests
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files import http
+from eotasks.limits import Limit
 from tests.servers.web import AnsweringServer, status
 
 CONTENT = b"<a>metadata</a>" * 100
+
+
+def at_most(count: int) -> Limit:
+    return Limit("test bytes", count, "of a test")
 
 
 def test_size_by_head(web_server: AnsweringServer) -> None:
@@ -44,9 +49,9 @@ def test_no_ranges(web_server: AnsweringServer) -> None:
 
 def test_more_than_it_should_be(web_server: AnsweringServer) -> None:
     web_server.answers["GET", "/a"] = status(200, CONTENT)
-    assert http.read(f"{web_server.url}/a", len(CONTENT)) == CONTENT
-    with pytest.raises(ImageryError, match="more than 100 bytes"):
-        http.read(f"{web_server.url}/a", 100)
+    assert http.read(f"{web_server.url}/a", at_most(len(CONTENT))) == CONTENT
+    with pytest.raises(ImageryError, match="more than 100 test bytes"):
+        http.read(f"{web_server.url}/a", at_most(100))
 
 
 def test_broken_off(web_server: AnsweringServer) -> None:
@@ -56,14 +61,14 @@ def test_broken_off(web_server: AnsweringServer) -> None:
 
     web_server.answers["GET", "/a"] = answer
     with pytest.raises(ImageryError, match="broke off"):
-        http.read(f"{web_server.url}/a", 10_000)
+        http.read(f"{web_server.url}/a", at_most(10_000))
 
 
 def test_busy_servers_are_asked_again(web_server: AnsweringServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("urllib3.util.retry.Retry.get_backoff_time", lambda _: 0)
     web_server.answers["GET", "/a"] = status(503)
     with pytest.raises(ImageryError, match="answers 503"):
-        http.read(f"{web_server.url}/a", 10_000)
+        http.read(f"{web_server.url}/a", at_most(10_000))
     assert web_server.asked == [("GET", "/a")] * http.ATTEMPTS
 
 
@@ -79,13 +84,13 @@ def test_nobody_there(web_server: AnsweringServer, monkeypatch: pytest.MonkeyPat
 def test_redirects_are_followed_on_the_same_machine(web_server: AnsweringServer) -> None:
     web_server.answers["GET", "/a"] = status(302, Location="/b")
     web_server.answers["GET", "/b"] = status(200, CONTENT)
-    assert http.read(f"{web_server.url}/a", 10_000) == CONTENT
+    assert http.read(f"{web_server.url}/a", at_most(10_000)) == CONTENT
 
 
 def test_redirects_in_a_circle(web_server: AnsweringServer) -> None:
     web_server.answers["GET", "/a"] = status(302, Location="/a")
     with pytest.raises(ImageryError, match="TooManyRedirects"):
-        http.read(f"{web_server.url}/a", 10_000)
+        http.read(f"{web_server.url}/a", at_most(10_000))
     assert len(web_server.asked) < 10
 
 

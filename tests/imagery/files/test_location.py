@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.location import checked_name, redacted
+from eotasks.imagery.files.location import checked_name
 from eotasks.imagery.files.web import WebFiles
 from eotasks.imagery.files.zip import ZipFiles
+from eotasks.text import redacted
 
 
 @pytest.mark.parametrize("name", ["a.xml", "GRANULE/L1C_T33UUU/MTD_TL.xml", "..a", "a..b/c", "é.xml"])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files.open import open_files
 from eotasks.imagery.files.zip import ZipFiles
+from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from tests.servers.web import AnsweringServer, ranged, status
 
 CONTENT = b"<a>metadata</a>" * 100
@@ -67,11 +68,11 @@ def test_a_link(tmp_path: Path) -> None:
 
 
 def test_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eotasks.imagery.files.zip.MAX_NAMES", 2)
-    with pytest.raises(ImageryError, match="more than 2 files"):
+    monkeypatch.setenv(PRODUCT_FILES.variable, "2")
+    with pytest.raises(ImageryError, match="more than 2 product files"):
         archive(tmp_path / "a.zip", "a", "b", "c").names()
-    monkeypatch.setattr("eotasks.imagery.files.location.MAX_METADATA", 1000)
-    with pytest.raises(ImageryError, match="has 1,500 bytes"):
+    monkeypatch.setenv(METADATA_BYTES.variable, "1000")
+    with pytest.raises(ImageryError, match="has 1,500, more than 1,000 metadata bytes"):
         archive(tmp_path / "b.zip", "a").read_bytes("a")
 
 
