@@ -28,6 +28,7 @@ from fs.osfs import OSFS
 from numpy.typing import NDArray
 from pyogrio.errors import DataSourceError
 
+from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.marker import FileFacts
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError
 from eotasks.features import Feature, describe
@@ -309,7 +310,10 @@ def write_eopatch(eopatch: EOPatch, folder: Place, features: list[Feature]) -> d
     :raises StorageError: when a file cannot be uploaded.
     """
     if folder.is_local:
-        return write_folder(eopatch, folder.local_path(), features)
+        holders = make_folders(folder.local_path())
+        files = write_folder(eopatch, folder.local_path(), features)
+        flush_tree(folder.local_path(), holders)  # the marker will name them: it may not outlive them
+        return files
     with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
         files = write_folder(eopatch, Path(temporary), features)
         _at_once(lambda path: folder.upload(path, Path(temporary, path)), files)

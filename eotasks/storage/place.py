@@ -22,10 +22,11 @@ from fs.errors import FSError
 from fs.osfs import OSFS
 from fs_s3fs import S3FS
 
+from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import ConfigurationError, EOTasksError, StorageError
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
-from eotasks.storage.folder import FolderStore, atomic_path
+from eotasks.storage.folder import FolderStore
 from eotasks.storage.location import is_s3
 from eotasks.storage.store import Entry, Store
 
@@ -158,7 +159,7 @@ class Place:
             if self.is_local:
                 target = self.local_path(path)
                 with self._named(path):
-                    target.parent.mkdir(parents=True, exist_ok=True)
+                    make_folder(target.parent)
                 with atomic_path(target) as temporary:
                     yield temporary
                 return
@@ -295,6 +296,19 @@ class Place:
         """Removes a file, or a folder with all that is in it; nothing happens when it is absent."""
         with self._named(path):
             self._store.remove(_inside(path))
+
+    def remove_if(self, path: str, tag: str) -> bool:
+        """Removes a file that still has the tag that was read or written; whether it had."""
+        with self._named(path):
+            return self._store.remove_if(_inside(path), tag)
+
+    def now(self) -> datetime:
+        """The time (UTC) by the clock of the store, to compare times of change with; this machine's may differ.
+
+        :raises StorageError: when the place is absent, or on disk nothing can be written to it.
+        """
+        with self._named(""):
+            return self._store.now()
 
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other. S3 has no such folders."""

@@ -11,9 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-TEMPORARY_PREFIX = ".tmp-"
-"""Of files that are being written; what still has it after a run is left over."""
-
 
 class Entry(NamedTuple):
     """Something at any depth below a folder of a place."""
@@ -93,6 +90,12 @@ class Store(Protocol):
 
     def remove(self, path: str) -> None:
         """Removes a file, or a folder with all that is in it; nothing happens when it is absent."""
+
+    def remove_if(self, path: str, tag: str) -> bool:
+        """Removes a file that still has a tag; whether it had."""
+
+    def now(self) -> datetime:
+        """The time (UTC) by the clock that times of change are of: a file server's, and this machine's may differ."""
 
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other."""

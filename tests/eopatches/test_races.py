@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from eolearn.core import EOPatch
 
+from eotasks import durable
 from eotasks.eopatches import save as save_module
 from eotasks.eopatches.clean import clean
 from eotasks.eopatches.files import EOPatchFolder, write_eopatch
 from eotasks.eopatches.load import is_complete, list_eopatches, load_eopatch
 from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import CredentialsError, EOTasksError, StorageError
-from eotasks.storage import folder as _folder
 from eotasks.storage import s3
 from eotasks.storage.place import Place
 from eotasks.workflows.cli import main
@@ -246,7 +246,7 @@ def test_a_disk_that_is_full_for_the_marker_leaves_the_patch_that_was_there(
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_folder, "_flush", full)
+    monkeypatch.setattr(durable, "flush_file", full)
     with pytest.raises(StorageError, match=r"_current.json: .*No space left"):
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME) == make_eopatch(0.25)

@@ -6,9 +6,9 @@ engine (``eotasks.models.forest``) predicts.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import JsonValue
 
+from eotasks.durable import atomic_path, flush_file, make_folder
 from eotasks.errors import EOTasksError, ModelError
 from eotasks.models.classes import NO_DATA, ClassTable
 from eotasks.models.landcover.card import ModelCard, build_card
@@ -227,19 +228,16 @@ def _local(folder: str | os.PathLike[str]) -> Path:
     return Path(folder)
 
 
-def _save_to_folder(target: Path, contents: Mapping[str, str]) -> Path:
-    staged: dict[str, Path] = {}
+def _save_to_folder(target: Path, contents: dict[str, str]) -> Path:
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            staged[name] = _write_beside(target / name, content)
-        for name in contents:
-            staged.pop(name).replace(target / name)
+        make_folder(target)
+        with contextlib.ExitStack() as stack:
+            for name in reversed(contents):  # the last one that is begun is the first one that is put in place
+                temporary = stack.enter_context(atomic_path(target / name))
+                temporary.write_text(contents[name], encoding="utf-8", newline="")
+                flush_file(temporary)
     except OSError as error:
         raise ModelError(f"cannot write the model to {str(target)!r} ({error}): choose another folder.") from error
-    finally:
-        for path in staged.values():
-            path.unlink(missing_ok=True)
     return target
 
 
@@ -270,18 +268,3 @@ def as_rows(features: ArrayLike) -> NDArray[Any]:
     if any(np.isinf(rows[start : start + _CHECKED_ROWS]).any() for start in range(0, len(rows), _CHECKED_ROWS)):
         raise ModelError("features hold infinity: give NaN where a value is missing.")
     return rows
-
-
-def _write_beside(path: Path, content: str) -> Path:
-    """Write a file completely under a temporary name in the same folder."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    Path(name).chmod(0o644)  # mkstemp gives 0600, which other readers of a shared folder cannot open
-    return Path(name)

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import EOTasksError, StorageError
-from eotasks.storage.folder import atomic_path
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import BATCH_FOLDER, log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
@@ -50,7 +50,7 @@ def write_batch_report(place: Place, path: str | Path | None = None, *, stage: s
         return f"{place}/{REPORT}"
     target = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         for file, written in ((target.with_suffix(".json"), data), (target, page)):
             with atomic_path(file) as temporary:
                 temporary.write_bytes(written)
