@@ -53,7 +53,9 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
     except BaseException as error:
         saved = _discard(place, name, generation)
         if saved and isinstance(error, StorageError):
-            return  # the marker is there, only the server's answer was lost
+            # The marker is there: the server's answer was lost, or the disk failed behind the rename.
+            LOGGER.warning("EOPatch %r is saved in %s, but not without a fault: %s", name, place, error)
+            return
         if isinstance(error, EOTasksError) or not isinstance(error, Exception):
             raise
         raise StorageError(

@@ -7,13 +7,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from eolearn.core import EOPatch
 
-from eotasks import durable
 from eotasks.eopatches import save as save_module
 from eotasks.eopatches.clean import clean
 from eotasks.eopatches.files import EOPatchFolder, write_eopatch
@@ -235,19 +233,3 @@ def test_a_full_disk_leaves_the_patch_that_was_there(place: Place, monkeypatch: 
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME) == make_eopatch(0.25)
     assert len(generations(place)) == 1
-
-
-def test_a_disk_that_is_full_for_the_marker_leaves_the_patch_that_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = Place(tmp_path)
-    save_eopatch(place, NAME, make_eopatch(0.25))
-
-    def full(path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(durable, "flush_file", full)
-    with pytest.raises(StorageError, match=r"_current.json: .*No space left"):
-        save_eopatch(place, NAME, make_eopatch(0.5))
-    assert load_eopatch(place, NAME) == make_eopatch(0.25)
-    assert place.names(NAME) == [*generations(place), "_current.json"]
