@@ -6,10 +6,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
-import shutil
-import tempfile
 import threading
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,10 +238,11 @@ class _LocalCopy:
     """A catalogue of a bucket as a file of this machine, removed when nobody needs it any more."""
 
     def __init__(self, place: Place, name: str, extent: tuple[int, dt.datetime]) -> None:
+        from eotasks.storage.temporary import OwnFolder
+
         self.extent = extent
-        folder = tempfile.mkdtemp(prefix="eotasks-catalogue-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self.path = str(Path(folder) / "catalogue.parquet")
+        self._folder = OwnFolder()
+        self.path = str(self._folder.path / "catalogue.parquet")
         place.download(name, Path(self.path))
 
 

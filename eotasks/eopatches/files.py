@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import io
 import json
-import tempfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,7 @@ from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, S
 from eotasks.features import Feature, describe
 from eotasks.storage import s3
 from eotasks.storage.place import Place
+from eotasks.storage.temporary import temporary_folder
 
 TRANSFERS = 4
 """Files that go to or come from S3 at the same time: a patch has a handful, and most of their time is waiting."""
@@ -221,9 +221,9 @@ class EOPatchFolder:
         if self.place.is_local:
             yield self.place.local_path()
             return
-        with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
-            _at_once(lambda path: self.place.download(path, Path(temporary, path)), paths)
-            yield Path(temporary)
+        with temporary_folder() as temporary:
+            _at_once(lambda path: self.place.download(path, temporary / path), paths)
+            yield temporary
 
     @contextlib.contextmanager
     def _head(self, path: str) -> Iterator[IO[bytes]]:
@@ -314,9 +314,9 @@ def write_eopatch(eopatch: EOPatch, folder: Place, features: list[Feature]) -> d
         files = write_folder(eopatch, folder.local_path(), features)
         flush_tree(folder.local_path(), holders)  # the marker will name them: it may not outlive them
         return files
-    with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
-        files = write_folder(eopatch, Path(temporary), features)
-        _at_once(lambda path: folder.upload(path, Path(temporary, path)), files)
+    with temporary_folder() as temporary:
+        files = write_folder(eopatch, temporary, features)
+        _at_once(lambda path: folder.upload(path, temporary / path), files)
     return files
 
 

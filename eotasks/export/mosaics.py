@@ -33,6 +33,7 @@ from eotasks.models.rasters import Bounds, offset_in, pixel_transform, union_bou
 from eotasks.storage.location import Location, is_s3
 from eotasks.storage.place import place_of
 from eotasks.storage.s3 import download_file
+from eotasks.storage.temporary import temporary_folder
 
 _DOWNLOADS = 8
 """Maps that are copied from S3 at a time."""
@@ -127,7 +128,7 @@ def _tiles(paths: Sequence[str | Path]) -> Iterator[list[_Tile]]:
     with ExitStack() as stack:
         files: list[str | Path] = list(paths)
         if any(is_s3(each) for each in paths):
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="eotasks-")))
+            folder = stack.enter_context(temporary_folder())
             with ThreadPoolExecutor(_DOWNLOADS) as pool:
                 files = list(pool.map(_fetch, paths, (folder / f"{number}.tif" for number in itertools.count())))
         yield [_Tile.read(Path(file), str(path)) for file, path in zip(files, paths, strict=True)]
@@ -145,8 +146,8 @@ def _scratch(path: str | Path) -> Iterator[Path]:
     """A file to build the mosaic in, beside a target on disk: there is the space for it, and it is removed again."""
     place, name = place_of(path)
     if not place.is_local:
-        with TemporaryDirectory(prefix="eotasks-") as scratch:
-            yield Path(scratch, name)
+        with temporary_folder() as scratch:
+            yield scratch / name
         return
     beside = temporary_beside(place.local_path(name))  # a name that `eotasks clean` knows
     make_folder(beside.parent)

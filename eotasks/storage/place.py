@@ -29,6 +29,7 @@ from eotasks.storage.bucket import BucketStore
 from eotasks.storage.folder import FolderStore
 from eotasks.storage.location import is_s3
 from eotasks.storage.store import Entry, Store
+from eotasks.storage.temporary import temporary_folder
 
 _PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What is wrong with a place, and not with what is written to it."""
@@ -139,8 +140,8 @@ class Place:
                 raise StorageError(self._absent(path))
             yield self.local_path(path)
             return
-        with tempfile.TemporaryDirectory(prefix="eotasks-") as folder:
-            copy = Path(folder, path.rpartition("/")[2])
+        with temporary_folder() as folder:
+            copy = folder / path.rpartition("/")[2]
             with self._named(path):
                 self._store.download(_inside(path), copy)
             yield copy
@@ -163,8 +164,8 @@ class Place:
                 with atomic_path(target) as temporary:
                     yield temporary
                 return
-            with tempfile.TemporaryDirectory(prefix="eotasks-") as folder:
-                temporary = Path(folder, path.rpartition("/")[2])
+            with temporary_folder() as folder:
+                temporary = folder / path.rpartition("/")[2]
                 yield temporary
                 self._store.upload(inside, temporary)
         except OSError as error:

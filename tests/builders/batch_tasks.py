@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -17,6 +18,7 @@ import numpy as np
 from eolearn.core import EOTask
 
 from eotasks.errors import ReflectanceError
+from eotasks.storage.temporary import OwnFolder
 
 ENVIRONMENT = ("EOTASKS_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MARK")
 
@@ -36,6 +38,18 @@ class WriteFactsTask(EOTask):
         }
         (self.folder / f"{name}.json").write_text(json.dumps(facts))
         return name
+
+
+class LeaveFilesTask(EOTask):
+    """Leaves temporary files behind; "killed" ends its worker, too."""
+
+    def execute(self, *, name: str) -> str:
+        OwnFolder()
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            file.write(b"x")
+        if name == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return file.name
 
 
 class PassOnTask(EOTask):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import warnings
 from multiprocessing.connection import Connection
 
@@ -18,6 +19,7 @@ def run_worker(connection: Connection, environment: dict[str, str]) -> None:
     """
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # asked for anew: the environment names the folder of the batch
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     ignore_library_warnings()
 

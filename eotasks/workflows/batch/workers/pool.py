@@ -24,6 +24,7 @@ from typing import Any
 
 from eotasks.errors import BatchError, ConfigurationError
 from eotasks.models.threads import thread_environment
+from eotasks.storage.temporary import OwnFolder
 from eotasks.workflows.batch.workers.entry import run_worker
 from eotasks.workflows.batch.workers.job import LOG_LINES, PatchJob, PatchReport, log_line
 from eotasks.workflows.batch.workers.kinds import START_METHODS, StartMethod
@@ -59,6 +60,7 @@ class WorkerPool:
         self.on_trial = False
         """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
         self._context = _context(start_method)
+        self._temporary = OwnFolder()  # of the workers: those that are killed leave what they have there
         self._workers: list[_Worker] = []
         self._failed_starts = 0
 
@@ -81,6 +83,7 @@ class WorkerPool:
                         yield report
         finally:
             self._stop()
+            self._temporary.remove()
 
     def _assign_work(self, queue: PatchQueue) -> None:
         """Gives work to workers that have none, and starts those that are missing.
@@ -154,7 +157,7 @@ class WorkerPool:
         return None if report is None else replace(report, log="\n".join(worker.log))
 
     def _start_worker(self) -> None:
-        settings = thread_environment(self.size.threads)
+        settings = thread_environment(self.size.threads) | {"TMPDIR": str(self._temporary.path)}
         # Passive: OpenMP threads that wait by spinning take the cores from the other workers (100 times slower).
         # A server that forks has to stay single-threaded; its children set their own number.
         forking = isinstance(self._context, ForkServerContext)
