@@ -20,17 +20,18 @@ _KINDS = {
 }  # fmt: skip
 
 
-def check_regular(path: str | os.PathLike[str]) -> os.stat_result:
-    """Facts of a file that a library is to open: links are followed, FIFOs, devices, sockets and folders refused.
+def check_regular(path: str | os.PathLike[str], limit: Limit | None = None) -> None:
+    """Refuse what a library is not to open. Links are followed.
 
-    :raises OSError: when it is absent or no regular file.
+    :raises OSError: when it is absent, no regular file, or has more bytes than the limit.
     """
     facts = os.stat(path)  # noqa: PTH116 - of any path
     _check(facts)
-    return facts
+    if limit is not None and facts.st_size > limit.value:
+        raise too_large(limit, facts.st_size)
 
 
-def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
+def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
     """A file opened for reading.
 
     :raises OSError: when it is absent, may not be read, or is no regular file.
@@ -40,7 +41,7 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         _check(os.fstat(descriptor))
-        return open(descriptor, "rb")  # noqa: SIM115, PTH123 - of a descriptor
+        return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor
     except BaseException:
         os.close(descriptor)
         raise
@@ -85,5 +86,3 @@ def _check(facts: os.stat_result) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if kind != stat.S_IFREG:
         raise OSError(errno.EINVAL, f"is {_KINDS.get(kind, 'something else')}, no file")
-
-

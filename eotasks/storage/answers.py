@@ -1,7 +1,7 @@
 """Answers of servers, bounded in time and bytes from the first byte of their head to the last of their body.
 
 A limit of time for the next bytes alone, as HTTP libraries have it, is met for ever by a server that sends one byte a
-second, and what they read at once (heads, error pages, listings) has no bound of size at all. So the bounds are kept where
+second, and what they read at once (heads, error pages, listings) has no bound of size at all. So bounds are kept where
 bytes come in: by the sockets of connections that `bounded_pools` makes, for answers that are asked for in a block of
 `answer_bounds`. Both libraries that ask servers here, requests and botocore, take their connections from urllib3.
 """

@@ -24,6 +24,7 @@ from fs_s3fs import S3FS
 
 from eotasks.errors import ConfigurationError, EOTasksError, StorageError
 from eotasks.limits import RECORD_BYTES, Limit
+from eotasks.reading import check_regular
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
 from eotasks.storage.folder import FolderStore, atomic_path
@@ -135,8 +136,10 @@ class Place:
         :raises StorageError: when it is absent or cannot be read.
         """
         if self.is_local:
-            if not self.local_path(path).is_file():
+            if not self.local_path(path).exists():
                 raise StorageError(self._absent(path))
+            with self._named(path):
+                check_regular(self.local_path(path))
             yield self.local_path(path)
             return
         with tempfile.TemporaryDirectory(prefix="eotasks-") as folder:
