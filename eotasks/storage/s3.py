@@ -33,6 +33,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from urllib3.exceptions import HTTPError
 
 from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
 from eotasks.limits import ANSWER_BYTES, RECORD_BYTES, Limit
@@ -99,7 +100,7 @@ _WRONG_CREDENTIALS = frozenset(
 )  # fmt: skip
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _CONFLICT = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
-_UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
+_UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError, HTTPError)
 
 
 def s3_settings() -> S3Settings:
@@ -215,13 +216,14 @@ def read_range(location: str, start: int, stop: int, *, tag: str | None = None) 
     with asking(location):
         answer = s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}", **options)
         fault = f"{location}: {s3_settings()} sends other bytes than {start:,} to {stop:,}. Download it first."
-        said = re.match(r"bytes (\d+)-", str(answer.get("ContentRange", "")))
-        # Some servers send the whole of what is smaller than the range, without saying a range.
-        if int(said[1]) != start if said else start:
-            raise StorageError(fault)
-        if tag is not None and answer.get("ETag", tag) != tag:
-            raise StorageError(f"{location} changed while it was read: run the command again.")
-        return _content(answer, stop - start, fault)
+        said = re.match(r"bytes ([0-9]{1,18})-", str(answer.get("ContentRange", "")))
+        with contextlib.closing(answer["Body"]):
+            # Some servers send the whole of what is smaller than the range, without saying a range.
+            if int(said[1]) != start if said else start:
+                raise StorageError(fault)
+            if tag is not None and answer.get("ETag", tag) != tag:
+                raise StorageError(f"{location} changed while it was read: run the command again.")
+            return _content(answer, stop - start, fault)
 
 
 def _content(answer: dict[str, Any], most: int, fault: str) -> bytes:
@@ -235,7 +237,6 @@ def _content(answer: dict[str, Any], most: int, fault: str) -> bytes:
             content.write(chunk)
         if content.tell() <= most:
             return content.getvalue()
-    answer["Body"].close()
     raise StorageError(fault)
 
 
@@ -287,9 +288,7 @@ def download_file(location: str, target: Path) -> None:
     def save(answer: dict[str, Any]) -> tuple[int, str]:
         """One request is enough for what is small."""
         size = int(answer["ContentLength"])
-        if size > PART_BYTES:
-            answer["Body"].close()
-        else:
+        if size <= PART_BYTES:
             target.write_bytes(_content(answer, size, f"{location}: more bytes than {size:,}, as it said."))
         return size, str(answer["ETag"])
 
@@ -384,7 +383,7 @@ def s3_errors(location: str) -> Iterator[None]:
     """
     try:
         yield
-    except (BotoCoreError, ClientError, Boto3Error) as error:
+    except (BotoCoreError, ClientError, Boto3Error, HTTPError) as error:  # botocore lets some of urllib3 through
         raise explain(error, location) from error
     except EOTasksError:
         raise
@@ -446,7 +445,8 @@ def _answer(location: str, use: Callable[[dict[str, Any]], T]) -> T:
     for left in reversed(range(3)):
         answer = s3_client().get_object(Bucket=bucket, Key=key)
         try:
-            return use(answer)
+            with contextlib.closing(answer["Body"]):
+                return use(answer)
         except _UNREACHABLE as error:
             if not left or excess_of(error):
                 raise
