@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from sentinelhub.geometry import BBox, Geometry
 from eotasks.durable import atomic_path, make_folder
 from eotasks.eopatches.marker import patch_folder
 from eotasks.errors import AreaError, ConfigurationError, GridError, StorageError
+from eotasks.limits import GRID_PIXELS, PATCHES, VECTOR_BYTES, VECTOR_FEATURES
+from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.location import is_s3
 
@@ -30,6 +33,8 @@ LOGGER = logging.getLogger(__name__)
 
 _TOLERANCE = 1e-6
 """Of a pixel: what an extent may miss a whole number of pixels by."""
+
+_METRES_OF_DEGREE = 111_320.0
 
 
 @dataclass(frozen=True)
@@ -109,15 +114,24 @@ def split_area(
     :param patch_size: Side of a patch in metres, a whole number of pixels.
     :param resolution: Size of a pixel in metres.
     :return: Patches named ``patch_r03_c05`` (row 0 = north), with the EPSG code when there are several UTM zones.
-    :raises ConfigurationError: when the patch size is no whole number of pixels, or the grid is unknown.
+    :raises ConfigurationError: when the patch size is no whole number of pixels, has too many of them, or the grid is
+        unknown.
+    :raises AreaError: when the area has too many patches.
     :raises GridError: when ``bbox`` meets a CRS that is not in metres.
     """
-    pixels = _whole(patch_size / resolution) if resolution > 0 else None
+    side = patch_size / resolution if resolution > 0 else math.nan
+    if side * side > GRID_PIXELS.value:
+        raise ConfigurationError(
+            f"A patch of {patch_size} m has {side:,.0f} x {side:,.0f} pixels of {resolution} m, {GRID_PIXELS.excess()}:"
+            " choose a smaller patch or a larger pixel."
+        )
+    pixels = _whole(side) if math.isfinite(side) else None
     if not pixels or pixels < 1:
         raise ConfigurationError(
             f"A patch of {patch_size} m is no whole number of pixels of {resolution} m: choose a multiple."
         )
     if grid == "utm":
+        _check_count(area, patch_size)
         return _utm_patches(area, patch_size, pixels)
     if grid == "bbox":
         return _bbox_patches(area, resolution, pixels)
@@ -214,6 +228,19 @@ def _patches_of(path: Path, resolution: float) -> list[Patch]:
     return patches
 
 
+def _check_count(area: Geometry, patch_size: float) -> None:
+    """Refuse an area of more patches than can be listed, counted over its box: that is where they are looked for."""
+    left, bottom, right, top = area.geometry.bounds
+    metres = 1.0 if area.crs.pyproj_crs().is_projected else _METRES_OF_DEGREE
+    count = (right - left) * metres / patch_size * ((top - bottom) * metres / patch_size)
+    if count > PATCHES.value:
+        raise AreaError(
+            f"The area reaches over {(right - left) * metres / 1000:,.0f} x {(top - bottom) * metres / 1000:,.0f} km:"
+            f" some {count:,.0f} patches of {patch_size:g} m, {PATCHES.excess()}. Give a smaller area, or larger"
+            " patches."
+        )
+
+
 def _utm_patches(area: Geometry, patch_size: float, pixels: int) -> list[Patch]:
     with warnings.catch_warnings():  # sentinelhub 3.12 calls a function that shapely 2.2 has deprecated
         warnings.filterwarnings("ignore", message=r"The 'shapely.ops.transform\(\)' function is deprecated")
@@ -234,6 +261,7 @@ def _utm_patches(area: Geometry, patch_size: float, pixels: int) -> list[Patch]:
 
 def _bbox_patches(area: Geometry, resolution: float, pixels: int) -> list[Patch]:
     _require_metres(area.crs, "The area")
+    _check_count(area, resolution * pixels)
     left, bottom, right, top = area.geometry.bounds
     total_width, total_height = (_whole_or_more(extent / resolution) for extent in (right - left, top - bottom))
     shapely.prepare(area.geometry)
@@ -320,6 +348,11 @@ def _layers(path: Path) -> list[str]:
     if not path.exists():
         raise AreaError(f"{path} is not there: check the path.")
     try:
+        if not path.is_dir():  # as some formats are
+            check_regular(path, VECTOR_BYTES)
+    except OSError as error:
+        raise AreaError(f"{path} cannot be read as a vector file ({error.strerror}): give another one.") from error
+    try:
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     except pyogrio.errors.DataSourceError as error:
         raise AreaError(f"{path} cannot be read as a vector file ({error}): give GeoPackage or GeoJSON.") from error
@@ -327,7 +360,12 @@ def _layers(path: Path) -> list[str]:
 
 def _read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
     try:
-        return pyogrio.read_dataframe(path, layer=layer)
+        frame = pyogrio.read_dataframe(path, layer=layer, max_features=VECTOR_FEATURES.value + 1)
+        if len(frame) > VECTOR_FEATURES.value:
+            raise AreaError(f"{path}, layer {layer!r}: {VECTOR_FEATURES.excess()}. Give a file of the area alone.")
+        return frame
+    except AreaError:  # a ValueError too
+        raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
         raise AreaError(f"{path}, layer {layer!r} cannot be read ({error}): check the file.") from error
 

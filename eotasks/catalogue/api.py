@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,10 +11,12 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from eotasks.catalogue.bounded_io import bounded_io
 from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, time_of
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
-from eotasks.errors import ConfigurationError, ImageryError
+from eotasks.errors import ConfigurationError, EOTasksError, ImageryError
+from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS
 
 if TYPE_CHECKING:
     import pystac
@@ -25,7 +28,7 @@ PAGE = 200
 """Items of one answer."""
 
 SECONDS = 60
-"""How long an answer may take."""
+"""How long an API may take to send the next bytes."""
 
 
 class StacApi:
@@ -94,15 +97,19 @@ class StacApi:
         client_module = package("pystac_client")
         exceptions = package("pystac_client.exceptions")
         requests = package("requests")
+        where = f"The STAC API {_shown(self.location)}"
         try:
-            client = client_module.Client.open(self.location, timeout=SECONDS)
-            yield from client.search(
+            client = client_module.Client.open(self.location, stac_io=bounded_io(where, SECONDS))
+            search = client.search(
                 collections=list(self._collections(request)),
                 intersects=None if request.area is None else as_geojson(request.area),
                 datetime=_interval(request),
                 limit=PAGE,
                 max_items=None,
-            ).items()
+            )
+            yield from _items(search, client, where)
+        except EOTasksError:
+            raise
         except (exceptions.APIError, requests.RequestException, NotImplementedError) as error:
             raise ImageryError(
                 f"The STAC API {_shown(self.location)} failed ({_reason(error)}). Check its address and the network,"
@@ -111,6 +118,8 @@ class StacApi:
         except (
             KeyError,
             TypeError,
+            AttributeError,
+            RecursionError,
             ValueError,
             package("pystac").STACError,
             package("pystac_client.errors").ClientTypeError,
@@ -125,6 +134,29 @@ class StacApi:
         if request.level is not None:
             return DEFAULT_COLLECTIONS[request.level]
         return [name for names in DEFAULT_COLLECTIONS.values() for name in names]
+
+
+def _items(search: Any, client: Any, where: str) -> Iterator[pystac.Item]:
+    """Items of all pages, as many as a search may find.
+
+    :raises ImageryError: when there are more, or one of them has more assets than any.
+    """
+    item = package("pystac").Item
+    left, seen = SEARCH_ITEMS.value, set()
+    for page in search.pages_as_dicts():
+        for link in (link for link in page.get("links", ()) if link["rel"] == "next"):
+            following = json.dumps(link, sort_keys=True)
+            if following in seen:
+                raise ImageryError(f"{where}: its pages lead round in a circle. Ask who runs it.")
+            seen.add(following)
+        for fields in page.get("features", ()):
+            left -= 1
+            if left < 0:
+                raise ImageryError(f"{where}: {SEARCH_ITEMS.excess()}. Search a smaller area or a shorter time.")
+            assets = fields.get("assets", ())
+            if len(assets) > ITEM_ASSETS.value:
+                raise ImageryError(f"{where}: an item with {ITEM_ASSETS.excess(len(assets))}. It is not read.")
+            yield item.from_dict(fields, root=client, preserve_dict=False)
 
 
 def _fits(item: pystac.Item, request: SearchRequest) -> bool:

@@ -7,6 +7,7 @@ compared first, which row groups without a match do not survive, and footprints 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import SearchRequest
+from eotasks.catalogue.table import pick_rows
 from eotasks.errors import ImageryError
 
 if TYPE_CHECKING:
@@ -41,10 +43,10 @@ def matching_rows(database: Any, path: str, request: SearchRequest) -> list[int]
     limit = "" if request.limit is None else f"LIMIT {request.limit:d}"
     # What is put into the text are names of columns and numbers; values of the user are bound.
     query = (
-        "SELECT file_row_number FROM read_parquet(?, file_row_number = true) "  # noqa: S608
+        "SELECT file_row_number FROM read_parquet(?, file_row_number = true, hive_partitioning = false) "  # noqa: S608
         f"{where} ORDER BY datetime, id {limit}"
     )
-    return [row[0] for row in database.execute(query, [path, *values]).fetchall()]
+    return [row[0] for row in database.execute(query, [_pattern(path), *values]).fetchall()]
 
 
 def read_rows(path: str, rows: Sequence[int]) -> pa.Table:
@@ -56,7 +58,18 @@ def read_rows(path: str, rows: Sequence[int]) -> pa.Table:
     wanted: NDArray[np.int64] = np.asarray(rows, dtype=np.int64)
     groups, group_of = np.unique(np.searchsorted(starts, wanted, side="right") - 1, return_inverse=True)
     before = np.cumsum([0, *(sizes[group] for group in groups)])[:-1]
-    return file.read_row_groups(groups.tolist()).take(wanted - starts[groups][group_of] + before[group_of])
+    return pick_rows(file, path, groups.tolist(), wanted - starts[groups][group_of] + before[group_of])
+
+
+def _pattern(path: str) -> str:
+    """A path for DuckDB, which takes names for patterns: of other files whose names match it would mix in rows.
+
+    :raises ImageryError: when it cannot be said as a pattern.
+    """
+    pattern = re.sub(r"[*?\[]", r"[\g<0>]", path)
+    if pattern != path and "\\" in path:  # there it would mean something else, too
+        raise ImageryError(f"{path}: a name with both \\ and one of * ? [ cannot be searched. Rename the catalogue.")
+    return pattern
 
 
 def columns_of(path: str) -> frozenset[str]:
@@ -93,8 +106,8 @@ def summarise(database: Any, path: str) -> dict[str, Any]:
     row = database.execute(
         "SELECT count(*), epoch_us(min(datetime)), epoch_us(max(datetime)),"  # noqa: S608 - columns of ours
         f" count(DISTINCT {tile}), count(*) FILTER ({masks}), {extent}"
-        " FROM read_parquet(?)",
-        [path],
+        " FROM read_parquet(?, hive_partitioning = false)",
+        [_pattern(path)],
     ).fetchone()
     return {
         "items": row[0],
@@ -139,14 +152,16 @@ def _conditions(request: SearchRequest, columns: frozenset[str]) -> tuple[list[s
 
 
 def _has_masks(database: Any, path: str) -> bool:
-    kind = database.execute("SELECT typeof(assets) FROM read_parquet(?) LIMIT 1", [path]).fetchone()
+    kind = database.execute(
+        "SELECT typeof(assets) FROM read_parquet(?, hive_partitioning = false) LIMIT 1", [_pattern(path)]
+    ).fetchone()
     return kind is not None and " CLP " in kind[0].replace("(", " ").replace(",", " ").replace('"', " ")
 
 
 def _counts(database: Any, path: str, column: str) -> dict[str, int]:
     rows = database.execute(
-        f"SELECT {column}, count(*) FROM read_parquet(?) GROUP BY 1 ORDER BY 1",  # noqa: S608 - a column of ours
-        [path],
+        f"SELECT {column}, count(*) FROM read_parquet(?, hive_partitioning = false) GROUP BY 1 ORDER BY 1",  # noqa: S608 - a column of ours
+        [_pattern(path)],
     ).fetchall()
     return {str(value if value is not None else "not stated"): count for value, count in rows}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.errors import MissingDependencyError
+from eotasks.limits import CATALOGUE_BYTES
 
 INSTALL = "pip install 'eotasks[catalogue]'"
 
@@ -51,6 +52,8 @@ def _connection() -> Any:
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
+            "memory_limit": f"{CATALOGUE_BYTES.value}B",
+            "temp_directory": "",  # or what does not fit is put into the current folder
         }
     )
     quoted = str(file).replace("'", "''")

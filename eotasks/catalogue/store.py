@@ -28,6 +28,8 @@ from eotasks.catalogue.table import (
     to_parquet,
 )
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
+from eotasks.limits import CATALOGUE_BYTES
+from eotasks.reading import check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,13 +126,13 @@ class Catalogue:
         new = table_of(list(given.values()))
         place, name = self._place()
         for left in reversed(range(WRITERS)):
-            data, tag = place.read_tagged(name) if place.exists(name) else (None, None)
+            data, tag = place.read_tagged(name, CATALOGUE_BYTES) if place.exists(name) else (None, None)
             old = schema().empty_table() if data is None else from_parquet(data, self.location)
             table, update = _merge(old, new)
             try:
                 place.write_if(name, to_parquet(table), tag)
             except StorageError:
-                changed = place.exists(name) and place.read_tagged(name)[1] != tag
+                changed = place.exists(name) and place.read_tagged(name, CATALOGUE_BYTES)[1] != tag
                 if not (left and changed):
                     raise
                 LOGGER.info("%s was written by another in the meantime: added again", self.location)
@@ -212,9 +214,16 @@ class Catalogue:
                 f"{self.location}: there is no such catalogue. Make it: eotasks catalogue add FOLDER --catalogue FILE."
             )
         if place.is_local:
-            return self.location
+            file = place.local_path(name)
+            try:
+                check_regular(file, CATALOGUE_BYTES)
+            except OSError as error:
+                raise StorageError(f"{self.location} cannot be read ({error.strerror}): name another one.") from error
+            return str(file)
         with self._lock:
             extent = place.extent(name)
+            if extent[0] > CATALOGUE_BYTES.value:
+                raise StorageError(f"{self.location}: {CATALOGUE_BYTES.excess(extent[0])}. It is not read.")
             if self._copy is None or self._copy.extent != extent:
                 self._copy = _LocalCopy(place, name, extent)
             return self._copy.path

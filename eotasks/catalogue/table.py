@@ -23,6 +23,7 @@ from eotasks.catalogue.fields import plain
 from eotasks.catalogue.items import asset_keys
 from eotasks.catalogue.packages import package
 from eotasks.errors import ConfigurationError, ImageryError
+from eotasks.limits import CATALOGUE_BYTES, CATALOGUE_ROWS
 from eotasks.models.sentinel2 import BANDS
 
 if TYPE_CHECKING:
@@ -95,6 +96,36 @@ def items_of(table: pa.Table) -> list[pystac.Item]:
         raise ImageryError(f"A row of the catalogue is no STAC item ({error}): write it again.") from error
 
 
+def pick_rows(
+    file: Any, where: str, groups: Sequence[int] | None = None, rows: NDArray[np.int64] | None = None
+) -> pa.Table:
+    """Rows of a Parquet file, unpacked a few at a time: a value that is stored once may stand in a million of them.
+
+    :param file: A ``pyarrow.parquet.ParquetFile``.
+    :param where: For the message.
+    :param groups: Row groups; None for all.
+    :param rows: Numbers of rows in these groups, in the order that they are wanted in; None for all.
+    :raises ImageryError: when they are more than a catalogue has.
+    """
+    arrow = package("pyarrow")
+    if file.metadata.num_rows > CATALOGUE_ROWS.value:
+        raise ImageryError(f"{where}: {CATALOGUE_ROWS.excess(file.metadata.num_rows)}. Make a smaller catalogue.")
+    order = None if rows is None else np.argsort(rows, kind="stable")
+    wanted = None if rows is None else rows[order]
+    parts, start, size = [file.schema_arrow.empty_table()], 0, 0
+    for batch in file.iter_batches(batch_size=ROWS_OF_GROUP, row_groups=groups):
+        part = arrow.Table.from_batches([batch])
+        if wanted is not None:
+            first, last = np.searchsorted(wanted, (start, start + batch.num_rows))
+            part = part.take(wanted[first:last] - start)
+        parts.append(part)
+        start, size = start + batch.num_rows, size + part.nbytes
+        if size > CATALOGUE_BYTES.value:
+            raise ImageryError(f"{where}: rows of {CATALOGUE_BYTES.excess()}. Search for fewer, or make a smaller one.")
+    table = arrow.concat_tables(parts)
+    return table if order is None else table.take(np.argsort(order, kind="stable"))
+
+
 def sorted_table(table: pa.Table) -> pa.Table:
     """Rows along a Hilbert curve of their places; those of one place by time, then by name."""
     if not table.num_rows:
@@ -130,7 +161,9 @@ def from_parquet(data: bytes, where: str) -> pa.Table:
     """
     arrow, parquet = package("pyarrow"), package("pyarrow.parquet")
     try:
-        table: pa.Table = parquet.read_table(arrow.BufferReader(data))
+        table = pick_rows(parquet.ParquetFile(arrow.BufferReader(data)), where)
+    except ImageryError:  # an OSError too
+        raise
     except (arrow.ArrowInvalid, OSError) as error:
         raise ImageryError(f"{where} is no sound Parquet file ({_line(error)}): make the catalogue anew.") from error
     version = (table.schema.metadata or {}).get(VERSION_KEY)

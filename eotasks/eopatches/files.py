@@ -7,6 +7,7 @@ its last value; the rest, which is small, eo-learn reads.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
@@ -19,18 +20,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from eolearn.core import EOPatch, FeatureType
 from eolearn.core.eodata_io import FeatureIONumpy
 from fs.errors import FSError
 from fs.osfs import OSFS
-from numpy.typing import NDArray
 from pyogrio.errors import DataSourceError
 
 from eotasks.durable import flush_tree, make_folders
+from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
 from eotasks.eopatches.marker import FileFacts
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError
 from eotasks.features import Feature, describe
+from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
+from eotasks.reading import check_regular, open_regular
 from eotasks.storage import s3
 from eotasks.storage.place import Place
 from eotasks.storage.temporary import temporary_folder
@@ -120,10 +122,7 @@ class EOPatchFolder:
             if not path.endswith(_ARRAYS):
                 return None
             with self._head(path) as head, gzip.open(head) if path.endswith(".gz") else head as stream:
-                version = np.lib.format.read_magic(stream)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape: tuple[int, ...] = read(stream)[0]
-                return shape
+                return read_header(stream).shape
 
     def wrong_file(self) -> str | None:
         """What is wrong with the first file that is not there in its full size; None when all are. Reads no contents.
@@ -181,6 +180,7 @@ class EOPatchFolder:
         file, expected = folder / path, self.files[path]
         if not file.exists():
             raise self.damaged(f"file {path} is missing")
+        self._check_readable(file, path)
         if expected:
             fault = _wrong_size(path, expected, file.stat().st_size)
             if fault is not None:
@@ -189,9 +189,26 @@ class EOPatchFolder:
                 raise self.damaged(f"file {path} has another sha256 than when it was saved")
         elif not path.endswith(_ARRAYS) and file.is_file():  # arrays are checked by being read
             with self._damage(f"file {path}"), _opened(file) as stream:
-                if file.name.removesuffix(".gz").endswith(("json", "geojson")):
+                if _is_json(path):
                     json.load(stream)
-                _read_to_the_end(stream)
+                count_bytes(stream, VECTOR_BYTES)
+
+    def _check_readable(self, file: Path, path: str) -> None:
+        """Refuse what never ends, and what takes more memory than such a file does: the rest is read by eo-learn."""
+        limit = ARRAY_BYTES if path.endswith(_ARRAYS) else RECORD_BYTES if _is_json(path) else VECTOR_BYTES
+        with self._damage(f"file {path}"):
+            if file.is_dir():  # as a zarr array is
+                for each in file.rglob("*"):
+                    if not each.is_dir():
+                        check_regular(each, ARRAY_BYTES)
+                check_zarr(file / ".zarray")
+                return
+            check_regular(file, limit)
+            if path.endswith("/.zarray"):
+                check_zarr(file)
+            if path.endswith(".gz") and limit is not ARRAY_BYTES:
+                with gzip.open(file) as stream:
+                    count_bytes(stream, limit)
 
     def _read_from(self, folder: Path, wanted: Sequence[Feature], *, old_meta: bool) -> EOPatch:
         arrays = [feature for feature in wanted if feature[0].is_array() and self._entries[feature].endswith(_ARRAYS)]
@@ -211,7 +228,7 @@ class EOPatchFolder:
                         # By way of eo-learn's reader, which does not check types and dimensions as an assignment does:
                         # stored EOPatches may break them.
                         stored = FeatureIONumpy(path, filesystem)
-                        stored.loaded_value = _read_array(folder / path)
+                        stored.loaded_value = read_array(folder / path)
                         eopatch[feature] = stored
                     eopatch[feature]
         return eopatch
@@ -229,7 +246,7 @@ class EOPatchFolder:
     def _head(self, path: str) -> Iterator[IO[bytes]]:
         """The file, or of one on S3 its first bytes."""
         if self.place.is_local:
-            with self.place.local_path(path).open("rb") as stream:
+            with open_regular(self.place.local_path(path)) as stream:
                 yield stream
             return
         yield io.BytesIO(s3.read_range(f"{self.place}/{path}", 0, HEAD_BYTES))
@@ -244,6 +261,8 @@ class EOPatchFolder:
         except ImportError as error:
             raise MissingDependencyError(f"{self.where}: {error}") from error
         except _DAMAGE as error:
+            if isinstance(error, OSError) and error.errno == errno.EFBIG:
+                raise StorageError(f"{self.where}: {what} has {error.strerror}. It is not read.") from error
             reason = " ".join(str(error).split()) or type(error).__name__
             raise self.damaged(f"{what} cannot be read to its end ({reason.rstrip('.')})") from error
 
@@ -336,21 +355,12 @@ def _wrong_size(path: str, expected: FileFacts, size: int | None) -> str | None:
     return None if size == expected["size"] else f"file {path} has {size} bytes instead of {expected['size']}"
 
 
+def _is_json(path: str) -> bool:
+    return path.removesuffix(".gz").endswith("json")
+
+
 def _opened(file: Path) -> IO[bytes]:
     return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]  # is one to all here
-
-
-def _read_array(file: Path) -> NDArray[Any]:
-    with _opened(file) as stream:
-        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)  # a pickle can run any program
-        _read_to_the_end(stream)
-        return array
-
-
-def _read_to_the_end(stream: IO[bytes]) -> None:
-    """The checksum of gzip is at its end, where nobody else looks."""
-    while stream.read(1 << 20):
-        pass
 
 
 def _at_once(transfer: Callable[[str], None], paths: Iterable[str]) -> None:

@@ -25,6 +25,7 @@ from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridE
 from eotasks.models.classes import NO_DATA, ClassTable, LandCoverClass
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.models.threads import resolve_threads
+from eotasks.reading import check_regular
 from eotasks.storage.location import Location, is_s3
 from eotasks.storage.place import place_of
 
@@ -106,9 +107,13 @@ def read_classes(path: str | Path) -> ClassTable | None:
     :raises StorageError: when it is missing on S3, or cannot be reached.
     """
     try:
-        with local_copy(path) as file, rasterio.open(file) as dataset:
-            return classes_of(dataset)
-    except RasterioError as error:
+        with local_copy(path) as file:
+            check_regular(file)
+            with rasterio.open(file) as dataset:
+                return classes_of(dataset)
+    except EOTasksError:
+        raise
+    except (RasterioError, OSError) as error:
         raise ImageryError(f"Cannot read {path} ({error}): write it again.") from error
 
 

@@ -28,8 +28,10 @@ from eotasks.export.cog import (
     describe_bands,
     publish_cog,
 )
+from eotasks.limits import MOSAIC_PIXELS
 from eotasks.models.classes import ClassTable
-from eotasks.models.rasters import Bounds, offset_in, pixel_transform, union_bounds
+from eotasks.models.rasters import Bounds, block_excess, offset_in, pixel_transform, union_bounds
+from eotasks.reading import check_regular
 from eotasks.storage.location import Location, is_s3
 from eotasks.storage.place import place_of
 from eotasks.storage.s3 import download_file
@@ -178,9 +180,13 @@ class _Tile:
     @classmethod
     def read(cls, path: Path, name: str) -> _Tile:
         try:
+            check_regular(path)
             with rasterio.open(path) as dataset:
                 if dataset.crs is None:
                     raise GridError(f"{name} has no coordinate system: export it again.")
+                excess = block_excess(dataset.block_shapes)
+                if excess is not None:
+                    raise ImageryError(f"{name}: {excess}. Export the patch again.")
                 return cls(
                     path=path,
                     name=name,
@@ -194,7 +200,9 @@ class _Tile:
                     descriptions=dataset.descriptions,
                     tags={key: value for key, value in dataset.tags().items() if key != "AREA_OR_POINT"},
                 )
-        except RasterioError as error:
+        except EOTasksError:
+            raise
+        except (RasterioError, OSError) as error:
             raise ImageryError(f"Cannot read the map {name} ({error}): export the patch again.") from error
 
 
@@ -220,7 +228,13 @@ def _common_grid(tiles: Sequence[_Tile]) -> tuple[Bounds, tuple[float, float], d
     left, bottom, right, top = first.bounds
     size = (right - left) / first.shape[1], (top - bottom) / first.shape[0]
     bounds = union_bounds([tile.bounds for tile in tiles])
-    shape = round((bounds[3] - bounds[1]) / size[1]), round((bounds[2] - bounds[0]) / size[0])
+    rows, columns = (bounds[3] - bounds[1]) / size[1], (bounds[2] - bounds[0]) / size[0]
+    if not rows * columns <= MOSAIC_PIXELS.value:  # NaN is refused, too
+        raise GridError(
+            f"The maps reach over {rows:,.0f} x {columns:,.0f} pixels, {MOSAIC_PIXELS.excess()}: make a mosaic of those"
+            f" that lie together. {first.name} is the first."
+        )
+    shape = round(rows), round(columns)
     profile = {
         "driver": "GTiff",
         "dtype": first.dtype,

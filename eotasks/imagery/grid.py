@@ -12,6 +12,7 @@ from rasterio.errors import CRSError
 from rasterio.transform import Affine
 
 from eotasks.errors import GridError
+from eotasks.limits import GRID_PIXELS
 
 WHOLE_PIXEL_TOLERANCE = 1e-6
 """How far, in pixels, an extent may be from a whole number of pixels."""
@@ -46,6 +47,7 @@ class Grid:
             raise GridError(f"Grid: {self.height} x {self.width} pixels: a grid has at least one row and one column.")
         if not (math.isfinite(self.left) and math.isfinite(self.top)):
             raise GridError(f"Grid: origin ({self.left!r}, {self.top!r}) is not finite.")
+        check_pixels(self.height, self.width, f"Grid of {self.resolution:g}")
         parse_crs(self.crs)
 
     @property
@@ -86,6 +88,7 @@ class Grid:
         if right <= left or top <= bottom:
             raise GridError(f"Extent {(left, bottom, right, top)}: empty, right must exceed left and top bottom.")
         columns, rows = (right - left) / resolution, (top - bottom) / resolution
+        check_pixels(rows, columns, f"Extent {(left, bottom, right, top)} in pixels of {resolution:g}")
         width, height = round(columns), round(rows)
         if max(abs(columns - width), abs(rows - height)) > WHOLE_PIXEL_TOLERANCE or not (width and height):
             cure_right, cure_bottom = left + max(width, 1) * resolution, top - max(height, 1) * resolution
@@ -94,6 +97,18 @@ class Grid:
                 f" number. Use right {cure_right:g} and bottom {cure_bottom:g}, or another resolution."
             )
         return cls(crs=crs, left=left, top=top, resolution=float(resolution), height=height, width=width)
+
+
+def check_pixels(height: float, width: float, where: str) -> None:
+    """Refuse more pixels than arrays are made for, before any is.
+
+    :raises GridError: when they are.
+    """
+    if height * width > GRID_PIXELS.value:
+        raise GridError(
+            f"{where}: {height:,.0f} x {width:,.0f} pixels, {GRID_PIXELS.excess()}. Choose a larger pixel or a smaller"
+            " area."
+        )
 
 
 def parse_crs(crs: Any) -> CRS:

@@ -9,6 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from eotasks.errors import FeatureError, GridError
+from eotasks.limits import BLOCK_PIXELS
 from eotasks.models.checks import check_radius
 
 Bounds = tuple[float, float, float, float]
@@ -67,6 +68,17 @@ def pixel_transform(bounds: Bounds, shape: tuple[int, int]) -> Affine:
     # rasterio's own helpers multiply matrices in a way that current versions of affine warn about.
     left, bottom, right, top = bounds
     return Affine((right - left) / shape[1], 0.0, left, 0.0, (bottom - top) / shape[0], top)
+
+
+def block_excess(shapes: Sequence[tuple[int, int]]) -> str | None:
+    """What is wrong with the blocks of a raster: each is decoded whole, however little of it is wanted.
+
+    :param shapes: Rows and columns of those of each band.
+    """
+    height, width = max(shapes, key=lambda shape: shape[0] * shape[1], default=(0, 0))
+    if height * width <= BLOCK_PIXELS.value:
+        return None
+    return f"blocks of {height:,} x {width:,} pixels, {BLOCK_PIXELS.excess()}"
 
 
 def union_bounds(bounds: Sequence[Bounds]) -> Bounds:

@@ -27,8 +27,10 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from eotasks.errors import ConfigurationError, GridError, ReferenceDataError
-from eotasks.models.rasters import Bounds, pixel_transform
+from eotasks.errors import ConfigurationError, EOTasksError, GridError, ReferenceDataError
+from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
+from eotasks.models.rasters import Bounds, block_excess, pixel_transform
+from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
 
 Overlap = Literal["smallest", "largest", "last", "exclude"]
@@ -107,7 +109,11 @@ def check_vector_labels(
     :raises GridError: when the file does not say its coordinate system.
     """
     layer, _ = _describe_vector(path, layer, column)
-    values = pyogrio.read_dataframe(local_path_of(path), layer=layer, columns=[column], read_geometry=False)[column]
+    most = VECTOR_FEATURES.value
+    frame = pyogrio.read_dataframe(
+        local_path_of(path), layer=layer, columns=[column], read_geometry=False, max_features=most + 1
+    )
+    values = _checked_count(frame, path)[column]
     ids = class_ids(values, check_mapping(classes), f"column {column!r} of {path}", ignore_unmapped=ignore_unmapped)
     found, counts = np.unique(ids, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
@@ -134,11 +140,18 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
             columns=[column],
             bbox=window if np.isfinite(window).all() else None,
             fid_as_index=True,
+            max_features=VECTOR_FEATURES.value + 1,
         )
     except (DataSourceError, ValueError) as error:
         raise ReferenceDataError(f"Cannot read the labels in {path} ({error}): replace the file.") from error
     # A spatial index may hand the features over in its own order.
-    return frame.sort_index()
+    return _checked_count(frame, path).sort_index()
+
+
+def _checked_count(frame: Any, path: str | Path) -> Any:
+    if len(frame) > VECTOR_FEATURES.value:
+        raise ReferenceDataError(f"The label file {path}: {VECTOR_FEATURES.excess()}. Give a file of the area alone.")
+    return frame
 
 
 def rasterize_polygons(
@@ -215,7 +228,15 @@ def read_raster_labels(
     :raises GridError: when the raster does not say its coordinate system.
     """
     try:
-        with rasterio.open(local_path_of(path)) as source:
+        file = local_path_of(path)
+        if not str(file).startswith("/vsi"):
+            check_regular(file)
+        with rasterio.open(file) as source:
+            excess = block_excess(source.block_shapes)
+            if excess is not None:
+                raise ReferenceDataError(
+                    f"The label raster {path} has {excess}. Write it in tiles (gdal_translate -co TILED=YES)."
+                )
             if source.crs is None:
                 raise GridError(
                     f"The label raster {path} has no coordinate system: write one into it (gdal_edit -a_srs)."
@@ -223,7 +244,9 @@ def read_raster_labels(
             if not 1 <= band <= source.count:
                 raise ReferenceDataError(f"The label raster {path} has {source.count} band(s), no band {band}.")
             values, known = _warp(source, band, grid, Resampling[resampling])
-    except RasterioError as error:
+    except EOTasksError:
+        raise
+    except (RasterioError, OSError) as error:
         raise ReferenceDataError(f"Cannot read the label raster {path} ({error}): check path and file.") from error
     labels = np.zeros(grid.shape, np.uint8)
     mapping = check_mapping(classes)
@@ -270,6 +293,7 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
         raise ReferenceDataError(f"There is no label file {name}: check the path.")
     try:
         file = local_path_of(path)
+        _check_file(file, name)
         layers = pyogrio.list_layers(file)[:, 0].tolist()
         if layer is None and len(layers) != 1:
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
@@ -285,6 +309,16 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
     if info["crs"] is None:
         raise GridError(f"The label file {name} has no coordinate system: write one into it (ogr2ogr -a_srs).")
     return str(layer), str(info["crs"])
+
+
+def _check_file(file: str | Path, name: str) -> None:
+    """Refuse what would never end, or take more memory than labels do. Some formats are folders, or none of files."""
+    if "://" in str(file) or str(file).startswith("/vsi") or Path(file).is_dir():
+        return
+    try:
+        check_regular(file, VECTOR_BYTES)
+    except OSError as error:
+        raise ReferenceDataError(f"Cannot read the label file {name} ({error.strerror}): replace it.") from error
 
 
 def _reproject(shapes: NDArray[Any], crs: Any, grid: LabelGrid) -> NDArray[Any]:

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.errors import StorageError
+from eotasks.limits import LISTED_OBJECTS, RECORD_BYTES, Limit
 from eotasks.storage import s3
 from eotasks.storage.store import Entry, Facts
+
+_EMPTY_PAGE = 100
+"""Objects that a page counts as at least."""
 
 
 class BucketStore:
@@ -29,7 +33,7 @@ class BucketStore:
 
     def is_folder(self, path: str) -> bool:
         below = self._key(path)
-        with s3.s3_errors(self._at(path)):
+        with s3.asking(self._at(path)):
             answer = s3.s3_client().list_objects_v2(Bucket=self.bucket, Prefix=_folder(below), MaxKeys=1)
         return bool(answer.get("KeyCount", len(answer.get("Contents", ())))) or not below
 
@@ -55,11 +59,11 @@ class BucketStore:
         objects = list(self._objects(path))
         return sum(size for _, size, _ in objects), max((time for *_, time in objects), default=datetime.now(UTC))
 
-    def read(self, path: str) -> bytes:
-        return self.read_tagged(path)[0]
+    def read(self, path: str, limit: Limit = RECORD_BYTES) -> bytes:
+        return self.read_tagged(path, limit)[0]
 
-    def read_tagged(self, path: str) -> tuple[bytes, str]:
-        return s3.read_tagged(self._at(path))
+    def read_tagged(self, path: str, limit: Limit = RECORD_BYTES) -> tuple[bytes, str]:
+        return s3.read_tagged(self._at(path), limit)
 
     def write(self, path: str, data: bytes) -> None:
         s3.write_object(self._at(path), data)
@@ -107,7 +111,7 @@ class BucketStore:
         keys = [f"{prefix}{name}" for name in (*files, *_folders_of(names))]
         keys += [prefix, self._key(path)] if path else []
         for start in range(0, len(keys), 1000):  # as many as one request takes
-            with s3.s3_errors(self._at(path)):
+            with s3.asking(self._at(path)):
                 answer = s3.s3_client().delete_objects(
                     Bucket=self.bucket,
                     Delete={"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True},
@@ -148,14 +152,25 @@ class BucketStore:
         """Relative name, bytes and time of all objects below a folder; other tools' folder markers when asked for."""
         prefix = _folder(self._key(path))
         for page in self._pages(path, Prefix=prefix):
-            for entry in page.get("Contents", ()):
-                name = entry["Key"][len(prefix) :]
-                if markers or (name and not name.endswith("/")):
-                    yield name, int(entry["Size"]), entry["LastModified"]
+            with s3.s3_errors(self._at(path)):
+                found = [
+                    (entry["Key"][len(prefix) :], int(entry["Size"]), entry["LastModified"])
+                    for entry in page.get("Contents", ())
+                ]
+            yield from (facts for facts in found if markers or (facts[0] and not facts[0].endswith("/")))
 
     def _pages(self, path: str, **arguments: str) -> Iterator[dict[str, Any]]:
-        with s3.s3_errors(self._at(path)):
-            yield from s3.s3_client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **arguments)
+        pages = iter(s3.s3_client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **arguments))
+        left = LISTED_OBJECTS.value
+        while left > 0:
+            with s3.asking(self._at(path)):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+            # A page may be empty though there are others: of them, too, there is no end without a count.
+            left -= max(len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ())), _EMPTY_PAGE)
+        raise StorageError(f"{self._at(path)}: {LISTED_OBJECTS.excess()}. Give a prefix with less below it.")
 
     def _key(self, path: str) -> str:
         return "/".join(part for part in (self.prefix, path) if part)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from eotasks.durable import atomic_path, facts_of_new_file, make_folder
 from eotasks.errors import StorageError
+from eotasks.limits import RECORD_BYTES, Limit
+from eotasks.reading import open_regular, read_regular
 from eotasks.storage.store import Entry, Facts
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -67,11 +69,11 @@ class FolderStore:
         entries = list(self.entries(path))
         return sum(entry.size for entry in entries), max([_time(facts), *(entry.changed for entry in entries)])
 
-    def read(self, path: str) -> bytes:
-        return self._at(path).read_bytes()
+    def read(self, path: str, limit: Limit = RECORD_BYTES) -> bytes:
+        return read_regular(self._at(path), limit)
 
-    def read_tagged(self, path: str) -> tuple[bytes, str]:
-        data = self.read(path)
+    def read_tagged(self, path: str, limit: Limit = RECORD_BYTES) -> tuple[bytes, str]:
+        data = self.read(path, limit)
         return data, _tag(data)
 
     def write(self, path: str, data: bytes) -> None:
@@ -82,7 +84,7 @@ class FolderStore:
     def write_if(self, path: str, data: bytes, tag: str | None) -> str:
         target = self._prepared(path)
         with _locked(target.parent):
-            there = _tag(target.read_bytes()) if target.exists() else None
+            there = _tag_of(target) if target.exists() else None
             if there != tag:
                 raise StorageError(f"{target} was written by another run in the meantime: run the step again.")
             with atomic_path(target) as temporary:
@@ -94,7 +96,8 @@ class FolderStore:
             shutil.copyfile(source, temporary)
 
     def download(self, path: str, target: Path) -> None:
-        shutil.copyfile(self._at(path), target)
+        with open_regular(self._at(path)) as stream, target.open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
 
     def append(self, path: str, data: bytes) -> None:
         """Adds to the end of a file; after a writer that died in the middle of its line a new one begins."""
@@ -162,6 +165,11 @@ def _raise(error: OSError) -> None:
 
 def _tag(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _tag_of(file: Path) -> str:
+    with open_regular(file) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -24,6 +24,8 @@ from fs_s3fs import S3FS
 
 from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import ConfigurationError, EOTasksError, StorageError
+from eotasks.limits import RECORD_BYTES, Limit
+from eotasks.reading import check_regular
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
 from eotasks.storage.folder import FolderStore
@@ -136,8 +138,10 @@ class Place:
         :raises StorageError: when it is absent or cannot be read.
         """
         if self.is_local:
-            if not self.local_path(path).is_file():
+            if not self.local_path(path).exists():
                 raise StorageError(self._absent(path))
+            with self._named(path):
+                check_regular(self.local_path(path))
             yield self.local_path(path)
             return
         with temporary_folder() as folder:
@@ -192,21 +196,23 @@ class Place:
         with self._named(path):
             return sorted(self._store.entries(_inside(path) if path else ""))
 
-    def read_bytes(self, path: str) -> bytes:
+    def read_bytes(self, path: str, limit: Limit = RECORD_BYTES) -> bytes:
         """The content of a file.
 
-        :raises StorageError: when it is absent or cannot be read.
+        :param limit: Bytes that it may have.
+        :raises StorageError: when it is absent, larger, no regular file, or cannot be read.
         """
         with self._named(path):
-            return self._store.read(_inside(path))
+            return self._store.read(_inside(path), limit)
 
-    def read_tagged(self, path: str) -> tuple[bytes, str]:
+    def read_tagged(self, path: str, limit: Limit = RECORD_BYTES) -> tuple[bytes, str]:
         """The content of a file, and a tag of just this content, for `write_if`.
 
-        :raises StorageError: when it is absent or cannot be read.
+        :param limit: Bytes that it may have.
+        :raises StorageError: as `read_bytes`.
         """
         with self._named(path):
-            return self._store.read_tagged(_inside(path))
+            return self._store.read_tagged(_inside(path), limit)
 
     def read_if_there(self, path: str) -> tuple[bytes, str] | None:
         """As `read_tagged`; None when the file is absent.

@@ -12,7 +12,12 @@ Nothing here keeps a secret: settings hold none, and no message repeats one.
 from __future__ import annotations
 
 import contextlib
+import io
+import os
+import re
+import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -29,8 +34,11 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from urllib3.exceptions import HTTPError
 
 from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
+from eotasks.limits import ANSWER_BYTES, RECORD_BYTES, Limit
+from eotasks.storage.answers import answer_bounds, excess_of
 from eotasks.storage.s3_connection import (
     ATTEMPTS,
     CONNECT_SECONDS,
@@ -45,6 +53,7 @@ from eotasks.storage.s3_connection import (
 __all__ = [
     "ObjectFacts",
     "S3Settings",
+    "asking",
     "check_bucket",
     "download_file",
     "explain",
@@ -84,13 +93,16 @@ class ObjectFacts(NamedTuple):
 PART_BYTES = 8_000_000
 """Larger objects come in parts, several at a time."""
 
+_PARTS = 8
+_CHUNK = 1 << 20
+
 _WRONG_CREDENTIALS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
      "TokenRefreshRequired", "InvalidClientTokenId", "AuthorizationHeaderMalformed", "AuthFailure"}
 )  # fmt: skip
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _CONFLICT = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
-_UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
+_UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError, HTTPError)
 
 
 def s3_settings() -> S3Settings:
@@ -169,35 +181,65 @@ def split_location(location: str) -> tuple[str, str]:
     return bucket, key.strip("/")
 
 
-def read_object(location: str) -> bytes:
+def read_object(location: str, limit: Limit = RECORD_BYTES) -> bytes:
     """The whole content of ``s3://bucket/key``.
 
-    :raises StorageError: when it is absent or cannot be read.
+    :param limit: Bytes that it may have.
+    :raises StorageError: when it is absent, larger, or cannot be read.
     :raises CredentialsError: when credentials are missing or refused.
     """
-    return read_tagged(location)[0]
+    return read_tagged(location, limit)[0]
 
 
-def read_tagged(location: str) -> tuple[bytes, str]:
+def read_tagged(location: str, limit: Limit = RECORD_BYTES) -> tuple[bytes, str]:
     """The content of ``s3://bucket/key`` and its ETag, which `write_object` takes as a condition.
 
+    :param limit: Bytes that it may have.
     :raises StorageError: as `read_object`.
     :raises CredentialsError: as `read_object`.
     """
-    with s3_errors(location):
-        return _answer(location, lambda answer: (bytes(answer["Body"].read()), str(answer["ETag"])))
+
+    def content_and_tag(answer: dict[str, Any]) -> tuple[bytes, str]:
+        return _content(answer, limit.value, f"{location}: {limit.excess()}. It is not read."), str(answer["ETag"])
+
+    with asking(location, max(limit.value, ANSWER_BYTES.value), limit.excess()):
+        return _answer(location, content_and_tag)
 
 
-def read_range(location: str, start: int, stop: int) -> bytes:
+def read_range(location: str, start: int, stop: int, *, tag: str | None = None) -> bytes:
     """Bytes ``start`` to ``stop`` (not included) of ``s3://bucket/key``; fewer where it ends before.
 
-    :raises StorageError: as `read_object`.
+    :param tag: ETag that the object has to have still, where several ranges belong together.
+    :raises StorageError: as `read_object`, and when the server sends other bytes than it was asked for.
     :raises CredentialsError: as `read_object`.
     """
     bucket, key = split_location(location)
-    with s3_errors(location):
-        answer = s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
-        return bytes(answer["Body"].read())
+    options = {} if tag is None else {"IfMatch": tag}
+    with asking(location):
+        answer = s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}", **options)
+        fault = f"{location}: {s3_settings()} sends other bytes than {start:,} to {stop:,}. Download it first."
+        said = re.match(r"bytes ([0-9]{1,18})-", str(answer.get("ContentRange", "")))
+        with contextlib.closing(answer["Body"]):
+            # Some servers send the whole of what is smaller than the range, without saying a range.
+            if int(said[1]) != start if said else start:
+                raise StorageError(fault)
+            if tag is not None and answer.get("ETag", tag) != tag:
+                raise StorageError(f"{location} changed while it was read: run the command again.")
+            return _content(answer, stop - start, fault)
+
+
+def _content(answer: dict[str, Any], most: int, fault: str) -> bytes:
+    """The body of an answer.
+
+    :raises StorageError: of that fault, when it has more bytes, as it says itself or shows.
+    """
+    content = io.BytesIO()  # hands its bytes over without a copy
+    if int(answer.get("ContentLength", 0)) <= most:
+        while content.tell() <= most and (chunk := answer["Body"].read(min(_CHUNK, most + 1 - content.tell()))):
+            content.write(chunk)
+        if content.tell() <= most:
+            return content.getvalue()
+    raise StorageError(fault)
 
 
 def object_facts(location: str) -> ObjectFacts:
@@ -207,9 +249,9 @@ def object_facts(location: str) -> ObjectFacts:
     :raises CredentialsError: as `read_object`.
     """
     bucket, key = split_location(location)
-    with s3_errors(location):
+    with asking(location):
         answer = s3_client().head_object(Bucket=bucket, Key=key)
-    return ObjectFacts(int(answer["ContentLength"]), answer["LastModified"], str(answer["ETag"]))
+        return ObjectFacts(int(answer["ContentLength"]), answer["LastModified"], str(answer["ETag"]))
 
 
 def write_object(location: str, data: bytes, *, replaces: str | None = None, new: bool = False) -> str:
@@ -223,7 +265,7 @@ def write_object(location: str, data: bytes, *, replaces: str | None = None, new
     """
     bucket, key = split_location(location)
     options = {"IfNoneMatch": "*"} if new else {"IfMatch": replaces} if replaces is not None else {}
-    with s3_errors(location):
+    with asking(location):
         return str(s3_client().put_object(Bucket=bucket, Key=key, Body=data, **options)["ETag"])
 
 
@@ -241,27 +283,58 @@ def upload_file(source: Path, location: str) -> None:
 def download_file(location: str, target: Path) -> None:
     """Copies ``s3://bucket/key`` to a file of this machine, which is removed again when that fails.
 
-    :raises StorageError: when it is absent or cannot be read.
+    :raises StorageError: when it is absent, changes meanwhile, or cannot be read, or the disk has no room for it.
     :raises CredentialsError: when credentials are missing or refused.
     """
-    bucket, key = split_location(location)
 
-    def save(answer: dict[str, Any]) -> bool:
-        """One request is enough for what is small; boto3's own transfer asks for the size first, then for parts."""
-        if answer["ContentLength"] > PART_BYTES:
-            answer["Body"].close()
-            return False
-        target.write_bytes(answer["Body"].read())
-        return True
+    def save(answer: dict[str, Any]) -> tuple[int, str]:
+        """One request is enough for what is small."""
+        size = int(answer["ContentLength"])
+        if size <= PART_BYTES:
+            target.write_bytes(_content(answer, size, f"{location}: more bytes than {size:,}, as it said."))
+        return size, str(answer["ETag"])
 
     try:
-        with s3_errors(location):
-            if not _answer(location, save):
-                with target.open("wb") as stream:
-                    s3_client().download_fileobj(bucket, key, stream)
+        with asking(location):
+            size, tag = _answer(location, save)
+            if size > PART_BYTES:
+                _download_parts(location, target, size, tag)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+
+
+def _download_parts(location: str, target: Path, size: int, tag: str) -> None:
+    """A large object, several parts at a time; all of one version."""
+    free = shutil.disk_usage(target.parent).free
+    if size > free:
+        raise StorageError(f"{location} has {size:,} bytes, {target.parent} has room for {free:,}: make room there.")
+
+    def fetch(start: int) -> None:
+        stop = min(start + PART_BYTES, size)
+        for left in reversed(range(3)):
+            try:
+                content = read_range(location, start, stop, tag=tag)
+                break
+            except StorageError as error:
+                if not left or not isinstance(error.__cause__, _UNREACHABLE) or excess_of(error):
+                    raise
+        if len(content) != stop - start:
+            raise StorageError(f"{location}: broke off after {start + len(content):,} of {size:,} bytes. Try again.")
+        os.pwrite(descriptor, content, start)
+
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        with ThreadPoolExecutor(_PARTS) as pool:
+            parts = [pool.submit(fetch, start) for start in range(0, size, PART_BYTES)]
+            try:
+                for part in parts:
+                    part.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        os.close(descriptor)
 
 
 def check_bucket(location: str) -> None:
@@ -270,7 +343,7 @@ def check_bucket(location: str) -> None:
     :raises StorageError: when there is no such bucket. Where asking is not allowed, it is taken to be there.
     """
     bucket, _ = split_location(location)
-    with s3_errors(location):
+    with asking(location):
         try:
             s3_client().head_bucket(Bucket=bucket)
         except ClientError as error:
@@ -306,6 +379,18 @@ def lost_race(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
+def asking(location: str, size: int | None = None, excess: str | None = None) -> Iterator[None]:
+    """As `s3_errors`, and what the server answers in the block is bounded.
+
+    :param size: Bytes that an answer may have; None for those of listings and errors.
+    :param excess: What to say of more.
+    """
+    bounds = answer_bounds(size or max(ANSWER_BYTES.value, PART_BYTES), excess or ANSWER_BYTES.excess())
+    with s3_errors(location), bounds:
+        yield
+
+
+@contextlib.contextmanager
 def s3_errors(location: str) -> Iterator[None]:
     """Turns errors of boto3 in its block into those of the project.
 
@@ -315,13 +400,23 @@ def s3_errors(location: str) -> Iterator[None]:
     """
     try:
         yield
-    except (BotoCoreError, ClientError, Boto3Error) as error:
+    except (BotoCoreError, ClientError, Boto3Error, HTTPError) as error:  # botocore lets some of urllib3 through
         raise explain(error, location) from error
+    except EOTasksError:
+        raise
+    except (ValueError, TypeError, KeyError, OverflowError) as error:  # over numbers and times that are none
+        raise StorageError(
+            f"{location}: {connection().settings} answers as no S3 server does ({one_line(error)[:200]}). Check"
+            " AWS_ENDPOINT_URL."
+        ) from error
 
 
 def explain(error: Exception, location: str) -> EOTasksError:
     """What an error of boto3 means, as an error of the project to raise."""
     server = str(connection().settings) if not isinstance(error, SETTING_ERRORS) else "S3"
+    excess = excess_of(error)
+    if excess is not None:
+        return StorageError(f"{location}: the answer of {server} took {excess}. It is not read.")
     if isinstance(error, ClientError):
         return _explain_answer(_code(error), _status(error), location, server)
     if isinstance(error, _UNREACHABLE):
@@ -367,9 +462,10 @@ def _answer(location: str, use: Callable[[dict[str, Any]], T]) -> T:
     for left in reversed(range(3)):
         answer = s3_client().get_object(Bucket=bucket, Key=key)
         try:
-            return use(answer)
-        except _UNREACHABLE:
-            if not left:
+            with contextlib.closing(answer["Body"]):
+                return use(answer)
+        except _UNREACHABLE as error:
+            if not left or excess_of(error):
                 raise
     raise AssertionError("the loop returns or raises")
 

@@ -25,6 +25,7 @@ from botocore.exceptions import (
 )
 
 from eotasks.errors import ConfigurationError, CredentialsError
+from eotasks.storage.answers import bounded_pools, excess_of
 
 ATTEMPTS = 10
 """Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
@@ -77,6 +78,7 @@ class Connection:
             self.settings = _read_settings(core)
             self.options = self._client_options(core)
             self.client = self.session.client("s3", **self.options)
+            _keep_bounds(self.client)
         except SETTING_ERRORS as error:
             raise CredentialsError(
                 f"S3: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
@@ -109,6 +111,19 @@ class Connection:
         # boto3 needs a region for its signature even where the server ignores it.
         region = self.settings.region or "us-east-1"
         return {"endpoint_url": self.settings.endpoint, "region_name": region, "config": config}
+
+
+def _keep_bounds(client: Any) -> None:
+    """Lets a client keep the bounds of `answer_bounds`: botocore has no option for the connections that it makes."""
+    pools = client._endpoint.http_session._pool_classes_by_scheme
+    pools.update(bounded_pools(pools))
+    client.meta.events.register_first("needs-retry.s3", _once)
+
+
+def _once(caught_exception: Exception | None = None, **_: object) -> None:
+    """An answer beyond its bounds is not asked for again."""
+    if caught_exception is not None and excess_of(caught_exception):
+        raise caught_exception
 
 
 def one_line(error: Exception) -> str:

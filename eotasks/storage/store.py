@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from eotasks.limits import RECORD_BYTES, Limit
+
 
 class Entry(NamedTuple):
     """Something at any depth below a folder of a place."""
@@ -64,11 +66,11 @@ class Store(Protocol):
     def extent(self, path: str) -> tuple[int, datetime]:
         """Bytes of a file or of all that is in a folder, and when anything there changed last (UTC)."""
 
-    def read(self, path: str) -> bytes:
-        """The content of a file."""
+    def read(self, path: str, limit: Limit = RECORD_BYTES) -> bytes:
+        """The content of a file; a larger one than the limit, and what is no regular file, is refused."""
 
-    def read_tagged(self, path: str) -> tuple[bytes, str]:
-        """The content of a file, and a tag of just this content."""
+    def read_tagged(self, path: str, limit: Limit = RECORD_BYTES) -> tuple[bytes, str]:
+        """As `read`, and a tag of just this content."""
 
     def write(self, path: str, data: bytes) -> None:
         """Writes a file in one operation."""

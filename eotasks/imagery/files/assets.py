@@ -15,7 +15,6 @@ from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
-from eotasks.imagery.files.location import check_size
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.limits import METADATA_BYTES
 from eotasks.storage import s3
@@ -85,10 +84,7 @@ def read_document(address: str) -> bytes:
     if is_web(address):
         return http.read(address, METADATA_BYTES)
     if is_s3(address):
-        content = s3.read_object(address)
-        folder, _, name = address.rpartition("/")
-        check_size(name, len(content), folder)
-        return content
+        return s3.read_object(address, METADATA_BYTES)
     path = Path(address)
     return FolderFiles(path.parent).read_bytes(path.name)
 

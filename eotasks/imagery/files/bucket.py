@@ -11,7 +11,7 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.limits import PRODUCT_FILES
+from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
 from eotasks.storage.store import Facts
@@ -57,7 +57,7 @@ class BucketFiles:
         """
         if name in self._facts:
             check_size(name, self._facts[name][0], self.location)
-        return self._store.read(checked_name(name, self.location))
+        return self._store.read(checked_name(name, self.location), METADATA_BYTES)
 
     def raster_path(self, name: str) -> str:
         """The object for GDAL."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.limits import PRODUCT_FILES
+from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.storage.folder import FolderStore
 
 
@@ -53,7 +53,7 @@ class FolderFiles:
             facts = self._store.facts(name)
             if facts is not None:
                 check_size(name, facts.size, self.location)
-            return self._store.read(name)
+            return self._store.read(name, METADATA_BYTES)
         except ImageryError:  # an OSError too
             raise
         except OSError as error:

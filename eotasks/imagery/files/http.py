@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import re
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
 
 from eotasks.errors import ImageryError
+from eotasks.imagery.files.adapter import ATTEMPTS, BoundedAdapter
 from eotasks.limits import Limit
+from eotasks.storage.answers import answer_bounds, excess_of
 from eotasks.text import redacted
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-ATTEMPTS = 3
 
 GDAL_SETTINGS: dict[str, Any] = {
     "GDAL_HTTP_MAX_RETRY": ATTEMPTS - 1,
@@ -29,7 +29,15 @@ GDAL_SETTINGS: dict[str, Any] = {
     "CPL_VSIL_CURL_USE_HEAD": "NO",
 }
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
+"""Bytes that are taken at a time: packed ones may grow a thousandfold before they can be counted."""
+
+_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""One of these, never several: each could make a file of another a thousand times as large."""
+
+_SMALL = 1 << 20
+"""Bytes of answers whose body nobody wants: errors, redirects."""
+
 _MAX_REDIRECTS = 5
 _NOT_BY_HEAD = frozenset({400, 401, 403, 405, 501})
 """Answers to HEAD of servers that would answer to GET: addresses are often signed for GET alone."""
@@ -45,9 +53,9 @@ def size_of(url: str) -> int | None:
     with _ask("HEAD", url, _PLAIN) as answer:
         if answer.status_code in (404, 410):
             return None
-        size = answer.headers.get("Content-Length", "")
-        if answer.ok and size.isdigit():
-            return int(size)
+        size = _number(answer.headers.get("Content-Length"))
+        if answer.ok and size is not None:
+            return size
         if not answer.ok and answer.status_code not in _NOT_BY_HEAD:
             _check(answer, url)
     return _size_by_range(url)
@@ -59,7 +67,7 @@ def _size_by_range(url: str) -> int | None:
             return None
         if answer.status_code != requests.codes.requested_range_not_satisfiable:  # of an empty file
             _check(answer, url)
-        match = re.fullmatch(r"bytes (?:0-0|\*)/(\d+)", answer.headers.get("Content-Range", ""))
+        match = re.fullmatch(r"bytes (?:0-0|\*)/([0-9]{1,18})", answer.headers.get("Content-Range", ""))
         if match is None:
             raise ImageryError(f"{redacted(url)}: the server does not say its size. Download the product first.")
         return int(match.group(1))
@@ -71,20 +79,16 @@ def read(url: str, limit: Limit) -> bytes:
     :param limit: Bytes that it may have.
     :raises ImageryError: when it is absent or larger, breaks off, or the server fails.
     """
-    with _ask("GET", url) as answer:
+    too_much = f"{redacted(url)}: {limit.excess()}. It is not read."
+    with _ask("GET", url, size=limit.value) as answer:
         _check(answer, url)
-        content = bytearray()
-        try:
-            for chunk in answer.iter_content(_CHUNK):
-                content += chunk
-                if len(content) > limit.value:
-                    raise ImageryError(f"{redacted(url)}: {limit.excess()}. It is not read.")
-        except requests.RequestException as error:
-            raise ImageryError(f"{redacted(url)}: broke off ({type(error).__name__}). {_CURE}") from error
-        expected = answer.headers.get("Content-Length", "")
-        if expected.isdigit() and not answer.headers.get("Content-Encoding") and int(expected) != len(content):
-            raise ImageryError(f"{redacted(url)}: broke off after {len(content):,} of {expected} bytes. {_CURE}")
-        return bytes(content)
+        expected = _number(answer.headers.get("Content-Length"))
+        if expected is not None and expected > limit.value:
+            raise ImageryError(too_much)
+        content = _content(answer, url, limit.value, too_much)
+        if expected is not None and not answer.headers.get("Content-Encoding") and expected != len(content):
+            raise ImageryError(f"{redacted(url)}: broke off after {len(content):,} of {expected:,} bytes. {_CURE}")
+        return content
 
 
 def read_range(url: str, start: int, stop: int) -> bytes:
@@ -92,24 +96,58 @@ def read_range(url: str, start: int, stop: int) -> bytes:
 
     :raises ImageryError: when the server fails, or does not answer to ranges.
     """
-    with _ask("GET", url, {"Range": f"bytes={start}-{stop - 1}", **_PLAIN}) as answer:
+    with _ask("GET", url, {"Range": f"bytes={start}-{stop - 1}", **_PLAIN}, size=stop - start) as answer:
         _check(answer, url)
         if answer.status_code != requests.codes.partial_content:
             raise ImageryError(f"{redacted(url)}: the server does not answer to ranges. Download the product first.")
-        try:
-            content = bytes(answer.content)
-        except requests.RequestException as error:
-            raise ImageryError(f"{redacted(url)}: broke off ({type(error).__name__}). {_CURE}") from error
+        other = f"{redacted(url)}: sends other bytes than {start:,} to {stop:,}. Download the product first."
+        said = re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("Content-Range", ""))
+        if (said is not None and int(said[1]) != start) or answer.headers.get(
+            "Content-Encoding", "identity"
+        ) != "identity":
+            raise ImageryError(other)
+        content = _content(answer, url, stop - start, other)
         if len(content) != stop - start:
             raise ImageryError(f"{redacted(url)}: broke off after {len(content)} of {stop - start} bytes. {_CURE}")
         return content
 
 
-def _ask(method: str, url: str, headers: dict[str, str] | None = None) -> requests.Response:
-    retry = Retry(ATTEMPTS - 1, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
-    with requests.Session() as session:
-        session.mount("http://", HTTPAdapter(max_retries=retry))
-        session.mount("https://", HTTPAdapter(max_retries=retry))
+def _content(answer: requests.Response, url: str, most: int, fault: str) -> bytes:
+    """The body of an answer.
+
+    :raises ImageryError: of that fault, when it has more bytes, unpacked ones counted; when it breaks off.
+    """
+    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise ImageryError(f"{redacted(url)}: packed by {encoding[:40]!r}, which was not asked for. {_CURE}")
+    content = io.BytesIO()  # hands its bytes over without a copy
+    try:
+        for chunk in answer.iter_content(_CHUNK):
+            content.write(chunk)
+            if content.tell() > most:
+                raise ImageryError(fault)
+    except requests.RequestException as error:
+        raise ImageryError(f"{redacted(url)}: broke off ({_reason(error)}). {_CURE}") from error
+    return content.getvalue()
+
+
+def _reason(error: Exception) -> str:
+    return excess_of(error) or type(error).__name__
+
+
+def _number(text: str | None) -> int | None:
+    """Bytes as a header says them; None when it does not."""
+    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
+
+
+def _ask(method: str, url: str, headers: dict[str, str] | None = None, *, size: int = _SMALL) -> requests.Response:
+    """The head of an answer.
+
+    :param size: Bytes that its body may have, as they come.
+    """
+    with requests.Session() as session, answer_bounds(size + _SMALL, f"more than {size:,} bytes"):
+        session.mount("http://", BoundedAdapter())
+        session.mount("https://", BoundedAdapter())
         session.max_redirects = _MAX_REDIRECTS
         session.hooks["response"].append(_check_redirect)
         try:
@@ -117,7 +155,7 @@ def _ask(method: str, url: str, headers: dict[str, str] | None = None) -> reques
                 method, url, headers=headers, timeout=(CONNECT_SECONDS, READ_SECONDS), stream=True, allow_redirects=True
             )
         except requests.RequestException as error:
-            raise ImageryError(f"{redacted(url)}: cannot be reached ({type(error).__name__}). {_CURE}") from None
+            raise ImageryError(f"{redacted(url)}: cannot be reached ({_reason(error)}). {_CURE}") from None
 
 
 def _check_redirect(answer: requests.Response, **_: object) -> None:

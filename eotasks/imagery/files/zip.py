@@ -20,7 +20,8 @@ from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.limits import PRODUCT_FILES
+from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
+from eotasks.reading import open_regular
 from eotasks.storage import s3
 from eotasks.storage.location import is_remote, is_s3
 from eotasks.text import redacted
@@ -143,8 +144,23 @@ class ZipFiles:
 
     def _stream(self) -> IO[bytes]:
         if not is_remote(self.address):
-            return Path(self.address).open("rb")
-        return io.BufferedReader(_RemoteFile(self.address), _BUFFER)
+            return _Archive(open_regular(self.address).detach(), io.DEFAULT_BUFFER_SIZE, self.location)
+        return _Archive(_RemoteFile(self.address), _BUFFER, self.location)
+
+
+class _Archive(io.BufferedReader):
+    """An archive of which little is read at a time: its list of files is read at once, however long it says it is."""
+
+    def __init__(self, raw: io.RawIOBase, buffer: int, where: str) -> None:
+        super().__init__(raw, buffer)
+        self._where = where
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Bytes of it."""
+        most = METADATA_BYTES.value
+        if size is not None and size > most:
+            raise ImageryError(f"{self._where}: {METADATA_BYTES.excess(size)} in its list of files. It is not read.")
+        return super().read(most if size is None or size < 0 else size)
 
 
 class _RemoteFile(io.RawIOBase):

@@ -24,6 +24,8 @@ from rasterio.windows import Window
 
 from eotasks.errors import AreaError, ImageryError
 from eotasks.imagery.grid import Grid
+from eotasks.limits import IMAGE_LAYERS, IMAGE_SIDE
+from eotasks.reading import check_regular
 
 if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import ProductFiles, RasterFile
@@ -121,6 +123,8 @@ def describe(files: ProductFiles, raster: RasterFile, types: frozenset[str] = BA
     with _opened(files, raster, None) as source:
         where = f"{files.location}: {raster.name}"
         transform = source.transform
+        if not np.isfinite(transform[:6]).all():
+            raise ImageryError(f"{where}: its place is not finite numbers. Fetch the original again.")
         if source.crs is None or transform.b or transform.d or transform.a <= 0 or transform.a != -transform.e:
             raise ImageryError(
                 f"{where}: not on a north-up grid of square pixels with a CRS. Fetch the original again."
@@ -208,13 +212,38 @@ _FORMATS = {"JP2OpenJPEG": "JP2 image", "GTiff": "GeoTIFF"}
 @contextmanager
 def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> Iterator[rasterio.DatasetReader]:
     options = {} if overview is None else {"OVERVIEW_LEVEL": overview}
+    _check_file(files, raster)
     with rasterio.Env(**SETTINGS), files.reading():
         try:
             source = rasterio.open(files.raster_path(raster.name), driver=raster.driver, sharing=False, **options)
         except RasterioError as error:
             raise damaged(files, raster) from cause(error, files, raster)
         with source:
+            _check_size(source, f"{files.location}: {raster.name}")
             yield source
+
+
+def _check_file(files: ProductFiles, raster: RasterFile) -> None:
+    """Refuse what is no regular file: GDAL would wait at a FIFO for ever."""
+    path = files.raster_path(raster.name)
+    if not path.startswith("/vsi"):
+        try:
+            check_regular(path)
+        except FileNotFoundError as error:
+            raise damaged(files, raster) from error
+        except OSError as error:
+            raise ImageryError(f"{files.location}: {raster.name}: {error.strerror}. Fetch it again.") from error
+
+
+def _check_size(source: rasterio.DatasetReader, where: str) -> None:
+    """Refuse what is larger than a tile, and blocks that are: one is decoded whole, however little of it is wanted."""
+    for what, found, limit in (
+        ("side", max(source.shape), IMAGE_SIDE),
+        ("blocks", max(max(shape) for shape in source.block_shapes), IMAGE_SIDE),
+        ("layers", source.count, IMAGE_LAYERS),
+    ):
+        if found > limit.value:
+            raise ImageryError(f"{where}: {what} of {limit.excess(found)}. It is not read.")
 
 
 def _window(info: RasterInfo, level: Level, grid: Grid, margin: float) -> Window | None:

@@ -11,7 +11,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eotasks.errors import ImageryError
+from eotasks.limits import METADATA_BYTES
 from eotasks.models.sentinel2 import QUANTIFICATION, SATURATED_DN
+from eotasks.reading import read_regular
 
 SIDECAR_NAME = "acquisition.json"
 SIDECAR_VERSION = 1
@@ -116,7 +118,7 @@ def read_sidecar(path: Path) -> Acquisition:
     :raises ImageryError: when the file is missing, no JSON, of a newer version, or a field is wrong.
     """
     try:
-        text = path.read_bytes()
+        text = read_regular(path, METADATA_BYTES)
     except OSError as error:
         raise ImageryError(
             f"{path}: cannot be read ({error.strerror}). Bare image files need this file: time, satellite, tile."

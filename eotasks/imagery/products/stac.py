@@ -23,6 +23,7 @@ from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.imagery.products.metadata import carries_offset, parse_product_name, read_product_metadata
 from eotasks.imagery.products.parts import angles_of, attribution, in_order
 from eotasks.imagery.products.product import Product
+from eotasks.limits import ITEM_ASSETS
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
 from eotasks.text import redacted
 
@@ -67,6 +68,8 @@ def describe_item(item: Mapping[str, Any], *, base: str) -> Product:
     properties, assets = item.get("properties"), item.get("assets")
     if not isinstance(properties, Mapping) or not isinstance(assets, Mapping) or not assets:
         raise ImageryError(f"{where}: has no properties or no assets. Search for it again.")
+    if len(assets) > ITEM_ASSETS.value:
+        raise ImageryError(f"{where}: {ITEM_ASSETS.excess(len(assets))}. It is not read.")
     links = {str(key): asset for key, asset in assets.items() if isinstance(asset, Mapping) and asset.get("href")}
     files = AssetFiles(where, {key: resolved(str(asset["href"]), base) for key, asset in links.items()})
     chosen = _bands(links)

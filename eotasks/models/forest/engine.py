@@ -15,17 +15,18 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eotasks.errors import ModelError, UnsupportedModelError
+from eotasks.limits import MODEL_BYTES
 from eotasks.models.forest import kernels
 from eotasks.models.forest.layout import ZERO, Columns, Layout, from_bytes, layout_of, to_bytes
 from eotasks.models.forest.lightgbm_text import parse_model
 from eotasks.models.threads import resolve_threads
+from eotasks.reading import read_regular
 
 LOGGER = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Forest:
         :raises UnsupportedModelError: without fallback, a model that the engine cannot run.
         """
         try:
-            content = Path(path).read_bytes()
+            content = read_regular(path, MODEL_BYTES)
         except OSError as error:
             raise ModelError(f"the model file {os.fspath(path)} cannot be read: {error.strerror}.") from error
         if content.startswith(b"eotasks forest"):

@@ -20,9 +20,11 @@ from pydantic import JsonValue
 
 from eotasks.durable import atomic_path, flush_file, make_folder
 from eotasks.errors import EOTasksError, ModelError
+from eotasks.limits import MODEL_BYTES, Limit
 from eotasks.models.classes import NO_DATA, ClassTable
 from eotasks.models.landcover.card import ModelCard, build_card
 from eotasks.models.threads import resolve_threads
+from eotasks.reading import read_regular
 
 if TYPE_CHECKING:
     from eotasks.models.forest import Forest
@@ -42,8 +44,8 @@ class FileStore(Protocol):
         """Whether there is a file of that name."""
         ...
 
-    def read_bytes(self, path: str) -> bytes:
-        """The content of a file."""
+    def read_bytes(self, path: str, limit: Limit) -> bytes:
+        """The content of a file that has no more bytes than the limit."""
         ...
 
     def write_bytes(self, path: str, data: bytes) -> None:
@@ -216,10 +218,10 @@ def load_model(folder: str | os.PathLike[str] | FileStore) -> LandCoverModel:
 
 def _content(folder: str | os.PathLike[str] | FileStore, name: str) -> bytes:
     if isinstance(folder, str | os.PathLike):
-        return (Path(folder) / name).read_bytes()
+        return read_regular(Path(folder) / name, MODEL_BYTES)
     if not folder.exists(name):
         raise FileNotFoundError(name)
-    return folder.read_bytes(name)
+    return folder.read_bytes(name, MODEL_BYTES)
 
 
 def _local(folder: str | os.PathLike[str]) -> Path:

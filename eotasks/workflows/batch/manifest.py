@@ -25,6 +25,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from eotasks.errors import CredentialsError, EOTasksError, StorageError
+from eotasks.limits import MANIFEST_BYTES
 from eotasks.storage.place import Place
 from eotasks.storage.process import ProcessIdentity
 from eotasks.workflows.batch.outcomes import PatchOutcome
@@ -263,7 +264,7 @@ def read_events(place: Place) -> list[Event]:
         if name.startswith(_PART_PREFIX) and name.endswith(".jsonl")
     ]
     with ThreadPoolExecutor(_READERS) as pool:
-        contents = list(pool.map(place.read_bytes, files))
+        contents = list(pool.map(lambda file: place.read_bytes(file, MANIFEST_BYTES), files))
     events = []
     for file, content in zip(files, contents, strict=True):
         for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):

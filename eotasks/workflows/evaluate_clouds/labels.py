@@ -10,7 +10,9 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eotasks.errors import ConfigurationError
+from eotasks.limits import RECORD_BYTES
 from eotasks.models.clouds.evaluation import LABEL_SCHEMES
+from eotasks.reading import read_regular
 
 LABELS_FILE = "labels.toml"
 SCENE_FILE = "scene.toml"
@@ -84,7 +86,7 @@ def _read(file: Path, kind: type[Config]) -> Config:
     if not file.exists():
         return kind()
     try:
-        return kind.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        return kind.model_validate(tomllib.loads(read_regular(file, RECORD_BYTES).decode("utf-8")))
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read ({error.strerror}): check its rights.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.errors import ConfigurationError
+from eotasks.reading import open_regular
 from eotasks.storage.local_copy import object_tag
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
@@ -109,7 +110,7 @@ def input_fingerprints(config: LandCoverConfig, read: Mapping[str, str] | None =
         if is_s3(path):
             prints[key] = object_tag(path)
         elif Path(path).is_file():
-            with Path(path).open("rb") as file:
+            with open_regular(path) as file:
                 prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return {**prints, **(read or {})}
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from eotasks.errors import ConfigurationError
+from eotasks.limits import RECORD_BYTES
+from eotasks.reading import read_regular
 
 if TYPE_CHECKING:  # a configuration knows all sources and what they are made of: a help does without
     from eotasks.workflows.land_cover.config import LandCoverConfig
@@ -32,7 +34,7 @@ def load_config(path: str | Path) -> LandCoverConfig:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_regular(file, RECORD_BYTES).decode("utf-8")
     except OSError as error:
         raise ConfigurationError(f"{str(path)!r} cannot be read ({error.strerror}): check the path.") from error
     except UnicodeDecodeError as error:

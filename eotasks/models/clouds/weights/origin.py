@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from eotasks.errors import ModelError
+from eotasks.reading import open_regular
 
 WHEEL = "eo_learn_mask-1.4.2-py3-none-any.whl"
 WHEEL_SHA256 = "25eb7f3c79bd0c32b412923ff1a936d291e81b213f297cea56e62bc5d5234588"
@@ -39,7 +40,7 @@ def model_text(wheel: Path) -> str:
 def _read(wheel: Path) -> bytes:
     """The file's content, of a size that a wheel of these models can have."""
     try:
-        with wheel.open("rb") as file:
+        with open_regular(wheel) as file:
             content = file.read(MAX_WHEEL_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{wheel} cannot be read ({error.strerror}). {_DOWNLOAD}") from error
