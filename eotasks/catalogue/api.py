@@ -14,6 +14,9 @@ from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, tim
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
 from eotasks.errors import ConfigurationError, ImageryError
+from eotasks.imagery.files.origin import Origin, mark
+from eotasks.imagery.files.session import session
+from eotasks.storage.location import is_web
 
 if TYPE_CHECKING:
     import pystac
@@ -92,17 +95,20 @@ class StacApi:
 
     def _ask(self, request: SearchRequest) -> Iterator[pystac.Item]:
         client_module = package("pystac_client")
+        origin = Origin.of(self.location, "api")
         exceptions = package("pystac_client.exceptions")
         requests = package("requests")
         try:
-            client = client_module.Client.open(self.location, timeout=SECONDS)
-            yield from client.search(
+            client = client_module.Client.open(self.location, timeout=SECONDS, stac_io=_reader(origin))
+            for item in client.search(
                 collections=list(self._collections(request)),
                 intersects=None if request.area is None else as_geojson(request.area),
                 datetime=_interval(request),
                 limit=PAGE,
                 max_items=None,
-            ).items()
+            ).items():
+                mark(item, origin)
+                yield item
         except (exceptions.APIError, requests.RequestException, NotImplementedError) as error:
             raise ImageryError(
                 f"The STAC API {_shown(self.location)} failed ({_reason(error)}). Check its address and the network,"
@@ -125,6 +131,21 @@ class StacApi:
         if request.level is not None:
             return DEFAULT_COLLECTIONS[request.level]
         return [name for names in DEFAULT_COLLECTIONS.values() for name in names]
+
+
+def _reader(origin: Origin) -> Any:
+    """How pystac-client reads: the web alone, where links of the API and redirects may lead."""
+
+    class Reader(package("pystac_client.stac_api_io").StacApiIO):  # type: ignore[misc]
+        def read_text(self, source: Any, *arguments: Any, **options: Any) -> str:
+            link = str(getattr(source, "href", source))
+            if not is_web(link):
+                raise ImageryError(f"{_shown(origin.document)}: its link {link[:200]!r} is no address of the web.")
+            return str(super().read_text(source, *arguments, **options))
+
+    reader = Reader()
+    reader.session = session(origin.internal)
+    return reader
 
 
 def _fits(item: pystac.Item, request: SearchRequest) -> bool:
