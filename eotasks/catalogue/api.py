@@ -16,6 +16,7 @@ from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, tim
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError
+from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS
 
 if TYPE_CHECKING:
@@ -95,11 +96,12 @@ class StacApi:
 
     def _ask(self, request: SearchRequest) -> Iterator[pystac.Item]:
         client_module = package("pystac_client")
+        origin = Origin.of(self.location, "api")
         exceptions = package("pystac_client.exceptions")
         requests = package("requests")
         where = f"The STAC API {_shown(self.location)}"
         try:
-            client = client_module.Client.open(self.location, stac_io=bounded_io(where, SECONDS))
+            client = client_module.Client.open(self.location, stac_io=bounded_io(origin, where, SECONDS))
             search = client.search(
                 collections=list(self._collections(request)),
                 intersects=None if request.area is None else as_geojson(request.area),
@@ -107,7 +109,9 @@ class StacApi:
                 limit=PAGE,
                 max_items=None,
             )
-            yield from _items(search, client, where)
+            for item in _items(search, client, where):
+                mark(item, origin)
+                yield item
         except EOTasksError:
             raise
         except (exceptions.APIError, requests.RequestException, NotImplementedError) as error:

@@ -28,6 +28,7 @@ from eotasks.catalogue.table import (
     to_parquet,
 )
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
+from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import CATALOGUE_BYTES
 from eotasks.reading import check_regular
 
@@ -186,7 +187,11 @@ class Catalogue:
         path = self._file()
         with self._errors_named():
             rows = matching_rows(database(), path, request)
-            return items_of(read_rows(path, rows))
+            items = items_of(read_rows(path, rows))
+        origin = Origin.of(self.location, "catalogue")
+        for item in items:
+            mark(item, origin)
+        return items
 
     def summary(self) -> CatalogueSummary:
         """What it holds.

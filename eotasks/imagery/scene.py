@@ -23,6 +23,7 @@ from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneCla
 from eotasks.models.threads import resolve_threads
 
 if TYPE_CHECKING:
+    from eotasks.imagery.files.origin import Origin
     from eotasks.imagery.files.protocol import Fingerprint, RasterFile
     from eotasks.imagery.products.angles import AngleGrids
     from eotasks.imagery.products.product import MaskPolygons, MaskSource, Product
@@ -314,12 +315,14 @@ def _burn(mask: MaskPolygons, grid: Grid) -> NDArray[np.bool_]:
     return burnt.astype(bool)
 
 
-def open_scene(location: ProductLocation) -> Scene:
+def open_scene(location: ProductLocation, *, origin: Origin | None = None) -> Scene:
     """Open a scene, whatever its layout and wherever it lies.
 
     :param location: What :func:`eotasks.imagery.products.open.describe_product` reads: a `.SAFE` folder, the zip of
         one, a tile of the AWS buckets, a folder of JP2 files with an ``acquisition.json``, a STAC item; on disk,
         ``s3://`` or ``https://``.
-    :raises ImageryError: when nothing readable lies there.
+    :param origin: Where an item in memory was got from, such as ``Origin.of("items/a.json")``: without it the item
+        names no files of this machine. Not needed for locations, nor for items that a search of ours found.
+    :raises ImageryError: when nothing readable lies there, or it leads where it may not.
     """
-    return Scene(describe_product(location))
+    return Scene(describe_product(location, origin=origin))
