@@ -19,9 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import JsonValue
 
 from eotasks.durable import atomic_path, flush_file, make_folder
-from eotasks.errors import EOTasksError, ModelError
+from eotasks.errors import EOTasksError, ModelError, UnsupportedModelError
 from eotasks.limits import MODEL_BYTES, Limit
 from eotasks.models.classes import NO_DATA, ClassTable
+from eotasks.models.forest.lightgbm_text import gains
 from eotasks.models.landcover.card import ModelCard, build_card
 from eotasks.models.threads import resolve_threads
 from eotasks.reading import read_regular
@@ -142,10 +143,7 @@ class LandCoverModel:
 
     def feature_importance(self) -> NDArray[np.float64]:
         """Gain of each feature at each date, summed over all trees: (dates, features) float64, in the card's order."""
-        from lightgbm import Booster  # here: prediction does without it
-
-        gain = np.asarray(Booster(model_str=self._text).feature_importance(importance_type="gain"), np.float64)
-        return gain.reshape(len(self._card.dates), len(self._card.feature_names))
+        return gains(self._text, where="the model's text").reshape(len(self._card.dates), len(self._card.feature_names))
 
     def with_metrics(self, metrics: Mapping[str, JsonValue]) -> LandCoverModel:
         """The same model with the results of a validation on its card.
@@ -251,7 +249,10 @@ def sha256_of(text: str) -> str:
 def _build_forest(text: str, card: ModelCard) -> Forest:
     from eotasks.models.forest import Forest  # here: reading a card does not pay for the import of numba
 
-    forest = Forest.from_text(text, where="the model's text")
+    try:
+        forest = Forest.from_text(text, fallback=False, where="the model's text")
+    except UnsupportedModelError as error:
+        raise UnsupportedModelError(f"{error} Train the land-cover model with eotasks.") from error
     if forest.n_features != card.columns or forest.n_outputs != len(card.classes):
         raise ModelError("the model's text has another number of columns or classes than its card: save it again.")
     return forest
