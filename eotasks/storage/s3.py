@@ -43,7 +43,6 @@ from eotasks.storage.s3_connection import (
 
 __all__ = [
     "ObjectFacts",
-    "S3Settings",
     "check_bucket",
     "download_file",
     "explain",

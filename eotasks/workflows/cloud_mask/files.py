@@ -64,7 +64,7 @@ class _Record(BaseModel):
 
 
 @dataclass(frozen=True)
-class ProductFiles:
+class MaskFiles:
     """Where the results of one product go."""
 
     place: Place

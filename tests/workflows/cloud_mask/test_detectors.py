@@ -21,7 +21,7 @@ from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import SceneClass
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_mask import product
-from eotasks.workflows.cloud_mask.files import ProductFiles
+from eotasks.workflows.cloud_mask.files import MaskFiles
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, make_masks
 from eotasks.workflows.cloud_mask.quicklook import quicklook_figure
@@ -277,7 +277,7 @@ def test_a_file_of_another_run_does_not_stand_in_a_record(
 ) -> None:
     scene = open_scene(make_product())
     install(WantsSun(per_pixel=True))
-    files = ProductFiles(Place(tmp_path / "out"), "small")
+    files = MaskFiles(Place(tmp_path / "out"), "small")
     options = CloudMaskOptions(detector="stub", shadows=True, quicklook=False)
     masks = make_masks(scene, options)
     files.write(scene, masks, options)
