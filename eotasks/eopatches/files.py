@@ -97,7 +97,9 @@ class EOPatchFolder:
         :raises FeatureError: when a wanted feature is not there.
         :raises MissingDependencyError: when a feature is a zarr array and zarr is not installed.
         """
-        wanted = self._wanted(features, optional)
+        if features is not None:  # also as lists, which JSON makes of pairs
+            features = [(feature_type, name) for feature_type, name in features]
+        wanted = self._wanted(features, [(feature_type, name) for feature_type, name in optional])
         if self.is_plain:
             self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
         paths = [path for path in self.files if _is_always_read(path)]

@@ -12,13 +12,10 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks.errors import ConfigurationError, FeatureError
-from eotasks.export.cog import Compression, NoData, check_compression, read_classes, write_cog
-from eotasks.export.mosaics import mosaic_cogs, mosaic_cogs_by_crs
+from eotasks.export.cog import Compression, NoData, check_compression, write_cog
 from eotasks.features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.classes import ClassTable
 from eotasks.storage.place import Place
-
-__all__ = ["ExportCogTask", "mosaic_cogs", "mosaic_cogs_by_crs", "read_classes", "write_cog"]
 
 
 class ExportCogTask(EOTask):

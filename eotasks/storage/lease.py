@@ -200,10 +200,11 @@ def hold_lease(place: Place, what: str, *, renew_seconds: float = RENEW_SECONDS)
         try:
             yield lease
         finally:
-            _LEASES.remove(lease)
-            lease._over.set()
-            lease._release(renew_seconds)
-            thread.join(timeout=renew_seconds)
+            if lease in _LEASES:  # a forked child has none: this one is its parent's
+                _LEASES.remove(lease)
+                lease._over.set()
+                lease._release(renew_seconds)
+                thread.join(timeout=renew_seconds)
     finally:
         _OWNERS.discard(owner.owner)
         with contextlib.suppress(OSError):  # results are in it
@@ -233,7 +234,7 @@ def ensure_lease(place: Place, what: str) -> Iterator[Lease]:
         with contextlib.nullcontext(lease) if lease is not None else hold_lease(place, what) as found:
             yield found
     finally:
-        del _PARTS[location]
+        _PARTS.pop(location, None)  # absent in a forked child
 
 
 def _real_location(place: Place) -> str:
@@ -284,6 +285,17 @@ def _free_tag(place: Place) -> str | None:
 
 def _tag(place: Place) -> str | None:
     return None if place.size(LEASE_FILE) is None else place.read_tagged(LEASE_FILE)[1]
+
+
+def _forget() -> None:
+    """A forked child has no lease and no part of a run: those are its parent's, and so is a lock that may be taken."""
+    global _PARTS_LOCK
+    _PARTS_LOCK = threading.Lock()
+    for collection in (_OWNERS, _LEASES, _PARTS):
+        collection.clear()  # type: ignore[attr-defined]  # all three can
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def _now() -> str:

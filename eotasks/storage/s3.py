@@ -52,7 +52,6 @@ from eotasks.storage.s3_connection import (
 
 __all__ = [
     "ObjectFacts",
-    "S3Settings",
     "asking",
     "check_bucket",
     "download_file",

@@ -35,6 +35,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     place = Place(arguments.place)
     if not place.exists():
         raise StorageError(f"There is no place {arguments.place}: check the path.")
+    if place.is_local and not place.local_path().is_dir():
+        raise StorageError(f"{arguments.place} is a file: give a folder of EOPatches.")
     removed = clean(place)
     sys.stdout.write(f"{removed.generations} generations removed, {removed.size / 1e6:.1f} MB\n")
     return ExitCode.DONE

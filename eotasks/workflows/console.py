@@ -115,6 +115,7 @@ def _exit_codes(done: str, failed: str | None) -> str:
         ExitCode.BAD_INPUT: "bad input",
         ExitCode.OWN_FAULT: "a fault of eotasks itself",
         ExitCode.INTERRUPTED: "interrupted",
+        ExitCode.READER_GONE: "the reader of the output has gone",
     }
     line = ", ".join(f"{code:d} {meaning}" for code, meaning in meanings.items() if meaning)
     return textwrap.fill(f"exit codes: {line}", _HELP_WIDTH, subsequent_indent="  ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 from eotasks.errors import ConfigurationError, StorageError
 from eotasks.storage import lease as leases
-from eotasks.storage.lease import LEASE_FILE, STALE_SECONDS, Lease, hold_lease
+from eotasks.storage.lease import LEASE_FILE, STALE_SECONDS, Lease, ensure_lease, hold_lease
 from eotasks.storage.place import Place
 from tests.servers.s3 import S3Server
 
@@ -263,3 +264,55 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, s3_server: S3Ser
         pytest.fail("taken")
     with pytest.raises(StorageError, match="no bucket 'absent'"), hold_lease(Place("s3://absent/x"), "x"):
         pytest.fail("taken")
+
+
+FORKED = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+"""Python 3.12 says that such a child may hang; this is a test of one way how."""
+
+
+def in_a_forked_child(work: Callable[[], str]) -> str:
+    """What a child says that shares all memory with this process, as those of multiprocessing's "fork" do."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # no pytest and no cleaning up in here
+        try:
+            os.write(writer, work().encode())
+        except Exception as error:  # noqa: BLE001 - told by the parent
+            os.write(writer, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader) as stream:
+        return stream.read()
+
+
+@FORKED
+def test_a_forked_child_has_none_of_its_parent_s_leases(tmp_path: Path) -> None:
+    place = Place(tmp_path / "results")
+
+    def takes(how: Callable[..., contextlib.AbstractContextManager[Lease]], where: Place) -> str:
+        try:
+            with how(where, "child"):
+                return "taken"
+        except StorageError as error:
+            return str(error)
+
+    with contextlib.ExitStack() as stack, ensure_lease(place, "parent"):
+        refused = in_a_forked_child(lambda: takes(ensure_lease, place))
+        assert "is in use by another run (parent since" in refused
+        assert f"process {os.getpid()} on" in refused
+        assert "(parent since" in in_a_forked_child(lambda: takes(hold_lease, place))
+        leases._PARTS_LOCK.acquire()  # another thread is in the middle of it
+        stack.callback(leases._PARTS_LOCK.release)
+        assert in_a_forked_child(lambda: takes(ensure_lease, Place(tmp_path / "other"))) == "taken"
+
+
+@FORKED
+def test_a_forked_child_that_leaves_the_block_leaves_the_lease(tmp_path: Path) -> None:
+    place = Place(tmp_path / "results")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ensure_lease(place, "parent"))
+        assert in_a_forked_child(lambda: str(stack.close())) == "None"
+        assert place.names() == [LEASE_FILE]
+    assert place.names() == []

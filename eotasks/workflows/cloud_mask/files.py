@@ -13,7 +13,7 @@ colour table; CLP does not: GDAL averages the colours of a file that has one, wh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -64,7 +64,7 @@ class _Record(BaseModel):
 
 
 @dataclass(frozen=True)
-class ProductFiles:
+class MaskFiles:
     """Where the results of one product go."""
 
     place: Place
@@ -140,8 +140,14 @@ class ProductFiles:
     def write(self, scene: Scene, masks: ProductMasks, options: CloudMaskOptions) -> None:
         """Write everything, the record last.
 
+        :raises ValueError: when the masks lack what the options ask for: a file of another run would stand for it.
         :raises StorageError: when a file cannot be written.
         """
+        kinds = self.kinds(options)
+        made = {"CLP": masks.probability, "CLM": masks.mask, "SHADOW": masks.shadow, "quicklook": masks.picture}
+        lacking = [kind for kind in kinds if made[kind] is None]
+        if lacking:
+            raise ValueError(f"{self.name}: the masks have no {', '.join(lacking)}, which their options ask for")
         record = _Record(
             version=RECORD_VERSION,
             complete=False,
@@ -154,22 +160,22 @@ class ProductFiles:
             shares=None,
         )
         self._write_record(record)
-        for kind in _NAMES.keys() - set(self.kinds(options)):  # of a run with other options
+        for kind in _NAMES.keys() - set(kinds):  # of a run with other options
             for name in (self.file(kind), f"{self.file(kind)}.aux.xml"):
                 self.place.remove(name)
         tags = product_tags(self.name, masks, options)
-        self._write_images(masks, options, tags)
-        if masks.picture is not None and options.quicklook:
+        self._write_images(masks, kinds, tags)
+        if "quicklook" in kinds:
             from eotasks.workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib
 
             with self.place.writing(self.file("quicklook")) as temporary:
                 draw_quicklook(masks, options, self.name, temporary)
         there = self.place.files()
-        sizes = {name: there[name] for name in map(self.file, self.kinds(options))}
+        sizes = {name: there[name] for name in map(self.file, kinds)}
         self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": asdict(masks.shares)}))
 
-    def _write_images(self, masks: ProductMasks, options: CloudMaskOptions, tags: Mapping[str, str]) -> None:
-        if masks.probability is not None:
+    def _write_images(self, masks: ProductMasks, kinds: Sequence[str], tags: Mapping[str, str]) -> None:
+        if "CLP" in kinds and masks.probability is not None:
             write_cog(
                 self.location("CLP"),
                 stored_probability(masks.probability, masks.mask != NO_DATA),
@@ -182,7 +188,7 @@ class ProductFiles:
                 scale=1 / MAX_CLP,
             )
         self._write_mask("CLM", masks.mask, CLM_CLASSES, masks, tags)
-        if masks.shadow is not None and options.shadows:
+        if "SHADOW" in kinds and masks.shadow is not None:
             self._write_mask("SHADOW", masks.shadow, SHADOW_CLASSES, masks, tags)
 
     def _write_mask(

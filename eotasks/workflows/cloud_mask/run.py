@@ -19,7 +19,7 @@ from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.threads import resolve_threads
 from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place, check_folder
-from eotasks.workflows.cloud_mask.files import ProductFiles, product_name
+from eotasks.workflows.cloud_mask.files import MaskFiles, product_name
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import Shares, make_masks, refuse_product
 
@@ -59,7 +59,7 @@ class Reporter(Protocol):
 class _Job:
     location: str
     name: str
-    files: ProductFiles
+    files: MaskFiles
     scene: Scene | None
     """None where the product cannot be opened; the error says why."""
 
@@ -166,8 +166,8 @@ def _job(location: str, out: Place, options: CloudMaskOptions) -> _Job:
         refuse_product(scene, options)
     except (EOTasksError, OSError) as error:
         name = product_name(location)
-        return _Job(location, name, ProductFiles(out, name), None, error)
-    return _Job(location, scene.name, ProductFiles(out.child(scene.name), scene.name), scene)
+        return _Job(location, name, MaskFiles(out, name), None, error)
+    return _Job(location, scene.name, MaskFiles(out.child(scene.name), scene.name), scene)
 
 
 def _check_names(jobs: Sequence[_Job]) -> None:
