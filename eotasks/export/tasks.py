@@ -17,6 +17,7 @@ from eotasks.export.mosaics import mosaic_cogs, mosaic_cogs_by_crs
 from eotasks.features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.classes import ClassTable
 from eotasks.storage.place import Place
+from eotasks.text import refuse_name
 
 __all__ = ["ExportCogTask", "mosaic_cogs", "mosaic_cogs_by_crs", "read_classes", "write_cog"]
 
@@ -101,8 +102,9 @@ class ExportCogTask(EOTask):
         return eopatch
 
     def _file(self, name: str) -> str:
-        if name in ("", ".", "..") or Path(name).name != name:
-            raise ConfigurationError(f"Patch name {name!r} is no file name: use a name without slashes.")
+        reason = refuse_name(name)
+        if reason is not None:
+            raise ConfigurationError(f"Patch name {name!r} is no file name: {reason}.")
         return self.filename.format(name=name, feature=self.feature[1])
 
     def _image(self, eopatch: EOPatch) -> tuple[NDArray[Any], list[str]]:

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore import UNSIGNED
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     ConfigParseError,
@@ -25,6 +27,7 @@ from botocore.exceptions import (
 )
 
 from eotasks.errors import ConfigurationError, CredentialsError
+from eotasks.text import register_secret
 
 ATTEMPTS = 10
 """Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
@@ -77,6 +80,8 @@ class Connection:
             self.settings = _read_settings(core)
             self.options = self._client_options(core)
             self.client = self.session.client("s3", **self.options)
+            self.client.meta.events.register_last("request-created.s3", _hide_token)
+            _hide_static(core.get_credentials())
         except SETTING_ERRORS as error:
             raise CredentialsError(
                 f"S3: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
@@ -109,6 +114,17 @@ class Connection:
         # boto3 needs a region for its signature even where the server ignores it.
         region = self.settings.region or "us-east-1"
         return {"endpoint_url": self.settings.endpoint, "region_name": region, "config": config}
+
+
+def _hide_static(credentials: Credentials | None) -> None:
+    """Credentials of the environment and of profiles are never printed, whatever a server says of them."""
+    if type(credentials) is Credentials:  # others are fetched when the first request needs them
+        register_secret(credentials.access_key, credentials.secret_key, credentials.token)
+
+
+def _hide_token(request: AWSRequest, **_: object) -> None:
+    """The same of the session's token, which a request has when it is signed."""
+    register_secret(request.headers.get("X-Amz-Security-Token"))
 
 
 def one_line(error: Exception) -> str:
