@@ -37,7 +37,7 @@ _BARE_USER = r"(?<![\w./@-])[\w.+-]{1,300}:[^\s/@\"']{1,2000}@(?=[\w\[])"
 _ADDRESS = rf"(?i)([a-z0-9+.-]{{0,20}})(://|\bhttps?:[/\\]+|/vsi\w{{1,40}}(?=\?))([^{_ENDS}]{{1,100000}})"
 _QUOTED_USER = rf"(?i)(%3a%2f%2f)[^/{_ENDS}&]{{0,2000}}?%40"
 _QUOTED_QUERY = rf"(?i)(%3a%2f%2f[^{_ENDS}&]{{0,2000}}?)%3f[^{_ENDS}]*"
-_REQUEST = rf"((?:with url:|\b(?:GET|HEAD|PUT|POST|DELETE|PATCH)) /[^{_ENDS}?]{{0,2000}})\?[^{_ENDS}]*"
+_REQUEST = rf"((?:: |\b(?:GET|HEAD|PUT|POST|DELETE|PATCH) )/[^{_ENDS}?]{{0,2000}})\?[^{_ENDS}]*"
 """A path with its query, as urllib3 logs requests and names them in errors."""
 
 _NAME_OF_ONE = (

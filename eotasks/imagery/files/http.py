@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http.client import responses
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -144,4 +145,5 @@ def _is_local(host: str | None) -> bool:
 
 def _check(answer: requests.Response, url: str) -> None:
     if not answer.ok:
-        raise ImageryError(f"{redacted(url)}: the server answers {answer.status_code} {answer.reason}. {_CURE}")
+        said = responses.get(answer.status_code, "")  # the server's own words may repeat what it was sent
+        raise ImageryError(f"{redacted(url)}: the server answers {answer.status_code} {said}. {_CURE}")
