@@ -27,6 +27,7 @@ from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_DATA_DN
+from eotasks.text import has_secret
 
 if TYPE_CHECKING:
     import pystac
@@ -65,7 +66,7 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
 
     :param scene: What `open_scene` returns.
     :param masks: Files of "CLP" and "CLM" as `eotasks cloud-mask` writes them.
-    :raises ImageryError: when a file of the product cannot be opened.
+    :raises ImageryError: when a file of the product cannot be opened, or its address has a password or signature.
     :raises MissingDependencyError: when pystac is not installed.
     """
     acquisition = scene.acquisition
@@ -91,7 +92,25 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
     add_masks(item, masks or {})
     item.stac_extensions = extensions_of(item)
     mark(item, Origin.of(absolute(scene.location), "catalogue"))
+    refuse_secrets(item)
     return item
+
+
+def refuse_secrets(item: pystac.Item) -> None:
+    """Refuse an item whose addresses nobody else may read, and which open nothing once the signature has run out.
+
+    Without it they would lead nowhere: an address is kept whole or not at all.
+
+    :raises ImageryError: when one has a user, a password or a signature in it.
+    """
+    addresses = {f"asset {key}": asset.href for key, asset in item.assets.items()}
+    addresses |= {f"link {link.rel}": str(link.target) for link in item.links if isinstance(link.target, str)}
+    for what, address in addresses.items():
+        if has_secret(address):
+            raise ImageryError(
+                f"STAC item {item.id!r}: the address of {what} ({address}) has a user, a password or a signature in it,"
+                " which a catalogue does not keep: give one without, or download the product."
+            )
 
 
 def extensions_of(item: pystac.Item) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -12,7 +13,7 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from shapely.geometry import mapping
 
-from eotasks.errors import ImageryError
+from eotasks.errors import EOTasksError, ImageryError, message_of
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
@@ -21,6 +22,7 @@ from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.products.open import ProductLocation, describe_product
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
 from eotasks.models.threads import resolve_threads
+from eotasks.text import redacted
 
 if TYPE_CHECKING:
     from eotasks.imagery.files.origin import Origin
@@ -325,4 +327,13 @@ def open_scene(location: ProductLocation, *, origin: Origin | None = None) -> Sc
         names no files of this machine. Not needed for locations, nor for items that a search of ours found.
     :raises ImageryError: when nothing readable lies there, or it leads where it may not.
     """
-    return Scene(describe_product(location, origin=origin))
+    try:
+        return Scene(describe_product(location, origin=origin))
+    except (EOTasksError, OSError):
+        raise
+    except Exception as error:  # what strangers wrote is read there: one product never ends the others
+        item = getattr(location, "id", type(location).__name__)
+        where = redacted(str(location if isinstance(location, str | os.PathLike) else item))
+        raise ImageryError(
+            f"{where}: cannot be read as a product ({message_of(error)}). Fetch it again, or leave it out."
+        ) from error

@@ -32,6 +32,7 @@ from eotasks.storage.folder import FolderStore
 from eotasks.storage.location import is_s3
 from eotasks.storage.store import Entry, Store
 from eotasks.storage.temporary import temporary_folder
+from eotasks.text import refuse_unseen
 
 _PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What is wrong with a place, and not with what is written to it."""
@@ -390,4 +391,7 @@ def _inside(path: str) -> str:
     parts = path.split("/")
     if not path.strip() or path.startswith("/") or any(part in ("", ".", "..") for part in parts):
         raise StorageError(f"{path!r} is no name inside a place: use a relative path without '..'.")
+    unseen = refuse_unseen(path)
+    if unseen is not None:
+        raise StorageError(f"{path!r} is no name inside a place: {unseen}.")
     return path

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from eotasks.workflows.console import Commands, ExitCode, add_command, add_json, new_console, new_table, write_json
+from eotasks.workflows.console import (
+    Commands,
+    ExitCode,
+    add_command,
+    add_json,
+    new_console,
+    new_table,
+    print_note,
+    write_json,
+)
 from eotasks.workflows.report.units import duration, memory
 
 if TYPE_CHECKING:
@@ -68,7 +76,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     else:
         new_console().print(overview(stages), soft_wrap=True)
     if arguments.report:
-        sys.stderr.write(f"Report: {arguments.report}\n")
+        print_note(f"Report: {arguments.report}")
     return ExitCode.SOME_FAILED if any(stage.missing for stage in stages) else ExitCode.DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from http.client import responses
 
 import requests
 
@@ -158,4 +159,5 @@ def _ask(
 
 def _check(answer: requests.Response, url: str) -> None:
     if not answer.ok:
-        raise ImageryError(f"{redacted(url)}: the server answers {answer.status_code} {answer.reason}. {_CURE}")
+        said = responses.get(answer.status_code, "")  # the server's own words may repeat what it was sent
+        raise ImageryError(f"{redacted(url)}: the server answers {answer.status_code} {said}. {_CURE}")

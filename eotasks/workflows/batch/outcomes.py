@@ -9,7 +9,8 @@ from typing import Literal
 from eolearn.core import EOWorkflow
 from eolearn.core.eoworkflow import WorkflowResults
 
-from eotasks.errors import EOTasksError
+from eotasks.errors import message_of
+from eotasks.text import harmless
 
 PatchState = Literal["done", "failed", "skipped", "quarantined"]
 
@@ -98,15 +99,7 @@ def outcome_of(
         outcome,
         state="quarantined" if quarantined else "failed",
         error_step=steps.get(results.error_node_uid),
-        error=one_line(failure.exception) if failure else "",
-        traceback=(failure.traceback or None) if failure else None,
+        error=message_of(failure.exception) if failure else "",
+        traceback=(harmless(failure.traceback, lines=True) or None) if failure else None,
         log=log,
     )
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error in one line; the type goes before it unless it is one of the project's own."""
-    text = " ".join(str(error).split())
-    if isinstance(error, EOTasksError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -13,6 +13,7 @@ colour table; CLP does not: GDAL averages the colours of a file that has one, wh
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -25,12 +26,13 @@ from pydantic import BaseModel, ValidationError
 
 from eotasks.clouds.detectors.registry import find_detector
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
-from eotasks.errors import ConfigurationError
+from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.export.cog import write_cog
 from eotasks.imagery.scene import Scene
 from eotasks.models.classes import ClassTable, LandCoverClass
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
 from eotasks.storage.place import Place
+from eotasks.text import NAME_BYTES, redacted, refuse_name
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, Shares
 from eotasks.workflows.settings import changed_keys
@@ -254,13 +256,31 @@ def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> d
     return {key: str(value) for key, value in {**known, **settings}.items() if value not in (None, "")}
 
 
+def check_name(name: str, location: str) -> None:
+    """Refuse a product whose name cannot be that of the folder and files of its results, before any work.
+
+    :raises ImageryError: it holds what nobody sees, leads elsewhere, or is too long.
+    """
+    reason = refuse_name(name, longest=NAME_BYTES - max(len(ending.format("")) for ending in _NAMES.values()))
+    if reason is not None:
+        raise ImageryError(f"{redacted(location)}: its name {name!r} cannot be that of a folder: {reason}.")
+
+
 def product_name(location: str | Path) -> str:
     """Name of a product by where it lies: that of its folder, archive or item, without .SAFE, .zip and .json."""
-    text = str(location)
-    name = text.partition("?")[0].rstrip("/").rpartition("/")[2] if "://" in text else Path(location).resolve().name
+    text = redacted(str(location))
+    name = text.rstrip("/").rpartition("/")[2] if "://" in text else resolved(location).name
     for ending in (".zip", ".json", ".SAFE"):
         name = name.removesuffix(ending)
     return name
+
+
+def resolved(location: str | Path) -> Path:
+    """A path without links, as far as it can be followed."""
+    try:
+        return Path(location).resolve()
+    except (OSError, RuntimeError, ValueError):  # a circle of links, a character that no path has
+        return Path(os.path.abspath(location))  # noqa: PTH100 - looks at nothing
 
 
 def _inputs(scene: Scene) -> dict[str, list[int]]:

@@ -58,7 +58,8 @@ def check_place(
         if overwrite:
             return
         before = parse_config(place.read_bytes(CONFIG_FILE).decode(), where=f"{place}/{CONFIG_FILE}")
-        changed = changed_keys(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS))
+        wanted = parse_config(render_toml(config), where="The configuration")  # as it is kept: without signatures
+        changed = changed_keys(before.model_dump(exclude=_FREE_KEYS), wanted.model_dump(exclude=_FREE_KEYS))
         if not changed and place.exists(INPUTS_FILE):
             stored = json.loads(place.read_bytes(INPUTS_FILE))
             changed = [f"content of {name}" for name in changed_keys(stored, input_fingerprints(config, read))]

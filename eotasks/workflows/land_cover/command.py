@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from eotasks.workflows.console import (
     new_table,
     print_failed,
     print_line,
+    print_plain,
     progress_bars,
 )
 from eotasks.workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     """Make the map, and say what came out; 1 when patches failed."""
     config = configuration(arguments)
     if arguments.print_config:
-        sys.stdout.write(render_toml(config))
+        print_plain(render_toml(config))
         return ExitCode.DONE
     from eotasks.workflows.land_cover.run import LandCoverExample
 

@@ -18,7 +18,8 @@ from eolearn.core.eoexecution import EOExecutor, _ProcessingData
 from eolearn.core.eonode import ExceptionInfo, NodeStats
 from eolearn.core.eoworkflow import WorkflowResults
 
-from eotasks.workflows.batch.outcomes import one_line
+from eotasks.errors import message_of
+from eotasks.text import harmless
 from eotasks.workflows.batch.workers.memory import StepMemory
 
 WORKFLOW_LOGGER = "eolearn.core.eoworkflow"
@@ -102,7 +103,7 @@ def execute_job(
 def log_line(record: logging.LogRecord) -> str:
     """A record as the log of a patch shows it; times in UTC."""
     when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    return f"{when} {record.levelname} {record.name}: {record.getMessage()}"
+    return harmless(f"{when} {record.levelname} {record.name}: {record.getMessage()}")
 
 
 @contextlib.contextmanager
@@ -163,7 +164,7 @@ def _picklable_stats(stats: NodeStats) -> NodeStats:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
     except Exception:  # noqa: BLE001  # pickling runs code of any exception class: whatever it raises, it cannot travel
-        error = RuntimeError(one_line(error))
+        error = RuntimeError(message_of(error))
     return replace(stats, exception_info=replace(stats.exception_info, exception=error))
 
 

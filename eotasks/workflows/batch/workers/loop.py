@@ -17,6 +17,7 @@ from eolearn.core import EOWorkflow
 
 from eotasks.errors import EOTasksError
 from eotasks.models.threads import resolve_threads
+from eotasks.text import harmless
 from eotasks.workflows.batch.workers.job import WORKFLOW_LOGGER, PatchJob, execute_job
 from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak
 
@@ -89,7 +90,7 @@ class _ForwardingHandler(logging.Handler):
         """Sends the record with its message made up; failed tasks are left out: their report has them."""
         if record.name == WORKFLOW_LOGGER:
             return
-        record.msg, record.args, record.exc_info = record.getMessage(), None, None
+        record.msg, record.args, record.exc_info = harmless(record.getMessage()), None, None
         with contextlib.suppress(
             OSError, TypeError, AttributeError, pickle.PicklingError
         ):  # a log line is no reason to fail
