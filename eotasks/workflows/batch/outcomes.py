@@ -13,6 +13,9 @@ from eotasks.errors import EOTasksError
 
 PatchState = Literal["done", "failed", "skipped", "quarantined"]
 
+_CHARACTERS = 2_000
+"""Of a message; some list all that a place holds."""
+
 
 @dataclass(frozen=True)
 class PatchOutcome:
@@ -77,6 +80,7 @@ def outcome_of(
     *,
     attempts: int = 1,
     quarantined: bool = False,
+    error: str | None = None,
     log: str | None = None,
 ) -> PatchOutcome:
     """The outcome of an executed workflow.
@@ -85,6 +89,7 @@ def outcome_of(
     :param peaks: Peak memory in MB by node uid.
     :param attempts: How often the patch was tried.
     :param quarantined: Whether it has cost too many workers to be tried again.
+    :param error: The message of its error in one line; None takes that of the exception.
     :param log: What was logged while it ran.
     """
     known = {uid: stats for uid, stats in results.stats.items() if uid in steps}
@@ -98,15 +103,28 @@ def outcome_of(
         outcome,
         state="quarantined" if quarantined else "failed",
         error_step=steps.get(results.error_node_uid),
-        error=one_line(failure.exception) if failure else "",
+        error=error if error is not None else one_line(failure.exception) if failure else "",
         traceback=(failure.traceback or None) if failure else None,
         log=log,
     )
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error in one line; the type goes before it unless it is one of the project's own."""
-    text = " ".join(str(error).split())
+    """The message of an error in one line of at most 2,000 characters; the type goes before it unless it is one of the
+    project's own. Nothing that the class of the error does can fail here.
+    """
+    try:
+        text = " ".join(shortened(str(error), 4 * _CHARACTERS).split())
+    except BaseException as failure:  # noqa: BLE001  # runs code of any exception class
+        text = f"its message cannot be read ({type(failure).__name__})"
+    text = shortened(text, _CHARACTERS)
     if isinstance(error, EOTasksError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most about so many characters: the beginning and the end of a longer one."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} … ({len(text) - most:,} characters left out) … {text[len(text) - most // 2 :]}"
