@@ -131,6 +131,7 @@ class WorkerExecutor(EOExecutor):
             steps=self._steps,
             patch_timeout=self.patch_timeout,
         )
+        pool.shrinks = sizing is not None
         return self._reports_of(pool, queue, sizing)
 
     def _reports_of(self, pool: Pool, queue: PatchQueue, sizing: Sizing | None) -> Generator[PatchReport, None, None]:
@@ -149,6 +150,11 @@ class WorkerExecutor(EOExecutor):
                     if self.size is not None:
                         pool.size, pool.on_trial = self.size, False
                         LOGGER.info("%s", self.size.note)
+                elif sizing is not None:
+                    smaller = sizing.grow(self._outcome(report))
+                    if smaller is not None:
+                        self.size = pool.size = smaller
+                        LOGGER.warning("A patch took more memory than those before. %s", smaller.note)
         self.size = self.size or pool.size
 
     def _outcome(self, report: PatchReport) -> PatchOutcome:

@@ -77,6 +77,8 @@ class WorkerPool:
         self.steps = steps
         self.on_trial = False
         """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
+        self.shrinks = False
+        """Whether there is one worker less each time that the kernel has killed one for lack of memory."""
         self._context = _context(start_method)
         self._watch = StepWatch(steps, patch_timeout)
         self._workers: list[_Worker] = []
@@ -216,7 +218,10 @@ class WorkerPool:
                 "A worker process ended between two patches (%s). Another one takes its place.", _exit_reason(code)
             )
             return None
-        out_of_memory = out_of_memory and code == -signal.SIGKILL
+        out_of_memory = out_of_memory and code == -signal.SIGKILL and overdue is None
+        if out_of_memory and self.shrinks and self.size.workers > 1:
+            self.size = replace(self.size, workers=self.size.workers - 1)
+            LOGGER.warning("Memory has run out: the batch goes on with %d workers.", self.size.workers)
         died = BatchError(f"The worker process ended ({_exit_reason(code, out_of_memory=out_of_memory)}).")
         caused_by_patch = overdue is not None or out_of_memory or _is_crash(code)
         return worker.attempt.lose(queue, overdue or died, self.steps, caused_by_patch=caused_by_patch)
