@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import traceback
 
-from eotasks.text import harmless
+from eotasks.text import harmless, shortened
+
+_CHARACTERS = 2_000
+"""Of a message; some list all that a place holds."""
 
 
 class _HarmlessText(Exception):  # noqa: N818 - a base of errors and of warnings
@@ -109,12 +112,14 @@ class PlaceInUseWarning(EOTasksWarning):
 def message_of(error: BaseException) -> str:
     """The message of any error in one line that may be kept and printed; its type goes before it unless it is ours.
 
-    An error that cannot even say what it is has its type alone.
+    At most about 2,000 characters. Nothing that the class of the error does can fail here: an error that cannot say
+    what it is has its type alone.
     """
     try:
-        text = " ".join(harmless(str(error), lines=True).split())
-    except Exception:  # noqa: BLE001 - __str__ is code of whoever made the error
+        text = " ".join(harmless(shortened(str(error), 4 * _CHARACTERS), lines=True).split())
+    except BaseException:  # noqa: BLE001 - __str__ is code of whoever made the error
         text = ""
+    text = shortened(text, _CHARACTERS)
     if isinstance(error, EOTasksError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -157,6 +157,13 @@ def harmless(text: str, *, lines: bool = False) -> str:
     return printable(redact(text), lines=lines)
 
 
+def shortened(text: str, most: int) -> str:
+    """A text of at most about so many characters: the beginning and the end of a longer one."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} … ({len(text) - most:,} characters left out) … {text[len(text) - most // 2 :]}"
+
+
 def json_text(content: Any) -> str:
     """Content as JSON that may be printed: in ASCII, every text redacted; addresses without a secret stay whole."""
     text, secrets = json.dumps(content, indent=1), _secrets()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from eotasks.workflows.batch.progress import StageProgress
 
 _WATCH_SECONDS = 2.0
+_WATCH_SHARE = 5.0
+"""A large manifest is read less often, so that watching takes at most a fifth of a core."""
 _SHOWN = 10
 _STEPS = 8
 
@@ -87,9 +89,12 @@ def _watch(place: Place, stage: str | None) -> list[StageProgress]:
 
     stages = read_progress(place, stage=stage)
     with Live(overview(stages), console=new_console(), auto_refresh=False) as live:
+        seconds = 0.0
         while any(one.state == "running" for one in stages):
-            time.sleep(_WATCH_SECONDS)
+            time.sleep(max(_WATCH_SECONDS, _WATCH_SHARE * seconds))
+            start = time.perf_counter()
             stages = read_progress(place, stage=stage)
+            seconds = time.perf_counter() - start
             live.update(overview(stages), refresh=True)
     return stages
 

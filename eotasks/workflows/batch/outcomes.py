@@ -78,6 +78,7 @@ def outcome_of(
     *,
     attempts: int = 1,
     quarantined: bool = False,
+    error: str | None = None,
     log: str | None = None,
 ) -> PatchOutcome:
     """The outcome of an executed workflow.
@@ -86,6 +87,7 @@ def outcome_of(
     :param peaks: Peak memory in MB by node uid.
     :param attempts: How often the patch was tried.
     :param quarantined: Whether it has cost too many workers to be tried again.
+    :param error: The message of its error in one line; None takes that of the exception.
     :param log: What was logged while it ran.
     """
     known = {uid: stats for uid, stats in results.stats.items() if uid in steps}
@@ -99,7 +101,7 @@ def outcome_of(
         outcome,
         state="quarantined" if quarantined else "failed",
         error_step=steps.get(results.error_node_uid),
-        error=message_of(failure.exception) if failure else "",
+        error=error if error is not None else message_of(failure.exception) if failure else "",
         traceback=(harmless(failure.traceback, lines=True) or None) if failure else None,
         log=log,
     )

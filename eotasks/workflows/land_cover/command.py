@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from eotasks.workflows.land_cover.run import ExampleOutcome, LandCoverExample
 
 EXECUTORS = ("processes", "threads", "serial", "ray")
-RUN_OPTIONS = ("executor", "ray", "workers", "threads")
+RUN_OPTIONS = ("executor", "ray", "workers", "threads", "patch_timeout")
 FULL_RESOLUTION = 10.0
 
 DESCRIPTION = "Land cover from Sentinel-2: from an area of interest to a validated map and an HTML report."
@@ -77,6 +77,12 @@ def add_parser(commands: Commands) -> None:
         "--workers", type=int, metavar="N", help="patches at a time; by default as many as cores and memory allow"
     )
     add_threads(parser, default="a worker's share of the cores")
+    parser.add_argument(
+        "--patch-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="end a patch that takes longer; three times quarantine it",
+    )
     parser.add_argument(
         "--retry-quarantined", action="store_true", help="try patches again that cost an earlier run its workers"
     )
