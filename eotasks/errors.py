@@ -112,13 +112,12 @@ class PlaceInUseWarning(EOTasksWarning):
 def message_of(error: BaseException) -> str:
     """The message of any error in one line that may be kept and printed; its type goes before it unless it is ours.
 
-    At most about 2,000 characters. Nothing that the class of the error does can fail here: an error that cannot say
-    what it is has its type alone.
+    At most about 2,000 characters. Nothing that the class of the error does can fail here.
     """
     try:
         text = " ".join(harmless(shortened(str(error), 4 * _CHARACTERS), lines=True).split())
-    except BaseException:  # noqa: BLE001 - __str__ is code of whoever made the error
-        text = ""
+    except BaseException as failure:  # noqa: BLE001 - __str__ is code of whoever made the error
+        text = f"its message cannot be read ({type(failure).__name__})"
     text = shortened(text, _CHARACTERS)
     if isinstance(error, EOTasksError) and text:
         return text

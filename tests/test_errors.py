@@ -37,7 +37,7 @@ def test_an_unsupported_model_is_not_called_damaged() -> None:
     """A ValueError inside the reader of models means damage; an UnsupportedModelError, a ValueError too, does not."""
     text = (
         "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=0\nfeature_names=a\n"
-        "objective=strange\n\nTree=0\nnum_leaves=1\nnum_cat=0\nleaf_value=0\n\nend of trees\n"
+        "objective=lambdarank\n\nTree=0\nnum_leaves=1\nnum_cat=0\nleaf_value=0\n\nend of trees\n"
     )
-    with pytest.raises(errors.UnsupportedModelError, match="objective 'strange'"):
+    with pytest.raises(errors.UnsupportedModelError, match="objective 'lambdarank'"):
         Forest.from_text(text, where="m.txt", fallback=False)

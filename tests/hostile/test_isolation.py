@@ -178,16 +178,16 @@ def test_what_stops_all_still_does(archive: Path, tmp_path: Path, monkeypatch: p
 def test_a_place_that_fails_for_one_product_is_its_failure(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eotasks.workflows.cloud_mask.files import ProductFiles
+    from eotasks.workflows.cloud_mask.files import MaskFiles
 
-    state = ProductFiles.state
+    state = MaskFiles.state
 
-    def unreachable(self: ProductFiles, *arguments: Any, **options: Any) -> Any:
+    def unreachable(self: MaskFiles, *arguments: Any, **options: Any) -> Any:
         if self.name == "bad-00":
             raise StorageError("the place is away")
         return state(self, *arguments, **options)
 
-    monkeypatch.setattr(ProductFiles, "state", unreachable)
+    monkeypatch.setattr(MaskFiles, "state", unreachable)
     result = command("cloud-mask", archive / "bad-00", archive / "good", "--out", tmp_path, "--no-quicklook")
     assert result.code == 1
     assert "the place is away" in result.out

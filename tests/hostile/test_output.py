@@ -148,7 +148,7 @@ def test_errors_and_warnings_of_ours_are_harmless_text() -> None:
 
 
 def test_an_error_that_cannot_say_what_it_is_has_its_kind() -> None:
-    assert message_of(Unspeakable()) == "Unspeakable"
+    assert message_of(Unspeakable()) == "Unspeakable: its message cannot be read (RuntimeError)"
     assert message_of(ValueError(f"a\n{ESCAPE}")) == f"ValueError: a {printable(ESCAPE)}"
     assert "Unspeakable" in stack_of(Unspeakable())
 

@@ -10,7 +10,6 @@ import copy
 import logging
 import pickle
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from eolearn.core.eoexecution import EOExecutor, _ProcessingData
 from eolearn.core.eonode import ExceptionInfo, NodeStats
 from eolearn.core.eoworkflow import WorkflowResults
 
-from eotasks.errors import message_of
+from eotasks.errors import message_of, stack_of
 from eotasks.text import harmless, shortened
 from eotasks.workflows.batch.workers.memory import StepMemory
 
@@ -178,7 +177,7 @@ def record_text(record: logging.LogRecord) -> str:
         text = record.getMessage()
     except Exception:  # noqa: BLE001  # a log line is no reason to fail, whatever code of its arguments runs
         text = record.msg if type(record.msg) is str else f"<{type(record.msg).__name__}>"
-    return shortened(text, _LINE_CHARACTERS)
+    return harmless(shortened(text, _LINE_CHARACTERS))
 
 
 def log_line(record: logging.LogRecord) -> str:
@@ -240,7 +239,7 @@ def _failed_report(
 
 
 def _failed_node(uid: str, step: str, error: BaseException, start: datetime) -> NodeStats:
-    stack = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else ""
+    stack = stack_of(error) if error.__traceback__ is not None else ""
     failure = ExceptionInfo(error, traceback=stack, origin="unknown origin.")
     return NodeStats(uid, step, start, datetime.now(), failure)  # noqa: DTZ005  # eo-learn's times are naive
 
