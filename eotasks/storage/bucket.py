@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.errors import StorageError
-from eotasks.storage import s3
+from eotasks.storage import s3, s3_conditions
 from eotasks.storage.store import Entry, Facts
 
 
@@ -65,16 +65,7 @@ class BucketStore:
         s3.write_object(self._at(path), data)
 
     def write_if(self, path: str, data: bytes, tag: str | None) -> str:
-        try:
-            return s3.write_object(self._at(path), data, replaces=tag, new=tag is None)
-        except StorageError as error:
-            if not s3.lost_race(error):
-                raise
-            # A write that came through, but whose answer was lost, was tried again and met itself.
-            there, tag_there = self.read_tagged(path)
-            if there != data:
-                raise
-            return tag_there
+        return s3_conditions.write_if(self._at(path), data, tag)
 
     def upload(self, path: str, source: Path) -> None:
         s3.upload_file(source, self._at(path))
@@ -85,12 +76,7 @@ class BucketStore:
     def append(self, path: str, data: bytes) -> None:
         """Adds to the end of an object, which is written anew; of several writers each one's data gets in."""
         for left in reversed(range(20)):
-            try:
-                there, tag = self.read_tagged(path)
-            except StorageError as error:
-                if not s3.is_absent(error):
-                    raise
-                there, tag = b"", None
+            there, tag = s3_conditions.read_if_there(self._at(path)) or (b"", None)
             between = b"\n" if there and not there.endswith(b"\n") else b""
             try:
                 self.write_if(path, there + between + data, tag)
@@ -118,14 +104,7 @@ class BucketStore:
                 )
 
     def remove_if(self, path: str, tag: str) -> bool:
-        try:
-            with s3.s3_errors(self._at(path)):
-                s3.s3_client().delete_object(Bucket=self.bucket, Key=self._key(path), IfMatch=tag)
-        except StorageError as error:
-            if not (s3.lost_race(error) or s3.is_absent(error)):
-                raise
-            return False
-        return True
+        return s3_conditions.remove_if(self._at(path), tag)
 
     def now(self) -> datetime:
         return s3.server_time(self.location)
