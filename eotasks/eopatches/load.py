@@ -22,8 +22,11 @@ from eotasks.storage.place import Place
 
 T = TypeVar("T")
 
-_LISTED = 10
+_NAMED = 5
 """Names in a message."""
+
+_LOOKED_AT = 50
+"""Folders that are looked at for them: a batch may ask for thousands of patches that are absent."""
 
 
 @dataclass(frozen=True)
@@ -155,11 +158,22 @@ def _read(place: Place, name: str | None, read: Callable[[EOPatchFolder], T]) ->
                 if now is None or now.place == folder.place:
                     raise
                 folder = now
-    there = list_eopatches(place)
-    listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "") or "none"
+    listed = _some_eopatches(place)
     if name is None:
         raise StorageError(f"{place} is no EOPatch, the EOPatches in it are: {listed}. Say which.")
     raise StorageError(f"EOPatch {name!r} in {place} is not there, the EOPatches there are: {listed}.")
+
+
+def _some_eopatches(place: Place) -> str:
+    """For messages: a few of the EOPatches that there are, and how many folders."""
+    if place.is_local and _is_eopatch(_names(place)):
+        return own_name(place)
+    first, count = place.first_folders(_LOOKED_AT)
+    found = [name for name, names in first.items() if _is_eopatch(names)]
+    listed = ", ".join(found[:_NAMED]) or "none"
+    if count is not None and count <= min(len(first), _NAMED):
+        return listed
+    return f"{listed}, ... ({f'{count:,} folders' if count is not None else 'many folders'} in all)"
 
 
 def _candidates(place: Place, name: str | None) -> Iterator[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,18 @@ class BucketStore:
             found |= {entry["Prefix"][len(prefix) :].rstrip("/") for entry in page.get("CommonPrefixes", ())}
             found |= {entry["Key"][len(prefix) :] for entry in page.get("Contents", ())}
         return sorted(found - {""})
+
+    def first_folders(self, number: int) -> tuple[dict[str, set[str]], int | None]:
+        prefix = _folder(self.prefix)
+        with s3.s3_errors(self.location):
+            page = s3.s3_client().list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+        folders: dict[str, set[str]] = {}
+        for entry in page.get("Contents", ()):
+            name, _, inside = entry["Key"][len(prefix) :].partition("/")
+            if inside and name and not name.startswith("."):
+                folders.setdefault(name, set()).add(inside.partition("/")[0])
+        count = None if page.get("IsTruncated") else len(folders)
+        return dict(itertools.islice(sorted(folders.items()), number)), count
 
     def entries(self, path: str) -> Iterator[Entry]:
         return (Entry(*facts, is_file=True) for facts in self._objects(path))

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import shutil
 import stat
@@ -16,6 +17,9 @@ from pathlib import Path
 from eotasks.durable import atomic_path, facts_of_new_file, make_folder
 from eotasks.errors import StorageError
 from eotasks.storage.store import Entry, Facts
+
+_COUNTED = 10_000
+"""Entries of a folder that are counted for a message."""
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -35,6 +39,16 @@ class FolderStore:
     def names(self, path: str) -> list[str]:
         folder = self._at(path)
         return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+
+    def first_folders(self, number: int) -> tuple[dict[str, set[str]], int | None]:
+        with os.scandir(self.root) as there:
+            found = list(itertools.islice(there, _COUNTED))
+        folders = sorted(entry.name for entry in found if entry.is_dir() and not entry.name.startswith("."))
+        first: dict[str, set[str]] = {name: set() for name in folders[:number]}
+        for name, names in first.items():
+            with contextlib.suppress(OSError):  # may not be listed, or is gone
+                names.update(os.listdir(self.root / name))  # noqa: PTH208  # names alone
+        return first, len(folders) if len(found) < _COUNTED else None
 
     def entries(self, path: str) -> Iterator[Entry]:
         """Folders that may not be listed, such as ``lost+found``, are passed over."""

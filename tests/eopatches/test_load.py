@@ -435,3 +435,19 @@ def test_info_reads_a_header_alone(tmp_path: Path) -> None:
     (tmp_path / NAME / "data" / "BANDS.npy").write_bytes(npy(make_eopatch()[BANDS])[:50])
     with pytest.raises(StorageError, match=r"file data/BANDS.npy cannot be read to its end"):
         eopatch_info(tmp_path, NAME)
+
+
+def test_a_patch_that_is_absent_costs_no_listing_of_all_and_names_a_few(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        place.write_bytes(f"p{number}/_current.json", b"{}")
+    place.write_bytes("logs/log", b"")
+    if place.is_local:
+        place.local_path("file").touch()
+        place.local_path("p3/_current.json").unlink()
+    monkeypatch.setattr(Place, "entries", lambda *_: pytest.fail("a listing of all"))
+    third = "p4" if place.is_local else "p3"
+    names = f"p0, p1, p2, {third}, {'p5' if place.is_local else 'p4'}"
+    with pytest.raises(StorageError, match=rf"there are: {names}, ... \(9 folders in all\)\."):
+        load_eopatch(place, "absent")
