@@ -6,6 +6,7 @@ Of a saved EOPatch the current generation is read. A plain EOPatch folder is wha
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,12 @@ from eolearn.core import EOPatch, EOTask
 from sentinelhub.geometry import BBox
 
 from eotasks.eopatches.files import EOPatchFolder, is_readable, looks_plain, plain_folder
-from eotasks.eopatches.marker import MARKER, patch_folder, read_marker
+from eotasks.eopatches.marker import MARKER, DamagedMarkerError, patch_folder, read_marker
 from eotasks.errors import FeatureError, StorageError
 from eotasks.features import IMAGES, Feature, describe
 from eotasks.storage.place import Place
+
+LOGGER = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -91,9 +94,14 @@ def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None =
     writer came to the end.
 
     :param features: Features that have to be among them, as (type, name).
-    :raises StorageError: when the marker is damaged or from a newer version.
+    :raises StorageError: when the marker is from a newer version or cannot be read. One that is empty or damaged, as a
+        power cut or a full disk leaves it, is logged: the patch is incomplete.
     """
-    folder = _generation(place.child(patch_folder(name)))
+    try:
+        folder = _generation(place.child(patch_folder(name)))
+    except DamagedMarkerError as error:
+        LOGGER.warning("EOPatch %r counts as incomplete: %s", name, error)
+        return False
     if folder is None or not all(feature in folder.features for feature in features or ()):
         return False
     return folder.wrong_file() is None

@@ -122,6 +122,17 @@ class BucketStore:
     def now(self) -> datetime:
         return s3.server_time(self.location)
 
+    def abort_uploads(self, before: datetime) -> int:
+        client = s3.s3_client()
+        with s3.s3_errors(self.location):
+            pages = client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=_folder(self.prefix)
+            )
+            found = [upload for page in pages for upload in page.get("Uploads", ()) if upload["Initiated"] < before]
+            for upload in found:
+                client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return len(found)
+
     def remove_empty(self, path: str) -> None:
         """Nothing to remove: S3 has no empty folders."""
 

@@ -320,6 +320,11 @@ class Place:
         with self._named(""):
             return self._store.now()
 
+    def abort_uploads(self, before: datetime) -> int:
+        """Ends uploads in parts that were begun before a time and never finished, whose bytes S3 keeps; how many."""
+        with self._named(""):
+            return self._store.abort_uploads(before)
+
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other. S3 has no such folders."""
         with self._named(path):

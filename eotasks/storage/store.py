@@ -104,5 +104,8 @@ class Store(Protocol):
     def now(self) -> datetime:
         """The time (UTC) by the clock that times of change are of: a file server's, and this machine's may differ."""
 
+    def abort_uploads(self, before: datetime) -> int:
+        """Ends uploads in parts that were begun before a time and never finished; how many. On disk there are none."""
+
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other."""

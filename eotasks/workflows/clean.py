@@ -36,5 +36,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     if not place.exists():
         raise StorageError(f"There is no place {arguments.place}: check the path.")
     removed = clean(place)
-    sys.stdout.write(f"{removed.generations} generations removed, {removed.size / 1e6:.1f} MB\n")
+    others = f", {removed.unfinished} unfinished files" if removed.unfinished else ""
+    others += f", {removed.uploads} unfinished uploads" if removed.uploads else ""
+    sys.stdout.write(f"{removed.generations} generations removed{others}, {removed.size / 1e6:.1f} MB\n")
     return ExitCode.DONE
