@@ -20,10 +20,12 @@ def fingerprint(path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("named", "other"),
-    [("labels.shp", "labels.dbf"), ("labels.shp", "labels.prj"), ("LABELS.SHP", "labels.DBF"), ("labels.shp", "labels.cpg"),
+    [("labels.shp", "labels.dbf"), ("labels.shp", "labels.prj"), ("LABELS.SHP", "labels.DBF"),
+     ("labels.shp", "labels.cpg"),
      ("labels.tab", "labels.dat"), ("labels.mif", "labels.mid"), ("labels.tif", "labels.tif.aux.xml"),
      ("labels.tif", "labels.tfw"), ("labels.gml", "labels.xsd"), ("labels.gpkg", "labels.gpkg-wal"),
-     ("labels.gdb", "labels.gdb/a00000009.gdbtable"), ("labels.gdb", "labels.gdb/below/table"), ("shapes", "shapes/a.dbf")],
+     ("labels.gdb", "labels.gdb/a00000009.gdbtable"), ("labels.gdb", "labels.gdb/below/table"),
+     ("shapes", "shapes/a.dbf")],
 )  # fmt: skip
 def test_a_change_in_any_file_of_an_input_is_noticed(tmp_path: Path, named: str, other: str) -> None:
     """Of a shapefile the classes are in another file than the shapes."""
@@ -44,7 +46,8 @@ def test_a_change_in_any_file_of_an_input_is_noticed(tmp_path: Path, named: str,
 
 @pytest.mark.parametrize(
     ("named", "other"),
-    [("labels.shp", "labels.qix"), ("labels.shp", "labels2.dbf"), ("labels.shp", "labels"), ("labels.gpkg", "labels.dbf"),
+    [("labels.shp", "labels.qix"), ("labels.shp", "labels2.dbf"), ("labels.shp", "labels"),
+     ("labels.gpkg", "labels.dbf"),
      ("labels.geojson", "labels.tif"), ("labels.gpkg", "labels.gpkg-shm"), ("labels.gml", "labels.gfs")],
 )  # fmt: skip
 def test_what_belongs_to_no_input_changes_none(tmp_path: Path, named: str, other: str) -> None:

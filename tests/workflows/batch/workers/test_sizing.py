@@ -98,7 +98,7 @@ def write_group(folder: Path, limit: str, used: int, unused: int, *, version: in
 @pytest.mark.parametrize(
     ("groups", "own", "expected"),
     [({"": ("200", 195, 180, 2)}, "0::/", 185),
-     ({"": ("max", 900, 0, 2), "slurm": ("300", 100, 50, 2), "slurm/job/step": ("90", 50, 20, 2)}, "0::/slurm/job/step", 60),
+     ({"": ("max", 9, 0, 2), "slurm": ("300", 99, 50, 2), "slurm/a/b": ("90", 50, 20, 2)}, "0::/slurm/a/b", 60),
      ({"": ("max", 900, 0, 2), "other": ("10", 9, 0, 2)}, "0::/slurm", None),
      ({"": ("100", 90, 0, 2)}, "0::/../../host/path", 10),
      ({"memory/user": ("80", 70, 30, 1)}, "9:name=systemd:/user\n4:cpu,memory:/user", 40),
