@@ -6,6 +6,7 @@ Of a saved EOPatch the current generation is read. A plain EOPatch folder is wha
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +16,20 @@ from eolearn.core import EOPatch, EOTask
 from sentinelhub.geometry import BBox
 
 from eotasks.eopatches.files import EOPatchFolder, is_readable, looks_plain, plain_folder
-from eotasks.eopatches.marker import MARKER, patch_folder, read_marker
+from eotasks.eopatches.marker import MARKER, DamagedMarkerError, patch_folder, read_marker
 from eotasks.errors import FeatureError, StorageError
 from eotasks.features import IMAGES, Feature, describe
 from eotasks.storage.place import Place
 
+LOGGER = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
-_LISTED = 10
+_NAMED = 5
 """Names in a message."""
+
+_LOOKED_AT = 50
+"""Folders that are looked at for them: a batch may ask for thousands of patches that are absent."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +94,14 @@ def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None =
     writer came to the end.
 
     :param features: Features that have to be among them, as (type, name).
-    :raises StorageError: when the marker is damaged or from a newer version.
+    :raises StorageError: when the marker is from a newer version or cannot be read. One that is empty or damaged, as a
+        power cut or a full disk leaves it, is logged: the patch is incomplete.
     """
-    folder = _generation(place.child(patch_folder(name)))
+    try:
+        folder = _generation(place.child(patch_folder(name)))
+    except DamagedMarkerError as error:
+        LOGGER.warning("EOPatch %r counts as incomplete: %s", name, error)
+        return False
     if folder is None or not all((feature_type, key) in folder.features for feature_type, key in features or ()):
         return False
     return folder.wrong_file() is None
@@ -155,11 +166,22 @@ def _read(place: Place, name: str | None, read: Callable[[EOPatchFolder], T]) ->
                 if now is None or now.place == folder.place:
                     raise
                 folder = now
-    there = list_eopatches(place)
-    listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "") or "none"
+    listed = _some_eopatches(place)
     if name is None:
         raise StorageError(f"{place} is no EOPatch, the EOPatches in it are: {listed}. Say which.")
     raise StorageError(f"EOPatch {name!r} in {place} is not there, the EOPatches there are: {listed}.")
+
+
+def _some_eopatches(place: Place) -> str:
+    """For messages: a few of the EOPatches that there are, and how many folders."""
+    if place.is_local and _is_eopatch(_names(place)):
+        return own_name(place)
+    first, count = place.first_folders(_LOOKED_AT)
+    found = [name for name, names in first.items() if _is_eopatch(names)]
+    listed = ", ".join(found[:_NAMED]) or "none"
+    if count is not None and count <= min(len(first), _NAMED):
+        return listed
+    return f"{listed}, ... ({f'{count:,} folders' if count is not None else 'many folders'} in all)"
 
 
 def _candidates(place: Place, name: str | None) -> Iterator[Place]:

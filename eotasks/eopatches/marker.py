@@ -7,7 +7,9 @@ last and in one operation. `eotasks.eopatches.save` writes it; whoever reads EOP
 from __future__ import annotations
 
 import json
+import os
 import re
+import unicodedata
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -40,10 +42,29 @@ class Marker:
     files: dict[str, FileFacts]
     """Facts of each file by its path inside the generation."""
 
+    name: str | None = None
+    """Of the EOPatch when it was saved; its folder may have got another one since."""
+
     def to_bytes(self) -> bytes:
         """The content of its file."""
-        content = {"version": MARKER_VERSION, "generation": self.generation, "files": self.files}
+        content = {"version": MARKER_VERSION, "generation": self.generation, "files": self.files, "name": self.name}
         return json.dumps(content, indent=1, sort_keys=True).encode()
+
+    def is_of(self, patch: Place) -> bool:
+        """Whether it is that of a folder, and not of another one that the disk takes for the same.
+
+        Some disks (of macOS and Windows) know no difference between ``a`` and ``A``.
+        """
+        if self.name is None or not patch.is_local:
+            return True
+        folder = patch.local_path()
+        if folder.name == self.name or folder.is_symlink():
+            return True
+        return any(same_text(folder.name, name) for name in os.listdir(folder.parent))  # noqa: PTH208  # names alone
+
+
+class DamagedMarkerError(StorageError):
+    """A marker that a power cut or a full disk has left: which generation was current is lost."""
 
 
 def new_generation() -> str:
@@ -63,20 +84,22 @@ def patch_folder(name: str) -> str:
 
 
 def read_marker(patch: Place) -> Marker | None:
-    """The marker of an EOPatch; None when it has none.
+    """The marker of an EOPatch; None when it has none, or the disk takes another EOPatch's folder for its own.
 
     :param patch: The folder of the EOPatch.
     :raises StorageError: when it cannot be read, or as `parse_marker`.
     """
     found = patch.read_if_there(MARKER)
-    return None if found is None else parse_marker(found[0], f"{patch}/{MARKER}")
+    marker = None if found is None else parse_marker(found[0], f"{patch}/{MARKER}")
+    return marker if marker is not None and marker.is_of(patch) else None
 
 
 def parse_marker(content: bytes, where: str) -> Marker:
     """A marker from the content of its file.
 
     :param where: The file, for messages.
-    :raises StorageError: when it is damaged, of a newer version, or names what is no generation.
+    :raises DamagedMarkerError: when it is empty or damaged, or names what is no generation.
+    :raises StorageError: when it is of a newer version.
     """
     try:
         facts = json.loads(content)
@@ -89,8 +112,17 @@ def parse_marker(content: bytes, where: str) -> Marker:
             str(name): {"size": int(of["size"]), "sha256": str(of["sha256"])} for name, of in facts["files"].items()
         }
         generation = str(facts["generation"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StorageError(f"{where} is damaged ({error!r}). Delete it and run the step again.") from error
-    if "/" in generation or not generation.startswith(GENERATION):
-        raise StorageError(f"{where} names {generation!r}, which is no generation. Delete it and run the step again.")
-    return Marker(generation, files)
+        name = facts.get("name")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}"[:200]
+        raise DamagedMarkerError(f"{where} is damaged ({what}). Delete it and run the step again.") from error
+    if "/" in generation or "\0" in generation or not generation.startswith(GENERATION):
+        raise DamagedMarkerError(
+            f"{where} names {generation!r}, which is no generation. Delete it and run the step again."
+        )
+    return Marker(generation, files, name if isinstance(name, str) else None)
+
+
+def same_text(first: str, second: str) -> bool:
+    """Whether two names differ in nothing but how their accents are written, which some disks change."""
+    return first == second or unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)

@@ -23,7 +23,15 @@ from fs.errors import FSError
 from eotasks.durable import atomic_folder, make_folder
 from eotasks.eopatches.files import write_eopatch, write_folder
 from eotasks.eopatches.load import load_eopatch
-from eotasks.eopatches.marker import MARKER, Marker, new_generation, patch_folder, read_marker
+from eotasks.eopatches.marker import (
+    MARKER,
+    DamagedMarkerError,
+    Marker,
+    new_generation,
+    parse_marker,
+    patch_folder,
+    read_marker,
+)
 from eotasks.errors import CredentialsError, EOTasksError, FeatureError, StorageError
 from eotasks.features import Feature, describe
 from eotasks.storage.place import Place
@@ -47,9 +55,11 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
     patch = place.child(patch_folder(name))
     generation = new_generation()
     replaced = patch.read_if_there(MARKER)
+    if replaced is not None:
+        _check_is_own(patch, name, replaced[0])
     try:
         files = write_eopatch(eopatch, patch.child(generation), chosen)
-        patch.write_if(MARKER, Marker(generation, files).to_bytes(), replaced[1] if replaced else None)
+        patch.write_if(MARKER, Marker(generation, files, name).to_bytes(), replaced[1] if replaced else None)
     except BaseException as error:
         saved = _discard(place, name, generation)
         if saved and isinstance(error, StorageError):
@@ -102,6 +112,18 @@ class SaveEOPatchTask(EOTask):
         """Saves the EOPatch under a name and hands it on."""
         save_eopatch(self.place, name, eopatch, features=self.features)
         return eopatch
+
+
+def _check_is_own(patch: Place, name: str, content: bytes) -> None:
+    try:
+        marker = parse_marker(content, f"{patch}/{MARKER}")
+    except DamagedMarkerError:  # saving the patch again is the cure
+        return
+    if not marker.is_of(patch):
+        raise StorageError(
+            f"EOPatches {marker.name!r} and {name!r} have the same folder on the disk of {patch}: give one of them a"
+            " name that differs in more than capitals."
+        )
 
 
 def _features_to_save(eopatch: EOPatch, name: str, features: Sequence[Feature] | None) -> list[Feature]:

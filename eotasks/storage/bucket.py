@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from eotasks.errors import StorageError
 from eotasks.limits import LISTED_OBJECTS, RECORD_BYTES, Limit
-from eotasks.storage import s3
+from eotasks.storage import s3, s3_conditions
 from eotasks.storage.store import Entry, Facts
 
 _EMPTY_PAGE = 100
@@ -45,6 +46,18 @@ class BucketStore:
             found |= {entry["Key"][len(prefix) :] for entry in page.get("Contents", ())}
         return sorted(found - {""})
 
+    def first_folders(self, number: int) -> tuple[dict[str, set[str]], int | None]:
+        prefix = _folder(self.prefix)
+        with s3.s3_errors(self.location):
+            page = s3.s3_client().list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+        folders: dict[str, set[str]] = {}
+        for entry in page.get("Contents", ()):
+            name, _, inside = entry["Key"][len(prefix) :].partition("/")
+            if inside and name and not name.startswith("."):
+                folders.setdefault(name, set()).add(inside.partition("/")[0])
+        count = None if page.get("IsTruncated") else len(folders)
+        return dict(itertools.islice(sorted(folders.items()), number)), count
+
     def entries(self, path: str) -> Iterator[Entry]:
         return (Entry(*facts, is_file=True) for facts in self._objects(path))
 
@@ -69,16 +82,7 @@ class BucketStore:
         s3.write_object(self._at(path), data)
 
     def write_if(self, path: str, data: bytes, tag: str | None) -> str:
-        try:
-            return s3.write_object(self._at(path), data, replaces=tag, new=tag is None)
-        except StorageError as error:
-            if not s3.lost_race(error):
-                raise
-            # A write that came through, but whose answer was lost, was tried again and met itself.
-            there, tag_there = self.read_tagged(path)
-            if there != data:
-                raise
-            return tag_there
+        return s3_conditions.write_if(self._at(path), data, tag)
 
     def upload(self, path: str, source: Path) -> None:
         s3.upload_file(source, self._at(path))
@@ -89,12 +93,7 @@ class BucketStore:
     def append(self, path: str, data: bytes) -> None:
         """Adds to the end of an object, which is written anew; of several writers each one's data gets in."""
         for left in reversed(range(20)):
-            try:
-                there, tag = self.read_tagged(path)
-            except StorageError as error:
-                if not s3.is_absent(error):
-                    raise
-                there, tag = b"", None
+            there, tag = s3_conditions.read_if_there(self._at(path)) or (b"", None)
             between = b"\n" if there and not there.endswith(b"\n") else b""
             try:
                 self.write_if(path, there + between + data, tag)
@@ -122,17 +121,21 @@ class BucketStore:
                 )
 
     def remove_if(self, path: str, tag: str) -> bool:
-        try:
-            with s3.s3_errors(self._at(path)):
-                s3.s3_client().delete_object(Bucket=self.bucket, Key=self._key(path), IfMatch=tag)
-        except StorageError as error:
-            if not (s3.lost_race(error) or s3.is_absent(error)):
-                raise
-            return False
-        return True
+        return s3_conditions.remove_if(self._at(path), tag)
 
     def now(self) -> datetime:
         return s3.server_time(self.location)
+
+    def abort_uploads(self, before: datetime) -> int:
+        client = s3.s3_client()
+        with s3.s3_errors(self.location):
+            pages = client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=_folder(self.prefix)
+            )
+            found = [upload for page in pages for upload in page.get("Uploads", ()) if upload["Initiated"] < before]
+            for upload in found:
+                client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return len(found)
 
     def remove_empty(self, path: str) -> None:
         """Nothing to remove: S3 has no empty folders."""

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import shutil
 import stat
@@ -18,6 +19,9 @@ from eotasks.errors import StorageError
 from eotasks.limits import RECORD_BYTES, Limit
 from eotasks.reading import open_regular, read_regular
 from eotasks.storage.store import Entry, Facts
+
+_COUNTED = 10_000
+"""Entries of a folder that are counted for a message."""
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -37,6 +41,16 @@ class FolderStore:
     def names(self, path: str) -> list[str]:
         folder = self._at(path)
         return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+
+    def first_folders(self, number: int) -> tuple[dict[str, set[str]], int | None]:
+        with os.scandir(self.root) as there:
+            found = list(itertools.islice(there, _COUNTED))
+        folders = sorted(entry.name for entry in found if entry.is_dir() and not entry.name.startswith("."))
+        first: dict[str, set[str]] = {name: set() for name in folders[:number]}
+        for name, names in first.items():
+            with contextlib.suppress(OSError):  # may not be listed, or is gone
+                names.update(os.listdir(self.root / name))  # noqa: PTH208  # names alone
+        return first, len(folders) if len(found) < _COUNTED else None
 
     def entries(self, path: str) -> Iterator[Entry]:
         """Folders that may not be listed, such as ``lost+found``, are passed over."""
@@ -128,7 +142,13 @@ class FolderStore:
         return True
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(facts_of_new_file(self.root).st_mtime, UTC)
+        try:
+            return datetime.fromtimestamp(facts_of_new_file(self.root).st_mtime, UTC)
+        except PermissionError:  # nothing can be asked there: of a disk of this machine it is the same
+            return datetime.now(UTC)
+
+    def abort_uploads(self, before: datetime) -> int:  # noqa: ARG002  # as on S3
+        return 0
 
     def remove_empty(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

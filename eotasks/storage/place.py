@@ -188,6 +188,15 @@ class Place:
         with self._named(path):
             return self._store.names(_inside(path) if path else "")
 
+    def first_folders(self, number: int) -> tuple[dict[str, set[str]], int | None]:
+        """What lies directly in the first folders, by their names: a look that costs the same in a place of any size.
+
+        :param number: How many folders, at most.
+        :return: And how many folders there are; None: more than such a look tells.
+        """
+        with self._named(""):
+            return self._store.first_folders(number) if self._store.exists("") else ({}, 0)
+
     def files(self, path: str = "") -> dict[str, int]:
         """Bytes of all files at any depth below a folder, by their paths inside it, in one listing."""
         return {entry.path: entry.size for entry in self.entries(path) if entry.is_file}
@@ -317,6 +326,11 @@ class Place:
         """
         with self._named(""):
             return self._store.now()
+
+    def abort_uploads(self, before: datetime) -> int:
+        """Ends uploads in parts that were begun before a time and never finished, whose bytes S3 keeps; how many."""
+        with self._named(""):
+            return self._store.abort_uploads(before)
 
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other. S3 has no such folders."""

@@ -58,6 +58,7 @@ __all__ = [
     "explain",
     "gdal_environment",
     "is_absent",
+    "is_unknown",
     "lost_race",
     "object_facts",
     "read_object",
@@ -99,6 +100,8 @@ _WRONG_CREDENTIALS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
      "TokenRefreshRequired", "InvalidClientTokenId", "AuthorizationHeaderMalformed", "AuthFailure"}
 )  # fmt: skip
+_WRONG_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+_UNKNOWN = frozenset({"NotImplemented", "501"})
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _CONFLICT = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
 _UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError, HTTPError)
@@ -372,6 +375,11 @@ def is_absent(error: BaseException) -> bool:
     return _code(error) in _ABSENT
 
 
+def is_unknown(error: BaseException) -> bool:
+    """Whether an error of boto3, or what `s3_errors` made of it, says that the server cannot do what it is asked."""
+    return _code(error) in _UNKNOWN
+
+
 def lost_race(error: BaseException) -> bool:
     """Whether an error of boto3, or what `s3_errors` made of it, says that a condition of a write does not hold."""
     return _code(error) in _CONFLICT
@@ -439,6 +447,10 @@ def _explain_answer(code: str, status: int, location: str, server: str) -> EOTas
         return StorageError(f"{location} is not there: check the name, or run the step that writes it.")
     if code in _CONFLICT:
         return StorageError(f"{location} was written by another run in the meantime: run the step again.")
+    if code in _WRONG_CLOCK:
+        return StorageError(
+            f"{location}: the clocks of this machine and of {server} differ by too much ({code}): set this one's."
+        )
     if code in _WRONG_CREDENTIALS:
         return CredentialsError(
             f"{location}: {server} refuses the credentials ({code}). {CREDENTIALS_CURE} that are valid there."

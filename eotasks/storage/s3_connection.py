@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,15 +28,20 @@ from botocore.exceptions import (
     SSOError,
 )
 
-from eotasks.errors import ConfigurationError, CredentialsError
+from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError
 from eotasks.storage.answers import bounded_pools, excess_of
 from eotasks.text import register_secret
+
+LOGGER = logging.getLogger(__name__)
 
 ATTEMPTS = 10
 """Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
 
 CONNECT_SECONDS, READ_SECONDS = 10, 30
 """How long a server may take to answer a connection, and to send the next bytes."""
+
+REWRITE_SECONDS = 30.0
+"""How long files of settings may be unusable while a process that has used them goes on with what they said."""
 
 _YES = frozenset({"yes", "true", "on", "1"})
 SETTING_ERRORS = (
@@ -188,39 +195,75 @@ def _endpoint(core: botocore.session.Session) -> str | None:
 
 
 _lock = threading.Lock()
-_current: tuple[bytes, Connection] | None = None
+_current: tuple[_Sources, Connection] | None = None
+_broken_since: float | None = None
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Digests of what settings come from, because it holds secrets."""
+
+    variables: bytes
+    files: bytes
 
 
 def connection() -> Connection:
-    global _current  # one connection in a process, as its environment is one
-    key = _environment()
-    with _lock:
-        if _current is None or _current[0] != key:
-            _current = (key, Connection())
-        return _current[1]
+    """The connection of this process: a new one when an ``AWS_…`` variable or a file in ``~/.aws`` has changed.
 
+    Tools for temporary credentials write such files anew in the middle of a long run, some in several steps. While one
+    cannot be used, the connection of before goes on for `REWRITE_SECONDS`; and one that signed its requests is not
+    followed by an anonymous one, unless the variables say so.
 
-def _environment() -> bytes:
-    """A digest of what settings come from, because it holds secrets.
-
-    The files are in it by their time of change: tools for temporary credentials write them anew in the middle of a
-    long run, and boto3 would go on with the old ones.
+    :raises ConfigurationError: when the settings cannot be used.
+    :raises CredentialsError: when credentials cannot be used.
     """
-    parts = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith("AWS_") or name == "HOME"]
+    global _current, _broken_since  # one connection in a process, as its environment is one
+    sources = _sources()
+    with _lock:
+        if _current is not None and _current[0] == sources:
+            return _current[1]
+        before = _current[1] if _current is not None and _current[0].variables == sources.variables else None
+        try:
+            found = Connection()
+        except EOTasksError as error:
+            now = time.monotonic()
+            _broken_since = now if _broken_since is None else _broken_since
+            if before is None or now - _broken_since > REWRITE_SECONDS:
+                raise
+            LOGGER.warning("The settings of S3 have changed and cannot be used, those of before go on: %s", error)
+            return before
+        _broken_since = None
+        if before is not None and found.settings.anonymous and not before.settings.anonymous:
+            LOGGER.warning("There are no credentials of S3 any more: those of before are used on.")
+            found = before
+        _current = sources, found
+        return found
+
+
+def _sources() -> _Sources:
+    """Files are in it by what changes when they are written, and not by their content: this is asked for often."""
+    names = sorted(name for name in os.environ if name.startswith("AWS_") or name == "HOME")
+    variables = [f"{name}={os.environ[name]}" for name in names]
+    files = []
     for variable, usual in (
         ("AWS_CONFIG_FILE", "~/.aws/config"),
         ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
     ):
         file = os.path.expanduser(os.environ.get(variable) or usual)  # noqa: PTH111  # Path fails without a home
-        with contextlib.suppress(OSError):
-            parts.append(str(os.stat(file).st_mtime_ns))  # noqa: PTH116
+        with contextlib.suppress(OSError, ValueError):
+            facts = os.stat(file)  # noqa: PTH116
+            files.append(f"{variable} {facts.st_mtime_ns} {facts.st_size} {facts.st_ino}")
+    return _Sources(_digest(variables), _digest(files))
+
+
+def _digest(parts: list[str]) -> bytes:
     return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).digest()
 
 
 def _forget() -> None:
     """A forked child shares no socket and no lock with its parent."""
-    global _lock, _current
-    _lock, _current = threading.Lock(), None
+    global _lock, _current, _broken_since
+    _lock, _current, _broken_since = threading.Lock(), None, None
 
 
 os.register_at_fork(after_in_child=_forget)

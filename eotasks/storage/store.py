@@ -57,6 +57,13 @@ class Store(Protocol):
     def names(self, path: str) -> list[str]:
         """Sorted names of what lies directly in a folder; none when it is absent."""
 
+    def first_folders(self, number: int) -> tuple[dict[str, set[str]], int | None]:
+        """What lies directly in the first folders, by their names, without a look at all there is.
+
+        :param number: How many folders, at most.
+        :return: And how many folders there are; None where that is not known without.
+        """
+
     def entries(self, path: str) -> Iterator[Entry]:
         """What is at any depth below a folder, in any order; nothing when it is absent."""
 
@@ -98,6 +105,9 @@ class Store(Protocol):
 
     def now(self) -> datetime:
         """The time (UTC) by the clock that times of change are of: a file server's, and this machine's may differ."""
+
+    def abort_uploads(self, before: datetime) -> int:
+        """Ends uploads in parts that were begun before a time and never finished; how many. On disk there are none."""
 
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other."""

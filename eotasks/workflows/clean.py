@@ -37,5 +37,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     if place.is_local and not place.local_path().is_dir():
         raise StorageError(f"{arguments.place} is a file: give a folder of EOPatches.")
     removed = clean(place)
-    print_plain(f"{removed.generations} generations removed, {removed.size / 1e6:.1f} MB\n")
+    others = f", {removed.unfinished} unfinished files" if removed.unfinished else ""
+    others += f", {removed.uploads} unfinished uploads" if removed.uploads else ""
+    print_plain(f"{removed.generations} generations removed{others}, {removed.size / 1e6:.1f} MB\n")
     return ExitCode.DONE

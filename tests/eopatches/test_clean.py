@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from eotasks.eopatches.clean import clean
-from eotasks.eopatches.load import is_complete, load_eopatch
+from eotasks.eopatches.load import is_complete, list_eopatches, load_eopatch
 from eotasks.eopatches.save import save_eopatch
 from eotasks.storage.place import Place
+from eotasks.storage.store import Entry
 from eotasks.workflows.cli import main
 from tests.builders.eopatches import BANDS, make_eopatch
+from tests.servers.s3 import S3Server
 
 NAME = "p"
 
@@ -86,3 +89,62 @@ def test_a_file_is_no_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_place_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clean", str(tmp_path / "absent")]) == 2
     assert "check the path" in capsys.readouterr().err
+
+
+LEFT = ".tmp-0123456789abcdef0123456789abcdef-"
+
+
+def test_what_killed_writers_left_goes_anywhere_in_a_place_and_nothing_else(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    save_eopatch(place, NAME, make_eopatch())
+    left = [
+        f"{LEFT}land_cover.tif",
+        f"{LEFT}map.tifabcd1234/map.tif",
+        f"batch/logs/{LEFT}p.log",
+        f"model/{LEFT}model.txt",
+    ]
+    kept = ["maps/land_cover.tif", ".tmp-mine", "x/.tmp-0123-a", f"new/{LEFT}a"]
+    for path in (*left, *kept):
+        place.write_bytes(path, b"12345")
+    later = (datetime.now(UTC) + timedelta(hours=2)).timestamp()
+    os.utime(tmp_path / kept[-1], (later, later))
+    result = clean(place, unfinished_after=timedelta(seconds=-60))
+    assert (result.generations, result.unfinished, result.size) == (0, 4, 20)
+    assert all(place.exists(path) for path in kept)
+    assert not any(place.exists(path) for path in left)
+    assert is_complete(place, NAME)
+
+
+def test_uploads_that_were_never_finished_are_ended(s3_server: S3Server, capsys: pytest.CaptureFixture[str]) -> None:
+    place, other = Place(s3_server.location()), Place(s3_server.location())
+    for each in (place, other):
+        each.write_bytes("a", b"1")
+        key = f"{each.location.removeprefix(f's3://{s3_server.bucket}/')}/p/.gen-0123456789ab/data/BANDS.npy.gz"
+        s3_server.client().create_multipart_upload(Bucket=s3_server.bucket, Key=key)
+    assert clean(place).uploads == 0, "it may be under way"
+    assert clean(place, unfinished_after=timedelta(seconds=-60)).uploads == 1
+    assert clean(place, unfinished_after=timedelta(seconds=-60)).uploads == 0
+    assert clean(other, unfinished_after=timedelta(seconds=-60)).uploads == 1, "only those of the place"
+
+
+def test_keys_with_empty_parts_are_not_ours(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tools make such keys; here the listing is replaced, as this server merges slashes."""
+    save_eopatch(place, NAME, make_eopatch(0.25))
+    save_eopatch(place, NAME, make_eopatch(0.5))
+    entries, foreign = Place.entries, [Entry(path, 1, datetime(2020, 1, 1, tzinfo=UTC), is_file=True)
+                                       for path in ("/.gen-0123456789ab/x", "p//x", "//", "/a")]  # fmt: skip
+    monkeypatch.setattr(Place, "entries", lambda self, path="": sorted([*entries(self, path), *foreign]))
+    assert clean(place).generations == 1
+    assert list_eopatches(place) == [NAME]
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_clocks_that_differ_remove_no_save_that_is_running(
+    place: Place, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Ages are by the clock of the store alone."""
+    running = place.local_path(f"{NAME}/.gen-0123456789ab/data")
+    running.mkdir(parents=True)
+    monkeypatch.setattr("time.time", lambda real=time.time: real() + 3600 * hours)
+    assert clean(place).generations == 0
+    assert running.is_dir()

@@ -451,3 +451,19 @@ def test_features_may_be_lists_as_json_has_them(tmp_path: Path) -> None:
     assert is_complete(place, "p", features=[pair])
     with pytest.raises(FeatureError, match="has no feature data/CLP, there are: data/BANDS"):
         load_eopatch(place, "p", features=[[FeatureType.DATA, "CLP"]])
+
+
+def test_a_patch_that_is_absent_costs_no_listing_of_all_and_names_a_few(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        place.write_bytes(f"p{number}/_current.json", b"{}")
+    place.write_bytes("logs/log", b"")
+    if place.is_local:
+        place.local_path("file").touch()
+        place.local_path("p3/_current.json").unlink()
+    monkeypatch.setattr(Place, "entries", lambda *_: pytest.fail("a listing of all"))
+    third = "p4" if place.is_local else "p3"
+    names = f"p0, p1, p2, {third}, {'p5' if place.is_local else 'p4'}"
+    with pytest.raises(StorageError, match=rf"there are: {names}, ... \(9 folders in all\)\."):
+        load_eopatch(place, "absent")

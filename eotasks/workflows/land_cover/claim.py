@@ -32,6 +32,12 @@ _OWN_NAMES = frozenset(
         *("manifest.jsonl", "batch", "metrics.json", "patches.gpkg", "report.html", INPUTS_FILE),
     }
 )
+_WHOLE_IN_ONE = frozenset({".gpkg", ".sqlite", ".geojson", ".json", ".parquet", ".fgb", ".kml", ".zip", ".csv"})
+"""Endings of formats that are one file."""
+
+_NOT_DATA = frozenset({".qix", ".sbn", ".sbx", ".gfs", ".lock", ".atx", ".tmp"})
+"""Endings of indexes and locks that programs make when they only read."""
+
 _OWN_MAPS = re.compile(r"land_cover(_EPSG_?\d+)?\.tif(\.aux\.xml)?")
 
 _FREE_KEYS: dict[str, Any] = {
@@ -114,10 +120,41 @@ def input_fingerprints(config: LandCoverConfig, read: Mapping[str, str] | None =
     for key, path in _input_files(config).items():
         if is_s3(path):
             prints[key] = object_tag(path)
-        elif Path(path).is_file():
-            with open_regular(path) as file:
-                prints[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        elif Path(path).exists():
+            prints[key] = _digest(Path(path))
     return {**prints, **(read or {})}
+
+
+def _digest(path: Path) -> str:
+    """Of a file and those beside it that belong to it, or of all files in a folder (as a file geodatabase is)."""
+    if path.is_dir():
+        files = sorted(each for each in path.rglob("*") if each.is_file() and each.suffix.lower() not in _NOT_DATA)
+    else:
+        files = [path, *_parts_beside(path)]
+    digests = []
+    for each in files:
+        with open_regular(each) as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if files == [path]:
+        return digests[0]
+    names = [each.relative_to(path if path.is_dir() else path.parent).as_posix() for each in files]
+    return hashlib.sha256(json.dumps([names, digests]).encode()).hexdigest()
+
+
+def _parts_beside(path: Path) -> list[Path]:
+    """The other files of a format of several: of a shapefile the attributes, of a GeoPackage what is not yet in it."""
+    if path.suffix.lower() in _WHOLE_IN_ONE:
+        beside = [path.with_name(f"{path.name}-wal")]
+        return [each for each in beside if each.is_file() and each.stat().st_size]
+    start = f"{path.stem}.".lower()
+    return sorted(
+        each
+        for each in path.parent.iterdir()
+        if each != path
+        and each.name.lower().startswith(start)
+        and each.suffix.lower() not in _NOT_DATA
+        and each.is_file()
+    )
 
 
 def _input_files(config: LandCoverConfig) -> dict[str, str]:

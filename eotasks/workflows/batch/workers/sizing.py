@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +24,7 @@ _TRIALS = 3
 _GROWN = 1.2
 """How much more memory than all before a patch has to take, before the number of workers is looked at again."""
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _UNLIMITED = 1 << 60
 
 
@@ -151,17 +152,45 @@ def free_memory_mb() -> float:
 
 
 def _free_in_containers() -> list[int]:
-    """Bytes left below the limits of control groups (version 2 as seen inside a container, and version 1)."""
-    pairs = [
-        (_CGROUP / "memory.max", _CGROUP / "memory.current"),
-        (_CGROUP / "memory/memory.limit_in_bytes", _CGROUP / "memory/memory.usage_in_bytes"),
-    ]
+    """Bytes left below the limits of control groups, of this process's own up to the outermost that is seen.
+
+    Those of containers are at the top of what a process sees, those of Slurm and systemd below. Pages of files that
+    nobody uses count as used there, and are given back when they are needed.
+    """
+    own = _own_groups()
+    tops = [
+        (_CGROUP, own.get("", ""), ("memory.max", "memory.high"), "memory.current", "inactive_file"),  # version 2
+        (_CGROUP / "memory", own.get("memory", ""), ("memory.limit_in_bytes",), "memory.usage_in_bytes",
+         "total_inactive_file"),
+    ]  # fmt: skip
     free = []
-    for limit, usage in pairs:
-        try:
-            most, taken = int(limit.read_text()), int(usage.read_text())
-        except (OSError, ValueError):  # no such control group, or the limit is "max"
-            continue
-        if most < _UNLIMITED:
-            free.append(max(0, most - taken))
+    for top, path, limits, usage, unused in tops:
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for depth in range(len(parts) + 1):
+            group = top.joinpath(*parts[:depth])
+            most = min((_number(group / limit) for limit in limits), default=_UNLIMITED)
+            if most < _UNLIMITED and (taken := _number(group / usage)) < _UNLIMITED:
+                free.append(max(0, most - max(0, taken - _statistic(group / "memory.stat", unused))))
     return free
+
+
+def _own_groups() -> dict[str, str]:
+    """The control groups of this process: of the controller ``memory``, and "" for version 2."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = [line.split(":", 2) for line in _OWN_GROUPS.read_text().splitlines()]
+        return {controller: path for _, controllers, path in lines for controller in controllers.split(",")}
+    return {}
+
+
+def _number(file: Path) -> int:
+    """The number in a file; very much where there is none, or it says "max"."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return _UNLIMITED
+
+
+def _statistic(file: Path, name: str) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return next((int(value) for key, value in map(str.split, file.read_text().splitlines()) if key == name), 0)
+    return 0

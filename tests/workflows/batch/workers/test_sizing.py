@@ -87,6 +87,47 @@ def test_limits_of_containers_count(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert free_memory_mb() == 0.0
 
 
+def write_group(folder: Path, limit: str, used: int, unused: int, *, version: int = 2, high: str = "max") -> None:
+    """A control group with a limit, in MB but for "max"."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    (folder / names[0]).write_text(f"{limit if limit == 'max' else int(limit) * 1024**2}\n")
+    (folder / names[1]).write_text(f"{used * 1024**2}\n")
+    statistic = "inactive_file" if version == 2 else "total_inactive_file"
+    (folder / "memory.stat").write_text(f"anon 4096\n{statistic} {unused * 1024**2}\nactive_file 7\n")
+    if high != "max":
+        (folder / "memory.high").write_text(f"{int(high) * 1024**2}\n")
+
+
+@pytest.mark.parametrize(
+    ("groups", "own", "expected"),
+    [({"": ("200", 195, 180, 2)}, "0::/", 185),
+     ({"": ("max", 9, 0, 2), "slurm": ("300", 99, 50, 2), "slurm/a/b": ("90", 50, 20, 2)}, "0::/slurm/a/b", 60),
+     ({"": ("max", 900, 0, 2), "other": ("10", 9, 0, 2)}, "0::/slurm", None),
+     ({"": ("100", 90, 0, 2)}, "0::/../../host/path", 10),
+     ({"memory/user": ("80", 70, 30, 1)}, "9:name=systemd:/user\n4:cpu,memory:/user", 40),
+     ({"": ("50", 60, 0, 2)}, "0::/", 0), ({"": ("50", 60, 90, 2)}, "", 50)],
+    ids=["page cache", "Slurm", "of another", "outside", "version 1", "over it", "no file"],
+)  # fmt: skip
+def test_limits_of_any_group_count_without_pages_that_nobody_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: dict[str, tuple[str, int, int, int]], own: str,
+    expected: int | None,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sizing, "_CGROUP", tmp_path)
+    monkeypatch.setattr(sizing, "_OWN_GROUPS", tmp_path / "own")
+    if own:
+        (tmp_path / "own").write_text(f"{own}\n")
+    for path, (limit, used, unused, version) in groups.items():
+        write_group(tmp_path / path, limit, used, unused, version=version)
+    assert min(sizing._free_in_containers(), default=None) == (None if expected is None else expected * 1024**2)
+
+
+def test_a_limit_that_slows_down_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "_CGROUP", tmp_path)
+    write_group(tmp_path, "100", 20, 0, high="60")
+    assert free_memory_mb() == 40.0
+
+
 @pytest.mark.parametrize("workers", [None, "auto"])
 def test_the_first_patch_runs_alone_then_come_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str | None, caplog: pytest.LogCaptureFixture
