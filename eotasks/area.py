@@ -21,11 +21,11 @@ from sentinelhub.areas import UtmZoneSplitter
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
+from eotasks.durable import atomic_path, make_folder
 from eotasks.eopatches.marker import patch_folder
 from eotasks.errors import AreaError, ConfigurationError, GridError, StorageError
 from eotasks.limits import GRID_PIXELS, PATCHES, VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.reading import check_regular
-from eotasks.storage.folder import atomic_path
 from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.location import is_s3
 
@@ -173,7 +173,7 @@ def save_patch_grid(patches: Sequence[Patch], path: str | Path) -> None:
     if not patches:
         raise AreaError(f"There are no patches to write to {path}: check the area.")
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     with atomic_path(target) as temporary:
         for crs in sorted({patch.crs for patch in patches}):
             members = [patch for patch in patches if patch.crs == crs]

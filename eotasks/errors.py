@@ -7,8 +7,25 @@ would any other.
 
 from __future__ import annotations
 
+import traceback
 
-class EOTasksError(Exception):
+from eotasks.text import harmless, shortened
+
+_CHARACTERS = 2_000
+"""Of a message; some list all that a place holds."""
+
+
+class _HarmlessText(Exception):  # noqa: N818 - a base of errors and of warnings
+    """Whoever turns it into text gets one without secrets, which no terminal obeys: names and addresses are others'."""
+
+    def __str__(self) -> str:
+        return harmless(super().__str__(), lines=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+
+class EOTasksError(_HarmlessText):
     """Base of every error that eotasks raises on purpose."""
 
 
@@ -72,7 +89,7 @@ class BatchError(EOTasksError, RuntimeError):
     """A batch of patches could not be run at all."""
 
 
-class EOTasksWarning(UserWarning):
+class EOTasksWarning(_HarmlessText, UserWarning):
     """Base of every warning that eotasks gives on purpose: `warnings.filterwarnings` can make each an error."""
 
 
@@ -90,3 +107,24 @@ class PatchFailedWarning(EOTasksWarning):
 
 class PlaceInUseWarning(EOTasksWarning):
     """Another run seems to be writing to the same place."""
+
+
+def message_of(error: BaseException) -> str:
+    """The message of any error in one line that may be kept and printed; its type goes before it unless it is ours.
+
+    At most about 2,000 characters. Nothing that the class of the error does can fail here: an error that cannot say
+    what it is has its type alone.
+    """
+    try:
+        text = " ".join(harmless(shortened(str(error), 4 * _CHARACTERS), lines=True).split())
+    except BaseException:  # noqa: BLE001 - __str__ is code of whoever made the error
+        text = ""
+    text = shortened(text, _CHARACTERS)
+    if isinstance(error, EOTasksError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def stack_of(error: BaseException) -> str:
+    """The stack of an error and of those that led to it, which may be kept and printed."""
+    return harmless("".join(traceback.format_exception(error)), lines=True)

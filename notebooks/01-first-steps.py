@@ -17,11 +17,11 @@
 # Berlin. No account, no network. Open this file as a notebook with Jupyter and jupytext, or run it as a script.
 
 # %%
+import eotasks  # first: it keeps back warnings of its pinned dependencies
+
 import matplotlib.pyplot as plt
 import numpy as np
 from eolearn.core import EONode, EOWorkflow, FeatureType, OutputTask
-
-import eotasks
 
 DATA, MASK, MASK_TIMELESS = FeatureType.DATA, FeatureType.MASK, FeatureType.MASK_TIMELESS
 

@@ -16,7 +16,9 @@ from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, tim
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError
+from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS
+from eotasks.text import redact, redacted
 
 if TYPE_CHECKING:
     import pystac
@@ -44,7 +46,7 @@ class StacApi:
     def __init__(self, url: str, *, collections: Sequence[str] | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(f"{_shown(url)} is no address of a STAC API: give https://….")
+            raise ConfigurationError(f"{redacted(url)} is no address of a STAC API: give https://….")
         if parts.username or parts.password:
             raise ConfigurationError("The address of a STAC API has a user's name in it: credentials go elsewhere.")
         if isinstance(collections, str) or (collections is not None and not collections):
@@ -53,7 +55,7 @@ class StacApi:
         self.collections = None if collections is None else tuple(collections)
 
     def __repr__(self) -> str:
-        return f"StacApi({_shown(self.location)!r})"
+        return f"StacApi({redacted(self.location)!r})"
 
     def search(
         self,
@@ -95,11 +97,12 @@ class StacApi:
 
     def _ask(self, request: SearchRequest) -> Iterator[pystac.Item]:
         client_module = package("pystac_client")
+        origin = Origin.of(self.location, "api")
         exceptions = package("pystac_client.exceptions")
         requests = package("requests")
-        where = f"The STAC API {_shown(self.location)}"
+        where = f"The STAC API {redacted(self.location)}"
         try:
-            client = client_module.Client.open(self.location, stac_io=bounded_io(where, SECONDS))
+            client = client_module.Client.open(self.location, stac_io=bounded_io(origin, where, SECONDS))
             search = client.search(
                 collections=list(self._collections(request)),
                 intersects=None if request.area is None else as_geojson(request.area),
@@ -107,12 +110,14 @@ class StacApi:
                 limit=PAGE,
                 max_items=None,
             )
-            yield from _items(search, client, where)
+            for item in _items(search, client, where):
+                mark(item, origin)
+                yield item
         except EOTasksError:
             raise
         except (exceptions.APIError, requests.RequestException, NotImplementedError) as error:
             raise ImageryError(
-                f"The STAC API {_shown(self.location)} failed ({_reason(error)}). Check its address and the network,"
+                f"The STAC API {redacted(self.location)} failed ({_reason(error)}). Check its address and the network,"
                 " then try again."
             ) from error
         except (
@@ -125,7 +130,7 @@ class StacApi:
             package("pystac_client.errors").ClientTypeError,
         ) as error:
             raise ImageryError(
-                f"{_shown(self.location)} answers as no STAC API does ({_reason(error)}): check its address."
+                f"{redacted(self.location)} answers as no STAC API does ({_reason(error)}): check its address."
             ) from error
 
     def _collections(self, request: SearchRequest) -> Sequence[str]:
@@ -182,17 +187,10 @@ def _interval(request: SearchRequest) -> str | None:
     return "/".join(".." if moment is None else f"{moment.isoformat()}Z" for moment in (request.start, request.end))
 
 
-def _shown(url: str) -> str:
-    """An address without query and user, for messages."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}" if host else repr(url)
-
-
 def _reason(error: Exception) -> str:
-    """The first line of an error; a long answer of a server is cut, addresses with tokens are left out."""
+    """The first line of an error, cut where a server gives a long answer."""
     status = getattr(error, "status_code", None)
     if status is not None:
         return f"HTTP {status}"
-    text = (str(error).splitlines() or [""])[0]
-    return type(error).__name__ if not text or "://" in text or "?" in text else text[:200]
+    text = redact((str(error).splitlines() or [""])[0])
+    return text[:200] or type(error).__name__

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from requests import RequestException, Session
+from requests import RequestException
 
 from eotasks.catalogue.packages import package
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.adapter import BoundedAdapter
+from eotasks.imagery.files.origin import InternalAddressError, Origin
+from eotasks.imagery.files.session import session
 from eotasks.limits import ANSWER_BYTES, SEARCH_BYTES, SEARCH_PAGES, SEARCH_SECONDS
 from eotasks.storage.answers import answer_bounds, excess_of
 
@@ -17,9 +18,10 @@ _CHUNK = 1 << 16
 _SMALLER = "Search a smaller area or a shorter time."
 
 
-def bounded_io(where: str, seconds: int) -> Any:
+def bounded_io(origin: Origin, where: str, seconds: int) -> Any:
     """A ``pystac_client.stac_api_io.StacApiIO`` for one search.
 
+    :param origin: The API: only servers that it may lead to are asked.
     :param where: The API, for messages.
     :param seconds: How long it may take to send the next bytes.
     """
@@ -41,19 +43,17 @@ def bounded_io(where: str, seconds: int) -> Any:
             text: str = super().read_text(source, *arguments, **options)
             return text
 
-    asked = _Asked(where, seconds)
+    asked = _Asked(origin, where, seconds)
     return BoundedIO()
 
 
 class _Asked:
     """The requests of one search."""
 
-    def __init__(self, where: str, seconds: int) -> None:
+    def __init__(self, origin: Origin, where: str, seconds: int) -> None:
         self._where, self._seconds = where, seconds
         self._pages, self._bytes, self._until = SEARCH_PAGES.value, SEARCH_BYTES.value, None
-        self._session = Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, BoundedAdapter())
+        self._session = session(origin.internal)
 
     def text(self, href: str, method: str, headers: dict[str, str] | None, parameters: dict[str, Any]) -> str:
         """The body of an answer.
@@ -79,6 +79,8 @@ class _Asked:
                         raise ImageryError(f"{self._where}: {ANSWER_BYTES.excess()} in one answer. {_SMALLER}")
                     if self._bytes < 0:
                         raise ImageryError(f"{self._where}: {SEARCH_BYTES.excess()}. {_SMALLER}")
+        except InternalAddressError as error:
+            raise ImageryError(f"{self._where}: {error}") from None
         except RequestException as error:
             excess = excess_of(error)
             if excess is not None:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from eotasks.errors import ImageryError
+from eotasks.imagery.files.origin import origin_of
 
 if TYPE_CHECKING:
     import pystac
@@ -90,9 +91,12 @@ def generation_of(item: pystac.Item) -> str:
 
 
 def location_of(item: pystac.Item) -> str | pystac.Item:
-    """What `open_scene` opens: the product that our catalogue found, else the item itself with its assets."""
+    """What `open_scene` opens: the product that our catalogue found, else the item itself with its assets.
+
+    The asset `eotasks:product` counts in a catalogue of ours only: an API could name any product of this machine.
+    """
     asset = item.assets.get(PRODUCT_ASSET)
-    return asset.href if asset is not None else item
+    return asset.href if asset is not None and origin_of(item).kind == "catalogue" else item
 
 
 def _product_name(item: pystac.Item) -> str:

@@ -23,9 +23,11 @@ from eotasks.catalogue.fields import CLOUD_ASSETS, PRODUCT_ASSET
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, as_geojson, cut
 from eotasks.errors import ImageryError
+from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_DATA_DN
+from eotasks.text import has_secret
 
 if TYPE_CHECKING:
     import pystac
@@ -55,7 +57,6 @@ EDGE_POINTS = 8
 _MEDIA_TYPES = {"JP2OpenJPEG": "image/jp2", "GTiff": "image/tiff; application=geotiff; profile=cloud-optimized"}
 _OFFICIAL_NAME = re.compile(r"^S2[A-D]_MSIL(1C|2A)_\d{8}T\d{6}_N\d{4}_R\d{3}_T\d\d[A-Z]{3}_\d{8}T\d{6}$")
 _PLATFORMS = {f"S2{letter}": f"sentinel-2{letter.lower()}" for letter in "ABCD"}
-_GDAL_FOLDERS = {"/vsis3/": "s3://", "/vsicurl/": ""}
 
 
 def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.Item:
@@ -65,7 +66,7 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
 
     :param scene: What `open_scene` returns.
     :param masks: Files of "CLP" and "CLM" as `eotasks cloud-mask` writes them.
-    :raises ImageryError: when a file of the product cannot be opened.
+    :raises ImageryError: when a file of the product cannot be opened, or its address has a password or signature.
     :raises MissingDependencyError: when pystac is not installed.
     """
     acquisition = scene.acquisition
@@ -90,7 +91,26 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
         item.add_asset("SCL", asset)
     add_masks(item, masks or {})
     item.stac_extensions = extensions_of(item)
+    mark(item, Origin.of(absolute(scene.location), "catalogue"))
+    refuse_secrets(item)
     return item
+
+
+def refuse_secrets(item: pystac.Item) -> None:
+    """Refuse an item whose addresses nobody else may read, and which open nothing once the signature has run out.
+
+    Without it they would lead nowhere: an address is kept whole or not at all.
+
+    :raises ImageryError: when one has a user, a password or a signature in it.
+    """
+    addresses = {f"asset {key}": asset.href for key, asset in item.assets.items()}
+    addresses |= {f"link {link.rel}": str(link.target) for link in item.links if isinstance(link.target, str)}
+    for what, address in addresses.items():
+        if has_secret(address):
+            raise ImageryError(
+                f"STAC item {item.id!r}: the address of {what} ({address}) has a user, a password or a signature in it,"
+                " which a catalogue does not keep: give one without, or download the product."
+            )
 
 
 def extensions_of(item: pystac.Item) -> list[str]:
@@ -221,10 +241,7 @@ def _band_asset(pystac_: Any, band: str, href: str, scene: Scene, grid: Grid) ->
 def _href(raster_path: Callable[[str], str]) -> Callable[[RasterFile], str]:
     def href(raster: RasterFile) -> str:
         path = raster_path(raster.name)
-        for folder, scheme in _GDAL_FOLDERS.items():
-            if path.startswith(folder):
-                return scheme + path.removeprefix(folder)
-        return absolute(path)
+        return f"s3://{path.removeprefix('/vsis3/')}" if path.startswith("/vsis3/") else absolute(path)
 
     return href
 

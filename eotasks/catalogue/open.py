@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urlsplit
 
 from eotasks.catalogue.api import StacApi
 from eotasks.catalogue.store import Catalogue
+from eotasks.errors import ConfigurationError
 from eotasks.storage.location import is_web
+from eotasks.text import redacted
+
+_FILES = (".parquet", ".geoparquet")
 
 
 def catalogue_of(source: str | os.PathLike[str] | Catalogue | StacApi) -> Catalogue | StacApi:
@@ -17,4 +22,16 @@ def catalogue_of(source: str | os.PathLike[str] | Catalogue | StacApi) -> Catalo
     if isinstance(source, Catalogue | StacApi):
         return source
     text = os.fspath(source)
+    refuse_web_file(text)
     return StacApi(text) if is_web(text) else Catalogue(text)
+
+
+def refuse_web_file(location: str) -> None:
+    """Refuse the file of a catalogue on the web, which is no STAC API and cannot be searched where it is.
+
+    :raises ConfigurationError: says what to do.
+    """
+    if is_web(location) and urlsplit(location).path.rstrip("/").lower().endswith(_FILES):
+        raise ConfigurationError(
+            f"{redacted(location)} is the file of a catalogue, and no STAC API: download it first, or give it as s3://…."
+        )

@@ -6,10 +6,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
-import shutil
-import tempfile
 import threading
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +28,7 @@ from eotasks.catalogue.table import (
     to_parquet,
 )
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
+from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import CATALOGUE_BYTES
 from eotasks.reading import check_regular
 
@@ -189,7 +187,11 @@ class Catalogue:
         path = self._file()
         with self._errors_named():
             rows = matching_rows(database(), path, request)
-            return items_of(read_rows(path, rows))
+            items = items_of(read_rows(path, rows))
+        origin = Origin.of(self.location, "catalogue")
+        for item in items:
+            mark(item, origin)
+        return items
 
     def summary(self) -> CatalogueSummary:
         """What it holds.
@@ -250,10 +252,11 @@ class _LocalCopy:
     """A catalogue of a bucket as a file of this machine, removed when nobody needs it any more."""
 
     def __init__(self, place: Place, name: str, extent: tuple[int, dt.datetime]) -> None:
+        from eotasks.storage.temporary import OwnFolder
+
         self.extent = extent
-        folder = tempfile.mkdtemp(prefix="eotasks-catalogue-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self.path = str(Path(folder) / "catalogue.parquet")
+        self._folder = OwnFolder()
+        self.path = str(self._folder.path / "catalogue.parquet")
         place.download(name, Path(self.path))
 
 

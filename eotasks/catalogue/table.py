@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from shapely.geometry import shape
 
 from eotasks.catalogue.fields import plain
-from eotasks.catalogue.items import asset_keys
+from eotasks.catalogue.items import asset_keys, refuse_secrets
 from eotasks.catalogue.packages import package
 from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.limits import CATALOGUE_BYTES, CATALOGUE_ROWS
@@ -212,6 +212,7 @@ def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
 def _row(item: pystac.Item) -> dict[str, Any]:
     if item.geometry is None or item.datetime is None:
         raise ImageryError(f"STAC item {item.id!r} has no place or no time: it cannot be found again.")
+    refuse_secrets(item)
     fields = item.to_dict(include_self_link=False, transform_hrefs=False)
     geometry = shape(item.geometry)
     properties = dict(fields.pop("properties"))

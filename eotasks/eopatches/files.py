@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import io
 import json
-import tempfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from fs.errors import FSError
 from fs.osfs import OSFS
 from pyogrio.errors import DataSourceError
 
+from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
 from eotasks.eopatches.marker import FileFacts
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError
@@ -35,6 +35,7 @@ from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
 from eotasks.reading import check_regular, open_regular
 from eotasks.storage import s3
 from eotasks.storage.place import Place
+from eotasks.storage.temporary import temporary_folder
 
 TRANSFERS = 4
 """Files that go to or come from S3 at the same time: a patch has a handful, and most of their time is waiting."""
@@ -96,7 +97,9 @@ class EOPatchFolder:
         :raises FeatureError: when a wanted feature is not there.
         :raises MissingDependencyError: when a feature is a zarr array and zarr is not installed.
         """
-        wanted = self._wanted(features, optional)
+        if features is not None:  # also as lists, which JSON makes of pairs
+            features = [(feature_type, name) for feature_type, name in features]
+        wanted = self._wanted(features, [(feature_type, name) for feature_type, name in optional])
         if self.is_plain:
             self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
         paths = [path for path in self.files if _is_always_read(path)]
@@ -237,9 +240,9 @@ class EOPatchFolder:
         if self.place.is_local:
             yield self.place.local_path()
             return
-        with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
-            _at_once(lambda path: self.place.download(path, Path(temporary, path)), paths)
-            yield Path(temporary)
+        with temporary_folder() as temporary:
+            _at_once(lambda path: self.place.download(path, temporary / path), paths)
+            yield temporary
 
     @contextlib.contextmanager
     def _head(self, path: str) -> Iterator[IO[bytes]]:
@@ -328,10 +331,13 @@ def write_eopatch(eopatch: EOPatch, folder: Place, features: list[Feature]) -> d
     :raises StorageError: when a file cannot be uploaded.
     """
     if folder.is_local:
-        return write_folder(eopatch, folder.local_path(), features)
-    with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
-        files = write_folder(eopatch, Path(temporary), features)
-        _at_once(lambda path: folder.upload(path, Path(temporary, path)), files)
+        holders = make_folders(folder.local_path())
+        files = write_folder(eopatch, folder.local_path(), features)
+        flush_tree(folder.local_path(), holders)  # the marker will name them: it may not outlive them
+        return files
+    with temporary_folder() as temporary:
+        files = write_folder(eopatch, temporary, features)
+        _at_once(lambda path: folder.upload(path, temporary / path), files)
     return files
 
 

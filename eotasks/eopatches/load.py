@@ -91,7 +91,7 @@ def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None =
     :raises StorageError: when the marker is damaged or from a newer version.
     """
     folder = _generation(place.child(patch_folder(name)))
-    if folder is None or not all(feature in folder.features for feature in features or ()):
+    if folder is None or not all((feature_type, key) in folder.features for feature_type, key in features or ()):
         return False
     return folder.wrong_file() is None
 

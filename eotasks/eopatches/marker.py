@@ -14,6 +14,7 @@ from typing import Any
 
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
+from eotasks.text import refuse_name
 
 MARKER = "_current.json"
 MARKER_VERSION = 1
@@ -55,8 +56,9 @@ def patch_folder(name: str) -> str:
 
     :raises StorageError: when the name cannot be that of a folder.
     """
-    if not name.strip() or "/" in name or name.startswith("."):
-        raise StorageError(f"{name!r} is no name of an EOPatch: use one without '/' that does not start with a dot.")
+    reason = refuse_name(name)
+    if reason is not None:
+        raise StorageError(f"{name!r} is no name of an EOPatch: use one that is that of a folder ({reason}).")
     return name
 
 

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 from eolearn.core import EOPatch, EOTask
+from fs.errors import FSError
 
+from eotasks.durable import atomic_folder, make_folder
 from eotasks.eopatches.files import write_eopatch, write_folder
 from eotasks.eopatches.load import load_eopatch
 from eotasks.eopatches.marker import MARKER, Marker, new_generation, patch_folder, read_marker
@@ -51,7 +53,9 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
     except BaseException as error:
         saved = _discard(place, name, generation)
         if saved and isinstance(error, StorageError):
-            return  # the marker is there, only the server's answer was lost
+            # The marker is there: the server's answer was lost, or the disk failed behind the rename.
+            LOGGER.warning("EOPatch %r is saved in %s, but not without a fault: %s", name, place, error)
+            return
         if isinstance(error, EOTasksError) or not isinstance(error, Exception):
             raise
         raise StorageError(
@@ -70,7 +74,17 @@ def export_eopatch(place: Place, name: str, folder: str | Path, *, features: Seq
     if target.exists() and any(target.iterdir()):
         raise StorageError(f"{target} is not empty: export EOPatch {name!r} to a new folder.")
     eopatch = load_eopatch(place, name, features=features)
-    write_folder(eopatch, target, _features_to_save(eopatch, name, None))
+    try:
+        make_folder(target.parent)
+        with atomic_folder(target) as temporary:
+            write_folder(eopatch, temporary, _features_to_save(eopatch, name, None))
+    except (OSError, FSError) as error:
+        if isinstance(error, EOTasksError):
+            raise
+        raise StorageError(
+            f"EOPatch {name!r} cannot be written to {target} ({error}): check its rights and the space, or give another"
+            " folder."
+        ) from error
 
 
 class SaveEOPatchTask(EOTask):

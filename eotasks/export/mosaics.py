@@ -18,6 +18,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
+from eotasks.durable import make_folder, temporary_beside
 from eotasks.errors import EOTasksError, GridError, ImageryError, StorageError
 from eotasks.export.cog import (
     BLOCK,
@@ -34,7 +35,7 @@ from eotasks.reading import check_regular
 from eotasks.storage.location import Location, is_s3
 from eotasks.storage.place import place_of
 from eotasks.storage.s3 import download_file
-from eotasks.storage.store import TEMPORARY_PREFIX
+from eotasks.storage.temporary import temporary_folder
 
 _DOWNLOADS = 8
 """Maps that are copied from S3 at a time."""
@@ -129,7 +130,7 @@ def _tiles(paths: Sequence[str | Path]) -> Iterator[list[_Tile]]:
     with ExitStack() as stack:
         files: list[str | Path] = list(paths)
         if any(is_s3(each) for each in paths):
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="eotasks-")))
+            folder = stack.enter_context(temporary_folder())
             with ThreadPoolExecutor(_DOWNLOADS) as pool:
                 files = list(pool.map(_fetch, paths, (folder / f"{number}.tif" for number in itertools.count())))
         yield [_Tile.read(Path(file), str(path)) for file, path in zip(files, paths, strict=True)]
@@ -146,11 +147,13 @@ def _fetch(path: str | Path, target: Path) -> str | Path:
 def _scratch(path: str | Path) -> Iterator[Path]:
     """A file to build the mosaic in, beside a target on disk: there is the space for it, and it is removed again."""
     place, name = place_of(path)
-    folder = None
-    if place.is_local:
-        folder = place.local_path()
-        folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as scratch:
+    if not place.is_local:
+        with temporary_folder() as scratch:
+            yield scratch / name
+        return
+    beside = temporary_beside(place.local_path(name))  # a name that `eotasks clean` knows
+    make_folder(beside.parent)
+    with TemporaryDirectory(prefix=beside.name, dir=beside.parent) as scratch:
         yield Path(scratch, name)
 
 

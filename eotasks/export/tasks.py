@@ -12,13 +12,11 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks.errors import ConfigurationError, FeatureError
-from eotasks.export.cog import Compression, NoData, check_compression, read_classes, write_cog
-from eotasks.export.mosaics import mosaic_cogs, mosaic_cogs_by_crs
+from eotasks.export.cog import Compression, NoData, check_compression, write_cog
 from eotasks.features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.classes import ClassTable
 from eotasks.storage.place import Place
-
-__all__ = ["ExportCogTask", "mosaic_cogs", "mosaic_cogs_by_crs", "read_classes", "write_cog"]
+from eotasks.text import refuse_name
 
 
 class ExportCogTask(EOTask):
@@ -101,8 +99,9 @@ class ExportCogTask(EOTask):
         return eopatch
 
     def _file(self, name: str) -> str:
-        if name in ("", ".", "..") or Path(name).name != name:
-            raise ConfigurationError(f"Patch name {name!r} is no file name: use a name without slashes.")
+        reason = refuse_name(name)
+        if reason is not None:
+            raise ConfigurationError(f"Patch name {name!r} is no file name: {reason}.")
         return self.filename.format(name=name, feature=self.feature[1])
 
     def _image(self, eopatch: EOPatch) -> tuple[NDArray[Any], list[str]]:

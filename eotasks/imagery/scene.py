@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -12,7 +13,7 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from shapely.geometry import mapping
 
-from eotasks.errors import ImageryError
+from eotasks.errors import EOTasksError, ImageryError, message_of
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
@@ -21,8 +22,10 @@ from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.products.open import ProductLocation, describe_product
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
 from eotasks.models.threads import resolve_threads
+from eotasks.text import redacted
 
 if TYPE_CHECKING:
+    from eotasks.imagery.files.origin import Origin
     from eotasks.imagery.files.protocol import Fingerprint, RasterFile
     from eotasks.imagery.products.angles import AngleGrids
     from eotasks.imagery.products.product import MaskPolygons, MaskSource, Product
@@ -314,12 +317,23 @@ def _burn(mask: MaskPolygons, grid: Grid) -> NDArray[np.bool_]:
     return burnt.astype(bool)
 
 
-def open_scene(location: ProductLocation) -> Scene:
+def open_scene(location: ProductLocation, *, origin: Origin | None = None) -> Scene:
     """Open a scene, whatever its layout and wherever it lies.
 
     :param location: What :func:`eotasks.imagery.products.open.describe_product` reads: a `.SAFE` folder, the zip of
         one, a tile of the AWS buckets, a folder of JP2 files with an ``acquisition.json``, a STAC item; on disk,
         ``s3://`` or ``https://``.
-    :raises ImageryError: when nothing readable lies there.
+    :param origin: Where an item in memory was got from, such as ``Origin.of("items/a.json")``: without it the item
+        names no files of this machine. Not needed for locations, nor for items that a search of ours found.
+    :raises ImageryError: when nothing readable lies there, or it leads where it may not.
     """
-    return Scene(describe_product(location))
+    try:
+        return Scene(describe_product(location, origin=origin))
+    except (EOTasksError, OSError):
+        raise
+    except Exception as error:  # what strangers wrote is read there: one product never ends the others
+        item = getattr(location, "id", type(location).__name__)
+        where = redacted(str(location if isinstance(location, str | os.PathLike) else item))
+        raise ImageryError(
+            f"{where}: cannot be read as a product ({message_of(error)}). Fetch it again, or leave it out."
+        ) from error

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from eotasks.errors import ConfigurationError
+from eotasks.text import refuse_unseen
 
 NO_DATA = 0
 """Id of a pixel without a label. Never trained, never counted."""
 
 _MAX_ID = 255
+_LONGEST_NAME = 200
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 
 
@@ -41,6 +43,9 @@ class LandCoverClass:
             raise ConfigurationError(f"class id {self.id!r} is not usable: give a whole number from 0 to {_MAX_ID}.")
         if not self.name.strip():
             raise ConfigurationError(f"the class with id {self.id} has no name: give it one.")
+        if refuse_unseen(self.name) or len(self.name) > _LONGEST_NAME:
+            why = refuse_unseen(self.name) or f"it has {len(self.name):,} characters, {_LONGEST_NAME} fit a legend"
+            raise ConfigurationError(f"name {self.name[:_LONGEST_NAME]!r} of the class with id {self.id}: {why}.")
         if not isinstance(self.color, str) or not _COLOR.fullmatch(self.color.lower()):
             raise ConfigurationError(f"color {self.color!r} of class {self.name!r}: write it as '#rrggbb'.")
         object.__setattr__(self, "color", self.color.lower())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
 from numba.core import event
-from numba.core.caching import FunctionCache
+
+from eotasks.models.kept_code import KeptCode
 
 LOGGER = logging.getLogger(__name__)
 
@@ -19,35 +19,17 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def kernel(function: _Function) -> _Function:
     """Compile a function on its first call, for the types it is called with.
 
-    The code is kept in numba's cache (``__pycache__`` beside the source, or NUMBA_CACHE_DIR, or the user's cache
-    folder). Where none can be written it is compiled in every process, and a warning says so.
+    The code is kept in numba's cache (NUMBA_CACHE_DIR, or ``__pycache__`` beside the source, or the user's cache
+    folder): in the first that can be written, and that nobody else can write to. Where there is none it is compiled in
+    every process, and a warning says so.
     """
     _Announcement.listen()
     compiled: Any = numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)
     try:
-        compiled._cache = _Cache(function)
+        compiled._cache = KeptCode(function)
     except RuntimeError as error:  # numba's word for "no folder to keep it in"
         LOGGER.warning("%s is compiled in every process: %s. Set NUMBA_CACHE_DIR.", function.__name__, error)
     return compiled
-
-
-class _Cache(FunctionCache):
-    """numba's cache, but that a damaged file, a full disk or lost rights cost a compilation and no more."""
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception as error:  # noqa: BLE001 - unpickling damaged bytes raises anything
-            LOGGER.warning("Kept code is damaged (%s in %s) and is made anew.", type(error).__name__, self.cache_path)
-            with contextlib.suppress(OSError):
-                self.flush()
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            super().save_overload(sig, data)
-        except OSError as error:
-            LOGGER.warning("Compiled code cannot be kept in %s: %s. Set NUMBA_CACHE_DIR.", self.cache_path, error)
 
 
 class _Announcement(event.Listener):

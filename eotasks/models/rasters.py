@@ -112,3 +112,14 @@ def offset_in(
             "use patches of one grid, or resample first."
         )
     return round(row), round(column)
+
+
+def shifted(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.bool_]:
+    """A mask (h, w) moved down by rows and right by columns; what comes in from outside is False."""
+    moved = np.zeros_like(mask)
+    height, width = mask.shape
+    if abs(rows) < height and abs(columns) < width:
+        moved[max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)] = mask[
+            max(-rows, 0) : height + min(-rows, 0), max(-columns, 0) : width + min(-columns, 0)
+        ]
+    return moved

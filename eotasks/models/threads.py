@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+from collections.abc import Iterator, Mapping
 
 from eotasks.errors import ConfigurationError
 
@@ -12,6 +15,10 @@ _ENGINES = (
     "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GDAL_NUM_THREADS",
     "OPENCV_FOR_THREADS_NUM",
 )  # fmt: skip
+
+_LOCK = threading.RLock()
+_BLOCKS: list[list[str | None]] = []
+"""What was set before, and what each block has set."""
 
 PASSIVE_WAIT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """OpenMP's threads spin while they wait; with more threads than free cores that costs several times the work itself."""
@@ -46,6 +53,45 @@ def thread_environment(threads: int) -> dict[str, str]:
     """Environment variables that hold every engine (OpenMP, numba, BLAS, GDAL, OpenCV) to a number of threads."""
     value = str(_positive(threads, "threads"))
     return {ENVIRONMENT_VARIABLE: value, **dict.fromkeys(_ENGINES, value), **PASSIVE_WAIT}
+
+
+@contextlib.contextmanager
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for processes that start inside the block; one such block at a time in this process."""
+    with _LOCK:
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                _set_variable(name, value)
+
+
+@contextlib.contextmanager
+def shared_thread_setting(threads: int) -> Iterator[None]:
+    """EOTASKS_NUM_THREADS of this process while the block runs; of blocks that overlap the last one counts."""
+    block = [str(threads)]
+    with _LOCK:
+        if not _BLOCKS:
+            _BLOCKS.append([os.environ.get(ENVIRONMENT_VARIABLE)])
+        _BLOCKS.append(block)
+        _set_variable(ENVIRONMENT_VARIABLE, block[0])
+    try:
+        yield
+    finally:
+        with _LOCK:
+            del _BLOCKS[next(index for index, other in enumerate(_BLOCKS) if other is block)]
+            _set_variable(ENVIRONMENT_VARIABLE, _BLOCKS[-1][0])
+            if len(_BLOCKS) == 1:
+                _BLOCKS.clear()
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def _positive(value: int | str, name: str) -> int:

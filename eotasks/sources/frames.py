@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import ProductSkippedWarning
 from eotasks.imagery.files.assets import AssetFiles
+from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
@@ -66,6 +67,9 @@ class Candidate:
     masks: Mapping[str, str] = field(default_factory=dict)
     """Files of "CLP" and "CLM"."""
 
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+    """Who named the location and the masks; None for the user himself."""
+
     footprint: BaseGeometry | None = field(default=None, repr=False, compare=False)
     """Where it has data, in degrees (longitude first), as its metadata says; None when nothing does."""
 
@@ -106,12 +110,13 @@ class Candidate:
             level=fields.level_of(item),
             cloud_cover=fields.cloud_cover_of(item),
             masks={key: item.assets[key].href for key in fields.CLOUD_ASSETS if key in item.assets},
+            origin=origin_of(item),
             footprint=None if item.geometry is None else shape(item.geometry),
         )
 
     def open(self) -> Scene:
         """Its scene."""
-        return open_scene(self.location)
+        return open_scene(self.location, origin=self.origin)
 
 
 def open_candidates(locations: Sequence[Any], masks: Mapping[str, Mapping[str, str]] | None = None) -> list[Candidate]:
@@ -240,12 +245,15 @@ def mask_of(kind: str, candidates: Sequence[Candidate], which: NDArray[np.int16]
     values = np.full(grid.shape, NO_MASK, dtype=np.uint8)
     for index in _used(which):
         own = which == index
-        values[own] = _stored(candidates[index].masks[kind], kind, candidates[index].name, grid)[own]
+        values[own] = _stored(candidates[index], kind, grid)[own]
     return values
 
 
-def _stored(location: str, kind: str, where: str, grid: Grid) -> NDArray[np.uint8]:
-    files = AssetFiles(where, {kind: location})
+def _stored(candidate: Candidate, kind: str, grid: Grid) -> NDArray[np.uint8]:
+    location, origin = candidate.masks[kind], candidate.origin
+    if origin is not None:
+        location = origin.resolved(location)
+    files = AssetFiles(candidate.name, {kind: location}, origin or Origin.of(location))
     raster = RasterFile(kind, "GTiff")
     info = describe(files, raster, MASK_TYPES)
     pixels = read_window(files, raster, info, info.full, grid, margin=2)

@@ -121,6 +121,19 @@ class BucketStore:
                     f"s3://{self.bucket}/{failed['Key']} cannot be removed ({failed.get('Code')}): check the rights."
                 )
 
+    def remove_if(self, path: str, tag: str) -> bool:
+        try:
+            with s3.s3_errors(self._at(path)):
+                s3.s3_client().delete_object(Bucket=self.bucket, Key=self._key(path), IfMatch=tag)
+        except StorageError as error:
+            if not (s3.lost_race(error) or s3.is_absent(error)):
+                raise
+            return False
+        return True
+
+    def now(self) -> datetime:
+        return s3.server_time(self.location)
+
     def remove_empty(self, path: str) -> None:
         """Nothing to remove: S3 has no empty folders."""
 

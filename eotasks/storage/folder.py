@@ -9,15 +9,15 @@ import hashlib
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from eotasks.durable import atomic_path, facts_of_new_file, make_folder
 from eotasks.errors import StorageError
 from eotasks.limits import RECORD_BYTES, Limit
 from eotasks.reading import open_regular, read_regular
-from eotasks.storage.store import TEMPORARY_PREFIX, Entry, Facts
+from eotasks.storage.store import Entry, Facts
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -101,7 +101,7 @@ class FolderStore:
 
     def append(self, path: str, data: bytes) -> None:
         """Adds to the end of a file; after a writer that died in the middle of its line a new one begins."""
-        descriptor = os.open(self._prepared(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(self._prepared(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -118,6 +118,17 @@ class FolderStore:
             shutil.rmtree(top)
         else:
             top.unlink(missing_ok=True)
+
+    def remove_if(self, path: str, tag: str) -> bool:
+        target = self._at(path)
+        with _locked(target.parent):
+            if not target.exists() or _tag(target.read_bytes()) != tag:
+                return False
+            target.unlink()
+        return True
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(facts_of_new_file(self.root).st_mtime, UTC)
 
     def remove_empty(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -140,7 +151,7 @@ class FolderStore:
 
     def _prepared(self, path: str) -> Path:
         target = self._at(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         return target
 
 
@@ -159,30 +170,6 @@ def _tag(data: bytes) -> str:
 def _tag_of(file: Path) -> str:
     with open_regular(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside the target that takes its name when the block ends well, and vanishes otherwise.
-
-    :param target: The path to write; its folder has to exist.
-    """
-    temporary = target.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{target.name}")
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """Content before name: without it a power cut can leave the new name on an empty file."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

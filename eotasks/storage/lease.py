@@ -2,8 +2,9 @@
 
 The lease is taken by a conditional write, so of two runs that begin at the same moment one gets it, on disk and on S3.
 A run on the same machine that died is seen to be dead, and its lease is free at once; one on another machine is taken
-for dead when its lease has not been renewed for `STALE_SECONDS`, which is all that the clocks of machines and store may
-differ by. An owner that slept for longer finds its lease with another one, and stops.
+for dead when its lease has not been renewed for `STALE_SECONDS` by the clock of the store: those of machines do not
+matter. An owner that was stopped or slept for longer looks at its lease before it goes on, and ends where another has
+it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eotasks.errors import CredentialsError, StorageError
+from eotasks.errors import EOTasksError, StorageError
 from eotasks.storage.place import Place
 from eotasks.storage.process import ProcessIdentity
 
@@ -92,17 +93,24 @@ class Lease:
     """A place that is in use by one run. Made by `hold_lease`."""
 
     def __init__(self, place: Place, owner: _Owner, tag: str) -> None:
-        self._place, self._owner, self._tag = place, owner, tag
-        self._renewed = time.monotonic()
+        self._place, self._owner = place, owner
+        self._tag: str | None = tag
+        self._renewed = _uptime()
         self._lost = False
         self._over = threading.Event()
+        self._file = threading.Lock()
         self._thread = threading.get_ident()
 
     def check(self) -> None:
-        """Stops a run whose place another one has taken over; cheap, to be called between pieces of work.
+        """Ends a run whose place another one has taken over; cheap, to be called between pieces of work.
+
+        After a pause in which nothing was renewed (the process was stopped, the machine slept, the store was away) it
+        looks at the lease first.
 
         :raises StorageError: when another run has it.
         """
+        if not self._lost and _uptime() - self._renewed > STALE_SECONDS / 2:
+            self._renew()
         if self._lost:
             raise StorageError(
                 f"{self._place} has been taken over by another run, because this one did not renew its lease for"
@@ -120,35 +128,55 @@ class Lease:
             self._renew()
 
     def _renew(self) -> None:
-        try:
-            self._tag = self._place.write_if(LEASE_FILE, self._owner.encode(), self._tag)
-            self._renewed = time.monotonic()
-        except (StorageError, CredentialsError) as error:
-            if self._is_anothers():
-                self._lost = True
-                self._over.set()
-            else:  # a store that is away for a while; tried again next time
+        """Writes the lease again; when another run has it, that is noted, and all else is tried again next time."""
+        with self._file:
+            if self._over.is_set():
+                return
+            try:
+                self._write()
+            except Exception as error:  # noqa: BLE001  # a beat that stops would lose the place without a word
                 LOGGER.warning("The lease of %s could not be renewed: %s", self._place, error)
 
-    def _is_anothers(self) -> bool:
-        try:
-            data, tag = self._place.read_tagged(LEASE_FILE)
-        except (StorageError, CredentialsError):
-            return False
-        found = _Owner.parse(data)
-        if found is not None and found.owner == self._owner.owner:
-            self._tag = tag  # a write whose answer was lost
-            return False
-        return True
+    def _write(self) -> None:
+        for left in reversed(range(3)):
+            try:
+                self._tag = self._place.write_if(LEASE_FILE, self._owner.encode(), self._tag)
+            except StorageError:
+                if self._is_anothers():
+                    self._lost = True
+                    self._over.set()
+                    return
+                if not left:
+                    raise
+            else:
+                self._renewed = _uptime()
+                return
 
-    def _release(self) -> None:
-        """Remove the file, while it is certain that nobody else may have taken it."""
-        if self._lost or time.monotonic() - self._renewed > STALE_SECONDS / 2:
+    def _is_anothers(self) -> bool:
+        """Whether another run has the lease; else the tag of what is there is that to write over."""
+        there = self._place.read_if_there(LEASE_FILE)
+        if there is None:  # somebody has removed it, and nobody has taken it
+            self._tag = None
+            return False
+        found = _Owner.parse(there[0])
+        self._tag = there[1]  # after a write whose answer was lost
+        return found is None or found.owner != self._owner.owner
+
+    def _release(self, patience: float) -> None:
+        """Removes the file when it is still that of this lease.
+
+        :param patience: How long to wait, in seconds, for a renewal under way.
+        """
+        if not self._file.acquire(timeout=patience):
+            LOGGER.warning("The lease of %s could not be released: the store does not answer.", self._place)
             return
         try:
-            self._place.remove(LEASE_FILE)
-        except (StorageError, CredentialsError) as error:
+            if not self._lost and not self._is_anothers() and self._tag is not None:
+                self._place.remove_if(LEASE_FILE, self._tag)
+        except EOTasksError as error:
             LOGGER.warning("The lease of %s could not be released: %s", self._place, error)
+        finally:
+            self._file.release()
 
 
 @contextlib.contextmanager
@@ -172,10 +200,11 @@ def hold_lease(place: Place, what: str, *, renew_seconds: float = RENEW_SECONDS)
         try:
             yield lease
         finally:
-            _LEASES.remove(lease)
-            lease._over.set()
-            thread.join(timeout=renew_seconds)
-            lease._release()
+            if lease in _LEASES:  # a forked child has none: this one is its parent's
+                _LEASES.remove(lease)
+                lease._over.set()
+                lease._release(renew_seconds)
+                thread.join(timeout=renew_seconds)
     finally:
         _OWNERS.discard(owner.owner)
         with contextlib.suppress(OSError):  # results are in it
@@ -205,7 +234,7 @@ def ensure_lease(place: Place, what: str) -> Iterator[Lease]:
         with contextlib.nullcontext(lease) if lease is not None else hold_lease(place, what) as found:
             yield found
     finally:
-        del _PARTS[location]
+        _PARTS.pop(location, None)  # absent in a forked child
 
 
 def _real_location(place: Place) -> str:
@@ -244,7 +273,7 @@ def _free_tag(place: Place) -> str | None:
             return None
         raise
     found = _Owner.parse(data)
-    age = (datetime.now(UTC) - changed).total_seconds()
+    age = (place.now() - changed).total_seconds()
     if age > STALE_SECONDS or (found is not None and found.is_dead()):
         LOGGER.info("The lease of %s is that of a run that died (%s).", place, found)
         return tag
@@ -258,5 +287,21 @@ def _tag(place: Place) -> str | None:
     return None if place.size(LEASE_FILE) is None else place.read_tagged(LEASE_FILE)[1]
 
 
+def _forget() -> None:
+    """A forked child has no lease and no part of a run: those are its parent's, and so is a lock that may be taken."""
+    global _PARTS_LOCK
+    _PARTS_LOCK = threading.Lock()
+    for collection in (_OWNERS, _LEASES, _PARTS):
+        collection.clear()  # type: ignore[attr-defined]  # all three can
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _uptime() -> float:
+    """Seconds that also go on while the machine sleeps, where the system counts such."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

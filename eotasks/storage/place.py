@@ -22,14 +22,17 @@ from fs.errors import FSError
 from fs.osfs import OSFS
 from fs_s3fs import S3FS
 
+from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import ConfigurationError, EOTasksError, StorageError
 from eotasks.limits import RECORD_BYTES, Limit
 from eotasks.reading import check_regular
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
-from eotasks.storage.folder import FolderStore, atomic_path
+from eotasks.storage.folder import FolderStore
 from eotasks.storage.location import is_s3
 from eotasks.storage.store import Entry, Store
+from eotasks.storage.temporary import temporary_folder
+from eotasks.text import refuse_unseen
 
 _PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What is wrong with a place, and not with what is written to it."""
@@ -142,8 +145,8 @@ class Place:
                 check_regular(self.local_path(path))
             yield self.local_path(path)
             return
-        with tempfile.TemporaryDirectory(prefix="eotasks-") as folder:
-            copy = Path(folder, path.rpartition("/")[2])
+        with temporary_folder() as folder:
+            copy = folder / path.rpartition("/")[2]
             with self._named(path):
                 self._store.download(_inside(path), copy)
             yield copy
@@ -162,12 +165,12 @@ class Place:
             if self.is_local:
                 target = self.local_path(path)
                 with self._named(path):
-                    target.parent.mkdir(parents=True, exist_ok=True)
+                    make_folder(target.parent)
                 with atomic_path(target) as temporary:
                     yield temporary
                 return
-            with tempfile.TemporaryDirectory(prefix="eotasks-") as folder:
-                temporary = Path(folder, path.rpartition("/")[2])
+            with temporary_folder() as folder:
+                temporary = folder / path.rpartition("/")[2]
                 yield temporary
                 self._store.upload(inside, temporary)
         except OSError as error:
@@ -302,6 +305,19 @@ class Place:
         with self._named(path):
             self._store.remove(_inside(path))
 
+    def remove_if(self, path: str, tag: str) -> bool:
+        """Removes a file that still has the tag that was read or written; whether it had."""
+        with self._named(path):
+            return self._store.remove_if(_inside(path), tag)
+
+    def now(self) -> datetime:
+        """The time (UTC) by the clock of the store, to compare times of change with; this machine's may differ.
+
+        :raises StorageError: when the place is absent, or on disk nothing can be written to it.
+        """
+        with self._named(""):
+            return self._store.now()
+
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other. S3 has no such folders."""
         with self._named(path):
@@ -375,4 +391,7 @@ def _inside(path: str) -> str:
     parts = path.split("/")
     if not path.strip() or path.startswith("/") or any(part in ("", ".", "..") for part in parts):
         raise StorageError(f"{path!r} is no name inside a place: use a relative path without '..'.")
+    unseen = refuse_unseen(path)
+    if unseen is not None:
+        raise StorageError(f"{path!r} is no name inside a place: {unseen}.")
     return path

@@ -14,8 +14,8 @@ import psutil
 
 ProcessState = Literal["alive", "gone", "unknown"]
 
-_SAME_START = 2.0
-"""Seconds that two readings of the start of one process may differ by."""
+_ENDED = frozenset("ZXx")
+"""States of a process that has ended, and that perhaps nobody has asked for its exit status."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,23 @@ class ProcessIdentity:
     machine: str
     """Boot of the machine and, in a container, its own numbering of processes: other numbers say nothing here."""
 
-    started: float
-    """When the process began, seconds since 1970: a number may come again for another process."""
+    started: int
+    """When the process began, in clock ticks since the boot: a number may come again for another process.
+
+    Not a time of day, which is another one when the system's clock is set.
+    """
 
     @classmethod
     def current(cls) -> ProcessIdentity:
         """The process that asks."""
-        return cls(platform.node(), os.getpid(), machine_id(), psutil.Process().create_time())
+        return cls(platform.node(), os.getpid(), machine_id(), _started(os.getpid())[0])
 
     @classmethod
     def parse(cls, content: object) -> ProcessIdentity | None:
         """From what `dataclasses.asdict` gave, and JSON kept; None where something lacks or is no such value."""
         if not isinstance(content, Mapping):
             return None
-        kinds: dict[str, type[Any]] = {"host": str, "pid": int, "machine": str, "started": float}
+        kinds: dict[str, type[Any]] = {"host": str, "pid": int, "machine": str, "started": int}
         try:
             return cls(**{each.name: kinds[each.name](content[each.name]) for each in fields(cls)})
         except (KeyError, TypeError, ValueError, OverflowError):
@@ -60,15 +63,46 @@ class ProcessIdentity:
         """
         if self.machine != machine_id():
             return "unknown"
-        try:
-            process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.started) > _SAME_START or process.status() == psutil.STATUS_ZOMBIE:
-                return "gone"
-        except (psutil.NoSuchProcess, ValueError, OverflowError):  # no number that a process can have
+        if not 0 < self.pid < 2**31:  # no number that a process can have
             return "gone"
-        except psutil.Error:
+        try:
+            started, state = _started(self.pid)
+        except (FileNotFoundError, ProcessLookupError):
+            return "unknown" if _is_there(self.pid) else "gone"
+        except (OSError, ValueError, psutil.Error):
             return "unknown"
-        return "alive"
+        return "gone" if started != self.started or state in _ENDED else "alive"
+
+
+def _started(pid: int) -> tuple[int, str]:
+    """When a process began, in clock ticks since the boot, and the letter of its state.
+
+    Not by psutil on Linux: it adds the time of the boot, which moves whenever the clock is set.
+
+    :raises FileNotFoundError: when there is none, or it may not be seen.
+    """
+    if not _HAS_PROC:
+        try:
+            process = psutil.Process(pid)
+            return round(process.create_time() * 100), "Z" if process.status() == psutil.STATUS_ZOMBIE else "R"
+        except psutil.NoSuchProcess as error:
+            raise FileNotFoundError(pid) from error
+    facts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # its name may hold spaces and brackets
+    return int(facts[19]), facts[0].decode()
+
+
+_HAS_PROC = Path("/proc/self/stat").exists()
+
+
+def _is_there(pid: int) -> bool:
+    """Whether a process is there that /proc does not show, as where that is mounted with ``hidepid``."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def machine_id() -> str:
@@ -77,4 +111,4 @@ def machine_id() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:  # no Linux
-        return f"{uuid.getnode():x} {psutil.boot_time():.0f}"
+        return f"{uuid.getnode():x}"

@@ -18,7 +18,8 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -51,7 +52,6 @@ from eotasks.storage.s3_connection import (
 
 __all__ = [
     "ObjectFacts",
-    "S3Settings",
     "asking",
     "check_bucket",
     "download_file",
@@ -67,6 +67,7 @@ __all__ = [
     "s3_errors",
     "s3_resource",
     "s3_settings",
+    "server_time",
     "split_location",
     "upload_file",
     "write_object",
@@ -349,6 +350,21 @@ def check_bucket(location: str) -> None:
                 raise _no_bucket(location, str(s3_settings())) from error
             if _status(error) != 403:
                 raise
+
+
+def server_time(location: str) -> datetime:
+    """The time (UTC) by the clock of the server.
+
+    :raises StorageError: when it cannot be asked. Whether the bucket is there does not matter.
+    """
+    bucket, _ = split_location(location)
+    with s3_errors(location):
+        try:
+            answer = s3_client().head_bucket(Bucket=bucket)
+        except ClientError as error:  # it has a date too
+            answer = error.response
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return parsedate_to_datetime(date).astimezone(UTC) if date else datetime.now(UTC)
 
 
 def is_absent(error: BaseException) -> bool:

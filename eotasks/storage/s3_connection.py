@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore import UNSIGNED
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     ConfigParseError,
@@ -26,6 +28,7 @@ from botocore.exceptions import (
 
 from eotasks.errors import ConfigurationError, CredentialsError
 from eotasks.storage.answers import bounded_pools, excess_of
+from eotasks.text import register_secret
 
 ATTEMPTS = 10
 """Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
@@ -79,6 +82,8 @@ class Connection:
             self.options = self._client_options(core)
             self.client = self.session.client("s3", **self.options)
             _keep_bounds(self.client)
+            self.client.meta.events.register_last("request-created.s3", _hide_token)
+            _hide_static(core.get_credentials())
         except SETTING_ERRORS as error:
             raise CredentialsError(
                 f"S3: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
@@ -124,6 +129,17 @@ def _once(caught_exception: Exception | None = None, **_: object) -> None:
     """An answer beyond its bounds is not asked for again."""
     if caught_exception is not None and excess_of(caught_exception):
         raise caught_exception
+
+
+def _hide_static(credentials: Credentials | None) -> None:
+    """Credentials of the environment and of profiles are never printed, whatever a server says of them."""
+    if type(credentials) is Credentials:  # others are fetched when the first request needs them
+        register_secret(credentials.access_key, credentials.secret_key, credentials.token)
+
+
+def _hide_token(request: AWSRequest, **_: object) -> None:
+    """The same of the session's token, which a request has when it is signed."""
+    register_secret(request.headers.get("X-Amz-Security-Token"))
 
 
 def one_line(error: Exception) -> str:

@@ -13,9 +13,6 @@ from typing import NamedTuple, Protocol
 
 from eotasks.limits import RECORD_BYTES, Limit
 
-TEMPORARY_PREFIX = ".tmp-"
-"""Of files that are being written; what still has it after a run is left over."""
-
 
 class Entry(NamedTuple):
     """Something at any depth below a folder of a place."""
@@ -95,6 +92,12 @@ class Store(Protocol):
 
     def remove(self, path: str) -> None:
         """Removes a file, or a folder with all that is in it; nothing happens when it is absent."""
+
+    def remove_if(self, path: str, tag: str) -> bool:
+        """Removes a file that still has a tag; whether it had."""
+
+    def now(self) -> datetime:
+        """The time (UTC) by the clock that times of change are of: a file server's, and this machine's may differ."""
 
     def remove_empty(self, path: str) -> None:
         """Removes a folder that has nothing in it, and leaves any other."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from eotasks.workflows.console import Commands, ExitCode, add_command
+from eotasks.workflows.console import Commands, ExitCode, add_command, print_plain
 
 EXAMPLES = """\
 examples:
@@ -35,6 +34,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     place = Place(arguments.place)
     if not place.exists():
         raise StorageError(f"There is no place {arguments.place}: check the path.")
+    if place.is_local and not place.local_path().is_dir():
+        raise StorageError(f"{arguments.place} is a file: give a folder of EOPatches.")
     removed = clean(place)
-    sys.stdout.write(f"{removed.generations} generations removed, {removed.size / 1e6:.1f} MB\n")
+    print_plain(f"{removed.generations} generations removed, {removed.size / 1e6:.1f} MB\n")
     return ExitCode.DONE

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from eotasks.models.threads import PASSIVE_WAIT
-from eotasks.workflows.console import ExitCode, run_command
+from eotasks.workflows.console import ExitCode, Parser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:
@@ -44,7 +44,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     :param only: The command that will run, when that is known: the modules of the others, half a second of them, stay
         unloaded.
     """
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="eotasks", description="Cloud masks, time series and land cover from Sentinel-2, as composable tasks."
     )
     root.add_argument("--version", action="version", version=f"eotasks {version('eotasks')}")

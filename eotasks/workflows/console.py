@@ -1,23 +1,29 @@
 """What every command shares: exit codes, options, logging, bars, tables and lines on the screen.
 
 rich is imported when something is shown, not before: `eotasks --help` and commands without bars do not wait for it.
+
+Nothing reaches the screen but through here (a test looks): consoles of `new_console`, records of the log, stacks, what
+argparse says of arguments, JSON and plain lines. All of it passes `eotasks.text`: no secret, nothing that a terminal
+obeys.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import logging
 import os
 import select
 import sys
 import textwrap
-import traceback
+import threading
 from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias
 
-from eotasks.errors import EOTasksError
+from eotasks.errors import EOTasksError, message_of, stack_of
+from eotasks.text import harmless, json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +52,14 @@ class ExitCode(IntEnum):
 
 
 # Options
+
+
+class Parser(argparse.ArgumentParser):
+    """Says of a bad argument what it is, and prints nothing of it that a terminal obeys."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the usage and the message, and ends with `ExitCode.BAD_INPUT`."""
+        super().error(harmless(message))
 
 
 def add_command(
@@ -115,6 +129,7 @@ def _exit_codes(done: str, failed: str | None) -> str:
         ExitCode.BAD_INPUT: "bad input",
         ExitCode.OWN_FAULT: "a fault of eotasks itself",
         ExitCode.INTERRUPTED: "interrupted",
+        ExitCode.READER_GONE: "the reader of the output has gone",
     }
     line = ", ".join(f"{code:d} {meaning}" for code, meaning in meanings.items() if meaning)
     return textwrap.fill(f"exit codes: {line}", _HELP_WIDTH, subsequent_indent="  ")
@@ -167,7 +182,7 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
         sys.stdout.flush()  # a reader that is gone is noticed here, not when Python ends
         return code
     except EOTasksError as error:
-        return _print_error(" ".join(str(error).split()), ExitCode.BAD_INPUT, stack=verbose)
+        return _print_error(message_of(error), ExitCode.BAD_INPUT, stack=error if verbose else None)
     except SystemExit as end:  # rich makes 1 of a broken pipe, which would say that some failed
         if not isinstance(end.__context__, BrokenPipeError):
             raise
@@ -176,14 +191,14 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
         if isinstance(error, BrokenPipeError) and _leave_closed_stdout():
             return ExitCode.READER_GONE
         return _print_error(
-            f"{error}. Check the path, the rights and the space.", ExitCode.BAD_INPUT, stack=arguments.verbose
+            f"{error}. Check the path, the rights and the space.",
+            ExitCode.BAD_INPUT,
+            stack=error if verbose else None,
         )
     except KeyboardInterrupt:
         return _print_error("interrupted; the same command goes on where this one stopped.", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - a fault of ours may not look like "some patches failed" to a script
-        return _print_error(
-            f"a fault of eotasks itself: {type(error).__name__}: {error}", ExitCode.OWN_FAULT, stack=True
-        )
+        return _print_error(f"a fault of eotasks itself: {message_of(error)}", ExitCode.OWN_FAULT, stack=error)
 
 
 def _leave_closed_stdout() -> bool:
@@ -196,16 +211,39 @@ def _leave_closed_stdout() -> bool:
     return closed
 
 
-def _print_error(message: str, code: ExitCode, *, stack: bool = False) -> ExitCode:
-    if stack:
-        traceback.print_exc()
-    sys.stderr.write(f"eotasks: {message}\n")
+def _print_error(message: str, code: ExitCode, *, stack: BaseException | None = None) -> ExitCode:
+    if stack is not None:
+        sys.stderr.write(stack_of(stack))
+    print_note(f"eotasks: {message}")
     return code
 
 
 def set_up_logging(*, verbose: bool) -> None:
-    """Sends log records to stderr: all from INFO on, or errors alone."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[_ScreenHandler()])
+    """Sends log records to stderr: all from INFO on, or errors alone. Stacks of threads that end by an error, too."""
+    handler = _ScreenHandler()
+    handler.setFormatter(HarmlessFormatter(logging.BASIC_FORMAT))
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
+    if threading.excepthook is threading.__excepthook__:  # nobody else's
+        threading.excepthook = _print_stack_of_thread
+
+
+def _print_stack_of_thread(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        sys.stderr.write(stack_of(ended.exc_value))
+
+
+class HarmlessFormatter(logging.Formatter):
+    """Records without secrets, of which nothing but line feeds of stacks is obeyed by a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging has it
+        """The line of the record itself: one line, whatever is in it."""
+        return harmless(super().formatMessage(record))
+
+    def formatException(  # noqa: N802 - the same
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
+        """The stack."""
+        return "" if ei[1] is None else stack_of(ei[1]).rstrip("\n")
 
 
 class _ScreenHandler(logging.StreamHandler[TextIO]):
@@ -220,15 +258,47 @@ class _ScreenHandler(logging.StreamHandler[TextIO]):
 
 
 def new_console() -> Console:
-    """The screen. Text of users (names, paths, messages) is shown as it is: no markup, no emoji codes, no colours."""
-    from rich.console import Console
+    """The screen. Text of users and of others (names, paths, messages) is shown as it is: no markup, no emoji codes, no
+    colours; without secrets and what a terminal obeys.
+    """
+    return _screen_class()(markup=False, emoji=False, highlight=False)
 
-    return Console(markup=False, emoji=False, highlight=False)
+
+@functools.cache
+def _screen_class() -> type[Console]:
+    from rich.console import Console
+    from rich.text import Text
+
+    class Screen(Console):
+        """All that it shows begins as a text or a `Text`: both are made harmless before they are laid out."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(harmless(text, lines=True), **options)
+
+        def render(self, renderable: Any, options: Any = None) -> Any:
+            if isinstance(renderable, Text):
+                shown = harmless(renderable.plain, lines=True)
+                if shown != renderable.plain:
+                    renderable = renderable.copy()
+                    renderable.plain = shown
+            return super().render(renderable, options)
+
+    return Screen
 
 
 def print_line(console: Console, text: str) -> None:
     """Shows a line in one piece, for copying: only the terminal itself wraps it."""
     console.print(text, soft_wrap=True)
+
+
+def print_note(text: str) -> None:
+    """Writes a line to stderr, beside what a command shows or prints for scripts."""
+    sys.stderr.write(f"{harmless(text)}\n")
+
+
+def print_plain(text: str) -> None:
+    """Writes lines to stdout for a file or a script: no colours, nothing wrapped."""
+    sys.stdout.write(harmless(text, lines=True))
 
 
 def print_failed(console: Console, what: str) -> None:
@@ -238,12 +308,12 @@ def print_failed(console: Console, what: str) -> None:
     """
     from rich.text import Text
 
-    console.print(Text.assemble(("failed", "red"), f" {what}"), soft_wrap=True)
+    console.print(Text.assemble(("failed", "red"), f" {harmless(what)}"), soft_wrap=True)
 
 
 def write_json(content: object) -> None:
     """Writes JSON to stdout; in ASCII, which no locale and no pipe can spoil."""
-    sys.stdout.write(json.dumps(content, indent=1) + "\n")
+    sys.stdout.write(json_text(content) + "\n")
 
 
 def new_table(

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from eotasks.workflows.console import Commands, ExitCode, add_command, add_json, new_console, new_table, write_json
+from eotasks.workflows.console import (
+    Commands,
+    ExitCode,
+    add_command,
+    add_json,
+    new_console,
+    new_table,
+    print_note,
+    write_json,
+)
 from eotasks.workflows.report.units import duration, memory
 
 if TYPE_CHECKING:
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
     from eotasks.workflows.batch.progress import StageProgress
 
 _WATCH_SECONDS = 2.0
+_WATCH_SHARE = 5.0
+"""A large manifest is read less often, so that watching takes at most a fifth of a core."""
 _SHOWN = 10
 _STEPS = 8
 
@@ -68,7 +78,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     else:
         new_console().print(overview(stages), soft_wrap=True)
     if arguments.report:
-        sys.stderr.write(f"Report: {arguments.report}\n")
+        print_note(f"Report: {arguments.report}")
     return ExitCode.SOME_FAILED if any(stage.missing for stage in stages) else ExitCode.DONE
 
 
@@ -79,9 +89,12 @@ def _watch(place: Place, stage: str | None) -> list[StageProgress]:
 
     stages = read_progress(place, stage=stage)
     with Live(overview(stages), console=new_console(), auto_refresh=False) as live:
+        seconds = 0.0
         while any(one.state == "running" for one in stages):
-            time.sleep(_WATCH_SECONDS)
+            time.sleep(max(_WATCH_SECONDS, _WATCH_SHARE * seconds))
+            start = time.perf_counter()
             stages = read_progress(place, stage=stage)
+            seconds = time.perf_counter() - start
             live.update(overview(stages), refresh=True)
     return stages
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import time
+import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from eolearn.core import EOTask
 
 from eotasks.errors import ReflectanceError
+from eotasks.storage.temporary import OwnFolder
+
+LOGGER = logging.getLogger("tests.faults")
 
 ENVIRONMENT = ("EOTASKS_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MARK")
 
@@ -36,6 +44,18 @@ class WriteFactsTask(EOTask):
         }
         (self.folder / f"{name}.json").write_text(json.dumps(facts))
         return name
+
+
+class LeaveFilesTask(EOTask):
+    """Leaves temporary files behind; "killed" ends its worker, too."""
+
+    def execute(self, *, name: str) -> str:
+        OwnFolder()
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            file.write(b"x")
+        if name == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return file.name
 
 
 class PassOnTask(EOTask):
@@ -159,3 +179,151 @@ class UnrebuildableTask(EOTask):
 
     def __reduce__(self) -> tuple[Callable[[type[Exception]], object], tuple[type[Exception]]]:
         return not_rebuilt, (self.error,)
+
+
+class TwoArgumentsError(Exception):
+    """Pickles, and cannot be unpickled."""
+
+    def __init__(self, one: object, two: object) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+class MuteError(Exception):
+    """Cannot be printed."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("nothing to say")
+
+    __repr__ = __str__
+
+
+class LeavingError(Exception):
+    """Ends the process that prints it."""
+
+    def __str__(self) -> str:
+        raise SystemExit(7)
+
+    __repr__ = __str__
+
+
+class DeadlyError(Exception):
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Callable[[int], NoReturn], tuple[int]]:
+        return os._exit, (9,)
+
+
+class Unprintable:
+    """A value whose text cannot be made."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Unrebuildable:
+    """An argument that pickles, and fails where it is unpickled."""
+
+    def __init__(self, error: type[BaseException] = RuntimeError) -> None:
+        self.error = error
+
+    def __reduce__(self) -> tuple[Callable[[type[BaseException]], object], tuple[type[BaseException]]]:
+        return fail, (self.error,)
+
+
+def fail(error: type[BaseException]) -> NoReturn:
+    raise error("made only where it was born")
+
+
+def of_a_module_that_only_the_worker_has() -> type[Exception]:
+    """An exception class of a module that exists in this process alone."""
+    module = types.ModuleType("made_in_a_worker")
+    module.MadeError = type("MadeError", (Exception,), {"__module__": module.__name__})  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    return module.MadeError  # type: ignore[no-any-return, attr-defined]
+
+
+def deep(level: int = 0) -> int:
+    return deep(level + 1) + 1
+
+
+RAISED: dict[str, Callable[[], BaseException]] = {
+    "two arguments": lambda: TwoArgumentsError(1, 2),
+    "of the worker only": lambda: of_a_module_that_only_the_worker_has()("made here"),
+    "mute": MuteError,
+    "leaving": LeavingError,
+    "deadly": lambda: DeadlyError("unpickle me"),
+    "system exit": lambda: SystemExit(3),
+    "interrupt": lambda: KeyboardInterrupt("not by the user"),
+    "generator exit": GeneratorExit,
+    "memory": lambda: MemoryError("all gone"),
+    "undecodable": lambda: ValueError("cannot read " + os.fsdecode(b"/data/m\xfcnchen.tif")),
+    "long": lambda: ValueError("x" * 3_000_000),
+    "group": lambda: ExceptionGroup("several", [ValueError("one"), TwoArgumentsError(1, 2)]),
+    "large number": lambda: ValueError(10**5000),
+}
+"""What a patch raises by its name."""
+
+LOGGED: dict[str, Callable[[], None]] = {
+    "log extra": lambda: LOGGER.warning("by extra", extra={"error": TwoArgumentsError(1, 2), "count": 3}),
+    "log mute": lambda: LOGGER.warning("by argument %s", MuteError()),
+    "log arguments": lambda: LOGGER.warning("%d items", "many"),
+    "log key": lambda: LOGGER.warning("%(absent)s", {"present": 1}),
+    "log message": lambda: LOGGER.warning(Unprintable()),
+    "log undecodable": lambda: LOGGER.warning("read %s", os.fsdecode(b"m\xfc.tif")),
+    "log long": lambda: LOGGER.warning("%s", "y" * 5_000_000),
+}
+"""What a patch that is well logs by its name."""
+
+
+class FaultTask(EOTask):
+    """Does what its patch is named after."""
+
+    def execute(self, *, name: str, value: object = None) -> object:
+        if name in RAISED:
+            LOGGER.warning("about to raise")
+            raise RAISED[name]()
+        if name in LOGGED:
+            LOGGED[name]()
+        if name == "recursion":
+            return deep()
+        if name == "descriptors":
+            self.held = []
+            while True:
+                self.held.append(os.open(os.devnull, os.O_RDONLY))
+        if name == "twice":
+            os.fork()  # both go on as the worker
+        if name == "pool":
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                return pool.apply(abs, (-3,))
+        if name == "unprintable result":
+            return Unprintable()
+        if name == "closes all":
+            os.closerange(3, 256)
+        if name == "writes anywhere":
+            for descriptor in range(3, 64):
+                try:
+                    os.write(descriptor, b"\x00\x00\x00\x05hello\x7f\xff\xff\xff")
+                except OSError:
+                    continue
+            time.sleep(1)
+        return None
+
+
+class HangTask(EOTask):
+    """``hang`` and ``native`` never end, ``stopped`` stops its process; ``orphan`` dies with a child that stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def execute(self, *, name: str) -> None:
+        if name == "hang":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            (self.folder / "child").write_text(str(child.pid))
+            child.wait()
+        if name == "stopped":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if name == "orphan":
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)

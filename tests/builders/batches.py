@@ -15,7 +15,7 @@ from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import BatchResult, run_batch
-from tests.builders.batch_tasks import BehaveTask, PassOnTask, WriteFactsTask
+from tests.builders.batch_tasks import BehaveTask, FaultTask, HangTask, PassOnTask, WriteFactsTask
 
 Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
 
@@ -25,6 +25,22 @@ def behaving(*names: str) -> tuple[EOWorkflow, Arguments]:
     first = EONode(BehaveTask(), name="Behave")
     last = EONode(PassOnTask(), inputs=[first])
     return EOWorkflow([first, last]), {name: {first: {"name": name}} for name in names}
+
+
+def faulty(*names: str, values: Mapping[str, object] | None = None) -> tuple[EOWorkflow, Arguments]:
+    """A batch of patches that do what their names say (`FaultTask`).
+
+    :param values: Further arguments of patches by their names.
+    """
+    node = EONode(FaultTask(), name="Fault")
+    given = values or {}
+    return EOWorkflow([node]), {name: {node: {"name": name, "value": given.get(name)}} for name in names}
+
+
+def hanging(folder: Path, *names: str) -> tuple[EOWorkflow, Arguments]:
+    """The same with `HangTask`."""
+    node = EONode(HangTask(folder), name="Hang")
+    return EOWorkflow([node]), {name: {node: {"name": name}} for name in names}
 
 
 def facts_batch(folder: Path, count: int) -> tuple[EOWorkflow, Arguments]:

@@ -181,5 +181,9 @@ def test_one_word_says_which(tmp_path: Path) -> None:
     catalogue = catalogue_of(tmp_path / "c.parquet")
     assert isinstance(catalogue, Catalogue)
     assert catalogue_of(catalogue) is catalogue
+    for address in ("https://example.org/c.parquet", "http://example.org/C.GeoParquet?token=secret"):
+        with pytest.raises(ConfigurationError, match="is the file of a catalogue, and no STAC API: download") as caught:
+            catalogue_of(address)
+        assert "secret" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="collections"):
         StacApi("https://example.org", collections="sentinel-2-l1c")

@@ -93,7 +93,7 @@ def test_masks_products(installed: Path, tmp_path: Path) -> None:
     assert "other settings (average_over, detector, " in other.stderr
     refused = eotasks(installed, *arguments, "--threshold", "0.5")
     assert refused.returncode == 2
-    assert "'bright-blue' makes no mask of a probability by settings: leave out --threshold" in refused.stderr
+    assert "detector 'bright-blue' does not use --threshold: leave that out" in refused.stderr
 
     newer = write_installed(tmp_path / "newer", PACKAGE, entries={"bright-blue": f"{MODULE}:BrightBlue"}, version="1.1")
     (newer / f"{MODULE}.py").write_bytes((installed / f"{MODULE}.py").read_bytes())
@@ -115,6 +115,13 @@ def test_finds_the_clouds_of_land_cover_in_worker_processes(installed: Path, tmp
         blue = patch[FeatureType.DATA, "BANDS"][..., 1]
         np.testing.assert_array_equal(patch[FeatureType.MASK, "CLM"][..., 0], blue > 0.25)
         np.testing.assert_array_equal(patch[FeatureType.DATA, "CLP"][..., 0], np.clip(blue / 0.5, 0, 1))
+    assert eotasks(installed, "land-cover", "--config", config, "--dry-run").returncode == 0
+    entries = {"likely-blue": f"{MODULE}:LikelyBlue"}
+    newer = write_installed(tmp_path / "newer", PACKAGE, entries=entries, version="1.1")
+    (newer / f"{MODULE}.py").write_bytes((installed / f"{MODULE}.py").read_bytes())
+    changed = eotasks(newer, "land-cover", "--config", config, "--dry-run")
+    assert changed.returncode == 2
+    assert "results of another configuration (content of clouds.detector changed)" in changed.stderr
     absent = eotasks(tmp_path / "nowhere", "land-cover", "--config", config)
     assert absent.returncode == 2
     assert "there is no detector 'likely-blue': choose of s2cloudless" in absent.stderr

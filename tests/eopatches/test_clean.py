@@ -73,6 +73,16 @@ def test_removes_all_generations_but_the_current_one(tmp_path: Path, capsys: pyt
     assert load_eopatch(place, NAME)[BANDS].max() == 3
 
 
+def test_a_file_is_no_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("file", "link"):
+        assert main(["clean", str(tmp_path / name)]) == 2
+        ended = capsys.readouterr()
+        assert (ended.out, ended.err.count("\n")) == ("", 1)
+        assert f"{name} is a file: give a folder of EOPatches" in ended.err
+
+
 def test_a_place_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clean", str(tmp_path / "absent")]) == 2
     assert "check the path" in capsys.readouterr().err

@@ -437,3 +437,17 @@ def test_info_reads_a_header_alone(tmp_path: Path) -> None:
     (tmp_path / NAME / "data" / "BANDS.npy").write_bytes(npy(make_eopatch()[BANDS])[:50])
     with pytest.raises(StorageError, match=r"file data/BANDS.npy cannot be read to its end"):
         eopatch_info(tmp_path, NAME)
+
+
+def test_features_may_be_lists_as_json_has_them(tmp_path: Path) -> None:
+    place, pair = Place(tmp_path), list(BANDS)
+    save_eopatch(place, "p", make_eopatch(), features=[pair])
+    for patch in (
+        load_eopatch(place, "p", features=[pair]),
+        load_eopatch(place, "p", features=[], optional=[pair]),
+        LoadSavedEOPatchTask(place, features=[pair]).execute(name="p"),
+    ):
+        assert patch.get_features() == [BANDS]
+    assert is_complete(place, "p", features=[pair])
+    with pytest.raises(FeatureError, match="has no feature data/CLP, there are: data/BANDS"):
+        load_eopatch(place, "p", features=[[FeatureType.DATA, "CLP"]])

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from eotasks.eopatches.files import EOPatchFolder, write_eopatch
 from eotasks.eopatches.load import is_complete, list_eopatches, load_eopatch
 from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import CredentialsError, EOTasksError, StorageError
-from eotasks.storage import folder as _folder
 from eotasks.storage import s3
 from eotasks.storage.place import Place
 from eotasks.workflows.cli import main
@@ -235,19 +233,3 @@ def test_a_full_disk_leaves_the_patch_that_was_there(place: Place, monkeypatch: 
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME) == make_eopatch(0.25)
     assert len(generations(place)) == 1
-
-
-def test_a_disk_that_is_full_for_the_marker_leaves_the_patch_that_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = Place(tmp_path)
-    save_eopatch(place, NAME, make_eopatch(0.25))
-
-    def full(path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(_folder, "_flush", full)
-    with pytest.raises(StorageError, match=r"_current.json: .*No space left"):
-        save_eopatch(place, NAME, make_eopatch(0.5))
-    assert load_eopatch(place, NAME) == make_eopatch(0.25)
-    assert place.names(NAME) == [*generations(place), "_current.json"]

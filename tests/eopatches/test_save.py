@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from eolearn.core import EONode, EOPatch, EOTask, EOWorkflow, FeatureType
 
+from eotasks import durable
 from eotasks.eopatches.clean import clean
 from eotasks.eopatches.load import LoadSavedEOPatchTask, is_complete, list_eopatches, load_eopatch
 from eotasks.eopatches.save import SaveEOPatchTask, export_eopatch, save_eopatch
 from eotasks.errors import FeatureError, StorageError
-from eotasks.storage import folder as _folder
 from eotasks.storage.place import Place
 from tests.builders.eopatches import BANDS, LULC, make_eopatch
 from tests.servers.s3 import S3Server
@@ -91,7 +91,7 @@ def test_an_interrupt_while_the_marker_is_written_leaves_the_old_patch(
     def interrupt(_: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_folder, "_flush", interrupt)
+    monkeypatch.setattr(durable, "flush_file", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME)[BANDS].max() == 0.25

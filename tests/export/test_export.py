@@ -16,7 +16,9 @@ from rasterio.enums import ColorInterp
 from sentinelhub import CRS, BBox
 
 from eotasks.errors import ConfigurationError, FeatureError, GridError, ImageryError, StorageError
-from eotasks.export.tasks import ExportCogTask, mosaic_cogs, mosaic_cogs_by_crs, read_classes, write_cog
+from eotasks.export.cog import read_classes, write_cog
+from eotasks.export.mosaics import mosaic_cogs, mosaic_cogs_by_crs
+from eotasks.export.tasks import ExportCogTask
 from eotasks.models.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
 from eotasks.models.threads import ENVIRONMENT_VARIABLE
 from tests.builders.cog_layout import assert_is_cloud_optimized

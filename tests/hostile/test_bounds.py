@@ -29,6 +29,7 @@ from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import AreaError, ConfigurationError, EOTasksError, GridError, ImageryError, StorageError
 from eotasks.export.cog import read_classes, write_cog
 from eotasks.export.mosaics import mosaic_cogs
+from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe
@@ -539,7 +540,7 @@ def test_assets_of_an_item_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     item = make_item("S2A_MSIL1C_20170216T102101_N0204_R065_T33UUU_20170216T102204").to_dict()
     item["assets"] = {f"a{number}": {"href": "/a"} for number in range(1001)}
     with pytest.raises(ImageryError, match=f"1,001, more than 1,000 item assets .{ITEM_ASSETS.variable}"):
-        describe_item(item, base="/a/b.json")
+        describe_item(item, Origin.of("/a/b.json"))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from eotasks.errors import EOTasksError, ImageryError, StorageError
 from eotasks.imagery.files.assets import read_document
 from eotasks.imagery.files.bucket import BucketFiles
+from eotasks.imagery.files.origin import UNKNOWN
 from eotasks.limits import ANSWER_BYTES, ANSWER_SECONDS, LISTED_OBJECTS, METADATA_BYTES, RECORD_BYTES
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
@@ -84,7 +85,7 @@ def test_an_object_is_read_up_to_its_bound(server: LyingServer, monkeypatch: pyt
     server.answer = OBJECTS[kind]
     reads: list[Callable[[], object]] = [
         lambda: s3.read_tagged("s3://b/k"),
-        lambda: read_document("s3://b/k.json"),
+        lambda: read_document("s3://b/k.json", UNKNOWN),
         lambda: Place("s3://b/p").read_bytes("k"),
         lambda: Place("s3://b/p").read_if_there("k"),
     ]

@@ -14,6 +14,7 @@ import pytest
 from eotasks.catalogue.api import StacApi
 from eotasks.errors import ImageryError
 from eotasks.imagery.files import http
+from eotasks.imagery.files.origin import ALLOWED_HOSTS
 from eotasks.limits import (
     ANSWER_BYTES,
     ANSWER_SECONDS,
@@ -29,6 +30,11 @@ from tests.hostile.measured import measured
 from tests.servers.lying import Bytes, LyingServer, dripping, endless, head
 
 MEGABYTE = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOWED_HOSTS, "127.0.0.1")
 
 
 def once(*parts: bytes) -> Bytes:

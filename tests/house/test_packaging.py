@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +30,34 @@ def test_what_make_runs_is_in_the_source_distribution() -> None:
     scripts = {first or second for first, second in scripts}
     assert scripts == {"tools", "tests"}
     assert scripts <= set(hatch["build"]["targets"]["sdist"]["include"])
+
+
+def test_what_tests_read_is_in_the_source_distribution() -> None:
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]
+    read = re.findall(r"ROOT / \"([^\"]+)\"", "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py")))
+    there = {name.partition("/")[0] for name in read if (ROOT / name).exists()} - {"models", "workflows"}
+    assert {".ci", ".pre-commit-config.yaml"} <= there  # the links for readers are for checkouts
+    assert there - {"pyproject.toml", ".gitignore"} <= set(hatch["build"]["targets"]["sdist"]["include"])
+
+
+@pytest.mark.parametrize(("oldest", "ran"), [("(3, 4)", False), (repr(sys.version_info[:2]), True)], ids=["no", "yes"])
+def test_ci_leaves_out_a_python_that_is_not_there(tmp_path: Path, oldest: str, ran: bool) -> None:
+    for folder in (".ci", "tools", "bin", ".venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    text = (ROOT / "tools" / "environment.py").read_text()
+    assert "OLDEST, NEWEST = (3, 11), " in text
+    (tmp_path / "tools" / "environment.py").write_text(
+        text.replace("OLDEST, NEWEST = (3, 11)", f"OLDEST, NEWEST = {oldest}")
+    )
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    make = tmp_path / "bin" / "make"
+    make.write_text('#!/bin/sh\necho "made $1"\n')
+    make.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    ended = subprocess.run([tmp_path / ".ci" / "run"], env=environment, capture_output=True, text=True, check=True)
+    lowest = "made test-lowest" if ran else "SKIPPED make test-lowest: no Python for it was found on this machine."
+    assert ended.stdout.splitlines() == ["made test", lowest, "made test-newest"]
 
 
 def test_hooks_run_what_make_runs() -> None:

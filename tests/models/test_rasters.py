@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from eotasks.errors import ConfigurationError, FeatureError
-from eotasks.models.rasters import erode_labels
+from eotasks.models.rasters import erode_labels, shifted
 
 
 def square(side: int = 15, margin: int = 10, label: int = 3) -> np.ndarray:
@@ -87,3 +87,15 @@ def test_refuses_a_radius(radius: object) -> None:
 def test_refuses_what_is_no_label_image(labels: np.ndarray) -> None:
     with pytest.raises(FeatureError, match="shape"):
         erode_labels(labels)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (3, -2), (-4, 5), (100, 0)])
+def test_shifting_brings_nothing_in(rows: int, columns: int) -> None:
+    mask = np.ones((10, 12), dtype=np.bool_)
+    mask[5, 5] = False
+    moved = shifted(mask, rows, columns)
+    for y in range(10):
+        for x in range(12):
+            there = (y - rows, x - columns)
+            inside = 0 <= there[0] < 10 and 0 <= there[1] < 12
+            assert moved[y, x] == (inside and mask[there])

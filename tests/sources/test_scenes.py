@@ -225,7 +225,9 @@ def test_a_list_is_opened_once_and_only_what_meets_the_box_is_read(
     near, far = make_product(tmp_path, "near"), make_product(tmp_path, "far", tile="33UVU", left=LEFT + 50_000)
     opened: list[Any] = []
     real = frames.open_scene
-    monkeypatch.setattr(frames, "open_scene", lambda location: opened.append(location) or real(location))
+    monkeypatch.setattr(
+        frames, "open_scene", lambda location, **named: opened.append(location) or real(location, **named)
+    )
     task = LoadScenesTask(scenes=[near, far], bands=["B02"])
     first, second = task.execute(bbox=BOX), task.execute(bbox=BOX)
     assert first == second

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import psutil
 import pytest
 
+from eotasks.storage import process as process_module
 from eotasks.storage.process import ProcessIdentity
 
 SAY_WHO = "import json; from dataclasses import asdict; from eotasks.storage.process import ProcessIdentity\n"
@@ -71,7 +73,7 @@ def test_a_process_that_nobody_waits_for_is_gone(other: subprocess.Popen[str]) -
 
 
 def test_a_number_that_came_again_is_another_process() -> None:
-    before = replace(ProcessIdentity.current(), started=psutil.Process().create_time() - 1000)
+    before = replace(ProcessIdentity.current(), started=ProcessIdentity.current().started - 1)
     assert (before.state(), before.is_current) == ("gone", False)
 
 
@@ -96,12 +98,34 @@ def test_of_another_container_nothing_is_known(other: subprocess.Popen[str]) -> 
     assert in_a_container(SAY_WHO + ASK, outside).splitlines()[-1] == "unknown"
 
 
-def test_a_process_that_may_not_be_looked_at_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(self: psutil.Process) -> float:
-        raise psutil.AccessDenied(self.pid)
-
+@pytest.mark.parametrize("seconds", [5, -7200])
+def test_a_clock_that_is_set_ends_no_process(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """The time of the boot moves with it, and psutil adds the age of a process to that."""
     identity = ProcessIdentity.current()
-    monkeypatch.setattr(psutil.Process, "create_time", denied)
+    began = psutil.Process().create_time()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: began + seconds)
+    assert (identity.state(), ProcessIdentity.current()) == ("alive", identity)
+
+
+def test_a_name_with_brackets_hides_no_start() -> None:
+    identity, name = ProcessIdentity.current(), Path("/proc/self/comm")
+    before = name.read_text()
+    name.write_text(") Z 1 2 (")
+    try:
+        assert (identity.state(), ProcessIdentity.current()) == ("alive", identity)
+    finally:
+        name.write_text(before)
+
+
+@pytest.mark.parametrize("error", [PermissionError(), OSError(5, "Input/output error"), FileNotFoundError()])
+def test_a_process_that_may_not_be_looked_at_is_unknown(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    """The last one is what /proc says of the processes of others where it is mounted with hidepid."""
+    identity = ProcessIdentity.current()
+
+    def denied(_: int) -> tuple[int, str]:
+        raise error
+
+    monkeypatch.setattr(process_module, "_started", denied)
     assert identity.state() == "unknown"
 
 

@@ -20,6 +20,7 @@ from rasterio.windows import Window
 from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
 from eotasks.storage import s3
 from eotasks.storage import s3_connection as _s3_connection
+from eotasks.storage.s3_connection import S3Settings
 from tests.servers.loopback import LoopbackServer
 from tests.servers.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 
@@ -37,7 +38,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_without_any_setting_it_is_aws_and_anonymous(aws: pytest.MonkeyPatch) -> None:
     settings = s3.s3_settings()
-    assert settings == s3.S3Settings(endpoint=None, region=None, addressing="auto", anonymous=True)
+    assert settings == S3Settings(endpoint=None, region=None, addressing="auto", anonymous=True)
     assert str(settings) == "AWS S3"
     assert s3.s3_client().meta.config.signature_version is not None
     assert s3.gdal_environment()["session"].unsigned
@@ -82,7 +83,7 @@ def test_region_attempts_and_credentials_are_the_users(aws: pytest.MonkeyPatch, 
     (tmp_path / "config").write_text("[default]\nregion = eu-west-3\nretry_mode = adaptive\n")
     (tmp_path / "credentials").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
     aws.setenv("AWS_MAX_ATTEMPTS", "3")
-    assert s3.s3_settings() == s3.S3Settings(None, "eu-west-3", "auto", anonymous=False)
+    assert s3.s3_settings() == S3Settings(None, "eu-west-3", "auto", anonymous=False)
     assert s3.s3_client().meta.config.retries == {"mode": "adaptive", "total_max_attempts": 3}
     aws.setenv("AWS_NO_SIGN_REQUEST", "YES")
     assert s3.s3_settings().anonymous

@@ -65,7 +65,8 @@ class Detector(Protocol):
 
     per_pixel: bool = False
     """Whether the answer for a pixel (of a :class:`ProbabilityDetector`, its probability) depends on that pixel alone.
-    A product then comes in strips, with little memory; otherwise as a whole, at the resolution of the results."""
+    A product then comes in strips, with little memory; otherwise, and to a :class:`ProbabilityDetector` with a
+    ``detect`` of its own, as a whole, at the resolution of the results."""
 
     baseline: bool = False
     """No detector, only a number to compare with."""
@@ -108,6 +109,15 @@ class ProbabilityDetector(Detector, Protocol):
         """The probability, and the mask that the settings make of it."""
         probability = self.probability(frames, settings)
         return Detection(mask_by_settings(probability, frames, settings), probability)
+
+
+def is_masked_by_settings(detector: Detector) -> bool:
+    """Whether a detector's mask is what the settings make of its probability, and nothing else.
+
+    The probability may then be computed in parts, and the mask made of the whole.
+    """
+    own = getattr(detector.detect, "__func__", None) is not ProbabilityDetector.detect
+    return isinstance(detector, ProbabilityDetector) and not own and "shadow" not in detector.answers
 
 
 def mask_by_settings(probability: NDArray[np.float32], frames: Frames, settings: DetectorSettings) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -24,8 +24,8 @@ from eotasks.clouds.detectors.built_in.s2cloudless import S2CLOUDLESS
 from eotasks.clouds.detectors.built_in.scene_classification import SCENE_CLASSIFICATION
 from eotasks.clouds.detectors.built_in.shadows import GEOMETRIC, PROJECTION
 from eotasks.clouds.detectors.built_in.stored import STORED_MASK
-from eotasks.clouds.detectors.protocol import Detector
-from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.protocol import Detector, is_masked_by_settings
+from eotasks.clouds.detectors.settings import MASK_SETTINGS, DetectorSettings
 from eotasks.clouds.detectors.vocabulary import ANSWERS, NEEDS, Need
 from eotasks.errors import ConfigurationError
 from eotasks.models.sentinel2 import BANDS
@@ -49,6 +49,12 @@ BUILT_IN: Mapping[str, Detector] = {
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _WIDTH = 22
+_VOCABULARY: Mapping[str, tuple[str, ...]] = {
+    "bands": BANDS,
+    "needs": NEEDS,
+    "answers": ANSWERS,
+    "uses": tuple(DetectorSettings.__dataclass_fields__),
+}
 _MEMBERS = ("description", "bands", "needs", "answers", "uses", "per_pixel", "baseline", "tags", "detect", "prepare")
 
 
@@ -144,9 +150,9 @@ def _load(entry: EntryPoint) -> Detector:
     try:
         loaded: Any = entry.load()
         detector = loaded() if isinstance(loaded, type) else loaded
+        faults = list(_faults(detector, entry.name)) or list(_mask_faults(detector))
     except Exception as error:  # code of anybody, run for the first time
         raise ConfigurationError(f"{origin} cannot be loaded ({type(error).__name__}: {error}): {cure}") from error
-    faults = list(_faults(detector, entry.name))
     if faults:
         raise ConfigurationError(f"{origin} is none ({'; '.join(faults)}): {cure}")
     checked: Detector = detector
@@ -163,20 +169,25 @@ def _faults(detector: Any, name: str) -> Iterable[str]:
         yield f"its name is {detector.name!r}, its entry point's {name!r}: both are one, of a-z, 0-9 and hyphens"
     if not isinstance(detector.description, str) or not detector.description.strip():
         yield "it has no description"
-    known: dict[str, tuple[str, ...]] = {
-        "bands": BANDS,
-        "needs": NEEDS,
-        "answers": ANSWERS,
-        "uses": tuple(DetectorSettings.__dataclass_fields__),
-    }
-    for member, allowed in known.items():
+    for member, allowed in _VOCABULARY.items():
         value = getattr(detector, member)
-        if isinstance(value, str) or not set(value) <= set(allowed):
+        listed = isinstance(value, Sequence | Set) and not isinstance(value, str)
+        if not listed or not all(each in allowed for each in value):
             yield f"{member} is {value!r}, a collection of {', '.join(allowed)} is due"
-    if "cloud" not in detector.answers:
-        yield "answers has no 'cloud'"
-    if not callable(detector.detect):
-        yield "detect is no method"
+        if listed and member == "answers" and "cloud" not in value:
+            yield "answers has no 'cloud'"
+    if not isinstance(detector.tags, Mapping) or not all(isinstance(key, str) for key in detector.tags):
+        yield f"tags is {detector.tags!r}, names with values are due"
+    for method in ("detect", "prepare"):
+        if not callable(getattr(detector, method)):
+            yield f"{method} is no method"
+
+
+def _mask_faults(detector: Detector) -> Iterable[str]:
+    """What is wrong with one whose mask is made by the settings: all of them change it, whatever it says."""
+    missing = [name for name in MASK_SETTINGS if name not in detector.uses]
+    if is_masked_by_settings(detector) and missing:
+        yield f"uses lacks {', '.join(missing)}, by which its mask is made of its probability"
 
 
 def _broken(entry: EntryPoint) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,11 +102,26 @@ def refuse_needs(detector: Detector, available: Collection[Need], *, what: str, 
     :param others: Names of detectors that can be used.
     :raises ConfigurationError: it needs more, or is a baseline.
     """
-    lacking = [_WORDS[need] for need in sorted(detector.needs - set(available))]
+    lacking = [_WORDS[need] for need in sorted(frozenset(detector.needs) - frozenset(available))]
     if not lacking and not detector.baseline:
         return
     why = f"needs {' and '.join(lacking)}, which {what} does not have" if lacking else "is no detector but a baseline"
     raise ConfigurationError(f"detector {detector.name!r} {why}: use {', '.join(others)}, or that of a plugin.")
+
+
+def refuse_unused(uses: Mapping[str, Collection[str]], given: Mapping[str, str]) -> None:
+    """Refuse, before any work, settings that none of the detectors uses: they would change nothing.
+
+    :param uses: Names of the settings that a detector uses, by its name.
+    :param given: The setting's name in :class:`DetectorSettings` by what the user calls it, such as ``--dilation``.
+    :raises ConfigurationError: names them.
+    """
+    used = {name for names in uses.values() for name in names}
+    unused = [option for option, name in given.items() if name not in used]
+    if unused:
+        names = [repr(name) for name in uses]
+        who = f"none of {', '.join(names)} uses" if len(names) > 1 else f"detector {names[0]} does not use"
+        raise ConfigurationError(f"{who} {', '.join(unused)}: leave that out, nothing would change.")
 
 
 def call(detector: Detector, frames: Frames, work: Callable[[], _Answered]) -> _Answered:
@@ -141,7 +156,9 @@ def _moments(frames: Frames) -> list[str]:
 
 
 def _checked(detector: Detector, frames: Frames, detection: Detection) -> Detection:
-    mask = np.asarray(detection.mask)
+    if not isinstance(detection, Detection):  # code of anybody
+        raise _fault(detector, f"a {type(detection).__name__}", "a Detection is")
+    mask = _array(detector, frames, detection.mask)
     if mask.shape != frames.shape or mask.dtype.kind not in "iub":
         raise _fault(detector, f"a mask {mask.dtype} {mask.shape}", f"whole numbers {frames.shape} are")
     known = [CLEAR, CLOUD, *([SHADOW] if "shadow" in detector.answers else []), NO_DATA]
@@ -159,13 +176,18 @@ def _checked(detector: Detector, frames: Frames, detection: Detection) -> Detect
 
 
 def _checked_probability(detector: Detector, frames: Frames, probability: NDArray[np.floating]) -> NDArray[np.float32]:
-    values = np.asarray(probability)
+    values = _array(detector, frames, probability)
     if values.shape != frames.shape or values.dtype.kind != "f":
         raise _fault(detector, f"a probability {values.dtype} {values.shape}", f"floats {frames.shape} are")
     outside = np.isnan(values) | (values < 0) | (values > 1)
     if (outside & frames.is_data).any():
         raise _fault(detector, f"the probability {values[outside & frames.is_data][0]:g}", "0..1 is")
     return values.astype(np.float32, copy=False)
+
+
+def _array(detector: Detector, frames: Frames, answered: object) -> NDArray[Any]:
+    """What was answered as an array; rows of several lengths are none."""
+    return call(detector, frames, lambda: np.asarray(answered))
 
 
 def _fault(detector: Detector, answered: str, due: str) -> ModelError:

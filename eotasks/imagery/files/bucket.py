@@ -63,6 +63,9 @@ class BucketFiles:
         """The object for GDAL."""
         return gdal_path(f"{self.location}/{checked_name(name, self.location)}")
 
+    def raster_source(self, name: str) -> None:
+        """None: GDAL opens the path."""
+
     def reading(self) -> AbstractContextManager[object]:
         """Endpoint and credentials for GDAL."""
         return gdal_settings(self.location)

@@ -63,6 +63,9 @@ class FolderFiles:
         """The file."""
         return str(self.path / checked_name(name, self.location))
 
+    def raster_source(self, name: str) -> None:
+        """None: GDAL opens the path."""
+
     def reading(self) -> AbstractContextManager[object]:
         """Nothing to set."""
         return nullcontext()

@@ -1,24 +1,21 @@
-"""What GDAL needs to read a file where it lies: a path of its own, credentials, timeouts."""
+"""What GDAL needs to read a file where it lies: a path of its own, and credentials."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import rasterio
 
-from eotasks.imagery.files import http
 from eotasks.storage import s3
-from eotasks.storage.location import is_remote, is_s3, is_web
+from eotasks.storage.location import is_s3
 
 
 def gdal_path(location: str) -> str:
-    """What rasterio opens for a path, an ``s3://`` or an ``https://`` address."""
-    if is_s3(location):
-        return f"/vsis3/{location.removeprefix('s3://')}"
-    if is_web(location):
-        return f"/vsicurl/{location}"
-    return location
+    """What rasterio opens for a path or an ``s3://`` address.
+
+    An address of the web has none: it is read through `eotasks.imagery.files.remote.WebRaster`.
+    """
+    return f"/vsis3/{location.removeprefix('s3://')}" if is_s3(location) else location
 
 
 def gdal_settings(*locations: str) -> AbstractContextManager[object]:
@@ -26,12 +23,7 @@ def gdal_settings(*locations: str) -> AbstractContextManager[object]:
 
     :raises CredentialsError: when those of a bucket are half given.
     """
-    if not any(map(is_remote, locations)):
+    if not any(map(is_s3, locations)):
         return nullcontext()
-    settings: dict[str, Any] = {}
-    if any(map(is_web, locations)):
-        settings |= http.GDAL_SETTINGS
-    if any(map(is_s3, locations)):
-        settings |= s3.gdal_environment()
-    environment: AbstractContextManager[object] = rasterio.Env(**settings)
+    environment: AbstractContextManager[object] = rasterio.Env(**s3.gdal_environment())
     return environment

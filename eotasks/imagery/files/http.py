@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from http.client import responses
 
 import requests
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.adapter import ATTEMPTS, BoundedAdapter
+from eotasks.imagery.files.origin import InternalAddressError
+from eotasks.imagery.files.session import CONNECT_SECONDS, READ_SECONDS, session
 from eotasks.limits import Limit
 from eotasks.storage.answers import answer_bounds, excess_of
 from eotasks.text import redacted
 
-CONNECT_SECONDS = 10
-READ_SECONDS = 60
-
-GDAL_SETTINGS: dict[str, Any] = {
-    "GDAL_HTTP_MAX_RETRY": ATTEMPTS - 1,
-    "GDAL_HTTP_RETRY_DELAY": 0.5,
-    "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_SECONDS,
-    "GDAL_HTTP_LOW_SPEED_TIME": READ_SECONDS,
-    "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
-    # Signed addresses are often signed for GET alone.
-    "CPL_VSIL_CURL_USE_HEAD": "NO",
-}
+NOBODY: frozenset[str] = frozenset()
+"""No server of the user's network: what may be asked where nothing is said."""
 
 _CHUNK = 1 << 16
 """Bytes that are taken at a time: packed ones may grow a thousandfold before they can be counted."""
@@ -38,19 +27,20 @@ _ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _SMALL = 1 << 20
 """Bytes of answers whose body nobody wants: errors, redirects."""
 
-_MAX_REDIRECTS = 5
 _NOT_BY_HEAD = frozenset({400, 401, 403, 405, 501})
 """Answers to HEAD of servers that would answer to GET: addresses are often signed for GET alone."""
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:([0-9]{1,18})|\*)")
 _PLAIN = {"Accept-Encoding": "identity"}
 _CURE = "Check the address and the network, then run the command again."
 
 
-def size_of(url: str) -> int | None:
+def size_of(url: str, internal: frozenset[str] = NOBODY) -> int | None:
     """Bytes of the file at an address; None when there is none.
 
+    :param internal: Servers of the user's network that may be asked, as in `eotasks.imagery.files.origin.Origin`.
     :raises ImageryError: when the server cannot be reached, fails, or does not say the size.
     """
-    with _ask("HEAD", url, _PLAIN) as answer:
+    with _ask("HEAD", url, internal, _PLAIN) as answer:
         if answer.status_code in (404, 410):
             return None
         size = _number(answer.headers.get("Content-Length"))
@@ -58,11 +48,11 @@ def size_of(url: str) -> int | None:
             return size
         if not answer.ok and answer.status_code not in _NOT_BY_HEAD:
             _check(answer, url)
-    return _size_by_range(url)
+    return _size_by_range(url, internal)
 
 
-def _size_by_range(url: str) -> int | None:
-    with _ask("GET", url, {"Range": "bytes=0-0", **_PLAIN}) as answer:
+def _size_by_range(url: str, internal: frozenset[str]) -> int | None:
+    with _ask("GET", url, internal, {"Range": "bytes=0-0", **_PLAIN}) as answer:
         if answer.status_code in (404, 410):
             return None
         if answer.status_code != requests.codes.requested_range_not_satisfiable:  # of an empty file
@@ -73,14 +63,15 @@ def _size_by_range(url: str) -> int | None:
         return int(match.group(1))
 
 
-def read(url: str, limit: Limit) -> bytes:
+def read(url: str, limit: Limit, internal: frozenset[str] = NOBODY) -> bytes:
     """The whole file at an address.
 
     :param limit: Bytes that it may have.
+    :param internal: As in `size_of`.
     :raises ImageryError: when it is absent or larger, breaks off, or the server fails.
     """
     too_much = f"{redacted(url)}: {limit.excess()}. It is not read."
-    with _ask("GET", url, size=limit.value) as answer:
+    with _ask("GET", url, internal, size=limit.value) as answer:
         _check(answer, url)
         expected = _number(answer.headers.get("Content-Length"))
         if expected is not None and expected > limit.value:
@@ -91,25 +82,33 @@ def read(url: str, limit: Limit) -> bytes:
         return content
 
 
-def read_range(url: str, start: int, stop: int) -> bytes:
+def read_range(url: str, start: int, stop: int, internal: frozenset[str] = NOBODY) -> bytes:
     """Bytes ``start`` to ``stop`` (not included) of the file at an address.
 
+    :param internal: As in `size_of`.
     :raises ImageryError: when the server fails, or does not answer to ranges.
     """
-    with _ask("GET", url, {"Range": f"bytes={start}-{stop - 1}", **_PLAIN}, size=stop - start) as answer:
+    content, _ = read_part(url, start, stop, internal)
+    if len(content) != stop - start:
+        raise ImageryError(f"{redacted(url)}: broke off after {len(content)} of {stop - start} bytes. {_CURE}")
+    return content
+
+
+def read_part(url: str, start: int, stop: int, internal: frozenset[str] = NOBODY) -> tuple[bytes, int | None]:
+    """As `read_range`, fewer bytes where the file ends before; and the bytes of the whole file, None when not said."""
+    with _ask("GET", url, internal, {"Range": f"bytes={start}-{stop - 1}", **_PLAIN}, size=stop - start) as answer:
         _check(answer, url)
         if answer.status_code != requests.codes.partial_content:
             raise ImageryError(f"{redacted(url)}: the server does not answer to ranges. Download the product first.")
         other = f"{redacted(url)}: sends other bytes than {start:,} to {stop:,}. Download the product first."
-        said = re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("Content-Range", ""))
-        if (said is not None and int(said[1]) != start) or answer.headers.get(
-            "Content-Encoding", "identity"
-        ) != "identity":
+        said = re.match(
+            r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:([0-9]{1,18})|\*)", answer.headers.get("Content-Range", "")
+        )
+        packed = answer.headers.get("Content-Encoding", "identity") != "identity"
+        if packed or (said is not None and int(said[1]) != start):
             raise ImageryError(other)
         content = _content(answer, url, stop - start, other)
-        if len(content) != stop - start:
-            raise ImageryError(f"{redacted(url)}: broke off after {len(content)} of {stop - start} bytes. {_CURE}")
-        return content
+        return content, None if said is None or said[2] is None else int(said[2])
 
 
 def _content(answer: requests.Response, url: str, most: int, fault: str) -> bytes:
@@ -140,46 +139,25 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
 
 
-def _ask(method: str, url: str, headers: dict[str, str] | None = None, *, size: int = _SMALL) -> requests.Response:
+def _ask(
+    method: str, url: str, internal: frozenset[str], headers: dict[str, str] | None = None, *, size: int = _SMALL
+) -> requests.Response:
     """The head of an answer.
 
     :param size: Bytes that its body may have, as they come.
     """
-    with requests.Session() as session, answer_bounds(size + _SMALL, f"more than {size:,} bytes"):
-        session.mount("http://", BoundedAdapter())
-        session.mount("https://", BoundedAdapter())
-        session.max_redirects = _MAX_REDIRECTS
-        session.hooks["response"].append(_check_redirect)
-        try:
-            return session.request(
+    try:
+        with answer_bounds(size + _SMALL, f"more than {size:,} bytes"):
+            return session(internal).request(
                 method, url, headers=headers, timeout=(CONNECT_SECONDS, READ_SECONDS), stream=True, allow_redirects=True
             )
-        except requests.RequestException as error:
-            raise ImageryError(f"{redacted(url)}: cannot be reached ({_reason(error)}). {_CURE}") from None
-
-
-def _check_redirect(answer: requests.Response, **_: object) -> None:
-    """Refuse to be sent from the web to this machine, or from an encrypted connection to one in the clear."""
-    if not answer.is_redirect:
-        return
-    target = urlsplit(urljoin(answer.url, answer.headers["Location"]))
-    source = urlsplit(answer.url)
-    if target.scheme not in ("http", "https") or (source.scheme == "https" and target.scheme == "http"):
-        raise ImageryError(f"{redacted(answer.url)}: sends on to {target.scheme}://, which is not followed. {_CURE}")
-    if _is_local(target.hostname) and not _is_local(source.hostname):
-        raise ImageryError(f"{redacted(answer.url)}: sends on to this machine, which is not followed. {_CURE}")
-
-
-def _is_local(host: str | None) -> bool:
-    if host is None or host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_link_local or address.is_unspecified
+    except InternalAddressError as error:
+        raise ImageryError(f"{redacted(url)}: {error}") from None
+    except requests.RequestException as error:
+        raise ImageryError(f"{redacted(url)}: cannot be reached ({_reason(error)}). {_CURE}") from None
 
 
 def _check(answer: requests.Response, url: str) -> None:
     if not answer.ok:
-        raise ImageryError(f"{redacted(url)}: the server answers {answer.status_code} {answer.reason}. {_CURE}")
+        said = responses.get(answer.status_code, "")  # the server's own words may repeat what it was sent
+        raise ImageryError(f"{redacted(url)}: the server answers {answer.status_code} {said}. {_CURE}")

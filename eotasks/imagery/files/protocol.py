@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from eotasks.imagery.files.remote import RasterSource
 
 Fingerprint = tuple[int, int]
 """Bytes of a file, and when it changed (nanoseconds since 1970, 0 where nobody knows): as make looks at inputs."""
@@ -33,7 +36,10 @@ class ProductFiles(Protocol):
         """
 
     def raster_path(self, name: str) -> str:
-        """What rasterio opens, inside of :meth:`reading`."""
+        """Where a raster lies, as GDAL names it; an address of the web as it is. Opened inside of :meth:`reading`."""
+
+    def raster_source(self, name: str) -> RasterSource | None:
+        """What rasterio opens instead of the path; None where GDAL may open the path itself."""
 
     def reading(self) -> AbstractContextManager[object]:
         """GDAL's settings (credentials, endpoint, ranges) while rasters of this product are open, in this thread."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files import http
-from eotasks.imagery.files.gdal import gdal_path, gdal_settings
 from eotasks.imagery.files.location import checked_name
+from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.imagery.files.remote import RasterSource, WebRaster
 from eotasks.imagery.xml import named, parse_xml
 from eotasks.limits import METADATA_BYTES
 from eotasks.models.sentinel2 import BANDS
@@ -31,6 +32,9 @@ class WebFiles:
 
     url: str = field(repr=False)
 
+    origin: Origin = UNKNOWN
+    """Which servers of the user's network may be asked."""
+
     @property
     def location(self) -> str:
         """The address without user and signature."""
@@ -42,7 +46,7 @@ class WebFiles:
         if manifest is not None:
             return manifest
         with ThreadPoolExecutor(_QUESTIONS) as pool:
-            sizes = pool.map(http.size_of, map(self._address, _TILE_NAMES))
+            sizes = pool.map(self._size_of, _TILE_NAMES)
             found = [name for name, size in zip(_TILE_NAMES, sizes, strict=True) if size is not None]
         if not found:
             raise ImageryError(
@@ -52,10 +56,10 @@ class WebFiles:
         return found
 
     def _of_manifest(self) -> list[str] | None:
-        if http.size_of(self._address("manifest.safe")) is None:
+        if self._size_of("manifest.safe") is None:
             return None
         where = f"{self.location}: manifest.safe"
-        root = parse_xml(http.read(self._address("manifest.safe"), METADATA_BYTES), where)
+        root = parse_xml(self.read_bytes("manifest.safe"), where)
         links = [str(element.get("href", "")).removeprefix("./") for element in named(root, "fileLocation")]
         return sorted({checked_name(unquote(link), where) for link in links if link})
 
@@ -71,25 +75,32 @@ class WebFiles:
 
         :raises ImageryError: when it is absent, too large, or the server fails.
         """
-        return http.read(self._address(name), METADATA_BYTES)
+        return http.read(self._address(name), METADATA_BYTES, self.origin.internal)
 
     def raster_path(self, name: str) -> str:
-        """The file for GDAL."""
-        return gdal_path(self._address(name))
+        """Its address."""
+        return self._address(name)
+
+    def raster_source(self, name: str) -> RasterSource:
+        """The file, read by ranges."""
+        return WebRaster(self._address(name), self.origin.internal)
 
     def reading(self) -> AbstractContextManager[object]:
-        """Timeouts and repetitions for GDAL."""
-        return gdal_settings(self.url)
+        """Nothing to set."""
+        return nullcontext()
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size, and 0 for the time.
 
         :raises ImageryError: when there is no such file.
         """
-        size = http.size_of(self._address(name))
+        size = self._size_of(name)
         if size is None:
             raise ImageryError(f"{self.location}: {name} is not there. Check the address.")
         return size, 0
+
+    def _size_of(self, name: str) -> int | None:
+        return http.size_of(self._address(name), self.origin.internal)
 
     def _address(self, name: str) -> str:
         parts = urlsplit(self.url)

@@ -12,18 +12,20 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
 from eotasks.imagery.files.location import check_size, checked_name
+from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.imagery.files.remote import RangedFile, RasterSource, WebRaster
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.reading import open_regular
 from eotasks.storage import s3
-from eotasks.storage.location import is_remote, is_s3
+from eotasks.storage.location import is_remote, is_s3, is_web
 from eotasks.text import redacted
 
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
@@ -31,6 +33,9 @@ _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError
 
 _OF_MACS = "__MACOSX/"
 """What the archiver of macOS puts beside the files: their icons and the like."""
+
+_HEADER = struct.Struct("<26x2H")
+"""Before each file of an archive: the last two numbers are lengths of what follows before the file's bytes."""
 
 _BUFFER = 256 * 1024
 """Bytes that are fetched at least when an archive is far away."""
@@ -46,6 +51,9 @@ class ZipFiles:
 
     address: str = field(repr=False)
 
+    origin: Origin = UNKNOWN
+    """Which servers of the user's network may be asked."""
+
     @property
     def location(self) -> str:
         """The archive, without user and signature."""
@@ -58,13 +66,13 @@ class ZipFiles:
         return tops.pop() if len(tops) == 1 and all("/" in name for name in self._all) else ""
 
     @cached_property
-    def _all(self) -> dict[str, tuple[int, int]]:
-        """Size and checksum of all files, by their names in the archive."""
+    def _all(self) -> dict[str, zipfile.ZipInfo]:
+        """All files, by their names in the archive."""
         with self._archive() as archive:
             entries = archive.infolist()
         if len(entries) > PRODUCT_FILES.value:
             raise ImageryError(f"{self.location}: {PRODUCT_FILES.excess()} in it. Give the zip of one product.")
-        found: dict[str, tuple[int, int]] = {}
+        found: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             # The name as it stands in the archive: zipfile cuts it at a NUL and changes separators.
             name = checked_name(entry.orig_filename.rstrip("/"), self.location)
@@ -74,7 +82,7 @@ class ZipFiles:
                 continue
             if name in found:
                 raise ImageryError(f"{self.location}: holds {name} twice. Fetch the original again.")
-            found[name] = entry.file_size, entry.CRC
+            found[name] = entry
         return found
 
     def names(self) -> list[str]:
@@ -88,16 +96,17 @@ class ZipFiles:
         :raises ImageryError: when it is absent, damaged, or too large.
         """
         inside = self._inside(name)
-        check_size(name, self._all[inside][0], self.location)
+        size = self._all[inside].file_size
+        check_size(name, size, self.location)
         with self._archive() as archive:
             try:
                 with archive.open(inside) as stream:
-                    content = stream.read(self._all[inside][0] + 1)
+                    content = stream.read(size + 1)
             except EOTasksError:  # of S3 or a web server
                 raise
             except (*_DAMAGES, OSError) as error:
                 raise ImageryError(f"{self.location}: {name} is damaged ({error}). Fetch it again.") from error
-        if len(content) != self._all[inside][0]:
+        if len(content) != size:
             raise ImageryError(f"{self.location}: {name} is not as long as the archive says. Fetch it again.")
         return content
 
@@ -106,13 +115,32 @@ class ZipFiles:
         path = gdal_path(self.address if is_remote(self.address) else str(Path(self.address).absolute()))
         return f"/vsizip/{{{path}}}/{self._inside(name)}"
 
+    def raster_source(self, name: str) -> RasterSource | None:
+        """The file of an archive on the web."""
+        if not is_web(self.address):
+            return None
+        entry = self._all[self._inside(name)]
+        if entry.compress_type == zipfile.ZIP_STORED:
+            return _Stored(self.address, self._asked, entry)
+        return _Packed(self, entry)
+
     def reading(self) -> AbstractContextManager[object]:
-        """Credentials or timeouts for GDAL where the archive is far away."""
+        """Credentials for GDAL where the archive lies in a bucket."""
         return gdal_settings(self.address)
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and checksum: what is inside says more than the time of the archive."""
-        return self._all[self._inside(name)]
+        entry = self._all[self._inside(name)]
+        return entry.file_size, entry.CRC
+
+    @contextmanager
+    def unpacking(self, entry: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+        """A file of the archive, unpacked as far as it is read.
+
+        :raises ImageryError: when it is damaged or cannot be fetched.
+        """
+        with self._archive() as archive, archive.open(entry) as stream:
+            yield stream
 
     def _inside(self, name: str) -> str:
         inside = f"{self.top}/{name}" if self.top else name
@@ -145,7 +173,19 @@ class ZipFiles:
     def _stream(self) -> IO[bytes]:
         if not is_remote(self.address):
             return _Archive(open_regular(self.address).detach(), io.DEFAULT_BUFFER_SIZE, self.location)
-        return _Archive(_RemoteFile(self.address), _BUFFER, self.location)
+        size = object_fingerprint(self.address)[0] if is_s3(self.address) else http.size_of(self.address, self._asked)
+        if size is None:
+            raise ImageryError(f"{self.location}: nothing there. Check the address.")
+        return _Archive(RangedFile(size, self._fetch), _BUFFER, self.location)
+
+    def _fetch(self, start: int, stop: int) -> bytes:
+        if is_s3(self.address):
+            return s3.read_range(self.address, start, stop)
+        return http.read_range(self.address, start, stop, self._asked)
+
+    @property
+    def _asked(self) -> frozenset[str]:
+        return self.origin.internal
 
 
 class _Archive(io.BufferedReader):
@@ -163,47 +203,33 @@ class _Archive(io.BufferedReader):
         return super().read(most if size is None or size < 0 else size)
 
 
-class _RemoteFile(io.RawIOBase):
-    """A file far away that is read by ranges."""
+class _Stored(WebRaster):
+    """A raster that lies in an archive on the web as it is."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        size = object_fingerprint(address)[0] if is_s3(address) else http.size_of(address)
-        if size is None:
-            raise ImageryError(f"{redacted(address)}: nothing there. Check the address.")
-        self._size, self._at = size, 0
+    def __init__(self, url: str, internal: frozenset[str], entry: zipfile.ZipInfo) -> None:
+        super().__init__(url, internal)
+        self._entry = entry
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
+    def _size(self) -> int:
+        return self._entry.file_size
 
-    def seekable(self) -> bool:
-        """It is."""
-        return True
+    def _opened(self) -> RangedFile:
+        """Its bytes begin behind a header of its own, whose length differs from that in the archive's list."""
+        head = self._entry.header_offset
+        header = self._fetch(head, head + _HEADER.size)
+        names = sum(_HEADER.unpack(header)) if len(header) == _HEADER.size else 0
+        start = head + _HEADER.size + names
+        return RangedFile(self._size(), lambda first, stop: self._fetch(start + first, start + stop))
 
-    def tell(self) -> int:
-        """Where the next byte comes from."""
-        return self._at
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise OSError(22, "before the start of the file")
-        self._at = start + offset
-        return self._at
+class _Packed(RasterSource):
+    """A raster in an archive on the web that is unpacked."""
 
-    def readinto(self, buffer: Any) -> int:
-        """Fetch the next bytes."""
-        view = memoryview(buffer).cast("B")
-        stop = min(self._at + len(view), self._size)
-        if stop <= self._at:
-            return 0
-        content = self._fetch(self._at, stop)
-        view[: len(content)] = content
-        self._at += len(content)
-        return len(content)
+    def __init__(self, files: ZipFiles, entry: zipfile.ZipInfo) -> None:
+        self._files, self._entry = files, entry
 
-    def _fetch(self, start: int, stop: int) -> bytes:
-        read = s3.read_range if is_s3(self._address) else http.read_range
-        return read(self._address, start, stop)
+    def _size(self) -> int:
+        return self._entry.file_size
+
+    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+        return self._files.unpacking(self._entry)

@@ -29,6 +29,7 @@ from eotasks.reading import check_regular
 
 if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import ProductFiles, RasterFile
+    from eotasks.imagery.files.remote import RasterSource
 
 SETTINGS: Mapping[str, str] = {
     # With more threads GDAL's JP2 driver decodes ahead and drops the errors: a truncated file reads as zeros.
@@ -177,10 +178,7 @@ def read_window(
     if window is None:
         return None
     with _opened(files, raster, level.overview) as source:
-        try:
-            values = source.read(None if layers else 1, window=window)
-        except RasterioError as error:
-            raise damaged(files, raster) from cause(error, files, raster)
+        values = source.read(None if layers else 1, window=window)
     if values.dtype == np.int16:
         # Some products are declared int16; a negative number there is none.
         if values.min(initial=0) < 0:
@@ -201,26 +199,34 @@ def damaged(files: ProductFiles, raster: RasterFile) -> ImageryError:
     )
 
 
-def cause(error: Exception, files: ProductFiles, raster: RasterFile) -> Exception | None:
-    """What GDAL said; None where it repeats an address of the web, which may carry a signature."""
-    return None if "/vsicurl/" in files.raster_path(raster.name) else error
-
-
 _FORMATS = {"JP2OpenJPEG": "JP2 image", "GTiff": "GeoTIFF"}
 
 
 @contextmanager
 def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> Iterator[rasterio.DatasetReader]:
     options = {} if overview is None else {"OVERVIEW_LEVEL": overview}
-    _check_file(files, raster)
+    far = files.raster_source(raster.name)
+    where = files.raster_path(raster.name) if far is None else far.name
+    if far is None:
+        _check_file(files, raster)
     with rasterio.Env(**SETTINGS), files.reading():
         try:
-            source = rasterio.open(files.raster_path(raster.name), driver=raster.driver, sharing=False, **options)
+            with rasterio.open(where, driver=raster.driver, sharing=False, opener=far, **options) as source:
+                _check_size(source, f"{files.location}: {raster.name}")
+                yield source
         except RasterioError as error:
-            raise damaged(files, raster) from cause(error, files, raster)
-        with source:
-            _check_size(source, f"{files.location}: {raster.name}")
-            yield source
+            if far is None:
+                raise damaged(files, raster) from error
+            _check_fetched(files, raster, far)
+            raise damaged(files, raster) from None  # GDAL would repeat addresses, which may carry a signature
+    if far is not None:
+        _check_fetched(files, raster, far)
+
+
+def _check_fetched(files: ProductFiles, raster: RasterFile, far: RasterSource) -> None:
+    """What could not be fetched, GDAL takes for the end of the file, which some of its drivers read as zeros."""
+    if far.failure is not None:
+        raise ImageryError(f"{files.location}: {raster.name}: {far.failure}") from None
 
 
 def _check_file(files: ProductFiles, raster: RasterFile) -> None:

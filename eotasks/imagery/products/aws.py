@@ -154,7 +154,7 @@ def _below(files: ProductFiles, root: str, path: str) -> ProductFiles | None:
     if isinstance(files, BucketFiles):
         return BucketFiles(f"{root}/{path}")
     if isinstance(files, WebFiles):
-        return WebFiles(f"{root}/{path}")
+        return WebFiles(f"{root}/{path}", files.origin)
     return FolderFiles(Path(root, path)) if isinstance(files, FolderFiles) else None
 
 

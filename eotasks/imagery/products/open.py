@@ -11,6 +11,7 @@ from typing import Any
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.open import open_files
+from eotasks.imagery.files.origin import UNKNOWN, Origin, origin_of
 from eotasks.imagery.files.protocol import ProductFiles
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.imagery.products.aws import describe_tile
@@ -24,23 +25,32 @@ ProductLocation = str | os.PathLike[str] | Mapping[str, Any]
 """A path, ``s3://…`` or ``https://…`` of a product or of a STAC item (``.json``), or an item itself."""
 
 
-def describe_product(location: ProductLocation | Any) -> Product:
+def describe_product(location: ProductLocation | Any, *, origin: Origin | None = None) -> Product:
     """Describe a product; its metadata is read, none of its pixels.
 
     :param location: Where it lies: a folder, a zip, a STAC item as file or address, or an item (a mapping, or an object
         of pystac).
+    :param origin: Who named the location, or where the item was got from; None for the user himself. An item in memory
+        without one names no files of this machine, whatever it says of its own place; those of our searches have one.
     :raises ImageryError: when nothing readable lies there, metadata is missing, damaged or contradicts itself.
     :raises StorageError: when a bucket cannot be read.
     :raises CredentialsError: when a bucket wants other credentials.
     """
     if isinstance(location, Mapping):
-        return describe_item(location, base="")
+        return describe_item(location, origin or UNKNOWN)
     if not isinstance(location, str | os.PathLike) and hasattr(location, "get_self_href"):
-        return describe_item(location.to_dict(), base=str(location.get_self_href() or ""))
+        # Links are left alone: pystac would fetch some of them.
+        content = location.to_dict(include_self_link=False, transform_hrefs=False)
+        return describe_item(content, origin or origin_of(location))
     text = os.fspath(location)
+    if origin is None:
+        origin = Origin.of(text)
+    else:
+        text = origin.resolved(text)
+        origin = origin.at(text)
     if text.lower().partition("?")[0].endswith((".json", ".geojson")):
-        return describe_item(read_item(text), base=text)
-    return describe_files(open_files(text))
+        return describe_item(read_item(text, origin), origin)
+    return describe_files(open_files(text, origin))
 
 
 def describe_files(files: ProductFiles) -> Product:

@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any, Literal
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.assets import AssetFiles, read_document, resolved
+from eotasks.imagery.files.assets import AssetFiles, read_document
+from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.imagery.products.metadata import carries_offset, parse_product_name, read_product_metadata
@@ -41,12 +42,13 @@ _DATATAKE = re.compile(r"GS2[A-D]_(\d{8}T\d{6})_")
 _DATATAKE_KEYS = ("s2:datatake_id", "eopf:datatake_id")
 
 
-def read_item(location: str) -> dict[str, Any]:
+def read_item(location: str, origin: Origin) -> dict[str, Any]:
     """A STAC item from a file or an address.
 
+    :param origin: Of the item: which servers of the user's network may be asked.
     :raises ImageryError: when it is absent, or no item.
     """
-    content = read_document(location)
+    content = read_document(location, origin)
     try:
         item = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -56,22 +58,22 @@ def read_item(location: str) -> dict[str, Any]:
     return item
 
 
-def describe_item(item: Mapping[str, Any], *, base: str) -> Product:
+def describe_item(item: Mapping[str, Any], origin: Origin) -> Product:
     """The product that a STAC item describes.
 
     :param item: The item as JSON.
-    :param base: Where it lies, for links that are relative.
+    :param origin: Where it lies, which decides what its links may be.
     :raises ImageryError: when it lacks what is needed, or does not say the offset of its numbers.
     """
     name = str(item.get("id", "item"))
-    where = redacted(base) if base else f"STAC item {name}"
+    where = redacted(origin.document) if origin.document and origin.kind == "document" else f"STAC item {name}"
     properties, assets = item.get("properties"), item.get("assets")
     if not isinstance(properties, Mapping) or not isinstance(assets, Mapping) or not assets:
         raise ImageryError(f"{where}: has no properties or no assets. Search for it again.")
     if len(assets) > ITEM_ASSETS.value:
         raise ImageryError(f"{where}: {ITEM_ASSETS.excess(len(assets))}. It is not read.")
     links = {str(key): asset for key, asset in assets.items() if isinstance(asset, Mapping) and asset.get("href")}
-    files = AssetFiles(where, {key: resolved(str(asset["href"]), base) for key, asset in links.items()})
+    files = AssetFiles(where, {key: origin.resolved(str(asset["href"])) for key, asset in links.items()}, origin)
     chosen = _bands(links)
     classification = chosen.pop("SCL", None)
     bands = in_order({band: _raster(key, links[key]) for band, key in chosen.items()})

@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from eotasks.errors import ModelError, UnsupportedModelError
 from eotasks.limits import MODEL_BYTES
 from eotasks.models.forest import kernels
 from eotasks.models.forest.layout import ZERO, Columns, Layout, from_bytes, layout_of, to_bytes
+from eotasks.models.forest.lightgbm_model import ModelOfLightGBM, model_of_lightgbm
 from eotasks.models.forest.lightgbm_text import parse_model
 from eotasks.models.threads import resolve_threads
 from eotasks.reading import read_regular
@@ -52,19 +52,17 @@ class Forest:
     names the reason. Make one by :meth:`load`, :meth:`from_text`, :meth:`from_booster` or :meth:`from_bytes`.
     """
 
-    def __init__(self, layout: Layout | None, *, text: str | None = None) -> None:
-        self._layout = layout
-        self._text = text
-        self._booster: Any = None
-        self._search = None if layout is None else _Search(layout.columns)
-        self._lock = threading.Lock()
+    def __init__(self, layout: Layout | ModelOfLightGBM) -> None:
+        self._layout = layout if isinstance(layout, Layout) else None
+        self._other = None if isinstance(layout, Layout) else layout
+        self._search = None if self._layout is None else _Search(self._layout.columns)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, fallback: bool = True) -> Forest:
         """Read a model file: LightGBM's text, or the engine's own form.
 
         :param path: What ``Booster.save_model`` or :meth:`to_bytes` wrote.
-        :param fallback: False raises where LightGBM would have to do the work.
+        :param fallback: False raises where LightGBM would have to do the work, by a text that is written anew.
         :raises ModelError: missing, damaged, or no such file.
         :raises UnsupportedModelError: without fallback, a model that the engine cannot run.
         """
@@ -83,13 +81,14 @@ class Forest:
     @classmethod
     def from_text(cls, text: str, *, fallback: bool = True, where: str = "the model") -> Forest:
         """Take LightGBM's text of a model; parameters and errors as :meth:`load`."""
+        model = parse_model(text, where=where)
         try:
-            return cls(layout_of(parse_model(text, where=where), where=where))
+            return cls(layout_of(model, where=where))
         except UnsupportedModelError as error:
             if not fallback:
-                raise UnsupportedModelError(f"{error} Predict with lightgbm.Booster instead.") from error
-            forest = cls(None, text=text)
-            forest._fallback()  # tells a damaged text now
+                raise
+            forest = cls(other := model_of_lightgbm(model, where=where))
+            other.booster()  # tells what LightGBM refuses now
             LOGGER.warning("%s The engine does not support it: LightGBM predicts, at its own speed.", error)
             return forest
 
@@ -115,7 +114,7 @@ class Forest:
 
     def __reduce__(self) -> tuple[Callable[..., Forest], tuple[Any, ...]]:
         if self._layout is None:
-            return _quietly_from_text, (self._text,)
+            return Forest, (self._other,)
         return Forest.from_bytes, (to_bytes(self._layout),)
 
     def __repr__(self) -> str:
@@ -132,7 +131,7 @@ class Forest:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the features, in the order of a row."""
-        return tuple(self._fallback().feature_name()) if self._layout is None else self._layout.feature_names
+        return self._source().feature_names
 
     @property
     def n_features(self) -> int:
@@ -142,9 +141,7 @@ class Forest:
     @property
     def n_outputs(self) -> int:
         """1, or the number of classes of a multiclass model."""
-        if self._layout is None:
-            return int(self._fallback().num_model_per_iteration())
-        return self._layout.n_outputs
+        return self._source().n_outputs
 
     def predict(
         self,
@@ -170,9 +167,9 @@ class Forest:
         if table is not None:
             self._check_table(table, values)
         threads = resolve_threads(threads)
-        if self._layout is None:
+        if self._other is not None:
             chosen = values if columns is None else values[:, list(columns)]
-            return np.asarray(self._fallback().predict(chosen, raw_score=raw_score, num_threads=threads), np.float64)
+            return self._other.predict(chosen, raw_score=raw_score, threads=threads)
         result = np.empty((len(values), self.n_outputs), np.float64)
         bands = np.arange(self.n_features) if columns is None else np.asarray(columns, np.int64)
         source = bands[self._layout.columns.feature].astype(np.int64)
@@ -292,22 +289,10 @@ class Forest:
             raise UnsupportedModelError("this model is run by LightGBM: it has no form of the engine's own.")
         return self._layout
 
-    def _fallback(self) -> Any:
-        with self._lock:
-            if self._booster is None:
-                from lightgbm import Booster  # here: only a model that the engine does not support needs it
-                from lightgbm.basic import LightGBMError
-
-                try:
-                    self._booster = Booster(model_str=self._text)
-                except LightGBMError as error:
-                    raise ModelError(f"the model's text is damaged ({error}). Save the model again.") from error
-            return self._booster
-
-
-def _quietly_from_text(text: str) -> Forest:
-    """A pickled forest that LightGBM runs; the reason was told where it was loaded first."""
-    return Forest(None, text=text)
+    def _source(self) -> Layout | ModelOfLightGBM:
+        source = self._layout or self._other
+        assert source is not None
+        return source
 
 
 class _Search:

@@ -118,18 +118,19 @@ def layout_of(model: LightGBMModel, *, where: str = "the model") -> Layout:
 
     :param model: As its text says.
     :param where: What it is, for messages.
-    :raises UnsupportedModelError: NaN among its thresholds, or more columns of bins than 65,534.
+    :raises UnsupportedModelError: categorical splits, linear trees, averaged forests, an unknown objective, NaN among
+        the thresholds, or more columns of bins than 65,534: the message names it.
     :raises ModelError: its nodes make no trees.
     """
     splits = model.splits
+    if model.unsupported is not None:
+        raise UnsupportedModelError(f"{where}: {model.unsupported}.")
     if np.isnan(splits.threshold).any():
         raise UnsupportedModelError(f"{where}: NaN as a threshold.")
     columns, node_column, node_bin = _columns_of(splits)
     if len(columns) >= LEAF:
         raise UnsupportedModelError(f"{where}: {len(columns)} columns of bins.")
-    order, leaves = preorder(splits.tree_nodes, splits.tree_leaves, splits.left, splits.right)
-    if len(order) != len(splits.left) + len(splits.leaf_value):
-        raise ModelError(f"{where} is damaged: the nodes of a tree do not hang together. Copy it again.")
+    order, leaves = nodes_in_preorder(splits, where=where)
     is_leaf = order < 0
     inner = np.where(is_leaf, 0, order)
     all_leaves = len(splits.left) == 0
@@ -143,6 +144,17 @@ def layout_of(model: LightGBMModel, *, where: str = "the model") -> Layout:
         node_bin=np.where(is_leaf, 0, 0 if all_leaves else node_bin[inner]).astype(np.uint8),
         leaf_value=splits.leaf_value[leaves],
     )
+
+
+def nodes_in_preorder(splits: Splits, *, where: str = "the model") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Nodes of all trees, each reached once from its root: as :func:`eotasks.models.forest.kernels.preorder`.
+
+    :raises ModelError: a child is not there, or is reached twice or never.
+    """
+    order, leaves = preorder(splits.tree_nodes, splits.tree_leaves, splits.left, splits.right)
+    if len(order) != len(splits.left) + len(splits.leaf_value):
+        raise ModelError(f"{where} is damaged: the nodes of a tree do not hang together. Copy it again.")
+    return order, leaves
 
 
 def _columns_of(splits: Splits) -> tuple[Columns, NDArray[np.int64], NDArray[np.int64]]:

@@ -1,19 +1,23 @@
-"""Reading LightGBM's text of a model: version 2 to 4 of the format, numerical splits.
+"""Reading LightGBM's text of a model: version 2 to 4 of the format.
+
+All that predictions depend on is read and checked, also of models that the engine does not run: LightGBM's own reader
+trusts the text, and a changed digit ends the process or reads foreign memory.
 
 Source: LightGBM's ``src/io/gbdt_model_text.cpp`` and ``tree.cpp`` (names of the lines, bits of ``decision_type``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ModelError, UnsupportedModelError
+from eotasks.errors import ModelError
 
 Transform = Literal["identity", "sigmoid", "softmax"]
 
@@ -22,7 +26,13 @@ MISSING_NONE, MISSING_ZERO, MISSING_NAN = 0, 1, 2
 
 _CATEGORICAL, _DEFAULT_LEFT, _MISSING_SHIFT = 1, 2, 2
 _PLAIN_OBJECTIVES = frozenset({"regression", "regression_l1", "huber", "fair", "quantile", "mape", "custom"})
+_OTHER_OBJECTIVES = frozenset({"poisson", "gamma", "tweedie", "cross_entropy_lambda", "lambdarank", "rank_xendcg"})
+"""Those that LightGBM writes and the engine does not run."""
+
 _VERSIONS = ("v2", "v3", "v4")
+_AVERAGED = re.compile(r"^average_output\s*$", re.MULTILINE)
+_WORD = 0xFFFFFFFF
+_REASON = 120
 _SAVE_AGAIN = "Save the model again with LightGBM, or copy the file again."
 
 
@@ -49,20 +59,65 @@ class Splits:
     default_left: NDArray[np.bool_]
     """(nodes,) a missing value goes to the left."""
 
+    categorical: NDArray[np.bool_]
+    """(nodes,) the threshold is no limit but the number of a set of categories."""
+
     leaf_value: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Categories:
+    """The sets of categories of a tree: set k is the bits of ``words[bounds[k]:bounds[k + 1]]``."""
+
+    bounds: NDArray[np.int64]
+    words: NDArray[np.int64]
+    """Of 32 bits each."""
+
+
+@dataclass(frozen=True)
+class LinearLeaves:
+    """The linear models in the leaves of a tree; terms of all leaves one after another."""
+
+    constant: NDArray[np.float64]
+    """(leaves,)"""
+
+    terms: NDArray[np.int64]
+    """(leaves,) terms of a leaf."""
+
+    feature: NDArray[np.int64]
+    """(terms,)"""
+
+    coefficient: NDArray[np.float64]
+    """(terms,)"""
+
+
+@dataclass(frozen=True)
 class LightGBMModel:
-    """What the text of a model says, as far as predictions depend on it."""
+    """What the text of a model says, as far as predictions depend on it. Every number is one that can be."""
 
     feature_names: tuple[str, ...]
     n_outputs: int
+    objective: str
+    """As the text has it, with the options that predictions depend on."""
+
     transform: Transform
+    """Of a model that the engine runs."""
+
     sigmoid: float
     """Factor inside the logistic function, where ``transform`` is "sigmoid"."""
 
+    averaged: bool
+    """Outputs are means over the trees (boosting=rf)."""
+
     splits: Splits
+    categories: tuple[Categories | None, ...]
+    """Of each tree; None where it has no such split."""
+
+    linear_leaves: tuple[LinearLeaves | None, ...]
+    """Of each tree; None where its leaves are plain values."""
+
+    unsupported: str | None
+    """What of it the engine cannot run."""
 
 
 def parse_model(text: str, *, where: str = "the model") -> LightGBMModel:
@@ -70,58 +125,111 @@ def parse_model(text: str, *, where: str = "the model") -> LightGBMModel:
 
     :param text: What ``Booster.save_model`` writes.
     :param where: What the text is, for messages.
-    :raises UnsupportedModelError: categorical splits, linear trees, averaged forests, an unknown objective: the message
-        names it.
     :raises ModelError: the text is no model, or is damaged.
     """
-    head, *trees = re.split(r"^Tree=\d+\s*$", text.partition("\nend of trees")[0], flags=re.MULTILINE)
-    if not text.startswith("tree") or "\nend of trees" not in text:
-        raise ModelError(f"{where} is no complete LightGBM model text (tree … end of trees). {_SAVE_AGAIN}")
-    header = _lines(head)
-    if header.get("version", "v4") not in _VERSIONS:
-        raise UnsupportedModelError(f"{where}: version {header['version']} of the model's text.")
-    if re.search(r"^average_output\s*$", head, re.MULTILINE):
-        raise UnsupportedModelError(f"{where}: an averaged forest (boosting=rf).")
+    with _damage(where):
+        head, trees = _parts(text)
+        return _model(_lines(head), trees, averaged=bool(_AVERAGED.search(head)))
+
+
+def gains(text: str, *, where: str = "the model") -> NDArray[np.float64]:
+    """Gain of each feature summed over all trees, as ``Booster.feature_importance(importance_type="gain")``.
+
+    :return: (features,)
+    :raises ModelError: the text is no model, or is damaged.
+    """
+    with _damage(where):
+        head, trees = _parts(text)
+        model = _model(_lines(head), trees, averaged=False)
+        gain = _column(trees, "split_gain", model.splits.tree_nodes, np.float32)
+        return np.bincount(model.splits.feature, np.where(gain > 0, gain, 0), len(model.feature_names))
+
+
+@contextlib.contextmanager
+def _damage(where: str) -> Iterator[None]:
+    """Turns what a damaged text makes of its reading into an error that names it."""
     try:
-        outputs = int(header.get("num_tree_per_iteration", header["num_class"]))
-        names = tuple(header["feature_names"].split(" "))  # nothing else separates: a name may hold any other space
-        features = int(header["max_feature_idx"]) + 1
-        transform, sigmoid = _transform(header.get("objective", "custom"), where)
-        splits = _splits([_lines(tree) for tree in trees], where)
-    except UnsupportedModelError:
-        raise
+        yield
     except (KeyError, ValueError, OverflowError) as error:
-        raise ModelError(f"{where} is damaged: {error}. {_SAVE_AGAIN}") from error
-    if len(names) != features or outputs < 1 or not trees or len(trees) % outputs:
-        raise ModelError(f"{where} is damaged: its header does not fit its {len(trees)} trees. {_SAVE_AGAIN}")
-    if ((splits.feature < 0) | (splits.feature >= features)).any():
-        raise ModelError(f"{where} is damaged: a split on a feature that is not there. {_SAVE_AGAIN}")
-    return LightGBMModel(names, outputs, transform, sigmoid, splits)
+        reason = f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)[:_REASON]
+        raise ModelError(f"{where} is no LightGBM model text, or is damaged: {reason}. {_SAVE_AGAIN}") from error
+
+
+def _parts(text: str) -> tuple[str, list[dict[str, str]]]:
+    """The lines before the trees, and those of each tree."""
+    whole, mark, _ = text.partition("\nend of trees")
+    if not text.startswith("tree") or not mark:
+        raise ValueError("it does not go from 'tree' to 'end of trees'")
+    head, *trees = re.split(r"^Tree=\d+\s*$", whole, flags=re.MULTILINE)
+    return head, [_lines(tree) for tree in trees]
 
 
 def _lines(block: str) -> dict[str, str]:
     return {key: value for key, mark, value in (line.rstrip("\r").partition("=") for line in block.split("\n")) if mark}
 
 
-def _transform(objective: str, where: str) -> tuple[Transform, float]:
-    name, *options = objective.split()
+def _model(header: Mapping[str, str], trees: list[dict[str, str]], *, averaged: bool) -> LightGBMModel:
+    outputs = int(header.get("num_tree_per_iteration", header["num_class"]))
+    names = tuple(header["feature_names"].split(" "))  # nothing else separates: a name may hold any other space
+    if len(names) != int(header["max_feature_idx"]) + 1 or outputs < 1 or not trees or len(trees) % outputs:
+        raise ValueError(f"its header does not fit its {len(trees)} trees")
+    objective, transform, sigmoid = _objective(header.get("objective", "custom"), outputs)
+    splits = _splits(trees)
+    categories = tuple(map(_categories, trees))
+    linear_leaves = tuple(_linear_leaves(tree, int(n)) for tree, n in zip(trees, splits.tree_leaves, strict=True))
+    features = [splits.feature, *(each.feature for each in linear_leaves if each is not None)]
+    if any(((each < 0) | (each >= len(names))).any() for each in features):
+        raise ValueError("a split on a feature that is not there")
+    if splits.categorical.any():
+        _check_sets(splits, categories)
+    version = header.get("version", "v4")
+    reasons = {
+        f"version {version[:20]!r} of the model's text": version not in _VERSIONS,
+        "an averaged forest (boosting=rf)": averaged,
+        f"objective {header.get('objective', '')!r}": transform is None,
+        "categorical splits": any(each is not None for each in categories),
+        "linear trees": any(each is not None for each in linear_leaves),
+    }
+    return LightGBMModel(
+        feature_names=names,
+        n_outputs=outputs,
+        objective=objective,
+        transform=transform or "identity",
+        sigmoid=sigmoid,
+        averaged=averaged,
+        splits=splits,
+        categories=categories,
+        linear_leaves=linear_leaves,
+        unsupported=next((reason for reason, holds in reasons.items() if holds), None),
+    )
+
+
+def _objective(text: str, outputs: int) -> tuple[str, Transform | None, float]:
+    """The objective with the options that count, what it makes of sums, None where only LightGBM knows it, and the
+    factor of a logistic function.
+    """
+    name, *options = text.split() or [""]
     values = dict(option.split(":", 1) for option in options if ":" in option)
+    if int(values.get("num_class", outputs)) != outputs:
+        raise ValueError(f"objective {text[:80]!r} for {outputs} outputs")
     if name in ("binary", "multiclassova"):
-        return "sigmoid", float(values.get("sigmoid", 1))
+        sigmoid = float(values.get("sigmoid", 1))
+        if not 0 < sigmoid < np.inf:
+            raise ValueError(f"a sigmoid of {sigmoid}")
+        classes = f" num_class:{outputs}" if name == "multiclassova" else ""
+        return f"{name}{classes} sigmoid:{sigmoid!r}", "sigmoid", sigmoid
     if name == "cross_entropy":
-        return "sigmoid", 1.0
+        return name, "sigmoid", 1.0
     if name == "multiclass":
-        return "softmax", 1.0
-    if name in _PLAIN_OBJECTIVES and "sqrt" not in options:
-        return "identity", 1.0
-    raise UnsupportedModelError(f"{where}: objective {objective!r}.")
+        return f"{name} num_class:{outputs}", "softmax", 1.0
+    if name in _PLAIN_OBJECTIVES:
+        return (f"{name} sqrt", None, 1.0) if "sqrt" in options else (name, "identity", 1.0)
+    if name in _OTHER_OBJECTIVES:
+        return name, None, 1.0
+    raise ValueError(f"objective {text[:80]!r} is none of LightGBM's")
 
 
-def _splits(trees: list[dict[str, str]], where: str) -> Splits:
-    if any(int(tree["num_cat"]) for tree in trees):
-        raise UnsupportedModelError(f"{where}: categorical splits.")
-    if any(int(tree.get("is_linear", 0)) for tree in trees):
-        raise UnsupportedModelError(f"{where}: linear trees.")
+def _splits(trees: list[dict[str, str]]) -> Splits:
     leaves = np.array([int(tree["num_leaves"]) for tree in trees], np.int64)
     nodes = np.maximum(leaves - 1, 0)
 
@@ -131,8 +239,6 @@ def _splits(trees: list[dict[str, str]], where: str) -> Splits:
     decision = inner("decision_type", np.int64)
     if ((decision >> _MISSING_SHIFT) & 3 > MISSING_NAN).any():
         raise ValueError("a decision_type that LightGBM does not write")
-    if (decision & _CATEGORICAL).any():
-        raise UnsupportedModelError(f"{where}: categorical splits.")
     return Splits(
         tree_nodes=nodes,
         tree_leaves=leaves,
@@ -142,8 +248,43 @@ def _splits(trees: list[dict[str, str]], where: str) -> Splits:
         right=inner("right_child", np.int64),
         missing=(decision >> _MISSING_SHIFT) & 3,
         default_left=(decision & _DEFAULT_LEFT) != 0,
+        categorical=(decision & _CATEGORICAL) != 0,
         leaf_value=_column(trees, "leaf_value", leaves, np.float64),
     )
+
+
+def _categories(tree: Mapping[str, str]) -> Categories | None:
+    sets = int(tree["num_cat"])
+    if not sets:
+        return None
+    bounds, words = _numbers(tree, "cat_boundaries", np.int64), _numbers(tree, "cat_threshold", np.int64)
+    sound = len(bounds) == sets + 1 and bounds[0] == 0 and bounds[-1] == len(words) and (np.diff(bounds) >= 0).all()
+    if not sound or (words < 0).any() or (words > _WORD).any():
+        raise ValueError("sets of categories that do not fit together")
+    return Categories(bounds, words)
+
+
+def _check_sets(splits: Splits, categories: tuple[Categories | None, ...]) -> None:
+    """Refuse a categorical split on a set that its tree does not have."""
+    sets = np.repeat([0 if each is None else len(each.bounds) - 1 for each in categories], splits.tree_nodes)
+    chosen, sets = splits.threshold[splits.categorical], sets[splits.categorical]
+    if not ((chosen >= 0) & (chosen < sets) & (chosen == np.floor(chosen))).all():
+        raise ValueError("a categorical split on a set that is not there")
+
+
+def _linear_leaves(tree: Mapping[str, str], leaves: int) -> LinearLeaves | None:
+    if not int(tree.get("is_linear", 0)):
+        return None
+    found = LinearLeaves(
+        constant=_numbers(tree, "leaf_const", np.float64),
+        terms=_numbers(tree, "num_features", np.int64),
+        feature=_numbers(tree, "leaf_features", np.int64),
+        coefficient=_numbers(tree, "leaf_coeff", np.float64),
+    )
+    sound = len(found.constant) == len(found.terms) == leaves and (found.terms >= 0).all()
+    if not sound or not sum(map(int, found.terms)) == len(found.feature) == len(found.coefficient):
+        raise ValueError("linear leaves that do not fit together")
+    return found
 
 
 def _column(trees: list[dict[str, str]], key: str, counts: NDArray[np.int64], dtype: type[Any]) -> NDArray[Any]:

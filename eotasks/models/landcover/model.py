@@ -6,9 +6,9 @@ engine (``eotasks.models.forest``) predicts.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import JsonValue
 
-from eotasks.errors import EOTasksError, ModelError
+from eotasks.durable import atomic_path, flush_file, make_folder
+from eotasks.errors import EOTasksError, ModelError, UnsupportedModelError
 from eotasks.limits import MODEL_BYTES, Limit
 from eotasks.models.classes import NO_DATA, ClassTable
+from eotasks.models.forest.lightgbm_text import gains
 from eotasks.models.landcover.card import ModelCard, build_card
 from eotasks.models.threads import resolve_threads
 from eotasks.reading import read_regular
@@ -141,10 +143,7 @@ class LandCoverModel:
 
     def feature_importance(self) -> NDArray[np.float64]:
         """Gain of each feature at each date, summed over all trees: (dates, features) float64, in the card's order."""
-        from lightgbm import Booster  # here: prediction does without it
-
-        gain = np.asarray(Booster(model_str=self._text).feature_importance(importance_type="gain"), np.float64)
-        return gain.reshape(len(self._card.dates), len(self._card.feature_names))
+        return gains(self._text, where="the model's text").reshape(len(self._card.dates), len(self._card.feature_names))
 
     def with_metrics(self, metrics: Mapping[str, JsonValue]) -> LandCoverModel:
         """The same model with the results of a validation on its card.
@@ -229,19 +228,16 @@ def _local(folder: str | os.PathLike[str]) -> Path:
     return Path(folder)
 
 
-def _save_to_folder(target: Path, contents: Mapping[str, str]) -> Path:
-    staged: dict[str, Path] = {}
+def _save_to_folder(target: Path, contents: dict[str, str]) -> Path:
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            staged[name] = _write_beside(target / name, content)
-        for name in contents:
-            staged.pop(name).replace(target / name)
+        make_folder(target)
+        with contextlib.ExitStack() as stack:
+            for name in reversed(contents):  # the last one that is begun is the first one that is put in place
+                temporary = stack.enter_context(atomic_path(target / name))
+                temporary.write_text(contents[name], encoding="utf-8", newline="")
+                flush_file(temporary)
     except OSError as error:
         raise ModelError(f"cannot write the model to {str(target)!r} ({error}): choose another folder.") from error
-    finally:
-        for path in staged.values():
-            path.unlink(missing_ok=True)
     return target
 
 
@@ -253,7 +249,10 @@ def sha256_of(text: str) -> str:
 def _build_forest(text: str, card: ModelCard) -> Forest:
     from eotasks.models.forest import Forest  # here: reading a card does not pay for the import of numba
 
-    forest = Forest.from_text(text, where="the model's text")
+    try:
+        forest = Forest.from_text(text, fallback=False, where="the model's text")
+    except UnsupportedModelError as error:
+        raise UnsupportedModelError(f"{error} Train the land-cover model with eotasks.") from error
     if forest.n_features != card.columns or forest.n_outputs != len(card.classes):
         raise ModelError("the model's text has another number of columns or classes than its card: save it again.")
     return forest
@@ -272,18 +271,3 @@ def as_rows(features: ArrayLike) -> NDArray[Any]:
     if any(np.isinf(rows[start : start + _CHECKED_ROWS]).any() for start in range(0, len(rows), _CHECKED_ROWS)):
         raise ModelError("features hold infinity: give NaN where a value is missing.")
     return rows
-
-
-def _write_beside(path: Path, content: str) -> Path:
-    """Write a file completely under a temporary name in the same folder."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    Path(name).chmod(0o644)  # mkstemp gives 0600, which other readers of a shared folder cannot open
-    return Path(name)

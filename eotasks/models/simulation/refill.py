@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from eotasks.models.rasters import shifted
 from eotasks.models.sentinel2 import BANDS
 from eotasks.models.simulation.fields import calm_outlines, segment_fields
 from eotasks.models.simulation.noise import hash_uniform
@@ -120,17 +121,6 @@ def _shadows(smooth: Float, cloud: Mask, resolution: float, sun_zenith: float, s
         reach |= shifted(cloud, round(rows), round(columns))
     found = ndimage.binary_opening(dark & reach, iterations=max(1, round(40 / resolution)))
     return np.asarray(ndimage.binary_dilation(found, iterations=max(1, round(100 / resolution))), dtype=np.bool_)
-
-
-def shifted(mask: Mask, rows: int, columns: int) -> Mask:
-    """The mask moved down by rows and right by columns; what comes in from outside is False."""
-    moved = np.zeros_like(mask)
-    height, width = mask.shape
-    if abs(rows) < height and abs(columns) < width:
-        moved[max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)] = mask[
-            max(-rows, 0) : height + min(-rows, 0), max(-columns, 0) : width + min(-columns, 0)
-        ]
-    return moved
 
 
 def _veil_spectrum(top: Float, cloud: Mask, mean_clear: Float) -> Float:

@@ -16,6 +16,7 @@ from sentinelhub.data_collections import DataCollection
 from sentinelhub.exceptions import BaseSentinelHubException
 
 from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, ImageryError
+from eotasks.text import register_secret
 
 _COPERNICUS_HOST = "dataspace.copernicus.eu"
 
@@ -31,6 +32,7 @@ def load_credentials(profile: str | None = None) -> SHConfig:
             f"Sentinel Hub needs an account: set {SH_CLIENT_ID_ENV_VAR} and {SH_CLIENT_SECRET_ENV_VAR}, or keep them in"
             f" profile {_profile_name(profile)!r} of the sentinelhub package."
         )
+    register_secret(config.sh_client_secret)
     return config
 
 

@@ -26,6 +26,8 @@ from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 from sentinelhub.exceptions import BaseSentinelHubException, DownloadFailedException, SHRateLimitWarning
 from tifffile import TiffFileError
 
+from eotasks.text import register_secret
+
 LOGGER = logging.getLogger(__name__)
 
 _UNDECODABLE = (
@@ -83,6 +85,12 @@ class PatientClient(SentinelHubDownloadClient):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.rate_limit = PatientRateLimit(num_processes=self.config.number_of_download_processes)
+
+    def _get_session_headers(self) -> dict[str, Any]:
+        """As the client has them; the token in them is never printed, whatever a service says of it."""
+        headers: dict[str, Any] = super()._get_session_headers()
+        register_secret(*(str(value).rpartition(" ")[2] for value in headers.values()))
+        return headers
 
 
 class LastingClient(PatientClient):

@@ -12,15 +12,17 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from functools import cached_property
 from pathlib import PurePath
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 from eolearn.core import EOWorkflow
 
+from eotasks.errors import ConfigurationError
 from eotasks.workflows.batch.outcomes import step_names
 
 _DIGITS = 16
+_EMPTY = b"empty"
 _EOLEARN_NOTES = "_private_task_config"
 """Arguments of a task's constructor as eo-learn notes them for its reports; the attributes made of them count."""
 
@@ -30,10 +32,18 @@ def fingerprint(value: object) -> str:
 
     Numbers, text, times, paths, arrays, containers, enumerations, classes and functions by name, functions without a
     name by their code, and any object by what pickle would keep of it. Of what cannot be pickled only the class counts.
+
+    :raises ConfigurationError: when it is nested too deeply.
     """
     digest = hashlib.sha256()
-    for part in _parts(value, ()):
-        digest.update(len(part).to_bytes(8, "big") + part)
+    try:
+        for part in _parts(value, ()):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    except RecursionError as error:
+        raise ConfigurationError(
+            f"A {type(value).__name__} is nested too deeply to be compared with that of another run: give less of it,"
+            " or a batch without a place."
+        ) from error
     return digest.hexdigest()[:_DIGITS]
 
 
@@ -75,15 +85,15 @@ def _parts(value: object, above: tuple[int, ...]) -> Iterator[bytes]:
     elif isinstance(value, Enum):
         yield f"enum:{_name(type(value))}.{value.name}".encode()
     elif isinstance(value, PurePath):
-        yield f"path:{value}".encode()
+        yield f"path:{value}".encode(errors="surrogatepass")  # a name on disk need not be text
     elif isinstance(value, datetime | date | time):
         yield f"{type(value).__name__}:{value.isoformat()}".encode()
     elif isinstance(value, timedelta):
         yield f"timedelta:{value.total_seconds()!r}".encode()
-    elif isinstance(value, type | FunctionType | BuiltinFunctionType | ModuleType | CodeType):
-        yield from _code(value, above)
     elif id(value) in above:
         yield b"cycle"
+    elif isinstance(value, type | FunctionType | BuiltinFunctionType | ModuleType | CodeType):
+        yield from _code(value, (*above, id(value)))
     else:
         yield from _composed(value, (*above, id(value)))
 
@@ -151,10 +161,18 @@ def _code(value: object, above: tuple[int, ...]) -> Iterator[bytes]:
         yield from _items([value.__self__], above)  # a method of an object
     if isinstance(value, FunctionType) and ("<lambda>" in value.__qualname__ or "<locals>" in value.__qualname__):
         yield from _items([value.__code__, value.__defaults__, value.__kwdefaults__], above)
-        yield from _items([cell.cell_contents for cell in value.__closure__ or ()], above)
+        yield from _items([_content(cell) for cell in value.__closure__ or ()], above)
     elif isinstance(value, CodeType):
         yield value.co_code
         yield from _items([value.co_consts, value.co_names], above)
+
+
+def _content(cell: CellType) -> object:
+    """What a variable of an inner function has; one that has nothing yet counts as such."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _EMPTY
 
 
 def _items(values: Sequence[object], above: tuple[int, ...]) -> Iterator[bytes]:

@@ -9,13 +9,13 @@ from typing import Any
 
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.errors import ConfigurationError, PlaceInUseWarning
+from eotasks.errors import ConfigurationError, PlaceInUseWarning, StorageError
 from eotasks.storage.place import Place
 from eotasks.storage.process import ProcessIdentity
 from eotasks.workflows.batch.fingerprints import fingerprint, settings_of, settings_of_workflow
-from eotasks.workflows.batch.manifest import Event, read_events
+from eotasks.workflows.batch.manifest import Event, iter_events
 from eotasks.workflows.batch.outcomes import PatchOutcome, step_names
-from eotasks.workflows.batch.progress import last_run, run_state
+from eotasks.workflows.batch.progress import add_to_last_run, run_state
 from eotasks.workflows.settings import changed_keys
 
 LOGGER = logging.getLogger(__name__)
@@ -53,11 +53,29 @@ class History:
         self.fingerprints: dict[str, str] = {}
         """Of each patch: of its arguments and the configuration; empty without a place."""
         self._steps = step_names(workflow)
-        self._events: list[Event] = []
+        self.sequence = 1
+        """Greater than that of every run before, of any stage."""
+        self._last_run: list[Event] = []
+        self._last_outcomes: dict[str, Event] = {}
+        """The last of each patch; one of being skipped afterwards has nothing new."""
+        self._before: Mapping[str, Any] | None = None
+        """Facts of the last run."""
         if place is not None:
             self.settings = settings_of_workflow(workflow) if configuration is None else settings_of(configuration)
             self.fingerprints = {name: self._fingerprint(arguments) for name, arguments in patches.items()}
-            self._events = [event for event in read_events(place) if event.stage == stage]
+            for event in iter_events(place):
+                self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if event.kind == "batch" and isinstance(event.facts.get("sequence"), int):
+            self.sequence = max(self.sequence, event.facts["sequence"] + 1)
+        if event.stage != self.stage:
+            return
+        add_to_last_run(self._last_run, event)
+        if event.kind == "batch":
+            self._before = event.facts
+        elif event.name is not None and event.outcome is not None and event.outcome.state != "skipped":
+            self._last_outcomes[event.name] = event
 
     def check_configuration(self) -> None:
         """Refuses another configuration than the one that the results in this place were made with.
@@ -66,10 +84,11 @@ class History:
 
         :raises ConfigurationError: names the keys that changed.
         """
-        before = next((event.facts for event in reversed(self._events) if event.kind == "batch"), None)
+        before = self._before
         if before is None or bool(before.get("asked")) != self.asked:
             return
-        changed = changed_keys(before.get("settings") or {}, self.settings)
+        settings = before.get("settings")
+        changed = changed_keys(settings if isinstance(settings, Mapping) else {}, self.settings)
         if not changed:
             return
         named = ", ".join(changed[:_NAMED]) + f" and {len(changed) - _NAMED} more" * (len(changed) > _NAMED)
@@ -86,7 +105,7 @@ class History:
         It has the lease of a place around this one, or it is on another machine and its lease has run out. Two runs at
         once do the same work twice; saves are atomic, so that is all the harm.
         """
-        run = last_run(self._events)
+        run = self._last_run
         process = ProcessIdentity.parse(run[0].facts.get("process")) if run else None
         if process is None or process.is_current or run_state(run) != "running":
             return
@@ -101,13 +120,12 @@ class History:
         self, patches: Patches, *, skip: Callable[[str], bool] | None, retry_quarantined: bool
     ) -> dict[str, PatchOutcome]:
         """Outcomes of the patches for which nothing has to run, in their order."""
-        last = self._last_outcomes()
         known = {}
         for name in patches:
-            event = last.get(name)
+            event = self._last_outcomes.get(name)
             before = event.outcome if event is not None and self._is_same(event, name) else None
             state = before.state if before is not None else None
-            if skip(name) if skip is not None else state == "done":
+            if _is_skipped(name, skip) if skip is not None else state == "done":
                 known[name] = PatchOutcome(name, "skipped", attempts=0)
             elif before is not None and state == "quarantined" and not retry_quarantined:
                 known[name] = PatchOutcome(
@@ -115,17 +133,18 @@ class History:
                 )
         return known
 
-    def _last_outcomes(self) -> dict[str, Event]:
-        """The last event with an outcome of each patch; one of being skipped afterwards has nothing new."""
-        return {
-            event.name: event
-            for event in self._events
-            if event.name is not None and event.outcome is not None and event.outcome.state != "skipped"
-        }
-
     def _is_same(self, event: Event, name: str) -> bool:
         return event.facts.get("fingerprint") == self.fingerprints[name]
 
     def _fingerprint(self, arguments: Mapping[EONode, Mapping[str, object]]) -> str:
         by_step = {self._steps.get(node.uid, node.uid): dict(kwargs) for node, kwargs in arguments.items()}
         return fingerprint((self.settings, by_step))
+
+
+def _is_skipped(name: str, skip: Callable[[str], bool]) -> bool:
+    """Whether a patch is complete; one of which that cannot be read, such as a damaged marker, is made anew."""
+    try:
+        return skip(name)
+    except StorageError as error:
+        LOGGER.warning("%s Patch %s is made anew.", error, name)
+        return False

@@ -4,49 +4,58 @@ On disk it is ``manifest.jsonl``, which gets a line as soon as something happens
 each run of a batch has parts of its own, ``batch/manifest-TIME-RUN-NUMBER.jsonl``: the last one is put again every two
 seconds when there is news, by a thread of its own, so that no worker waits for the store, and after 64 kB the next one
 begins. No run touches a part of another, the bytes sent grow with the number of lines, and a store that is away for a
-while is waited for. A reader takes ``manifest.jsonl`` and then the parts, so that a place can be copied either way.
+while is waited for. A reader takes ``manifest.jsonl`` and then the parts, so that a place can be copied either way; the
+runs by the number that each has, since the clocks of the machines they ran on may differ.
 
 Every line has the version of the format; one of a newer version asks for an upgrade.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import math
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
-from urllib.parse import quote
 
-from eotasks.errors import CredentialsError, EOTasksError, StorageError
+from eotasks.errors import CredentialsError, EOTasksError, StorageError, message_of
 from eotasks.limits import MANIFEST_BYTES
 from eotasks.storage.place import Place
 from eotasks.storage.process import ProcessIdentity
-from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.log_files import BATCH_FOLDER, log_path
+from eotasks.workflows.batch.outcomes import PatchOutcome, PatchState
 
 LOGGER = logging.getLogger(__name__)
 
 MANIFEST = "manifest.jsonl"
-BATCH_FOLDER = "batch"
-"""Beside the manifest: its parts on S3, the logs of patches that failed, and the report."""
 MANIFEST_VERSION = 2
 
-Kind = Literal["batch", "running", "lost", "outcome", "interrupted", "end"]
-"""``batch``: a batch begins. ``running``: a patch begins. ``lost``: its worker is gone, it will run again. ``outcome``:
-what became of it. ``interrupted``: it was stopped with the batch. ``end``: the batch is over."""
+Kind = Literal["batch", "skipped", "running", "lost", "outcome", "interrupted", "end"]
+"""``batch``: a batch begins. ``skipped``: patches that were complete before; readers get an ``outcome`` of each.
+``running``: a patch begins. ``lost``: its worker is gone, it will run again. ``outcome``: what became of it.
+``interrupted``: it was stopped with the batch. ``end``: the batch is over."""
 
 _PART_PREFIX = "manifest-"
 _PART_BYTES = 64_000
 _FLUSH_SECONDS = 2.0
 _READERS = 8
 _OUTAGE_SECONDS = 90.0
-"""How long the store may be away while a batch goes on; its lines wait in memory."""
+"""How long the store may be away, or the disk full, while a batch goes on; its lines wait in memory."""
+_CREDENTIALS_SECONDS = 30.0
+"""The same for credentials that are refused: files that have them are rewritten now and then."""
+_LAST_SECONDS = 5.0
+"""The same at the end of a batch that was interrupted, and should leave soon."""
+_RETRY_SECONDS = 1.0
+_NAMES = 500
+"""Names of skipped patches in a line."""
 _OUTCOME_FIELDS = frozenset(entry.name for entry in fields(PatchOutcome))
 
 
@@ -87,16 +96,24 @@ class ManifestWriter:
         self.place = place
         self.stage = stage
         self.run = uuid.uuid4().hex[:8]
-        self._parts = None if place is None or place.is_local else _Parts(place, self.run)
+        self._sink: _Lines | _Parts | None = None
+        if place is not None:
+            self._sink = _Lines(place) if place.is_local else _Parts(place, self.run)
 
     def batch(self, **facts: object) -> None:
         """The batch begins: written before any work, so that a place that cannot be used is an error at once.
 
-        :param facts: Such as ``patches`` (their number), ``workers``, ``executor``, ``settings``.
+        :param facts: Such as ``patches`` (their number), ``workers``, ``executor``, ``settings``, and ``sequence``, a
+            number that is greater than that of all runs before.
         :raises StorageError: when it cannot be written.
         """
         self._write("batch", process=this_process(), **facts)
         self.flush()
+
+    def skipped(self, names: Sequence[str]) -> None:
+        """Patches that were complete before."""
+        for start in range(0, len(names), _NAMES):
+            self._write("skipped", names=names[start : start + _NAMES])
 
     def running(self, name: str, attempt: int) -> None:
         """A patch begins."""
@@ -120,11 +137,8 @@ class ManifestWriter:
 
         :raises StorageError: when it cannot be written.
         """
-        path, data = log_path(self.stage, name), text.encode(errors="replace")
-        if self._parts is not None:
-            self._parts.add_file(path, data)
-        elif self.place is not None:
-            self.place.write_bytes(path, data)
+        if self._sink is not None:
+            self._sink.add_file(log_path(self.stage, name), text.encode(errors="replace"))
 
     def interrupted(self, names: Iterable[str]) -> None:
         """Patches that were running when the batch was stopped."""
@@ -138,34 +152,100 @@ class ManifestWriter:
         :raises StorageError: when it cannot be written.
         """
         self._write("end", state=state)
-        self.close()
+        self.close(_OUTAGE_SECONDS if state == "complete" else _LAST_SECONDS)
 
     def flush(self) -> None:
         """Writes what waits, now.
 
         :raises StorageError: when it cannot be written; it goes on waiting.
         """
-        if self._parts is not None:
-            self._parts.flush()
+        if self._sink is not None:
+            self._sink.flush()
 
-    def close(self) -> None:
+    def close(self, patience: float = 0.0) -> None:
         """Writes what waits; nothing may follow.
 
+        :param patience: For how many seconds it is tried again.
         :raises StorageError: when it cannot be written.
         """
-        if self._parts is not None:
-            self._parts.close()
+        if self._sink is None:
+            return
+        self._sink.stop()
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self._sink.flush()
+                return
+            except EOTasksError as error:
+                if time.monotonic() > deadline:
+                    raise
+                LOGGER.warning("The end of the manifest waits: %s", error)
+            time.sleep(_RETRY_SECONDS)
 
     def _write(self, kind: Kind, **content: object) -> None:
-        if self.place is None:
+        if self._sink is None:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         head = {"version": MANIFEST_VERSION, "kind": kind, "stage": self.stage, "run": self.run, "finished": now}
-        line = json.dumps(head | content, ensure_ascii=False)
-        if self._parts is None:
-            self.place.append_line(MANIFEST, line)
-        else:
-            self._parts.add(line)
+        self._sink.add(json.dumps(head | content))  # ASCII: a name or a message may hold what is no text
+
+
+class _Outage:
+    """How long writing has failed."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def end(self) -> None:
+        """Writing works again."""
+        self._since = None
+
+    def is_over(self, error: EOTasksError) -> bool:
+        """Whether it has lasted for too long; else a warning is logged."""
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since > (_CREDENTIALS_SECONDS if isinstance(error, CredentialsError) else _OUTAGE_SECONDS):
+            return True
+        LOGGER.warning("The manifest waits: %s", error)
+        return False
+
+
+class _Lines:
+    """Lines that go to a file on disk at once, or later where it is full or away."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._waiting: list[str] = []
+        self._outage = _Outage()
+
+    def add(self, line: str) -> None:
+        """Writes a line, and those that wait.
+
+        :raises StorageError: when that has failed for too long.
+        """
+        self._waiting.append(line)
+        try:
+            self.flush()
+        except EOTasksError as error:
+            if self._outage.is_over(error):
+                raise
+
+    def add_file(self, path: str, data: bytes) -> None:
+        """Writes a file."""
+        self._place.write_bytes(path, data)
+
+    def flush(self) -> None:
+        """Writes the lines that wait.
+
+        :raises StorageError: when they cannot be written; they go on waiting.
+        """
+        if self._waiting:
+            self._place.append_line(MANIFEST, "\n".join(self._waiting))
+            self._waiting.clear()
+            self._outage.end()
+
+    def stop(self) -> None:
+        """Nothing follows but what waits."""
 
 
 class _Parts:
@@ -181,7 +261,7 @@ class _Parts:
         self._lines = threading.Lock()
         self._putting = threading.Lock()
         self._closed = threading.Event()
-        self._failing_since: float | None = None
+        self._outage = _Outage()
         self._error: EOTasksError | None = None
         self._thread: threading.Thread | None = None
 
@@ -222,27 +302,23 @@ class _Parts:
                     del self._part[: self._put]
                 self._put, self._number = 0, self._number + 1
 
-    def close(self) -> None:
-        """Puts the rest."""
+    def stop(self) -> None:
+        """Ends the thread; nothing follows but what waits."""
         self._closed.set()
-        self.flush()
 
     def _watch(self) -> None:
         while not self._closed.wait(_FLUSH_SECONDS):
             try:
                 self.flush()
-                self._failing_since = None
-            except EOTasksError as error:
+                self._outage.end()
+            except Exception as error:  # noqa: BLE001  # whatever it is, it would end this thread unseen
                 self._handle_failure(error)
 
-    def _handle_failure(self, error: EOTasksError) -> None:
-        now = time.monotonic()
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        if isinstance(error, CredentialsError) or now - self._failing_since > _OUTAGE_SECONDS:
-            self._error = error
+    def _handle_failure(self, error: Exception) -> None:
+        ours = error if isinstance(error, EOTasksError) else StorageError(f"{self._place}: {message_of(error)}")
+        if self._outage.is_over(ours):
+            self._error = ours
             self._closed.set()
-        else:
-            LOGGER.warning("The manifest waits: %s", error)
 
 
 def this_process() -> dict[str, object]:
@@ -251,30 +327,49 @@ def this_process() -> dict[str, object]:
 
 
 def read_events(place: Place) -> list[Event]:
-    """All lines of a manifest in the order they were written; none when there is no manifest.
+    """All lines of a manifest, as `iter_events`."""
+    return list(iter_events(place))
 
-    A line that a killed writer left unfinished is passed over.
+
+def iter_events(place: Place) -> Iterator[Event]:
+    """The lines of a manifest in the order they were written; none when there is no manifest.
+
+    A line that a killed writer left unfinished, or that is no line of a manifest, is passed over.
 
     :raises StorageError: when a line is of another version.
     """
     files = [MANIFEST] if place.exists(MANIFEST) else []
-    files += [
-        f"{BATCH_FOLDER}/{name}"
-        for name in place.names(BATCH_FOLDER)
-        if name.startswith(_PART_PREFIX) and name.endswith(".jsonl")
-    ]
+    parts = [name for name in place.names(BATCH_FOLDER) if name.startswith(_PART_PREFIX) and name.endswith(".jsonl")]
+    files += [f"{BATCH_FOLDER}/{name}" for name in parts]
     with ThreadPoolExecutor(_READERS) as pool:
-        contents = list(pool.map(lambda file: place.read_bytes(file, MANIFEST_BYTES), files))
-    events = []
-    for file, content in zip(files, contents, strict=True):
-        for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
-            event = _parse(line, f"{place}/{file}, line {number}")
-            if event is not None:
-                events.append(event)
-    return events
+        contents = dict(zip(files, pool.map(lambda file: place.read_bytes(file, MANIFEST_BYTES), files), strict=True))
+    for file in _in_order(contents):
+        content = contents.pop(file).decode(errors="replace")
+        for number, line in enumerate(content.split("\n"), start=1):  # a name may hold other ends of lines
+            yield from _parse(line, f"{place}/{file}, line {number}")
 
 
-def _parse(line: str, where: str) -> Event | None:
+def _in_order(contents: Mapping[str, bytes]) -> list[str]:
+    """The files of a manifest, runs by their sequence, and by their time where they have none."""
+    sequences: dict[str, int] = {}
+    for file in sorted(contents):
+        sequences.setdefault(_run_of(file), _sequence(contents[file]))
+    return sorted(contents, key=lambda file: (file != MANIFEST, sequences[_run_of(file)], file))
+
+
+def _run_of(file: str) -> str:
+    return file.rpartition("-")[0]
+
+
+def _sequence(content: bytes) -> int:
+    """The sequence in the first line of a part; 0 where it has none."""
+    with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+        return int(json.loads(content.partition(b"\n")[0]).get("sequence", 0))
+    return 0
+
+
+def _parse(line: str, where: str) -> list[Event]:
+    """The events of a line: several where it is of patches that were skipped, none where it is damaged."""
     try:
         content: dict[str, Any] = json.loads(line)
         version = int(content.pop("version"))
@@ -282,27 +377,30 @@ def _parse(line: str, where: str) -> Event | None:
             cure = "upgrade eotasks" if version > MANIFEST_VERSION else "no release wrote that: remove the manifest"
             raise StorageError(f"{where} has version {version}, this eotasks reads {MANIFEST_VERSION}: {cure}.")
         kind, run = content.pop("kind"), str(content.pop("run"))
-        stage, at = str(content.pop("stage")), datetime.fromisoformat(content.pop("finished"))
+        stage, at = str(content.pop("stage")), datetime.fromisoformat(content.pop("finished")).astimezone(UTC)
+        if kind == "skipped":
+            names = [name for name in content["names"] if isinstance(name, str)]
+            outcomes = [PatchOutcome(name, "skipped", attempts=0) for name in names]
+            return [Event("outcome", stage, at, run, outcome.name, outcome) for outcome in outcomes]
         if kind not in get_args(Kind):
-            return None
+            return []
         if kind == "outcome":
             outcome = PatchOutcome(**{key: content.pop(key) for key in tuple(content) if key in _OUTCOME_FIELDS})
-            return Event(kind, stage, at, run, outcome.name, outcome, content)
-        return Event(kind, stage, at, run, content.pop("name", None), None, content)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+            return [Event(kind, stage, at, run, outcome.name, outcome, content)] if _is_sound(outcome) else []
+        name = content.pop("name", None)
+        return [Event(kind, stage, at, run, None if name is None else str(name), None, content)]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return []
 
 
-def log_path(stage: str, name: str) -> str:
-    """Where the log of a patch lies inside the place; names may hold any character."""
-    return f"{log_folder(stage)}/{_file_name(name)}.log"
-
-
-def log_folder(stage: str) -> str:
-    """Where the logs of a batch lie inside the place."""
-    return f"{BATCH_FOLDER}/logs/{_file_name(stage)}"
-
-
-def _file_name(name: str) -> str:
-    quoted = quote(name, safe=" ()+,=@") or "%00"
-    return quoted.replace(".", "%2E", 1) if quoted.startswith(".") else quoted
+def _is_sound(outcome: PatchOutcome) -> bool:
+    """Whether all values of an outcome that was read are of their kinds."""
+    numbers = [*outcome.seconds_by_step.values(), *outcome.peak_memory_mb_by_step.values()]
+    texts = [outcome.error_step, outcome.error, outcome.traceback, outcome.log]
+    return (
+        isinstance(outcome.name, str)
+        and outcome.state in get_args(PatchState)
+        and type(outcome.attempts) is int
+        and all(type(value) in (int, float) and math.isfinite(value) for value in numbers)
+        and all(text is None or isinstance(text, str) for text in texts)
+    )

@@ -9,7 +9,8 @@ from typing import Literal
 from eolearn.core import EOWorkflow
 from eolearn.core.eoworkflow import WorkflowResults
 
-from eotasks.errors import EOTasksError
+from eotasks.errors import message_of
+from eotasks.text import harmless
 
 PatchState = Literal["done", "failed", "skipped", "quarantined"]
 
@@ -77,6 +78,7 @@ def outcome_of(
     *,
     attempts: int = 1,
     quarantined: bool = False,
+    error: str | None = None,
     log: str | None = None,
 ) -> PatchOutcome:
     """The outcome of an executed workflow.
@@ -85,6 +87,7 @@ def outcome_of(
     :param peaks: Peak memory in MB by node uid.
     :param attempts: How often the patch was tried.
     :param quarantined: Whether it has cost too many workers to be tried again.
+    :param error: The message of its error in one line; None takes that of the exception.
     :param log: What was logged while it ran.
     """
     known = {uid: stats for uid, stats in results.stats.items() if uid in steps}
@@ -98,15 +101,7 @@ def outcome_of(
         outcome,
         state="quarantined" if quarantined else "failed",
         error_step=steps.get(results.error_node_uid),
-        error=one_line(failure.exception) if failure else "",
-        traceback=(failure.traceback or None) if failure else None,
+        error=error if error is not None else message_of(failure.exception) if failure else "",
+        traceback=(harmless(failure.traceback, lines=True) or None) if failure else None,
         log=log,
     )
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error in one line; the type goes before it unless it is one of the project's own."""
-    text = " ".join(str(error).split())
-    if isinstance(error, EOTasksError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

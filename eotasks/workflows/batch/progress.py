@@ -10,7 +10,7 @@ from typing import Any, Literal
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
 from eotasks.storage.process import ProcessIdentity
-from eotasks.workflows.batch.manifest import MANIFEST, Event, read_events
+from eotasks.workflows.batch.manifest import MANIFEST, Event, iter_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 
 RunState = Literal["running", "complete", "interrupted", "stopped", "gone", "unknown"]
@@ -135,17 +135,16 @@ def read_progress(place: Place, *, stage: str | None = None) -> list[StageProgre
     :raises StorageError: when no batch was run there, none of this name, or the manifest is of a newer version.
     """
     by_stage: dict[str, list[Event]] = {}
-    for event in read_events(place):
-        by_stage.setdefault(event.stage, []).append(event)
+    for event in iter_events(place):
+        add_to_last_run(by_stage.setdefault(event.stage, []), event)
     if not by_stage:
         raise StorageError(f"{place} has no {MANIFEST}: name the folder or prefix that a batch was given as its place.")
     if stage is not None and stage not in by_stage:
         raise StorageError(f"{place} has no batch {stage!r}: it has {', '.join(map(repr, by_stage))}.")
-    return [_progress(name, events) for name, events in by_stage.items() if stage in (None, name)]
+    return [_progress(name, run) for name, run in by_stage.items() if stage in (None, name)]
 
 
-def _progress(stage: str, events: Sequence[Event]) -> StageProgress:
-    run = last_run(events)
+def _progress(stage: str, run: Sequence[Event]) -> StageProgress:
     facts = run[0].facts if run[0].kind == "batch" else {}
     outcomes = {event.outcome.name: event.outcome for event in run if event.outcome is not None}
     state = run_state(run)
@@ -154,7 +153,7 @@ def _progress(stage: str, events: Sequence[Event]) -> StageProgress:
     running = open_patches if state in ("running", "unknown") else []
     cut = [event.name for event in run if event.kind == "interrupted" and event.name is not None]
     cut += [patch.name for patch in open_patches if state not in ("running", "unknown") and patch.name not in cut]
-    patches = max(int(facts.get("patches", 0)), len(outcomes) + len(running) + len(cut))
+    patches = max(_count(facts.get("patches"), 0), len(outcomes) + len(running) + len(cut))
     rate = _rate(run, now)
     left = patches - len(outcomes)
     return StageProgress(
@@ -175,16 +174,23 @@ def _progress(stage: str, events: Sequence[Event]) -> StageProgress:
     )
 
 
-def last_run(events: Sequence[Event]) -> list[Event]:
-    """The lines of the run that began last; all where the line of its beginning is damaged."""
-    begin = next((event for event in reversed(events) if event.kind == "batch"), None)
-    return list(events) if begin is None else [event for event in events if event.run == begin.run]
+def add_to_last_run(run: list[Event], event: Event) -> None:
+    """Takes the next line of a batch: those of the run that began last are kept, and of one without a beginning all."""
+    if event.kind == "batch":
+        run.clear()
+    if not run or run[0].kind != "batch" or event.run == run[0].run:
+        run.append(event)
+
+
+def _count(value: object, default: int) -> int:
+    """A whole number of the manifest; the default where it is none."""
+    return value if isinstance(value, int) else default
 
 
 def run_state(run: Sequence[Event]) -> RunState:
     """How a run stands by its lines, and by whether its process is there.
 
-    :param run: As `last_run` gives it, not empty.
+    :param run: As `add_to_last_run` keeps it, not empty.
     """
     end = next((event for event in reversed(run) if event.kind == "end"), None)
     if end is not None:
@@ -209,7 +215,7 @@ def _open(run: Sequence[Event], now: datetime) -> list[RunningPatch]:
         if event.kind == "running":
             begun[event.name] = event
     return [
-        RunningPatch(name, int(event.facts.get("attempts", 1)), (now - event.at).total_seconds())
+        RunningPatch(name, _count(event.facts.get("attempts"), 1), (now - event.at).total_seconds())
         for name, event in begun.items()
     ]
 

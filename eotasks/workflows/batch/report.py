@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import EOTasksError, StorageError
-from eotasks.storage.folder import atomic_path
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import BATCH_FOLDER, log_folder, log_path
+from eotasks.workflows.batch.log_files import BATCH_FOLDER, log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import StageProgress, StepCost, read_progress
 from eotasks.workflows.report import style
@@ -41,16 +41,16 @@ def write_batch_report(place: Place, path: str | Path | None = None, *, stage: s
     :raises StorageError: when the place has no batch, or the files cannot be written.
     """
     stages = read_progress(place, stage=stage)
-    page = batch_report(place, stages).render().encode()
+    page = batch_report(place, stages).render().encode(errors="replace")  # names may hold what is no text
     content = {"version": VERSION, "place": str(place), "batches": [one.to_dict() for one in stages]}
-    data = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    data = (json.dumps(content, indent=1) + "\n").encode()
     if path is None:
         place.write_bytes(DATA, data)
         place.write_bytes(REPORT, page)
         return f"{place}/{REPORT}"
     target = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         for file, written in ((target.with_suffix(".json"), data), (target, page)):
             with atomic_path(file) as temporary:
                 temporary.write_bytes(written)

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,10 +23,11 @@ from eotasks.errors import BatchError, ConfigurationError, EOTasksError, PatchFa
 from eotasks.storage.lease import Lease, ensure_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.history import History, Patches
-from eotasks.workflows.batch.manifest import ManifestWriter, log_folder
+from eotasks.workflows.batch.log_files import log_folder
+from eotasks.workflows.batch.manifest import ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
-from eotasks.workflows.batch.workers.kinds import EXECUTORS, ExecutorName, StartMethod
+from eotasks.workflows.batch.workers.kinds import EXECUTORS, ExecutorName, StartMethod, checked_timeout
 from eotasks.workflows.batch.workers.sizing import Size, asked_size
 
 LOGGER = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ def run_batch(
     executor: ExecutorName = "processes",
     workers: int | Literal["auto"] | None = None,
     threads: int | None = None,
+    patch_timeout: float | None = None,
     place: Place | None = None,
     stage: str = "batch",
     skip: Callable[[str], bool] | None = None,
@@ -103,8 +105,10 @@ def run_batch(
 
     A worker that is killed costs its patch one attempt: another worker tries it again, and after three lost workers the
     patch is ``quarantined`` (`eotasks.workflows.batch.workers.queue` has the rule). Repeating the call with the same
-    place and stage does only what is missing or failed. Ctrl-C, or SIGTERM, ends the workers within seconds, and the
-    manifest has the patches that were interrupted; a second one leaves at once.
+    place and stage does only what is missing or failed. Code does not count: when the ``execute`` of a task has
+    changed, or a function that it calls, give ``overwrite`` or another configuration. Ctrl-C, SIGTERM or a closed
+    terminal end the workers within seconds, and the manifest has the patches that were interrupted; a second one
+    leaves at once.
 
     :param patches: Arguments of the nodes' execute for each patch, by its name.
     :param executor: ``processes``: worker processes, never forked from this one. ``threads`` and ``serial``: in this
@@ -114,12 +118,16 @@ def run_batch(
         the cores.
     :param threads: Threads of every engine inside a worker; None shares the cores among the workers. In ``threads``
         and ``serial`` it reaches the engines that ask `eotasks.models.threads`.
+    :param patch_timeout: Seconds that a patch may take, with ``processes`` and ``ray``: then its worker is ended, which
+        counts as the patch's own doing, so that it is quarantined when it hangs three times. None: any time; a step
+        that takes far longer than that of other patches is warned of.
     :param place: Where the manifest grows by lines for each patch, and where the logs of those that fail go; None
         keeps none. No other run may have it meanwhile (`eotasks.storage.lease`); a lease that this thread has of the
         place, or of one around it, counts.
     :param stage: Name of the batch in the manifest and the report.
-    :param skip: Whether a patch is complete already: then nothing runs for it. Asked once for each patch, here. None:
-        a patch is complete when the manifest says that it was done with the same arguments and configuration.
+    :param skip: Whether a patch is complete already: then nothing runs for it. Asked once for each patch, here; where
+        it raises a StorageError, the patch is made anew. None: a patch is complete when the manifest says that it was
+        done with the same arguments and configuration.
     :param configuration: What the results depend on, nested as it likes. Only its fingerprints are kept. A batch that
         is repeated in its place with another one is refused. None: what the steps were made with counts instead, and
         what was done otherwise is done anew.
@@ -140,6 +148,7 @@ def run_batch(
     start = time.perf_counter()
     wanted = None if workers == "auto" else workers
     _check(executor, wanted, threads, patches, stage)
+    checked_timeout(patch_timeout, executor)
     with _terminable(), _leased(place, stage) as lease:
         history = History(place, stage, workflow, patches, configuration=configuration)
         history.warn_of_another_run()
@@ -149,10 +158,15 @@ def run_batch(
         known = {} if overwrite else history.known(patches, skip=skip, retry_quarantined=retry_quarantined)
         remaining = {name: arguments for name, arguments in patches.items() if name not in known}
         with run.recorded(patches=len(patches), executor=executor, workers=wanted):
-            for outcome in known.values():
-                run.record(outcome)
+            run.record_known(known.values())
             size = run.execute(
-                workflow, remaining, executor=executor, workers=wanted, threads=threads, start_method=start_method
+                workflow,
+                remaining,
+                executor=executor,
+                workers=wanted,
+                threads=threads,
+                start_method=start_method,
+                patch_timeout=patch_timeout,
             )
     result = _result(run, patches, size, time.perf_counter() - start)
     if result.failed:
@@ -213,7 +227,8 @@ class _Run:
     @contextlib.contextmanager
     def recorded(self, **facts: object) -> Iterator[None]:
         """Writes to the manifest that the batch begins, and how it ended."""
-        self._writer.batch(settings=self.history.settings, asked=self.history.asked, **facts)
+        history = self.history
+        self._writer.batch(settings=history.settings, asked=history.asked, sequence=history.sequence, **facts)
         try:
             yield
         except BaseException as error:
@@ -266,10 +281,24 @@ class _Run:
         if self._lease is not None:
             self._lease.check()
 
+    def record_known(self, outcomes: Iterable[PatchOutcome]) -> None:
+        """Keeps outcomes of patches for which nothing has to run, those that are skipped in few lines."""
+        skipped = []
+        for outcome in outcomes:
+            if outcome.state == "skipped":
+                skipped.append(outcome.name)
+                self._keep(outcome)
+            else:
+                self.record(outcome)
+        self._writer.skipped(skipped)
+
     def record(self, outcome: PatchOutcome) -> None:
-        """Keeps an outcome and reports it."""
-        self.outcomes[outcome.name] = outcome
+        """Keeps an outcome, notes it in the manifest, and reports it."""
         self._writer.outcome(outcome, fingerprint=self.history.fingerprints.get(outcome.name))
+        self._keep(outcome)
+
+    def _keep(self, outcome: PatchOutcome) -> None:
+        self.outcomes[outcome.name] = outcome
         if self._on_progress is not None:
             self._on_progress(outcome)
 
@@ -295,16 +324,24 @@ def executor_class(executor: ExecutorName) -> type[WorkerExecutor]:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM, as schedulers send it, ends the batch as Ctrl-C does, unless the program has a handler of its own."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
+    """SIGTERM, as schedulers send it, and SIGHUP of a terminal that is closed end the batch as Ctrl-C does, unless the
+    program has a handler of its own, or ignores them (nohup).
+    """
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = [
+        signal.Signals[name] for name in names if is_main and signal.getsignal(signal.Signals[name]) == signal.SIG_DFL
+    ]
 
-    def interrupt(*_: object) -> None:
+    def interrupt(number: int, _: object) -> None:
+        if number != signal.SIGTERM:  # the kernel and the shell send one each: no reason to leave before all is noted
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt("terminated")
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in numbers:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)

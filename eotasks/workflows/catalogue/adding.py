@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from eotasks.catalogue.discovery import Found, find_products, merge_masks
 from eotasks.catalogue.items import add_masks, item_of
 from eotasks.catalogue.store import Catalogue
-from eotasks.errors import CredentialsError, EOTasksError, MissingDependencyError, StorageError
+from eotasks.errors import CredentialsError, EOTasksError, MissingDependencyError, StorageError, message_of
 from eotasks.imagery.scene import open_scene
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ def _described(
                     for other in running:
                         other.cancel()
                     raise
-                except EOTasksError as error:
-                    LOGGER.info("%s: %s", product, error)
-                    result.failed[product] = " ".join(str(error).split())
+                except Exception as error:
+                    LOGGER.info("%s failed", product, exc_info=True)
+                    result.failed[product] = message_of(error)
                 else:
                     yield item
 

@@ -17,7 +17,6 @@ from eotasks.workflows.cloud_mask.options import (
     RESOLUTIONS,
     CellSampling,
     CloudMaskOptions,
-    makes_mask_by_settings,
     steps_of,
 )
 from eotasks.workflows.console import (
@@ -47,8 +46,8 @@ _OPTIONS = {"average_over": "average-over", "dilation_size": "dilation"}
 DEFAULT_OUT = "results/cloud-mask"
 
 DESCRIPTION = """\
-Cloud probability (CLP) and cloud mask (CLM) of Sentinel-2 L1C products, as Cloud Optimized GeoTIFFs, with a quick-look
-of scene, probability and mask. Results go to DIR/NAME/; a repeated command keeps those that are complete."""
+Cloud probability (CLP) and cloud mask (CLM) of Sentinel-2 products, as Cloud Optimized GeoTIFFs, with a quick-look of
+scene, probability and mask. Results go to DIR/NAME/; a repeated command keeps those that are complete."""
 
 _EXAMPLES = f"""\
 examples:
@@ -63,11 +62,12 @@ examples:
 
 detectors:
 DETECTORS
-One without a probability writes no CLP, and --preset and what goes with it are not for it; one that finds shadows
-writes SHADOW. Plugins: packages with an entry point of the group eotasks.detectors.
+One without a probability writes no CLP, one that finds shadows writes SHADOW; options that a detector does not use are
+refused. Plugins: packages with an entry point of the group eotasks.detectors.
 
-PRODUCT: an L1C product as one has it: a .SAFE folder, its zip, a tile of the AWS bucket, an s3:// or https:// address
-of one, a STAC item, or a folder of 13 JP2 files with an acquisition.json, as the embedded scene is.
+PRODUCT: a product as one has it: a .SAFE folder, its zip, a tile of the AWS bucket, an s3:// or https:// address of
+one, a STAC item, or a folder of JP2 files with an acquisition.json, as the embedded scene is; L1C, or L2A for the
+detectors that do without B10, such as scl and braaten-cohen-yang.
 
 sampling: "mean" averages all pixels of the files under one of the results; "fast" averages those of a lower
 resolution level, at least two by two of them: at 160 m a twentieth of the decoding, with a mask that agrees to 97 % on
@@ -183,7 +183,7 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
     :raises ConfigurationError: a value that no mask can be made with.
     """
     from eotasks.clouds.detectors.registry import find_detector
-    from eotasks.errors import ConfigurationError
+    from eotasks.clouds.detectors.run import refuse_unused
 
     given: dict[str, Any] = {
         "threshold": arguments.threshold,
@@ -192,11 +192,10 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
     }
     detector = find_detector(arguments.detector)
     options = {"preset": arguments.preset, **given, "unit": arguments.unit}
-    useless = [f"--{_OPTIONS.get(name, name)}" for name, value in options.items() if value is not None]
-    if useless and not makes_mask_by_settings(detector):
-        raise ConfigurationError(
-            f"detector {detector.name!r} makes no mask of a probability by settings: leave out {', '.join(useless)}."
-        )
+    refuse_unused(
+        {detector.name: detector.uses},
+        {f"--{_OPTIONS.get(name, name)}": name for name, value in options.items() if value is not None},
+    )
     preset = arguments.preset or DEFAULT_PRESET
     settings = mask_settings(
         preset,

@@ -13,7 +13,8 @@ colour table; CLP does not: GDAL averages the colours of a file that has one, wh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,12 +26,13 @@ from pydantic import BaseModel, ValidationError
 
 from eotasks.clouds.detectors.registry import find_detector
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
-from eotasks.errors import ConfigurationError
+from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.export.cog import write_cog
 from eotasks.imagery.scene import Scene
 from eotasks.models.classes import ClassTable, LandCoverClass
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
 from eotasks.storage.place import Place
+from eotasks.text import NAME_BYTES, redacted, refuse_name
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, Shares
 from eotasks.workflows.settings import changed_keys
@@ -64,7 +66,7 @@ class _Record(BaseModel):
 
 
 @dataclass(frozen=True)
-class ProductFiles:
+class MaskFiles:
     """Where the results of one product go."""
 
     place: Place
@@ -140,8 +142,14 @@ class ProductFiles:
     def write(self, scene: Scene, masks: ProductMasks, options: CloudMaskOptions) -> None:
         """Write everything, the record last.
 
+        :raises ValueError: when the masks lack what the options ask for: a file of another run would stand for it.
         :raises StorageError: when a file cannot be written.
         """
+        kinds = self.kinds(options)
+        made = {"CLP": masks.probability, "CLM": masks.mask, "SHADOW": masks.shadow, "quicklook": masks.picture}
+        lacking = [kind for kind in kinds if made[kind] is None]
+        if lacking:
+            raise ValueError(f"{self.name}: the masks have no {', '.join(lacking)}, which their options ask for")
         record = _Record(
             version=RECORD_VERSION,
             complete=False,
@@ -154,22 +162,22 @@ class ProductFiles:
             shares=None,
         )
         self._write_record(record)
-        for kind in _NAMES.keys() - set(self.kinds(options)):  # of a run with other options
+        for kind in _NAMES.keys() - set(kinds):  # of a run with other options
             for name in (self.file(kind), f"{self.file(kind)}.aux.xml"):
                 self.place.remove(name)
         tags = product_tags(self.name, masks, options)
-        self._write_images(masks, options, tags)
-        if masks.picture is not None and options.quicklook:
+        self._write_images(masks, kinds, tags)
+        if "quicklook" in kinds:
             from eotasks.workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib
 
             with self.place.writing(self.file("quicklook")) as temporary:
                 draw_quicklook(masks, options, self.name, temporary)
         there = self.place.files()
-        sizes = {name: there[name] for name in map(self.file, self.kinds(options))}
+        sizes = {name: there[name] for name in map(self.file, kinds)}
         self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": asdict(masks.shares)}))
 
-    def _write_images(self, masks: ProductMasks, options: CloudMaskOptions, tags: Mapping[str, str]) -> None:
-        if masks.probability is not None:
+    def _write_images(self, masks: ProductMasks, kinds: Sequence[str], tags: Mapping[str, str]) -> None:
+        if "CLP" in kinds and masks.probability is not None:
             write_cog(
                 self.location("CLP"),
                 stored_probability(masks.probability, masks.mask != NO_DATA),
@@ -182,7 +190,7 @@ class ProductFiles:
                 scale=1 / MAX_CLP,
             )
         self._write_mask("CLM", masks.mask, CLM_CLASSES, masks, tags)
-        if masks.shadow is not None and options.shadows:
+        if "SHADOW" in kinds and masks.shadow is not None:
             self._write_mask("SHADOW", masks.shadow, SHADOW_CLASSES, masks, tags)
 
     def _write_mask(
@@ -248,13 +256,31 @@ def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> d
     return {key: str(value) for key, value in {**known, **settings}.items() if value not in (None, "")}
 
 
+def check_name(name: str, location: str) -> None:
+    """Refuse a product whose name cannot be that of the folder and files of its results, before any work.
+
+    :raises ImageryError: it holds what nobody sees, leads elsewhere, or is too long.
+    """
+    reason = refuse_name(name, longest=NAME_BYTES - max(len(ending.format("")) for ending in _NAMES.values()))
+    if reason is not None:
+        raise ImageryError(f"{redacted(location)}: its name {name!r} cannot be that of a folder: {reason}.")
+
+
 def product_name(location: str | Path) -> str:
     """Name of a product by where it lies: that of its folder, archive or item, without .SAFE, .zip and .json."""
-    text = str(location)
-    name = text.partition("?")[0].rstrip("/").rpartition("/")[2] if "://" in text else Path(location).resolve().name
+    text = redacted(str(location))
+    name = text.rstrip("/").rpartition("/")[2] if "://" in text else resolved(location).name
     for ending in (".zip", ".json", ".SAFE"):
         name = name.removesuffix(ending)
     return name
+
+
+def resolved(location: str | Path) -> Path:
+    """A path without links, as far as it can be followed."""
+    try:
+        return Path(location).resolve()
+    except (OSError, RuntimeError, ValueError):  # a circle of links, a character that no path has
+        return Path(os.path.abspath(location))  # noqa: PTH100 - looks at nothing
 
 
 def _inputs(scene: Scene) -> dict[str, list[int]]:

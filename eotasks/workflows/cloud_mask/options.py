@@ -82,7 +82,13 @@ class CloudMaskOptions:
         from eotasks.clouds.detectors.registry import suited  # loads the detectors
         from eotasks.clouds.detectors.run import refuse_needs
 
-        refuse_needs(detector_of(self), AVAILABLE, what="a product", others=suited(AVAILABLE))
+        detector = detector_of(self)
+        refuse_needs(detector, AVAILABLE, what="a product", others=suited(AVAILABLE))
+        if not detector.bands and "classification" not in detector.needs:
+            raise ConfigurationError(
+                f"detector {detector.name!r} reads nothing of a product, neither bands nor a scene classification: use"
+                f" {', '.join(suited(AVAILABLE))}, or that of another plugin."
+            )
         if "shadow" in self.answers and not self.shadows:
             raise ConfigurationError(f"detector {self.detector!r} finds shadows too: set shadows=True.")
 
@@ -94,7 +100,13 @@ class CloudMaskOptions:
     @property
     def has_mask_settings(self) -> bool:
         """Whether the detector's mask is made of a probability, by ``preset`` and ``mask``."""
-        return makes_mask_by_settings(detector_of(self))
+        return "preset" in detector_of(self).uses
+
+    @property
+    def used_settings(self) -> dict[str, Any]:
+        """The settings of the mask that the detector uses; with a preset all that it stands for."""
+        settings, uses = {"preset": self.preset, **asdict(self.mask)}, detector_of(self).uses
+        return {name: value for name, value in settings.items() if self.has_mask_settings or name in uses}
 
     def detector_settings(self, threads: int | None = None) -> DetectorSettings:
         """The same settings as detectors take them."""
@@ -111,12 +123,11 @@ class CloudMaskOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """All settings under the names they have in the record beside the results and in the tags of the files."""
-        mask = {"preset": self.preset, **asdict(self.mask)} if self.has_mask_settings else {}
         return {
             "detector": self.detector,
             "resolution": self.resolution,
             "sampling": self.sampling,
-            **mask,
+            **self.used_settings,
             "shadows": self.shadows,
         }
 
@@ -128,8 +139,9 @@ class CloudMaskOptions:
 
     def describe(self) -> str:
         """How masks are made in words: ``s2cloudless at 60 m; mask: mean over 1 px, > 0.4, grown by 1 px``."""
-        steps = f"; mask: {self.steps()}" if self.has_mask_settings else ""
-        return f"{self.detector} at {self.resolution} m{steps}"
+        used = ", ".join(f"{name} {value}" for name, value in self.used_settings.items())
+        steps = f"mask: {self.steps()}" if self.has_mask_settings else used
+        return "; ".join(filter(None, [f"{self.detector} at {self.resolution} m", steps]))
 
     def steps(self) -> str:
         """From probability to mask in words, as :func:`steps_of` gives them."""
@@ -144,11 +156,6 @@ def detector_of(options: CloudMaskOptions) -> Detector:
     from eotasks.clouds.detectors.registry import find_detector
 
     return find_detector(options.detector)
-
-
-def makes_mask_by_settings(detector: Detector) -> bool:
-    """Whether the preset, and what replaces parts of it, have a say in a detector's mask."""
-    return "preset" in detector.uses
 
 
 def steps_of(mask: MaskSettings) -> str:

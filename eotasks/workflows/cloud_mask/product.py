@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.clouds.detectors.frames import Frames
-from eotasks.clouds.detectors.protocol import Detector, ProbabilityDetector
+from eotasks.clouds.detectors.protocol import Detector, ProbabilityDetector, is_masked_by_settings
 from eotasks.clouds.detectors.registry import find_detector, suited
 from eotasks.clouds.detectors.run import cloud_probability_of, detect_clouds, refuse_needs
 from eotasks.clouds.detectors.settings import DetectorSettings
@@ -127,17 +127,17 @@ def make_masks(
     strips = list(_strips(scene, reading.grid, options.sampling))
     for done, (rows, strip) in enumerate(strips, start=1):
         frames = reading.strip(rows, strip)
-        if detector.per_pixel:
+        if _in_strips(detector):
             found.add(rows, frames, settings)
         if advance is not None:
             advance(done, len(strips))
     reading.check()
-    if not detector.per_pixel:
+    if not _in_strips(detector):
         found.add(slice(None), reading.whole(), settings)
     size = (reading.grid.resolution, reading.grid.resolution)
     mask = found.mask(reading.is_data, options, size, where)
     shadow = found.shadow()
-    if sun is not None and shadow is None:
+    if sun is not None and _shadows_of_clouds(detector, options):
         from eotasks.models.clouds.shadows.frame import cloud_shadow  # loads scipy, a sixth of a second
 
         shadow = cloud_shadow(
@@ -182,6 +182,13 @@ def _shadows_of_clouds(detector: Detector, options: CloudMaskOptions) -> bool:
     return options.shadows and "shadow" not in detector.answers
 
 
+def _in_strips(detector: Detector) -> bool:
+    """Whether strips of a product give what the whole does. What a detector makes of its own probability, averages and
+    the like, looks beyond a pixel.
+    """
+    return detector.per_pixel and (is_masked_by_settings(detector) or not isinstance(detector, ProbabilityDetector))
+
+
 class _Found:
     """What a detector has found of a product, put together of strips."""
 
@@ -193,15 +200,15 @@ class _Found:
             self.probability = np.zeros(shape, dtype=np.float32)
         self._classes: NDArray[np.uint8] | None = None
         """(h, w): 0 clear, 1 cloud, 2 shadow, 255 no data; None where the mask is made of the whole probability."""
-        if not isinstance(detector, ProbabilityDetector):
+        if not is_masked_by_settings(detector):
             self._classes = np.zeros(shape, dtype=np.uint8)
 
     def add(self, rows: slice, frames: Frames, settings: DetectorSettings) -> None:
         """Run the detector on some rows."""
-        if isinstance(self._detector, ProbabilityDetector):
+        if self._classes is None:
+            assert isinstance(self._detector, ProbabilityDetector)
             probability = cloud_probability_of(self._detector, frames, settings)
         else:
-            assert self._classes is not None
             detection = detect_clouds(self._detector, frames, settings, check_bands=False)
             self._classes[rows] = detection.mask[0]
             if detection.probability is None:
@@ -251,7 +258,7 @@ class _Reading:
             (*shape, len(SHADOW_BANDS)) if _shadows_of_clouds(detector, options) else (0,), dtype=np.uint16
         )
         """The bands that shadows are looked for in."""
-        whole = not detector.per_pixel
+        whole = not _in_strips(detector)
         self._kept: NDArray[np.uint16] = np.zeros((*shape, len(bands)) if whole else (0,), dtype=np.uint16)
         self._kept_classes: NDArray[np.uint8] = np.zeros(shape if whole and self._classified else (0,), dtype=np.uint8)
         """All bands and classes, for a detector that sees the product as a whole."""

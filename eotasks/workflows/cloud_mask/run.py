@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from eotasks.clouds.detectors.registry import find_detector
-from eotasks.errors import ConfigurationError, EOTasksError
+from eotasks.errors import ConfigurationError, EOTasksError, message_of
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.threads import resolve_threads
 from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place, check_folder
-from eotasks.workflows.cloud_mask.files import ProductFiles, product_name
+from eotasks.workflows.cloud_mask.files import MaskFiles, check_name, product_name, resolved
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import Shares, make_masks, refuse_product
 
@@ -59,7 +59,7 @@ class Reporter(Protocol):
 class _Job:
     location: str
     name: str
-    files: ProductFiles
+    files: MaskFiles
     scene: Scene | None
     """None where the product cannot be opened; the error says why."""
 
@@ -93,7 +93,7 @@ class CloudMaskRun:
         self._jobs = [_job(os.fspath(product), self.out, options) for product in products]
         _check_place(self.out, self._jobs)
         _check_names(self._jobs)
-        self._kept = {job.name for job in self._jobs if self._is_kept(job)}
+        self._kept = {job.name for job in self._jobs if self._was_kept(job)}
         errors = [job.error for job in self._jobs if job.error is not None]
         if errors and len(errors) == len(self._jobs):
             raise errors[0]
@@ -114,10 +114,9 @@ class CloudMaskRun:
         started = time.perf_counter()
         try:
             outcome = self._masked(job, reporter)
-        except (EOTasksError, OSError) as error:
+        except Exception as error:
             LOGGER.info("%s failed", job.name, exc_info=True)
-            message = " ".join(str(error).split())
-            outcome = ProductOutcome(job.name, "failed", None, time.perf_counter() - started, message)
+            outcome = ProductOutcome(job.name, "failed", None, time.perf_counter() - started, message_of(error))
         reporter.end(outcome)
         return outcome
 
@@ -145,6 +144,15 @@ class CloudMaskRun:
         job.files.write(scene, masks, self.options)
         return ProductOutcome(job.name, "done", masks.shares, time.perf_counter() - started)
 
+    def _was_kept(self, job: _Job) -> bool:
+        """The same before the run: only results of other settings end it, all else fails when it is its turn."""
+        try:
+            return self._is_kept(job)
+        except ConfigurationError:
+            raise
+        except Exception:  # noqa: BLE001 - it is asked for again then
+            return False
+
     def _is_kept(self, job: _Job) -> bool:
         """Whether nothing has to be made; refuses results of other settings."""
         if job.scene is None:
@@ -164,10 +172,11 @@ def _job(location: str, out: Place, options: CloudMaskOptions) -> _Job:
     try:
         scene = open_scene(location)
         refuse_product(scene, options)
+        check_name(scene.name, location)
     except (EOTasksError, OSError) as error:
         name = product_name(location)
-        return _Job(location, name, ProductFiles(out, name), None, error)
-    return _Job(location, scene.name, ProductFiles(out.child(scene.name), scene.name), scene)
+        return _Job(location, name, MaskFiles(out, name), None, error)
+    return _Job(location, scene.name, MaskFiles(out.child(scene.name), scene.name), scene)
 
 
 def _check_names(jobs: Sequence[_Job]) -> None:
@@ -202,5 +211,5 @@ def _is_within(place: Place, product: str) -> bool:
         return f"{place}/".startswith(f"{product.rstrip('/')}/")
     if not place.is_local:
         return False
-    resolved, path = place.local_path().resolve(), Path(product).resolve()
-    return resolved == path or path in resolved.parents
+    folder, path = place.local_path().resolve(), resolved(product)
+    return folder == path or path in folder.parents

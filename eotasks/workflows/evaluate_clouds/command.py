@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
 from eotasks.errors import ConfigurationError
 from eotasks.workflows.console import (
     Commands,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from eotasks.clouds.detectors.settings import DetectorSettings
     from eotasks.workflows.evaluate_clouds.contestants import Contestant
     from eotasks.workflows.evaluate_clouds.run import Outcome
     from eotasks.workflows.evaluate_clouds.scenes import SceneCollection
@@ -84,11 +84,11 @@ def add_parser(commands: Commands) -> None:
         "--detector", action="append", metavar="NAME", help="detector; repeat it to compare several (s2cloudless)"
     )
     add_out(parser, DEFAULT_OUT)
-    parser.add_argument("--preset", default="eo-learn", metavar="NAME", help="mask settings (eo-learn)")
+    parser.add_argument("--preset", metavar="NAME", help="mask settings (eo-learn)")
     parser.add_argument("--threshold", type=float, metavar="P", help="cloud probability of a cloud, over the preset's")
     parser.add_argument("--average-over", type=float, metavar="R", help="radius of the averaging disk")
     parser.add_argument("--dilation", type=float, metavar="R", help="radius by which cloud grows")
-    parser.add_argument("--unit", default="pixel", metavar="UNIT", help="of the radii: pixel or metre (pixel)")
+    parser.add_argument("--unit", metavar="UNIT", help="of the radii: pixel or metre (pixel)")
     parser.add_argument("--resolution", type=float, metavar="M", help="metres at which probabilities are computed")
     parser.add_argument("--pictures", type=int, default=DEFAULT_PICTURES, metavar="N", help="frames to show (8)")
     add_threads(parser)
@@ -115,26 +115,23 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _contestants(arguments: argparse.Namespace) -> list[Contestant]:
+    from eotasks.clouds.detectors.run import refuse_unused
+    from eotasks.clouds.detectors.settings import DetectorSettings
     from eotasks.workflows.evaluate_clouds.contestants import contestants
 
-    return contestants(arguments.detector or ["s2cloudless"], _settings(arguments))
-
-
-def _settings(arguments: argparse.Namespace) -> DetectorSettings:
-    from eotasks.clouds.detectors.settings import DetectorSettings
-
-    given = {
-        "threshold": arguments.threshold,
-        "average_over": _whole_where_possible(arguments.average_over),
-        "dilation_size": _whole_where_possible(arguments.dilation),
+    options = {
+        "--preset": ("preset", arguments.preset),
+        "--threshold": ("threshold", arguments.threshold),
+        "--average-over": ("average_over", _whole_where_possible(arguments.average_over)),
+        "--dilation": ("dilation_size", _whole_where_possible(arguments.dilation)),
+        "--unit": ("unit", arguments.unit),
+        "--resolution": ("resolution", arguments.resolution),
     }
-    return DetectorSettings(
-        preset=arguments.preset,
-        unit=arguments.unit,
-        resolution=arguments.resolution,
-        threads=arguments.threads,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    given = {option: (name, value) for option, (name, value) in options.items() if value is not None}
+    settings = DetectorSettings(**dict(given.values()), threads=arguments.threads)
+    chosen = contestants(arguments.detector or [DEFAULT_DETECTOR], settings)
+    refuse_unused({each.name: each.uses for each in chosen}, {option: name for option, (name, _) in given.items()})
+    return chosen
 
 
 def _whole_where_possible(value: float | None) -> float | None:

@@ -36,6 +36,11 @@ class Contestant:
         return WITH_SHADOWS if "shadow" in self.detector.answers else CLOUD_ONLY
 
     @property
+    def uses(self) -> frozenset[str]:
+        """Settings that change its answer; a preset in its name takes the place of any other."""
+        return frozenset(self.detector.uses) - ({"preset"} if ":" in self.name else set())
+
+    @property
     def mask(self) -> MaskSettings | None:
         """The settings of its mask, None when it makes none of a probability."""
         return self.settings.mask if "preset" in self.detector.uses else None

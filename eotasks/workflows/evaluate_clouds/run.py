@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eotasks.clouds.detectors.eopatch import BANDS, IS_DATA
 from eotasks.clouds.detectors.protocol import Detection
-from eotasks.errors import EOTasksError, ReferenceDataError, ReflectanceError
+from eotasks.errors import ReferenceDataError, ReflectanceError, message_of
 from eotasks.models.clouds.evaluation import CloudConfusion, Target, ThresholdCurve, confusion, threshold_curve
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.sentinel2 import as_reflectance
@@ -103,10 +103,9 @@ def evaluate_scenes(
     for source in collection.sources:
         try:
             scene = source.load()
-        except (EOTasksError, OSError) as error:
-            _note(outcome, source.name, None, error)
-        else:
             _evaluate(scene, outcome, worst)
+        except Exception as error:  # noqa: BLE001 - whatever a scene does, the others go on
+            _note(outcome, source.name, None, error)
         advance()
     if not outcome.results:
         first = outcome.failures[0]
@@ -122,7 +121,7 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst) -> None:
         name = contestant.name
         try:
             detection = contestant.detect(scene)
-        except (EOTasksError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a detector does, too
             _note(outcome, scene.name, name, error)
             continue
         detections[name] = detection
@@ -145,8 +144,9 @@ def _add_curve(outcome: Outcome, name: str, scene: LabelledScene, detection: Det
 
 
 def _note(outcome: Outcome, scene: str, detector: str | None, error: Exception) -> None:
-    message = " ".join(str(error).split())
+    message = message_of(error)
     LOGGER.warning("%s%s: %s", scene, f", {detector}" if detector else "", message)
+    LOGGER.info("%s failed", scene, exc_info=error)
     outcome.failures.append(Failure(scene, detector, message))
 
 

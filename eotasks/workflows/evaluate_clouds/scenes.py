@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from eolearn.core import EOPatch
@@ -32,6 +31,7 @@ from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
+from eotasks.storage.temporary import temporary_folder
 from eotasks.workflows.evaluate_clouds.labels import LABELS_FILE, LabelFormat, read_label_format
 from eotasks.workflows.evaluate_clouds.rasters import BANDS_FILE, LABEL_FILE, read_raster_scene
 
@@ -149,13 +149,13 @@ def _remote_scene(place: Place, name: str, label_format: LabelFormat) -> Labelle
 @contextmanager
 def _copied(place: Place, names: Sequence[str]) -> Iterator[Path]:
     """Files of a place in a folder of this machine; messages name the place."""
-    with TemporaryDirectory(prefix="eotasks-") as temporary:
+    with temporary_folder() as temporary:
         for name in names:
-            place.download(name, Path(temporary, name))
+            place.download(name, temporary / name)
         try:
-            yield Path(temporary)
+            yield temporary
         except EOTasksError as error:
-            raise type(error)(str(error).replace(temporary, str(place))) from error
+            raise type(error)(str(error).replace(str(temporary), str(place))) from error
 
 
 def _raster_folders(place: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.area import Patch, save_patch_grid
 from eotasks.eopatches.load import is_complete, load_eopatch
-from eotasks.errors import BatchError, GridError, ModelError, StorageError, TooFewFramesError
+from eotasks.errors import BatchError, GridError, ModelError, TooFewFramesError
 from eotasks.export.mosaics import mosaic_cogs_by_crs
 from eotasks.models.landcover.areas import AreaEstimates, areas_of
 from eotasks.models.landcover.training import LandCoverModel
@@ -145,7 +145,7 @@ class Chain:
             "observe",
             steps.workflow,
             {patch.name: steps.arguments(patch) for patch in self.plan.patches},
-            lambda name: _is_done(steps.observed, name) and _is_done(steps.features, name),
+            lambda name: is_complete(steps.observed, name) and is_complete(steps.features, name),
         )
 
     def _train(self, samples: Samples) -> Trained:
@@ -174,7 +174,7 @@ class Chain:
             "map",
             steps.workflow,
             {patch.name: steps.arguments(patch) for patch in self.patches},
-            lambda name: set(steps.map_paths(name)) <= exported.keys() and _is_done(steps.predictions, name),
+            lambda name: set(steps.map_paths(name)) <= exported.keys() and is_complete(steps.predictions, name),
         )
         with self._stage("mosaic", 1):
             mosaic_cogs_by_crs(
@@ -200,6 +200,7 @@ class Chain:
                 executor=run.executor,
                 workers=run.workers,
                 threads=run.threads,
+                patch_timeout=run.patch_timeout,
                 place=self.place,
                 stage=stage,
                 skip=done,
@@ -314,15 +315,6 @@ class Chain:
             versions={"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
             configuration=render_toml(self.config),
         )
-
-
-def _is_done(place: Place, name: str) -> bool:
-    """Whether a patch needs no work; one whose marker is damaged is made anew, the others are none the worse."""
-    try:
-        return is_complete(place, name)
-    except StorageError as error:
-        LOGGER.warning("%s The patch is made anew.", error)
-        return False
 
 
 def same_crs(patches: Sequence[Patch]) -> list[Patch]:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from eotasks.clouds.detectors.registry import package_of
 from eotasks.errors import ConfigurationError
 from eotasks.reading import open_regular
 from eotasks.storage.local_copy import object_tag
@@ -57,7 +58,8 @@ def check_place(
         if overwrite:
             return
         before = parse_config(place.read_bytes(CONFIG_FILE).decode(), where=f"{place}/{CONFIG_FILE}")
-        changed = changed_keys(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS))
+        wanted = parse_config(render_toml(config), where="The configuration")  # as it is kept: without signatures
+        changed = changed_keys(before.model_dump(exclude=_FREE_KEYS), wanted.model_dump(exclude=_FREE_KEYS))
         if not changed and place.exists(INPUTS_FILE):
             stored = json.loads(place.read_bytes(INPUTS_FILE))
             changed = [f"content of {name}" for name in changed_keys(stored, input_fingerprints(config, read))]
@@ -101,11 +103,14 @@ def inputs_of(config: LandCoverConfig) -> dict[str, str]:
 
 def input_fingerprints(config: LandCoverConfig, read: Mapping[str, str] | None = None) -> dict[str, str]:
     """What says whether an input has changed: checksums of files (on S3 their ETags), what the source says of its own,
-    and the version that made the results of them.
+    and the versions that made the results of them: ours, and that of a plugin's detector.
 
     :param read: What the source says.
     """
     prints = {"eotasks": version("eotasks")}
+    package = None if config.clouds.found_by is None else package_of(config.clouds.detector)
+    if package is not None:
+        prints["clouds.detector"] = package
     for key, path in _input_files(config).items():
         if is_s3(path):
             prints[key] = object_tag(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from eotasks.workflows.console import (
     new_table,
     print_failed,
     print_line,
+    print_plain,
     progress_bars,
 )
 from eotasks.workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from eotasks.workflows.land_cover.run import ExampleOutcome, LandCoverExample
 
 EXECUTORS = ("processes", "threads", "serial", "ray")
-RUN_OPTIONS = ("executor", "ray", "workers", "threads")
+RUN_OPTIONS = ("executor", "ray", "workers", "threads", "patch_timeout")
 FULL_RESOLUTION = 10.0
 
 DESCRIPTION = "Land cover from Sentinel-2: from an area of interest to a validated map and an HTML report."
@@ -78,6 +78,12 @@ def add_parser(commands: Commands) -> None:
     )
     add_threads(parser, default="a worker's share of the cores")
     parser.add_argument(
+        "--patch-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="end a patch that takes longer; three times quarantine it",
+    )
+    parser.add_argument(
         "--retry-quarantined", action="store_true", help="try patches again that cost an earlier run its workers"
     )
     add_overwrite(parser, "remove the results that are there, and start over")
@@ -89,7 +95,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     """Make the map, and say what came out; 1 when patches failed."""
     config = configuration(arguments)
     if arguments.print_config:
-        sys.stdout.write(render_toml(config))
+        print_plain(render_toml(config))
         return ExitCode.DONE
     from eotasks.workflows.land_cover.run import LandCoverExample
 

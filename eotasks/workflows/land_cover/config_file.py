@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from eotasks.errors import ConfigurationError
 from eotasks.limits import RECORD_BYTES
 from eotasks.reading import read_regular
+from eotasks.text import kept
 
 if TYPE_CHECKING:  # a configuration knows all sources and what they are made of: a help does without
     from eotasks.workflows.land_cover.config import LandCoverConfig
@@ -94,7 +95,9 @@ def _resolve_paths(config: LandCoverConfig, base: Path) -> LandCoverConfig:
 
 
 def render_toml(config: LandCoverConfig) -> str:
-    """The whole configuration as TOML, each field under a comment that says what it is; reads back as the same."""
+    """The whole configuration as TOML, each field under a comment that says what it is; reads back as the same, but for
+    users, passwords and signatures of addresses, which are left out.
+    """
     lines: list[str] = []
     _render_table(config, "", lines)
     return "\n".join(lines).strip() + "\n"
@@ -122,7 +125,7 @@ def _render_value(value: object) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(kept(value), ensure_ascii=False)
     if isinstance(value, BaseModel):
         return _render_value(value.model_dump())
     if isinstance(value, dict):

@@ -252,11 +252,23 @@ class RunConfig(Section):
     )
     workers: int | None = Field(None, ge=1, description="Patches at a time; None as many as cores and memory allow.")
     threads: int | None = Field(None, ge=1, description="Threads of the engines; None shares the cores out.")
+    patch_timeout: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that a patch may take before its worker is ended, for executors 'processes' and 'ray'."
+        " None is any time.",
+    )
 
     @model_validator(mode="after")
     def _ray_where_due(self) -> Self:
         if self.ray is not None and self.executor != "ray":
             raise ValueError(f"ray = {self.ray!r} belongs to executor 'ray', not {self.executor!r}: leave one out")
+        if self.patch_timeout is not None and self.executor in ("threads", "serial"):
+            raise ValueError(
+                f"patch_timeout = {self.patch_timeout:g} needs executor 'processes' or 'ray', {self.executor!r} has no"
+                " process to end: leave one out"
+            )
         return self
 
 

@@ -23,6 +23,7 @@ import matplotlib as mpl
 from eotasks.errors import ConfigurationError, StorageError
 from eotasks.storage.location import Location
 from eotasks.storage.place import place_of
+from eotasks.text import printable, redact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,7 +187,7 @@ class Section:
 
     def code(self, title: str, text: str) -> None:
         """Add preformatted text that the reader can unfold."""
-        self.items.append(_Code(title, text.rstrip()))
+        self.items.append(_Code(title, redact(text.rstrip())))
 
     def absent(self, items: Mapping[str, str]) -> None:
         """Name what is not shown: thing -> reason. Things with the same reason stand together."""
@@ -348,12 +349,19 @@ def _outline(section: Section, anchors: Mapping[Section, str]) -> dict[str, obje
     return {"anchor": anchors[section], "title": section.title, "children": children}
 
 
+def _shown_text(value: object) -> object:
+    """What a page shows of a text: everything seen, nothing that turns the direction of what follows."""
+    done = hasattr(value, "__html__")  # HTML that the template has made already
+    return printable(value, lines=True) if isinstance(value, str) and not done else value
+
+
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )

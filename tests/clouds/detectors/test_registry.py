@@ -17,6 +17,7 @@ from eotasks.clouds.detectors.registry import (
     package_of,
     suited,
 )
+from eotasks.clouds.detectors.run import refuse_needs
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR as DEFAULT
 from eotasks.errors import ConfigurationError
 from tests.builders.clouds.plugin import write_installed
@@ -110,8 +111,21 @@ def test_a_broken_plugin_is_an_error_when_asked_for_and_a_note_in_the_list(
         (('bands = ("B02",)', 'answers = frozenset({"snow"})'), "answers has no 'cloud'"),
         (('bands = ("B02",)', 'uses = ("limit",)'), "uses is ('limit',)"),
         (("    def detect", "    detect = None\n\n    def other"), "detect is no method"),
+        (('bands = ("B02",)', "prepare = None"), "prepare is no method"),
+        (('("B02",)', "None"), "bands is None, a collection of B01"),
+        (('("B02",)', '(band for band in ("B02",))'), "bands is <generator"),
+        (('("B02",)', '[["B02"]]'), "bands is [['B02']]"),
+        (('bands = ("B02",)', "needs = None"), "needs is None"),
+        (('bands = ("B02",)', "answers = None"), "answers is None"),
+        (('bands = ("B02",)', "uses = 5"), "uses is 5"),
+        (('bands = ("B02",)', "tags = None"), "tags is None, names with values are due"),
+        (('bands = ("B02",)', "tags = {1: 2}"), "tags is {1: 2}"),
+        (('bands = ("B02",)', "needs = property(lambda self: 1 / 0)"), "cannot be loaded (ZeroDivisionError"),
     ],
-    ids=["name", "description", "band", "text", "need", "answer", "setting", "method"],
+    ids=[
+        *("name", "description", "band", "text", "need", "answer", "setting", "method", "prepare"),
+        *("no bands", "generator", "nested", "no needs", "no answers", "number", "no tags", "tags", "property"),
+    ],
 )
 def test_what_a_plugin_says_of_itself_is_checked(
     tmp_path: Path, use_packages: UsePackages, change: tuple[str, str], said: str
@@ -122,6 +136,25 @@ def test_what_a_plugin_says_of_itself_is_checked(
         find_detector("half")
     assert said in str(raised.value)
     assert "eotasks-half 1" in str(raised.value)
+
+
+def test_a_mask_that_the_settings_make_uses_all_of_them(tmp_path: Path, use_packages: UsePackages) -> None:
+    code = GOOD.replace("Detection, Detector", "Detection, ProbabilityDetector as Detector")
+    code = code.replace("def detect", "uses = ('threshold',)\n\n    def probability")
+    use_packages(write_installed(tmp_path, "eotasks-half", entries={"half": "eotasks_half:Half"}, code=code))
+    with pytest.raises(ConfigurationError, match="uses lacks preset, average_over, dilation_size, unit, by which"):
+        find_detector("half")
+
+
+def test_needs_of_any_collection_are_told(tmp_path: Path, use_packages: UsePackages) -> None:
+    """A tuple looks like those of bands and settings."""
+    for number, needs in enumerate(("('series',)", "['series']", "{'series'}")):
+        code = GOOD.replace('bands = ("B02",)', f"needs = {needs}").replace("half", f"half-{number}")
+        package = f"eotasks-half-{number}"
+        entry = {f"half-{number}": f"{package.replace('-', '_')}:HALF"}
+        use_packages(write_installed(tmp_path / str(number), package, entries=entry, code=code))
+        with pytest.raises(ConfigurationError, match="needs several frames of a place, which a product does not have"):
+            refuse_needs(find_detector(f"half-{number}"), (), what="a product", others=("s2cloudless",))
 
 
 def test_a_name_of_ours_cannot_be_taken(tmp_path: Path, use_packages: UsePackages) -> None:

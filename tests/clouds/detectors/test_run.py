@@ -44,8 +44,7 @@ class Says(Detector):
     def detect(self, frames: Frames, settings: DetectorSettings) -> Detection:
         if isinstance(self.answer, Exception):
             raise self.answer
-        assert isinstance(self.answer, Detection)
-        return self.answer
+        return self.answer  # type: ignore[return-value]
 
 
 class Likely(ProbabilityDetector):
@@ -102,6 +101,11 @@ TWO = np.full(SHAPE, 2)
         (Detection(ZEROS, ZEROS + 1.5), {"cloud", "probability"}, "the probability 1.5 where 0..1 is due"),
         (Detection(ZEROS, ZEROS * np.nan), {"cloud", "probability"}, "the probability nan"),
         (Detection(ZEROS, np.zeros((1, 1, 1))), {"cloud", "probability"}, "a probability float64 (1, 1, 1)"),
+        (None, {"cloud"}, "a NoneType where a Detection is due"),
+        (ZEROS, {"cloud"}, "a ndarray where a Detection is due"),
+        (Detection([[[0, 1], [0]]]), {"cloud"}, "failed (ValueError: "),  # type: ignore[arg-type]
+        (Detection(ZEROS, [[0.5], []]), {"cloud", "probability"}, "failed (ValueError: "),  # type: ignore[arg-type]
+        (Detection(None), {"cloud"}, "a mask object ()"),  # type: ignore[arg-type]
         (ValueError("division\nby zero"), {"cloud"}, "failed (ValueError: division"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eotasks.errors import EOTasksError, ImageryError
+from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.products.open import describe_product
 from eotasks.imagery.scene import Scene, open_scene
@@ -116,10 +117,13 @@ def test_offset_wherever_it_is_said(
 def test_objects_of_pystac(folder: Path, item: Item, expected: np.ndarray) -> None:
     found = pystac.Item.from_dict(with_offsets(item))
     found.set_self_href(str(folder / "item.json"))
-    same(Scene(describe_product(found)), expected)
+    origin = Origin.of(folder / "item.json")
+    same(Scene(describe_product(found, origin=origin)), expected)
     found.make_asset_hrefs_absolute()
     found.set_self_href(None)
-    same(Scene(describe_product(found)), expected)
+    same(Scene(describe_product(found, origin=origin)), expected)
+    with pytest.raises(ImageryError, match="file of this machine"):
+        describe_product(found)
 
 
 def test_an_offset_that_was_removed_is_not_removed_again(folder: Path, item: Item, expected: np.ndarray) -> None:
@@ -209,15 +213,14 @@ def test_files_that_are_no_item(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("base", ["https://example.org/items/a.json", "s3://bucket/items/a.json"])
 def test_items_from_elsewhere_name_no_files_of_this_machine(base: str) -> None:
-    from eotasks.imagery.files.assets import resolved
-
+    resolved = Origin.of(base).resolved
     with pytest.raises(ImageryError, match="file of this machine"):
-        resolved("file:///etc/passwd", base)
+        resolved("file:///etc/passwd")
     root = base.rpartition("/items")[0]
-    assert resolved("/etc/passwd", base) == f"{root}/etc/passwd"
-    assert resolved("./B02.tif", base) == f"{root}/items/B02.tif"
-    assert resolved("../B02.tif", base) == f"{root}/B02.tif"
-    assert resolved("../../../../B02.tif", base) == f"{root}/B02.tif"
+    assert resolved("/etc/passwd") == f"{root}/etc/passwd"
+    assert resolved("./B02.tif") == f"{root}/items/B02.tif"
+    assert resolved("../B02.tif") == f"{root}/B02.tif"
+    assert resolved("../../../../B02.tif") == f"{root}/B02.tif"
 
 
 JSON = st.recursive(
@@ -234,5 +237,5 @@ def test_any_value_anywhere_is_read_or_refused(safe: Path, folder: Path, data: s
     holder[data.draw(st.sampled_from(sorted(holder)))] = data.draw(JSON)
     before = copy.deepcopy(item)
     with contextlib.suppress(EOTasksError):
-        describe_product(item)
+        describe_product(item, origin=Origin.of(folder / "item.json"))
     assert repr(item) == repr(before)

@@ -7,7 +7,6 @@ from eotasks.errors import BandError, GridError
 from eotasks.models.simulation.fields import calm_outlines, segment_fields
 from eotasks.models.simulation.ground import field_traits, prepare_ground
 from eotasks.models.simulation.radiation import clear_atmosphere
-from eotasks.models.simulation.refill import shifted
 from eotasks.models.simulation.vegetation import CANOPY, DRY, GREEN, Cover
 from tests.models.simulation.scene import (
     CLOUD,
@@ -124,18 +123,6 @@ def test_frayed_outlines_go_to_the_majority():
     expected = labels.copy()
     expected[4, 2] = 0
     np.testing.assert_array_equal(calm, expected)
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (3, -2), (-4, 5), (100, 0)])
-def test_shifting_brings_nothing_in(rows, columns):
-    mask = np.ones((10, 12), dtype=np.bool_)
-    mask[5, 5] = False
-    moved = shifted(mask, rows, columns)
-    for y in range(10):
-        for x in range(12):
-            there = (y - rows, x - columns)
-            inside = 0 <= there[0] < 10 and 0 <= there[1] < 12
-            assert moved[y, x] == (inside and mask[there])
 
 
 def test_mirror_copies_of_a_field_have_lives_of_their_own():

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks.errors import ConfigurationError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.fingerprints import fingerprint, settings_of, settings_of_workflow
 from eotasks.workflows.settings import changed_keys
@@ -164,3 +165,26 @@ def test_steps_of_a_workflow_are_told_apart(change: list[Any], keys: list[str]) 
     found = changed_keys(before, settings_of_workflow(workflow(change)))
     assert set(keys) <= set(found)
     assert bool(keys) == bool(found)
+
+
+def test_any_function_and_any_path_has_a_fingerprint() -> None:
+    def recursive(depth: int) -> int:
+        return recursive(depth - 1) if depth else 0
+
+    def early() -> object:
+        return later
+
+    before = fingerprint(early)
+    later = 3
+    assert before != fingerprint(early)
+    assert later == 3
+    assert fingerprint(recursive) == fingerprint(recursive)
+    path = Path(os.fsdecode(b"/data/m\xfcnchen.tif"))
+    assert fingerprint(path) != fingerprint(Path("/data/m?nchen.tif"))
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ConfigurationError, match="A list is nested too deeply"):
+        fingerprint(deep)
+    while deep:  # one by one: letting go of all at once would need as deep a stack
+        deep = deep[0]

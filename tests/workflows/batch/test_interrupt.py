@@ -33,7 +33,7 @@ def family(batch: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(batch.pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_the_workers_and_is_noted(tmp_path: Path, number: signal.Signals) -> None:
     place = Place(tmp_path / "place")
     with waiting_batch(tmp_path) as batch:
@@ -165,6 +165,7 @@ def test_a_store_that_stays_away_is_one_error(
     tmp_path: Path, s3_own_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("eotasks.workflows.batch.manifest._OUTAGE_SECONDS", 0.0)
     place = Place(s3_own_server.location())
     workflow, patches = facts_batch(tmp_path, 3)
     with pytest.raises(StorageError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,13 @@ from eotasks.clouds.detectors import registry
 from eotasks.clouds.detectors.frames import Frames
 from eotasks.clouds.detectors.protocol import Detection, Detector, ProbabilityDetector
 from eotasks.clouds.detectors.settings import DetectorSettings
-from eotasks.clouds.detectors.vocabulary import Answer
+from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.errors import ConfigurationError, ImageryError, ModelError
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import SceneClass
+from eotasks.storage.place import Place
 from eotasks.workflows.cloud_mask import product
+from eotasks.workflows.cloud_mask.files import MaskFiles
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, make_masks
 from eotasks.workflows.cloud_mask.quicklook import quicklook_figure
@@ -193,8 +196,8 @@ def test_the_scene_classification_of_l2a(l2a: Path, tmp_path: Path) -> None:
         (["stored"], "needs a mask that lies beside the bands"),
         (["all-clear"], "is no detector but a baseline"),
         (["scl"], "needs a scene classification (SCL), which small does not have: use s2cloudless, shadows-geometric"),
-        (["scl", "--preset", "gee"], "'scl' makes no mask of a probability by settings: leave out --preset"),
-        (["scl", "--average-over", "0", "--unit", "metre"], "leave out --average-over, --unit"),
+        (["scl", "--preset", "gee"], "detector 'scl' does not use --preset: leave that out"),
+        (["scl", "--average-over", "0", "--unit", "metre"], "does not use --average-over, --unit"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -215,6 +218,123 @@ def test_a_detector_that_needs_the_sun(make_product: MakeProduct) -> None:
         CloudMaskOptions(detector="shadows-geometric")
 
 
+class WantsSun(Stub):
+    """Answers no shadow, and is shown where the sun stood."""
+
+    answers: frozenset[Answer] = frozenset({"cloud"})
+    needs: frozenset[Need] = frozenset({"sun angles"})
+
+    def detect(self, frames: Frames, settings: DetectorSettings) -> Detection:
+        assert frames.sun_angles is not None
+        return Detection(super().detect(frames, settings).mask == 1)
+
+
+def test_the_sun_without_an_answer_of_shadows(make_product: MakeProduct, install: Install) -> None:
+    scene = open_scene(make_product())
+    install(WantsSun(per_pixel=True))
+    masks = make_masks(scene, CloudMaskOptions(detector="stub", quicklook=False))
+    assert masks.shadow is None
+    assert 0 < (masks.mask == 1).mean() < 1
+    asked = make_masks(scene, CloudMaskOptions(detector="stub", shadows=True, quicklook=False))
+    assert asked.shadow is not None
+
+
+class LikelyWithShadows(Likely):
+    """A mask of its own beside the probability: dark in B08 is shadow where the settings leave it clear."""
+
+    bands = ("B02", "B08")
+    answers: frozenset[Answer] = frozenset({"cloud", "shadow", "probability"})
+
+    def detect(self, frames: Frames, settings: DetectorSettings) -> Detection:
+        found = super().detect(frames, settings)
+        dark = frames.reflectance("B08")[..., 0] < 0.1
+        return Detection(np.where(dark & (found.mask == 0), 2, found.mask), found.probability)
+
+
+def test_a_probability_with_a_mask_of_its_own(make_product: MakeProduct, install: Install, tmp_path: Path) -> None:
+    """Its detect() is what counts, on the whole product: it averages, whatever its probability does."""
+    path, out = make_product(), tmp_path / "out"
+    scene = open_scene(path)
+    install(Likely(per_pixel=True))
+    assert command(path, "--detector", "stub", "--shadows", "--out", out).code == 0
+    clouds = make_masks(scene, CloudMaskOptions(detector="stub"))
+    detector = LikelyWithShadows(per_pixel=True)
+    install(detector)
+    masks = make_masks(scene, CloudMaskOptions(detector="stub", shadows=True))
+    assert len(detector.seen) == 1
+    np.testing.assert_array_equal(masks.mask, clouds.mask)
+    np.testing.assert_array_equal(masks.probability, clouds.probability)
+    assert masks.shadow is not None
+    dark = scene.read(["B08"], masks.grid, resampling="fast")[..., 0] < 1000
+    np.testing.assert_array_equal(masks.shadow == 1, dark & (masks.mask == 0))
+    assert command(path, "--detector", "stub", "--out", out, "--overwrite").code == 0
+    with rasterio.open(out / "small" / "small_SHADOW.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(1), masks.shadow)  # not the one of the run before
+
+
+def test_a_file_of_another_run_does_not_stand_in_a_record(
+    make_product: MakeProduct, install: Install, tmp_path: Path
+) -> None:
+    scene = open_scene(make_product())
+    install(WantsSun(per_pixel=True))
+    files = MaskFiles(Place(tmp_path / "out"), "small")
+    options = CloudMaskOptions(detector="stub", shadows=True, quicklook=False)
+    masks = make_masks(scene, options)
+    files.write(scene, masks, options)
+    before = (tmp_path / "out" / "small.json").read_bytes()
+    with pytest.raises(ValueError, match="small: the masks have no SHADOW, which their options ask for"):
+        files.write(scene, dataclasses.replace(masks, shadow=None), options)
+    assert (tmp_path / "out" / "small.json").read_bytes() == before
+
+
+class Threshold(Stub):
+    """Cloud by one of the settings alone."""
+
+    answers: frozenset[Answer] = frozenset({"cloud"})
+    bands = ("B02",)
+    uses = ("threshold",)
+
+    def detect(self, frames: Frames, settings: DetectorSettings) -> Detection:
+        return Detection(frames.reflectance("B02")[..., 0] > settings.mask.threshold)
+
+
+def test_a_setting_that_a_detector_uses_is_taken_and_recorded(
+    make_product: MakeProduct, install: Install, tmp_path: Path
+) -> None:
+    install(Threshold(per_pixel=True))
+    path, out = make_product(), tmp_path / "out"
+    arguments = ["--detector", "stub", "--no-quicklook", "--out", out]
+    result = command(path, *arguments, "--threshold", "0.2")
+    assert result.code == 0, result.err
+    assert "Masks: stub at 60 m; threshold 0.2\n" in result.out
+    record = json.loads((out / "small" / "small.json").read_text())
+    expected = {"detector": "stub", "resolution": 60, "sampling": "fast", "threshold": 0.2, "shadows": False}
+    assert record["settings"] == expected
+    with rasterio.open(out / "small" / "small_CLM.tif") as dataset:
+        assert dataset.tags()["THRESHOLD"] == "0.2"
+        assert 0 < (dataset.read(1) == 1).mean() < 1
+    other = command(path, *arguments)
+    assert other.code == 2
+    assert "other settings (threshold changed)" in other.err
+    refused = command(path, *arguments, "--threshold", "0.2", "--preset", "gee", "--dilation", "2")
+    assert refused.code == 2
+    assert "detector 'stub' does not use --preset, --dilation: leave that out" in refused.err
+
+
+@pytest.mark.parametrize("needs", [frozenset(), frozenset({"sun angles"})], ids=["nothing", "sun"])
+def test_a_detector_that_reads_nothing_of_a_product(
+    make_product: MakeProduct, install: Install, tmp_path: Path, needs: frozenset[Need]
+) -> None:
+    detector = Stub(per_pixel=True)
+    detector.bands, detector.needs = (), needs
+    detector.answers = frozenset({"cloud"})
+    install(detector)
+    result = command(make_product(), "--detector", "stub", "--out", tmp_path / "out")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "detector 'stub' reads nothing of a product, neither bands nor a scene classification" in result.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_results_that_name_no_detector_are_of_s2cloudless(make_product: MakeProduct, tmp_path: Path) -> None:
     small = make_product()
     assert command(small, "--out", tmp_path / "out").code == 0
@@ -230,7 +350,10 @@ def test_results_that_name_no_detector_are_of_s2cloudless(make_product: MakeProd
 
 
 def test_the_help_lists_those_that_work_on_products() -> None:
-    lines = command("--help").out.splitlines()
+    text = command("--help").out
+    assert "(CLM) of Sentinel-2 products" in text
+    assert "L1C, or L2A for the detectors that do without B10" in " ".join(text.split())
+    lines = text.splitlines()
     listed = {line.split()[0] for line in lines if line.startswith("  ") and line.split()}
     assert {"s2cloudless", "shadows-geometric", "shadows-projection", "scl"} <= listed
     assert not {"stored", "multi-temporal", "all-clear"} & listed

@@ -20,7 +20,7 @@ from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.models.clouds.presets import mask_settings
 from eotasks.sources.sample import open_sample
 from eotasks.storage.place import Place
-from eotasks.workflows.cloud_mask.files import CLM_CLASSES, ProductFiles, product_name, stored_probability
+from eotasks.workflows.cloud_mask.files import CLM_CLASSES, MaskFiles, product_name, stored_probability
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
 from tests.builders.cog_layout import assert_is_cloud_optimized
@@ -48,14 +48,14 @@ def masks() -> ProductMasks:
 
 
 @pytest.fixture(scope="module")
-def written(masks: ProductMasks, tmp_path_factory: pytest.TempPathFactory) -> ProductFiles:
-    files = ProductFiles(Place(tmp_path_factory.mktemp("out") / "P"), "P")
+def written(masks: ProductMasks, tmp_path_factory: pytest.TempPathFactory) -> MaskFiles:
+    files = MaskFiles(Place(tmp_path_factory.mktemp("out") / "P"), "P")
     files.write(open_sample(), masks, CloudMaskOptions(resolution=10, shadows=True))
     return files
 
 
 @pytest.mark.parametrize("kind", ["CLP", "CLM", "SHADOW"])
-def test_are_cloud_optimized(written: ProductFiles, kind: str) -> None:
+def test_are_cloud_optimized(written: MaskFiles, kind: str) -> None:
     assert_is_cloud_optimized(Path(written.location(kind)), levels=2)
     with rasterio.open(written.location(kind)) as dataset:
         assert (dataset.count, dataset.dtypes, dataset.nodata) == (1, ("uint8",), 255)
@@ -63,7 +63,7 @@ def test_are_cloud_optimized(written: ProductFiles, kind: str) -> None:
         assert dataset.crs.to_epsg() == 32633
 
 
-def test_probability(written: ProductFiles) -> None:
+def test_probability(written: MaskFiles) -> None:
     with rasterio.open(written.location("CLP")) as dataset:
         values = dataset.read(1, masked=True) * dataset.scales[0]
         assert dataset.scales == (1 / 255,)
@@ -74,7 +74,7 @@ def test_probability(written: ProductFiles) -> None:
     assert not values.mask[:, :1000].any()
 
 
-def test_overviews_average_probability_without_no_data(written: ProductFiles) -> None:
+def test_overviews_average_probability_without_no_data(written: MaskFiles) -> None:
     with rasterio.open(written.location("CLP"), overview_level=0) as overview:
         values = overview.read(1)
     assert set(np.unique(values[:, :300])) == {127}
@@ -106,7 +106,7 @@ def test_an_unknown_way_of_overviews(tmp_path: Path) -> None:
         write_cog(tmp_path / "m.tif", np.ones((2, 2)), crs=GRID.crs, bounds=(0, 0, 2, 2), overviews="median")  # type: ignore[arg-type]
 
 
-def test_colours_and_names(written: ProductFiles) -> None:
+def test_colours_and_names(written: MaskFiles) -> None:
     with rasterio.open(written.location("CLM")) as dataset:
         assert dataset.colorinterp == (ColorInterp.palette,)
         assert dataset.colormap(1)[1] == (230, 159, 0, 255)
@@ -116,7 +116,7 @@ def test_colours_and_names(written: ProductFiles) -> None:
     assert shadow.name_of(1) == "Cloud shadow"
 
 
-def test_tags_say_how_it_was_made(written: ProductFiles) -> None:
+def test_tags_say_how_it_was_made(written: MaskFiles) -> None:
     with rasterio.open(written.location("CLM")) as dataset:
         tags = dataset.tags()
     assert tags["PRODUCT"] == "P"
@@ -130,7 +130,7 @@ def test_tags_say_how_it_was_made(written: ProductFiles) -> None:
     assert not any("/" in value for value in tags.values())  # no path of a machine
 
 
-def test_shares(written: ProductFiles, masks: ProductMasks) -> None:
+def test_shares(written: MaskFiles, masks: ProductMasks) -> None:
     shares = masks.shares
     assert shares.cloud == pytest.approx(0.3)
     assert shares.shadow == pytest.approx(200 * 100 / (HEIGHT * 1000))
@@ -140,7 +140,7 @@ def test_shares(written: ProductFiles, masks: ProductMasks) -> None:
 
 
 def test_a_record_that_is_none(tmp_path: Path, masks: ProductMasks) -> None:
-    files = ProductFiles(Place(tmp_path), "P")
+    files = MaskFiles(Place(tmp_path), "P")
     (tmp_path / files.record).write_text("{}")
     with pytest.raises(ConfigurationError, match=r"holds P\.json and no record of this command"):
         files.state(open_sample(), CloudMaskOptions())

@@ -91,18 +91,18 @@ def test_two_runs_do_not_write_one_product(make_product: MakeProduct, place: Pla
 def test_what_another_run_has_made_meanwhile_is_kept(
     make_product: MakeProduct, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eotasks.workflows.cloud_mask.files import ProductFiles
+    from eotasks.workflows.cloud_mask.files import MaskFiles
 
     product = make_product()
     assert command(product, "--out", place.location).code == 0
     asked = []
-    state = ProductFiles.state
+    state = MaskFiles.state
 
-    def absent_at_first(self: ProductFiles, *arguments: object, **options: object) -> str:
+    def absent_at_first(self: MaskFiles, *arguments: object, **options: object) -> str:
         asked.append(self.name)
         return "absent" if len(asked) == 1 else state(self, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ProductFiles, "state", absent_at_first)
+    monkeypatch.setattr(MaskFiles, "state", absent_at_first)
     assert "kept" in command(product, "--out", place.location).out
     assert len(asked) == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import re
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from eotasks.models.sentinel2 import SceneClass
 from eotasks.workflows.evaluate_clouds.command import examples
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.scenes import LabelledScene, scenes_of_folder
+from tests.builders.command_line import command
 from tests.builders.labelled_scenes import digital_numbers, truth, write_image, write_scene
 
 SUN = "sun_zenith = 40.0\nsun_azimuth = 150.0"
@@ -150,6 +152,38 @@ def test_a_stored_mask_with_other_values(tmp_path: Path) -> None:
 def test_names_that_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(message)):
         contestants(names, DetectorSettings())
+
+
+@pytest.mark.parametrize(
+    ("detectors", "options", "said"),
+    [
+        (["scl"], ["--preset", "gee", "--threshold", "0.3"], "detector 'scl' does not use --preset, --threshold"),
+        (["scl"], ["--unit", "pixel"], "detector 'scl' does not use --unit"),  # the default too, when it is given
+        (["multi-temporal"], ["--dilation", "2", "--resolution", "160"], "does not use --dilation: leave that out"),
+        (["scl", "stored"], ["--average-over", "0"], "none of 'scl', 'stored' uses --average-over"),
+        (["s2cloudless:gee"], ["--preset", "eo-learn"], "detector 's2cloudless:gee' does not use --preset"),
+    ],
+    ids=["none used", "default", "one of two", "two detectors", "preset in the name"],
+)
+def test_a_setting_that_nobody_uses_is_refused(
+    tmp_path: Path, detectors: list[str], options: list[str], said: str
+) -> None:
+    write_scene(tmp_path / "scenes" / "one")
+    chosen = [word for name in detectors for word in ("--detector", name)]
+    result = command("evaluate-clouds", tmp_path / "scenes", "--out", tmp_path / "out", *chosen, *options)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert said in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_setting_that_one_of_several_uses_is_taken(tmp_path: Path) -> None:
+    write_scene(tmp_path / "scenes" / "one")
+    chosen = ["--detector", "s2cloudless", "--detector", "stored", "--threshold", "0.9", "--pictures", "0"]
+    result = command("evaluate-clouds", tmp_path / "scenes", "--out", tmp_path / "out", *chosen)
+    assert result.code in (0, 1), result.err  # the scene has no mask of its own
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())["detectors"]
+    assert found["s2cloudless"]["settings"]["threshold"] == 0.9
+    assert found["stored"]["settings"] == {}
 
 
 def test_settings_that_are_refused() -> None:

@@ -329,6 +329,16 @@ def test_results_of_other_products_stay(l1c: Path, tmp_path: Path) -> None:
     assert "content of source.products changed" in result.err
 
 
+@pytest.mark.parametrize("form", ["one", "list"])
+def test_a_catalogue_on_the_web_is_no_api(tmp_path: Path, form: str) -> None:
+    address = "https://example.org/products.parquet?token=secret"
+    source = {"products": address if form == "one" else [address]}
+    result = command("land-cover", "--config", write_config(tmp_path, merged(MADE, {"source": source})), "--dry-run")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "https://example.org/products.parquet is the file of a catalogue, and no STAC API: download it" in result.err
+    assert "secret" not in result.err
+
+
 def test_results_do_not_lie_among_the_products(l1c: Path, tmp_path: Path) -> None:
     archive(tmp_path, l1c)
     config = write_config(tmp_path, merged(MADE, {"output": {"folder": str(tmp_path / "archive" / "out")}}))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from eotasks.models.clouds.shadows.angles import mean_shift, object_shifts
+from eotasks.models.rasters import shifted
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -78,7 +79,7 @@ class Clouds:
     def origin_known(self, height: float) -> Mask:
         """(h, w) True where a cloud of that height that shades the pixel would lie on data of this image."""
         rows, columns = (np.rint(height * self.mean_shift)).astype(int)
-        return _moved(self.valid, int(rows), int(columns))
+        return shifted(self.valid, int(rows), int(columns))
 
 
 def clouds_of(cloud: Mask, valid: Mask, shift: Floats, *, where: str) -> Clouds:
@@ -188,14 +189,3 @@ def _targets(clouds: Clouds, heights: Floats) -> tuple[NDArray[np.int64], Mask]:
     columns = clouds.columns + moves[clouds.owners, 1]
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return rows[inside] * width + columns[inside], inside
-
-
-def _moved(mask: Mask, rows: int, columns: int) -> Mask:
-    """The mask moved down and right; what comes in from outside is False."""
-    moved = np.zeros_like(mask)
-    height, width = mask.shape
-    if abs(rows) < height and abs(columns) < width:
-        moved[max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)] = mask[
-            max(-rows, 0) : height + min(-rows, 0), max(-columns, 0) : width + min(-columns, 0)
-        ]
-    return moved

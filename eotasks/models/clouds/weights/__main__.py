@@ -7,6 +7,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+from eotasks.durable import atomic_path
 from eotasks.errors import EOTasksError
 from eotasks.models.clouds.weights import MULTI_TEMPORAL_FILE, MULTI_TEMPORAL_SHA256
 from eotasks.models.clouds.weights.origin import WHEEL, model_text
@@ -33,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     except EOTasksError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    options.out.write_bytes(content)
+    with atomic_path(options.out) as temporary:
+        temporary.write_bytes(content)
     checksum = hashlib.sha256(content).hexdigest()
     as_shipped = checksum == MULTI_TEMPORAL_SHA256
     verdict = "as shipped" if as_shipped else f"NOT the file that was shipped ({MULTI_TEMPORAL_SHA256})"

@@ -14,14 +14,15 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from platform import python_version_tuple
 from typing import Any
 
 _BROKEN = 1
 
 
 class RayWorker:
-    """An actor that runs patches. Messages to the driver are pickled pairs of a kind and its content: ``step`` with the
-    uid of the node that begins, ``log`` with a record, and ``report``, the last one.
+    """An actor that runs patches. Messages to the driver are those of `eotasks.workflows.batch.workers.messages`; the
+    report is the last one of a patch.
 
     :param environment: Variables that are set here, those of the threads among them.
     :param paths: Where the driver finds modules; those that exist here are searched too, after this machine's own.
@@ -35,15 +36,15 @@ class RayWorker:
             os.chdir(folder)
         sys.path.extend(path for path in paths if path not in sys.path and os.path.exists(path))  # noqa: PTH110  # zips too
         self._level = level
-        self._jobs: queue.SimpleQueue[tuple[Any, Callable[[str, object], None]]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[bytes, Callable[[str, object], None]]] = queue.SimpleQueue()
         self._send: Callable[[str, object], None] | None = None
         self._workflow: Any = None
 
-    def prepare(self, workflow: bytes, version: str) -> dict[str, str]:
+    def prepare(self, workflow: bytes, versions: Mapping[str, str]) -> dict[str, str]:
         """Loads the workflow.
 
         :param workflow: Pickled.
-        :param version: Of eotasks on the driver.
+        :param versions: Of Python and of packages on the driver, which have to be the same here.
         :return: Facts of this process; with ``refused``, the reason why no patch can run here.
         """
         facts = self.facts()
@@ -54,22 +55,23 @@ class RayWorker:
             from eotasks.workflows.batch.workers.entry import ignore_library_warnings
             from eotasks.workflows.batch.workers.loop import rebuild_error, set_up_process
 
-            found = version_of("eotasks")
+            found = {"Python": ".".join(python_version_tuple()[:2]), "eotasks": version_of("eotasks")}
         except ImportError as error:
             return facts | {
                 "refused": f"Node {host} of the Ray cluster cannot load eotasks ({error}): install the same version of"
                 " eotasks in the environment (image) of every node."
             }
-        if found != version:
-            return facts | {
-                "refused": f"Node {host} of the Ray cluster has eotasks {found}, and this process {version}: install"
-                " the same version everywhere."
-            }
+        for name, version in versions.items():
+            if found[name] != version:
+                return facts | {
+                    "refused": f"Node {host} of the Ray cluster has {name} {found[name]}, and this process {version}:"
+                    " install the same version everywhere."
+                }
         ignore_library_warnings()
         set_up_process(self._level, self._forward)
         try:
             self._workflow = pickle.loads(workflow)  # noqa: S301  # of our own driver
-        except Exception as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; the driver gets the error
+        except BaseException as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; the driver gets the error
             return facts | {"refused": rebuild_error(error)}
         threading.Thread(target=self._work, name="eotasks-patches", daemon=True).start()
         return facts
@@ -80,37 +82,39 @@ class RayWorker:
 
     def execute(self, job: bytes) -> Iterator[bytes]:
         """Runs a patch; messages come while it runs."""
+        from eotasks.workflows.batch.workers.messages import encode
+
         messages: queue.SimpleQueue[tuple[str, bytes, threading.Event]] = queue.SimpleQueue()
 
         def send(kind: str, content: object) -> None:
             received = threading.Event()
-            messages.put((kind, pickle.dumps((kind, content)), received))
+            messages.put((kind, encode(kind, content), received))
             if kind == "step":
                 received.wait()  # the driver knows the step before it begins, should it be the end of this process
 
-        self._jobs.put((pickle.loads(job), send))  # noqa: S301  # of our own driver
+        self._jobs.put((job, send))
         kind = ""
-        while kind != "report":
+        while not kind.endswith("report"):
             kind, message, received = messages.get()
             yield message  # comes back when the driver has received it, as it holds us to one message at a time
             received.set()
 
     def _work(self) -> None:
         """One patch after the other, in a thread of their own: the actor's own hands out the messages meanwhile."""
-        from eotasks.workflows.batch.workers.job import execute_job
-        from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak
+        from eotasks.workflows.batch.workers.job import execute_packed_job
+        from eotasks.workflows.batch.workers.loop import is_worn_out, step_memory
 
-        memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
+        memory = step_memory()
         while True:
             job, send = self._jobs.get()
             self._send = send
             try:
-                report = execute_job(self._workflow, job, memory=memory, on_step=lambda uid: send("step", uid))  # noqa: B023  # called before the next
+                report = execute_packed_job(self._workflow, job, memory=memory, on_step=lambda uid: send("step", uid))  # noqa: B023  # called before the next
+                self._send = None
+                send("last report" if is_worn_out() else "report", report)
             except BaseException:
                 logging.getLogger(__name__).exception("A patch ends its worker.")
                 os._exit(_BROKEN)  # or the driver would wait for ever
-            self._send = None
-            send("report", report)
 
     def _forward(self, kind: str, content: object) -> None:
         """Passes a log record on to the driver, as long as a patch runs."""

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import pickle
 import time
-from collections import deque
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from platform import python_version_tuple
 from typing import Any
 
 from eolearn.core.eoexecution import EOExecutor
@@ -25,10 +23,12 @@ from eotasks.errors import BatchError, MissingDependencyError
 from eotasks.models.threads import available_cores, resolve_threads, thread_environment
 from eotasks.workflows.batch.ray import actor
 from eotasks.workflows.batch.ray.cluster import Node, Request, module_paths, nodes, ray_cluster, worker_environment
+from eotasks.workflows.batch.workers.attempt import Attempt, StepWatch, hand_on
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
-from eotasks.workflows.batch.workers.job import LOG_LINES, PatchJob, PatchReport, log_line
+from eotasks.workflows.batch.workers.job import PatchJob, PatchReport, pack_job
 from eotasks.workflows.batch.workers.kinds import NO_RAY
 from eotasks.workflows.batch.workers.memory import MEGABYTE
+from eotasks.workflows.batch.workers.messages import decode
 from eotasks.workflows.batch.workers.pickling import pickled_workflow
 from eotasks.workflows.batch.workers.queue import PatchQueue
 from eotasks.workflows.batch.workers.sizing import MEMORY_SHARE, Size, Sizing, asked_size
@@ -89,7 +89,8 @@ class RayWorkerExecutor(WorkerExecutor, RayExecutor):
             threads, wanted = shares(found, workers, self.threads, jobs=len(queue))
             sizing = Sizing(ClusterCapacity(wanted, threads)) if workers is None else None
             start_with = Size(wanted, threads) if sizing is None else sizing.trial
-            pool = RayPool(payload, start_with, steps=self._steps, options=self.ray_remote_kwargs or {})
+            options = self.ray_remote_kwargs or {}
+            pool = RayPool(payload, start_with, steps=self._steps, options=options, patch_timeout=self.patch_timeout)
             pool.grows = workers is None
             yield from self._reports_of(pool, queue, sizing)
 
@@ -144,9 +145,18 @@ class RayPool:
     :param size: How many workers there are to be, and what each asks Ray for.
     :param steps: Names of the steps by node uid, for messages.
     :param options: Further options of the actors.
+    :param patch_timeout: Seconds after which the worker of a patch is ended; None for never.
     """
 
-    def __init__(self, workflow: bytes, size: Size, *, steps: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        workflow: bytes,
+        size: Size,
+        *,
+        steps: Mapping[str, str],
+        options: Mapping[str, Any],
+        patch_timeout: float | None = None,
+    ) -> None:
         self.size = size
         self.steps = steps
         self.grows = False
@@ -157,6 +167,7 @@ class RayPool:
         self._payload = ray.put(workflow)
         ray.cloudpickle.register_pickle_by_value(actor)  # type: ignore[no-untyped-call]  # Ray has few hints
         self._actor_class: Any = ray.remote(actor.RayWorker)
+        self._watch = StepWatch(steps, patch_timeout)
         self._workers: list[_Worker] = []
         self._failed_starts = 0
         self._polled = self._placed = self._warned = time.monotonic()
@@ -174,6 +185,7 @@ class RayPool:
                     report = self._receive(worker, queue)
                     if report is not None:
                         yield report
+                yield from self._end_overdue(queue)
         finally:
             for worker in self._workers:
                 worker.end()
@@ -223,14 +235,16 @@ class RayPool:
         worker = self._actor_class.options(**(options | self._options)).remote(
             environment, module_paths(), str(Path.cwd()), level
         )
-        self._workers.append(_Worker(worker, self.request, worker.prepare.remote(self._payload, version("eotasks"))))
+        self._workers.append(_Worker(worker, self.request, worker.prepare.remote(self._payload, _versions())))
 
     def _workers_with_messages(self) -> list[_Worker]:
         """Workers that have sent a message, or have died; none when nothing came for a while."""
         streams = [worker.stream for worker in self._workers if worker.stream is not None]
         if not streams:
             return []
-        first, _ = ray.wait(streams, num_returns=1, timeout=_POLL_SECONDS)
+        attempts = [worker.attempt for worker in self._workers if worker.attempt is not None]
+        timeout = min(_POLL_SECONDS, self._watch.seconds_to_wait(attempts))
+        first, _ = ray.wait(streams, num_returns=1, timeout=timeout)
         if not first:
             return []
         ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0)
@@ -241,20 +255,26 @@ class RayPool:
         """Takes one message of a worker."""
         try:
             kind, content = worker.message()
-        except ray.exceptions.RayError as error:
+        except (ray.exceptions.RayError, ValueError) as error:
             return self._handle_lost_worker(worker, queue, error)
-        report: PatchReport | None = None
-        if kind == "step":
-            worker.node, worker.since = content, datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
-        elif kind == "log":
-            worker.log.append(log_line(content))
-            logging.getLogger(content.name).handle(content)
-        elif kind == "facts":
+        attempt, report = worker.attempt, None
+        if kind == "facts":
             if "refused" in content:
                 raise BatchError(content["refused"])
             worker.place = f"process {content['pid']} on {content['host']}"
-        else:
-            worker.job, worker.stream, report = None, None, queue.finish(content)
+        elif kind == "log":
+            if attempt is not None:
+                attempt.keep_log(content)
+            hand_on(content)
+        elif kind == "step" and attempt is not None:
+            attempt.begin_step(content)
+        elif attempt is not None and content.index == attempt.job.index:
+            worker.attempt, worker.stream, report = None, None, queue.finish(content)
+            self._watch.end(report)
+            if kind == "last report":
+                self._workers.remove(worker)
+                worker.end()
+                return report
         if worker.stream is None:
             worker.ready, self._failed_starts = True, 0
             if not self.on_trial or kind != "report":
@@ -266,20 +286,29 @@ class RayPool:
         if job is not None:
             worker.begin(job)
 
+    def _end_overdue(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
+        """Ends workers whose patch takes too long; reports of those that are quarantined."""
+        for worker in list(self._workers):
+            overdue = None if worker.attempt is None else self._watch.overdue(worker.attempt)
+            if overdue is not None:
+                report = self._handle_lost_worker(worker, queue, overdue)
+                if report is not None:
+                    yield report
+
     def _handle_lost_worker(self, worker: _Worker, queue: PatchQueue, error: Exception) -> PatchReport | None:
-        """Removes a worker that died; its patch runs again or is quarantined."""
+        """Removes a worker that died, or that has to; its patch runs again or is quarantined."""
         self._workers.remove(worker)
         worker.end()
-        if worker.job is None:
+        if worker.attempt is None:
             self._failed_starts += not worker.ready
             if self._failed_starts >= _STARTS:
                 raise BatchError(f"Workers on the Ray cluster die while they start ({_exit_reason(error)}).") from error
             LOGGER.warning("A Ray worker without a patch ended (%s). Another one takes its place.", _exit_reason(error))
             return None
-        step = self.steps[worker.node] if worker.node else "before the first"
-        loss = BatchError(f"The Ray worker ({worker.place}) ended ({_exit_reason(error)}).")
-        report = queue.lose(worker.job, loss, since=worker.since, uid=worker.node, step=step)
-        return None if report is None else replace(report, log="\n".join(worker.log))
+        if isinstance(error, BatchError):
+            return worker.attempt.lose(queue, error, self.steps, caused_by_patch=True)
+        died = BatchError(f"The Ray worker ({worker.place}) ended ({_exit_reason(error)}).")
+        return worker.attempt.lose(queue, died, self.steps)
 
 
 class _Worker:
@@ -296,10 +325,7 @@ class _Worker:
         """What is waited for: one answer, or the messages of a patch; None when it is idle."""
         self.ready = False
         self.place = "no node yet"
-        self.job: PatchJob | None = None
-        self.node: str | None = None
-        self.log: deque[str] = deque(maxlen=LOG_LINES)
-        self.since = datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
+        self.attempt: Attempt | None = None
 
     def call(self) -> None:
         """Asks whether it is still there."""
@@ -307,28 +333,32 @@ class _Worker:
 
     def begin(self, job: PatchJob) -> None:
         """Gives it a patch."""
-        self.job, self.node, self.since = job, None, datetime.now()  # noqa: DTZ005  # the same
-        self.log.clear()
-        pickled = ray.cloudpickle.dumps(job)  # type: ignore[no-untyped-call]  # Ray has few hints
+        self.attempt = Attempt(job)
+        packed = pack_job(job, ray.cloudpickle.dumps)
         streaming = {"num_returns": "streaming", "_generator_backpressure_num_objects": 1}
-        self.stream = self.handle.execute.options(**streaming).remote(pickled)
+        self.stream = self.handle.execute.options(**streaming).remote(packed)
 
     def message(self) -> tuple[str, Any]:
         """Its next message, which has arrived.
 
         :raises ray.exceptions.RayError: when it died.
+        :raises ValueError: when it is none of ours.
         """
-        if self.job is None:
+        if self.attempt is None:
             facts, self.stream = ray.get(self.stream), None
             return "facts", facts
-        kind, content = pickle.loads(ray.get(next(self.stream)))  # noqa: S301  # of our own worker
-        return kind, content
+        return decode(ray.get(next(self.stream)))
 
     def end(self) -> None:
         """Ends its process at once, in the middle of a patch too."""
         self.stream = None
         with contextlib.suppress(ray.exceptions.RayError, ValueError):  # it is gone, or was never placed
             ray.kill(self.handle, no_restart=True)
+
+
+def _versions() -> dict[str, str]:
+    """What has to be the same where patches run: whatever reads what the driver has pickled."""
+    return {"Python": ".".join(python_version_tuple()[:2]), "eotasks": version("eotasks")}
 
 
 def _exit_reason(error: Exception) -> str:

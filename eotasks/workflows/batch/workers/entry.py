@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import warnings
 from multiprocessing.connection import Connection
 
@@ -18,7 +20,11 @@ def run_worker(connection: Connection, environment: dict[str, str]) -> None:
     """
     os.environ.clear()
     os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    tempfile.tempdir = None  # asked for anew: the environment names the folder of the batch
+    for name in ("SIGINT", "SIGHUP"):  # the parent decides what an interrupt means, or a terminal that was closed
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    multiprocessing.current_process().daemon = False  # to the parent it is one; tasks may have processes of their own
     ignore_library_warnings()
 
     from eotasks.workflows.batch.workers.loop import run_loop

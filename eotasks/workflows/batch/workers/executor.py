@@ -14,7 +14,7 @@ from eolearn.core.eoworkflow import WorkflowResults
 from eotasks.errors import BatchError, ConfigurationError
 from eotasks.workflows.batch.outcomes import PatchOutcome, outcome_of, step_names
 from eotasks.workflows.batch.workers.job import PatchJob, PatchReport, make_job
-from eotasks.workflows.batch.workers.kinds import ExecutorName, StartMethod
+from eotasks.workflows.batch.workers.kinds import ExecutorName, StartMethod, checked_timeout
 from eotasks.workflows.batch.workers.local import run_in_this_process
 from eotasks.workflows.batch.workers.pickling import pickled_workflow
 from eotasks.workflows.batch.workers.pool import WorkerPool
@@ -50,6 +50,7 @@ class WorkerExecutor(EOExecutor):
     :param executor: As in `run_batch`.
     :param threads: Threads of every engine inside a worker; None shares the cores among the workers.
     :param start_method: ``forkserver`` or ``spawn``.
+    :param patch_timeout: As in `run_batch`.
     :param on_outcome: Called with each outcome as it comes.
     :param on_start: Called with the name of each patch that begins, and which attempt it is.
     :param on_lost: Called with the outcome of each attempt that cost a worker and will be repeated.
@@ -65,6 +66,7 @@ class WorkerExecutor(EOExecutor):
         executor: ExecutorName = "processes",
         threads: int | None = None,
         start_method: StartMethod = "forkserver",
+        patch_timeout: float | None = None,
         on_outcome: Callable[[PatchOutcome], None] | None = None,
         on_start: Callable[[str, int], None] | None = None,
         on_lost: Callable[[PatchOutcome], None] | None = None,
@@ -74,6 +76,7 @@ class WorkerExecutor(EOExecutor):
         self.executor = executor
         self.threads = threads
         self.start_method = start_method
+        self.patch_timeout = checked_timeout(patch_timeout, executor)
         self.on_outcome = on_outcome
         self.on_start = on_start
         self.on_lost = on_lost
@@ -121,7 +124,14 @@ class WorkerExecutor(EOExecutor):
         payload = pickled_workflow(self.workflow, queue.waiting)
         sizing = Sizing(MachineCapacity(len(queue), self.threads)) if workers is None else None
         start_with = size if sizing is None else sizing.trial
-        pool = WorkerPool(payload, start_with, start_method=self.start_method, steps=self._steps)
+        pool = WorkerPool(
+            payload,
+            start_with,
+            start_method=self.start_method,
+            steps=self._steps,
+            patch_timeout=self.patch_timeout,
+        )
+        pool.shrinks = sizing is not None
         return self._reports_of(pool, queue, sizing)
 
     def _reports_of(self, pool: Pool, queue: PatchQueue, sizing: Sizing | None) -> Generator[PatchReport, None, None]:
@@ -140,6 +150,11 @@ class WorkerExecutor(EOExecutor):
                     if self.size is not None:
                         pool.size, pool.on_trial = self.size, False
                         LOGGER.info("%s", self.size.note)
+                elif sizing is not None:
+                    smaller = sizing.grow(self._outcome(report))
+                    if smaller is not None:
+                        self.size = pool.size = smaller
+                        LOGGER.warning("A patch took more memory than those before. %s", smaller.note)
         self.size = self.size or pool.size
 
     def _outcome(self, report: PatchReport) -> PatchOutcome:
@@ -150,6 +165,7 @@ class WorkerExecutor(EOExecutor):
             report.peaks,
             attempts=report.attempts,
             quarantined=report.quarantined,
+            error=report.error,
             log=report.log or None,
         )
 

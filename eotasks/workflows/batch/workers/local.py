@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue as queues
 import threading
 from collections.abc import Generator, Iterator
 
 from eolearn.core import EOWorkflow
 
-from eotasks.models.threads import ENVIRONMENT_VARIABLE
+from eotasks.errors import BatchError
+from eotasks.models.threads import shared_thread_setting
 from eotasks.workflows.batch.workers.job import WORKFLOW_LOGGER, PatchJob, PatchReport, execute_job
 from eotasks.workflows.batch.workers.memory import SampledPeak
 from eotasks.workflows.batch.workers.queue import PatchQueue
@@ -22,12 +22,13 @@ def run_in_this_process(
     workflow: EOWorkflow, queue: PatchQueue, size: Size, *, logs: bool
 ) -> Generator[PatchReport, None, None]:
     """Reports of patches that run in threads of this process, or one after the other for one worker."""
-    with _own_threads(size.threads), contextlib.nullcontext() if logs else _without_stack_traces():
+    with shared_thread_setting(size.threads), contextlib.nullcontext() if logs else _without_stack_traces():
         if size.workers > 1:
             yield from _in_threads(workflow, queue, size.workers)
             return
+        interruptible = threading.current_thread() is threading.main_thread()  # interrupts reach no other one
         while (job := queue.take()) is not None:
-            yield queue.finish(execute_job(workflow, job, memory=SampledPeak()))
+            yield queue.finish(execute_job(workflow, job, memory=SampledPeak(), interruptible=interruptible))
 
 
 def _in_threads(workflow: EOWorkflow, queue: PatchQueue, workers: int) -> Generator[PatchReport, None, None]:
@@ -50,11 +51,18 @@ def _in_threads(workflow: EOWorkflow, queue: PatchQueue, workers: int) -> Genera
         if (job := queue.take()) is not None:
             jobs.put(job)
 
-    threads = [threading.Thread(target=work, name=f"eotasks_{number}", daemon=True) for number in range(workers)]
-    for thread in threads:
-        thread.start()
-        submit()
+    threads: list[threading.Thread] = []
     try:
+        for number in range(workers):
+            thread = threading.Thread(target=work, name=f"eotasks_{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system has no more of them to give
+                if not threads:
+                    raise BatchError(f"No thread can be started ({error}): use executor='serial'.") from error
+                break
+            threads.append(thread)
+            submit()
         while queue:
             report = ended.get()
             if isinstance(report, BaseException):
@@ -82,16 +90,3 @@ def _without_stack_traces() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(is_no_error)
-
-
-@contextlib.contextmanager
-def _own_threads(threads: int) -> Iterator[None]:
-    before = os.environ.get(ENVIRONMENT_VARIABLE)
-    os.environ[ENVIRONMENT_VARIABLE] = str(threads)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ENVIRONMENT_VARIABLE]
-        else:
-            os.environ[ENVIRONMENT_VARIABLE] = before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import pickle
@@ -11,27 +12,29 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import threadpoolctl  # type: ignore[import-untyped]  # it has no hints
 from eolearn.core import EOWorkflow
 
-from eotasks.errors import EOTasksError
+from eotasks.errors import message_of
 from eotasks.models.threads import resolve_threads
-from eotasks.workflows.batch.workers.job import WORKFLOW_LOGGER, PatchJob, execute_job
-from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak
+from eotasks.workflows.batch.workers.job import WORKFLOW_LOGGER, execute_packed_job
+from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak, StepMemory
+from eotasks.workflows.batch.workers.messages import encode
 
 _ORPHANED = 3
+_FORKED = 0
+_DESCRIPTORS = Path("/proc/self/fd")
 
 
 def run_loop(connection: Connection) -> None:
-    """A worker's loop. Messages to the parent are pairs of a kind and its content: ``ready``, ``step`` with the uid of
-    the node that begins, ``log`` with a record, ``report``, and ``refused`` with the reason.
-    """
-    sending = threading.Lock()
+    """A worker's loop: messages to the parent are those of `eotasks.workflows.batch.workers.messages`."""
+    sending, own_pid = threading.Lock(), os.getpid()
 
-    def send(kind: str, content: object) -> None:
+    def send(kind: str, content: object = None) -> None:
         with sending:
-            connection.send((kind, content))
+            connection.send_bytes(encode(kind, content))
 
     _end_with_the_parent(connection)
     with contextlib.suppress(EOFError, OSError):  # the parent is gone or has closed the pool: nobody is listening
@@ -39,15 +42,20 @@ def run_loop(connection: Connection) -> None:
         try:
             set_up_process(level, send)
             workflow: EOWorkflow = pickle.loads(pickled)  # noqa: S301  # the same
-            memory = ResettablePeak() if ResettablePeak.available() else SampledPeak()
-            send("ready", None)
-            while True:
-                job: PatchJob = pickle.loads(connection.recv_bytes())  # noqa: S301  # the same
-                send("report", execute_job(workflow, job, memory=memory, on_step=lambda uid: send("step", uid)))
-        except Exception as error:  # unpickling imports and runs the user's modules; the parent gets the error
-            if isinstance(error, EOFError | OSError) and not isinstance(error, EOTasksError):
-                raise  # of the connection
+        except BaseException as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; the parent gets the error
             send("refused", rebuild_error(error))
+            return
+        memory = step_memory()
+        send("ready")
+        while True:
+            job = connection.recv_bytes()
+            report = execute_packed_job(workflow, job, memory=memory, on_step=lambda uid: send("step", uid))
+            if os.getpid() != own_pid:  # a task has forked, and its child came back as if it were this worker
+                os._exit(_FORKED)
+            if is_worn_out():
+                send("last report", report)
+                return
+            send("report", report)
 
 
 def set_up_process(level: int, send: Callable[[str, object], None]) -> None:
@@ -86,19 +94,34 @@ class _ForwardingHandler(logging.Handler):
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends the record with its message made up; failed tasks are left out: their report has them."""
-        if record.name == WORKFLOW_LOGGER:
-            return
-        record.msg, record.args, record.exc_info = record.getMessage(), None, None
-        with contextlib.suppress(
-            OSError, TypeError, AttributeError, pickle.PicklingError
-        ):  # a log line is no reason to fail
-            self._send("log", record)
+        """Sends the record; failed tasks are left out: their report has them."""
+        if record.name != WORKFLOW_LOGGER:
+            with contextlib.suppress(Exception):  # a log line is no reason to fail
+                self._send("log", record)
 
 
-def rebuild_error(error: Exception) -> str:
+def step_memory() -> StepMemory:
+    """What measures steps in a process of our own."""
+    return ResettablePeak() if ResettablePeak.available() else SampledPeak()
+
+
+def is_worn_out() -> bool:
+    """Whether a patch has left this process with more than half of its file descriptors taken: the next one would fail
+    for want of them, which is not its fault.
+    """
+    if sys.platform != "linux":
+        return False
+    import resource
+
+    try:
+        return 2 * len(list(_DESCRIPTORS.iterdir())) > resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def rebuild_error(error: BaseException) -> str:
     """Why a workflow cannot be rebuilt, and what helps."""
     return (
-        f"The workflow cannot be rebuilt in a worker process ({type(error).__name__}: {error}): define its tasks in a"
+        f"The workflow cannot be rebuilt in a worker process ({message_of(error)}): define its tasks in a"
         " module that can be imported, not in a notebook or shell, or use executor='threads'."
     )

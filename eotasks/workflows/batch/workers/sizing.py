@@ -20,6 +20,9 @@ MEMORY_SHARE = 0.8
 _TRIALS = 3
 """Patches that may fail alone, one after the other, before the largest peak so far has to do."""
 
+_GROWN = 1.2
+"""How much more memory than all before a patch has to take, before the number of workers is looked at again."""
+
 _CGROUP = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60
 
@@ -81,6 +84,20 @@ class Sizing:
         if self._peak_mb and (outcome.state == "done" or self._trials >= _TRIALS):
             self.size = self._capacity.size(self._peak_mb)
         return self.size
+
+    def grow(self, outcome: PatchOutcome) -> Size | None:
+        """Takes the outcome of a later patch. Gives another size where it needed far more memory than any before, and
+        fewer workers fit than there are.
+        """
+        peak = max(outcome.peak_memory_mb_by_step.values(), default=0.0)
+        if self.size is None or not self._peak_mb or peak < _GROWN * self._peak_mb:
+            return None
+        self._peak_mb = peak
+        size = self._capacity.size(peak)
+        if size.workers >= self.size.workers:
+            return None
+        self.size = size
+        return size
 
 
 class MachineCapacity:

@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from eotasks.area import Patch
 from eotasks.catalogue.discovery import Found, find_products, merge_masks
+from eotasks.catalogue.open import refuse_web_file
 from eotasks.clouds.masks import AddSceneClassificationMaskTask
 from eotasks.errors import AreaError, ConfigurationError
 from eotasks.features import Feature
@@ -102,6 +103,8 @@ class ScenesSource(Source):
         area, detector = settings.area, settings.clouds.found_by
         if not self.products:
             raise ValueError("source.products: no product is named")
+        for location in self._locations:
+            refuse_web_file(location)
         missing = [band for band in detector.bands if band not in L2A_BANDS] if detector is not None else []
         if self.level == "L2A" and missing:
             raise ValueError(

@@ -14,13 +14,20 @@ import psutil
 import pytest
 from eolearn.core import EONode, EOTask, EOWorkflow
 
-from eotasks.errors import BatchError, ConfigurationError, StorageError
+from eotasks.errors import BatchError, ConfigurationError, PatchFailedWarning, StorageError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
-from tests.builders.batch_tasks import AllocateTask, CallTask, UnrebuildableTask, WriteFactsTask
-from tests.builders.batches import behaving, facts, facts_batch, run_failing_batch
+from tests.builders.batch_tasks import (
+    LOGGED,
+    AllocateTask,
+    CallTask,
+    Unrebuildable,
+    UnrebuildableTask,
+    WriteFactsTask,
+)
+from tests.builders.batches import behaving, facts, facts_batch, faulty, hanging, run_failing_batch, states
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
 
@@ -103,6 +110,37 @@ def test_failures_are_named_and_the_others_go_on(tmp_path: Path, caplog: pytest.
     lost = [event for event in read_events(Place(tmp_path)) if event.kind == "lost"]
     assert [(event.name, event.facts["attempts"]) for event in lost] == [("killed", 1), ("killed", 2)]
     assert ray_workers() == [] or eventually(lambda: ray_workers() == [])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_whatever_a_patch_raises_logs_or_does_it_is_of_that_patch_alone(caplog: pytest.LogCaptureFixture) -> None:
+    raised = ["two arguments", "of the worker only", "mute", "leaving", "deadly", "interrupt", "undecodable", "long"]
+    others = [*LOGGED, "unprintable result", "descriptors", "argument"]
+    workflow, patches = faulty("a", *raised, *others, "b", values={"argument": Unrebuildable(SystemExit)})
+    with caplog.at_level(logging.WARNING), pytest.warns(PatchFailedWarning):
+        result = run_batch(workflow, patches, executor="ray", workers=1)
+    errors = {outcome.name: str(outcome.error) for outcome in result.failed}
+    assert list(errors) == [*raised, "descriptors", "argument"]
+    assert {outcome.attempts for outcome in result.outcomes} == {1}
+    assert errors["of the worker only"] == "MadeError: made here"
+    assert errors["mute"] == "MuteError: its message cannot be read (RuntimeError)"
+    assert errors["interrupt"] == "KeyboardInterrupt: not by the user"
+    assert errors["argument"] == "SystemExit: made only where it was born"
+    assert "Too many open files" in errors["descriptors"]
+    assert {"by extra", "%d items"} <= {record.getMessage() for record in caplog.records}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_patch_that_hangs_is_ended_on_ray_too(tmp_path: Path) -> None:
+    workflow, patches = hanging(tmp_path, "a", "stopped", "b")
+    result = run_failing_batch(workflow, patches, executor="ray", workers=1, patch_timeout=1.0)
+    assert states(result) == {"a": "done", "stopped": "quarantined", "b": "done"}
+    assert result.failed[0].error == (
+        "It took more than 1 s, and its worker was ended: look why this step hangs, or raise patch_timeout."
+    )
+    assert result.failed[0].attempts == 3
 
 
 @pytest.mark.usefixtures("cluster")
@@ -263,9 +301,13 @@ def test_the_executor_is_a_rayexecutor(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_node_with_another_eotasks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_backend, "version", lambda _: "99.0")
+def test_a_node_with_another_eotasks_or_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     workflow, patches = behaving("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_backend, "python_version_tuple", lambda: ("3", "99", "1"))
+        with pytest.raises(BatchError, match=r"Node .* has Python 3\.1\d, and this process 3\.99: install the same"):
+            run_batch(workflow, patches, executor="ray", workers=1)
+    monkeypatch.setattr(ray_backend, "version", lambda _: "99.0")
     with pytest.raises(BatchError, match=r"Node .* has eotasks .*, and this process 99\.0: install the same"):
         run_batch(workflow, patches, executor="ray", workers=1)
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import logging
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,9 @@ from eotasks.errors import ConfigurationError
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers import sizing
+from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from eotasks.workflows.batch.workers.sizing import MachineCapacity, Sizing, free_memory_mb
-from tests.builders.batch_tasks import AllocateTask
+from tests.builders.batch_tasks import AllocateTask, CallTask
 from tests.builders.batches import behaving, facts, facts_batch, run_failing_batch
 
 
@@ -134,3 +138,45 @@ def test_words_for_workers_are_checked() -> None:
     workflow, patches = behaving("a")
     with pytest.raises(ConfigurationError, match=r"workers='many'.*'auto'"):
         run_batch(workflow, patches, workers="many")  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.usefixtures("machine")
+def test_patches_that_grow_after_the_trial_get_fewer_workers() -> None:
+    several = Sizing(MachineCapacity(100))
+    assert several.grow(outcome(400)) is None, "there is no size yet"
+    several.observe(outcome(100))
+    sizes = [several.grow(outcome(peak)) for peak in (100, 119, 200, 90, 210, 500, 900)]
+    assert [size and (size.workers, size.threads) for size in sizes] == [None, None, (4, 2), None, None, (1, 8), None]
+
+
+def test_a_batch_has_fewer_workers_when_its_patches_grow(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sizing, "available_cores", lambda: 3)
+    node = EONode(CallTask(os.getpid))
+    executor = WorkerExecutor(EOWorkflow([node]), [{}] * 6)
+    outcome = executor._outcome
+    peaks = iter([100.0, 100.0, 500.0])
+    monkeypatch.setattr(sizing, "free_memory_mb", lambda: 1000.0)
+    monkeypatch.setattr(
+        executor, "_outcome", lambda report: replace(outcome(report), peak_memory_mb_by_step={"x": next(peaks, 500.0)})
+    )
+    with caplog.at_level(logging.WARNING):
+        assert len(executor.run(workers=None)) == 6
+    assert executor.size is not None
+    assert executor.size.workers == 1
+    assert "A patch took more memory than those before. 1 workers (memory sets the limit)" in caplog.text
+
+
+def test_a_worker_killed_for_lack_of_memory_is_not_replaced_where_their_number_was_chosen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kills = itertools.count()
+    monkeypatch.setattr("eotasks.workflows.batch.workers.pool.oom_kills", lambda: next(kills))  # one more at each look
+    monkeypatch.setattr(sizing, "available_cores", lambda: 2)
+    monkeypatch.setattr(sizing, "free_memory_mb", lambda: 1e6)
+    workflow, patches = behaving("a", "killed", "b")
+    with caplog.at_level(logging.WARNING):
+        result = run_failing_batch(workflow, patches)
+    assert (result.quarantined, result.done) == (["killed"], ["a", "b"])
+    assert caplog.messages.count("Memory has run out: the batch goes on with 1 workers.") == 1

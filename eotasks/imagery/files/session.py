@@ -1,0 +1,128 @@
+"""Connections to web servers.
+
+They lead where `eotasks.imagery.files.origin` allows, redirects too, and keep the bounds of `eotasks.storage.answers`.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from functools import lru_cache
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.util.retry import Retry
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.files.origin import addresses, server_of
+from eotasks.storage.answers import bounded_pools
+from eotasks.text import redacted
+
+ATTEMPTS = 3
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+
+_MAX_REDIRECTS = 5
+_CONNECTIONS = 32
+"""To one server that are kept open at most: more than threads that read."""
+
+
+@lru_cache(maxsize=16)
+def session(internal: frozenset[str]) -> requests.Session:
+    """Asks web servers, from any thread; connections are kept open.
+
+    Requests raise `eotasks.imagery.files.origin.InternalAddressError` where they lead into the user's network.
+
+    :param internal: Servers of that network that may be asked, as ``host:port``.
+    """
+    made = requests.Session()
+    retry = Retry(ATTEMPTS - 1, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, _Adapter(internal, max_retries=retry, pool_maxsize=_CONNECTIONS))
+    made.max_redirects = _MAX_REDIRECTS
+    made.hooks["response"].append(check_redirect)
+    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return made
+
+
+def check_redirect(answer: requests.Response, **_: object) -> None:
+    """Refuse to be sent to anything but the web, or from an encrypted connection to one in the clear.
+
+    :raises ImageryError: when an answer does that.
+    """
+    if not answer.is_redirect:
+        return
+    target, source = urlsplit(urljoin(answer.url, answer.headers["Location"])), urlsplit(answer.url)
+    if target.scheme not in ("http", "https") or (source.scheme == "https" and target.scheme == "http"):
+        raise ImageryError(
+            f"{redacted(answer.url)}: sends on to {target.scheme[:40]}://, which is not followed. Check the address."
+        )
+
+
+class _Adapter(HTTPAdapter):
+    """Connects to addresses that were checked, and to a proxy of the user as he says; keeps the bounds of answers."""
+
+    def __init__(self, internal: frozenset[str], **options: Any) -> None:
+        self._internal = internal
+        super().__init__(**options)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+
+        class Plain(_Checked, HTTPConnection):
+            internal = self._internal
+
+        class Encrypted(_Checked, HTTPSConnection):
+            internal = self._internal
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class EncryptedPool(HTTPSConnectionPool):
+            ConnectionCls = Encrypted
+
+        self.poolmanager.pool_classes_by_scheme = bounded_pools({"http": PlainPool, "https": EncryptedPool})
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        # A proxy asks for names itself: those that are known here too are looked at.
+        if select_proxy(str(request.url), options.get("proxies")):
+            host, port = server_of(str(request.url))
+            with suppress(OSError, UnicodeError):
+                addresses(host, port, self._internal)
+        return super().send(request, *arguments, **options)
+
+
+class _Checked:
+    """A connection to an address that its name had when it was checked."""
+
+    internal: frozenset[str]
+    _dns_host: str
+    host: str
+    port: int
+
+    def _new_conn(self) -> socket.socket:
+        name, failure = self._dns_host, None
+        try:
+            found = addresses(name, self.port, self.internal)
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except OSError as error:
+            raise NewConnectionError(self, f"no address of {self.host}: {error}") from error  # type: ignore[arg-type]
+        for address in found:
+            self._dns_host = address
+            try:
+                connected: socket.socket = super()._new_conn()  # type: ignore[misc]
+            except NewConnectionError as error:
+                failure = error
+            else:
+                return connected
+            finally:
+                self._dns_host = name
+        raise failure or NewConnectionError(self, f"no address of {self.host}")  # type: ignore[arg-type]

@@ -1,0 +1,169 @@
+"""Where compiled kernels are kept: numba's cache, of which nothing is opened that somebody else can have written.
+
+numba keeps code as pickles, which run any program when they are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+from collections.abc import Collection, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    InTreeCacheLocator,
+    UserProvidedCacheLocator,
+    UserWideCacheLocator,
+)
+
+LOGGER = logging.getLogger(__name__)
+
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class KeptCode(FunctionCache):
+    """numba's cache, but that foreign or damaged files, a full disk or lost rights cost a compilation and no more."""
+
+    def __init__(self, function: Any) -> None:
+        self._impl_class = _OwnFolder
+        super().__init__(function)
+        files = self._cache_file
+        self._cache_file = _OwnFiles(self._cache_path, self._impl.filename_base, files._source_stamp)
+        self._cache_file.owners = self._impl.locator.owners
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The kept code of a signature; None when there is none to trust."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # noqa: BLE001 - unpickling damaged bytes raises anything
+            LOGGER.warning("Kept code is damaged (%s in %s) and is made anew.", type(error).__name__, self.cache_path)
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keeps the code of a signature."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            LOGGER.warning("Compiled code cannot be kept in %s: %s. Set NUMBA_CACHE_DIR.", self.cache_path, error)
+
+
+class _OwnFiles(IndexDataCacheFile):
+    """numba's files of one function, in a folder that nobody else writes to."""
+
+    owners: Collection[int] = ()
+
+    def _load_index(self) -> Any:
+        return super()._load_index() if self._is_own(self._index_path) else {}
+
+    def _load_data(self, name: str) -> Any:
+        is_own = os.path.basename(name) == name and self._is_own(self._data_path(name))  # noqa: PTH119 - names of numba's
+        return super()._load_data(name) if is_own else None
+
+    def _is_own(self, path: str) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            fault = _fault(Path(path), self.owners, stat.S_ISREG)
+            if fault is not None:
+                LOGGER.warning("Kept code is not read and is made anew: %s.", fault)
+            return fault is None
+        return True  # numba knows what to do
+
+    @contextlib.contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[Any]:
+        with super()._open_for_write(filepath) as stream:
+            os.fchmod(stream.fileno(), stat.S_IMODE(os.fstat(stream.fileno()).st_mode) & ~_BY_OTHERS)
+            yield stream
+
+
+class _PrivateFolder:
+    """A locator whose folder, and the one that holds it, are of this user and written to by nobody else."""
+
+    _py_file: str
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Who may have written its files."""
+        return (os.geteuid(),)
+
+    def ensure_cache_path(self) -> None:
+        """Makes both folders where they are absent, for this user alone.
+
+        :raises OSError: when one is a link, of another user, or writable by others; numba then takes another folder.
+        """
+        folder = Path(self.get_cache_path())  # type: ignore[attr-defined]
+        folder.parent.parent.mkdir(parents=True, exist_ok=True)
+        for each in (folder.parent, folder):
+            each.mkdir(mode=0o700, exist_ok=True)
+        # Others may write to the upper one, such as /tmp, where they cannot rename what is not theirs.
+        sticky = folder.parent.lstat().st_mode & stat.S_ISVTX
+        upper = None if sticky else _fault(folder.parent, self.owners, stat.S_ISDIR)
+        _refuse(upper or _fault(folder, self.owners, stat.S_ISDIR))
+        super().ensure_cache_path()  # type: ignore[misc]
+
+
+class _Given(_PrivateFolder, UserProvidedCacheLocator):
+    """In NUMBA_CACHE_DIR."""
+
+
+class _OfUser(_PrivateFolder, UserWideCacheLocator):
+    """In the user's cache folder."""
+
+
+class _BesideSource(InTreeCacheLocator):
+    """In ``__pycache__``, from which Python runs what it finds: whoever may write there or to the source is trusted."""
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Who may have written its files: this user, the administrator, and whose the source is."""
+        return (os.geteuid(), 0, Path(self._py_file).stat().st_uid)
+
+    def ensure_cache_path(self) -> None:
+        """:raises OSError: when more may write to the folder than to the source's; numba then takes another one."""
+        folder = Path(self.get_cache_path())
+        with contextlib.suppress(FileNotFoundError):
+            _refuse(_fault(folder, self.owners, stat.S_ISDIR, allowed=folder.parent.stat().st_mode & _BY_OTHERS))
+        super().ensure_cache_path()
+
+
+class _OwnFolder(CompileResultCacheImpl):
+    _locator_classes = [_Given, _BesideSource, _OfUser]  # noqa: RUF012 - numba's name
+
+
+def _fault(path: Path, owners: Collection[int], is_kind: Any, *, allowed: int = 0) -> str | None:
+    """Why a folder or file may be somebody else's work; None when it cannot be.
+
+    :param allowed: Bits of writing by others that are no fault.
+    :raises FileNotFoundError: when it is absent.
+    """
+    found = path.lstat()
+    if not is_kind(found.st_mode):
+        return f"{path} is a link or no plain file or folder"
+    if found.st_uid not in owners:
+        return f"{path} belongs to user {found.st_uid}"
+    if found.st_mode & _BY_OTHERS & ~allowed:
+        return f"{path} can be written by others (chmod go-w)"
+    return None
+
+
+def _refuse(fault: str | None) -> None:
+    if fault is not None:
+        _tell(fault)
+        raise PermissionError(fault)
+
+
+@cache
+def _tell(fault: str) -> None:
+    """Once in a process: there are many kernels."""
+    LOGGER.warning(
+        "Compiled code is not kept there, since it would run what others put in: %s. Set NUMBA_CACHE_DIR to a folder of"
+        " your own.",
+        fault,
+    )

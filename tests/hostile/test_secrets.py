@@ -1,0 +1,549 @@
+"""No secret is kept or printed: addresses, credentials of the environment and of profiles, what servers say of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+import rasterio
+import requests
+from sentinelhub.constants import CRS
+from sentinelhub.geometry import BBox
+
+from eotasks.catalogue.fields import PRODUCT_ASSET
+from eotasks.catalogue.store import Catalogue
+from eotasks.errors import CredentialsError, ImageryError, StorageError, stack_of
+from eotasks.sources.sentinelhub import DownloadBandsTask
+from eotasks.text import HIDDEN, has_secret, json_text, kept, redact, redacted, register_secret
+from eotasks.workflows.console import set_up_logging
+from tests.builders.command_line import command
+from tests.builders.layouts import small_safe, zipped
+from tests.builders.products import LEFT, TOP
+from tests.builders.stac_items import make_item
+from tests.servers.loopback import LoopbackServer
+
+CANARY = "canary7Zq"
+"""Stands in every secret of these tests."""
+
+ADDRESSES = {
+    "password": f"https://user:{CANARY}@host/a/b.zip",
+    "user": f"https://{CANARY}@host/a.zip",
+    "password with @": f"https://user:p@{CANARY}@host/a.zip",
+    "password with slash": f"https://user:p/{CANARY}@host/a.zip",
+    "password with question mark": f"https://user:p?{CANARY}@host/a.zip",
+    "password with hash": f"https://user:p#{CANARY}@host/a.zip",
+    "quoted password": f"https://user:{quote(CANARY + '/@:')}@host/a.zip",
+    "port": f"http://user:{CANARY}@host:8080/a.zip",
+    "IPv6": f"http://user:{CANARY}@[::1]:8080/a.zip",
+    "capitals": f"HTTPS://User:{CANARY}@HOST/a.zip",
+    "one slash": f"https:/user:{CANARY}@host/a.zip",
+    "backslashes": f"https:\\\\user:{CANARY}@host/a.zip",
+    "no scheme": f"//user:{CANARY}@host/a.zip",
+    "no scheme at all": f"user:{CANARY}@host:6379",
+    "AWS signature": f"https://host/a.zip?X-Amz-Signature={CANARY}&X-Amz-Expires=60",
+    "AWS signature 2": f"https://host/a.zip?AWSAccessKeyId=A&Signature={CANARY}&Expires=1",
+    "SAS": f"https://host/a.zip?sv=2021&sig={CANARY}%3D",
+    "Google": f"https://storage.googleapis.com/b/o?X-Goog-Signature={CANARY}",
+    "CloudFront": f"https://host/a.zip?Policy=x&Signature={CANARY}&Key-Pair-Id=K",
+    "token": f"https://host/a.zip?token={CANARY}",
+    "unknown name": f"https://host/a.zip?zz={CANARY}",
+    "no name": f"https://host/a.zip?{CANARY}",
+    "fragment": f"https://host/a.zip#access_token={CANARY}",
+    "query and fragment": f"https://host/a.zip?a=1#{CANARY}",
+    "s3": f"s3://KEY:{CANARY}@bucket/a.zip",
+    "s3 signed": f"s3://bucket/a.zip?X-Amz-Signature={CANARY}",
+    "ftp": f"ftp://user:{CANARY}@host/a.zip",
+    "database": f"postgresql://user:{CANARY}@host/db",
+    "GDAL": f"/vsicurl/https://user:{CANARY}@host/a.tif",
+    "GDAL with options": f"/vsicurl?url=https%3A%2F%2Fuser%3A{CANARY}%40host%2Fa&header.Authorization=Bearer+{CANARY}",
+    "GDAL in a zip": f"/vsizip//vsicurl/https://user:{CANARY}@host/a.zip?sig={CANARY}/inside.tif",
+    "GDAL in braces": f"/vsizip/{{/vsicurl/https://host/a.zip?sig={CANARY}}}/inside.tif",
+    "through a proxy": f"https://proxy/https://user:{CANARY}@host/a.zip?x={CANARY}",
+    "through a proxy, quoted": f"https://proxy/{quote(f'https://user:{CANARY}@host/a?sig={CANARY}', safe='')}",
+}
+
+TEXTS = {
+    **{f"address in a text, {name}": f"cannot open ({address}): not there." for name, address in ADDRESSES.items()},
+    **{f"repr, {name}": f"open({address!r}) failed" for name, address in ADDRESSES.items()},
+    "requests": f"HTTPSConnectionPool(host='h', port=443): Max retries exceeded with url: /a?zz={CANARY} (Caused by X)",
+    "urllib3's retry": f"Retrying (Retry(total=1)) after connection broken by 'X(\"a: b\")': /a.zip?zz={CANARY}",
+    "urllib3's log": f'https://h:443 "GET /a/b?zz={CANARY} HTTP/1.1" 200 5',
+    "Bearer": f"Authorization: Bearer {CANARY}",
+    "Basic": f"{{'Authorization': 'Basic {CANARY}=='}}",
+    "AWS header": f"authorization=AWS4-HMAC-SHA256 Credential=AK/2020, SignedHeaders=host, Signature={CANARY}",
+    "session's token": f"{{'x-amz-security-token': b'{CANARY}'}}",
+    "cookie": f"Set-Cookie: id={CANARY}; Path=/",
+    "JSON": f'{{"access_token": "{CANARY}", "expires_in": 3600}}',
+    "form": f"grant_type=client_credentials&client_id=a&client_secret={CANARY}",
+    "configuration": f"aws_secret_access_key = {CANARY}",
+    "connection string": f"AccountName=a;AccountKey={CANARY}==;EndpointSuffix=core.windows.net",
+    "key": f"x-api-key: {CANARY}",
+    "JWT": f"sent eyJhbGciOiJIUzI1NiJ9.{CANARY}.{CANARY}",
+    "private key": f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n-----END RSA PRIVATE KEY-----",
+    "quotes in a password": f"'https://user:p'\"{CANARY}@host/a' is bad",
+}
+
+HONEST = (
+    "https://earth-search.aws.element84.com/v1",
+    "s3://bucket/prefix/what?.tif",
+    "s3://bucket/a@2x#1.tif",
+    "/data/a:b/c@d?e=f#g.tif",
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, as the AWS command line takes them.",
+    "it asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH",
+    "Give s3://bucket/prefix or https://…. Then: go on (http://127.0.0.1:8080/a, http://[::1]:80/b).",
+    "patch r01:c02 of 12:30, key=lambda: 1, 50 % done, a@b, time 2024-05-01T10:00:00Z",
+    "The S3 session of profile 'default': check credentials; the secret of user x is not set.",
+)
+
+
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+def test_an_address_has_no_secret(address: str) -> None:
+    shown = redacted(address)
+    assert CANARY not in shown
+    assert any(place in shown.lower() for place in ("host", "bucket", "/vsi", "google", "::1"))
+    assert redacted(shown) == shown
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_text_has_no_secret(text: str) -> None:
+    shown = redact(text)
+    assert CANARY not in shown
+    assert redact(shown) == shown
+
+
+@pytest.mark.parametrize("text", HONEST, ids=range(len(HONEST)))
+def test_honest_text_is_as_it_was(text: str) -> None:
+    assert redact(text) == text
+    assert not has_secret(text)
+
+
+def test_what_stands_around_an_address_stays() -> None:
+    assert redact("(https://h/a?b=c): not found, see https://u:p@h/q?x=1. Fetch it again.") == (
+        "(https://h/a): not found, see https://h/q. Fetch it again."
+    )
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "SH_CLIENT_SECRET", "MY_API_KEY", "DB_PASSWORD", "X_TOKEN"])
+def test_secrets_of_the_environment_stand_nowhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for secret in (f"{CANARY}/+=\"'ü", f"other{CANARY}"):  # it changes, and is known at once
+        monkeypatch.setenv(name, secret)
+        for form in (secret, quote(secret, safe=""), json.dumps(secret)):
+            assert CANARY not in redact(f"the server says {form} is wrong")
+    assert redact("the file /home/me/.aws/credentials") == "the file /home/me/.aws/credentials"
+
+
+def test_a_file_that_holds_secrets_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/home/me/credentials")
+    assert redact("/home/me/credentials is not there") == "/home/me/credentials is not there"
+
+
+def test_what_is_registered_stands_nowhere() -> None:
+    register_secret(f"registered {CANARY}", None, "")
+    assert redact(f"it says registered {CANARY}.") == f"it says {HIDDEN}."
+
+
+def test_a_text_that_takes_long_is_cut() -> None:
+    for piece in ("a:", "://", "%3a%2f%2f", "token=", "GET /a?", "x@y:"):
+        assert len(redact(f"{piece} " * 200_000)) < 120_000
+
+
+# Errors
+
+
+def test_errors_of_ours_have_no_secret_however_they_are_told() -> None:
+    for address in ADDRESSES.values():
+        error = StorageError(f"{address}: not there.")
+        assert CANARY not in f"{error} {error!r} {stack_of(error)}"
+
+
+def test_errors_that_led_to_it_have_none() -> None:
+    """requests, urllib3, botocore and GDAL put addresses into their messages."""
+    address = f"http://user:{CANARY}@127.0.0.1:1/a?zz={CANARY}"
+    with pytest.raises(requests.RequestException) as web:
+        requests.get(address, timeout=1)
+    assert CANARY in str(web.value)
+    with pytest.raises(rasterio.errors.RasterioIOError) as gdal:
+        rasterio.open(f"/vsicurl/{address}")
+    for caught in (web, gdal):
+        error = ImageryError("x")
+        error.__cause__ = caught.value
+        assert CANARY not in stack_of(error)
+        assert "127.0.0.1" in stack_of(error)
+
+
+# What is kept
+
+SIGNED = {name: address for name, address in ADDRESSES.items() if "://" in address or address.startswith("//")}
+
+
+@pytest.mark.parametrize("address", SIGNED.values(), ids=SIGNED)
+def test_a_catalogue_keeps_no_secret(address: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.parquet"
+    for change in ("asset", "link"):
+        item = make_item("S2A")
+        if change == "asset":
+            item.assets[PRODUCT_ASSET].href = address
+        else:
+            item.set_self_href(address)
+        with pytest.raises(ImageryError, match="which a catalogue does not keep: give one without") as refused:
+            Catalogue(file).add([item])
+        assert CANARY not in str(refused.value)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://host/a.zip",
+        "https://host/a%20b.zip?version=2",
+        "https://host/download?file=S2A_MSIL1C.zip&format=zip",
+        "https://catalogue.dataspace.copernicus.eu/odata/v1/Products(2b17b57d-fff4-4645-b539-91f305c27c69)/$value",
+        "s3://bucket/a?b#c@d.zip",
+        "/archive/a?b#c@d%20.SAFE",
+    ],
+)
+def test_honest_addresses_are_kept(address: str, tmp_path: Path) -> None:
+    item = make_item("S2A")
+    item.assets[PRODUCT_ASSET].href = address
+    Catalogue(tmp_path / "c.parquet").add([item])
+    printed = command("catalogue", "search", "--catalogue", tmp_path / "c.parquet", "--json")
+    assert json.loads(printed.out)["features"][0]["assets"][PRODUCT_ASSET]["href"] == address
+    assert kept(address) == address
+
+
+def test_json_of_others_is_printed_without_secrets() -> None:
+    content = {"features": [{"assets": {name: {"href": address}}} for name, address in ADDRESSES.items()]}
+    storage = {"account_key": CANARY, "token": CANARY, "expires": 12, "href": "https://h/a?version=2"}
+    text = json_text([content, storage])
+    assert CANARY not in text
+    assert json.loads(text)[1] == {
+        "account_key": HIDDEN, "token": HIDDEN, "expires": 12, "href": "https://h/a?version=2"
+    }  # fmt: skip
+
+
+# Thirty verbose runs
+
+
+class EchoServer(LoopbackServer):
+    """Answers with what it was told, secrets and all: as S3, a web server, a STAC API and an OAuth service."""
+
+    allow_reuse_address = True
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        outer = self
+        self.files = files
+        self.asked = 0
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def answer(self) -> None:
+                outer.asked += 1
+                told = f"{self.command} {self.path}\n{self.headers}"
+                length = int(self.headers.get("Content-Length") or 0)
+                told += self.rfile.read(length).decode(errors="replace") + f" {SECRET_KEY} {CLIENT_SECRET}"
+                path = self.path.partition("?")[0]
+                if path in outer.files:
+                    content = outer.files[path]
+                    first, last = 0, len(content) - 1
+                    if self.headers.get("Range"):
+                        start, _, end = self.headers["Range"].removeprefix("bytes=").partition("-")
+                        first, last = int(start), min(int(end or last), last)
+                    self.say(206 if self.headers.get("Range") else 200, content[first : last + 1], len(content), first)
+                elif path.startswith("/redirect"):
+                    self.send_response(302)
+                    self.send_header("Location", f"http://user:{CANARY}@localhost:1/a.zip?zz={CANARY}")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                elif path.startswith("/stac"):
+                    self.stac(told)
+                elif path.startswith("/missing"):
+                    self.say(404, told.encode())
+                else:
+                    said = told.replace("&", "&amp;").replace("<", "&lt;")
+                    body = f"<Error><Code>SignatureDoesNotMatch</Code><Message>{said}</Message></Error>"
+                    self.say(403, body.encode())
+
+            def stac(self, told: str) -> None:
+                if self.path.startswith("/stac/broken"):
+                    self.say(500 if self.command == "POST" else 200, told.encode())
+                elif self.path.startswith("/stac/search"):
+                    item = make_item("S2A").to_dict()
+                    signed = f"http://user:{CANARY}@127.0.0.1/a.tif?zz={CANARY}"
+                    item |= {"collection": "sentinel-2-l1c", "assets": {"B02": {"href": signed, "token": CANARY}}}
+                    item["links"] = [{"rel": "self", "href": signed}]
+                    self.say(200, json.dumps({"type": "FeatureCollection", "features": [item]}).encode())
+                else:
+                    here = f"http://127.0.0.1:{outer.server_port}/stac"
+                    links = [
+                        {"rel": "search", "href": f"{here}/search", "method": "POST"},
+                        {"rel": "root", "href": here},
+                    ]
+                    conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
+                    root = {"type": "Catalog", "stac_version": "1.0.0", "id": "x", "description": "x", "links": links}
+                    self.say(200, json.dumps(root | {"conformsTo": conforms}).encode())
+
+            def say(self, code: int, body: bytes, whole: int = 0, first: int = 0) -> None:
+                self.send_response(code, None if code < 300 else f"No {CLIENT_SECRET}")
+                self.send_header("Content-Length", str(len(body)))
+                if code == 206:
+                    self.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{whole}")
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # the names that http.server calls
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread.start()
+
+
+SECRET_KEY = f"aws/{CANARY}+secret"
+CLIENT_SECRET = f"client-{CANARY}-secret"
+
+
+@dataclass
+class Runs:
+    """Commands, and what they left."""
+
+    folder: Path
+    server: EchoServer
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def signed(self) -> str:
+        return f"http://user:{CANARY}@127.0.0.1:{self.server.server_port}"
+
+    def address(self, path: str) -> str:
+        return f"{self.signed}/{path}?X-Amz-Signature={CANARY}&zz={CANARY}"
+
+    def run(self, *arguments: str | Path, code: Collection[int] = (2,)) -> None:
+        with own_logging():
+            result = command(*arguments, "--verbose")
+        assert result.code in code, result.err
+        self.said += [result.out, result.err]
+
+    def assert_no_secret(self) -> None:
+        for number, text in enumerate(self.said):
+            assert CANARY not in text, f"{number}: {text[max(0, text.index(CANARY) - 300) :][:600]}"
+        found = [path for path in self.folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+        named = [path for path in self.folder.rglob("*") if CANARY in path.name]
+        assert found + named == []
+
+
+@contextlib.contextmanager
+def own_logging() -> Iterator[None]:
+    """The handlers of the command instead of pytest's."""
+    root = logging.getLogger()
+    handlers, level, hook = root.handlers[:], root.level, threading.excepthook
+    root.handlers.clear()
+    try:
+        yield
+    finally:
+        root.handlers[:], threading.excepthook = handlers, hook
+        root.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("zip")
+    return zipped(small_safe(folder / "in"), folder / "S2.zip").read_bytes()
+
+
+@pytest.fixture
+def runs(tmp_path: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    server = EchoServer({"/good.zip": archive, "/text.zip": b"no zip", "/text.json": b"{"})
+    home = tmp_path / "home"
+    (home / ".aws").mkdir(parents=True)
+    settings = {
+        "HOME": str(home),
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ACCESS_KEY_ID": f"AK{CANARY}",
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_SESSION_TOKEN": f"session-{CANARY}",
+        "AWS_MAX_ATTEMPTS": "1",
+        "SH_CLIENT_ID": "me",
+        "SH_CLIENT_SECRET": CLIENT_SECRET,
+        "OAUTHLIB_INSECURE_TRANSPORT": "1",
+        "EOTASKS_CANARY_TOKEN": f"{CANARY}-own",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    work = tmp_path / "work"
+    work.mkdir()
+    yield Runs(work, server)
+    server.shutdown()
+    server.server_close()
+    server.thread.join()
+
+
+@pytest.mark.slow
+def test_verbose_runs_print_and_keep_no_secret(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Twenty-eight commands in this process; those with workers follow below."""
+    work, address = runs.folder, runs.address
+    masks = ("cloud-mask", "--no-quicklook", "--resolution", "160")
+    for number, path in enumerate(
+        ("missing.zip", "denied.zip", "text.zip", "text.json", "redirect.zip", "redirect.json")
+    ):
+        runs.run(*masks, address(path), "--out", work / f"masks{number}")
+    runs.run(*masks, f"http://user:{CANARY}@127.0.0.1:1/a.zip?zz={CANARY}")
+    runs.run(*masks, address("good.zip"), address("missing.zip"), "--out", work / "masks", code=(1,))
+    runs.run(*masks, address("good.zip"), "--out", "s3://bucket/masks")
+    runs.run("cloud-mask", "--format", address("x"))
+    catalogue = work / "c.parquet"
+    runs.run("catalogue", "add", address("good.zip"), address("missing.zip"), "--catalogue", catalogue, code=(1,))
+    runs.run("catalogue", "add", address("good.zip"), "--catalogue", address("c.parquet"))
+    runs.run(
+        "catalogue", "search", "--catalogue", f"http://127.0.0.1:{runs.server.server_port}/stac/broken?zz={CANARY}"
+    )
+    runs.run("catalogue", "search", "--catalogue", f"http://127.0.0.1:{runs.server.server_port}/missing?zz={CANARY}")
+    runs.run("catalogue", "search", "--catalogue", address("stac"))
+    stac = f"http://127.0.0.1:{runs.server.server_port}/stac?zz={CANARY}"
+    runs.run("catalogue", "search", "--catalogue", stac, code=(0,))
+    runs.run("catalogue", "search", "--catalogue", stac, "--json", code=(0,))
+    with monkeypatch.context() as before:  # a catalogue that an older eotasks wrote
+        before.setattr("eotasks.catalogue.table.refuse_secrets", lambda item: None)
+        item = make_item("S2A")
+        item.assets[PRODUCT_ASSET].href = address("good.zip")
+        Catalogue(tmp_path / "old.parquet").add([item])
+    runs.run("catalogue", "search", "--catalogue", tmp_path / "old.parquet", "--json", code=(0,))
+    runs.run("catalogue", "info", "--catalogue", tmp_path / "old.parquet", code=(0,))
+    for arguments in (
+        (*masks, "s3://bucket/a.zip"),
+        ("catalogue", "add", "s3://bucket/products", "--catalogue", "s3://bucket/c.parquet"),
+        ("catalogue", "search", "--catalogue", "s3://bucket/c.parquet"),
+        ("status", "s3://bucket/run"),
+        ("clean", "s3://bucket/run"),
+        ("evaluate-clouds", "s3://bucket/scenes", "--out", work / "judged"),
+        ("land-cover", "--out", f"s3://KEY:{CANARY}@bucket/run"),
+    ):
+        runs.run(*arguments)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://user:{CANARY}@127.0.0.1:1")
+    runs.run("status", "s3://bucket/run")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{runs.server.server_port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    keys = f"aws_access_key_id = AK{CANARY}\naws_secret_access_key = {SECRET_KEY}\naws_session_token = t-{CANARY}\n"
+    (tmp_path / "home" / ".aws" / "credentials").write_text(f"[default]\n{keys}")
+    runs.run("status", "s3://bucket/run")
+    config = tmp_path / "scenes.toml"
+    config.write_text(SCENES.format(product=address("good.zip"), **AREA))
+    labels = np.full((64, 64), 2, dtype=np.uint8)
+    with rasterio.open(
+        tmp_path / "labels.tif", "w", driver="GTiff", height=64, width=64, count=1, dtype="uint8", crs="EPSG:32633",
+        transform=rasterio.Affine(20, 0, LEFT, 0, -20, TOP),
+    ) as target:  # fmt: skip
+        target.write(labels, 1)
+    runs.run("land-cover", "--config", config, "--print-config", code=(0,))
+    runs.run("land-cover", "--config", config, "--dry-run", "--out", work / "land", code=(0,))
+    config.write_text(SCENES.format(product=address("missing.zip"), **AREA))
+    runs.run("land-cover", "--config", config, "--out", work / "land")
+    assert "missing.zip: nothing there" in runs.said[-1]
+    assert len(runs.said) // 2 >= 29
+    assert runs.server.asked > 30
+    captured = capfd.readouterr()  # of libraries that write by themselves
+    runs.said += [captured.out, captured.err]
+    runs.assert_no_secret()
+
+
+AREA = {"left": LEFT, "bottom": TOP - 1280, "right": LEFT + 1280, "top": TOP}
+SCENES = """\
+[source]
+kind = "scenes"
+products = ["{product}"]
+[area]
+grid = "bbox"
+bbox = [{left}, {bottom}, {right}, {top}]
+crs = "EPSG:32633"
+patch_size = 640
+resolution = 20
+[reference]
+kind = "raster"
+path = "labels.tif"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["processes", "threads"])
+def test_workers_print_and_keep_no_secret_and_no_process_is_called_so(runs: Runs, executor: str) -> None:
+    """Stacks, logs and outcomes of workers; the arguments of all processes while they run.
+
+    The environment of a worker holds what that of its parent holds: tasks are the user's own and may need any of it,
+    and the system shows it to the same user alone.
+    """
+    place = runs.folder / "batch"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "tests.builders.secret_batch", place, executor],
+        env=os.environ | {"SECRET_ADDRESS": f"http://user:{CANARY}@127.0.0.1:1/a.zip?zz={CANARY}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    seen: set[bytes] = set()
+    while run.poll() is None:
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended
+                seen.add(process.read_bytes())
+        time.sleep(0.02)
+    assert run.stdout is not None
+    runs.said.append(run.stdout.read())
+    assert run.returncode == 0, runs.said
+    assert "connection broken" in runs.said[-1] or "Max retries exceeded" in runs.said[-1]
+    assert any(b"tests.builders.secret_batch" in arguments for arguments in seen)
+    assert not any(CANARY.encode() in arguments for arguments in seen)
+    runs.run("status", place, "--report", runs.folder / "report.html", code=(1,))
+    runs.run("status", place, "--json", code=(1,))
+    assert "ValueError" in runs.said[-2]
+    assert (place / "batch" / "logs" / "secrets" / "caused.log").is_file()
+    runs.assert_no_secret()
+
+
+TOKENS: dict[str, dict[str, object] | None] = {
+    "refused": None,
+    "refused by the book": {"error": "invalid_client", "error_description": CLIENT_SECRET},
+    "granted": {"access_token": f"token.{CANARY}", "expires_in": 3600, "expires_at": 4e9, "token_type": "Bearer"},
+}
+
+
+@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS)
+def test_a_service_that_repeats_credentials_is_not_repeated(
+    runs: Runs, tmp_path: Path, token: dict[str, object] | None
+) -> None:
+    """Sentinel Hub answers with client id and secret, or with the token that it gave before."""
+    home = tmp_path / "home" / ".config" / "sentinelhub"
+    home.mkdir(parents=True)
+    base = f"http://127.0.0.1:{runs.server.server_port}"
+    if token is not None:
+        runs.server.files["/token"] = json.dumps(token).encode()
+    (home / "config.toml").write_text(
+        f'[default-profile]\nsh_client_id = "me"\nsh_client_secret = "{CLIENT_SECRET}"\nsh_base_url = "{base}"\n'
+        f'sh_token_url = "{base}/token"\nmax_download_attempts = 1\n'
+    )
+    task = DownloadBandsTask(bands=["B02"])
+    box = BBox((330_000, 5_814_360, 330_040, 5_814_390), CRS("EPSG:32633"))
+    said = io.StringIO()
+    with own_logging(), contextlib.redirect_stderr(said):
+        set_up_logging(verbose=True)
+        with pytest.raises((ImageryError, CredentialsError)) as caught:
+            task.execute(bbox=box, time_interval=("2019-01-01", "2019-01-31"))
+    runs.said += [said.getvalue(), stack_of(caught.value), repr(caught.value)]
+    assert runs.server.asked
+    runs.assert_no_secret()
