@@ -58,6 +58,7 @@ METADATA_BYTES = Limit(
     "metadata bytes", 24 * MEGABYTE, "XML of a data strip reaches 13 MB, that of a tile half of one; a STAC item 100 kB"
 )
 XML_ELEMENTS = Limit("XML elements", 300_000, "metadata of a tile has some 10,000")
+XML_TEXT = Limit("XML text bytes", MEGABYTE, "the longest text is an outline of some 10,000 corners")
 PRODUCT_FILES = Limit("product files", 20_000, "a product has some hundred")
 ITEM_ASSETS = Limit("item assets", 1_000, "an item of a catalogue has up to 40")
 IMAGE_SIDE = Limit("image side pixels", 12_000, "a tile has 10,980 rows and columns at 10 m")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
 
 from eotasks.catalogue.fields import CLOUD_ASSETS
@@ -13,6 +15,7 @@ from eotasks.catalogue.items import absolute
 from eotasks.errors import ConfigurationError
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
+from eotasks.limits import LISTED_OBJECTS
 from eotasks.storage.location import is_s3, is_web
 
 _MASK = re.compile(rf"^(?P<name>.+)_(?P<kind>{'|'.join(CLOUD_ASSETS)})\.tif$")
@@ -72,7 +75,11 @@ def _names(location: str) -> list[str]:
         path = Path(location)
         if path.is_file():
             return [""]
-        return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        files = islice((file for file in path.rglob("*") if file.is_file()), LISTED_OBJECTS.value + 1)
+        found = sorted(file.relative_to(path).as_posix() for file in files)
+        if len(found) > LISTED_OBJECTS.value:
+            raise ConfigurationError(f"{location}: {LISTED_OBJECTS.excess()}. Give a folder with less below it.")
+        return found
     from eotasks.storage.place import Place
     from eotasks.storage.s3 import split_location
 
@@ -85,11 +92,10 @@ def _names(location: str) -> list[str]:
 
 def _products(names: list[str]) -> list[str]:
     """Products among names of files: the topmost folder that is one counts, not what lies inside of it."""
-    files = set(names)
     roots: set[str] = set()
     for name in names:
         folder, _, last = name.rpartition("/")
-        if last in PRODUCT_METADATA or last == SIDECAR_NAME or (last == TILE_METADATA and _is_tile(folder, files)):
+        if last in PRODUCT_METADATA or last == SIDECAR_NAME or (last == TILE_METADATA and _is_tile(folder, names)):
             roots.add(folder)
         elif last.lower().endswith(".zip"):
             roots.add(name)
@@ -98,8 +104,10 @@ def _products(names: list[str]) -> list[str]:
     return sorted(root for root in roots if not any(parent in roots for parent in _parents(root)))
 
 
-def _is_tile(folder: str, files: set[str]) -> bool:
-    inside = [name for name in files if name.startswith(f"{folder}/" if folder else "")]
+def _is_tile(folder: str, names: list[str]) -> bool:
+    """Whether a band is below a folder, among sorted names."""
+    start = f"{folder}/" if folder else ""
+    inside = takewhile(lambda name: name.startswith(start), islice(names, bisect_left(names, start), None))
     return any(_TILE_BAND.search(name) for name in inside)
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, Limit
 from eotasks.reading import open_regular, read_regular, too_large
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 24
 _PACKED = 1100
 """How many bytes one packed byte can stand for; 1032 for deflate."""
 

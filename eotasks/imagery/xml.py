@@ -10,7 +10,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from eotasks.errors import ImageryError
-from eotasks.limits import XML_ELEMENTS
+from eotasks.limits import XML_ELEMENTS, XML_TEXT
 
 _DEPTH = 64
 """Elements inside of each other; metadata has 12."""
@@ -60,6 +60,9 @@ def _check_size(content: bytes, where: str) -> None:
         if content.count(sign) > most:
             what = "" if sign == b"<" else " by their attributes"
             raise ImageryError(f"{where}: {XML_ELEMENTS.excess()}{what}. It is not read.")
+    # Of the text of one element lists of numbers are made.
+    if len(content) > XML_TEXT.value and max(map(len, content.split(b"<"))) > XML_TEXT.value:
+        raise ImageryError(f"{where}: {XML_TEXT.excess()} in one element. It is not read.")
     if _LONG_NAMESPACE.search(content):
         raise ImageryError(f"{where}: a namespace of more than 128 letters, which no metadata has. It is not read.")
 

@@ -53,6 +53,7 @@ from eotasks.limits import (
     VECTOR_BYTES,
     VECTOR_FEATURES,
     XML_ELEMENTS,
+    XML_TEXT,
 )
 from eotasks.models.forest.engine import Forest
 from eotasks.models.landcover.model import load_model
@@ -239,6 +240,14 @@ def test_xml_has_so_many_elements(monkeypatch: pytest.MonkeyPatch, kind: str) ->
     with pytest.raises(ImageryError, match=f"more than 1,000 XML elements .{XML_ELEMENTS.variable}"):
         parse_xml(DOCUMENTS[kind], "a.xml")
     assert len(parse_xml(b"<a>" + b"<b>1</b>" * 900 + b"</a>", "a.xml")) == 900
+
+
+def test_xml_has_no_text_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(XML_TEXT.variable, "1000")
+    assert parse_xml(b"<a>" + b"<b>" + b"1 " * 499 + b"</b>" * 1 + b"</a>", "a.xml").tag == "a"
+    for text in (b"<a>" + b"1 " * 501 + b"</a>", b"<a b='" + b"x" * 1001 + b"'/>"):
+        with pytest.raises(ImageryError, match=f"more than 1,000 XML text bytes .{XML_TEXT.variable}"):
+            parse_xml(text, "a.xml")
 
 
 @pytest.mark.parametrize(
