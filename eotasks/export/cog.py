@@ -22,6 +22,7 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
 from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError, StorageError
+from eotasks.imagery.files.gdal import driver_of
 from eotasks.models.classes import NO_DATA, ClassTable, LandCoverClass
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.models.threads import resolve_threads
@@ -106,7 +107,7 @@ def read_classes(path: str | Path) -> ClassTable | None:
     :raises StorageError: when it is missing on S3, or cannot be reached.
     """
     try:
-        with local_copy(path) as file, rasterio.open(file) as dataset:
+        with local_copy(path) as file, rasterio.open(file, driver=driver_of(path)) as dataset:
             return classes_of(dataset)
     except RasterioError as error:
         raise ImageryError(f"Cannot read {path} ({error}): write it again.") from error

@@ -27,6 +27,7 @@ from eotasks.export.cog import (
     describe_bands,
     publish_cog,
 )
+from eotasks.imagery.files.gdal import check_overviews, driver_of
 from eotasks.models.classes import ClassTable
 from eotasks.models.rasters import Bounds, offset_in, pixel_transform, union_bounds
 from eotasks.storage.location import Location, is_s3
@@ -175,7 +176,8 @@ class _Tile:
     @classmethod
     def read(cls, path: Path, name: str) -> _Tile:
         try:
-            with rasterio.open(path) as dataset:
+            with rasterio.open(path, driver=driver_of(path)) as dataset:
+                check_overviews(dataset, name)
                 if dataset.crs is None:
                     raise GridError(f"{name} has no coordinate system: export it again.")
                 return cls(
@@ -251,7 +253,7 @@ def _blocks(tile: _Tile) -> Iterator[tuple[tuple[int, int], NDArray[Any], float 
     :raises ImageryError: when the map is damaged.
     """
     try:
-        with rasterio.open(tile.path) as source:
+        with rasterio.open(tile.path, driver=driver_of(tile.path)) as source:
             rows, columns = (range(0, length, BLOCK) for length in source.shape)
             for row, column in itertools.product(rows, columns):
                 height, width = min(BLOCK, source.height - row), min(BLOCK, source.width - column)

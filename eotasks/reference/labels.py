@@ -28,6 +28,7 @@ from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from eotasks.errors import ConfigurationError, GridError, ReferenceDataError
+from eotasks.imagery.files.gdal import check_overviews, driver_of
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.storage.local_copy import local_path_of
 
@@ -215,7 +216,8 @@ def read_raster_labels(
     :raises GridError: when the raster does not say its coordinate system.
     """
     try:
-        with rasterio.open(local_path_of(path)) as source:
+        with rasterio.open(local_path_of(path), driver=driver_of(path)) as source:
+            check_overviews(source, f"The label raster {path}")
             if source.crs is None:
                 raise GridError(
                     f"The label raster {path} has no coordinate system: write one into it (gdal_edit -a_srs)."

@@ -15,6 +15,7 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.errors import ConfigurationError, GridError, ImageryError, ReferenceDataError
+from eotasks.imagery.files.gdal import check_overviews, driver_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, NO_DATA_DN
 from eotasks.workflows.evaluate_clouds.labels import LabelFormat, SceneFacts, read_scene_facts
@@ -92,7 +93,8 @@ def _read(file: Path) -> _Raster:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _bbox says it, with a cure
-            with rasterio.open(file) as image:
+            with rasterio.open(file, driver=driver_of(file)) as image:
+                check_overviews(image, str(file))
                 return _Raster(image.read(), image.descriptions, image.nodata, image.crs, image.transform)
     except RasterioError as error:
         raise ImageryError(f"{file} cannot be read as an image ({error}): write it again.") from error
