@@ -32,6 +32,7 @@ from eotasks.eopatches.marker import FileFacts
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError
 from eotasks.features import Feature, describe
 from eotasks.storage import s3
+from eotasks.storage.folder import leads_out
 from eotasks.storage.place import Place
 
 TRANSFERS = 4
@@ -218,16 +219,25 @@ class EOPatchFolder:
     @contextlib.contextmanager
     def _on_this_machine(self, paths: Iterable[str]) -> Iterator[Path]:
         if self.place.is_local:
+            for path in paths:
+                self._check_inside(path)
             yield self.place.local_path()
             return
         with tempfile.TemporaryDirectory(prefix="eotasks-") as temporary:
             _at_once(lambda path: self.place.download(path, Path(temporary, path)), paths)
             yield Path(temporary)
 
+    def _check_inside(self, path: str) -> None:
+        if leads_out(self.place.local_path(path), self.place.local_path()):
+            raise StorageError(
+                f"{self.where}: {path} is a link that leads out of the EOPatch. It is not read: copy the file itself."
+            )
+
     @contextlib.contextmanager
     def _head(self, path: str) -> Iterator[IO[bytes]]:
         """The file, or of one on S3 its first bytes."""
         if self.place.is_local:
+            self._check_inside(path)
             with self.place.local_path(path).open("rb") as stream:
                 yield stream
             return

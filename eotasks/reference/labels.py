@@ -207,7 +207,8 @@ def read_raster_labels(
 ) -> NDArray[np.uint8]:
     """Bring a raster of labels onto the grid, by coordinates.
 
-    :param path: Any raster that GDAL reads, in any coordinate system, on disk or ``s3://bucket/key``.
+    :param path: Any raster that GDAL reads, in any coordinate system, on disk or ``s3://bucket/key``; one whose name
+        says its format (.tif, .jp2, .png, .img) is of no other.
     :param band: Band, counted from 1.
     :param classes: From raster values to class ids; None when the values are class ids.
     :param resampling: "nearest", or "mode" (the most frequent label of a pixel) for a raster finer than the grid.

@@ -74,7 +74,7 @@ class AssetFiles:
             if size is None:
                 raise ImageryError(f"{self.location}: asset {name} is not at {redacted(address)}. Search for it again.")
             return size, 0
-        path = Path(address)
+        path = Path(address).resolve()
         return FolderFiles(path.parent).fingerprint(path.name)
 
     def _address(self, name: str) -> str:
@@ -97,5 +97,5 @@ def read_document(address: str, origin: Origin) -> bytes:
         folder, _, name = address.rpartition("/")
         check_size(name, len(content), folder)
         return content
-    path = Path(address)
+    path = Path(address).resolve()
     return FolderFiles(path.parent).read_bytes(path.name)
