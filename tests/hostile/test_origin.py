@@ -34,6 +34,8 @@ from eotasks.imagery.scene import open_scene
 from eotasks.limits import METADATA_BYTES
 from eotasks.sources.frames import Candidate
 from eotasks.sources.scenes import LoadScenesTask
+from eotasks.workflows.cli import main
+from eotasks.workflows.console import ExitCode
 from tests.builders.stac_items import make_item
 from tests.servers.stac import StacServer
 from tests.servers.web import AnsweringServer, status
@@ -216,6 +218,7 @@ def test_the_canary_sings(canary: Canary) -> None:
     assert len(FILES) + len(SERVERS) >= 60
 
 
+@pytest.mark.slow
 def test_items_of_an_api_through_the_task(canary: Canary, stac_server: StacServer) -> None:
     def attempt(link: str) -> None:
         stac_server.items = [item_with(link, self_link=str(canary.file.parent / "item.json"))]
@@ -281,6 +284,7 @@ def test_items_in_memory(canary: Canary) -> None:
     trial(canary, (*FILES, *SERVERS, "canary.tif"), attempt)
 
 
+@pytest.mark.slow
 def test_items_of_a_file_and_of_a_catalogue(canary: Canary, tmp_path: Path) -> None:
     """Those of this disk name its files by plain paths, but nothing of GDAL's and no server inside."""
     of_gdal = (form for form in FILES if "vsi" in form.lower() or (":" in form and form[:4].lower() != "file"))
@@ -298,7 +302,7 @@ def test_items_of_a_file_and_of_a_catalogue(canary: Canary, tmp_path: Path) -> N
         rows.append(item)
     catalogue = Catalogue(tmp_path / "c.parquet")
     catalogue.add(rows)
-    found = {item.assets["eotasks:product"].href: item for item in catalogue.search()}
+    found = {canary.form(forms[int(item.id[1:])]): item for item in catalogue.search()}
 
     def from_catalogue(link: str) -> None:
         Candidate.of_item(found[link]).open()
@@ -392,6 +396,21 @@ def test_hosts_that_the_user_allows(monkeypatch: pytest.MonkeyPatch) -> None:
         else:
             with pytest.raises(Exception, match=f"set {ALLOWED_HOSTS}=localhost:80"):
                 addresses("localhost", port, frozenset())
+
+
+def test_hosts_that_the_command_allows(
+    web_server: AnsweringServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(ALLOWED_HOSTS, "")  # put back after the test
+    item = tmp_path / "item.json"
+    item.write_text(json.dumps(item_with(f"{web_server.url}/B02.tif")))
+    command = ["catalogue", "add", str(item), "--catalogue", str(tmp_path / "c.parquet")]
+    assert main(command) == ExitCode.SOME_FAILED
+    assert web_server.asked == []
+    assert f"{ALLOWED_HOSTS}=127.0.0.1:" in capsys.readouterr().out
+    assert main([*command, "--allow-host", "127.0.0.1"]) == ExitCode.SOME_FAILED
+    assert web_server.asked == [("GET", "/B02.tif")]
+    assert main([*command, "--allow-host", "http://127.0.0.1"]) == ExitCode.BAD_INPUT
 
 
 def test_an_api_inside_may_name_its_own_server_alone(canary: Canary, stac_server: StacServer) -> None:

@@ -111,7 +111,7 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
 
     def size(self, path: str) -> int:
         """Bytes of the file."""
-        if path != self.name:  # rasterio asks for one that is not there
+        if path != self.name or self.failure is not None:  # rasterio asks for one that is not there
             raise FileNotFoundError(path)
         try:
             return self._size()
