@@ -34,6 +34,7 @@ from eotasks.features import Feature, describe
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
 from eotasks.reading import check_regular, open_regular
 from eotasks.storage import s3
+from eotasks.storage.folder import leads_out
 from eotasks.storage.place import Place
 from eotasks.storage.temporary import temporary_folder
 
@@ -238,16 +239,25 @@ class EOPatchFolder:
     @contextlib.contextmanager
     def _on_this_machine(self, paths: Iterable[str]) -> Iterator[Path]:
         if self.place.is_local:
+            for path in paths:
+                self._check_inside(path)
             yield self.place.local_path()
             return
         with temporary_folder() as temporary:
             _at_once(lambda path: self.place.download(path, temporary / path), paths)
             yield temporary
 
+    def _check_inside(self, path: str) -> None:
+        if leads_out(self.place.local_path(path), self.place.local_path()):
+            raise StorageError(
+                f"{self.where}: {path} is a link that leads out of the EOPatch. It is not read: copy the file itself."
+            )
+
     @contextlib.contextmanager
     def _head(self, path: str) -> Iterator[IO[bytes]]:
         """The file, or of one on S3 its first bytes."""
         if self.place.is_local:
+            self._check_inside(path)
             with open_regular(self.place.local_path(path)) as stream:
                 yield stream
             return

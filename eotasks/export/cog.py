@@ -22,6 +22,7 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
 from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError, StorageError
+from eotasks.imagery.files.gdal import driver_of
 from eotasks.models.classes import NO_DATA, ClassTable, LandCoverClass
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.models.threads import resolve_threads
@@ -109,7 +110,7 @@ def read_classes(path: str | Path) -> ClassTable | None:
     try:
         with local_copy(path) as file:
             check_regular(file)
-            with rasterio.open(file) as dataset:
+            with rasterio.open(file, driver=driver_of(path)) as dataset:
                 return classes_of(dataset)
     except EOTasksError:
         raise

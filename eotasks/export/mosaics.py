@@ -28,6 +28,7 @@ from eotasks.export.cog import (
     describe_bands,
     publish_cog,
 )
+from eotasks.imagery.files.gdal import check_overviews, driver_of
 from eotasks.limits import MOSAIC_PIXELS
 from eotasks.models.classes import ClassTable
 from eotasks.models.rasters import Bounds, block_excess, offset_in, pixel_transform, union_bounds
@@ -181,7 +182,8 @@ class _Tile:
     def read(cls, path: Path, name: str) -> _Tile:
         try:
             check_regular(path)
-            with rasterio.open(path) as dataset:
+            with rasterio.open(path, driver=driver_of(path)) as dataset:
+                check_overviews(dataset, name)
                 if dataset.crs is None:
                     raise GridError(f"{name} has no coordinate system: export it again.")
                 excess = block_excess(dataset.block_shapes)
@@ -268,7 +270,7 @@ def _blocks(tile: _Tile) -> Iterator[tuple[tuple[int, int], NDArray[Any], float 
     :raises ImageryError: when the map is damaged.
     """
     try:
-        with rasterio.open(tile.path) as source:
+        with rasterio.open(tile.path, driver=driver_of(tile.path)) as source:
             rows, columns = (range(0, length, BLOCK) for length in source.shape)
             for row, column in itertools.product(rows, columns):
                 height, width = min(BLOCK, source.height - row), min(BLOCK, source.width - column)

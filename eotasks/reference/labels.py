@@ -28,6 +28,7 @@ from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from eotasks.errors import ConfigurationError, EOTasksError, GridError, ReferenceDataError
+from eotasks.imagery.files.gdal import check_overviews, driver_of
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, block_excess, pixel_transform
 from eotasks.reading import check_regular
@@ -219,7 +220,8 @@ def read_raster_labels(
 ) -> NDArray[np.uint8]:
     """Bring a raster of labels onto the grid, by coordinates.
 
-    :param path: Any raster that GDAL reads, in any coordinate system, on disk or ``s3://bucket/key``.
+    :param path: Any raster that GDAL reads, in any coordinate system, on disk or ``s3://bucket/key``; one whose name
+        says its format (.tif, .jp2, .png, .img) is of no other.
     :param band: Band, counted from 1.
     :param classes: From raster values to class ids; None when the values are class ids.
     :param resampling: "nearest", or "mode" (the most frequent label of a pixel) for a raster finer than the grid.
@@ -231,12 +233,13 @@ def read_raster_labels(
         file = local_path_of(path)
         if not str(file).startswith("/vsi"):
             check_regular(file)
-        with rasterio.open(file) as source:
+        with rasterio.open(file, driver=driver_of(path)) as source:
             excess = block_excess(source.block_shapes)
             if excess is not None:
                 raise ReferenceDataError(
                     f"The label raster {path} has {excess}. Write it in tiles (gdal_translate -co TILED=YES)."
                 )
+            check_overviews(source, f"The label raster {path}")
             if source.crs is None:
                 raise GridError(
                     f"The label raster {path} has no coordinate system: write one into it (gdal_edit -a_srs)."

@@ -175,6 +175,11 @@ class FolderStore:
         return target
 
 
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether links on the way to a path below a folder lead out of it; the folder itself may be a link."""
+    return not os.path.realpath(path).startswith(os.path.realpath(folder).rstrip("/") + "/")
+
+
 def _time(facts: os.stat_result) -> datetime:
     return datetime.fromtimestamp(facts.st_mtime, UTC)
 

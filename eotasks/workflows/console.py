@@ -22,7 +22,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias
 
-from eotasks.errors import EOTasksError, message_of, stack_of
+from eotasks.errors import ConfigurationError, EOTasksError, message_of, stack_of
 from eotasks.text import harmless, json_text
 
 if TYPE_CHECKING:
@@ -170,6 +170,30 @@ def add_json(parser: argparse.ArgumentParser, content: str = "") -> None:
     parser.add_argument("--json", action="store_true", help=f"print JSON{content and f', {content}'}")
 
 
+def add_allow_host(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--allow-host``: servers inside of one's own network that items, catalogues and redirects may lead to."""
+    parser.add_argument(
+        "--allow-host",
+        metavar="HOST[:PORT]",
+        action="append",
+        default=[],
+        help="let items and redirects lead to this server inside of your own network; may be repeated",
+    )
+
+
+def _allow_hosts(hosts: Sequence[str]) -> None:
+    """By the variable of the environment, which worker processes see too.
+
+    :raises ConfigurationError: when one is no name of a server.
+    """
+    from eotasks.imagery.files.origin import ALLOWED_HOSTS
+
+    for host in hosts:
+        if not host.strip() or any(character in host for character in "/,@ "):
+            raise ConfigurationError(f"--allow-host {host!r}: give the name of a server, HOST or HOST:PORT.")
+    os.environ[ALLOWED_HOSTS] = ",".join(filter(None, [os.environ.get(ALLOWED_HOSTS), *hosts]))
+
+
 # Running
 
 
@@ -178,6 +202,8 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
     verbose = arguments.verbose
     set_up_logging(verbose=verbose)
     try:
+        if hosts := getattr(arguments, "allow_host", []):
+            _allow_hosts(hosts)
         code = ExitCode(arguments.run(arguments))
         sys.stdout.flush()  # a reader that is gone is noticed here, not when Python ends
         return code

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import pickle
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -347,11 +348,11 @@ class TestPlain:
             with pytest.raises(StorageError, match=r"expects a filepath ending with"):
                 load_eopatch(plain, NAME, features=features)
 
-    def test_links_are_followed(self, tmp_path: Path) -> None:
+    def test_links_are_followed_inside_of_a_patch_and_to_it(self, tmp_path: Path) -> None:
         make_eopatch().save(str(tmp_path / "elsewhere"))
         patch = tmp_path / "place" / NAME
-        patch.mkdir(parents=True)
-        for entry in (tmp_path / "elsewhere").iterdir():
+        shutil.copytree(tmp_path / "elsewhere", patch / "real")
+        for entry in (patch / "real").iterdir():
             (patch / entry.name).symlink_to(entry)
         (tmp_path / "place" / "linked").symlink_to(tmp_path / "elsewhere")
         place = Place(tmp_path / "place")

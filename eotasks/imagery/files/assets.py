@@ -73,7 +73,7 @@ class AssetFiles:
             if size is None:
                 raise ImageryError(f"{self.location}: asset {name} is not at {redacted(address)}. Search for it again.")
             return size, 0
-        path = Path(address)
+        path = Path(address).resolve()
         return FolderFiles(path.parent).fingerprint(path.name)
 
     def _address(self, name: str) -> str:
@@ -93,5 +93,5 @@ def read_document(address: str, origin: Origin) -> bytes:
         return http.read(address, METADATA_BYTES, origin.internal)
     if is_s3(address):
         return s3.read_object(address, METADATA_BYTES)
-    path = Path(address)
+    path = Path(address).resolve()
     return FolderFiles(path.parent).read_bytes(path.name)

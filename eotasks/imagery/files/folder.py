@@ -12,7 +12,7 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
-from eotasks.storage.folder import FolderStore
+from eotasks.storage.folder import FolderStore, leads_out
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FolderFiles:
 
         :raises ImageryError: when it cannot be read.
         """
-        checked_name(name, self.location)
+        self._inside(name)
         try:
             facts = self._store.facts(name)
             if facts is not None:
@@ -61,7 +61,7 @@ class FolderFiles:
 
     def raster_path(self, name: str) -> str:
         """The file."""
-        return str(self.path / checked_name(name, self.location))
+        return str(self._inside(name))
 
     def raster_source(self, name: str) -> None:
         """None: GDAL opens the path."""
@@ -75,7 +75,7 @@ class FolderFiles:
 
         :raises ImageryError: when the file is gone.
         """
-        checked_name(name, self.location)
+        self._inside(name)
         try:
             facts = self._store.facts(name)
         except OSError as error:
@@ -83,3 +83,15 @@ class FolderFiles:
         if facts is None:
             raise ImageryError(f"{self.location}: {name} is gone. Fetch it again.")
         return facts
+
+    def _inside(self, name: str) -> Path:
+        """The path of a file of the product.
+
+        :raises ImageryError: when its name, or a link on its way, leads out of the product.
+        """
+        path = self.path / checked_name(name, self.location)
+        if leads_out(path, self.path):
+            raise ImageryError(
+                f"{self.location}: {name} is a link that leads out of the product. It is not read: copy the file."
+            )
+        return path

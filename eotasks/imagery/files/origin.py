@@ -18,7 +18,7 @@ import re
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
@@ -40,8 +40,8 @@ _OF_GDAL = re.compile(r"vsi[a-z0-9_]*(?:[?].*)?", re.IGNORECASE)
 """A part of a path that GDAL takes for one of its virtual file systems where the path begins with it."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
-_METADATA = IPv4Address("168.63.129.16")
-"""Of Azure: reached from its machines only, though it looks like any other address."""
+_OF_CLOUDS = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
+"""Of Azure and Oracle: they answer to their own machines only, though they look like any other address."""
 
 _MARK = "_eotasks_origin"
 
@@ -89,7 +89,7 @@ class Origin:
         scheme = _SCHEME.match(link)
         if (scheme is not None and scheme[1].lower() != "file") or link.startswith("//") or _is_of_gdal(link):
             raise self._refused(link, "is no path, s3:// or https:// address")
-        if is_remote(self.document) and scheme is None and not (link.startswith("/") and self.kind != "document"):
+        if is_remote(self.document) and scheme is None and self._has_links_beside(link):
             return self._beside(link)
         if not self.files:
             raise ImageryError(
@@ -101,6 +101,12 @@ class Origin:
         if _is_of_gdal(path) or whole.lower().startswith("/vsi") or "?" in path or "\0" in path:
             raise self._refused(link, "is no path of a file")
         return whole
+
+    def _has_links_beside(self, link: str) -> bool:
+        """Whether a link of a document elsewhere is one to its own server. Items of an API lie at no place that is
+        known, and rows of a catalogue hold paths of the machine that it was made on.
+        """
+        return self.kind == "document" or (self.kind == "catalogue" and not link.startswith("/"))
 
     def _beside(self, link: str) -> str:
         """A relative link of a document that lies elsewhere: the same server or bucket."""
@@ -176,7 +182,7 @@ def is_global(address: str) -> bool:
             return is_global(str(inner))
         if plain.is_site_local:
             return False
-    return plain.is_global and not plain.is_multicast and plain != _METADATA
+    return plain.is_global and not plain.is_multicast and not any(plain in network for network in _OF_CLOUDS)
 
 
 def server_of(url: str) -> tuple[str, int]:

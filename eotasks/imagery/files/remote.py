@@ -74,6 +74,9 @@ class RangedFile(io.RawIOBase):
         return content
 
 
+Stream = IO[bytes] | RangedFile
+
+
 class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rasterio has no types
     """What rasterio opens a raster by that GDAL has no path for: ``rasterio.open(source.name, opener=source)``."""
 
@@ -108,7 +111,7 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
 
     def size(self, path: str) -> int:
         """Bytes of the file."""
-        if path != self.name:  # rasterio asks for one that is not there
+        if path != self.name or self.failure is not None:  # rasterio asks for one that is not there
             raise FileNotFoundError(path)
         try:
             return self._size()
@@ -119,7 +122,7 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
     def _size(self) -> int:
         raise NotImplementedError
 
-    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+    def _opened(self) -> AbstractContextManager[Stream]:
         raise NotImplementedError
 
 
@@ -136,7 +139,7 @@ class WebRaster(RasterSource):
     def _size(self) -> int:
         return _BLOCKS.of(self._url, self._internal, [0])[1]
 
-    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+    def _opened(self) -> AbstractContextManager[Stream]:
         return RangedFile(self._size(), self._fetch)
 
     def _fetch(self, start: int, stop: int) -> bytes:
@@ -148,7 +151,7 @@ class WebRaster(RasterSource):
 class _Quiet:
     """A file as rasterio reads one: what fails reads as nothing, as GDAL expects, and the source keeps the reason."""
 
-    def __init__(self, source: RasterSource, opened: AbstractContextManager[IO[bytes]]) -> None:
+    def __init__(self, source: RasterSource, opened: AbstractContextManager[Stream]) -> None:
         self._source, self._opened = source, opened
 
     def __enter__(self) -> _Quiet:

@@ -21,7 +21,7 @@ from eotasks.imagery.files.gdal import gdal_path, gdal_settings
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import RangedFile, RasterSource, WebRaster
+from eotasks.imagery.files.remote import RangedFile, RasterSource, Stream, WebRaster
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.reading import open_regular
 from eotasks.storage import s3
@@ -231,5 +231,5 @@ class _Packed(RasterSource):
     def _size(self) -> int:
         return self._entry.file_size
 
-    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+    def _opened(self) -> AbstractContextManager[Stream]:
         return self._files.unpacking(self._entry)

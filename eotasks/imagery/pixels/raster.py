@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from eotasks.errors import AreaError, ImageryError
+from eotasks.imagery.files.gdal import SETTINGS, check_overviews
 from eotasks.imagery.grid import Grid
 from eotasks.limits import IMAGE_LAYERS, IMAGE_SIDE
 from eotasks.reading import check_regular
@@ -30,15 +31,6 @@ from eotasks.reading import check_regular
 if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import ProductFiles, RasterFile
     from eotasks.imagery.files.remote import RasterSource
-
-SETTINGS: Mapping[str, str] = {
-    # With more threads GDAL's JP2 driver decodes ahead and drops the errors: a truncated file reads as zeros.
-    "GDAL_NUM_THREADS": "1",
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_PAM_ENABLED": "NO",
-    "GDAL_GEOREF_SOURCES": "INTERNAL",
-}
-"""Of GDAL while a file of a product is open: no sibling file has a say."""
 
 WARNING_FILTERS = threading.Lock()
 """Held while rasterio warps or burns: it sets the filters of warnings of the whole process meanwhile, and two threads
@@ -204,16 +196,21 @@ _FORMATS = {"JP2OpenJPEG": "JP2 image", "GTiff": "GeoTIFF"}
 
 @contextmanager
 def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> Iterator[rasterio.DatasetReader]:
-    options = {} if overview is None else {"OVERVIEW_LEVEL": overview}
     far = files.raster_source(raster.name)
     where = files.raster_path(raster.name) if far is None else far.name
     if far is None:
         _check_file(files, raster)
     with rasterio.Env(**SETTINGS), files.reading():
         try:
-            with rasterio.open(where, driver=raster.driver, sharing=False, opener=far, **options) as source:
+            with rasterio.open(where, driver=raster.driver, sharing=False, opener=far) as source:
+                check_overviews(source, f"{files.location}: {raster.name}")
                 _check_size(source, f"{files.location}: {raster.name}")
-                yield source
+                if overview is None:
+                    yield source
+            if overview is not None:
+                level = {"OVERVIEW_LEVEL": overview}
+                with rasterio.open(where, driver=raster.driver, sharing=False, opener=far, **level) as source:
+                    yield source
         except RasterioError as error:
             if far is None:
                 raise damaged(files, raster) from error

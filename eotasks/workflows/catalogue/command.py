@@ -10,6 +10,7 @@ from eotasks.workflows.console import (
     Commands,
     ExitCode,
     StageReporter,
+    add_allow_host,
     add_command,
     add_json,
     new_console,
@@ -99,6 +100,7 @@ def _add_add(actions: Commands) -> None:
     add.add_argument(
         "--masks", metavar="DIR", action="append", default=[], help="look for CLP and CLM here too; may be repeated"
     )
+    add_allow_host(add)
     _add_catalogue(add)
 
 
@@ -122,6 +124,7 @@ def _add_search(actions: Commands) -> None:
     search.add_argument("--level", choices=("L1C", "L2A"))
     search.add_argument("--tile", help="tile of the military grid, such as 33UUU")
     search.add_argument("--limit", type=int, metavar="N", help="the first N only")
+    add_allow_host(search)
     add_json(search, "a FeatureCollection of STAC items")
     _add_catalogue(search, api=True)
 

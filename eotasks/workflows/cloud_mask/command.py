@@ -22,6 +22,7 @@ from eotasks.workflows.cloud_mask.options import (
 from eotasks.workflows.console import (
     Commands,
     ExitCode,
+    add_allow_host,
     add_command,
     add_out,
     add_overwrite,
@@ -107,6 +108,7 @@ def add_parser(commands: Commands) -> None:
         "products", metavar="PRODUCT", nargs="*", help="a product, see below; the embedded scene if none"
     )
     add_out(parser, DEFAULT_OUT)
+    add_allow_host(parser)
     parser.add_argument(
         "--resolution",
         type=int,

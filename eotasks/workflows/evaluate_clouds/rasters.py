@@ -15,6 +15,7 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.errors import ConfigurationError, GridError, ImageryError, ReferenceDataError
+from eotasks.imagery.files.gdal import check_overviews, driver_of
 from eotasks.limits import ARRAY_BYTES
 from eotasks.models.band_sets import band_names
 from eotasks.models.rasters import block_excess
@@ -96,8 +97,9 @@ def _read(file: Path) -> _Raster:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _bbox says it, with a cure
             check_regular(file)
-            with rasterio.open(file) as image:
+            with rasterio.open(file, driver=driver_of(file)) as image:
                 _check_size(image, file)
+                check_overviews(image, str(file))
                 return _Raster(image.read(), image.descriptions, image.nodata, image.crs, image.transform)
     except ImageryError:  # an OSError too
         raise

@@ -11,6 +11,7 @@ from eotasks.workflows.console import (
     Commands,
     ExitCode,
     StageReporter,
+    add_allow_host,
     add_command,
     add_out,
     add_overwrite,
@@ -87,6 +88,7 @@ def add_parser(commands: Commands) -> None:
         "--retry-quarantined", action="store_true", help="try patches again that cost an earlier run its workers"
     )
     add_overwrite(parser, "remove the results that are there, and start over")
+    add_allow_host(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--print-config", action="store_true", help="print the whole configuration and do nothing")
 

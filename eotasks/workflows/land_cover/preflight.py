@@ -14,6 +14,7 @@ from rasterio.warp import transform_bounds
 
 from eotasks.area import Patch
 from eotasks.errors import BandError, ConfigurationError, GridError, ReferenceDataError
+from eotasks.imagery.files.gdal import driver_of
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.surface import SURFACE_BANDS
 from eotasks.models.landcover.parameters import training_parameters
@@ -148,7 +149,7 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
     """CRS and (west, south, east, north) of a file with labels; no bounds where it holds nothing."""
     try:
         if reference.kind == "raster":
-            with rasterio.open(local_path_of(path)) as source:
+            with rasterio.open(local_path_of(path), driver=driver_of(path)) as source:
                 crs, bounds = source.crs, tuple(source.bounds)
         else:
             info = pyogrio.read_info(local_path_of(path), layer=reference.layer, force_total_bounds=True)
