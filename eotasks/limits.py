@@ -56,6 +56,7 @@ METADATA_BYTES = Limit(
     "metadata bytes", 64 * MEGABYTE, "XML of a data strip reaches 13 MB, that of a tile half of one; a STAC item 100 kB"
 )
 PRODUCT_FILES = Limit("product files", 20_000, "a product has some hundred")
+FOOTPRINT_CORNERS = Limit("footprint corners", 100_000, "the footprint of a product has some hundred")
 
-LIMITS = (METADATA_BYTES, PRODUCT_FILES)
+LIMITS = (METADATA_BYTES, PRODUCT_FILES, FOOTPRINT_CORNERS)
 """All bounds, for the documentation and its test."""
