@@ -61,6 +61,7 @@ XML_ELEMENTS = Limit("XML elements", 300_000, "metadata of a tile has some 10,00
 XML_TEXT = Limit("XML text bytes", MEGABYTE, "the longest text is an outline of some 10,000 corners")
 PRODUCT_FILES = Limit("product files", 20_000, "a product has some hundred")
 ITEM_ASSETS = Limit("item assets", 1_000, "an item of a catalogue has up to 40")
+FOOTPRINT_CORNERS = Limit("footprint corners", 100_000, "the footprint of a product has some hundred")
 IMAGE_SIDE = Limit("image side pixels", 12_000, "a tile has 10,980 rows and columns at 10 m")
 BLOCK_PIXELS = Limit(
     "block pixels", 150_000_000, "blocks of rasters have some 260,000; a tile in one block 121 million"

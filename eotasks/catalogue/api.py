@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import shapely
-from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.bounded_io import bounded_io
@@ -16,6 +15,7 @@ from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, tim
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError
+from eotasks.imagery import footprints
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS
 from eotasks.text import redact, redacted
@@ -178,7 +178,7 @@ def _fits(item: pystac.Item, request: SearchRequest) -> bool:
         return False
     if request.area is None or item.geometry is None:
         return request.area is None
-    return bool(shapely.intersects(request.area, shape(item.geometry)))
+    return bool(shapely.intersects(request.area, footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")))
 
 
 def _interval(request: SearchRequest) -> str | None:

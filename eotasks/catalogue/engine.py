@@ -18,6 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from eotasks.catalogue.packages import package
+from eotasks.catalogue.places import check_places
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.table import pick_rows
 from eotasks.errors import ImageryError
@@ -35,9 +36,11 @@ def matching_rows(database: Any, path: str, request: SearchRequest) -> list[int]
     """Numbers of the rows that a request is for, ordered by time and then by id.
 
     :param database: A cursor of :func:`eotasks.catalogue.packages.database`.
-    :raises ImageryError: when the file has no places and times.
+    :raises ImageryError: when the file has no places and times, or a place that is no polygon.
     """
     columns = columns_of(path)
+    if request.area is not None:
+        check_places(path)
     conditions, values = _conditions(request, columns)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     limit = "" if request.limit is None else f"LIMIT {request.limit:d}"
@@ -98,6 +101,7 @@ def _read_footer(path: str, *_: int) -> Any:
 def summarise(database: Any, path: str) -> dict[str, Any]:
     """Fields of :class:`eotasks.catalogue.store.CatalogueSummary`."""
     columns = columns_of(path)
+    check_places(path)
     tile = '"grid:code"' if "grid:code" in columns else "NULL"
     level = '"processing:level"' if "processing:level" in columns else "NULL"
     platform = "platform" if "platform" in columns else "NULL"

@@ -24,6 +24,7 @@ from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, as_geojson, cut
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.origin import Origin, mark
+from eotasks.imagery.footprints import of_ring, repaired
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_DATA_DN
@@ -153,10 +154,8 @@ def footprint_of(acquisition: Acquisition, grids: Mapping[str, Grid]) -> BaseGeo
     """
     if not acquisition.footprint:
         return _extent(grids)
-    if len(acquisition.footprint) < 4:
-        raise ImageryError(f"Footprint of {acquisition.tile}: {len(acquisition.footprint)} points are no polygon.")
-    polygon = cut(Polygon(acquisition.footprint))
-    return polygon if polygon.is_valid else shapely.make_valid(polygon)
+    where = f"Tile {acquisition.tile} of {acquisition.time:%Y-%m-%d}"
+    return repaired(cut(of_ring(acquisition.footprint, where)), where)
 
 
 def absolute(location: str | os.PathLike[str]) -> str:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import shape
 
 from eotasks.catalogue.fields import plain
 from eotasks.catalogue.items import asset_keys, refuse_secrets
 from eotasks.catalogue.packages import package
+from eotasks.catalogue.places import check_column
 from eotasks.errors import ConfigurationError, ImageryError
+from eotasks.imagery import footprints
 from eotasks.limits import CATALOGUE_BYTES, CATALOGUE_ROWS
 from eotasks.models.sentinel2 import BANDS
 
@@ -214,7 +215,7 @@ def _row(item: pystac.Item) -> dict[str, Any]:
         raise ImageryError(f"STAC item {item.id!r} has no place or no time: it cannot be found again.")
     refuse_secrets(item)
     fields = item.to_dict(include_self_link=False, transform_hrefs=False)
-    geometry = shape(item.geometry)
+    geometry = footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
     properties = dict(fields.pop("properties"))
     row = {**fields, **properties, "datetime": item.datetime}
     if properties.get("s2:generation_time"):
@@ -232,7 +233,7 @@ def _row(item: pystac.Item) -> dict[str, Any]:
 
 
 def _item(row: Mapping[str, Any]) -> dict[str, Any]:
-    geometry = shapely.from_wkb(row["geometry"])
+    geometry = footprints.from_wkb(row["geometry"], f"STAC item {row['id']!r}")
     extent = row.get("bbox")
     bounds = geometry.bounds if extent is None else [extent[name] for name in _EXTENT]
     fields = {key: plain(row[key]) for key in _ITEM if row.get(key) is not None and key not in ("geometry", "bbox")}
@@ -250,7 +251,14 @@ def _item(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _geo(table: pa.Table) -> dict[str, Any]:
     """The metadata of GeoParquet 1.1."""
-    geometry = shapely.from_wkb(table.column("geometry").to_pylist())
+    for chunk in table.column("geometry").chunks:
+        check_column(chunk, "The catalogue: row")
+    try:
+        geometry = shapely.from_wkb(table.column("geometry").to_pylist())
+    except shapely.errors.ShapelyError as error:
+        raise ImageryError(f"A place of the catalogue is no polygon ({_line(error)}): make it anew.") from error
+    if shapely.is_missing(geometry).any():
+        raise ImageryError("An item of the catalogue has no place: make it anew.")
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": sorted({each.geom_type for each in geometry}),

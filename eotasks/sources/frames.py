@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import ProductSkippedWarning
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
+from eotasks.imagery.footprints import from_geojson
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
@@ -111,7 +111,7 @@ class Candidate:
             cloud_cover=fields.cloud_cover_of(item),
             masks={key: item.assets[key].href for key in fields.CLOUD_ASSETS if key in item.assets},
             origin=origin_of(item),
-            footprint=None if item.geometry is None else shape(item.geometry),
+            footprint=None if item.geometry is None else from_geojson(item.geometry, f"STAC item {item.id!r}"),
         )
 
     def open(self) -> Scene:

@@ -7,12 +7,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import make_valid
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.protocol import ProductFiles
+from eotasks.imagery.footprints import repaired
 from eotasks.imagery.products.product import MaskPolygons
 from eotasks.imagery.xml import first, named, parse_xml, text
 
@@ -47,7 +47,7 @@ def _polygon(element: Element, where: str) -> BaseGeometry:
     if not rings:
         return Polygon()
     polygon = Polygon(rings[0], [_ring(hole, where) for hole in named(element, "interior")])
-    return polygon if polygon.is_valid else make_valid(polygon)
+    return repaired(polygon, where)
 
 
 def _ring(element: Element, where: str) -> NDArray[np.float64]:

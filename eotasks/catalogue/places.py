@@ -1,0 +1,78 @@
+"""The column of places of a GeoParquet file, checked before DuckDB or GEOS gets it."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.catalogue.packages import package
+from eotasks.errors import ImageryError
+from eotasks.imagery.footprints import check_wkb
+from eotasks.limits import FOOTPRINT_CORNERS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_USUAL = 13
+"""Bytes before the corners of a polygon of one ring."""
+
+
+def check_places(path: str) -> None:
+    """Refuse a file of whose places one is no polygon; a file is looked at again when it has changed.
+
+    :raises ImageryError: naming the row.
+    """
+    facts = Path(path).stat()
+    _check_file(path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+
+
+@lru_cache(maxsize=8)
+def _check_file(path: str, *_: int) -> None:
+    file, row = package("pyarrow.parquet").ParquetFile(path), 0
+    for batch in file.iter_batches(columns=["geometry"]):
+        check_column(batch.column(0), f"{path}: row", first=row)
+        row += len(batch)
+
+
+def check_column(places: pa.Array, where: str, *, first: int = 0) -> None:
+    """Refuse places that are no polygons in WKB; absent ones pass.
+
+    :param first: Number of the first, for the message.
+    :raises ImageryError: naming the first that is none.
+    """
+    arrow = package("pyarrow")
+    kind = getattr(places.type, "storage_type", places.type)
+    if kind not in (arrow.binary(), arrow.large_binary()):
+        raise ImageryError(f"{where} {first}: its place is {places.type}, not WKB. Write it again.")
+    stored = getattr(places, "storage", places).cast(arrow.large_binary())
+    for index in np.flatnonzero(~_is_usual(stored)):
+        content = stored[int(index)].as_py()
+        try:
+            if content is not None:
+                check_wkb(content)
+        except (ValueError, struct.error) as error:
+            raise ImageryError(
+                f"{where} {first + index}: its place is no polygon ({error}). Write it again."
+            ) from error
+
+
+def _is_usual(places: Any) -> NDArray[np.bool_]:
+    """(n,) little-endian polygons of one ring of two numbers a corner, which all but few are, and nothing behind it."""
+    _, offsets, data = places.buffers()
+    if data is None:
+        return np.zeros(len(places), np.bool_)
+    edges = np.frombuffer(offsets, np.int64)[places.offset : places.offset + len(places) + 1]
+    content = np.frombuffer(data, np.uint8)
+    lengths = np.diff(edges)
+    usual = (lengths >= _USUAL) & (lengths <= _USUAL + 16 * FOOTPRINT_CORNERS.value)
+    starts = edges[:-1][usual]
+    heads = np.ascontiguousarray(content[starts[:, None] + np.arange(_USUAL)])
+    kind, rings, corners = heads[:, 1:].copy().view("<u4").T
+    sound = (heads[:, 0] == 1) & (kind == 3) & (rings == 1)
+    usual[usual] = sound & (_USUAL + 16 * corners.astype(np.int64) == lengths[usual])
+    return usual
