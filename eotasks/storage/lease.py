@@ -292,7 +292,7 @@ def _forget() -> None:
     global _PARTS_LOCK
     _PARTS_LOCK = threading.Lock()
     for collection in (_OWNERS, _LEASES, _PARTS):
-        collection.clear()  # type: ignore[attr-defined]  # all three can
+        collection.clear()
 
 
 os.register_at_fork(after_in_child=_forget)
