@@ -28,7 +28,7 @@ _ENDS = "\\s\"'<>`|\\\\"
 """What an address in a text does not hold."""
 _PUNCTUATION = ").,:;!]}…"
 
-# Patterns of `re.sub`, which compiles them at their first use: most runs print no address.
+# Patterns are compiled when they are first used: most runs print no address.
 _USER = r"(?i)(://|(?<![\w/:])//|\bhttps?:[/\\]+)[^\s/?#\\]{0,2000}@"
 _TORN_USER = rf"(?i)(://)[^/{_ENDS}?#\[\]]{{0,300}}:(?!\d*(?:[/?#{_ENDS}]|$))[^\s\"<>]{{0,2000}}@"
 """A password with a slash, a question mark or a hash in it: after the colon comes no port."""
@@ -58,27 +58,30 @@ _SHAPED = (
     r"|(?<=Bearer )(?=\S*\d)[\w.~+/=-]{8,}|(?<=Basic )(?=\S*[\d=])[\w+/=-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
 )
-_SUSPECT = re.compile(r"[=:@%?]|eyJ|AKIA|ASIA|Bearer |Basic |-----BEGIN|/vsi")
-_SUSPECT_JSON = (
-    r"[@?#%]|eyJ|AKIA|ASIA|Bearer |Basic |-----BEGIN|(?i:secret|token|passw|passphrase|pwd|authori|cookie|credential"
-    r"|sig(?:nature)?[\"= ]|[_-]key|jwt|session)"
-)
+_SUSPECT = re.compile(r"[=@%?]|:(?!\d\d(?!\d))|eyJ|AKIA|ASIA|Bearer |Basic |-----BEGIN|/vsi")
+_SUSPECT_WORDS = (
+    "@", "?", "#", "%", "eyj", "akia", "asia", "bearer ", "basic ", "-----begin", "secret", "token", "passw",
+    "passphrase", "pwd", "authori", "cookie", "credential", "signature", '"sig"', "sig=", "_key", "-key", "jwt",
+    "session",
+)  # fmt: skip
+"""One of them is in every JSON that holds a secret."""
 
-_SECRET_VARIABLE = re.compile(
-    r"(?i)secret|token|passw|passphrase|_pwd$|api_?key|access_?key|account_?key|credential|_sas"
-)
-_NO_SECRET_VARIABLE = re.compile(r"(?i)_(file|path|dir|url|uri|endpoint|profile|mode|type|provider)$")
+_NAMES_OF_SECRETS = r"(?i)secret|token|passw|passphrase|_pwd$|api_?key|access_?key|account_?key|credential|_sas"
+"""Variables of the environment, and such that say where something is or how it is done."""
+_NAMES_OF_PLACES = r"(?i)_(file|path|dir|url|uri|endpoint|profile|mode|type|provider)$"
 _LEAST_SECRET = 6
 """Characters: shorter values of variables are words and numbers that stand everywhere."""
 
-_PARAMETER_OF_SECRETS = re.compile(
-    r"(?i)sig|token|key|secret|pass|pwd|auth|cred|sess|code|jwt|ticket|policy|user|login|account|hash|hmac|nonce|^s[ekprvt]$"
+_FIELDS_OF_SECRETS = (
+    r"(?i)sig|token|key|secret|pass|pwd|auth|cred|sess|code|jwt|ticket|policy|user|login|account|hash|hmac|nonce"
+    r"|^s[ekprvt]$"
 )
-_PARAMETER_OF_FILES = frozenset(
+"""Of the query of an address."""
+_FIELDS_OF_FILES = frozenset(
     ("version", "versionid", "file", "filename", "path", "name", "product", "collection", "item", "scene", "tile",
      "format", "f", "type", "download")
 )  # fmt: skip
-_PLAIN_VALUE = re.compile(r"[A-Za-z]{0,8}|[\d.:-]{1,25}")
+_PLAIN_VALUE = r"[A-Za-z]{0,8}|[\d.:-]{1,25}"
 
 _UNSEEN = (
     "\x00-\x1f\x7f-\x9f"  # control characters: ESC and its kin of eight bits among them
@@ -87,10 +90,10 @@ _UNSEEN = (
     "\ud800-\udfff"  # halves of a character: bytes of a file's name that are no UTF-8
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-_NOT_SEEN = re.compile(f"[{_UNSEEN}]")
-_NOT_SEEN_IN_LINES = re.compile(f"(?![\n\t])[{_UNSEEN}]")
+_NOT_SEEN = f"[{_UNSEEN}]"
+_NOT_SEEN_IN_LINES = f"(?![\n\t])[{_UNSEEN}]"
 
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\.|$)")
+_RESERVED = r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\.|$)"
 
 _LONGEST = 100_000
 """Characters of a text that is printed; what follows is left out, since searching it takes long."""
@@ -148,12 +151,14 @@ def printable(text: str, *, lines: bool = False) -> str:
     if text.isascii() and text.isprintable():
         return text
     if lines:
-        return _NOT_SEEN_IN_LINES.sub(_escaped, text.replace("\r\n", "\n"))
-    return _NOT_SEEN.sub(_escaped, text)
+        return re.sub(_NOT_SEEN_IN_LINES, _escaped, text.replace("\r\n", "\n"))
+    return re.sub(_NOT_SEEN, _escaped, text)
 
 
 def harmless(text: str, *, lines: bool = False) -> str:
     """A text that may be printed: `redact`, then `printable`."""
+    if len(text) < _LEAST_SECRET and text.isascii() and text.isprintable():
+        return text
     return printable(redact(text), lines=lines)
 
 
@@ -167,7 +172,8 @@ def shortened(text: str, most: int) -> str:
 def json_text(content: Any) -> str:
     """Content as JSON that may be printed: in ASCII, every text redacted; addresses without a secret stay whole."""
     text, secrets = json.dumps(content, indent=1), _secrets()
-    if re.search(_SUSPECT_JSON, text) or any(secret in text for secret in secrets):
+    lowered = text.lower()
+    if any(word in lowered for word in _SUSPECT_WORDS) or any(secret in text for secret in secrets):
         text = json.dumps(_redacted_content(content, secrets), indent=1)
     return text.replace("\x7f", "\\u007f")
 
@@ -235,7 +241,7 @@ def refuse_name(name: str, *, longest: int | None = None) -> str | None:
         return "it begins with a dot, which hides it: rename it"
     if name != name.strip() or name.endswith("."):
         return "it begins or ends with a blank, or ends with a dot: rename it"
-    if _RESERVED.match(name):
+    if re.match(_RESERVED, name):
         return "Windows keeps it for a device: rename it"
     if longest is not None and len(name.encode()) > longest:
         return f"it has {len(name.encode())} bytes, {longest} are possible: shorten it"
@@ -244,7 +250,7 @@ def refuse_name(name: str, *, longest: int | None = None) -> str | None:
 
 def refuse_unseen(name: str) -> str | None:
     """Why a name cannot be a part of any path: a character that a terminal obeys or nobody sees; None when it can."""
-    unseen = None if name.isascii() and name.isprintable() else _NOT_SEEN.search(name)
+    unseen = None if name.isascii() and name.isprintable() else re.search(_NOT_SEEN, name)
     return None if unseen is None else f"it holds {_named(unseen[0])}: rename it"
 
 
@@ -256,7 +262,9 @@ def _secrets() -> Sequence[str]:
         variables = tuple(
             name
             for name, value in os.environ.items()
-            if len(value) >= _LEAST_SECRET and _SECRET_VARIABLE.search(name) and not _NO_SECRET_VARIABLE.search(name)
+            if len(value) >= _LEAST_SECRET
+            and re.search(_NAMES_OF_SECRETS, name)
+            and not re.search(_NAMES_OF_PLACES, name)
         )
         found = _registered.union(*(_forms(os.environ.get(name, "")) for name in variables))
         state = (*state[:3], tuple(map(os.environ.get, variables)))
@@ -306,10 +314,10 @@ def _is_plain_field(name: str, value: str) -> bool:
     if "://" in value or value.startswith("/vsi"):
         return not has_secret(value)
     if not value:  # a word without a name
-        return _PLAIN_VALUE.fullmatch(name) is not None
-    if name.lower() in _PARAMETER_OF_FILES:
+        return re.fullmatch(_PLAIN_VALUE, name) is not None
+    if name.lower() in _FIELDS_OF_FILES:
         return True
-    return not _PARAMETER_OF_SECRETS.search(name) and _PLAIN_VALUE.fullmatch(value) is not None
+    return not re.search(_FIELDS_OF_SECRETS, name) and re.fullmatch(_PLAIN_VALUE, value) is not None
 
 
 def _escaped(match: re.Match[str]) -> str:

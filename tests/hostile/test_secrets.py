@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import rasterio
 import requests
+from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
@@ -446,12 +447,7 @@ def test_verbose_runs_print_and_keep_no_secret(
     runs.run("status", "s3://bucket/run")
     config = tmp_path / "scenes.toml"
     config.write_text(SCENES.format(product=address("good.zip"), **AREA))
-    labels = np.full((64, 64), 2, dtype=np.uint8)
-    with rasterio.open(
-        tmp_path / "labels.tif", "w", driver="GTiff", height=64, width=64, count=1, dtype="uint8", crs="EPSG:32633",
-        transform=rasterio.Affine(20, 0, LEFT, 0, -20, TOP),
-    ) as target:  # fmt: skip
-        target.write(labels, 1)
+    write_labels(tmp_path / "labels.tif", np.full((64, 64), 2, dtype=np.uint8))
     runs.run("land-cover", "--config", config, "--print-config", code=(0,))
     runs.run("land-cover", "--config", config, "--dry-run", "--out", work / "land", code=(0,))
     config.write_text(SCENES.format(product=address("missing.zip"), **AREA))
@@ -464,6 +460,43 @@ def test_verbose_runs_print_and_keep_no_secret(
     runs.assert_no_secret()
 
 
+@pytest.mark.slow
+def test_a_map_of_a_signed_product_keeps_no_secret(runs: Runs, tmp_path: Path) -> None:
+    """Configuration, manifest, patches, report; and another signature is no other configuration."""
+    config = tmp_path / "scenes.toml"
+    labels = np.broadcast_to(np.where(np.arange(64) // 8 % 2, 2, 3), (64, 64))
+    write_labels(tmp_path / "labels.tif", labels.astype(np.uint8))
+    for number in range(2):
+        product = f"{runs.address('good.zip')}&again={number}"
+        config.write_text(SCENES.format(product=product, **AREA) + SMALL_RUN)
+        again = ["--dry-run"] * number
+        runs.run("land-cover", "--config", config, "--out", runs.folder / "land", *again, code=(0,))
+        assert (runs.folder / "land" / "report.html").is_file()
+        kept_config = (runs.folder / "land" / "run.toml").read_text()
+        assert f'products = ["http://127.0.0.1:{runs.server.server_port}/good.zip"]' in kept_config
+    runs.assert_no_secret()
+
+
+def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
+    with rasterio.open(
+        path, "w", driver="GTiff", height=64, width=64, count=1, dtype="uint8", crs="EPSG:32633",
+        transform=rasterio.Affine(20, 0, LEFT, 0, -20, TOP),
+    ) as target:  # fmt: skip
+        target.write(labels, 1)
+
+
+SMALL_RUN = """\
+[valid]
+min_valid_fraction = 0.2
+min_frames = 1
+[model]
+parameters = { num_iterations = 8 }
+[validation]
+test_fraction = 0.25
+seeds = [42]
+[run]
+executor = "serial"
+"""
 AREA = {"left": LEFT, "bottom": TOP - 1280, "right": LEFT + 1280, "top": TOP}
 SCENES = """\
 [source]
@@ -491,7 +524,7 @@ def test_workers_print_and_keep_no_secret_and_no_process_is_called_so(runs: Runs
     """
     place = runs.folder / "batch"
     run = subprocess.Popen(
-        [sys.executable, "-m", "tests.builders.secret_batch", place, executor],
+        [sys.executable, "-m", "tests.hostile.secret_batch", place, executor],
         env=os.environ | {"SECRET_ADDRESS": f"http://user:{CANARY}@127.0.0.1:1/a.zip?zz={CANARY}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -507,7 +540,7 @@ def test_workers_print_and_keep_no_secret_and_no_process_is_called_so(runs: Runs
     runs.said.append(run.stdout.read())
     assert run.returncode == 0, runs.said
     assert "connection broken" in runs.said[-1] or "Max retries exceeded" in runs.said[-1]
-    assert any(b"tests.builders.secret_batch" in arguments for arguments in seen)
+    assert any(b"tests.hostile.secret_batch" in arguments for arguments in seen)
     assert not any(CANARY.encode() in arguments for arguments in seen)
     runs.run("status", place, "--report", runs.folder / "report.html", code=(1,))
     runs.run("status", place, "--json", code=(1,))

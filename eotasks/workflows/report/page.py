@@ -23,7 +23,7 @@ import matplotlib as mpl
 from eotasks.errors import ConfigurationError, StorageError
 from eotasks.storage.location import Location
 from eotasks.storage.place import place_of
-from eotasks.text import printable, redact
+from eotasks.text import harmless
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -187,7 +187,7 @@ class Section:
 
     def code(self, title: str, text: str) -> None:
         """Add preformatted text that the reader can unfold."""
-        self.items.append(_Code(title, redact(text.rstrip())))
+        self.items.append(_Code(title, text.rstrip()))
 
     def absent(self, items: Mapping[str, str]) -> None:
         """Name what is not shown: thing -> reason. Things with the same reason stand together."""
@@ -350,9 +350,9 @@ def _outline(section: Section, anchors: Mapping[Section, str]) -> dict[str, obje
 
 
 def _shown_text(value: object) -> object:
-    """What a page shows of a text: everything seen, nothing that turns the direction of what follows."""
-    done = hasattr(value, "__html__")  # HTML that the template has made already
-    return printable(value, lines=True) if isinstance(value, str) and not done else value
+    """What a page shows of a text: no secret, everything seen, nothing that turns the direction of what follows."""
+    done = hasattr(value, "__html__")  # HTML that the template has made already, and pictures
+    return harmless(value, lines=True) if isinstance(value, str) and not done else value
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""A batch in a process of its own whose patches come upon secrets: run as ``python -m tests.builders.secret_batch``."""
+"""A batch in a process of its own whose patches come upon secrets: run as ``python -m tests.hostile.secret_batch``."""
 
 from __future__ import annotations
 
