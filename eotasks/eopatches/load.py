@@ -155,11 +155,20 @@ def _read(place: Place, name: str | None, read: Callable[[EOPatchFolder], T]) ->
                 if now is None or now.place == folder.place:
                     raise
                 folder = now
-    there = list_eopatches(place)
-    listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "") or "none"
     if name is None:
+        there = list_eopatches(place)
+        listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "") or "none"
         raise StorageError(f"{place} is no EOPatch, the EOPatches in it are: {listed}. Say which.")
-    raise StorageError(f"EOPatch {name!r} in {place} is not there, the EOPatches there are: {listed}.")
+    raise StorageError(f"EOPatch {name!r} in {place} is not there, the EOPatches there are: {_some_eopatches(place)}.")
+
+
+def _some_eopatches(place: Place) -> str:
+    """The first EOPatches of a place, for a message: a batch may ask for thousands that are absent, so not all are
+    looked at.
+    """
+    names = [name for name in _names(place) if not name.startswith(".")]
+    found = [name for name in names[: 2 * _LISTED] if _is_eopatch(_names(place.child(name)))][:_LISTED]
+    return ", ".join(found) + ", ..." * (bool(found) and len(names) > len(found)) or "none"
 
 
 def _candidates(place: Place, name: str | None) -> Iterator[Place]:
