@@ -206,6 +206,16 @@ def test_workers_keep_library_warnings_off_the_screen(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_script_from_standard_input_has_workers_too() -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    ended = subprocess.run(
+        [sys.executable, "-"], input=SCRIPT.format(guard="if True:"), env=environment, capture_output=True, text=True,
+        timeout=100,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
+
+
+@pytest.mark.slow
 def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
     ended = run_script(tmp_path, "if True:")
     assert ended.returncode != 0

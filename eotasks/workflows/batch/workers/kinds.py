@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Literal
 
 from eotasks.errors import ConfigurationError
@@ -35,3 +41,32 @@ def checked_timeout(patch_timeout: float | None, executor: ExecutorName) -> floa
             " or 'ray', or leave it out."
         )
     return float(patch_timeout)
+
+
+def process_context(start_method: StartMethod) -> ForkServerContext | SpawnContext:
+    """What makes worker processes; ``spawn`` where the system has no fork server.
+
+    :raises ConfigurationError: when the method is not known.
+    """
+    if start_method not in START_METHODS:
+        raise ConfigurationError(f"start_method {start_method!r} is not known: choose 'forkserver' or 'spawn'.")
+    if start_method == "spawn" or "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["eotasks.workflows.batch.workers.preload"])
+    return context
+
+
+@contextlib.contextmanager
+def importable_main() -> Iterator[None]:
+    """Keeps multiprocessing from running a script again that is no file: one that was read from standard input."""
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if path is None or os.path.exists(os.path.join(multiprocessing.process.ORIGINAL_DIR, path)):  # type: ignore[attr-defined]  # noqa: PTH110, PTH118  # as multiprocessing looks for it
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = path

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import pickle
 import signal
@@ -19,18 +18,18 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import ForkServerContext
 from typing import Any
 
 import psutil
 
-from eotasks.errors import BatchError, ConfigurationError
+from eotasks.errors import BatchError
 from eotasks.models.threads import environment, thread_environment
 from eotasks.storage.temporary import OwnFolder
 from eotasks.workflows.batch.workers.attempt import LOOK_SECONDS, Attempt, StepWatch, hand_on
 from eotasks.workflows.batch.workers.entry import run_worker
 from eotasks.workflows.batch.workers.job import PatchJob, PatchReport, pack_job
-from eotasks.workflows.batch.workers.kinds import START_METHODS, StartMethod
+from eotasks.workflows.batch.workers.kinds import StartMethod, importable_main, process_context
 from eotasks.workflows.batch.workers.memory import oom_kills
 from eotasks.workflows.batch.workers.messages import MESSAGE_BYTES, decode
 from eotasks.workflows.batch.workers.queue import PatchQueue
@@ -80,7 +79,7 @@ class WorkerPool:
         """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
         self.shrinks = False
         """Whether there is one worker less each time that the kernel has killed one for lack of memory."""
-        self._context = _context(start_method)
+        self._context = process_context(start_method)
         self._temporary = OwnFolder()  # of the workers: those that are killed leave what they have there
         self._watch = StepWatch(steps, patch_timeout)
         self._workers: list[_Worker] = []
@@ -243,7 +242,8 @@ class WorkerPool:
                 process = self._context.Process(
                     target=run_worker, args=(theirs, variables), name="eotasks-worker", daemon=True
                 )
-                process.start()
+                with importable_main():
+                    process.start()
             except (EOFError, OSError) as error:  # the fork server has just ended, or the system has no more to give
                 if ours is not None:
                     ours.close()
@@ -365,16 +365,6 @@ def _limit_waiting(connection: Connection) -> None:
     with socket.socket(fileno=os.dup(connection.fileno())) as ours:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, duration)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, duration)
-
-
-def _context(start_method: StartMethod) -> ForkServerContext | SpawnContext:
-    if start_method not in START_METHODS:
-        raise ConfigurationError(f"start_method {start_method!r} is not known: choose 'forkserver' or 'spawn'.")
-    if start_method == "spawn" or "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["eotasks.workflows.batch.workers.preload"])
-    return context
 
 
 def _exit_reason(exit_code: int | None, *, out_of_memory: bool = False) -> str:

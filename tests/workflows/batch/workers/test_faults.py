@@ -20,6 +20,7 @@ from eotasks.workflows.batch.workers import attempt as attempts
 from eotasks.workflows.batch.workers import pool as pools
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from eotasks.workflows.batch.workers.job import _LastLines
+from eotasks.workflows.batch.workers.kinds import process_context
 from eotasks.workflows.batch.workers.messages import decode, encode
 from tests.builders.batch_tasks import LOGGED, RAISED, TwoArgumentsError, Unprintable, Unrebuildable
 from tests.builders.batches import facts_batch, faulty, hanging, run_failing_batch, states
@@ -70,6 +71,7 @@ def check(result: BatchResult, errors: dict[str, str], place: Place) -> None:
     assert "raise RAISED[name]()" in log
 
 
+@pytest.mark.slow
 def test_processes_whatever_is_raised_or_logged_is_of_its_patch_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -177,7 +179,7 @@ def test_workers_that_the_system_refuses_are_an_error_and_no_wait_for_ever(
     def refuse(*_: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    context = type(pools._context("forkserver"))
+    context = type(process_context("forkserver"))
     monkeypatch.setattr(context, "Pipe", refuse)
     with pytest.raises(BatchError, match=r"do not start .*temporarily unavailable"):
         run_batch(workflow, patches, workers=workers)
@@ -191,7 +193,7 @@ def test_workers_that_the_system_refuses_are_an_error_and_no_wait_for_ever(
 def test_the_batch_goes_on_with_the_workers_that_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    process = type(pools._context("forkserver")).Process
+    process = type(process_context("forkserver")).Process
     start, started = process.start, []
 
     def start_one(self: Any) -> None:
