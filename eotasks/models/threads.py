@@ -71,7 +71,7 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
 @contextlib.contextmanager
 def shared_thread_setting(threads: int) -> Iterator[None]:
     """EOTASKS_NUM_THREADS of this process while the block runs; of blocks that overlap the last one counts."""
-    block = [str(threads)]
+    block: list[str | None] = [str(threads)]
     with _LOCK:
         if not _BLOCKS:
             _BLOCKS.append([os.environ.get(ENVIRONMENT_VARIABLE)])

@@ -54,6 +54,7 @@ _CREDENTIALS_SECONDS = 30.0
 _LAST_SECONDS = 5.0
 """The same at the end of a batch that was interrupted, and should leave soon."""
 _RETRY_SECONDS = 1.0
+_WARN_SECONDS = 15.0
 _NAMES = 500
 """Names of skipped patches in a line."""
 _OUTCOME_FIELDS = frozenset(entry.name for entry in fields(PatchOutcome))
@@ -195,6 +196,7 @@ class _Outage:
 
     def __init__(self) -> None:
         self._since: float | None = None
+        self._warned = 0.0
 
     def end(self) -> None:
         """Writing works again."""
@@ -206,7 +208,9 @@ class _Outage:
         self._since = now if self._since is None else self._since
         if now - self._since > (_CREDENTIALS_SECONDS if isinstance(error, CredentialsError) else _OUTAGE_SECONDS):
             return True
-        LOGGER.warning("The manifest waits: %s", error)
+        if now == self._since or now - self._warned > _WARN_SECONDS:
+            self._warned = now
+            LOGGER.warning("The manifest waits: %s", error)
         return False
 
 

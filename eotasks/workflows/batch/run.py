@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from eolearn.core import EOWorkflow
@@ -186,6 +187,10 @@ def _check(
         raise BatchError(f"Batch {stage!r} has no patches: check the area, or the filter of the patches.")
     if executor == "ray":
         executor_class(executor)  # a missing Ray is an error before any work
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise BatchError(f"The working directory is gone ({error}): change to one that is there.") from error
 
 
 def _result(run: _Run, patches: Mapping[str, object], size: Size, seconds: float) -> BatchResult:

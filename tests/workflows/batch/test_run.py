@@ -166,6 +166,15 @@ def test_arguments_are_checked(arguments: dict[str, object], message: str) -> No
         run_batch(workflow, patches, **arguments)  # type: ignore[arg-type]  # wrong on purpose
 
 
+def test_a_working_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(BatchError, match="working directory is gone"):
+        run_batch(*behaving("a"), executor="serial")
+
+
 def test_no_patches_is_an_error() -> None:
     with pytest.raises(BatchError, match="has no patches"):
         run_batch(behaving()[0], {})

@@ -256,6 +256,9 @@ def test_damaged_jp2(kind: str, tmp_path: Path, damaged_scene: Path) -> None:
         (["--config", "absent.toml"], ["'absent.toml'", "No such file", "check the path"]),
         (["--seed", "-1"], ["seed", "greater than or equal to 0"]),
         (["--workers", "0"], ["run.workers", "greater than or equal to 1"]),
+        (["--patch-timeout", "0"], ["run.patch_timeout", "greater than 0"]),
+        (["--patch-timeout", "nan"], ["run.patch_timeout", "finite"]),
+        (["--patch-timeout", "60", "--executor", "threads"], ["patch_timeout = 60", "'processes' or 'ray'"]),
         (["--full", "--config", "eopatches"], ["--full", "area.resolution"]),
     ],
 )

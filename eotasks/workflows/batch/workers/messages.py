@@ -134,7 +134,8 @@ def _plain_failure(failure: ExceptionInfo | None) -> dict[str, object] | None:
 def _failure(content: dict[str, Any] | None) -> ExceptionInfo | None:
     if content is None:
         return None
-    error = _exception(*content["class"], content["arguments"]) or RuntimeError(content["text"])
+    module, name = content["class"]
+    error = _exception(module, name, content["arguments"]) or RuntimeError(content["text"])
     return ExceptionInfo(error, traceback=content["traceback"], origin=content["origin"])
 
 
