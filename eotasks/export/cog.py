@@ -17,6 +17,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.dtypes import check_dtype
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
@@ -34,6 +35,9 @@ Compression = Literal["deflate", "zstd", "lzw", "none"]
 Overviews = Literal["auto", "nearest", "average", "mode"]
 NoData = float | Literal["auto"] | None
 """Value of pixels without data; "auto": NaN for floats, 0 for a map of classes, none for other integers."""
+
+WRITING_ERRORS = (RasterioError, CPLE_BaseError, OSError)
+"""What writing raises when a disk fails; the second ones come out of copying as GDAL has them."""
 
 BLOCK, SMALL_BLOCK = 512, 128
 """Rows and columns of a tile of the file; the small one for images that would be a single tile or few."""
@@ -225,7 +229,7 @@ def publish_cog(
                 place.remove(sidecar)  # classes or statistics of the file that was there before
     except EOTasksError:
         raise
-    except (RasterioError, OSError) as error:
+    except WRITING_ERRORS as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
     return path
 

@@ -22,6 +22,7 @@ from eotasks.durable import make_folder, temporary_beside
 from eotasks.errors import EOTasksError, GridError, ImageryError, StorageError
 from eotasks.export.cog import (
     BLOCK,
+    WRITING_ERRORS,
     Compression,
     check_compression,
     classes_of,
@@ -121,7 +122,7 @@ def _mosaic(
                 return publish_cog(mosaic, path, tiles[0].classes, compression)
     except EOTasksError:
         raise
-    except (RasterioError, OSError) as error:
+    except WRITING_ERRORS as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
 
 

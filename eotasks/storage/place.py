@@ -351,6 +351,8 @@ class Place:
             raise StorageError(self._absent(path)) from error
         except OSError as error:
             raise self._failed(path, error) from error
+        except UnicodeEncodeError as error:  # half a character, as of a file name that is no text
+            raise StorageError(f"{self.location!a}: {path!a} is no name that it takes: use text alone.") from error
 
     def _absent(self, path: str) -> str:
         return f"{self.location}/{path} is not there: check the name, or run the step that writes it."
@@ -403,7 +405,7 @@ def check_folder(place: Path, option: str = "--out") -> None:
 
 def _inside(path: str) -> str:
     parts = path.split("/")
-    if not path.strip() or path.startswith("/") or any(part in ("", ".", "..") for part in parts):
+    if not path.strip() or path.startswith("/") or any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise StorageError(f"{path!r} is no name inside a place: use a relative path without '..'.")
     unseen = refuse_unseen(path)
     if unseen is not None:

@@ -12,7 +12,9 @@ import rasterio
 import rasterio.shutil
 from eolearn.core import EOPatch, FeatureType
 from eolearn.core.exceptions import TemporalDimensionWarning
+from rasterio._err import CPLE_AppDefinedError
 from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioIOError
 from sentinelhub import CRS, BBox
 
 from eotasks.errors import ConfigurationError, FeatureError, GridError, ImageryError, StorageError
@@ -360,3 +362,16 @@ class TestMosaic:
         with pytest.raises(ImageryError, match=r"0_500\.tif"):
             mosaic_cogs(paths, tmp_path / "map.tif")
         assert files(tmp_path) == ["0_0.tif", "0_500.tif"]
+
+
+@pytest.mark.parametrize("error", [CPLE_AppDefinedError(3, 1, "IO error"), OSError(5, "EIO"), RasterioIOError("no")])
+def test_a_disk_that_fails_is_told_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Errors of GDAL come out of copying as they are."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rasterio.shutil.copy", fails)
+    with pytest.raises(StorageError, match=r"a\.tif"):
+        write_cog(tmp_path / "a.tif", np.ones((4, 4), np.uint8), crs=32633, bounds=(0, 0, 40, 40))
+    assert list(tmp_path.iterdir()) == []

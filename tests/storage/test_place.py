@@ -105,6 +105,20 @@ def test_only_empty_folders_are_removed_as_such(place: Place) -> None:
     assert not place.exists("a/b")
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800", "a" * 5000], ids=["NUL", "half a character", "long"])
+def test_names_that_no_place_takes_are_told(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for act in (
+        place.read_bytes,
+        lambda path: place.write_bytes(path, b""),
+        lambda path: place.write_if(path, b"", None),
+    ):
+        with pytest.raises(StorageError) as caught:
+            act(name)
+        str(caught.value).encode()
+    assert place.files() == {}
+
+
 def test_extent_is_bytes_and_last_change(place: Place) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
     place.write_bytes("a/b", b"123")
