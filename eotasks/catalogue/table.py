@@ -115,7 +115,7 @@ def pick_rows(
     parts, start, size, at_once = [], 0, 0, False
     for batch in file.iter_batches(batch_size=ROWS_OF_GROUP, row_groups=groups):
         part = arrow.Table.from_batches([batch])
-        if wanted is not None:
+        if rows is not None and wanted is not None:
             first, last = np.searchsorted(wanted, (start, start + batch.num_rows))
             at_once = last - first == len(wanted)  # most often all are in one
             part = part.take((rows if at_once else wanted[first:last]) - start)

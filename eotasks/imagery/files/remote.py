@@ -27,6 +27,9 @@ from eotasks.text import redacted
 BLOCK = 1 << 16
 """Bytes of what is fetched at least of a raster, and kept."""
 
+_MOST_AHEAD = 32
+"""Blocks."""
+
 KEPT_BLOCKS = 512
 """Blocks of all rasters that are kept: headers, mostly, which are read at each opening."""
 
@@ -126,23 +129,31 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
     def _size(self) -> int:
         raise NotImplementedError
 
-    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+    def _opened(self) -> AbstractContextManager[io.RawIOBase | IO[bytes]]:
         raise NotImplementedError
 
 
 class RangedRaster(RasterSource):
-    """A raster far away that is read by ranges, in whole blocks; the latest are kept."""
+    """A raster far away that is read by ranges, in whole blocks; the latest are kept.
+
+    Who reads on where the last read ended gets more at once: of small requests most is waiting.
+    """
+
+    _end, _ahead = -1, 0
 
     def fetch(self, start: int, stop: int) -> bytes:
         """Bytes from a start to a stop.
 
         :raises EOTasksError: when they cannot be fetched.
         """
-        first = start // BLOCK
-        found, _ = _BLOCKS.of(self._key(), self._ask, range(first, (stop - 1) // BLOCK + 1))
+        first, end = start // BLOCK, (stop - 1) // BLOCK + 1
+        goes_on = first in (self._end - 1, self._end)
+        self._ahead = min(2 * self._ahead + end - first, _MOST_AHEAD) if goes_on else 0
+        self._end = end
+        found, _ = _BLOCKS.of(self._key(), self._ask, range(first, end), self._ahead)
         return b"".join(found)[start - first * BLOCK : stop - first * BLOCK]
 
-    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+    def _opened(self) -> AbstractContextManager[io.RawIOBase | IO[bytes]]:
         return RangedFile(self._size(), self.fetch)
 
     def _key(self) -> _Key:
@@ -205,7 +216,7 @@ def remote_raster(address: str, internal: frozenset[str]) -> RangedRaster:
 class _Quiet:
     """A file as rasterio reads one: what fails reads as nothing, as GDAL expects, and the source keeps the reason."""
 
-    def __init__(self, source: RasterSource, opened: AbstractContextManager[IO[bytes]]) -> None:
+    def __init__(self, source: RasterSource, opened: AbstractContextManager[io.RawIOBase | IO[bytes]]) -> None:
         self._source, self._opened = source, opened
 
     def __enter__(self) -> _Quiet:
@@ -253,10 +264,11 @@ class _Blocks:
         self._kept: OrderedDict[tuple[_Key, int], tuple[bytes, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, key: _Key, ask: _Ask, wanted: Iterable[int]) -> tuple[list[bytes], int]:
+    def of(self, key: _Key, ask: _Ask, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
         """Some neighbouring blocks of a file, and the bytes of all of it.
 
         :param key: Of the file; its first part is the address.
+        :param ahead: Blocks behind them that are fetched, too, when one has to be.
         :raises EOTasksError: when they cannot be fetched, or the file is another one than before.
         """
         numbers, where = list(wanted), redacted(key[0])
@@ -264,13 +276,13 @@ class _Blocks:
             found = {number: self._kept.get((key, number)) for number in numbers}
         missing = [number for number, block in found.items() if block is None]
         if missing:
-            start, stop = missing[0] * BLOCK, (missing[-1] + 1) * BLOCK
+            start, stop = missing[0] * BLOCK, (missing[-1] + 1 + ahead) * BLOCK
             content, size = ask(start, stop)
             if size is None:
                 raise ImageryError(f"{where}: the server does not say its size. Download the product first.")
             if len(content) != min(stop, size) - start:
                 raise ImageryError(f"{where}: broke off after {len(content)} of {stop - start} bytes. Try again.")
-            for number in range(missing[0], missing[-1] + 1):
+            for number in range(missing[0], -(-(start + len(content)) // BLOCK)):
                 at = number * BLOCK - start
                 found[number] = content[at : at + BLOCK], size
                 self._keep((key, number), (content[at : at + BLOCK], size))

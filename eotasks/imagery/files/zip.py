@@ -230,5 +230,5 @@ class _Packed(RasterSource):
     def _size(self) -> int:
         return self._entry.file_size
 
-    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+    def _opened(self) -> AbstractContextManager[io.RawIOBase | IO[bytes]]:
         return self._files.unpacking(self._entry)
