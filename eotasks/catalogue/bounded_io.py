@@ -52,7 +52,8 @@ class _Asked:
 
     def __init__(self, origin: Origin, where: str, seconds: int) -> None:
         self._where, self._seconds = where, seconds
-        self._pages, self._bytes, self._until = SEARCH_PAGES.value, SEARCH_BYTES.value, None
+        self._pages, self._bytes = SEARCH_PAGES.value, SEARCH_BYTES.value
+        self._until = time.monotonic() + SEARCH_SECONDS.value
         self._session = session(origin.internal)
 
     def text(self, href: str, method: str, headers: dict[str, str] | None, parameters: dict[str, Any]) -> str:
@@ -94,7 +95,6 @@ class _Asked:
 
     def _count(self) -> None:
         now = time.monotonic()
-        self._until = self._until or now + SEARCH_SECONDS.value
         self._pages -= 1
         if self._pages < 0:
             raise ImageryError(f"{self._where}: {SEARCH_PAGES.excess()}. {_SMALLER}")

@@ -113,18 +113,19 @@ def pick_rows(
         raise ImageryError(f"{where}: {CATALOGUE_ROWS.excess(file.metadata.num_rows)}. Make a smaller catalogue.")
     order = None if rows is None else np.argsort(rows, kind="stable")
     wanted = None if rows is None else rows[order]
-    parts, start, size = [], 0, 0
+    parts, start, size, at_once = [], 0, 0, False
     for batch in file.iter_batches(batch_size=ROWS_OF_GROUP, row_groups=groups):
         part = arrow.Table.from_batches([batch])
-        if wanted is not None:
+        if rows is not None and wanted is not None:
             first, last = np.searchsorted(wanted, (start, start + batch.num_rows))
-            if last - first == len(wanted):  # most often all are in one
-                return part.take(rows - start)
-            part = part.take(wanted[first:last] - start)
+            at_once = last - first == len(wanted)  # most often all are in one
+            part = part.take((rows if at_once else wanted[first:last]) - start)
         parts.append(part)
         start, size = start + batch.num_rows, size + part.nbytes
         if size > CATALOGUE_BYTES.value:
             raise ImageryError(f"{where}: rows of {CATALOGUE_BYTES.excess()}. Search for fewer, or make a smaller one.")
+        if at_once:
+            return part
     table = arrow.concat_tables(parts) if parts else file.schema_arrow.empty_table()
     return table if order is None else table.take(np.argsort(order, kind="stable"))
 

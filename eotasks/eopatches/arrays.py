@@ -15,7 +15,7 @@ import os
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,16 @@ _UNREADABLE = (
 """What numpy raises over a header that is none."""
 
 
+class ByteStream(Protocol):
+    """Bytes of a file, or of one that is unpacked."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes."""
+
+    def readinto(self, buffer: Any, /) -> int:
+        """The next bytes, put into a buffer; how many."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What the file of an array says of it."""
@@ -59,7 +69,7 @@ class Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(stream: IO[bytes]) -> Header:
+def read_header(stream: ByteStream) -> Header:
     """The header of an npy file; the stream is left behind it.
 
     :raises ValueError: when it is none, or of values that are neither numbers nor text.
@@ -107,7 +117,7 @@ def read_array(file: Path) -> NDArray[Any]:
             return _filled(stream, header)
 
 
-def count_bytes(stream: IO[bytes], limit: Limit) -> None:
+def count_bytes(stream: ByteStream, limit: Limit) -> None:
     """Read to the end, where gzip has its checksum, and nobody else looks.
 
     :raises OSError: when there are more bytes than the limit.
@@ -149,14 +159,14 @@ def _check_length(said: int, found: int) -> None:
         raise ValueError(f"its header says {said:,} bytes, there are {found:,}")
 
 
-def _filled(stream: IO[bytes], header: Header) -> NDArray[Any]:
+def _filled(stream: ByteStream, header: Header) -> NDArray[Any]:
     try:
         content = np.empty(header.bytes, dtype=np.uint8)
     except MemoryError as error:
         raise OSError(errno.ENOMEM, f"its {header.bytes:,} bytes are more memory than there is") from error
-    view, at = memoryview(content), 0
+    view, at = memoryview(content.data), 0
     while at < len(view):
-        count = stream.readinto(view[at : at + _CHUNK])  # type: ignore[attr-defined]  # both kinds have it
+        count = stream.readinto(view[at : at + _CHUNK])
         if not count:
             break
         at += count

@@ -212,11 +212,15 @@ def test_memory_of_what_lying_s3_servers_send(lying_server: LyingServer) -> None
             if "listing" in asked:
                 return then(head(), endless)(asked)
             return [listing("".join(entry(f"{next(numbers)}") for _ in range(1000)), f"t{next(numbers)}")]
-        return answers[asked.split("/")[2].split()[0].split("?")[0]](asked)
+        if asked.startswith("HEAD"):
+            return [head(**OBJECT, Content_Length=10**8)]
+        return answers[asked.split("/")[2].split()[0].split("?")[0].removesuffix(".tif")](asked)
 
     lying_server.answer = answer
     costs = measured(
         "from eotasks.storage import s3\nfrom eotasks.storage.place import Place\nfrom pathlib import Path\n"
+        "from eotasks.imagery.files.bucket import BucketFiles\nfrom eotasks.imagery.files.protocol import RasterFile\n"
+        "from eotasks.imagery.pixels.raster import describe\n"
         "s3.s3_client()",
         {
             "endless": "Place('s3://b').read_bytes('endless')",
@@ -226,9 +230,11 @@ def test_memory_of_what_lying_s3_servers_send(lying_server: LyingServer) -> None
             "error": "Place('s3://b').read_bytes('error')",
             "listing": "Place('s3://b/listing').names()",
             "pages": "Place('s3://b').files()",
+            "raster": "describe(BucketFiles('s3://b'), RasterFile('range.tif', 'GTiff'))",
+            "whole raster": "describe(BucketFiles('s3://b'), RasterFile('whole.tif', 'GTiff'))",
         },
         **environment(lying_server),
-        **{LISTED_OBJECTS.variable: "100000"},
+        **{LISTED_OBJECTS.variable: "20000"},
     )
-    assert all(cost.outcome.startswith("StorageError") for cost in costs.values())
+    assert all(cost.outcome.startswith(("StorageError", "ImageryError")) for cost in costs.values())
     assert all(cost.megabytes < 300 for cost in costs.values())

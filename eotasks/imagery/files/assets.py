@@ -14,10 +14,10 @@ from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import RasterSource, WebRaster
+from eotasks.imagery.files.remote import RasterSource, remote_raster
 from eotasks.limits import METADATA_BYTES
 from eotasks.storage import s3
-from eotasks.storage.location import is_s3, is_web
+from eotasks.storage.location import is_remote, is_s3, is_web
 from eotasks.text import redacted
 
 
@@ -51,9 +51,9 @@ class AssetFiles:
         return gdal_path(self._address(name))
 
     def raster_source(self, name: str) -> RasterSource | None:
-        """An asset on the web, read by ranges."""
+        """An asset far away, read by ranges."""
         address = self._address(name)
-        return WebRaster(address, self.origin.internal) if is_web(address) else None
+        return remote_raster(address, self.origin.internal) if is_remote(address) else None
 
     def reading(self) -> AbstractContextManager[object]:
         """Credentials for GDAL where an asset lies in a bucket."""

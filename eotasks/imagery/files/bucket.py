@@ -11,6 +11,7 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.files.gdal import gdal_path, gdal_settings
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
+from eotasks.imagery.files.remote import BucketRaster, RasterSource
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
@@ -63,8 +64,9 @@ class BucketFiles:
         """The object for GDAL."""
         return gdal_path(f"{self.location}/{checked_name(name, self.location)}")
 
-    def raster_source(self, name: str) -> None:
-        """None: GDAL opens the path."""
+    def raster_source(self, name: str) -> RasterSource:
+        """The object, read by ranges."""
+        return BucketRaster(f"{self.location}/{checked_name(name, self.location)}")
 
     def reading(self) -> AbstractContextManager[object]:
         """Endpoint and credentials for GDAL."""

@@ -1,7 +1,7 @@
-"""Files far away as file objects, read by ranges: archives on S3 and the web, and rasters of the web for GDAL.
+"""Files far away as file objects, read by ranges: archives on S3 and the web, and rasters there for GDAL.
 
-GDAL does not open addresses of the web itself: it would follow redirects anywhere, and ask for a name again that was
-checked. It reads through a `RasterSource`, as rasterio's ``opener``.
+GDAL opens nothing far away itself: it would follow redirects anywhere, ask for a name again that was checked, and take
+gigabytes for an answer of some bytes. It reads through a `RasterSource`, as rasterio's ``opener``.
 """
 
 from __future__ import annotations
@@ -11,21 +11,31 @@ import threading
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import IO, Any
 
 from rasterio.abc import MultiByteRangeResourceContainer
 
 from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files import http
+from eotasks.storage import s3
+from eotasks.storage.location import is_s3
 from eotasks.text import redacted
 
 BLOCK = 1 << 16
 """Bytes of what is fetched at least of a raster, and kept."""
 
+_MOST_AHEAD = 32
+"""Blocks."""
+
 KEPT_BLOCKS = 512
 """Blocks of all rasters that are kept: headers, mostly, which are read at each opening."""
+
+
+_Key = tuple[str, Hashable]
+_Ask = Callable[[int, int], tuple[bytes, int | None]]
 
 
 class RangedFile(io.RawIOBase):
@@ -126,7 +136,38 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
         raise NotImplementedError
 
 
-class WebRaster(RasterSource):
+class RangedRaster(RasterSource):
+    """A raster far away that is read by ranges, in whole blocks; the latest are kept.
+
+    Who reads on where the last read ended gets more at once: of small requests most is waiting.
+    """
+
+    _end, _ahead = -1, 0
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        """Bytes from a start to a stop.
+
+        :raises EOTasksError: when they cannot be fetched.
+        """
+        first, end = start // BLOCK, (stop - 1) // BLOCK + 1
+        goes_on = first in (self._end - 1, self._end)
+        self._ahead = min(2 * self._ahead + end - first, _MOST_AHEAD) if goes_on else 0
+        self._end = end
+        found, _ = _BLOCKS.of(self._key(), self._ask, range(first, end), self._ahead)
+        return b"".join(found)[start - first * BLOCK : stop - first * BLOCK]
+
+    def _opened(self) -> AbstractContextManager[Stream]:
+        return RangedFile(self._size(), self.fetch)
+
+    def _key(self) -> _Key:
+        raise NotImplementedError
+
+    def _ask(self, start: int, stop: int) -> tuple[bytes, int | None]:
+        """Bytes from a start to a stop, fewer where the file ends before, and the bytes of all of it."""
+        raise NotImplementedError
+
+
+class WebRaster(RangedRaster):
     """A raster at an address of the web.
 
     :param url: The address.
@@ -137,15 +178,42 @@ class WebRaster(RasterSource):
         self._url, self._internal = url, internal
 
     def _size(self) -> int:
-        return _BLOCKS.of(self._url, self._internal, [0])[1]
+        return _BLOCKS.of(self._key(), self._ask, [0])[1]
 
-    def _opened(self) -> AbstractContextManager[Stream]:
-        return RangedFile(self._size(), self._fetch)
+    def _key(self) -> _Key:
+        return self._url, self._internal
 
-    def _fetch(self, start: int, stop: int) -> bytes:
-        first = start // BLOCK
-        found, _ = _BLOCKS.of(self._url, self._internal, range(first, (stop - 1) // BLOCK + 1))
-        return b"".join(found)[start - first * BLOCK : stop - first * BLOCK]
+    def _ask(self, start: int, stop: int) -> tuple[bytes, int | None]:
+        return http.read_part(self._url, start, stop, self._internal)
+
+
+class BucketRaster(RangedRaster):
+    """A raster at ``s3://bucket/key``, all of one version. GDAL would take whatever a server sends it."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+
+    @cached_property
+    def _facts(self) -> s3.ObjectFacts:
+        return s3.object_facts(self._location)
+
+    def _size(self) -> int:
+        return self._facts.size
+
+    def _key(self) -> _Key:
+        return self._location, self._facts.tag
+
+    def _ask(self, start: int, stop: int) -> tuple[bytes, int | None]:
+        size = self._facts.size
+        return s3.read_range(self._location, start, min(stop, size), tag=self._facts.tag), size
+
+
+def remote_raster(address: str, internal: frozenset[str]) -> RangedRaster:
+    """The raster at an ``s3://`` or ``https://`` address.
+
+    :param internal: As of `WebRaster`.
+    """
+    return BucketRaster(address) if is_s3(address) else WebRaster(address, internal)
 
 
 class _Quiet:
@@ -193,51 +261,51 @@ class _Quiet:
 
 
 class _Blocks:
-    """The latest blocks of rasters of the web."""
+    """The latest blocks of rasters far away."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, frozenset[str], int], tuple[bytes, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[_Key, int], tuple[bytes, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, url: str, internal: frozenset[str], wanted: Iterable[int]) -> tuple[list[bytes], int]:
+    def of(self, key: _Key, ask: _Ask, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
         """Some neighbouring blocks of a file, and the bytes of all of it.
 
-        :raises ImageryError: when they cannot be fetched, or the file is another one than before.
+        :param key: Of the file; its first part is the address.
+        :param ahead: Blocks behind them that are fetched, too, when one has to be.
+        :raises EOTasksError: when they cannot be fetched, or the file is another one than before.
         """
-        numbers = list(wanted)
+        numbers, where = list(wanted), redacted(key[0])
         with self._lock:
-            found = {number: self._kept.get((url, internal, number)) for number in numbers}
+            found = {number: self._kept.get((key, number)) for number in numbers}
         missing = [number for number, block in found.items() if block is None]
         if missing:
-            start, stop = missing[0] * BLOCK, (missing[-1] + 1) * BLOCK
-            content, size = http.read_part(url, start, stop, internal)
+            start, stop = missing[0] * BLOCK, (missing[-1] + 1 + ahead) * BLOCK
+            content, size = ask(start, stop)
             if size is None:
-                raise ImageryError(f"{redacted(url)}: the server does not say its size. Download the product first.")
+                raise ImageryError(f"{where}: the server does not say its size. Download the product first.")
             if len(content) != min(stop, size) - start:
-                raise ImageryError(
-                    f"{redacted(url)}: broke off after {len(content)} of {stop - start} bytes. Try again."
-                )
-            for number in range(missing[0], missing[-1] + 1):
+                raise ImageryError(f"{where}: broke off after {len(content)} of {stop - start} bytes. Try again.")
+            for number in range(missing[0], -(-(start + len(content)) // BLOCK)):
                 at = number * BLOCK - start
                 found[number] = content[at : at + BLOCK], size
-                self._keep((url, internal, number), (content[at : at + BLOCK], size))
+                self._keep((key, number), (content[at : at + BLOCK], size))
         blocks = [block for number in numbers if (block := found[number]) is not None]
         if len({size for _, size in blocks}) > 1:
-            self._forget(url)
-            raise ImageryError(f"{redacted(url)}: changed while it was read. Read it again.")
+            self._forget(key)
+            raise ImageryError(f"{where}: changed while it was read. Read it again.")
         return [content for content, _ in blocks], blocks[0][1]
 
-    def _keep(self, key: tuple[str, frozenset[str], int], block: tuple[bytes, int]) -> None:
+    def _keep(self, key: tuple[_Key, int], block: tuple[bytes, int]) -> None:
         with self._lock:
             self._kept[key] = block
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT_BLOCKS:
                 self._kept.popitem(last=False)
 
-    def _forget(self, url: str) -> None:
+    def _forget(self, key: _Key) -> None:
         with self._lock:
-            for key in [key for key in self._kept if key[0] == url]:
-                del self._kept[key]
+            for each in [each for each in self._kept if each[0] == key]:
+                del self._kept[each]
 
 
 _BLOCKS = _Blocks()

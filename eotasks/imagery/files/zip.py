@@ -21,11 +21,11 @@ from eotasks.imagery.files.gdal import gdal_path, gdal_settings
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import RangedFile, RasterSource, Stream, WebRaster
+from eotasks.imagery.files.remote import RangedFile, RangedRaster, RasterSource, Stream, remote_raster
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.reading import open_regular
 from eotasks.storage import s3
-from eotasks.storage.location import is_remote, is_s3, is_web
+from eotasks.storage.location import is_remote, is_s3
 from eotasks.text import redacted
 
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
@@ -116,12 +116,12 @@ class ZipFiles:
         return f"/vsizip/{{{path}}}/{self._inside(name)}"
 
     def raster_source(self, name: str) -> RasterSource | None:
-        """The file of an archive on the web."""
-        if not is_web(self.address):
+        """The file of an archive that is far away."""
+        if not is_remote(self.address):
             return None
         entry = self._all[self._inside(name)]
         if entry.compress_type == zipfile.ZIP_STORED:
-            return _Stored(self.address, self._asked, entry)
+            return _Stored(remote_raster(self.address, self._asked), entry)
         return _Packed(self, entry)
 
     def reading(self) -> AbstractContextManager[object]:
@@ -203,12 +203,11 @@ class _Archive(io.BufferedReader):
         return super().read(most if size is None or size < 0 else size)
 
 
-class _Stored(WebRaster):
-    """A raster that lies in an archive on the web as it is."""
+class _Stored(RasterSource):
+    """A raster that lies in an archive far away as it is."""
 
-    def __init__(self, url: str, internal: frozenset[str], entry: zipfile.ZipInfo) -> None:
-        super().__init__(url, internal)
-        self._entry = entry
+    def __init__(self, archive: RangedRaster, entry: zipfile.ZipInfo) -> None:
+        self._fetch, self._entry = archive.fetch, entry
 
     def _size(self) -> int:
         return self._entry.file_size
@@ -223,7 +222,7 @@ class _Stored(WebRaster):
 
 
 class _Packed(RasterSource):
-    """A raster in an archive on the web that is unpacked."""
+    """A raster in an archive far away that is unpacked."""
 
     def __init__(self, files: ZipFiles, entry: zipfile.ZipInfo) -> None:
         self._files, self._entry = files, entry
