@@ -60,9 +60,9 @@ def small_l2a(product: Path, folder: Path) -> Path:
     return target
 
 
-def zipped(product: Path, target: Path, *, top: bool = True) -> Path:
+def zipped(product: Path, target: Path, *, top: bool = True, packed: bool = True) -> Path:
     """The zip of a folder, with the folder itself in it or only its files."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
         for file in sorted(product.rglob("*")):
             if file.is_file():
                 archive.write(file, file.relative_to(product.parent if top else product))

@@ -61,7 +61,7 @@ class FolderFiles:
 
     def raster_path(self, name: str) -> str:
         """The file."""
-        return str(self._inside(name))
+        return str(self._inside(name).absolute())  # a relative one could look like an address
 
     def raster_source(self, name: str) -> None:
         """None: GDAL opens the path."""

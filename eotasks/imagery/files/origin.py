@@ -93,8 +93,8 @@ class Origin:
             return self._beside(link)
         if not self.files:
             raise ImageryError(
-                f"{self._where}: the link {link[:200]!r} is to a file of this machine, which no other may name."
-                " Download the item first."
+                f"{self._where}: the link {link[:200]!r} is to a file of this machine, which no other may name. "
+                + ("Download the item first." if self.document else "Give the item's file, or origin=Origin.of(FILE).")
             )
         path = unquote(urlsplit(link).path) if scheme is not None else link
         whole = "/" + os.path.abspath(Path(self.document).parent / path).lstrip("/")  # noqa: PTH100 - keeps links

@@ -94,8 +94,9 @@ class TestPlaces:
         root, address = web_folder
         shutil.copytree(safe, root / safe.name)
         zipped(safe, root / "product.zip")
+        zipped(safe, root / "stored.zip", packed=False)
         aws_bucket(safe, root)
-        for name in (safe.name, "product.zip", TILE_PATH):
+        for name in (safe.name, "product.zip", "stored.zip", TILE_PATH):
             same(describe_product(f"{address}/{name}"), expected)
 
     def test_stac_item_on_the_web(self, safe: Path, web_folder: tuple[Path, str], expected: np.ndarray) -> None:

@@ -1,0 +1,66 @@
+"""Rasters of the web, read by ranges: what cannot be fetched is an error, never zeros."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.files.assets import AssetFiles
+from eotasks.imagery.files.origin import Origin
+from eotasks.imagery.files.protocol import RasterFile
+from eotasks.imagery.files.remote import BLOCK
+from eotasks.imagery.pixels.raster import describe, read_window
+from tests.servers.web import AnsweringServer, status
+
+SIDE = 640
+
+
+def image(path: Path) -> bytes:
+    driver = "JP2OpenJPEG" if path.suffix == ".jp2" else "GTiff"
+    values = np.random.default_rng(0).integers(0, 60_000, (SIDE, SIDE)).astype(np.uint16)
+    profile = {"crs": "EPSG:32633", "transform": Affine(10, 0, 300_000, 0, -10, 5_900_000)}
+    with rasterio.open(path, "w", driver=driver, width=SIDE, height=SIDE, count=1, dtype="uint16", **profile) as file:
+        file.write(values, 1)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("fault", ["fails", "sends less", "is another file", "sends more"])
+@pytest.mark.parametrize("name", ["a.tif", "a.jp2"])
+def test_servers_that_fail_in_the_middle(
+    tmp_path: Path, web_server: AnsweringServer, name: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urllib3.util.retry.Retry.get_backoff_time", lambda _: 0)
+    content = image(tmp_path / name)
+    assert len(content) > 2 * BLOCK
+    broken = False
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        start, last = map(int, handler.headers["Range"].removeprefix("bytes=").split("-"))
+        part, size = content[start : last + 1], len(content)
+        if broken and fault == "fails":
+            status(403)(handler)
+            return
+        if broken:
+            part = {"sends less": part[:-9], "is another file": part, "sends more": part + b"x" * BLOCK}[fault]
+            size += fault == "is another file"
+        status(206, part, Content_Range=f"bytes {start}-{start + len(part) - 1}/{size}")(handler)
+
+    web_server.answers["GET", f"/{name}"] = answer
+    files = AssetFiles("item", {"B02": f"{web_server.url}/{name}?sig=secret"}, Origin.of(web_server.url))
+    raster = RasterFile("B02", "JP2OpenJPEG" if name == "a.jp2" else "GTiff")
+    monkeypatch.setattr("eotasks.imagery.files.remote.KEPT_BLOCKS", 1)
+    info = describe(files, raster)
+    grid = info.grid
+    whole = read_window(files, raster, info, info.full, grid)
+    assert whole is not None
+    assert whole.values.any()
+    broken = True
+    with pytest.raises(ImageryError, match=r"answers 403|broke off|changed while|more than it was asked") as raised:
+        read_window(files, raster, info, info.full, grid)
+    assert "secret" not in str(raised.value)
