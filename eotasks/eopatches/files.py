@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 from eolearn.core import EOPatch, FeatureType
-from eolearn.core.eodata_io import FeatureIONumpy
+from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, FeatureIONumpy, FeatureIOZarr
 from fs.errors import FSError
 from fs.osfs import OSFS
 from numpy.typing import NDArray
@@ -47,7 +48,21 @@ _ARRAYS = (".npy", ".npy.gz")
 _TIMES = frozenset({"timestamps", "timestamp"})
 """The second is how eo-learn before 1.5 called it."""
 
-_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, zlib.error, FSError, DataSourceError)
+_GEOPACKAGE = b"SQLite format 3\0"
+_ZARR_PACKINGS = ("blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma")
+
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    zlib.error,
+    FSError,
+    DataSourceError,
+)
 """What reading a damaged file raises."""
 
 
@@ -193,25 +208,21 @@ class EOPatchFolder:
                 _read_to_the_end(stream)
 
     def _read_from(self, folder: Path, wanted: Sequence[Feature], *, old_meta: bool) -> EOPatch:
-        arrays = [feature for feature in wanted if feature[0].is_array() and self._entries[feature].endswith(_ARRAYS)]
-        others: list[Any] = [feature for feature in wanted if feature not in arrays]
-        if old_meta and _has_parts(self.files, "meta_info"):
-            others.append((FeatureType.META_INFO, ...))  # of an eo-learn that had one file for all of it
+        # Of an eo-learn that had one file for all of it.
+        old: list[Any] = [(FeatureType.META_INFO, ...)] if old_meta and _has_parts(self.files, "meta_info") else []
         has_times = _has_parts(self.files, *_TIMES)
         with OSFS(str(folder), expand_vars=False) as filesystem:
             with self._damage("bounding box or timestamps"):
                 eopatch = EOPatch.load(
-                    "/", features=others, lazy_loading=True, filesystem=filesystem, load_timestamps=has_times
+                    "/", features=old, lazy_loading=True, filesystem=filesystem, load_timestamps=has_times
                 )
             for feature in wanted:
                 path = self._entries[feature]
                 with self._damage(f"file {path}"):
-                    if feature in arrays:
-                        # By way of eo-learn's reader, which does not check types and dimensions as an assignment does:
-                        # stored EOPatches may break them.
-                        stored = FeatureIONumpy(path, filesystem)
-                        stored.loaded_value = _read_array(folder / path)
-                        eopatch[feature] = stored
+                    # By way of eo-learn's readers, which do not check types and dimensions as an assignment does, since
+                    # stored EOPatches may break them. Each by its path: asked for a feature, eo-learn takes the first
+                    # file of that name, be it an array of pickles beside the one that is meant.
+                    eopatch[feature] = _stored(feature[0], folder, path, filesystem)
                     eopatch[feature]
         return eopatch
 
@@ -336,11 +347,45 @@ def _opened(file: Path) -> IO[bytes]:
     return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]  # is one to all here
 
 
+def _stored(feature_type: FeatureType, folder: Path, path: str, filesystem: OSFS) -> FeatureIO[Any]:
+    """A file of a feature as eo-learn keeps what is not read yet; arrays are read here.
+
+    :raises ValueError: when it is of a format that none of this type has.
+    """
+    if feature_type.is_vector():
+        with _opened(folder / path) as stream:
+            if stream.read(len(_GEOPACKAGE)) != _GEOPACKAGE:  # GDAL goes by the content, whatever a file is called
+                raise ValueError("it is no GeoPackage")
+        return FeatureIOGeoDf(path, filesystem)
+    if not feature_type.is_array():
+        return FeatureIOJson(path, filesystem)
+    if path.endswith(".zarr"):
+        _check_zarr(folder / path)
+        return FeatureIOZarr(path, filesystem)
+    stored = FeatureIONumpy(path, filesystem)
+    stored.loaded_value = _read_array(folder / path)
+    return stored
+
+
+def _check_zarr(array: Path) -> None:
+    """Refuse what zarr would unpickle: values that are no numbers, and filters, which may be pickles.
+
+    :raises ValueError: naming it.
+    """
+    head = json.loads((array / ".zarray").read_bytes())
+    filters, packing = head.get("filters"), head.get("compressor") or {}
+    numbers = re.fullmatch(r"[<>|][biuf]\d+", str(head.get("dtype")))
+    if not numbers or filters or packing.get("id") not in (None, *_ZARR_PACKINGS):
+        raise ValueError("a zarr array of other values than numbers, or with filters")
+
+
 def _read_array(file: Path) -> NDArray[Any]:
     with _opened(file) as stream:
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)  # a pickle can run any program
         _read_to_the_end(stream)
-        return array
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"values of type {array.dtype}, not numbers")
+    return array
 
 
 def _read_to_the_end(stream: IO[bytes]) -> None:
