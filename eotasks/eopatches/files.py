@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from eolearn.core import EOPatch, FeatureType
-from eolearn.core.eodata_io import FeatureIONumpy
+from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, FeatureIONumpy, FeatureIOZarr
 from fs.errors import FSError
 from fs.osfs import OSFS
 from pyogrio.errors import DataSourceError
@@ -51,7 +51,20 @@ _ARRAYS = (".npy", ".npy.gz")
 _TIMES = frozenset({"timestamps", "timestamp"})
 """The second is how eo-learn before 1.5 called it."""
 
-_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, zlib.error, FSError, DataSourceError)
+_GEOPACKAGE = b"SQLite format 3\0"
+
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    zlib.error,
+    FSError,
+    DataSourceError,
+)
 """What reading a damaged file raises."""
 
 
@@ -214,25 +227,21 @@ class EOPatchFolder:
                     count_bytes(stream, limit)
 
     def _read_from(self, folder: Path, wanted: Sequence[Feature], *, old_meta: bool) -> EOPatch:
-        arrays = [feature for feature in wanted if feature[0].is_array() and self._entries[feature].endswith(_ARRAYS)]
-        others: list[Any] = [feature for feature in wanted if feature not in arrays]
-        if old_meta and _has_parts(self.files, "meta_info"):
-            others.append((FeatureType.META_INFO, ...))  # of an eo-learn that had one file for all of it
+        # Of an eo-learn that had one file for all of it.
+        old: list[Any] = [(FeatureType.META_INFO, ...)] if old_meta and _has_parts(self.files, "meta_info") else []
         has_times = _has_parts(self.files, *_TIMES)
         with OSFS(str(folder), expand_vars=False) as filesystem:
             with self._damage("bounding box or timestamps"):
                 eopatch = EOPatch.load(
-                    "/", features=others, lazy_loading=True, filesystem=filesystem, load_timestamps=has_times
+                    "/", features=old, lazy_loading=True, filesystem=filesystem, load_timestamps=has_times
                 )
             for feature in wanted:
                 path = self._entries[feature]
                 with self._damage(f"file {path}"):
-                    if feature in arrays:
-                        # By way of eo-learn's reader, which does not check types and dimensions as an assignment does:
-                        # stored EOPatches may break them.
-                        stored = FeatureIONumpy(path, filesystem)
-                        stored.loaded_value = read_array(folder / path)
-                        eopatch[feature] = stored
+                    # By way of eo-learn's readers, which do not check types and dimensions as an assignment does, since
+                    # stored EOPatches may break them. Each by its path: asked for a feature, eo-learn takes the first
+                    # file of that name, be it an array of pickles beside the one that is meant.
+                    eopatch[feature] = _stored(feature[0], folder, path, filesystem)
                     eopatch[feature]
         return eopatch
 
@@ -373,6 +382,26 @@ def _is_json(path: str) -> bool:
 
 def _opened(file: Path) -> IO[bytes]:
     return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]  # is one to all here
+
+
+def _stored(feature_type: FeatureType, folder: Path, path: str, filesystem: OSFS) -> FeatureIO[Any]:
+    """A file of a feature as eo-learn keeps what is not read yet; arrays are read here.
+
+    :raises ValueError: when it is of a format that none of this type has.
+    """
+    if feature_type.is_vector():
+        with _opened(folder / path) as stream:
+            if stream.read(len(_GEOPACKAGE)) != _GEOPACKAGE:  # GDAL goes by the content, whatever a file is called
+                raise ValueError("it is no GeoPackage")
+        return FeatureIOGeoDf(path, filesystem)
+    if not feature_type.is_array():
+        return FeatureIOJson(path, filesystem)
+    if path.endswith(".zarr"):
+        check_zarr(folder / path / ".zarray")
+        return FeatureIOZarr(path, filesystem)
+    stored = FeatureIONumpy(path, filesystem)
+    stored.loaded_value = read_array(folder / path)
+    return stored
 
 
 def _at_once(transfer: Callable[[str], None], paths: Iterable[str]) -> None:

@@ -38,7 +38,8 @@ def from_wkb(content: bytes | None, where: str) -> BaseGeometry:
     """
     try:
         check_wkb(content)
-        return _finite(shapely.from_wkb(content))
+        with np.errstate(invalid="ignore"):  # of NaN, which is refused
+            return _finite(shapely.from_wkb(content))
     except (ValueError, struct.error, shapely.errors.ShapelyError) as error:
         raise ImageryError(f"{where}: its place is no polygon ({error}). Write it again.") from error
 
@@ -51,7 +52,8 @@ def from_geojson(geometry: Any, where: str) -> BaseGeometry:
             raise ValueError(f"but {str(kind)[:40]!r}")
         polygons = coordinates if kind == "MultiPolygon" else [coordinates]
         _check_count(sum(len(ring) + 1 for polygon in polygons for ring in polygon))
-        return _finite(shape({"type": kind, "coordinates": coordinates}))
+        with np.errstate(invalid="ignore"):  # of NaN, which is refused
+            return _finite(shape({"type": kind, "coordinates": coordinates}))
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, shapely.errors.ShapelyError) as error:
         raise ImageryError(f"{where}: its place is no polygon ({_line(error)}). Search for it again.") from error
 
@@ -62,7 +64,8 @@ def of_ring(corners: Sequence[tuple[float, float]] | NDArray[np.float64], where:
         if len(corners) < 4:
             raise ValueError(f"{len(corners)} corners")
         _check_count(len(corners))
-        return _finite(Polygon(corners))
+        with np.errstate(invalid="ignore"):  # of NaN, which is refused
+            return _finite(Polygon(corners))
     except (ValueError, TypeError, shapely.errors.ShapelyError) as error:
         raise ImageryError(f"{where}: its footprint is no polygon ({_line(error)}). Fetch it again.") from error
 
