@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from shapely.geometry import shape
 
 from eotasks.catalogue.fields import plain
-from eotasks.catalogue.items import asset_keys, refuse_secrets
+from eotasks.catalogue.items import asset_keys, check_addresses
 from eotasks.catalogue.packages import package
 from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.models.sentinel2 import BANDS
@@ -78,7 +78,7 @@ def table_of(items: Sequence[pystac.Item]) -> pa.Table:
     arrow = package("pyarrow")
     try:
         table: pa.Table = arrow.Table.from_pylist([_row(item) for item in items], schema=schema())
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError, UnicodeError) as error:
         raise ImageryError(f"STAC items cannot be kept in a catalogue ({error}): correct the field.") from error
     return table
 
@@ -177,7 +177,7 @@ def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
 def _row(item: pystac.Item) -> dict[str, Any]:
     if item.geometry is None or item.datetime is None:
         raise ImageryError(f"STAC item {item.id!r} has no place or no time: it cannot be found again.")
-    refuse_secrets(item)
+    check_addresses(item)
     fields = item.to_dict(include_self_link=False, transform_hrefs=False)
     geometry = shape(item.geometry)
     properties = dict(fields.pop("properties"))

@@ -303,5 +303,5 @@ def log_folder(stage: str) -> str:
 
 
 def _file_name(name: str) -> str:
-    quoted = quote(name, safe=" ()+,=@") or "%00"
+    quoted = quote(name, safe=" ()+,=@", errors="surrogatepass") or "%00"
     return quoted.replace(".", "%2E", 1) if quoted.startswith(".") else quoted
