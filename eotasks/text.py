@@ -254,6 +254,11 @@ def refuse_unseen(name: str) -> str | None:
     return None if unseen is None else f"it holds {_named(unseen[0])}: rename it"
 
 
+def is_text(name: str) -> bool:
+    """Whether a name is all characters: bytes of a file's name that are no UTF-8 come as halves of some."""
+    return name.isascii() or not re.search("[\ud800-\udfff]", name)
+
+
 def _secrets() -> Sequence[str]:
     """Longest first: one secret may be part of another. Looked up again when a variable that held one has changed."""
     global _known  # what was found last: a look at the whole environment at every line takes too long

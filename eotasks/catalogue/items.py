@@ -28,7 +28,7 @@ from eotasks.imagery.footprints import of_ring, repaired
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_DATA_DN
-from eotasks.text import has_secret
+from eotasks.text import has_secret, is_text
 
 if TYPE_CHECKING:
     import pystac
@@ -93,16 +93,17 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
     add_masks(item, masks or {})
     item.stac_extensions = extensions_of(item)
     mark(item, Origin.of(absolute(scene.location), "catalogue"))
-    refuse_secrets(item)
+    check_addresses(item)
     return item
 
 
-def refuse_secrets(item: pystac.Item) -> None:
+def check_addresses(item: pystac.Item) -> None:
     """Refuse an item whose addresses nobody else may read, and which open nothing once the signature has run out.
 
     Without it they would lead nowhere: an address is kept whole or not at all.
 
-    :raises ImageryError: when one has a user, a password or a signature in it.
+    :raises ImageryError: when one has a user, a password or a signature in it, or is no text (bytes of a file's name
+        that are no UTF-8).
     """
     addresses = {f"asset {key}": asset.href for key, asset in item.assets.items()}
     addresses |= {f"link {link.rel}": str(link.target) for link in item.links if isinstance(link.target, str)}
@@ -112,6 +113,8 @@ def refuse_secrets(item: pystac.Item) -> None:
                 f"STAC item {item.id!r}: the address of {what} ({address}) has a user, a password or a signature in it,"
                 " which a catalogue does not keep: give one without, or download the product."
             )
+    if not all(is_text(each) for each in (item.id, *addresses.values())):
+        raise ImageryError(f"STAC item {item.id!r}: its name or path is no UTF-8, which a catalogue is: rename it.")
 
 
 def extensions_of(item: pystac.Item) -> list[str]:

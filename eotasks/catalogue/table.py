@@ -19,7 +19,7 @@ import shapely
 from numpy.typing import NDArray
 
 from eotasks.catalogue.fields import plain
-from eotasks.catalogue.items import asset_keys, refuse_secrets
+from eotasks.catalogue.items import asset_keys, check_addresses
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.places import check_column
 from eotasks.errors import ConfigurationError, ImageryError
@@ -80,7 +80,7 @@ def table_of(items: Sequence[pystac.Item]) -> pa.Table:
     arrow = package("pyarrow")
     try:
         table: pa.Table = arrow.Table.from_pylist([_row(item) for item in items], schema=schema())
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError, UnicodeError) as error:
         raise ImageryError(f"STAC items cannot be kept in a catalogue ({error}): correct the field.") from error
     return table
 
@@ -214,7 +214,7 @@ def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
 def _row(item: pystac.Item) -> dict[str, Any]:
     if item.geometry is None or item.datetime is None:
         raise ImageryError(f"STAC item {item.id!r} has no place or no time: it cannot be found again.")
-    refuse_secrets(item)
+    check_addresses(item)
     fields = item.to_dict(include_self_link=False, transform_hrefs=False)
     geometry = footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
     properties = dict(fields.pop("properties"))

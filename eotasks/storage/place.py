@@ -160,7 +160,7 @@ class Place:
 
         :raises StorageError: when it cannot be put in place, or the disk is full or may not be written.
         """
-        inside = _inside(path)
+        inside = _new(path)
         try:
             if self.is_local:
                 target = self.local_path(path)
@@ -245,7 +245,7 @@ class Place:
         :raises StorageError: when it cannot be written; the old content is then still there.
         """
         with self._named(path):
-            self._store.write(_inside(path), data)
+            self._store.write(_new(path), data)
 
     def write_if(self, path: str, data: bytes, tag: str | None) -> str:
         """Writes a file as `write_bytes`, but only when it still has the tag that was read.
@@ -257,7 +257,7 @@ class Place:
         :raises StorageError: when another writer was faster, or it cannot be written; the content is then another's.
         """
         with self._named(path):
-            return self._store.write_if(_inside(path), data, tag)
+            return self._store.write_if(_new(path), data, tag)
 
     def append_line(self, path: str, line: str) -> None:
         """Adds a line to a text file, whole or not at all, also when several write.
@@ -268,7 +268,7 @@ class Place:
         :raises StorageError: when it cannot be written.
         """
         with self._named(path):
-            self._store.append(_inside(path), line.rstrip("\n").encode() + b"\n")
+            self._store.append(_new(path), line.rstrip("\n").encode() + b"\n")
 
     def is_folder(self, path: str) -> bool:
         """Whether a folder (or a prefix with something below it) is there."""
@@ -292,7 +292,7 @@ class Place:
         :raises StorageError: when it cannot be written.
         """
         with self._named(path):
-            self._store.upload(_inside(path), source)
+            self._store.upload(_new(path), source)
 
     def download(self, path: str, target: Path) -> None:
         """Copies a file of the place to this machine; nothing happens when it is absent.
@@ -407,7 +407,12 @@ def _inside(path: str) -> str:
     parts = path.split("/")
     if not path.strip() or path.startswith("/") or any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise StorageError(f"{path!r} is no name inside a place: use a relative path without '..'.")
+    return path
+
+
+def _new(path: str) -> str:
+    """A path to write: no name that a terminal obeys or nobody sees is made, though one that is there can be read."""
     unseen = refuse_unseen(path)
     if unseen is not None:
         raise StorageError(f"{path!r} is no name inside a place: {unseen}.")
-    return path
+    return _inside(path)

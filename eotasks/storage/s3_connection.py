@@ -140,7 +140,8 @@ def _once(caught_exception: Exception | None = None, **_: object) -> None:
 
 def _hide_static(credentials: Credentials | None) -> None:
     """Credentials of the environment and of profiles are never printed, whatever a server says of them."""
-    if type(credentials) is Credentials:  # others are fetched when the first request needs them
+    # Those of other classes are fetched when the first request needs them.
+    if credentials is not None and type(credentials) is Credentials:
         register_secret(credentials.access_key, credentials.secret_key, credentials.token)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import logging
 import os
 import select
@@ -200,6 +201,7 @@ def _allow_hosts(hosts: Sequence[str]) -> None:
 def run_command(arguments: argparse.Namespace) -> ExitCode:
     """Runs what a command line asks for; an error becomes one line on stderr, and an exit code."""
     verbose = arguments.verbose
+    set_up_streams()
     set_up_logging(verbose=verbose)
     try:
         if hosts := getattr(arguments, "allow_host", []):
@@ -242,6 +244,13 @@ def _print_error(message: str, code: ExitCode, *, stack: BaseException | None = 
         sys.stderr.write(stack_of(stack))
     print_note(f"eotasks: {message}")
     return code
+
+
+def set_up_streams() -> None:
+    """Names in letters that the screen's encoding lacks are written out, and end no command by an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def set_up_logging(*, verbose: bool) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import requests
 from eolearn.core import EONode, EOTask, EOWorkflow
@@ -39,7 +40,7 @@ class AskTask(EOTask):
         return name
 
 
-def main(folder: str, executor: str) -> None:
+def main(folder: str, executor: Literal["processes", "threads"]) -> None:
     """Runs the batch with its manifest and logs in a folder."""
     warnings.simplefilter("ignore")
     set_up_logging(verbose=True)
@@ -55,4 +56,4 @@ def main(folder: str, executor: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], "processes" if sys.argv[2] == "processes" else "threads")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eotasks.catalogue.items import item_of
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import CredentialsError, ImageryError, StorageError
 from eotasks.imagery import scene as scenes
+from eotasks.imagery.products.open import describe_product
 from eotasks.imagery.scene import open_scene
+from eotasks.models.clouds.evaluation import confusion
 from eotasks.workflows.catalogue import adding
 from eotasks.workflows.cloud_mask import run as cloud_mask
+from eotasks.workflows.cloud_mask.product import make_masks
 from eotasks.workflows.evaluate_clouds import run as evaluation
 from eotasks.workflows.evaluate_clouds import scenes as labelled
+from eotasks.workflows.evaluate_clouds.rasters import read_raster_scene
 from tests.builders.command_line import Result, command, tree
 from tests.builders.labelled_scenes import write_scene
 from tests.builders.sample_products import cut_sample
@@ -95,9 +102,9 @@ def assert_told(result: Result) -> None:
 @pytest.mark.parametrize("step", ["open_scene", "make_masks"])
 def test_cloud_mask(step: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if step == "open_scene":
-        monkeypatch.setattr(scenes, "describe_product", failing(scenes.describe_product))
+        monkeypatch.setattr(scenes, "describe_product", failing(describe_product))
     else:
-        monkeypatch.setattr(cloud_mask, step, failing(cloud_mask.make_masks))
+        monkeypatch.setattr(cloud_mask, step, failing(make_masks))
     products = sorted(archive.iterdir())
     result = command("cloud-mask", *products, "--out", tmp_path, "--no-quicklook", "--verbose")
     assert_told(result)
@@ -106,7 +113,7 @@ def test_cloud_mask(step: str, archive: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def test_catalogue_add(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adding, "item_of", failing(adding.item_of))
+    monkeypatch.setattr(adding, "item_of", failing(item_of))
     assert_told(command("catalogue", "add", archive, "--catalogue", tmp_path / "c.parquet", "--verbose"))
     assert [item.id for item in Catalogue(tmp_path / "c.parquet").search()] == ["good"]
 
@@ -116,9 +123,9 @@ def test_evaluate_clouds(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in (*ERRORS, "good"):
         write_scene(tmp_path / "in" / name)
     if step == "load":
-        monkeypatch.setattr(labelled, "read_raster_scene", failing(labelled.read_raster_scene))
+        monkeypatch.setattr(labelled, "read_raster_scene", failing(read_raster_scene))
     else:
-        monkeypatch.setattr(evaluation, "confusion", failing(evaluation.confusion))
+        monkeypatch.setattr(evaluation, "confusion", failing(confusion))
     result = command("evaluate-clouds", tmp_path / "in", "--out", tmp_path / "out", "--pictures", "0", "--verbose")
     assert_told(result)
     page = (tmp_path / "out" / "report.html").read_text()
@@ -130,7 +137,7 @@ def test_a_product_that_cannot_be_read_is_an_error_that_names_it(
     archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For all that open scenes: LoadScenesTask, `eotasks land-cover`, the commands."""
-    monkeypatch.setattr(scenes, "describe_product", failing(scenes.describe_product))
+    monkeypatch.setattr(scenes, "describe_product", failing(describe_product))
     for name, error in ERRORS.items():
         with pytest.raises((ImageryError, OSError)) as caught:
             open_scene(archive / name)
@@ -144,7 +151,7 @@ def test_a_product_that_cannot_be_read_is_an_error_that_names_it(
 def test_the_only_product_is_an_error_of_the_command(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scenes, "describe_product", failing(scenes.describe_product, {"bad": RecursionError("deep")}))
+    monkeypatch.setattr(scenes, "describe_product", failing(describe_product, {"bad": RecursionError("deep")}))
     result = command("cloud-mask", archive / "bad-00", "--out", tmp_path / "out")
     assert result.code == 2
     assert "cannot be read as a product (RecursionError: deep)" in result.err
@@ -152,7 +159,7 @@ def test_the_only_product_is_an_error_of_the_command(
 
 
 def test_the_log_has_the_stack(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
-    monkeypatch.setattr(cloud_mask, "make_masks", failing(cloud_mask.make_masks, {"bad": LookupError("lost")}))
+    monkeypatch.setattr(cloud_mask, "make_masks", failing(make_masks, {"bad": LookupError("lost")}))
     with caplog.at_level(logging.INFO):
         command("cloud-mask", archive / "bad-00", archive / "good", "--out", tmp_path, "--no-quicklook")
     assert any(record.exc_info and "bad-00 failed" in record.getMessage() for record in caplog.records)
@@ -162,7 +169,7 @@ def test_the_log_has_the_stack(archive: Path, tmp_path: Path, monkeypatch: pytes
 def test_the_user_ends_all(
     end: type[BaseException], archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud_mask, "make_masks", failing(cloud_mask.make_masks, {"bad": end(130)}))
+    monkeypatch.setattr(cloud_mask, "make_masks", failing(make_masks, {"bad": end(130)}))
     result = command("cloud-mask", archive / "bad-00", archive / "good", "--out", tmp_path / "out", "--no-quicklook")
     assert result.code == 130
     assert not any("good" in name for name in tree(tmp_path / "out"))
@@ -170,7 +177,7 @@ def test_the_user_ends_all(
 
 def test_what_stops_all_still_does(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused credentials fail for every product alike."""
-    monkeypatch.setattr(adding, "item_of", failing(adding.item_of, {"bad": CredentialsError("refused")}))
+    monkeypatch.setattr(adding, "item_of", failing(item_of, {"bad": CredentialsError("refused")}))
     with pytest.raises(CredentialsError):
         adding.add_products(Catalogue(tmp_path / "c.parquet"), [str(archive)])
 
@@ -192,3 +199,23 @@ def test_a_place_that_fails_for_one_product_is_its_failure(
     assert result.code == 1
     assert "the place is away" in result.out
     assert (tmp_path / "good" / "good.json").is_file()
+
+
+def test_a_folder_whose_name_is_no_text_fails_alone(archive: Path, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, which neither JSON nor Parquet can hold."""
+    products = os.fsencode(tmp_path / "products")
+    scenes_ = os.fsencode(tmp_path / "scenes")
+    (tmp_path / "scenes").mkdir()
+    for name in (b"caf\xe9", b"good"):
+        shutil.copytree(archive / "good", os.fsdecode(products + b"/" + name))
+        write_scene(tmp_path / "new")
+        Path(tmp_path / "new").rename(os.fsdecode(scenes_ + b"/" + name))
+    added = command("catalogue", "add", tmp_path / "products", "--catalogue", tmp_path / "c.parquet")
+    assert (added.code, added.out.count("caf\\udce9")) == (1, 1)
+    assert [item.id for item in Catalogue(tmp_path / "c.parquet").search()] == ["good"]
+    masked = command("cloud-mask", *(tmp_path / "products").iterdir(), "--out", tmp_path / "out", "--no-quicklook")
+    assert (masked.code, masked.out.count("cannot be that of a folder")) == (1, 1)
+    judged = command("evaluate-clouds", tmp_path / "scenes", "--out", tmp_path / "judged", "--pictures", "1")
+    assert judged.code == 1, judged.err
+    assert (judged.code, judged.out.count("failed caf\\udce9: ")) == (1, 1)
+    assert "good" in (tmp_path / "judged" / "frames.csv").read_text()

@@ -63,8 +63,12 @@ def test_no_path_in_a_place_holds_what_nobody_sees(name: str, tmp_path: Path) ->
     for path in (name, f"folder/{name}", f"{name}/file"):
         with pytest.raises(StorageError, match="is no name inside a place: it holds U"):
             place.write_bytes(path, b"")
+        with pytest.raises(StorageError, match="is no name inside a place: it holds U"), place.writing(path):
+            pass
         with pytest.raises(StorageError, match="is no name inside a place: it holds U"):
-            place.child(path)
+            place.write_if(path, b"", None)
+        with pytest.raises(StorageError, match="is no name inside a place: it holds U"):
+            place.append_line(path, "")
     assert tree(tmp_path) == set()
 
 

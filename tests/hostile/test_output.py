@@ -29,6 +29,7 @@ from eotasks.workflows.console import (
     print_failed,
     print_line,
     progress_bars,
+    set_up_streams,
     write_json,
 )
 from eotasks.workflows.report.page import Report
@@ -239,6 +240,15 @@ def test_names_of_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     assert b"caf\\udce9" in run.stderr
 
 
+def test_a_screen_that_lacks_a_letter_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    set_up_streams()
+    print_line(new_console(), "Žalec –")
+    sys.stdout.flush()
+    assert written.getvalue() == b"\\u017dalec \\u2013\n"
+
+
 # Batches and catalogues of others
 
 
@@ -246,6 +256,7 @@ def test_names_of_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
 def hostile_batch(tmp_path: Path) -> Place:
     place = Place(tmp_path / "batch")
     name = f"patch{ESCAPE}\u202e"
+    half = f"{name}\ud800"  # as JSON can write it
     writer = ManifestWriter(place, f"stage{ESCAPE}")
     writer.batch(patches=2, settings={}, executor="serial")
     writer.running(name, 1)
@@ -253,6 +264,8 @@ def hostile_batch(tmp_path: Path) -> Place:
     writer.outcome(failed)
     writer.log(name, f"<script>alert(1)</script>{ESCAPE}")
     writer.end("complete")
+    line = json.loads((tmp_path / "batch" / "manifest.jsonl").read_text().splitlines()[2]) | {"name": half}
+    place.append_line("manifest.jsonl", json.dumps(line))
     return place
 
 
@@ -316,13 +329,14 @@ def test_pictures_show_names_of_classes_as_they_are(monkeypatch: pytest.MonkeyPa
     """Neither mathematics between dollars, nor an underscore that hides a legend, nor HTML."""
     from eotasks.workflows.land_cover.report.build import build_report
 
-    result = chain()
+    classes = chain().classes
+    assert classes is not None
     names = ["$\\frac{1}{0}$", "_hidden", "<script>alert(1)</script>", "\\input{x}", "{}", "%s $ & #", "a" * 200]
-    classes = [
+    hostile = [
         LandCoverClass(item.id, names[index % len(names)] + "." * (index // len(names)), item.color)
-        for index, item in enumerate(result.classes)
+        for index, item in enumerate(classes)
     ]
-    renamed = ClassTable(tuple(classes))
+    renamed = ClassTable(tuple(hostile))
     monkeypatch.setattr("tests.builders.fake_chain.CLASSES", renamed)
     page = build_report([chain()]).render()
     assert "<script" not in page

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -244,7 +244,7 @@ class EchoServer(LoopbackServer):
 
     allow_reuse_address = True
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
+    def __init__(self, files: dict[str, bytes]) -> None:
         outer = self
         self.files = files
         self.asked = 0
@@ -421,7 +421,7 @@ def test_verbose_runs_print_and_keep_no_secret(
     runs.run("catalogue", "search", "--catalogue", stac, code=(0,))
     runs.run("catalogue", "search", "--catalogue", stac, "--json", code=(0,))
     with monkeypatch.context() as before:  # a catalogue that an older eotasks wrote
-        before.setattr("eotasks.catalogue.table.refuse_secrets", lambda item: None)
+        before.setattr("eotasks.catalogue.table.check_addresses", lambda item: None)
         item = make_item("S2A")
         item.assets[PRODUCT_ASSET].href = address("good.zip")
         Catalogue(tmp_path / "old.parquet").add([item])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import EOTasksError, StorageError
 from eotasks.storage.place import Place
+from eotasks.text import json_text
 from eotasks.workflows.batch.log_files import BATCH_FOLDER, log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import StageProgress, StepCost, read_progress
@@ -43,7 +43,7 @@ def write_batch_report(place: Place, path: str | Path | None = None, *, stage: s
     stages = read_progress(place, stage=stage)
     page = batch_report(place, stages).render().encode(errors="replace")  # names may hold what is no text
     content = {"version": VERSION, "place": str(place), "batches": [one.to_dict() for one in stages]}
-    data = (json.dumps(content, indent=1) + "\n").encode()
+    data = (json_text(content) + "\n").encode()
     if path is None:
         place.write_bytes(DATA, data)
         place.write_bytes(REPORT, page)

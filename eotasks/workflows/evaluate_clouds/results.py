@@ -79,6 +79,10 @@ def write_results(outcome: Outcome, place: Place) -> str:
     return build_report(outcome, figures).save(f"{place}/{REPORT}")
 
 
+_LONGEST_NAME = 150
+"""Characters of a picture's name: a file system takes 255, with those of a temporary file."""
+
+
 def _file_name(frame: str) -> str:
     plain = unicodedata.normalize("NFKD", frame).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._") or "frame"
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._")[:_LONGEST_NAME] or "frame"

@@ -32,6 +32,7 @@ from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
 from eotasks.storage.temporary import temporary_folder
+from eotasks.text import printable
 from eotasks.workflows.evaluate_clouds.labels import LABELS_FILE, LabelFormat, read_label_format
 from eotasks.workflows.evaluate_clouds.rasters import BANDS_FILE, LABEL_FILE, read_raster_scene
 
@@ -118,8 +119,8 @@ def _collection(
         raise AreaError(
             f"{where}: no labelled scene in it. A scene is a folder with {BANDS_FILE} and {LABEL_FILE}, or an EOPatch."
         )
-    sources = [SceneSource(name, loaders[name]) for name in sorted(loaders)]
-    return SceneCollection(title, sources, label_format.simulated, label_format.attribution)
+    sources = [SceneSource(printable(name), loaders[name]) for name in sorted(loaders)]
+    return SceneCollection(printable(title), sources, label_format.simulated, label_format.attribution)
 
 
 def _scenes_on_s3(place: Place) -> SceneCollection:
@@ -234,4 +235,4 @@ def labelled_scene(
     reference[~patch[IS_DATA][..., 0].astype(bool)] = NO_DATA
     if not (reference != NO_DATA).any():
         raise ReferenceDataError(f"{where}: no labelled pixel has data. Check labels and data, or leave the scene out.")
-    return LabelledScene(name, patch, bands, reference)
+    return LabelledScene(printable(name), patch, bands, reference)
