@@ -21,10 +21,11 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
 from eotasks.eopatches.marker import patch_folder
-from eotasks.errors import AreaError, ConfigurationError, GridError, StorageError
+from eotasks.errors import AreaError, ConfigurationError, EOTasksError, GridError, StorageError
 from eotasks.storage.folder import atomic_path
 from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.location import is_s3
+from eotasks.text import reason_of, shown
 
 LOGGER = logging.getLogger(__name__)
 
@@ -82,15 +83,16 @@ def read_area(
     if (file is None) == (bbox is None):
         raise ConfigurationError("An area is either a file or a bbox: give exactly one of them.")
     if file is not None:
-        with _on_disk(file) as path:
+        with _on_disk(file) as path, _damage(path):
             geometry, system = _read_file(path, None if crs is None else _crs(crs))
         what = str(file)
     else:
         geometry, system = _read_bbox(bbox or (), crs)
         what = f"bbox {list(bbox or ())}"
-    if buffer:
-        geometry = _buffered(geometry, system, buffer)
-    polygonal = _polygons(geometry)
+    with _damage(what):
+        if buffer:
+            geometry = _buffered(geometry, system, buffer)
+        polygonal = _polygons(geometry)
     if polygonal.is_empty:
         raise AreaError(f"{what} with a buffer of {buffer} m has no area: give polygons, or a larger buffer.")
     return Geometry(polygonal, system)
@@ -187,7 +189,7 @@ def read_patch_grid(file: str | Path, resolution: float) -> list[Patch]:
     :raises AreaError: when the file is missing, unreadable or empty, has names twice, or one that no EOPatch can have.
     :raises GridError: when a CRS is missing or not in metres, a polygon is no box, or a box no whole number of pixels.
     """
-    with _on_disk(file) as path:
+    with _on_disk(file) as path, _damage(path):
         return _patches_of(path, resolution)
 
 
@@ -261,8 +263,8 @@ def _grid_patches(
                 f"{path}: box {position} ({box.max_x - box.min_x} x {box.max_y - box.min_y} m) is no whole number of"
                 f" pixels of {resolution} m. Choose another resolution or grid."
             )
-        row = int(frame["row"].iloc[position]) if "row" in frame else tops.index(box.max_y)
-        column = int(frame["column"].iloc[position]) if "column" in frame else lefts.index(box.min_x)
+        row = _index(frame, "row", position, tops.index(box.max_y), path)
+        column = _index(frame, "column", position, lefts.index(box.min_x), path)
         tag = box.crs.ogc_string().partition(":")[2] if tagged else None
         name = _name(row, column, tag)
         if "name" in frame:
@@ -270,6 +272,18 @@ def _grid_patches(
             name = "" if pd.isna(given) else str(given)
         patches.append(Patch(name, box, row, column, height, width))
     return patches
+
+
+def _index(frame: gpd.GeoDataFrame, column: str, position: int, default: int, path: Path) -> int:
+    if column not in frame:
+        return default
+    value = frame[column].iloc[position]
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GridError(
+            f"{path}: {column} of patch {position} is {shown(value)}: give whole numbers, or leave the column out."
+        ) from error
 
 
 def _name(row: int, column: int, zone: str | None = None) -> str:
@@ -298,6 +312,17 @@ def _on_disk(file: str | Path) -> Iterator[Path]:
         raise type(error)(str(error).replace(str(path), str(file))) from error
 
 
+@contextmanager
+def _damage(what: str | Path) -> Iterator[None]:
+    """Names the file when GDAL, GEOS or PROJ stumble over places that are none, or over damage."""
+    try:
+        yield
+    except EOTasksError:
+        raise
+    except (OverflowError, RuntimeError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        raise AreaError(f"{what} cannot be read as an area ({reason_of(error)}): check its coordinates.") from error
+
+
 def _read_file(path: Path, crs: CRS | None) -> tuple[Any, CRS]:
     frames = [_read_layer(path, layer) for layer in _layers(path)]
     frames = [frame for frame in frames if not frame.geometry.isna().all()]
@@ -322,14 +347,16 @@ def _layers(path: Path) -> list[str]:
     try:
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     except pyogrio.errors.DataSourceError as error:
-        raise AreaError(f"{path} cannot be read as a vector file ({error}): give GeoPackage or GeoJSON.") from error
+        raise AreaError(
+            f"{path} cannot be read as a vector file ({reason_of(error)}): give GeoPackage or GeoJSON."
+        ) from error
 
 
 def _read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
     try:
         return pyogrio.read_dataframe(path, layer=layer)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise AreaError(f"{path}, layer {layer!r} cannot be read ({error}): check the file.") from error
+        raise AreaError(f"{path}, layer {layer!r} cannot be read ({reason_of(error)}): check the file.") from error
 
 
 def _crs_of(frame: gpd.GeoDataFrame, path: Path, given: CRS | None) -> CRS:

@@ -56,6 +56,11 @@ METADATA_BYTES = Limit(
     "metadata bytes", 64 * MEGABYTE, "XML of a data strip reaches 13 MB, that of a tile half of one; a STAC item 100 kB"
 )
 PRODUCT_FILES = Limit("product files", 20_000, "a product has some hundred")
+DOCUMENT_BYTES = Limit(
+    "document bytes", 16 * MEGABYTE, "JSON of an item, a card, a marker or a line of a manifest has 100 kB at most"
+)
+DOCUMENT_LEVELS = Limit("document levels", 100, "JSON and TOML of products, models and runs nest ten levels at most")
+CONFIGURATION_BYTES = Limit("configuration bytes", MEGABYTE, "a TOML file has some kilobytes")
 
-LIMITS = (METADATA_BYTES, PRODUCT_FILES)
+LIMITS = (METADATA_BYTES, PRODUCT_FILES, DOCUMENT_BYTES, DOCUMENT_LEVELS, CONFIGURATION_BYTES)
 """All bounds, for the documentation and its test."""

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, time_of
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
-from eotasks.errors import ConfigurationError, ImageryError
+from eotasks.errors import ConfigurationError, EOTasksError, ImageryError
 
 if TYPE_CHECKING:
     import pystac
@@ -86,38 +86,33 @@ class StacApi:
 
     def find(self, request: SearchRequest) -> list[pystac.Item]:
         """As :meth:`search`, for a request that is made already."""
-        found = {item.id: item for item in self._ask(request) if _fits(item, request)}
-        ordered = sorted(found.values(), key=lambda item: (time_of(item), item.id))
-        return ordered[: request.limit]
-
-    def _ask(self, request: SearchRequest) -> Iterator[pystac.Item]:
-        client_module = package("pystac_client")
         exceptions = package("pystac_client.exceptions")
         requests = package("requests")
         try:
-            client = client_module.Client.open(self.location, timeout=SECONDS)
-            yield from client.search(
-                collections=list(self._collections(request)),
-                intersects=None if request.area is None else as_geojson(request.area),
-                datetime=_interval(request),
-                limit=PAGE,
-                max_items=None,
-            ).items()
+            found = {item.id: item for item in self._ask(request) if _fits(item, request)}
+            ordered = sorted(found.values(), key=lambda item: (time_of(item), item.id))
+            return ordered[: request.limit]
+        except EOTasksError:
+            raise
         except (exceptions.APIError, requests.RequestException, NotImplementedError) as error:
             raise ImageryError(
                 f"The STAC API {_shown(self.location)} failed ({_reason(error)}). Check its address and the network,"
                 " then try again."
             ) from error
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            package("pystac").STACError,
-            package("pystac_client.errors").ClientTypeError,
-        ) as error:
+        except Exception as error:  # pystac and shapely raise whatever they stumble over in what a server says
             raise ImageryError(
                 f"{_shown(self.location)} answers as no STAC API does ({_reason(error)}): check its address."
             ) from error
+
+    def _ask(self, request: SearchRequest) -> Iterator[pystac.Item]:
+        client = package("pystac_client").Client.open(self.location, timeout=SECONDS)
+        yield from client.search(
+            collections=list(self._collections(request)),
+            intersects=None if request.area is None else as_geojson(request.area),
+            datetime=_interval(request),
+            limit=PAGE,
+            max_items=None,
+        ).items()
 
     def _collections(self, request: SearchRequest) -> Sequence[str]:
         if self.collections is not None:
@@ -139,9 +134,10 @@ def _fits(item: pystac.Item, request: SearchRequest) -> bool:
     moment = time_of(item)
     if (request.start and moment < request.start) or (request.end and moment > request.end):
         return False
-    if request.area is None or item.geometry is None:
+    footprint = None if item.geometry is None else shape(item.geometry)
+    if request.area is None or footprint is None:
         return request.area is None
-    return bool(shapely.intersects(request.area, shape(item.geometry)))
+    return bool(shapely.intersects(request.area, footprint))
 
 
 def _interval(request: SearchRequest) -> str | None:

@@ -10,9 +10,8 @@ import contextlib
 import gzip
 import hashlib
 import io
-import json
+import operator
 import tempfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,16 +22,17 @@ from typing import IO, Any
 import numpy as np
 from eolearn.core import EOPatch, FeatureType
 from eolearn.core.eodata_io import FeatureIONumpy
-from fs.errors import FSError
 from fs.osfs import OSFS
 from numpy.typing import NDArray
-from pyogrio.errors import DataSourceError
 
+from eotasks.documents import parse_json, parse_json_object
 from eotasks.eopatches.marker import FileFacts
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError
 from eotasks.features import Feature, describe
+from eotasks.limits import DOCUMENT_BYTES
 from eotasks.storage import s3
 from eotasks.storage.place import Place
+from eotasks.text import reason_of
 
 TRANSFERS = 4
 """Files that go to or come from S3 at the same time: a patch has a handful, and most of their time is waiting."""
@@ -46,9 +46,6 @@ _TYPES = {
 _ARRAYS = (".npy", ".npy.gz")
 _TIMES = frozenset({"timestamps", "timestamp"})
 """The second is how eo-learn before 1.5 called it."""
-
-_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, zlib.error, FSError, DataSourceError)
-"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +112,8 @@ class EOPatchFolder:
         path = self._entries[feature]
         with self._damage(f"file {path}"):
             if path.endswith(".zarr"):
-                return tuple(json.loads(self.place.read_bytes(f"{path}/.zarray"))["shape"])
+                head = parse_json_object(self.place.read_bytes(f"{path}/.zarray"), ValueError)
+                return tuple(map(operator.index, head["shape"]))
             if not path.endswith(_ARRAYS):
                 return None
             with self._head(path) as head, gzip.open(head) if path.endswith(".gz") else head as stream:
@@ -189,7 +187,7 @@ class EOPatchFolder:
         elif not path.endswith(_ARRAYS) and file.is_file():  # arrays are checked by being read
             with self._damage(f"file {path}"), _opened(file) as stream:
                 if file.name.removesuffix(".gz").endswith(("json", "geojson")):
-                    json.load(stream)
+                    parse_json(stream.read(DOCUMENT_BYTES.value + 1), ValueError)
                 _read_to_the_end(stream)
 
     def _read_from(self, folder: Path, wanted: Sequence[Feature], *, old_meta: bool) -> EOPatch:
@@ -198,7 +196,7 @@ class EOPatchFolder:
         if old_meta and _has_parts(self.files, "meta_info"):
             others.append((FeatureType.META_INFO, ...))  # of an eo-learn that had one file for all of it
         has_times = _has_parts(self.files, *_TIMES)
-        with OSFS(str(folder), expand_vars=False) as filesystem:
+        with self._damage("its folder"), OSFS(str(folder), expand_vars=False) as filesystem:
             with self._damage("bounding box or timestamps"):
                 eopatch = EOPatch.load(
                     "/", features=others, lazy_loading=True, filesystem=filesystem, load_timestamps=has_times
@@ -242,9 +240,12 @@ class EOPatchFolder:
             raise
         except ImportError as error:
             raise MissingDependencyError(f"{self.where}: {error}") from error
-        except _DAMAGE as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise self.damaged(f"{what} cannot be read to its end ({reason.rstrip('.')})") from error
+        except MemoryError:
+            raise
+        except (
+            Exception
+        ) as error:  # eo-learn, GDAL, numpy and zarr raise whatever they stumble over in what others wrote
+            raise self.damaged(f"{what} cannot be read to its end ({reason_of(error)})") from error
 
 
 def looks_plain(names: Collection[str]) -> bool:

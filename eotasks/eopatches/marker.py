@@ -12,8 +12,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from eotasks.documents import parse_json_object
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
+from eotasks.text import reason_of
 
 MARKER = "_current.json"
 MARKER_VERSION = 1
@@ -21,6 +23,8 @@ MARKER_VERSION = 1
 
 GENERATION = ".gen-"
 """Of folders of generations, before 12 hexadecimal digits."""
+
+_GENERATION = re.compile(r"\.gen-[\w-]{1,64}", re.ASCII)
 
 LEFTOVER = re.compile(r"\.gen-[0-9a-f]{12}|\.tmp-[0-9a-f]{32}-.+")
 """Names in a patch's folder that only our own writers give: what else starts like it is somebody's."""
@@ -76,8 +80,10 @@ def parse_marker(content: bytes, where: str) -> Marker:
     :param where: The file, for messages.
     :raises StorageError: when it is damaged, of a newer version, or names what is no generation.
     """
+    facts = parse_json_object(
+        content, lambda reason: StorageError(f"{where} is damaged: {reason}. Delete it and run the step again.")
+    )
     try:
-        facts = json.loads(content)
         version = int(facts["version"])
         if version > MARKER_VERSION:
             raise StorageError(
@@ -87,8 +93,12 @@ def parse_marker(content: bytes, where: str) -> Marker:
             str(name): {"size": int(of["size"]), "sha256": str(of["sha256"])} for name, of in facts["files"].items()
         }
         generation = str(facts["generation"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StorageError(f"{where} is damaged ({error!r}). Delete it and run the step again.") from error
-    if "/" in generation or not generation.startswith(GENERATION):
-        raise StorageError(f"{where} names {generation!r}, which is no generation. Delete it and run the step again.")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise StorageError(
+            f"{where} is damaged ({type(error).__name__}: {reason_of(error)}). Delete it and run the step again."
+        ) from error
+    if _GENERATION.fullmatch(generation) is None:
+        raise StorageError(
+            f"{where} names {generation[:40]!r}, which is no generation. Delete it and run the step again."
+        )
     return Marker(generation, files)

@@ -22,14 +22,15 @@ import rasterio.warp
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from eotasks.errors import ConfigurationError, GridError, ReferenceDataError
+from eotasks.errors import ConfigurationError, EOTasksError, GridError, ReferenceDataError
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.storage.local_copy import local_path_of
+from eotasks.text import reason_of
 
 Overlap = Literal["smallest", "largest", "last", "exclude"]
 """Who gets a pixel where polygons overlap: the polygon of smallest or largest area, the last of the file, or nobody."""
@@ -47,6 +48,9 @@ _SEGMENTS = 200
 """Parts of an edge as long as a patch when it is moved to another system: 25 m of a 5 km patch, far below 1 mm off."""
 
 _SHOWN = 12
+
+_DAMAGE = (RuntimeError, ValueError, OverflowError, shapely.errors.ShapelyError)
+"""What GDAL (pyogrio), GEOS and PROJ raise over damaged files and places that are none."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
             bbox=window if np.isfinite(window).all() else None,
             fid_as_index=True,
         )
-    except (DataSourceError, ValueError) as error:
-        raise ReferenceDataError(f"Cannot read the labels in {path} ({error}): replace the file.") from error
+    except _DAMAGE as error:
+        raise ReferenceDataError(f"Cannot read the labels in {path} ({reason_of(error)}): replace the file.") from error
     # A spatial index may hand the features over in its own order.
     return frame.sort_index()
 
@@ -161,16 +165,20 @@ def rasterize_polygons(
     :param all_touched: Label every pixel that a polygon touches.
     :return: Labels (h, w) uint8, 0 where unlabelled.
     :raises GridError: when the geometries have no coordinate system.
+    :raises ReferenceDataError: when a geometry is none.
     """
     if frame.crs is None:
         raise GridError(
             "The label polygons have no coordinate system: set it (GeoDataFrame.set_crs) before using them."
         )
-    shapes = _valid(np.asarray(frame.geometry.array, dtype=object))
-    wanted = (ids != 0) & ~shapely.is_missing(shapes)
-    shapes, ids = shapes[wanted], ids[wanted]
-    areas = shapely.area(shapes)
-    shapes = _reproject(shapes, frame.crs, grid)
+    try:
+        shapes = _valid(np.asarray(frame.geometry.array, dtype=object))
+        wanted = (ids != 0) & ~shapely.is_missing(shapes)
+        shapes, ids = shapes[wanted], ids[wanted]
+        areas = shapely.area(shapes)
+        shapes = _reproject(shapes, frame.crs, grid)
+    except _DAMAGE as error:
+        raise ReferenceDataError(f"The label polygons cannot be used ({reason_of(error)}): repair the file.") from error
     left = ~shapely.is_empty(shapes)
     shapes, ids, areas = shapes[left], ids[left], areas[left]
 
@@ -275,10 +283,12 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
         layer = layer or layers[0]
         info = pyogrio.read_info(file, layer=layer)
+    except EOTasksError:
+        raise
     except DataLayerError as error:
         raise ReferenceDataError(f"The label file {name} has no layer {layer!r}, but {_shorten(layers)}.") from error
-    except DataSourceError as error:
-        raise ReferenceDataError(f"Cannot read the label file {name} ({error}): replace it.") from error
+    except _DAMAGE as error:
+        raise ReferenceDataError(f"Cannot read the label file {name} ({reason_of(error)}): replace it.") from error
     fields = list(info["fields"])
     if column not in fields:
         raise ReferenceDataError(f"The label file {name} has no column {column!r}, but {_shorten(fields)}.")

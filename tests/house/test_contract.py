@@ -19,7 +19,7 @@ from tests import ROOT
 PACKAGE = ROOT / "eotasks"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "limits", "text"),
+    ("errors", "limits", "text", "documents", "times"),
     ("models",),
     ("storage", "features"),
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray"),

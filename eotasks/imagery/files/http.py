@@ -13,7 +13,7 @@ from urllib3.util.retry import Retry
 
 from eotasks.errors import ImageryError
 from eotasks.limits import Limit
-from eotasks.text import redacted
+from eotasks.text import redacted, whole_number
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -46,8 +46,8 @@ def size_of(url: str) -> int | None:
         if answer.status_code in (404, 410):
             return None
         size = answer.headers.get("Content-Length", "")
-        if answer.ok and size.isdigit():
-            return int(size)
+        if answer.ok and whole_number(size) is not None:
+            return whole_number(size)
         if not answer.ok and answer.status_code not in _NOT_BY_HEAD:
             _check(answer, url)
     return _size_by_range(url)
@@ -81,8 +81,8 @@ def read(url: str, limit: Limit) -> bytes:
                     raise ImageryError(f"{redacted(url)}: {limit.excess()}. It is not read.")
         except requests.RequestException as error:
             raise ImageryError(f"{redacted(url)}: broke off ({type(error).__name__}). {_CURE}") from error
-        expected = answer.headers.get("Content-Length", "")
-        if expected.isdigit() and not answer.headers.get("Content-Encoding") and int(expected) != len(content):
+        expected = whole_number(answer.headers.get("Content-Length", ""))
+        if expected not in (None, len(content)) and not answer.headers.get("Content-Encoding"):
             raise ImageryError(f"{redacted(url)}: broke off after {len(content):,} of {expected} bytes. {_CURE}")
         return bytes(content)
 

@@ -19,6 +19,7 @@ from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
 from eotasks.imagery.products.product import Product
 from eotasks.imagery.products.safe import describe_safe
 from eotasks.imagery.products.stac import describe_item, read_item
+from eotasks.text import shown
 
 ProductLocation = str | os.PathLike[str] | Mapping[str, Any]
 """A path, ``s3://…`` or ``https://…`` of a product or of a STAC item (``.json``), or an item itself."""
@@ -37,6 +38,8 @@ def describe_product(location: ProductLocation | Any) -> Product:
         return describe_item(location, base="")
     if not isinstance(location, str | os.PathLike) and hasattr(location, "get_self_href"):
         return describe_item(location.to_dict(), base=str(location.get_self_href() or ""))
+    if not isinstance(location, str | os.PathLike):
+        raise ImageryError(f"{shown(location)} is no location of a product: give a path, s3:// or https:// address.")
     text = os.fspath(location)
     if text.lower().partition("?")[0].endswith((".json", ".geojson")):
         return describe_item(read_item(text), base=text)

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.documents import parse_json_object
 from eotasks.errors import ModelError, UnsupportedModelError
 from eotasks.models.forest.kernels import preorder, right_children
 from eotasks.models.forest.lightgbm_text import MISSING_NONE, MISSING_ZERO, LightGBMModel, Splits
+from eotasks.text import reason_of
 
 LEAF = 0xFFFF
 """In place of a column number: the node is a leaf."""
@@ -225,7 +227,7 @@ def from_bytes(content: bytes, *, where: str = "the stored forest") -> Layout:
         if not content.startswith(_MAGIC):
             raise ValueError("it does not start as one")
         line, _, body = content[len(_MAGIC) :].partition(b"\n")
-        head = json.loads(line)
+        head = parse_json_object(line, ModelError)
         arrays = _arrays(head["lengths"], body)
         columns = Columns(**{name: arrays[name] for name in _STORED_COLUMNS})
         _check(head, columns)
@@ -237,8 +239,10 @@ def from_bytes(content: bytes, *, where: str = "the stored forest") -> Layout:
             columns=columns,
             **{name: arrays[name] for name in _STORED_NODES},
         )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ModelError(f"{where} is no forest of this version, or is damaged ({error}). Make it again.") from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ModelError(
+            f"{where} is no forest of this version, or is damaged ({reason_of(error)}). Make it again."
+        ) from error
 
 
 def _arrays(lengths: dict[str, Any], body: bytes) -> dict[str, NDArray[Any]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from eotasks.documents import parse_toml
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.evaluation import LABEL_SCHEMES
 
@@ -84,11 +84,11 @@ def _read(file: Path, kind: type[Config]) -> Config:
     if not file.exists():
         return kind()
     try:
-        return kind.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        content = file.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read ({error.strerror}): check its rights.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is no valid TOML: {error}.") from error
+    try:
+        return kind.model_validate(parse_toml(content, lambda reason: ConfigurationError(f"{file}: {reason}.")))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from eotasks.documents import parse_json_object
 from eotasks.errors import ConfigurationError
 from eotasks.storage.local_copy import object_tag
 from eotasks.storage.location import is_s3
@@ -55,10 +56,14 @@ def check_place(
     if place.exists(CONFIG_FILE):
         if overwrite:
             return
-        before = parse_config(place.read_bytes(CONFIG_FILE).decode(), where=f"{place}/{CONFIG_FILE}")
+        before = parse_config(place.read_bytes(CONFIG_FILE), where=f"{place}/{CONFIG_FILE}")
         changed = changed_keys(before.model_dump(exclude=_FREE_KEYS), config.model_dump(exclude=_FREE_KEYS))
         if not changed and place.exists(INPUTS_FILE):
-            stored = json.loads(place.read_bytes(INPUTS_FILE))
+            where = f"{place}/{INPUTS_FILE}"
+            stored = parse_json_object(
+                place.read_bytes(INPUTS_FILE),
+                lambda reason: ConfigurationError(f"{where}: {reason}. Start over with --overwrite."),
+            )
             changed = [f"content of {name}" for name in changed_keys(stored, input_fingerprints(config, read))]
         if changed:
             raise ConfigurationError(
