@@ -89,7 +89,7 @@ class _Owner:
         return self.process.state() == "gone"
 
     def __str__(self) -> str:
-        return f"{self.what} since {self.since}, process {self.process.pid} on {self.process.host}"
+        return f"{self.what} since {self.since}, process {self.process.pid} on {self.process.host[:_SHOWN]}"
 
 
 class Lease:

@@ -60,9 +60,10 @@ def _file_of(make: Callable[[Path], Path], name: str) -> Callable[[Path], tuple[
 
     def prepare(folder: Path) -> tuple[Sequence[bytes], Read]:
         product = make(folder)
+        for tile in (*product.rglob("MTD_TL.xml"), *product.rglob("metadata.xml")):
+            tile.write_bytes(_shortened(tile.read_bytes()))
         found = next(product.glob(name))
-        sample = _shortened(found.read_bytes())
-        found.write_bytes(sample)
+        sample = found.read_bytes()
         known = _Known(product)
 
         def read(content: bytes) -> object:

@@ -6,6 +6,7 @@ one goes on behind the case that did it.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import json
 import mmap
@@ -22,6 +23,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from eotasks.errors import EOTasksError
@@ -183,6 +185,7 @@ def _run_to_the_end(cases: _Cases, shared: mmap.mmap, at: int, count: int, log: 
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
+        tempfile.tempdir = os.environ["TMPDIR"] = str(cases.folder)
         limit_memory(MEMORY)
         with log.open("a") as faults, crashes.open("w") as stack:
             faulthandler.enable(stack)
@@ -194,11 +197,13 @@ def _run_to_the_end(cases: _Cases, shared: mmap.mmap, at: int, count: int, log: 
 
 def _run_all(cases: _Cases, guard: Guard, shared: mmap.mmap, numbers: range, note: Callable[[str], None]) -> int:
     for sample in cases.samples:  # what is loaded when it is first needed is no fault of a case
-        cases.read(sample)
+        with contextlib.suppress(EOTasksError):  # some belong to another place, or lie on a server
+            guard.watching(partial(cases.read, sample))
+    guard.noted()
     peak = peak_memory()
     for number in numbers:
         _HEAD.pack_into(shared, 0, number, time.monotonic())
-        error = guard.watching(lambda: cases.run(cases.first + number))  # noqa: B023  # called at once
+        error = guard.watching(partial(cases.run, cases.first + number))
         faults = [fault for fault in [_fault_of(error)] if fault is not None]
         faults += [("outside", noted) for noted in guard.noted()]
         grown = peak_memory()

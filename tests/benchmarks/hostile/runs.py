@@ -21,7 +21,7 @@ from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.evaluate_clouds.labels import LABELS_FILE, SCENE_FILE, read_label_format, read_scene_facts
 from eotasks.workflows.evaluate_clouds.rasters import _time
 from eotasks.workflows.evaluate_clouds.results import METRICS, claim_results
-from eotasks.workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, check_place
+from eotasks.workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, check_place, input_fingerprints
 from eotasks.workflows.land_cover.config_file import DEFAULT_CONFIG, load_config, parse_config, render_toml
 from eotasks.workflows.status import overview
 from tests.benchmarks.hostile.format import Format, Read
@@ -53,7 +53,8 @@ def _claims(folder: Path) -> tuple[Sequence[bytes], Read]:
         check_place(place, config)
         return None
 
-    return [json.dumps({"eotasks": "1.0", "area.file": "0" * 64}).encode()], read
+    prints = input_fingerprints(config)
+    return [json.dumps(each).encode() for each in (prints, prints | {"area.file": "0" * 64})], read
 
 
 def _scene_labels(folder: Path) -> tuple[Sequence[bytes], Read]:
