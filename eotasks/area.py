@@ -29,6 +29,9 @@ from eotasks.text import reason_of, shown
 
 LOGGER = logging.getLogger(__name__)
 
+_FARTHEST = 1e9
+"""Units of any coordinate system, and patches from the edge of any grid: what lies farther away is a mistake."""
+
 _TOLERANCE = 1e-6
 """Of a pixel: what an extent may miss a whole number of pixels by."""
 
@@ -90,6 +93,8 @@ def read_area(
         geometry, system = _read_bbox(bbox or (), crs)
         what = f"bbox {list(bbox or ())}"
     with _damage(what):
+        if not geometry.is_empty and not np.abs(geometry.bounds).max() < _FARTHEST:
+            raise AreaError(f"{what} reaches to {geometry.bounds}, where no place is: check its coordinates.")
         if buffer:
             geometry = _buffered(geometry, system, buffer)
         polygonal = _polygons(geometry)
@@ -279,7 +284,9 @@ def _index(frame: gpd.GeoDataFrame, column: str, position: int, default: int, pa
         return default
     value = frame[column].iloc[position]
     try:
-        return int(value)
+        if abs(number := int(value)) > _FARTHEST:
+            raise ValueError(number)
+        return number
     except (TypeError, ValueError, OverflowError) as error:
         raise GridError(
             f"{path}: {column} of patch {position} is {shown(value)}: give whole numbers, or leave the column out."

@@ -33,6 +33,7 @@ from eotasks.limits import DOCUMENT_BYTES
 from eotasks.storage import s3
 from eotasks.storage.place import Place
 from eotasks.text import reason_of
+from eotasks.times import naive_utc
 
 TRANSFERS = 4
 """Files that go to or come from S3 at the same time: a patch has a handful, and most of their time is waiting."""
@@ -201,6 +202,8 @@ class EOPatchFolder:
                 eopatch = EOPatch.load(
                     "/", features=others, lazy_loading=True, filesystem=filesystem, load_timestamps=has_times
                 )
+                for time in eopatch.timestamps or ():
+                    naive_utc(time)
             for feature in wanted:
                 path = self._entries[feature]
                 with self._damage(f"file {path}"):

@@ -15,7 +15,7 @@ from typing import Any
 from eotasks.documents import parse_json_object
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
-from eotasks.text import reason_of
+from eotasks.text import reason_of, shown
 
 MARKER = "_current.json"
 MARKER_VERSION = 1
@@ -87,7 +87,7 @@ def parse_marker(content: bytes, where: str) -> Marker:
         version = int(facts["version"])
         if version > MARKER_VERSION:
             raise StorageError(
-                f"{where} has version {version}, this eotasks reads up to {MARKER_VERSION}: upgrade eotasks."
+                f"{where} has version {shown(version)}, this eotasks reads up to {MARKER_VERSION}: upgrade eotasks."
             )
         files = {
             str(name): {"size": int(of["size"]), "sha256": str(of["sha256"])} for name, of in facts["files"].items()

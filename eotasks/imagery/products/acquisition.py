@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eotasks.errors import ImageryError
 from eotasks.models.sentinel2 import QUANTIFICATION, SATURATED_DN
+from eotasks.text import shown
 from eotasks.times import naive_utc
 
 SIDECAR_NAME = "acquisition.json"
@@ -174,7 +175,9 @@ def parse_sidecar(text: bytes, path: str) -> Acquisition:
     try:
         version = _Versioned.model_validate_json(text).version
         if version > SIDECAR_VERSION:
-            raise ImageryError(f"{path}: version {version}, this eotasks reads up to {SIDECAR_VERSION}: upgrade it.")
+            raise ImageryError(
+                f"{path}: version {shown(version)}, this eotasks reads up to {SIDECAR_VERSION}: upgrade it."
+            )
         sidecar = _Sidecar.model_validate_json(text)
     except ValidationError as error:
         raise ImageryError(f"{path}: {_first_fault(error)}. Correct the file.") from error

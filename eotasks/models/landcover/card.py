@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 from eotasks.documents import parse_json
 from eotasks.errors import ConfigurationError, ModelError
 from eotasks.models.classes import NO_DATA, ClassTable
+from eotasks.text import shown
 from eotasks.times import naive_utc, parse_time
 
 CARD_VERSION = 1
@@ -175,7 +176,7 @@ class ModelCard(_Strict):
             raise ModelError(f"{where} is no model card (no version number): save the model again.")
         if content["version"] > CARD_VERSION:
             raise ModelError(
-                f"{where} has version {content['version']}, this installation reads up to {CARD_VERSION}: "
+                f"{where} has version {shown(content['version'])}, this installation reads up to {CARD_VERSION}: "
                 "upgrade eotasks."
             )
         card = build_card(content, where=where)
