@@ -27,7 +27,7 @@ from eotasks.documents import parse_json, parse_json_object
 from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
 from eotasks.eopatches.marker import FileFacts
-from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, message_of
+from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, reason_of
 from eotasks.features import Feature, describe
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
 from eotasks.reading import check_regular, open_regular
@@ -119,8 +119,8 @@ class EOPatchFolder:
         path = self._entries[feature]
         with self._damage(f"file {path}"):
             if path.endswith(".zarr"):
-                head = parse_json_object(self.place.read_bytes(f"{path}/.zarray"), ValueError)
-                return tuple(map(operator.index, head["shape"]))
+                facts = parse_json_object(self.place.read_bytes(f"{path}/.zarray"), ValueError)
+                return tuple(map(operator.index, facts["shape"]))
             if not path.endswith(_ARRAYS):
                 return None
             with self._head(path) as head, gzip.open(head) if path.endswith(".gz") else head as stream:
@@ -273,7 +273,7 @@ class EOPatchFolder:
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EFBIG:
                 raise StorageError(f"{self.where}: {what} has {error.strerror}. It is not read.") from error
-            raise self.damaged(f"{what} cannot be read to its end ({message_of(error)})") from error
+            raise self.damaged(f"{what} cannot be read to its end ({reason_of(error)})") from error
 
 
 def looks_plain(names: Collection[str]) -> bool:
