@@ -27,7 +27,7 @@ def bounded_io(origin: Origin, where: str, seconds: int) -> Any:
     """
     base = package("pystac_client.stac_api_io").StacApiIO
 
-    class BoundedIO(base):  # type: ignore[misc]  # of an optional package
+    class BoundedIO(base):  # type: ignore[misc,valid-type]  # of an optional package
         def request(
             self,
             href: str,
@@ -64,7 +64,7 @@ class _Asked:
         """
         self._count()
         failed = package("pystac_client.exceptions").APIError
-        options = {"params": parameters} if method == "GET" else {"json": parameters}
+        options: dict[str, Any] = {"params": parameters} if method == "GET" else {"json": parameters}
         try:
             with (
                 answer_bounds(ANSWER_BYTES.value, ANSWER_BYTES.excess()),
