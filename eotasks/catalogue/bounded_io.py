@@ -25,7 +25,7 @@ def bounded_io(origin: Origin, where: str, seconds: int) -> Any:
     :param where: The API, for messages.
     :param seconds: How long it may take to send the next bytes.
     """
-    base = package("pystac_client.stac_api_io").StacApiIO
+    base: Any = package("pystac_client.stac_api_io").StacApiIO
 
     class BoundedIO(base):  # type: ignore[misc,valid-type]  # of an optional package
         def request(

@@ -51,6 +51,8 @@ class ByteStream(Protocol):
     def read(self, size: int, /) -> bytes:
         """The next bytes."""
 
+
+class _Filling(ByteStream, Protocol):
     def readinto(self, buffer: Any, /) -> int:
         """The next bytes, put into a buffer; how many."""
 
@@ -159,7 +161,7 @@ def _check_length(said: int, found: int) -> None:
         raise ValueError(f"its header says {said:,} bytes, there are {found:,}")
 
 
-def _filled(stream: ByteStream, header: Header) -> NDArray[Any]:
+def _filled(stream: _Filling, header: Header) -> NDArray[Any]:
     try:
         content = np.empty(header.bytes, dtype=np.uint8)
     except MemoryError as error:
