@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from eolearn.core import EOPatch, FeatureType
 from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, FeatureIONumpy, FeatureIOZarr
+from fs.base import FS
 from fs.errors import FSError
 from fs.osfs import OSFS
 from pyogrio.errors import DataSourceError
@@ -384,7 +385,7 @@ def _opened(file: Path) -> IO[bytes]:
     return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]  # is one to all here
 
 
-def _stored(feature_type: FeatureType, folder: Path, path: str, filesystem: OSFS) -> FeatureIO[Any]:
+def _stored(feature_type: FeatureType, folder: Path, path: str, filesystem: FS) -> FeatureIO[Any]:
     """A file of a feature as eo-learn keeps what is not read yet; arrays are read here.
 
     :raises ValueError: when it is of a format that none of this type has.
