@@ -27,7 +27,7 @@ def bounded_io(origin: Origin, where: str, seconds: int) -> Any:
     """
     base: Any = package("pystac_client.stac_api_io").StacApiIO
 
-    class BoundedIO(base):  # type: ignore[misc,valid-type]  # of an optional package
+    class BoundedIO(base):  # type: ignore[misc]  # of an optional package
         def request(
             self,
             href: str,

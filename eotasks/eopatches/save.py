@@ -139,8 +139,8 @@ def _features_to_save(eopatch: EOPatch, name: str, features: Sequence[Feature] |
         value = eopatch[feature]
         if isinstance(value, np.ndarray) and value.dtype.kind not in NUMBERS:
             raise FeatureError(
-                f"EOPatch {name!r}: feature {describe(feature)} holds values of type {value.dtype}, which are never read"
-                " again, as they can run any program: make it numbers, or leave it out of the features to save."
+                f"EOPatch {name!r}: feature {describe(feature)} holds values of type {value.dtype}, which are never"
+                " read again, as they can run any program: make it numbers, or leave it out of the features to save."
             )
     return chosen
 

@@ -32,9 +32,10 @@ ALLOWED: dict[tuple[str, str], str] = {
     **{
         (f"workflows/batch/{name}.py", "pickle"): _EXCHANGE
         for name in (
-            "ray/actor", "ray/executor", "workers/pool", "workers/loop", "workers/pickling", "workers/job",
+            "ray/actor", "workers/pool", "workers/loop", "workers/pickling", "workers/job",
         )
     },
+    ("workflows/batch/ray/executor.py", "register_pickle_by_value"): _EXCHANGE,
     ("catalogue/packages.py", "importlib"): "packages of the extra 'catalogue', by names of ours",
     ("workflows/cli.py", "importlib"): "modules of commands, by names of ours",
     ("workflows/cloud_mask/run.py", "importlib"): "a module of ours",
