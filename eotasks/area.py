@@ -23,13 +23,17 @@ from sentinelhub.geometry import BBox, Geometry
 
 from eotasks.durable import atomic_path, make_folder
 from eotasks.eopatches.marker import patch_folder
-from eotasks.errors import AreaError, ConfigurationError, GridError, StorageError
+from eotasks.errors import AreaError, ConfigurationError, EOTasksError, GridError, StorageError, message_of
 from eotasks.limits import GRID_PIXELS, PATCHES, VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.location import is_s3
+from eotasks.text import excerpt
 
 LOGGER = logging.getLogger(__name__)
+
+_FARTHEST = 1e9
+"""Units of any coordinate system, and patches from the edge of any grid: what lies farther away is a mistake."""
 
 _TOLERANCE = 1e-6
 """Of a pixel: what an extent may miss a whole number of pixels by."""
@@ -87,15 +91,18 @@ def read_area(
     if (file is None) == (bbox is None):
         raise ConfigurationError("An area is either a file or a bbox: give exactly one of them.")
     if file is not None:
-        with _on_disk(file) as path:
+        with _on_disk(file) as path, _damage(path):
             geometry, system = _read_file(path, None if crs is None else _crs(crs))
         what = str(file)
     else:
         geometry, system = _read_bbox(bbox or (), crs)
         what = f"bbox {list(bbox or ())}"
-    if buffer:
-        geometry = _buffered(geometry, system, buffer)
-    polygonal = _polygons(geometry)
+    with _damage(what):
+        if not geometry.is_empty and not np.abs(geometry.bounds).max() < _FARTHEST:
+            raise AreaError(f"{what} reaches to {geometry.bounds}, where no place is: check its coordinates.")
+        if buffer:
+            geometry = _buffered(geometry, system, buffer)
+        polygonal = _polygons(geometry)
     if polygonal.is_empty:
         raise AreaError(f"{what} with a buffer of {buffer} m has no area: give polygons, or a larger buffer.")
     return Geometry(polygonal, system)
@@ -201,7 +208,7 @@ def read_patch_grid(file: str | Path, resolution: float) -> list[Patch]:
     :raises AreaError: when the file is missing, unreadable or empty, has names twice, or one that no EOPatch can have.
     :raises GridError: when a CRS is missing or not in metres, a polygon is no box, or a box no whole number of pixels.
     """
-    with _on_disk(file) as path:
+    with _on_disk(file) as path, _damage(path):
         return _patches_of(path, resolution)
 
 
@@ -289,8 +296,8 @@ def _grid_patches(
                 f"{path}: box {position} ({box.max_x - box.min_x} x {box.max_y - box.min_y} m) is no whole number of"
                 f" pixels of {resolution} m. Choose another resolution or grid."
             )
-        row = int(frame["row"].iloc[position]) if "row" in frame else tops.index(box.max_y)
-        column = int(frame["column"].iloc[position]) if "column" in frame else lefts.index(box.min_x)
+        row = _index(frame, "row", position, tops.index(box.max_y), path)
+        column = _index(frame, "column", position, lefts.index(box.min_x), path)
         tag = box.crs.ogc_string().partition(":")[2] if tagged else None
         name = _name(row, column, tag)
         if "name" in frame:
@@ -298,6 +305,20 @@ def _grid_patches(
             name = "" if pd.isna(given) else str(given)
         patches.append(Patch(name, box, row, column, height, width))
     return patches
+
+
+def _index(frame: gpd.GeoDataFrame, column: str, position: int, default: int, path: Path) -> int:
+    if column not in frame:
+        return default
+    value = frame[column].iloc[position]
+    try:
+        if abs(number := int(value)) > _FARTHEST:
+            raise ValueError(number)
+        return number
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GridError(
+            f"{path}: {column} of patch {position} is {excerpt(value)}: give whole numbers, or leave the column out."
+        ) from error
 
 
 def _name(row: int, column: int, zone: str | None = None) -> str:
@@ -324,6 +345,17 @@ def _on_disk(file: str | Path) -> Iterator[Path]:
         if not is_s3(file):
             raise
         raise type(error)(str(error).replace(str(path), str(file))) from error
+
+
+@contextmanager
+def _damage(what: str | Path) -> Iterator[None]:
+    """Names the file when GDAL, GEOS or PROJ stumble over places that are none, or over damage."""
+    try:
+        yield
+    except EOTasksError:
+        raise
+    except (OverflowError, RuntimeError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        raise AreaError(f"{what} cannot be read as an area ({message_of(error)}): check its coordinates.") from error
 
 
 def _read_file(path: Path, crs: CRS | None) -> tuple[Any, CRS]:
@@ -355,7 +387,9 @@ def _layers(path: Path) -> list[str]:
     try:
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     except pyogrio.errors.DataSourceError as error:
-        raise AreaError(f"{path} cannot be read as a vector file ({error}): give GeoPackage or GeoJSON.") from error
+        raise AreaError(
+            f"{path} cannot be read as a vector file ({message_of(error)}): give GeoPackage or GeoJSON."
+        ) from error
 
 
 def _read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
@@ -367,7 +401,7 @@ def _read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
     except AreaError:  # a ValueError too
         raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise AreaError(f"{path}, layer {layer!r} cannot be read ({error}): check the file.") from error
+        raise AreaError(f"{path}, layer {layer!r} cannot be read ({message_of(error)}): check the file.") from error
 
 
 def _crs_of(frame: gpd.GeoDataFrame, path: Path, given: CRS | None) -> CRS:

@@ -17,6 +17,7 @@ from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_whole
 from eotasks.models.sentinel2 import BANDS, band_indices
 from eotasks.models.series import Edges, interpolate, normalized_difference, resampling_dates, seconds_since_1970
+from eotasks.times import naive_utc
 
 Date = str | dt.date
 """ISO 8601 text, a date (its midnight) or a datetime (UTC when it has no zone)."""
@@ -184,7 +185,7 @@ def _datetime(date: Date) -> dt.datetime:
             raise ConfigurationError(f"{date!r} is no date: give it as 2019-01-31 or 2019-01-31T10:00:00.") from error
     if not isinstance(date, dt.datetime):
         return dt.datetime(date.year, date.month, date.day)  # noqa: DTZ001 - EOPatch timestamps are UTC without a zone
-    return date.astimezone(dt.UTC).replace(tzinfo=None) if date.tzinfo else date
+    return naive_utc(date)
 
 
 def _timeless_part(eopatch: EOPatch, dates: list[dt.datetime]) -> EOPatch:

@@ -169,6 +169,22 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most // 2]} … ({len(text) - most:,} characters left out) … {text[len(text) - most // 2 :]}"
 
 
+def excerpt(value: object, *, longest: int = 40) -> str:
+    """A value of a document, for a message: its beginning. Not even `str` takes whole numbers of any length."""
+    try:
+        return repr(value)[:longest]
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__}"
+
+
+def whole_number(text: str) -> int | None:
+    """A text of ASCII digits as a number; None for any other, and for more digits than any count has.
+
+    `str.isdigit` is true of "²", which is no number to `int`, and `int` takes time for thousands of digits.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def json_text(content: Any) -> str:
     """Content as JSON that may be printed: in ASCII, every text redacted; addresses without a secret stay whole."""
     text, secrets = json.dumps(content, indent=1), _secrets()

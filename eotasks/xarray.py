@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks.documents import parse_json_object
 from eotasks.errors import FeatureError, GridError, MissingDependencyError
 from eotasks.features import Feature, describe
 
@@ -105,9 +106,14 @@ def from_xarray(dataset: xarray.Dataset) -> EOPatch:
         if feature in eopatch:
             raise FeatureError(f"Variable {name!r} would be a second feature {describe(feature)}: rename one of them.")
         eopatch[feature] = array
-    for key, value in json.loads(dataset.attrs.get(META_INFO, "{}")).items():
+    meta = dataset.attrs.get(META_INFO, "{}")
+    for key, value in parse_json_object(str(meta), _no_meta).items():
         eopatch[FeatureType.META_INFO, key] = value
     return eopatch
+
+
+def _no_meta(reason: str) -> FeatureError:
+    return FeatureError(f"Attribute {META_INFO} is {reason}: write the dataset again, or remove the attribute.")
 
 
 def _import() -> Any:

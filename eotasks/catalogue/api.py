@@ -91,47 +91,38 @@ class StacApi:
 
     def find(self, request: SearchRequest) -> list[pystac.Item]:
         """As :meth:`search`, for a request that is made already."""
-        found = {item.id: item for item in self._ask(request) if _fits(item, request)}
-        ordered = sorted(found.values(), key=lambda item: (time_of(item), item.id))
-        return ordered[: request.limit]
-
-    def _ask(self, request: SearchRequest) -> Iterator[pystac.Item]:
-        client_module = package("pystac_client")
-        origin = Origin.of(self.location, "api")
         exceptions = package("pystac_client.exceptions")
         requests = package("requests")
         where = f"The STAC API {redacted(self.location)}"
         try:
-            client = client_module.Client.open(self.location, stac_io=bounded_io(origin, where, SECONDS))
-            search = client.search(
-                collections=list(self._collections(request)),
-                intersects=None if request.area is None else as_geojson(request.area),
-                datetime=_interval(request),
-                limit=PAGE,
-                max_items=None,
-            )
-            for item in _items(search, client, where):
-                mark(item, origin)
-                yield item
-        except EOTasksError:
+            found = {item.id: item for item in self._ask(request, where) if _fits(item, request)}
+            ordered = sorted(found.values(), key=lambda item: (time_of(item), item.id))
+            return ordered[: request.limit]
+        except (EOTasksError, MemoryError):
             raise
         except (exceptions.APIError, requests.RequestException, NotImplementedError) as error:
             raise ImageryError(
                 f"The STAC API {redacted(self.location)} failed ({_reason(error)}). Check its address and the network,"
                 " then try again."
             ) from error
-        except (
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-            ValueError,
-            package("pystac").STACError,
-            package("pystac_client.errors").ClientTypeError,
-        ) as error:
+        except Exception as error:  # pystac and shapely raise whatever they stumble over in what a server says
             raise ImageryError(
                 f"{redacted(self.location)} answers as no STAC API does ({_reason(error)}): check its address."
             ) from error
+
+    def _ask(self, request: SearchRequest, where: str) -> Iterator[pystac.Item]:
+        origin = Origin.of(self.location, "api")
+        client = package("pystac_client").Client.open(self.location, stac_io=bounded_io(origin, where, SECONDS))
+        search = client.search(
+            collections=list(self._collections(request)),
+            intersects=None if request.area is None else as_geojson(request.area),
+            datetime=_interval(request),
+            limit=PAGE,
+            max_items=None,
+        )
+        for item in _items(search, client, where):
+            mark(item, origin)
+            yield item
 
     def _collections(self, request: SearchRequest) -> Sequence[str]:
         if self.collections is not None:
@@ -176,9 +167,10 @@ def _fits(item: pystac.Item, request: SearchRequest) -> bool:
     moment = time_of(item)
     if (request.start and moment < request.start) or (request.end and moment > request.end):
         return False
-    if request.area is None or item.geometry is None:
+    footprint = None if item.geometry is None else footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
+    if request.area is None or footprint is None:
         return request.area is None
-    return bool(shapely.intersects(request.area, footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")))
+    return bool(shapely.intersects(request.area, footprint))
 
 
 def _interval(request: SearchRequest) -> str | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.origin import origin_of
+from eotasks.text import excerpt
+from eotasks.times import naive_utc
 
 if TYPE_CHECKING:
     import pystac
@@ -32,7 +34,10 @@ def time_of(item: pystac.Item) -> dt.datetime:
     moment = item.datetime or item.common_metadata.start_datetime
     if moment is None:
         raise ImageryError(f"STAC item {item.id!r} has no time: it cannot be searched or ordered.")
-    return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    try:
+        return naive_utc(moment)
+    except ValueError as error:
+        raise ImageryError(f"STAC item {item.id!r}: {error}") from error
 
 
 def tile_of_item(item: pystac.Item) -> str | None:
@@ -71,9 +76,18 @@ def baseline_of(item: pystac.Item) -> str | None:
 
 
 def cloud_cover_of(item: pystac.Item) -> float | None:
-    """Share of the scene under cloud, 0..1, as its metadata says; None when it does not."""
+    """Share of the scene under cloud, 0..1, as its metadata says; None when it does not.
+
+    :raises ImageryError: when it is no number from 0 to 100.
+    """
     percent = item.properties.get("eo:cloud_cover")
-    return None if percent is None else float(percent) / 100
+    if percent is None:
+        return None
+    if isinstance(percent, bool) or not isinstance(percent, int | float) or not -0.01 <= percent <= 100.01:
+        raise ImageryError(
+            f"STAC item {item.id!r}: eo:cloud_cover is {excerpt(percent)}, expected 0 to 100. Describe it again."
+        )
+    return percent / 100
 
 
 def satellite_of(item: pystac.Item) -> str | None:
@@ -110,6 +124,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(each) for each in value]
     if isinstance(value, dt.datetime):
-        moment = value.replace(tzinfo=value.tzinfo or dt.UTC).astimezone(dt.UTC)
-        return moment.isoformat().replace("+00:00", "Z")
+        return f"{naive_utc(value).isoformat()}Z"
     return value

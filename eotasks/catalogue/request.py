@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import ConfigurationError, GridError
 from eotasks.imagery.grid import parse_crs
+from eotasks.times import naive_utc
 
 Level = Literal["L1C", "L2A"]
 Moment = str | dt.date | dt.datetime | None
@@ -156,14 +157,17 @@ def _moment(value: Moment, *, last: bool) -> dt.datetime | None:
         raise ConfigurationError(
             f"time_interval: {value!r} is no time: write 2024-01-31 or 2024-01-31T10:20:00."
         ) from error
-    return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+    return naive_utc(value)
 
 
 def _geometry(value: BaseGeometry | Mapping[str, Any]) -> BaseGeometry:
     try:
         geometry = value if isinstance(value, BaseGeometry) else shape(value)
         geometry = shapely.force_2d(geometry)
-    except (AttributeError, KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+    except (
+        AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError,
+        shapely.errors.ShapelyError,
+    ) as error:  # fmt: skip
         raise ConfigurationError("intersects is no geometry: give one of shapely, or GeoJSON.") from error
     if geometry.is_empty:
         raise ConfigurationError("intersects is an empty geometry: there is nothing to search for.")

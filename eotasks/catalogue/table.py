@@ -26,6 +26,7 @@ from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.imagery import footprints
 from eotasks.limits import CATALOGUE_BYTES, CATALOGUE_ROWS
 from eotasks.models.sentinel2 import BANDS
+from eotasks.text import whole_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -175,9 +176,9 @@ def from_parquet(data: bytes, where: str) -> pa.Table:
         raise ConfigurationError(
             f"{where} was not written by eotasks: it can be searched, not added to. Name another file."
         )
-    if not version.isdigit() or int(version) > VERSION:
+    if (whole_number(version.decode(errors="replace")) or VERSION + 1) > VERSION:
         raise ConfigurationError(
-            f"{where}: version {version.decode(errors='replace')}, this eotasks reads up to {VERSION}: upgrade it."
+            f"{where}: version {version[:20].decode(errors='replace')}, this eotasks reads up to {VERSION}: upgrade it."
         )
     return table.select(schema().names).cast(schema())
 

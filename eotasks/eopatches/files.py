@@ -11,8 +11,7 @@ import errno
 import gzip
 import hashlib
 import io
-import json
-import zlib
+import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,14 +22,13 @@ from typing import IO, Any
 from eolearn.core import EOPatch, FeatureType
 from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, FeatureIONumpy, FeatureIOZarr
 from fs.base import FS
-from fs.errors import FSError
 from fs.osfs import OSFS
-from pyogrio.errors import DataSourceError
 
+from eotasks.documents import parse_json, parse_json_object
 from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
 from eotasks.eopatches.marker import FileFacts
-from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError
+from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, message_of
 from eotasks.features import Feature, describe
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
 from eotasks.reading import check_regular, open_regular
@@ -38,6 +36,7 @@ from eotasks.storage import s3
 from eotasks.storage.folder import leads_out
 from eotasks.storage.place import Place
 from eotasks.storage.temporary import temporary_folder
+from eotasks.times import naive_utc
 
 TRANSFERS = 4
 """Files that go to or come from S3 at the same time: a patch has a handful, and most of their time is waiting."""
@@ -53,20 +52,6 @@ _TIMES = frozenset({"timestamps", "timestamp"})
 """The second is how eo-learn before 1.5 called it."""
 
 _GEOPACKAGE = b"SQLite format 3\0"
-
-_DAMAGE = (
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-    zlib.error,
-    FSError,
-    DataSourceError,
-)
-"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +120,8 @@ class EOPatchFolder:
         path = self._entries[feature]
         with self._damage(f"file {path}"):
             if path.endswith(".zarr"):
-                return tuple(json.loads(self.place.read_bytes(f"{path}/.zarray"))["shape"])
+                head = parse_json_object(self.place.read_bytes(f"{path}/.zarray"), ValueError)
+                return tuple(map(operator.index, head["shape"]))
             if not path.endswith(_ARRAYS):
                 return None
             with self._head(path) as head, gzip.open(head) if path.endswith(".gz") else head as stream:
@@ -207,7 +193,7 @@ class EOPatchFolder:
         elif not path.endswith(_ARRAYS) and file.is_file():  # arrays are checked by being read
             with self._damage(f"file {path}"), _opened(file) as stream:
                 if _is_json(path):
-                    json.load(stream)
+                    parse_json(stream.read(RECORD_BYTES.value + 1), ValueError)
                 count_bytes(stream, VECTOR_BYTES)
 
     def _check_readable(self, file: Path, path: str) -> None:
@@ -231,11 +217,13 @@ class EOPatchFolder:
         # Of an eo-learn that had one file for all of it.
         old: list[Any] = [(FeatureType.META_INFO, ...)] if old_meta and _has_parts(self.files, "meta_info") else []
         has_times = _has_parts(self.files, *_TIMES)
-        with OSFS(str(folder), expand_vars=False) as filesystem:
+        with self._damage("its folder"), OSFS(str(folder), expand_vars=False) as filesystem:
             with self._damage("bounding box or timestamps"):
                 eopatch = EOPatch.load(
                     "/", features=old, lazy_loading=True, filesystem=filesystem, load_timestamps=has_times
                 )
+                for time in eopatch.timestamps or ():
+                    naive_utc(time)
             for feature in wanted:
                 path = self._entries[feature]
                 with self._damage(f"file {path}"):
@@ -278,15 +266,15 @@ class EOPatchFolder:
         """Turns what reading a damaged file raises into an error that names it."""
         try:
             yield
-        except EOTasksError:
+        except (EOTasksError, MemoryError):
             raise
         except ImportError as error:
             raise MissingDependencyError(f"{self.where}: {error}") from error
-        except _DAMAGE as error:
+        # eo-learn, GDAL, numpy and zarr raise whatever they stumble over in what others wrote.
+        except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EFBIG:
                 raise StorageError(f"{self.where}: {what} has {error.strerror}. It is not read.") from error
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise self.damaged(f"{what} cannot be read to its end ({reason.rstrip('.')})") from error
+            raise self.damaged(f"{what} cannot be read to its end ({message_of(error)})") from error
 
 
 def looks_plain(names: Collection[str]) -> bool:

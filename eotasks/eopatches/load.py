@@ -20,6 +20,7 @@ from eotasks.eopatches.marker import MARKER, DamagedMarkerError, patch_folder, r
 from eotasks.errors import FeatureError, StorageError
 from eotasks.features import IMAGES, Feature, describe
 from eotasks.storage.place import Place
+from eotasks.times import naive_utc
 
 LOGGER = logging.getLogger(__name__)
 
@@ -130,11 +131,6 @@ def list_eopatches(place: Place) -> list[str]:
 def own_name(place: Place) -> str:
     """The name of a folder, also where its path is a link or ends in dots; of a prefix its last part."""
     return place.local_path().resolve().name if place.is_local else place.location.rpartition("/")[2]
-
-
-def naive_utc(time: dt.datetime) -> dt.datetime:
-    """A time as timestamps are compared: UTC, without saying so."""
-    return (time.astimezone(dt.UTC) if time.tzinfo else time).replace(tzinfo=None)
 
 
 class LoadSavedEOPatchTask(EOTask):

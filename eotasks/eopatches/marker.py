@@ -14,9 +14,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from eotasks.errors import StorageError
+from eotasks.documents import parse_json_object
+from eotasks.errors import StorageError, message_of
 from eotasks.storage.place import Place
-from eotasks.text import refuse_name
+from eotasks.text import excerpt, refuse_name
 
 MARKER = "_current.json"
 MARKER_VERSION = 1
@@ -24,6 +25,8 @@ MARKER_VERSION = 1
 
 GENERATION = ".gen-"
 """Of folders of generations, before 12 hexadecimal digits."""
+
+_GENERATION = re.compile(r"\.gen-[\w-]{1,64}", re.ASCII)
 
 LEFTOVER = re.compile(r"\.gen-[0-9a-f]{12}|\.tmp-[0-9a-f]{32}-.+")
 """Names in a patch's folder that only our own writers give: what else starts like it is somebody's."""
@@ -101,24 +104,27 @@ def parse_marker(content: bytes, where: str) -> Marker:
     :raises DamagedMarkerError: when it is empty or damaged, or names what is no generation.
     :raises StorageError: when it is of a newer version.
     """
+    facts = parse_json_object(
+        content, lambda reason: DamagedMarkerError(f"{where} is damaged: {reason}. Delete it and run the step again.")
+    )
     try:
-        facts = json.loads(content)
         version = int(facts["version"])
         if version > MARKER_VERSION:
             raise StorageError(
-                f"{where} has version {version}, this eotasks reads up to {MARKER_VERSION}: upgrade eotasks."
+                f"{where} has version {excerpt(version)}, this eotasks reads up to {MARKER_VERSION}: upgrade eotasks."
             )
         files = {
             str(name): {"size": int(of["size"]), "sha256": str(of["sha256"])} for name, of in facts["files"].items()
         }
         generation = str(facts["generation"])
         name = facts.get("name")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}"[:200]
-        raise DamagedMarkerError(f"{where} is damaged ({what}). Delete it and run the step again.") from error
-    if "/" in generation or "\0" in generation or not generation.startswith(GENERATION):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DamagedMarkerError(
-            f"{where} names {generation!r}, which is no generation. Delete it and run the step again."
+            f"{where} is damaged ({message_of(error)}). Delete it and run the step again."
+        ) from error
+    if _GENERATION.fullmatch(generation) is None:
+        raise DamagedMarkerError(
+            f"{where} names {generation[:40]!r}, which is no generation. Delete it and run the step again."
         )
     return Marker(generation, files, name if isinstance(name, str) else None)
 

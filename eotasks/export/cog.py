@@ -30,6 +30,7 @@ from eotasks.models.threads import resolve_threads
 from eotasks.reading import check_regular
 from eotasks.storage.location import Location, is_s3
 from eotasks.storage.place import place_of
+from eotasks.text import whole_number
 
 Compression = Literal["deflate", "zstd", "lzw", "none"]
 Overviews = Literal["auto", "nearest", "average", "mode"]
@@ -140,8 +141,9 @@ def classes_of(dataset: rasterio.DatasetReader) -> ClassTable | None:
     found = []
     for key, color in colors.items():
         label = key[len(_TAG) : -len(_COLOR_TAG)]
-        if label.isdigit() and f"{_TAG}{label}" in tags:
-            found.append(LandCoverClass(int(label), tags[f"{_TAG}{label}"], color))
+        number = whole_number(label)
+        if number is not None and f"{_TAG}{label}" in tags:
+            found.append(LandCoverClass(number, tags[f"{_TAG}{label}"], color))
     return ClassTable(tuple(sorted(found, key=lambda item: item.id))) if found else None
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eotasks.errors import ConfigurationError, GridError
 from eotasks.models.checks import check_number
 from eotasks.models.sentinel2 import QUANTIFICATION
+from eotasks.times import naive_utc
 
 Edges = Literal["nan", "nearest"]
 
@@ -67,8 +68,7 @@ def resampling_dates(start: dt.datetime, end: dt.datetime, step_days: float) -> 
 def seconds_since_1970(times: Sequence[dt.datetime]) -> NDArray[np.float64]:
     """Times as seconds, exact to the microsecond; naive times are UTC."""
     epoch = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - both sides are UTC
-    utc = [time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time for time in times]
-    return np.array([(time - epoch).total_seconds() for time in utc], dtype=np.float64)
+    return np.array([(naive_utc(time) - epoch).total_seconds() for time in times], dtype=np.float64)
 
 
 def interpolate(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 
+from eotasks.times import naive_utc
+
 
 def sun_position(time: dt.datetime, latitude: float, longitude: float) -> tuple[float, float]:
     """Zenith and azimuth of the sun, to about 0.1 degree between 1950 and 2050.
@@ -17,8 +19,7 @@ def sun_position(time: dt.datetime, latitude: float, longitude: float) -> tuple[
     :param longitude: Degrees east.
     :return: (zenith, azimuth) in degrees, azimuth clockwise from north. Zenith above 90 is below the horizon.
     """
-    utc = time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time
-    days = (utc - dt.datetime(2000, 1, 1, 12)).total_seconds() / 86_400  # noqa: DTZ001 - both sides are UTC
+    days = (naive_utc(time) - dt.datetime(2000, 1, 1, 12)).total_seconds() / 86_400  # noqa: DTZ001 - both sides are UTC
     anomaly = math.radians((357.528 + 0.9856003 * days) % 360)
     mean_longitude = (280.460 + 0.9856474 * days) % 360
     ecliptic = math.radians(mean_longitude + 1.915 * math.sin(anomaly) + 0.020 * math.sin(2 * anomaly))

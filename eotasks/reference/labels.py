@@ -22,12 +22,12 @@ import rasterio.warp
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from eotasks.errors import ConfigurationError, EOTasksError, GridError, ReferenceDataError
+from eotasks.errors import ConfigurationError, EOTasksError, GridError, ReferenceDataError, message_of
 from eotasks.imagery.files.gdal import check_overviews, driver_of
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, block_excess, pixel_transform
@@ -50,6 +50,9 @@ _SEGMENTS = 200
 """Parts of an edge as long as a patch when it is moved to another system: 25 m of a 5 km patch, far below 1 mm off."""
 
 _SHOWN = 12
+
+_DAMAGE = (RuntimeError, ValueError, OverflowError, shapely.errors.ShapelyError)
+"""What GDAL (pyogrio), GEOS and PROJ raise over damaged files and places that are none."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,10 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
             fid_as_index=True,
             max_features=VECTOR_FEATURES.value + 1,
         )
-    except (DataSourceError, ValueError) as error:
-        raise ReferenceDataError(f"Cannot read the labels in {path} ({error}): replace the file.") from error
+    except _DAMAGE as error:
+        raise ReferenceDataError(
+            f"Cannot read the labels in {path} ({message_of(error)}): replace the file."
+        ) from error
     # A spatial index may hand the features over in its own order.
     return _checked_count(frame, path).sort_index()
 
@@ -175,16 +180,22 @@ def rasterize_polygons(
     :param all_touched: Label every pixel that a polygon touches.
     :return: Labels (h, w) uint8, 0 where unlabelled.
     :raises GridError: when the geometries have no coordinate system.
+    :raises ReferenceDataError: when a geometry is none.
     """
     if frame.crs is None:
         raise GridError(
             "The label polygons have no coordinate system: set it (GeoDataFrame.set_crs) before using them."
         )
-    shapes = _valid(np.asarray(frame.geometry.array, dtype=object))
-    wanted = (ids != 0) & ~shapely.is_missing(shapes)
-    shapes, ids = shapes[wanted], ids[wanted]
-    areas = shapely.area(shapes)
-    shapes = _reproject(shapes, frame.crs, grid)
+    try:
+        shapes = _valid(np.asarray(frame.geometry.array, dtype=object))
+        wanted = (ids != 0) & ~shapely.is_missing(shapes)
+        shapes, ids = shapes[wanted], ids[wanted]
+        areas = shapely.area(shapes)
+        shapes = _reproject(shapes, frame.crs, grid)
+    except _DAMAGE as error:
+        raise ReferenceDataError(
+            f"The label polygons cannot be used ({message_of(error)}): repair the file."
+        ) from error
     left = ~shapely.is_empty(shapes)
     shapes, ids, areas = shapes[left], ids[left], areas[left]
 
@@ -302,10 +313,12 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
         layer = layer or layers[0]
         info = pyogrio.read_info(file, layer=layer)
+    except EOTasksError:
+        raise
     except DataLayerError as error:
         raise ReferenceDataError(f"The label file {name} has no layer {layer!r}, but {_shorten(layers)}.") from error
-    except DataSourceError as error:
-        raise ReferenceDataError(f"Cannot read the label file {name} ({error}): replace it.") from error
+    except _DAMAGE as error:
+        raise ReferenceDataError(f"Cannot read the label file {name} ({message_of(error)}): replace it.") from error
     fields = list(info["fields"])
     if column not in fields:
         raise ReferenceDataError(f"The label file {name} has no column {column!r}, but {_shorten(fields)}.")

@@ -13,11 +13,12 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks.eopatches.files import check_frames
-from eotasks.eopatches.load import list_eopatches, load_eopatch, naive_utc, own_name
+from eotasks.eopatches.load import list_eopatches, load_eopatch, own_name
 from eotasks.errors import AreaError, ConfigurationError, FeatureError, TooFewFramesError
 from eotasks.features import Feature, describe
 from eotasks.models.sentinel2 import as_reflectance
 from eotasks.storage.place import Place
+from eotasks.times import naive_utc
 
 _BOOLEAN_NAMES = frozenset({"IS_DATA", "IS_VALID"})
 _CLASS_NAMES = frozenset({"LULC", "LULC_ERODED", "PREDICTION"})

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from eotasks.documents import parse_json_object
 from eotasks.errors import EOTasksError, StorageError
 from eotasks.storage.place import Place
 from eotasks.storage.process import ProcessIdentity
@@ -45,6 +46,8 @@ _PARTS: dict[str, str] = {}
 _PARTS_LOCK = threading.Lock()
 
 _ATTEMPTS = 5
+_SHOWN = 200
+"""Characters of a text of the file: it is of whoever may write to the place."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,12 @@ class _Owner:
     def parse(cls, data: bytes) -> _Owner | None:
         """None where the file is not one that this version can read."""
         try:
-            content = json.loads(data)
+            content = parse_json_object(data, ValueError)
             process = ProcessIdentity.parse(content)
-            return None if process is None else cls(content["owner"], content["what"], process, content["since"])
-        except (ValueError, KeyError, TypeError):
+            owner, what, since = (str(content[key])[:_SHOWN] for key in ("owner", "what", "since"))
+        except (ValueError, KeyError):
             return None
+        return None if process is None else cls(owner, what, process, since)
 
     def encode(self) -> bytes:
         content = {"owner": self.owner, "what": self.what, **asdict(self.process), "since": self.since}
@@ -86,7 +90,7 @@ class _Owner:
         return self.process.state() == "gone"
 
     def __str__(self) -> str:
-        return f"{self.what} since {self.since}, process {self.process.pid} on {self.process.host}"
+        return f"{self.what} since {self.since}, process {self.process.pid} on {self.process.host[:_SHOWN]}"
 
 
 class Lease:

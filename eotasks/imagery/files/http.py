@@ -13,7 +13,7 @@ from eotasks.imagery.files.origin import InternalAddressError
 from eotasks.imagery.files.session import CONNECT_SECONDS, READ_SECONDS, session
 from eotasks.limits import Limit
 from eotasks.storage.answers import answer_bounds, excess_of
-from eotasks.text import redacted
+from eotasks.text import redacted, whole_number
 
 NOBODY: frozenset[str] = frozenset()
 """No server of the user's network: what may be asked where nothing is said."""
@@ -43,7 +43,7 @@ def size_of(url: str, internal: frozenset[str] = NOBODY) -> int | None:
     with _ask("HEAD", url, internal, _PLAIN) as answer:
         if answer.status_code in (404, 410):
             return None
-        size = _number(answer.headers.get("Content-Length"))
+        size = whole_number(answer.headers.get("Content-Length", ""))
         if answer.ok and size is not None:
             return size
         if not answer.ok and answer.status_code not in _NOT_BY_HEAD:
@@ -73,7 +73,7 @@ def read(url: str, limit: Limit, internal: frozenset[str] = NOBODY) -> bytes:
     too_much = f"{redacted(url)}: {limit.excess()}. It is not read."
     with _ask("GET", url, internal, size=limit.value) as answer:
         _check(answer, url)
-        expected = _number(answer.headers.get("Content-Length"))
+        expected = whole_number(answer.headers.get("Content-Length", ""))
         if expected is not None and expected > limit.value:
             raise ImageryError(too_much)
         content = _content(answer, url, limit.value, too_much)
@@ -132,11 +132,6 @@ def _content(answer: requests.Response, url: str, most: int, fault: str) -> byte
 
 def _reason(error: Exception) -> str:
     return excess_of(error) or type(error).__name__
-
-
-def _number(text: str | None) -> int | None:
-    """Bytes as a header says them; None when it does not."""
-    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _ask(

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eotasks.errors import ImageryError
 from eotasks.limits import METADATA_BYTES
 from eotasks.models.sentinel2 import QUANTIFICATION, SATURATED_DN
 from eotasks.reading import read_regular
+from eotasks.text import excerpt
+from eotasks.times import naive_utc
 
 SIDECAR_NAME = "acquisition.json"
 SIDECAR_VERSION = 1
 
 AnglesSource = Literal["metadata", "computed"]
+
+QUANTIFICATIONS = (100.0, 1_000_000.0)
+"""Digital numbers of reflectance 1.0: at least and at most. All products of Sentinel-2 have 10,000."""
+
+YEARS = (1970, 2200)
+_ROUNDING = 0.01
+"""Per cent by which a cover may miss 0 and 100."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,38 @@ class Acquisition:
         return self.offsets.get(band, self.radio_add_offset)
 
 
+def checked(acquisition: Acquisition, where: str) -> Acquisition:
+    """The same acquisition, when it says nothing that no sensor has: such numbers spoil all values without looking so.
+
+    The bounds are generous: Sentinel-2 has flown since 2015 on orbits 1 to 143, its numbers are 10,000 times
+    reflectance, 1,000 more since baseline 04.00.
+
+    :param where: The product or file, for messages.
+    :raises ImageryError: naming the field.
+    """
+    least, most = QUANTIFICATIONS
+    ring = [number for corner in acquisition.footprint for number in corner]
+    offsets = [acquisition.radio_add_offset, *acquisition.offsets.values()]
+    years = [time.year for time in (acquisition.time, acquisition.generation_time) if time is not None]
+    fields: list[tuple[str, Iterable[float | None], float, float]] = [
+        ("year", years, *YEARS),
+        ("relative orbit", [acquisition.relative_orbit], 1, 143),
+        ("quantification", [acquisition.quantification], least, most),
+        ("offset", offsets, -acquisition.quantification, acquisition.quantification),
+        ("number of a saturated pixel", [acquisition.saturated], 1, np.iinfo(np.uint16).max),
+        ("cloud cover in per cent", [acquisition.cloud_cover], -_ROUNDING, 100 + _ROUNDING),
+        ("sun's zenith in degrees", [acquisition.sun_zenith], 0, 180),
+        ("sun's azimuth in degrees", [acquisition.sun_azimuth], -360, 360),
+        ("longitude", ring[0::2], -360, 360),
+        ("latitude", ring[1::2], -90, 90),
+    ]
+    for name, values, low, high in fields:
+        wrong = next((value for value in values if value is not None and not low <= value <= high), None)
+        if wrong is not None:
+            raise ImageryError(f"{where}: {name} is {wrong:g}, expected {low:g} to {high:g}. Fetch the original again.")
+    return acquisition
+
+
 class _Sidecar(BaseModel):
     """Contents of ``acquisition.json``."""
 
@@ -135,13 +177,18 @@ def parse_sidecar(text: bytes, path: str) -> Acquisition:
     try:
         version = _Versioned.model_validate_json(text).version
         if version > SIDECAR_VERSION:
-            raise ImageryError(f"{path}: version {version}, this eotasks reads up to {SIDECAR_VERSION}: upgrade it.")
+            raise ImageryError(
+                f"{path}: version {excerpt(version)}, this eotasks reads up to {SIDECAR_VERSION}: upgrade it."
+            )
         sidecar = _Sidecar.model_validate_json(text)
     except ValidationError as error:
         raise ImageryError(f"{path}: {_first_fault(error)}. Correct the file.") from error
-    time = sidecar.time.astimezone(dt.UTC) if sidecar.time.tzinfo else sidecar.time
     fields = sidecar.model_dump(exclude={"version"})
-    return Acquisition(**{**fields, "time": time.replace(tzinfo=None)})
+    try:
+        fields["time"] = naive_utc(sidecar.time)
+    except ValueError as error:
+        raise ImageryError(f"{path}: time: {error}") from error
+    return checked(Acquisition(**fields), path)
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -6,21 +6,22 @@ looked for there; a tile of a baseline that has an offset is refused without it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
+from eotasks.documents import parse_json_object
 from eotasks.errors import ImageryError, StorageError
 from eotasks.imagery.files.bucket import BucketFiles
 from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.files.protocol import ProductFiles, RasterFile
 from eotasks.imagery.files.web import WebFiles
-from eotasks.imagery.products.acquisition import Acquisition
+from eotasks.imagery.products.acquisition import Acquisition, checked
 from eotasks.imagery.products.metadata import (
     NameFacts,
     ProductFacts,
@@ -89,7 +90,7 @@ def describe_tile(files: ProductFiles) -> Product:
     return Product(
         name=own_name(files, facts) if facts is not None else _name(product_info, tile_info, files),
         files=files,
-        acquisition=acquisition,
+        acquisition=checked(acquisition, files.location),
         bands=bands,
         footprints=footprints(files, masks, tile.crs),
         classification=classification,
@@ -162,14 +163,10 @@ def _json(files: ProductFiles, name: str) -> dict[str, Any]:
     """A JSON object beside the tile; empty when there is none."""
     if name not in files.names():
         return {}
-    text = files.read_bytes(name)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ImageryError(f"{files.location}: {name} is cut off or no JSON ({error}). Fetch it again.") from error
-    if not isinstance(content, dict):
-        raise ImageryError(f"{files.location}: {name} is no JSON object. Fetch it again.")
-    return content
+    return parse_json_object(
+        files.read_bytes(name),
+        lambda reason: ImageryError(f"{files.location}: {name} is cut off, or {reason}. Fetch it again."),
+    )
 
 
 def _footprint(tile_info: Mapping[str, Any], crs: str) -> tuple[tuple[float, float], ...]:
@@ -177,7 +174,7 @@ def _footprint(tile_info: Mapping[str, Any], crs: str) -> tuple[tuple[float, flo
     geometry = tile_info.get("tileDataGeometry") or {}
     try:
         corners = [(float(x), float(y)) for x, y in geometry["coordinates"][0]]
-    except (KeyError, IndexError, TypeError, ValueError):
+        longitudes, latitudes = transform(crs, "EPSG:4326", *zip(*corners, strict=True))
+    except (KeyError, IndexError, OverflowError, TypeError, ValueError, RasterioError):
         return ()
-    longitudes, latitudes = transform(crs, "EPSG:4326", *zip(*corners, strict=True))
     return tuple(zip(map(float, longitudes), map(float, latitudes), strict=True))

@@ -21,6 +21,8 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.products.angles import AngleGrids, AnglePair
 from eotasks.imagery.xml import as_number, first, local_name, named, number, parse_xml, required, text
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, SATURATED_DN
+from eotasks.text import excerpt, whole_number
+from eotasks.times import parse_time
 
 Level = Literal["L1C", "L2A"]
 
@@ -102,14 +104,18 @@ def parse_product_name(name: str) -> NameFacts | None:
     if match is None:
         return None
     baseline = match["baseline"]
+    try:
+        time, made = (dt.datetime.strptime(match[each], "%Y%m%dT%H%M%S") for each in ("time", "made"))  # noqa: DTZ007
+    except ValueError:  # a month 13
+        return None
     return NameFacts(
         match["satellite"],
         "L1C" if match["level"] == "L1C" else "L2A",
-        dt.datetime.strptime(match["time"], "%Y%m%dT%H%M%S"),  # noqa: DTZ007  # naive UTC, as everywhere here
+        time,  # naive UTC, as everywhere here
         f"{baseline[:2]}.{baseline[2:]}",
         int(match["orbit"]),
         match["tile"],
-        dt.datetime.strptime(match["made"], "%Y%m%dT%H%M%S"),  # noqa: DTZ007  # the same
+        made,
     )
 
 
@@ -350,14 +356,14 @@ def _nodes(grid: Element, name: str, where: str) -> NDArray[np.float64]:
 
 def _band_of(identifier: str | None, where: str) -> str:
     """The band of a number of the metadata, which counts them in the order of eotasks.models.sentinel2.BANDS."""
-    if identifier is None or not identifier.isdigit() or int(identifier) >= len(BANDS):
-        raise ImageryError(f"{where}: band {identifier!r} is none of 0 to {len(BANDS) - 1}. Fetch it again.")
-    return BANDS[int(identifier)]
+    number = whole_number(identifier or "")
+    if number is None or number >= len(BANDS):
+        raise ImageryError(f"{where}: band {excerpt(identifier)} is none of 0 to {len(BANDS) - 1}. Fetch it again.")
+    return BANDS[number]
 
 
 def _time(value: str, where: str) -> dt.datetime:
     try:
-        time = dt.datetime.fromisoformat(value)
+        return parse_time(value)
     except ValueError as error:
         raise ImageryError(f"{where}: {value[:40]!r} is no time. Fetch it again.") from error
-    return time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time

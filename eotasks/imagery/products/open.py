@@ -20,6 +20,7 @@ from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
 from eotasks.imagery.products.product import Product
 from eotasks.imagery.products.safe import describe_safe
 from eotasks.imagery.products.stac import describe_item, read_item
+from eotasks.text import excerpt
 
 ProductLocation = str | os.PathLike[str] | Mapping[str, Any]
 """A path, ``s3://…`` or ``https://…`` of a product or of a STAC item (``.json``), or an item itself."""
@@ -42,6 +43,8 @@ def describe_product(location: ProductLocation | Any, *, origin: Origin | None =
         # Links are left alone: pystac would fetch some of them.
         content = location.to_dict(include_self_link=False, transform_hrefs=False)
         return describe_item(content, origin or origin_of(location))
+    if not isinstance(location, str | os.PathLike):
+        raise ImageryError(f"{excerpt(location)} is no location of a product: give a path, s3:// or https:// address.")
     text = os.fspath(location)
     if origin is None:
         origin = Origin.of(text)

@@ -8,6 +8,7 @@ from functools import partial
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.protocol import ProductFiles, RasterFile
+from eotasks.imagery.products.acquisition import checked
 from eotasks.imagery.products.metadata import (
     ProductFacts,
     TileFacts,
@@ -65,7 +66,7 @@ def describe_safe(files: ProductFiles) -> Product:
     return Product(
         name=own_name(files, facts),
         files=files,
-        acquisition=acquisition_of(facts, tile),
+        acquisition=checked(acquisition_of(facts, tile), files.location),
         bands=bands,
         footprints=footprints(files, masks, tile.crs),
         classification=classification,

@@ -9,24 +9,25 @@ that says nothing of it is refused.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
+from eotasks.documents import parse_json
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.assets import AssetFiles, read_document
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import RasterFile
-from eotasks.imagery.products.acquisition import Acquisition
+from eotasks.imagery.products.acquisition import QUANTIFICATIONS, Acquisition, checked
 from eotasks.imagery.products.metadata import carries_offset, parse_product_name, read_product_metadata
 from eotasks.imagery.products.parts import angles_of, attribution, in_order
 from eotasks.imagery.products.product import Product
 from eotasks.limits import ITEM_ASSETS
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
-from eotasks.text import redacted
+from eotasks.text import excerpt, redacted
+from eotasks.times import parse_time
 
 _KEY = re.compile(r"^(B\d[\dA]|SCL)(?:[_-](\d\d)m)?$", re.IGNORECASE)
 _COMMON_NAMES = {
@@ -48,11 +49,10 @@ def read_item(location: str, origin: Origin) -> dict[str, Any]:
     :param origin: Of the item: which servers of the user's network may be asked.
     :raises ImageryError: when it is absent, or no item.
     """
-    content = read_document(location, origin)
-    try:
-        item = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ImageryError(f"{redacted(location)}: cut off or no JSON ({error}). Fetch it again.") from error
+    item = parse_json(
+        read_document(location, origin),
+        lambda reason: ImageryError(f"{redacted(location)}: cut off, or {reason}. Fetch it again."),
+    )
     if not isinstance(item, dict) or item.get("type") != "Feature" or "assets" not in item:
         raise ImageryError(f"{redacted(location)}: no STAC item. Give the item of one product.")
     return item
@@ -78,7 +78,7 @@ def describe_item(item: Mapping[str, Any], origin: Origin) -> Product:
     classification = chosen.pop("SCL", None)
     bands = in_order({band: _raster(key, links[key]) for band, key in chosen.items()})
     if not bands:
-        raise ImageryError(f"{where}: no asset of a Sentinel-2 band, there are: {', '.join(links)}.")
+        raise ImageryError(f"{where}: no asset of a Sentinel-2 band, there are: {', '.join(links)[:200]}.")
     baseline = _baseline(properties, name)
     offsets, quantification = _numbers(files, links, chosen, properties, baseline, where)
     tile_metadata = next((key for key in _TILE_METADATA if key in links), None)
@@ -150,10 +150,14 @@ def _numbers(
     where: str,
 ) -> tuple[dict[str, int], float]:
     """Offsets by band, and the quantification."""
-    scaled = {band: _scale(links[key]) for band, key in chosen.items()}
+    scaled = {band: _scale(links[key], f"{where}: {band}") for band, key in chosen.items()}
     scales = {scale for scale, _ in scaled.values() if scale is not None}
-    if len(scales) > 1 or any(scale <= 0 for scale in scales):
-        raise ImageryError(f"{where}: its bands have different scales ({scales}), or 0. Search for it again.")
+    least, most = QUANTIFICATIONS
+    if len(scales) > 1 or any(not 1 / most <= scale <= 1 / least for scale in scales):
+        raise ImageryError(
+            f"{where}: its bands have different scales ({', '.join(map('{:g}'.format, sorted(scales)))}), or 0, or"
+            f" one that no sensor has ({1 / most:g} to {1 / least:g}). Search for it again."
+        )
     quantification = round(1 / scales.pop(), 6) if scales else float(QUANTIFICATION)
     if properties.get("earthsearch:boa_offset_applied") is True:
         return {}, quantification
@@ -161,6 +165,8 @@ def _numbers(
     if stated and len(stated) < len(chosen):
         raise ImageryError(f"{where}: only {', '.join(stated)} say their offset. Search for it again.")
     if stated:
+        if any(abs(offset) > 1 for offset in stated.values()):
+            raise ImageryError(f"{where}: raster:offset shifts reflectance by more than 1. Search for it again.")
         return {band: round(offset * quantification) for band, offset in stated.items()}, quantification
     key = next((key for key in _PRODUCT_METADATA if key in links and _path(links[key]).endswith(".xml")), None)
     if baseline is not None and not carries_offset(baseline):
@@ -174,15 +180,13 @@ def _numbers(
     return dict(facts.offsets), facts.quantification
 
 
-def _scale(asset: Mapping[str, Any]) -> tuple[float | None, float | None]:
+def _scale(asset: Mapping[str, Any], where: str) -> tuple[float | None, float | None]:
     """Scale and offset of an asset, wherever its version of STAC has them."""
     for holder in [asset, *(_said(asset, "raster:bands") or _said(asset, "bands"))[:1]]:
-        scale, offset = (holder.get(f"raster:{what}", holder.get(what)) for what in ("scale", "offset"))
-        if isinstance(scale, int | float) or isinstance(offset, int | float):
-            return (
-                float(scale) if isinstance(scale, int | float) else None,
-                float(offset) if isinstance(offset, int | float) else None,
-            )
+        names = (f"raster:{what}" if f"raster:{what}" in holder else what for what in ("scale", "offset"))
+        scale, offset = (_number(holder, name, where) for name in names)
+        if scale is not None or offset is not None:
+            return scale, offset
     return None, None
 
 
@@ -202,7 +206,7 @@ def _acquisition(
     if zenith is None and elevation is not None:
         zenith, azimuth = 90 - elevation, _number(properties, "view:sun_azimuth", where)
     orbit = _number(properties, "sat:relative_orbit", where)
-    return Acquisition(
+    found = Acquisition(
         time=time,
         satellite=_satellite(properties, where),
         tile=_tile(properties, str(item.get("id", "")), where),
@@ -219,6 +223,7 @@ def _acquisition(
         sun_azimuth=azimuth,
         attribution=attribution(time.year),
     )
+    return checked(found, where)
 
 
 def _number(properties: Mapping[str, Any], name: str, where: str) -> float | None:
@@ -226,32 +231,35 @@ def _number(properties: Mapping[str, Any], name: str, where: str) -> float | Non
     value = properties.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ImageryError(f"{where}: {name} is {str(value)[:40]!r}, not a number. Search for it again.")
-    return float(value)
+    try:
+        number = float("nan") if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not math.isfinite(number):
+        raise ImageryError(f"{where}: {name} is {excerpt(value)}, not a number. Search for it again.")
+    return number
 
 
 def _time(properties: Mapping[str, Any], where: str) -> dt.datetime:
     for key in _DATATAKE_KEYS:
         match = _DATATAKE.match(str(properties.get(key, "")))
         if match is not None:
-            return dt.datetime.strptime(match.group(1), "%Y%m%dT%H%M%S")  # noqa: DTZ007  # naive UTC, as everywhere
+            return _naive(match.group(1), where)
     return _naive(str(properties.get("datetime") or properties.get("start_datetime")), where).replace(microsecond=0)
 
 
 def _naive(text: str, where: str) -> dt.datetime:
     try:
-        time = dt.datetime.fromisoformat(text)
+        return parse_time(text)
     except ValueError as error:
         raise ImageryError(f"{where}: {text[:40]!r} is no time. Search for it again.") from error
-    return time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def _satellite(properties: Mapping[str, Any], where: str) -> str:
     platform = str(properties.get("platform", "")).lower().replace("_", "-")
     match = re.fullmatch(r"sentinel-?2-?([a-d])|s2([a-d])", platform)
     if match is None:
-        raise ImageryError(f"{where}: platform {platform!r} is no Sentinel-2. Search for items of Sentinel-2.")
+        raise ImageryError(f"{where}: platform {platform[:40]!r} is no Sentinel-2. Search for items of Sentinel-2.")
     return f"S2{(match.group(1) or match.group(2)).upper()}"
 
 
@@ -292,5 +300,5 @@ def _ring(item: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
     try:
         rings = geometry["coordinates"] if geometry["type"] == "Polygon" else geometry["coordinates"][0]
         return tuple((float(corner[0]), float(corner[1])) for corner in rings[0])
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, OverflowError, TypeError, ValueError):
         return ()

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ModelError, UnsupportedModelError
+from eotasks.documents import parse_json_object
+from eotasks.errors import ModelError, UnsupportedModelError, message_of
 from eotasks.models.forest.kernels import preorder, right_children
 from eotasks.models.forest.lightgbm_text import MISSING_NONE, MISSING_ZERO, LightGBMModel, Splits
 
@@ -237,7 +238,7 @@ def from_bytes(content: bytes, *, where: str = "the stored forest") -> Layout:
         if not content.startswith(_MAGIC):
             raise ValueError("it does not start as one")
         line, _, body = content[len(_MAGIC) :].partition(b"\n")
-        head = json.loads(line)
+        head = parse_json_object(line, ModelError)
         arrays = _arrays(head["lengths"], body)
         columns = Columns(**{name: arrays[name] for name in _STORED_COLUMNS})
         _check(head, columns)
@@ -249,8 +250,10 @@ def from_bytes(content: bytes, *, where: str = "the stored forest") -> Layout:
             columns=columns,
             **{name: arrays[name] for name in _STORED_NODES},
         )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ModelError(f"{where} is no forest of this version, or is damaged ({error}). Make it again.") from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ModelError(
+            f"{where} is no forest of this version, or is damaged ({message_of(error)}). Make it again."
+        ) from error
 
 
 def _arrays(lengths: dict[str, Any], body: bytes) -> dict[str, NDArray[Any]]:

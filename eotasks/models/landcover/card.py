@@ -15,8 +15,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
+from eotasks.documents import parse_json
 from eotasks.errors import ConfigurationError, ModelError
 from eotasks.models.classes import NO_DATA, ClassTable
+from eotasks.text import excerpt
+from eotasks.times import naive_utc, parse_time
 
 CARD_VERSION = 1
 """Version of the card that this code writes. Older cards are read, newer ones refused."""
@@ -168,18 +171,20 @@ class ModelCard(_Strict):
         :param where: Name of the file, for messages.
         :raises ModelError: for text that is no card, or a card of a newer version.
         """
-        try:
-            content: Any = json.loads(text)
-        except ValueError as error:
-            raise ModelError(f"{where} is no JSON ({error}): save the model again.") from error
+        content = parse_json(text, lambda reason: ModelError(f"{where} is {reason}: save the model again."))
         if not isinstance(content, dict) or not isinstance(content.get("version"), int):
             raise ModelError(f"{where} is no model card (no version number): save the model again.")
         if content["version"] > CARD_VERSION:
             raise ModelError(
-                f"{where} has version {content['version']}, this installation reads up to {CARD_VERSION}: "
+                f"{where} has version {excerpt(content['version'])}, this installation reads up to {CARD_VERSION}: "
                 "upgrade eotasks."
             )
-        return build_card(content, where=where)
+        card = build_card(content, where=where)
+        try:
+            card.to_json()
+        except ValueError as error:
+            raise ModelError(f"{where} holds NaN or infinity, which JSON has not: save the model again.") from error
+        return card
 
 
 def build_card(content: dict[str, Any], *, where: str = "the card") -> ModelCard:
@@ -210,13 +215,10 @@ def _parse(value: str | date | datetime, error_type: type[Exception] = ValueErro
     """Time without zone; a time with a zone is taken to UTC first."""
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            return parse_time(value)
         except ValueError as error:
-            raise error_type(f"{value!r} is no date: write it as 2019-01-31") from error
-    if not isinstance(value, datetime):
-        return datetime.combine(value, datetime.min.time())
-    offset = value.utcoffset()
-    return (value - offset).replace(tzinfo=None) if offset is not None else value
+            raise error_type(f"{value[:40]!r} is no date: write it as 2019-01-31") from error
+    return naive_utc(value) if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
 
 
 def _first_problem(error: ValidationError | ConfigurationError) -> str:

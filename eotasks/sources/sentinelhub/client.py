@@ -26,7 +26,7 @@ from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 from sentinelhub.exceptions import BaseSentinelHubException, DownloadFailedException, SHRateLimitWarning
 from tifffile import TiffFileError
 
-from eotasks.text import register_secret
+from eotasks.text import register_secret, whole_number
 
 LOGGER = logging.getLogger(__name__)
 
@@ -59,8 +59,9 @@ def milliseconds(said: str, default: float) -> int:
     :param default: For what is none of these.
     """
     text = said.strip()
-    if text.isdigit():
-        return int(text)
+    whole = whole_number(text)
+    if whole is not None:
+        return whole
     with contextlib.suppress(ValueError, OverflowError):
         return max(int(float(text) * 1000), 0)
     with contextlib.suppress(TypeError, ValueError, OverflowError):

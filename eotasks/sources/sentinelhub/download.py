@@ -44,6 +44,7 @@ from eotasks.sources.sentinelhub.checks import (
 )
 from eotasks.sources.sentinelhub.clouds import RESOLUTION, clouds_of, coarse_area, to_area
 from eotasks.sources.sentinelhub.plan import Part, split
+from eotasks.times import parse_time
 
 LOGGER = logging.getLogger(__name__)
 
@@ -301,9 +302,8 @@ class _Service:
                 filter=f"eo:cloud_cover <= {task.maxcc * 100:.6g}" if collection.has_cloud_coverage else None,
                 fields={"include": ["properties.datetime"], "exclude": []},
             )
-            times = [dt.datetime.fromisoformat(scene["properties"]["datetime"]) for scene in scenes]
-        naive = [time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time for time in times]
-        found: list[dt.datetime] = filter_times(naive, task.time_difference)
+            times = [parse_time(scene["properties"]["datetime"]) for scene in scenes]
+        found: list[dt.datetime] = filter_times(times, task.time_difference)
         return found
 
     def download(

@@ -35,6 +35,7 @@ from eotasks.sources.sentinelhub.account import (
 )
 from eotasks.sources.sentinelhub.checks import check_count, check_number, whole_percent
 from eotasks.sources.sentinelhub.client import PatientRateLimit, forget, quiet_waiting
+from eotasks.times import parse_time
 
 LOGGER = logging.getLogger(__name__)
 
@@ -221,7 +222,7 @@ class _StatisticalClient(SentinelHubStatisticalDownloadClient):
         interval = request.post_values["aggregation"]["timeRange"]
         for _ in range(self.n_interval_retries):
             entries = self._execute_download(request).decode()["data"]
-            same = [each for each in entries if _naive(each["interval"]["from"]) == _naive(interval["from"])]
+            same = [each for each in entries if parse_time(each["interval"]["from"]) == parse_time(interval["from"])]
             info: dict[str, Any] = same[0] if same else {"interval": interval, "outputs": {}}
             if not self._has_retriable_error(info):
                 break
@@ -236,20 +237,29 @@ def rows_of(answer: Any, where: str) -> Iterator[dict[str, Any]]:
     if not isinstance(answer, Mapping) or not isinstance(answer.get("data"), list):
         raise ImageryError(f"{where}: the service sent no statistics. Try again later.")
     for interval in answer["data"]:
-        start, end = (_naive(interval["interval"][key]) for key in ("from", "to"))
-        if "error" in interval:
-            kind = interval["error"].get("type", "unknown")
-            raise ImageryError(f"{where}: the interval from {start:%Y-%m-%d} failed ({kind}). Try again later.")
-        for output, content in interval.get("outputs", {}).items():
-            for band, summary in content["bands"].items():
-                stats = summary["stats"]
-                if stats["sampleCount"] == stats["noDataCount"]:
-                    continue
-                names = ("min", "max", "mean", "stDev", "sampleCount", "noDataCount")
-                row = {"TIMESTAMP": start, "interval_end": end, "output": output, "band": band}
-                row |= {name: stats[name] for name in names}
-                row |= {percentile_name(float(k)): value for k, value in stats.get("percentiles", {}).items()}
-                yield row
+        try:
+            yield from list(_rows_of_interval(interval, where))
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ImageryError(
+                f"{where}: the service sent an interval that is none ({type(error).__name__}). Try again later."
+            ) from error
+
+
+def _rows_of_interval(interval: Any, where: str) -> Iterator[dict[str, Any]]:
+    start, end = (parse_time(interval["interval"][key]) for key in ("from", "to"))
+    if "error" in interval:
+        kind = interval["error"].get("type", "unknown")
+        raise ImageryError(f"{where}: the interval from {start:%Y-%m-%d} failed ({kind}). Try again later.")
+    for output, content in interval.get("outputs", {}).items():
+        for band, summary in content["bands"].items():
+            stats = summary["stats"]
+            if stats["sampleCount"] == stats["noDataCount"]:
+                continue
+            names = ("min", "max", "mean", "stDev", "sampleCount", "noDataCount")
+            row = {"TIMESTAMP": start, "interval_end": end, "output": output, "band": band}
+            row |= {name: stats[name] for name in names}
+            row |= {percentile_name(float(k)): value for k, value in stats.get("percentiles", {}).items()}
+            yield row
 
 
 def percentile_name(percent: float) -> str:
@@ -295,11 +305,6 @@ function evaluatePixel(sample) {{
   return {{default: [{values}], dataMask: [sample.dataMask]}};
 }}
 """
-
-
-def _naive(text: str) -> dt.datetime:
-    time = dt.datetime.fromisoformat(text)
-    return time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def _check_polygons(polygons: gpd.GeoDataFrame) -> None:

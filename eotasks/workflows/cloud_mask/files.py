@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -62,7 +62,7 @@ class _Record(BaseModel):
     settings: dict[str, Any]
     inputs: dict[str, list[int]]
     files: dict[str, int]
-    shares: dict[str, float | None] | None
+    shares: Shares | None
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class MaskFiles:
         record = self._read_record() if self.place.exists(self.record) else None
         if record is None or record.shares is None:
             raise ConfigurationError(f"{self.place}/{self.record} is no complete record: replace it with --overwrite.")
-        return Shares(**record.shares)  # type: ignore[arg-type]  # checked by the names of its fields
+        return record.shares
 
     def write(self, scene: Scene, masks: ProductMasks, options: CloudMaskOptions) -> None:
         """Write everything, the record last.
@@ -174,7 +174,7 @@ class MaskFiles:
                 draw_quicklook(masks, options, self.name, temporary)
         there = self.place.files()
         sizes = {name: there[name] for name in map(self.file, kinds)}
-        self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": asdict(masks.shares)}))
+        self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": masks.shares}))
 
     def _write_images(self, masks: ProductMasks, kinds: Sequence[str], tags: Mapping[str, str]) -> None:
         if "CLP" in kinds and masks.probability is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from eotasks.documents import parse_toml
 from eotasks.errors import ConfigurationError
 from eotasks.limits import RECORD_BYTES
 from eotasks.models.clouds.evaluation import LABEL_SCHEMES
@@ -86,11 +86,11 @@ def _read(file: Path, kind: type[Config]) -> Config:
     if not file.exists():
         return kind()
     try:
-        return kind.model_validate(tomllib.loads(read_regular(file, RECORD_BYTES).decode("utf-8")))
+        content = read_regular(file, RECORD_BYTES)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read ({error.strerror}): check its rights.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is no valid TOML: {error}.") from error
+    try:
+        return kind.model_validate(parse_toml(content, lambda reason: ConfigurationError(f"{file}: {reason}.")))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

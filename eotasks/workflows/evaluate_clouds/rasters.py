@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from eotasks.models.band_sets import band_names
 from eotasks.models.rasters import block_excess
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, NO_DATA_DN
 from eotasks.reading import check_regular
+from eotasks.times import naive_utc
 from eotasks.workflows.evaluate_clouds.labels import LabelFormat, SceneFacts, read_scene_facts
 
 BANDS_FILE, LABEL_FILE, SCL_FILE, MASK_FILE = "bands.tif", "label.tif", "scl.tif", "clm.tif"
@@ -187,4 +188,4 @@ def _bbox(bands: _Raster, file: Path) -> BBox:
 def _time(facts: SceneFacts) -> datetime:
     if facts.time is None:
         return datetime(1970, 1, 1)  # noqa: DTZ001 - EOPatch timestamps are naive UTC
-    return (facts.time.astimezone(UTC) if facts.time.tzinfo else facts.time).replace(tzinfo=None)
+    return naive_utc(facts.time)

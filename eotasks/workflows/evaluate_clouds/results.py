@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from pathlib import Path
 
+from eotasks.documents import parse_json_object
 from eotasks.errors import ConfigurationError
 from eotasks.storage.lease import LEASE_FILE
 from eotasks.storage.place import Place, check_folder
@@ -46,10 +46,10 @@ def _is_ours(place: Place) -> bool:
     if place.size(METRICS) is None:
         return False
     try:
-        content = json.loads(place.read_bytes(METRICS))
-    except (OSError, ValueError):
+        content = parse_json_object(place.read_bytes(METRICS), ConfigurationError)
+    except (OSError, ConfigurationError):
         return False
-    return isinstance(content, dict) and str(content.get("software", "")).startswith("eotasks ")
+    return str(content.get("software", "")).startswith("eotasks ")
 
 
 def write_results(outcome: Outcome, place: Place) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.clouds.detectors.registry import package_of
+from eotasks.documents import parse_json_object
 from eotasks.errors import ConfigurationError
 from eotasks.reading import open_regular
 from eotasks.storage.local_copy import object_tag
@@ -63,11 +64,15 @@ def check_place(
     if place.exists(CONFIG_FILE):
         if overwrite:
             return
-        before = parse_config(place.read_bytes(CONFIG_FILE).decode(), where=f"{place}/{CONFIG_FILE}")
+        before = parse_config(place.read_bytes(CONFIG_FILE), where=f"{place}/{CONFIG_FILE}")
         wanted = parse_config(render_toml(config), where="The configuration")  # as it is kept: without signatures
         changed = changed_keys(before.model_dump(exclude=_FREE_KEYS), wanted.model_dump(exclude=_FREE_KEYS))
         if not changed and place.exists(INPUTS_FILE):
-            stored = json.loads(place.read_bytes(INPUTS_FILE))
+            where = f"{place}/{INPUTS_FILE}"
+            stored = parse_json_object(
+                place.read_bytes(INPUTS_FILE),
+                lambda reason: ConfigurationError(f"{where}: {reason}. Start over with --overwrite."),
+            )
             changed = [f"content of {name}" for name in changed_keys(stored, input_fingerprints(config, read))]
         if changed:
             raise ConfigurationError(

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from eotasks.models.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
 from eotasks.models.sentinel2 import BANDS
+from eotasks.text import excerpt, whole_number
 from eotasks.workflows.land_cover.sections import (
     AreaConfig,
     ClassEntry,
@@ -108,9 +109,9 @@ class LandCoverConfig(Section):
         if self.clouds.method == "source" and not self.source.has_clouds:
             raise ValueError(f"clouds.method: source {self.source.kind!r} brings no cloud mask: use 'single-scene'")
         if self.reference.kind == "raster":
-            wrong = [value for value in self.reference.classes or {} if not value.lstrip("-").isdigit()]
+            wrong = [value for value in self.reference.classes or {} if whole_number(value.removeprefix("-")) is None]
             if wrong:
-                raise ValueError(f"reference.classes: {', '.join(wrong)} is no value of a raster: give whole numbers")
+                raise ValueError(f"reference.classes: {excerpt(wrong[0])} is no value of a raster: give whole numbers")
         table = self.class_table
         unknown = sorted(set((self.reference.classes or {}).values()) - set(table.names))
         if unknown:

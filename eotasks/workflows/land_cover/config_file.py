@@ -6,13 +6,13 @@ import datetime as dt
 import json
 import re
 import textwrap
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
+from eotasks.documents import parse_toml
 from eotasks.errors import ConfigurationError
 from eotasks.limits import RECORD_BYTES
 from eotasks.reading import read_regular
@@ -44,12 +44,9 @@ def load_config(path: str | Path) -> LandCoverConfig:
     return _resolve_paths(parse_config(text, where=str(path)), Path.cwd() if folder == BUILT_IN.resolve() else folder)
 
 
-def parse_config(text: str, *, where: str = "configuration") -> LandCoverConfig:
+def parse_config(text: str | bytes, *, where: str = "configuration") -> LandCoverConfig:
     """A configuration from TOML text. See :func:`load_config`."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{where} is no valid TOML: {error}.") from error
+    data = parse_toml(text, lambda reason: ConfigurationError(f"{where}: {reason}."))
     return checked_config(data, where=where)
 
 

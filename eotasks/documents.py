@@ -1,0 +1,108 @@
+"""JSON and TOML of others: of a size and depth that a document has, of the type that is due, fit to be kept and shown.
+
+Python's own readers take what no honest writer writes and what fails later and elsewhere: a hundred thousand levels
+(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+from eotasks.limits import DOCUMENT_LEVELS, RECORD_BYTES
+
+Refuse = Callable[[str], Exception]
+"""Makes the error of a document, from what is wrong with it."""
+
+_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+"""What may be a character that no text has; pairs that stand for one other character are allowed."""
+
+
+def parse_json(content: bytes | str, refuse: Refuse) -> Any:
+    """The value of a JSON document, of any type.
+
+    NaN and infinity, which Python writes and JSON has not, are taken: whoever uses a number looks at it. Of keys that
+    come twice the last one counts.
+
+    :param refuse: Makes the error: ``lambda reason: ImageryError(f"{where}: {reason}. Fetch it again.")``.
+    :raises Exception: what ``refuse`` makes, when it is no JSON, too large, too deep, or holds NUL or halves of
+        characters.
+    """
+    _check_size(content, refuse)
+    try:
+        value = json.loads(content)
+        _check_depth(value)
+        # Such characters come by escapes alone: as they are, JSON and UTF-8 do not allow them.
+        text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
+        if _ESCAPE.search(text) or not text.isascii():
+            _check_text(value)
+    except RecursionError:
+        raise refuse(f"more than {DOCUMENT_LEVELS.value} levels of nesting") from None
+    except ValueError as error:
+        raise refuse(f"no JSON ({str(error)[:100]})") from error
+    return value
+
+
+def parse_json_object(content: bytes | str, refuse: Refuse) -> dict[str, Any]:
+    """The object of a JSON document.
+
+    :raises Exception: as `parse_json`, and when it is a value of another type.
+    """
+    value = parse_json(content, refuse)
+    if not isinstance(value, dict):
+        raise refuse("no JSON object")
+    return value
+
+
+def parse_toml(content: bytes | str, refuse: Refuse) -> dict[str, Any]:
+    """The table of a TOML document.
+
+    :raises Exception: what ``refuse`` makes, when it is no UTF-8, no TOML, too large or too deep.
+    """
+    _check_size(content, refuse)
+    try:
+        value = tomllib.loads(content if isinstance(content, str) else content.decode())
+        _check_depth(value)
+        _check_text(value)
+    except RecursionError:
+        raise refuse(f"more than {DOCUMENT_LEVELS.value} levels of nesting") from None
+    except ValueError as error:
+        raise refuse(f"no valid TOML: {str(error)[:200]}") from error
+    return value
+
+
+def _check_size(content: bytes | str, refuse: Refuse) -> None:
+    if len(content) > RECORD_BYTES.value:
+        raise refuse(RECORD_BYTES.excess(len(content)))
+
+
+def _check_depth(value: Any) -> None:
+    """Level by level, as a call for each would end where the reader's own does.
+
+    :raises RecursionError: when there are too many.
+    """
+    level = [value]
+    for _ in range(DOCUMENT_LEVELS.value + 1):
+        holders = [node for node in level if isinstance(node, dict | list) and node]
+        if not holders:
+            return
+        level = [child for node in holders for child in (node.values() if isinstance(node, dict) else node)]
+    raise RecursionError
+
+
+def _check_text(value: Any) -> None:
+    """:raises ValueError: for NUL, and for half of a character of two."""
+    nodes = [value]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            nodes += [*node, *node.values()]
+        elif isinstance(node, list):
+            nodes += node
+        elif isinstance(node, str):
+            node.encode()
+            if "\0" in node:
+                raise ValueError("NUL in a text")
