@@ -120,8 +120,8 @@ class EOPatchFolder:
         path = self._entries[feature]
         with self._damage(f"file {path}"):
             if path.endswith(".zarr"):
-                head = parse_json_object(self.place.read_bytes(f"{path}/.zarray"), ValueError)
-                return tuple(map(operator.index, head["shape"]))
+                facts = parse_json_object(self.place.read_bytes(f"{path}/.zarray"), ValueError)
+                return tuple(map(operator.index, facts["shape"]))
             if not path.endswith(_ARRAYS):
                 return None
             with self._head(path) as head, gzip.open(head) if path.endswith(".gz") else head as stream:
