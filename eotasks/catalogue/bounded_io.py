@@ -25,7 +25,7 @@ def bounded_io(origin: Origin, where: str, seconds: int) -> Any:
     :param where: The API, for messages.
     :param seconds: How long it may take to send the next bytes.
     """
-    base = package("pystac_client.stac_api_io").StacApiIO
+    base: Any = package("pystac_client.stac_api_io").StacApiIO
 
     class BoundedIO(base):  # type: ignore[misc]  # of an optional package
         def request(
@@ -64,7 +64,7 @@ class _Asked:
         """
         self._count()
         failed = package("pystac_client.exceptions").APIError
-        options = {"params": parameters} if method == "GET" else {"json": parameters}
+        options: dict[str, Any] = {"params": parameters} if method == "GET" else {"json": parameters}
         try:
             with (
                 answer_bounds(ANSWER_BYTES.value, ANSWER_BYTES.excess()),

@@ -32,8 +32,8 @@ _LENGTHS = {1: 2, 2: 4, 3: 4}
 """Bytes of the length of the header, by version of npy."""
 
 _HEADER_BYTES = 1 << 16
-_KINDS = "biufcMmSU"
-"""Numbers, times and text; of others an item may be an object, that is a program to run."""
+NUMBERS = "biufc"
+"""Kinds of values that are read: of others an item may be an object, that is a program to run."""
 
 _CODECS = frozenset({"blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma"})
 """Of zarr; one of the others unpickles."""
@@ -51,6 +51,8 @@ class ByteStream(Protocol):
     def read(self, size: int, /) -> bytes:
         """The next bytes."""
 
+
+class _Filling(ByteStream, Protocol):
     def readinto(self, buffer: Any, /) -> int:
         """The next bytes, put into a buffer; how many."""
 
@@ -72,7 +74,7 @@ class Header:
 def read_header(stream: ByteStream) -> Header:
     """The header of an npy file; the stream is left behind it.
 
-    :raises ValueError: when it is none, or of values that are neither numbers nor text.
+    :raises ValueError: when it is none, or of values that are no numbers.
     :raises OSError: when the array has more bytes than one may have.
     """
     magic = stream.read(8)
@@ -89,8 +91,8 @@ def read_header(stream: ByteStream) -> Header:
         shape, fortran, dtype = read(text)
     except _UNREADABLE as error:
         raise ValueError(f"its header is damaged ({type(error).__name__})") from error
-    if dtype.kind not in _KINDS or not dtype.itemsize:
-        raise ValueError(f"values of type {str(dtype)[:40]}, which are not read: only numbers, times and text are")
+    if dtype.kind not in NUMBERS or not dtype.itemsize:
+        raise ValueError(f"values of type {str(dtype)[:40]}, not numbers")
     if min(shape, default=0) < 0:
         raise ValueError(f"a shape of {shape}")
     header = Header(shape, dtype, fortran)
@@ -144,8 +146,8 @@ def check_zarr(file: Path) -> None:
         unknown = facts.get("filters") or packed["id"] not in _CODECS
     except _UNREADABLE as error:
         raise ValueError(f"its .zarray is damaged ({type(error).__name__})") from error
-    if dtype.kind not in _KINDS or unknown:
-        raise ValueError("values or filters that are not read: only numbers, times and text without filters are")
+    if dtype.kind not in NUMBERS or unknown:
+        raise ValueError("values or filters that are not read: only numbers without filters are")
     _check_size(max(sizes))
 
 
@@ -159,7 +161,7 @@ def _check_length(said: int, found: int) -> None:
         raise ValueError(f"its header says {said:,} bytes, there are {found:,}")
 
 
-def _filled(stream: ByteStream, header: Header) -> NDArray[Any]:
+def _filled(stream: _Filling, header: Header) -> NDArray[Any]:
     try:
         content = np.empty(header.bytes, dtype=np.uint8)
     except MemoryError as error:

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from eolearn.core import EOPatch, FeatureType
 from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, FeatureIONumpy, FeatureIOZarr
+from fs.base import FS
 from fs.osfs import OSFS
 
 from eotasks.documents import parse_json, parse_json_object
@@ -372,7 +373,7 @@ def _opened(file: Path) -> IO[bytes]:
     return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]  # is one to all here
 
 
-def _stored(feature_type: FeatureType, folder: Path, path: str, filesystem: OSFS) -> FeatureIO[Any]:
+def _stored(feature_type: FeatureType, folder: Path, path: str, filesystem: FS) -> FeatureIO[Any]:
     """A file of a feature as eo-learn keeps what is not read yet; arrays are read here.
 
     :raises ValueError: when it is of a format that none of this type has.

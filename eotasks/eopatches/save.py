@@ -21,6 +21,7 @@ from eolearn.core import EOPatch, EOTask
 from fs.errors import FSError
 
 from eotasks.durable import atomic_folder, make_folder
+from eotasks.eopatches.arrays import NUMBERS
 from eotasks.eopatches.files import write_eopatch, write_folder
 from eotasks.eopatches.load import load_eopatch
 from eotasks.eopatches.marker import (
@@ -136,10 +137,10 @@ def _features_to_save(eopatch: EOPatch, name: str, features: Sequence[Feature] |
                 " Add the step that makes it, or leave it out of the features to save."
             )
         value = eopatch[feature]
-        if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        if isinstance(value, np.ndarray) and value.dtype.kind not in NUMBERS:
             raise FeatureError(
-                f"EOPatch {name!r}: feature {describe(feature)} holds Python objects, which are never read again (they"
-                " can run any program): make it numbers or text, or leave it out of the features to save."
+                f"EOPatch {name!r}: feature {describe(feature)} holds values of type {value.dtype}, which are never"
+                " read again, as they can run any program: make it numbers, or leave it out of the features to save."
             )
     return chosen
 

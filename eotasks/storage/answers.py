@@ -66,6 +66,8 @@ def bounded_pools(pools: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bounded(connection: Any) -> Any:
     class BoundedConnection(connection):  # type: ignore[misc]  # a class of urllib3 or botocore
+        sock: Any
+
         def connect(self) -> None:
             super().connect()
             self.sock = _Socket(self.sock)

@@ -100,9 +100,8 @@ def test_a_folder_may_get_another_name(tmp_path: Path, before: str, after: str) 
 
 @pytest.mark.parametrize(
     "name",
-    ["a b", " a", "-a", "a.", "CON", "a\nb", "a" * 250, "ä" * 125, "e\u0301", "\xe9", "a$HOME", "a%20b", "a:b?*", "~"],
-    ids=["space", "space first", "dash", "dot last", "device", "newline", "250", "umlauts", "NFD", "NFC", "dollar",
-         "percent", "signs", "home"],
+    ["a b", "-a", "a" * 250, "ä" * 125, "e\u0301", "\xe9", "a$HOME", "a%20b", "a:b?*", "~"],
+    ids=["space", "dash", "250", "umlauts", "NFD", "NFC", "dollar", "percent", "signs", "home"],
 )  # fmt: skip
 def test_names_of_any_kind_are_saved_and_found(place: Place, name: str) -> None:
     save_eopatch(place, name, make_eopatch())

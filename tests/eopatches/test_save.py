@@ -163,11 +163,12 @@ def test_a_bucket_holds_eopatches_as_a_folder_does(s3_server: S3Server, tmp_path
     assert EOPatch.load(str(tmp_path / "plain")).get_features() == [LULC]
 
 
-def test_python_objects_are_not_saved(place: Place) -> None:
-    """A pickle can run any program: nobody reads it again."""
+@pytest.mark.parametrize("values", [[[{}], [{}]], [["a"], ["b"]]], ids=["objects", "text"])
+def test_values_that_are_no_numbers_are_not_saved(place: Place, values: list[list[object]]) -> None:
+    """A pickle can run any program, so nobody reads it again; text is refused with it."""
     eopatch = make_eopatch()
-    eopatch[FeatureType.SCALAR, "NOTES"] = np.array([[{}], [{}]], dtype=object)
-    with pytest.raises(FeatureError, match="scalar/NOTES holds Python objects"):
+    eopatch[FeatureType.SCALAR, "NOTES"] = np.array(values)
+    with pytest.raises(FeatureError, match="scalar/NOTES holds values of type"):
         save_eopatch(place, NAME, eopatch)
     save_eopatch(place, NAME, eopatch, features=[BANDS])
     assert is_complete(place, NAME)

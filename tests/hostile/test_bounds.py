@@ -389,8 +389,8 @@ def test_arrays_hold_what_their_header_says(tmp_path: Path, name: str, shape: tu
 @pytest.mark.parametrize("name", ["a.npy", "a.npy.gz"])
 @pytest.mark.parametrize(
     "values",
-    [np.arange(24, dtype=np.float32).reshape(2, 3, 4), np.zeros((0, 5), bool), np.array(5), np.array(["a", "bc"]),
-     np.asfortranarray(np.arange(6).reshape(2, 3)), np.array(["2017-01-01"], "M8[s]"), np.arange(3, dtype=">i2")],
+    [np.arange(24, dtype=np.float32).reshape(2, 3, 4), np.zeros((0, 5), bool), np.array(5),
+     np.asfortranarray(np.arange(6).reshape(2, 3)), np.arange(3, dtype=">i2")],
     ids=lambda values: f"{values.dtype}{values.shape}",
 )  # fmt: skip
 def test_sound_arrays_are_read_as_numpy_reads_them(tmp_path: Path, name: str, values: NDArray[Any]) -> None:

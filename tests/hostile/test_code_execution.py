@@ -32,7 +32,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     **{
         (f"workflows/batch/{name}.py", "pickle"): _EXCHANGE
         for name in (
-            "ray/actor", "ray/executor", "workers/pool", "workers/loop", "workers/pickling", "workers/job",
+            "ray/actor", "workers/pool", "workers/loop", "workers/pickling", "workers/job",
         )
     },
     ("workflows/batch/ray/executor.py", "register_pickle_by_value"): _EXCHANGE,

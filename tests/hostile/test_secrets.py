@@ -492,12 +492,12 @@ min_frames = 1
 [model]
 parameters = { num_iterations = 8 }
 [validation]
-test_fraction = 0.25
+test_fraction = 0.5
 seeds = [42]
 [run]
 executor = "serial"
 """
-AREA = {"left": LEFT, "bottom": TOP - 1280, "right": LEFT + 1280, "top": TOP}
+AREA = {"left": LEFT, "bottom": TOP - 640, "right": LEFT + 1280, "top": TOP}
 SCENES = """\
 [source]
 kind = "scenes"

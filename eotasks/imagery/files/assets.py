@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.folder import FolderFiles
-from eotasks.imagery.files.gdal import gdal_path, gdal_settings
+from eotasks.imagery.files.gdal import gdal_path
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.imagery.files.remote import RasterSource, remote_raster
@@ -54,10 +53,6 @@ class AssetFiles:
         """An asset far away, read by ranges."""
         address = self._address(name)
         return remote_raster(address, self.origin.internal) if is_remote(address) else None
-
-    def reading(self) -> AbstractContextManager[object]:
-        """Credentials for GDAL where an asset lies in a bucket."""
-        return gdal_settings(*self.addresses.values())
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and time of change, as far as they are known.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.gdal import gdal_path, gdal_settings
+from eotasks.imagery.files.gdal import gdal_path
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.imagery.files.remote import BucketRaster, RasterSource
@@ -67,10 +66,6 @@ class BucketFiles:
     def raster_source(self, name: str) -> RasterSource:
         """The object, read by ranges."""
         return BucketRaster(f"{self.location}/{checked_name(name, self.location)}")
-
-    def reading(self) -> AbstractContextManager[object]:
-        """Endpoint and credentials for GDAL."""
-        return gdal_settings(self.location)
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and time of change.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -65,10 +64,6 @@ class FolderFiles:
 
     def raster_source(self, name: str) -> None:
         """None: GDAL opens the path."""
-
-    def reading(self) -> AbstractContextManager[object]:
-        """Nothing to set."""
-        return nullcontext()
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and time of change.

@@ -1,15 +1,13 @@
-"""What GDAL needs to read a file where it lies: a path of its own, and credentials."""
+"""What GDAL is told of a file that others gave: its path, its only driver, and that nothing beside it has a say."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePath
 
 import rasterio
 
 from eotasks.errors import ImageryError
-from eotasks.storage import s3
 from eotasks.storage.location import is_s3
 
 SETTINGS: Mapping[str, str] = {
@@ -42,19 +40,8 @@ def check_overviews(source: rasterio.DatasetReader, where: str) -> None:
 
 
 def gdal_path(location: str) -> str:
-    """What rasterio opens for a path or an ``s3://`` address.
+    """How GDAL names a path or an ``s3://`` address, for catalogues.
 
-    An address of the web has none: it is read through `eotasks.imagery.files.remote.WebRaster`.
+    GDAL itself opens what lies on this machine alone: see `eotasks.imagery.files.remote`.
     """
     return f"/vsis3/{location.removeprefix('s3://')}" if is_s3(location) else location
-
-
-def gdal_settings(*locations: str) -> AbstractContextManager[object]:
-    """GDAL's settings while files at some locations are open.
-
-    :raises CredentialsError: when those of a bucket are half given.
-    """
-    if not any(map(is_s3, locations)):
-        return nullcontext()
-    environment: AbstractContextManager[object] = rasterio.Env(**s3.gdal_environment())
-    return environment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -36,13 +35,10 @@ class ProductFiles(Protocol):
         """
 
     def raster_path(self, name: str) -> str:
-        """Where a raster lies, as GDAL names it; an address of the web as it is. Opened inside of :meth:`reading`."""
+        """Where a raster lies, as GDAL names it; an address of the web as it is."""
 
     def raster_source(self, name: str) -> RasterSource | None:
         """What rasterio opens instead of the path; None where GDAL may open the path itself."""
-
-    def reading(self) -> AbstractContextManager[object]:
-        """GDAL's settings (credentials, endpoint, ranges) while rasters of this product are open, in this thread."""
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and time of change of a file."""

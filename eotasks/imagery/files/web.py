@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -84,10 +83,6 @@ class WebFiles:
     def raster_source(self, name: str) -> RasterSource:
         """The file, read by ranges."""
         return WebRaster(self._address(name), self.origin.internal)
-
-    def reading(self) -> AbstractContextManager[object]:
-        """Nothing to set."""
-        return nullcontext()
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size, and 0 for the time.

@@ -17,7 +17,7 @@ from typing import IO
 from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
-from eotasks.imagery.files.gdal import gdal_path, gdal_settings
+from eotasks.imagery.files.gdal import gdal_path
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
@@ -123,10 +123,6 @@ class ZipFiles:
         if entry.compress_type == zipfile.ZIP_STORED:
             return _Stored(remote_raster(self.address, self._asked), entry)
         return _Packed(self, entry)
-
-    def reading(self) -> AbstractContextManager[object]:
-        """Credentials for GDAL where the archive lies in a bucket."""
-        return gdal_settings(self.address)
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and checksum: what is inside says more than the time of the archive."""

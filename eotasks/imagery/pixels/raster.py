@@ -200,7 +200,7 @@ def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> It
     where = files.raster_path(raster.name) if far is None else far.name
     if far is None:
         _check_file(files, raster)
-    with rasterio.Env(**SETTINGS), files.reading():
+    with rasterio.Env(**SETTINGS):
         try:
             with rasterio.open(where, driver=raster.driver, sharing=False, opener=far) as source:
                 check_overviews(source, f"{files.location}: {raster.name}")

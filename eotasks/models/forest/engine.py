@@ -172,7 +172,7 @@ class Forest:
             return self._other.predict(chosen, raw_score=raw_score, threads=threads)
         result = np.empty((len(values), self.n_outputs), np.float64)
         bands = np.arange(self.n_features) if columns is None else np.asarray(columns, np.int64)
-        source = bands[self._layout.columns.feature].astype(np.int64)
+        source = bands[self._compiled_layout().columns.feature].astype(np.int64)
 
         def work(start: int, stop: int) -> None:
             self._predict(values[start:stop], source, table, result[start:stop], raw_score=raw_score)

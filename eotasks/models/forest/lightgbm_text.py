@@ -142,7 +142,8 @@ def gains(text: str, *, where: str = "the model") -> NDArray[np.float64]:
         head, trees = _parts(text)
         model = _model(_lines(head), trees, averaged=False)
         gain = _column(trees, "split_gain", model.splits.tree_nodes, np.float32)
-        return np.bincount(model.splits.feature, np.where(gain > 0, gain, 0), len(model.feature_names))
+        total = np.bincount(model.splits.feature, np.where(gain > 0, gain, 0), len(model.feature_names))
+        return total.astype(np.float64)
 
 
 @contextlib.contextmanager

@@ -148,6 +148,7 @@ def _run_until_dead(cases: _Cases, shared: mmap.mmap, at: int, count: int, secon
     log, crashes = cases.folder / ".faults", cases.folder / ".crash"
     log.write_text("")
     _HEAD.pack_into(shared, 0, at, time.monotonic())
+    parent = os.getppid()
     child = os.fork()
     if not child:
         _run_to_the_end(cases, shared, at, count, log, crashes)
@@ -158,6 +159,9 @@ def _run_until_dead(cases: _Cases, shared: mmap.mmap, at: int, count: int, secon
         now, since = _HEAD.unpack_from(shared, 0)
         if ended:
             status = os.waitstatus_to_exitcode(code)
+        elif os.getppid() != parent:  # nobody waits for the rest
+            os.kill(child, signal.SIGKILL)
+            os._exit(1)
         elif time.monotonic() - since > seconds:
             os.kill(child, signal.SIGABRT)  # faulthandler writes where it hangs
             time.sleep(POLL_SECONDS)
@@ -200,8 +204,10 @@ def _run_all(cases: _Cases, guard: Guard, shared: mmap.mmap, numbers: range, not
         with contextlib.suppress(EOTasksError):  # some belong to another place, or lie on a server
             guard.watching(partial(cases.read, sample))
     guard.noted()
-    peak = peak_memory()
+    peak, parent = peak_memory(), os.getppid()
     for number in numbers:
+        if os.getppid() != parent:
+            os._exit(1)
         _HEAD.pack_into(shared, 0, number, time.monotonic())
         error = guard.watching(partial(cases.run, cases.first + number))
         faults = [fault for fault in [_fault_of(error)] if fault is not None]
