@@ -44,10 +44,7 @@ def build(folder: Path) -> None:
     save_eopatch(Place(folder / PATCH), "saved", eopatch)
     eopatch.save(str(folder / PATCH / "plain"))
     Catalogue(folder / CATALOGUE).add(
-        make_item(
-            f"S2A_{number}", box(number % 100, 40 + number // 100 % 40, number % 100 + 1, 41 + number // 100 % 40)
-        )
-        for number in range(ITEMS)
+        make_item(f"S2A_{number}", footprint(number % 100, 40 + number // 100 % 40)) for number in range(ITEMS)
     )
 
 

@@ -394,7 +394,7 @@ def test_rows_of_a_grid_that_are_no_numbers(tmp_path: Path, row: Any) -> None:
     refuses(lambda: read_patch_grid(file, 10))
 
 
-@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308], ids=str)
 def test_areas_of_searches_that_are_no_places(value: float) -> None:
     for kind, corners in (
