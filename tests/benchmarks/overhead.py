@@ -34,7 +34,7 @@ def build(folder: Path) -> None:
     from eotasks.storage.place import Place
     from tests.builders.eopatches import BANDS, LULC, make_eopatch
     from tests.builders.layouts import small_safe, stac_item
-    from tests.builders.stac_items import make_item
+    from tests.builders.stac_items import footprint, make_item
 
     product = small_safe(folder / PRODUCT)
     (folder / "item.json").write_text(json.dumps(_with_offsets(stac_item(product, folder))))
