@@ -276,7 +276,10 @@ def class_ids(
     :param ignore_unmapped: Leave values unlabelled that the mapping does not name.
     :raises ReferenceDataError: when a value is not in the mapping, or no id from 0 to 255.
     """
-    codes, unique = pd.factorize(values)
+    try:
+        codes, unique = pd.factorize(values)
+    except TypeError as error:  # a list or an object of GeoJSON
+        raise ReferenceDataError(f"Values of {where} are no numbers or text: give a column of these.") from error
     table = np.zeros(len(unique) + 1, np.uint8)  # the last entry is for code -1: missing
     unknown = []
     for code, value in enumerate(map(_plain, unique)):
