@@ -394,10 +394,11 @@ def _layers(path: Path) -> list[str]:
 
 def _read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
     try:
-        frame = pyogrio.read_dataframe(path, layer=layer, max_features=VECTOR_FEATURES.value + 1)
-        if len(frame) > VECTOR_FEATURES.value:
-            raise AreaError(f"{path}, layer {layer!r}: {VECTOR_FEATURES.excess()}. Give a file of the area alone.")
-        return frame
+        # Counted before: a bound of the reading itself takes room for as many as may come.
+        count = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
+        if count > VECTOR_FEATURES.value:
+            raise AreaError(f"{path}, layer {layer!r}: {VECTOR_FEATURES.excess(count)}. Give a file of the area alone.")
+        return pyogrio.read_dataframe(path, layer=layer, columns=["name", "row", "column"])
     except AreaError:  # a ValueError too
         raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:

@@ -56,6 +56,16 @@ _DAMAGE = (RuntimeError, ValueError, OverflowError, shapely.errors.ShapelyError)
 
 
 @dataclass(frozen=True)
+class _Layer:
+    """Of a vector file."""
+
+    name: str
+    crs: str
+    count: int
+    """Of its features, as the file says."""
+
+
+@dataclass(frozen=True)
 class LabelGrid:
     """The pixels that labels are made for."""
 
@@ -112,12 +122,8 @@ def check_vector_labels(
     :raises ReferenceDataError: as :func:`read_polygons` and :func:`class_ids` do.
     :raises GridError: when the file does not say its coordinate system.
     """
-    layer, _ = _describe_vector(path, layer, column)
-    most = VECTOR_FEATURES.value
-    frame = pyogrio.read_dataframe(
-        local_path_of(path), layer=layer, columns=[column], read_geometry=False, max_features=most + 1
-    )
-    values = _checked_count(frame, path)[column]
+    described = _describe_vector(path, layer, column)
+    values = _read_column(path, described, column, read_geometry=False)[column]
     ids = class_ids(values, check_mapping(classes), f"column {column!r} of {path}", ignore_unmapped=ignore_unmapped)
     found, counts = np.unique(ids, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
@@ -132,28 +138,24 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
     :raises ReferenceDataError: when file, layer or column are missing, or the file is damaged.
     :raises GridError: when the file does not say its coordinate system.
     """
-    layer, crs = _describe_vector(path, layer, column)
-    left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=51)
+    described = _describe_vector(path, layer, column)
+    left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, described.crs, *grid.bounds, densify_pts=51)
     margin_x, margin_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
     window = (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
-    file = local_path_of(path)
+    bbox = window if np.isfinite(window).all() else None
+    # A spatial index may hand the features over in its own order.
+    return _read_column(path, described, column, bbox=bbox, fid_as_index=True).sort_index()
+
+
+def _read_column(path: str | Path, layer: _Layer, column: str, **options: Any) -> Any:
+    most = VECTOR_FEATURES.value
+    if layer.count > most:  # not otherwise: room is taken for as many as may come
+        options["max_features"] = most + 1
     try:
-        frame = pyogrio.read_dataframe(
-            file,
-            layer=layer,
-            columns=[column],
-            bbox=window if np.isfinite(window).all() else None,
-            fid_as_index=True,
-            max_features=VECTOR_FEATURES.value + 1,
-        )
+        frame = pyogrio.read_dataframe(local_path_of(path), layer=layer.name, columns=[column], **options)
     except _DAMAGE as error:
         raise ReferenceDataError(f"Cannot read the labels in {path} ({reason_of(error)}): replace the file.") from error
-    # A spatial index may hand the features over in its own order.
-    return _checked_count(frame, path).sort_index()
-
-
-def _checked_count(frame: Any, path: str | Path) -> Any:
-    if len(frame) > VECTOR_FEATURES.value:
+    if len(frame) > most:
         raise ReferenceDataError(f"The label file {path}: {VECTOR_FEATURES.excess()}. Give a file of the area alone.")
     return frame
 
@@ -299,8 +301,7 @@ def class_ids(
     return table[codes]
 
 
-def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[str, str]:
-    """Name of the layer and its coordinate system."""
+def _describe_vector(path: str | Path, layer: str | None, column: str) -> _Layer:
     name = str(path)
     if "://" not in name and not name.startswith("/vsi") and not Path(name).exists():
         raise ReferenceDataError(f"There is no label file {name}: check the path.")
@@ -311,7 +312,7 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
         if layer is None and len(layers) != 1:
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
         layer = layer or layers[0]
-        info = pyogrio.read_info(file, layer=layer)
+        info = pyogrio.read_info(file, layer=layer, force_feature_count=True)
     except EOTasksError:
         raise
     except DataLayerError as error:
@@ -323,7 +324,7 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
         raise ReferenceDataError(f"The label file {name} has no column {column!r}, but {_shorten(fields)}.")
     if info["crs"] is None:
         raise GridError(f"The label file {name} has no coordinate system: write one into it (ogr2ogr -a_srs).")
-    return str(layer), str(info["crs"])
+    return _Layer(str(layer), str(info["crs"]), int(info["features"]))
 
 
 def _check_file(file: str | Path, name: str) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import struct
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ from eotasks.limits import (
 from eotasks.models.forest.engine import Forest
 from eotasks.models.landcover.model import load_model
 from eotasks.reading import check_regular, open_regular, read_regular
-from eotasks.reference.labels import LabelGrid, check_vector_labels, read_raster_labels
+from eotasks.reference.labels import LabelGrid, check_vector_labels, read_polygons, read_raster_labels
 from eotasks.sources.scenes import LoadScenesTask
 from eotasks.storage.place import Place
 from eotasks.workflows.evaluate_clouds.rasters import read_raster_scene
@@ -528,6 +529,27 @@ def test_vector_files_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for read in reads:
         with pytest.raises(EOTasksError, match=VECTOR_BYTES.variable):
             read()
+
+
+def test_small_vector_files_take_no_room_for_the_most_there_may_be(tmp_path: Path) -> None:
+    import geopandas as gpd
+
+    file = tmp_path / "a.gpkg"
+    gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.box(0, 0, 10, 10)], crs=32633).to_file(file, engine="pyogrio")
+    grid = LabelGrid("EPSG:32633", (0, 0, 100, 100), (10, 10))
+    reads: list[Callable[[], object]] = [
+        lambda: read_area(file=file),
+        lambda: read_patch_grid(file, 10),
+        lambda: check_vector_labels(file, column="a"),
+        lambda: read_polygons(file, grid, column="a"),
+    ]
+    for read in reads:
+        read()
+        tracemalloc.start()
+        read()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 5_000_000
 
 
 def test_scenes_to_evaluate_have_a_bound(tmp_path: Path) -> None:

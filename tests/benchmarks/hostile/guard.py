@@ -106,7 +106,8 @@ def _is_of_python() -> bool:
 def _watched(path: Path) -> int | None:
     """A descriptor that has something to read once a file was opened; None where the system cannot tell."""
     path.parent.mkdir(exist_ok=True)
-    path.write_text("root:x:0:0\n")
+    if not path.exists():  # another process may watch it already
+        path.write_text("root:x:0:0\n")
     library = ctypes.CDLL(None, use_errno=True)
     try:
         descriptor = int(library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))

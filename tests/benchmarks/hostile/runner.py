@@ -40,7 +40,7 @@ MEMORY_OF_CASE = 300 * MEGABYTE
 LONGEST_MESSAGE = 5_000
 POLL_SECONDS = 0.05
 CASES_OF_SEED = 1_000_000
-_HEAD = struct.Struct("qd")
+_HEAD = struct.Struct("q")
 _NOT_RUN, _ACCEPTED, _REFUSED, _FAULT = range(4)
 _RECYCLED = 75
 """Exit status of a process whose memory has grown too much to measure the next case."""
@@ -147,16 +147,18 @@ def _run_until_dead(cases: _Cases, shared: mmap.mmap, at: int, count: int, secon
     """Forks a process that runs cases from a number on; gives the number of the next one to run."""
     log, crashes = cases.folder / ".faults", cases.folder / ".crash"
     log.write_text("")
-    _HEAD.pack_into(shared, 0, at, time.monotonic())
+    _HEAD.pack_into(shared, 0, at)
     parent = os.getppid()
     child = os.fork()
     if not child:
         _run_to_the_end(cases, shared, at, count, log, crashes)
-    status = None
+    status, seen, since = None, at, time.monotonic()
     while status is None:
         time.sleep(POLL_SECONDS)
         ended, code = os.waitpid(child, os.WNOHANG)
-        now, since = _HEAD.unpack_from(shared, 0)
+        (now,) = _HEAD.unpack_from(shared, 0)  # while it is written, it may be another number for a moment
+        if now != seen:
+            seen, since = now, time.monotonic()
         if ended:
             status = os.waitstatus_to_exitcode(code)
         elif os.getppid() != parent:  # nobody waits for the rest
@@ -167,10 +169,11 @@ def _run_until_dead(cases: _Cases, shared: mmap.mmap, at: int, count: int, secon
             time.sleep(POLL_SECONDS)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+            (now,) = _HEAD.unpack_from(shared, 0)
             result.faults.append(Fault(cases.format.name, cases.first + now, "hang", _where(crashes)))
             shared[_HEAD.size + now] = _FAULT
             status = -signal.SIGKILL
-    now, _ = _HEAD.unpack_from(shared, 0)
+    (now,) = _HEAD.unpack_from(shared, 0)
     result.faults += [Fault(**json.loads(line)) for line in log.read_text().splitlines()]
     if status in (0, _RECYCLED):
         return count if status == 0 else now + 1
@@ -208,7 +211,7 @@ def _run_all(cases: _Cases, guard: Guard, shared: mmap.mmap, numbers: range, not
     for number in numbers:
         if os.getppid() != parent:
             os._exit(1)
-        _HEAD.pack_into(shared, 0, number, time.monotonic())
+        _HEAD.pack_into(shared, 0, number)
         error = guard.watching(partial(cases.run, cases.first + number))
         faults = [fault for fault in [_fault_of(error)] if fault is not None]
         faults += [("outside", noted) for noted in guard.noted()]
