@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Halves of characters, of which hostile names are made, end the processes of pytest-xdist when they report them."""
+    """Halves of characters, as hostile names have them, would end the processes of pytest-xdist that report them."""
     report = yield
     report.sections = [(name, encodable(text)) for name, text in report.sections]
     if report.longrepr is not None and encodable(str(report.longrepr)) != str(report.longrepr):
