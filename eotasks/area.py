@@ -23,7 +23,7 @@ from sentinelhub.geometry import BBox, Geometry
 
 from eotasks.durable import atomic_path, make_folder
 from eotasks.eopatches.marker import patch_folder
-from eotasks.errors import AreaError, ConfigurationError, EOTasksError, GridError, StorageError, message_of
+from eotasks.errors import AreaError, ConfigurationError, EOTasksError, GridError, StorageError, reason_of
 from eotasks.limits import GRID_PIXELS, PATCHES, VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
@@ -355,7 +355,7 @@ def _damage(what: str | Path) -> Iterator[None]:
     except EOTasksError:
         raise
     except (OverflowError, RuntimeError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
-        raise AreaError(f"{what} cannot be read as an area ({message_of(error)}): check its coordinates.") from error
+        raise AreaError(f"{what} cannot be read as an area ({reason_of(error)}): check its coordinates.") from error
 
 
 def _read_file(path: Path, crs: CRS | None) -> tuple[Any, CRS]:
@@ -388,7 +388,7 @@ def _layers(path: Path) -> list[str]:
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     except pyogrio.errors.DataSourceError as error:
         raise AreaError(
-            f"{path} cannot be read as a vector file ({message_of(error)}): give GeoPackage or GeoJSON."
+            f"{path} cannot be read as a vector file ({reason_of(error)}): give GeoPackage or GeoJSON."
         ) from error
 
 
@@ -401,7 +401,7 @@ def _read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
     except AreaError:  # a ValueError too
         raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise AreaError(f"{path}, layer {layer!r} cannot be read ({message_of(error)}): check the file.") from error
+        raise AreaError(f"{path}, layer {layer!r} cannot be read ({reason_of(error)}): check the file.") from error
 
 
 def _crs_of(frame: gpd.GeoDataFrame, path: Path, given: CRS | None) -> CRS:

@@ -13,6 +13,7 @@ from eotasks.text import harmless, shortened
 
 _CHARACTERS = 2_000
 """Of a message; some list all that a place holds."""
+_CHARACTERS_OF_REASON = 300
 
 
 class _HarmlessText(Exception):  # noqa: N818 - a base of errors and of warnings
@@ -114,14 +115,23 @@ def message_of(error: BaseException) -> str:
 
     At most about 2,000 characters. Nothing that the class of the error does can fail here.
     """
-    try:
-        text = " ".join(harmless(shortened(str(error), 4 * _CHARACTERS), lines=True).split())
-    except BaseException as failure:  # noqa: BLE001 - __str__ is code of whoever made the error
-        text = f"its message cannot be read ({type(failure).__name__})"
-    text = shortened(text, _CHARACTERS)
+    text = _line_of(error, _CHARACTERS)
     if isinstance(error, EOTasksError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, for the brackets of a message of ours: as `message_of`, but short and without its type."""
+    return _line_of(error, _CHARACTERS_OF_REASON).rstrip(".") or type(error).__name__
+
+
+def _line_of(error: BaseException, most: int) -> str:
+    try:
+        text = " ".join(harmless(shortened(str(error), 4 * most), lines=True).split())
+    except BaseException as failure:  # noqa: BLE001 - __str__ is code of whoever made the error
+        text = f"its message cannot be read ({type(failure).__name__})"
+    return shortened(text, most)
 
 
 def stack_of(error: BaseException) -> str:

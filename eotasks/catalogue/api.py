@@ -14,11 +14,11 @@ from eotasks.catalogue.bounded_io import bounded_io
 from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, time_of
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
-from eotasks.errors import ConfigurationError, EOTasksError, ImageryError
+from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, reason_of
 from eotasks.imagery import footprints
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS
-from eotasks.text import redact, redacted
+from eotasks.text import redacted
 
 if TYPE_CHECKING:
     import pystac
@@ -180,9 +180,5 @@ def _interval(request: SearchRequest) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, cut where a server gives a long answer."""
     status = getattr(error, "status_code", None)
-    if status is not None:
-        return f"HTTP {status}"
-    text = redact((str(error).splitlines() or [""])[0])
-    return text[:200] or type(error).__name__
+    return reason_of(error) if status is None else f"HTTP {status}"

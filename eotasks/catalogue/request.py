@@ -15,7 +15,7 @@ from rasterio.warp import transform
 from shapely.geometry import box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ConfigurationError, GridError
+from eotasks.errors import ConfigurationError, GridError, reason_of
 from eotasks.imagery.grid import parse_crs
 from eotasks.times import naive_utc
 
@@ -111,7 +111,10 @@ def area_of(
     area = _geometry(intersects) if intersects is not None else _box(bbox or (), geographic)
     if not geographic:
         area = _to_degrees(area, crs)
-    inside = area.intersection(_WORLD) if area.is_valid else shapely.make_valid(area).intersection(_WORLD)
+    try:
+        inside = area.intersection(_WORLD) if area.is_valid else shapely.make_valid(area).intersection(_WORLD)
+    except shapely.errors.ShapelyError as error:  # NaN or infinity among its corners
+        raise GridError(f"Area {_short(area)}: is no place on Earth ({reason_of(error)}).") from error
     if inside.is_empty:
         raise GridError(f"Area {_short(area)}: is no place on Earth. Is its coordinate system {crs}?")
     return inside

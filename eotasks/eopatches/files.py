@@ -28,7 +28,7 @@ from eotasks.documents import parse_json, parse_json_object
 from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
 from eotasks.eopatches.marker import FileFacts
-from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, message_of
+from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, reason_of
 from eotasks.features import Feature, describe
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
 from eotasks.reading import check_regular, open_regular
@@ -274,7 +274,7 @@ class EOPatchFolder:
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EFBIG:
                 raise StorageError(f"{self.where}: {what} has {error.strerror}. It is not read.") from error
-            raise self.damaged(f"{what} cannot be read to its end ({message_of(error)})") from error
+            raise self.damaged(f"{what} cannot be read to its end ({reason_of(error)})") from error
 
 
 def looks_plain(names: Collection[str]) -> bool:

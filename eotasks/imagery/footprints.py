@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon, shape
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, reason_of
 from eotasks.limits import FOOTPRINT_CORNERS
 
 _POLYGON, _MULTI_POLYGON = 3, 6
@@ -41,7 +41,7 @@ def from_wkb(content: bytes | None, where: str) -> BaseGeometry:
         with np.errstate(invalid="ignore"):  # of NaN, which is refused
             return _finite(shapely.from_wkb(content))
     except (ValueError, struct.error, shapely.errors.ShapelyError) as error:
-        raise ImageryError(f"{where}: its place is no polygon ({error}). Write it again.") from error
+        raise ImageryError(f"{where}: its place is no polygon ({reason_of(error)}). Write it again.") from error
 
 
 def from_geojson(geometry: Any, where: str) -> BaseGeometry:
@@ -55,7 +55,7 @@ def from_geojson(geometry: Any, where: str) -> BaseGeometry:
         with np.errstate(invalid="ignore"):  # of NaN, which is refused
             return _finite(shape({"type": kind, "coordinates": coordinates}))
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, shapely.errors.ShapelyError) as error:
-        raise ImageryError(f"{where}: its place is no polygon ({_line(error)}). Search for it again.") from error
+        raise ImageryError(f"{where}: its place is no polygon ({reason_of(error)}). Search for it again.") from error
 
 
 def of_ring(corners: Sequence[tuple[float, float]] | NDArray[np.float64], where: str) -> Polygon:
@@ -67,7 +67,7 @@ def of_ring(corners: Sequence[tuple[float, float]] | NDArray[np.float64], where:
         with np.errstate(invalid="ignore"):  # of NaN, which is refused
             return _finite(Polygon(corners))
     except (ValueError, TypeError, shapely.errors.ShapelyError) as error:
-        raise ImageryError(f"{where}: its footprint is no polygon ({_line(error)}). Fetch it again.") from error
+        raise ImageryError(f"{where}: its footprint is no polygon ({reason_of(error)}). Fetch it again.") from error
 
 
 def repaired(area: BaseGeometry, where: str) -> BaseGeometry:
@@ -136,7 +136,3 @@ def _finite(area: Any) -> Any:
     if not np.isfinite(shapely.get_coordinates(area)).all():
         raise ValueError("a corner that is not finite")
     return area
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

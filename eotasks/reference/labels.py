@@ -27,7 +27,7 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from eotasks.errors import ConfigurationError, EOTasksError, GridError, ImageryError, ReferenceDataError, message_of
+from eotasks.errors import ConfigurationError, EOTasksError, GridError, ImageryError, ReferenceDataError, reason_of
 from eotasks.imagery.files.gdal import open_raster
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
@@ -147,9 +147,7 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
             max_features=VECTOR_FEATURES.value + 1,
         )
     except _DAMAGE as error:
-        raise ReferenceDataError(
-            f"Cannot read the labels in {path} ({message_of(error)}): replace the file."
-        ) from error
+        raise ReferenceDataError(f"Cannot read the labels in {path} ({reason_of(error)}): replace the file.") from error
     # A spatial index may hand the features over in its own order.
     return _checked_count(frame, path).sort_index()
 
@@ -193,9 +191,7 @@ def rasterize_polygons(
         areas = shapely.area(shapes)
         shapes = _reproject(shapes, frame.crs, grid)
     except _DAMAGE as error:
-        raise ReferenceDataError(
-            f"The label polygons cannot be used ({message_of(error)}): repair the file."
-        ) from error
+        raise ReferenceDataError(f"The label polygons cannot be used ({reason_of(error)}): repair the file.") from error
     left = ~shapely.is_empty(shapes)
     shapes, ids, areas = shapes[left], ids[left], areas[left]
 
@@ -273,7 +269,10 @@ def class_ids(
     :param ignore_unmapped: Leave values unlabelled that the mapping does not name.
     :raises ReferenceDataError: when a value is not in the mapping, or no id from 0 to 255.
     """
-    codes, unique = pd.factorize(values)
+    try:
+        codes, unique = pd.factorize(values)
+    except TypeError as error:  # a list or an object of GeoJSON
+        raise ReferenceDataError(f"Values of {where} are no numbers or text: give a column of these.") from error
     table = np.zeros(len(unique) + 1, np.uint8)  # the last entry is for code -1: missing
     unknown = []
     for code, value in enumerate(map(_plain, unique)):
@@ -311,7 +310,7 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> tuple[
     except DataLayerError as error:
         raise ReferenceDataError(f"The label file {name} has no layer {layer!r}, but {_shorten(layers)}.") from error
     except _DAMAGE as error:
-        raise ReferenceDataError(f"Cannot read the label file {name} ({message_of(error)}): replace it.") from error
+        raise ReferenceDataError(f"Cannot read the label file {name} ({reason_of(error)}): replace it.") from error
     fields = list(info["fields"])
     if column not in fields:
         raise ReferenceDataError(f"The label file {name} has no column {column!r}, but {_shorten(fields)}.")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pystac
 import pytest
 import requests
@@ -20,7 +21,7 @@ import xarray
 from eotasks.area import read_area, read_patch_grid
 from eotasks.catalogue import StacApi
 from eotasks.catalogue.fields import cloud_cover_of, time_of
-from eotasks.catalogue.request import interval_of
+from eotasks.catalogue.request import area_of, interval_of
 from eotasks.documents import parse_json, parse_json_object, parse_toml
 from eotasks.eopatches.load import LoadSavedEOPatchTask, eopatch_info, is_complete, load_eopatch
 from eotasks.eopatches.marker import MARKER, parse_marker
@@ -32,6 +33,7 @@ from eotasks.imagery.products.open import describe_product
 from eotasks.imagery.products.stac import describe_item, read_item
 from eotasks.limits import RECORD_BYTES
 from eotasks.models.landcover.card import ModelCard, iso
+from eotasks.reference.labels import class_ids
 from eotasks.sources.sentinelhub.client import milliseconds
 from eotasks.sources.sentinelhub.statistics import rows_of
 from eotasks.storage.lease import LEASE_FILE, hold_lease
@@ -393,6 +395,22 @@ def test_rows_of_a_grid_that_are_no_numbers(tmp_path: Path, row: Any) -> None:
     assert len(read_patch_grid(file, 10)) == 1
     file.write_text(geojson([ring], row=row))
     refuses(lambda: read_patch_grid(file, 10))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308], ids=str)
+def test_areas_of_searches_that_are_no_places(value: float) -> None:
+    for kind, corners in (
+        ("Polygon", [[[value, 1], [2, 1], [2, 2], [value, 1]]]),
+        ("MultiPolygon", [[[[1, 1], [value, value], [2, 2], [1, 1]]], [[[1, 1], [1, 2], [value, 2], [1, 1]]]]),
+    ):
+        shape = {"type": kind, "coordinates": corners}
+        refuses(lambda shape=shape: area_of(None, shape, "EPSG:4326"))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, [[]]], ids=str)
+def test_labels_that_are_lists_or_objects(value: object) -> None:
+    refuses(lambda: class_ids(pd.Series([value, value]), None, "column 'class'"), "column 'class'")
 
 
 def test_excerpts_of_values_are_short() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.documents import parse_json_object
-from eotasks.errors import ModelError, UnsupportedModelError, message_of
+from eotasks.errors import ModelError, UnsupportedModelError, reason_of
 from eotasks.models.forest.kernels import preorder, right_children
 from eotasks.models.forest.lightgbm_text import MISSING_NONE, MISSING_ZERO, LightGBMModel, Splits
 
@@ -252,7 +252,7 @@ def from_bytes(content: bytes, *, where: str = "the stored forest") -> Layout:
         )
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelError(
-            f"{where} is no forest of this version, or is damaged ({message_of(error)}). Make it again."
+            f"{where} is no forest of this version, or is damaged ({reason_of(error)}). Make it again."
         ) from error
 
 
