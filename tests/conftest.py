@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -52,3 +53,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: one that starts last would leave the other processes with nothing to do."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Halves of characters, as hostile names have them, would end the processes of pytest-xdist that report them."""
+    report = yield
+    report.sections = [(name, encodable(text)) for name, text in report.sections]
+    if report.longrepr is not None and encodable(str(report.longrepr)) != str(report.longrepr):
+        report.longrepr = encodable(str(report.longrepr))
+    return report
+
+
+def encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -23,11 +23,10 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
 from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError, StorageError
-from eotasks.imagery.files.gdal import driver_of
+from eotasks.imagery.files.gdal import open_raster
 from eotasks.models.classes import NO_DATA, ClassTable, LandCoverClass
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.models.threads import resolve_threads
-from eotasks.reading import check_regular
 from eotasks.storage.location import Location, is_s3
 from eotasks.storage.place import place_of
 from eotasks.text import whole_number
@@ -113,10 +112,8 @@ def read_classes(path: str | Path) -> ClassTable | None:
     :raises StorageError: when it is missing on S3, or cannot be reached.
     """
     try:
-        with local_copy(path) as file:
-            check_regular(file)
-            with rasterio.open(file, driver=driver_of(path)) as dataset:
-                return classes_of(dataset)
+        with local_copy(path) as file, open_raster(file, str(path), name=path) as dataset:
+            return classes_of(dataset)
     except EOTasksError:
         raise
     except (RasterioError, OSError) as error:

@@ -29,11 +29,10 @@ from eotasks.export.cog import (
     describe_bands,
     publish_cog,
 )
-from eotasks.imagery.files.gdal import check_overviews, driver_of
+from eotasks.imagery.files.gdal import driver_of, open_raster
 from eotasks.limits import MOSAIC_PIXELS
 from eotasks.models.classes import ClassTable
-from eotasks.models.rasters import Bounds, block_excess, offset_in, pixel_transform, union_bounds
-from eotasks.reading import check_regular
+from eotasks.models.rasters import Bounds, offset_in, pixel_transform, union_bounds
 from eotasks.storage.location import Location, is_s3
 from eotasks.storage.place import place_of
 from eotasks.storage.s3 import download_file
@@ -182,14 +181,9 @@ class _Tile:
     @classmethod
     def read(cls, path: Path, name: str) -> _Tile:
         try:
-            check_regular(path)
-            with rasterio.open(path, driver=driver_of(path)) as dataset:
-                check_overviews(dataset, name)
+            with open_raster(path, name) as dataset:
                 if dataset.crs is None:
                     raise GridError(f"{name} has no coordinate system: export it again.")
-                excess = block_excess(dataset.block_shapes)
-                if excess is not None:
-                    raise ImageryError(f"{name}: {excess}. Export the patch again.")
                 return cls(
                     path=path,
                     name=name,

@@ -27,10 +27,10 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from eotasks.errors import ConfigurationError, EOTasksError, GridError, ReferenceDataError, reason_of
-from eotasks.imagery.files.gdal import check_overviews, driver_of
+from eotasks.errors import ConfigurationError, EOTasksError, GridError, ImageryError, ReferenceDataError, reason_of
+from eotasks.imagery.files.gdal import open_raster
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
-from eotasks.models.rasters import Bounds, block_excess, pixel_transform
+from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
 
@@ -239,16 +239,7 @@ def read_raster_labels(
     :raises GridError: when the raster does not say its coordinate system.
     """
     try:
-        file = local_path_of(path)
-        if not str(file).startswith("/vsi"):
-            check_regular(file)
-        with rasterio.open(file, driver=driver_of(path)) as source:
-            excess = block_excess(source.block_shapes)
-            if excess is not None:
-                raise ReferenceDataError(
-                    f"The label raster {path} has {excess}. Write it in tiles (gdal_translate -co TILED=YES)."
-                )
-            check_overviews(source, f"The label raster {path}")
+        with open_raster(local_path_of(path), f"The label raster {path}", name=path) as source:
             if source.crs is None:
                 raise GridError(
                     f"The label raster {path} has no coordinate system: write one into it (gdal_edit -a_srs)."
@@ -256,6 +247,8 @@ def read_raster_labels(
             if not 1 <= band <= source.count:
                 raise ReferenceDataError(f"The label raster {path} has {source.count} band(s), no band {band}.")
             values, known = _warp(source, band, grid, Resampling[resampling])
+    except ImageryError as error:
+        raise ReferenceDataError(str(error)) from error
     except EOTasksError:
         raise
     except (RasterioError, OSError) as error:

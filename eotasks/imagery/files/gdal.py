@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import PurePath
 
 import rasterio
 
 from eotasks.errors import ImageryError
+from eotasks.models.rasters import block_excess
+from eotasks.reading import check_regular
 from eotasks.storage.location import is_s3
 
 SETTINGS: Mapping[str, str] = {
@@ -37,6 +40,27 @@ def check_overviews(source: rasterio.DatasetReader, where: str) -> None:
     """
     if source.tags(ns="OVERVIEWS"):
         raise ImageryError(f"{where}: says that its overviews lie in another file. It is not read: fetch it again.")
+
+
+@contextmanager
+def open_raster(path: object, where: str, *, name: object = None) -> Iterator[rasterio.DatasetReader]:
+    """A raster on this machine that is no file of a product: a label, a map, a scene to evaluate.
+
+    :param path: A path, or a ``/vsi`` path that the user gave.
+    :param where: The raster, for messages.
+    :param name: What it is called where it was copied from; None for the path's own name.
+    :raises ImageryError: when its overviews lie in another file, or a block of it has more pixels than any.
+    :raises OSError: when it is no regular file.
+    :raises RasterioError: when it is damaged, or not of the format that its name says.
+    """
+    if not str(path).startswith("/vsi"):
+        check_regular(str(path))
+    with rasterio.open(path, driver=driver_of(name or path)) as source:
+        check_overviews(source, where)
+        excess = block_excess(source.block_shapes)
+        if excess is not None:
+            raise ImageryError(f"{where}: {excess}. Write it in tiles (gdal_translate -co TILED=YES).")
+        yield source
 
 
 def gdal_path(location: str) -> str:

@@ -15,12 +15,10 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.errors import ConfigurationError, GridError, ImageryError, ReferenceDataError
-from eotasks.imagery.files.gdal import check_overviews, driver_of
+from eotasks.imagery.files.gdal import open_raster
 from eotasks.limits import ARRAY_BYTES
 from eotasks.models.band_sets import band_names
-from eotasks.models.rasters import block_excess
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, NO_DATA_DN
-from eotasks.reading import check_regular
 from eotasks.times import naive_utc
 from eotasks.workflows.evaluate_clouds.labels import LabelFormat, SceneFacts, read_scene_facts
 
@@ -97,10 +95,8 @@ def _read(file: Path) -> _Raster:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _bbox says it, with a cure
-            check_regular(file)
-            with rasterio.open(file, driver=driver_of(file)) as image:
+            with open_raster(file, str(file)) as image:
                 _check_size(image, file)
-                check_overviews(image, str(file))
                 return _Raster(image.read(), image.descriptions, image.nodata, image.crs, image.transform)
     except ImageryError:  # an OSError too
         raise
@@ -111,9 +107,8 @@ def _read(file: Path) -> _Raster:
 def _check_size(image: rasterio.DatasetReader, file: Path) -> None:
     """Refuse an image that takes more memory than any scene, before it is read whole."""
     size = image.count * image.height * image.width * max(np.dtype(each).itemsize for each in image.dtypes)
-    excess = ARRAY_BYTES.excess(size) if size > ARRAY_BYTES.value else block_excess(image.block_shapes)
-    if excess is not None:
-        raise ImageryError(f"{file}: {excess}. Cut the scene into smaller ones.")
+    if size > ARRAY_BYTES.value:
+        raise ImageryError(f"{file}: {ARRAY_BYTES.excess(size)}. Cut the scene into smaller ones.")
 
 
 def _single(file: Path, bands: _Raster) -> NDArray[np.generic]:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pyogrio
-import rasterio
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
 from eotasks.area import Patch
-from eotasks.errors import BandError, ConfigurationError, GridError, ReferenceDataError
-from eotasks.imagery.files.gdal import driver_of
+from eotasks.errors import BandError, ConfigurationError, GridError, ImageryError, ReferenceDataError
+from eotasks.imagery.files.gdal import open_raster
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.surface import SURFACE_BANDS
 from eotasks.models.landcover.parameters import training_parameters
@@ -149,12 +148,14 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
     """CRS and (west, south, east, north) of a file with labels; no bounds where it holds nothing."""
     try:
         if reference.kind == "raster":
-            with rasterio.open(local_path_of(path), driver=driver_of(path)) as source:
+            with open_raster(local_path_of(path), f"The label raster {path}", name=path) as source:
                 crs, bounds = source.crs, tuple(source.bounds)
         else:
             info = pyogrio.read_info(local_path_of(path), layer=reference.layer, force_total_bounds=True)
             crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
-    except (RasterioError, DataSourceError, DataLayerError) as error:
+    except ImageryError as error:
+        raise ReferenceDataError(str(error)) from error
+    except (OSError, RasterioError, DataSourceError, DataLayerError) as error:
         raise ReferenceDataError(f"The labels {path} cannot be read ({error}): check reference.path.") from error
     if crs is None:
         raise GridError(f"The labels {path} have no coordinate system: write one into the file.")
