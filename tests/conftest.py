@@ -24,9 +24,11 @@ import sitecustomize  # noqa: E402
 
 sitecustomize.install()
 
-# A shell starts what runs in its background deaf to interrupts, and children inherit that: tests interrupt children.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what runs in its background deaf to interrupts, nohup to hang-ups, and children inherit that: tests
+# send both to children.
+for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) == signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 # Once, here, under the filters of eotasks: pytest replaces all filters before it loads a module of tests, of which many
 # import eo-learn first, and dependencies that warn when they are imported would be errors.

@@ -63,13 +63,13 @@ ERRORS = {f"bad-{number:02}": make() for number, make in enumerate(RAISED.values
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A product, and links to it for which something is raised."""
+    """A product, and others with its files for which something is raised."""
     folder = tmp_path_factory.mktemp("archive")
     cut_sample(folder / "good")
     for name in ERRORS:
         (folder / name).mkdir()
         for file in (folder / "good").iterdir():
-            (folder / name / file.name).symlink_to(file)
+            (folder / name / file.name).hardlink_to(file)
     return folder
 
 

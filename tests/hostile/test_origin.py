@@ -34,6 +34,7 @@ from eotasks.imagery.scene import open_scene
 from eotasks.limits import METADATA_BYTES
 from eotasks.sources.frames import Candidate
 from eotasks.sources.scenes import LoadScenesTask
+from eotasks.text import has_secret
 from eotasks.workflows.cli import main
 from eotasks.workflows.console import ExitCode
 from tests.builders.stac_items import make_item
@@ -295,20 +296,22 @@ def test_items_of_a_file_and_of_a_catalogue(canary: Canary, tmp_path: Path) -> N
         load(tmp_path / "item.json")
 
     rows = []
-    for number, form in enumerate(forms):
+    kept = [form for form in forms if not has_secret(canary.form(form))]  # the others no catalogue takes
+    assert len(kept) > len(forms) / 2
+    for number, form in enumerate(kept):
         item = pystac.Item.from_dict(item_with("https://example.org/B02.tif"))
         item.id, item.collection_id = f"P{number}", None
         item.assets = {"eotasks:product": pystac.Asset(canary.form(form))}
         rows.append(item)
     catalogue = Catalogue(tmp_path / "c.parquet")
     catalogue.add(rows)
-    found = {canary.form(forms[int(item.id[1:])]): item for item in catalogue.search()}
+    found = {canary.form(kept[int(item.id[1:])]): item for item in catalogue.search()}
 
     def from_catalogue(link: str) -> None:
         Candidate.of_item(found[link]).open()
 
     trial(canary, forms, from_file)
-    trial(canary, forms, from_catalogue)
+    trial(canary, kept, from_catalogue)
     (tmp_path / "item.json").write_text(json.dumps(item_with("canary.tif")))
     assert open_scene(tmp_path / "item.json").grid_of("B02").width == 64
 

@@ -13,7 +13,9 @@ from eotasks.workflows.land_cover.claim import input_fingerprints
 
 def fingerprint(path: Path) -> str:
     config: Any = SimpleNamespace(
-        area=SimpleNamespace(file=None, patch_grid=None), reference=SimpleNamespace(path=str(path))
+        area=SimpleNamespace(file=None, patch_grid=None),
+        reference=SimpleNamespace(path=str(path)),
+        clouds=SimpleNamespace(found_by=None),
     )
     return input_fingerprints(config)["reference.path"]
 
