@@ -26,6 +26,7 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_DATA_DN
+from eotasks.text import reason_of
 
 if TYPE_CHECKING:
     import pystac
@@ -135,8 +136,11 @@ def footprint_of(acquisition: Acquisition, grids: Mapping[str, Grid]) -> BaseGeo
         return _extent(grids)
     if len(acquisition.footprint) < 4:
         raise ImageryError(f"Footprint of {acquisition.tile}: {len(acquisition.footprint)} points are no polygon.")
-    polygon = cut(Polygon(acquisition.footprint))
-    return polygon if polygon.is_valid else shapely.make_valid(polygon)
+    try:
+        polygon = cut(Polygon(acquisition.footprint))
+        return polygon if polygon.is_valid else shapely.make_valid(polygon)
+    except shapely.errors.ShapelyError as error:
+        raise ImageryError(f"Footprint of {acquisition.tile} is no polygon ({reason_of(error)}).") from error
 
 
 def absolute(location: str | os.PathLike[str]) -> str:

@@ -23,7 +23,7 @@ from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.limits import PRODUCT_FILES
 from eotasks.storage import s3
 from eotasks.storage.location import is_remote, is_s3
-from eotasks.text import redacted
+from eotasks.text import reason_of, redacted
 
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
 """What zipfile raises over bytes that are no zip, or one of a kind that it does not know (a NotImplementedError)."""
@@ -95,7 +95,9 @@ class ZipFiles:
             except EOTasksError:  # of S3 or a web server
                 raise
             except (*_DAMAGES, OSError) as error:
-                raise ImageryError(f"{self.location}: {name} is damaged ({error}). Fetch it again.") from error
+                raise ImageryError(
+                    f"{self.location}: {name[-200:]} is damaged ({reason_of(error)}). Fetch it again."
+                ) from error
         if len(content) != self._all[inside][0]:
             raise ImageryError(f"{self.location}: {name} is not as long as the archive says. Fetch it again.")
         return content

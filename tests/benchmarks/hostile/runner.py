@@ -39,6 +39,8 @@ MEMORY_OF_CASE = 300 * MEGABYTE
 
 LONGEST_MESSAGE = 5_000
 POLL_SECONDS = 0.05
+SECONDS_TO_WARM = 120.0
+"""More, before the first case: kernels may have to be compiled."""
 CASES_OF_SEED = 1_000_000
 _HEAD = struct.Struct("qd")
 _NOT_RUN, _ACCEPTED, _REFUSED, _FAULT = range(4)
@@ -147,7 +149,7 @@ def _run_until_dead(cases: _Cases, shared: mmap.mmap, at: int, count: int, secon
     """Forks a process that runs cases from a number on; gives the number of the next one to run."""
     log, crashes = cases.folder / ".faults", cases.folder / ".crash"
     log.write_text("")
-    _HEAD.pack_into(shared, 0, at, time.monotonic())
+    _HEAD.pack_into(shared, 0, at, time.monotonic() + SECONDS_TO_WARM)
     parent = os.getppid()
     child = os.fork()
     if not child:
@@ -211,7 +213,9 @@ def _run_all(cases: _Cases, guard: Guard, shared: mmap.mmap, numbers: range, not
         _HEAD.pack_into(shared, 0, number, time.monotonic())
         error = guard.watching(partial(cases.run, cases.first + number))
         faults = [fault for fault in [_fault_of(error)] if fault is not None]
-        faults += [("outside", noted) for noted in guard.noted()]
+        if guard.noted():  # again: the watched file is that of every run on this machine
+            guard.watching(partial(cases.run, cases.first + number))
+            faults += [("outside", noted) for noted in guard.noted()]
         grown = peak_memory()
         if grown - peak > MEMORY_OF_CASE:
             faults.append(("memory", f"{_frame(error)}: {(grown - peak) // MEGABYTE >> 8 << 8} MB or more"))
