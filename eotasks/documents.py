@@ -7,7 +7,6 @@ Python's own readers take what no honest writer writes and what fails later and 
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +15,6 @@ from eotasks.limits import DOCUMENT_LEVELS, RECORD_BYTES
 
 Refuse = Callable[[str], Exception]
 """Makes the error of a document, from what is wrong with it."""
-
-_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-"""What may be a character that no text has; pairs that stand for one other character are allowed."""
 
 
 def parse_json(content: bytes | str, refuse: Refuse) -> Any:
@@ -35,9 +31,9 @@ def parse_json(content: bytes | str, refuse: Refuse) -> Any:
     try:
         value = json.loads(content)
         _check_depth(value)
-        # Such characters come by escapes alone: as they are, JSON and UTF-8 do not allow them.
-        text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
-        if _ESCAPE.search(text) or not text.isascii():
+        # Such characters are in bytes that are no ASCII, in escapes, or in UTF-16 and UTF-32, which are full of NUL.
+        signs = ("\\u", "\0") if isinstance(content, str) else (b"\\u", b"\0")
+        if not content.isascii() or any(sign in content for sign in signs):  # type: ignore[operator]
             _check_text(value)
     except RecursionError:
         raise refuse(f"more than {DOCUMENT_LEVELS.value} levels of nesting") from None
@@ -84,12 +80,15 @@ def _check_depth(value: Any) -> None:
 
     :raises RecursionError: when there are too many.
     """
-    level = [value]
+    level: list[Any] = [value]
     for _ in range(DOCUMENT_LEVELS.value + 1):
-        holders = [node for node in level if isinstance(node, dict | list) and node]
-        if not holders:
+        below: list[Any] = []
+        for node in level:
+            values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+            below += [child for child in values if type(child) is dict or type(child) is list]
+        if not below:
             return
-        level = [child for node in holders for child in (node.values() if isinstance(node, dict) else node)]
+        level = below
     raise RecursionError
 
 

@@ -22,7 +22,7 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.catalogue.fields import CLOUD_ASSETS, PRODUCT_ASSET
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, as_geojson, cut
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, reason_of
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.footprints import of_ring, repaired
 from eotasks.imagery.grid import Grid, parse_crs
@@ -158,7 +158,10 @@ def footprint_of(acquisition: Acquisition, grids: Mapping[str, Grid]) -> BaseGeo
     if not acquisition.footprint:
         return _extent(grids)
     where = f"Tile {acquisition.tile} of {acquisition.time:%Y-%m-%d}"
-    return repaired(cut(of_ring(acquisition.footprint, where)), where)
+    try:
+        return repaired(cut(of_ring(acquisition.footprint, where)), where)
+    except shapely.errors.ShapelyError as error:  # of a ring that crosses itself at the antimeridian
+        raise ImageryError(f"{where}: its footprint is no polygon ({reason_of(error)}). Fetch it again.") from error
 
 
 def absolute(location: str | os.PathLike[str]) -> str:

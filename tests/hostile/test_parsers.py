@@ -5,10 +5,12 @@ The seeds are of `tests.benchmarks.hostile`, which finds more of them.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,13 @@ import xarray
 from eotasks.area import read_area, read_patch_grid
 from eotasks.catalogue import StacApi
 from eotasks.catalogue.fields import cloud_cover_of, time_of
+from eotasks.catalogue.items import footprint_of
 from eotasks.catalogue.request import area_of, interval_of
 from eotasks.documents import parse_json, parse_json_object, parse_toml
 from eotasks.eopatches.load import LoadSavedEOPatchTask, eopatch_info, is_complete, load_eopatch
 from eotasks.eopatches.marker import MARKER, parse_marker
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ModelError, StorageError
+from eotasks.imagery.files.location import checked_name
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.products.acquisition import Acquisition, checked, parse_sidecar
 from eotasks.imagery.products.metadata import parse_product_name, read_product_metadata, read_tile_metadata
@@ -411,6 +415,24 @@ def test_areas_of_searches_that_are_no_places(value: float) -> None:
 @pytest.mark.parametrize("value", [[1], {"a": 1}, [[]]], ids=str)
 def test_labels_that_are_lists_or_objects(value: object) -> None:
     refuses(lambda: class_ids(pd.Series([value, value]), None, "column 'class'"), "column 'class'")
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "y\\n" * 1000])
+def test_names_of_a_hundred_thousand_characters_are_not_repeated(name: str) -> None:
+    refuses(lambda: ModelCard.from_json(json.dumps({"version": 1, name: 1})))
+    refuses(lambda: parse_sidecar(json.dumps(SIDECAR | {name: 1}).encode(), "sidecar"))
+    refuses(lambda: parse_config("\n".join(f"{json.dumps(f'{name}{number}')} = 1" for number in range(5))))
+    refuses(lambda: parse_config("\n".join(f"key{number} = 1" for number in range(5000))), "and 49")
+    refuses(lambda: checked_name(f"../{name}", "P"), "leads out")
+
+
+def test_footprints_that_are_no_polygon() -> None:
+    """GEOS fails on rings that cross themselves where they cross the antimeridian."""
+    ring = ((-200.0, 1.0), (170.0, 1e-300), (12.0, 90.0), (-200.0, 89.0), (200.0, -90.0), (-200.0, 1.0))
+    sound = Acquisition(parse_time("2024-05-01"), "S2A", "33UUU")
+    for corners in (ring, ring[::-1], (ring[0],) * 4, ring[:4] + ring[:1]):
+        with contextlib.suppress(ImageryError):
+            assert footprint_of(replace(sound, footprint=corners), {}).is_valid
 
 
 def test_excerpts_of_values_are_short() -> None:

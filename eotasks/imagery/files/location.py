@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from eotasks.errors import ImageryError
 from eotasks.limits import METADATA_BYTES
+from eotasks.text import excerpt
 
 
 def checked_name(name: str, where: str) -> str:
@@ -17,7 +18,9 @@ def checked_name(name: str, where: str) -> str:
     """
     parts = name.split("/")
     if not name or "\\" in name or "\0" in name or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
-        raise ImageryError(f"{where}: holds a file named {name!r}, which leads out of the product. It is not read.")
+        raise ImageryError(
+            f"{where}: holds a file named {excerpt(name, longest=200)}, which leads out of the product. It is not read."
+        )
     return name
 
 

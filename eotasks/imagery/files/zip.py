@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from eotasks.errors import EOTasksError, ImageryError
+from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.gdal import gdal_path
@@ -105,7 +105,9 @@ class ZipFiles:
             except EOTasksError:  # of S3 or a web server
                 raise
             except (*_DAMAGES, OSError) as error:
-                raise ImageryError(f"{self.location}: {name} is damaged ({error}). Fetch it again.") from error
+                raise ImageryError(
+                    f"{self.location}: {name[-200:]} is damaged ({reason_of(error)}). Fetch it again."
+                ) from error
         if len(content) != size:
             raise ImageryError(f"{self.location}: {name} is not as long as the archive says. Fetch it again.")
         return content

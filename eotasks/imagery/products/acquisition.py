@@ -193,5 +193,5 @@ def parse_sidecar(text: bytes, path: str) -> Acquisition:
 
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in fault["loc"]) or "file"
-    return f"{place}: {fault['msg']}"
+    place = ".".join(str(part)[:60] for part in fault["loc"]) or "file"
+    return f"{place}: {fault['msg'][:300]}"

@@ -28,6 +28,8 @@ DATE_TOLERANCE_DAYS = 1
 """How far the season of an input date may lie from the card's date; leap years shift a regular grid by up to a day."""
 
 _DAYS_OF_YEAR = 365.25
+_SHOWN = 60
+"""Characters of a name of the card in a message."""
 _FEATURE_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 FeatureName = Annotated[str, Field(pattern=rf"^{_FEATURE_NAME.pattern}$")]
@@ -225,5 +227,5 @@ def _first_problem(error: ValidationError | ConfigurationError) -> str:
     if isinstance(error, ConfigurationError):
         return str(error).rstrip(".")
     problem = error.errors()[0]
-    place = ".".join(map(str, problem["loc"])) or "card"
-    return f"{place}: {problem['msg']}"
+    place = ".".join(str(part)[:_SHOWN] for part in problem["loc"]) or "card"
+    return f"{place}: {problem['msg'][: 5 * _SHOWN]}"

@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # a configuration knows all sources and what they are made of
     from eotasks.workflows.land_cover.config import LandCoverConfig
 
 BUILT_IN = Path(__file__).parent / "configs"
+_PROBLEMS = 12
+"""Named in a message."""
+
 DEFAULT_CONFIG = BUILT_IN / "sample.toml"
 """What `eotasks land-cover` runs when no file is given: the embedded sample."""
 
@@ -65,13 +68,15 @@ def _summary(error: ValidationError) -> str:
     from eotasks.workflows.land_cover.sources.registry import SOURCES
 
     problems = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"] if part not in SOURCES)
-        message = re.sub(r"^Value error, ", "", item["msg"])
+    found = error.errors(include_url=False)
+    for item in found[:_PROBLEMS]:
+        key = ".".join(str(part)[:60] for part in item["loc"] if part not in SOURCES)
+        message = re.sub(r"^Value error, ", "", item["msg"][:500])
         if item["type"] == "extra_forbidden":
             message = "unknown key; `eotasks land-cover --print-config` lists the known ones"
         problems.append(f"{key}: {message}" if key else message)
-    return "; ".join(problems) + "."
+    more = f"; and {len(found) - _PROBLEMS} more problems" * (len(found) > _PROBLEMS)
+    return "; ".join(problems) + f"{more}."
 
 
 def _resolve_paths(config: LandCoverConfig, base: Path) -> LandCoverConfig:

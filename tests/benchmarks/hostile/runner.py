@@ -39,6 +39,8 @@ MEMORY_OF_CASE = 300 * MEGABYTE
 
 LONGEST_MESSAGE = 5_000
 POLL_SECONDS = 0.05
+SECONDS_TO_WARM = 120.0
+"""More, before the first case: kernels may have to be compiled."""
 CASES_OF_SEED = 1_000_000
 _HEAD = struct.Struct("q")
 _NOT_RUN, _ACCEPTED, _REFUSED, _FAULT = range(4)
@@ -147,18 +149,18 @@ def _run_until_dead(cases: _Cases, shared: mmap.mmap, at: int, count: int, secon
     """Forks a process that runs cases from a number on; gives the number of the next one to run."""
     log, crashes = cases.folder / ".faults", cases.folder / ".crash"
     log.write_text("")
-    _HEAD.pack_into(shared, 0, at)
+    _HEAD.pack_into(shared, 0, ~at)  # below 0: it has not begun
     parent = os.getppid()
     child = os.fork()
     if not child:
         _run_to_the_end(cases, shared, at, count, log, crashes)
-    status, seen, since = None, at, time.monotonic()
+    status, seen, since = None, ~at, time.monotonic() + SECONDS_TO_WARM
     while status is None:
         time.sleep(POLL_SECONDS)
         ended, code = os.waitpid(child, os.WNOHANG)
-        (now,) = _HEAD.unpack_from(shared, 0)  # while it is written, it may be another number for a moment
-        if now != seen:
-            seen, since = now, time.monotonic()
+        (number,) = _HEAD.unpack_from(shared, 0)  # while it is written, it may be another one for a moment
+        if number != seen:
+            seen, since = number, time.monotonic()
         if ended:
             status = os.waitstatus_to_exitcode(code)
         elif os.getppid() != parent:  # nobody waits for the rest
@@ -169,11 +171,11 @@ def _run_until_dead(cases: _Cases, shared: mmap.mmap, at: int, count: int, secon
             time.sleep(POLL_SECONDS)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            (now,) = _HEAD.unpack_from(shared, 0)
+            now = _running(shared)
             result.faults.append(Fault(cases.format.name, cases.first + now, "hang", _where(crashes)))
             shared[_HEAD.size + now] = _FAULT
             status = -signal.SIGKILL
-    (now,) = _HEAD.unpack_from(shared, 0)
+    now = _running(shared)
     result.faults += [Fault(**json.loads(line)) for line in log.read_text().splitlines()]
     if status in (0, _RECYCLED):
         return count if status == 0 else now + 1
@@ -181,7 +183,13 @@ def _run_until_dead(cases: _Cases, shared: mmap.mmap, at: int, count: int, secon
         name = signal.Signals(-status).name if status < 0 else f"exit {status}"
         result.faults.append(Fault(cases.format.name, cases.first + now, "crash", f"{name} {_where(crashes)}"))
         shared[_HEAD.size + now] = _FAULT
-    return int(now) + 1
+    return now + 1
+
+
+def _running(shared: mmap.mmap) -> int:
+    """Number of the case that runs, or is the first one to."""
+    (number,) = _HEAD.unpack_from(shared, 0)
+    return int(number) if number >= 0 else ~int(number)
 
 
 def _run_to_the_end(cases: _Cases, shared: mmap.mmap, at: int, count: int, log: Path, crashes: Path) -> None:
@@ -214,7 +222,9 @@ def _run_all(cases: _Cases, guard: Guard, shared: mmap.mmap, numbers: range, not
         _HEAD.pack_into(shared, 0, number)
         error = guard.watching(partial(cases.run, cases.first + number))
         faults = [fault for fault in [_fault_of(error)] if fault is not None]
-        faults += [("outside", noted) for noted in guard.noted()]
+        if guard.noted():  # again: the watched file is that of every run on this machine
+            guard.watching(partial(cases.run, cases.first + number))
+            faults += [("outside", noted) for noted in guard.noted()]
         grown = peak_memory()
         if grown - peak > MEMORY_OF_CASE:
             faults.append(("memory", f"{_frame(error)}: {(grown - peak) // MEGABYTE >> 8 << 8} MB or more"))
