@@ -30,7 +30,7 @@ from rasterio.vrt import WarpedVRT
 from eotasks.errors import ConfigurationError, EOTasksError, GridError, ReferenceDataError
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.storage.local_copy import local_path_of
-from eotasks.text import reason_of
+from eotasks.text import reason_of, shown
 
 Overlap = Literal["smallest", "largest", "last", "exclude"]
 """Who gets a pixel where polygons overlap: the polygon of smallest or largest area, the last of the file, or nobody."""
@@ -360,5 +360,5 @@ def _plain(value: Any) -> Any:
 
 
 def _shorten(values: Sequence[Any]) -> str:
-    shown = ", ".join(repr(value) for value in values[:_SHOWN])
-    return shown + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")
+    named = ", ".join(shown(value) for value in values[:_SHOWN])
+    return named + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")
