@@ -33,6 +33,7 @@ from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
+from eotasks.text import excerpt
 
 Overlap = Literal["smallest", "largest", "last", "exclude"]
 """Who gets a pixel where polygons overlap: the polygon of smallest or largest area, the last of the file, or nobody."""
@@ -390,5 +391,5 @@ def _plain(value: Any) -> Any:
 
 
 def _shorten(values: Sequence[Any]) -> str:
-    shown = ", ".join(repr(value) for value in values[:_SHOWN])
-    return shown + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")
+    named = ", ".join(excerpt(value) for value in values[:_SHOWN])
+    return named + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")

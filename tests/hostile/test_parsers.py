@@ -424,6 +424,7 @@ def test_names_of_a_hundred_thousand_characters_are_not_repeated(name: str) -> N
     refuses(lambda: parse_config("\n".join(f"{json.dumps(f'{name}{number}')} = 1" for number in range(5))))
     refuses(lambda: parse_config("\n".join(f"key{number} = 1" for number in range(5000))), "and 49")
     refuses(lambda: checked_name(f"../{name}", "P"), "leads out")
+    refuses(lambda: class_ids(pd.Series([name, "a"]), {"b": 1}, "labels"), "labels")
 
 
 def test_footprints_that_are_no_polygon() -> None:
