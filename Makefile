@@ -5,11 +5,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin/python
 ARGS ?=
 
-.PHONY: help land-cover test test-lowest test-newest lint types hooks benchmark clean run-environment dev-environment lowest-environment newest-environment
+.PHONY: help land-cover test trials test-lowest test-newest lint types hooks benchmark clean run-environment dev-environment lowest-environment newest-environment
 
 help:
 	@echo "make land-cover   the land-cover example on the embedded sample: map, validation, report (ARGS=... for options)"
 	@echo "make test         lint, types and all tests"
+	@echo "make trials       attacks and faults at length, which make test leaves out"
 	@echo "make test-lowest  the fast tests with every direct dependency at its floor, on Python 3.11"
 	@echo "make test-newest  the fast tests with the newest of all dependencies, on the newest Python"
 	@echo "make hooks        the checks before every commit: lint, types, the contract of the house"
@@ -20,13 +21,16 @@ land-cover: run-environment
 	@$(BIN) -m eotasks.workflows.cli land-cover $(ARGS)
 
 test: lint types
-	@$(BIN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # tests of a file share their runs
+	@$(BIN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not trial"  # tests of a file share their runs
+
+trials: dev-environment
+	@$(BIN) -m pytest -n 2 --dist loadfile -m trial
 
 test-lowest: lowest-environment
-	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not trial"
 
 test-newest: newest-environment
-	@.venv-newest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+	@.venv-newest/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not trial"
 
 lint: dev-environment
 	@$(BIN) -m ruff check .

@@ -322,7 +322,7 @@ def with_jp2_header(path: Path, width: int, height: int, tile: tuple[int, int]) 
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_memory_of_headers_that_lie(tmp_path: Path) -> None:
     """JP2, GeoTIFF, npy, XML: all refused by name, for less than 300 MB."""
     with_jp2_header(tmp_path / "one_tile.jp2", 100_000, 100_000, (100_000, 100_000))

@@ -199,7 +199,7 @@ def test_a_byte_at_a_time_has_an_end(server: LyingServer, monkeypatch: pytest.Mo
         Place("s3://b/p").names() if kind == "listing" else s3.read_object("s3://b/k")
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_memory_of_what_lying_s3_servers_send(lying_server: LyingServer) -> None:
     numbers = count()
     answers = {

@@ -129,7 +129,7 @@ def test_a_byte_at_a_time_has_an_end(lying_server: LyingServer, monkeypatch: pyt
         http.read_range(f"{lying_server.url}/a", 0, 10**6)
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_memory_of_what_lying_web_servers_send(lying_server: LyingServer) -> None:
     answers = {"endless": RANGES["endless"], "line": RANGES["line without end"], "packed": FILES["packed without end"],
                "whole": FILES["endless"], "chunks": RANGES["chunks without end"]}  # fmt: skip

@@ -316,7 +316,7 @@ class Payload:
         return os.mkdir, (str(self.folder),)
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 @pytest.mark.parametrize("way", ["the folder", "the upper folder", "the file", "a link", "another user", "its owner"])
 def test_kept_code_that_others_can_have_written_is_not_opened(tmp_path: Path, way: str) -> None:
     """Numba's index and code are pickles."""

@@ -174,7 +174,7 @@ def trials(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_mutated_texts_end_no_process() -> None:
     taken, refused = json.loads(trials(TRIALS, "1200"))
     assert taken + refused == 1200
@@ -294,7 +294,7 @@ print(refused)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_places_of_a_catalogue_end_no_process(tmp_path: Path) -> None:
     """DuckDB, too, ends the process where a place is nested deeply."""
     assert int(trials(PLACES, str(tmp_path))) >= 4 * len(NO_POLYGONS) - 8  # no area is asked for in some

@@ -324,7 +324,7 @@ def test_a_class_of_an_unseen_name_is_refused(character: str) -> None:
         LandCoverClass(1, f"a{character}b", "#000000")
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_pictures_show_names_of_classes_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither mathematics between dollars, nor an underscore that hides a legend, nor HTML."""
     from eotasks.workflows.land_cover.report.build import build_report

@@ -460,7 +460,7 @@ def test_verbose_runs_print_and_keep_no_secret(
     runs.assert_no_secret()
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_a_map_of_a_signed_product_keeps_no_secret(runs: Runs, tmp_path: Path) -> None:
     """Configuration, manifest, patches, report; and another signature is no other configuration."""
     config = tmp_path / "scenes.toml"

@@ -131,7 +131,7 @@ def test_whatever_a_patch_raises_logs_or_does_it_is_of_that_patch_alone(caplog: 
     assert {"by extra", "%d items"} <= {record.getMessage() for record in caplog.records}
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 @pytest.mark.usefixtures("cluster")
 def test_a_patch_that_hangs_is_ended_on_ray_too(tmp_path: Path) -> None:
     workflow, patches = hanging(tmp_path, "a", "stopped", "b")
