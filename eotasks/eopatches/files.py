@@ -202,6 +202,8 @@ class EOPatchFolder:
         with self._damage(f"file {path}"):
             if file.is_dir():  # as a zarr array is
                 for each in file.rglob("*"):
+                    if leads_out(each, file):
+                        raise self.damaged(f"{path} has a link that leads out of it")
                     if not each.is_dir():
                         check_regular(each, ARRAY_BYTES)
                 check_zarr(file / ".zarray")

@@ -136,7 +136,7 @@ class FolderStore:
     def remove_if(self, path: str, tag: str) -> bool:
         target = self._at(path)
         with _locked(target.parent):
-            if not target.exists() or _tag(target.read_bytes()) != tag:
+            if not target.exists() or _tag_of(target) != tag:
                 return False
             target.unlink()
         return True
@@ -144,7 +144,7 @@ class FolderStore:
     def now(self) -> datetime:
         try:
             return datetime.fromtimestamp(facts_of_new_file(self.root).st_mtime, UTC)
-        except PermissionError:  # nothing can be asked there: of a disk of this machine it is the same
+        except OSError:  # for want of rights or room: on a disk of this machine it is the same
             return datetime.now(UTC)
 
     def abort_uploads(self, before: datetime) -> int:  # noqa: ARG002  # as on S3

@@ -142,7 +142,7 @@ def _hide_static(credentials: Credentials | None) -> None:
     """Credentials of the environment and of profiles are never printed, whatever a server says of them."""
     # Those of other classes are fetched when the first request needs them.
     if credentials is not None and type(credentials) is Credentials:
-        register_secret(credentials.access_key, credentials.secret_key, credentials.token)
+        register_secret(credentials.secret_key, credentials.token)
 
 
 def _hide_token(request: AWSRequest, **_: object) -> None:

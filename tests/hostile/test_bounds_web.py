@@ -250,3 +250,19 @@ def test_assets_of_an_item_are_counted(lying_server: LyingServer, monkeypatch: p
     api = Api(lying_server, lambda number: page(lying_server, number, str(number), features=[many]))
     with pytest.raises(ImageryError, match=f"51, more than 50 item assets .{ITEM_ASSETS.variable}"):
         api.search()
+
+
+def test_a_proxy_that_drips_has_an_end(lying_server: LyingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ANSWER_SECONDS.variable, "1")
+    monkeypatch.setenv("http_proxy", lying_server.url)
+    monkeypatch.setenv("no_proxy", "")
+    lying_server.answer = SLOW["body"]
+    with pytest.raises(ImageryError, match=ANSWER_SECONDS.variable):
+        http.read_range("http://127.0.0.1:9/a", 0, 10**6)
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "//[zz]/", "http://\x80/"], ids=["open", "letters", "bytes"])
+def test_a_redirect_to_what_is_no_address_is_named(lying_server: LyingServer, target: str) -> None:
+    lying_server.answer = lambda _: [f"HTTP/1.1 302 Found\r\nLocation: {target}\r\n\r\n".encode("latin-1")]
+    with pytest.raises(ImageryError, match="cannot be reached"):
+        http.size_of(f"{lying_server.url}/a")

@@ -29,7 +29,7 @@ from eotasks.catalogue.api import StacApi
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files import http
-from eotasks.imagery.files.origin import ALLOWED_HOSTS, UNKNOWN, Origin, addresses, is_global
+from eotasks.imagery.files.origin import ALLOWED_HOSTS, UNKNOWN, InternalAddressError, Origin, addresses, is_global
 from eotasks.imagery.scene import open_scene
 from eotasks.limits import METADATA_BYTES
 from eotasks.sources.frames import Candidate
@@ -454,3 +454,16 @@ def test_a_catalogue_in_a_bucket_names_no_file_of_this_machine(canary: Canary) -
 def test_what_an_item_in_memory_may_name() -> None:
     assert UNKNOWN.resolved("https://example.org/a.tif?sig=x") == "https://example.org/a.tif?sig=x"
     assert UNKNOWN.resolved("s3://bucket/a b/c.tif") == "s3://bucket/a b/c.tif"
+
+
+@pytest.mark.parametrize("address", ["64:ff9b:1:7f00:1::", "5f00::1", "3fff::1"])
+def test_networks_that_older_pythons_take_for_the_internet(address: str) -> None:
+    assert not is_global(address)
+
+
+def test_a_dot_at_the_end_of_an_allowed_name_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOWED_HOSTS, "localhost.:80, ,127.0.0.1")
+    assert addresses("localhost", 80, ())
+    with pytest.raises(InternalAddressError):
+        addresses("localhost", 81, ())
+    assert addresses("127.0.0.1", 81, ())

@@ -101,9 +101,7 @@ def read_part(url: str, start: int, stop: int, internal: frozenset[str] = NOBODY
         if answer.status_code != requests.codes.partial_content:
             raise ImageryError(f"{redacted(url)}: the server does not answer to ranges. Download the product first.")
         other = f"{redacted(url)}: sends other bytes than {start:,} to {stop:,}. Download the product first."
-        said = re.match(
-            r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:([0-9]{1,18})|\*)", answer.headers.get("Content-Range", "")
-        )
+        said = _RANGE.match(answer.headers.get("Content-Range", ""))
         packed = answer.headers.get("Content-Encoding", "identity") != "identity"
         if packed or (said is not None and int(said[1]) != start):
             raise ImageryError(other)
@@ -148,7 +146,7 @@ def _ask(
             )
     except InternalAddressError as error:
         raise ImageryError(f"{redacted(url)}: {error}") from None
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:  # a redirect to what is no address
         raise ImageryError(f"{redacted(url)}: cannot be reached ({_reason(error)}). {_CURE}") from None
 
 

@@ -40,6 +40,9 @@ _OF_GDAL = re.compile(r"vsi[a-z0-9_]*(?:[?].*)?", re.IGNORECASE)
 """A part of a path that GDAL takes for one of its virtual file systems where the path begins with it."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_NEVER_GLOBAL = tuple(map(IPv6Network, ("64:ff9b:1::/48", "5f00::/16", "3fff::/20")))
+"""Local translation to IPv4 (RFC 8215), segment routing, documentation: newer than some Pythons that are asked."""
+
 _OF_CLOUDS = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
 """Of Azure and Oracle: they answer to their own machines only, though they look like any other address."""
 
@@ -180,7 +183,7 @@ def is_global(address: str) -> bool:
             inner = IPv4Address(int(plain) & 0xFFFFFFFF)
         if inner is not None:
             return is_global(str(inner))
-        if plain.is_site_local:
+        if plain.is_site_local or any(plain in network for network in _NEVER_GLOBAL):
             return False
     return plain.is_global and not plain.is_multicast and not any(plain in network for network in _OF_CLOUDS)
 
@@ -211,8 +214,11 @@ def _internal_server(url: str) -> frozenset[str]:
 
 
 def _allowed() -> set[str]:
-    entries = (_plain(entry.strip()) for entry in os.environ.get(ALLOWED_HOSTS, "").split(","))
-    return {entry for entry in entries if entry}
+    found = set()
+    for entry in os.environ.get(ALLOWED_HOSTS, "").split(","):
+        name, port = re.fullmatch(r"(.*?)(:\d+)?", entry.strip()).groups()  # type: ignore[union-attr]  # fits any line
+        found.add(_plain(name) + (port or ""))
+    return found - {""}
 
 
 def _plain(host: str) -> str:

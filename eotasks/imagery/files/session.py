@@ -6,6 +6,7 @@ They lead where `eotasks.imagery.files.origin` allows, redirects too, and keep t
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import suppress
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
@@ -21,7 +22,7 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 from urllib3.util.retry import Retry
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.origin import addresses, server_of
+from eotasks.imagery.files.origin import InternalAddressError, addresses, server_of
 from eotasks.storage.answers import bounded_pools
 from eotasks.text import redacted
 
@@ -30,6 +31,7 @@ CONNECT_SECONDS = 10
 READ_SECONDS = 60
 
 _MAX_REDIRECTS = 5
+_KNOWN_SECONDS = 300
 _CONNECTIONS = 32
 """To one server that are kept open at most: more than threads that read."""
 
@@ -90,13 +92,35 @@ class _Adapter(HTTPAdapter):
 
         self.poolmanager.pool_classes_by_scheme = bounded_pools({"http": PlainPool, "https": EncryptedPool})
 
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        made = proxy not in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **options)
+        if made:
+            manager.pool_classes_by_scheme = bounded_pools(manager.pool_classes_by_scheme)
+        return manager
+
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
         # A proxy asks for names itself: those that are known here too are looked at.
         if select_proxy(str(request.url), options.get("proxies")):
             host, port = server_of(str(request.url))
-            with suppress(OSError, UnicodeError):
-                addresses(host, port, self._internal)
+            refusal = _refusal(host, port, self._internal, int(time.monotonic() // _KNOWN_SECONDS))
+            if refusal is not None:
+                raise InternalAddressError(refusal)
         return super().send(request, *arguments, **options)
+
+
+@lru_cache(maxsize=256)
+def _refusal(host: str, port: int, internal: frozenset[str], _: int) -> str | None:
+    """Why a server may not be asked through a proxy; None where nothing is known against it.
+
+    Kept for some minutes: where names of the internet are not known at all, each question waits for that answer.
+    """
+    with suppress(OSError, UnicodeError):
+        try:
+            addresses(host, port, internal)
+        except InternalAddressError as error:
+            return str(error)
+    return None
 
 
 class _Checked:

@@ -26,6 +26,7 @@ from eotasks.errors import AreaError, ImageryError
 from eotasks.imagery.files.gdal import SETTINGS, check_overviews
 from eotasks.imagery.grid import Grid
 from eotasks.limits import IMAGE_LAYERS, IMAGE_SIDE
+from eotasks.models.rasters import block_excess
 from eotasks.reading import check_regular
 
 if TYPE_CHECKING:
@@ -242,11 +243,13 @@ def _check_size(source: rasterio.DatasetReader, where: str) -> None:
     """Refuse what is larger than a tile, and blocks that are: one is decoded whole, however little of it is wanted."""
     for what, found, limit in (
         ("side", max(source.shape), IMAGE_SIDE),
-        ("blocks", max(max(shape) for shape in source.block_shapes), IMAGE_SIDE),
         ("layers", source.count, IMAGE_LAYERS),
     ):
         if found > limit.value:
             raise ImageryError(f"{where}: {what} of {limit.excess(found)}. It is not read.")
+    excess = block_excess(source.block_shapes)
+    if excess is not None:
+        raise ImageryError(f"{where}: {excess}. It is not read.")
 
 
 def _window(info: RasterInfo, level: Level, grid: Grid, margin: float) -> Window | None:

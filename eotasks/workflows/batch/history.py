@@ -25,6 +25,9 @@ Patches = Mapping[str, Mapping[EONode, Mapping[str, object]]]
 
 _NAMED = 5
 
+_MOST_RUNS = 1 << 53
+"""Above any number of runs; what a damaged manifest says beyond is none."""
+
 
 class History:
     """Earlier runs of a stage, and the fingerprints of this one.
@@ -67,8 +70,9 @@ class History:
                 self._take(event)
 
     def _take(self, event: Event) -> None:
-        if event.kind == "batch" and isinstance(event.facts.get("sequence"), int):
-            self.sequence = max(self.sequence, event.facts["sequence"] + 1)
+        sequence = event.facts.get("sequence")
+        if event.kind == "batch" and isinstance(sequence, int) and 0 <= sequence < _MOST_RUNS:
+            self.sequence = max(self.sequence, sequence + 1)
         if event.stage != self.stage:
             return
         add_to_last_run(self._last_run, event)
