@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import PurePath
 
 import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 
 from eotasks.errors import ImageryError
 from eotasks.models.rasters import block_excess
@@ -21,6 +23,9 @@ SETTINGS: Mapping[str, str] = {
     "GDAL_GEOREF_SOURCES": "INTERNAL",
 }
 """Of GDAL while a file of a product is open: no sibling file has a say."""
+
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
+"""What rasterio raises: the second one by some of its calls, as GDAL has it, which is none of its own kind."""
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".png": "PNG", ".img": "HFA"}
 
