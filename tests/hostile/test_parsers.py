@@ -166,6 +166,14 @@ def test_a_generation_that_is_not_there(tmp_path: Path) -> None:
         is_complete(place, "p")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "é" * 200, "a/" * 600 + "b"], ids=["long", "bytes", "deep"])
+def test_files_of_an_eopatch_with_names_that_no_disk_has(tmp_path: Path, name: str) -> None:
+    place = Place(tmp_path)
+    marker = {"version": 1, "generation": ".gen-000000000000", "files": {name: {"size": 1, "sha256": "0" * 64}}}
+    place.write_bytes(f"p/{MARKER}", json.dumps(marker).encode())
+    refuses(lambda: load_eopatch(place, "p"), "no name of a file")
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"generation": name} for name in (".gen-\0", ".gen-" + "x" * 5000, ".gen-a/../b", ".gen-\ud800", ".gen-", 5, None)]

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 import rasterio
 from rasterio._err import CPLE_BaseError
+from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 
 from eotasks.errors import ImageryError
@@ -62,7 +63,7 @@ def open_raster(path: object, where: str, *, name: object = None) -> Iterator[ra
         check_regular(str(path))
     with rasterio.open(path, driver=driver_of(name or path)) as source:
         check_overviews(source, where)
-        excess = block_excess(source.block_shapes)
+        excess = block_excess(source.block_shapes, interleaved=source.interleaving is Interleaving.pixel)
         if excess is not None:
             raise ImageryError(f"{where}: {excess}. Write it in tiles (gdal_translate -co TILED=YES).")
         yield source
