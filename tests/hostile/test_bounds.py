@@ -515,11 +515,10 @@ class TestGrids:
 def test_blocks_of_many_bands_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interleave: str) -> None:
     """Bands that lie pixel by pixel are decoded together."""
     profile = {"driver": "GTiff", "count": 20, "height": 8, "width": 8, "dtype": "uint8", "crs": "EPSG:32633"}
-    with rasterio.open(
-        tmp_path / "a.tif", "w", interleave=interleave, transform=Affine(1, 0, 0, 0, -1, 0), **profile
-    ) as target:
+    place = Affine(10, 0, 0, 0, -10, 80)
+    with rasterio.open(tmp_path / "a.tif", "w", interleave=interleave, transform=place, **profile) as target:
         target.write(np.ones((20, 8, 8), np.uint8))
-    grid = LabelGrid("EPSG:32633", (0, -8, 8, 0), (8, 8))
+    grid = LabelGrid("EPSG:32633", (0, 0, 80, 80), (8, 8))
     monkeypatch.setenv(BLOCK_PIXELS.variable, "1000")
     if interleave == "band":
         read_raster_labels(tmp_path / "a.tif", grid)
