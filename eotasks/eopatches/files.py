@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import io
 import operator
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from eotasks.storage import s3
 from eotasks.storage.folder import leads_out
 from eotasks.storage.place import Place
 from eotasks.storage.temporary import temporary_folder
+from eotasks.text import NAME_BYTES
 from eotasks.times import naive_utc
 
 TRANSFERS = 4
@@ -50,6 +52,9 @@ _TYPES = {
 _ARRAYS = (".npy", ".npy.gz")
 _TIMES = frozenset({"timestamps", "timestamp"})
 """The second is how eo-learn before 1.5 called it."""
+
+_PATH_BYTES = 1024
+"""Of a path in an EOPatch, as keys of S3 have them at most."""
 
 _GEOPACKAGE = b"SQLite format 3\0"
 
@@ -78,8 +83,10 @@ class EOPatchFolder:
 
     def __post_init__(self) -> None:
         for path in self.files:
-            if any(part in ("", ".", "..") for part in path.split("/")):
-                raise StorageError(f"{self.place}/{path}: no name of a file in an EOPatch. Remove it.")
+            parts = path.split("/")
+            too_long = len(path) > _PATH_BYTES or any(len(os.fsencode(part)) > NAME_BYTES for part in parts)
+            if too_long or any(part in ("", ".", "..") for part in parts):
+                raise StorageError(f"{self.place}/{path[:200]}: no name of a file in an EOPatch. Remove it.")
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:

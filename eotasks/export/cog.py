@@ -17,13 +17,12 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
 from rasterio.dtypes import check_dtype
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import CRSError
 from rasterio.io import MemoryFile
 
 from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError, StorageError
-from eotasks.imagery.files.gdal import open_raster
+from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.models.classes import NO_DATA, ClassTable, LandCoverClass
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.models.threads import resolve_threads
@@ -35,9 +34,6 @@ Compression = Literal["deflate", "zstd", "lzw", "none"]
 Overviews = Literal["auto", "nearest", "average", "mode"]
 NoData = float | Literal["auto"] | None
 """Value of pixels without data; "auto": NaN for floats, 0 for a map of classes, none for other integers."""
-
-WRITING_ERRORS = (RasterioError, CPLE_BaseError, OSError)
-"""What writing raises when a disk fails; the second ones come out of copying as GDAL has them."""
 
 BLOCK, SMALL_BLOCK = 512, 128
 """Rows and columns of a tile of the file; the small one for images that would be a single tile or few."""
@@ -116,7 +112,7 @@ def read_classes(path: str | Path) -> ClassTable | None:
             return classes_of(dataset)
     except EOTasksError:
         raise
-    except (RasterioError, OSError) as error:
+    except GDAL_ERRORS as error:
         raise ImageryError(f"Cannot read {path} ({error}): write it again.") from error
 
 
@@ -228,7 +224,7 @@ def publish_cog(
                 place.remove(sidecar)  # classes or statistics of the file that was there before
     except EOTasksError:
         raise
-    except WRITING_ERRORS as error:
+    except GDAL_ERRORS as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
     return path
 

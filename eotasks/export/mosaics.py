@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
@@ -22,14 +21,13 @@ from eotasks.durable import make_folder, temporary_beside
 from eotasks.errors import EOTasksError, GridError, ImageryError, StorageError
 from eotasks.export.cog import (
     BLOCK,
-    WRITING_ERRORS,
     Compression,
     check_compression,
     classes_of,
     describe_bands,
     publish_cog,
 )
-from eotasks.imagery.files.gdal import driver_of, open_raster
+from eotasks.imagery.files.gdal import GDAL_ERRORS, driver_of, open_raster
 from eotasks.limits import MOSAIC_PIXELS
 from eotasks.models.classes import ClassTable
 from eotasks.models.rasters import Bounds, offset_in, pixel_transform, union_bounds
@@ -121,7 +119,7 @@ def _mosaic(
                 return publish_cog(mosaic, path, tiles[0].classes, compression)
     except EOTasksError:
         raise
-    except WRITING_ERRORS as error:
+    except GDAL_ERRORS as error:
         raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
 
 
@@ -199,7 +197,7 @@ class _Tile:
                 )
         except EOTasksError:
             raise
-        except (RasterioError, OSError) as error:
+        except GDAL_ERRORS as error:
             raise ImageryError(f"Cannot read the map {name} ({error}): export the patch again.") from error
 
 
@@ -270,5 +268,5 @@ def _blocks(tile: _Tile) -> Iterator[tuple[tuple[int, int], NDArray[Any], float 
             for row, column in itertools.product(rows, columns):
                 height, width = min(BLOCK, source.height - row), min(BLOCK, source.width - column)
                 yield (row, column), source.read(window=Window(column, row, width, height)), source.nodata
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise ImageryError(f"Cannot read the map {tile.name} ({error}): export the patch again.") from error

@@ -13,6 +13,7 @@ from rasterio.transform import Affine
 
 from eotasks.errors import GridError
 from eotasks.limits import GRID_PIXELS
+from eotasks.text import excerpt
 
 WHOLE_PIXEL_TOLERANCE = 1e-6
 """How far, in pixels, an extent may be from a whole number of pixels."""
@@ -114,9 +115,12 @@ def check_pixels(height: float, width: float, where: str) -> None:
 def parse_crs(crs: Any) -> CRS:
     """A coordinate system from its name or code.
 
-    :raises GridError: when it is not known.
+    :raises GridError: when it is not known, or is of no place on Earth, as that of a building site.
     """
     try:
-        return CRS.from_user_input(crs)
+        found = CRS.from_user_input(crs)
+        if found.is_projected or found.is_geographic:
+            return found
+        raise GridError(f"Coordinate system {excerpt(crs)} is of no place on Earth: give one such as 'EPSG:32633'.")
     except CRSError as error:
         raise GridError(f"Coordinate system {crs!r} is not known: give an EPSG code such as 'EPSG:32633'.") from error

@@ -70,15 +70,17 @@ def pixel_transform(bounds: Bounds, shape: tuple[int, int]) -> Affine:
     return Affine((right - left) / shape[1], 0.0, left, 0.0, (bottom - top) / shape[0], top)
 
 
-def block_excess(shapes: Sequence[tuple[int, int]]) -> str | None:
+def block_excess(shapes: Sequence[tuple[int, int]], *, interleaved: bool = False) -> str | None:
     """What is wrong with the blocks of a raster: each is decoded whole, however little of it is wanted.
 
     :param shapes: Rows and columns of those of each band.
+    :param interleaved: Whether a block holds all bands, which are decoded together.
     """
     height, width = max(shapes, key=lambda shape: shape[0] * shape[1], default=(0, 0))
-    if height * width <= BLOCK_PIXELS.value:
+    bands = len(shapes) if interleaved else 1
+    if height * width * bands <= BLOCK_PIXELS.value:
         return None
-    return f"blocks of {height:,} x {width:,} pixels, {BLOCK_PIXELS.excess()}"
+    return f"blocks of {height:,} x {width:,} pixels of {bands:,} band(s), {BLOCK_PIXELS.excess()}"
 
 
 def union_bounds(bounds: Sequence[Bounds]) -> Bounds:

@@ -24,11 +24,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError
 from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from eotasks.errors import ConfigurationError, EOTasksError, GridError, ImageryError, ReferenceDataError, reason_of
-from eotasks.imagery.files.gdal import open_raster
+from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.reading import check_regular
@@ -52,7 +51,7 @@ _SEGMENTS = 200
 
 _SHOWN = 12
 
-_DAMAGE = (RuntimeError, ValueError, OverflowError, shapely.errors.ShapelyError)
+_DAMAGE = (*GDAL_ERRORS, RuntimeError, ValueError, OverflowError, shapely.errors.ShapelyError)
 """What GDAL (pyogrio), GEOS and PROJ raise over damaged files and places that are none."""
 
 
@@ -140,7 +139,10 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
     :raises GridError: when the file does not say its coordinate system.
     """
     described = _describe_vector(path, layer, column)
-    left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, described.crs, *grid.bounds, densify_pts=51)
+    try:
+        left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, described.crs, *grid.bounds, densify_pts=51)
+    except _DAMAGE as error:
+        raise ReferenceDataError(f"The labels in {path} lie at no place ({reason_of(error)}): replace it.") from error
     margin_x, margin_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
     window = (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
     bbox = window if np.isfinite(window).all() else None
@@ -152,8 +154,9 @@ def _read_column(path: str | Path, layer: _Layer, column: str, **options: Any) -
     most = VECTOR_FEATURES.value
     if layer.count > most:  # not otherwise: room is taken for as many as may come
         options["max_features"] = most + 1
+    file = local_path_of(path)
     try:
-        frame = pyogrio.read_dataframe(local_path_of(path), layer=layer.name, columns=[column], **options)
+        frame = pyogrio.read_dataframe(file, layer=layer.name, columns=[column], **options)
     except _DAMAGE as error:
         raise ReferenceDataError(f"Cannot read the labels in {path} ({reason_of(error)}): replace the file.") from error
     if len(frame) > most:
@@ -252,8 +255,8 @@ def read_raster_labels(
         raise ReferenceDataError(str(error)) from error
     except EOTasksError:
         raise
-    except (RasterioError, OSError) as error:
-        raise ReferenceDataError(f"Cannot read the label raster {path} ({error}): check path and file.") from error
+    except GDAL_ERRORS as error:
+        raise ReferenceDataError(f"Cannot read the label raster {path} ({reason_of(error)}): replace it.") from error
     labels = np.zeros(grid.shape, np.uint8)
     mapping = check_mapping(classes)
     labels[known] = class_ids(pd.Series(values[known]), mapping, f"raster {path}", ignore_unmapped=ignore_unmapped)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+_NAMED, _CHARACTERS = 5, 100
 
 
 def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -12,6 +14,12 @@ def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     A key that is absent and one whose value is None are the same; so are inner keys of which all are None.
     """
     return sorted(_changed(before, now))
+
+
+def in_words(keys: Sequence[str]) -> str:
+    """Keys for a message: some of them, and cut, since they may be of a file of somebody else."""
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return ", ".join(key[:_CHARACTERS] for key in keys[:_NAMED]) + more
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

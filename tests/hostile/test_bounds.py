@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
@@ -508,6 +509,22 @@ class TestGrids:
         monkeypatch.setenv(BLOCK_PIXELS.variable, "50")
         with pytest.raises(ImageryError, match=BLOCK_PIXELS.variable):
             mosaic_cogs([tmp_path / "0.tif"], tmp_path / "out.tif")
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_blocks_of_many_bands_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interleave: str) -> None:
+    """Bands that lie pixel by pixel are decoded together."""
+    profile = {"driver": "GTiff", "count": 20, "height": 8, "width": 8, "dtype": "uint8", "crs": "EPSG:32633"}
+    place = Affine(10, 0, 0, 0, -10, 80)
+    with rasterio.open(tmp_path / "a.tif", "w", interleave=interleave, transform=place, **profile) as target:
+        target.write(np.ones((20, 8, 8), np.uint8))
+    grid = LabelGrid("EPSG:32633", (0, 0, 80, 80), (8, 8))
+    monkeypatch.setenv(BLOCK_PIXELS.variable, "1000")
+    if interleave == "band":
+        read_raster_labels(tmp_path / "a.tif", grid)
+        return
+    with pytest.raises(EOTasksError, match=f"20 band.*{BLOCK_PIXELS.variable}"):
+        read_raster_labels(tmp_path / "a.tif", grid)
 
 
 def test_vector_files_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pystac
 import pytest
+import rasterio
 import requests
+import shapely
 import xarray
+from affine import Affine
+from rasterio.crs import CRS
 
 from eotasks.area import read_area, read_patch_grid
 from eotasks.catalogue import StacApi
@@ -31,13 +37,15 @@ from eotasks.eopatches.marker import MARKER, parse_marker
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ModelError, StorageError
 from eotasks.imagery.files.location import checked_name
 from eotasks.imagery.files.origin import Origin
+from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.pixels.raster import bounds_in
 from eotasks.imagery.products.acquisition import Acquisition, checked, parse_sidecar
 from eotasks.imagery.products.metadata import parse_product_name, read_product_metadata, read_tile_metadata
 from eotasks.imagery.products.open import describe_product
 from eotasks.imagery.products.stac import describe_item, read_item
 from eotasks.limits import RECORD_BYTES
 from eotasks.models.landcover.card import ModelCard, iso
-from eotasks.reference.labels import class_ids
+from eotasks.reference.labels import LabelGrid, class_ids, rasterize_polygons, read_polygons, read_raster_labels
 from eotasks.sources.sentinelhub.client import milliseconds
 from eotasks.sources.sentinelhub.statistics import rows_of
 from eotasks.storage.lease import LEASE_FILE, hold_lease
@@ -158,6 +166,14 @@ def test_a_generation_that_is_not_there(tmp_path: Path) -> None:
         is_complete(place, "p")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "é" * 200, "a/" * 600 + "b"], ids=["long", "bytes", "deep"])
+def test_files_of_an_eopatch_with_names_that_no_disk_has(tmp_path: Path, name: str) -> None:
+    place = Place(tmp_path)
+    marker = {"version": 1, "generation": ".gen-000000000000", "files": {name: {"size": 1, "sha256": "0" * 64}}}
+    place.write_bytes(f"p/{MARKER}", json.dumps(marker).encode())
+    refuses(lambda: load_eopatch(place, "p"), "no name of a file")
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"generation": name} for name in (".gen-\0", ".gen-" + "x" * 5000, ".gen-a/../b", ".gen-\ud800", ".gen-", 5, None)]
@@ -265,6 +281,25 @@ def test_cloud_cover_that_is_none(cover: Any) -> None:
     refuses(lambda: cloud_cover_of(make_item("a", cloud=cover)), "eo:cloud_cover")
 
 
+BUILDING_SITE = 'LOCAL_CS["building site",UNIT["metre",1]]'
+"""A coordinate system that none leads to; rasterio raises an error there that is none of its own kind."""
+
+
+def test_coordinate_systems_of_no_place(tmp_path: Path) -> None:
+    refuses(lambda: parse_crs(BUILDING_SITE), "no place on Earth")
+    grid = LabelGrid("EPSG:32633", (0, 0, 100, 100), (10, 10))
+    raster, vector = tmp_path / "labels.tif", tmp_path / "labels.gpkg"
+    profile = {"driver": "GTiff", "count": 1, "height": 9, "width": 9, "dtype": "uint8", "crs": BUILDING_SITE}
+    with rasterio.open(raster, "w", transform=Affine(10, 0, 0, 0, -10, 90), **profile) as target:
+        target.write(np.ones((1, 9, 9), np.uint8))
+    refuses(lambda: read_raster_labels(raster, grid), "labels.tif")
+    refuses(lambda: bounds_in(Grid("EPSG:32633", 0, 0, 10, 9, 9), CRS.from_wkt(BUILDING_SITE)))
+    frame = gpd.GeoDataFrame({"class": [1]}, geometry=[shapely.box(0, 0, 10, 10)], crs=BUILDING_SITE)
+    frame.to_file(vector, engine="pyogrio")
+    refuses(lambda: read_polygons(vector, grid, column="class"), "labels.gpkg")
+    refuses(lambda: rasterize_polygons(frame, np.ones(1, np.uint8), grid))
+
+
 def test_names_of_products_with_a_month_13() -> None:
     assert parse_product_name(ITEM["id"]) is not None
     assert parse_product_name(ITEM["id"].replace("20240501T100000", "20241301T100000")) is None
@@ -312,6 +347,13 @@ def test_checksums_of_inputs_that_are_none(tmp_path: Path, content: bytes) -> No
     (tmp_path / CONFIG_FILE).write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match=CONFIG_FILE):
         check_place(Place(tmp_path), config)
+
+
+def test_names_of_inputs_of_a_hundred_thousand_characters(tmp_path: Path) -> None:
+    config = parse_config(DEFAULT_CONFIG.read_text())
+    (tmp_path / CONFIG_FILE).write_text(render_toml(config))
+    (tmp_path / INPUTS_FILE).write_text(json.dumps({f"{number}{'x' * 100_000}": "0" for number in range(20)}))
+    refuses(lambda: check_place(Place(tmp_path), config), "more changed")
 
 
 @pytest.mark.parametrize("shares", [{}, {"cloud": "x"}, {"other": 1.0}, {"cloud": 1.0, "shadow": None}])

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import PurePath
 
 import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import Interleaving
+from rasterio.errors import RasterioError
 
 from eotasks.errors import ImageryError
 from eotasks.models.rasters import block_excess
@@ -21,6 +24,9 @@ SETTINGS: Mapping[str, str] = {
     "GDAL_GEOREF_SOURCES": "INTERNAL",
 }
 """Of GDAL while a file of a product is open: no sibling file has a say."""
+
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
+"""What rasterio raises: the second one by some of its calls, as GDAL has it, which is none of its own kind."""
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".png": "PNG", ".img": "HFA"}
 
@@ -57,7 +63,7 @@ def open_raster(path: object, where: str, *, name: object = None) -> Iterator[ra
         check_regular(str(path))
     with rasterio.open(path, driver=driver_of(name or path)) as source:
         check_overviews(source, where)
-        excess = block_excess(source.block_shapes)
+        excess = block_excess(source.block_shapes, interleaved=source.interleaving is Interleaving.pixel)
         if excess is not None:
             raise ImageryError(f"{where}: {excess}. Write it in tiles (gdal_translate -co TILED=YES).")
         yield source

@@ -23,7 +23,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from eotasks.errors import AreaError, ImageryError
-from eotasks.imagery.files.gdal import SETTINGS, check_overviews
+from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, check_overviews
 from eotasks.imagery.grid import Grid
 from eotasks.limits import IMAGE_LAYERS, IMAGE_SIDE
 from eotasks.models.rasters import block_excess
@@ -273,7 +273,7 @@ def bounds_in(grid: Grid, crs: CRS) -> tuple[float, float, float, float]:
         return grid.bounds
     try:
         bounds = transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=21)
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
     if not np.isfinite(bounds).all():
         raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.")

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
 from eotasks.documents import parse_json_object
 from eotasks.errors import ImageryError, StorageError
 from eotasks.imagery.files.bucket import BucketFiles
 from eotasks.imagery.files.folder import FolderFiles
+from eotasks.imagery.files.gdal import GDAL_ERRORS
 from eotasks.imagery.files.protocol import ProductFiles, RasterFile
 from eotasks.imagery.files.web import WebFiles
 from eotasks.imagery.products.acquisition import Acquisition, checked
@@ -175,6 +175,6 @@ def _footprint(tile_info: Mapping[str, Any], crs: str) -> tuple[tuple[float, flo
     try:
         corners = [(float(x), float(y)) for x, y in geometry["coordinates"][0]]
         longitudes, latitudes = transform(crs, "EPSG:4326", *zip(*corners, strict=True))
-    except (KeyError, IndexError, OverflowError, TypeError, ValueError, RasterioError):
+    except (KeyError, IndexError, OverflowError, TypeError, ValueError, *GDAL_ERRORS):
         return ()
     return tuple(zip(map(float, longitudes), map(float, latitudes), strict=True))

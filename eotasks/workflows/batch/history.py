@@ -16,14 +16,12 @@ from eotasks.workflows.batch.fingerprints import fingerprint, settings_of, setti
 from eotasks.workflows.batch.manifest import Event, iter_events
 from eotasks.workflows.batch.outcomes import PatchOutcome, step_names
 from eotasks.workflows.batch.progress import add_to_last_run, run_state
-from eotasks.workflows.settings import changed_keys
+from eotasks.workflows.settings import changed_keys, in_words
 
 LOGGER = logging.getLogger(__name__)
 
 Patches = Mapping[str, Mapping[EONode, Mapping[str, object]]]
 """Arguments of the nodes' execute for each patch, by its name."""
-
-_NAMED = 5
 
 _MOST_RUNS = 1 << 53
 """Above any number of runs; what a damaged manifest says beyond is none."""
@@ -95,7 +93,7 @@ class History:
         changed = changed_keys(settings if isinstance(settings, Mapping) else {}, self.settings)
         if not changed:
             return
-        named = ", ".join(changed[:_NAMED]) + f" and {len(changed) - _NAMED} more" * (len(changed) > _NAMED)
+        named = in_words(changed)
         if self.asked:
             raise ConfigurationError(
                 f"{self.place}: batch {self.stage!r} was run with another configuration ({named} changed): choose"

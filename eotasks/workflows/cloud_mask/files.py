@@ -35,7 +35,7 @@ from eotasks.storage.place import Place
 from eotasks.text import NAME_BYTES, redacted, refuse_name
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import ProductMasks, Shares
-from eotasks.workflows.settings import changed_keys
+from eotasks.workflows.settings import changed_keys, in_words
 
 RECORD_VERSION = 1
 MAX_STORED_CLP = MAX_CLP - 1
@@ -122,7 +122,7 @@ class MaskFiles:
         changed = changed_keys({"detector": DEFAULT_DETECTOR, **record.settings}, wanted)
         if changed and record.complete and not overwrite:
             raise ConfigurationError(
-                f"{self.place} holds results of other settings ({', '.join(changed)} changed): give another --out, or"
+                f"{self.place} holds results of other settings ({in_words(changed)} changed): give another --out, or"
                 " replace them with --overwrite."
             )
         wanted_files = {self.file(kind) for kind in self.kinds(options)}

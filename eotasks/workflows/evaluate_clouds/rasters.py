@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.errors import ConfigurationError, GridError, ImageryError, ReferenceDataError
-from eotasks.imagery.files.gdal import open_raster
+from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import ARRAY_BYTES
 from eotasks.models.band_sets import band_names
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, NO_DATA_DN
@@ -100,7 +100,7 @@ def _read(file: Path) -> _Raster:
                 return _Raster(image.read(), image.descriptions, image.nodata, image.crs, image.transform)
     except ImageryError:  # an OSError too
         raise
-    except (RasterioError, OSError) as error:
+    except GDAL_ERRORS as error:
         raise ImageryError(f"{file} cannot be read as an image ({error}): write it again.") from error
 
 

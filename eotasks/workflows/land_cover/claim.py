@@ -19,7 +19,7 @@ from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import parse_config, render_toml
-from eotasks.workflows.settings import changed_keys
+from eotasks.workflows.settings import changed_keys, in_words
 
 CONFIG_FILE = "run.toml"
 """The configuration beside the results; a folder that has it was filled by this command."""
@@ -76,7 +76,7 @@ def check_place(
             changed = [f"content of {name}" for name in changed_keys(stored, input_fingerprints(config, read))]
         if changed:
             raise ConfigurationError(
-                f"{place} holds results of another configuration ({', '.join(changed)} changed): choose another"
+                f"{place} holds results of another configuration ({in_words(changed)} changed): choose another"
                 " output.folder, or start over with --overwrite."
             )
         return

@@ -8,12 +8,11 @@ from typing import NoReturn
 
 import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
-from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
 from eotasks.area import Patch
-from eotasks.errors import BandError, ConfigurationError, GridError, ImageryError, ReferenceDataError
-from eotasks.imagery.files.gdal import open_raster
+from eotasks.errors import BandError, ConfigurationError, GridError, ImageryError, ReferenceDataError, reason_of
+from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.surface import SURFACE_BANDS
 from eotasks.models.landcover.parameters import training_parameters
@@ -155,8 +154,9 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
             crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
     except ImageryError as error:
         raise ReferenceDataError(str(error)) from error
-    except (OSError, RasterioError, DataSourceError, DataLayerError) as error:
-        raise ReferenceDataError(f"The labels {path} cannot be read ({error}): check reference.path.") from error
+    except (*GDAL_ERRORS, DataSourceError, DataLayerError) as error:
+        reason = reason_of(error)
+        raise ReferenceDataError(f"The labels {path} cannot be read ({reason}): check reference.path.") from error
     if crs is None:
         raise GridError(f"The labels {path} have no coordinate system: write one into the file.")
     return str(crs), bounds
@@ -167,7 +167,7 @@ def _meet(patch: Patch, crs: str, bounds: Bounds) -> bool:
         return False
     try:
         left, bottom, right, top = transform_bounds(patch.crs, crs, *patch.bbox, densify_pts=21)
-    except RasterioError:  # the labels' system has no coordinates for this place
+    except GDAL_ERRORS:  # the labels' system has no coordinates for this place
         return False
     west, south, east, north = bounds
     return bool(left < east and right > west and bottom < north and top > south)
