@@ -28,7 +28,14 @@ from eotasks.catalogue.request import area_of, interval_of
 from eotasks.documents import parse_json, parse_json_object, parse_toml
 from eotasks.eopatches.load import LoadSavedEOPatchTask, eopatch_info, is_complete, load_eopatch
 from eotasks.eopatches.marker import MARKER, parse_marker
-from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ModelError, StorageError
+from eotasks.errors import (
+    ConfigurationError,
+    EOTasksError,
+    ImageryError,
+    ModelError,
+    ProductSkippedWarning,
+    StorageError,
+)
 from eotasks.imagery.files.location import checked_name
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.products.acquisition import Acquisition, checked, parse_sidecar
@@ -38,6 +45,7 @@ from eotasks.imagery.products.stac import describe_item, read_item
 from eotasks.limits import RECORD_BYTES
 from eotasks.models.landcover.card import ModelCard, iso
 from eotasks.reference.labels import class_ids
+from eotasks.sources.frames import candidates_of
 from eotasks.sources.sentinelhub.client import milliseconds
 from eotasks.sources.sentinelhub.statistics import rows_of
 from eotasks.storage.lease import LEASE_FILE, hold_lease
@@ -336,12 +344,66 @@ def test_records_of_masks_with_other_shares(tmp_path: Path, shares: dict[str, An
 )  # fmt: skip
 def test_items_of_an_api_that_are_none(changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Pystac and shapely raise whatever they stumble over; a search refuses the answer by name."""
+    answer_with(monkeypatch, make_item("a").to_dict() | changed)
+    with pytest.raises(ImageryError):
+        StacApi("https://a.example").search(bbox=(12, 52, 13, 53), max_cloud_cover=0.5)
+
+
+POINT = {"type": "Point", "coordinates": [12.5, 52.5]}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"geometry": POINT}, {"geometry": {"type": "Polygon"}}, {"properties": {"datetime": OUTSIDE[0]}},
+        {"properties": {"datetime": None}}, {"properties": []}, {"assets": []}, {"assets": ["a"]}, {"assets": "a"},
+        {"assets": 5}, {"collection": 5}, {"type": "Collection"}, {"links": ["a"]}, {"stac_version": 1},
+        {"properties": {"datetime": "2024-05-01T10:00:00Z", "eo:cloud_cover": "many"}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_one_bad_item_of_an_api_leaves_the_others(changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {**make_item("bad").to_dict(), **changed}
+    for features in ([bad, make_item("sound").to_dict()], [make_item("sound").to_dict(), bad]):
+        answer_with(monkeypatch, *features)
+        with pytest.warns(ProductSkippedWarning, match=r"a\.example: 1 items are left out. STAC item 'bad'.* .{9}"):
+            found = StacApi("https://a.example").search(bbox=(12, 52, 13, 53), max_cloud_cover=0.5)
+        assert [each.id for each in found] == ["sound"]
+
+
+@pytest.mark.parametrize("feature", [5, None, "a", [], {"id": 5}, {}], ids=str)
+def test_features_of_an_api_that_are_no_items(feature: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {**make_item("a").to_dict(), **feature} if isinstance(feature, dict) and feature else feature
+    answer_with(monkeypatch, named, make_item("sound").to_dict())
+    with pytest.warns(ProductSkippedWarning, match="1 items are left out"):
+        assert [each.id for each in StacApi("https://a.example").search()] == ["sound"]
+
+
+def test_many_bad_items_of_an_api_are_named_in_few_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = [{**make_item(f"bad {number}").to_dict(), "geometry": POINT} for number in range(100)]
+    answer_with(monkeypatch, *bad, make_item("sound").to_dict())
+    with pytest.warns(ProductSkippedWarning, match=r"100 items .*'bad 4'.* And 95 more\.") as caught:
+        assert len(StacApi("https://a.example").search()) == 1
+    assert len(str(caught[0].message)) < 3000
+
+
+def test_one_bad_candidate_leaves_the_others() -> None:
+    """Of any catalogue: what it found becomes products that may be read."""
+    bad = make_item("bad")
+    bad.properties["eo:cloud_cover"] = "many"
+    with pytest.warns(ProductSkippedWarning, match="1 items are left out: STAC item 'bad': eo:cloud_cover is 'many'"):
+        assert [each.name for each in candidates_of([bad, make_item("sound")])] == ["sound"]
+    refuses(lambda: candidates_of([bad]), "'bad'", "many")
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, *features: Any) -> None:
+    """A STAC API at https://a.example whose one page these are."""
     search = {"rel": "search", "type": "application/geo+json", "href": "https://a.example/search", "method": "POST"}
     landing = {
         "type": "Catalog", "stac_version": "1.0.0", "id": "a", "description": "a", "links": [search],
         "conformsTo": [f"https://api.stacspec.org/v1.0.0/{part}" for part in ("core", "item-search")],
     }  # fmt: skip
-    page = {"type": "FeatureCollection", "features": [make_item("a").to_dict() | changed], "links": []}
+    page = {"type": "FeatureCollection", "features": features, "links": []}
 
     def send(_: object, request: requests.PreparedRequest, **__: object) -> requests.Response:
         answer = requests.Response()
@@ -350,8 +412,6 @@ def test_items_of_an_api_that_are_none(changed: dict[str, Any], monkeypatch: pyt
         return answer
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
-    with pytest.raises(ImageryError):
-        StacApi("https://a.example").search(bbox=(12, 52, 13, 53), max_cloud_cover=0.5)
 
 
 @pytest.mark.parametrize("location", [5, None, 1.5, b"x", ["a"]])
