@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ import requests
 import xarray
 
 from eotasks.area import read_area, read_patch_grid
-from eotasks.catalogue import StacApi
-from eotasks.catalogue.fields import cloud_cover_of, time_of
+from eotasks.catalogue import Catalogue, StacApi
+from eotasks.catalogue.fields import cloud_cover_of, level_of, time_of
 from eotasks.catalogue.items import footprint_of
 from eotasks.catalogue.request import area_of, interval_of
+from eotasks.catalogue.table import table_of
 from eotasks.documents import parse_json, parse_json_object, parse_toml
 from eotasks.eopatches.load import LoadSavedEOPatchTask, eopatch_info, is_complete, load_eopatch
 from eotasks.eopatches.marker import MARKER, parse_marker
@@ -45,7 +47,7 @@ from eotasks.imagery.products.stac import describe_item, read_item
 from eotasks.limits import RECORD_BYTES
 from eotasks.models.landcover.card import ModelCard, iso
 from eotasks.reference.labels import class_ids
-from eotasks.sources.frames import candidates_of
+from eotasks.sources.frames import Candidate, candidates_of
 from eotasks.sources.sentinelhub.client import milliseconds
 from eotasks.sources.sentinelhub.statistics import rows_of
 from eotasks.storage.lease import LEASE_FILE, hold_lease
@@ -412,6 +414,75 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, *features: Any) -> None:
         return answer
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+
+
+COLUMNS_OF_OTHERS: dict[str, Any] = {
+    "assets": ["a", ["a"], 5, {"B02": "a"}, {"B02": {"title": "no href"}}],
+    "links": [["a"], "a", 5],
+    "stac_version": [5, b"1"],
+    "type": ["Collection", "Catalog", 5],
+    "collection": [5, 1.5, ["a"]],
+    "id": [5, b"a"],
+    "stac_extensions": ["a", [5], 5],
+    "bbox": ["a", 5, {"xmin": 1.0}],
+    "geometry": ["a", 5, b"", b"\x01\x01\x00\x00\x00"],
+    "datetime": ["a", "0001-01-01T00:00:00+14:00", 5, b"a"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, each) for name, values in COLUMNS_OF_OTHERS.items() for each in values], ids=str
+)
+def test_columns_of_catalogues_of_others(name: str, value: Any, tmp_path: Path) -> None:
+    """A search gives items that can be used, or an error that names the catalogue."""
+    catalogue = with_column(tmp_path, name, value)
+    for arguments in ({}, {"bbox": (12, 52, 13, 53), "max_cloud_cover": 0.5, "level": "L1C", "tile": "33UUU"}):
+        try:
+            found = catalogue.search(**arguments)
+        except ImageryError as error:
+            assert "theirs.parquet" in str(error)  # noqa: PT017 - items are as good as an error
+        else:
+            for each in found:
+                json.dumps(each.to_dict())
+                with contextlib.suppress(ImageryError):
+                    Candidate.of_item(each)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("assets", "a"), ("links", ["a"]), ("stac_version", 5), ("type", "Collection"), ("id", 5)]
+)
+def test_rows_of_a_catalogue_that_are_no_items(name: str, value: Any, tmp_path: Path) -> None:
+    refuses(with_column(tmp_path, name, value).search, "theirs.parquet: a row is no STAC item")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"a\xff", "a\\xff"), (Decimal("1.50"), "1.50"), (dt.date(2024, 5, 1), "2024-05-01"),
+        (dt.time(1, 2), "01:02:00"), (dt.timedelta(1), "1 day, 0:00:00"), ({"a": [b"b"]}, {"a": ["b"]}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_of_catalogues_that_json_does_not_have(value: Any, text: object, tmp_path: Path) -> None:
+    (found,) = with_column(tmp_path, "other", value).search()
+    assert json.loads(json.dumps(found.to_dict()))["properties"]["other"] == text
+
+
+def test_collections_that_are_no_names() -> None:
+    numbered = make_item("a")
+    numbered.properties = {}
+    numbered.collection_id = 5  # type: ignore[assignment]
+    assert level_of(numbered) is None
+
+
+def with_column(folder: Path, name: str, value: Any) -> Catalogue:
+    """A catalogue of one row that says something else in one column."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    (row,) = table_of([make_item("a")]).to_pylist()
+    parquet.write_table(pa.Table.from_pylist([row | {name: value}]), folder / "theirs.parquet")
+    return Catalogue(folder / "theirs.parquet")
 
 
 @pytest.mark.parametrize("location", [5, None, 1.5, b"x", ["a"]])
