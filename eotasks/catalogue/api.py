@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,14 +12,14 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.bounded_io import bounded_io
-from eotasks.catalogue.fields import cloud_cover_of, level_of, tile_of_item, time_of
+from eotasks.catalogue.fields import check_names, cloud_cover_of, level_of, tile_of_item, time_of
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
-from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, reason_of
+from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ProductSkippedWarning, reason_of
 from eotasks.imagery import footprints
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS
-from eotasks.text import redacted
+from eotasks.text import excerpt, redacted
 
 if TYPE_CHECKING:
     import pystac
@@ -31,6 +32,9 @@ PAGE = 200
 
 SECONDS = 60
 """How long an API may take to send the next bytes."""
+
+_NAMED = 5
+"""Items that a warning names."""
 
 
 class StacApi:
@@ -73,8 +77,9 @@ class StacApi:
 
         :raises ConfigurationError: when an argument is not usable.
         :raises GridError: when the coordinate system is not known, or the area is empty.
-        :raises ImageryError: when the API cannot be reached, or answers something else.
+        :raises ImageryError: when the API cannot be reached, or answers something else: none of its items can be used.
         :raises MissingDependencyError: when pystac-client is not installed.
+        :warns ProductSkippedWarning: when items are left out that say nonsense; it names them.
         """
         return self.find(
             SearchRequest.of(
@@ -94,10 +99,10 @@ class StacApi:
         exceptions = package("pystac_client.exceptions")
         requests = package("requests")
         where = f"The STAC API {redacted(self.location)}"
+        skipped: list[str] = []
         try:
-            found = {item.id: item for item in self._ask(request, where) if _fits(item, request)}
+            found = {item.id: item for item in self._ask(request, where, skipped)}
             ordered = sorted(found.values(), key=lambda item: (time_of(item), item.id))
-            return ordered[: request.limit]
         except (EOTasksError, MemoryError):
             raise
         except (exceptions.APIError, requests.RequestException, NotImplementedError) as error:
@@ -109,8 +114,20 @@ class StacApi:
             raise ImageryError(
                 f"{redacted(self.location)} answers as no STAC API does ({_reason(error)}): check its address."
             ) from error
+        if skipped:
+            more = f" And {len(skipped) - _NAMED} more." if len(skipped) > _NAMED else ""
+            warnings.warn(
+                f"{where}: {len(skipped)} items are left out. {' '.join(skipped[:_NAMED])}{more}",
+                ProductSkippedWarning,
+                stacklevel=3,
+            )
+        return ordered[: request.limit]
 
-    def _ask(self, request: SearchRequest, where: str) -> Iterator[pystac.Item]:
+    def _ask(self, request: SearchRequest, where: str, skipped: list[str]) -> Iterator[pystac.Item]:
+        """Items that fit; what is wrong with those that cannot be used is added to a list.
+
+        :raises ImageryError: when there are items, and none of them can be used.
+        """
         origin = Origin.of(self.location, "api")
         client = package("pystac_client").Client.open(self.location, stac_io=bounded_io(origin, where, SECONDS))
         search = client.search(
@@ -120,9 +137,22 @@ class StacApi:
             limit=PAGE,
             max_items=None,
         )
-        for item in _items(search, client, where):
-            mark(item, origin)
-            yield item
+        sound = 0
+        for fields in _items(search, where):
+            try:
+                item = _item(fields, client)
+                fits = _fits(item, request)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - pystac and shapely raise whatever they stumble over
+                skipped.append(_complaint(fields, error))
+                continue
+            sound += 1
+            if fits:
+                mark(item, origin)
+                yield item
+        if skipped and not sound:
+            raise ImageryError(f"{where}: none of its {len(skipped)} items can be used. {skipped[0]}")
 
     def _collections(self, request: SearchRequest) -> Sequence[str]:
         if self.collections is not None:
@@ -132,12 +162,11 @@ class StacApi:
         return [name for names in DEFAULT_COLLECTIONS.values() for name in names]
 
 
-def _items(search: Any, client: Any, where: str) -> Iterator[pystac.Item]:
-    """Items of all pages, as many as a search may find.
+def _items(search: Any, where: str) -> Iterator[Any]:
+    """Items of all pages as the server says them, as many as a search may find.
 
     :raises ImageryError: when there are more, or one of them has more assets than any.
     """
-    item = package("pystac").Item
     left, seen = SEARCH_ITEMS.value, set()
     for page in search.pages_as_dicts():
         for link in (link for link in page.get("links", ()) if link["rel"] == "next"):
@@ -149,10 +178,24 @@ def _items(search: Any, client: Any, where: str) -> Iterator[pystac.Item]:
             left -= 1
             if left < 0:
                 raise ImageryError(f"{where}: {SEARCH_ITEMS.excess()}. Search a smaller area or a shorter time.")
-            assets = fields.get("assets", ())
-            if len(assets) > ITEM_ASSETS.value:
+            assets = fields.get("assets") if isinstance(fields, dict) else None
+            if isinstance(assets, dict | list) and len(assets) > ITEM_ASSETS.value:
                 raise ImageryError(f"{where}: an item with {ITEM_ASSETS.excess(len(assets))}. It is not read.")
-            yield item.from_dict(fields, root=client, preserve_dict=False)
+            yield fields
+
+
+def _item(fields: Any, client: Any) -> pystac.Item:
+    item: pystac.Item = package("pystac").Item.from_dict(fields, root=client, preserve_dict=False)
+    check_names(item)
+    return item
+
+
+def _complaint(fields: Any, error: Exception) -> str:
+    """What is wrong with an item, in a sentence that names it."""
+    if isinstance(error, ImageryError):
+        return str(error)
+    name = excerpt(fields.get("id") if isinstance(fields, dict) else fields)
+    return f"STAC item {name} is none ({reason_of(error)})."
 
 
 def _fits(item: pystac.Item, request: SearchRequest) -> bool:

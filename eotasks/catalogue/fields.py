@@ -26,6 +26,18 @@ _NAMED_LEVEL = re.compile(r"(?:MSI|_|^)(L1C|L2A)(?:_|$)")
 _PLATFORM = re.compile(r"^sentinel-?2([a-d])$", re.IGNORECASE)
 
 
+def check_names(item: pystac.Item) -> None:
+    """Refuse an item that is not named by texts: pystac takes any value.
+
+    :raises ImageryError: when its id or its collection is none.
+    """
+    if not isinstance(item.id, str) or not isinstance(item.collection_id, str | None):
+        raise ImageryError(
+            f"STAC item {excerpt(item.id)} of collection {excerpt(item.collection_id)}: names are texts. Describe it"
+            " again."
+        )
+
+
 def time_of(item: pystac.Item) -> dt.datetime:
     """When it was taken: naive UTC.
 
@@ -60,7 +72,7 @@ def level_of(item: pystac.Item) -> str | None:
         if kind.endswith(level[1:]):
             return level
     found = _NAMED_LEVEL.search(_product_name(item)) or _NAMED_LEVEL.search(
-        (item.collection_id or "").upper().replace("-", "_")
+        str(item.collection_id or "").upper().replace("-", "_")
     )
     return found.group(1) if found else None
 
@@ -118,11 +130,13 @@ def _product_name(item: pystac.Item) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value of a table as JSON has it: times as text, absent fields left out."""
+    """A value of a table as JSON has it: absent fields left out, and times, bytes and whatever else as text."""
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items() if each is not None}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     if isinstance(value, dt.datetime):
         return f"{naive_utc(value).isoformat()}Z"
-    return value
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return value if value is None or isinstance(value, str | int | float) else str(value)

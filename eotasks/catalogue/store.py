@@ -187,7 +187,7 @@ class Catalogue:
         path = self._file()
         with self._errors_named():
             rows = matching_rows(database(), path, request)
-            items = items_of(read_rows(path, rows))
+            items = items_of(read_rows(path, rows), self.location)
         origin = Origin.of(self.location, "catalogue")
         for item in items:
             mark(item, origin)

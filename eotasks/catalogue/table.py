@@ -18,11 +18,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from eotasks.catalogue.fields import plain
+from eotasks.catalogue.fields import check_names, plain
 from eotasks.catalogue.items import asset_keys, check_addresses
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.places import check_column
-from eotasks.errors import ConfigurationError, ImageryError
+from eotasks.errors import ConfigurationError, ImageryError, reason_of
 from eotasks.imagery import footprints
 from eotasks.limits import CATALOGUE_BYTES, CATALOGUE_ROWS
 from eotasks.models.sentinel2 import BANDS
@@ -86,16 +86,22 @@ def table_of(items: Sequence[pystac.Item]) -> pa.Table:
     return table
 
 
-def items_of(table: pa.Table) -> list[pystac.Item]:
+def items_of(table: pa.Table, where: str) -> list[pystac.Item]:
     """Rows as items, whoever wrote the file.
 
+    :param where: For the message.
     :raises ImageryError: when a row is no STAC item.
     """
     item = package("pystac").Item
     try:
-        return [item.from_dict(_item(row)) for row in table.to_pylist()]
-    except (KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
-        raise ImageryError(f"A row of the catalogue is no STAC item ({error}): write it again.") from error
+        items = [item.from_dict(_item(row)) for row in table.to_pylist()]
+        for each in items:
+            check_names(each)
+    except MemoryError:
+        raise
+    except Exception as error:  # pystac and shapely raise whatever they stumble over in columns of others
+        raise ImageryError(f"{where}: a row is no STAC item ({reason_of(error)}): write it again.") from error
+    return items
 
 
 def pick_rows(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ProductSkippedWarning
+from eotasks.errors import ImageryError, ProductSkippedWarning
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
@@ -133,6 +133,30 @@ def open_candidates(locations: Sequence[Any], masks: Mapping[str, Mapping[str, s
         Candidate.of_scene(location, scene, named.get(scene.name))
         for location, scene in zip(locations, scenes, strict=True)
     ]
+
+
+def candidates_of(items: Iterable[pystac.Item]) -> list[Candidate]:
+    """Products of items that a search found.
+
+    :raises ImageryError: when none of them can be used.
+    :warns ProductSkippedWarning: when some cannot; it names them.
+    """
+    found: list[Candidate] = []
+    errors: list[ImageryError] = []
+    for item in items:
+        try:
+            found.append(Candidate.of_item(item))
+        except ImageryError as error:
+            errors.append(error)
+    if errors and not found:
+        raise errors[0]
+    if errors:
+        warnings.warn(
+            f"{len(errors)} items are left out: {some_of([str(error) for error in errors])}",
+            ProductSkippedWarning,
+            stacklevel=2,
+        )
+    return found
 
 
 def newest_of_each(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -31,6 +31,7 @@ from eotasks.sources.frames import (
     Angles,
     Candidate,
     angles_of,
+    candidates_of,
     classification_of,
     group_frames,
     mask_of,
@@ -180,7 +181,8 @@ class LoadScenesTask(EOTask):
         :raises TooFewFramesError: when no product has data there.
         :raises FeatureError: when the EOPatch has other timestamps.
         :raises ImageryError: when a product is damaged, or lacks what is asked for.
-        :warns ProductSkippedWarning: when products are left out because others show the same acquisition.
+        :warns ProductSkippedWarning: when products are left out because others show the same acquisition, or their
+            items cannot be used.
         :warns FrameDroppedWarning: when frames are left out that have no data in the box.
         """
         area = bbox_for(eopatch, bbox)
@@ -226,7 +228,7 @@ class LoadScenesTask(EOTask):
             max_cloud_cover=self.maxcc,
             level=self.level,
         )
-        return [Candidate.of_item(item) for item in items]
+        return candidates_of(items)
 
     def _frame(self, group: Sequence[Candidate], grid: Grid) -> _Frame | None:
         """One frame; None when there is no data in it."""

@@ -27,7 +27,7 @@ from eotasks.models.clouds.surface import SURFACE_BANDS
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.series import INDICES
-from eotasks.sources.frames import Candidate, group_frames, newest_of_each, open_candidates
+from eotasks.sources.frames import Candidate, candidates_of, group_frames, newest_of_each, open_candidates
 from eotasks.sources.scenes import FOOTPRINT_SLACK, L2A_BANDS, LoadScenesTask
 from eotasks.workflows.land_cover.sources.base import (
     BANDS,
@@ -328,7 +328,7 @@ class ScenesSource(Source):
                 max_cloud_cover=self.maxcc,
                 level=self.level,
             )
-            found |= {item.id: Candidate.of_item(item) for item in items}
+            found |= {each.name: each for each in candidates_of(items)}
         if not found:
             raise AreaError(
                 f"{self._where} has no {self.level} product over the area from {time.start} to {time.end} with at most"
