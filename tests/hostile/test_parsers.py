@@ -54,12 +54,8 @@ from eotasks.imagery.products.open import describe_product
 from eotasks.imagery.products.stac import describe_item, read_item
 from eotasks.limits import RECORD_BYTES
 from eotasks.models.landcover.card import ModelCard, iso
-<<<<<<< HEAD
 from eotasks.reference.labels import LabelGrid, class_ids, rasterize_polygons, read_polygons, read_raster_labels
-=======
-from eotasks.reference.labels import class_ids
 from eotasks.sources.frames import Candidate, candidates_of
->>>>>>> h-fix
 from eotasks.sources.sentinelhub.client import milliseconds
 from eotasks.sources.sentinelhub.statistics import rows_of
 from eotasks.storage.lease import LEASE_FILE, hold_lease
