@@ -69,8 +69,8 @@ _SUSPECT_WORDS = (
 _NAMES_OF_SECRETS = r"(?i)secret|token|passw|passphrase|_pwd$|api_?key|access_?key|account_?key|credential|_sas"
 """Variables of the environment, and such that say where something is or how it is done."""
 _NAMES_OF_PLACES = r"(?i)_(id|file|path|dir|url|uri|endpoint|profile|mode|type|provider)$"
-_LEAST_SECRET = 6
-"""Characters: shorter values of variables are words and numbers that stand everywhere."""
+_LEAST_SECRET = 8
+"""Characters: shorter values are words and numbers that stand everywhere, and no service gives such."""
 
 _FIELDS_OF_SECRETS = (
     r"(?i)sig|token|key|secret|pass|pwd|auth|cred|sess|code|jwt|ticket|policy|user|login|account|hash|hmac|nonce"

@@ -30,6 +30,7 @@ from eotasks.catalogue.store import Catalogue
 from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.origin import ALLOWED_HOSTS, UNKNOWN, InternalAddressError, Origin, addresses, is_global
+from eotasks.imagery.files.session import session
 from eotasks.imagery.scene import open_scene
 from eotasks.limits import METADATA_BYTES
 from eotasks.sources.frames import Candidate
@@ -175,6 +176,7 @@ def stac_server() -> Iterator[StacServer]:
     server.thread.start()
     yield server
     server.close()
+    session.cache_clear()
 
 
 def item_with(href: str, *, self_link: str = "", key: str = "B02", **assets: str) -> dict[str, Any]:

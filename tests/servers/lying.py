@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from eotasks.imagery.files.session import session
+
 Bytes = Callable[[str], Iterable[bytes]]
 """What to write to a request: the first line and the headers of that are given."""
 
@@ -83,3 +85,4 @@ def lying_server() -> Iterator[LyingServer]:
     server = LyingServer()
     yield server
     server.close()
+    session.cache_clear()  # a later server may get the same port, and connections to this one are kept open

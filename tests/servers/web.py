@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from eotasks.imagery.files.session import session
 from tests.servers.loopback import LoopbackServer
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -71,6 +72,7 @@ def web_server() -> Iterator[AnsweringServer]:
     server = AnsweringServer()
     yield server
     server.close()
+    session.cache_clear()  # a later server may get the same port, and connections to this one are kept open
 
 
 class RangeHandler(SimpleHTTPRequestHandler):
