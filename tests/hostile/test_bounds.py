@@ -297,7 +297,7 @@ def with_header(path: Path, width: int, height: int, **profile: Any) -> Path:
         ({"width": 100_000, "height": 64}, IMAGE_SIDE),
         ({"width": 64, "height": 100_000}, IMAGE_SIDE),
         ({"width": 64, "height": 64, "count": 17, "dtype": "uint8"}, IMAGE_LAYERS),
-        ({"width": 64, "height": 64, "tiled": True, "blockxsize": 16384, "blockysize": 16}, IMAGE_SIDE),
+        ({"width": 64, "height": 64, "tiled": True, "blockxsize": 16384, "blockysize": 16384}, BLOCK_PIXELS),
     ],
     ids=["wide", "high", "layers", "blocks"],
 )

@@ -238,8 +238,8 @@ def test_an_answer_of_an_api_without_end(lying_server: LyingServer, monkeypatch:
 
 @pytest.mark.parametrize("features", [["a"], [None], [[]], {"a": 1}, [{"type": "Feature", "assets": 5}]], ids=str)
 def test_pages_that_hold_no_items(lying_server: LyingServer, features: Any) -> None:
-    api = Api(lying_server, lambda number: page(lying_server, number, str(number), features=features))
-    with pytest.raises(ImageryError, match="answers as no STAC API does"):
+    api = Api(lying_server, lambda number: page(lying_server, number, "", features=features, links=[]))
+    with pytest.raises(ImageryError, match="none of its 1 items can be used"):
         api.search()
 
 
