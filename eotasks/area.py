@@ -475,6 +475,8 @@ def _polygons(geometry: Any) -> Any:
 def _box(geometry: Any, crs: CRS, path: Path, position: int) -> BBox:
     if geometry is None or geometry.is_empty:
         raise GridError(f"{path}: patch {position} has no geometry: remove it from the file.")
+    if not np.abs(geometry.bounds).max() < _FARTHEST:  # NaN and infinity too
+        raise GridError(f"{path}: patch {position} is no place in {crs.ogc_string()}: check its coordinates.")
     box = shapely.box(*geometry.bounds)
     if abs(box.area - geometry.area) > _TOLERANCE * box.area:
         raise GridError(f"{path}: patch {position} is no box along the axes of {crs.ogc_string()}: give boxes.")

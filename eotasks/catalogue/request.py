@@ -93,6 +93,10 @@ class SearchRequest:
         return [_around(side) for side in sides if side]
 
 
+_FARTHEST = 1e6
+"""Degrees: beyond the world, to which areas are cut, and within what GEOS computes with."""
+
+
 def area_of(
     bbox: Sequence[float] | None, intersects: BaseGeometry | Mapping[str, Any] | None, crs: str
 ) -> BaseGeometry | None:
@@ -111,6 +115,8 @@ def area_of(
     area = _geometry(intersects) if intersects is not None else _box(bbox or (), geographic)
     if not geographic:
         area = _to_degrees(area, crs)
+    if not np.abs(shapely.get_coordinates(area)).max(initial=0) < _FARTHEST:  # NaN and infinity too
+        raise GridError(f"Area {_short(area)}: is no place on Earth. Is its coordinate system {crs}?")
     try:
         inside = area.intersection(_WORLD) if area.is_valid else shapely.make_valid(area).intersection(_WORLD)
     except shapely.errors.ShapelyError as error:  # NaN or infinity among its corners
