@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from eotasks.limits import DOCUMENT_LEVELS, RECORD_BYTES
@@ -27,19 +28,14 @@ def parse_json(content: bytes | str, refuse: Refuse) -> Any:
     :raises Exception: what ``refuse`` makes, when it is no JSON, too large, too deep, or holds NUL or halves of
         characters.
     """
-    _check_size(content, refuse)
-    try:
+    with _bounded(content, refuse, "no JSON"):
         value = json.loads(content)
         _check_depth(value)
         # Such characters are in bytes that are no ASCII, in escapes, or in UTF-16 and UTF-32, which are full of NUL.
         signs = ("\\u", "\0") if isinstance(content, str) else (b"\\u", b"\0")
         if not content.isascii() or any(sign in content for sign in signs):  # type: ignore[operator]
             _check_text(value)
-    except RecursionError:
-        raise refuse(f"more than {DOCUMENT_LEVELS.value} levels of nesting") from None
-    except ValueError as error:
-        raise refuse(f"no JSON ({str(error)[:100]})") from error
-    return value
+        return value
 
 
 def parse_json_object(content: bytes | str, refuse: Refuse) -> dict[str, Any]:
@@ -58,21 +54,23 @@ def parse_toml(content: bytes | str, refuse: Refuse) -> dict[str, Any]:
 
     :raises Exception: what ``refuse`` makes, when it is no UTF-8, no TOML, too large or too deep.
     """
-    _check_size(content, refuse)
-    try:
+    with _bounded(content, refuse, "no valid TOML"):
         value = tomllib.loads(content if isinstance(content, str) else content.decode())
         _check_depth(value)
         _check_text(value)
+        return value
+
+
+@contextmanager
+def _bounded(content: bytes | str, refuse: Refuse, fault: str) -> Iterator[None]:
+    if len(content) > RECORD_BYTES.value:
+        raise refuse(RECORD_BYTES.excess(len(content)))
+    try:
+        yield
     except RecursionError:
         raise refuse(f"more than {DOCUMENT_LEVELS.value} levels of nesting") from None
     except ValueError as error:
-        raise refuse(f"no valid TOML: {str(error)[:200]}") from error
-    return value
-
-
-def _check_size(content: bytes | str, refuse: Refuse) -> None:
-    if len(content) > RECORD_BYTES.value:
-        raise refuse(RECORD_BYTES.excess(len(content)))
+        raise refuse(f"{fault} ({str(error)[:200]})") from error
 
 
 def _check_depth(value: Any) -> None:

@@ -176,7 +176,9 @@ def from_parquet(data: bytes, where: str) -> pa.Table:
     except ImageryError:  # an OSError too
         raise
     except (arrow.ArrowInvalid, OSError) as error:
-        raise ImageryError(f"{where} is no sound Parquet file ({_line(error)}): make the catalogue anew.") from error
+        raise ImageryError(
+            f"{where} is no sound Parquet file ({reason_of(error)}): make the catalogue anew."
+        ) from error
     version = (table.schema.metadata or {}).get(VERSION_KEY)
     if version is None:
         raise ConfigurationError(
@@ -264,7 +266,7 @@ def _geo(table: pa.Table) -> dict[str, Any]:
     try:
         geometry = shapely.from_wkb(table.column("geometry").to_pylist())
     except shapely.errors.ShapelyError as error:
-        raise ImageryError(f"A place of the catalogue is no polygon ({_line(error)}): make it anew.") from error
+        raise ImageryError(f"A place of the catalogue is no polygon ({reason_of(error)}): make it anew.") from error
     if shapely.is_missing(geometry).any():
         raise ImageryError("An item of the catalogue has no place: make it anew.")
     column: dict[str, Any] = {
@@ -275,7 +277,3 @@ def _geo(table: pa.Table) -> dict[str, Any]:
     if table.num_rows:
         column["bbox"] = [float(value) for value in shapely.total_bounds(geometry)]
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

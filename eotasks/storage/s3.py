@@ -36,7 +36,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from urllib3.exceptions import HTTPError
 
-from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
+from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError, reason_of
 from eotasks.limits import ANSWER_BYTES, RECORD_BYTES, Limit
 from eotasks.storage.answers import answer_bounds, excess_of
 from eotasks.storage.s3_connection import (
@@ -47,7 +47,6 @@ from eotasks.storage.s3_connection import (
     SETTING_ERRORS,
     S3Settings,
     connection,
-    one_line,
 )
 
 __all__ = [
@@ -413,7 +412,7 @@ def s3_errors(location: str) -> Iterator[None]:
         raise
     except (ValueError, TypeError, KeyError, OverflowError) as error:  # over numbers and times that are none
         raise StorageError(
-            f"{location}: {connection().settings} answers as no S3 server does ({one_line(error)[:200]}). Check"
+            f"{location}: {connection().settings} answers as no S3 server does ({reason_of(error)}). Check"
             " AWS_ENDPOINT_URL."
         ) from error
 
@@ -433,11 +432,11 @@ def explain(error: Exception, location: str) -> EOTasksError:
         )
     if isinstance(error, SETTING_ERRORS):
         return CredentialsError(
-            f"{location}: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
+            f"{location}: {reason_of(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
         )
     if isinstance(error, ParamValidationError):
         return ConfigurationError(f"{location} is no name that S3 takes: check the bucket's name and the prefix.")
-    return StorageError(f"{location}: {server} failed ({one_line(error)}). Run the command again.")
+    return StorageError(f"{location}: {server} failed ({reason_of(error)}). Run the command again.")
 
 
 def _explain_answer(code: str, status: int, location: str, server: str) -> EOTasksError:

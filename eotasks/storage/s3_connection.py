@@ -28,7 +28,7 @@ from botocore.exceptions import (
     SSOError,
 )
 
-from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError
+from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, reason_of
 from eotasks.storage.answers import bounded_pools, excess_of
 from eotasks.text import register_secret
 
@@ -93,7 +93,7 @@ class Connection:
             _hide_static(core.get_credentials())
         except SETTING_ERRORS as error:
             raise CredentialsError(
-                f"S3: {one_line(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
+                f"S3: {reason_of(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
             ) from error
         except ConfigurationError:
             raise
@@ -148,11 +148,6 @@ def _hide_static(credentials: Credentials | None) -> None:
 def _hide_token(request: AWSRequest, **_: object) -> None:
     """The same of the session's token, which a request has when it is signed."""
     register_secret(request.headers.get("X-Amz-Security-Token"))
-
-
-def one_line(error: Exception) -> str:
-    """Its message, without line breaks and a full stop at its end."""
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def _read_settings(core: botocore.session.Session) -> S3Settings:

@@ -12,7 +12,7 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.errors import PatchFailedWarning
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_events
+from eotasks.workflows.batch.manifest import Event, iter_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import BatchResult, run_batch
 from tests.builders.batch_tasks import BehaveTask, FaultTask, HangTask, PassOnTask, WriteFactsTask
@@ -80,3 +80,8 @@ class StageOutcome(NamedTuple):
 def manifest_outcomes(place: Place) -> list[StageOutcome]:
     """The outcomes in a manifest, in the order they were written."""
     return [StageOutcome(event.stage, event.outcome) for event in read_events(place) if event.outcome is not None]
+
+
+def read_events(place: Place) -> list[Event]:
+    """All lines of a manifest."""
+    return list(iter_events(place))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -288,60 +287,3 @@ def test_hostile_files_run_no_code(tmp_path: Path) -> None:
     assert told["bare"] == []
     assert sum(told["counts"].values()) > 700
     assert told["counts"]["refused"] > 300
-
-
-KERNEL = """
-import logging
-logging.basicConfig(format="%(message)s")
-import numpy as np
-from eotasks.models.forest import kernels
-result = np.zeros((3, 1))
-kernels.logistic(result, 1.0)
-print(result[:, 0].tolist(), sum(kernels.logistic.stats.cache_hits.values()))
-"""
-
-
-def first_call(folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
-    return subprocess.run(
-        [sys.executable, "-c", KERNEL], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-
-
-class Payload:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.folder),)
-
-
-@pytest.mark.trial
-@pytest.mark.parametrize("way", ["the folder", "the upper folder", "the file", "a link", "another user", "its owner"])
-def test_kept_code_that_others_can_have_written_is_not_opened(tmp_path: Path, way: str) -> None:
-    """Numba's index and code are pickles."""
-    if way in ("another user", "its owner") and os.geteuid() != 0:
-        pytest.skip("only the administrator gives files away")
-    folder, marker = tmp_path / "cache", tmp_path / "it ran"
-    assert first_call(folder).stdout == "[0.5, 0.5, 0.5] 0\n"
-    inner, index = next((path.parent, path) for path in folder.rglob("kernels.logistic*.nbi"))
-    assert inner.stat().st_mode & 0o077 == 0
-    for path in (index, *inner.glob("kernels.logistic*.nbc")):
-        path.write_bytes(pickle.dumps(Payload(marker)))
-        if way == "the file":
-            path.chmod(0o664)
-        if way == "another user":
-            os.chown(path, 12345, 12345)
-        if way == "a link":
-            path.rename(tmp_path / path.name)
-            path.symlink_to(tmp_path / path.name)
-    if way == "the folder":
-        inner.chmod(0o770)
-    if way == "the upper folder":
-        folder.chmod(0o777)
-    if way == "its owner":
-        os.chown(inner, 12345, 12345)
-    found = first_call(folder)
-    assert found.stdout.startswith("[0.5, 0.5, 0.5] ")
-    assert not marker.exists()
-    assert "is not read" in found.stderr or "is not kept there" in found.stderr

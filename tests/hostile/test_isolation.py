@@ -28,8 +28,7 @@ from eotasks.workflows.evaluate_clouds.rasters import read_raster_scene
 from tests.builders.command_line import Result, command, tree
 from tests.builders.labelled_scenes import write_scene
 from tests.builders.sample_products import cut_sample
-
-CANARY = "canary7Zq"
+from tests.hostile import CANARY
 
 
 class Unspeakable(Exception):

@@ -10,6 +10,7 @@ import io
 import threading
 import zipfile
 import zlib
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -129,11 +130,13 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
             self.failure = self.failure or error
             raise FileNotFoundError(path) from None
 
+    @abstractmethod
     def _size(self) -> int:
-        raise NotImplementedError
+        """Bytes of the file."""
 
+    @abstractmethod
     def _opened(self) -> AbstractContextManager[Stream]:
-        raise NotImplementedError
+        """The file, for reading."""
 
 
 class RangedRaster(RasterSource):
@@ -159,12 +162,13 @@ class RangedRaster(RasterSource):
     def _opened(self) -> AbstractContextManager[Stream]:
         return RangedFile(self._size(), self.fetch)
 
+    @abstractmethod
     def _key(self) -> _Key:
-        raise NotImplementedError
+        """What the kept blocks are those of."""
 
+    @abstractmethod
     def _ask(self, start: int, stop: int) -> tuple[bytes, int | None]:
         """Bytes from a start to a stop, fewer where the file ends before, and the bytes of all of it."""
-        raise NotImplementedError
 
 
 class WebRaster(RangedRaster):

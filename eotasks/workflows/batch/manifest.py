@@ -330,11 +330,6 @@ def this_process() -> dict[str, object]:
     return asdict(ProcessIdentity.current())
 
 
-def read_events(place: Place) -> list[Event]:
-    """All lines of a manifest, as `iter_events`."""
-    return list(iter_events(place))
-
-
 def iter_events(place: Place) -> Iterator[Event]:
     """The lines of a manifest in the order they were written; none when there is no manifest.
 

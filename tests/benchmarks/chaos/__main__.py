@@ -24,10 +24,10 @@ from typing import Any
 import psutil
 
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.progress import read_progress
 from tests import ROOT
 from tests.benchmarks.chaos.batch import STAGE, digests, run_chaos_batch
+from tests.builders.batches import read_events
 from tests.servers.s3 import S3Server, running_server
 
 

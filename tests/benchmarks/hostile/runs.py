@@ -13,7 +13,7 @@ from rich.console import Console
 from eotasks.sources.sample import open_sample
 from eotasks.storage.lease import LEASE_FILE, hold_lease
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import MANIFEST, ManifestWriter, read_events
+from eotasks.workflows.batch.manifest import MANIFEST, ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.cloud_mask.files import MaskFiles
@@ -25,6 +25,7 @@ from eotasks.workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, check_p
 from eotasks.workflows.land_cover.config_file import DEFAULT_CONFIG, load_config, parse_config, render_toml
 from eotasks.workflows.status import overview
 from tests.benchmarks.hostile.format import Format, Read
+from tests.builders.batches import read_events
 
 _TOML_TOKENS = (b"[[", b"]]", b"'''", b'"""', b"\\U0010FFFF", b"\\ud800", b"[source]", b"{", b"nan", b"inf", b"#")
 _JSON_TOKENS = (b"NaN", b"1e400", b"null", b"{", b"[", b'"', b"\\ud800", b"\\u0000", b",", b":")

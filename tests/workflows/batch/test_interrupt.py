@@ -16,13 +16,12 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.errors import BatchError, StorageError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.pool import WorkerPool
 from tests.builders.batch_tasks import WaitTask
-from tests.builders.batches import behaving, facts_batch, manifest_outcomes, run_failing_batch, states
+from tests.builders.batches import behaving, facts_batch, manifest_outcomes, read_events, run_failing_batch, states
 from tests.builders.waiting_batch import waiting_batch
 from tests.servers.s3 import S3Server
 

@@ -15,13 +15,13 @@ from eolearn.core import EONode, EOWorkflow
 from eotasks.errors import CredentialsError, PatchFailedWarning, StorageError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.log_files import log_folder
-from eotasks.workflows.batch.manifest import ManifestWriter, read_events
+from eotasks.workflows.batch.manifest import ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.report import write_batch_report
 from eotasks.workflows.batch.run import BatchResult, run_batch
 from tests.builders.batch_tasks import BehaveTask
-from tests.builders.batches import facts_batch, manifest_outcomes
+from tests.builders.batches import facts_batch, manifest_outcomes, read_events
 from tests.servers.s3 import S3Server
 
 

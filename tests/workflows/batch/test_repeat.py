@@ -10,12 +10,19 @@ from eolearn.core import EONode, EOWorkflow
 
 from eotasks.errors import ConfigurationError, StorageError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.run import BatchResult, run_batch
 from tests.builders.batch_tasks import AllocateTask, FlagTask
-from tests.builders.batches import Arguments, behaving, facts_batch, manifest_outcomes, run_failing_batch, states
+from tests.builders.batches import (
+    Arguments,
+    behaving,
+    facts_batch,
+    manifest_outcomes,
+    read_events,
+    run_failing_batch,
+    states,
+)
 from tests.servers.s3 import S3Server
 
 

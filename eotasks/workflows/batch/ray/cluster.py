@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError
+from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, reason_of
 from eotasks.models.threads import available_cores
 from eotasks.workflows.batch.workers.kinds import NO_RAY
 from eotasks.workflows.batch.workers.memory import MEGABYTE
@@ -152,7 +152,7 @@ def _has_file(node: str, path: Path) -> bool:
     try:
         return bool(ray.get(answer, timeout=_ANSWER_SECONDS))
     except ray.exceptions.RayError as error:
-        LOGGER.warning("A node of the Ray cluster does not say whether it sees %s: %s", path, _first_line(error))
+        LOGGER.warning("A node of the Ray cluster does not say whether it sees %s: %s", path, reason_of(error))
         return True
 
 
@@ -224,10 +224,10 @@ def _initialise(address: str, **options: Any) -> None:
         cure = "start one (`ray start --head`), give the address of one, or 'local' for one of its own"
         if _asks_for_token(error):
             cure = "it asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
-        raise BatchError(f"No Ray cluster can be joined at {address!r} ({_first_line(error)}): {cure}.") from error
+        raise BatchError(f"No Ray cluster can be joined at {address!r} ({reason_of(error)}): {cure}.") from error
     except (RuntimeError, OSError, ValueError) as error:
         what = "started on this machine" if address == LOCAL else f"joined at {address!r}"
-        raise BatchError(f"Ray cannot be {what}: {_first_line(error)}") from error
+        raise BatchError(f"Ray cannot be {what}: {reason_of(error)}") from error
     finally:  # Ray's own ends the process with no time to write the manifest
         if threading.current_thread() is threading.main_thread() and terminate is not None:
             signal.signal(signal.SIGTERM, terminate)
@@ -239,10 +239,6 @@ def _asks_for_token(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 @contextlib.contextmanager

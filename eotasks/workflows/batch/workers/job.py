@@ -177,7 +177,7 @@ def record_text(record: logging.LogRecord) -> str:
         text = record.getMessage()
     except Exception:  # noqa: BLE001  # a log line is no reason to fail, whatever code of its arguments runs
         text = record.msg if type(record.msg) is str else f"<{type(record.msg).__name__}>"
-    return harmless(shortened(text, _LINE_CHARACTERS))
+    return shortened(text, _LINE_CHARACTERS)
 
 
 def log_line(record: logging.LogRecord) -> str:

@@ -18,7 +18,7 @@ from eolearn.core.eonode import ExceptionInfo, NodeStats
 from eolearn.core.eoworkflow import WorkflowResults
 
 from eotasks.errors import message_of
-from eotasks.text import shortened
+from eotasks.text import harmless, shortened
 from eotasks.workflows.batch.workers.job import PatchReport, record_text
 
 MESSAGE_BYTES = 64 * 1024**2
@@ -59,7 +59,7 @@ def decode(data: bytes) -> tuple[str, Any]:
 def _plain_record(record: logging.LogRecord) -> dict[str, object]:
     """The attributes of a record; of those that are no text or number (of ``extra=``) the text."""
     values = {str(key): _plain(value) for key, value in vars(record).items() if key not in _NOT_SENT}
-    return values | {"msg": record_text(record)}
+    return values | {"msg": harmless(record_text(record))}
 
 
 def _plain(value: object) -> object:

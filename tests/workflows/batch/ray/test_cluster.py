@@ -21,9 +21,9 @@ import pytest
 
 from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.run import executor_class
 from tests import ROOT
+from tests.builders.batches import read_events
 from tests.servers.s3 import free_ports
 
 pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")

@@ -16,7 +16,6 @@ from eolearn.core import EONode, EOTask, EOWorkflow
 
 from eotasks.errors import BatchError, ConfigurationError, PatchFailedWarning, StorageError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.manifest import read_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from tests.builders.batch_tasks import (
@@ -27,7 +26,7 @@ from tests.builders.batch_tasks import (
     UnrebuildableTask,
     WriteFactsTask,
 )
-from tests.builders.batches import behaving, facts, facts_batch, faulty, hanging, run_failing_batch, states
+from tests.builders.batches import behaving, facts, facts_batch, faulty, hanging, read_events, run_failing_batch, states
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
 

@@ -26,7 +26,7 @@ from eotasks.limits import (
     SEARCH_SECONDS,
 )
 from tests.builders.stac_items import make_item
-from tests.hostile.measured import measured
+from tests.hostile.bounds.measured import measured
 from tests.servers.lying import Bytes, LyingServer, dripping, endless, head
 
 MEGABYTE = 1 << 20

@@ -17,7 +17,7 @@ from eotasks.limits import ANSWER_BYTES, ANSWER_SECONDS, LISTED_OBJECTS, METADAT
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
 from eotasks.storage.place import Place
-from tests.hostile.measured import measured
+from tests.hostile.bounds.measured import measured
 from tests.servers.lying import Bytes, LyingServer, dripping, endless, head
 
 MEGABYTE = 1 << 20
