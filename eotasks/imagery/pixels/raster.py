@@ -197,21 +197,19 @@ _FORMATS = {"JP2OpenJPEG": "JP2 image", "GTiff": "GeoTIFF"}
 
 @contextmanager
 def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> Iterator[rasterio.DatasetReader]:
+    """The file, or one of its coarser levels: these are known from `describe`, which has looked at what they are."""
     far = files.raster_source(raster.name)
     where = files.raster_path(raster.name) if far is None else far.name
+    level = {} if overview is None else {"OVERVIEW_LEVEL": overview}
     if far is None:
         _check_file(files, raster)
     with rasterio.Env(**SETTINGS):
         try:
-            with rasterio.open(where, driver=raster.driver, sharing=False, opener=far) as source:
-                check_overviews(source, f"{files.location}: {raster.name}")
-                _check_size(source, f"{files.location}: {raster.name}")
+            with rasterio.open(where, driver=raster.driver, sharing=False, opener=far, **level) as source:
                 if overview is None:
-                    yield source
-            if overview is not None:
-                level = {"OVERVIEW_LEVEL": overview}
-                with rasterio.open(where, driver=raster.driver, sharing=False, opener=far, **level) as source:
-                    yield source
+                    check_overviews(source, f"{files.location}: {raster.name}")
+                    _check_size(source, f"{files.location}: {raster.name}")
+                yield source
         except RasterioError as error:
             if far is None:
                 raise damaged(files, raster) from error
