@@ -10,7 +10,7 @@ ARGS ?=
 help:
 	@echo "make land-cover   the land-cover example on the embedded sample: map, validation, report (ARGS=... for options)"
 	@echo "make test         lint, types and all tests"
-	@echo "make trials       attacks and faults at length, which make test leaves out"
+	@echo "make trials       attacks, faults and whole runs at length, which make test leaves out"
 	@echo "make test-lowest  the fast tests with every direct dependency at its floor, on Python 3.11"
 	@echo "make test-newest  the fast tests with the newest of all dependencies, on the newest Python"
 	@echo "make hooks        the checks before every commit: lint, types, the contract of the house"

@@ -310,7 +310,9 @@ class FaultTask(EOTask):
 
 
 class HangTask(EOTask):
-    """``hang`` and ``native`` never end, ``stopped`` stops its process; ``orphan`` dies with a child that stays."""
+    """``hang`` and ``native`` never end, ``stopped`` stops its process, ``fork`` starts children all the time;
+    ``orphan`` dies with a child that stays. Children are files named by their process id.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -318,8 +320,15 @@ class HangTask(EOTask):
     def execute(self, *, name: str) -> None:
         if name == "hang":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-            (self.folder / "child").write_text(str(child.pid))
+            (self.folder / str(child.pid)).touch()
             child.wait()
+        if name == "fork":
+            for _ in range(200):
+                if os.fork() == 0:
+                    (self.folder / str(os.getpid())).touch()
+                    time.sleep(60)
+                    os._exit(0)
+                time.sleep(0.05)
         if name == "stopped":
             os.kill(os.getpid(), signal.SIGSTOP)
         if name == "orphan":

@@ -101,6 +101,7 @@ def test_masks_products(installed: Path, tmp_path: Path) -> None:
     assert json.loads((folder / f"{folder.name}.json").read_text())["detector_package"] == f"{PACKAGE} 1.1"
 
 
+@pytest.mark.trial
 def test_finds_the_clouds_of_land_cover_in_worker_processes(installed: Path, tmp_path: Path) -> None:
     clouds = {"detector": "likely-blue", "resolution": None, "threshold": 0.5, "average_over": 0, "dilation_size": 0}
     run = {"executor": "processes", "workers": 2}

@@ -80,6 +80,7 @@ def test_a_tile_is_the_scene_repeated(folder: Path) -> None:
         build_tile(folder / "odd", pixels=(100, 100))
 
 
+@pytest.mark.trial
 def test_it_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both sides on a small tile."""
     assert main(["--folder", str(folder), "--pixels", "960", "--repeats", "1"]) == 0

@@ -14,7 +14,7 @@ from tests.benchmarks.land_cover.__main__ import Result, affordable_steps, main,
 from tests.benchmarks.land_cover.layout import SIDES, STEPS, Measured, Prepared, Setup
 from tests.benchmarks.land_cover.verdicts import judge
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.trial
 
 
 @pytest.fixture(scope="module")

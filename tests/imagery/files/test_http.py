@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -71,7 +72,10 @@ def test_broken_off(web_server: AnsweringServer) -> None:
         http.read(f"{web_server.url}/a", at_most(10_000))
 
 
-def test_busy_servers_are_asked_again(web_server: AnsweringServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_busy_servers_are_asked_again(
+    web_server: AnsweringServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "urllib3")  # where it fails, what was seen of the server
     monkeypatch.setattr("urllib3.util.retry.Retry.get_backoff_time", lambda _: 0)
     web_server.answers["GET", "/a"] = status(503)
     with pytest.raises(ImageryError, match="answers 503"):

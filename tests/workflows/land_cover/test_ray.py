@@ -45,6 +45,7 @@ def test_a_cluster_for_another_executor_is_refused(tmp_path: Path) -> None:
     assert "Traceback" not in refused.err
 
 
+@pytest.mark.trial
 def test_results_are_those_of_one_process(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
     write_eopatches(tmp_path / "eopatches")

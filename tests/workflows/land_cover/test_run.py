@@ -220,7 +220,7 @@ def test_same_seed_gives_the_same_with_any_number_of_threads(one_thread: Run, tw
         np.testing.assert_array_equal(values, again[name], err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 @pytest.mark.parametrize("chain", CHAINS)
 def test_another_seed_gives_another_result(chain: str, one_thread: Run, another_seed: Run) -> None:
     assert another_seed.result.code == 0

@@ -69,6 +69,7 @@ def test_worker_processes_write_there_too(s3_server: S3Server, tmp_path: Path, d
     assert s3.read_bytes("report.html").startswith(b"<!DOCTYPE html>")
 
 
+@pytest.mark.trial
 @pytest.mark.usefixtures("no_pictures")
 def test_goes_on_where_it_stopped_and_starts_over_when_asked(s3_server: S3Server, tmp_path: Path) -> None:
     source = write_eopatches(tmp_path / "eopatches") / "south-west" / "mask" / "CLM.npy.gz"
@@ -166,6 +167,7 @@ def test_a_place_that_cannot_be_used_is_told_before_any_work(
     assert "never-shown" not in wrong.err + wrong.out
 
 
+@pytest.mark.trial
 @pytest.mark.usefixtures("no_pictures")
 def test_a_server_that_dies_and_comes_back_costs_nothing(
     s3_own_server: S3Server, tmp_path: Path, disk: Place, monkeypatch: pytest.MonkeyPatch

@@ -331,12 +331,15 @@ class _Worker:
 
     def kill(self) -> None:
         """Ends the process and all that it has started."""
-        with contextlib.suppress(psutil.Error):
-            if self._process is not None:
-                family = [*self._process.children(recursive=True), self._process]
-                for process in family:
-                    with contextlib.suppress(psutil.Error):
-                        process.kill()
+        if self._process is None:
+            return
+        family = _stopped_family(self._process)
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while time.monotonic() < deadline and any(_runs(process) for process in family):
+            time.sleep(0.01)
 
     def end(self, deadline: float) -> None:
         """Hangs up and waits for the process to end; kills it when it has not by then.
@@ -350,11 +353,29 @@ class _Worker:
             self.process.join(_JOIN_SECONDS)
 
     def _is_alive(self) -> bool:
-        if self._process is None:
-            return False
-        with contextlib.suppress(psutil.Error):
-            return bool(self._process.is_running()) and self._process.status() != psutil.STATUS_ZOMBIE
-        return False
+        return self._process is not None and _runs(self._process)
+
+
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _stopped_family(process: psutil.Process) -> list[psutil.Process]:
+    """A process and all that it has started. Each is stopped, and listed again then: it starts no more of them."""
+    family: list[psutil.Process] = []
+    new = [process]
+    while new:
+        family += new
+        for each in new:
+            with contextlib.suppress(psutil.Error):
+                each.suspend()
+        new = []
+        for each in family:
+            with contextlib.suppress(psutil.Error):
+                new += [child for child in each.children() if child not in family]
+    return family
 
 
 def _limit_waiting(connection: Connection) -> None:

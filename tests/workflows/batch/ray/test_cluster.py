@@ -164,6 +164,7 @@ def wait_until_patches_run(place: Place) -> None:
     assert eventually(run, 60)
 
 
+@pytest.mark.trial
 def test_a_running_cluster_is_joined_and_left(head: Head, tmp_path: Path, environment: dict[str, str]) -> None:
     with driver(tmp_path, environment | {"RAY_ADDRESS": head.address}, "auto", 0.0) as process:
         out, err = process.communicate(timeout=60)
@@ -186,6 +187,7 @@ def test_sigterm_ends_the_workers_and_leaves_the_cluster(
     assert head.process.is_running()
 
 
+@pytest.mark.trial
 def test_a_driver_that_is_killed_takes_its_workers_along(
     head: Head, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -197,6 +199,7 @@ def test_a_driver_that_is_killed_takes_its_workers_along(
     assert eventually(lambda: head.workers() == [])
 
 
+@pytest.mark.trial
 def test_interrupted_it_ends_the_cluster_of_its_own(tmp_path: Path, environment: dict[str, str]) -> None:
     with driver(tmp_path, environment, "local", 60.0) as process:
         wait_until_patches_run(Place(tmp_path / "place"))
