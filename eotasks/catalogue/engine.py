@@ -9,15 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from eotasks.catalogue.packages import package
+from eotasks.catalogue.pages import footer
 from eotasks.catalogue.places import check_places
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.table import pick_rows
@@ -54,14 +52,13 @@ def matching_rows(database: Any, path: str, request: SearchRequest) -> list[int]
 
 def read_rows(path: str, rows: Sequence[int]) -> pa.Table:
     """Some rows of a file, in the order asked for; only row groups that hold one of them are read."""
-    parquet = package("pyarrow.parquet")
-    file = parquet.ParquetFile(path, metadata=_footer(path))
-    sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+    metadata = footer(path)
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     starts = np.cumsum([0, *sizes])
     wanted: NDArray[np.int64] = np.asarray(rows, dtype=np.int64)
     groups, group_of = np.unique(np.searchsorted(starts, wanted, side="right") - 1, return_inverse=True)
     before = np.cumsum([0, *(sizes[group] for group in groups)])[:-1]
-    return pick_rows(file, path, groups.tolist(), wanted - starts[groups][group_of] + before[group_of])
+    return pick_rows(path, metadata, path, groups.tolist(), wanted - starts[groups][group_of] + before[group_of])
 
 
 def _pattern(path: str) -> str:
@@ -80,22 +77,11 @@ def columns_of(path: str) -> frozenset[str]:
 
     :raises ImageryError: when it is no file of STAC items.
     """
-    columns = frozenset(_footer(path).schema.to_arrow_schema().names)
+    columns = frozenset(footer(path).schema.to_arrow_schema().names)
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise ImageryError(f"{path}: no column {', '.join(missing)}, so this is no GeoParquet file of STAC items.")
     return columns
-
-
-def _footer(path: str) -> Any:
-    """What the end of a file says of its columns and row groups, kept until the file changes: it takes 15 ms."""
-    facts = Path(path).stat()
-    return _read_footer(path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
-
-
-@lru_cache(maxsize=8)
-def _read_footer(path: str, *_: int) -> Any:
-    return package("pyarrow.parquet").read_metadata(path)
 
 
 def summarise(database: Any, path: str) -> dict[str, Any]:

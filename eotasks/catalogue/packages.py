@@ -13,6 +13,9 @@ from eotasks.limits import CATALOGUE_BYTES
 
 INSTALL = "pip install 'eotasks[catalogue]'"
 
+_WORKING_BYTES = 1 << 28
+"""That DuckDB may take in any case."""
+
 _LOCK = threading.Lock()
 
 
@@ -35,7 +38,9 @@ def database() -> Any:
     :raises MissingDependencyError: when DuckDB or its extension is not installed, or their versions differ.
     """
     with _LOCK:
-        return _connection().cursor()
+        cursor = _connection().cursor()
+        cursor.execute(f"SET memory_limit = '{max(_WORKING_BYTES, CATALOGUE_BYTES.value)}B'")
+        return cursor
 
 
 @functools.cache
@@ -52,7 +57,6 @@ def _connection() -> Any:
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "memory_limit": f"{CATALOGUE_BYTES.value}B",
             "temp_directory": "",  # or what does not fit is put into the current folder
         }
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.catalogue.packages import package
+from eotasks.catalogue.pages import columns_by_dictionary, footer
 from eotasks.errors import ImageryError
 from eotasks.imagery.footprints import check_wkb
 from eotasks.limits import FOOTPRINT_CORNERS
@@ -33,7 +34,11 @@ def check_places(path: str) -> None:
 
 @lru_cache(maxsize=8)
 def _check_file(path: str, *_: int) -> None:
-    file, row = package("pyarrow.parquet").ParquetFile(path), 0
+    metadata = footer(path)
+    groups = range(metadata.num_row_groups)
+    by_dictionary = columns_by_dictionary(path, metadata, path, groups=groups, column="geometry")
+    file = package("pyarrow.parquet").ParquetFile(path, metadata=metadata, read_dictionary=sorted(by_dictionary))
+    row = 0
     for batch in file.iter_batches(columns=["geometry"]):
         check_column(batch.column(0), f"{path}: row", first=row)
         row += len(batch)
@@ -46,7 +51,11 @@ def check_column(places: pa.Array, where: str, *, first: int = 0) -> None:
     :raises ImageryError: naming the first that is none.
     """
     arrow = package("pyarrow")
-    kind = getattr(places.type, "storage_type", places.type)
+    kind, rows = getattr(places.type, "storage_type", places.type), None
+    if arrow.types.is_dictionary(kind):  # each place once, however often it is there
+        wanted, rows = np.unique(places.indices.drop_null().to_numpy(), return_index=True)
+        places = places.dictionary.take(arrow.array(wanted))
+        kind = places.type
     if kind not in (arrow.binary(), arrow.large_binary()):
         raise ImageryError(f"{where} {first}: its place is {places.type}, not WKB. Write it again.")
     stored = getattr(places, "storage", places).cast(arrow.large_binary())
@@ -56,9 +65,8 @@ def check_column(places: pa.Array, where: str, *, first: int = 0) -> None:
             if content is not None:
                 check_wkb(content)
         except (ValueError, struct.error) as error:
-            raise ImageryError(
-                f"{where} {first + index}: its place is no polygon ({error}). Write it again."
-            ) from error
+            row = first + int(index if rows is None else rows[index])
+            raise ImageryError(f"{where} {row}: its place is no polygon ({error}). Write it again.") from error
 
 
 def _is_usual(places: Any) -> NDArray[np.bool_]:

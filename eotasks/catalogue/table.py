@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from eotasks.catalogue.fields import check_names, plain
 from eotasks.catalogue.items import asset_keys, check_addresses
 from eotasks.catalogue.packages import package
+from eotasks.catalogue.pages import columns_by_dictionary, repeated_bytes
 from eotasks.catalogue.places import check_column
 from eotasks.errors import ConfigurationError, ImageryError, reason_of
 from eotasks.imagery import footprints
@@ -105,35 +107,46 @@ def items_of(table: pa.Table, where: str) -> list[pystac.Item]:
 
 
 def pick_rows(
-    file: Any, where: str, groups: Sequence[int] | None = None, rows: NDArray[np.int64] | None = None
+    source: str | bytes,
+    metadata: Any,
+    where: str,
+    groups: Sequence[int] | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> pa.Table:
-    """Rows of a Parquet file, unpacked a few at a time: a value that is stored once may stand in a million of them.
+    """Rows of a Parquet file, unpacked a few at a time; a value that is stored once may stand in a million of them.
 
-    :param file: A ``pyarrow.parquet.ParquetFile``.
+    Columns of texts that may be repeated often are dictionaries in the answer.
+
+    :param source: Its path, or its content.
+    :param metadata: Its ``pyarrow.parquet.FileMetaData``.
     :param where: For the message.
     :param groups: Row groups; None for all.
     :param rows: Numbers of rows in these groups, in the order that they are wanted in; None for all.
     :raises ImageryError: when they are more than a catalogue has.
     """
-    arrow = package("pyarrow")
-    if file.metadata.num_rows > CATALOGUE_ROWS.value:
-        raise ImageryError(f"{where}: {CATALOGUE_ROWS.excess(file.metadata.num_rows)}. Make a smaller catalogue.")
-    order = None if rows is None else np.argsort(rows, kind="stable")
-    wanted = None if rows is None else rows[order]
-    parts, start, size, at_once = [], 0, 0, False
-    for batch in file.iter_batches(batch_size=ROWS_OF_GROUP, row_groups=groups):
-        part = arrow.Table.from_batches([batch])
-        if rows is not None and wanted is not None:
-            first, last = np.searchsorted(wanted, (start, start + batch.num_rows))
-            at_once = last - first == len(wanted)  # most often all are in one
-            part = part.take((rows if at_once else wanted[first:last]) - start)
-        parts.append(part)
-        start, size = start + batch.num_rows, size + part.nbytes
-        if size > CATALOGUE_BYTES.value:
-            raise ImageryError(f"{where}: rows of {CATALOGUE_BYTES.excess()}. Search for fewer, or make a smaller one.")
-        if at_once:
-            return part
-    table = arrow.concat_tables(parts) if parts else file.schema_arrow.empty_table()
+    arrow, parquet = package("pyarrow"), package("pyarrow.parquet")
+    with arrow.OSFile(source) if isinstance(source, str) else arrow.BufferReader(source) as file:
+        if metadata.num_rows > CATALOGUE_ROWS.value:
+            raise ImageryError(f"{where}: {CATALOGUE_ROWS.excess(metadata.num_rows)}. Make a smaller catalogue.")
+        groups = range(metadata.num_row_groups) if groups is None else groups
+        by_dictionary = columns_by_dictionary(source, metadata, where, groups=groups)
+        reader = parquet.ParquetFile(file, metadata=metadata, read_dictionary=sorted(by_dictionary))
+        order = None if rows is None else np.argsort(rows, kind="stable")
+        wanted = None if rows is None else rows[order]
+        parts, start, size = [], 0, 0
+        batches = (reader.iter_batches(batch_size=ROWS_OF_GROUP, row_groups=[group]) for group in groups)
+        for batch in chain.from_iterable(batches):  # each group has dictionaries of its own
+            part, count = arrow.Table.from_batches([batch]), batch.num_rows
+            if wanted is not None:
+                first, last = np.searchsorted(wanted, (start, start + count))
+                part = part.take(wanted[first:last] - start)
+            parts.append(part)
+            start, size = start + count, size + part.nbytes + repeated_bytes(part, by_dictionary)
+            if size > CATALOGUE_BYTES.value:
+                raise ImageryError(
+                    f"{where}: rows of {CATALOGUE_BYTES.excess()}. Search for fewer, or make a smaller one."
+                )
+        table = arrow.concat_tables(parts) if parts else reader.schema_arrow.empty_table()
     return table if order is None else table.take(np.argsort(order, kind="stable"))
 
 
@@ -172,7 +185,7 @@ def from_parquet(data: bytes, where: str) -> pa.Table:
     """
     arrow, parquet = package("pyarrow"), package("pyarrow.parquet")
     try:
-        table = pick_rows(parquet.ParquetFile(arrow.BufferReader(data)), where)
+        table = pick_rows(data, parquet.read_metadata(io.BytesIO(data)), where)
     except ImageryError:  # an OSError too
         raise
     except (arrow.ArrowInvalid, OSError) as error:

@@ -1,0 +1,271 @@
+"""Pages of a Parquet file, looked at before Arrow takes memory for them.
+
+What the end of a file says of sizes may be wrong, and one value or number of some bytes may stand for a thousand
+million: what counts is in the heads of pages, which are a few numbers each. They are Thrift structures in its compact
+protocol, described in the specification of Parquet (``parquet.thrift``).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from eotasks.catalogue.packages import package
+from eotasks.errors import ImageryError
+from eotasks.limits import CATALOGUE_BYTES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+REPEATED_BYTES = 1 << 21
+"""Of a column in a row group, values repeated: a column that may have more is read by its dictionary."""
+
+_HEAD_BYTES = 1 << 16
+"""Of a page: most have 30, those with statistics of long values more."""
+_GROUP_BYTES = 1 << 30
+"""Of a row group as it is stored: our own have one MB, those of others some hundred."""
+_MANY_BYTES, _MOST_PACKED = 1 << 26, 1000
+"""Bytes of a row group that look suspicious when they are more than so many for each that is stored."""
+_WIDTH_OF = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4, "INT96": 12}
+"""Bytes of a number, or of what says where a text begins; 8 where nothing is said."""
+
+_DICTIONARY_PAGE = 2
+_FRONT_CODED = 7  # DELTA_BYTE_ARRAY: a value repeats a part of the one before
+_BINARY, _STRUCT = 8, 12
+_NUMBERS, _WIDTHS = frozenset({4, 5, 6}), {1: 0, 2: 0, 3: 1, 7: 8}
+"""Types of Thrift: of numbers as long as they need, and of those of so many bytes; true and false are types."""
+_LEVELS, _BITS = 8, 63
+_FACTS = {5: (1, 2), 7: (1, 2), 8: (1, 4)}
+"""Number of values and encoding, by the field of a page head that has them."""
+
+
+@dataclass(frozen=True)
+class _Page:
+    kind: int
+    size: int
+    stored: int
+    values: int
+    encoding: int
+    end: int
+    """Of its head."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What the pages of a row group hold, by columns."""
+
+    bytes_of: dict[str, int]
+    """Bytes that each takes at most when it is read by its dictionary, if it has one."""
+
+    stored: int
+    """Bytes of all as they are stored."""
+
+    repeated: frozenset[str]
+    """Columns of texts whose values may be repeated often."""
+
+
+def footer(path: str) -> Any:
+    """What the end of a file says of its columns and row groups, kept until the file changes: it takes 15 ms.
+
+    :return: A ``pyarrow.parquet.FileMetaData``.
+    """
+    return _footer(path, *_version(path))
+
+
+def columns_by_dictionary(
+    source: str | bytes, metadata: Any, where: str, *, groups: Sequence[int], column: str | None = None
+) -> frozenset[str]:
+    """Columns of texts whose values may be repeated so often that they are read by their dictionary only.
+
+    :param source: Path of the Parquet file, or its content.
+    :param metadata: Its ``pyarrow.parquet.FileMetaData``.
+    :param where: For messages.
+    :param groups: Numbers of the row groups that will be read.
+    :param column: The one that will be read; None for all.
+    :raises ImageryError: when pages have more bytes or values than a catalogue may have, or are damaged.
+    """
+    found: frozenset[str] = frozenset()
+    most = CATALOGUE_BYTES.value
+    for number in groups:
+        try:
+            if isinstance(source, str):
+                group = _group_of_file(source, *_version(source), number)
+            else:
+                group = _group(io.BytesIO(source), metadata, number)
+        except (IndexError, KeyError, ValueError) as error:
+            raise ImageryError(f"{where}: its pages are damaged. Make the catalogue anew.") from error
+        found |= group.repeated
+        size = sum(group.bytes_of.values()) if column is None else group.bytes_of.get(column, 0)
+        if size > most:
+            raise ImageryError(f"{where}: rows of {CATALOGUE_BYTES.excess(size)}. Make a catalogue of smaller parts.")
+        if size > max(_MANY_BYTES, _MOST_PACKED * group.stored):
+            raise ImageryError(f"{where}: {group.stored:,} bytes hold {size:,}, as no catalogue does. It is not read.")
+    return found if column is None else found & {column}
+
+
+def repeated_bytes(table: pa.Table, columns: Collection[str]) -> int:
+    """Bytes that the values of columns by their dictionary have where each is repeated.
+
+    :param columns: Names of their leaves.
+    """
+    names = {name.partition(".")[0] for name in columns}
+    return sum(_repeated(chunk, name, columns) for name in sorted(names) for chunk in table.column(name).chunks)
+
+
+def _repeated(array: pa.Array, path: str, columns: Collection[str]) -> int:
+    """Of one array.
+
+    :param path: Its name in Parquet.
+    """
+    arrow, compute = package("pyarrow"), package("pyarrow.compute")
+    kind = array.type
+    if not any(column == path or column.startswith(f"{path}.") for column in columns):
+        return 0
+    if arrow.types.is_dictionary(kind):
+        lengths = compute.binary_length(array.dictionary)
+        return compute.sum(lengths.take(array.indices).cast("int64")).as_py() or 0
+    if arrow.types.is_struct(kind):
+        names = [kind.field(index).name for index in range(kind.num_fields)]
+        return sum(_repeated(array.field(index), f"{path}.{name}", columns) for index, name in enumerate(names))
+    if arrow.types.is_list(kind) or arrow.types.is_large_list(kind):
+        # The names of the levels between depend on who wrote the file.
+        inner = next(column for column in columns if column.startswith(f"{path}."))[len(path) + 1 :].split(".")[:2]
+        return _repeated(array.flatten(), ".".join([path, *inner]), columns)
+    return 0
+
+
+def _version(path: str) -> tuple[int, int, int]:
+    facts = Path(path).stat()
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+@lru_cache(maxsize=8)
+def _footer(path: str, *_: int) -> Any:
+    return package("pyarrow.parquet").read_metadata(path)
+
+
+@lru_cache(maxsize=1024)
+def _group_of_file(path: str, modified: int, size: int, inode: int, number: int) -> _Group:
+    with Path(path).open("rb") as file:
+        return _group(file, _footer(path, modified, size, inode), number)
+
+
+def _group(file: IO[bytes], metadata: Any, number: int) -> _Group:
+    """Look at the pages of a row group.
+
+    :raises IndexError, KeyError, ValueError: when they are damaged.
+    """
+    row_group = metadata.row_group(number)
+    chunks = [row_group.column(index) for index in range(metadata.num_columns)]
+    spans = [_span(chunk) for chunk in chunks]
+    start, stop = min((span[0] for span in spans), default=0), max((span[1] for span in spans), default=0)
+    if start < 0 or not 0 <= stop - start <= _GROUP_BYTES:
+        raise ValueError("columns at no place")
+    file.seek(start)
+    content = file.read(stop - start)
+    sizes, repeated = {}, set()
+    for chunk, (first, last) in zip(chunks, spans, strict=True):
+        name = chunk.path_in_schema
+        pages = _pages(content, first - start, last - start)
+        values = sum(page.values for page in pages if page.kind != _DICTIONARY_PAGE)
+        width = _WIDTH_OF.get(chunk.physical_type, 8)
+        sizes[name] = sum(page.size for page in pages) + width * values
+        sizes[name] += sum(page.size * page.values for page in pages if page.encoding == _FRONT_CODED)
+        dictionary = sum(page.size for page in pages if page.kind == _DICTIONARY_PAGE)
+        if chunk.physical_type == "BYTE_ARRAY" and dictionary * values > REPEATED_BYTES:
+            repeated.add(name)
+    return _Group(sizes, stop - start, frozenset(repeated))
+
+
+def _span(chunk: Any) -> tuple[int, int]:
+    """Where the pages of a column in a row group begin and end."""
+    offsets = (chunk.data_page_offset, chunk.dictionary_page_offset if chunk.has_dictionary_page else None)
+    first = min(offset for offset in offsets if offset is not None)
+    return first, first + chunk.total_compressed_size
+
+
+def _pages(content: bytes, position: int, stop: int) -> list[_Page]:
+    """The pages of a column.
+
+    :raises IndexError, KeyError, ValueError: when a head is none, or goes beyond the content.
+    """
+    pages = []
+    while position < stop:
+        page = _Head(content[position : min(stop, position + _HEAD_BYTES)]).page()
+        position += page.end + page.stored
+        pages.append(page)
+    if position != stop:
+        raise ValueError("a page goes beyond its column")
+    return pages
+
+
+class _Head:
+    """The head of a page."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._at = content, 0
+
+    def page(self) -> _Page:
+        numbers = {1: -1, 2: -1, 3: -1}
+        values = encoding = 0
+        for field, kind in self._fields():
+            if field in numbers:
+                numbers[field] = self._number()
+            elif field in _FACTS and kind == _STRUCT:
+                inner = {}
+                for name, inner_kind in self._fields():
+                    if name in _FACTS[field]:
+                        inner[name] = self._number()
+                    else:
+                        self._skip(inner_kind)
+                values, encoding = (inner[name] for name in _FACTS[field])
+            else:
+                self._skip(kind)
+        if min(*numbers.values(), values) < 0:
+            raise ValueError("a size below 0")
+        return _Page(numbers[1], numbers[2], numbers[3], values, encoding, self._at)
+
+    def _fields(self) -> Iterator[tuple[int, int]]:
+        """Numbers and types of the fields of a structure, each before what it holds, which has to be taken then."""
+        field = 0
+        while head := self._byte():
+            field = field + (head >> 4) if head >> 4 else self._number()
+            yield field, head & 15
+
+    def _byte(self) -> int:
+        self._at += 1
+        return self._content[self._at - 1]
+
+    def _size(self) -> int:
+        """A number without a sign."""
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+            if shift > _BITS:
+                raise ValueError("a number without an end")
+
+    def _number(self) -> int:
+        value = self._size()
+        return (value >> 1) ^ -(value & 1)
+
+    def _skip(self, kind: int, level: int = 0) -> None:
+        if kind in _NUMBERS:
+            self._size()
+        elif kind in _WIDTHS:
+            self._at += _WIDTHS[kind]
+        elif kind == _BINARY:
+            length = self._size()
+            self._at += length
+        elif kind == _STRUCT and level < _LEVELS:
+            for _, inner in self._fields():
+                self._skip(inner, level + 1)
+        else:
+            raise ValueError("what no head of a page has")

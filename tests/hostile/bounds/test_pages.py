@@ -1,0 +1,145 @@
+"""Catalogues of some kB whose rows would take gigabytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eotasks.catalogue.pages import columns_by_dictionary, footer, repeated_bytes
+from eotasks.catalogue.places import check_places
+from eotasks.catalogue.store import Catalogue
+from eotasks.errors import ImageryError
+from tests.builders.stac_items import make_item
+from tests.hostile.bounds.measured import measured
+
+ROWS = 4000
+LONG = "x" * 10**6
+
+
+def once(value: object, kind: pa.DataType) -> pa.DictionaryArray:
+    """(ROWS,) one value, stored once."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(ROWS, np.int32)), pa.array([value], kind))
+
+
+def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, values)
+
+
+def in_assets(table: pa.Table, values: pa.Array) -> pa.Table:
+    assets = table.column("assets").combine_chunks()
+    names = [field.name for field in assets.type]
+    first = assets.field(0)
+    fields = [values, *(first.field(index) for index in range(1, first.type.num_fields))]
+    changed = pa.StructArray.from_arrays(fields, names=[field.name for field in first.type])
+    others = [assets.field(index) for index in range(1, len(names))]
+    return with_column(table, "assets", pa.StructArray.from_arrays([changed, *others], names=names))
+
+
+def circle(corners: int) -> bytes:
+    angles = np.linspace(0, 6.28, corners)
+    wkb: bytes = shapely.to_wkb(shapely.Polygon(np.column_stack([12 + np.cos(angles) / 9, 50 + np.sin(angles) / 9])))
+    return wkb
+
+
+WRITTEN: dict[str, tuple[Callable[[pa.Table], pa.Table], dict[str, Any]]] = {
+    "text": (lambda table: with_column(table, "s2:product_uri", once(LONG, pa.string())), {}),
+    "nested": (lambda table: in_assets(table, once(LONG, pa.string())), {}),
+    "places": (lambda table: with_column(table, "geometry", once(circle(50_000), pa.binary())), {}),
+    "plain": (
+        lambda table: with_column(table[:300], "s2:product_uri", pa.array([LONG] * 300)),
+        {"use_dictionary": False},
+    ),
+    "front": (
+        lambda table: with_column(table[:300], "s2:product_uri", pa.array([f"{LONG}{row}" for row in range(300)])),
+        {"use_dictionary": False, "column_encoding": {"s2:product_uri": "DELTA_BYTE_ARRAY"}},
+    ),
+    "list": (
+        lambda table: table[:100].append_column("many", pa.array([np.zeros(500_000, np.int64)] * 100)),
+        {},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+    path = tmp_path_factory.mktemp("rows") / "a.parquet"
+    Catalogue(path).add([make_item("a")])
+    return pq.read_table(path).take(pa.array(np.zeros(ROWS, np.int64)))
+
+
+@pytest.mark.slow
+def test_they_take_little_memory(tmp_path: Path, rows: pa.Table) -> None:
+    for name, (change, options) in WRITTEN.items():
+        pq.write_table(change(rows), tmp_path / f"{name}.parquet", compression="zstd", **options)
+        assert (tmp_path / f"{name}.parquet").stat().st_size < 3_000_000
+    pq.write_table(rows[:10], tmp_path / "honest.parquet")
+    setup = f"from eotasks.catalogue import Catalogue\nCatalogue({str(tmp_path / 'honest.parquet')!r}).search()"
+    costs = measured(setup, {name: f"Catalogue({str(tmp_path / name)!r} + '.parquet').search()" for name in WRITTEN})
+    assert costs.keys() == WRITTEN.keys()
+    for name, cost in costs.items():
+        assert cost.outcome.startswith("ImageryError: "), (name, cost)
+        assert cost.megabytes < 300, (name, cost)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"version": "1.0", "compression": "snappy"},
+        {"data_page_version": "2.0", "compression": "gzip", "write_page_index": True},
+        {"use_dictionary": False, "compression": "none"},
+        {"dictionary_pagesize_limit": 5000, "data_page_size": 1000, "compression": "zstd"},
+    ],
+    ids=["old", "second pages", "plain", "dictionary that grows too large"],
+)
+def test_pages_of_honest_files_are_read(tmp_path: Path, rows: pa.Table, options: dict[str, Any]) -> None:
+    path = tmp_path / "a.parquet"
+    names = pa.array([f"item {number} {'of a long name' * 20}" for number in range(600)])
+    table = with_column(rows[:600], "id", names)
+    pq.write_table(table, path, row_group_size=250, **options)
+    by_dictionary = columns_by_dictionary(str(path), footer(str(path)), "a", groups=range(3))
+    assert ("id" in by_dictionary) == options.get("use_dictionary", True)
+    found = pq.read_table(path, read_dictionary=sorted(by_dictionary - {"geometry"}))
+    assert found.column("id").to_pylist() == names.to_pylist()
+    size = repeated_bytes(found, by_dictionary - {"geometry"})
+    assert size >= sum(map(len, names.to_pylist())) * ("id" in by_dictionary)
+    items = Catalogue(path).search(limit=400)
+    assert [item.id for item in items] == sorted(names.to_pylist())[:400]
+
+
+def test_a_place_that_is_repeated_is_named_by_its_first_row(tmp_path: Path, rows: pa.Table) -> None:
+    indices = np.zeros(ROWS, np.int32)
+    indices[100:] = 1
+    good, bad = circle(10_000), circle(10_000)[:-1]
+    places = pa.DictionaryArray.from_arrays(pa.array(indices), pa.array([good, bad], pa.binary()))
+    pq.write_table(with_column(rows, "geometry", places), tmp_path / "a.parquet", store_schema=False)
+    with pytest.raises(ImageryError, match=r"row 100: its place is no polygon"):
+        check_places(str(tmp_path / "a.parquet"))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, rows: pa.Table) -> Path:
+    path = tmp_path_factory.mktemp("written") / "a.parquet"
+    pq.write_table(rows[:50], path)
+    return path
+
+
+@given(data=st.data())
+def test_damaged_heads_are_refused_or_read(data: st.DataObject, written: Path) -> None:
+    content = bytearray(written.read_bytes())
+    metadata = pq.read_metadata(written)
+    column = metadata.row_group(0).column(data.draw(st.integers(0, metadata.num_columns - 1)))
+    start = column.dictionary_page_offset or column.data_page_offset
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[start + data.draw(st.integers(0, 60))] = data.draw(st.integers(0, 255))
+    with suppress(ImageryError):
+        columns_by_dictionary(bytes(content), metadata, "a", groups=[0])
