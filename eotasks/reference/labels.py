@@ -32,7 +32,7 @@ from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
-from eotasks.text import excerpt
+from eotasks.text import did_you_mean, excerpt
 
 Overlap = Literal["smallest", "largest", "last", "exclude"]
 """Who gets a pixel where polygons overlap: the polygon of smallest or largest area, the last of the file, or nobody."""
@@ -313,12 +313,16 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> _Layer
     except EOTasksError:
         raise
     except DataLayerError as error:
-        raise ReferenceDataError(f"The label file {name} has no layer {layer!r}, but {_shorten(layers)}.") from error
+        raise ReferenceDataError(
+            f"The label file {name} has no layer {layer!r}{did_you_mean(layer, layers)}, but {_shorten(layers)}."
+        ) from error
     except _DAMAGE as error:
         raise ReferenceDataError(f"Cannot read the label file {name} ({reason_of(error)}): replace it.") from error
     fields = list(info["fields"])
     if column not in fields:
-        raise ReferenceDataError(f"The label file {name} has no column {column!r}, but {_shorten(fields)}.")
+        raise ReferenceDataError(
+            f"The label file {name} has no column {column!r}{did_you_mean(column, fields)}, but {_shorten(fields)}."
+        )
     if info["crs"] is None:
         raise GridError(f"The label file {name} has no coordinate system: write one into it (ogr2ogr -a_srs).")
     return _Layer(str(layer), str(info["crs"]), int(info["features"]))

@@ -20,7 +20,7 @@ from tests import ROOT
 PACKAGE = ROOT / "eotasks"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "limits", "text", "durable", "reading", "documents", "times"),
+    ("errors", "limits", "text", "durable", "reading", "documents", "times", "extras"),
     ("models",),
     ("storage", "features"),
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray"),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
 from eotasks.storage.process import ProcessIdentity
+from eotasks.text import did_you_mean
 from eotasks.workflows.batch.manifest import MANIFEST, Event, iter_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 
@@ -140,7 +141,9 @@ def read_progress(place: Place, *, stage: str | None = None) -> list[StageProgre
     if not by_stage:
         raise StorageError(f"{place} has no {MANIFEST}: name the folder or prefix that a batch was given as its place.")
     if stage is not None and stage not in by_stage:
-        raise StorageError(f"{place} has no batch {stage!r}: it has {', '.join(map(repr, by_stage))}.")
+        raise StorageError(
+            f"{place} has no batch {stage!r}{did_you_mean(stage, by_stage)}: it has {', '.join(map(repr, by_stage))}."
+        )
     return [_progress(name, run) for name, run in by_stage.items() if stage in (None, name)]
 
 

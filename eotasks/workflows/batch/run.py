@@ -23,6 +23,7 @@ from eolearn.core import EOWorkflow
 from eotasks.errors import BatchError, ConfigurationError, EOTasksError, PatchFailedWarning
 from eotasks.storage.lease import Lease, ensure_lease
 from eotasks.storage.place import Place
+from eotasks.text import did_you_mean
 from eotasks.workflows.batch.history import History, Patches
 from eotasks.workflows.batch.log_files import log_folder
 from eotasks.workflows.batch.manifest import ManifestWriter
@@ -179,7 +180,10 @@ def _check(
     executor: str, workers: int | str | None, threads: int | None, patches: Mapping[str, object], stage: str
 ) -> None:
     if executor not in EXECUTORS:
-        raise ConfigurationError(f"Executor {executor!r} is unknown: choose one of {', '.join(EXECUTORS)}.")
+        raise ConfigurationError(
+            f"Executor {executor!r} is unknown{did_you_mean(executor, EXECUTORS)}:"
+            f" choose one of {', '.join(EXECUTORS)}."
+        )
     if isinstance(workers, str):
         raise ConfigurationError(f"workers={workers!r} is no number of workers: give a whole number, or 'auto'.")
     asked_size(workers, threads, "processes", 1)
