@@ -202,7 +202,7 @@ class TestRegistry:
     def test_an_option_is_told_by_the_command_it_was_given_to(self) -> None:
         result = command("cloud-mask", "--elevation", "3")
         assert result.err.startswith("usage: eotasks cloud-mask ")
-        assert result.err.endswith("error: unrecognized arguments: --elevation 3\n")
+        assert result.err.endswith("error: unrecognized arguments: --elevation\n")
 
     @pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "unbuffered"])
     @pytest.mark.parametrize("way", ["rich", "write"])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from eotasks.errors import StorageError
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
 from eotasks.storage.process import ProcessIdentity
 from eotasks.text import did_you_mean
 from eotasks.workflows.batch.manifest import MANIFEST, Event, iter_events
@@ -129,12 +129,13 @@ class StageProgress:
         return content | {"started": self.started.isoformat(), "counts": counts, "outcomes": outcomes}
 
 
-def read_progress(place: Place, *, stage: str | None = None) -> list[StageProgress]:
+def read_progress(place: PlaceLike, *, stage: str | None = None) -> list[StageProgress]:
     """How the batches of a place stand, in the order in which they first began.
 
     :param stage: Only the one of this name.
     :raises StorageError: when no batch was run there, none of this name, or the manifest is of a newer version.
     """
+    place = Place(place)
     by_stage: dict[str, list[Event]] = {}
     for event in iter_events(place):
         add_to_last_run(by_stage.setdefault(event.stage, []), event)
