@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("workflows.report", "workflows.console", "workflows.arguments", "workflows.bars", "workflows.settings"),
     ("workflows.batch",),
     ("workflows.*",),  # the commands: a new one needs no line here
-    ("workflows.land_cover",),
+    ("workflows.land_cover", "workflows.new_config"),
     ("workflows.cli",),
 )
 """Lowest first. A room imports from its own floor and from those below. "workflows.*" are the modules there without a

@@ -253,7 +253,7 @@ def test_damaged_jp2(kind: str, tmp_path: Path, damaged_scene: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--config", "absent.toml"], ["'absent.toml'", "No such file", "check the path"]),
+        (["--config", "absent.toml"], ["'absent.toml'", "There is no configuration", "check the path"]),
         (["--seed", "-1"], ["seed", "greater than or equal to 0"]),
         (["--workers", "0"], ["run.workers", "greater than or equal to 1"]),
         (["--patch-timeout", "0"], ["run.patch_timeout", "greater than 0"]),
@@ -280,7 +280,7 @@ def test_verbose_shows_where_an_error_comes_from() -> None:
     result = command("land-cover", "--verbose", "--config", "absent.toml")
     assert result.code == 2
     assert "Traceback" in result.err
-    assert result.err.splitlines()[-1].startswith("eotasks: 'absent.toml' cannot be read")
+    assert result.err.splitlines()[-1].startswith("eotasks: There is no configuration 'absent.toml': check")
 
 
 def test_a_fault_of_ours_does_not_look_like_failed_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
