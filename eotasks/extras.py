@@ -24,11 +24,13 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Extra -> the modules that it brings, for those that a command or a function asks for."""
 
 
-def install_line(extra: str) -> str:
+def install_line(extra: str | None) -> str:
     """The line for a shell that adds an extra to the environment of this process: from where eotasks came there (a
     folder of sources, a file, a repository; no package index has those), or from the index.
+
+    :param extra: One of `EXTRAS`; None installs eotasks alone, and what it needs.
     """
-    return f"{_installer()} {_source(extra)}"
+    return f"{_installer()} {_source('' if extra is None else f'[{extra}]')}"
 
 
 def missing_modules(extra: str) -> list[str]:
@@ -37,20 +39,20 @@ def missing_modules(extra: str) -> list[str]:
 
 
 def _source(extra: str) -> str:
-    """What pip is to install."""
+    """What pip is to install; the extra in its brackets."""
     record = _direct_url()
     address, details = str(record.get("url", "")), record.get("vcs_info")
     if isinstance(details, dict):
-        return f"'eotasks[{extra}] @ {details.get('vcs', 'git')}+{redact(address)}@{details.get('commit_id', 'HEAD')}'"
+        return f"'eotasks{extra} @ {details.get('vcs', 'git')}+{redact(address)}@{details.get('commit_id', 'HEAD')}'"
     parts = urlsplit(address)
     path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(__file__).resolve().parent.parent
     if path.suffix in (".whl", ".gz") and path.is_file():
-        return shlex.quote(f"{path}[{extra}]")
+        return shlex.quote(f"{path}{extra}")
     if not ((path / "pyproject.toml").is_file() and (path / "eotasks").is_dir()):
-        return f"'eotasks[{extra}]'"
+        return f"'eotasks{extra}'"
     folder = record.get("dir_info")
     editable = "--editable " if isinstance(folder, dict) and folder.get("editable") else ""
-    return f"{editable}'.[{extra}]'" if Path.cwd() == path else f"{editable}{shlex.quote(f'{path}[{extra}]')}"
+    return f"{editable}'.{extra}'" if Path.cwd() == path else f"{editable}{shlex.quote(f'{path}{extra}')}"
 
 
 def _direct_url() -> Mapping[str, object]:

@@ -43,6 +43,7 @@ COMMANDS = {
     "new-config": "eotasks.workflows.new_config",
     "status": "eotasks.workflows.status",
     "clean": "eotasks.workflows.clean",
+    "doctor": "eotasks.workflows.doctor.command",
 }
 """A line for each command: the module whose ``add_parser`` registers it under this name. All else is there."""
 

@@ -124,7 +124,7 @@ def template(arguments: argparse.Namespace) -> str:
     return "\n".join(
         (
             f"# Land cover of {_name(arguments.area)}: {len(patches)} patches in {', '.join(zones)}.",
-            "# `eotasks land-cover --config FILE --dry-run` says what would be done, `--print-config` what each key is.",
+            "# `eotasks land-cover --config FILE --dry-run` says what would be done, `--print-config` explains keys.",
             "version = 1",
             f"title = {_text(f'Land cover of {Path(_name(arguments.area)).stem}')}",
             "seed = 42",

@@ -77,7 +77,8 @@ class AreaConfig(Section):
             yield f"{' and '.join(given)} exclude each other: keep one"
         pixels = self.patch_size / self.resolution
         if abs(pixels - round(pixels)) > 1e-6 * pixels:
-            yield f"patch_size {self.patch_size:g} m is no whole number of pixels of {self.resolution:g} m: change one"
+            sizes = f"patch_size {self.patch_size:g} m is no whole number of pixels of {self.resolution:g} m"
+            yield f"{sizes}: choose a multiple"
         if self.bbox is None:
             return
         west, south, east, north = self.bbox
@@ -94,7 +95,10 @@ class AreaConfig(Section):
                 f" 'utm', or the box in the units of {self.crs}"
             )
         elif kind == "geographic" and self.grid == "bbox":
-            yield f"grid 'bbox' needs a box in metres, and {self.crs} is in degrees: write grid = 'utm'"
+            yield (
+                f"grid 'bbox' needs a box in metres, and {self.crs} is in degrees, not in metres: write grid = 'utm',"
+                " or the box in a UTM zone"
+            )
         if south >= north:
             yield f"bbox {list(self.bbox)} is empty: give [west, south, east, north], south below north"
         elif west == east:

@@ -195,7 +195,7 @@ BAD_INPUT: dict[str, tuple[Sections, Prepare, list[str]]] = {
     "empty area file": (AREA_FILE, lambda f: write_area(f, geometries=()), ["area.gpkg", "at least one polygon"]),
     "area outside of the scene": (
         merged(SAMPLE, {"area": {"bbox": [300_000, 5_700_000, 302_560, 5_702_560]}}), nothing,
-        ["4 of 4 patches", "outside of the embedded scene", "inside of it"],
+        ["outside of the embedded scene", "eotasks new-config land-cover"],
     ),
     "patches of no whole number of pixels": (
         merged(SAMPLE, {"area": {"patch_size": 1290}}), nothing, ["1290", "whole number of pixels", "multiple"],

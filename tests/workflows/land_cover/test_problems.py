@@ -95,7 +95,7 @@ def test_keys_and_how_they_fit_together_at_once() -> None:
         ('[source]\nkind = "sample"\n[area]\nbbox = [9, 46, 10, 45]\ncrs = "EPSG:4326"\n', "south below north"),
         (
             '[source]\nkind = "sample"\n[area]\nbbox = [9, 46, 10, 47]\ncrs = "EPSG:4326"\ngrid = "bbox"\n',
-            "EPSG:4326 is in degrees: write grid = 'utm'",
+            "EPSG:4326 is in degrees, not in metres: write grid = 'utm'",
         ),
         ('[source]\nkind = "sample"\n[run]\nray = "auto"\npatch_timeout = -1\n', "belongs to executor 'ray'"),
         ('[source]\nkind = "sample"\n[run]\nray = "auto"\npatch_timeout = -1\n', "run.patch_timeout: Input should be"),
