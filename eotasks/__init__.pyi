@@ -33,6 +33,7 @@ from .errors import GridError as GridError
 from .errors import ImageryError as ImageryError
 from .errors import MissingDependencyError as MissingDependencyError
 from .errors import ModelError as ModelError
+from .errors import PatchesFailedError as PatchesFailedError
 from .errors import PatchFailedWarning as PatchFailedWarning
 from .errors import PlaceInUseWarning as PlaceInUseWarning
 from .errors import ProductSkippedWarning as ProductSkippedWarning

@@ -28,7 +28,7 @@ from eotasks.limits import GRID_PIXELS, PATCHES, VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.location import is_s3
-from eotasks.text import excerpt
+from eotasks.text import did_you_mean, excerpt
 
 LOGGER = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def split_area(
         return _utm_patches(area, patch_size, pixels)
     if grid == "bbox":
         return _bbox_patches(area, resolution, pixels)
-    raise ConfigurationError(f"Grid {grid!r} is unknown: choose 'utm' or 'bbox'.")
+    raise ConfigurationError(f"Grid {grid!r} is unknown{did_you_mean(grid, ('utm', 'bbox'))}: choose 'utm' or 'bbox'.")
 
 
 def select_block(patches: Sequence[Patch], centre: str | int, radius: int = 2) -> list[Patch]:

@@ -90,6 +90,17 @@ class BatchError(EOTasksError, RuntimeError):
     """A batch of patches could not be run at all."""
 
 
+class PatchesFailedError(BatchError):
+    """Patches of a batch failed, and whoever ran it asked for an error then; ``result`` is that of the batch."""
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[type[PatchesFailedError], tuple[object, ...]]:
+        return type(self), (*self.args, self.result)
+
+
 class EOTasksWarning(_HarmlessText, UserWarning):
     """Base of every warning that eotasks gives on purpose: `warnings.filterwarnings` can make each an error."""
 

@@ -17,6 +17,7 @@ from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_whole
 from eotasks.models.sentinel2 import BANDS, band_indices
 from eotasks.models.series import Edges, interpolate, normalized_difference, resampling_dates, seconds_since_1970
+from eotasks.text import did_you_mean
 from eotasks.times import naive_utc
 
 Date = str | dt.date
@@ -121,7 +122,10 @@ class ResampleTimeSeriesTask(EOTask):
         self.valid_feature = None if valid_feature is None else feature_of(valid_feature, {FeatureType.MASK})
         self.dates = _target_dates(start, end, step_days, dates)
         if edges not in get_args(Edges):
-            raise ConfigurationError(f"edges={edges!r} is unknown: give {' or '.join(map(repr, get_args(Edges)))}.")
+            raise ConfigurationError(
+                f"edges={edges!r} is unknown{did_you_mean(edges, get_args(Edges))}:"
+                f" give {' or '.join(map(repr, get_args(Edges)))}."
+            )
         self.edges: Edges = edges
         self.min_frames = check_whole(min_frames, "min_frames", "number of frames", at_least=1)
 

@@ -8,13 +8,14 @@ pass both when they are turned into text, whoever prints them; the screen, logs,
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import json
 import os
 import re
 import time
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote
 
@@ -98,6 +99,11 @@ _RESERVED = r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\
 _LONGEST = 100_000
 """Characters of a text that is printed; what follows is left out, since searching it takes long."""
 
+_LONGEST_WORD = 100
+_NEAR = 0.75
+"""Likeness of two words, 0..1, as difflib has it: `elevation` is no slip of the pen for `dilation` (0.71)."""
+_SHORT_WORD = 4
+
 _registered: set[str] = set()
 
 
@@ -175,6 +181,50 @@ def excerpt(value: object, *, longest: int = 40) -> str:
         return repr(value)[:longest]
     except (ValueError, RecursionError):
         return f"a {type(value).__name__}"
+
+
+def nearest_word(word: object, known: Iterable[object]) -> str | None:
+    """The one of the known words that somebody may have meant by another; None when none is near.
+
+    Letters in other cases, hyphens, underscores, blanks and zeros that are missing (B4 for B04) are near, as is a part
+    of one word only.
+    """
+    if not isinstance(word, str) or not 0 < len(word) <= _LONGEST_WORD:
+        return None
+    plain: dict[str, str] = {}
+    for each in map(str, known):
+        plain.setdefault(_plain_word(each), each)
+    asked = _plain_word(word)
+    if asked in plain:
+        return plain[asked]
+    parts = [each for each in plain if len(asked) >= _SHORT_WORD and asked in each]
+    if len(parts) == 1:
+        return plain[parts[0]]
+    near = {each: _likeness(asked, each) for each in plain}
+    best = max(near, key=lambda each: near[each], default=None)
+    return plain[best] if best is not None and near[best] >= _NEAR else None
+
+
+def _likeness(first: str, second: str) -> float:
+    """0 to 1 as difflib has it, more where letters are the same in another order."""
+    if max(len(first), len(second)) <= _SHORT_WORD and re.findall(r"\d+", first) != re.findall(r"\d+", second):
+        return 0.0  # B13 is no slip of the pen for B11
+    return difflib.SequenceMatcher(None, first, second).ratio() + 0.1 * (sorted(first) == sorted(second))
+
+
+def did_you_mean(word: object, known: Iterable[object]) -> str:
+    """What a message says after an unknown word, such as " (did you mean 'B04'?)"; empty when nothing is near."""
+    meant = nearest_word(word, known)
+    return "" if meant is None or meant == word else f" (did you mean {meant!r}?)"
+
+
+def unknown_words(words: Iterable[object], known: Sequence[object]) -> str:
+    """Words that are not known, for a message: each with the one that may have been meant."""
+    return ", ".join(f"{word}{did_you_mean(word, known)}" for word in words)
+
+
+def _plain_word(word: str) -> str:
+    return re.sub(r"[-_\s]|(?<=[a-z])0+(?=\d)", "", word.lower())
 
 
 def whole_number(text: str) -> int | None:

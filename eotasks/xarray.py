@@ -25,6 +25,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks.documents import parse_json_object
 from eotasks.errors import FeatureError, GridError, MissingDependencyError
+from eotasks.extras import install_line
 from eotasks.features import Feature, describe
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _import() -> Any:
         import rioxarray  # noqa: F401  # adds `.rio` to datasets
         import xarray
     except ImportError as error:
-        raise MissingDependencyError("xarray or rioxarray is not installed: pip install 'eotasks[xarray]'.") from error
+        raise MissingDependencyError(f"xarray or rioxarray is not installed: {install_line('xarray')}") from error
     return xarray
 
 

@@ -266,7 +266,7 @@ def test_without_the_packages_it_says_what_to_install(monkeypatch: pytest.Monkey
     dataset = to_xarray(make_eopatch())
     monkeypatch.setitem(sys.modules, "rioxarray", None)
     for call in (lambda: to_xarray(make_eopatch()), lambda: from_xarray(dataset)):
-        with pytest.raises(MissingDependencyError, match=r"pip install 'eotasks\[xarray\]'"):
+        with pytest.raises(MissingDependencyError, match=r"install .*\[xarray\]'"):
             call()
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.errors import MissingDependencyError
+from eotasks.extras import install_line
 from eotasks.limits import CATALOGUE_BYTES
 
-INSTALL = "pip install 'eotasks[catalogue]'"
+EXTRA = "catalogue"
 
 _WORKING_BYTES = 1 << 28
 """That DuckDB may take in any case."""
@@ -27,7 +28,9 @@ def package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingDependencyError(f"The catalogue needs the package {name.partition('.')[0]}: {INSTALL}.") from error
+        raise MissingDependencyError(
+            f"The catalogue needs the package {name.partition('.')[0]}: {install_line(EXTRA)}"
+        ) from error
 
 
 def database() -> Any:
@@ -51,7 +54,8 @@ def _connection() -> Any:
     if not file.is_file():
         there = ", ".join(sorted(each.name for each in folder.glob("v*"))) or "none"
         raise MissingDependencyError(
-            f"duckdb {duckdb.__version__} and duckdb-extension-spatial ({there}) do not fit together: {INSTALL}."
+            f"duckdb {duckdb.__version__} and duckdb-extension-spatial ({there}) do not fit together:"
+            f" {install_line(EXTRA)}"
         )
     connection = duckdb.connect(
         config={
@@ -66,6 +70,6 @@ def _connection() -> Any:
         connection.execute("SET parquet_metadata_cache = true")
     except duckdb.Error as error:
         raise MissingDependencyError(
-            f"DuckDB's spatial extension cannot be loaded ({str(error).splitlines()[0]}): {INSTALL}."
+            f"DuckDB's spatial extension cannot be loaded ({str(error).splitlines()[0]}): {install_line(EXTRA)}"
         ) from error
     return connection

@@ -18,6 +18,7 @@ from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import MAX_CLP
 from eotasks.models.clouds.resampling import Sampling, Upsampling
 from eotasks.models.threads import resolve_threads
+from eotasks.text import did_you_mean
 
 ProbabilityType = Literal["float32", "uint8"]
 
@@ -139,5 +140,8 @@ class AddCloudProbabilityTask(EOTask):
 
 def _one_of(value: Any, choices: Any, name: str) -> Any:
     if value not in get_args(choices):
-        raise ConfigurationError(f"{name}={value!r} is unknown: give {' or '.join(map(repr, get_args(choices)))}.")
+        known = get_args(choices)
+        raise ConfigurationError(
+            f"{name}={value!r} is unknown{did_you_mean(value, known)}: give {' or '.join(map(repr, known))}."
+        )
     return value

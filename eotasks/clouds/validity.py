@@ -17,6 +17,7 @@ from eotasks.models.clouds.surface import SURFACE_BANDS, surface_masks
 from eotasks.models.clouds.validity import Treatment, split_cloud_mask, valid_count, valid_data, valid_fraction
 from eotasks.models.clouds.validity import cloud_coverage as coverage_of
 from eotasks.models.sentinel2 import band_indices
+from eotasks.text import did_you_mean
 
 
 class AddValidDataMaskTask(EOTask):
@@ -233,6 +234,9 @@ def coverage_in(eopatch: EOPatch, mask_feature: Feature, is_data_feature: Featur
 
 def _treatment(value: Any, name: str) -> Treatment:
     if value not in get_args(Treatment):
-        raise ConfigurationError(f"{name}={value!r} is unknown: give {', '.join(map(repr, get_args(Treatment)))}.")
+        known = get_args(Treatment)
+        raise ConfigurationError(
+            f"{name}={value!r} is unknown{did_you_mean(value, known)}: give {', '.join(map(repr, known))}."
+        )
     treatment: Treatment = value
     return treatment

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from eotasks.eopatches.marker import GENERATION, LEFTOVER, MARKER, DamagedMarkerError, read_marker
 from eotasks.errors import EOTasksError
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
 from eotasks.storage.store import Entry
 
 LOGGER = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class CleanResult:
     """Number of uploads in parts to S3 that were never finished, whose bytes are not told."""
 
 
-def clean(place: Place, *, unfinished_after: timedelta = timedelta(hours=1)) -> CleanResult:
+def clean(place: PlaceLike, *, unfinished_after: timedelta = timedelta(hours=1)) -> CleanResult:
     """Removes superseded generations, and what writers that died have left behind.
 
     A generation that is newer than the current one (or has no marker beside it) may belong to a running save: it is
@@ -43,6 +43,7 @@ def clean(place: Place, *, unfinished_after: timedelta = timedelta(hours=1)) -> 
 
     :param unfinished_after: How long an unfinished generation, file or upload has to lie still.
     """
+    place = Place(place)
     # One listing of the place: asking for each patch would be five requests for each on S3.
     entries = [entry for entry in place.entries() if not {"", ".", ".."} & set(entry.path.split("/"))]
     deadline = place.now() - unfinished_after

@@ -9,7 +9,6 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from eolearn.core import EOPatch, EOTask
@@ -19,7 +18,7 @@ from eotasks.eopatches.files import EOPatchFolder, is_readable, looks_plain, pla
 from eotasks.eopatches.marker import MARKER, DamagedMarkerError, patch_folder, read_marker
 from eotasks.errors import FeatureError, StorageError
 from eotasks.features import IMAGES, Feature, describe
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
 from eotasks.times import naive_utc
 
 LOGGER = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class EOPatchInfo:
 
 
 def load_eopatch(
-    place: Place,
+    place: PlaceLike,
     name: str | None,
     *,
     features: Sequence[Feature] | None = None,
@@ -73,10 +72,10 @@ def load_eopatch(
     :raises FeatureError: when a feature is not in the stored patch.
     :raises MissingDependencyError: when a feature is a zarr array and zarr is not installed.
     """
-    return _read(place, name, lambda folder: folder.read(features, optional=optional))
+    return _read(Place(place), name, lambda folder: folder.read(features, optional=optional))
 
 
-def eopatch_info(place: Place | str | Path, name: str | None = None) -> EOPatchInfo:
+def eopatch_info(place: PlaceLike, name: str | None = None) -> EOPatchInfo:
     """Extent, shape, timestamps and features of an EOPatch; of arrays only one header is read.
 
     :param place: A place of EOPatches, or one EOPatch.
@@ -84,11 +83,11 @@ def eopatch_info(place: Place | str | Path, name: str | None = None) -> EOPatchI
     :raises StorageError: when the patch is absent, a file of it is not there in its full size, or cannot be read.
     :raises FeatureError: when it has no raster feature, or no bounding box.
     """
-    where = place if isinstance(place, Place) else Place(place)
+    where = Place(place)
     return _read(where, name, lambda folder: _info(folder, name or own_name(where)))
 
 
-def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> bool:
+def is_complete(place: PlaceLike, name: str, *, features: Sequence[Feature] | None = None) -> bool:
     """Whether a patch has a current generation with all its files in their full size.
 
     Contents are not read (loading checks them). A plain EOPatch folder counts as incomplete: nothing says whether its
@@ -99,7 +98,7 @@ def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None =
         power cut or a full disk leaves it, is logged: the patch is incomplete.
     """
     try:
-        folder = _generation(place.child(patch_folder(name)))
+        folder = _generation(Place(place).child(patch_folder(name)))
     except DamagedMarkerError as error:
         LOGGER.warning("EOPatch %r counts as incomplete: %s", name, error)
         return False
@@ -108,11 +107,12 @@ def is_complete(place: Place, name: str, *, features: Sequence[Feature] | None =
     return folder.wrong_file() is None
 
 
-def list_eopatches(place: Place) -> list[str]:
+def list_eopatches(place: PlaceLike) -> list[str]:
     """Sorted names of the EOPatches of a place; its own name when it is itself one.
 
     They are the folders with a marker, and plain folders with a bounding box (or timestamps) and features.
     """
+    place = Place(place)
     if place.is_local:
         if _is_eopatch(_names(place)):
             return [own_name(place)]
@@ -140,8 +140,8 @@ class LoadSavedEOPatchTask(EOTask):
     :param features: Features to load as (type, name); None loads all of them.
     """
 
-    def __init__(self, place: Place | str | Path, *, features: Sequence[Feature] | None = None) -> None:
-        self.place = place if isinstance(place, Place) else Place(place)
+    def __init__(self, place: PlaceLike, *, features: Sequence[Feature] | None = None) -> None:
+        self.place = Place(place)
         self.features = None if features is None else tuple(features)
 
     def execute(self, *, name: str) -> EOPatch:

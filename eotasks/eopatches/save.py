@@ -35,12 +35,12 @@ from eotasks.eopatches.marker import (
 )
 from eotasks.errors import CredentialsError, EOTasksError, FeatureError, StorageError
 from eotasks.features import Feature, describe
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
 
 LOGGER = logging.getLogger(__name__)
 
 
-def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequence[Feature] | None = None) -> None:
+def save_eopatch(place: PlaceLike, name: str, eopatch: EOPatch, *, features: Sequence[Feature] | None = None) -> None:
     """Saves an EOPatch as a new generation and makes it the current one.
 
     Arrays go to ``.npy.gz`` (level 1, what eo-learn writes); bbox and timestamps always go along. When anything fails,
@@ -52,6 +52,7 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
     :raises FeatureError: when a feature is not in the EOPatch, or holds Python objects.
     :raises StorageError: when writing fails, or another run has saved the patch in the meantime.
     """
+    place = Place(place)
     chosen = _features_to_save(eopatch, name, features)
     patch = place.child(patch_folder(name))
     generation = new_generation()
@@ -75,7 +76,9 @@ def save_eopatch(place: Place, name: str, eopatch: EOPatch, *, features: Sequenc
         ) from error
 
 
-def export_eopatch(place: Place, name: str, folder: str | Path, *, features: Sequence[Feature] | None = None) -> None:
+def export_eopatch(
+    place: PlaceLike, name: str, folder: str | Path, *, features: Sequence[Feature] | None = None
+) -> None:
     """Writes a stored EOPatch as a plain EOPatch folder, for any other program that reads EOPatches.
 
     :param folder: The folder to make; it must not exist or be empty.
@@ -105,8 +108,8 @@ class SaveEOPatchTask(EOTask):
     :param features: Features to save as (type, name); None saves all of them.
     """
 
-    def __init__(self, place: Place | str | Path, *, features: Sequence[Feature] | None = None) -> None:
-        self.place = place if isinstance(place, Place) else Place(place)
+    def __init__(self, place: PlaceLike, *, features: Sequence[Feature] | None = None) -> None:
+        self.place = Place(place)
         self.features = None if features is None else tuple(features)
 
     def execute(self, eopatch: EOPatch, *, name: str) -> EOPatch:

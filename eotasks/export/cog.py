@@ -28,7 +28,7 @@ from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.models.threads import resolve_threads
 from eotasks.storage.location import Location, is_s3
 from eotasks.storage.place import place_of
-from eotasks.text import whole_number
+from eotasks.text import did_you_mean, whole_number
 
 Compression = Literal["deflate", "zstd", "lzw", "none"]
 Overviews = Literal["auto", "nearest", "average", "mode"]
@@ -143,12 +143,18 @@ def classes_of(dataset: rasterio.DatasetReader) -> ClassTable | None:
 def check_compression(compression: str) -> None:
     """:raises ConfigurationError: when it is no compression that every GDAL build reads."""
     if compression not in get_args(Compression):
-        raise ConfigurationError(f"compression={compression!r} is not known: use {', '.join(get_args(Compression))}.")
+        raise ConfigurationError(
+            f"compression={compression!r} is not known{did_you_mean(compression, get_args(Compression))}:"
+            f" use {', '.join(get_args(Compression))}."
+        )
 
 
 def _check_overviews(overviews: str) -> None:
     if overviews not in get_args(Overviews):
-        raise ConfigurationError(f"overviews={overviews!r} is not known: use {', '.join(get_args(Overviews))}.")
+        raise ConfigurationError(
+            f"overviews={overviews!r} is not known{did_you_mean(overviews, get_args(Overviews))}:"
+            f" use {', '.join(get_args(Overviews))}."
+        )
 
 
 def nodata_value(nodata: NoData, dtype: np.dtype[Any], classes: ClassTable | None) -> float | None:

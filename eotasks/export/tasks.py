@@ -15,7 +15,7 @@ from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.export.cog import Compression, NoData, check_compression, write_cog
 from eotasks.features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.classes import ClassTable
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
 from eotasks.text import refuse_name
 
 
@@ -31,7 +31,7 @@ class ExportCogTask(EOTask):
         self,
         feature: Feature,
         *,
-        folder: str | Path | Place,
+        folder: PlaceLike,
         filename: str = "{name}_{feature}.tif",
         classes: ClassTable | None = None,
         nodata: NoData = "auto",
@@ -49,7 +49,7 @@ class ExportCogTask(EOTask):
         :raises ConfigurationError: when a parameter is not usable.
         """
         self.feature = feature_of(feature, IMAGES)
-        self.place = folder if isinstance(folder, Place) else Place(folder)
+        self.place = Place(folder)
         _check_filename(filename)
         self.filename = filename
         self.classes = classes

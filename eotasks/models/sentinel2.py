@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import BandError, ReflectanceError
+from eotasks.text import unknown_words
 
 BANDS: tuple[str, ...] = (
     "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12",
@@ -77,7 +78,7 @@ def band_indices(wanted: Sequence[str], available: Sequence[str] = BANDS, *, whe
     missing = [band for band in wanted if band not in available]
     if missing:
         raise BandError(
-            f"{where}: band {', '.join(missing)} is missing, there are {', '.join(available) or 'none'}."
+            f"{where}: band {unknown_words(missing, available)} is missing, there are {', '.join(available) or 'none'}."
             " Read it from the source too, or leave out the step that needs it."
         )
     return [list(available).index(band) for band in wanted]

@@ -32,7 +32,7 @@ from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
-from eotasks.text import excerpt
+from eotasks.text import did_you_mean, excerpt
 
 Overlap = Literal["smallest", "largest", "last", "exclude"]
 """Who gets a pixel where polygons overlap: the polygon of smallest or largest area, the last of the file, or nobody."""
@@ -63,6 +63,7 @@ class _Layer:
     crs: str
     count: int
     """Of its features, as the file says."""
+    fields: list[str]
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,26 @@ def check_vector_labels(
     ids = class_ids(values, check_mapping(classes), f"column {column!r} of {path}", ignore_unmapped=ignore_unmapped)
     found, counts = np.unique(ids, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def vector_label_values(
+    path: str | Path, *, layer: str | None = None, column: str | None = None
+) -> tuple[str, list[Any]]:
+    """The column with the labels of a vector file, and its values, each once, in order; geometries are not read.
+
+    :param column: None: the only one that there is.
+    :raises ReferenceDataError: when file, layer or column are missing, the file is damaged, or has several columns and
+        none is named.
+    """
+    if column is None:
+        fields = _describe_vector(path, layer, None).fields
+        if not fields:
+            raise ReferenceDataError(f"The label file {path} has no column: give one of polygons with a class each.")
+        if len(fields) != 1:
+            raise ReferenceDataError(f"The label file {path} has the columns {_shorten(fields)}: say which one.")
+        column = fields[0]
+    values = _read_column(path, _describe_vector(path, layer, column), column, read_geometry=False)[column]
+    return column, sorted(values.dropna().unique().tolist(), key=str)
 
 
 def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None, column: str) -> gpd.GeoDataFrame:
@@ -298,7 +319,7 @@ def class_ids(
     return table[codes]
 
 
-def _describe_vector(path: str | Path, layer: str | None, column: str) -> _Layer:
+def _describe_vector(path: str | Path, layer: str | None, column: str | None) -> _Layer:
     name = str(path)
     if "://" not in name and not name.startswith("/vsi") and not Path(name).exists():
         raise ReferenceDataError(f"There is no label file {name}: check the path.")
@@ -313,15 +334,19 @@ def _describe_vector(path: str | Path, layer: str | None, column: str) -> _Layer
     except EOTasksError:
         raise
     except DataLayerError as error:
-        raise ReferenceDataError(f"The label file {name} has no layer {layer!r}, but {_shorten(layers)}.") from error
+        raise ReferenceDataError(
+            f"The label file {name} has no layer {layer!r}{did_you_mean(layer, layers)}, but {_shorten(layers)}."
+        ) from error
     except _DAMAGE as error:
         raise ReferenceDataError(f"Cannot read the label file {name} ({reason_of(error)}): replace it.") from error
     fields = list(info["fields"])
-    if column not in fields:
-        raise ReferenceDataError(f"The label file {name} has no column {column!r}, but {_shorten(fields)}.")
+    if column is not None and column not in fields:
+        raise ReferenceDataError(
+            f"The label file {name} has no column {column!r}{did_you_mean(column, fields)}, but {_shorten(fields)}."
+        )
     if info["crs"] is None:
         raise GridError(f"The label file {name} has no coordinate system: write one into it (ogr2ogr -a_srs).")
-    return _Layer(str(layer), str(info["crs"]), int(info["features"]))
+    return _Layer(str(layer), str(info["crs"]), int(info["features"]), [str(name) for name in fields])
 
 
 def _check_file(file: str | Path, name: str) -> None:

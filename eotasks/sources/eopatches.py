@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from eotasks.eopatches.load import list_eopatches, load_eopatch, own_name
 from eotasks.errors import AreaError, ConfigurationError, FeatureError, TooFewFramesError
 from eotasks.features import Feature, describe
 from eotasks.models.sentinel2 import as_reflectance
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
 from eotasks.times import naive_utc
 
 _BOOLEAN_NAMES = frozenset({"IS_DATA", "IS_VALID"})
@@ -37,7 +36,7 @@ class LoadEOPatchTask(EOTask):
 
     def __init__(
         self,
-        folder: str | Path | Place,
+        folder: PlaceLike,
         features: Mapping[str, str],
         *,
         start: dt.date | None = None,
@@ -53,7 +52,7 @@ class LoadEOPatchTask(EOTask):
         :raises ConfigurationError: when the mapping is empty or an entry is no ``"feature_type/NAME"``, or the
             interval ends before it starts.
         """
-        self.folder = str(folder)
+        self.folder = Place(folder).location
         if not features:
             raise ConfigurationError("features={}: say what to load, such as {'NDVI': 'data/NDVI'}.")
         self.features: dict[str, Feature] = {
@@ -110,12 +109,12 @@ class LoadEOPatchTask(EOTask):
         return np.flatnonzero(inside)
 
 
-def list_source_eopatches(folder: str | Path | Place) -> list[str]:
+def list_source_eopatches(folder: PlaceLike) -> list[str]:
     """Names of the EOPatches of a source, sorted; its own name when it is itself one.
 
     :raises AreaError: when there is no such folder, or no EOPatch in it.
     """
-    place = Place(str(folder))
+    place = Place(folder)
     if place.is_local and not place.local_path().is_dir():
         raise AreaError(f"{place}: no such folder. Give the folder that holds the EOPatches.")
     names = list_eopatches(place)

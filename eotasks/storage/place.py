@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from fs.base import FS
 from fs.errors import FSError
@@ -32,10 +32,14 @@ from eotasks.storage.folder import FolderStore
 from eotasks.storage.location import is_s3
 from eotasks.storage.store import Entry, Store
 from eotasks.storage.temporary import temporary_folder
-from eotasks.text import refuse_unseen
+from eotasks.text import excerpt, refuse_unseen
 
 _PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What is wrong with a place, and not with what is written to it."""
+
+
+PlaceLike: TypeAlias = "Place | str | os.PathLike[str]"
+"""What a function takes where it wants a place: a `Place`, or its location as a text or a path."""
 
 
 class Place:
@@ -44,12 +48,12 @@ class Place:
     Cheap to make and to pickle: nothing is opened before first use, and a bucket is reached through the one client of
     each process. Credentials of S3 come from the environment or the AWS profile and are never part of the object.
 
-    :param location: A folder (made on the first write) or ``s3://bucket/prefix``.
-    :raises ConfigurationError: when the location is empty or names another kind of store or an unknown home.
+    :param location: A folder (made on the first write) or ``s3://bucket/prefix``, as a text or a path; or a place.
+    :raises ConfigurationError: when the location is empty or none, or names another kind of store or an unknown home.
     """
 
-    def __init__(self, location: str | os.PathLike[str]) -> None:
-        text = os.fspath(location)
+    def __init__(self, location: PlaceLike) -> None:
+        text = _text_of(location)
         if is_s3(text):
             bucket, prefix = s3.split_location(text)
             if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
@@ -374,6 +378,15 @@ class _BucketFilesystem(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         if not hasattr(self._tlocal, "s3"):  # resources of boto3 are not for several threads
             self._tlocal.s3 = s3.s3_resource()
         return self._tlocal.s3
+
+
+def _text_of(location: PlaceLike) -> str:
+    if isinstance(location, Place):
+        return location.location
+    if not isinstance(location, str | os.PathLike):
+        kind = type(location).__name__
+        raise ConfigurationError(f"{excerpt(location)} ({kind}) is no place: give a folder or s3://bucket/prefix.")
+    return os.fsdecode(location)
 
 
 def place_of(location: str | os.PathLike[str]) -> tuple[Place, str]:

@@ -11,7 +11,8 @@ from importlib import import_module
 from importlib.metadata import version
 
 from eotasks.models.threads import PASSIVE_WAIT
-from eotasks.workflows.console import ExitCode, Parser, run_command
+from eotasks.workflows.arguments import Parser
+from eotasks.workflows.console import ExitCode, guarded, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:
@@ -24,7 +25,14 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
     for name, value in PASSIVE_WAIT.items():  # read when an engine is loaded, which has not happened yet
         os.environ.setdefault(name, value)
     given = list(sys.argv[1:] if argv is None else argv)
-    return run_command(parser(given[0] if given else None).parse_args(given))
+    parsed: list[argparse.Namespace] = []
+
+    def parse() -> ExitCode:  # loads the modules of commands, and shows helps
+        parsed.append(parser(given[0] if given else None).parse_args(given))
+        return ExitCode.DONE
+
+    code = guarded(parse)
+    return run_command(parsed[0]) if parsed else code
 
 
 COMMANDS = {
@@ -32,8 +40,10 @@ COMMANDS = {
     "cloud-mask": "eotasks.workflows.cloud_mask.command",
     "evaluate-clouds": "eotasks.workflows.evaluate_clouds.command",
     "catalogue": "eotasks.workflows.catalogue.command",
+    "new-config": "eotasks.workflows.new_config",
     "status": "eotasks.workflows.status",
     "clean": "eotasks.workflows.clean",
+    "doctor": "eotasks.workflows.doctor.command",
 }
 """A line for each command: the module whose ``add_parser`` registers it under this name. All else is there."""
 

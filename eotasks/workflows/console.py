@@ -21,14 +21,13 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from eotasks.errors import ConfigurationError, EOTasksError, message_of, stack_of
 from eotasks.text import harmless, json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
     from rich.table import Table
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -53,14 +52,6 @@ class ExitCode(IntEnum):
 
 
 # Options
-
-
-class Parser(argparse.ArgumentParser):
-    """Says of a bad argument what it is, and prints nothing of it that a terminal obeys."""
-
-    def error(self, message: str) -> NoReturn:
-        """Prints the usage and the message, and ends with `ExitCode.BAD_INPUT`."""
-        super().error(harmless(message))
 
 
 def add_command(
@@ -200,23 +191,35 @@ def _allow_hosts(hosts: Sequence[str]) -> None:
 
 def run_command(arguments: argparse.Namespace) -> ExitCode:
     """Runs what a command line asks for; an error becomes one line on stderr, and an exit code."""
-    verbose = arguments.verbose
+    return guarded(lambda: _run(arguments), verbose=arguments.verbose)
+
+
+def _run(arguments: argparse.Namespace) -> ExitCode:
+    set_up_logging(verbose=arguments.verbose)
+    if hosts := getattr(arguments, "allow_host", []):
+        _allow_hosts(hosts)
+    return ExitCode(arguments.run(arguments))
+
+
+def guarded(run: Callable[[], ExitCode], *, verbose: bool = False) -> ExitCode:
+    """Runs a part of a command; an error becomes one line on stderr, and an exit code.
+
+    :param verbose: The stack of an error is shown, too.
+    """
     set_up_streams()
-    set_up_logging(verbose=verbose)
     try:
-        if hosts := getattr(arguments, "allow_host", []):
-            _allow_hosts(hosts)
-        code = ExitCode(arguments.run(arguments))
+        code = run()
         sys.stdout.flush()  # a reader that is gone is noticed here, not when Python ends
         return code
     except EOTasksError as error:
         return _print_error(message_of(error), ExitCode.BAD_INPUT, stack=error if verbose else None)
-    except SystemExit as end:  # rich makes 1 of a broken pipe, which would say that some failed
-        if not isinstance(end.__context__, BrokenPipeError):
-            raise
-        return ExitCode.READER_GONE
+    except SystemExit as end:  # of argparse; and rich makes 1 of a broken pipe, which would say that some failed
+        closed = _leave_closed_streams()
+        if isinstance(end.__context__, BrokenPipeError) or (closed and not end.code):
+            return ExitCode.READER_GONE
+        raise
     except OSError as error:  # a full disk, a folder without rights: nothing of ours, and no bug either
-        if isinstance(error, BrokenPipeError) and _leave_closed_stdout():
+        if isinstance(error, BrokenPipeError) and _leave_closed_streams():
             return ExitCode.READER_GONE
         return _print_error(
             f"{error}. Check the path, the rights and the space.",
@@ -229,25 +232,46 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
         return _print_error(f"a fault of eotasks itself: {message_of(error)}", ExitCode.OWN_FAULT, stack=error)
 
 
-def _leave_closed_stdout() -> bool:
-    """Whether nobody reads stdout any more; then it leads nowhere, or Python would complain at its end, too."""
+def reader_is_gone(stream: IO[str]) -> bool:
+    """Whether what is written to a stream reaches nobody: its pipe is closed at the other end."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # no file of the system
+        return False
     poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    closed = bool(poll.poll(0))
-    if closed:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return closed
+    poll.register(number, 0)
+    return bool(poll.poll(0))
+
+
+def _leave_closed_streams() -> bool:
+    """Whether nobody reads stdout or stderr any more; such a one leads nowhere then, or Python would complain at its
+    end, too.
+    """
+    gone = [stream for stream in (sys.stdout, sys.stderr) if reader_is_gone(stream)]
+    for stream in gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return bool(gone)
 
 
 def _print_error(message: str, code: ExitCode, *, stack: BaseException | None = None) -> ExitCode:
-    if stack is not None:
-        sys.stderr.write(stack_of(stack))
-    print_note(f"eotasks: {message}")
+    try:
+        if stack is not None:
+            sys.stderr.write(stack_of(stack))
+        print_note(f"eotasks: {message}")
+        sys.stderr.flush()
+    except OSError:  # nobody reads it; the exit code says what it can
+        _leave_closed_streams()
     return code
 
 
 def set_up_streams() -> None:
-    """Names in letters that the screen's encoding lacks are written out, and end no command by an error."""
+    """Names in letters that the screen's encoding lacks are written out, and end no command by an error; what was
+    closed before the command began leads nowhere.
+    """
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -292,11 +316,13 @@ class _ScreenHandler(logging.StreamHandler[TextIO]):
 # The screen
 
 
-def new_console() -> Console:
+def new_console(*, errors: bool = False) -> Console:
     """The screen. Text of users and of others (names, paths, messages) is shown as it is: no markup, no emoji codes, no
     colours; without secrets and what a terminal obeys.
+
+    :param errors: That of stderr.
     """
-    return _screen_class()(markup=False, emoji=False, highlight=False)
+    return _screen_class()(markup=False, emoji=False, highlight=False, stderr=errors)
 
 
 @functools.cache
@@ -375,48 +401,3 @@ def new_table(
     for name in columns:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     return table
-
-
-def progress_bars(console: Console) -> Progress:
-    """Bars of long work; a context. Each has a name, a count and the time it has taken."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
-class StageReporter:
-    """Shows each stage of some work as a bar, one below the other."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def begin(self, stage: str, total: int | None) -> None:
-        """A stage is begun; None: how much it is to do is not known yet."""
-        self._task = self._progress.add_task(stage, total=total)
-
-    def advance(self) -> None:
-        """One more is done."""
-        if self._task is not None:
-            self._progress.advance(self._task)
-
-    def update(self, done: int, total: int) -> None:
-        """So many are done, of so many."""
-        if self._task is not None:
-            self._progress.update(self._task, completed=done, total=total)
-
-    def end(self) -> None:
-        """The stage has ended."""
-        if self._task is not None:
-            self._progress.stop_task(self._task)
-
-    def line(self, text: str) -> None:
-        """Shows a line above the bars."""
-        print_line(self._progress.console, text)

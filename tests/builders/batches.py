@@ -14,7 +14,8 @@ from eotasks.errors import PatchFailedWarning
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import Event, iter_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
-from eotasks.workflows.batch.run import BatchResult, run_batch
+from eotasks.workflows.batch.result import BatchResult
+from eotasks.workflows.batch.run import run_batch
 from tests.builders.batch_tasks import BehaveTask, FaultTask, HangTask, PassOnTask, WriteFactsTask
 
 Arguments = Mapping[str, Mapping[EONode, Mapping[str, object]]]
@@ -61,6 +62,7 @@ def states(result: BatchResult) -> dict[str, str]:
 
 def run_failing_batch(workflow: EOWorkflow, patches: Arguments, **options: Any) -> BatchResult:
     """As `run_batch`, for batches of which some patches fail: it has to warn of them, once."""
+    options.setdefault("progress", False)
     with pytest.warns(PatchFailedWarning) as caught:
         result = run_batch(workflow, patches, **options)
     failed = [outcome.name for outcome in result.failed]

@@ -19,6 +19,7 @@ from eotasks.errors import EOTasksWarning, ImageryError, ProductSkippedWarning, 
 from eotasks.models.classes import ClassTable, LandCoverClass
 from eotasks.storage.place import Place
 from eotasks.text import printable
+from eotasks.workflows.bars import progress_bars
 from eotasks.workflows.batch.manifest import ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.report import write_batch_report
@@ -28,7 +29,6 @@ from eotasks.workflows.console import (
     new_table,
     print_failed,
     print_line,
-    progress_bars,
     set_up_streams,
     write_json,
 )

@@ -20,16 +20,16 @@ from tests import ROOT
 PACKAGE = ROOT / "eotasks"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "limits", "text", "durable", "reading", "documents", "times"),
+    ("errors", "limits", "text", "durable", "reading", "documents", "times", "extras"),
     ("models",),
     ("storage", "features"),
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray"),
     ("catalogue", "area"),
     ("sources",),
-    ("workflows.report", "workflows.console", "workflows.settings"),
+    ("workflows.report", "workflows.console", "workflows.arguments", "workflows.bars", "workflows.settings"),
     ("workflows.batch",),
     ("workflows.*",),  # the commands: a new one needs no line here
-    ("workflows.land_cover",),
+    ("workflows.land_cover", "workflows.new_config"),
     ("workflows.cli",),
 )
 """Lowest first. A room imports from its own floor and from those below. "workflows.*" are the modules there without a

@@ -45,7 +45,7 @@ from sentinelhub import CRS, BBox
 if __name__ == "__main__":
     node = EONode(CreateEOPatchTask())
     patches = {name: {node: {"bbox": BBox((0, 0, 1, 1), CRS.WGS84)}} for name in ("a", "b")}
-    assert run_batch(EOWorkflow.from_endnodes(node), patches, workers=2).done == ['a', 'b']
+    assert run_batch(EOWorkflow.from_endnodes(node), patches, workers=2, progress=False).done == ['a', 'b']
 """
 
 

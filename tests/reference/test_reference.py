@@ -203,7 +203,9 @@ class TestRasterize:
 
         with pytest.raises(ReferenceDataError, match=r"no label file .*nowhere\.gpkg"):
             run(source=tmp_path / "nowhere.gpkg")
-        with pytest.raises(ReferenceDataError, match="no column 'LULC_ID', but 'lulcid', 'other'"):
+        with pytest.raises(
+            ReferenceDataError, match=r"no column 'LULC_ID' \(did you mean 'lulcid'\?\), but 'lulcid', 'other'"
+        ):
             run(column="LULC_ID")
         with pytest.raises(ReferenceDataError, match="no layer 'fieldz'"):
             run(layer="fieldz")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import logging
+import os
+import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +19,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from eotasks.workflows import cli, console
+from eotasks.workflows import bars, cli, console
 from tests.builders.command_line import command
+from tests.builders.waiting_batch import until
 
 HEAVY = {"rich", "eolearn", "sentinelhub", "rasterio", "matplotlib", "numba", "lightgbm", "ray", "duckdb"}
 
@@ -143,6 +148,62 @@ class TestRegistry:
         if code == console.ExitCode.BAD_INPUT:
             assert "Traceback" in command("greet", name, "--verbose").err
 
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            (["--help"], 141),
+            (["clean", "--help"], 141),
+            (["land-cover", "--print-config"], 141),
+            (["doctor", "--json"], 141),
+            (["landcover"], 2),
+            (["clean", "/nowhere"], 2),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+    )
+    @pytest.mark.parametrize("both", [False, True], ids=["stdout", "stdout and stderr"])
+    def test_no_command_complains_of_a_closed_pipe(self, arguments: list[str], code: int, both: bool) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        line = [sys.executable, "-m", "eotasks.workflows.cli", *arguments]
+        ended = subprocess.run(line, stdout=writer, stderr=writer if both else subprocess.PIPE, timeout=100)
+        os.close(writer)
+        assert ended.returncode == code
+        if not both:
+            assert b"Broken pipe" not in ended.stderr
+            assert b"Traceback" not in ended.stderr
+            assert bool(ended.stderr) == (code == 2)
+
+    def test_streams_that_are_closed_from_the_beginning_lead_nowhere(self) -> None:
+        line = f"exec {shlex.quote(sys.executable)} -m eotasks.workflows.cli clean /nowhere"
+        for closed in (">&-", "2>&-", ">&- 2>&-"):
+            ended = subprocess.run(["sh", "-c", f"{line} {closed}"], capture_output=True, text=True, timeout=100)
+            assert ended.returncode == 2
+            assert "Traceback" not in ended.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "meant"),
+        [
+            (["landcover"], "land-cover"),
+            (["cloud_mask"], "cloud-mask"),
+            (["catalogue", "serch"], "search"),
+            (["cloud-mask", "--treshold", "0.4"], "--threshold"),
+            (["land-cover", "--retry-quarentined"], "--retry-quarantined"),
+            (["cloud-mask", "--preset", "eolearn"], "eo-learn"),
+            (["catalogue", "search", "--level", "l1c"], "L1C"),
+            (["new-config", "landcover"], "land-cover"),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+    )
+    def test_what_was_meant(self, arguments: list[str], meant: str) -> None:
+        result = command(*arguments)
+        assert result.code == 2
+        assert f"(did you mean '{meant}'?)" in result.err
+
+    def test_an_option_is_told_by_the_command_it_was_given_to(self) -> None:
+        result = command("cloud-mask", "--elevation", "3")
+        assert result.err.startswith("usage: eotasks cloud-mask ")
+        assert result.err.endswith("error: unrecognized arguments: --elevation\n")
+
     @pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "unbuffered"])
     @pytest.mark.parametrize("way", ["rich", "write"])
     def test_a_reader_that_has_gone_is_no_failure(self, way: str, options: list[str]) -> None:
@@ -210,8 +271,9 @@ class TestScreen:
 
     def test_stages_are_bars_with_counts(self) -> None:
         screen, text = shown(120)
-        with console.progress_bars(screen) as progress:
-            reporter = console.StageReporter(progress)
+        screen._force_terminal = True
+        with bars.progress_bars(screen) as progress:
+            reporter = bars.StageReporter(progress)
             reporter.begin("[observe]", 3)
             reporter.advance()
             reporter.line(self.ODD)
@@ -219,9 +281,43 @@ class TestScreen:
             reporter.begin("products", None)
             reporter.update(2, 5)
         assert self.ODD in text.getvalue()
-        first, second = text.getvalue().splitlines()[-2:]
-        assert ("[observe]" in first, "1/3" in first) == (True, True)
-        assert ("products" in second, "2/5" in second) == (True, True)
+        assert "━" in text.getvalue()
+        shown_lines = text.getvalue().splitlines()
+        assert any("[observe]" in line and "1/3" in line for line in shown_lines)
+        assert any("products" in line and "2/5" in line for line in shown_lines)
+
+    def test_elsewhere_each_stage_is_a_line_when_it_has_ended(self) -> None:
+        """A file, a pipe, nohup, cron: no bars, no moving of a cursor."""
+        screen, text = shown(40)
+        with contextlib.suppress(KeyError), bars.progress_bars(screen) as progress:
+            reporter = bars.StageReporter(progress)
+            reporter.begin("[observe]", 2)
+            reporter.advance()
+            reporter.line(self.ODD)
+            reporter.advance()
+            reporter.end()
+            reporter.begin("products", None)
+            reporter.update(2, 5)
+            part = progress.add_task("one product", total=3, transient=True)
+            progress.update(part, completed=3)
+            raise KeyError  # what was cut short is told, too
+        lines = text.getvalue().splitlines()
+        assert [line.rpartition(",")[0] for line in lines] == ["", "[observe]: 2/2", "products: 2/5"]
+        assert lines[0] == self.ODD
+
+    def test_elsewhere_long_work_has_a_line_now_and_then(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bars, "FIRST_SECONDS", 0.01)
+        monkeypatch.setattr(bars, "MOST_SECONDS", 0.01)
+        screen, text = shown(40)
+        with bars.progress_bars(screen) as progress:
+            reporter = bars.StageReporter(progress)
+            reporter.begin("observe", 9)
+            reporter.update(4, 9)
+            progress.add_task("a patch that takes its time", total=None, transient=True)
+            until(lambda: text.getvalue().count("observe: 4/9, ") >= 2)
+        assert "; a patch that takes its time: " in text.getvalue()
+        assert text.getvalue().endswith(" s\n")
+        assert not [thread for thread in threading.enumerate() if thread.name == "eotasks-progress"]
 
     def test_records_do_not_tear_the_bars(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """On a terminal, rich shows above the bars what goes to stderr; a handler that keeps the old one passes by."""
@@ -231,7 +327,7 @@ class TestScreen:
         console.set_up_logging(verbose=True)
         screen, text = shown(120)
         screen._force_terminal = True
-        with console.progress_bars(screen):
+        with bars.progress_bars(screen):
             root.info("while it runs")
             root.debug("too much")
         root.info("afterwards")

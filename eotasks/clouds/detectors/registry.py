@@ -29,6 +29,7 @@ from eotasks.clouds.detectors.settings import MASK_SETTINGS, DetectorSettings
 from eotasks.clouds.detectors.vocabulary import ANSWERS, NEEDS, Need
 from eotasks.errors import ConfigurationError
 from eotasks.models.sentinel2 import BANDS
+from eotasks.text import did_you_mean
 
 GROUP = "eotasks.detectors"
 
@@ -139,7 +140,10 @@ def _entry_of(name: str) -> EntryPoint:
         raise ConfigurationError(f"detector {name!r} is given by {packages}: uninstall all of them but one.")
     if not found:
         plugins = sorted(each for each in _plugins() if each not in BUILT_IN)
-        raise ConfigurationError(f"there is no detector {name!r}: choose of {', '.join([*BUILT_IN, *plugins])}.")
+        known = [*BUILT_IN, *plugins]
+        raise ConfigurationError(
+            f"there is no detector {name!r}{did_you_mean(name, known)}: choose of {', '.join(known)}."
+        )
     return found[0]
 
 

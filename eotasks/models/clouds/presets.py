@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number, check_radius
+from eotasks.text import did_you_mean
 
 Smoothing = Literal["disk", "gaussian"]
 Unit = Literal["pixel", "metre"]
@@ -43,7 +44,10 @@ def check_choice(value: object, choices: Any, name: str) -> None:
     :raises ConfigurationError: the message lists them.
     """
     if value not in get_args(choices):
-        raise ConfigurationError(f"{name}={value!r} is unknown: give {' or '.join(map(repr, get_args(choices)))}.")
+        known = get_args(choices)
+        raise ConfigurationError(
+            f"{name}={value!r} is unknown{did_you_mean(value, known)}: give {' or '.join(map(repr, known))}."
+        )
 
 
 def _check_size(value: float | None, name: str, unit: Unit) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.models.sentinel2 import SceneClass
+from eotasks.text import unknown_words
 
 SCL_CLOUD: tuple[str, ...] = ("CLOUD_MEDIUM_PROBABILITY", "CLOUD_HIGH_PROBABILITY", "THIN_CIRRUS")
 """What Sen2Cor calls cloud."""
@@ -29,7 +30,7 @@ def scene_classes(names: Sequence[str]) -> tuple[SceneClass, ...]:
     unknown = [str(name) for name in names if name not in there]
     if unknown:
         raise ConfigurationError(
-            f"no scene class that can be masked: {', '.join(unknown)}. Choose of {', '.join(there)}."
+            f"no scene class that can be masked: {unknown_words(unknown, there)}. Choose of {', '.join(there)}."
         )
     return tuple(SceneClass[name] for name in names)
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from eotasks.errors import ModelError
+from eotasks.text import unknown_words
 
 
 class TrainingParameters(BaseModel):
@@ -67,9 +68,12 @@ def training_parameters(given: Mapping[str, JsonValue] | None = None) -> Trainin
         if own_name in values:
             raise ModelError(f"parameter {own_name} is given twice, the second time as {name}: keep one.")
         values[own_name] = value
+    known = [*DEFAULT_PARAMETERS, *_SKLEARN_NAMES]
     unknown = sorted(set(values) - set(DEFAULT_PARAMETERS))
     if unknown:
-        raise ModelError(f"parameter {', '.join(unknown)} is not known: use {', '.join(DEFAULT_PARAMETERS)}.")
+        raise ModelError(
+            f"parameter {unknown_words(unknown, known)} is not known: use {', '.join(DEFAULT_PARAMETERS)}."
+        )
     try:
         parameters = TrainingParameters.model_validate(values)
     except ValidationError as error:

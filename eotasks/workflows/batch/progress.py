@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from eotasks.errors import StorageError
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
 from eotasks.storage.process import ProcessIdentity
+from eotasks.text import did_you_mean
 from eotasks.workflows.batch.manifest import MANIFEST, Event, iter_events
 from eotasks.workflows.batch.outcomes import PatchOutcome
 
@@ -128,19 +129,22 @@ class StageProgress:
         return content | {"started": self.started.isoformat(), "counts": counts, "outcomes": outcomes}
 
 
-def read_progress(place: Place, *, stage: str | None = None) -> list[StageProgress]:
+def read_progress(place: PlaceLike, *, stage: str | None = None) -> list[StageProgress]:
     """How the batches of a place stand, in the order in which they first began.
 
     :param stage: Only the one of this name.
     :raises StorageError: when no batch was run there, none of this name, or the manifest is of a newer version.
     """
+    place = Place(place)
     by_stage: dict[str, list[Event]] = {}
     for event in iter_events(place):
         add_to_last_run(by_stage.setdefault(event.stage, []), event)
     if not by_stage:
         raise StorageError(f"{place} has no {MANIFEST}: name the folder or prefix that a batch was given as its place.")
     if stage is not None and stage not in by_stage:
-        raise StorageError(f"{place} has no batch {stage!r}: it has {', '.join(map(repr, by_stage))}.")
+        raise StorageError(
+            f"{place} has no batch {stage!r}{did_you_mean(stage, by_stage)}: it has {', '.join(map(repr, by_stage))}."
+        )
     return [_progress(name, run) for name, run in by_stage.items() if stage in (None, name)]
 
 

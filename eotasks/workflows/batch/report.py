@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import EOTasksError, StorageError
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
 from eotasks.text import json_text
 from eotasks.workflows.batch.log_files import BATCH_FOLDER, log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
@@ -32,7 +32,7 @@ _LOG_CHARACTERS = 20_000
 _FOLDED_ROWS = 30
 
 
-def write_batch_report(place: Place, path: str | Path | None = None, *, stage: str | None = None) -> str:
+def write_batch_report(place: PlaceLike, path: str | Path | None = None, *, stage: str | None = None) -> str:
     """Writes the report of the batches of a place, finished or not: HTML, and JSON of the same name beside it.
 
     :param path: The HTML file on this machine; None: ``batch/report.html`` inside the place.
@@ -40,6 +40,7 @@ def write_batch_report(place: Place, path: str | Path | None = None, *, stage: s
     :return: Where the HTML is.
     :raises StorageError: when the place has no batch, or the files cannot be written.
     """
+    place = Place(place)
     stages = read_progress(place, stage=stage)
     page = batch_report(place, stages).render().encode(errors="replace")  # names may hold what is no text
     content = {"version": VERSION, "place": str(place), "batches": [one.to_dict() for one in stages]}

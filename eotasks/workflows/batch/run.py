@@ -12,77 +12,27 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from eolearn.core import EOWorkflow
 
-from eotasks.errors import BatchError, ConfigurationError, EOTasksError, PatchFailedWarning
+from eotasks.errors import BatchError, ConfigurationError, EOTasksError, PatchesFailedError, PatchFailedWarning
 from eotasks.storage.lease import Lease, ensure_lease
-from eotasks.storage.place import Place
+from eotasks.storage.place import Place, PlaceLike
+from eotasks.text import did_you_mean
 from eotasks.workflows.batch.history import History, Patches
-from eotasks.workflows.batch.log_files import log_folder
 from eotasks.workflows.batch.manifest import ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.result import BatchResult
+from eotasks.workflows.batch.shown import each_of, shown_progress
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from eotasks.workflows.batch.workers.kinds import EXECUTORS, ExecutorName, StartMethod, checked_timeout
 from eotasks.workflows.batch.workers.sizing import Size, asked_size
 
 LOGGER = logging.getLogger(__name__)
-
-_NAMED = 5
-"""Patches that a warning names."""
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """What became of a batch."""
-
-    stage: str
-    """Name of the batch."""
-
-    outcomes: Sequence[PatchOutcome]
-    """One for each patch, in the order they were given in."""
-
-    seconds: float
-    """Wall clock of the whole batch."""
-
-    workers: int
-    """Patches that ran at the same time."""
-
-    threads: int
-    """Threads of each engine in a worker."""
-
-    note: str = ""
-    """Why so many workers; empty when they were asked for."""
-
-    @property
-    def done(self) -> list[str]:
-        """Names of the patches that ran to the end."""
-        return [outcome.name for outcome in self.outcomes if outcome.state == "done"]
-
-    @property
-    def failed(self) -> list[PatchOutcome]:
-        """Outcomes of the patches whose results are missing: failed and quarantined."""
-        return [outcome for outcome in self.outcomes if outcome.missing]
-
-    @property
-    def skipped(self) -> list[str]:
-        """Names of the patches that were complete before."""
-        return [outcome.name for outcome in self.outcomes if outcome.state == "skipped"]
-
-    @property
-    def quarantined(self) -> list[str]:
-        """Names of the patches that cost too many workers to be tried again."""
-        return [outcome.name for outcome in self.outcomes if outcome.state == "quarantined"]
-
-    @property
-    def exit_code(self) -> int:
-        """0 when nothing failed, otherwise 1."""
-        return 1 if self.failed else 0
 
 
 def run_batch(
@@ -93,13 +43,15 @@ def run_batch(
     workers: int | Literal["auto"] | None = None,
     threads: int | None = None,
     patch_timeout: float | None = None,
-    place: Place | None = None,
+    place: PlaceLike | None = None,
     stage: str = "batch",
     skip: Callable[[str], bool] | None = None,
     configuration: Mapping[str, Any] | None = None,
     retry_quarantined: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[PatchOutcome], None] | None = None,
+    progress: bool | None = None,
+    raise_on_failure: bool = False,
     start_method: StartMethod = "forkserver",
 ) -> BatchResult:
     """Runs a workflow over patches. A patch that fails has its error in its outcome, the others go on.
@@ -122,9 +74,9 @@ def run_batch(
     :param patch_timeout: Seconds that a patch may take, with ``processes`` and ``ray``: then its worker is ended, which
         counts as the patch's own doing, so that it is quarantined when it hangs three times. None: any time; a step
         that takes far longer than that of other patches is warned of.
-    :param place: Where the manifest grows by lines for each patch, and where the logs of those that fail go; None
-        keeps none. No other run may have it meanwhile (`eotasks.storage.lease`); a lease that this thread has of the
-        place, or of one around it, counts.
+    :param place: A folder or ``s3://bucket/prefix``, as a `Place`, a text or a path: the manifest grows there by lines
+        for each patch, and the logs of those that fail go there; None keeps none. No other run may have it meanwhile
+        (`eotasks.storage.lease`); a lease that this thread has of the place, or of one around it, counts.
     :param stage: Name of the batch in the manifest and the report.
     :param skip: Whether a patch is complete already: then nothing runs for it. Asked once for each patch, here; where
         it raises a StorageError, the patch is made anew. None: a patch is complete when the manifest says that it was
@@ -135,18 +87,23 @@ def run_batch(
     :param retry_quarantined: Try patches again that an earlier run has quarantined; by default they stay so.
     :param overwrite: Run every patch, whatever was done before and with whichever configuration.
     :param on_progress: Called here with each outcome as it comes.
+    :param progress: Whether stderr shows how far the batch is: a bar in a terminal or a notebook, a line now and then
+        elsewhere. None: unless ``on_progress`` is given.
+    :param raise_on_failure: Raise an error at the end, instead of the warning, when patches failed.
     :param start_method: How worker processes start: ``forkserver`` or ``spawn``.
-    :return: An outcome for each patch, in their order.
+    :return: An outcome for each patch, in their order; as a text, a summary of one screen.
     :raises ConfigurationError: when an argument cannot be used, or the configuration is not that of the results that
         are there; it names the keys.
     :raises BatchError: when nothing can run at all: no patches, a workflow that cannot be pickled, workers that do not
         start.
+    :raises PatchesFailedError: when patches failed and ``raise_on_failure`` asks for it; its ``result`` is the result.
     :raises StorageError: when the place cannot be written, or another run has it.
     :raises MissingDependencyError: when Ray is asked for and not installed.
     :warns PatchFailedWarning: at the end, when patches failed or are quarantined.
     :warns PlaceInUseWarning: when another run seems to write to this place under the lease of a place around it.
     """
     start = time.perf_counter()
+    place = None if place is None else Place(place)
     wanted = None if workers == "auto" else workers
     _check(executor, wanted, threads, patches, stage)
     checked_timeout(patch_timeout, executor)
@@ -155,23 +112,27 @@ def run_batch(
         history.warn_of_another_run()
         if not overwrite:
             history.check_configuration()
-        run = _Run(place, stage, history, on_progress, lease)
         known = {} if overwrite else history.known(patches, skip=skip, retry_quarantined=retry_quarantined)
         remaining = {name: arguments for name, arguments in patches.items() if name not in known}
-        with run.recorded(patches=len(patches), executor=executor, workers=wanted):
-            run.record_known(known.values())
-            size = run.execute(
-                workflow,
-                remaining,
-                executor=executor,
-                workers=wanted,
-                threads=threads,
-                start_method=start_method,
-                patch_timeout=patch_timeout,
-            )
+        shows = on_progress is None if progress is None else progress
+        with shown_progress(stage, len(patches), wanted=shows) as show:
+            run = _Run(place, stage, history, each_of(show, on_progress), lease)
+            with run.recorded(patches=len(patches), executor=executor, workers=wanted):
+                run.record_known(known.values())
+                size = run.execute(
+                    workflow,
+                    remaining,
+                    executor=executor,
+                    workers=wanted,
+                    threads=threads,
+                    start_method=start_method,
+                    patch_timeout=patch_timeout,
+                )
     result = _result(run, patches, size, time.perf_counter() - start)
     if result.failed:
-        warnings.warn(_failure_message(result, place), PatchFailedWarning, stacklevel=2)
+        if raise_on_failure:
+            raise PatchesFailedError(result.failure_message(), result)
+        warnings.warn(result.failure_message(), PatchFailedWarning, stacklevel=2)
     return result
 
 
@@ -179,7 +140,10 @@ def _check(
     executor: str, workers: int | str | None, threads: int | None, patches: Mapping[str, object], stage: str
 ) -> None:
     if executor not in EXECUTORS:
-        raise ConfigurationError(f"Executor {executor!r} is unknown: choose one of {', '.join(EXECUTORS)}.")
+        raise ConfigurationError(
+            f"Executor {executor!r} is unknown{did_you_mean(executor, EXECUTORS)}:"
+            f" choose one of {', '.join(EXECUTORS)}."
+        )
     if isinstance(workers, str):
         raise ConfigurationError(f"workers={workers!r} is no number of workers: give a whole number, or 'auto'.")
     asked_size(workers, threads, "processes", 1)
@@ -195,19 +159,12 @@ def _check(
 
 def _result(run: _Run, patches: Mapping[str, object], size: Size, seconds: float) -> BatchResult:
     return BatchResult(
-        run.stage, [run.outcomes[name] for name in patches], seconds, size.workers, size.threads, size.note
+        run.stage, [run.outcomes[name] for name in patches], seconds, size.workers, size.threads, size.note, run.place
     )
 
 
 def _leased(place: Place | None, stage: str) -> AbstractContextManager[Lease | None]:
     return contextlib.nullcontext() if place is None else ensure_lease(place, f"batch {stage!r}")
-
-
-def _failure_message(result: BatchResult, place: Place | None) -> str:
-    failed = result.failed
-    names = ", ".join(outcome.name for outcome in failed[:_NAMED]) + ", …" * (len(failed) > _NAMED)
-    where = "result.failed has the errors" if place is None else f"logs are in {place}/{log_folder(result.stage)}"
-    return f"{len(failed)} of {len(result.outcomes)} patches of batch {result.stage!r} failed ({names}): {where}."
 
 
 class _Run:
@@ -221,6 +178,7 @@ class _Run:
         on_progress: Callable[[PatchOutcome], None] | None,
         lease: Lease | None,
     ) -> None:
+        self.place = place
         self.stage = stage
         self.history = history
         self.outcomes: dict[str, PatchOutcome] = {}

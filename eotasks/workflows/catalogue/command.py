@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from eotasks.workflows.bars import StageReporter, progress_bars
 from eotasks.workflows.console import (
     Commands,
     ExitCode,
-    StageReporter,
     add_allow_host,
     add_command,
     add_json,
@@ -17,7 +17,6 @@ from eotasks.workflows.console import (
     new_table,
     print_failed,
     print_line,
-    progress_bars,
     write_json,
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
 from eotasks.models.clouds.presets import FROM_PRESET, Preset, Unit, mask_settings
+from eotasks.workflows.bars import progress_bars
 from eotasks.workflows.cloud_mask.options import (
     AVAILABLE,
     DEFAULT_PRESET,
@@ -31,7 +32,6 @@ from eotasks.workflows.console import (
     new_table,
     print_failed,
     print_line,
-    progress_bars,
 )
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class ProgressReporter:
     def __init__(self, progress: Progress, products: int) -> None:
         self._progress = progress
         self._all = progress.add_task("products", total=products)
-        self._present = progress.add_task("", total=None, visible=False)
+        self._present = progress.add_task("", total=None, visible=False, transient=True)
 
     def begin(self, name: str) -> None:
         """A product is begun."""

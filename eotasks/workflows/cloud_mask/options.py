@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR, Answer, Need
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.presets import MaskSettings, Preset, mask_settings
+from eotasks.text import did_you_mean
 
 if TYPE_CHECKING:
     from eotasks.clouds.detectors.protocol import Detector
@@ -73,8 +74,10 @@ class CloudMaskOptions:
                 f" {', '.join(map(str, RESOLUTIONS))} metres."
             )
         if self.sampling not in get_args(CellSampling):
+            known = get_args(CellSampling)
             raise ConfigurationError(
-                f"sampling={self.sampling!r} is unknown: give {' or '.join(map(repr, get_args(CellSampling)))}."
+                f"sampling={self.sampling!r} is unknown{did_you_mean(self.sampling, known)}: give"
+                f" {' or '.join(map(repr, known))}."
             )
         self._check_detector()
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
 from eotasks.errors import ConfigurationError
+from eotasks.workflows.bars import StageReporter, progress_bars
 from eotasks.workflows.console import (
     Commands,
     ExitCode,
-    StageReporter,
     add_command,
     add_out,
     add_threads,
@@ -18,7 +18,6 @@ from eotasks.workflows.console import (
     new_table,
     print_failed,
     print_line,
-    progress_bars,
 )
 
 if TYPE_CHECKING:

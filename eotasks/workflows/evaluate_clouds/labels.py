@@ -13,6 +13,7 @@ from eotasks.errors import ConfigurationError
 from eotasks.limits import RECORD_BYTES
 from eotasks.models.clouds.evaluation import LABEL_SCHEMES
 from eotasks.reading import read_regular
+from eotasks.text import did_you_mean
 
 LABELS_FILE = "labels.toml"
 SCENE_FILE = "scene.toml"
@@ -94,6 +95,7 @@ def _read(file: Path, kind: type[Config]) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
+        meant = did_you_mean(first["loc"][-1], kind.model_fields) if first["type"] == "extra_forbidden" else ""
         raise ConfigurationError(
-            f"{file}: {key}: {first['msg']}. The keys are {', '.join(kind.model_fields)}."
+            f"{file}: {key}: {first['msg']}{meant}. The keys are {', '.join(kind.model_fields)}."
         ) from error

@@ -206,6 +206,7 @@ class Chain:
                 skip=done,
                 retry_quarantined=self.retry_quarantined,
                 on_progress=self.reporter.advance,
+                progress=False,
             )
         self.reporter.end()
         outcomes = list(result.outcomes)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eotasks.errors import ConfigurationError
+from eotasks.workflows.bars import StageReporter, progress_bars
 from eotasks.workflows.console import (
     Commands,
     ExitCode,
-    StageReporter,
     add_allow_host,
     add_command,
     add_out,
@@ -21,7 +21,6 @@ from eotasks.workflows.console import (
     print_failed,
     print_line,
     print_plain,
-    progress_bars,
 )
 from eotasks.workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
 

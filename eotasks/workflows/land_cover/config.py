@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from eotasks.models.classes import SLOVENIAN_CLASSES, ClassTable, LandCoverClass
 from eotasks.models.sentinel2 import BANDS
-from eotasks.text import excerpt, whole_number
+from eotasks.text import excerpt, unknown_words, whole_number
 from eotasks.workflows.land_cover.sections import (
     AreaConfig,
     ClassEntry,
@@ -23,6 +24,7 @@ from eotasks.workflows.land_cover.sections import (
     TimeConfig,
     ValidationConfig,
     ValidConfig,
+    refuse,
 )
 from eotasks.workflows.land_cover.sources.registry import SOURCES, AnySource
 
@@ -78,45 +80,51 @@ class LandCoverConfig(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        self._check_area()
-        self._check_bands()
-        self.source.check(self)
-        self._check_reference()
+        refuse(
+            [
+                *self._area_problems(),
+                *self._band_problems(),
+                *self.source.problems(self),
+                *self._reference_problems(),
+            ]
+        )
         return self
 
-    def _check_area(self) -> None:
+    def _area_problems(self) -> Iterator[str]:
         split = self.area.file is not None or self.area.bbox is not None
         if not split and (self.area.centre_patch is not None or self.area.buffer):
-            raise ValueError("area: centre_patch and buffer belong to file or bbox; choose patches in the grid's file")
+            yield "area: centre_patch and buffer belong to file or bbox; choose patches in the grid's file"
 
-    def _check_bands(self) -> None:
+    def _band_problems(self) -> Iterator[str]:
         lists = {"features.bands": self.features.bands, "features.indices": self.features.indices}
         lists["source.bands"] = getattr(self.source, "bands", None) or ()
         lists |= {"validation.seeds": tuple(map(str, self.validation.seeds))}
         for name, values in lists.items():
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
-                raise ValueError(f"{name}: {', '.join(twice)} stands there more than once: once is enough")
+                yield f"{name}: {', '.join(twice)} stands there more than once: once is enough"
         unknown = [band for band in self.features.bands if band not in BANDS]
         if unknown:
-            raise ValueError(f"features.bands: {', '.join(unknown)} unknown; there are {', '.join(BANDS)}")
+            yield f"features.bands: {unknown_words(unknown, BANDS)} unknown; there are {', '.join(BANDS)}"
         if not self.features.bands and not self.features.indices:
-            raise ValueError("features: neither bands nor indices are left for the model")
+            yield "features: neither bands nor indices are left for the model"
 
-    def _check_reference(self) -> None:
+    def _reference_problems(self) -> Iterator[str]:
         if self.reference.kind == "sample" and not self.source.has_embedded_labels:
-            raise ValueError(f"reference: kind 'sample' does not lie under source {self.source.kind!r}")
+            yield (
+                f"reference: kind 'sample' does not lie under source {self.source.kind!r}: give kind 'vector' or"
+                " 'raster' and path, the file of your labels"
+            )
         if self.clouds.method == "source" and not self.source.has_clouds:
-            raise ValueError(f"clouds.method: source {self.source.kind!r} brings no cloud mask: use 'single-scene'")
+            yield f"clouds.method: source {self.source.kind!r} brings no cloud mask: use 'single-scene'"
         if self.reference.kind == "raster":
             wrong = [value for value in self.reference.classes or {} if whole_number(value.removeprefix("-")) is None]
             if wrong:
-                raise ValueError(f"reference.classes: {excerpt(wrong[0])} is no value of a raster: give whole numbers")
-        table = self.class_table
-        unknown = sorted(set((self.reference.classes or {}).values()) - set(table.names))
+                yield f"reference.classes: {excerpt(wrong[0])} is no value of a raster: give whole numbers"
+        names = self.class_table.names
+        unknown = sorted(set((self.reference.classes or {}).values()) - set(names))
         if unknown:
-            known = ", ".join(table.names)
-            raise ValueError(f"reference.classes: {', '.join(unknown)} not in the class table: {known}")
+            yield (f"reference.classes: {unknown_words(unknown, names)} not in the class table: {', '.join(names)}")
 
     @property
     def class_table(self) -> ClassTable:

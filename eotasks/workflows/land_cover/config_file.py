@@ -16,15 +16,12 @@ from eotasks.documents import parse_toml
 from eotasks.errors import ConfigurationError
 from eotasks.limits import RECORD_BYTES
 from eotasks.reading import read_regular
-from eotasks.text import kept
+from eotasks.text import did_you_mean, kept
 
 if TYPE_CHECKING:  # a configuration knows all sources and what they are made of: a help does without
     from eotasks.workflows.land_cover.config import LandCoverConfig
 
 BUILT_IN = Path(__file__).parent / "configs"
-_PROBLEMS = 12
-"""Named in a message."""
-
 DEFAULT_CONFIG = BUILT_IN / "sample.toml"
 """What `eotasks land-cover` runs when no file is given: the embedded sample."""
 
@@ -37,6 +34,12 @@ def load_config(path: str | Path) -> LandCoverConfig:
     :raises ConfigurationError: the file is missing, no TOML, or has unknown keys or unusable values; names each.
     """
     file = Path(path)
+    if not file.exists():
+        names = sorted(each.stem for each in BUILT_IN.glob("*.toml"))
+        known = "" if file.suffix else f" Those that come along are {', '.join(names)}."
+        raise ConfigurationError(
+            f"There is no configuration {str(path)!r}{did_you_mean(file.stem, names)}: check the path.{known}"
+        )
     try:
         text = read_regular(file, RECORD_BYTES).decode("utf-8")
     except OSError as error:
@@ -56,27 +59,14 @@ def parse_config(text: str | bytes, *, where: str = "configuration") -> LandCove
 def checked_config(data: Mapping[str, object], *, where: str) -> LandCoverConfig:
     """A configuration from values. See :func:`load_config`."""
     from eotasks.workflows.land_cover.config import LandCoverConfig
+    from eotasks.workflows.land_cover.problems import all_problems, in_one_line
+    from eotasks.workflows.land_cover.sources.registry import SOURCES
 
     try:
         return LandCoverConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigurationError(f"{where}: {_summary(error)}") from error
-
-
-def _summary(error: ValidationError) -> str:
-    """Every problem in one line: the key, then what is wrong and the cure."""
-    from eotasks.workflows.land_cover.sources.registry import SOURCES
-
-    problems = []
-    found = error.errors(include_url=False)
-    for item in found[:_PROBLEMS]:
-        key = ".".join(str(part)[:60] for part in item["loc"] if part not in SOURCES)
-        message = re.sub(r"^Value error, ", "", item["msg"][:500])
-        if item["type"] == "extra_forbidden":
-            message = "unknown key; `eotasks land-cover --print-config` lists the known ones"
-        problems.append(f"{key}: {message}" if key else message)
-    more = f"; and {len(found) - _PROBLEMS} more problems" * (len(found) > _PROBLEMS)
-    return "; ".join(problems) + f"{more}."
+        problems = all_problems(LandCoverConfig.model_validate, data, LandCoverConfig, SOURCES)
+        raise ConfigurationError(f"{where}: {in_one_line(problems)}") from error
 
 
 def _resolve_paths(config: LandCoverConfig, base: Path) -> LandCoverConfig:

@@ -10,7 +10,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.warp import transform_bounds
 
-from eotasks.area import Patch
+from eotasks.area import Patch, read_area
 from eotasks.errors import BandError, ConfigurationError, GridError, ImageryError, ReferenceDataError, reason_of
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.models.classes import ClassTable
@@ -22,22 +22,49 @@ from eotasks.series import INDICES
 from eotasks.sources.sample import sample_reference_path
 from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.place import Place
+from eotasks.text import unknown_words
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.features import ResolvedFeatures
+from eotasks.workflows.land_cover.problems import Causes
 from eotasks.workflows.land_cover.sections import ReferenceConfig
 
 Bounds = tuple[float, ...]
 
 
-def check_inputs(config: LandCoverConfig, resolved: ResolvedFeatures) -> None:
-    """Refuse bad input before work begins. What a task can check of its parameters, it checks when it is made.
+def check_inputs(config: LandCoverConfig, resolved: ResolvedFeatures, causes: Causes) -> bool:
+    """Find bad input before work begins. What a task can check of its parameters, it checks when it is made.
 
-    :raises EOTasksError: a file, column, feature or band that the run needs is not there.
+    :param causes: Where a file, column, feature or band that the run needs and that is not there is noted.
+    :return: Whether the pixels can be planned: all is well with bands and source.
     """
-    _check_bands(config, resolved)
-    config.source.check_inputs(config)
-    _check_reference(config.reference, resolved.classes)
-    training_parameters(config.model.parameters)
+    with causes.noted():
+        _check_bands(config, resolved)
+    with causes.noted():
+        config.source.check_inputs(config)
+    _check_area(config, causes)
+    is_sound = not causes.errors
+    with causes.noted():
+        _check_reference(config.reference, resolved.classes)
+    with causes.noted():
+        training_parameters(config.model.parameters)
+    return is_sound
+
+
+def _check_area(config: LandCoverConfig, causes: Causes) -> None:
+    """What is wrong with an area and the grid over it: all at once, since the cures go together."""
+    area = config.area
+    if area.patch_grid is not None or (area.file is None and area.bbox is None):
+        return
+    with causes.noted():
+        geometry = read_area(file=area.file, bbox=area.bbox, crs=area.crs, buffer=area.buffer)
+        if area.grid == "bbox" and geometry.crs.pyproj_crs().is_geographic:
+            causes.note(
+                GridError(
+                    f"area.grid 'bbox' needs an area in metres, and {area.file or 'area.bbox'} is in"
+                    f" {geometry.crs.ogc_string()}: write grid = 'utm'."
+                )
+            )
+        config.source.check_area(config, geometry)
 
 
 def check_labels_lie_here(reference: ReferenceConfig, patches: Sequence[Patch]) -> None:
@@ -101,8 +128,8 @@ def _check_bands(config: LandCoverConfig, resolved: ResolvedFeatures) -> None:
     unknown = [name for name in resolved.computed_indices if name not in INDICES]
     if unknown:
         raise ConfigurationError(
-            f"features.indices: {', '.join(unknown)} unknown; there are {', '.join(INDICES)}. Others can come from"
-            " existing EOPatches, by source.features."
+            f"features.indices: {unknown_words(unknown, INDICES)} unknown; there are {', '.join(INDICES)}. Others"
+            " can come from existing EOPatches, by source.features."
         )
     bands = resolved.source_bands
     if bands is None:

@@ -14,8 +14,9 @@ from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, PreparedChain, R
 from eotasks.workflows.land_cover.claim import check_place, inputs_of
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.features import ResolvedFeatures
-from eotasks.workflows.land_cover.plan import Plan
+from eotasks.workflows.land_cover.plan import Plan, make_plan
 from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here, check_output
+from eotasks.workflows.land_cover.problems import Causes
 from eotasks.workflows.land_cover.report.build import build_report
 from eotasks.workflows.land_cover.report.notes import SIMULATED_NOTICE
 from eotasks.workflows.land_cover.report.results import ChainResult
@@ -60,15 +61,22 @@ class LandCoverExample:
         self.overwrite = overwrite
         self.retry_quarantined = retry_quarantined
         configs = [(name, each, ResolvedFeatures.of(each)) for name, each in chain_configs(config)]
-        check_inputs(config, configs[0][2])
-        self.place = Place(config.output.folder)
+        causes = Causes()
+        with causes.noted():
+            self.place = Place(config.output.folder)
+            check_output(self.place, inputs_of(config))
+        if not check_inputs(config, configs[0][2], causes):
+            causes.refuse()
+        if causes.errors:  # with the plan, which is made when the rest is sound
+            with causes.noted():
+                make_plan(config, configs[0][2])
+            causes.refuse()
         places = [self.place, self.place.child(REAL_FOLDER)][: len(configs)]
         self.chains = [
             PreparedChain.of(name, each, resolved, place)
             for (name, each, resolved), place in zip(configs, places, strict=True)
         ]
         check_labels_lie_here(config.reference, self.chains[0].plan.patches)
-        check_output(self.place, inputs_of(config))
         for chain in self.chains:
             check_place(chain.place, chain.config, read=chain.plan.fingerprints, overwrite=overwrite)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,6 +16,24 @@ from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR, Need
 
 DETECTOR_NEEDS: frozenset[Need] = frozenset({"series"})
 """What a source has beside bands, for detectors of clouds."""
+
+
+class SectionError(ValueError):
+    """Several things are wrong with a table, or with how tables fit together: pydantic takes one error of each check.
+
+    :param problems: Each names its key and the cure.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+def refuse(problems: Iterable[str]) -> None:
+    """:raises SectionError: when there are any."""
+    found = tuple(problems)
+    if found:
+        raise SectionError(found)
 
 
 class Section(BaseModel):
@@ -49,12 +68,58 @@ class AreaConfig(Section):
 
     @model_validator(mode="after")
     def _one_way_to_say_where(self) -> Self:
+        refuse(self._problems())
+        return self
+
+    def _problems(self) -> Iterator[str]:
         given = [name for name in ("file", "bbox", "patch_grid") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} exclude each other: keep one")
-        if self.bbox is not None and self.crs is None:
-            raise ValueError("bbox needs crs, such as 'EPSG:32633'")
-        return self
+            yield f"{' and '.join(given)} exclude each other: keep one"
+        pixels = self.patch_size / self.resolution
+        if abs(pixels - round(pixels)) > 1e-6 * pixels:
+            sizes = f"patch_size {self.patch_size:g} m is no whole number of pixels of {self.resolution:g} m"
+            yield f"{sizes}: choose a multiple"
+        if self.bbox is None:
+            return
+        west, south, east, north = self.bbox
+        if self.crs is None:
+            example = "'EPSG:4326'" if _is_in_degrees(self.bbox) else "'EPSG:32633'"
+            yield f"bbox needs crs, such as {example}"
+            return
+        kind = _kind_of(self.crs)
+        if kind is None:
+            yield f"crs {self.crs!r} is no coordinate system that is known: write its code, such as 'EPSG:32633'"
+        elif kind == "projected" and _is_in_degrees(self.bbox):
+            yield (
+                f"bbox {list(self.bbox)} is in degrees, crs {self.crs!r} is not: write crs = 'EPSG:4326' and grid ="
+                f" 'utm', or the box in the units of {self.crs}"
+            )
+        elif kind == "geographic" and self.grid == "bbox":
+            yield (
+                f"grid 'bbox' needs a box in metres, and {self.crs} is in degrees, not in metres: write grid = 'utm',"
+                " or the box in a UTM zone"
+            )
+        if south >= north:
+            yield f"bbox {list(self.bbox)} is empty: give [west, south, east, north], south below north"
+        elif west == east:
+            yield f"bbox {list(self.bbox)} is empty: give [west, south, east, north], west apart from east"
+
+
+def _is_in_degrees(bbox: Sequence[float]) -> bool:
+    """Whether a box has the numbers of longitudes and latitudes; as metres it would lie on the equator."""
+    west, south, east, north = bbox
+    return max(abs(west), abs(east)) <= 360 and max(abs(south), abs(north)) <= 90
+
+
+def _kind_of(crs: str) -> Literal["projected", "geographic"] | None:
+    """None for what PROJ does not know."""
+    import pyproj
+
+    try:
+        system = pyproj.CRS.from_user_input(crs)
+    except pyproj.exceptions.CRSError:
+        return None
+    return "geographic" if system.is_geographic else "projected"
 
 
 class TimeConfig(Section):
@@ -106,10 +171,13 @@ class CloudConfig(Section):
         detector = find_detector(self.detector)
         refuse_needs(detector, DETECTOR_NEEDS, what="a source of land cover", others=suited(DETECTOR_NEEDS))
         fields = type(self).model_fields
-        for name in ("resolution", "sampling", "threshold", "average_over", "dilation_size"):
-            value = getattr(self, name)
-            if name not in detector.uses and value != fields[name].default:
-                raise ValueError(f"{name} = {value!r} is no setting of detector {self.detector!r}: leave it out")
+        names = ("resolution", "sampling", "threshold", "average_over", "dilation_size")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) != fields[name].default}
+        refuse(
+            f"{name} = {value!r} is no setting of detector {self.detector!r}: leave it out"
+            for name, value in given.items()
+            if name not in detector.uses
+        )
         return self
 
     @property
@@ -262,14 +330,17 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _ray_where_due(self) -> Self:
+        refuse(self._problems())
+        return self
+
+    def _problems(self) -> Iterator[str]:
         if self.ray is not None and self.executor != "ray":
-            raise ValueError(f"ray = {self.ray!r} belongs to executor 'ray', not {self.executor!r}: leave one out")
+            yield f"ray = {self.ray!r} belongs to executor 'ray', not {self.executor!r}: leave one out"
         if self.patch_timeout is not None and self.executor in ("threads", "serial"):
-            raise ValueError(
+            yield (
                 f"patch_timeout = {self.patch_timeout:g} needs executor 'processes' or 'ray', {self.executor!r} has no"
                 " process to end: leave one out"
             )
-        return self
 
 
 class ClassEntry(Section):

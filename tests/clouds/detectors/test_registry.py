@@ -72,7 +72,7 @@ def test_a_class_is_made_an_instance(tmp_path: Path, use_packages: UsePackages) 
 
 def test_an_unknown_name_is_told_with_those_there_are(tmp_path: Path, use_packages: UsePackages) -> None:
     use_packages(write_installed(tmp_path, "eotasks-half", entries={"half": "eotasks_half:HALF"}, code=GOOD))
-    with pytest.raises(ConfigurationError, match=r"no detector 'halb': choose of s2cloudless, .*all-clear, half\."):
+    with pytest.raises(ConfigurationError, match=r"mean 'half'\?\): choose of s2cloudless, .*all-clear, half\."):
         find_detector("halb")
 
 

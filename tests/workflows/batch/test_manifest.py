@@ -19,7 +19,8 @@ from eotasks.workflows.batch.manifest import ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.report import write_batch_report
-from eotasks.workflows.batch.run import BatchResult, run_batch
+from eotasks.workflows.batch.result import BatchResult
+from eotasks.workflows.batch.run import run_batch
 from tests.builders.batch_tasks import BehaveTask
 from tests.builders.batches import facts_batch, manifest_outcomes, read_events
 from tests.servers.s3 import S3Server

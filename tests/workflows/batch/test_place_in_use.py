@@ -16,7 +16,8 @@ from eotasks.storage.lease import LEASE_FILE, Lease, hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
-from eotasks.workflows.batch.run import BatchResult, run_batch
+from eotasks.workflows.batch.result import BatchResult
+from eotasks.workflows.batch.run import run_batch
 from tests.builders.batches import behaving, read_events, states
 from tests.builders.waiting_batch import until, waiting_batch
 from tests.servers.s3 import S3Server

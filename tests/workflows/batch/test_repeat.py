@@ -12,7 +12,8 @@ from eotasks.errors import ConfigurationError, StorageError
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
-from eotasks.workflows.batch.run import BatchResult, run_batch
+from eotasks.workflows.batch.result import BatchResult
+from eotasks.workflows.batch.run import run_batch
 from tests.builders.batch_tasks import AllocateTask, FlagTask
 from tests.builders.batches import (
     Arguments,

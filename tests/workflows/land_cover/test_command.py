@@ -195,7 +195,7 @@ BAD_INPUT: dict[str, tuple[Sections, Prepare, list[str]]] = {
     "empty area file": (AREA_FILE, lambda f: write_area(f, geometries=()), ["area.gpkg", "at least one polygon"]),
     "area outside of the scene": (
         merged(SAMPLE, {"area": {"bbox": [300_000, 5_700_000, 302_560, 5_702_560]}}), nothing,
-        ["4 of 4 patches", "outside of the embedded scene", "inside of it"],
+        ["outside of the embedded scene", "eotasks new-config land-cover"],
     ),
     "patches of no whole number of pixels": (
         merged(SAMPLE, {"area": {"patch_size": 1290}}), nothing, ["1290", "whole number of pixels", "multiple"],
@@ -253,7 +253,7 @@ def test_damaged_jp2(kind: str, tmp_path: Path, damaged_scene: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--config", "absent.toml"], ["'absent.toml'", "No such file", "check the path"]),
+        (["--config", "absent.toml"], ["'absent.toml'", "There is no configuration", "check the path"]),
         (["--seed", "-1"], ["seed", "greater than or equal to 0"]),
         (["--workers", "0"], ["run.workers", "greater than or equal to 1"]),
         (["--patch-timeout", "0"], ["run.patch_timeout", "greater than 0"]),
@@ -280,7 +280,7 @@ def test_verbose_shows_where_an_error_comes_from() -> None:
     result = command("land-cover", "--verbose", "--config", "absent.toml")
     assert result.code == 2
     assert "Traceback" in result.err
-    assert result.err.splitlines()[-1].startswith("eotasks: 'absent.toml' cannot be read")
+    assert result.err.splitlines()[-1].startswith("eotasks: There is no configuration 'absent.toml': check")
 
 
 def test_a_fault_of_ours_does_not_look_like_failed_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

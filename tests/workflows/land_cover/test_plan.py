@@ -28,6 +28,7 @@ from eotasks.workflows.land_cover.config_file import BUILT_IN, checked_config, l
 from eotasks.workflows.land_cover.features import ResolvedFeatures
 from eotasks.workflows.land_cover.plan import Plan, make_plan, seed_splits
 from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here
+from eotasks.workflows.land_cover.problems import Causes
 from eotasks.workflows.land_cover.run import LandCoverExample, chain_configs
 from eotasks.workflows.land_cover.sources.base import Cost
 from eotasks.workflows.land_cover.training import grid_offsets
@@ -54,7 +55,9 @@ def plan_of(config: LandCoverConfig) -> Plan:
 
 
 def check(config: LandCoverConfig) -> None:
-    check_inputs(config, ResolvedFeatures.of(config))
+    causes = Causes()
+    check_inputs(config, ResolvedFeatures.of(config), causes)
+    causes.refuse()
 
 
 def test_the_embedded_sample_is_the_area_of_the_default_configuration() -> None:
@@ -240,7 +243,7 @@ def test_chains() -> None:
         ({"features": {"indices": ["NDXI"]}}, ConfigurationError, "NDXI"),
         ({"source": {"features": {"BANDS": "data/BANDS", "CLM": "mask/CLM"}}}, FeatureError, "IS_DATA"),
         ({"source": {"bands": ["B04", "B02"]}, "features": {"bands": ["B04"]}}, BandError, "B08"),
-        ({"model": {"parameters": {"num_leaves": 1}}}, ModelError, "num_leaves"),
+        ({"model": {"parameters": {"num_leaves": 1}}}, ConfigurationError, r"num_leaves.*no such folder"),
     ],
 )
 def test_refused_before_anything_is_read(changes: Sections, error: type[Exception], words: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from eotasks.errors import ConfigurationError, GridError, ReferenceDataError
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
+from eotasks.text import did_you_mean, unknown_words
 
 SHADOW = 2
 """Cloud shadow in masks that tell three classes; CLEAR, CLOUD and NO_DATA are those of a cloud mask."""
@@ -50,7 +51,9 @@ def map_labels(labels: NDArray[np.generic], mapping: Mapping[int, str], *, where
     codes = {name: code for code, name in enumerate(CLASSES)} | {IGNORED: NO_DATA}
     unknown = sorted({str(name) for name in mapping.values()} - set(codes))
     if unknown:
-        raise ConfigurationError(f"{', '.join(unknown)} is no class of labels: choose of {', '.join(codes)}.")
+        raise ConfigurationError(
+            f"{unknown_words(unknown, list(codes))} is no class of labels: choose of {', '.join(codes)}."
+        )
     if labels.dtype.kind not in "iub":
         raise ReferenceDataError(f"{where}: labels of type {labels.dtype}, give whole numbers.")
     values, inverse = np.unique(labels, return_inverse=True)
@@ -70,7 +73,10 @@ def positive_classes(target: Target) -> tuple[int, ...]:
     :raises ConfigurationError: no such target.
     """
     if target not in get_args(Target):
-        raise ConfigurationError(f"target={target!r} is unknown: give one of {', '.join(map(repr, TARGETS))}.")
+        raise ConfigurationError(
+            f"target={target!r} is unknown{did_you_mean(target, get_args(Target))}:"
+            f" give one of {', '.join(map(repr, TARGETS))}."
+        )
     return TARGETS[target]
 
 

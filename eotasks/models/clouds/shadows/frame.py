@@ -15,6 +15,7 @@ from eotasks.models.clouds.shadows.geometric import GeometricMethod, geometric_s
 from eotasks.models.clouds.shadows.light import light_of
 from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow
 from eotasks.models.clouds.validity import split_cloud_mask
+from eotasks.text import did_you_mean
 
 SHADOW = 1
 """Value of a shadow mask; 0 is none, 255 no data."""
@@ -35,7 +36,8 @@ def shadow_method(method: MethodName | ShadowMethod) -> ShadowMethod:
         return method
     if method not in get_args(MethodName):
         raise ConfigurationError(
-            f"method={method!r} is unknown: give {' or '.join(map(repr, _METHODS))}, or GeometricMethod(...) or"
+            f"method={method!r} is unknown{did_you_mean(method, _METHODS)}:"
+            f" give {' or '.join(map(repr, _METHODS))}, or GeometricMethod(...) or"
             " ProjectionMethod(...) with settings of your own."
         )
     return _METHODS[method]

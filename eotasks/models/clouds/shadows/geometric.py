@@ -14,6 +14,7 @@ from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number
 from eotasks.models.clouds.shadows.light import Light
 from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
+from eotasks.text import did_you_mean
 
 LOGGER = logging.getLogger(__name__)
 
@@ -74,7 +75,10 @@ class GeometricMethod:
         if self.lowest >= self.highest:
             raise ConfigurationError(f"lowest={self.lowest:g} is not below highest={self.highest:g}: swap them.")
         if self.beyond not in get_args(Beyond):
-            raise ConfigurationError(f"beyond={self.beyond!r} is unknown: give 'dark' or 'clear'.")
+            raise ConfigurationError(
+                f"beyond={self.beyond!r} is unknown{did_you_mean(self.beyond, ('dark', 'clear'))}:"
+                " give 'dark' or 'clear'."
+            )
 
 
 @dataclass(frozen=True)

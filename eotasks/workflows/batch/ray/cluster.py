@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, reason_of
 from eotasks.models.threads import available_cores
-from eotasks.workflows.batch.workers.kinds import NO_RAY
+from eotasks.workflows.batch.workers.kinds import no_ray
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 
 try:
@@ -28,7 +28,7 @@ try:
     from ray._private import worker as ray_driver
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as error:
-    raise MissingDependencyError(NO_RAY) from error
+    raise MissingDependencyError(no_ray()) from error
 
 LOGGER = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from eotasks.workflows.batch.ray.cluster import Node, Request, module_paths, nod
 from eotasks.workflows.batch.workers.attempt import Attempt, StepWatch, hand_on
 from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from eotasks.workflows.batch.workers.job import PatchJob, PatchReport, pack_job
-from eotasks.workflows.batch.workers.kinds import NO_RAY
+from eotasks.workflows.batch.workers.kinds import no_ray
 from eotasks.workflows.batch.workers.memory import MEGABYTE
 from eotasks.workflows.batch.workers.messages import decode
 from eotasks.workflows.batch.workers.pickling import pickled_workflow
@@ -37,7 +37,7 @@ try:
     import ray
     from eolearn.core.extra.ray import RayExecutor
 except ImportError as error:
-    raise MissingDependencyError(NO_RAY) from error
+    raise MissingDependencyError(no_ray()) from error
 
 LOGGER = logging.getLogger(__name__)
 

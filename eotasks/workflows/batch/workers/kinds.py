@@ -11,6 +11,8 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Literal
 
 from eotasks.errors import ConfigurationError
+from eotasks.extras import install_line
+from eotasks.text import did_you_mean
 
 ExecutorName = Literal["processes", "threads", "ray", "serial"]
 """As `eotasks.workflows.batch.run.run_batch` explains them."""
@@ -22,8 +24,11 @@ StartMethod = Literal["forkserver", "spawn"]
 
 START_METHODS: tuple[StartMethod, ...] = ("forkserver", "spawn")
 
-NO_RAY = "executor='ray' needs Ray, which is not installed: pip install 'eotasks[ray]', or use executor='processes'."
-"""For whoever imports a module that needs it."""
+
+def no_ray() -> str:
+    """The message of whoever imports a module that needs Ray."""
+    line = install_line("ray")
+    return f"executor='ray' needs Ray, which is not installed: use executor='processes', or install it: {line}"
 
 
 def checked_timeout(patch_timeout: float | None, executor: ExecutorName) -> float | None:
@@ -49,7 +54,10 @@ def process_context(start_method: StartMethod) -> ForkServerContext | SpawnConte
     :raises ConfigurationError: when the method is not known.
     """
     if start_method not in START_METHODS:
-        raise ConfigurationError(f"start_method {start_method!r} is not known: choose 'forkserver' or 'spawn'.")
+        raise ConfigurationError(
+            f"start_method {start_method!r} is not known{did_you_mean(start_method, START_METHODS)}:"
+            " choose 'forkserver' or 'spawn'."
+        )
     if start_method == "spawn" or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

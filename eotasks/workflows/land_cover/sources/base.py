@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, Self
@@ -18,6 +18,7 @@ import numpy as np
 from eolearn.core import EOTask, FeatureType
 from numpy.typing import NDArray
 from pydantic import Field
+from sentinelhub.geometry import Geometry
 
 from eotasks.area import Patch
 from eotasks.features import Feature
@@ -155,11 +156,9 @@ class Source(Section, ABC):
 
     # What it is configured with
 
-    def check(self, settings: Settings) -> None:
-        """Refuse other tables that do not fit this source.
-
-        :raises ValueError: names the key and the cure; the configuration's reader turns it into a ConfigurationError.
-        """
+    def problems(self, settings: Settings) -> Iterator[str]:
+        """What of the configuration does not fit this source: each with its key and the cure."""
+        yield from ()
 
     def with_paths(self, absolute: Callable[[str], str]) -> Self:
         """The same source, its paths made absolute."""
@@ -189,6 +188,12 @@ class Source(Section, ABC):
         """Refuse what can be known to be wrong before anything is read.
 
         :raises EOTasksError: names the key and the cure.
+        """
+
+    def check_area(self, settings: Settings, area: Geometry) -> None:
+        """Refuse an area where it has no pixels, as far as that is known without looking for them.
+
+        :raises AreaError: names the cure.
         """
 
     def check_credentials(self) -> None:

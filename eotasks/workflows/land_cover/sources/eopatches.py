@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -42,10 +42,10 @@ class EOPatchesSource(Source):
     def is_simulated(self) -> bool:
         return self.simulated
 
-    def check(self, settings: Settings) -> None:
+    def problems(self, settings: Settings) -> Iterator[str]:
         area = settings.area
         if area.file is not None or area.bbox is not None or area.patch_grid is not None:
-            raise ValueError("area: source 'eopatches' brings its own area; remove file, bbox and patch_grid")
+            yield "area: source 'eopatches' brings its own area; remove file, bbox and patch_grid"
 
     def with_paths(self, absolute: Callable[[str], str]) -> Self:
         return self.model_copy(update={"folder": absolute(self.folder)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
@@ -39,13 +39,20 @@ class SampleSource(Source):
 
     kind: Literal["sample"] = Field("sample", description="Which source this is.")
 
-    def check(self, settings: Settings) -> None:
+    def problems(self, settings: Settings) -> Iterator[str]:
         if settings.features.step_days is not None:
-            raise ValueError("features.step_days: the sample is a single acquisition, there is no series: leave it out")
+            yield "features.step_days: the sample is a single acquisition, there is no series: leave it out"
         if settings.clouds.compares_frames:
-            raise ValueError(
+            yield (
                 f"clouds.detector {settings.clouds.detector!r} compares frames, and the sample is a single acquisition:"
                 " take another detector"
+            )
+
+    def check_area(self, settings: Settings, area: Geometry) -> None:
+        if not area.transform(SAMPLE_BBOX.crs).geometry.intersects(SAMPLE_BBOX.geometry):
+            raise AreaError(
+                f"The area lies outside of {_the_scene()}, which has the only pixels of this source: `eotasks"
+                " new-config land-cover --area FILE` writes a configuration for an area of your own."
             )
 
     def at_full_size(self) -> Self:

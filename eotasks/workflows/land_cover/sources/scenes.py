@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from eotasks.area import Patch
 from eotasks.catalogue.discovery import Found, find_products, merge_masks
 from eotasks.catalogue.open import refuse_web_file
 from eotasks.clouds.masks import AddSceneClassificationMaskTask
-from eotasks.errors import AreaError, ConfigurationError
+from eotasks.errors import AreaError, ConfigurationError, message_of
 from eotasks.features import Feature
 from eotasks.imagery.mosaic import MosaicOrder
 from eotasks.imagery.pixels.resampling import ResamplingName
@@ -29,6 +29,7 @@ from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.series import INDICES
 from eotasks.sources.frames import Candidate, candidates_of, group_frames, newest_of_each, open_candidates
 from eotasks.sources.scenes import FOOTPRINT_SLACK, L2A_BANDS, LoadScenesTask
+from eotasks.text import unknown_words
 from eotasks.workflows.land_cover.sources.base import (
     BANDS,
     CLM,
@@ -99,26 +100,30 @@ class ScenesSource(Source):
 
     # What it is configured with
 
-    def check(self, settings: Settings) -> None:
+    def problems(self, settings: Settings) -> Iterator[str]:
         area, detector = settings.area, settings.clouds.found_by
         if not self.products:
-            raise ValueError("source.products: no product is named")
+            yield "source.products: no product is named"
         for location in self._locations:
-            refuse_web_file(location)
+            try:
+                refuse_web_file(location)
+            except ConfigurationError as error:
+                yield f"source.products: {message_of(error).rstrip('.')}"
+        known = L1C_BANDS if self.level == "L1C" else L2A_BANDS
+        if unknown := [band for band in self.bands or () if band not in known]:
+            yield f"source.bands: {unknown_words(unknown, known)} unknown; {self.level} has {', '.join(known)}"
         missing = [band for band in detector.bands if band not in L2A_BANDS] if detector is not None else []
         if self.level == "L2A" and missing:
-            raise ValueError(
+            yield (
                 f"clouds.method: 'single-scene' needs {', '.join(missing)}, which L2A has not: use 'source', its scene"
                 " classification"
             )
         if self._is_searched and area.file is None and area.bbox is None and area.patch_grid is None:
-            raise ValueError("area: source 'scenes' needs file, bbox or patch_grid to search a catalogue or an API")
+            yield "area: source 'scenes' needs file, bbox or patch_grid to search a catalogue or an API"
         if self._is_searched and self.masks is not None:
-            raise ValueError(
-                "source.masks: a catalogue names its masks itself (eotasks catalogue add --masks): leave out"
-            )
+            yield ("source.masks: a catalogue names its masks itself (eotasks catalogue add --masks): leave out")
         if self.collections is not None and not self._is_api:
-            raise ValueError("source.collections: belongs to a STAC API: leave it out")
+            yield "source.collections: belongs to a STAC API: leave it out"
 
     def with_paths(self, absolute: Callable[[str], str]) -> Self:
         products = self.products

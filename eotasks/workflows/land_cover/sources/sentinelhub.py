@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from eolearn.core import EOTask
@@ -51,13 +52,13 @@ class SentinelHubSource(Source):
     def is_downloaded(self) -> bool:
         return True
 
-    def check(self, settings: Settings) -> None:
+    def problems(self, settings: Settings) -> Iterator[str]:
         area = settings.area
         if area.file is None and area.bbox is None and area.patch_grid is None:
-            raise ValueError("area: source 'sentinelhub' needs file, bbox or patch_grid")
+            yield "area: source 'sentinelhub' needs file, bbox or patch_grid"
         missing = [band for band in settings.features.bands if band not in self.bands]
         if missing:
-            raise ValueError(f"features.bands: {', '.join(missing)} are not among source.bands: add them there")
+            yield f"features.bands: {', '.join(missing)} are not among source.bands: add them there"
 
     def band_names(self, settings: Settings) -> tuple[str, ...]:
         return self.bands

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
 from eolearn.core import EOTask, FeatureType
 from pydantic import Field
+from sentinelhub.geometry import Geometry
 
 from eotasks.features import Feature
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
@@ -62,12 +64,16 @@ class SimulatedSource(Source):
     def is_simulated(self) -> bool:
         return True
 
-    def check(self, settings: Settings) -> None:
+    def problems(self, settings: Settings) -> Iterator[str]:
         if settings.clouds.compares_frames and (self.acquisitions < 2 or self.real_acquisition):
-            raise ValueError(
+            yield (
                 f"clouds.detector {settings.clouds.detector!r} compares frames: give source.acquisitions of 2 or more,"
                 " and leave out source.real_acquisition, which is a single one"
             )
+
+    def check_area(self, settings: Settings, area: Geometry) -> None:
+        if self.real_acquisition:
+            SampleSource().check_area(settings, area)
 
     def at_full_size(self) -> Self:
         return self.model_copy(update={"acquisitions": FULL_ACQUISITIONS})

@@ -292,5 +292,5 @@ def test_a_missing_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("eotasks.workflows.batch.ray.cluster", "eotasks.workflows.batch.ray.executor"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'eotasks\[ray\]'"):
+    with pytest.raises(MissingDependencyError, match=r"install .*\[ray\]'"):
         executor_class("ray")

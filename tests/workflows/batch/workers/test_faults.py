@@ -16,7 +16,8 @@ import pytest
 
 from eotasks.errors import BatchError, ConfigurationError, PatchFailedWarning, ReflectanceError
 from eotasks.storage.place import Place
-from eotasks.workflows.batch.run import BatchResult, run_batch
+from eotasks.workflows.batch.result import BatchResult
+from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers import attempt as attempts
 from eotasks.workflows.batch.workers import pool as pools
 from eotasks.workflows.batch.workers.executor import WorkerExecutor

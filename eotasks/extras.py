@@ -1,0 +1,79 @@
+"""The optional packages: which extra brings what, and the line that installs one in this very environment."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import unquote, urlsplit
+
+from eotasks.text import redact
+
+EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "catalogue": ("duckdb", "duckdb_extension_spatial", "pyarrow", "pystac", "pystac_client"),
+        "xarray": ("xarray", "rioxarray"),
+        "ray": ("ray",),
+    }
+)
+"""Extra -> the modules that it brings, for those that a command or a function asks for."""
+
+
+def install_line(extra: str | None) -> str:
+    """The line for a shell that adds an extra to the environment of this process: from where eotasks came there (a
+    folder of sources, a file, a repository; no package index has those), or from the index.
+
+    :param extra: One of `EXTRAS`; None installs eotasks alone, and what it needs.
+    """
+    return f"{_installer()} {_source('' if extra is None else f'[{extra}]')}"
+
+
+def missing_modules(extra: str) -> list[str]:
+    """Modules of an extra that are not installed; none where it is complete."""
+    return [name for name in EXTRAS[extra] if find_spec(name) is None]
+
+
+def _source(extra: str) -> str:
+    """What pip is to install; the extra in its brackets."""
+    record = _direct_url()
+    address, details = str(record.get("url", "")), record.get("vcs_info")
+    if isinstance(details, dict):
+        return f"'eotasks{extra} @ {details.get('vcs', 'git')}+{redact(address)}@{details.get('commit_id', 'HEAD')}'"
+    parts = urlsplit(address)
+    path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(__file__).resolve().parent.parent
+    if path.suffix in (".whl", ".gz") and path.is_file():
+        return shlex.quote(f"{path}{extra}")
+    if not ((path / "pyproject.toml").is_file() and (path / "eotasks").is_dir()):
+        return f"'eotasks{extra}'"
+    folder = record.get("dir_info")
+    editable = "--editable " if isinstance(folder, dict) and folder.get("editable") else ""
+    return f"{editable}'.{extra}'" if Path.cwd() == path else f"{editable}{shlex.quote(f'{path}{extra}')}"
+
+
+def _direct_url() -> Mapping[str, object]:
+    """What pip wrote down of an install that is not from an index (PEP 610); empty for one that is."""
+    try:
+        content = json.loads(distribution("eotasks").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _installer() -> str:
+    """What installs into this environment; the pip on the path of the shell may belong to another."""
+    python = Path(sys.executable)
+    if find_spec("pip") is None:  # as in an environment that uv made
+        return f"uv pip install --python {shlex.quote(_seen_from_here(python))}"
+    if (python.parent / "pip").is_file():
+        return f"{shlex.quote(_seen_from_here(python.parent / 'pip'))} install"
+    return f"{shlex.quote(_seen_from_here(python))} -m pip install"
+
+
+def _seen_from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

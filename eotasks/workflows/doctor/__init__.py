@@ -1,0 +1,1 @@
+"""Is this machine fit for the work: what is installed, which drivers and settings there are, cores and memory."""

@@ -1,0 +1,271 @@
+"""`eotasks new-config`: a configuration to begin with, for the area, products and labels of whoever asks."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eotasks.errors import ConfigurationError
+from eotasks.storage.location import is_remote
+from eotasks.text import harmless, kept
+from eotasks.workflows.console import Commands, ExitCode, add_command, add_out, print_note, print_plain
+
+if TYPE_CHECKING:
+    from sentinelhub.geometry import Geometry
+
+    from eotasks.area import Patch
+
+EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
+LABELS = "labels.gpkg"
+"""Stands where the labels are not known."""
+
+_SIDES = (2500, 5000, 10_000, 20_000, 50_000)
+"""Metres that a patch may measure, whole pixels of 10, 20 and 60 m apart from the last; the first with fewer than so
+many patches is taken:"""
+_PATCHES = 400
+_RESOLUTIONS = (10, 20, 60)
+_LISTED = 12
+
+DESCRIPTION = """\
+Writes a configuration of `eotasks land-cover` for an area of your own: coordinate system, patches and paths are worked
+out, every choice is explained. It is a beginning: edit it, then `eotasks land-cover --config FILE --dry-run`."""
+
+EXAMPLES = f"""\
+examples:
+  eotasks new-config land-cover --area area.gpkg --labels labels.gpkg --column class > mine.toml
+  eotasks new-config land-cover --area area.geojson --products archive/ --year 2023 --out mine.toml
+  eotasks new-config land-cover --area area.geojson --products products.parquet --level L2A
+  eotasks new-config land-cover --area area.geojson --source sentinelhub
+
+Without --products, L2A is read from the STAC API {EARTH_SEARCH}, which needs no account.
+"""
+
+
+def add_parser(commands: Commands) -> None:
+    """Register `new-config` with the `eotasks` command."""
+    parser = add_command(
+        commands,
+        "new-config",
+        None,
+        summary="a configuration to begin with, for your own area",
+        description="Writes a configuration to begin with.",
+        epilog=EXAMPLES,
+    )
+    actions = parser.add_subparsers(title="configurations", required=True, metavar="COMMAND")
+    action = add_command(
+        actions,
+        "land-cover",
+        run,
+        summary="of eotasks land-cover",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+    )
+    action.add_argument("--area", metavar="FILE", required=True, help="vector file of your area, also s3://…")
+    action.add_argument("--crs", metavar="CRS", help="coordinate system of a file that has none, such as EPSG:32633")
+    action.add_argument(
+        "--source", choices=("scenes", "sentinelhub"), default="scenes", help="where pixels come from (scenes)"
+    )
+    action.add_argument(
+        "--products", metavar="PLACE", help="folder of products, catalogue (.parquet) or address of a STAC API"
+    )
+    action.add_argument("--level", choices=("L1C", "L2A"), help="of the products (L1C; L2A of a STAC API)")
+    action.add_argument("--labels", metavar="FILE", help="vector file with reference polygons")
+    action.add_argument("--column", metavar="NAME", help="its column with the class")
+    action.add_argument("--year", type=int, metavar="YEAR", help="of the map (the last that is over)")
+    action.add_argument(
+        "--resolution", type=int, choices=_RESOLUTIONS, default=10, help="metres of a pixel of the map (10)"
+    )
+    add_out(action, help="file to write, which must not exist; without it, the configuration is printed")
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Write a configuration, after all that it names was looked at."""
+    from eotasks.workflows.land_cover.config_file import parse_config
+
+    if arguments.source != "scenes" and (arguments.products is not None or arguments.level is not None):
+        raise ConfigurationError("--products and --level belong to --source scenes: leave one out.")
+    if arguments.column is not None and arguments.labels is None:
+        raise ConfigurationError("--column is one of the file of labels: give --labels, too.")
+    target = None if arguments.out is None else Path(arguments.out)
+    if target is not None and target.exists():
+        raise ConfigurationError(f"{target} exists: give another --out, or remove it.")
+    text = template(arguments)
+    parse_config(text, where="The new configuration")
+    if target is None:
+        print_plain(text)
+        return ExitCode.DONE
+    from eotasks.durable import atomic_path, make_folder
+
+    make_folder(target.absolute().parent)
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print_note(f"Written: {target}. Edit it, then: eotasks land-cover --config {target} --dry-run")
+    return ExitCode.DONE
+
+
+def template(arguments: argparse.Namespace) -> str:
+    """The configuration as TOML.
+
+    :raises AreaError: the area cannot be read, or is none.
+    :raises GridError: it has no coordinate system.
+    :raises ReferenceDataError: the labels cannot be read, or lack the column.
+    """
+    from eotasks.area import read_area
+
+    area = read_area(file=arguments.area, crs=arguments.crs)
+    side, patches = _patches(area, arguments.resolution)
+    zones = sorted({patch.crs for patch in patches})
+    crs = f"\ncrs = {_text(arguments.crs)}" if arguments.crs is not None else ""
+    year = arguments.year or dt.datetime.now(dt.UTC).year - 1
+    return "\n".join(
+        (
+            f"# Land cover of {_name(arguments.area)}: {len(patches)} patches in {', '.join(zones)}.",
+            "# `eotasks land-cover --config FILE --dry-run` says what would be done, `--print-config` explains keys.",
+            "version = 1",
+            f"title = {_text(f'Land cover of {Path(_name(arguments.area)).stem}')}",
+            "seed = 42",
+            "",
+            "[area]",
+            f"file = {_text(_absolute(arguments.area))}{crs}",
+            "# Patches along the grid of the UTM zones, whichever system the file has.",
+            'grid = "utm"',
+            f"patch_size = {side}",
+            f"resolution = {arguments.resolution}",
+            "",
+            *_source(arguments),
+            "",
+            "[time]",
+            f"start = {year:04d}-01-01",
+            f"end = {year:04d}-12-31",
+            "",
+            *_clouds(arguments),
+            "",
+            "[valid]",
+            "# A date of a patch counts when more than this share of it is clear.",
+            "min_valid_fraction = 0.6",
+            "",
+            "[features]",
+            'bands = ["B02", "B03", "B04", "B08", "B11", "B12"]',
+            'indices = ["NDVI", "NDWI", "NDBI"]',
+            "# Days between the dates that all patches are interpolated to.",
+            "step_days = 15",
+            'edges = "nearest"',
+            "",
+            *_reference(arguments),
+            "",
+            "[sampling]",
+            "# Of each class in each patch, at most so many pixels train the model.",
+            "per_class = 500",
+            "",
+            "[output]",
+            "# Or s3://bucket/prefix.",
+            f"folder = {_text(f'results/{Path(_name(arguments.area)).stem}')}",
+            "",
+        )
+    )
+
+
+def _patches(area: Geometry, resolution: int) -> tuple[int, list[Patch]]:
+    """The side of patches in metres, and the patches."""
+    from eotasks.area import split_area
+    from eotasks.errors import AreaError
+
+    found: list[Patch] = []
+    for side in _SIDES:
+        whole = side - side % resolution
+        try:
+            found = split_area(area, patch_size=whole, resolution=resolution)
+        except AreaError:  # more of them than can be listed
+            if side == _SIDES[-1]:
+                raise
+            continue
+        if len(found) < _PATCHES:
+            break
+    return whole, found
+
+
+def _source(arguments: argparse.Namespace) -> list[str]:
+    if arguments.source == "sentinelhub":
+        return [
+            "[source]",
+            "# Needs an account: SH_CLIENT_ID and SH_CLIENT_SECRET, or a profile of sentinelhub.",
+            'kind = "sentinelhub"',
+        ]
+    products = arguments.products or EARTH_SEARCH
+    return [
+        "[source]",
+        'kind = "scenes"',
+        "# A folder of .SAFE folders or their zips, a list of products, a catalogue of `eotasks catalogue add`, or the",
+        "# address of a STAC API.",
+        f"products = {_text(_absolute(products))}",
+        f"level = {_text(_level(arguments))}",
+        "# Products with more cloud than this share are left out.",
+        "maxcc = 0.8",
+    ]
+
+
+def _level(arguments: argparse.Namespace) -> str:
+    level: str | None = arguments.level
+    products: str = arguments.products or EARTH_SEARCH
+    is_api = products.startswith(("http://", "https://"))
+    return level or ("L2A" if is_api else "L1C")
+
+
+def _clouds(arguments: argparse.Namespace) -> list[str]:
+    if arguments.source == "scenes" and _level(arguments) == "L2A":
+        return ["[clouds]", "# The scene classification of L2A.", 'method = "source"']
+    return [
+        "[clouds]",
+        "# Computed from ten bands of L1C; the radii below it (--print-config) are pixels of the map.",
+        'method = "single-scene"',
+        "resolution = 160",
+    ]
+
+
+def _reference(arguments: argparse.Namespace) -> list[str]:
+    lines = ["[reference]", "# Polygons with a class each; they train the model and validate the map."]
+    if arguments.labels is None:
+        return [
+            *lines,
+            "# TO DO: the file of your labels, and its column with the class.",
+            'kind = "vector"',
+            f"path = {_text(LABELS)}",
+            'column = "class"',
+            '# classes = { "value in the file" = "Forest" }   # where they are no ids of the class table',
+        ]
+    from eotasks.models.classes import SLOVENIAN_CLASSES
+    from eotasks.reference.labels import vector_label_values
+    from eotasks.text import nearest_word
+
+    column, values = vector_label_values(arguments.labels, column=arguments.column)
+    lines += ['kind = "vector"', f"path = {_text(_absolute(arguments.labels))}", f"column = {_text(column)}"]
+    if {str(value) for value in values} <= {str(entry.id) for entry in SLOVENIAN_CLASSES}:
+        return [*lines, "# Its values are ids of the class table (--print-config)."]
+    names = [entry.name for entry in SLOVENIAN_CLASSES if entry.id]
+    found = {str(value): nearest_word(str(value), names) for value in values}
+    mapped = [f"{_text(value)} = {_text(name)}" for value, name in found.items() if name is not None]
+    open_values = [json.dumps(value, ensure_ascii=False) for value, name in found.items() if name is None]
+    if open_values:
+        more = f" and {len(open_values) - _LISTED} more" * (len(open_values) > _LISTED)
+        note = f"TO DO, of no class yet: {', '.join(open_values[:_LISTED])}{more}. The classes: {', '.join(names)}."
+        lines += [f"# {line}" for line in textwrap.wrap(note, 110)]
+    if not mapped:
+        return [*lines, '# classes = { "value in the file" = "Forest" }']
+    return [*lines, f"classes = {{ {', '.join(mapped)} }}", f"ignore_unmapped = {str(bool(open_values)).lower()}"]
+
+
+def _absolute(location: str) -> str:
+    return location if is_remote(location) else str(Path(location).absolute())
+
+
+def _name(location: str) -> str:
+    """Of a file, in one line: it stands in comments, too."""
+    return harmless(location.rstrip("/").rpartition("/")[2])
+
+
+def _text(value: str) -> str:
+    return json.dumps(kept(value), ensure_ascii=False)
