@@ -100,8 +100,9 @@ class Scene:
         """Digital numbers of some bands on a grid.
 
         Pixels go where their coordinates say, also when the bands' own grids have different origins. What holds no
-        data in the scene takes no part in means and interpolation: what is 0 in all bands, and what no detector of the
-        band saw. A pixel has all its bands or none. Saturated pixels are data.
+        data in the scene takes no part in means and interpolation: what no detector of the band saw, and what is 0 in
+        a band with an offset (from baseline 04.00 on), or in all bands where there is none. A pixel has all its bands
+        or none. Saturated pixels are data.
 
         :param bands: Names, such as ``["B04", "B08"]``.
         :param grid: Any grid; another CRS than the scene's is warped.
