@@ -51,12 +51,8 @@ _SAME, _NEAR = 1 + 1e-6, 1e-3
 _LOOK = 80.0
 """Metres of the pixels by which it is seen whether a detector footprint has an edge under the grid at all."""
 
-_SUSPICIOUS = 0.25
-"""Of a band's offset: a pixel of a lower level below it may share in a hole of that band alone. Ripples of the wavelet
-beside bright cloud reach there too, so that the pixels of the full resolution decide."""
-
 _BLOCK = 64
-"""Pixels of a level along a side of what is decoded to decide it, less than a tile of a JP2 file."""
+"""Pixels of a level along a side of what is decoded in full to tell a hole from a ripple, less than a tile of a JP2."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -229,14 +225,14 @@ class Window:
     ) -> NDArray[np.bool_] | None:
         """Pixels of a lower level in holes of this band alone; None when there are none.
 
+        A wavelet reaches down to 0 beside bright cloud, too: the pixels of the full resolution decide. A hole smaller
+        than a pixel of the level is not seen, as "fast" sees nothing that small.
+
         :param empty: Pixels that are known to be holes, as are those that share in them.
         :param outside: The same.
         """
-        pixels, offset = self._pixels[band], self._offset(band)
-        if pixels is None or not offset or not self._is_reduced(band):
-            return None
-        suspicious: NDArray[np.bool_] = pixels.values < _SUSPICIOUS * abs(offset)
-        if not suspicious.any():
+        pixels, suspicious = self._pixels[band], self._empty(band)
+        if pixels is None or suspicious is None or not self._offset(band) or not self._is_reduced(band):
             return None
         rest = self._valid(band, empty, outside)
         rows, columns = np.nonzero(suspicious if rest is None else suspicious & rest)
