@@ -50,6 +50,9 @@ class Acquisition:
     processing_baseline: str | None = None
     """Such as ``"02.04"``."""
 
+    datastrip: str | None = None
+    """Identifier of the strip of one reception that the tile is cut from: two products of one are the same pixels."""
+
     level: Literal["L1C", "L2A"] = "L1C"
     """L1C: top-of-atmosphere reflectance, 13 bands. L2A: surface reflectance."""
 

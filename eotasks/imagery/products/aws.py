@@ -114,6 +114,7 @@ def _of_tile(tile: TileFacts, name: NameFacts | None, ring: tuple[tuple[float, f
         tile=tile.tile,
         relative_orbit=None if name is None else name.orbit,
         processing_baseline=tile.baseline,
+        datastrip=tile.datastrip,
         level=tile.level,
         generation_time=None if name is None else name.made,
         cloud_cover=tile.cloud_cover,

@@ -37,7 +37,11 @@ PRODUCT_NAME = re.compile(
     r"_T(?P<tile>\d\d[A-Z]{3})_(?P<made>\d{8}T\d{6})$"
 )
 _TILE_ID = re.compile(r"_MSI_(?P<level>L1C|L2A)_TL_.*_T(?P<tile>\d\d[A-Z]{3})_N(?P<baseline>\d\d\.\d\d)$")
+_DATASTRIP = re.compile(r"^S2[A-D]_\w{4}_MSI_L(1C|2A)_DS_\w{4}_\d{8}T\d{6}_S\d{8}T\d{6}_N\d\d\.\d\d$", re.ASCII)
 _CRS = re.compile(r"^EPSG:\d{4,5}$")
+
+DATASTRIP_KEYS = ("s2:datastrip_id", "eopf:datastrip_id")
+"""What STAC items call it."""
 
 _DATATAKE = dt.timedelta(hours=1)
 """A datatake is shorter: 15,000 km of ground at most, 40 minutes."""
@@ -96,6 +100,8 @@ class TileFacts:
     sun_zenith: float | None
     sun_azimuth: float | None
     cloud_cover: float | None
+    datastrip: str | None = None
+    """Identifier of the datastrip, None where it does not say one."""
 
 
 def parse_product_name(name: str) -> NameFacts | None:
@@ -117,6 +123,11 @@ def parse_product_name(name: str) -> NameFacts | None:
         match["tile"],
         made,
     )
+
+
+def known_datastrip(identifier: object) -> str | None:
+    """What others call a datastrip, when it is one's identifier."""
+    return identifier if isinstance(identifier, str) and _DATASTRIP.match(identifier) else None
 
 
 def read_product_metadata(content: bytes, where: str) -> ProductFacts:
@@ -179,6 +190,7 @@ def read_tile_metadata(content: bytes, where: str) -> TileFacts:
         sun_zenith=None if sun is None else number(sun, "ZENITH_ANGLE", where),
         sun_azimuth=None if sun is None else number(sun, "AZIMUTH_ANGLE", where),
         cloud_cover=number(root, "CLOUDY_PIXEL_PERCENTAGE", where),
+        datastrip=known_datastrip(text(root, "DATASTRIP_ID_2A") or text(root, "DATASTRIP_ID")),
     )
 
 

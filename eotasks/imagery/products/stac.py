@@ -21,7 +21,13 @@ from eotasks.imagery.files.assets import AssetFiles, read_document
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.products.acquisition import QUANTIFICATIONS, Acquisition, checked
-from eotasks.imagery.products.metadata import carries_offset, parse_product_name, read_product_metadata
+from eotasks.imagery.products.metadata import (
+    DATASTRIP_KEYS,
+    carries_offset,
+    known_datastrip,
+    parse_product_name,
+    read_product_metadata,
+)
 from eotasks.imagery.products.parts import angles_of, attribution, in_order
 from eotasks.imagery.products.product import Product
 from eotasks.limits import ITEM_ASSETS
@@ -212,6 +218,7 @@ def _acquisition(
         tile=_tile(properties, str(item.get("id", "")), where),
         relative_orbit=None if orbit is None else int(orbit),
         processing_baseline=baseline,
+        datastrip=next(filter(None, (known_datastrip(properties.get(key)) for key in DATASTRIP_KEYS)), None),
         level=_level(item, properties, where),
         offsets=offsets,
         quantification=quantification,
