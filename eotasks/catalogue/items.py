@@ -26,6 +26,7 @@ from eotasks.errors import ImageryError, reason_of
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.footprints import of_ring, repaired
 from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.products.offsets import APPLIED_FLAGS, says_offset
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_DATA_DN
 from eotasks.text import has_secret, is_text
@@ -210,10 +211,17 @@ def _properties(acquisition: Acquisition, name: str, grid: Grid) -> dict[str, An
         "s2:product_uri": f"{name}.SAFE" if _OFFICIAL_NAME.match(name) else None,
         "s2:product_type": f"S2MSI{acquisition.level[1:]}",
         "s2:processing_baseline": acquisition.processing_baseline,
+        APPLIED_FLAGS[0]: True if _is_removed(acquisition) else None,
         "s2:datastrip_id": acquisition.datastrip,
         "s2:generation_time": _utc(acquisition.generation_time),
     }
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _is_removed(acquisition: Acquisition) -> bool:
+    """Whether the product's baseline has an offset that its numbers have no more."""
+    offsets = [acquisition.radio_add_offset, *acquisition.offsets.values()]
+    return bool(says_offset(acquisition.level, acquisition.processing_baseline)) and not any(offsets)
 
 
 def _utc(moment: dt.datetime | None) -> str | None:

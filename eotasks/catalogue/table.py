@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 VERSION = 2
 """Of our columns. A file of a newer version is refused, and so is a file of others when items are to be added; one of
-version 1, which knew neither datastrips nor SHADOW, is given the columns."""
+version 1, which knew no datastrips, no SHADOW and no flag of the offset, is given the columns."""
 
 VERSION_KEY = b"eotasks:catalogue"
 ROWS_OF_GROUP = 4096
@@ -70,6 +70,7 @@ def schema() -> pa.Schema:
             ("sat:orbit_state", text), ("view:sun_azimuth", real), ("view:sun_elevation", real),
             ("processing:level", text), ("s2:product_uri", text), ("s2:product_type", text),
             ("s2:processing_baseline", text), ("s2:datastrip_id", text), ("s2:generation_time", moment),
+            ("earthsearch:boa_offset_applied", pa.bool_()),
         ]
     )  # fmt: skip
 

@@ -26,12 +26,12 @@ from eotasks.sources.frames import Candidate
 from eotasks.sources.replacement import choose_products, still_needed
 from eotasks.sources.scenes import LoadScenesTask
 from eotasks.workflows.catalogue.adding import add_products
-from tests.builders.parts_of_tiles import PIXELS, SIDE, item_parts, safe_parts, sidecar_part
+from tests.builders.layouts import PIXELS, SIDE, item_parts, safe_parts, sidecar_part
 from tests.builders.products import LEFT, TOP
 
 UTM33 = CRS("EPSG:32633")
 BOX = BBox((LEFT, TOP - SIDE * 10, LEFT + SIDE * 10, TOP), UTM33)
-COLUMNS = np.arange(PIXELS // 6) < 20
+COLUMNS = np.arange(PIXELS[1] // 6) < 20
 STRIP = "S2A_OPER_MSI_L1C_DS_2APS_{}_S20240501T100000_N05.10"
 TILE = box(12, 53, 13, 54)
 

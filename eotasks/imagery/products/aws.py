@@ -26,12 +26,12 @@ from eotasks.imagery.products.metadata import (
     NameFacts,
     ProductFacts,
     TileFacts,
-    carries_offset,
     check_same,
     parse_product_name,
     read_product_metadata,
     read_tile_metadata,
 )
+from eotasks.imagery.products.offsets import carries_offset
 from eotasks.imagery.products.parts import (
     PRODUCT_METADATA,
     TILE_METADATA,

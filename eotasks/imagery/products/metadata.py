@@ -19,18 +19,13 @@ from numpy.typing import NDArray
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.products.angles import AngleGrids, AnglePair
+from eotasks.imagery.products.offsets import SEN2COR_BASELINE, carries_offset, check_metadata
 from eotasks.imagery.xml import as_number, first, local_name, named, number, parse_xml, required, text
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, SATURATED_DN
 from eotasks.text import excerpt, whole_number
 from eotasks.times import parse_time
 
 Level = Literal["L1C", "L2A"]
-
-OFFSET_BASELINE = (4, 0)
-"""Since processing baseline 04.00 (January 2022) products carry an offset."""
-
-SEN2COR_BASELINE = "99.99"
-"""What users' own runs of Sen2Cor write: it tells nothing of an offset. Releases before 2.10 knew of none."""
 
 PRODUCT_NAME = re.compile(
     r"^(?P<satellite>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<time>\d{8}T\d{6})_N(?P<baseline>\d{4})_R(?P<orbit>\d{3})"
@@ -253,12 +248,6 @@ def check_same(tile: TileFacts, product: ProductFacts, where: str) -> None:
         )
 
 
-def carries_offset(baseline: str) -> bool:
-    """Whether products of a processing baseline have an offset in their digital numbers."""
-    major, _, minor = baseline.partition(".")
-    return (int(major), int(minor)) >= OFFSET_BASELINE
-
-
 def _agree(facts: ProductFacts, name: NameFacts, where: str) -> None:
     pairs = [
         ("level", facts.level, name.level),
@@ -308,6 +297,7 @@ def _offsets(root: Element, level: Level, baseline: str, where: str) -> dict[str
     missing = [band for band in BANDS if band not in offsets and not (level == "L2A" and band == "B10")]
     if offsets and missing:
         raise ImageryError(f"{where}: no {name} of {', '.join(missing)}, others have one. Fetch the original again.")
+    check_metadata(offsets, level=level, baseline=baseline, where=where, name=name)
     if not offsets and carries_offset(baseline) and (level, baseline) != ("L2A", SEN2COR_BASELINE):
         raise ImageryError(
             f"{where}: no {name}, which products of baseline {baseline} have, and without it all values are wrong."
