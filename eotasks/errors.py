@@ -62,6 +62,10 @@ class ImageryError(EOTasksError, OSError):
     """An image file is missing, damaged, or not what its name promises."""
 
 
+class OffsetError(ImageryError):
+    """What is said of the offset of a product's digital numbers contradicts itself: baseline, flag, offset, scale."""
+
+
 class FeatureError(EOTasksError, ValueError):
     """A feature of an EOPatch is missing or has another shape or type than the task needs."""
 
@@ -111,6 +115,10 @@ class FrameDroppedWarning(EOTasksWarning):
 
 class ProductSkippedWarning(EOTasksWarning):
     """A product was left out."""
+
+
+class OffsetWarning(EOTasksWarning):
+    """The offset that a product's metadata says does not fit its pixels."""
 
 
 class PatchFailedWarning(EOTasksWarning):

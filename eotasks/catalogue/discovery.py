@@ -31,12 +31,14 @@ class Found:
     """Locations of products, sorted."""
 
     masks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Files of `eotasks cloud-mask`: by the product's name, then by "CLP" and "CLM"."""
+    """Files of `eotasks cloud-mask`: by the product's name, then by "CLP", "CLM" and "SHADOW"."""
 
     def masks_of(self, name: str) -> Mapping[str, str]:
-        """Files of a product's CLP and CLM; only both together count, as the command writes them."""
+        """Files of a product's CLP, CLM and SHADOW, as far as they are there; none without CLM, which the command
+        always writes, and after CLP.
+        """
         files = self.masks.get(name, {})
-        return files if all(kind in files for kind in CLOUD_ASSETS) else {}
+        return files if "CLM" in files else {}
 
 
 def find_products(location: str | os.PathLike[str]) -> Found:

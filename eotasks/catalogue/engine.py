@@ -91,11 +91,13 @@ def summarise(database: Any, path: str) -> dict[str, Any]:
     tile = '"grid:code"' if "grid:code" in columns else "NULL"
     level = '"processing:level"' if "processing:level" in columns else "NULL"
     platform = "platform" if "platform" in columns else "NULL"
-    masks = "assets.CLP IS NOT NULL AND assets.CLM IS NOT NULL" if _has_masks(database, path) else "false"
+    assets = _kinds_of_assets(database, path)
+    masks = "assets.CLP IS NOT NULL AND assets.CLM IS NOT NULL" if {"CLP", "CLM"} <= assets else "false"
+    shadows = "assets.SHADOW IS NOT NULL" if "SHADOW" in assets else "false"
     extent = "min(ST_XMin(geometry)), min(ST_YMin(geometry)), max(ST_XMax(geometry)), max(ST_YMax(geometry))"
     row = database.execute(
         "SELECT count(*), epoch_us(min(datetime)), epoch_us(max(datetime)),"  # noqa: S608 - columns of ours
-        f" count(DISTINCT {tile}), count(*) FILTER ({masks}), {extent}"
+        f" count(DISTINCT {tile}), count(*) FILTER ({masks}), count(*) FILTER ({shadows}), {extent}"
         " FROM read_parquet(?, hive_partitioning = false)",
         [_pattern(path)],
     ).fetchone()
@@ -105,7 +107,8 @@ def summarise(database: Any, path: str) -> dict[str, Any]:
         "last": _naive(row[2]),
         "tiles": row[3],
         "masks": row[4],
-        "bounds": tuple(row[5:9]) if row[0] else None,
+        "shadows": row[5],
+        "bounds": tuple(row[6:10]) if row[0] else None,
         "levels": _counts(database, path, level),
         "platforms": _counts(database, path, platform),
     }
@@ -141,11 +144,12 @@ def _conditions(request: SearchRequest, columns: frozenset[str]) -> tuple[list[s
     return conditions, values
 
 
-def _has_masks(database: Any, path: str) -> bool:
+def _kinds_of_assets(database: Any, path: str) -> frozenset[str]:
+    """Words of the type of the assets, their keys among them."""
     kind = database.execute(
         "SELECT typeof(assets) FROM read_parquet(?, hive_partitioning = false) LIMIT 1", [_pattern(path)]
     ).fetchone()
-    return kind is not None and " CLP " in kind[0].replace("(", " ").replace(",", " ").replace('"', " ")
+    return frozenset(re.findall(r"\w+", kind[0]) if kind is not None else ())
 
 
 def _counts(database: Any, path: str, column: str) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.origin import origin_of
+from eotasks.imagery.products.metadata import DATASTRIP_KEYS, known_datastrip
 from eotasks.text import excerpt
 from eotasks.times import naive_utc
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 PRODUCT_ASSET = "eotasks:product"
 """Key of the asset whose href is the product itself, as `eotasks.imagery.scene.open_scene` takes it."""
 
-CLOUD_ASSETS = ("CLP", "CLM")
-"""Keys of the assets that `eotasks cloud-mask` wrote."""
+CLOUD_ASSETS = ("CLP", "CLM", "SHADOW")
+"""Keys of the assets that `eotasks cloud-mask` wrote; not every detector has a probability, or shadows."""
 
 _NAMED_TILE = re.compile(r"(?:^|_)T?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z]{2})(?:_|$)")
 _NAMED_BASELINE = re.compile(r"_N(\d\d)(\d\d)_")
@@ -85,6 +86,11 @@ def baseline_of(item: pystac.Item) -> str | None:
         return str(stated)
     found = _NAMED_BASELINE.search(_product_name(item))
     return f"{found.group(1)}.{found.group(2)}" if found else None
+
+
+def datastrip_of(item: pystac.Item) -> str | None:
+    """Identifier of the datastrip that it is cut from; None where it does not say one."""
+    return next(filter(None, (known_datastrip(item.properties.get(key)) for key in DATASTRIP_KEYS)), None)
 
 
 def cloud_cover_of(item: pystac.Item) -> float | None:

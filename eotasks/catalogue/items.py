@@ -26,6 +26,7 @@ from eotasks.errors import ImageryError, reason_of
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.footprints import of_ring, repaired
 from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.products.offsets import APPLIED_FLAGS, says_offset
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_DATA_DN
 from eotasks.text import has_secret, is_text
@@ -66,7 +67,7 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
     Rasters inside of a zip have GDAL's path (``/vsizip/…``) as href; the asset `eotasks:product` is the product itself.
 
     :param scene: What `open_scene` returns.
-    :param masks: Files of "CLP" and "CLM" as `eotasks cloud-mask` writes them.
+    :param masks: Files of "CLP", "CLM" and "SHADOW" as `eotasks cloud-mask` writes them.
     :raises ImageryError: when a file of the product cannot be opened, or its address has a password or signature.
     :raises MissingDependencyError: when pystac is not installed.
     """
@@ -125,12 +126,13 @@ def extensions_of(item: pystac.Item) -> list[str]:
 
 
 def add_masks(item: pystac.Item, masks: Mapping[str, str]) -> None:
-    """Names the files of `eotasks cloud-mask` in an item: CLP (probability * 255) and CLM (0, 1), 255 no data.
+    """Names the files of `eotasks cloud-mask` in an item: CLP (probability * 255), CLM and SHADOW (0, 1), 255 no data.
 
-    :param masks: Files of "CLP" and "CLM".
+    :param masks: Files of "CLP", "CLM" and "SHADOW".
     """
     pystac_ = package("pystac")
-    titles = {"CLP": "Cloud probability", "CLM": "Cloud mask"}
+    titles = {"CLP": "Cloud probability", "CLM": "Cloud mask", "SHADOW": "Cloud shadow"}
+    roles = {"CLP": ["data"], "CLM": ["data", "cloud"], "SHADOW": ["data", "cloud-shadow"]}
     for key in CLOUD_ASSETS:
         if key not in masks:
             continue
@@ -140,7 +142,7 @@ def add_masks(item: pystac.Item, masks: Mapping[str, str]) -> None:
                 masks[key],
                 titles[key],
                 media_type=_MEDIA_TYPES["GTiff"],
-                roles=["data"] if key == "CLP" else ["data", "cloud"],
+                roles=roles[key],
                 extra_fields={
                     "raster:bands": [
                         {"nodata": 255, "data_type": "uint8", **({"scale": 1 / 255} if key == "CLP" else {})}
@@ -209,9 +211,17 @@ def _properties(acquisition: Acquisition, name: str, grid: Grid) -> dict[str, An
         "s2:product_uri": f"{name}.SAFE" if _OFFICIAL_NAME.match(name) else None,
         "s2:product_type": f"S2MSI{acquisition.level[1:]}",
         "s2:processing_baseline": acquisition.processing_baseline,
+        APPLIED_FLAGS[0]: True if _is_removed(acquisition) else None,
+        "s2:datastrip_id": acquisition.datastrip,
         "s2:generation_time": _utc(acquisition.generation_time),
     }
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _is_removed(acquisition: Acquisition) -> bool:
+    """Whether the product's baseline has an offset that its numbers have no more."""
+    offsets = [acquisition.radio_add_offset, *acquisition.offsets.values()]
+    return bool(says_offset(acquisition.level, acquisition.processing_baseline)) and not any(offsets)
 
 
 def _utc(moment: dt.datetime | None) -> str | None:

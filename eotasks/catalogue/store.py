@@ -77,6 +77,9 @@ class CatalogueSummary:
     masks: int
     """Items with CLP and CLM."""
 
+    shadows: int
+    """Items with SHADOW."""
+
     bounds: tuple[float, float, float, float] | None
     """(west, south, east, north) in degrees."""
 

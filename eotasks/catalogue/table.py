@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pystac
 
-VERSION = 1
-"""Of our columns. A file of a newer version is refused, and so is a file of others when items are to be added."""
+VERSION = 2
+"""Of our columns. A file of a newer version is refused, and so is a file of others when items are to be added; one of
+version 1, which knew no datastrips, no SHADOW and no flag of the offset, is given the columns."""
 
 VERSION_KEY = b"eotasks:catalogue"
 ROWS_OF_GROUP = 4096
@@ -70,7 +71,8 @@ def schema() -> pa.Schema:
             ("eo:cloud_cover", real), ("proj:code", text), ("grid:code", text), ("sat:relative_orbit", whole),
             ("sat:orbit_state", text), ("view:sun_azimuth", real), ("view:sun_elevation", real),
             ("processing:level", text), ("s2:product_uri", text), ("s2:product_type", text),
-            ("s2:processing_baseline", text), ("s2:generation_time", moment),
+            ("s2:processing_baseline", text), ("s2:datastrip_id", text), ("s2:generation_time", moment),
+            ("earthsearch:boa_offset_applied", pa.bool_()),
         ]
     )  # fmt: skip
 
@@ -201,7 +203,26 @@ def from_parquet(data: bytes, where: str) -> pa.Table:
         raise ConfigurationError(
             f"{where}: version {version[:20].decode(errors='replace')}, this eotasks reads up to {VERSION}: upgrade it."
         )
-    return table.select(schema().names).cast(schema())
+    return _completed(table).select(schema().names).cast(schema())
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    """With the columns and assets that files of older versions have not."""
+    arrow = package("pyarrow")
+    for field in schema():
+        if field.name not in table.column_names:
+            table = table.append_column(field, arrow.nulls(table.num_rows, field.type))
+    wanted, place = schema().field("assets").type, table.column_names.index("assets")
+    given = table.schema.field("assets").type
+    keys = [given.field(index).name for index in range(given.num_fields)]
+    if {field.name for field in wanted} <= set(keys):
+        return table
+    assets = table.column("assets").combine_chunks()
+    parts = [
+        assets.field(field.name) if field.name in keys else arrow.nulls(len(assets), field.type) for field in wanted
+    ]
+    whole = arrow.StructArray.from_arrays(parts, names=[field.name for field in wanted], mask=assets.is_null())
+    return table.set_column(place, "assets", whole)
 
 
 def hilbert(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.uint32]:

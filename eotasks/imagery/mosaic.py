@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from eotasks.errors import ConfigurationError
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
+from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import band_indices
 
@@ -20,6 +21,10 @@ MosaicOrder = Literal["mostRecent", "leastRecent", "leastCC"]
 """Which scene comes first: names as Sentinel Hub's mosaicking orders."""
 
 NO_SCENE = -1
+
+SAME_DATATAKE = dt.timedelta(hours=1)
+"""A satellite sees a tile once an orbit, which takes 100 minutes: products nearer than this are of one acquisition.
+Catalogues differ in what they call the time of a product, start of the datatake or of the tile."""
 
 _EPOCH = dt.datetime(2015, 6, 23)  # noqa: DTZ001 - naive UTC, as all times of acquisitions
 
@@ -52,7 +57,9 @@ def read_mosaic(
     every one of them; nothing is averaged. "mostRecent" puts later acquisitions first, "leastRecent" earlier ones,
     "leastCC" those whose metadata names less cloud (those that name none last), the later first where it is equal. At
     the same time (tiles of one datatake) a scene in the grid's own CRS comes before one that has to be warped, then
-    one of a newer processing baseline, then the names decide: the result does not depend on the order of the list.
+    one of a newer processing baseline, then one that was made later, then the names decide: the result does not depend
+    on the order of the list. Scenes of one acquisition of a tile stand together, by the time of the earliest and the
+    cloud of the newest of them.
 
     Scenes are read only where the ones before left holes. They may be in any CRS and of any baseline.
 
@@ -104,19 +111,45 @@ def check_order(order: str) -> None:
 def in_order(scenes: Sequence[Scene], order: MosaicOrder, grid: Grid) -> list[int]:
     """Positions of scenes, the one that counts first at the front, by the rule of :func:`read_mosaic`."""
     target = parse_crs(grid.crs)
+    first = _first_of_acquisitions([scene.acquisition for scene in scenes])
 
-    def rank(index: int) -> tuple[float, float, bool, tuple[int, ...], str]:
-        scene = scenes[index]
-        facts = scene.acquisition
-        seconds = (facts.time - _EPOCH).total_seconds()
+    def age(index: int) -> tuple[tuple[int, ...], float]:
+        facts = scenes[index].acquisition
+        baseline = tuple(-int(part) for part in (facts.processing_baseline or "00.00").split("."))
+        return baseline, 0.0 if facts.generation_time is None else -_seconds(facts.generation_time)
+
+    def rank(index: int) -> tuple[float, float, bool, tuple[int, ...], str, float]:
+        own = [other for other in range(len(scenes)) if first[other] == first[index]]
+        facts = scenes[min(own, key=age)].acquisition
         cover = 0.0
         if order == "leastCC":
             cover = float("inf") if facts.cloud_cover is None else facts.cloud_cover
-        baseline = tuple(-int(part) for part in (facts.processing_baseline or "00.00").split("."))
+        seconds = _seconds(scenes[first[index]].acquisition.time)
         late = seconds if order == "leastRecent" else -seconds
-        return cover, late, parse_crs(scene.crs) != target, baseline, scene.name
+        baseline, made = age(index)
+        return cover, late, parse_crs(scenes[index].crs) != target, baseline, scenes[index].acquisition.tile, made
 
-    return sorted(range(len(scenes)), key=rank)
+    # Names of items end in a number that counts: of two products of an acquisition the later name is the newer.
+    by_name = sorted(range(len(scenes)), key=lambda index: scenes[index].name, reverse=True)
+    return sorted(by_name, key=rank)
+
+
+def _seconds(time: dt.datetime) -> float:
+    return (time - _EPOCH).total_seconds()
+
+
+def _first_of_acquisitions(facts: Sequence[Acquisition]) -> list[int]:
+    """Of each scene the position of the earliest of its acquisition of its tile, which may be its own."""
+    first = list(range(len(facts)))
+    latest: dict[tuple[str, str], int] = {}
+    for index in sorted(first, key=lambda index: facts[index].time):
+        key = facts[index].satellite, facts[index].tile
+        before = latest.get(key)
+        if before is not None and facts[index].time - facts[before].time < SAME_DATATAKE:
+            first[index] = before
+        else:
+            latest[key] = index
+    return first
 
 
 def _holes(is_data: NDArray[np.bool_]) -> tuple[slice, slice] | None:

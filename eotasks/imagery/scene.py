@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -13,7 +14,7 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from shapely.geometry import mapping
 
-from eotasks.errors import EOTasksError, ImageryError, message_of
+from eotasks.errors import EOTasksError, ImageryError, OffsetWarning, message_of
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
@@ -32,6 +33,16 @@ if TYPE_CHECKING:
 
 CLEAR, CLOUD, UNKNOWN = 0, 1, 255
 """Of :meth:`Scene.product_cloud_mask`."""
+
+_LOWEST = {"L1C": -50, "L2A": -200}
+"""Reflectance * 10000 that no pixel is below but by a wrong offset. Noise of L1C is 10 at most (B10, by the signal to
+noise of the User Handbook); atmospheric correction takes too much off dark water."""
+
+_MOST_IMPOSSIBLE = 0.05
+"""Share of the pixels of a band that may be below that: defects, and kernels beside bright cloud."""
+
+_FEWEST = 64
+"""Pixels of a band with data by which the offset is judged."""
 
 _PREVIEWED = 0.8
 """Decoded pixels along a side of a pixel of a picture, at least."""
@@ -52,6 +63,8 @@ class Scene:
     def __init__(self, product: Product) -> None:
         self.product = product
         self._infos: dict[str, RasterInfo] = {}
+        self._is_compared = False
+        """Whether a warning has been given that the offset does not fit the pixels."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.location!r})"
@@ -100,8 +113,9 @@ class Scene:
         """Digital numbers of some bands on a grid.
 
         Pixels go where their coordinates say, also when the bands' own grids have different origins. What holds no
-        data in the scene takes no part in means and interpolation: what is 0 in all bands, and what no detector of the
-        band saw. A pixel has all its bands or none. Saturated pixels are data.
+        data in the scene takes no part in means and interpolation: what no detector of the band saw, and what is 0 in
+        a band with an offset (from baseline 04.00 on), or in all bands where there is none. A pixel has all its bands
+        or none. Saturated pixels are data.
 
         :param bands: Names, such as ``["B04", "B08"]``.
         :param grid: Any grid; another CRS than the scene's is warped.
@@ -113,6 +127,7 @@ class Scene:
             it holds no data.
         :raises BandError: when the scene lacks a band.
         :raises ImageryError: when a file is damaged.
+        :warns OffsetWarning: when the offset that the metadata says takes over 5 % of a band's pixels below 0.
         """
         return self.read_masked(bands, grid, resampling=resampling, threads=threads)[0]
 
@@ -187,16 +202,21 @@ class Scene:
         unique = list(dict.fromkeys(bands))
         valid = window.valid(unique)
 
-        def bring(band: str) -> NDArray[np.bool_]:
+        def bring(band: str) -> tuple[NDArray[np.bool_], int]:
             values = window.resampled(band, valid[band])
             known = np.isfinite(values)
-            numbers = self._as_dn(values, band, known)
+            numbers = self._as_dn(values, band)
+            stored = np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
             for index in (index for index, name in enumerate(bands) if name == band):
-                dn[..., index] = numbers
-            return known
+                dn[..., index] = stored
+            return known, self._impossible(numbers, band)
 
-        is_data = np.logical_and.reduce(in_threads(bring, unique, workers))
+        brought = in_threads(bring, unique, workers)
+        is_data = np.logical_and.reduce([known for known, _ in brought])
         dn[~is_data] = NO_DATA_DN
+        self._compare_offset(
+            {band: (int(known.sum()), low) for band, (known, low) in zip(unique, brought, strict=True)}
+        )
         return dn, is_data
 
     def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:
@@ -275,11 +295,36 @@ class Scene:
             self._infos[band] = describe(self.product.files, self.product.bands[band])
         return self._infos[band]
 
-    def _as_dn(self, values: NDArray[np.float32], band: str, known: NDArray[np.bool_]) -> NDArray[np.uint16]:
-        numbers = np.rint(values) + np.float32(self.acquisition.offset_of(band))
+    def _as_dn(self, values: NDArray[np.float32], band: str) -> NDArray[np.float32]:
+        """Reflectance * 10000 of stored numbers; NaN stays NaN."""
+        numbers: NDArray[np.float32] = np.rint(values) + np.float32(self.acquisition.offset_of(band))
         if self.acquisition.quantification != QUANTIFICATION:
             numbers = np.rint(numbers * np.float32(QUANTIFICATION / self.acquisition.quantification))
-        return np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+        return numbers
+
+    def _impossible(self, numbers: NDArray[np.float32], band: str) -> int:
+        """Pixels that an offset has brought to where no noise reaches."""
+        if self._is_compared or not self.acquisition.offset_of(band):
+            return 0
+        return int(np.count_nonzero(numbers < _LOWEST[self.acquisition.level]))
+
+    def _compare_offset(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Warn, once, when an offset does not fit the pixels.
+
+        :param counts: By band: pixels with data, and those of them that are impossible.
+        """
+        shares = {band: low / known for band, (known, low) in counts.items() if known >= _FEWEST}
+        band = max(shares, key=lambda each: shares[each], default=None)
+        if band is None or shares[band] <= _MOST_IMPOSSIBLE:
+            return
+        self._is_compared = True
+        warnings.warn(
+            f"{self.location}: the offset of {self.acquisition.offset_of(band)} that its metadata says takes"
+            f" {shares[band]:.0%} of the pixels of {band} below 0: it seems to have been removed from the numbers"
+            " before. Compare them with those of another archive, and correct the metadata or read the product there.",
+            OffsetWarning,
+            stacklevel=4,
+        )
 
     def _nearest_layers(self, raster: RasterFile, grid: Grid) -> NDArray[np.float32]:
         """All layers of a mask at the centres of a grid's pixels, NaN outside: (layers, h, w)."""

@@ -27,10 +27,6 @@ from eotasks.imagery.scene import Scene, open_scene
 if TYPE_CHECKING:
     import pystac
 
-SAME_DATATAKE = dt.timedelta(hours=1)
-"""A satellite sees a tile once an orbit, which takes 100 minutes: products nearer than this show the same pixels.
-Catalogues differ in what they call the time of a product, start of the datatake or of the tile."""
-
 OPENERS = 8
 """Products that are opened at a time: their metadata is small, and waiting for it takes most of the time."""
 
@@ -57,6 +53,9 @@ class Candidate:
     satellite: str | None = None
     tile: str | None = None
     baseline: str | None = None
+    datastrip: str | None = None
+    """Identifier of the strip of one reception that it is cut from; None where nobody says."""
+
     generation: str = ""
     """When it was made, as text that sorts."""
 
@@ -65,7 +64,7 @@ class Candidate:
     """Of the whole scene, 0..1."""
 
     masks: Mapping[str, str] = field(default_factory=dict)
-    """Files of "CLP" and "CLM"."""
+    """Files of "CLP", "CLM" and "SHADOW"."""
 
     origin: Origin | None = field(default=None, repr=False, compare=False)
     """Who named the location and the masks; None for the user himself."""
@@ -87,6 +86,7 @@ class Candidate:
             satellite=facts.satellite,
             tile=facts.tile,
             baseline=facts.processing_baseline,
+            datastrip=facts.datastrip,
             generation="" if facts.generation_time is None else facts.generation_time.isoformat(),
             level=facts.level,
             cloud_cover=None if facts.cloud_cover is None else facts.cloud_cover / 100,
@@ -106,6 +106,7 @@ class Candidate:
             satellite=fields.satellite_of(item),
             tile=fields.tile_of_item(item),
             baseline=fields.baseline_of(item),
+            datastrip=fields.datastrip_of(item),
             generation=fields.generation_of(item),
             level=fields.level_of(item),
             cloud_cover=fields.cloud_cover_of(item),
@@ -123,7 +124,7 @@ def open_candidates(locations: Sequence[Any], masks: Mapping[str, Mapping[str, s
     """Products of a list; the metadata of each is read, no pixel.
 
     :param locations: Whatever `open_scene` reads.
-    :param masks: Files of "CLP" and "CLM", by the product's name.
+    :param masks: Files of "CLP", "CLM" and "SHADOW", by the product's name.
     :raises ImageryError: when one is missing, damaged, or no product.
     """
     with ThreadPoolExecutor(OPENERS) as pool:
@@ -157,43 +158,6 @@ def candidates_of(items: Iterable[pystac.Item]) -> list[Candidate]:
             stacklevel=2,
         )
     return found
-
-
-def newest_of_each(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Without products that show the same acquisition of the same tile again, ordered by time.
-
-    The newest processing baseline counts, then the latest product, then the name.
-
-    :warns ProductSkippedWarning: when products are left out; it names them.
-    """
-    groups: dict[tuple[str, str], list[list[Candidate]]] = {}
-    alone: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda each: (each.time, each.name)):
-        if candidate.tile is None or candidate.satellite is None:
-            alone.append(candidate)
-            continue
-        known = groups.setdefault((candidate.satellite, candidate.tile), [])
-        if known and candidate.time - known[-1][0].time < SAME_DATATAKE:
-            known[-1].append(candidate)
-        else:
-            known.append([candidate])
-    chosen, skipped = alone, []
-    for group in (group for known in groups.values() for group in known):
-        best = max(group, key=lambda each: (each.baseline or "", each.generation, each.name))
-        skipped += [
-            f"{other.name} (baseline {other.baseline}) for {best.name} (baseline {best.baseline})"
-            for other in group
-            if other is not best
-        ]
-        chosen.append(best)
-    if skipped:
-        warnings.warn(
-            f"{len(skipped)} products are left out, others show the same acquisition of their tiles:"
-            f" {some_of(skipped)}.",
-            ProductSkippedWarning,
-            stacklevel=2,
-        )
-    return sorted(chosen, key=lambda each: (each.time, each.name))
 
 
 def some_of(names: Sequence[str]) -> str:
@@ -261,9 +225,9 @@ def classification_of(scenes: Sequence[Scene], which: NDArray[np.int16], grid: G
 
 
 def mask_of(kind: str, candidates: Sequence[Candidate], which: NDArray[np.int16], grid: Grid) -> NDArray[np.uint8]:
-    """CLP or CLM as stored over a mosaic, at the centres of the grid's pixels, 255 without data.
+    """CLP, CLM or SHADOW as stored over a mosaic, at the centres of the grid's pixels, 255 without data.
 
-    :param kind: "CLP" or "CLM".
+    :param kind: "CLP", "CLM" or "SHADOW".
     :raises ImageryError: when the file of a scene that was used cannot be read.
     """
     values = np.full(grid.shape, NO_MASK, dtype=np.uint8)

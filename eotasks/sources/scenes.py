@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -20,7 +20,7 @@ from sentinelhub.geometry import BBox
 from eotasks.errors import ConfigurationError, FeatureError, FrameDroppedWarning, ImageryError, TooFewFramesError
 from eotasks.features import Feature, feature_of
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.mosaic import MosaicOrder, check_order, read_mosaic
+from eotasks.imagery.mosaic import Mosaic, MosaicOrder, check_order, read_mosaic
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
@@ -36,10 +36,10 @@ from eotasks.sources.frames import (
     group_frames,
     mask_of,
     mean_direction,
-    newest_of_each,
     open_candidates,
     some_of,
 )
+from eotasks.sources.replacement import Choice, Replaced, choose_products, still_needed
 from eotasks.sources.sample import SUN_ANGLES, BandsDtype
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class LoadScenesTask(EOTask):
 
     The products are those that a search of a catalogue or a STAC API finds, or a list. Frames are made by these rules:
 
-    - Of products that show the same acquisition of the same tile, the one of the newest baseline counts.
+    - Of one acquisition of a tile there may be several products. One replaces another only where they show the same
+      pixels (:func:`eotasks.sources.replacement.choose_products`), otherwise all contribute, the newest on top.
     - Products no further in time than ``time_difference`` from the first of them make one frame; its timestamp is that
       first one's. Two hours keep neighbouring orbits together, 12 hours make one frame a day.
     - Where products of a frame overlap, a pixel has all its bands, angles and masks from one of them: see
@@ -93,6 +94,7 @@ class LoadScenesTask(EOTask):
         view_angles_feature: Feature | None = None,
         clp_feature: Feature | None = None,
         clm_feature: Feature | None = None,
+        shadow_feature: Feature | None = None,
         scl_feature: Feature | None = None,
         threads: int | None = None,
     ) -> None:
@@ -102,7 +104,7 @@ class LoadScenesTask(EOTask):
         :param catalogue: A Catalogue, a StacApi, the name of a catalogue's file or the address of an API.
         :param scenes: Products instead of a catalogue: whatever `open_scene` reads. Their metadata is read once, when
             the task is first executed.
-        :param masks: For products of a list, their files of "CLP" and "CLM" by the product's name, as
+        :param masks: For products of a list, their files of "CLP", "CLM" and "SHADOW" by the product's name, as
             `eotasks.catalogue.find_products` finds them.
         :param bands: Names of the bands in the order wanted; None for all that the level has.
         :param resolution: Size of a pixel in metres.
@@ -118,6 +120,7 @@ class LoadScenesTask(EOTask):
         :param clp_feature: Feature for the cloud probability (t, h, w, 1) that the catalogue or `masks` have: float32
             0..1, NaN without data. None without.
         :param clm_feature: Feature for the cloud mask that they have: uint8 0 clear, 1 cloud, 255 no data.
+        :param shadow_feature: Feature for the cloud shadow that they have: uint8 0 none, 1 shadow, 255 no data.
         :param scl_feature: Feature for the scene classification of L2A: uint8, 0 no data.
         :param threads: Files that are decoded at a time; None for the setting.
         :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
@@ -129,6 +132,7 @@ class LoadScenesTask(EOTask):
         self.view_angles_feature = _optional(view_angles_feature, angle_types)
         self.clp_feature = _optional(clp_feature, [FeatureType.DATA])
         self.clm_feature = _optional(clm_feature, [FeatureType.MASK])
+        self.shadow_feature = _optional(shadow_feature, [FeatureType.MASK])
         self.scl_feature = _optional(scl_feature, [FeatureType.MASK])
         if level not in get_args(Level):
             raise ConfigurationError(f"level={level!r} is not known: use {' or '.join(get_args(Level))}.")
@@ -149,9 +153,10 @@ class LoadScenesTask(EOTask):
         if time_difference < dt.timedelta(0):
             raise ConfigurationError(f"time_difference={time_difference!r} is negative: give 0 or more.")
         self.catalogue, self.scenes = _source(catalogue, scenes)
-        if self.scenes is not None and masks is None and (clp_feature or clm_feature):
+        if self.scenes is not None and masks is None and self._masks_wanted():
             raise ConfigurationError(
-                "clp_feature and clm_feature need a catalogue, which knows the files of CLP and CLM, or masks."
+                "clp_feature, clm_feature and shadow_feature need a catalogue, which knows the files of CLP, CLM and"
+                " SHADOW, or masks."
             )
         if self.catalogue is not None and masks is not None:
             raise ConfigurationError("masks belongs to scenes: a catalogue knows the files of CLP and CLM itself.")
@@ -181,8 +186,8 @@ class LoadScenesTask(EOTask):
         :raises TooFewFramesError: when no product has data there.
         :raises FeatureError: when the EOPatch has other timestamps.
         :raises ImageryError: when a product is damaged, or lacks what is asked for.
-        :warns ProductSkippedWarning: when products are left out because others show the same acquisition, or their
-            items cannot be used.
+        :warns ProductSkippedWarning: when products are left out because others show the same pixels, or their items
+            cannot be used.
         :warns FrameDroppedWarning: when frames are left out that have no data in the box.
         """
         area = bbox_for(eopatch, bbox)
@@ -191,9 +196,11 @@ class LoadScenesTask(EOTask):
         if time_interval is None and known:
             time_interval = (min(known), max(known) + self.time_difference)
         candidates = self._candidates(grid, time_interval)
-        chosen = newest_of_each(candidates)
-        groups = group_frames(chosen, self.time_difference)
-        frames = [self._frame(group, grid) for group in groups]
+        choice = choose_products(candidates)
+        groups = group_frames(choice.products, self.time_difference)
+        left_out: list[Replaced] = []
+        frames = [self._frame(group, grid, choice.replaced, left_out) for group in groups]
+        Choice((), tuple(left_out)).warn()
         filled = [frame for frame in frames if frame is not None]
         if not filled:
             span = "at any time" if time_interval is None else f"from {time_interval[0]} to {time_interval[1]}"
@@ -230,13 +237,23 @@ class LoadScenesTask(EOTask):
         )
         return candidates_of(items)
 
-    def _frame(self, group: Sequence[Candidate], grid: Grid) -> _Frame | None:
-        """One frame; None when there is no data in it."""
-        self._check_masks(group)
-        scenes = _opened(group)
-        dn, is_data, which = read_mosaic(
-            scenes, self.bands, grid, order=self.mosaicking_order, resampling=self.resampling, threads=self.threads
-        )
+    def _frame(
+        self, group: Sequence[Candidate], grid: Grid, replaced: Sequence[Replaced], left_out: list[Replaced]
+    ) -> _Frame | None:
+        """One frame; None when there is no data in it.
+
+        :param replaced: Products that others stand for, of all frames.
+        :param left_out: Is told those of this frame that were not needed.
+        """
+        scenes, (dn, is_data, which) = self._mosaic(group, grid)
+        own = [each for each in replaced if any(each.by.location is other.location for other in group)]
+        needed = still_needed(own, is_data, grid)
+        useful = [each for each in needed if not self._masks_missing(each.product)]
+        if useful:
+            group = [*group, *(each.product for each in useful)]
+            scenes, (dn, is_data, which) = self._mosaic(group, grid)
+        left_out += [each for each in own if each not in needed]
+        left_out += [replace(each, reason="it has no masks") for each in needed if each not in useful]
         if not is_data.any():
             return None
         used = partial(angles_of, scenes, which, grid)
@@ -248,13 +265,27 @@ class LoadScenesTask(EOTask):
             view=None if self.view_angles_feature is None else used(Scene.view_angles),
             clp=None if self.clp_feature is None else mask_of("CLP", group, which, grid),
             clm=None if self.clm_feature is None else mask_of("CLM", group, which, grid),
+            shadow=None if self.shadow_feature is None else mask_of("SHADOW", group, which, grid),
             scl=None if self.scl_feature is None else classification_of(scenes, which, grid),
         )
 
+    def _mosaic(self, group: Sequence[Candidate], grid: Grid) -> tuple[list[Scene], Mosaic]:
+        self._check_masks(group)
+        scenes = _opened(group)
+        return scenes, read_mosaic(
+            scenes, self.bands, grid, order=self.mosaicking_order, resampling=self.resampling, threads=self.threads
+        )
+
+    def _masks_wanted(self) -> list[str]:
+        features = {"CLP": self.clp_feature, "CLM": self.clm_feature, "SHADOW": self.shadow_feature}
+        return [kind for kind, feature in features.items() if feature is not None]
+
+    def _masks_missing(self, candidate: Candidate) -> list[str]:
+        return [kind for kind in self._masks_wanted() if kind not in candidate.masks]
+
     def _check_masks(self, group: Sequence[Candidate]) -> None:
-        wanted = [kind for kind, feature in (("CLP", self.clp_feature), ("CLM", self.clm_feature)) if feature]
         for candidate in group:
-            missing = [kind for kind in wanted if kind not in candidate.masks]
+            missing = self._masks_missing(candidate)
             if missing:
                 raise ImageryError(
                     f"{candidate.name}: the catalogue has no {' and no '.join(missing)} of it. Make them with eotasks"
@@ -281,6 +312,7 @@ class LoadScenesTask(EOTask):
         _put_angles(eopatch, self.sun_angles_feature, [frame.sun for frame in frames])
         _put_angles(eopatch, self.view_angles_feature, [frame.view for frame in frames])
         _put(eopatch, self.clm_feature, [frame.clm for frame in frames])
+        _put(eopatch, self.shadow_feature, [frame.shadow for frame in frames])
         _put(eopatch, self.scl_feature, [frame.scl for frame in frames])
         _put(eopatch, self.clp_feature, [frame.clp for frame in frames], _probability)
         return eopatch
@@ -295,6 +327,7 @@ class _Frame:
     view: Angles | None
     clp: NDArray[np.uint8] | None
     clm: NDArray[np.uint8] | None
+    shadow: NDArray[np.uint8] | None
     scl: NDArray[np.uint8] | None
 
 

@@ -23,6 +23,8 @@ FILES = [
     "masks/A/A_CLP.tif",
     "masks/A/A_CLM.tif",
     "masks/B/B_CLP.tif",
+    "masks/C/C_CLM.tif",
+    "masks/C/C_SHADOW.tif",
     "readme.txt",
 ]
 PRODUCTS = [
@@ -50,6 +52,10 @@ def test_all_layouts_below_a_folder(archive: Path) -> None:
         "CLM": str(archive / "masks/A/A_CLM.tif"),
     }
     assert found.masks_of("B") == {}
+    assert found.masks_of("C") == {
+        "CLM": str(archive / "masks/C/C_CLM.tif"),
+        "SHADOW": str(archive / "masks/C/C_SHADOW.tif"),
+    }
 
 
 @pytest.mark.parametrize("name", PRODUCTS)

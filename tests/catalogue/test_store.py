@@ -19,7 +19,7 @@ from shapely.geometry import box, shape
 
 from eotasks.catalogue import Catalogue
 from eotasks.catalogue.request import SearchRequest
-from eotasks.catalogue.table import VERSION_KEY, hilbert, table_of, to_parquet
+from eotasks.catalogue.table import VERSION, VERSION_KEY, hilbert, table_of, to_parquet
 from eotasks.errors import ConfigurationError, ImageryError, MissingDependencyError, StorageError
 from tests.builders.stac_items import footprint, make_item
 
@@ -233,10 +233,29 @@ def test_a_newer_version_is_refused(catalogue: Catalogue) -> None:
     table = table_of([make_item("A")])
     assert f"{VERSION_KEY.decode()}".startswith("eotasks")
     data = pa.BufferReader(to_parquet(table))
-    newer = pq.read_table(data).replace_schema_metadata({VERSION_KEY: b"2"})
+    newer = pq.read_table(data).replace_schema_metadata({VERSION_KEY: str(VERSION + 1).encode()})
     pq.write_table(newer, catalogue.location)
     with pytest.raises(ConfigurationError, match="upgrade"):
         catalogue.add([make_item("B")])
+
+
+def test_a_file_of_the_first_version_is_added_to(catalogue: Catalogue) -> None:
+    """It knows neither datastrips nor SHADOW."""
+    table = table_of([make_item("A")])
+    assets = table.schema.field("assets").type
+    old = pa.struct([field for field in assets if field.name != "SHADOW"])
+    rows = table.drop_columns(["s2:datastrip_id", "assets"]).append_column(
+        "assets",
+        pa.array([{k: v for k, v in row.items() if k != "SHADOW"} for row in table["assets"].to_pylist()], type=old),
+    )
+    written = pq.read_table(pa.BufferReader(to_parquet(table))).schema.metadata
+    pq.write_table(rows.replace_schema_metadata({**written, VERSION_KEY: b"1"}), catalogue.location)
+    (before,) = catalogue.search()
+    catalogue.add([make_item("B", **{"s2:datastrip_id": "S"})])
+    after = {item.id: item for item in catalogue.search()}
+    assert after["A"].to_dict() == before.to_dict()
+    assert after["B"].properties["s2:datastrip_id"] == "S"
+    assert (catalogue.summary().items, catalogue.summary().shadows) == (2, 0)
 
 
 def test_items_that_do_not_fit_leave_the_file_alone(catalogue: Catalogue) -> None:

@@ -342,3 +342,82 @@ def test_products_are_described_once(tmp_path: Path) -> None:
     assert scene.grid_of("B02").shape == (32, 32)
     with pytest.raises(ImageryError, match=r"B02\.jp2: missing"):
         scene.read(["B02"], grid(10, 320))
+
+
+def with_hole(values: NDArray[np.uint16], size: float, where: tuple[int, int, int, int]) -> NDArray[np.uint16]:
+    """Zeros from a first to a last row and column, in metres."""
+    top, bottom, left, right = (round(each / size) for each in where)
+    values = values.copy()
+    values[top:bottom, left:right] = 0
+    return values
+
+
+HOLE = (1200, 1560, 2400, 2760)
+
+
+@pytest.mark.parametrize("resolution", [10, 20, 60, 160])
+@pytest.mark.parametrize("method", METHODS)
+def test_0_in_one_band_with_an_offset_is_no_data_of_it(tmp_path: Path, method: ResamplingName, resolution: int) -> None:
+    """Flat ground stays flat beside the hole, at every level, and the other band reads as if there were none."""
+    flat = {band: np.full((480, 480), value, np.uint16) for band, value in (("B02", 3000), ("B8A", 4000))}
+    flat["B8A"] = with_hole(flat["B8A"][:240, :240], 20, HOLE)
+    scene = Scene(product(tmp_path, flat, offsets={"B02": -1000, "B8A": -1000}))
+    at = grid(resolution, 4800)
+    dn, is_data = scene.read_masked(["B02", "B8A"], at, resampling=method)
+    assert set(np.unique(dn[is_data], axis=0).ravel()) == {2000, 3000}
+    assert not dn[~is_data].any()
+    hole = ~scene.read_masked(["B8A"], at, resampling=method)[1]
+    np.testing.assert_array_equal(hole, ~is_data)
+    assert scene.read_masked(["B02"], at, resampling=method)[1].all()
+    inside = slice(1200 // resolution + 1, 1560 // resolution), slice(2400 // resolution + 1, 2760 // resolution)
+    assert hole[inside].all() or method in ("bilinear", "cubic")
+    assert hole.sum() * resolution**2 < 3 * 360**2 + 20 * resolution**2
+
+
+def test_0_in_one_band_without_an_offset_is_data(tmp_path: Path) -> None:
+    flat = {band: np.full((48, 48), 3000, np.uint16) for band in ("B02", "B03")}
+    flat["B03"][10:20, 10:20] = 0
+    scene = Scene(product(tmp_path, flat, offsets={}))
+    dn, is_data = scene.read_masked(["B02", "B03"], grid(10, 480))
+    assert is_data.all()
+    assert (dn[10:20, 10:20, 1] == 0).all()
+
+
+@pytest.mark.parametrize("method", ["mean", "fast"])
+def test_a_ripple_beside_bright_cloud_is_no_hole(tmp_path: Path, method: ResamplingName) -> None:
+    """At a lower level the wavelet reaches below 0 there; the pixels themselves hold data."""
+    values = np.full((480, 480), 1010, np.uint16)
+    values[200:280, 203:290] = 16_000
+    bands = {"B02": values, "B03": np.full((480, 480), 3000, np.uint16)}
+    scene = Scene(product(tmp_path, bands, offsets=dict.fromkeys(bands, -1000)))
+    assert scene.read_masked(["B02", "B03"], grid(160, 4800), resampling=method)[1].all()
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(
+    method=st.sampled_from(METHODS),
+    resolution=st.sampled_from([10.0, 20.0, 40.0, 160.0]),
+    hole=st.tuples(st.integers(0, 44), st.integers(1, 24), st.integers(0, 44), st.integers(1, 24)),
+)
+def test_holes_of_one_band_change_no_value_beside_them(
+    noisy_alone: NDArray[np.uint16],
+    tmp_path_factory: pytest.TempPathFactory,
+    method: ResamplingName,
+    resolution: float,
+    hole: tuple[int, int, int, int],
+) -> None:
+    """Any value that is told is a mean of pixels that hold data: between the least and the greatest of them."""
+    values = noisy_alone.copy()
+    values[hole[0] : hole[0] + hole[1], hole[2] : hole[2] + hole[3]] = 0
+    scene = Scene(product(tmp_path_factory.mktemp("hole"), {"B02": values}, offsets={"B02": -1000}))
+    dn, is_data = scene.read_masked(["B02"], grid(resolution, 480), resampling=method)
+    slack = 400 if method in ("fast", "cubic") else 1  # of ripples
+    if is_data.any():
+        assert dn[is_data].min() >= 1000 - slack
+        assert dn[is_data].max() <= 3000 + slack
+
+
+@pytest.fixture(scope="module")
+def noisy_alone() -> NDArray[np.uint16]:
+    return np.random.default_rng(3).integers(2000, 4000, (48, 48), dtype=np.uint16)

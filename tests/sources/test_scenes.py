@@ -37,7 +37,7 @@ from tests.builders.products import LEFT, TOP, write_jp2
 SIZE = 20
 UTM33 = CRS("EPSG:32633")
 BOX = BBox((LEFT, TOP - SIZE * 10, LEFT + SIZE * 10, TOP), UTM33)
-CLP, CLM = (FeatureType.DATA, "CLP"), (FeatureType.MASK, "CLM")
+CLP, CLM, SHADOW = (FeatureType.DATA, "CLP"), (FeatureType.MASK, "CLM"), (FeatureType.MASK, "SHADOW")
 
 
 def make_product(
@@ -184,7 +184,7 @@ def test_edges_of_footprints_are_not_missed(tmp_path: Path) -> None:
 
 
 def write_masks(folder: Path) -> dict[str, dict[str, str]]:
-    """CLP and CLM of two products side by side, W clear and E cloudy, both without data in a corner."""
+    """Masks of two products side by side, W clear, E cloudy and in shadow, both without data in a corner."""
     masks: dict[str, dict[str, str]] = {}
     for name, left, probability, cloud in (("W", LEFT, 51, 0), ("E", LEFT + 200, 204, 1)):
         bounds = (left, TOP - 320, left + 320, TOP)
@@ -195,7 +195,11 @@ def write_masks(folder: Path) -> dict[str, dict[str, str]]:
             folder / f"{name}_CLM.tif", np.where(stored == 255, 255, cloud).astype(np.uint8), crs="EPSG:32633",
             bounds=bounds, nodata=255,
         )  # fmt: skip
-        masks[name] = {"CLP": str(clp), "CLM": str(clm)}
+        shadow = write_cog(
+            folder / f"{name}_SHADOW.tif", np.where(stored == 255, 255, cloud).astype(np.uint8), crs="EPSG:32633",
+            bounds=bounds, nodata=255,
+        )  # fmt: skip
+        masks[name] = {"CLP": str(clp), "CLM": str(clm), "SHADOW": str(shadow)}
     return masks
 
 
@@ -207,7 +211,7 @@ def test_masks_beside_the_products(listed: bool, tmp_path: Path) -> None:
     source: dict[str, Any] = {"scenes": products, "masks": masks}
     if not listed:
         source = {"catalogue": catalogue_with(tmp_path / "c.parquet", products, masks)}
-    task = LoadScenesTask(**source, bands=["B02"], clp_feature=CLP, clm_feature=CLM)
+    task = LoadScenesTask(**source, bands=["B02"], clp_feature=CLP, clm_feature=CLM, shadow_feature=SHADOW)
     patch = task.execute(bbox=BBox((LEFT, TOP - 200, LEFT + 400, TOP), UTM33))
     probability, cloud = patch[CLP][0, ..., 0], patch[CLM][0, ..., 0]
     assert (patch[CLP].dtype, patch[CLM].dtype) == (np.float32, np.uint8)
@@ -217,6 +221,15 @@ def test_masks_beside_the_products(listed: bool, tmp_path: Path) -> None:
     assert (probability[16:, 20:] == np.float32(204 / 255)).all()
     assert cloud[17, [0, 19, 20, 39]].tolist() == [0, 0, 1, 1]
     assert (cloud[:16, :16] == 255).all()
+    np.testing.assert_array_equal(patch[SHADOW], patch[CLM])
+    assert patch[SHADOW].dtype == np.uint8
+
+
+def test_products_without_shadow_are_named(tmp_path: Path) -> None:
+    masks = {"W": {kind: file for kind, file in write_masks(tmp_path)["W"].items() if kind != "SHADOW"}}
+    catalogue = catalogue_with(tmp_path / "c.parquet", [make_product(tmp_path, "W")], masks)
+    with pytest.raises(ImageryError, match="W: the catalogue has no SHADOW of it"):
+        LoadScenesTask(catalogue=catalogue, bands=["B02"], shadow_feature=SHADOW).execute(bbox=BOX)
 
 
 def test_a_list_is_opened_once_and_only_what_meets_the_box_is_read(
@@ -296,6 +309,7 @@ def test_a_grid_that_does_not_fit() -> None:
         ({"scenes": []}, ConfigurationError, "at least one"),
         ({"scenes": "S2A.SAFE"}, ConfigurationError, "a list"),
         ({"scenes": ["x"], "clp_feature": CLP}, ConfigurationError, "need a catalogue"),
+        ({"scenes": ["x"], "shadow_feature": SHADOW}, ConfigurationError, "need a catalogue"),
         ({"catalogue": "c.parquet", "masks": {}}, ConfigurationError, "masks belongs to scenes"),
         ({"scenes": ["x"], "bands": ["B02", "B02"]}, ConfigurationError, "each once"),
         ({"scenes": ["x"], "bands": ["B10"], "level": "L2A"}, BandError, "B10"),

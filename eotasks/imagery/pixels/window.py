@@ -51,6 +51,9 @@ _SAME, _NEAR = 1 + 1e-6, 1e-3
 _LOOK = 80.0
 """Metres of the pixels by which it is seen whether a detector footprint has an edge under the grid at all."""
 
+_BLOCK = 64
+"""Pixels of a level along a side of what is decoded in full to tell a hole from a ripple, less than a tile of a JP2."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -108,18 +111,25 @@ class Window:
     def valid(self, bands: Sequence[str]) -> dict[str, NDArray[np.bool_] | None]:
         """Which pixels of some decoded bands hold data; None for a band whose pixels all do.
 
-        A pixel does when a detector saw it, and it or another band, as fine or finer, is not 0 there: dark water may be
-        0 in one band. At a lower level pixels that share in such a hole are taken for parts of it.
+        A pixel does when a detector saw it, and it is not 0. In a band without an offset, that is before baseline
+        04.00, dark water may be 0: there it does as well when another band, as fine or finer, is not 0. At a lower
+        level pixels that share in such a hole are taken for parts of it.
         """
         unique = list(dict.fromkeys(bands))
         empty = {band: self._empty(band) for band in unique}
-        self._fill_from(empty, unique)
-        if any(mask is not None for mask in empty.values()):
+        # Of a lower level 0 may be a ripple beside bright cloud, and a hole may be no 0: looked at below.
+        shared = {band: mask for band, mask in empty.items() if self._is_reduced(band) or not self._offset(band)}
+        self._fill_from(shared, unique)
+        if any(mask is not None for mask in shared.values()):
             others = [band for band in self._product.bands if band not in empty]
             self.decode(others)
-            self._fill_from(empty, others)
+            self._fill_from(shared, others)
+        empty |= shared
         outside = dict(zip(unique, in_threads(self._outside, unique, self._threads), strict=True))
-        return {band: self._valid(band, empty[band], outside[band]) for band in unique}
+        alone = in_threads(lambda band: self._alone(band, empty[band], outside[band]), unique, self._threads)
+        return {
+            band: self._valid(band, empty[band], outside[band], own) for band, own in zip(unique, alone, strict=True)
+        }
 
     def info(self, band: str) -> RasterInfo:
         """Grid and levels of a band."""
@@ -202,21 +212,69 @@ class Window:
         footprint = _nearest(seen, pixels)
         return None if footprint.all() else footprint == 0
 
-    def _valid(
+    def _valid(self, band: str, *masks: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """What is none of some holes; None where all is."""
+        there = [mask for mask in masks if mask is not None]
+        if not there:
+            return None
+        holes: NDArray[np.bool_] = np.logical_or.reduce(there)
+        return ~self._grown(band, holes)
+
+    def _alone(
         self, band: str, empty: NDArray[np.bool_] | None, outside: NDArray[np.bool_] | None
     ) -> NDArray[np.bool_] | None:
-        masks = [mask for mask in (empty, outside) if mask is not None]
-        if not masks:
+        """Pixels of a lower level in holes of this band alone; None when there are none.
+
+        A wavelet reaches down to 0 beside bright cloud, too: the pixels of the full resolution decide. A hole smaller
+        than a pixel of the level is not seen, as "fast" sees nothing that small.
+
+        :param empty: Pixels that are known to be holes, as are those that share in them.
+        :param outside: The same.
+        """
+        pixels, suspicious = self._pixels[band], self._empty(band)
+        if pixels is None or suspicious is None or not self._offset(band) or not self._is_reduced(band):
             return None
-        holes: NDArray[np.bool_] = np.logical_or.reduce(masks)
-        return ~self._grown(band, holes)
+        rest = self._valid(band, empty, outside)
+        rows, columns = np.nonzero(suspicious if rest is None else suspicious & rest)
+        holes = np.zeros(pixels.shape, dtype=bool)
+        for row, column in sorted({*zip((rows // _BLOCK).tolist(), (columns // _BLOCK).tolist(), strict=True)}):
+            inside = (rows // _BLOCK == row) & (columns // _BLOCK == column)
+            own = rows[inside], columns[inside]
+            holes[own] = self._with_zeros(band, pixels, *own)
+        return holes if holes.any() else None
+
+    def _with_zeros(
+        self, band: str, at: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> NDArray[np.bool_]:
+        """Whether the full resolution is 0 somewhere in pixels of a level."""
+        info, (top, left) = self.info(band), (int(rows.min()), int(columns.min()))
+        x, y = at.transform.c + left * at.transform.a, at.transform.f + top * at.transform.e
+        shape = int(rows.max()) - top + 1, int(columns.max()) - left + 1
+        around = Grid(info.crs.to_wkt(), x, y, at.transform.a, *shape)
+        full = read_window(self._product.files, self._product.bands[band], info, info.full, around)
+        zeros = np.zeros(shape, dtype=bool)
+        if full is not None:
+            down, across = np.nonzero(full.values == NO_DATA_DN)
+            i, j = _indices(at, full, down + 0.5, across + 0.5)
+            i, j = i - top, j - left
+            known = (i >= 0) & (j >= 0) & (i < shape[0]) & (j < shape[1])
+            zeros[i[known], j[known]] = True
+        return zeros[rows - top, columns - left]
+
+    def _offset(self, band: str) -> int:
+        """Of the stored numbers: from baseline 04.00 on there is one, and 0 is no data of the band alone."""
+        return self._product.acquisition.offset_of(band)
+
+    def _is_reduced(self, band: str) -> bool:
+        """Whether the decoded pixels are of a lower level."""
+        pixels = self._pixels[band]
+        return pixels is not None and pixels.transform.a > self.info(band).full.size
 
     def _grown(self, band: str, holes: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Holes of a decoded band with the pixels of a lower level that share in them."""
-        info, pixels = self.info(band), self._pixels[band]
-        if pixels is None or pixels.transform.a <= info.full.size:
+        if not self._is_reduced(band):
             return holes
-        reach = _SPREAD[info.wavelet]
+        reach = _SPREAD[self.info(band).wavelet]
         return _grown(_grown(holes, reach).T, reach).T
 
 

@@ -11,9 +11,10 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, OffsetError
+from eotasks.imagery.products.offsets import says_offset
 from eotasks.limits import METADATA_BYTES
-from eotasks.models.sentinel2 import QUANTIFICATION, SATURATED_DN
+from eotasks.models.sentinel2 import BASELINE_OFFSET, QUANTIFICATION, SATURATED_DN
 from eotasks.reading import read_regular
 from eotasks.text import excerpt
 from eotasks.times import naive_utc
@@ -49,6 +50,9 @@ class Acquisition:
 
     processing_baseline: str | None = None
     """Such as ``"02.04"``."""
+
+    datastrip: str | None = None
+    """Identifier of the strip of one reception that the tile is cut from: two products of one are the same pixels."""
 
     level: Literal["L1C", "L2A"] = "L1C"
     """L1C: top-of-atmosphere reflectance, 13 bands. L2A: surface reflectance."""
@@ -183,12 +187,28 @@ def parse_sidecar(text: bytes, path: str) -> Acquisition:
         sidecar = _Sidecar.model_validate_json(text)
     except ValidationError as error:
         raise ImageryError(f"{path}: {_first_fault(error)}. Correct the file.") from error
+    _check_offset(sidecar, path)
     fields = sidecar.model_dump(exclude={"version"})
     try:
         fields["time"] = naive_utc(sidecar.time)
     except ValueError as error:
         raise ImageryError(f"{path}: time: {error}") from error
     return checked(Acquisition(**fields), path)
+
+
+def _check_offset(sidecar: _Sidecar, path: str) -> None:
+    """Refuse an offset that does not fit the baseline; 0 that is written down says that it was removed."""
+    expected = says_offset(sidecar.level, sidecar.processing_baseline)
+    if expected is False and sidecar.radio_add_offset:
+        raise OffsetError(
+            f"{path}: radio_add_offset is {sidecar.radio_add_offset}, and products of baseline"
+            f" {sidecar.processing_baseline} have none. Correct the file."
+        )
+    if expected and "radio_add_offset" not in sidecar.model_fields_set:
+        raise OffsetError(
+            f"{path}: no radio_add_offset, and products of baseline {sidecar.processing_baseline} have one: give"
+            f" {-BASELINE_OFFSET}, or 0 where it was removed from the numbers."
+        )
 
 
 def _first_fault(error: ValidationError) -> str:

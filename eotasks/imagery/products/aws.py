@@ -26,12 +26,12 @@ from eotasks.imagery.products.metadata import (
     NameFacts,
     ProductFacts,
     TileFacts,
-    carries_offset,
     check_same,
     parse_product_name,
     read_product_metadata,
     read_tile_metadata,
 )
+from eotasks.imagery.products.offsets import carries_offset
 from eotasks.imagery.products.parts import (
     PRODUCT_METADATA,
     TILE_METADATA,
@@ -114,6 +114,7 @@ def _of_tile(tile: TileFacts, name: NameFacts | None, ring: tuple[tuple[float, f
         tile=tile.tile,
         relative_orbit=None if name is None else name.orbit,
         processing_baseline=tile.baseline,
+        datastrip=tile.datastrip,
         level=tile.level,
         generation_time=None if name is None else name.made,
         cloud_cover=tile.cloud_cover,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.products.angles import AngleGrids, AnglePair
+from eotasks.imagery.products.offsets import SEN2COR_BASELINE, carries_offset, check_metadata
 from eotasks.imagery.xml import as_number, first, local_name, named, number, parse_xml, required, text
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, SATURATED_DN
 from eotasks.text import excerpt, whole_number
@@ -26,18 +27,16 @@ from eotasks.times import parse_time
 
 Level = Literal["L1C", "L2A"]
 
-OFFSET_BASELINE = (4, 0)
-"""Since processing baseline 04.00 (January 2022) products carry an offset."""
-
-SEN2COR_BASELINE = "99.99"
-"""What users' own runs of Sen2Cor write: it tells nothing of an offset. Releases before 2.10 knew of none."""
-
 PRODUCT_NAME = re.compile(
     r"^(?P<satellite>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<time>\d{8}T\d{6})_N(?P<baseline>\d{4})_R(?P<orbit>\d{3})"
     r"_T(?P<tile>\d\d[A-Z]{3})_(?P<made>\d{8}T\d{6})$"
 )
 _TILE_ID = re.compile(r"_MSI_(?P<level>L1C|L2A)_TL_.*_T(?P<tile>\d\d[A-Z]{3})_N(?P<baseline>\d\d\.\d\d)$")
+_DATASTRIP = re.compile(r"^S2[A-D]_\w{4}_MSI_L(1C|2A)_DS_\w{4}_\d{8}T\d{6}_S\d{8}T\d{6}_N\d\d\.\d\d$", re.ASCII)
 _CRS = re.compile(r"^EPSG:\d{4,5}$")
+
+DATASTRIP_KEYS = ("s2:datastrip_id", "eopf:datastrip_id")
+"""What STAC items call it."""
 
 _DATATAKE = dt.timedelta(hours=1)
 """A datatake is shorter: 15,000 km of ground at most, 40 minutes."""
@@ -96,6 +95,8 @@ class TileFacts:
     sun_zenith: float | None
     sun_azimuth: float | None
     cloud_cover: float | None
+    datastrip: str | None = None
+    """Identifier of the datastrip, None where it does not say one."""
 
 
 def parse_product_name(name: str) -> NameFacts | None:
@@ -117,6 +118,11 @@ def parse_product_name(name: str) -> NameFacts | None:
         match["tile"],
         made,
     )
+
+
+def known_datastrip(identifier: object) -> str | None:
+    """What others call a datastrip, when it is one's identifier."""
+    return identifier if isinstance(identifier, str) and _DATASTRIP.match(identifier) else None
 
 
 def read_product_metadata(content: bytes, where: str) -> ProductFacts:
@@ -179,6 +185,7 @@ def read_tile_metadata(content: bytes, where: str) -> TileFacts:
         sun_zenith=None if sun is None else number(sun, "ZENITH_ANGLE", where),
         sun_azimuth=None if sun is None else number(sun, "AZIMUTH_ANGLE", where),
         cloud_cover=number(root, "CLOUDY_PIXEL_PERCENTAGE", where),
+        datastrip=known_datastrip(text(root, "DATASTRIP_ID_2A") or text(root, "DATASTRIP_ID")),
     )
 
 
@@ -241,12 +248,6 @@ def check_same(tile: TileFacts, product: ProductFacts, where: str) -> None:
         )
 
 
-def carries_offset(baseline: str) -> bool:
-    """Whether products of a processing baseline have an offset in their digital numbers."""
-    major, _, minor = baseline.partition(".")
-    return (int(major), int(minor)) >= OFFSET_BASELINE
-
-
 def _agree(facts: ProductFacts, name: NameFacts, where: str) -> None:
     pairs = [
         ("level", facts.level, name.level),
@@ -296,6 +297,7 @@ def _offsets(root: Element, level: Level, baseline: str, where: str) -> dict[str
     missing = [band for band in BANDS if band not in offsets and not (level == "L2A" and band == "B10")]
     if offsets and missing:
         raise ImageryError(f"{where}: no {name} of {', '.join(missing)}, others have one. Fetch the original again.")
+    check_metadata(offsets, level=level, baseline=baseline, where=where, name=name)
     if not offsets and carries_offset(baseline) and (level, baseline) != ("L2A", SEN2COR_BASELINE):
         raise ImageryError(
             f"{where}: no {name}, which products of baseline {baseline} have, and without it all values are wrong."

@@ -57,6 +57,7 @@ def acquisition_of(facts: ProductFacts, tile: TileFacts) -> Acquisition:
         tile=tile.tile,
         relative_orbit=facts.orbit if facts.name is None else facts.name.orbit,
         processing_baseline=facts.baseline,
+        datastrip=tile.datastrip,
         level=facts.level,
         offsets=facts.offsets,
         quantification=facts.quantification,

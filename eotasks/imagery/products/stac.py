@@ -3,7 +3,7 @@
 Catalogues differ in the names of assets and in where they say the offset of the numbers. It is none where
 ``earthsearch:boa_offset_applied`` says that it was removed; else it is ``raster:offset`` over ``raster:scale`` of the
 asset, else what the metadata of the product says when that is an asset too; baselines before 04.00 have none. An item
-that says nothing of it is refused.
+that says nothing of it is refused, and so is one that contradicts itself (eotasks.imagery.products.offsets).
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ from functools import partial
 from typing import Any, Literal
 
 from eotasks.documents import parse_json
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, OffsetError
 from eotasks.imagery.files.assets import AssetFiles, read_document
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.products.acquisition import QUANTIFICATIONS, Acquisition, checked
-from eotasks.imagery.products.metadata import carries_offset, parse_product_name, read_product_metadata
+from eotasks.imagery.products.metadata import (
+    DATASTRIP_KEYS,
+    known_datastrip,
+    parse_product_name,
+    read_product_metadata,
+)
+from eotasks.imagery.products.offsets import check_baselines, check_statement, offset_removed, says_offset
 from eotasks.imagery.products.parts import angles_of, attribution, in_order
 from eotasks.imagery.products.product import Product
 from eotasks.limits import ITEM_ASSETS
@@ -36,6 +42,9 @@ _COMMON_NAMES = {
     "swir22": "B12", "scl": "SCL",
 }  # fmt: skip
 """Keys of assets in catalogues that name bands by colour (Earth Search)."""
+
+_BASELINE = re.compile(r"\d\d\.\d\d", re.ASCII)
+_SAME_SCALE = 1e-6
 
 _PRODUCT_METADATA = ("product_metadata", "product-metadata", "metadata")
 _TILE_METADATA = ("granule_metadata", "granule-metadata")
@@ -80,12 +89,13 @@ def describe_item(item: Mapping[str, Any], origin: Origin) -> Product:
     if not bands:
         raise ImageryError(f"{where}: no asset of a Sentinel-2 band, there are: {', '.join(links)[:200]}.")
     baseline = _baseline(properties, name)
-    offsets, quantification = _numbers(files, links, chosen, properties, baseline, where)
+    level = _level(item, properties, where)
+    offsets, quantification = _numbers(files, links, chosen, properties, level, baseline, where)
     tile_metadata = next((key for key in _TILE_METADATA if key in links), None)
     return Product(
         name=str(properties.get("s2:product_uri") or name).removesuffix(".SAFE"),
         files=files,
-        acquisition=_acquisition(item, properties, baseline, offsets, quantification, where),
+        acquisition=_acquisition(item, properties, level, baseline, offsets, quantification, where),
         bands=bands,
         classification=None if classification is None else _raster(classification, links[classification]),
         angles=None if tile_metadata is None else partial(angles_of, files, tile_metadata),
@@ -146,10 +156,15 @@ def _numbers(
     links: Mapping[str, Mapping[str, Any]],
     chosen: Mapping[str, str],
     properties: Mapping[str, Any],
+    level: Literal["L1C", "L2A"],
     baseline: str | None,
     where: str,
 ) -> tuple[dict[str, int], float]:
-    """Offsets by band, and the quantification."""
+    """Offsets by band, and the quantification.
+
+    :raises OffsetError: when baseline, flag, offset and scale contradict each other.
+    """
+    check_baselines(_baselines(properties), where)
     scaled = {band: _scale(links[key], f"{where}: {band}") for band, key in chosen.items()}
     scales = {scale for scale, _ in scaled.values() if scale is not None}
     least, most = QUANTIFICATIONS
@@ -158,25 +173,31 @@ def _numbers(
             f"{where}: its bands have different scales ({', '.join(map('{:g}'.format, sorted(scales)))}), or 0, or"
             f" one that no sensor has ({1 / most:g} to {1 / least:g}). Search for it again."
         )
-    quantification = round(1 / scales.pop(), 6) if scales else float(QUANTIFICATION)
-    if properties.get("earthsearch:boa_offset_applied") is True:
-        return {}, quantification
+    quantification = round(1 / next(iter(scales)), 6) if scales else float(QUANTIFICATION)
+    removed, expected = offset_removed(properties, where), says_offset(level, baseline)
     stated = {band: offset for band, (_, offset) in scaled.items() if offset is not None}
     if stated and len(stated) < len(chosen):
         raise ImageryError(f"{where}: only {', '.join(stated)} say their offset. Search for it again.")
+    check_statement(stated, expected=expected, removed=removed, baseline=baseline, where=where)
     if stated:
-        if any(abs(offset) > 1 for offset in stated.values()):
-            raise ImageryError(f"{where}: raster:offset shifts reflectance by more than 1. Search for it again.")
-        return {band: round(offset * quantification) for band, offset in stated.items()}, quantification
-    key = next((key for key in _PRODUCT_METADATA if key in links and _path(links[key]).endswith(".xml")), None)
-    if baseline is not None and not carries_offset(baseline):
+        offsets = {band: round(offset * quantification) for band, offset in stated.items()}
+        return {band: offset for band, offset in offsets.items() if offset}, quantification
+    if removed or expected is False:
         return {}, quantification
+    key = next((key for key in _PRODUCT_METADATA if key in links and _path(links[key]).endswith(".xml")), None)
     if key is None:
         raise ImageryError(
             f"{where}: does not say the offset of its numbers (raster:offset, earthsearch:boa_offset_applied, or the"
             f" metadata of the product) and is of baseline {baseline or 'unknown'}. Read the product itself."
         )
     facts = read_product_metadata(files.read_bytes(key), f"{where}: asset {key}")
+    said = {"the item": baseline} if baseline is not None else {}
+    check_baselines({**said, "the metadata of its product": facts.baseline}, where)
+    if scales and not math.isclose(facts.quantification, quantification, rel_tol=_SAME_SCALE):
+        raise OffsetError(
+            f"{where}: states a scale of {1 / quantification:g}, the metadata of its product one of"
+            f" {1 / facts.quantification:g}. Read the product itself."
+        )
     return dict(facts.offsets), facts.quantification
 
 
@@ -193,6 +214,7 @@ def _scale(asset: Mapping[str, Any], where: str) -> tuple[float | None, float | 
 def _acquisition(
     item: Mapping[str, Any],
     properties: Mapping[str, Any],
+    level: Literal["L1C", "L2A"],
     baseline: str | None,
     offsets: dict[str, int],
     quantification: float,
@@ -212,7 +234,8 @@ def _acquisition(
         tile=_tile(properties, str(item.get("id", "")), where),
         relative_orbit=None if orbit is None else int(orbit),
         processing_baseline=baseline,
-        level=_level(item, properties, where),
+        datastrip=next(filter(None, (known_datastrip(properties.get(key)) for key in DATASTRIP_KEYS)), None),
+        level=level,
         offsets=offsets,
         quantification=quantification,
         generation_time=None if made is None else _naive(str(made), where),
@@ -287,9 +310,17 @@ def _level(item: Mapping[str, Any], properties: Mapping[str, Any], where: str) -
     return "L1C" if one else "L2A"
 
 
+def _baselines(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Processing baselines by who says them."""
+    said = {key: properties.get(key) for key in ("s2:processing_baseline", "processing:version")}
+    known = {key: value for key, value in said.items() if isinstance(value, str) and _BASELINE.fullmatch(value)}
+    facts = parse_product_name(str(properties.get("s2:product_uri", "")))
+    return known if facts is None else {**known, "the product's name": facts.baseline}
+
+
 def _baseline(properties: Mapping[str, Any], name: str) -> str | None:
     said = properties.get("s2:processing_baseline") or properties.get("processing:version")
-    if isinstance(said, str) and re.fullmatch(r"\d\d\.\d\d", said):
+    if isinstance(said, str) and _BASELINE.fullmatch(said):
         return said
     facts = parse_product_name(str(properties.get("s2:product_uri") or name))
     return None if facts is None else facts.baseline

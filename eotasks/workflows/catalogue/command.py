@@ -209,7 +209,7 @@ def run_info(arguments: argparse.Namespace) -> ExitCode:
 
 def items_table(items: Sequence[pystac.Item]) -> Table:
     """One line a product."""
-    from eotasks.catalogue.fields import baseline_of, cloud_cover_of, level_of, tile_of_item, time_of
+    from eotasks.catalogue.fields import CLOUD_ASSETS, baseline_of, cloud_cover_of, level_of, tile_of_item, time_of
 
     table = new_table(
         "time (UTC)", "tile", "level", "baseline", "cloud", "masks", "product", numbers=["cloud"], boxed=False
@@ -222,7 +222,7 @@ def items_table(items: Sequence[pystac.Item]) -> Table:
             level_of(item) or "–",
             baseline_of(item) or "–",
             "–" if cover is None else f"{cover:.0%}",
-            "CLP, CLM" if "CLP" in item.assets and "CLM" in item.assets else "",
+            ", ".join(kind for kind in CLOUD_ASSETS if kind in item.assets),
             item.id,
         )
     return table
@@ -242,7 +242,7 @@ def info_text(catalogue: Catalogue, summary: CatalogueSummary) -> str:
             f"area      {west:.2f} to {east:.2f} degrees east, {south:.2f} to {north:.2f} degrees north",
             f"levels    {levels}",
             f"platforms {platforms}",
-            f"masks     {summary.masks} products with CLP and CLM",
+            f"masks     {summary.masks} products with CLP and CLM, {summary.shadows} with SHADOW",
         )
     )
 
@@ -257,6 +257,7 @@ def _as_json(catalogue: Catalogue, summary: CatalogueSummary) -> dict[str, Any]:
         "levels": dict(summary.levels),
         "platforms": dict(summary.platforms),
         "masks": summary.masks,
+        "shadows": summary.shadows,
         "bounds": None if summary.bounds is None else list(summary.bounds),
     }
 

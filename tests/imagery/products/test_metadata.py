@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, OffsetError
 from eotasks.imagery.products.metadata import (
     ProductFacts,
     TileFacts,
-    carries_offset,
     check_same,
     parse_product_name,
     read_angles,
     read_product_metadata,
     read_tile_metadata,
 )
+from eotasks.imagery.products.offsets import carries_offset
 from eotasks.models.sentinel2 import BANDS
 from tests.builders.layouts import PRODUCT_XML, TILE_XML, small_l2a, small_safe
 from tests.builders.tile import NAME
@@ -90,11 +90,20 @@ def test_offsets_of_every_band_are_kept_apart(product: str) -> None:
 
 
 def test_an_old_product_has_no_offsets(product: str) -> None:
-    """What counts is what the metadata says: an old baseline with offsets has them, too."""
     old = product.replace("05.10", "02.04").replace("N0510", "N0204").replace("N05.10", "N02.04")
-    assert facts_of(old).offsets == dict.fromkeys(BANDS, -1000)
+    with pytest.raises(
+        OffsetError, match=r"RADIO_ADD_OFFSET of B01 is -1000, and products of baseline 02\.04 have none"
+    ):
+        facts_of(old)
     lines = "\n".join(line for line in old.splitlines() if "RADIO_ADD_OFFSET" not in line)
     assert facts_of(lines).offsets == {}
+
+
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_a_new_product_has_offsets_below_0(product: str, offset: int) -> None:
+    changed = product.replace('<RADIO_ADD_OFFSET band_id="3">-1000<', f'<RADIO_ADD_OFFSET band_id="3">{offset}<')
+    with pytest.raises(OffsetError, match=rf"of B04 is {offset}, and products of baseline 05\.10 have one below 0"):
+        facts_of(changed)
 
 
 def test_the_quantification_is_the_one_it_says(product: str) -> None:

@@ -75,6 +75,9 @@ class Cost:
     products: tuple[str, ...] = ()
     """Names of the products that are read."""
 
+    left_out: tuple[str, ...] = ()
+    """Products that are not, each with the reason."""
+
 
 @dataclass(frozen=True)
 class SourcePlan:

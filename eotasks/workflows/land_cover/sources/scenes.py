@@ -27,7 +27,8 @@ from eotasks.models.clouds.surface import SURFACE_BANDS
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.series import INDICES
-from eotasks.sources.frames import Candidate, candidates_of, group_frames, newest_of_each, open_candidates
+from eotasks.sources.frames import Candidate, candidates_of, group_frames, open_candidates
+from eotasks.sources.replacement import choose_products
 from eotasks.sources.scenes import FOOTPRINT_SLACK, L2A_BANDS, LoadScenesTask
 from eotasks.text import unknown_words
 from eotasks.workflows.land_cover.sources.base import (
@@ -181,17 +182,20 @@ class ScenesSource(Source):
                     f" covers {_degrees(listed[0].footprint)}, the area {_degrees(everywhere)}. Choose another area, or"
                     " other products."
                 )
-        chosen = newest_of_each(here)
-        period = [each for each in chosen if settings.time.start <= each.time.date() <= settings.time.end]
+        choice = choose_products(here)
+        choice.warn()
+        period = [each for each in choice.products if settings.time.start <= each.time.date() <= settings.time.end]
         if settings.clouds.method == "source" and self.level == "L1C":
             self._check_masks(period)
-        frames = group_frames(chosen, dt.timedelta(minutes=self.time_difference_minutes))
+        frames = group_frames(choice.products, dt.timedelta(minutes=self.time_difference_minutes))
         return SourcePlan(
             patches,
             outline,
             times=tuple(frame[0].time for frame in frames),
             cost=Cost(
-                bytes=self._bytes(settings, patches, boxes, period), products=tuple(each.name for each in period)
+                bytes=self._bytes(settings, patches, boxes, period),
+                products=tuple(each.name for each in period),
+                left_out=tuple(map(str, choice.replaced)),
             ),
             fingerprints={"source.products": _fingerprint(period)},
         )
@@ -199,6 +203,8 @@ class ScenesSource(Source):
     def describe(self, cost: Cost) -> dict[str, str]:
         read = f"about {size(cost.bytes)} of pixels under the patches, before compression"
         rows = {"products": f"{len(cost.products)} {self.level}: {_some(cost.products)}"}
+        if cost.left_out:
+            rows["left out"] = f"{len(cost.left_out)}, others show the same pixels: {_some(cost.left_out)}"
         if self.is_downloaded:
             search = "one search of the API for each patch, " if self._is_api else ""
             return rows | {"requests": f"{search}parts of the products' files", "download": read}
