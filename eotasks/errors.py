@@ -62,6 +62,10 @@ class ImageryError(EOTasksError, OSError):
     """An image file is missing, damaged, or not what its name promises."""
 
 
+class AddressRefusedError(ImageryError):
+    """A server refuses an address: its signature is missing, wrong or has expired, or it is not for everyone."""
+
+
 class FeatureError(EOTasksError, ValueError):
     """A feature of an EOPatch is missing or has another shape or type than the task needs."""
 

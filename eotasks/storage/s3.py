@@ -38,7 +38,7 @@ from urllib3.exceptions import HTTPError
 
 from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError, reason_of
 from eotasks.limits import ANSWER_BYTES, RECORD_BYTES, Limit
-from eotasks.storage.answers import answer_bounds, excess_of
+from eotasks.network.answers import answer_bounds, excess_of
 from eotasks.storage.s3_connection import (
     ATTEMPTS,
     CONNECT_SECONDS,

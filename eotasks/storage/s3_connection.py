@@ -29,7 +29,7 @@ from botocore.exceptions import (
 )
 
 from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, reason_of
-from eotasks.storage.answers import bounded_pools, excess_of
+from eotasks.network.answers import bounded_pools, excess_of
 from eotasks.text import register_secret
 
 LOGGER = logging.getLogger(__name__)
