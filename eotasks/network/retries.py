@@ -118,11 +118,12 @@ def pause_before(tries: int, passed: float, *, wait: float | None = None, attemp
     return pause if tries == 1 or passed + pause <= PATIENCE else None
 
 
-def persistently(ask: Callable[[], T], where: str) -> T:
+def persistently(ask: Callable[[], T], where: str, *, attempts: int | None = None) -> T:
     """What a request gives, asked again by the policy.
 
     :param ask: One try; raises `PassingFailure` for what may be over soon, and anything else for what is not.
     :param where: What is asked for, for the log; without secrets.
+    :param attempts: How many tries there may be; None for `eotasks.limits.ATTEMPTS`.
     :raises PassingFailure: of the last try; `PassingFailure.asked` says how often was asked.
     """
     began, tries = time.monotonic(), 0
@@ -132,13 +133,24 @@ def persistently(ask: Callable[[], T], where: str) -> T:
             return ask()
         except PassingFailure as failure:
             passed = time.monotonic() - began
-            pause = pause_before(tries, passed, wait=failure.wait)
+            pause = pause_before(tries, passed, wait=failure.wait, attempts=attempts)
             if pause is None:
                 failure.asked = "asked once" if tries == 1 else f"asked {tries} times in {passed:.0f} s"
                 raise
-            level = logging.WARNING if pause >= _TOLD_PAUSE else logging.INFO
-            LOGGER.log(level, "%s: %s; asked again in %.1f s (try %d)", where, failure.reason, pause, tries)
+            log_pause(where, failure.reason, pause, tries)
         time.sleep(pause)
+
+
+def log_pause(where: str, reason: str, pause: float, tries: int) -> None:
+    """Says in the log what is waited for; a warning where it takes long.
+
+    :param where: What is asked for, without secrets.
+    :param reason: What happened.
+    :param pause: Seconds before the next try.
+    :param tries: How many there were.
+    """
+    level = logging.WARNING if pause >= _TOLD_PAUSE else logging.INFO
+    LOGGER.log(level, "%s: %s; asked again in %.1f s (try %d)", where, reason, pause, tries)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
