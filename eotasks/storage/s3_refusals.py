@@ -128,8 +128,8 @@ def _explain_answer(code: str, status: int, location: str, server: str) -> EOTas
     if code in _WRONG_CREDENTIALS:
         cure = _WRONG_CREDENTIALS[code] or f"{CREDENTIALS_CURE} that are valid there"
         return CredentialsError(f"{location}: {server} refuses the credentials ({code}). {cure}.")
-    cure = _CURES.get(code) or _CURES.get(str(status))
-    if cure is not None:
+    if code in _CURES or str(status) in _CURES:
+        cure = _CURES.get(code) or _CURES[str(status)]
         return StorageError(f"{location}: {server} answers {code} ({status}). {cure}.")
     if status in (401, 403):
         return _no_access(code, location, server)

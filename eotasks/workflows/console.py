@@ -182,6 +182,24 @@ def add_allow_host(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_requester_pays(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--requester-pays``: who reads from S3 pays for it, as some buckets of AWS want it."""
+    parser.add_argument(
+        "--requester-pays",
+        action="store_true",
+        help="read buckets of S3 whose readers pay, on your account (the same as AWS_REQUEST_PAYER=requester)",
+    )
+
+
+def add_sign(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--sign``: who signs the addresses of STAC items before they are read."""
+    parser.add_argument(
+        "--sign",
+        choices=("planetary-computer",),
+        help="sign addresses of STAC items before they are read, by the package planetary-computer",
+    )
+
+
 def _allow_hosts(hosts: Sequence[str]) -> None:
     """By the variable of the environment, which worker processes see too.
 
@@ -206,6 +224,8 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
     try:
         if hosts := getattr(arguments, "allow_host", []):
             _allow_hosts(hosts)
+        if getattr(arguments, "requester_pays", False):
+            os.environ["AWS_REQUEST_PAYER"] = "requester"  # which worker processes see too
         code = ExitCode(arguments.run(arguments))
         sys.stdout.flush()  # a reader that is gone is noticed here, not when Python ends
         return code

@@ -184,7 +184,7 @@ class WebRaster(RangedRaster):
     :param url: The address.
     :param internal: Servers of the user's network that may be asked.
     :param tag: Of the version that it has to be, as of `eotasks.imagery.files.http.tag_of`; None for any.
-    :param renewed: Gives the address with another signature, when the server refuses this one.
+    :param renewed: Gives the address with another signature, once the server has refused the one that it is given.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class WebRaster(RangedRaster):
         internal: frozenset[str],
         *,
         tag: str | None = None,
-        renewed: Callable[[], str | None] | None = None,
+        renewed: Callable[[str], str] | None = None,
     ) -> None:
         self._url, self._internal, self._tag, self._renewed = url, internal, tag, renewed
         self._file = url
@@ -208,8 +208,8 @@ class WebRaster(RangedRaster):
         try:
             return http.read_part(self._url, start, stop, self._internal)
         except AddressRefusedError:
-            other = None if self._renewed is None else self._renewed()
-            if other is None or other == self._url:
+            other = self._url if self._renewed is None else self._renewed(self._url)
+            if other == self._url:
                 raise
         self._url = other
         return http.read_part(other, start, stop, self._internal)
@@ -240,7 +240,7 @@ class BucketRaster(RangedRaster):
 
 
 def remote_raster(
-    address: str, internal: frozenset[str], *, renewed: Callable[[], str | None] | None = None
+    address: str, internal: frozenset[str], *, renewed: Callable[[str], str] | None = None
 ) -> RangedRaster:
     """The raster at an ``s3://`` or ``https://`` address.
 
@@ -324,9 +324,9 @@ class _Blocks:
                 raise ImageryError(f"{where}: broke off after {len(content)} of {stop - start} bytes. Try again.")
             for number in range(missing[0], -(-(start + len(content)) // BLOCK)):
                 at = number * BLOCK - start
-                block = content[at : at + BLOCK], size, now
-                found[number] = block
-                self._keep((key, number), block)
+                fetched = content[at : at + BLOCK], size, now
+                found[number] = fetched
+                self._keep((key, number), fetched)
         blocks = [block for number in numbers if (block := found[number]) is not None]
         sizes, tags = {size for _, size, _ in blocks}, [tag, *(each for _, _, each in blocks)]
         if len(sizes) > 1 or any(http.is_other(each, other) for each in tags for other in tags):
