@@ -66,6 +66,10 @@ class OffsetError(ImageryError):
     """What is said of the offset of a product's digital numbers contradicts itself: baseline, flag, offset, scale."""
 
 
+class AddressRefusedError(ImageryError):
+    """A server refuses an address: its signature is missing, wrong or has expired, or it is not for everyone."""
+
+
 class FeatureError(EOTasksError, ValueError):
     """A feature of an EOPatch is missing or has another shape or type than the task needs."""
 

@@ -88,6 +88,7 @@ SEARCH_PAGES = Limit("search pages", 2_000, "an API is asked for 200 items a pag
 SEARCH_ITEMS = Limit("search items", 50_000, "a tile has 150 a year")
 SEARCH_BYTES = Limit("search bytes", 1 * GIGABYTE, "an item has some 30 kB")
 SEARCH_SECONDS = Limit("search seconds", 3_600, "a search takes some seconds")
+ATTEMPTS = Limit("attempts", 10, "tries of one request: with the pauses between them, about half a minute")
 
 LIMITS = tuple(value for value in list(globals().values()) if isinstance(value, Limit))
 """All bounds, for the documentation and its test."""

@@ -39,7 +39,13 @@ import eolearn.core  # noqa: E402, F401
 hypothesis.settings.register_profile("eotasks", deadline=None)
 hypothesis.settings.load_profile("eotasks")
 
-pytest_plugins = ["tests.servers.lying", "tests.servers.s3", "tests.servers.web"]
+pytest_plugins = [
+    "tests.servers.lying",
+    "tests.servers.requester_pays",
+    "tests.servers.s3",
+    "tests.servers.signed",
+    "tests.servers.web",
+]
 
 
 @pytest.fixture(scope="session")

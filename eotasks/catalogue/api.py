@@ -18,6 +18,7 @@ from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval,
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ProductSkippedWarning, reason_of
 from eotasks.imagery import footprints
 from eotasks.imagery.files.origin import Origin, mark
+from eotasks.imagery.files.signing import Modifier, mark_signing, modifier_of, modify
 from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS
 from eotasks.text import excerpt, redacted
 
@@ -45,9 +46,14 @@ class StacApi:
 
     :param url: Root of the API, such as ``https://earth-search.aws.element84.com/v1``. No user's name in it.
     :param collections: Names of its collections; None for those of the level asked for, `DEFAULT_COLLECTIONS`.
+    :param modifier: Changes each item that is found, in place, as `pystac_client.Client.open` takes one: mostly it
+        signs addresses. A function that is given an item of pystac, or "planetary-computer". When a signature is about
+        to end before a file is read, the addresses are signed anew. Signatures are kept in memory only.
     """
 
-    def __init__(self, url: str, *, collections: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, url: str, *, collections: Sequence[str] | None = None, modifier: Modifier | str | None = None
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(f"{redacted(url)} is no address of a STAC API: give https://….")
@@ -57,6 +63,7 @@ class StacApi:
             raise ConfigurationError(f"collections={collections!r}: give a list of names, or None.")
         self.location = url
         self.collections = None if collections is None else tuple(collections)
+        self.modifier = modifier_of(modifier)
 
     def __repr__(self) -> str:
         return f"StacApi({redacted(self.location)!r})"
@@ -140,8 +147,10 @@ class StacApi:
         sound = 0
         for fields in _items(search, where):
             try:
-                item = _item(fields, client)
+                item = self._modified(_item(fields, client))
                 fits = _fits(item, request)
+            except _ModifierError as error:
+                raise error.__cause__ or error from None
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - pystac and shapely raise whatever they stumble over
@@ -154,12 +163,28 @@ class StacApi:
         if skipped and not sound:
             raise ImageryError(f"{where}: none of its {len(skipped)} items can be used. {skipped[0]}")
 
+    def _modified(self, item: pystac.Item) -> pystac.Item:
+        """:raises _ModifierError: when the user's own function fails, which is no fault of the item."""
+        if self.modifier is None:
+            return item
+        before = {name: asset.href for name, asset in item.assets.items()}
+        try:
+            changed: pystac.Item = modify(item, self.modifier, f"STAC item {excerpt(item.id)}")
+        except EOTasksError as error:
+            raise _ModifierError from error
+        mark_signing(changed, self.modifier, before)
+        return changed
+
     def _collections(self, request: SearchRequest) -> Sequence[str]:
         if self.collections is not None:
             return self.collections
         if request.level is not None:
             return DEFAULT_COLLECTIONS[request.level]
         return [name for names in DEFAULT_COLLECTIONS.values() for name in names]
+
+
+class _ModifierError(Exception):
+    """A modifier failed: that ends a search, as it does for pystac-client."""
 
 
 def _items(search: Any, where: str) -> Iterator[Any]:

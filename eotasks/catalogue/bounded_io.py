@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from requests import RequestException
+from requests import RequestException, Response
 
 from eotasks.catalogue.packages import package
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, reason_of
 from eotasks.imagery.files.origin import InternalAddressError, Origin
 from eotasks.imagery.files.session import session
 from eotasks.limits import ANSWER_BYTES, SEARCH_BYTES, SEARCH_PAGES, SEARCH_SECONDS
-from eotasks.storage.answers import answer_bounds, excess_of
+from eotasks.network.answers import answer_bounds, excess_of
+from eotasks.network.refusals import cure_of, sentence
+from eotasks.network.retries import PassingFailure, is_passing, is_passing_error, persistently, seconds_asked
 
 _CHUNK = 1 << 16
+_NETWORK = "Check its address and the network, then try again."
 _SMALLER = "Search a smaller area or a shorter time."
 
 
@@ -35,7 +38,7 @@ def bounded_io(origin: Origin, where: str, seconds: int) -> Any:
             headers: dict[str, str] | None = None,
             parameters: dict[str, Any] | None = None,
         ) -> str:
-            return asked.text(href, (method or "GET").upper(), headers, parameters or {})
+            return search.text(href, (method or "GET").upper(), headers, parameters or {})
 
         def read_text(self, source: Any, *arguments: Any, **options: Any) -> str:
             if not str(getattr(source, "href", source)).startswith(("http://", "https://")):
@@ -43,11 +46,11 @@ def bounded_io(origin: Origin, where: str, seconds: int) -> Any:
             text: str = super().read_text(source, *arguments, **options)
             return text
 
-    asked = _Asked(origin, where, seconds)
+    search = _SearchRequests(origin, where, seconds)
     return BoundedIO()
 
 
-class _Asked:
+class _SearchRequests:
     """The requests of one search."""
 
     def __init__(self, origin: Origin, where: str, seconds: int) -> None:
@@ -59,39 +62,57 @@ class _Asked:
     def text(self, href: str, method: str, headers: dict[str, str] | None, parameters: dict[str, Any]) -> str:
         """The body of an answer.
 
-        :raises ImageryError: when the search goes beyond a bound.
-        :raises pystac_client.exceptions.APIError: when the server fails.
+        :raises ImageryError: when the search goes beyond a bound, the server fails or refuses.
         """
         self._count()
-        failed = package("pystac_client.exceptions").APIError
         options: dict[str, Any] = {"params": parameters} if method == "GET" else {"json": parameters}
+
+        def once() -> str:
+            try:
+                with (
+                    answer_bounds(ANSWER_BYTES.value, ANSWER_BYTES.excess()),
+                    self._session.request(
+                        method, href, headers=headers, timeout=self._seconds, stream=True, **options
+                    ) as answer,
+                ):
+                    if is_passing(answer.status_code):
+                        wait = seconds_asked(answer.headers.get("Retry-After"))
+                        raise PassingFailure(sentence(answer.status_code), wait=wait, status=answer.status_code)
+                    content = self._content(answer)
+            except InternalAddressError as error:
+                raise ImageryError(f"{self._where}: {error}") from None
+            except RequestException as error:
+                excess = excess_of(error)
+                if excess is not None:
+                    raise ImageryError(f"{self._where}: an answer took {excess}. {_SMALLER}") from error
+                if is_passing_error(error):
+                    raise PassingFailure(f"cannot be reached or breaks off ({type(error).__name__})") from error
+                raise ImageryError(
+                    f"{self._where}: cannot be asked ({reason_of(error)}). Check its address."
+                ) from error
+            if not answer.ok:
+                cure = cure_of(answer.status_code, href, bytes(content))
+                raise ImageryError(f"{self._where} failed: {sentence(answer.status_code)}. {cure}")
+            return content.decode()
+
         try:
-            with (
-                answer_bounds(ANSWER_BYTES.value, ANSWER_BYTES.excess()),
-                self._session.request(
-                    method, href, headers=headers, timeout=self._seconds, stream=True, **options
-                ) as answer,
-            ):
-                content = bytearray()
-                for chunk in answer.iter_content(_CHUNK):
-                    content += chunk
-                    self._bytes -= len(chunk)
-                    if len(content) > ANSWER_BYTES.value:
-                        raise ImageryError(f"{self._where}: {ANSWER_BYTES.excess()} in one answer. {_SMALLER}")
-                    if self._bytes < 0:
-                        raise ImageryError(f"{self._where}: {SEARCH_BYTES.excess()}. {_SMALLER}")
-        except InternalAddressError as error:
-            raise ImageryError(f"{self._where}: {error}") from None
-        except RequestException as error:
-            excess = excess_of(error)
-            if excess is not None:
-                raise ImageryError(f"{self._where}: an answer took {excess}. {_SMALLER}") from error
-            raise failed(str(error)) from error
-        if not answer.ok:
-            refused = failed(content[:200].decode(errors="replace"))
-            refused.status_code = answer.status_code
-            raise refused
-        return content.decode()
+            return persistently(once, self._where)
+        except PassingFailure as failure:
+            cure = _NETWORK if failure.status is None else cure_of(failure.status, href)
+            raise ImageryError(
+                f"{self._where} failed: {failure.reason}, {failure.asked}. {cure}"
+            ) from failure.__cause__
+
+    def _content(self, answer: Response) -> bytearray:
+        content = bytearray()
+        for chunk in answer.iter_content(_CHUNK):
+            content += chunk
+            self._bytes -= len(chunk)
+            if len(content) > ANSWER_BYTES.value:
+                raise ImageryError(f"{self._where}: {ANSWER_BYTES.excess()} in one answer. {_SMALLER}")
+            if self._bytes < 0:
+                raise ImageryError(f"{self._where}: {SEARCH_BYTES.excess()}. {_SMALLER}")
+        return content
 
     def _count(self) -> None:
         now = time.monotonic()

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from eotasks.catalogue.table import (
 )
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
 from eotasks.imagery.files.origin import Origin, mark
+from eotasks.imagery.files.signing import Modifier, modifier_of, unsigned
 from eotasks.limits import CATALOGUE_BYTES
 from eotasks.reading import check_regular
 
@@ -91,18 +93,21 @@ class Catalogue:
     threads and processes; picklable.
 
     :param location: The file, such as ``products.parquet`` or ``s3://bucket/products.parquet``.
+    :param modifier: Signs the addresses of items that are found before their files are read, as of
+        :class:`eotasks.catalogue.api.StacApi`; the items themselves stay as they are.
     """
 
-    def __init__(self, location: str | os.PathLike[str]) -> None:
+    def __init__(self, location: str | os.PathLike[str], *, modifier: Modifier | str | None = None) -> None:
         text = os.fspath(location)
         if not text.endswith((".parquet", ".geoparquet")):
             raise ConfigurationError(f"{text!r} is no catalogue: the name of a catalogue ends in .parquet.")
         self.location = absolute(text)
+        self.modifier = modifier_of(modifier)
         self._copy: _LocalCopy | None = None
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Catalogue], tuple[str]]:
-        return type(self), (self.location,)
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return partial(type(self), modifier=self.modifier), (self.location,)
 
     def __repr__(self) -> str:
         return f"Catalogue({self.location!r})"
@@ -126,7 +131,7 @@ class Catalogue:
         :raises ConfigurationError: when the file is not ours, or of a newer version.
         :raises StorageError: when it cannot be read or written.
         """
-        given = _newest(items)
+        given = _newest(map(unsigned, items))
         new = table_of(list(given.values()))
         place, name = self._place()
         for left in reversed(range(WRITERS)):
@@ -191,7 +196,7 @@ class Catalogue:
         with self._errors_named():
             rows = matching_rows(database(), path, request)
             items = items_of(read_rows(path, rows), self.location)
-        origin = Origin.of(self.location, "catalogue")
+        origin = Origin.of(self.location, "catalogue", self.modifier)
         for item in items:
             mark(item, origin)
         return items

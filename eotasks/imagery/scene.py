@@ -28,6 +28,7 @@ from eotasks.text import redacted
 if TYPE_CHECKING:
     from eotasks.imagery.files.origin import Origin
     from eotasks.imagery.files.protocol import Fingerprint, RasterFile
+    from eotasks.imagery.files.signing import Modifier
     from eotasks.imagery.products.angles import AngleGrids
     from eotasks.imagery.products.product import MaskPolygons, MaskSource, Product
 
@@ -362,7 +363,9 @@ def _burn(mask: MaskPolygons, grid: Grid) -> NDArray[np.bool_]:
     return burnt.astype(bool)
 
 
-def open_scene(location: ProductLocation, *, origin: Origin | None = None) -> Scene:
+def open_scene(
+    location: ProductLocation, *, origin: Origin | None = None, modifier: Modifier | str | None = None
+) -> Scene:
     """Open a scene, whatever its layout and wherever it lies.
 
     :param location: What :func:`eotasks.imagery.products.open.describe_product` reads: a `.SAFE` folder, the zip of
@@ -370,10 +373,12 @@ def open_scene(location: ProductLocation, *, origin: Origin | None = None) -> Sc
         ``s3://`` or ``https://``.
     :param origin: Where an item in memory was got from, such as ``Origin.of("items/a.json")``: without it the item
         names no files of this machine. Not needed for locations, nor for items that a search of ours found.
+    :param modifier: Signs the addresses of a STAC item before they are read: a function as `pystac_client` takes it, or
+        "planetary-computer". Asked again when signatures end. Not needed for items that a search of ours found.
     :raises ImageryError: when nothing readable lies there, or it leads where it may not.
     """
     try:
-        return Scene(describe_product(location, origin=origin))
+        return Scene(describe_product(location, origin=origin, modifier=modifier))
     except (EOTasksError, OSError):
         raise
     except Exception as error:  # what strangers wrote is read there: one product never ends the others

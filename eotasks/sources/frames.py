@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from eotasks.errors import ImageryError, ProductSkippedWarning
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
+from eotasks.imagery.files.signing import Modifier
 from eotasks.imagery.footprints import from_geojson
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
@@ -69,11 +71,20 @@ class Candidate:
     origin: Origin | None = field(default=None, repr=False, compare=False)
     """Who named the location and the masks; None for the user himself."""
 
+    modifier: Modifier | str | None = field(default=None, repr=False, compare=False)
+    """Signs the addresses of an item that the user named himself."""
+
     footprint: BaseGeometry | None = field(default=None, repr=False, compare=False)
     """Where it has data, in degrees (longitude first), as its metadata says; None when nothing does."""
 
     @classmethod
-    def of_scene(cls, location: Any, scene: Scene, masks: Mapping[str, str] | None = None) -> Candidate:
+    def of_scene(
+        cls,
+        location: Any,
+        scene: Scene,
+        masks: Mapping[str, str] | None = None,
+        modifier: Modifier | str | None = None,
+    ) -> Candidate:
         """From a scene that was opened for its metadata."""
         from eotasks.catalogue.items import footprint_of
 
@@ -91,6 +102,7 @@ class Candidate:
             level=facts.level,
             cloud_cover=None if facts.cloud_cover is None else facts.cloud_cover / 100,
             masks=masks or {},
+            modifier=modifier,
             footprint=footprint_of(facts, grids),
         )
 
@@ -117,21 +129,26 @@ class Candidate:
 
     def open(self) -> Scene:
         """Its scene."""
-        return open_scene(self.location, origin=self.origin)
+        return open_scene(self.location, origin=self.origin, modifier=self.modifier)
 
 
-def open_candidates(locations: Sequence[Any], masks: Mapping[str, Mapping[str, str]] | None = None) -> list[Candidate]:
+def open_candidates(
+    locations: Sequence[Any],
+    masks: Mapping[str, Mapping[str, str]] | None = None,
+    modifier: Modifier | str | None = None,
+) -> list[Candidate]:
     """Products of a list; the metadata of each is read, no pixel.
 
     :param locations: Whatever `open_scene` reads.
     :param masks: Files of "CLP", "CLM" and "SHADOW", by the product's name.
+    :param modifier: Signs the addresses of STAC items, as of `open_scene`.
     :raises ImageryError: when one is missing, damaged, or no product.
     """
     with ThreadPoolExecutor(OPENERS) as pool:
-        scenes = list(pool.map(open_scene, locations))
+        scenes = list(pool.map(partial(open_scene, modifier=modifier), locations))
     named = masks or {}
     return [
-        Candidate.of_scene(location, scene, named.get(scene.name))
+        Candidate.of_scene(location, scene, named.get(scene.name), modifier)
         for location, scene in zip(locations, scenes, strict=True)
     ]
 

@@ -19,6 +19,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks.errors import ConfigurationError, FeatureError, FrameDroppedWarning, ImageryError, TooFewFramesError
 from eotasks.features import Feature, feature_of
+from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import Mosaic, MosaicOrder, check_order, read_mosaic
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
@@ -82,6 +83,7 @@ class LoadScenesTask(EOTask):
         catalogue: Catalogue | StacApi | str | os.PathLike[str] | None = None,
         scenes: Sequence[SceneLocation] | None = None,
         masks: Mapping[str, Mapping[str, str]] | None = None,
+        modifier: Modifier | str | None = None,
         bands: Sequence[str] | None = None,
         resolution: float = 10,
         resampling: ResamplingName = "mean",
@@ -106,6 +108,8 @@ class LoadScenesTask(EOTask):
             the task is first executed.
         :param masks: For products of a list, their files of "CLP", "CLM" and "SHADOW" by the product's name, as
             `eotasks.catalogue.find_products` finds them.
+        :param modifier: Signs the addresses of STAC items before they are read: a function as `pystac_client` takes it,
+            or "planetary-computer"; see :class:`eotasks.catalogue.api.StacApi`.
         :param bands: Names of the bands in the order wanted; None for all that the level has.
         :param resolution: Size of a pixel in metres.
         :param resampling: "mean" (weighted by area), "nearest", "bilinear", "cubic", or "fast" for coarse grids.
@@ -152,7 +156,7 @@ class LoadScenesTask(EOTask):
             raise ConfigurationError(f"maxcc={maxcc!r}: give a share from 0 to 1, such as 0.8.")
         if time_difference < dt.timedelta(0):
             raise ConfigurationError(f"time_difference={time_difference!r} is negative: give 0 or more.")
-        self.catalogue, self.scenes = _source(catalogue, scenes)
+        self.catalogue, self.scenes = _source(catalogue, scenes, modifier)
         if self.scenes is not None and masks is None and self._masks_wanted():
             raise ConfigurationError(
                 "clp_feature, clm_feature and shadow_feature need a catalogue, which knows the files of CLP, CLM and"
@@ -161,6 +165,7 @@ class LoadScenesTask(EOTask):
         if self.catalogue is not None and masks is not None:
             raise ConfigurationError("masks belongs to scenes: a catalogue knows the files of CLP and CLM itself.")
         self.masks = masks
+        self.modifier = modifier_of(modifier)
         self._listed: list[Candidate] | None = None
         self.resolution = resolution
         self.resampling: ResamplingName = resampling
@@ -224,7 +229,7 @@ class LoadScenesTask(EOTask):
         around = (left - FOOTPRINT_SLACK, bottom - FOOTPRINT_SLACK, right + FOOTPRINT_SLACK, top + FOOTPRINT_SLACK)
         if self.scenes is not None:
             if self._listed is None:
-                self._listed = open_candidates(self.scenes, self.masks)
+                self._listed = open_candidates(self.scenes, self.masks, self.modifier)
             return matching(
                 self._listed, bbox=around, crs=grid.crs, time_interval=time_interval, level=self.level, maxcc=self.maxcc
             )
@@ -336,7 +341,9 @@ def _optional(feature: Feature | None, allowed: Sequence[FeatureType]) -> Featur
 
 
 def _source(
-    catalogue: Catalogue | StacApi | str | os.PathLike[str] | None, scenes: Sequence[SceneLocation] | None
+    catalogue: Catalogue | StacApi | str | os.PathLike[str] | None,
+    scenes: Sequence[SceneLocation] | None,
+    modifier: Modifier | str | None,
 ) -> tuple[Catalogue | StacApi | None, tuple[SceneLocation, ...] | None]:
     if (catalogue is None) == (scenes is None):
         raise ConfigurationError("Give one of catalogue (a file, an address) and scenes (a list of products).")
@@ -346,7 +353,7 @@ def _source(
         return None, tuple(scenes)
     from eotasks.catalogue.open import catalogue_of
 
-    return catalogue_of(catalogue), None  # type: ignore[arg-type]  # not None: see above
+    return catalogue_of(catalogue, modifier=modifier), None  # type: ignore[arg-type]  # not None: see above
 
 
 def matching(

@@ -5,6 +5,10 @@ Endpoint, region and credentials come from where AWS tools take them: the enviro
 with ``AWS_NO_SIGN_REQUEST=YES`` as GDAL knows it, requests are anonymous, as public buckets want them. Bucket names
 stand in the path of a custom endpoint: ``bucket.host`` is a name that such hosts seldom have. Some older servers do not
 know the checksums that boto3 sends with an upload: ``AWS_REQUEST_CHECKSUM_CALCULATION=when_required`` leaves them out.
+``AWS_REQUEST_PAYER=requester`` goes with every request, as buckets want it whose readers pay (requester pays).
+
+What fails is asked again by the policy of `eotasks.network.retries`, `AWS_MAX_ATTEMPTS` times in all or else as all
+servers are; ``AWS_RETRY_MODE`` chooses one of boto3's own ways instead.
 
 Nothing here keeps a secret: settings hold none, and no message repeats one.
 """
@@ -24,29 +28,22 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    ParamValidationError,
-    ResponseStreamingError,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
-from urllib3.exceptions import HTTPError
+from botocore.exceptions import ClientError
 
-from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError, reason_of
+from eotasks.errors import ConfigurationError, StorageError
 from eotasks.limits import ANSWER_BYTES, RECORD_BYTES, Limit
-from eotasks.storage.answers import answer_bounds, excess_of
-from eotasks.storage.s3_connection import (
-    ATTEMPTS,
-    CONNECT_SECONDS,
-    CREDENTIALS_CURE,
-    READ_SECONDS,
-    SETTING_ERRORS,
-    S3Settings,
-    connection,
+from eotasks.network.answers import answer_bounds, excess_of
+from eotasks.network.retries import FIRST_PAUSE, PassingFailure, is_passing, persistently
+from eotasks.storage.s3_connection import CONNECT_SECONDS, READ_SECONDS, S3Settings, connection
+from eotasks.storage.s3_refusals import (
+    UNREACHABLE,
+    explain,
+    is_absent,
+    is_unknown,
+    lost_race,
+    no_bucket,
+    s3_errors,
+    status_of,
 )
 
 __all__ = [
@@ -95,16 +92,6 @@ PART_BYTES = 8_000_000
 _PARTS = 8
 _CHUNK = 1 << 20
 
-_WRONG_CREDENTIALS = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
-     "TokenRefreshRequired", "InvalidClientTokenId", "AuthorizationHeaderMalformed", "AuthFailure"}
-)  # fmt: skip
-_WRONG_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
-_UNKNOWN = frozenset({"NotImplemented", "501"})
-_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
-_CONFLICT = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
-_UNREACHABLE = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError, HTTPError)
-
 
 def s3_settings() -> S3Settings:
     """The settings of this process, read anew whenever an ``AWS_…`` variable or a file in ``~/.aws`` has changed.
@@ -118,7 +105,7 @@ def s3_settings() -> S3Settings:
 def s3_client() -> Any:
     """The boto3 client of this process: one for all threads, a new one after a fork and when settings change.
 
-    Requests are tried again as boto3's mode "standard" does: `ATTEMPTS` times in all.
+    Requests are tried again by the policy of `eotasks.network.retries`.
 
     :raises ConfigurationError: as `s3_settings`.
     :raises CredentialsError: as `s3_settings`.
@@ -138,7 +125,8 @@ def s3_resource() -> Any:
 def gdal_environment() -> dict[str, Any]:
     """Arguments of ``rasterio.Env`` under which ``/vsis3/bucket/key`` is read as `s3_client` would.
 
-    GDAL keeps what it has read of an object: inside one process, a changed object may be seen as it was.
+    GDAL keeps what it has read of an object: inside one process, a changed object may be seen as it was, and one that
+    could not be read is taken for absent from then on. So nothing here reads by ``/vsis3/``.
 
     :raises ConfigurationError: as `s3_settings`.
     :raises CredentialsError: as `s3_settings`.
@@ -153,12 +141,14 @@ def gdal_environment() -> dict[str, Any]:
         aws_unsigned=settings.anonymous,
         region_name=settings.region,
         endpoint_url=f"{endpoint.netloc}{endpoint.path.rstrip('/')}" if endpoint else None,
+        requester_pays=settings.requester_pays,
     )
     options: dict[str, Any] = {
         "session": session,
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-        "GDAL_HTTP_MAX_RETRY": ATTEMPTS - 1,
-        "GDAL_HTTP_RETRY_DELAY": 0.5,
+        "GDAL_HTTP_MAX_RETRY": of_process.attempts - 1,
+        "GDAL_HTTP_RETRY_DELAY": FIRST_PAUSE,
+        "GDAL_HTTP_RETRY_CODES": ",".join(map(str, filter(is_passing, range(400, 600)))),
         "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_SECONDS,
         "GDAL_HTTP_LOW_SPEED_TIME": READ_SECONDS,
         "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
@@ -214,19 +204,20 @@ def read_range(location: str, start: int, stop: int, *, tag: str | None = None) 
     :raises StorageError: as `read_object`, and when the server sends other bytes than it was asked for.
     :raises CredentialsError: as `read_object`.
     """
-    bucket, key = split_location(location)
-    options = {} if tag is None else {"IfMatch": tag}
-    with asking(location):
-        answer = s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}", **options)
-        fault = f"{location}: {s3_settings()} sends other bytes than {start:,} to {stop:,}. Download it first."
+    options = {"Range": f"bytes={start}-{stop - 1}"} | ({} if tag is None else {"IfMatch": tag})
+    fault = f"{location}: {s3_settings()} sends other bytes than {start:,} to {stop:,}. Download it first."
+
+    def part(answer: dict[str, Any]) -> bytes:
         said = re.match(r"bytes ([0-9]{1,18})-", str(answer.get("ContentRange", "")))
-        with contextlib.closing(answer["Body"]):
-            # Some servers send the whole of what is smaller than the range, without saying a range.
-            if int(said[1]) != start if said else start:
-                raise StorageError(fault)
-            if tag is not None and answer.get("ETag", tag) != tag:
-                raise StorageError(f"{location} changed while it was read: run the command again.")
-            return _content(answer, stop - start, fault)
+        # Some servers send the whole of what is smaller than the range, without saying a range.
+        if int(said[1]) != start if said else start:
+            raise StorageError(fault)
+        if tag is not None and answer.get("ETag", tag) != tag:
+            raise StorageError(f"{location} changed while it was read: run the command again.")
+        return _content(answer, stop - start, fault)
+
+    with asking(location, max(stop - start, ANSWER_BYTES.value)):
+        return _answer(location, part, **options)
 
 
 def _content(answer: dict[str, Any], most: int, fault: str) -> bytes:
@@ -251,7 +242,15 @@ def object_facts(location: str) -> ObjectFacts:
     """
     bucket, key = split_location(location)
     with asking(location):
-        answer = s3_client().head_object(Bucket=bucket, Key=key)
+        try:
+            answer = s3_client().head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if status_of(error) not in (400, 401, 403):
+                raise
+            # An answer to HEAD has no body, so no reason: a GET has one, or is allowed where HEAD is not.
+            with contextlib.closing(s3_client().get_object(Bucket=bucket, Key=key, Range="bytes=0-0")["Body"]) as body:
+                body.read(1)
+            raise
         return ObjectFacts(int(answer["ContentLength"]), answer["LastModified"], str(answer["ETag"]))
 
 
@@ -313,13 +312,7 @@ def _download_parts(location: str, target: Path, size: int, tag: str) -> None:
 
     def fetch(start: int) -> None:
         stop = min(start + PART_BYTES, size)
-        for left in reversed(range(3)):
-            try:
-                content = read_range(location, start, stop, tag=tag)
-                break
-            except StorageError as error:
-                if not left or not isinstance(error.__cause__, _UNREACHABLE) or excess_of(error):
-                    raise
+        content = read_range(location, start, stop, tag=tag)
         if len(content) != stop - start:
             raise StorageError(f"{location}: broke off after {start + len(content):,} of {size:,} bytes. Try again.")
         os.pwrite(descriptor, content, start)
@@ -349,8 +342,8 @@ def check_bucket(location: str) -> None:
             s3_client().head_bucket(Bucket=bucket)
         except ClientError as error:
             if is_absent(error):
-                raise _no_bucket(location, str(s3_settings())) from error
-            if _status(error) != 403:
+                raise no_bucket(location, str(s3_settings())) from error
+            if status_of(error) != 403:
                 raise
 
 
@@ -369,21 +362,6 @@ def server_time(location: str) -> datetime:
     return parsedate_to_datetime(date).astimezone(UTC) if date else datetime.now(UTC)
 
 
-def is_absent(error: BaseException) -> bool:
-    """Whether an error of boto3, or what `s3_errors` made of it, says that there is no such object."""
-    return _code(error) in _ABSENT
-
-
-def is_unknown(error: BaseException) -> bool:
-    """Whether an error of boto3, or what `s3_errors` made of it, says that the server cannot do what it is asked."""
-    return _code(error) in _UNKNOWN
-
-
-def lost_race(error: BaseException) -> bool:
-    """Whether an error of boto3, or what `s3_errors` made of it, says that a condition of a write does not hold."""
-    return _code(error) in _CONFLICT
-
-
 @contextlib.contextmanager
 def asking(location: str, size: int | None = None, excess: str | None = None) -> Iterator[None]:
     """As `s3_errors`, and what the server answers in the block is bounded.
@@ -396,99 +374,21 @@ def asking(location: str, size: int | None = None, excess: str | None = None) ->
         yield
 
 
-@contextlib.contextmanager
-def s3_errors(location: str) -> Iterator[None]:
-    """Turns errors of boto3 in its block into those of the project.
-
-    :param location: What is read or written, for the message.
-    :raises StorageError: object or bucket absent, no right, server gone or failing.
-    :raises CredentialsError: credentials missing, half given, refused or expired.
-    """
-    try:
-        yield
-    except (BotoCoreError, ClientError, Boto3Error, HTTPError) as error:  # botocore lets some of urllib3 through
-        raise explain(error, location) from error
-    except EOTasksError:
-        raise
-    except (ValueError, TypeError, KeyError, OverflowError) as error:  # over numbers and times that are none
-        raise StorageError(
-            f"{location}: {connection().settings} answers as no S3 server does ({reason_of(error)}). Check"
-            " AWS_ENDPOINT_URL."
-        ) from error
-
-
-def explain(error: Exception, location: str) -> EOTasksError:
-    """What an error of boto3 means, as an error of the project to raise."""
-    server = str(connection().settings) if not isinstance(error, SETTING_ERRORS) else "S3"
-    excess = excess_of(error)
-    if excess is not None:
-        return StorageError(f"{location}: the answer of {server} took {excess}. It is not read.")
-    if isinstance(error, ClientError):
-        return _explain_answer(_code(error), _status(error), location, server)
-    if isinstance(error, _UNREACHABLE):
-        return StorageError(
-            f"{location}: {server} cannot be reached or broke off ({type(error).__name__}). Check that it runs,"
-            " AWS_ENDPOINT_URL and the network, then run the command again."
-        )
-    if isinstance(error, SETTING_ERRORS):
-        return CredentialsError(
-            f"{location}: {reason_of(error)}. {CREDENTIALS_CURE}, as the AWS command line takes them."
-        )
-    if isinstance(error, ParamValidationError):
-        return ConfigurationError(f"{location} is no name that S3 takes: check the bucket's name and the prefix.")
-    return StorageError(f"{location}: {server} failed ({reason_of(error)}). Run the command again.")
-
-
-def _explain_answer(code: str, status: int, location: str, server: str) -> EOTasksError:
-    if code == "NoSuchBucket":
-        return _no_bucket(location, server)
-    if code in _ABSENT:
-        return StorageError(f"{location} is not there: check the name, or run the step that writes it.")
-    if code in _CONFLICT:
-        return StorageError(f"{location} was written by another run in the meantime: run the step again.")
-    if code in _WRONG_CLOCK:
-        return StorageError(
-            f"{location}: the clocks of this machine and of {server} differ by too much ({code}): set this one's."
-        )
-    if code in _WRONG_CREDENTIALS:
-        return CredentialsError(
-            f"{location}: {server} refuses the credentials ({code}). {CREDENTIALS_CURE} that are valid there."
-        )
-    if status in (401, 403):
-        if connection().settings.anonymous:
-            return CredentialsError(
-                f"{location} is not public at {server}, and there are no credentials. {CREDENTIALS_CURE}."
-            )
-        return CredentialsError(
-            f"{location}: {server} refuses access ({code}). Check that the credentials are valid there"
-            " and may read and write it."
-        )
-    return StorageError(f"{location}: {server} answers {code} ({status}). Try again later, or ask who runs it.")
-
-
-def _answer(location: str, use: Callable[[dict[str, Any]], T]) -> T:
+def _answer(location: str, use: Callable[[dict[str, Any]], T], **options: str) -> T:
     """What is made of the answer to a GET; one that breaks off in its middle is asked for again."""
     bucket, key = split_location(location)
-    for left in reversed(range(3)):
-        answer = s3_client().get_object(Bucket=bucket, Key=key)
+
+    def once() -> T:
+        answer = s3_client().get_object(Bucket=bucket, Key=key, **options)  # which asks again by itself
         try:
             with contextlib.closing(answer["Body"]):
                 return use(answer)
-        except _UNREACHABLE as error:
-            if not left or excess_of(error):
+        except UNREACHABLE as error:
+            if excess_of(error):
                 raise
-    raise AssertionError("the loop returns or raises")
+            raise PassingFailure(f"broke off ({type(error).__name__})") from error
 
-
-def _no_bucket(location: str, server: str) -> StorageError:
-    bucket, _ = split_location(location)
-    return StorageError(f"{location}: there is no bucket {bucket!r} at {server}. Make it, or check its name.")
-
-
-def _code(error: BaseException) -> str:
-    cause = error if isinstance(error, ClientError) else error.__cause__
-    return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, ClientError) else ""
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    try:
+        return persistently(once, location, attempts=connection().attempts)
+    except PassingFailure as failure:
+        raise failure.__cause__ or failure from None

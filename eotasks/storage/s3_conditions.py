@@ -11,6 +11,7 @@ import logging
 from botocore.exceptions import ClientError
 
 from eotasks.errors import StorageError
+from eotasks.limits import RECORD_BYTES, Limit
 from eotasks.storage import s3
 
 LOGGER = logging.getLogger(__name__)
@@ -35,10 +36,10 @@ def write_if(location: str, data: bytes, tag: str | None) -> str:
                 return s3.write_object(location, data)
             if not s3.lost_race(error):
                 raise
-            there = read_if_there(location)
-            if there is not None and there[0] == data:
-                return there[1]  # it came through, its answer was lost, and the next try met it
-            if not left or tag != (None if there is None else there[1]):
+            there = facts_if_there(location)
+            if there is not None and there.size == len(data) and _is_content(location, there, data):
+                return there.tag  # it came through, its answer was lost, and the next try met it
+            if not left or tag != (None if there is None else there.tag):
                 raise
             # It met another request that changed nothing in the end (409).
     raise AssertionError("the loop returns or raises")
@@ -67,18 +68,38 @@ def remove_if(location: str, tag: str) -> bool:
     return True
 
 
-def read_if_there(location: str) -> tuple[bytes, str] | None:
+def read_if_there(location: str, limit: Limit = RECORD_BYTES) -> tuple[bytes, str] | None:
     """Content and ETag; None when it is absent.
 
-    :raises StorageError: when it cannot be read.
+    :param limit: Bytes that it may have.
+    :raises StorageError: when it cannot be read, or is larger.
     :raises CredentialsError: when credentials are missing or refused.
     """
     try:
-        return s3.read_tagged(location)
+        return s3.read_tagged(location, limit)
     except StorageError as error:
         if not s3.is_absent(error):
             raise
         return None
+
+
+def facts_if_there(location: str) -> s3.ObjectFacts | None:
+    """What is known of an object of any size; None when it is absent.
+
+    :raises StorageError: when it cannot be asked for.
+    :raises CredentialsError: when credentials are missing or refused.
+    """
+    try:
+        return s3.object_facts(location)
+    except StorageError as error:
+        if not s3.is_absent(error):
+            raise
+        return None
+
+
+def _is_content(location: str, facts: s3.ObjectFacts, data: bytes) -> bool:
+    """Whether an object holds just some data of the same length, as large as that may be."""
+    return not data or s3.read_range(location, 0, len(data), tag=facts.tag) == data
 
 
 def _compare(location: str, tag: str | None) -> None:
@@ -86,7 +107,7 @@ def _compare(location: str, tag: str | None) -> None:
     if server not in _WITHOUT:
         _WITHOUT.add(server)
         LOGGER.warning("%s knows no conditional writes: keep other runs out of %s meanwhile.", server, location)
-    there = read_if_there(location)
-    if tag != (None if there is None else there[1]):
+    there = facts_if_there(location)
+    if tag != (None if there is None else there.tag):
         error = ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
         raise s3.explain(error, location) from error

@@ -29,13 +29,11 @@ from botocore.exceptions import (
 )
 
 from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, reason_of
-from eotasks.storage.answers import bounded_pools, excess_of
+from eotasks.limits import ATTEMPTS
+from eotasks.network import boto
 from eotasks.text import register_secret
 
 LOGGER = logging.getLogger(__name__)
-
-ATTEMPTS = 10
-"""Tries of one request, with growing pauses between them (6 to 25 s in all); ``AWS_MAX_ATTEMPTS`` changes it."""
 
 CONNECT_SECONDS, READ_SECONDS = 10, 30
 """How long a server may take to answer a connection, and to send the next bytes."""
@@ -53,6 +51,9 @@ SETTING_ERRORS = (
     SSOError,
 )
 """What is wrong before a request is made."""
+
+REQUEST_PAYER = "AWS_REQUEST_PAYER"
+"""Variable of the environment: "requester" where who asks pays, as GDAL and others know it."""
 
 CREDENTIALS_CURE = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
@@ -73,6 +74,9 @@ class S3Settings:
     anonymous: bool
     """Whether requests go without a signature."""
 
+    requester_pays: bool = False
+    """Whether requests say that who asks pays for them: ``AWS_REQUEST_PAYER=requester``, as GDAL knows it."""
+
     def __str__(self) -> str:
         return self.endpoint or "AWS S3"
 
@@ -86,10 +90,12 @@ class Connection:
             core.user_agent_extra = "eotasks"
             self.session = boto3.Session(botocore_session=core)
             self.settings = _read_settings(core)
-            self.options = self._client_options(core)
+            self.attempts = int(core.get_config_variable("max_attempts") or ATTEMPTS.value)
+            # Asked where users set it: the session's own answer would be boto3's default, "legacy".
+            self._mode = os.environ.get("AWS_RETRY_MODE") or core.get_scoped_config().get("retry_mode") or None
+            self.options = self._client_options()
             self.client = self.session.client("s3", **self.options)
-            _keep_bounds(self.client)
-            self.client.meta.events.register_last("request-created.s3", _hide_token)
+            self._prepare(self.client)
             _hide_static(core.get_credentials())
         except SETTING_ERRORS as error:
             raise CredentialsError(
@@ -104,19 +110,29 @@ class Connection:
             ) from error
 
     def resource(self) -> Any:
-        return self.session.resource("s3", **self.options)
+        made = self.session.resource("s3", **self.options)
+        self._prepare(made.meta.client)
+        return made
 
-    def _client_options(self, core: botocore.session.Session) -> dict[str, Any]:
+    def _prepare(self, client: Any) -> None:
+        """Bounds, retries and requester pays for every request of a client, whoever makes it."""
+        boto.prepare(client, self.attempts, own=self._mode is None)
+        events = client.meta.events
+        events.register_last("request-created.s3", _hide_token)
+        if self.settings.requester_pays:
+            events.register("before-call.s3", _say_who_pays)
+
+    def _client_options(self) -> dict[str, Any]:
         config = Config(
             signature_version=UNSIGNED if self.settings.anonymous else None,
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             tcp_keepalive=True,
             max_pool_connections=32,
+            # boto3 asks once, and the policy of all decides, unless the user wants one of boto3's own ways.
             retries={
-                # Asked where users set it: the session's own answer would be boto3's default, "legacy".
-                "mode": os.environ.get("AWS_RETRY_MODE") or core.get_scoped_config().get("retry_mode") or "standard",
-                "total_max_attempts": int(core.get_config_variable("max_attempts") or ATTEMPTS),
+                "mode": self._mode or "standard",
+                "total_max_attempts": self.attempts if self._mode else 1,
             },
             s3={"addressing_style": self.settings.addressing},
         )
@@ -125,17 +141,9 @@ class Connection:
         return {"endpoint_url": self.settings.endpoint, "region_name": region, "config": config}
 
 
-def _keep_bounds(client: Any) -> None:
-    """Lets a client keep the bounds of `answer_bounds`: botocore has no option for the connections that it makes."""
-    pools = client._endpoint.http_session._pool_classes_by_scheme
-    pools.update(bounded_pools(pools))
-    client.meta.events.register_first("needs-retry.s3", _once)
-
-
-def _once(caught_exception: Exception | None = None, **_: object) -> None:
-    """An answer beyond its bounds is not asked for again."""
-    if caught_exception is not None and excess_of(caught_exception):
-        raise caught_exception
+def _say_who_pays(params: dict[str, Any], **_: object) -> None:
+    """Of every request, not of those alone whose parameters boto3 knows: listings and questions for a bucket too."""
+    params["headers"]["x-amz-request-payer"] = "requester"
 
 
 def _hide_static(credentials: Credentials | None) -> None:
@@ -167,11 +175,15 @@ def _read_settings(core: botocore.session.Session) -> S3Settings:
         ("amazonaws.com", "amazonaws.com.cn")
     )
     unsigned = os.environ.get("AWS_NO_SIGN_REQUEST", "").strip().lower() in _YES
+    payer = os.environ.get(REQUEST_PAYER, "").strip().lower()
+    if payer not in ("", "requester"):
+        raise ConfigurationError(f"{REQUEST_PAYER} is {payer[:40]!r}: set it to requester, or unset it.")
     return S3Settings(
         endpoint=endpoint,
         region=core.get_config_variable("region"),
         addressing=style or ("path" if own_host else "auto"),
         anonymous=unsigned or core.get_credentials() is None,
+        requester_pays=payer == "requester",
     )
 
 
@@ -238,7 +250,7 @@ def connection() -> Connection:
 
 def _sources() -> _Sources:
     """Files are in it by what changes when they are written, and not by their content: this is asked for often."""
-    names = sorted(name for name in os.environ if name.startswith("AWS_") or name == "HOME")
+    names = sorted(name for name in os.environ if name.startswith("AWS_") or name in ("HOME", ATTEMPTS.variable))
     variables = [f"{name}={os.environ[name]}" for name in names]
     files = []
     for variable, usual in (

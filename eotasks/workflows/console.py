@@ -173,6 +173,24 @@ def add_allow_host(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_requester_pays(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--requester-pays``: who reads from S3 pays for it, as some buckets of AWS want it."""
+    parser.add_argument(
+        "--requester-pays",
+        action="store_true",
+        help="read buckets of S3 whose readers pay, on your account (the same as AWS_REQUEST_PAYER=requester)",
+    )
+
+
+def add_sign(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--sign``: who signs the addresses of STAC items before they are read."""
+    parser.add_argument(
+        "--sign",
+        choices=("planetary-computer",),
+        help="sign addresses of STAC items before they are read, by the package planetary-computer",
+    )
+
+
 def _allow_hosts(hosts: Sequence[str]) -> None:
     """By the variable of the environment, which worker processes see too.
 
@@ -198,6 +216,8 @@ def _run(arguments: argparse.Namespace) -> ExitCode:
     set_up_logging(verbose=arguments.verbose)
     if hosts := getattr(arguments, "allow_host", []):
         _allow_hosts(hosts)
+    if getattr(arguments, "requester_pays", False):
+        os.environ["AWS_REQUEST_PAYER"] = "requester"  # which worker processes see too
     return ExitCode(arguments.run(arguments))
 
 

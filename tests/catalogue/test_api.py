@@ -15,6 +15,11 @@ from tests.builders.stac_items import footprint, make_item
 from tests.servers.stac import StacServer
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eotasks.network.retries.FIRST_PAUSE", 0)
+
+
 @pytest.fixture
 def server() -> Iterator[StacServer]:
     items = [

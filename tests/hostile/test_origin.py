@@ -118,7 +118,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setenv("GDAL_HTTP_TIMEOUT", "2")  # of a GDAL that would ask the canary
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("urllib3.util.retry.Retry.get_backoff_time", lambda _: 0)
+    monkeypatch.setattr("eotasks.network.retries.FIRST_PAUSE", 0)
 
 
 _OPENED: list[str] = []

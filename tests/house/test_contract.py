@@ -21,7 +21,7 @@ PACKAGE = ROOT / "eotasks"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "limits", "text", "durable", "reading", "documents", "times", "extras"),
-    ("models",),
+    ("models", "network"),
     ("storage", "features"),
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray"),
     ("catalogue", "area"),

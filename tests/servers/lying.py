@@ -81,7 +81,8 @@ def dripping(content: bytes, pause: float = 0.05) -> Iterator[bytes]:
 
 
 @pytest.fixture
-def lying_server() -> Iterator[LyingServer]:
+def lying_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LyingServer]:
+    monkeypatch.setattr("eotasks.network.retries.FIRST_PAUSE", 0)  # no test waits for what fails
     server = LyingServer()
     yield server
     server.close()

@@ -68,7 +68,8 @@ def ranged(content: bytes) -> Answer:
 
 
 @pytest.fixture
-def web_server() -> Iterator[AnsweringServer]:
+def web_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnsweringServer]:
+    monkeypatch.setattr("eotasks.network.retries.FIRST_PAUSE", 0)  # no test waits for what fails
     server = AnsweringServer()
     yield server
     server.close()

@@ -326,11 +326,13 @@ def breaking_server(aws: pytest.MonkeyPatch) -> Iterator[None]:
     server.server_close()
 
 
-@pytest.mark.parametrize(("breaks", "whole"), [(2, True), (3, False)])
+@pytest.mark.parametrize(("breaks", "whole"), [(3, True), (4, False)])
 def test_an_answer_that_breaks_off_is_asked_for_again(
     breaking_server: None, monkeypatch: pytest.MonkeyPatch, breaks: int, whole: bool
 ) -> None:
     monkeypatch.setattr(Breaking, "breaks", breaks)
+    monkeypatch.setattr("eotasks.network.retries.FIRST_PAUSE", 0)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "4")
     if whole:
         assert s3.read_object("s3://bucket/file") == b"0123456789"
     else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from eotasks.errors import ImageryError
+from eotasks.errors import AddressRefusedError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.folder import FolderFiles
@@ -14,10 +16,13 @@ from eotasks.imagery.files.gdal import gdal_path
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.imagery.files.remote import RasterSource, remote_raster
+from eotasks.imagery.files.signing import Signing
 from eotasks.limits import METADATA_BYTES
 from eotasks.storage import s3
 from eotasks.storage.location import is_remote, is_s3, is_web
 from eotasks.text import redacted
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class AssetFiles:
     origin: Origin = UNKNOWN
     """Of the item: which servers of the user's network may be asked."""
 
+    signing: Signing | None = field(default=None, repr=False, compare=False)
+    """Who signs the addresses before they are read; None where nobody has to."""
+
     def names(self) -> list[str]:
         """Sorted keys of the assets."""
         return sorted(self.addresses)
@@ -43,16 +51,20 @@ class AssetFiles:
         :raises ImageryError: when it cannot be read.
         :raises StorageError: when it lies in a bucket that cannot be read.
         """
-        return read_document(self._address(name), self.origin)
+        return self._asking(name, lambda address: read_document(address, self.origin))
 
     def raster_path(self, name: str) -> str:
-        """The asset for GDAL."""
-        return gdal_path(self._address(name))
+        """The asset for GDAL; without the signature that a modifier gave it."""
+        return gdal_path(self._known(name))
 
     def raster_source(self, name: str) -> RasterSource | None:
         """An asset far away, read by ranges."""
         address = self._address(name)
-        return remote_raster(address, self.origin.internal) if is_remote(address) else None
+        if not is_remote(address):
+            return None
+        return remote_raster(
+            address, self.origin.internal, renewed=None if self.signing is None else partial(self._address, name)
+        )
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and time of change, as far as they are known.
@@ -60,18 +72,37 @@ class AssetFiles:
         :raises ImageryError: when the asset is not there.
         :raises StorageError: when it lies in a bucket that cannot be read.
         """
-        address = self._address(name)
+        address = self._known(name)
         if is_s3(address):
             return object_fingerprint(address)
         if is_web(address):
-            size = http.size_of(address, self.origin.internal)
+            size = self._asking(name, lambda signed: http.size_of(signed, self.origin.internal))
             if size is None:
                 raise ImageryError(f"{self.location}: asset {name} is not at {redacted(address)}. Search for it again.")
             return size, 0
         path = Path(address).resolve()
         return FolderFiles(path.parent).fingerprint(path.name)
 
-    def _address(self, name: str) -> str:
+    def _asking(self, name: str, ask: Callable[[str], T]) -> T:
+        """What is asked of an asset; once more with another signature, when the server refuses the first."""
+        address = self._address(name)
+        try:
+            return ask(address)
+        except AddressRefusedError:
+            other = self._address(name, address)
+            if other == address:
+                raise
+        return ask(other)
+
+    def _address(self, name: str, refused: str | None = None) -> str:
+        """Where an asset is read now.
+
+        :param refused: An address that the server has refused.
+        """
+        known = self._known(name)
+        return known if self.signing is None else self.origin.resolved(self.signing.href(name, refused=refused))
+
+    def _known(self, name: str) -> str:
         if name not in self.addresses:
             raise ImageryError(f"{self.location}: has no asset {name}, there are: {', '.join(sorted(self.addresses))}.")
         return self.addresses[name]

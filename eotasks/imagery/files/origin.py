@@ -17,7 +17,7 @@ import os
 import re
 import socket
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from eotasks.errors import ImageryError
+from eotasks.imagery.files.signing import Modifier
 from eotasks.storage.location import is_remote, is_s3, is_web
 from eotasks.text import redacted
 
@@ -68,15 +69,23 @@ class Origin:
 
     kind: Literal["document", "catalogue", "api"] = "document"
 
+    modifier: Modifier | None = field(default=None, repr=False, compare=False)
+    """The user's: changes items before they are read, such as by signing their addresses."""
+
     @classmethod
-    def of(cls, location: str | os.PathLike[str], kind: Literal["document", "catalogue", "api"] = "document") -> Origin:
+    def of(
+        cls,
+        location: str | os.PathLike[str],
+        kind: Literal["document", "catalogue", "api"] = "document",
+        modifier: Modifier | None = None,
+    ) -> Origin:
         """Of what lies at a location that the user named himself."""
         text = os.fspath(location)
-        return cls(text, not is_remote(text), _internal_server(text) if is_web(text) else frozenset(), kind)
+        return cls(text, not is_remote(text), _internal_server(text) if is_web(text) else frozenset(), kind, modifier)
 
     def at(self, location: str) -> Origin:
         """Of what lies at a location that this document named."""
-        return Origin(location, self.files and not is_remote(location), self.internal)
+        return Origin(location, self.files and not is_remote(location), self.internal, modifier=self.modifier)
 
     def resolved(self, link: str) -> str:
         """What a link of the document leads to: an absolute path, ``s3://…``, or an address of the web.

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from rasterio.abc import MultiByteRangeResourceContainer
 
-from eotasks.errors import EOTasksError, ImageryError
+from eotasks.errors import AddressRefusedError, EOTasksError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.storage import s3
 from eotasks.storage.location import is_s3
@@ -36,7 +36,7 @@ KEPT_BLOCKS = 512
 
 
 _Key = tuple[str, Hashable]
-_Ask = Callable[[int, int], tuple[bytes, int | None]]
+_Ask = Callable[[int, int], http.Part]
 
 
 class RangedFile(io.RawIOBase):
@@ -95,10 +95,10 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
     failure: EOTasksError | None = None
     """What went wrong first: GDAL hears that a read fails, not why."""
 
-    def open(self, path: str, *_: str, **__: str) -> _Quiet:
+    def open(self, path: str, *_: str, **__: str) -> _RasterStream:
         """The file, for reading; what else rasterio gives is the mode."""
         self.size(path)
-        return _Quiet(self, self._opened())
+        return _RasterStream(self, self._opened())
 
     def isfile(self, path: str) -> bool:
         """Whether a path is the file."""
@@ -140,24 +140,31 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
 
 
 class RangedRaster(RasterSource):
-    """A raster far away that is read by ranges, in whole blocks; the latest are kept.
+    """A raster far away that is read by ranges, in whole blocks; the latest are kept. All are of one version of it.
 
     Who reads on where the last read ended gets more at once: of small requests most is waiting.
     """
 
     _end, _ahead = -1, 0
+    _tag: str | None = None
+    """Of the version that was read first."""
 
     def fetch(self, start: int, stop: int) -> bytes:
         """Bytes from a start to a stop.
 
-        :raises EOTasksError: when they cannot be fetched.
+        :raises EOTasksError: when they cannot be fetched, or the file was changed since the first were.
         """
         first, end = start // BLOCK, (stop - 1) // BLOCK + 1
         goes_on = first in (self._end - 1, self._end)
         self._ahead = min(2 * self._ahead + end - first, _MOST_AHEAD) if goes_on else 0
         self._end = end
-        found, _ = _BLOCKS.of(self._key(), self._ask, range(first, end), self._ahead)
+        found, _ = self._blocks(range(first, end), self._ahead)
         return b"".join(found)[start - first * BLOCK : stop - first * BLOCK]
+
+    def _blocks(self, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
+        content, size, tag = _BLOCKS.of(self._key(), self._ask, wanted, ahead, tag=self._tag)
+        self._tag = self._tag or tag
+        return content, size
 
     def _opened(self) -> AbstractContextManager[Stream]:
         return RangedFile(self._size(), self.fetch)
@@ -167,8 +174,8 @@ class RangedRaster(RasterSource):
         """What the kept blocks are those of."""
 
     @abstractmethod
-    def _ask(self, start: int, stop: int) -> tuple[bytes, int | None]:
-        """Bytes from a start to a stop, fewer where the file ends before, and the bytes of all of it."""
+    def _ask(self, start: int, stop: int) -> http.Part:
+        """Bytes from a start to a stop, fewer where the file ends before."""
 
 
 class WebRaster(RangedRaster):
@@ -176,30 +183,50 @@ class WebRaster(RangedRaster):
 
     :param url: The address.
     :param internal: Servers of the user's network that may be asked.
+    :param tag: Of the version that it has to be, as of `eotasks.imagery.files.http.tag_of`; None for any.
+    :param renewed: Gives the address with another signature, once the server has refused the one that it is given.
     """
 
-    def __init__(self, url: str, internal: frozenset[str]) -> None:
-        self._url, self._internal = url, internal
+    def __init__(
+        self,
+        url: str,
+        internal: frozenset[str],
+        *,
+        tag: str | None = None,
+        renewed: Callable[[str], str] | None = None,
+    ) -> None:
+        self._url, self._internal, self._tag, self._renewed = url, internal, tag, renewed
+        self._file = url
 
     def _size(self) -> int:
-        return _BLOCKS.of(self._key(), self._ask, [0])[1]
+        return self._blocks([0])[1]
 
     def _key(self) -> _Key:
-        return self._url, self._internal
+        return self._file, self._internal
 
-    def _ask(self, start: int, stop: int) -> tuple[bytes, int | None]:
-        return http.read_part(self._url, start, stop, self._internal)
+    def _ask(self, start: int, stop: int) -> http.Part:
+        try:
+            return http.read_part(self._url, start, stop, self._internal)
+        except AddressRefusedError:
+            other = self._url if self._renewed is None else self._renewed(self._url)
+            if other == self._url:
+                raise
+        self._url = other
+        return http.read_part(other, start, stop, self._internal)
 
 
 class BucketRaster(RangedRaster):
-    """A raster at ``s3://bucket/key``, all of one version. GDAL would take whatever a server sends it."""
+    """A raster at ``s3://bucket/key``, all of one version. GDAL would take whatever a server sends it.
 
-    def __init__(self, location: str) -> None:
-        self._location = location
+    :param facts: Of the version that it has to be; None for the present one.
+    """
+
+    def __init__(self, location: str, facts: s3.ObjectFacts | None = None) -> None:
+        self._location, self._known = location, facts
 
     @cached_property
     def _facts(self) -> s3.ObjectFacts:
-        return s3.object_facts(self._location)
+        return self._known or s3.object_facts(self._location)
 
     def _size(self) -> int:
         return self._facts.size
@@ -207,26 +234,29 @@ class BucketRaster(RangedRaster):
     def _key(self) -> _Key:
         return self._location, self._facts.tag
 
-    def _ask(self, start: int, stop: int) -> tuple[bytes, int | None]:
-        size = self._facts.size
-        return s3.read_range(self._location, start, min(stop, size), tag=self._facts.tag), size
+    def _ask(self, start: int, stop: int) -> http.Part:
+        size, _, tag = self._facts
+        return http.Part(s3.read_range(self._location, start, min(stop, size), tag=tag), size, tag)
 
 
-def remote_raster(address: str, internal: frozenset[str]) -> RangedRaster:
+def remote_raster(
+    address: str, internal: frozenset[str], *, renewed: Callable[[str], str] | None = None
+) -> RangedRaster:
     """The raster at an ``s3://`` or ``https://`` address.
 
     :param internal: As of `WebRaster`.
+    :param renewed: As of `WebRaster`.
     """
-    return BucketRaster(address) if is_s3(address) else WebRaster(address, internal)
+    return BucketRaster(address) if is_s3(address) else WebRaster(address, internal, renewed=renewed)
 
 
-class _Quiet:
+class _RasterStream:
     """A file as rasterio reads one: what fails reads as nothing, as GDAL expects, and the source keeps the reason."""
 
     def __init__(self, source: RasterSource, opened: AbstractContextManager[Stream]) -> None:
         self._source, self._opened = source, opened
 
-    def __enter__(self) -> _Quiet:
+    def __enter__(self) -> _RasterStream:
         try:
             self._stream = self._opened.__enter__()
         except EOTasksError as error:
@@ -268,14 +298,17 @@ class _Blocks:
     """The latest blocks of rasters far away."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[_Key, int], tuple[bytes, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[_Key, int], tuple[bytes, int, str | None]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, key: _Key, ask: _Ask, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
-        """Some neighbouring blocks of a file, and the bytes of all of it.
+    def of(
+        self, key: _Key, ask: _Ask, wanted: Iterable[int], ahead: int = 0, *, tag: str | None = None
+    ) -> tuple[list[bytes], int, str | None]:
+        """Some neighbouring blocks of a file, the bytes of all of it, and the tag of its version.
 
         :param key: Of the file; its first part is the address.
         :param ahead: Blocks behind them that are fetched, too, when one has to be.
+        :param tag: Of the version that was read before; None for any.
         :raises EOTasksError: when they cannot be fetched, or the file is another one than before.
         """
         numbers, where = list(wanted), redacted(key[0])
@@ -284,22 +317,24 @@ class _Blocks:
         missing = [number for number, block in found.items() if block is None]
         if missing:
             start, stop = missing[0] * BLOCK, (missing[-1] + 1 + ahead) * BLOCK
-            content, size = ask(start, stop)
+            content, size, now = ask(start, stop)
             if size is None:
                 raise ImageryError(f"{where}: the server does not say its size. Download the product first.")
             if len(content) != min(stop, size) - start:
                 raise ImageryError(f"{where}: broke off after {len(content)} of {stop - start} bytes. Try again.")
             for number in range(missing[0], -(-(start + len(content)) // BLOCK)):
                 at = number * BLOCK - start
-                found[number] = content[at : at + BLOCK], size
-                self._keep((key, number), (content[at : at + BLOCK], size))
+                fetched = content[at : at + BLOCK], size, now
+                found[number] = fetched
+                self._keep((key, number), fetched)
         blocks = [block for number in numbers if (block := found[number]) is not None]
-        if len({size for _, size in blocks}) > 1:
+        sizes, tags = {size for _, size, _ in blocks}, [tag, *(each for _, _, each in blocks)]
+        if len(sizes) > 1 or any(http.is_other(each, other) for each in tags for other in tags):
             self._forget(key)
             raise ImageryError(f"{where}: changed while it was read. Read it again.")
-        return [content for content, _ in blocks], blocks[0][1]
+        return [content for content, _, _ in blocks], blocks[0][1], next((each for each in tags if each), None)
 
-    def _keep(self, key: tuple[_Key, int], block: tuple[bytes, int]) -> None:
+    def _keep(self, key: tuple[_Key, int], block: tuple[bytes, int, str | None]) -> None:
         with self._lock:
             self._kept[key] = block
             self._kept.move_to_end(key)

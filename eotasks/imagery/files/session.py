@@ -1,6 +1,6 @@
 """Connections to web servers.
 
-They lead where `eotasks.imagery.files.origin` allows, redirects too, and keep the bounds of `eotasks.storage.answers`.
+They lead where `eotasks.imagery.files.origin` allows, redirects too, and keep the bounds of `eotasks.network.answers`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,12 @@ from requests.utils import select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, NewConnectionError
-from urllib3.util.retry import Retry
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.origin import InternalAddressError, addresses, server_of
-from eotasks.storage.answers import bounded_pools
+from eotasks.network.answers import bounded_pools
 from eotasks.text import redacted
 
-ATTEMPTS = 3
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 
@@ -38,16 +36,15 @@ _CONNECTIONS = 32
 
 @lru_cache(maxsize=16)
 def session(internal: frozenset[str]) -> requests.Session:
-    """Asks web servers, from any thread; connections are kept open.
+    """Asks web servers, from any thread; connections are kept open. It asks once: who uses it, asks again.
 
     Requests raise `eotasks.imagery.files.origin.InternalAddressError` where they lead into the user's network.
 
     :param internal: Servers of that network that may be asked, as ``host:port``.
     """
     made = requests.Session()
-    retry = Retry(ATTEMPTS - 1, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
     for scheme in ("http://", "https://"):
-        made.mount(scheme, _Adapter(internal, max_retries=retry, pool_maxsize=_CONNECTIONS))
+        made.mount(scheme, _Adapter(internal, max_retries=0, pool_maxsize=_CONNECTIONS))
     made.max_redirects = _MAX_REDIRECTS
     made.hooks["response"].append(check_redirect)
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

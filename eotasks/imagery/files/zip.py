@@ -16,12 +16,11 @@ from typing import IO
 
 from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.imagery.files import http
-from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.gdal import gdal_path
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import RangedFile, RangedRaster, RasterSource, Stream, remote_raster
+from eotasks.imagery.files.remote import BucketRaster, RangedFile, RangedRaster, RasterSource, Stream, WebRaster
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.reading import open_regular
 from eotasks.storage import s3
@@ -123,7 +122,7 @@ class ZipFiles:
             return None
         entry = self._all[self._inside(name)]
         if entry.compress_type == zipfile.ZIP_STORED:
-            return _Stored(remote_raster(self.address, self._asked), entry)
+            return _Stored(self._raster(), entry)
         return _Packed(self, entry)
 
     def fingerprint(self, name: str) -> Fingerprint:
@@ -171,18 +170,32 @@ class ZipFiles:
     def _stream(self) -> IO[bytes]:
         if not is_remote(self.address):
             return _Archive(open_regular(self.address).detach(), io.DEFAULT_BUFFER_SIZE, self.location)
-        size = object_fingerprint(self.address)[0] if is_s3(self.address) else http.size_of(self.address, self._asked)
-        if size is None:
+        return _Archive(RangedFile(self._version.size, self._fetch), _BUFFER, self.location)
+
+    @cached_property
+    def _version(self) -> s3.ObjectFacts | http.WebFacts:
+        """The archive far away as it was when it was first looked at: its list of files is of that version alone."""
+        if is_s3(self.address):
+            return s3.object_facts(self.address)
+        found = http.facts_of(self.address, self._internal)
+        if found is None:
             raise ImageryError(f"{self.location}: nothing there. Check the address.")
-        return _Archive(RangedFile(size, self._fetch), _BUFFER, self.location)
+        return found
 
     def _fetch(self, start: int, stop: int) -> bytes:
         if is_s3(self.address):
-            return s3.read_range(self.address, start, stop)
-        return http.read_range(self.address, start, stop, self._asked)
+            return s3.read_range(self.address, start, stop, tag=self._version.tag)
+        return http.read_range(self.address, start, stop, self._internal, tag=self._version.tag)
+
+    def _raster(self) -> RangedRaster:
+        """The archive as blocks that are kept."""
+        version = self._version
+        if isinstance(version, s3.ObjectFacts):
+            return BucketRaster(self.address, version)
+        return WebRaster(self.address, self._internal, tag=version.tag)
 
     @property
-    def _asked(self) -> frozenset[str]:
+    def _internal(self) -> frozenset[str]:
         return self.origin.internal
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.open import open_files
 from eotasks.imagery.files.origin import UNKNOWN, Origin, origin_of
 from eotasks.imagery.files.protocol import ProductFiles
+from eotasks.imagery.files.signing import Modifier, modifier_of, signing_of
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.imagery.products.aws import describe_tile
 from eotasks.imagery.products.bare import describe_bare
@@ -26,23 +28,29 @@ ProductLocation = str | os.PathLike[str] | Mapping[str, Any]
 """A path, ``s3://…`` or ``https://…`` of a product or of a STAC item (``.json``), or an item itself."""
 
 
-def describe_product(location: ProductLocation | Any, *, origin: Origin | None = None) -> Product:
+def describe_product(
+    location: ProductLocation | Any, *, origin: Origin | None = None, modifier: Modifier | str | None = None
+) -> Product:
     """Describe a product; its metadata is read, none of its pixels.
 
     :param location: Where it lies: a folder, a zip, a STAC item as file or address, or an item (a mapping, or an object
         of pystac).
     :param origin: Who named the location, or where the item was got from; None for the user himself. An item in memory
         without one names no files of this machine, whatever it says of its own place; those of our searches have one.
+    :param modifier: Signs the addresses of a STAC item before they are read, as of
+        `eotasks.imagery.files.signing.modifier_of`. Items of a search of ours have theirs.
     :raises ImageryError: when nothing readable lies there, metadata is missing, damaged or contradicts itself.
     :raises StorageError: when a bucket cannot be read.
     :raises CredentialsError: when a bucket wants other credentials.
     """
+    modify = modifier_of(modifier)
     if isinstance(location, Mapping):
-        return describe_item(location, origin or UNKNOWN)
+        return describe_item(location, _with(origin or UNKNOWN, modify))
     if not isinstance(location, str | os.PathLike) and hasattr(location, "get_self_href"):
         # Links are left alone: pystac would fetch some of them.
         content = location.to_dict(include_self_link=False, transform_hrefs=False)
-        return describe_item(content, origin or origin_of(location))
+        own = _with(origin or origin_of(location), modify)
+        return describe_item(content, own, None if modify is not None else signing_of(location, content))
     if not isinstance(location, str | os.PathLike):
         raise ImageryError(f"{excerpt(location)} is no location of a product: give a path, s3:// or https:// address.")
     text = os.fspath(location)
@@ -51,9 +59,14 @@ def describe_product(location: ProductLocation | Any, *, origin: Origin | None =
     else:
         text = origin.resolved(text)
         origin = origin.at(text)
+    origin = _with(origin, modify)
     if text.lower().partition("?")[0].endswith((".json", ".geojson")):
         return describe_item(read_item(text, origin), origin)
     return describe_files(open_files(text, origin))
+
+
+def _with(origin: Origin, modifier: Modifier | None) -> Origin:
+    return origin if modifier is None else replace(origin, modifier=modifier)
 
 
 def describe_files(files: ProductFiles) -> Product:

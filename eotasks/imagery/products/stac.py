@@ -20,6 +20,7 @@ from eotasks.errors import ImageryError, OffsetError
 from eotasks.imagery.files.assets import AssetFiles, read_document
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import RasterFile
+from eotasks.imagery.files.signing import Signing
 from eotasks.imagery.products.acquisition import QUANTIFICATIONS, Acquisition, checked
 from eotasks.imagery.products.metadata import (
     DATASTRIP_KEYS,
@@ -67,22 +68,27 @@ def read_item(location: str, origin: Origin) -> dict[str, Any]:
     return item
 
 
-def describe_item(item: Mapping[str, Any], origin: Origin) -> Product:
+def describe_item(item: Mapping[str, Any], origin: Origin, signing: Signing | None = None) -> Product:
     """The product that a STAC item describes.
 
     :param item: The item as JSON.
-    :param origin: Where it lies, which decides what its links may be.
+    :param origin: Where it lies, which decides what its links may be; and the modifier that items pass before.
+    :param signing: How it was signed already; None when it was not.
     :raises ImageryError: when it lacks what is needed, or does not say the offset of its numbers.
     """
     name = str(item.get("id", "item"))
     where = redacted(origin.document) if origin.document and origin.kind == "document" else f"STAC item {name}"
+    if signing is None and origin.modifier is not None:
+        signing = Signing.of(item, origin.modifier, where)
+        item = signing.content
     properties, assets = item.get("properties"), item.get("assets")
     if not isinstance(properties, Mapping) or not isinstance(assets, Mapping) or not assets:
         raise ImageryError(f"{where}: has no properties or no assets. Search for it again.")
     if len(assets) > ITEM_ASSETS.value:
         raise ImageryError(f"{where}: {ITEM_ASSETS.excess(len(assets))}. It is not read.")
     links = {str(key): asset for key, asset in assets.items() if isinstance(asset, Mapping) and asset.get("href")}
-    files = AssetFiles(where, {key: origin.resolved(str(asset["href"])) for key, asset in links.items()}, origin)
+    hrefs = {key: str(asset["href"]) if signing is None else signing.unsigned(key) for key, asset in links.items()}
+    files = AssetFiles(where, {key: origin.resolved(href) for key, href in hrefs.items()}, origin, signing)
     chosen = _bands(links)
     classification = chosen.pop("SCL", None)
     bands = in_order({band: _raster(key, links[key]) for band, key in chosen.items()})

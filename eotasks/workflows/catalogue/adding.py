@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from eotasks.catalogue.discovery import Found, find_products, merge_masks
 from eotasks.catalogue.items import add_masks, item_of
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import CredentialsError, EOTasksError, MissingDependencyError, StorageError, message_of
+from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.scene import open_scene
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def add_products(
     locations: Sequence[str],
     *,
     masks: Sequence[str] = (),
+    modifier: Modifier | str | None = None,
     progress: Progress | None = None,
 ) -> AddResult:
     """Adds all products below some locations to a catalogue.
@@ -60,6 +63,7 @@ def add_products(
     there, refused credentials) is raised.
 
     :param masks: Places to look for files of `eotasks cloud-mask` in, besides the locations.
+    :param modifier: Signs the addresses of STAC items before they are read; the catalogue keeps them without.
     :param progress: Is told how many products are done, of how many.
     :raises ConfigurationError: when nothing is at a location, or the catalogue is not ours.
     :raises StorageError: when a place cannot be read or written.
@@ -68,7 +72,7 @@ def add_products(
     products = list(dict.fromkeys(product for each in found for product in each.products))
     known = Found(masks=merge_masks([*found, *(find_products(place) for place in masks)]))
     result = AddResult()
-    described = _described(products, known, result, progress)
+    described = _described(products, partial(_describe, known=known, modifier=modifier_of(modifier)), result, progress)
     while portion := list(islice(described, PORTION)):
         update = catalogue.add(portion)
         result.added += len(update.added)
@@ -79,7 +83,10 @@ def add_products(
 
 
 def _described(
-    products: Sequence[str], known: Found, result: AddResult, progress: Progress | None
+    products: Sequence[str],
+    describe: Callable[[str], pystac.Item],
+    result: AddResult,
+    progress: Progress | None,
 ) -> Iterator[pystac.Item]:
     """Items as they become ready; faults go to the result."""
     report_progress = progress or (lambda *_: None)
@@ -90,7 +97,7 @@ def _described(
         running: dict[Future[pystac.Item], str] = {}
         while True:
             for product in islice(waiting, 2 * READERS - len(running)):
-                running[pool.submit(_describe, product, known)] = product
+                running[pool.submit(describe, product)] = product
             if not running:
                 return
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -111,9 +118,9 @@ def _described(
                     yield item
 
 
-def _describe(product: str, known: Found) -> pystac.Item:
+def _describe(product: str, *, known: Found, modifier: Modifier | None) -> pystac.Item:
     try:
-        scene = open_scene(product)
+        scene = open_scene(product, modifier=modifier)
         item = item_of(scene)
     except EOTasksError:
         raise

@@ -13,6 +13,8 @@ from eotasks.workflows.console import (
     add_allow_host,
     add_command,
     add_json,
+    add_requester_pays,
+    add_sign,
     new_console,
     new_table,
     print_failed,
@@ -100,6 +102,8 @@ def _add_add(actions: Commands) -> None:
         "--masks", metavar="DIR", action="append", default=[], help="look for CLP and CLM here too; may be repeated"
     )
     add_allow_host(add)
+    add_sign(add)
+    add_requester_pays(add)
     _add_catalogue(add)
 
 
@@ -124,6 +128,7 @@ def _add_search(actions: Commands) -> None:
     search.add_argument("--tile", help="tile of the military grid, such as 33UUU")
     search.add_argument("--limit", type=int, metavar="N", help="the first N only")
     add_allow_host(search)
+    add_sign(search)
     add_json(search, "a FeatureCollection of STAC items")
     _add_catalogue(search, api=True)
 
@@ -159,7 +164,9 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
     with progress_bars(console) as progress:
         reporter = StageReporter(progress)
         reporter.begin("products", None)
-        result = add_products(catalogue, arguments.places, masks=arguments.masks, progress=reporter.update)
+        result = add_products(
+            catalogue, arguments.places, masks=arguments.masks, modifier=arguments.sign, progress=reporter.update
+        )
     for product, reason in sorted(result.failed.items()):
         print_failed(console, _named(product, reason))
     print_line(console, _summary(result))
@@ -171,9 +178,10 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
 def run_search(arguments: argparse.Namespace) -> ExitCode:
     """Search a catalogue or an API."""
     from eotasks.catalogue.open import catalogue_of
+    from eotasks.imagery.files.signing import unsigned
 
     interval = (arguments.first, arguments.last) if arguments.first or arguments.last else None
-    items = catalogue_of(arguments.catalogue).search(
+    items = catalogue_of(arguments.catalogue, modifier=arguments.sign).search(
         bbox=arguments.bbox,
         crs=arguments.crs,
         time_interval=interval,
@@ -183,7 +191,7 @@ def run_search(arguments: argparse.Namespace) -> ExitCode:
         limit=arguments.limit,
     )
     if arguments.json:
-        features = [item.to_dict(include_self_link=False, transform_hrefs=False) for item in items]
+        features = [unsigned(item).to_dict(include_self_link=False, transform_hrefs=False) for item in items]
         write_json({"type": "FeatureCollection", "features": features})
         return ExitCode.DONE
     console = new_console()

@@ -27,6 +27,8 @@ from eotasks.workflows.console import (
     add_command,
     add_out,
     add_overwrite,
+    add_requester_pays,
+    add_sign,
     add_threads,
     new_console,
     new_table,
@@ -109,6 +111,8 @@ def add_parser(commands: Commands) -> None:
     )
     add_out(parser, DEFAULT_OUT)
     add_allow_host(parser)
+    add_sign(parser)
+    add_requester_pays(parser)
     parser.add_argument(
         "--resolution",
         type=int,
@@ -161,6 +165,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         options,
         threads=arguments.threads,
         overwrite=arguments.overwrite,
+        modifier=arguments.sign,
     )
     with progress_bars(console) as progress:
         outcomes = work.run(ProgressReporter(progress, len(work)))

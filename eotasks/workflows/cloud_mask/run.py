@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 from eotasks.clouds.detectors.registry import find_detector
 from eotasks.errors import ConfigurationError, EOTasksError, message_of
+from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.threads import resolve_threads
 from eotasks.storage.lease import Lease, hold_lease
@@ -73,6 +74,7 @@ class CloudMaskRun:
     :param out: Folder or ``s3://bucket/prefix`` that gets a folder for each.
     :param threads: Threads of the engine; None for the setting.
     :param overwrite: Make everything anew, and replace results of other settings.
+    :param modifier: Signs the addresses of STAC items before they are read, as of `eotasks.imagery.scene.open_scene`.
     :raises ConfigurationError: two products of one name, results of other settings in the way, or a place that lies
         in a product.
     :raises EOTasksError: the first product's error when no product can be opened.
@@ -86,11 +88,13 @@ class CloudMaskRun:
         *,
         threads: int | None = None,
         overwrite: bool = False,
+        modifier: Modifier | str | None = None,
     ) -> None:
         self.out, self.options = out if isinstance(out, Place) else Place(out), options
         self._threads = resolve_threads(threads)
         self._overwrite = overwrite
-        self._jobs = [_job(os.fspath(product), self.out, options) for product in products]
+        modify = modifier_of(modifier)
+        self._jobs = [_job(os.fspath(product), self.out, options, modify) for product in products]
         _check_place(self.out, self._jobs)
         _check_names(self._jobs)
         self._kept = {job.name for job in self._jobs if self._was_kept(job)}
@@ -168,9 +172,9 @@ def _get_ready(options: CloudMaskOptions) -> None:
     find_detector(options.detector).prepare()
 
 
-def _job(location: str, out: Place, options: CloudMaskOptions) -> _Job:
+def _job(location: str, out: Place, options: CloudMaskOptions, modifier: Modifier | None) -> _Job:
     try:
-        scene = open_scene(location)
+        scene = open_scene(location, modifier=modifier)
         refuse_product(scene, options)
         check_name(scene.name, location)
     except (EOTasksError, OSError) as error:

@@ -15,6 +15,8 @@ from eotasks.workflows.console import (
     add_command,
     add_out,
     add_overwrite,
+    add_requester_pays,
+    add_sign,
     add_threads,
     new_console,
     new_table,
@@ -88,6 +90,8 @@ def add_parser(commands: Commands) -> None:
     )
     add_overwrite(parser, "remove the results that are there, and start over")
     add_allow_host(parser)
+    add_sign(parser)
+    add_requester_pays(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--print-config", action="store_true", help="print the whole configuration and do nothing")
 
@@ -125,6 +129,10 @@ def configuration(arguments: argparse.Namespace) -> LandCoverConfig:
             raise ConfigurationError("--full belongs to the embedded sample: set area.resolution in your file instead.")
         config = _finer(config, factor=round(area.resolution / FULL_RESOLUTION))
         source, area = larger, area.model_copy(update={"resolution": FULL_RESOLUTION})
+    if arguments.sign is not None:
+        if "sign" not in type(source).model_fields:
+            raise ConfigurationError(f"--sign: source {source.kind!r} reads no STAC items: leave it out.")
+        source = source.model_copy(update={"sign": arguments.sign})
     output = config.output if arguments.out is None else config.output.model_copy(update={"folder": arguments.out})
     options = {name: getattr(arguments, name) for name in RUN_OPTIONS if getattr(arguments, name) is not None}
     if "ray" in options:

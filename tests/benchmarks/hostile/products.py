@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.catalogue.items import item_of
-from eotasks.imagery.files import http, session
+from eotasks.imagery.files import http
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.web import WebFiles
 from eotasks.imagery.products.open import describe_product
@@ -19,6 +20,7 @@ from eotasks.imagery.products.polygons import read_polygons
 from eotasks.imagery.products.product import Product
 from eotasks.imagery.products.stac import describe_item, read_item
 from eotasks.imagery.scene import Scene
+from eotasks.limits import ATTEMPTS
 from eotasks.sources.sample import open_sample
 from tests.benchmarks.hostile.format import Format, Read
 from tests.builders.layouts import PRODUCT_XML, TILE_XML, aws_bucket, small_l2a, small_safe, stac_item
@@ -186,7 +188,7 @@ def _items(folder: Path) -> tuple[Sequence[bytes], Read]:
     other["properties"] |= {"mgrs:grid_square": "UU", "s2:generation_time": "2023-11-01T00:00:00Z"}
     del other["properties"]["grid:code"], other["properties"]["s2:datatake_id"]
     file = folder / "item.json"
-    session.ATTEMPTS = 1
+    os.environ[ATTEMPTS.variable] = "1"
 
     def read(content: bytes) -> object:
         file.write_bytes(content)

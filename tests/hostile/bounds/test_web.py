@@ -144,6 +144,7 @@ def test_memory_of_what_lying_web_servers_send(lying_server: LyingServer) -> Non
             "whole": f"http.read('{url}/whole', METADATA_BYTES)",
             "packed": f"http.read('{url}/packed', METADATA_BYTES)",
         },
+        EOTASKS_MAX_ATTEMPTS="3",
     )
     assert all(cost.outcome.startswith("ImageryError") for cost in costs.values())
     assert all(cost.megabytes < 300 for cost in costs.values())

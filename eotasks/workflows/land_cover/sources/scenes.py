@@ -21,6 +21,7 @@ from eotasks.catalogue.open import refuse_web_file
 from eotasks.clouds.masks import AddSceneClassificationMaskTask
 from eotasks.errors import AreaError, ConfigurationError, message_of
 from eotasks.features import Feature
+from eotasks.imagery.files.signing import modifier_of
 from eotasks.imagery.mosaic import MosaicOrder
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.clouds.surface import SURFACE_BANDS
@@ -81,6 +82,9 @@ class ScenesSource(Source):
     collections: tuple[str, ...] | None = Field(
         None, description="Collections of a STAC API; None for the level's usual names."
     )
+    sign: Literal["planetary-computer"] | None = Field(
+        None, description="Who signs the addresses of STAC items before they are read; None where nobody has to."
+    )
     level: Literal["L1C", "L2A"] = Field("L1C", description="Products of this level are read.")
     bands: tuple[str, ...] | None = Field(
         None, description="Bands to read, in this order; None reads those that clouds, features and pictures need."
@@ -105,6 +109,10 @@ class ScenesSource(Source):
         area, detector = settings.area, settings.clouds.found_by
         if not self.products:
             yield "source.products: no product is named"
+        try:
+            modifier_of(self.sign)
+        except ConfigurationError as error:
+            yield f"source.sign: {message_of(error).rstrip('.')}"
         for location in self._locations:
             try:
                 refuse_web_file(location)
@@ -222,6 +230,7 @@ class ScenesSource(Source):
             catalogue=self._catalogue() if found is None else None,
             scenes=None if found is None else found.products,
             masks=found.masks if found is not None and own_masks else None,
+            modifier=None if found is None else self.sign,
             bands=self.band_names(settings),
             resolution=settings.area.resolution,
             resampling=self.resampling,
@@ -285,7 +294,9 @@ class ScenesSource(Source):
         from eotasks.catalogue.store import Catalogue
 
         location = self._locations[0]
-        return StacApi(location, collections=self.collections) if self._is_api else Catalogue(location)
+        if self._is_api:
+            return StacApi(location, collections=self.collections, modifier=self.sign)
+        return Catalogue(location, modifier=self.sign)
 
     def _found(self) -> Found:
         """Products of the list, by the names of their files.
@@ -305,7 +316,7 @@ class ScenesSource(Source):
     def _listed(self) -> list[Candidate]:
         """Products of the list that are of the level and not too cloudy."""
         found = self._found()
-        candidates = open_candidates(found.products, found.masks)
+        candidates = open_candidates(found.products, found.masks, self.sign)
         of_level = [each for each in candidates if each.level == self.level]
         if not of_level:
             raise ConfigurationError(
