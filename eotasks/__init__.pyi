@@ -29,6 +29,7 @@ from .errors import EOTasksError as EOTasksError
 from .errors import EOTasksWarning as EOTasksWarning
 from .errors import FeatureError as FeatureError
 from .errors import FrameDroppedWarning as FrameDroppedWarning
+from .errors import GeometryError as GeometryError
 from .errors import GridError as GridError
 from .errors import ImageryError as ImageryError
 from .errors import MissingDependencyError as MissingDependencyError

@@ -78,7 +78,7 @@ class CatalogueSummary:
     """Items with CLP and CLM."""
 
     bounds: tuple[float, float, float, float] | None
-    """(west, south, east, north) in degrees."""
+    """(west, south, east, north) in degrees; west is greater than east where it goes over the antimeridian."""
 
 
 class Catalogue:
