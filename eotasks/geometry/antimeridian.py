@@ -9,7 +9,7 @@ round the world (boxes of the whole world have such edges). A ring that goes rou
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,12 @@ def check_degrees(geometry: BaseGeometry) -> None:
             f"latitude {latitude:.10g} lies beyond the pole, at no place on Earth. Longitude comes first: exchange the"
             " two if they stand as latitude, longitude"
         )
+
+
+def could_be_degrees(bounds: Sequence[float]) -> bool:
+    """Whether the numbers of a box are such as degrees have: of metres, none is as near to where a system begins."""
+    west, south, east, north = bounds
+    return west >= -180 and south >= -90 and east <= 180 and north <= 90
 
 
 def crosses(geometry: BaseGeometry) -> bool:

@@ -72,6 +72,18 @@ def in_metres(crs: CRS) -> bool:
     return bool(system.is_projected and all(axis.unit_name == "metre" for axis in system.axis_info))
 
 
+def in_degrees(crs: CRS) -> bool:
+    """Whether a system has degrees of longitude and latitude, of whatever datum."""
+    system = crs.pyproj_crs()
+    return bool(system.is_geographic and all(axis.unit_name == "degree" for axis in system.axis_info))
+
+
+def require_metres(crs: CRS, what: str) -> None:
+    """:raises GridError: when a system is not in metres; see :func:`check_ground_metres` for what they are."""
+    if not in_metres(crs):
+        raise GridError(f"{what} is in {crs.ogc_string()}, which is not in metres: use a UTM zone, or grid 'utm'.")
+
+
 def ground_scale(crs: Any, x: float, y: float) -> tuple[float, float]:
     """Metres on the ground of a unit along x and along y at a place; not finite where the system has none.
 
@@ -87,6 +99,11 @@ def ground_scale(crs: Any, x: float, y: float) -> tuple[float, float]:
     return metres[0] / (2 * _PROBE), metres[1] / (2 * _PROBE)
 
 
+def has_ground_metres(crs: CRS, bounds: Sequence[float]) -> bool:
+    """Whether units of a projected system are metres of the ground at a place; parameters as below."""
+    return _false_metres(crs, bounds) is None
+
+
 def check_ground_metres(crs: CRS, bounds: Sequence[float], what: str, cure: str) -> None:
     """Refuse a system whose metres are not those of the ground, as those of EPSG:3857.
 
@@ -95,16 +112,25 @@ def check_ground_metres(crs: CRS, bounds: Sequence[float], what: str, cure: str)
     :param cure: What to do, for the message.
     :raises GridError: when a unit differs by more than :data:`GROUND_TOLERANCE` from a metre in the middle or a corner.
     """
+    found = _false_metres(crs, bounds)
+    if found is not None:
+        x, y, metres = found
+        size = f"{metres:.2f} m on the ground" if math.isfinite(metres) else "at no place on Earth"
+        raise GridError(
+            f"{what} is in {crs.ogc_string()}, whose metres are not the ground's: at ({x:.10g}, {y:.10g}) one is"
+            f" {size}. {cure}"
+        )
+
+
+def _false_metres(crs: CRS, bounds: Sequence[float]) -> tuple[float, float, float] | None:
+    """A place where a unit is no metre of the ground, and what it is there."""
     left, bottom, right, top = bounds
     places = [((left + right) / 2, (bottom + top) / 2), *((x, y) for x in (left, right) for y in (bottom, top))]
     for x, y in places:
         for metres in ground_scale(crs.ogc_string(), x, y):
             if not abs(metres - 1) <= GROUND_TOLERANCE:
-                size = f"{metres:.2f} m on the ground" if math.isfinite(metres) else "at no place on Earth"
-                raise GridError(
-                    f"{what} is in {crs.ogc_string()}, whose metres are not the ground's: at ({x:g}, {y:g}) one is"
-                    f" {size}. {cure}"
-                )
+                return x, y, metres
+    return None
 
 
 def utm_of(longitude: float, latitude: float) -> CRS:
