@@ -68,6 +68,7 @@ from .reference.tasks import RasterizeReferenceTask as RasterizeReferenceTask
 from .reference.tasks import SampleTask as SampleTask
 from .series import AddNormalizedDifferenceTask as AddNormalizedDifferenceTask
 from .series import ResampleTimeSeriesTask as ResampleTimeSeriesTask
+from .sources.bbox import snap_bbox as snap_bbox
 from .sources.eopatches import LoadEOPatchTask as LoadEOPatchTask
 from .sources.sample import SAMPLE_BBOX as SAMPLE_BBOX
 from .sources.sample import LoadSampleTask as LoadSampleTask

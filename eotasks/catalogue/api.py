@@ -15,9 +15,10 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.catalogue.bounded_io import bounded_io
 from eotasks.catalogue.fields import check_names, cloud_cover_of, level_of, tile_of_item, time_of
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
+from eotasks.catalogue.request import Level, SearchRequest, TimeInterval, as_geojson
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ProductSkippedWarning, reason_of
 from eotasks.geometry.antimeridian import bounds_of, crosses
+from eotasks.geometry.degrees import WGS84
 from eotasks.imagery import footprints
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS

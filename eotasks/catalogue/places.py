@@ -112,7 +112,8 @@ def _turned(batch: Any) -> NDArray[np.bool_]:
 def _may_cross(bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(n,) places that are wider than half the world, or reach out of it."""
     west, south, east, north = bounds.T
-    return ~((west >= -180) & (east <= 180) & (east - west <= 180) & (south >= -90) & (north <= 90))
+    inside: NDArray[np.bool_] = (west >= -180) & (east <= 180) & (east - west <= 180) & (south >= -90) & (north <= 90)
+    return ~inside
 
 
 def check_column(places: pa.Array, where: str, *, first: int = 0) -> None:

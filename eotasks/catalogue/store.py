@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.catalogue.fields import baseline_of
 from eotasks.catalogue.items import absolute
 from eotasks.catalogue.packages import database, package
-from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval
+from eotasks.catalogue.request import Level, SearchRequest, TimeInterval
 from eotasks.catalogue.table import (
     from_parquet,
     items_of,
@@ -28,6 +28,7 @@ from eotasks.catalogue.table import (
     to_parquet,
 )
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
+from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.limits import CATALOGUE_BYTES
 from eotasks.reading import check_regular

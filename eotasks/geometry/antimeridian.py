@@ -218,7 +218,7 @@ def _without_jumps(points: NDArray[np.float64], longest: float = 180) -> NDArray
 
 def _winds(ring: NDArray[np.float64]) -> int:
     """Times that a ring goes round the Earth, positive eastwards."""
-    return round((ring[-1, 0] - ring[0, 0]) / TURN)
+    return round(float(ring[-1, 0] - ring[0, 0]) / TURN)
 
 
 def _cut(geometry: BaseGeometry) -> list[Any]:

@@ -37,9 +37,9 @@ def crs_of(value: Any) -> CRS:
     if isinstance(value, CRS):
         return value
     try:
-        known = _known(value if isinstance(value, pyproj.CRS) else _parsed(value))
+        code = _known(value if isinstance(value, pyproj.CRS) else _parsed(value))
         # By its code: sentinelhub warns of latitude-first axes.
-        system = CRS(value if known is None and not isinstance(value, pyproj.CRS) else known)
+        system: CRS = CRS(value if code is None and not isinstance(value, pyproj.CRS) else code)
         system.pyproj_crs()  # any number is taken until it is used
     except (ValueError, TypeError, pyproj.exceptions.CRSError) as error:
         name = value.name if isinstance(value, pyproj.CRS) else value
