@@ -60,9 +60,10 @@ def is_wgs84(system: Any) -> bool:
 def horizontal_of(system: pyproj.CRS) -> pyproj.CRS:
     """A system without its heights, and without a transformation to WGS 84 that changes nothing."""
     while system.is_compound or system.is_bound:
-        if system.is_bound and _shifts(system):
+        inner = system.sub_crs_list[0] if system.is_compound else system.source_crs
+        if inner is None or (system.is_bound and _shifts(system)):
             break
-        system = system.sub_crs_list[0] if system.is_compound else system.source_crs
+        system = inner
     return system.to_2d() if len(system.axis_info) > 2 else system
 
 

@@ -95,8 +95,8 @@ class Grid:
             cure_right, cure_bottom = left + max(width, 1) * resolution, top - max(height, 1) * resolution
             raise GridError(
                 f"Extent {(left, bottom, right, top)}: {columns:.10g} x {rows:.10g} pixels of {resolution:g} are no"
-                f" whole number. Use right {cure_right!r} and bottom {cure_bottom!r}, or eotasks.snap_bbox, which widens"
-                " a box to whole pixels, or another resolution."
+                f" whole number. Use right {cure_right!r} and bottom {cure_bottom!r}, or widen the box to whole"
+                " pixels by eotasks.snap_bbox, or use another resolution."
             )
         return cls(crs=crs, left=left, top=top, resolution=float(resolution), height=height, width=width)
 
