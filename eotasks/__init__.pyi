@@ -29,6 +29,7 @@ from .errors import EOTasksError as EOTasksError
 from .errors import EOTasksWarning as EOTasksWarning
 from .errors import FeatureError as FeatureError
 from .errors import FrameDroppedWarning as FrameDroppedWarning
+from .errors import GeometryError as GeometryError
 from .errors import GridError as GridError
 from .errors import ImageryError as ImageryError
 from .errors import MissingDependencyError as MissingDependencyError
@@ -68,6 +69,7 @@ from .reference.tasks import RasterizeReferenceTask as RasterizeReferenceTask
 from .reference.tasks import SampleTask as SampleTask
 from .series import AddNormalizedDifferenceTask as AddNormalizedDifferenceTask
 from .series import ResampleTimeSeriesTask as ResampleTimeSeriesTask
+from .sources.bbox import snap_bbox as snap_bbox
 from .sources.eopatches import LoadEOPatchTask as LoadEOPatchTask
 from .sources.sample import SAMPLE_BBOX as SAMPLE_BBOX
 from .sources.sample import LoadSampleTask as LoadSampleTask

@@ -50,6 +50,10 @@ class GridError(EOTasksError, ValueError):
     """Coordinate systems, extents or shapes that should agree do not."""
 
 
+class GeometryError(EOTasksError, ValueError):
+    """A geometry lies at no place on Earth, or cannot be computed with. What it belongs to is said by who reads it."""
+
+
 class BandError(EOTasksError, ValueError):
     """A band is missing, or the number of bands fits no known set."""
 

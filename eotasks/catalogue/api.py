@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import shapely
+from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.bounded_io import bounded_io
 from eotasks.catalogue.fields import check_names, cloud_cover_of, level_of, tile_of_item, time_of
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval, as_geojson
+from eotasks.catalogue.request import Level, SearchRequest, TimeInterval, as_geojson
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ProductSkippedWarning, reason_of
+from eotasks.geometry.antimeridian import bounds_of, crosses
+from eotasks.geometry.degrees import WGS84
 from eotasks.imagery import footprints
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.files.signing import Modifier, mark_signing, modifier_of, modify
@@ -148,7 +151,7 @@ class StacApi:
         for fields in _items(search, where):
             try:
                 item = self._modified(_item(fields, client))
-                fits = _fits(item, request)
+                fits = _fits(item, _place(item), request)
             except _ModifierError as error:
                 raise error.__cause__ or error from None
             except MemoryError:
@@ -215,6 +218,16 @@ def _item(fields: Any, client: Any) -> pystac.Item:
     return item
 
 
+def _place(item: pystac.Item) -> BaseGeometry | None:
+    """Its footprint. An item that writes what crosses the antimeridian in another way gets our form, and its box."""
+    if item.geometry is None:
+        return None
+    place = footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
+    if crosses(place) or not place.equals_exact(shape(item.geometry)):
+        item.geometry, item.bbox = as_geojson(place), list(bounds_of(place))
+    return place
+
+
 def _complaint(fields: Any, error: Exception) -> str:
     """What is wrong with an item, in a sentence that names it."""
     if isinstance(error, ImageryError):
@@ -223,7 +236,7 @@ def _complaint(fields: Any, error: Exception) -> str:
     return f"STAC item {name} is none ({reason_of(error)})."
 
 
-def _fits(item: pystac.Item, request: SearchRequest) -> bool:
+def _fits(item: pystac.Item, footprint: BaseGeometry | None, request: SearchRequest) -> bool:
     """The rules of a catalogue of ours, for an item that a server chose."""
     cover = cloud_cover_of(item)
     if request.max_cloud_cover is not None and cover is not None and cover > request.max_cloud_cover:
@@ -235,7 +248,6 @@ def _fits(item: pystac.Item, request: SearchRequest) -> bool:
     moment = time_of(item)
     if (request.start and moment < request.start) or (request.end and moment > request.end):
         return False
-    footprint = None if item.geometry is None else footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
     if request.area is None or footprint is None:
         return request.area is None
     return bool(shapely.intersects(request.area, footprint))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.pages import footer
 from eotasks.catalogue.places import check_places
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC
 _NEEDED = ("id", "geometry", "datetime")
 _BOX = "(bbox.xmin <= ? AND bbox.xmax >= ? AND bbox.ymin <= ? AND bbox.ymax >= ?)"  # east, west, north, south
+_IN_ROWS = "list_contains(CAST(? AS BIGINT[]), file_row_number)"
 _LEVELS = ("processing:level", "product:type", "s2:product_type", "collection")
 
 
@@ -37,9 +39,8 @@ def matching_rows(database: Any, path: str, request: SearchRequest) -> list[int]
     :raises ImageryError: when the file has no places and times, or a place that is no polygon.
     """
     columns = columns_of(path)
-    if request.area is not None:
-        check_places(path)
-    conditions, values = _conditions(request, columns)
+    foreign = check_places(path).foreign if request.area is not None else {}
+    conditions, values = _conditions(request, columns, foreign)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     limit = "" if request.limit is None else f"LIMIT {request.limit:d}"
     # What is put into the text are names of columns and numbers; values of the user are bound.
@@ -87,17 +88,16 @@ def columns_of(path: str) -> frozenset[str]:
 def summarise(database: Any, path: str) -> dict[str, Any]:
     """Fields of :class:`eotasks.catalogue.store.CatalogueSummary`."""
     columns = columns_of(path)
-    check_places(path)
+    places = check_places(path)
     tile = '"grid:code"' if "grid:code" in columns else "NULL"
     level = '"processing:level"' if "processing:level" in columns else "NULL"
     platform = "platform" if "platform" in columns else "NULL"
     assets = _kinds_of_assets(database, path)
     masks = "assets.CLP IS NOT NULL AND assets.CLM IS NOT NULL" if {"CLP", "CLM"} <= assets else "false"
     shadows = "assets.SHADOW IS NOT NULL" if "SHADOW" in assets else "false"
-    extent = "min(ST_XMin(geometry)), min(ST_YMin(geometry)), max(ST_XMax(geometry)), max(ST_YMax(geometry))"
     row = database.execute(
         "SELECT count(*), epoch_us(min(datetime)), epoch_us(max(datetime)),"  # noqa: S608 - columns of ours
-        f" count(DISTINCT {tile}), count(*) FILTER ({masks}), count(*) FILTER ({shadows}), {extent}"
+        f" count(DISTINCT {tile}), count(*) FILTER ({masks}), count(*) FILTER ({shadows})"
         " FROM read_parquet(?, hive_partitioning = false)",
         [_pattern(path)],
     ).fetchone()
@@ -108,22 +108,34 @@ def summarise(database: Any, path: str) -> dict[str, Any]:
         "tiles": row[3],
         "masks": row[4],
         "shadows": row[5],
-        "bounds": tuple(row[6:10]) if row[0] else None,
+        "bounds": places.bounds,
         "levels": _counts(database, path, level),
         "platforms": _counts(database, path, platform),
     }
 
 
-def _conditions(request: SearchRequest, columns: frozenset[str]) -> tuple[list[str], list[Any]]:
+def _conditions(
+    request: SearchRequest, columns: frozenset[str], foreign: Mapping[int, BaseGeometry]
+) -> tuple[list[str], list[Any]]:
+    """Conditions of a query, and the values that they are for.
+
+    :param foreign: Places that the file has in another form than ours, by row; they are compared here.
+    """
     conditions: list[str] = []
     values: list[Any] = []
     if request.area is not None:
+        place = ["ST_Intersects(geometry, ST_GeomFromWKB(?))"]
         if "bbox" in columns:
-            conditions.append("(" + " OR ".join([_BOX] * len(request.boxes)) + ")")
+            place.insert(0, "(" + " OR ".join([_BOX] * len(request.boxes)) + ")")
             for west, south, east, north in request.boxes:
                 values += [east, west, north, south]
-        conditions.append("ST_Intersects(geometry, ST_GeomFromWKB(?))")
         values.append(shapely.to_wkb(request.area))
+        if foreign:
+            rows = np.array(list(foreign))
+            found = rows[shapely.intersects(request.area, np.array(list(foreign.values()), dtype=object))]
+            place = [f"(({' AND '.join(place)} AND NOT {_IN_ROWS}) OR {_IN_ROWS})"]
+            values += [rows.tolist(), found.tolist()]
+        conditions += place
     for sign, moment in ((">=", request.start), ("<=", request.end)):
         if moment is not None:
             conditions.append(f"datetime {sign} ?")

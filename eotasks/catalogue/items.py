@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from rasterio.warp import transform
-from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.fields import CLOUD_ASSETS, PRODUCT_ASSET
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.request import WGS84, as_geojson, cut
-from eotasks.errors import ImageryError, reason_of
+from eotasks.catalogue.request import as_geojson
+from eotasks.errors import GeometryError, ImageryError, reason_of
+from eotasks.geometry.antimeridian import bounds_of
+from eotasks.geometry.degrees import to_degrees
 from eotasks.imagery.files.origin import Origin, mark
-from eotasks.imagery.footprints import of_ring, repaired
+from eotasks.imagery.footprints import of_ring
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.products.offsets import APPLIED_FLAGS, says_offset
 from eotasks.imagery.scene import Scene
@@ -56,6 +56,9 @@ COMMON_NAMES = {
 EDGE_POINTS = 8
 """Points along each edge of a footprint that is made from a grid."""
 
+_EXTENT_DECIMALS = 7
+"""Of degrees: 1 cm, so that releases of PROJ agree."""
+
 _MEDIA_TYPES = {"JP2OpenJPEG": "image/jp2", "GTiff": "image/tiff; application=geotiff; profile=cloud-optimized"}
 _OFFICIAL_NAME = re.compile(r"^S2[A-D]_MSIL(1C|2A)_\d{8}T\d{6}_N\d{4}_R\d{3}_T\d\d[A-Z]{3}_\d{8}T\d{6}$")
 _PLATFORMS = {f"S2{letter}": f"sentinel-2{letter.lower()}" for letter in "ABCD"}
@@ -78,7 +81,7 @@ def item_of(scene: Scene, *, masks: Mapping[str, str] | None = None) -> pystac.I
     item: pystac.Item = pystac_.Item(
         id=scene.name,
         geometry=as_geojson(footprint),
-        bbox=_bbox(footprint),
+        bbox=list(bounds_of(footprint)),
         datetime=acquisition.time.replace(tzinfo=dt.UTC),
         properties=_properties(acquisition, scene.name, min(grids.values(), key=lambda grid: grid.resolution)),
     )
@@ -160,9 +163,10 @@ def footprint_of(acquisition: Acquisition, grids: Mapping[str, Grid]) -> BaseGeo
     if not acquisition.footprint:
         return _extent(grids)
     where = f"Tile {acquisition.tile} of {acquisition.time:%Y-%m-%d}"
+    rings = (acquisition.footprint, *acquisition.other_footprints)
     try:
-        return repaired(cut(of_ring(acquisition.footprint, where)), where)
-    except shapely.errors.ShapelyError as error:  # of a ring that crosses itself at the antimeridian
+        return shapely.union_all([of_ring(ring, where) for ring in rings]) if rings[1:] else of_ring(rings[0], where)
+    except shapely.errors.ShapelyError as error:
         raise ImageryError(f"{where}: its footprint is no polygon ({reason_of(error)}). Fetch it again.") from error
 
 
@@ -176,21 +180,13 @@ def _extent(grids: Mapping[str, Grid]) -> BaseGeometry:
     parts = []
     for grid in {grid.bounds: grid for grid in grids.values()}.values():
         left, bottom, right, top = grid.bounds
-        ring = shapely.box(left, bottom, right, top).segmentize(max(right - left, top - bottom) / EDGE_POINTS)
-        points = shapely.get_coordinates(ring)
-        degrees = np.column_stack(transform(parse_crs(grid.crs), WGS84, points[:, 0], points[:, 1]))
-        parts.append(cut(Polygon(np.round(degrees, 7))))
+        box = shapely.box(left, bottom, right, top)
+        try:
+            area = to_degrees(box, parse_crs(grid.crs), edge_parts=EDGE_POINTS)
+        except GeometryError as error:
+            raise ImageryError(f"Extent {grid.bounds} in {grid.crs}: {error}. Fetch the product again.") from error
+        parts.append(shapely.transform(area, lambda points: np.round(points, _EXTENT_DECIMALS)))
     return shapely.union_all(parts)
-
-
-def _bbox(footprint: BaseGeometry) -> list[float]:
-    """West may be greater than east, as GeoJSON has it for what crosses the antimeridian."""
-    west, south, east, north = footprint.bounds
-    if (west, east) == (-180, 180) and footprint.geom_type.startswith("Multi"):
-        parts = [part.bounds for part in shapely.get_parts(footprint)]
-        west = min(bounds[0] for bounds in parts if bounds[2] == 180)
-        east = max(bounds[2] for bounds in parts if bounds[0] == -180)
-    return [west, south, east, north]
 
 
 def _properties(acquisition: Acquisition, name: str, grid: Grid) -> dict[str, Any]:

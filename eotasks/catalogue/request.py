@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
 import shapely
-from rasterio.warp import transform
+from rasterio.crs import CRS
 from shapely.geometry import box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ConfigurationError, GridError, reason_of
+from eotasks.errors import ConfigurationError, GeometryError, GridError, reason_of
+from eotasks.geometry.antimeridian import box_of, boxes_of
+from eotasks.geometry.degrees import WGS84, in_degrees, to_degrees
 from eotasks.imagery.grid import parse_crs
 from eotasks.times import naive_utc
 
@@ -24,12 +25,7 @@ Moment = str | dt.date | dt.datetime | None
 TimeInterval = tuple[Moment, Moment]
 """First and last; a day means all of it, None is open. Times without a zone are UTC."""
 
-WGS84 = "EPSG:4326"
-EDGE_PARTS = 32
-"""Into how many pieces an edge is cut before it is brought to degrees, where straight lines become curves."""
-
 _TILE = re.compile(r"^T?([0-6]?\d[C-HJ-NP-X][A-HJ-NP-Z]{2})$")
-_WORLD = box(-180, -90, 180, 90)
 
 
 @dataclass(frozen=True)
@@ -84,17 +80,7 @@ class SearchRequest:
     @property
     def boxes(self) -> list[tuple[float, float, float, float]]:
         """(west, south, east, north) of the area: one box, or two where it crosses the antimeridian."""
-        if self.area is None:
-            return []
-        parts = shapely.get_parts(self.area) if self.area.geom_type.startswith("Multi") else [self.area]
-        west = [part.bounds for part in parts if part.bounds[2] <= 0]
-        east = [part.bounds for part in parts if part.bounds[2] > 0]
-        sides = (west, east) if west and east and max(b[2] for b in east) == 180 else ([*west, *east],)
-        return [_around(side) for side in sides if side]
-
-
-_FARTHEST = 1e6
-"""Degrees: beyond the world, to which areas are cut, and within what GEOS computes with."""
+        return [] if self.area is None else boxes_of(self.area)
 
 
 def area_of(
@@ -102,7 +88,8 @@ def area_of(
 ) -> BaseGeometry | None:
     """An extent or a geometry in degrees.
 
-    An extent in degrees whose west is greater than its east crosses the antimeridian.
+    An extent in degrees whose west is greater than its east crosses the antimeridian, and longitudes may be beyond 180:
+    see `eotasks.geometry.antimeridian`.
 
     :raises ConfigurationError: when both are given, or the geometry is none.
     :raises GridError: when the coordinate system is not known, or the extent is empty or not of this world.
@@ -111,19 +98,14 @@ def area_of(
         raise ConfigurationError("bbox and intersects are two ways to name an area: give one of them.")
     if bbox is None and intersects is None:
         return None
-    geographic = parse_crs(crs).is_geographic
-    area = _geometry(intersects) if intersects is not None else _box(bbox or (), geographic)
-    if not geographic:
-        area = _to_degrees(area, crs)
-    if not np.abs(shapely.get_coordinates(area)).max(initial=0) < _FARTHEST:  # NaN and infinity too
-        raise GridError(f"Area {_short(area)}: is no place on Earth. Is its coordinate system {crs}?")
+    system = parse_crs(crs)
+    given = _four(bbox or ()) if intersects is None else _geometry(intersects)
     try:
-        inside = area.intersection(_WORLD) if area.is_valid else shapely.make_valid(area).intersection(_WORLD)
-    except shapely.errors.ShapelyError as error:  # NaN or infinity among its corners
-        raise GridError(f"Area {_short(area)}: is no place on Earth ({reason_of(error)}).") from error
-    if inside.is_empty:
-        raise GridError(f"Area {_short(area)}: is no place on Earth. Is its coordinate system {crs}?")
-    return inside
+        area = to_degrees(_box(given, system) if isinstance(given, tuple) else given, system)
+        return area if area.is_valid else shapely.make_valid(area)
+    except (GeometryError, shapely.errors.ShapelyError) as error:
+        what = f"Extent {given}" if isinstance(given, tuple) else f"Area {_short(given)}"
+        raise GridError(f"{what} in {crs}: {reason_of(error)}.") from error
 
 
 def interval_of(interval: TimeInterval) -> tuple[dt.datetime | None, dt.datetime | None]:
@@ -183,44 +165,21 @@ def _geometry(value: BaseGeometry | Mapping[str, Any]) -> BaseGeometry:
     return geometry
 
 
-def _box(bbox: Sequence[float], geographic: bool) -> BaseGeometry:
+def _four(bbox: Sequence[float]) -> tuple[float, float, float, float]:
     if len(bbox) != 4 or not all(math.isfinite(value) for value in bbox):
         raise GridError(f"Extent {tuple(bbox)!r}: give four finite numbers (west, south, east, north).")
     west, south, east, north = (float(value) for value in bbox)
-    if north < south or (east < west and not geographic):
-        raise GridError(f"Extent {(west, south, east, north)}: empty, east must exceed west and north south.")
-    if east < west:
-        return shapely.MultiPolygon([box(west, south, 180, north), box(-180, south, east, north)])
+    return west, south, east, north
+
+
+def _box(bounds: tuple[float, float, float, float], system: CRS) -> BaseGeometry:
+    """A box in units of a system, in the form of degrees where it is in them."""
+    if in_degrees(system):
+        return box_of(*bounds)
+    west, south, east, north = bounds
+    if north < south or east < west:
+        raise GeometryError("empty, east must exceed west and north south")
     return box(west, south, east, north)
-
-
-def _to_degrees(area: BaseGeometry, crs: str) -> BaseGeometry:
-    """Edges are curves in degrees, so that points are set along them first."""
-    west, south, east, north = area.bounds
-    step = max(east - west, north - south) / EDGE_PARTS
-    fine = area.segmentize(step) if step > 0 else area
-    points = shapely.get_coordinates(fine)
-    degrees = np.column_stack(transform(parse_crs(crs), WGS84, points[:, 0], points[:, 1]))
-    moved = shapely.set_coordinates(fine, degrees)
-    if not all(math.isfinite(value) for value in moved.bounds):
-        raise GridError(f"Area {_short(area)} lies outside of what {crs} can show: check its coordinate system.")
-    return cut(moved)
-
-
-def cut(area: BaseGeometry) -> BaseGeometry:
-    """Parts on both sides of the antimeridian, when the area jumps from one to the other."""
-    west, _, east, _ = area.bounds
-    if east - west <= 180:
-        return area
-    unrolled = shapely.transform(area, lambda points: points + [[360, 0]] * (points[:, :1] < 0))
-    left = unrolled.intersection(box(0, -90, 180, 90))
-    right = shapely.transform(unrolled.intersection(box(180, -90, 360, 90)), lambda points: points - [[360, 0]])
-    return shapely.union_all([left, right])
-
-
-def _around(bounds: Sequence[tuple[float, float, float, float]]) -> tuple[float, float, float, float]:
-    west, south, east, north = zip(*bounds, strict=True)
-    return min(west), min(south), max(east), max(north)
 
 
 def _short(area: BaseGeometry) -> str:

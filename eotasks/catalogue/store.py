@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.catalogue.fields import baseline_of
 from eotasks.catalogue.items import absolute
 from eotasks.catalogue.packages import database, package
-from eotasks.catalogue.request import WGS84, Level, SearchRequest, TimeInterval
+from eotasks.catalogue.request import Level, SearchRequest, TimeInterval
 from eotasks.catalogue.table import (
     from_parquet,
     items_of,
@@ -29,6 +29,7 @@ from eotasks.catalogue.table import (
     to_parquet,
 )
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
+from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.files.signing import Modifier, modifier_of, unsigned
 from eotasks.limits import CATALOGUE_BYTES
@@ -83,7 +84,7 @@ class CatalogueSummary:
     """Items with SHADOW."""
 
     bounds: tuple[float, float, float, float] | None
-    """(west, south, east, north) in degrees."""
+    """(west, south, east, north) in degrees; west is greater than east where it goes over the antimeridian."""
 
 
 class Catalogue:

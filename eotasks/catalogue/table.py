@@ -25,6 +25,7 @@ from eotasks.catalogue.packages import package
 from eotasks.catalogue.pages import columns_by_dictionary, repeated_bytes
 from eotasks.catalogue.places import check_column
 from eotasks.errors import ConfigurationError, ImageryError, reason_of
+from eotasks.geometry.antimeridian import bounds_of, crosses
 from eotasks.imagery import footprints
 from eotasks.limits import CATALOGUE_BYTES, CATALOGUE_ROWS
 from eotasks.models.sentinel2 import BANDS
@@ -279,7 +280,8 @@ def _row(item: pystac.Item) -> dict[str, Any]:
 def _item(row: Mapping[str, Any]) -> dict[str, Any]:
     geometry = footprints.from_wkb(row["geometry"], f"STAC item {row['id']!r}")
     extent = row.get("bbox")
-    bounds = geometry.bounds if extent is None else [extent[name] for name in _EXTENT]
+    # Of the box, west and east are those of a map without an antimeridian, or whatever others write there.
+    bounds = bounds_of(geometry) if extent is None or crosses(geometry) else [extent[name] for name in _EXTENT]
     fields = {key: plain(row[key]) for key in _ITEM if row.get(key) is not None and key not in ("geometry", "bbox")}
     return {
         "type": "Feature",

@@ -1,7 +1,8 @@
-"""Polygons that others give, as WKB, GeoJSON or lists of corners: checked before GEOS gets them.
+"""Footprints that others give, as WKB, GeoJSON or lists of corners: checked before GEOS gets them, in one form after.
 
 GEOS and DuckDB go down a nested geometry by recursion, which ends the process where it is deep, and GEOS takes a minute
-to repair a ring of 300 corners that crosses itself everywhere.
+to repair a ring of 300 corners that crosses itself everywhere. The form is that of `eotasks.geometry.antimeridian`: cut
+at the antimeridian, however it was written.
 """
 
 from __future__ import annotations
@@ -16,30 +17,27 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon, shape
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ImageryError, reason_of
+from eotasks.errors import GeometryError, ImageryError, reason_of
+from eotasks.geometry import repair
+from eotasks.geometry.antimeridian import normalised
 from eotasks.limits import FOOTPRINT_CORNERS
 
 _POLYGON, _MULTI_POLYGON = 3, 6
 _HEIGHT, _MEASURE, _SYSTEM = 0x80000000, 0x40000000, 0x20000000
 """Flags of a WKB type: a third number, a fourth one, the code of a coordinate system."""
 
-_CROSSINGS = 1000
-"""Times that a ring may cross itself and still be repaired."""
-
-_PART = 256
-
 
 def from_wkb(content: bytes | None, where: str) -> BaseGeometry:
-    """A polygon, or several.
+    """A polygon, or several, in degrees.
 
     :param content: WKB, also PostGIS' extended one.
     :param where: What it is of, for the message.
-    :raises ImageryError: when it is anything else, cut off, too large, or not finite.
+    :raises ImageryError: when it is anything else, cut off, too large, or at no place on Earth.
     """
     try:
         check_wkb(content)
         with np.errstate(invalid="ignore"):  # of NaN, which is refused
-            return _finite(shapely.from_wkb(content))
+            return normalised(shapely.from_wkb(content))
     except (ValueError, struct.error, shapely.errors.ShapelyError) as error:
         raise ImageryError(f"{where}: its place is no polygon ({reason_of(error)}). Write it again.") from error
 
@@ -53,19 +51,22 @@ def from_geojson(geometry: Any, where: str) -> BaseGeometry:
         polygons = coordinates if kind == "MultiPolygon" else [coordinates]
         _check_count(sum(len(ring) + 1 for polygon in polygons for ring in polygon))
         with np.errstate(invalid="ignore"):  # of NaN, which is refused
-            return _finite(shape({"type": kind, "coordinates": coordinates}))
+            return normalised(shape({"type": kind, "coordinates": coordinates}))
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, shapely.errors.ShapelyError) as error:
         raise ImageryError(f"{where}: its place is no polygon ({reason_of(error)}). Search for it again.") from error
 
 
-def of_ring(corners: Sequence[tuple[float, float]] | NDArray[np.float64], where: str) -> Polygon:
-    """A polygon of one ring, which may cross itself (:func:`repaired`); errors as :func:`from_wkb`."""
+def of_ring(corners: Sequence[tuple[float, float]] | NDArray[np.float64], where: str) -> BaseGeometry:
+    """A valid polygon of one ring in degrees, or its parts on both sides of the antimeridian.
+
+    :raises ImageryError: as :func:`from_wkb`.
+    """
     try:
         if len(corners) < 4:
             raise ValueError(f"{len(corners)} corners")
         _check_count(len(corners))
         with np.errstate(invalid="ignore"):  # of NaN, which is refused
-            return _finite(Polygon(corners))
+            return repair.repaired(normalised(Polygon(corners)))
     except (ValueError, TypeError, shapely.errors.ShapelyError) as error:
         raise ImageryError(f"{where}: its footprint is no polygon ({reason_of(error)}). Fetch it again.") from error
 
@@ -75,16 +76,10 @@ def repaired(area: BaseGeometry, where: str) -> BaseGeometry:
 
     :raises ImageryError: when its rings cross themselves more often than any real one.
     """
-    if area.is_valid:
-        return area
-    points = shapely.get_coordinates(area)
-    edges = shapely.linestrings(np.stack([points[:-1], points[1:]], axis=1))
-    tree, crossings = shapely.STRtree(edges), 0
-    for start in range(0, len(edges), _PART):
-        crossings += len(tree.query(edges[start : start + _PART], predicate="crosses")[0])
-        if crossings > 2 * _CROSSINGS:
-            raise ImageryError(f"{where}: a ring that crosses itself over {_CROSSINGS} times. Fetch it again.")
-    return shapely.make_valid(area)
+    try:
+        return repair.repaired(area)
+    except GeometryError as error:
+        raise ImageryError(f"{where}: {error}. Fetch it again.") from error
 
 
 def check_wkb(content: bytes | None) -> None:
@@ -130,9 +125,3 @@ def _end_of(content: bytes, start: int, kinds: tuple[int, ...]) -> int:
 def _check_count(count: int) -> None:
     if count > FOOTPRINT_CORNERS.value:
         raise ValueError(FOOTPRINT_CORNERS.excess(count))
-
-
-def _finite(area: Any) -> Any:
-    if not np.isfinite(shapely.get_coordinates(area)).all():
-        raise ValueError("a corner that is not finite")
-    return area

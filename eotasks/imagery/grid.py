@@ -94,8 +94,9 @@ class Grid:
         if max(abs(columns - width), abs(rows - height)) > WHOLE_PIXEL_TOLERANCE or not (width and height):
             cure_right, cure_bottom = left + max(width, 1) * resolution, top - max(height, 1) * resolution
             raise GridError(
-                f"Extent {(left, bottom, right, top)}: {columns:g} x {rows:g} pixels of {resolution:g} are no whole"
-                f" number. Use right {cure_right:g} and bottom {cure_bottom:g}, or another resolution."
+                f"Extent {(left, bottom, right, top)}: {columns:.10g} x {rows:.10g} pixels of {resolution:g} are no"
+                f" whole number. Use right {cure_right!r} and bottom {cure_bottom!r}, or widen the box to whole"
+                " pixels by eotasks.snap_bbox, or use another resolution."
             )
         return cls(crs=crs, left=left, top=top, resolution=float(resolution), height=height, width=width)
 

@@ -25,7 +25,7 @@ from eotasks.imagery.mosaic import Mosaic, MosaicOrder, check_order, read_mosaic
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
-from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
+from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox, snap_bbox
 from eotasks.sources.frames import (
     NO_MASK,
     OPENERS,
@@ -98,6 +98,7 @@ class LoadScenesTask(EOTask):
         clm_feature: Feature | None = None,
         shadow_feature: Feature | None = None,
         scl_feature: Feature | None = None,
+        snap: bool = False,
         threads: int | None = None,
     ) -> None:
         """
@@ -126,6 +127,8 @@ class LoadScenesTask(EOTask):
         :param clm_feature: Feature for the cloud mask that they have: uint8 0 clear, 1 cloud, 255 no data.
         :param shadow_feature: Feature for the cloud shadow that they have: uint8 0 none, 1 shadow, 255 no data.
         :param scl_feature: Feature for the scene classification of L2A: uint8, 0 no data.
+        :param snap: Widen a box that is given to whole pixels, and bring one in degrees to the UTM zone of its middle
+            (:func:`eotasks.snap_bbox`), instead of refusing it; the EOPatch then has that box.
         :param threads: Files that are decoded at a time; None for the setting.
         :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
         """
@@ -174,6 +177,7 @@ class LoadScenesTask(EOTask):
         self.maxcc = maxcc
         self.time_difference = time_difference
         self.mosaicking_order: MosaicOrder = mosaicking_order
+        self.snap = snap
         self.threads = threads
 
     def __getstate__(self) -> dict[str, Any]:
@@ -187,7 +191,7 @@ class LoadScenesTask(EOTask):
         :param bbox: The ground wanted, in a projected CRS; may be left out when the EOPatch has one.
         :param time_interval: First and last day (or time, UTC); None for all, or for the times of the EOPatch.
         :raises ConfigurationError: when the interval is no two times, or ends before it starts.
-        :raises GridError: when the box is no whole number of pixels.
+        :raises GridError: when the box is no whole number of pixels, or its CRS not in metres of the ground.
         :raises TooFewFramesError: when no product has data there.
         :raises FeatureError: when the EOPatch has other timestamps.
         :raises ImageryError: when a product is damaged, or lacks what is asked for.
@@ -195,6 +199,8 @@ class LoadScenesTask(EOTask):
             cannot be used.
         :warns FrameDroppedWarning: when frames are left out that have no data in the box.
         """
+        if self.snap and bbox is not None and (eopatch is None or eopatch.bbox is None):
+            bbox = snap_bbox(bbox, self.resolution)
         area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
         known = list(eopatch.timestamps or []) if eopatch is not None else []

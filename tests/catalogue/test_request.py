@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
 
-from eotasks.catalogue.request import SearchRequest, area_of, cut, interval_of, tile_of
+from eotasks.catalogue.request import SearchRequest, area_of, interval_of, tile_of
 from eotasks.errors import ConfigurationError, EOTasksError, GridError
 
 
@@ -72,12 +72,6 @@ def test_boxes_hold_the_area(west: float, south: float, width: float, height: fl
     boxes = shapely.union_all([box(*each) for each in request.boxes])
     assert request.area.difference(boxes.buffer(1e-9)).is_empty
     assert request.area.area == pytest.approx(width * height, rel=1e-3, abs=1e-9)
-
-
-def test_a_ring_that_jumps_is_cut() -> None:
-    parts = cut(shapely.Polygon([(179.5, 0), (-179.5, 0), (-179.5, 1), (179.5, 1)]))
-    assert parts.area == pytest.approx(1)
-    assert parts.bounds == (-180, 0, 180, 1)
 
 
 def test_geojson_and_heights_are_taken() -> None:

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "eotasks"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "limits", "text", "durable", "reading", "documents", "times", "extras"),
     ("models", "network"),
-    ("storage", "features"),
+    ("storage", "features", "geometry"),
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray"),
     ("catalogue", "area"),
     ("sources",),

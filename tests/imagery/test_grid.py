@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eotasks.errors import GridError
@@ -66,3 +68,26 @@ def test_unknown_coordinate_system() -> None:
 def test_a_grid_has_pixels(height: int, width: int) -> None:
     with pytest.raises(GridError, match="at least one row"):
         Grid(UTM, 0, 0, 10, height, width)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(0, 1e7),
+    st.floats(0, 1e7),
+    st.floats(1, 1e5),
+    st.floats(1, 1e5),
+    st.sampled_from([10.0, 20, 60, 2.5, 0.3]),
+)
+def test_the_advice_can_be_followed(left: float, top: float, width: float, height: float, resolution: float) -> None:
+    """Its numbers are exact: rounded to six digits they would miss the pixels again."""
+    bounds = (left, top - height, left + width, top)
+    try:
+        Grid.from_bounds(bounds, "EPSG:32633", resolution)
+    except GridError as error:
+        advice = re.search(r"Use right (\S+) and bottom (\S+),", str(error))
+        if advice is None:  # too many pixels
+            return
+        right, bottom = float(advice[1]), float(advice[2])
+        grid = Grid.from_bounds((left, bottom, right, top), "EPSG:32633", resolution)
+        assert abs(grid.bounds[2] - bounds[2]) <= resolution
+        assert abs(grid.bounds[1] - bounds[1]) <= resolution

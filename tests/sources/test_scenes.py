@@ -29,7 +29,7 @@ from eotasks.errors import (
 from eotasks.export.cog import write_cog
 from eotasks.imagery.scene import open_scene
 from eotasks.sources import frames
-from eotasks.sources.bbox import grid_of_bbox
+from eotasks.sources.bbox import grid_of_bbox, snap_bbox
 from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES, LoadSampleTask, sample_path
 from eotasks.sources.scenes import LoadScenesTask
 from tests.builders.products import LEFT, TOP, write_jp2
@@ -292,6 +292,21 @@ def test_a_product_that_is_gone_is_named(tmp_path: Path) -> None:
     product.rename(tmp_path / "moved")
     with pytest.raises(ImageryError, match=str(product)):
         LoadScenesTask(catalogue=catalogue, bands=["B02"]).execute(bbox=BOX)
+
+
+def test_a_box_is_snapped_to_whole_pixels(tmp_path: Path) -> None:
+    """That of a polygon, in its own numbers or in degrees, as the box that it becomes."""
+    product = make_product(tmp_path, "A")
+    inner = BBox((LEFT + 23.4, TOP - SIZE * 10 + 31.7, LEFT + 61.8, TOP - 12.3), UTM33)
+    plain, snapping = (LoadScenesTask(scenes=[product], bands=["B02"], snap=snap) for snap in (False, True))
+    with pytest.raises(GridError, match=r"no whole number.*eotasks\.snap_bbox"):
+        plain.execute(bbox=inner)
+    expected = plain.execute(bbox=snap_bbox(inner, 10))
+    assert snapping.execute(bbox=inner) == expected
+    degrees = snapping.execute(bbox=inner.transform(CRS.WGS84))
+    assert degrees.bbox.crs is UTM33
+    assert degrees.bbox.geometry.buffer(0.1).contains(inner.geometry)
+    assert snapping.execute(EOPatch(bbox=BOX)).bbox == BOX
 
 
 def test_a_grid_that_does_not_fit() -> None:

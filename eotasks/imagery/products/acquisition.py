@@ -81,6 +81,9 @@ class Acquisition:
     footprint: tuple[tuple[float, float], ...] = ()
     """Where the tile has data: closed ring of (longitude, latitude) in degrees; empty when the product does not say."""
 
+    other_footprints: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """Further rings, of ground in several parts; parts on both sides of the antimeridian are one ring."""
+
     sun_zenith: float | None = None
     """Degrees, at the centre of the scene."""
 
@@ -111,7 +114,8 @@ def checked(acquisition: Acquisition, where: str) -> Acquisition:
     :raises ImageryError: naming the field.
     """
     least, most = QUANTIFICATIONS
-    ring = [number for corner in acquisition.footprint for number in corner]
+    rings = (acquisition.footprint, *acquisition.other_footprints)
+    ring = [number for corners in rings for corner in corners for number in corner]
     offsets = [acquisition.radio_add_offset, *acquisition.offsets.values()]
     years = [time.year for time in (acquisition.time, acquisition.generation_time) if time is not None]
     fields: list[tuple[str, Iterable[float | None], float, float]] = [

@@ -15,8 +15,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
+import shapely
+
 from eotasks.documents import parse_json
-from eotasks.errors import ImageryError, OffsetError
+from eotasks.errors import GeometryError, ImageryError, OffsetError
+from eotasks.geometry.antimeridian import unrolled
+from eotasks.imagery import footprints
 from eotasks.imagery.files.assets import AssetFiles, read_document
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import RasterFile
@@ -234,6 +238,7 @@ def _acquisition(
     if zenith is None and elevation is not None:
         zenith, azimuth = 90 - elevation, _number(properties, "view:sun_azimuth", where)
     orbit = _number(properties, "sat:relative_orbit", where)
+    rings = _rings(item, where)
     found = Acquisition(
         time=time,
         satellite=_satellite(properties, where),
@@ -247,7 +252,8 @@ def _acquisition(
         generation_time=None if made is None else _naive(str(made), where),
         orbit_direction=state if state in ("ascending", "descending") else None,
         cloud_cover=_number(properties, "eo:cloud_cover", where),
-        footprint=_ring(item),
+        footprint=rings[0] if rings else (),
+        other_footprints=rings[1:],
         sun_zenith=zenith,
         sun_azimuth=azimuth,
         attribution=attribution(time.year),
@@ -332,10 +338,16 @@ def _baseline(properties: Mapping[str, Any], name: str) -> str | None:
     return None if facts is None else facts.baseline
 
 
-def _ring(item: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
-    geometry = item.get("geometry") or {}
+def _rings(item: Mapping[str, Any], where: str) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Outlines of all parts, one for what is cut at the antimeridian; none when the item has no polygon.
+
+    :raises ImageryError: when they lie at no place on Earth.
+    """
     try:
-        rings = geometry["coordinates"] if geometry["type"] == "Polygon" else geometry["coordinates"][0]
-        return tuple((float(corner[0]), float(corner[1])) for corner in rings[0])
-    except (KeyError, IndexError, OverflowError, TypeError, ValueError):
+        area = footprints.from_geojson(item.get("geometry"), where)
+    except ImageryError as error:
+        if isinstance(error.__cause__, GeometryError):
+            raise
         return ()
+    parts = shapely.get_parts(unrolled(area))
+    return tuple(tuple((float(x), float(y)) for x, y in shapely.get_coordinates(part.exterior)) for part in parts)

@@ -16,13 +16,16 @@ import pystac
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shapely.geometry import MultiPolygon, box, mapping
 
+from eotasks.catalogue.items import footprint_of
 from eotasks.errors import EOTasksError, ImageryError
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.products.open import describe_product
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.sentinel2 import BANDS
+from tests.builders.geometry.places import FORMS
 from tests.builders.layouts import PRODUCT_XML, TILE_XML, small_safe, stac_item
 from tests.builders.tile import LEFT, NAME, TOP
 
@@ -240,3 +243,28 @@ def test_any_value_anywhere_is_read_or_refused(safe: Path, folder: Path, data: s
     with contextlib.suppress(EOTasksError):
         describe_product(item, origin=Origin.of(folder / "item.json"))
     assert repr(item) == repr(before)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_parts_of_a_footprint_are_kept(folder: Path, item: Item, form: str) -> None:
+    """Over the antimeridian, in every form: STAC's catalogues differ in it, and some put the western part first."""
+    item["geometry"] = mapping(FORMS[form]([(179.1, -17.2), (180.3, -17.2), (180.3, -16.2), (179.1, -16.2)]))
+    (folder / "fiji.json").write_text(json.dumps(with_offsets(item)))
+    acquisition = describe_product(folder / "fiji.json").acquisition
+    parts = MultiPolygon([box(179.1, -17.2, 180, -16.2), box(-180, -17.2, -179.7, -16.2)])
+    assert footprint_of(acquisition, {}).symmetric_difference(parts).area < 1e-9
+    assert not acquisition.other_footprints
+
+
+def test_footprints_of_several_parts(folder: Path, item: Item) -> None:
+    parts = MultiPolygon([box(0, 0, 1, 1), box(2, 0, 3, 1), box(4, 0, 5, 1)])
+    item["geometry"] = mapping(parts)
+    (folder / "parts.json").write_text(json.dumps(with_offsets(item)))
+    assert footprint_of(describe_product(folder / "parts.json").acquisition, {}).equals(parts)
+
+
+def test_a_footprint_with_latitude_first_is_refused(folder: Path, item: Item) -> None:
+    item["geometry"] = mapping(box(-17, 179.1, -16, 179.9))
+    (folder / "turned.json").write_text(json.dumps(with_offsets(item)))
+    with pytest.raises(ImageryError, match=r"turned\.json: .*latitude 179\.9 lies beyond the pole.*exchange"):
+        describe_product(folder / "turned.json")

@@ -26,7 +26,7 @@ def area_patches(area: AreaConfig, *, default: Geometry | None = None) -> tuple[
     if area.patch_grid is not None:
         return _some(in_reading_order(read_patch_grid(area.patch_grid, resolution=area.resolution))), ()
     if default is None or area.file is not None or area.bbox is not None:
-        geometry = read_area(file=area.file, bbox=area.bbox, crs=area.crs, buffer=area.buffer)
+        geometry = read_area(file=area.file, bbox=area.bbox, crs=area.crs, buffer=area.buffer, grid=area.grid)
     else:
         geometry = default
     patches = split_area(geometry, patch_size=area.patch_size, resolution=area.resolution, grid=area.grid)

@@ -21,6 +21,7 @@ from eotasks.catalogue.open import refuse_web_file
 from eotasks.clouds.masks import AddSceneClassificationMaskTask
 from eotasks.errors import AreaError, ConfigurationError, message_of
 from eotasks.features import Feature
+from eotasks.geometry.antimeridian import bounds_of
 from eotasks.imagery.files.signing import modifier_of
 from eotasks.imagery.mosaic import MosaicOrder
 from eotasks.imagery.pixels.resampling import ResamplingName
@@ -413,7 +414,7 @@ def _fingerprint(products: Iterable[Candidate]) -> str:
 def _degrees(area: BaseGeometry | None) -> str:
     if area is None:
         return "an unknown place"
-    west, south, east, north = area.bounds
+    west, south, east, north = bounds_of(area)
     return f"{west:.2f} to {east:.2f} degrees east, {south:.2f} to {north:.2f} degrees north"
 
 

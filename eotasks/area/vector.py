@@ -1,0 +1,122 @@
+"""Vector files as others write them: on disk or on S3, with damage, and in coordinate systems of any spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import geopandas as gpd
+import pyogrio
+import pyproj
+import shapely
+from sentinelhub.constants import CRS
+
+from eotasks.errors import AreaError, EOTasksError, GeometryError, GridError, reason_of
+from eotasks.geometry.systems import crs_of
+from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
+from eotasks.reading import check_regular
+from eotasks.storage.local_copy import local_path_of
+from eotasks.storage.location import is_s3
+from eotasks.text import excerpt
+
+
+@contextmanager
+def on_disk(file: str | Path) -> Iterator[Path]:
+    """The file, or a copy of it when it is on S3; messages name what was asked for."""
+    path = Path(local_path_of(file))
+    try:
+        yield path
+    except (AreaError, GridError) as error:
+        if not is_s3(file):
+            raise
+        raise type(error)(str(error).replace(str(path), str(file))) from error
+
+
+@contextmanager
+def damage(what: str | Path) -> Iterator[None]:
+    """Names the file when GDAL, GEOS or PROJ stumble over places that are none, or over damage."""
+    try:
+        yield
+    except GeometryError as error:
+        raise AreaError(f"{what}: {error}.") from error
+    except EOTasksError:
+        raise
+    except (OverflowError, RuntimeError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        raise AreaError(f"{what} cannot be read as an area ({reason_of(error)}): check its coordinates.") from error
+
+
+def layers_of(path: Path) -> list[str]:
+    if not path.exists():
+        raise AreaError(f"{path} is not there: check the path.")
+    try:
+        if not path.is_dir():  # as some formats are
+            check_regular(path, VECTOR_BYTES)
+    except OSError as error:
+        raise AreaError(f"{path} cannot be read as a vector file ({error.strerror}): give another one.") from error
+    try:
+        return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    except pyogrio.errors.DataSourceError as error:
+        raise AreaError(
+            f"{path} cannot be read as a vector file ({reason_of(error)}): give GeoPackage or GeoJSON."
+        ) from error
+
+
+def read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
+    try:
+        # Counted before: a bound of the reading itself takes room for as many as may come.
+        count = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
+        if count > VECTOR_FEATURES.value:
+            raise AreaError(f"{path}, layer {layer!r}: {VECTOR_FEATURES.excess(count)}. Give a file of the area alone.")
+        return pyogrio.read_dataframe(path, layer=layer, columns=["name", "row", "column"])
+    except AreaError:  # a ValueError too
+        raise
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
+        raise AreaError(f"{path}, layer {layer!r} cannot be read ({reason_of(error)}): check the file.") from error
+
+
+def system_of(frame: gpd.GeoDataFrame, path: Path, given: CRS | None = None) -> CRS:
+    """The coordinate system that a layer is in, or is to be brought to.
+
+    :param given: Counts where the file has none; where the file's has no EPSG code, the layer is brought to it.
+    :raises GridError: when there is none, it has no code, or the file has another one.
+    """
+    if not _says_system(frame.crs):
+        if given is None:
+            raise GridError(f"{path} has no CRS: give one (crs), or write it into the file.")
+        return given
+    system = known_crs(frame.crs)
+    if system is None:
+        if given is not None:
+            return given
+        raise GridError(
+            f"{path}: the CRS {excerpt(frame.crs.name)} has no known EPSG code: give crs='EPSG:4326', and the area is"
+            " brought to it, or reproject the file to one that has, such as EPSG:32633."
+        )
+    if given is not None and given != system:
+        raise GridError(
+            f"{path} is in {system.ogc_string()}, not in {given.ogc_string()}: leave out crs, or reproject the file."
+        )
+    return system
+
+
+def in_system(frame: gpd.GeoDataFrame, system: CRS) -> gpd.GeoDataFrame:
+    """A layer in a coordinate system; one that does not say its own is in it already."""
+    if not _says_system(frame.crs):
+        return frame
+    if known_crs(frame.crs) == system:  # in another spelling, or with heights
+        return frame
+    return frame.to_crs(system.pyproj_crs())
+
+
+def known_crs(crs: pyproj.CRS) -> CRS | None:
+    """A coordinate system by its code; None where it has none."""
+    try:
+        return crs_of(crs)
+    except GridError:
+        return None
+
+
+def _says_system(crs: pyproj.CRS | None) -> bool:
+    """GeoPackage has two systems that stand for none."""
+    return crs is not None and not crs.name.lower().startswith("undefined")
