@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "limits", "text", "durable", "reading", "documents", "times"),
     ("models",),
     ("storage", "features"),
-    ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray"),
+    ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray", "s2cloudless"),
     ("catalogue", "area"),
     ("sources",),
     ("workflows.report", "workflows.console", "workflows.settings"),
