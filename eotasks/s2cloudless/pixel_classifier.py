@@ -120,7 +120,7 @@ class PixelClassifier:
             self._other = cast("ClassifierType", classifier)
         else:
             raise ConfigurationError(
-                f"Classifier does not have a {missing} method! Give a lightgbm.Booster, or a classifier with predict and"
+                f"Classifier does not have a {missing} method! Give a lightgbm.Booster, or a classifier with both"
                 " predict_proba."
             )
 

@@ -201,11 +201,11 @@ CASES: dict[str, Case] = {
     "whole probability map": Case(
         "s2cloudless", 10, "test scene, 13 bands", lambda scale: whole_contest(s2cloudless_test_scene(), scale)
     ),
-    "drop-in, probabilities": Case(
+    "drop-in: probability maps": Case(
         "s2cloudless", 40, "test scene, 13 bands, by `eotasks.s2cloudless`",
         lambda scale: drop_in_contest(s2cloudless_test_scene(), scale, "get_cloud_probability_maps"),
     ),
-    "drop-in, masks": Case(
+    "drop-in: masks": Case(
         "s2cloudless", 40, "the same, averaged and dilated",
         lambda scale: drop_in_contest(s2cloudless_test_scene(), scale, "get_cloud_masks"),
     ),
