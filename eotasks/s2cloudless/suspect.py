@@ -75,7 +75,7 @@ def _of_whole_numbers(values: NDArray[Any]) -> list[Finding]:
     elif highest == SATURATED_DN:
         cure = f"Divide by {SATURATED_DN} if that is reflectance 1, and raw numbers by {QUANTIFICATION}."
     else:
-        cure = f"Remove the baseline offset, and divide by {QUANTIFICATION}."
+        cure = f"Remove the offset of baselines from 04.00 on, and divide by {QUANTIFICATION}."
     text = f"data: {values.dtype} up to {highest} where reflectance (floats, 1.0 = 100 %) is due. {_TAKEN} {cure}"
     return [(NotReflectanceWarning, text)]
 

@@ -40,7 +40,7 @@ DOUBTFUL = {
     "infinity": (with_values(np.inf, B10), NoDataPredictedWarning, r"80 pixels have NaN or infinity"),
     "zeros": (with_values(0), NoDataPredictedWarning, r"80 of 1024 pixels hold no data.*come out clear"),
     "zeros less an offset": (with_values(-0.1), NoDataPredictedWarning, r"80 of 1024 pixels hold no data"),
-    "raw DN": (numbers(HONEST), NotReflectanceWarning, r"uint16 up to \d+ .*offset, and divide by 10000"),
+    "raw DN": (numbers(HONEST), NotReflectanceWarning, r"uint16 up to \d+ .*offset .*, and divide by 10000"),
     "raw DN, signed": (numbers(HONEST).astype(np.int32), NotReflectanceWarning, r"int32 up to"),
     "raw DN as floats": (numbers(HONEST).astype(np.float32), NotReflectanceWarning, r"raw digital numbers"),
     "8 bits": ((HONEST * 100).astype(np.uint8), NotReflectanceWarning, r"uint8 up to \d+ .*Divide by 255"),
