@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ConfigurationError, ModelError, NoClassLabelsError
+from eotasks.errors import ConfigurationError, ModelError, NoClassLabelsError, reason_of
+from eotasks.limits import MODEL_BYTES
 from eotasks.models.clouds.pixel import CHUNK_PIXELS, model_path, pixel_forest
+from eotasks.models.forest.lightgbm_model import model_of_lightgbm
+from eotasks.models.forest.lightgbm_text import parse_model
+from eotasks.reading import read_regular
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -66,17 +70,24 @@ class ModelFile:
     def forest(self) -> Forest:
         """The model for the engine; that of s2cloudless is one for the whole process."""
         if self._forest is None:
-            self._forest = pixel_forest() if os.fspath(self.path) == str(model_path()) else _load(self.path)
+            self._forest = pixel_forest() if self._is_known() else _load(self.path)
         return self._forest
 
     @property
     def booster(self) -> Booster:
-        """The model for LightGBM."""
+        """The model for LightGBM, which gets no text of others (``eotasks.models.forest.lightgbm_model``)."""
         if self._booster is None:
-            from lightgbm import Booster
+            if self._is_known():
+                pixel_forest()  # knows the checksum
+                from lightgbm import Booster
 
-            self._booster = Booster(model_file=os.fspath(self.path))
+                self._booster = Booster(model_file=model_path())
+            else:
+                self._booster = _booster_of(self.path)
         return self._booster
+
+    def _is_known(self) -> bool:
+        return os.fspath(self.path) == str(model_path())
 
 
 class TrainedBooster:
@@ -257,3 +268,15 @@ def _load(path: str | os.PathLike[str]) -> Forest:
     from eotasks.models.forest import Forest
 
     return Forest.load(path)
+
+
+def _booster_of(path: str | os.PathLike[str]) -> Booster:
+    where = os.fspath(path)
+    try:
+        text = read_regular(path, MODEL_BYTES).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{where} is no LightGBM model text.") from error
+    except OSError as error:
+        raise ModelError(f"the model file {where} cannot be read: {reason_of(error)}.") from error
+    booster: Booster = model_of_lightgbm(parse_model(text, where=where), where=where).booster()
+    return booster

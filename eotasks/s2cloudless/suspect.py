@@ -46,7 +46,8 @@ _CLEAR = "They come out clear, as from s2cloudless: set the mask to no data ther
 
 
 def of_bands(data: NDArray[Any], columns: list[int]) -> list[Finding]:
-    """What is wrong with bands that are to be predicted.
+    """What is wrong with bands that are to be predicted. Of no data nothing is counted: a text that is the same for
+    every image is shown once for all of them.
 
     :param data: Array (N, height, width, bands).
     :param columns: Which of the bands the model looks at.
@@ -54,17 +55,16 @@ def of_bands(data: NDArray[Any], columns: list[int]) -> list[Finding]:
     if not data.size:
         return []
     found: list[Finding] = []
-    if covered := np.count_nonzero(np.ma.getmaskarray(data).any(axis=-1)) if np.ma.isMaskedArray(data) else 0:
-        text = f"data: {covered} masked pixels are predicted by what lies under the mask, as by s2cloudless."
+    if np.ma.is_masked(data):
+        text = "data: masked pixels are predicted by what lies under the mask, as by s2cloudless."
         found.append((NoDataPredictedWarning, f"{text} Apply the mask to the result."))
     values = np.asarray(data)
     if values.dtype.kind not in "fiub":
         text = f"data: dtype {values.dtype} is read as float32, as by s2cloudless. Give float32 or float64."
         return [*found, (NotReflectanceWarning, text)]
     empty = is_fill(values)
-    if fill := np.count_nonzero(empty):
-        text = f"data: {fill} of {empty.size} pixels hold no data (0 or NaN in all bands). {_CLEAR}"
-        found.append((NoDataPredictedWarning, text))
+    if empty.any():
+        found.append((NoDataPredictedWarning, f"data: some pixels hold no data (0 or NaN in all bands). {_CLEAR}"))
     return found + (_of_floats(values, columns, empty) if values.dtype.kind == "f" else _of_whole_numbers(values))
 
 
@@ -85,13 +85,15 @@ def _of_floats(values: NDArray[Any], columns: list[int], empty: NDArray[np.bool_
     present = ~empty
     try:
         if not (values.min() >= MIN_REFLECTANCE and values.max() <= MAX_REFLECTANCE):
-            values = values[..., columns]  # a copy, which is not worth it unless a band is suspect
-            finite = np.isfinite(values).all(axis=-1)
-            if broken := np.count_nonzero(present & ~finite):
-                text = f"data: {broken} pixels have NaN or infinity in some bands; NaN counts as 0, as in s2cloudless."
+            bands = [values[..., column] for column in columns]  # views: the ten by themselves would be a copy
+            for band in bands:
+                present &= np.isfinite(band)
+            if not np.array_equal(present, ~empty):
+                text = "data: some pixels have NaN or infinity in some bands; NaN counts as 0, as in s2cloudless."
                 found.append((NoDataPredictedWarning, f"{text} Fill it, or set the mask to no data there."))
-            present &= finite
-            as_reflectance(values, present[..., np.newaxis], where="data")
+            with np.errstate(over="ignore"):  # float64 beyond float32 is no reflectance either
+                for band in bands:
+                    as_reflectance(band, present, where="data")
         _refuse_sample(values, present)
     except (ReflectanceError, BandError) as error:
         found.append((NotReflectanceWarning, f"{error} {_TAKEN}"))

@@ -27,6 +27,7 @@ from eotasks.errors import (
     FeatureError,
     GridError,
     ModelError,
+    NotReflectanceWarning,
     UnusedSettingWarning,
 )
 from eotasks.models.sentinel2 import BANDS
@@ -92,6 +93,7 @@ LAYOUTS = {
 DTYPES = ["float16", "float32", "float64", "longdouble", ">f4", ">f8", "uint8", "uint16", "int16", "int64", "bool"]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(1, 5)),
@@ -265,9 +267,21 @@ def test_another_model(own_model: Path, as_text: bool) -> None:
     assert_same(again.get_cloud_masks(SCENE[..., TEN]), theirs.get_cloud_masks(SCENE[..., TEN]))
 
 
-def test_a_model_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"nowhere\.txt cannot be read"):
-        S2PixelCloudDetector(model_filename=str(tmp_path / "nowhere.txt")).get_cloud_masks(SCENE[..., TEN])
+@pytest.mark.parametrize("options", [{}, {"num_iteration": 5}], ids=["engine", "LightGBM"])
+def test_another_model_with_options(own_model: Path, options: dict[str, Any]) -> None:
+    ours, theirs = S2PixelCloudDetector(model_filename=own_model), Original(model_filename=own_model)
+    answer = ours.get_cloud_probability_maps(SCENE[..., TEN], **options)
+    assert_same(answer, theirs.get_cloud_probability_maps(SCENE[..., TEN], **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"num_iteration": 5}], ids=["engine", "LightGBM"])
+@pytest.mark.parametrize("content", [None, b"tree\nversion=v4\n", b"\xff\xfe"], ids=["absent", "cut", "bytes"])
+def test_a_model_that_is_none(tmp_path: Path, content: bytes | None, options: dict[str, Any]) -> None:
+    path = tmp_path / "model.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.txt"):
+        S2PixelCloudDetector(model_filename=str(path)).get_cloud_masks(SCENE[..., TEN], **options)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +318,15 @@ def test_the_classifier_is_one_of_s2cloudless() -> None:
     np.testing.assert_array_max_ulp(probabilities, expected, 1)
     assert isinstance(ours.classifier.classifier, Booster)
     assert ours.classifier is ours.classifier
+
+
+def test_numbers_beyond_float32() -> None:
+    bands = SCENE.astype(np.float64)
+    bands[0, 0, 0] = [1e300, -1e300, 1e39, 5e-324, *[0.3] * 9]
+    ours, theirs = pair()
+    with pytest.warns(NotReflectanceWarning):
+        answer = ours.get_cloud_probability_maps(bands)
+    assert_same(answer, theirs.get_cloud_probability_maps(bands))
 
 
 def test_lists_and_read_only_arrays_are_taken() -> None:

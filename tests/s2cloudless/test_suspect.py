@@ -35,11 +35,11 @@ def reordered() -> Any:
 
 
 DOUBTFUL = {
-    "NaN in all bands": (with_values(np.nan), NoDataPredictedWarning, r"80 of 1024 pixels hold no data"),
-    "NaN in a band": (with_values(np.nan, B10), NoDataPredictedWarning, r"80 pixels have NaN or infinity in some"),
-    "infinity": (with_values(np.inf, B10), NoDataPredictedWarning, r"80 pixels have NaN or infinity"),
-    "zeros": (with_values(0), NoDataPredictedWarning, r"80 of 1024 pixels hold no data.*come out clear"),
-    "zeros less an offset": (with_values(-0.1), NoDataPredictedWarning, r"80 of 1024 pixels hold no data"),
+    "NaN in all bands": (with_values(np.nan), NoDataPredictedWarning, r"some pixels hold no data"),
+    "NaN in a band": (with_values(np.nan, B10), NoDataPredictedWarning, r"some pixels have NaN or infinity in some"),
+    "infinity": (with_values(np.inf, B10), NoDataPredictedWarning, r"some pixels have NaN or infinity"),
+    "zeros": (with_values(0), NoDataPredictedWarning, r"some pixels hold no data.*come out clear"),
+    "zeros less an offset": (with_values(-0.1), NoDataPredictedWarning, r"some pixels hold no data"),
     "raw DN": (numbers(HONEST), NotReflectanceWarning, r"uint16 up to \d+ .*offset .*, and divide by 10000"),
     "raw DN, signed": (numbers(HONEST).astype(np.int32), NotReflectanceWarning, r"int32 up to"),
     "raw DN as floats": (numbers(HONEST).astype(np.float32), NotReflectanceWarning, r"raw digital numbers"),
@@ -84,7 +84,7 @@ def test_masked_pixels_are_predicted_by_what_lies_under_the_mask() -> None:
     masked = np.ma.masked_array(HONEST, mask=np.zeros(HONEST.shape, dtype=bool))
     masked[1, :2] = np.ma.masked
     detector = S2PixelCloudDetector(all_bands=True)
-    with pytest.warns(NoDataPredictedWarning, match="32 masked pixels"):
+    with pytest.warns(NoDataPredictedWarning, match="masked pixels are predicted"):
         probability = detector.get_cloud_probability_maps(masked)
     assert type(probability) is np.ndarray
     assert probability.tobytes() == Original(all_bands=True).get_cloud_probability_maps(masked).tobytes()
