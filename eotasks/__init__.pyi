@@ -34,6 +34,10 @@ from .errors import GridError as GridError
 from .errors import ImageryError as ImageryError
 from .errors import MissingDependencyError as MissingDependencyError
 from .errors import ModelError as ModelError
+from .errors import NoClassLabelsError as NoClassLabelsError
+from .errors import NoDataPredictedWarning as NoDataPredictedWarning
+from .errors import NotProbabilityWarning as NotProbabilityWarning
+from .errors import NotReflectanceWarning as NotReflectanceWarning
 from .errors import PatchesFailedError as PatchesFailedError
 from .errors import PatchFailedWarning as PatchFailedWarning
 from .errors import PlaceInUseWarning as PlaceInUseWarning
@@ -43,6 +47,7 @@ from .errors import ReflectanceError as ReflectanceError
 from .errors import StorageError as StorageError
 from .errors import TooFewFramesError as TooFewFramesError
 from .errors import UnsupportedModelError as UnsupportedModelError
+from .errors import UnusedSettingWarning as UnusedSettingWarning
 from .export.mosaics import mosaic_cogs as mosaic_cogs
 from .export.tasks import ExportCogTask as ExportCogTask
 from .imagery.grid import Grid as Grid
@@ -53,6 +58,7 @@ from .models.classes import SLOVENIAN_CLASSES as SLOVENIAN_CLASSES
 from .models.classes import ClassTable as ClassTable
 from .models.classes import LandCoverClass as LandCoverClass
 from .models.clouds.pixel import cloud_probability as cloud_probability
+from .models.clouds.postprocess import cloud_mask as cloud_mask
 from .models.forest.engine import Forest as Forest
 from .models.landcover.areas import areas_of as areas_of
 from .models.landcover.card import TrainingExtent as TrainingExtent

@@ -94,6 +94,10 @@ class UnsupportedModelError(ModelError):
     """A sound model that the tree engine cannot run exactly, such as one with categorical splits."""
 
 
+class NoClassLabelsError(ModelError, NotImplementedError):
+    """A model that predicts probabilities was asked for classes."""
+
+
 class StorageError(EOTasksError, OSError):
     """A place cannot be read or written, or what lies there is damaged or incomplete."""
 
@@ -135,6 +139,22 @@ class PatchFailedWarning(EOTasksWarning):
 
 class PlaceInUseWarning(EOTasksWarning):
     """Another run seems to be writing to the same place."""
+
+
+class NoDataPredictedWarning(EOTasksWarning):
+    """Pixels without data were given an answer, as s2cloudless gives it: it calls them clear."""
+
+
+class NotReflectanceWarning(EOTasksWarning):
+    """Numbers that can be no L1C reflectance were taken for it, as s2cloudless takes them."""
+
+
+class NotProbabilityWarning(EOTasksWarning):
+    """Numbers that can be no probability of clouds, or a threshold that is not of their scale."""
+
+
+class UnusedSettingWarning(EOTasksWarning):
+    """A setting was changed where that has no effect."""
 
 
 def message_of(error: BaseException) -> str:

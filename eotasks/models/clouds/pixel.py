@@ -8,8 +8,10 @@ and raw digital numbers clear or cloudy without a word).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import threading
 from collections.abc import Iterator, Sequence
@@ -129,7 +131,7 @@ def _predict(
     pixels: NDArray[np.generic], indices: list[int], threads: int | None, where: str
 ) -> NDArray[np.floating[Any]]:
     """Probabilities of pixels (n, bands), whose values are checked; float64 keeps its precision."""
-    forest = _forest()
+    forest = pixel_forest()
     if pixels.dtype == np.uint16:
         return forest.predict(pixels, columns=indices, table=_table_of_numbers(), threads=threads)
     chosen = pixels if indices == list(range(pixels.shape[1])) else pixels[:, indices]
@@ -142,19 +144,32 @@ def model_path() -> Path:
 
     :raises MissingDependencyError: when the package or the file is missing.
     """
-    spec = importlib.util.find_spec("s2cloudless")
-    if spec is None or not spec.submodule_search_locations:
+    folders = list(_folders_of_s2cloudless())
+    if not folders:
         raise MissingDependencyError(
             "s2cloudless, which carries the cloud model, is not installed: pip install s2cloudless==1.7.3."
         )
-    path = Path(next(iter(spec.submodule_search_locations))) / "models" / MODEL_FILE
-    if not path.is_file():
-        raise MissingDependencyError(f"s2cloudless is installed without its model file {MODEL_FILE}. {_REINSTALL}")
-    return path
+    for folder in folders:
+        path = folder / "models" / MODEL_FILE
+        if path.is_file():
+            return path
+    raise MissingDependencyError(f"s2cloudless is installed without its model file {MODEL_FILE}. {_REINSTALL}")
 
 
-def _forest() -> Forest:
-    """The model, loaded once per process and in one thread; never a part of a task, so never pickled."""
+def _folders_of_s2cloudless() -> Iterator[Path]:
+    """Where the package is, also by its metadata: another module may go by its name, such as the drop-in."""
+    with contextlib.suppress(ValueError):  # a module of that name without a spec
+        spec = importlib.util.find_spec("s2cloudless")
+        yield from map(Path, () if spec is None else spec.submodule_search_locations or ())
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        yield Path(str(importlib.metadata.distribution("s2cloudless").locate_file("s2cloudless")))
+
+
+def pixel_forest() -> Forest:
+    """The model, loaded once per process and in one thread; never a part of a task, so never pickled.
+
+    :raises MissingDependencyError: when the file is missing, or is not that of s2cloudless 1.7.3.
+    """
     with _LOADING:
         return _load_forest()
 
@@ -174,4 +189,4 @@ def _load_forest() -> Forest:
 @functools.cache
 def _table_of_numbers() -> NDArray[np.uint8]:
     """Bins of all digital numbers, by the very reflectance that each stands for."""
-    return _forest().table_of(as_reflectance(np.arange(1 << 16, dtype=np.uint16)))
+    return pixel_forest().table_of(as_reflectance(np.arange(1 << 16, dtype=np.uint16)))

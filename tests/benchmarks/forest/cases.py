@@ -151,6 +151,24 @@ def whole_contest(image: NDArray[Any], scale: Scale) -> Contest:
     return Contest(image, contestants, None, image.astype(np.float32) / np.float32(QUANTIFICATION))
 
 
+def drop_in_contest(image: Float32, scale: Scale, method: str) -> Contest:
+    """A method of the class that both have, on an image of 13 bands; one thread each is up to the environment."""
+    from s2cloudless import S2PixelCloudDetector as Original
+
+    from eotasks.s2cloudless import S2PixelCloudDetector
+
+    image = image[: max(1, scale.pixels // image.shape[1])] if scale.pixels else image
+    detectors = {"ours": S2PixelCloudDetector(all_bands=True), "s2cloudless": Original(all_bands=True)}
+    contestants: dict[str, Predict] = {
+        name: functools.partial(_of_one_image, getattr(detector, method)) for name, detector in detectors.items()
+    }
+    return Contest(image, contestants, None)
+
+
+def _of_one_image(method: Predict, image: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(method(image[np.newaxis])[0])
+
+
 def temporal_contest(scale: Scale) -> Contest:
     """The multi-temporal model on the features of a series."""
     text = temporal_model()
@@ -182,6 +200,14 @@ CASES: dict[str, Case] = {
     ),
     "whole probability map": Case(
         "s2cloudless", 10, "test scene, 13 bands", lambda scale: whole_contest(s2cloudless_test_scene(), scale)
+    ),
+    "drop-in: probability maps": Case(
+        "s2cloudless", 40, "test scene, 13 bands, by `eotasks.s2cloudless`",
+        lambda scale: drop_in_contest(s2cloudless_test_scene(), scale, "get_cloud_probability_maps"),
+    ),
+    "drop-in: masks": Case(
+        "s2cloudless", 40, "the same, averaged and dilated",
+        lambda scale: drop_in_contest(s2cloudless_test_scene(), scale, "get_cloud_masks"),
     ),
     "whole map, integer DN": Case(
         "s2cloudless", None, "embedded scene; the peer is given floats",

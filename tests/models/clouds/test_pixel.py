@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib.machinery
+import importlib.metadata
 import importlib.util
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -151,11 +154,25 @@ def test_a_mask_of_another_shape_is_refused() -> None:
         cloud_probability(np.float32(1.0).reshape(()))
 
 
+def not_installed(name: str) -> Any:
+    raise importlib.metadata.PackageNotFoundError(name)
+
+
+@pytest.mark.parametrize("spec", [None, importlib.machinery.ModuleSpec("s2cloudless", None)], ids=["none", "another"])
+def test_the_model_is_found_when_another_module_goes_by_the_name(monkeypatch: pytest.MonkeyPatch, spec: Any) -> None:
+    found = model_path()
+    stand_in = types.ModuleType("s2cloudless")
+    stand_in.__spec__ = spec
+    monkeypatch.setitem(sys.modules, "s2cloudless", stand_in)
+    assert model_path() == found
+
+
 def test_a_missing_or_other_model_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     spec = importlib.util.find_spec("s2cloudless")
     assert spec is not None
     monkeypatch.setattr(spec, "submodule_search_locations", [str(tmp_path)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(importlib.metadata, "distribution", not_installed)
     with pytest.raises(MissingDependencyError, match="without its model file"):
         model_path()
     (tmp_path / "models").mkdir()
