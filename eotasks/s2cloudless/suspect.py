@@ -27,7 +27,6 @@ from eotasks.models.sentinel2 import (
     MIN_REFLECTANCE,
     QUANTIFICATION,
     SATURATED_DN,
-    as_reflectance,
 )
 
 Finding = tuple[type[EOTasksWarning], str]
@@ -91,13 +90,24 @@ def _of_floats(values: NDArray[Any], columns: list[int], empty: NDArray[np.bool_
             if not np.array_equal(present, ~empty):
                 text = "data: some pixels have NaN or infinity in some bands; NaN counts as 0, as in s2cloudless."
                 found.append((NoDataPredictedWarning, f"{text} Fill it, or set the mask to no data there."))
-            with np.errstate(over="ignore"):  # float64 beyond float32 is no reflectance either
-                for band in bands:
-                    as_reflectance(band, present, where="data")
+            lowest = min(float(band.min(initial=0, where=present)) for band in bands)
+            highest = max(float(band.max(initial=0, where=present)) for band in bands)
+            if text := _beyond(lowest, highest):
+                return [*found, (NotReflectanceWarning, f"data: {text} {_TAKEN}")]
         _refuse_sample(values, present)
     except (ReflectanceError, BandError) as error:
         found.append((NotReflectanceWarning, f"{error} {_TAKEN}"))
     return found
+
+
+def _beyond(lowest: float, highest: float) -> str:
+    """What is wrong with values of which these are the ends, and the cure."""
+    if highest > MAX_REFLECTANCE:
+        cure = f"Divide raw numbers, the offset of baselines from 04.00 on removed, by {QUANTIFICATION}"
+        return f"values up to {highest:g} where reflectance (1.0 = 100 %) is due. {cure}, percentages by 100."
+    if lowest < MIN_REFLECTANCE:
+        return f"values down to {lowest:g}, which mean no data. Set the mask to no data there."
+    return ""
 
 
 def _refuse_sample(values: NDArray[Any], valid: NDArray[np.bool_]) -> None:

@@ -276,6 +276,14 @@ def test_the_page_has_a_row_for_every_task() -> None:
     assert sorted(name for name in tasks_of_eo_learn() if f"`{name}`" not in text) == []
 
 
+def test_what_the_page_offers_is_there() -> None:
+    """The second column of its tables names what eotasks or eo-learn has."""
+    rows = [line.split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ") and "---" not in line]
+    offered = {name for row in rows for name in re.findall(r"`([A-Z]\w+|[a-z_]+)(?:\(.*?\))?`", row[1])}
+    assert len(offered) > 30
+    assert sorted(offered - set(eotasks.__all__) - tasks_of_eo_learn()) == []
+
+
 @pytest.mark.slow
 def test_masks_and_indices_of_both_are_the_same(run: Any) -> None:
     patch = run[1]["main"]

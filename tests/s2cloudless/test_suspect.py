@@ -42,7 +42,7 @@ DOUBTFUL = {
     "zeros less an offset": (with_values(-0.1), NoDataPredictedWarning, r"some pixels hold no data"),
     "raw DN": (numbers(HONEST), NotReflectanceWarning, r"uint16 up to \d+ .*offset .*, and divide by 10000"),
     "raw DN, signed": (numbers(HONEST).astype(np.int32), NotReflectanceWarning, r"int32 up to"),
-    "raw DN as floats": (numbers(HONEST).astype(np.float32), NotReflectanceWarning, r"raw digital numbers"),
+    "raw DN as floats": (numbers(HONEST).astype(np.float32), NotReflectanceWarning, r"Divide raw numbers.*by 10000"),
     "8 bits": ((HONEST * 100).astype(np.uint8), NotReflectanceWarning, r"uint8 up to \d+ .*Divide by 255"),
     "8 bits in 16": ((HONEST * 255).clip(0, 255).astype(np.uint16), NotReflectanceWarning, r"Divide by 255"),
     "16 bits": ((HONEST * 65535).clip(0, 65535).astype(np.uint16), NotReflectanceWarning, r"Divide by 65535"),

@@ -131,7 +131,7 @@ def _predict(
     pixels: NDArray[np.generic], indices: list[int], threads: int | None, where: str
 ) -> NDArray[np.floating[Any]]:
     """Probabilities of pixels (n, bands), whose values are checked; float64 keeps its precision."""
-    forest = pixel_forest()
+    forest = _forest()
     if pixels.dtype == np.uint16:
         return forest.predict(pixels, columns=indices, table=_table_of_numbers(), threads=threads)
     chosen = pixels if indices == list(range(pixels.shape[1])) else pixels[:, indices]
@@ -166,10 +166,15 @@ def _folders_of_s2cloudless() -> Iterator[Path]:
 
 
 def pixel_forest() -> Forest:
-    """The model, loaded once per process and in one thread; never a part of a task, so never pickled.
+    """The model itself, for those that look at values in another way.
 
     :raises MissingDependencyError: when the file is missing, or is not that of s2cloudless 1.7.3.
     """
+    return _forest()
+
+
+def _forest() -> Forest:
+    """The model, loaded once per process and in one thread; never a part of a task, so never pickled."""
     with _LOADING:
         return _load_forest()
 
@@ -189,4 +194,4 @@ def _load_forest() -> Forest:
 @functools.cache
 def _table_of_numbers() -> NDArray[np.uint8]:
     """Bins of all digital numbers, by the very reflectance that each stands for."""
-    return pixel_forest().table_of(as_reflectance(np.arange(1 << 16, dtype=np.uint16)))
+    return _forest().table_of(as_reflectance(np.arange(1 << 16, dtype=np.uint16)))
