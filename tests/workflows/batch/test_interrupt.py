@@ -77,9 +77,13 @@ def test_an_interrupt_while_workers_start_shows_no_stack(tmp_path: Path, method:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     for tenths in (2, 4, 7, 10):
         batch = subprocess.Popen(
-            [sys.executable, script, method], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [sys.executable, script, method],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             start_new_session=True,
-        )  # fmt: skip
+        )
         assert batch.stdout is not None
         batch.stdout.readline()
         time.sleep(tenths / 10)
