@@ -85,4 +85,4 @@ def _renderer(kind: str, **attributes: str) -> tuple[ET.Element, ET.Element]:
 
 def _document(root: ET.Element) -> bytes:
     ET.indent(root)
-    return _HEADER.encode() + ET.tostring(root, encoding="utf-8") + b"\n"
+    return _HEADER.encode() + bytes(ET.tostring(root, encoding="utf-8")) + b"\n"
