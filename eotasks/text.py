@@ -15,7 +15,7 @@ import os
 import re
 import time
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote
 
@@ -218,7 +218,7 @@ def did_you_mean(word: object, known: Iterable[object]) -> str:
     return "" if meant is None or meant == word else f" (did you mean {meant!r}?)"
 
 
-def unknown_words(words: Iterable[object], known: Sequence[object]) -> str:
+def unknown_words(words: Iterable[object], known: Collection[object]) -> str:
     """Words that are not known, for a message: each with the one that may have been meant."""
     return ", ".join(f"{word}{did_you_mean(word, known)}" for word in words)
 

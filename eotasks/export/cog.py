@@ -7,7 +7,7 @@ where GDAL and QGIS look for them. The map is complete without that file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -56,6 +56,7 @@ def write_cog(
     compression: Compression = "deflate",
     overviews: Overviews = "auto",
     scale: float | None = None,
+    transparent: Collection[int] = (),
 ) -> Location:
     """Write an array as Cloud Optimized GeoTIFF: complete or not at all, and the same bytes for the same input.
 
@@ -72,6 +73,8 @@ def write_cog(
     :param overviews: What a pixel of an overview is of those under it: "nearest", "average" or "mode" (the commonest);
         "auto" as in :func:`publish_cog`. Pixels without data do not count.
     :param scale: Physical value of one unit of the stored numbers, for readers that ask GDAL for it. None: 1.
+    :param transparent: Ids of classes whose pixels GDAL and QGIS show as transparent, by NAME.tif.aux.xml: a colour
+        table in a GeoTIFF has no transparency.
     :return: The path, as it was given.
     :raises ConfigurationError: when classes, nodata, compression, overviews or descriptions do not fit the array.
     :raises FeatureError: when the array is no image, or of a type that GeoTIFF does not have.
@@ -97,7 +100,7 @@ def write_cog(
             if scale is not None:
                 dataset.scales = (scale,) * len(image)
         with memory.open() as dataset:
-            return publish_cog(dataset, path, classes, compression, overviews)
+            return publish_cog(dataset, path, classes, compression, overviews, transparent)
 
 
 def read_classes(path: str | Path) -> ClassTable | None:
@@ -197,6 +200,7 @@ def publish_cog(
     classes: ClassTable | None,
     compression: Compression,
     overviews: Overviews = "auto",
+    transparent: Collection[int] = (),
 ) -> Location:
     """Copy a dataset to a Cloud Optimized GeoTIFF beside its target, and put it in place when it is whole.
 
@@ -225,7 +229,7 @@ def publish_cog(
                 Path(f"{staged}.aux.xml").unlink(missing_ok=True)
             _read_back(staged)
             if classes is not None:
-                place.write_bytes(sidecar, _sidecar_xml(classes))
+                place.write_bytes(sidecar, _sidecar_xml(classes, transparent))
             else:
                 place.remove(sidecar)  # classes or statistics of the file that was there before
     except EOTasksError:
@@ -291,12 +295,21 @@ def _check_classes(image: NDArray[Any], classes: ClassTable, nodata: float | Non
         raise ConfigurationError(f"The map has the values {sorted(nameless)} that classes does not name: add them.")
 
 
-def _sidecar_xml(classes: ClassTable) -> bytes:
-    """Category names and an attribute table, as GDAL's persistent auxiliary metadata has them."""
+def _sidecar_xml(classes: ClassTable, transparent: Collection[int] = ()) -> bytes:
+    """Category names and an attribute table, as GDAL's persistent auxiliary metadata has them.
+
+    With a colour table, which counts before that of the file, where classes are transparent.
+    """
     root = ET.Element("PAMDataset")
     band = ET.SubElement(root, "PAMRasterBand", band="1")
-    names = ET.SubElement(band, "CategoryNames")
     by_id = classes.by_id
+    if transparent:
+        colors = ET.SubElement(band, "ColorTable")
+        for label in range(max(by_id) + 1):
+            alpha = 0 if label in transparent or label not in by_id else 255
+            values = (*by_id[label].rgb, alpha) if label in by_id else (0, 0, 0, alpha)
+            ET.SubElement(colors, "Entry", {f"c{number}": str(value) for number, value in enumerate(values, start=1)})
+    names = ET.SubElement(band, "CategoryNames")
     for label in range(max(by_id) + 1):
         ET.SubElement(names, "Category").text = by_id[label].name if label in by_id else ""
     table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.export.cog import Compression, NoData, check_compression, write_cog
+from eotasks.export.styles import class_style, write_style
 from eotasks.features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.classes import ClassTable
 from eotasks.storage.place import Place, PlaceLike
@@ -37,6 +38,7 @@ class ExportCogTask(EOTask):
         nodata: NoData = "auto",
         compression: Compression = "deflate",
         tags: Mapping[str, str] | None = None,
+        style: bool = False,
     ) -> None:
         """
         :param feature: An image feature (DATA, MASK and their timeless forms).
@@ -46,6 +48,7 @@ class ExportCogTask(EOTask):
         :param nodata: Value without data; "auto" is NaN for floats, 0 for classes, none for other integers.
         :param compression: "deflate", "zstd", "lzw" or "none".
         :param tags: Metadata of the file.
+        :param style: Write a style of QGIS beside a map of classes, NAME.qml.
         :raises ConfigurationError: when a parameter is not usable.
         """
         self.feature = feature_of(feature, IMAGES)
@@ -57,6 +60,9 @@ class ExportCogTask(EOTask):
         check_compression(compression)
         self.compression: Compression = compression
         self.tags = dict(tags or {})
+        if style and classes is None:
+            raise ConfigurationError("style=True is for maps of classes: give classes, or leave it out.")
+        self.style = style
 
     def path(self, name: str) -> Path:
         """The file of a patch on disk.
@@ -96,6 +102,8 @@ class ExportCogTask(EOTask):
             tags=self.tags,
             compression=self.compression,
         )
+        if self.style and self.classes is not None:
+            write_style(location, class_style(self.classes))
         return eopatch
 
     def _file(self, name: str) -> str:

@@ -30,7 +30,7 @@ def progress_bars(console: Console) -> Progress:
     whenever some time has passed. A part with the field ``transient`` is named by the latter only.
     """
     if not _shows_bars(console):
-        return _lines_class()(console)
+        return _lines_class()(console=console, disable=True)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     return Progress(
@@ -61,8 +61,8 @@ def _lines_class() -> type[Progress]:
     class Lines(Progress):
         """Shows nothing by itself: a thread writes lines of the parts that run, and each that ends has one."""
 
-        def __init__(self, console: Console) -> None:
-            super().__init__(console=console, disable=True)
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
             self._ended = threading.Event()
             self._thread: threading.Thread | None = None
             self._told: dict[TaskID, float] = {}
@@ -81,7 +81,7 @@ def _lines_class() -> type[Progress]:
             for task in self.tasks:
                 self._write_end(task)
 
-        def update(self, task_id: TaskID, **changes: Any) -> None:  # type: ignore[override]
+        def update(self, task_id: TaskID, **changes: Any) -> None:
             super().update(task_id, **changes)
             self._write_if_done(task_id)
 

@@ -54,6 +54,21 @@ def test_no_import_shows_a_warning(options: list[str]) -> None:
     assert shown_by(EVERY_NAME, *options) == ""
 
 
+FILTERS_TAKEN_OUT = """
+import warnings
+with warnings.catch_warnings():
+    import eotasks
+warnings.simplefilter("default")
+eotasks.load_eopatch
+from eotasks import read_area, run_batch
+"""
+
+
+def test_none_where_filters_were_taken_out_since() -> None:
+    """As pytest does between two tests, and whoever resets the warnings of a program."""
+    assert shown_by(FILTERS_TAKEN_OUT) == ""
+
+
 def test_no_import_in_a_worker_shows_a_warning(tmp_path: Path) -> None:
     """With the user's wish to see all: otherwise workers show none at all."""
     script = tmp_path / "batch.py"

@@ -84,7 +84,8 @@ resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01
 160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer.
 
 files: CLP uint8, probability * 255, at most 254; CLM and SHADOW uint8 0, 1; 255 no data everywhere. Model and every
-parameter are in the tags of the files. CLM and SHADOW carry their colours; overviews are made from 128 pixels on.
+parameter are in the tags of the files. CLM and SHADOW carry their colours, clear is transparent in QGIS and GDAL (keep
+the .aux.xml beside them); --styles gives CLP colours, too; overviews are made from 128 pixels on.
 """
 
 
@@ -135,6 +136,7 @@ def add_parser(commands: Commands) -> None:
     _add_mask_settings(parser)
     parser.add_argument("--shadows", action="store_true", help="cloud shadows too")
     parser.add_argument("--no-quicklook", action="store_true", help="no picture, which takes about a second a tile")
+    parser.add_argument("--styles", action="store_true", help="styles of QGIS (.qml) beside the files")
     parser.add_argument("--format", choices=("cog",), default="cog", help="cog: Cloud Optimized GeoTIFF")
     add_threads(parser)
     add_overwrite(parser, "make everything anew, and replace other results")
@@ -216,6 +218,7 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
         mask=settings,
         shadows=arguments.shadows or "shadow" in detector.answers,
         quicklook=not arguments.no_quicklook,
+        styles=arguments.styles,
         detector=detector.name,
     )
 

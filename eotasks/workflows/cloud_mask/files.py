@@ -1,21 +1,23 @@
 """The files of one product: Cloud Optimized GeoTIFFs, a quick-look, and a record that says they are complete.
 
 ``DIR/NAME/`` holds ``NAME_CLP.tif`` where the detector has a probability, ``NAME_CLM.tif``, ``NAME_SHADOW.tif`` when
-asked for, ``NAME_quicklook.png`` unless left out, and ``NAME.json``, the record. Each file is written whole or not at
-all. The record is there first, and calls itself complete last: a run that was interrupted is known by it and done
-again.
+asked for, ``NAME_quicklook.png`` unless left out, NAME_CLP.qml and the like when styles are asked for, and
+``NAME.json``, the record. Each file is written whole or not at all. The record is there first, and calls itself
+complete last: a run that was interrupted is known by it and done again.
 
 CLP is stored as Sentinel Hub serves it, probability * 255, with one difference: 255 means no data, so a certain cloud
 is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data. CLM and SHADOW carry a
-colour table; CLP does not: GDAL averages the colours of a file that has one, where probabilities are to be averaged.
+colour table, in which clear is transparent (by ``.aux.xml``); CLP does not: GDAL averages the colours of a file that
+has one, where probabilities are to be averaged.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +30,7 @@ from eotasks.clouds.detectors.registry import find_detector
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
 from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.export.cog import write_cog
+from eotasks.export.styles import RampStop, class_style, ramp_style, write_style
 from eotasks.imagery.scene import Scene
 from eotasks.models.classes import ClassTable, LandCoverClass
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
@@ -47,7 +50,26 @@ SHADOW_CLASSES = ClassTable(
 
 State = Literal["absent", "unfinished", "outdated", "complete"]
 
-_NAMES = {"CLP": "{}_CLP.tif", "CLM": "{}_CLM.tif", "SHADOW": "{}_SHADOW.tif", "quicklook": "{}_quicklook.png"}
+_NAMES = {
+    "CLP": "{}_CLP.tif",
+    "CLM": "{}_CLM.tif",
+    "SHADOW": "{}_SHADOW.tif",
+    "quicklook": "{}_quicklook.png",
+    "CLP style": "{}_CLP.qml",
+    "CLM style": "{}_CLM.qml",
+    "SHADOW style": "{}_SHADOW.qml",
+}
+
+_CLP_STOPS: tuple[RampStop, ...] = (
+    (0.0, "#fff7ec", 0, "0 %"),
+    (0.2, "#fdd49e", 110, "20 %"),
+    (0.4, "#fc8d59", 200, "40 %"),
+    (0.7, "#d7301f", 230, "70 %"),
+    (1.0, "#7f0000", 255, "100 %"),
+)
+"""Clear sky lets through the scene beneath."""
+
+_TRANSPARENT = (CLEAR,)
 
 
 class _Record(BaseModel):
@@ -95,6 +117,7 @@ class MaskFiles:
             "SHADOW": not options.shadows,
             "quicklook": not options.quicklook,
         }
+        left_out |= {f"{kind} style": left_out.get(kind, False) or not options.styles for kind in _STYLES}
         return [kind for kind in _NAMES if not left_out.get(kind)]
 
     def state(self, scene: Scene, options: CloudMaskOptions, *, overwrite: bool = False) -> State:
@@ -146,8 +169,13 @@ class MaskFiles:
         :raises StorageError: when a file cannot be written.
         """
         kinds = self.kinds(options)
-        made = {"CLP": masks.probability, "CLM": masks.mask, "SHADOW": masks.shadow, "quicklook": masks.picture}
-        lacking = [kind for kind in kinds if made[kind] is None]
+        made: dict[str, object] = {
+            "CLP": masks.probability,
+            "CLM": masks.mask,
+            "SHADOW": masks.shadow,
+            "quicklook": masks.picture,
+        }
+        lacking = [kind for kind in kinds if made.get(kind, _STYLES) is None]
         if lacking:
             raise ValueError(f"{self.name}: the masks have no {', '.join(lacking)}, which their options ask for")
         record = _Record(
@@ -167,6 +195,9 @@ class MaskFiles:
                 self.place.remove(name)
         tags = product_tags(self.name, masks, options)
         self._write_images(masks, kinds, tags)
+        for kind, style in _STYLES.items():
+            if f"{kind} style" in kinds:
+                write_style(self.location(kind), style())
         if "quicklook" in kinds:
             from eotasks.workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib
 
@@ -207,6 +238,7 @@ class MaskFiles:
             descriptions=["Cloud mask" if kind == "CLM" else "Cloud shadow"],
             tags={**tags, "ENCODING": f"{CLEAR} {names[CLEAR]}, {CLOUD} {names[CLOUD]}, {NO_DATA} no data"},
             overviews="mode",
+            transparent=_TRANSPARENT,
         )
 
     def _read_record(self) -> _Record | None:
@@ -224,6 +256,14 @@ class MaskFiles:
 
     def _write_record(self, record: _Record) -> None:
         self.place.write_bytes(self.record, (record.model_dump_json(indent=1) + "\n").encode())
+
+
+_STYLES: Mapping[str, Callable[[], bytes]] = {
+    "CLP": partial(ramp_style, _CLP_STOPS),
+    "CLM": partial(class_style, CLM_CLASSES, transparent=_TRANSPARENT),
+    "SHADOW": partial(class_style, SHADOW_CLASSES, transparent=_TRANSPARENT),
+}
+"""Of each kind of file that QGIS shows."""
 
 
 def _is_whole(record: _Record, sizes: Mapping[str, int]) -> bool:

@@ -59,6 +59,9 @@ class CloudMaskOptions:
     quicklook: bool = True
     """Whether a picture is drawn too. No setting of the masks: it is not in :meth:`to_dict`."""
 
+    styles: bool = False
+    """Whether styles of QGIS are written beside the files. No setting of the masks either."""
+
     detector: str = DEFAULT_DETECTOR
     """What finds clouds: a detector of eotasks or of a plugin (``eotasks.clouds.detectors``)."""
 

@@ -18,6 +18,7 @@ from eotasks.area import Patch, save_patch_grid
 from eotasks.eopatches.load import is_complete, load_eopatch
 from eotasks.errors import BatchError, GridError, ModelError, TooFewFramesError
 from eotasks.export.mosaics import mosaic_cogs_by_crs
+from eotasks.export.styles import class_style, write_style
 from eotasks.models.landcover.areas import AreaEstimates, areas_of
 from eotasks.models.landcover.training import LandCoverModel
 from eotasks.storage.place import Place
@@ -177,10 +178,13 @@ class Chain:
             lambda name: set(steps.map_paths(name)) <= exported.keys() and is_complete(steps.predictions, name),
         )
         with self._stage("mosaic", 1):
-            mosaic_cogs_by_crs(
+            mosaics = mosaic_cogs_by_crs(
                 [f"{steps.maps}/{steps.map_paths(patch.name)[0]}" for patch in self.patches],
                 f"{self.place}/{MAP_FILE}",
             )
+            if self.config.output.styles:
+                for mosaic in mosaics.values():
+                    write_style(mosaic, class_style(self.prepared.resolved.classes))
             self.reporter.advance()
 
     def _batch(

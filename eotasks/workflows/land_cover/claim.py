@@ -39,7 +39,7 @@ _WHOLE_IN_ONE = frozenset({".gpkg", ".sqlite", ".geojson", ".json", ".parquet", 
 _NOT_DATA = frozenset({".qix", ".sbn", ".sbx", ".gfs", ".lock", ".atx", ".tmp"})
 """Endings of indexes and locks that programs make when they only read."""
 
-_OWN_MAPS = re.compile(r"land_cover(_EPSG_?\d+)?\.tif(\.aux\.xml)?")
+_OWN_MAPS = re.compile(r"land_cover(_EPSG_?\d+)?\.(tif(\.aux\.xml)?|qml)")
 
 _FREE_KEYS: dict[str, Any] = {
     "run": True,

@@ -70,6 +70,7 @@ def map_workflow(config: LandCoverConfig, resolved: ResolvedFeatures, place: Pla
             filename=MAP_NAME,
             classes=resolved.classes,
             tags=tags,
+            style=config.output.styles,
         ),
         inputs=[predict],
         name="export map",

@@ -180,15 +180,16 @@ def _table_of(
     location: Location, model: type[BaseModel], sources: Mapping[str, type[BaseModel]]
 ) -> type[BaseModel] | None:
     """The class of the table at a location; None where there is none."""
-    table: Any = model
+    table: type[BaseModel] = model
     for part in location:
         if part in sources:
             table = sources[str(part)]
         elif part != "source":
-            field = table.model_fields.get(part) if isinstance(table, type) else None
-            table = None if field is None else field.annotation
-        if not (isinstance(table, type) and issubclass(table, BaseModel)):
-            return None
+            field = table.model_fields.get(str(part))
+            inner = None if field is None else field.annotation
+            if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+                return None
+            table = inner
     return table
 
 

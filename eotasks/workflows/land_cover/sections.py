@@ -307,6 +307,7 @@ class OutputConfig(Section):
         "results/land-cover", description="A folder, or 's3://bucket/prefix'; nothing that a run reads may lie in it."
     )
     scores: bool = Field(False, description="Also save the score of each class as a map.")
+    styles: bool = Field(False, description="Also write styles of QGIS (.qml) beside the maps.")
 
 
 class RunConfig(Section):

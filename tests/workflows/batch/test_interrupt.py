@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.pool import WorkerPool
+from tests import ROOT
 from tests.builders.batch_tasks import WaitTask
 from tests.builders.batches import behaving, facts_batch, manifest_outcomes, read_events, run_failing_batch, states
 from tests.builders.waiting_batch import waiting_batch
@@ -48,6 +51,47 @@ def test_an_interrupt_ends_the_workers_and_is_noted(tmp_path: Path, number: sign
     node = EONode(WaitTask(tmp_path))
     again = {name: {node: {"name": name}} for name in ("a", "b", "c", "d")}
     assert run_batch(EOWorkflow([node]), again, workers=2, place=place).done == ["a", "b", "c", "d"]
+
+
+STARTING = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import eotasks
+from tests.builders.batches import behaving
+if __name__ == "__main__":
+    workflow, patches = behaving("a", "b")
+    eotasks.run_batch
+    print("about to start", flush=True)
+    try:
+        eotasks.run_batch(workflow, patches, workers=2, progress=False, start_method=sys.argv[1])
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_an_interrupt_while_workers_start_shows_no_stack(tmp_path: Path, method: str) -> None:
+    """A terminal sends it to all processes, also to those in the middle of their imports."""
+    script = tmp_path / "script.py"
+    script.write_text(STARTING)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    for tenths in (2, 4, 7, 10):
+        batch = subprocess.Popen(
+            [sys.executable, script, method],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert batch.stdout is not None
+        batch.stdout.readline()
+        time.sleep(tenths / 10)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by then
+            os.killpg(batch.pid, signal.SIGINT)
+        _, error = batch.communicate(timeout=60)
+        assert error == ""
+        assert batch.returncode in (0, 130)
 
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:

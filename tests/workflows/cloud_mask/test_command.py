@@ -368,3 +368,17 @@ def test_without_a_picture(make_product: MakeProduct, tmp_path: Path) -> None:
     assert "kept" in command(product, "--out", tmp_path / "without", "--no-quicklook").out
     assert "done" in command(product, "--out", tmp_path / "without").out
     assert [name for name in contents(tmp_path / "without") if name.endswith(".png")]
+
+
+def test_styles_of_qgis_are_an_option(make_product: MakeProduct, tmp_path: Path) -> None:
+    product, out = make_product(), tmp_path / "out"
+    options = ["--out", out, "--resolution", "160", "--no-quicklook"]
+    assert command(product, *options, "--styles").code == 0
+    styles = {path.name: path.read_text() for path in out.rglob("*.qml")}
+    assert sorted(styles) == ["small_CLM.qml", "small_CLP.qml"]
+    assert 'value="0" color="#d9e3d4" alpha="0" label="Clear"' in styles["small_CLM.qml"]
+    assert 'classificationMax="1"' in styles["small_CLP.qml"], "QGIS shows CLP with the scale of its band"
+    assert "kept" in command(product, *options, "--styles").out
+    assert "kept" in command(product, *options).out
+    assert command(product, *options, "--overwrite").code == 0
+    assert not list(out.rglob("*.qml"))

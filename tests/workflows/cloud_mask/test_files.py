@@ -110,6 +110,7 @@ def test_colours_and_names(written: MaskFiles) -> None:
     with rasterio.open(written.location("CLM")) as dataset:
         assert dataset.colorinterp == (ColorInterp.palette,)
         assert dataset.colormap(1)[1] == (230, 159, 0, 255)
+        assert dataset.colormap(1)[0][3] == 0, "clear lets through the scene beneath"
     assert read_classes(written.location("CLM")) == CLM_CLASSES
     shadow = read_classes(written.location("SHADOW"))
     assert shadow is not None

@@ -21,15 +21,24 @@ def run_worker(connection: Connection, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # asked for anew: the environment names the folder of the batch
-    for name in ("SIGINT", "SIGHUP"):  # the parent decides what an interrupt means, or a terminal that was closed
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ignore_interrupts()
     multiprocessing.current_process().daemon = False  # to the parent it is one; tasks may have processes of their own
     ignore_library_warnings()
 
     from eotasks.workflows.batch.workers.loop import run_loop
 
     run_loop(connection)
+
+
+def ignore_interrupts() -> None:
+    """The parent decides what an interrupt means, or a terminal that was closed. It has started this process with
+    interrupts blocked; one that came meanwhile goes with the block.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def ignore_library_warnings() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Literal
 
@@ -63,6 +65,22 @@ def process_context(start_method: StartMethod) -> ForkServerContext | SpawnConte
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["eotasks.workflows.batch.workers.preload"])
     return context
+
+
+@contextlib.contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Blocks Ctrl-C for processes that start inside the block, which it reaches as it does this one: they would end by
+    a stack on the screen in the middle of their imports. They unblock it by `ignore_interrupts`.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its own start would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

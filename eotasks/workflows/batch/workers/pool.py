@@ -29,7 +29,7 @@ from eotasks.storage.temporary import OwnFolder
 from eotasks.workflows.batch.workers.attempt import LOOK_SECONDS, Attempt, StepWatch, hand_on
 from eotasks.workflows.batch.workers.entry import run_worker
 from eotasks.workflows.batch.workers.job import PatchJob, PatchReport, pack_job
-from eotasks.workflows.batch.workers.kinds import StartMethod, importable_main, process_context
+from eotasks.workflows.batch.workers.kinds import StartMethod, importable_main, interrupts_blocked, process_context
 from eotasks.workflows.batch.workers.memory import oom_kills
 from eotasks.workflows.batch.workers.messages import MESSAGE_BYTES, decode
 from eotasks.workflows.batch.workers.queue import PatchQueue
@@ -242,7 +242,7 @@ class WorkerPool:
                 process = self._context.Process(
                     target=run_worker, args=(theirs, variables), name="eotasks-worker", daemon=True
                 )
-                with importable_main():
+                with importable_main(), interrupts_blocked():
                     process.start()
             except (EOFError, OSError) as error:  # the fork server has just ended, or the system has no more to give
                 if ours is not None:
