@@ -24,7 +24,7 @@ from eotasks.errors import GeometryError, ImageryError, reason_of
 from eotasks.geometry.antimeridian import bounds_of
 from eotasks.geometry.degrees import to_degrees
 from eotasks.imagery.files.origin import Origin, mark
-from eotasks.imagery.footprints import of_ring
+from eotasks.imagery.footprints import of_ring, repaired
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.products.offsets import APPLIED_FLAGS, says_offset
 from eotasks.imagery.scene import Scene
@@ -165,7 +165,8 @@ def footprint_of(acquisition: Acquisition, grids: Mapping[str, Grid]) -> BaseGeo
     where = f"Tile {acquisition.tile} of {acquisition.time:%Y-%m-%d}"
     rings = (acquisition.footprint, *acquisition.other_footprints)
     try:
-        return shapely.union_all([of_ring(ring, where) for ring in rings]) if rings[1:] else of_ring(rings[0], where)
+        parts = [repaired(of_ring(ring, where), where) for ring in rings]
+        return shapely.union_all(parts) if parts[1:] else parts[0]
     except shapely.errors.ShapelyError as error:
         raise ImageryError(f"{where}: its footprint is no polygon ({reason_of(error)}). Fetch it again.") from error
 

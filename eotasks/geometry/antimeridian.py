@@ -27,6 +27,9 @@ FARTHEST = 1080.0
 _BEYOND_POLE = 1e-6
 """Degrees that rounding may lead beyond a pole: 10 cm."""
 
+_MOST_TURNS = 7
+"""That a part may reach over: those that numbers may have, and one more."""
+
 _AT_EDGE = 1e-4
 """Degrees from the antimeridian within which a part touches it: 10 m. Who cuts writes 179.99999, too."""
 
@@ -189,9 +192,8 @@ def _pieces(part: Any) -> list[Any]:
     if part.geom_type != "Polygon":
         return _cut(shapely.linestrings(_without_jumps(points)))
     area = _ring_area(shapely.get_coordinates(part.exterior))
-    for hole in part.interiors:
-        area = area.difference(_ring_area(shapely.get_coordinates(hole)))
-    return _polygons(area)
+    holes = [_ring_area(shapely.get_coordinates(hole)) for hole in part.interiors]
+    return _polygons(area.difference(shapely.union_all(holes)) if holes else area)
 
 
 def _ring_area(points: NDArray[np.float64]) -> BaseGeometry:
@@ -228,6 +230,8 @@ def _cut(geometry: BaseGeometry) -> list[Any]:
     last = max(first, math.ceil((east + 180) / TURN) - 1)
     if first == last:
         return [_shifted(geometry, -TURN * first)]
+    if last - first > _MOST_TURNS:
+        raise GeometryError(f"it goes {last - first} times round the Earth")
     dimension, pieces = shapely.get_dimensions(geometry), []
     for turn in range(first, last + 1):
         band = shapely.box(-180 + TURN * turn, -91, 180 + TURN * turn, 91)

@@ -57,7 +57,7 @@ def from_geojson(geometry: Any, where: str) -> BaseGeometry:
 
 
 def of_ring(corners: Sequence[tuple[float, float]] | NDArray[np.float64], where: str) -> BaseGeometry:
-    """A valid polygon of one ring in degrees, or its parts on both sides of the antimeridian.
+    """A polygon of one ring in degrees, which may cross itself (:func:`repaired`), or its parts over the antimeridian.
 
     :raises ImageryError: as :func:`from_wkb`.
     """
@@ -66,7 +66,7 @@ def of_ring(corners: Sequence[tuple[float, float]] | NDArray[np.float64], where:
             raise ValueError(f"{len(corners)} corners")
         _check_count(len(corners))
         with np.errstate(invalid="ignore"):  # of NaN, which is refused
-            return repair.repaired(normalised(Polygon(corners)))
+            return normalised(Polygon(corners))
     except (ValueError, TypeError, shapely.errors.ShapelyError) as error:
         raise ImageryError(f"{where}: its footprint is no polygon ({reason_of(error)}). Fetch it again.") from error
 

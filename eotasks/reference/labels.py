@@ -15,7 +15,6 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyogrio
-import pyproj
 import rasterio
 import rasterio.features
 import rasterio.warp
@@ -31,6 +30,7 @@ from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
 from eotasks.reading import check_regular
+from eotasks.reference.places import in_one_form, reprojected, window_of
 from eotasks.storage.local_copy import local_path_of
 from eotasks.text import did_you_mean, excerpt
 
@@ -41,13 +41,8 @@ ClassMapping = Mapping[Any, int]
 """From values of the source (numbers or text) to class ids 1..255; a value mapped to 0 is left unlabelled."""
 
 _MAX_ID = 255
-_MARGIN = 0.02
-"""Share of a patch's size read around it, for edges that bend between two coordinate systems."""
 _TOLERANCE = 1e-3
 """Share of a pixel by which GDAL may miss the place of a pixel when it warps. (0 makes GDAL 3.10 fail.)"""
-
-_SEGMENTS = 200
-"""Parts of an edge as long as a patch when it is moved to another system: 25 m of a 5 km patch, far below 1 mm off."""
 
 _SHOWN = 12
 
@@ -64,6 +59,9 @@ class _Layer:
     count: int
     """Of its features, as the file says."""
     fields: list[str]
+
+    extent: Bounds | None
+    """Of all of them, where the file says it."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +159,9 @@ def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None
     """
     described = _describe_vector(path, layer, column)
     try:
-        left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, described.crs, *grid.bounds, densify_pts=51)
+        bbox = window_of(grid.crs, grid.bounds, described.crs, described.extent)
     except _DAMAGE as error:
         raise ReferenceDataError(f"The labels in {path} lie at no place ({reason_of(error)}): replace it.") from error
-    margin_x, margin_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
-    window = (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
-    bbox = window if np.isfinite(window).all() else None
     # A spatial index may hand the features over in its own order.
     return _read_column(path, described, column, bbox=bbox, fid_as_index=True).sort_index()
 
@@ -212,11 +207,11 @@ def rasterize_polygons(
             "The label polygons have no coordinate system: set it (GeoDataFrame.set_crs) before using them."
         )
     try:
-        shapes = _valid(np.asarray(frame.geometry.array, dtype=object))
+        shapes = _valid(in_one_form(np.asarray(frame.geometry.array, dtype=object), frame.crs))
         wanted = (ids != 0) & ~shapely.is_missing(shapes)
         shapes, ids = shapes[wanted], ids[wanted]
         areas = shapely.area(shapes)
-        shapes = _reproject(shapes, frame.crs, grid)
+        shapes = reprojected(shapes, frame.crs, grid.crs, grid.bounds)
     except _DAMAGE as error:
         raise ReferenceDataError(f"The label polygons cannot be used ({reason_of(error)}): repair the file.") from error
     left = ~shapely.is_empty(shapes)
@@ -346,7 +341,8 @@ def _describe_vector(path: str | Path, layer: str | None, column: str | None) ->
         )
     if info["crs"] is None:
         raise GridError(f"The label file {name} has no coordinate system: write one into it (ogr2ogr -a_srs).")
-    return _Layer(str(layer), str(info["crs"]), int(info["features"]), [str(name) for name in fields])
+    names = [str(name) for name in fields]
+    return _Layer(str(layer), str(info["crs"]), int(info["features"]), names, info["total_bounds"])
 
 
 def _check_file(file: str | Path, name: str) -> None:
@@ -357,24 +353,6 @@ def _check_file(file: str | Path, name: str) -> None:
         check_regular(file, VECTOR_BYTES)
     except OSError as error:
         raise ReferenceDataError(f"Cannot read the label file {name} ({error.strerror}): replace it.") from error
-
-
-def _reproject(shapes: NDArray[Any], crs: Any, grid: LabelGrid) -> NDArray[Any]:
-    """Geometries in the coordinate system of the grid, those that reach far beyond it cut.
-
-    An edge stays the straight line that it is in its own system: only corners can be moved, so long edges get more of
-    them, and what lies far away, where the grid's system may have no coordinates, is left out.
-    """
-    shapes = shapely.force_2d(shapes)
-    if pyproj.CRS.from_user_input(crs) == pyproj.CRS.from_user_input(grid.crs):
-        return shapes
-    left, bottom, right, top = rasterio.warp.transform_bounds(grid.crs, crs, *grid.bounds, densify_pts=51)
-    if np.isfinite([left, bottom, right, top]).all():
-        around = shapely.box(2 * left - right, 2 * bottom - top, 2 * right - left, 2 * top - bottom)
-        shapes = np.where(shapely.within(shapes, around), shapes, shapely.intersection(shapes, around))
-        shapes = shapely.segmentize(shapes, max(right - left, top - bottom) / _SEGMENTS)
-    moved: NDArray[Any] = np.asarray(gpd.GeoSeries(shapes, crs=crs).to_crs(grid.crs).array, dtype=object)
-    return moved
 
 
 def _valid(shapes: NDArray[Any]) -> NDArray[Any]:

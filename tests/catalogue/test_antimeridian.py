@@ -22,6 +22,7 @@ from shapely.geometry import box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue import Catalogue, StacApi
+from eotasks.catalogue.foreign import PlacesReader
 from eotasks.errors import ImageryError
 from eotasks.workflows.cli import main
 from tests.builders.geometry.places import FORMS, Corners
@@ -180,3 +181,25 @@ def test_the_command_prints_bounding_boxes_of_rfc_7946(tmp_path: Path, capsys: p
         printed = json.loads(capsys.readouterr().out)
         assert [each["bbox"] for each in printed["features"]] == [[179.1, -17.2, -179.7, -16.2]]
         assert mapping(shape(printed["features"][0]["geometry"]))["type"] == "MultiPolygon"
+
+
+def test_places_that_are_stored_once_for_many_rows(tmp_path: Path) -> None:
+    """As columns with dictionaries have them, with rows that have none."""
+    places = [shapely.to_wkb(FORMS["with jumps"](FIJI)), shapely.to_wkb(box(0, 0, 1, 1))]
+    column = pa.DictionaryArray.from_arrays(pa.array([1, 0, None, 0, 1]), pa.array(places, pa.binary()))
+    reader = PlacesReader("c.parquet")
+    for _ in range(2):
+        reader.add(pa.record_batch([column], ["geometry"]))
+    found = reader.places()
+    assert sorted(found.foreign) == [1, 3, 6, 8]
+    assert found.foreign[1] is found.foreign[3]
+    assert found.bounds == pytest.approx((0, -17.2, -179.7, 1))  # the widest gap is that to the east of Fiji
+
+
+def test_foreign_places_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue = foreign_file(tmp_path / "c.parquet", dict.fromkeys("ABC", FORMS["with jumps"](FIJI)), bbox=None)
+    size = Path(catalogue.location).stat().st_size
+    monkeypatch.setenv("EOTASKS_MAX_CATALOGUE_BYTES", str(size))
+    monkeypatch.setattr("eotasks.catalogue.foreign._BYTES", size)
+    with pytest.raises(ImageryError, match=r"in a form of others of more than .* catalogue bytes"):
+        catalogue.search(bbox=(0, 0, 1, 1))

@@ -184,3 +184,21 @@ def test_a_cut_that_misses_the_antimeridian_by_little() -> None:
         -179.7,
         1,
     )
+
+
+def test_rings_made_to_take_long() -> None:
+    """Round the Earth a thousand times and back, with thousands of holes, across itself everywhere."""
+    there = [(120 * step % 360 - 180, 10) for step in range(3_000)]
+    back = [(x, y + 1) for x, y in reversed(there)]
+    with pytest.raises(GeometryError, match=r"\d+ times round the Earth"):
+        normalised(Polygon([*there, *back]))
+    holes = [
+        box(170.1 + 0.2 * x, 0.1 + y, 170.2 + 0.2 * x, 0.9 + y).exterior.coords
+        for x in range(0, 95, 5)
+        for y in range(20)
+    ]
+    found = normalised(Polygon(box(170, 0, 190, 20).exterior.coords, holes))
+    assert found.area == pytest.approx(400 - 19 * 20 * 0.08)
+    rng = np.random.default_rng(1)
+    with pytest.raises(GeometryError, match="crosses itself over 1000 times"):
+        normalised(Polygon(rng.uniform(100, 260, (1_000, 2)) * [1, 0.1]))

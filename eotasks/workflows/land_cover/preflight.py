@@ -8,10 +8,12 @@ from typing import NoReturn
 
 import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 
 from eotasks.area import Patch, read_area
 from eotasks.errors import BandError, ConfigurationError, GridError, ImageryError, ReferenceDataError, reason_of
+from eotasks.geometry.degrees import in_degrees
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.surface import SURFACE_BANDS
@@ -197,4 +199,9 @@ def _meet(patch: Patch, crs: str, bounds: Bounds) -> bool:
     except GDAL_ERRORS:  # the labels' system has no coordinates for this place
         return False
     west, south, east, north = bounds
-    return bool(left < east and right > west and bottom < north and top > south)
+    if not (bottom < north and top > south):
+        return False
+    if not in_degrees(CRS.from_user_input(crs)):
+        return bool(left < east and right > west)
+    right += 360 * (right < left)  # over the antimeridian, which labels may reach beyond, or jump over
+    return east - west > 180 or any(left + turn < east and right + turn > west for turn in (-360, 0, 360))

@@ -1,0 +1,57 @@
+"""Labels over the antimeridian are burnt on both sides of it, however they are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio.warp
+import shapely
+
+from eotasks.reference.labels import LabelGrid, rasterize_polygons, read_polygons
+from tests.builders.geometry.places import FORMS
+
+FIJI = [(179.97, -16.83), (180.03, -16.83), (180.03, -16.77), (179.97, -16.77)]
+PIXELS = 100
+
+
+def grid_at(longitude: float, crs: str) -> LabelGrid:
+    """100 x 100 pixels of 100 m."""
+    (x,), (y,) = rasterio.warp.transform("EPSG:4326", crs, [longitude], [-16.8])
+    left, bottom = round(x / 100) * 100 - 5_000, round(y / 100) * 100 - 5_000
+    return LabelGrid(crs, (left, bottom, left + 10_000, bottom + 10_000), (PIXELS, PIXELS))
+
+
+def inside(grid: LabelGrid) -> np.ndarray:
+    """Pixels whose centres lie in the square."""
+    left, _, _, top = grid.bounds
+    x, y = np.meshgrid(left + 50 + 100 * np.arange(PIXELS), top - 50 - 100 * np.arange(PIXELS))
+    longitude, latitude = map(np.array, rasterio.warp.transform(grid.crs, "EPSG:4326", x.ravel(), y.ravel()))
+    found = (longitude % 360 > 179.97) & (longitude % 360 < 180.03) & (latitude > -16.83) & (latitude < -16.77)
+    return found.reshape(x.shape)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("longitude", [179.96, 179.99, 180, -179.99, -179.96])
+def test_burnt_on_both_sides(form: str, longitude: float, tmp_path: Path) -> None:
+    far = shapely.box(20, -17, 21, -16)
+    file = tmp_path / "labels.gpkg"
+    gpd.GeoDataFrame({"id": [1, 2]}, geometry=[FORMS[form](FIJI), far], crs=4326).to_file(file, engine="pyogrio")
+    grid = grid_at(longitude, "EPSG:32760" if longitude > 0 else "EPSG:32701")
+    frame = read_polygons(file, grid, column="id")
+    labels = rasterize_polygons(frame, frame["id"].to_numpy(), grid)
+    expected = inside(grid)
+    assert 0 < expected.mean() < 1
+    assert ((labels == 1) != expected).mean() < 1e-3
+    assert not (labels == 2).any()
+
+
+def test_longitudes_from_0_to_360_far_from_the_antimeridian(tmp_path: Path) -> None:
+    file = tmp_path / "labels.gpkg"
+    there = [shapely.box(189.9, -17, 190.1, -16.6), shapely.box(10, -17, 11, -16)]
+    gpd.GeoDataFrame({"id": [1, 2]}, geometry=there, crs=4326).to_file(file, engine="pyogrio")
+    grid = grid_at(-170, "EPSG:32702")
+    frame = read_polygons(file, grid, column="id")
+    assert (rasterize_polygons(frame, frame["id"].to_numpy(), grid) == 1).all()
