@@ -123,10 +123,13 @@ class Candidate:
 def open_candidates(locations: Sequence[Any], masks: Mapping[str, Mapping[str, str]] | None = None) -> list[Candidate]:
     """Products of a list; the metadata of each is read, no pixel.
 
-    :param locations: Whatever `open_scene` reads.
+    :param locations: Whatever `open_scene` reads, and folders of it.
     :param masks: Files of "CLP", "CLM" and "SHADOW", by the product's name.
     :raises ImageryError: when one is missing, damaged, or no product.
     """
+    from eotasks.catalogue.discovery import several_products
+
+    locations = several_products(locations)
     with ThreadPoolExecutor(OPENERS) as pool:
         scenes = list(pool.map(open_scene, locations))
     named = masks or {}

@@ -67,8 +67,8 @@ One without a probability writes no CLP, one that finds shadows writes SHADOW; o
 refused. Plugins: packages with an entry point of the group eotasks.detectors.
 
 PRODUCT: a product as one has it: a .SAFE folder, its zip, a tile of the AWS bucket, an s3:// or https:// address of
-one, a STAC item, or a folder of JP2 files with an acquisition.json, as the embedded scene is; L1C, or L2A for the
-detectors that do without B10, such as scl and braaten-cohen-yang.
+one, a STAC item, a folder of JP2 files with an acquisition.json, as the embedded scene is, or a folder of several of
+these; L1C, or L2A for the detectors that do without B10, such as scl and braaten-cohen-yang.
 
 sampling: "mean" averages all pixels of the files under one of the results; "fast" averages those of a lower
 resolution level, at least two by two of them: at 160 m a twentieth of the decoding, with a mask that agrees to 97 % on
