@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray"),
     ("catalogue", "area"),
     ("sources",),
-    ("workflows.report", "workflows.console", "workflows.settings"),
+    ("workflows.report", "workflows.console", "workflows.notices", "workflows.settings"),
     ("workflows.batch",),
     ("workflows.*",),  # the commands: a new one needs no line here
     ("workflows.land_cover",),

@@ -33,6 +33,7 @@ from eotasks.workflows.console import (
     print_line,
     progress_bars,
 )
+from eotasks.workflows.notices import typed_warnings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -155,20 +156,24 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     from eotasks.workflows.cloud_mask.run import CloudMaskRun
 
     console = new_console()
-    work = CloudMaskRun(
-        arguments.products or [_sample()],
-        arguments.out,
-        options,
-        threads=arguments.threads,
-        overwrite=arguments.overwrite,
-    )
-    with progress_bars(console) as progress:
-        outcomes = work.run(ProgressReporter(progress, len(work)))
+    told: list[str] = []
+    with typed_warnings(told):
+        work = CloudMaskRun(
+            arguments.products or [_sample()],
+            arguments.out,
+            options,
+            threads=arguments.threads,
+            overwrite=arguments.overwrite,
+        )
+        with progress_bars(console) as progress:
+            outcomes = work.run(ProgressReporter(progress, len(work)))
     print_line(console, f"Masks: {options.describe()}")
     console.print(summary_table(outcomes, shadows=options.shadows))
     for outcome in outcomes:
         if outcome.error is not None:
             print_failed(console, f"{outcome.name}: {outcome.error}")
+    for text in told:
+        print_line(console, f"Warning: {text}")
     print_line(console, f"Results: {work.out}")
     return ExitCode.SOME_FAILED if any(outcome.state == "failed" for outcome in outcomes) else ExitCode.DONE
 
