@@ -106,12 +106,12 @@ def test_scenes_of_one_acquisition_stand_together_the_newest_first(tmp_path: Pat
         flat(tmp_path / "first", 1000, time=day(1), cloud_cover=90.0, generation_time=day(2)),
         flat(tmp_path / "later", 2000, time=day(1).replace(second=7), cloud_cover=50.0, generation_time=day(3)),
         flat(tmp_path / "next-orbit", 3000, time=day(1, 12), cloud_cover=70.0),
-        flat(tmp_path / "other-tile", 4000, time=day(1).replace(second=3), cloud_cover=60.0, tile="33UVU"),
+        flat(tmp_path / "other", 4000, time=day(1).replace(second=3), cloud_cover=60.0, satellite="S2B"),
     ]
     expected = {
-        "mostRecent": ["next-orbit", "other-tile", "later", "first"],
-        "leastRecent": ["later", "first", "other-tile", "next-orbit"],
-        "leastCC": ["later", "first", "other-tile", "next-orbit"],
+        "mostRecent": ["next-orbit", "other", "later", "first"],
+        "leastRecent": ["later", "first", "other", "next-orbit"],
+        "leastCC": ["later", "first", "other", "next-orbit"],
     }
     for several in permutations(scenes):
         for order, names in expected.items():
