@@ -145,11 +145,12 @@ def _names(location: str) -> list[str]:
     from eotasks.storage.place import Place
     from eotasks.storage.s3 import split_location
 
-    if location.endswith(_SINGLE_FILES):
-        bucket, key = split_location(location)
-        folder, _, name = key.rpartition("/")
-        return [""] if Place(f"s3://{bucket}/{folder}").exists(name) else []
-    return sorted(Place(location).files())
+    found = [] if location.endswith(_SINGLE_FILES) else sorted(Place(location).files())
+    bucket, key = split_location(location)
+    folder, _, name = key.rpartition("/")
+    if not found and name and Place(f"s3://{bucket}/{folder}").exists(name):
+        return [""]  # a file, whatever its name
+    return found
 
 
 def _masks(names: list[str], root: str) -> dict[str, Mapping[str, str]]:
