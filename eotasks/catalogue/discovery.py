@@ -1,26 +1,37 @@
-"""Finding products below a folder or a prefix of a bucket, by the names of their files; nothing of them is read."""
+"""Finding products below a folder or a prefix of a bucket, by the names of their files.
+
+Nothing of products is read. Of a file on disk whose name says nothing, the first bytes are: zips are often saved by the
+number of their product.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from eotasks.catalogue.fields import CLOUD_ASSETS
 from eotasks.catalogue.items import absolute
-from eotasks.errors import ConfigurationError
+from eotasks.errors import ConfigurationError, EOTasksError, ImageryError
+from eotasks.imagery.files.zip import ZipFiles, is_zip
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
+from eotasks.imagery.products.roots import parents, product_roots
 from eotasks.limits import LISTED_OBJECTS
 from eotasks.storage.location import is_s3, is_web
 
 _MASK = re.compile(rf"^(?P<name>.+)_(?P<kind>{'|'.join(CLOUD_ASSETS)})\.tif$")
-_TILE_BAND = re.compile(r"(?:^|_|/)B02\.jp2$")
 _SINGLE_FILES = (".zip", ".json", ".geojson")
+_NO_PRODUCTS = (
+    ".tif", ".tiff", ".jp2", ".png", ".jpg", ".json", ".geojson", ".xml", ".parquet", ".csv", ".txt", ".md", ".log",
+    ".html", ".gml", ".npy", ".npz", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".jar", ".whl", ".kmz",
+)  # fmt: skip
+"""Endings of files that are not looked at; of those there are many, some of them zips of other things."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,56 @@ def find_products(location: str | os.PathLike[str]) -> Found:
     if names == [""] or text.rstrip("/").endswith(".SAFE"):
         return Found((absolute(text),))
     root = text if is_s3(text) else absolute(text)
-    return Found(tuple(_join(root, each) for each in _products(names)), _masks(names, root))
+    products = product_roots(names)
+    if not is_s3(text):
+        products = sorted([*products, *_unnamed_zips(Path(text), names, products)])
+    return Found(tuple(_join(root, each) for each in products), _masks(names, root))
+
+
+def several_products(locations: Sequence[Any]) -> list[Any]:
+    """Locations, with the products below in the place of those that are folders of products.
+
+    What is a product itself, or nothing, stays as it is: whoever opens it says so.
+
+    :param locations: Whatever `open_scene` reads, folders of it, and prefixes of buckets.
+    """
+    return [product for location in locations for product in _below(location)]
+
+
+def _below(location: Any) -> Sequence[Any]:
+    if not isinstance(location, str | os.PathLike):
+        return [location]
+    text = os.fspath(location)
+    if is_web(text) or text.lower().rstrip("/").endswith((".safe", *_SINGLE_FILES)):
+        return [location]
+    try:
+        if not is_s3(text) and (not Path(text).is_dir() or _is_product(Path(text))):
+            return [location]
+        return find_products(text).products or [location]
+    except EOTasksError:
+        return [location]
+
+
+def _is_product(folder: Path) -> bool:
+    marks = (*PRODUCT_METADATA, TILE_METADATA, SIDECAR_NAME, "GRANULE")
+    return any((folder / mark).exists() for mark in marks)
+
+
+def _unnamed_zips(folder: Path, names: Sequence[str], roots: Sequence[str]) -> list[str]:
+    """Zips of products among files outside of products, by what is in them; their names say nothing."""
+    known, found = set(roots), []
+    for name in names:
+        if name in known or name.lower().endswith(_NO_PRODUCTS) or any(parent in known for parent in parents(name)):
+            continue
+        path = folder / name
+        if not is_zip(path):
+            continue
+        try:
+            if product_roots(ZipFiles(str(path)).names()):
+                found.append(name)
+        except (ImageryError, zipfile.BadZipFile):
+            continue
+    return found
 
 
 def merge_masks(several: Iterable[Found]) -> dict[str, Mapping[str, str]]:
@@ -85,32 +145,12 @@ def _names(location: str) -> list[str]:
     from eotasks.storage.place import Place
     from eotasks.storage.s3 import split_location
 
-    if location.endswith(_SINGLE_FILES):
-        bucket, key = split_location(location)
-        folder, _, name = key.rpartition("/")
-        return [""] if Place(f"s3://{bucket}/{folder}").exists(name) else []
-    return sorted(Place(location).files())
-
-
-def _products(names: list[str]) -> list[str]:
-    """Products among names of files: the topmost folder that is one counts, not what lies inside of it."""
-    roots: set[str] = set()
-    for name in names:
-        folder, _, last = name.rpartition("/")
-        if last in PRODUCT_METADATA or last == SIDECAR_NAME or (last == TILE_METADATA and _is_tile(folder, names)):
-            roots.add(folder)
-        elif last.lower().endswith(".zip"):
-            roots.add(name)
-        elif last.endswith(".SAFE") or folder.endswith(".SAFE"):
-            roots.add(folder)  # a product whose metadata is missing: it is told, not passed over
-    return sorted(root for root in roots if not any(parent in roots for parent in _parents(root)))
-
-
-def _is_tile(folder: str, names: list[str]) -> bool:
-    """Whether a band is below a folder, among sorted names."""
-    start = f"{folder}/" if folder else ""
-    inside = takewhile(lambda name: name.startswith(start), islice(names, bisect_left(names, start), None))
-    return any(_TILE_BAND.search(name) for name in inside)
+    found = [] if location.endswith(_SINGLE_FILES) else sorted(Place(location).files())
+    bucket, key = split_location(location)
+    folder, _, name = key.rpartition("/")
+    if not found and name and Place(f"s3://{bucket}/{folder}").exists(name):
+        return [""]  # a file, whatever its name
+    return found
 
 
 def _masks(names: list[str], root: str) -> dict[str, Mapping[str, str]]:
@@ -120,13 +160,6 @@ def _masks(names: list[str], root: str) -> dict[str, Mapping[str, str]]:
         if match:
             found.setdefault(match["name"], {})[match["kind"]] = _join(root, name)
     return dict(found)
-
-
-def _parents(path: str) -> list[str]:
-    """Folders above a path; "" is the place itself."""
-    if not path:
-        return []
-    return ["", *(str(parent) for parent in PurePosixPath(path).parents if str(parent) != ".")]
 
 
 def _join(folder: str, name: str) -> str:

@@ -35,9 +35,12 @@ if TYPE_CHECKING:
 CLEAR, CLOUD, UNKNOWN = 0, 1, 255
 """Of :meth:`Scene.product_cloud_mask`."""
 
-_LOWEST = {"L1C": -50, "L2A": -200}
-"""Reflectance * 10000 that no pixel is below but by a wrong offset. Noise of L1C is 10 at most (B10, by the signal to
-noise of the User Handbook); atmospheric correction takes too much off dark water."""
+_NOISE, _OVERCORRECTED = 50, 200
+"""Reflectance * 10000 that honest pixels go below 0 by. In L1C only bands in which ground can be black do, by their
+noise, which is 10 at most (B10, by the signal to noise of the User Handbook): in the others the air is seen. In L2A
+atmospheric correction takes too much off dark water."""
+
+_BLACK_BANDS = frozenset({"B09", "B10", "B11", "B12"})
 
 _MOST_IMPOSSIBLE = 0.05
 """Share of the pixels of a band that may be below that: defects, and kernels beside bright cloud."""
@@ -307,7 +310,8 @@ class Scene:
         """Pixels that an offset has brought to where no noise reaches."""
         if self._is_compared or not self.acquisition.offset_of(band):
             return 0
-        return int(np.count_nonzero(numbers < _LOWEST[self.acquisition.level]))
+        slack = _OVERCORRECTED if self.acquisition.level == "L2A" else _NOISE if band in _BLACK_BANDS else 0
+        return int(np.count_nonzero(numbers < -slack))
 
     def _compare_offset(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Warn, once, when an offset does not fit the pixels.

@@ -139,11 +139,14 @@ def open_candidates(
 ) -> list[Candidate]:
     """Products of a list; the metadata of each is read, no pixel.
 
-    :param locations: Whatever `open_scene` reads.
+    :param locations: Whatever `open_scene` reads, and folders of it.
     :param masks: Files of "CLP", "CLM" and "SHADOW", by the product's name.
     :param modifier: Signs the addresses of STAC items, as of `open_scene`.
     :raises ImageryError: when one is missing, damaged, or no product.
     """
+    from eotasks.catalogue.discovery import several_products
+
+    locations = several_products(locations)
     with ThreadPoolExecutor(OPENERS) as pool:
         scenes = list(pool.map(partial(open_scene, modifier=modifier), locations))
     named = masks or {}

@@ -105,8 +105,8 @@ class LoadScenesTask(EOTask):
         :param bands_feature: Feature for the bands (t, h, w, bands).
         :param is_data_feature: Feature for the mask (t, h, w, 1), bool, True where a product holds data.
         :param catalogue: A Catalogue, a StacApi, the name of a catalogue's file or the address of an API.
-        :param scenes: Products instead of a catalogue: whatever `open_scene` reads. Their metadata is read once, when
-            the task is first executed.
+        :param scenes: Products instead of a catalogue: whatever `open_scene` reads, and folders of products. Their
+            metadata is read once, when the task is first executed.
         :param masks: For products of a list, their files of "CLP", "CLM" and "SHADOW" by the product's name, as
             `eotasks.catalogue.find_products` finds them.
         :param modifier: Signs the addresses of STAC items before they are read: a function as `pystac_client` takes it,

@@ -72,6 +72,8 @@ def test_in_a_bucket(archive: Path, s3_server: Any) -> None:
     assert found.products == tuple(f"{location}/{name}" for name in PRODUCTS)
     assert found.masks_of("A")["CLM"] == f"{location}/masks/A/A_CLM.tif"
     assert find_products(f"{location}/zips/S2A_X.SAFE.zip").products == (f"{location}/zips/S2A_X.SAFE.zip",)
+    s3_server.client().put_object(Bucket=bucket, Key=f"{prefix}/6d8a00c5", Body=b"PK")
+    assert find_products(f"{location}/6d8a00c5").products == (f"{location}/6d8a00c5",)
     with pytest.raises(ConfigurationError, match="nothing is there"):
         find_products(f"{location}/none")
 

@@ -20,20 +20,20 @@ from tests import ROOT
 PACKAGE = ROOT / "eotasks"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-<<<<<<< HEAD
     ("errors", "limits", "text", "durable", "reading", "documents", "times", "extras"),
     ("models", "network"),
     ("storage", "features", "geometry"),
-    ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray"),
-=======
-    ("errors", "limits", "text", "durable", "reading", "documents", "times"),
-    ("models",),
-    ("storage", "features"),
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray", "s2cloudless"),
->>>>>>> h-s2c
     ("catalogue", "area"),
     ("sources",),
-    ("workflows.report", "workflows.console", "workflows.arguments", "workflows.bars", "workflows.settings"),
+    (
+        "workflows.report",
+        "workflows.console",
+        "workflows.arguments",
+        "workflows.bars",
+        "workflows.notices",
+        "workflows.settings",
+    ),
     ("workflows.batch",),
     ("workflows.*",),  # the commands: a new one needs no line here
     ("workflows.land_cover", "workflows.new_config"),

@@ -100,6 +100,24 @@ def test_the_order_of_the_list_makes_no_difference(tmp_path: Path) -> None:
         assert names == ["newer-baseline", "older-baseline", "unknown", "earlier"]
 
 
+def test_scenes_of_one_acquisition_stand_together_the_newest_first(tmp_path: Path) -> None:
+    """Whatever their own seconds and clouds: another orbit lies between none of them."""
+    scenes = [
+        flat(tmp_path / "first", 1000, time=day(1), cloud_cover=90.0, generation_time=day(2)),
+        flat(tmp_path / "later", 2000, time=day(1).replace(second=7), cloud_cover=50.0, generation_time=day(3)),
+        flat(tmp_path / "next-orbit", 3000, time=day(1, 12), cloud_cover=70.0),
+        flat(tmp_path / "other", 4000, time=day(1).replace(second=3), cloud_cover=60.0, satellite="S2B"),
+    ]
+    expected = {
+        "mostRecent": ["next-orbit", "other", "later", "first"],
+        "leastRecent": ["later", "first", "other", "next-orbit"],
+        "leastCC": ["later", "first", "other", "next-orbit"],
+    }
+    for several in permutations(scenes):
+        for order, names in expected.items():
+            assert [several[index].name for index in in_order(several, order, GRID)] == names  # type: ignore[arg-type]
+
+
 def test_scenes_behind_are_read_only_where_there_are_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = [
         flat(tmp_path / "front", 1000, hole=slice(30, 36), time=day(3)),

@@ -7,11 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eotasks.catalogue import Catalogue
+from eotasks.errors import CredentialsError
 from eotasks.sources.sample import sample_path
+from eotasks.workflows.catalogue import adding
+from eotasks.workflows.catalogue.adding import add_products
 from eotasks.workflows.cli import main
+from tests.builders.layouts import SIDE, sidecar_part
 
 NAME = "T33UUU_20170216"
 
@@ -45,16 +50,72 @@ def test_bad_products_are_named_and_the_others_go_on(
     assert [item.id for item in Catalogue(file).search()] == [NAME]
 
 
+def test_every_product_is_in_one_of_the_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is wrong with one: the others are added. Portions of two, so that repetitions lie in several."""
+    monkeypatch.setattr(adding, "PORTION", 2)
+    everywhere = np.ones((SIDE, SIDE), dtype=bool)
+    archive = tmp_path / "archive"
+    for name, time in (("a/P", 1), ("b/P", 1), ("z/P", 1), ("a/Q", 2), ("b/Q", 3), ("R", 4)):
+        sidecar_part(
+            archive / Path(name).parent, Path(name).name, 1000, everywhere, baseline=None,
+            time=f"2024-05-0{time}T10:00:00",
+        )  # fmt: skip
+    (archive / "broken.SAFE").mkdir()
+    (archive / "broken.SAFE" / "notes.txt").write_text("")
+    (archive / "cut.zip").write_bytes(b"PK")
+    real = adding.item_of
+
+    def spoilt(scene: Any) -> Any:
+        item = real(scene)
+        if scene.name == "R":
+            item.properties["x:unknown"] = 1
+        return item
+
+    monkeypatch.setattr(adding, "item_of", spoilt)
+    result = add_products(Catalogue(tmp_path / "c.parquet"), [str(archive)])
+    assert (result.found, result.added, result.replaced, result.kept) == (8, 2, 0, 0)
+    assert result.repeated == {str(archive / name): str(archive / "a" / "P") for name in ("b/P", "z/P")}
+    assert sorted(Path(each).name for each in result.failed) == ["Q", "R", "broken.SAFE", "cut.zip"]
+    assert "of the same name Q: rename one" in result.failed[str(archive / "b" / "Q")]
+    assert "x:unknown" in result.failed[str(archive / "R")]
+    assert sorted(item.id for item in Catalogue(tmp_path / "c.parquet").search()) == ["P", "Q"]
+    assert main(["catalogue", "add", str(archive), "--catalogue", str(tmp_path / "c.parquet")]) == 1
+    out = capsys.readouterr().out
+    assert "8 found, 0 added, 2 described anew, 2 left out, the same as others, 4 failed" in out
+    assert f"Left out: {archive / 'b' / 'P'}, the same product as {archive / 'a' / 'P'}" in out.replace("\n", " ")
+
+
+def test_refused_credentials_end_nothing_but_where_they_open_nothing(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(sample_path(), archive / "closed")
+    real = adding.open_scene
+
+    def refusing(location: str) -> Any:
+        if "closed" in location:
+            raise CredentialsError("s3://bucket: access denied")
+        return real(location)
+
+    monkeypatch.setattr(adding, "open_scene", refusing)
+    result = add_products(Catalogue(tmp_path / "c.parquet"), [str(archive)])
+    assert (result.added, list(result.failed)) == (1, [str(archive / "closed")])
+    with pytest.raises(CredentialsError, match="access denied"):
+        add_products(Catalogue(tmp_path / "d.parquet"), [str(archive / "closed")])
+
+
 def test_masks_are_found_elsewhere(archive: Path, filled: Path, tmp_path: Path) -> None:
     folder = tmp_path / "masks" / NAME
     folder.mkdir(parents=True)
-    for kind in ("CLP", "CLM"):
+    for kind in ("CLP", "CLM", "SHADOW"):
         (folder / f"{NAME}_{kind}.tif").write_bytes(b"")
     add = ["catalogue", "add", str(archive), "--masks", str(tmp_path / "masks"), "--catalogue", str(filled)]
     assert main(add) == 0
     item = Catalogue(filled).search()[0]
-    assert item.assets["CLP"].href == str(folder / f"{NAME}_CLP.tif")
-    assert Catalogue(filled).summary().masks == 1
+    for kind in ("CLP", "CLM", "SHADOW"):
+        assert item.assets[kind].href == str(folder / f"{NAME}_{kind}.tif")
+    assert (Catalogue(filled).summary().masks, Catalogue(filled).summary().shadows) == (1, 1)
 
 
 def test_search(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, StorageError
+from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import BucketFiles
 from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import ProductFiles
 from eotasks.imagery.files.web import WebFiles
-from eotasks.imagery.files.zip import ZipFiles
-from eotasks.storage.location import is_remote, is_s3, is_web
+from eotasks.imagery.files.zip import ZipFiles, begins_as_zip, is_zip
+from eotasks.storage import s3
+from eotasks.storage.location import is_remote, is_s3
 
 
 def open_files(location: str | os.PathLike[str], origin: Origin | None = None) -> ProductFiles:
@@ -26,15 +29,50 @@ def open_files(location: str | os.PathLike[str], origin: Origin | None = None) -
     """
     text = os.fspath(location)
     known = origin or Origin.of(text)
-    is_zip = urlsplit(text).path.lower().endswith(".zip") if is_remote(text) else text.lower().endswith(".zip")
-    if is_zip:
-        return ZipFiles(text, known)
-    if is_s3(text):
-        return BucketFiles(text.rstrip("/"))
-    if is_web(text):
-        return WebFiles(text, known)
+    if is_remote(text):
+        return _open_remote(text, known)
     path = Path(text)
-    if not path.is_dir():
-        what = "neither a folder nor a zip" if path.exists() else "nothing there"
-        raise ImageryError(f"{path}: {what}. Give a product: its folder or zip, or its address on S3 or the web.")
-    return FolderFiles(path)
+    if path.is_dir():
+        return FolderFiles(path)
+    if text.lower().endswith(".zip") or is_zip(path):
+        return ZipFiles(text, known)
+    what = "neither a folder nor a zip" if path.exists() else "nothing there"
+    raise ImageryError(f"{path}: {what}. Give a product: its folder or zip, or its address on S3 or the web.")
+
+
+def files_below(files: ProductFiles, folder: str) -> ProductFiles:
+    """The files of a folder among others.
+
+    :param folder: Name of a folder, below which some of the files are.
+    """
+    if isinstance(files, FolderFiles):
+        return FolderFiles(files.path / folder)
+    if isinstance(files, BucketFiles):
+        return BucketFiles(f"{files.location}/{folder}")
+    if isinstance(files, ZipFiles):
+        return replace(files, folder=f"{files.top}/{folder}" if files.top else folder)
+    raise ImageryError(f"{files.location}: {folder} is the product. Give its own address.")
+
+
+def _open_remote(text: str, origin: Origin) -> ProductFiles:
+    """Files at an address. One whose name says nothing is looked at when it is no folder: archives hand out zips under
+    numbers.
+    """
+    if urlsplit(text).path.lower().endswith(".zip"):
+        return ZipFiles(text, origin)
+    files: ProductFiles = BucketFiles(text.rstrip("/")) if is_s3(text) else WebFiles(text, origin)
+    try:
+        files.names()
+    except ImageryError as error:
+        if not _is_remote_zip(text, origin):
+            raise error from error.__cause__
+        return ZipFiles(text, origin)
+    return files
+
+
+def _is_remote_zip(text: str, origin: Origin) -> bool:
+    try:
+        content = s3.read_range(text, 0, 4) if is_s3(text) else http.read_range(text, 0, 4, origin.internal)
+    except (ImageryError, StorageError):
+        return False
+    return begins_as_zip(content)

@@ -40,9 +40,27 @@ _BUFFER = 256 * 1024
 """Bytes that are fetched at least when an archive is far away."""
 
 
+_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+"""First bytes of a zip: of its first file, or of one without files."""
+
+
+def is_zip(path: str | Path) -> bool:
+    """Whether a file on disk is a zip by its first bytes, whatever its name; False for what cannot be read."""
+    try:
+        with open_regular(path) as stream:
+            return begins_as_zip(stream.read(4))
+    except OSError:
+        return False
+
+
+def begins_as_zip(content: bytes) -> bool:
+    """Whether the first bytes of a file are those of a zip."""
+    return content[:4] in _MAGIC
+
+
 @dataclass(frozen=True)
 class ZipFiles:
-    """Files of a zip; names are below its one top folder, where it has one.
+    """Files of a zip; names are below its one top folder, where it has one, or below a folder that is given.
 
     :raises ImageryError: when asked for names or content, and the archive is damaged, or holds what no product does:
         names that lead out of it, links, one name twice.
@@ -53,14 +71,19 @@ class ZipFiles:
     origin: Origin = UNKNOWN
     """Which servers of the user's network may be asked."""
 
+    folder: str | None = None
+    """Inside of the archive; None for the one top folder, where all are in one."""
+
     @property
     def location(self) -> str:
-        """The archive, without user and signature."""
-        return redacted(self.address)
+        """The archive, without user and signature, and the folder in it that was given."""
+        return redacted(self.address) + (f"/{self.folder}" if self.folder else "")
 
     @cached_property
     def top(self) -> str:
-        """Name of the one folder that all files are in, "" when there is none."""
+        """Name of the folder that all files are in, "" when there is none."""
+        if self.folder is not None:
+            return self.folder
         tops = {name.partition("/")[0] for name in self._all}
         return tops.pop() if len(tops) == 1 and all("/" in name for name in self._all) else ""
 
@@ -87,7 +110,7 @@ class ZipFiles:
     def names(self) -> list[str]:
         """Sorted names of all files, below the top folder."""
         start = f"{self.top}/" if self.top else ""
-        return sorted(name.removeprefix(start) for name in self._all)
+        return sorted(name.removeprefix(start) for name in self._all if name.startswith(start))
 
     def read_bytes(self, name: str) -> bytes:
         """A whole file of metadata.

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rasterio.warp import transform
+from shapely.geometry import Polygon
 
 from eotasks.documents import parse_json_object
 from eotasks.errors import ImageryError, StorageError
@@ -87,6 +90,8 @@ def describe_tile(files: ProductFiles) -> Product:
     masks = [path for path in names if path.startswith("qi/")]
     ring = _footprint(tile_info, tile.crs)
     acquisition = _of_tile(tile, name, ring) if facts is None else acquisition_of(facts, tile)
+    if not acquisition.footprint:
+        acquisition = replace(acquisition, footprint=ring)
     return Product(
         name=own_name(files, facts) if facts is not None else _name(product_info, tile_info, files),
         files=files,
@@ -171,11 +176,18 @@ def _json(files: ProductFiles, name: str) -> dict[str, Any]:
 
 
 def _footprint(tile_info: Mapping[str, Any], crs: str) -> tuple[tuple[float, float], ...]:
-    """Outline of the data as (longitude, latitude); empty when the tile does not say, or has several."""
+    """Outline of the data as (longitude, latitude); empty when the tile does not say, or has several, or none that is.
+
+    The outline of many tiles is empty: they are described without it.
+    """
     geometry = tile_info.get("tileDataGeometry") or {}
     try:
-        corners = [(float(x), float(y)) for x, y in geometry["coordinates"][0]]
-        longitudes, latitudes = transform(crs, "EPSG:4326", *zip(*corners, strict=True))
+        corners = np.array([(float(x), float(y)) for x, y in geometry["coordinates"][0]])
+        if len(corners) < 4 or not np.isfinite(corners).all() or Polygon(corners).area == 0:
+            return ()
+        ring = np.column_stack(transform(crs, "EPSG:4326", corners[:, 0], corners[:, 1]))
     except (KeyError, IndexError, OverflowError, TypeError, ValueError, *GDAL_ERRORS):
         return ()
-    return tuple(zip(map(float, longitudes), map(float, latitudes), strict=True))
+    if not np.isfinite(ring).all():
+        return ()
+    return tuple(zip(ring[:, 0].tolist(), ring[:, 1].tolist(), strict=True))

@@ -100,6 +100,19 @@ def check_statement(
         raise OffsetError(f"{where}: some of its bands state an offset and some state 0. {_CURE}")
 
 
+def check_scale(offset: int, quantification: float, where: str) -> None:
+    """Refuse an offset in digital numbers that no product has: its scale is another one than that of the numbers.
+
+    :param offset: In digital numbers, as offset and scale of the item give it.
+    :raises OffsetError: naming both.
+    """
+    if offset and offset != -BASELINE_OFFSET:
+        raise OffsetError(
+            f"{where}: its offset over its scale of {1 / quantification:g} is {offset} digital numbers, and products"
+            f" have {-BASELINE_OFFSET}: the scale is another one than {1 / QUANTIFICATION:g}. {_CURE}"
+        )
+
+
 def check_metadata(
     offsets: Mapping[str, int], *, level: Literal["L1C", "L2A"], baseline: str, where: str, name: str
 ) -> None:

@@ -6,23 +6,28 @@ That is `.SAFE`, the zip of one, a tile of the AWS buckets, a bare folder of ban
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.open import open_files
+from eotasks.imagery.files.open import files_below, open_files
 from eotasks.imagery.files.origin import UNKNOWN, Origin, origin_of
 from eotasks.imagery.files.protocol import ProductFiles
 from eotasks.imagery.files.signing import Modifier, modifier_of, signing_of
+from eotasks.imagery.files.zip import ZipFiles
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.imagery.products.aws import describe_tile
 from eotasks.imagery.products.bare import describe_bare
 from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
 from eotasks.imagery.products.product import Product
+from eotasks.imagery.products.roots import product_roots
 from eotasks.imagery.products.safe import describe_safe
 from eotasks.imagery.products.stac import describe_item, read_item
 from eotasks.text import excerpt
+
+_NAMED = 3
+"""Products that a message names at most."""
 
 ProductLocation = str | os.PathLike[str] | Mapping[str, Any]
 """A path, ``s3://…`` or ``https://…`` of a product or of a STAC item (``.json``), or an item itself."""
@@ -81,8 +86,25 @@ def describe_files(files: ProductFiles) -> Product:
         return describe_safe(files)
     if SIDECAR_NAME in names:
         return describe_bare(files)
+    roots = product_roots(names)
+    if len(roots) == 1 and not roots[0].lower().endswith(".zip"):
+        return describe_files(files_below(files, roots[0]))
+    if roots:
+        raise ImageryError(_several(files, roots))
     bands = sum(1 for name in names if name.lower().endswith(".jp2"))
     raise ImageryError(
         f"{files.location}: no product of Sentinel-2 ({len(names)} files, {bands} of them JP2). Give a .SAFE folder,"
         f" the zip of one, a tile of the AWS buckets, or JP2 files with an {SIDECAR_NAME} (time, satellite, tile)."
+    )
+
+
+def _several(files: ProductFiles, roots: Sequence[str]) -> str:
+    """What to do with a place that holds products and is none."""
+    named = ", ".join(roots[:_NAMED]) + (f" and {len(roots) - _NAMED} more" if len(roots) > _NAMED else "")
+    count = "a product" if len(roots) == 1 else "two products" if len(roots) == 2 else f"{len(roots)} products"
+    if isinstance(files, ZipFiles):
+        return f"{files.location}: {count} in it ({named}). Unpack it, and give the folder of one."
+    return (
+        f"{files.location}: a folder with {count} in it ({named}). Give one of them, or the folder to what takes many:"
+        " eotasks cloud-mask, eotasks catalogue add, LoadScenesTask."
     )

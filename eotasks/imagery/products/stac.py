@@ -32,7 +32,7 @@ from eotasks.imagery.products.metadata import (
     parse_product_name,
     read_product_metadata,
 )
-from eotasks.imagery.products.offsets import check_baselines, check_statement, offset_removed, says_offset
+from eotasks.imagery.products.offsets import check_baselines, check_scale, check_statement, offset_removed, says_offset
 from eotasks.imagery.products.parts import angles_of, attribution, in_order
 from eotasks.imagery.products.product import Product
 from eotasks.limits import ITEM_ASSETS
@@ -191,6 +191,7 @@ def _numbers(
     check_statement(stated, expected=expected, removed=removed, baseline=baseline, where=where)
     if stated:
         offsets = {band: round(offset * quantification) for band, offset in stated.items()}
+        check_scale(min(offsets.values()), quantification, where)
         return {band: offset for band, offset in offsets.items() if offset}, quantification
     if removed or expected is False:
         return {}, quantification

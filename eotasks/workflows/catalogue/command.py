@@ -50,8 +50,8 @@ examples:
 ADD_EXAMPLES = """\
 Looks below each PLACE for .SAFE folders, zips of them, tiles of the AWS buckets and folders with an acquisition.json,
 and reads metadata and headers of images, no pixel. A product that is in the catalogue already is described anew, unless
-the catalogue has it of a newer processing baseline. Files NAME_CLP.tif and NAME_CLM.tif of `eotasks cloud-mask` are
-found in the same places and below --masks.
+the catalogue has it of a newer processing baseline. Files NAME_CLP.tif, NAME_CLM.tif and NAME_SHADOW.tif of `eotasks
+cloud-mask` are found in the same places and below --masks. Every product that is found is in one of the counts.
 
 examples:
   eotasks catalogue add archive/ --catalogue products.parquet
@@ -169,6 +169,8 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
         )
     for product, reason in sorted(result.failed.items()):
         print_failed(console, _named(product, reason))
+    for product, other in sorted(result.repeated.items()):
+        print_line(console, f"Left out: {product}, the same product as {other}")
     print_line(console, _summary(result))
     if result.added + result.replaced + result.kept:
         print_line(console, f"Catalogue: {catalogue.location}")
@@ -279,5 +281,8 @@ def _summary(result: AddResult) -> str:
     parts = [f"{result.added} added", f"{result.replaced} described anew"]
     if result.kept:
         parts.append(f"{result.kept} kept, of a newer baseline")
+    if result.repeated:
+        parts.append(f"{len(result.repeated)} left out, the same as others")
     parts.append(f"{len(result.failed)} failed")
-    return f"Products: {', '.join(parts)}; {result.masks} with CLP and CLM"
+    shadows = f", {result.shadows} with SHADOW" if result.shadows else ""
+    return f"Products: {result.found} found, {', '.join(parts)}; {result.masks} with CLP and CLM{shadows}"

@@ -35,6 +35,7 @@ from eotasks.workflows.console import (
     print_failed,
     print_line,
 )
+from eotasks.workflows.notices import typed_warnings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -69,8 +70,8 @@ One without a probability writes no CLP, one that finds shadows writes SHADOW; o
 refused. Plugins: packages with an entry point of the group eotasks.detectors.
 
 PRODUCT: a product as one has it: a .SAFE folder, its zip, a tile of the AWS bucket, an s3:// or https:// address of
-one, a STAC item, or a folder of JP2 files with an acquisition.json, as the embedded scene is; L1C, or L2A for the
-detectors that do without B10, such as scl and braaten-cohen-yang.
+one, a STAC item, a folder of JP2 files with an acquisition.json, as the embedded scene is, or a folder of several of
+these; L1C, or L2A for the detectors that do without B10, such as scl and braaten-cohen-yang.
 
 sampling: "mean" averages all pixels of the files under one of the results; "fast" averages those of a lower
 resolution level, at least two by two of them: at 160 m a twentieth of the decoding, with a mask that agrees to 97 % on
@@ -161,21 +162,25 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     from eotasks.workflows.cloud_mask.run import CloudMaskRun
 
     console = new_console()
-    work = CloudMaskRun(
-        arguments.products or [_sample()],
-        arguments.out,
-        options,
-        threads=arguments.threads,
-        overwrite=arguments.overwrite,
-        modifier=arguments.sign,
-    )
-    with progress_bars(console) as progress:
-        outcomes = work.run(ProgressReporter(progress, len(work)))
+    told: list[str] = []
+    with typed_warnings(told):
+        work = CloudMaskRun(
+            arguments.products or [_sample()],
+            arguments.out,
+            options,
+            threads=arguments.threads,
+            overwrite=arguments.overwrite,
+            modifier=arguments.sign,
+        )
+        with progress_bars(console) as progress:
+            outcomes = work.run(ProgressReporter(progress, len(work)))
     print_line(console, f"Masks: {options.describe()}")
     console.print(summary_table(outcomes, shadows=options.shadows))
     for outcome in outcomes:
         if outcome.error is not None:
             print_failed(console, f"{outcome.name}: {outcome.error}")
+    for text in told:
+        print_line(console, f"Warning: {text}")
     print_line(console, f"Results: {work.out}")
     return ExitCode.SOME_FAILED if any(outcome.state == "failed" for outcome in outcomes) else ExitCode.DONE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, Protocol
 
+from eotasks.catalogue.discovery import several_products
 from eotasks.clouds.detectors.registry import find_detector
-from eotasks.errors import ConfigurationError, EOTasksError, message_of
+from eotasks.errors import ConfigurationError, EOTasksError, ProductSkippedWarning, message_of
 from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.threads import resolve_threads
@@ -70,7 +72,8 @@ class _Job:
 class CloudMaskRun:
     """Products to mask, checked before any work is done.
 
-    :param products: Paths or locations of products, as :func:`eotasks.imagery.scene.open_scene` takes them.
+    :param products: Paths or locations of products, as :func:`eotasks.imagery.scene.open_scene` takes them, and folders
+        of products.
     :param out: Folder or ``s3://bucket/prefix`` that gets a folder for each.
     :param threads: Threads of the engine; None for the setting.
     :param overwrite: Make everything anew, and replace results of other settings.
@@ -93,8 +96,7 @@ class CloudMaskRun:
         self.out, self.options = out if isinstance(out, Place) else Place(out), options
         self._threads = resolve_threads(threads)
         self._overwrite = overwrite
-        modify = modifier_of(modifier)
-        self._jobs = [_job(os.fspath(product), self.out, options, modify) for product in products]
+        self._jobs = _jobs(products, self.out, options, modifier_of(modifier))
         _check_place(self.out, self._jobs)
         _check_names(self._jobs)
         self._kept = {job.name for job in self._jobs if self._was_kept(job)}
@@ -170,6 +172,27 @@ def _get_ready(options: CloudMaskOptions) -> None:
     if options.quicklook:
         import_module("eotasks.workflows.cloud_mask.quicklook")
     find_detector(options.detector).prepare()
+
+
+def _jobs(
+    products: Sequence[str | Path], out: Place, options: CloudMaskOptions, modifier: Modifier | None
+) -> list[_Job]:
+    """Products that are named, and those of folders, of which a second one of a name is left out."""
+    jobs: list[_Job] = []
+    for given in products:
+        inside = several_products([given])
+        for product in inside:
+            job = _job(os.fspath(product), out, options, modifier)
+            same = [other for other in jobs if job.scene is not None and other.name == job.name]
+            if same and len(inside) > 1:
+                warnings.warn(
+                    f"{job.location} is left out: the same product as {same[0].location}.",
+                    ProductSkippedWarning,
+                    stacklevel=3,
+                )
+                continue
+            jobs.append(job)
+    return jobs
 
 
 def _job(location: str, out: Place, options: CloudMaskOptions, modifier: Modifier | None) -> _Job:

@@ -25,6 +25,7 @@ from eotasks.workflows.console import (
     print_plain,
 )
 from eotasks.workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
+from eotasks.workflows.notices import typed_warnings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -105,7 +106,9 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     from eotasks.workflows.land_cover.run import LandCoverExample
 
     console = new_console()
-    example = LandCoverExample(config, overwrite=arguments.overwrite, retry_quarantined=arguments.retry_quarantined)
+    told: list[str] = []
+    with typed_warnings(told):
+        example = LandCoverExample(config, overwrite=arguments.overwrite, retry_quarantined=arguments.retry_quarantined)
     if arguments.dry_run:
         console.print(dry_run_table(example))
         return ExitCode.DONE
@@ -114,6 +117,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     console.print(summary_table(outcome))
     for name, failed in outcome.failed.items():
         print_failed(console, f"{name}, step {failed.error_step!r}: {failed.error}")
+    for text in told:
+        print_line(console, f"Warning: {text}")
     print_line(console, f"Report: {outcome.report}")
     return ExitCode.SOME_FAILED if outcome.failed else ExitCode.DONE
 

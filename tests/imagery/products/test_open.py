@@ -96,7 +96,8 @@ class TestPlaces:
         zipped(safe, root / "product.zip")
         zipped(safe, root / "stored.zip", packed=False)
         aws_bucket(safe, root)
-        for name in (safe.name, "product.zip", "stored.zip", TILE_PATH):
+        zipped(safe, root / "6d8a00c5-88ac")
+        for name in (safe.name, "product.zip", "stored.zip", "6d8a00c5-88ac", TILE_PATH):
             same(describe_product(f"{address}/{name}"), expected)
 
     def test_stac_item_on_the_web(self, safe: Path, web_folder: tuple[Path, str], expected: np.ndarray) -> None:
@@ -127,7 +128,8 @@ class TestPlaces:
                 if file.is_file() and not file.name.startswith("."):
                     upload_file(file, f"{prefix}/{file.relative_to(folder).as_posix()}")
         upload_file(tmp_path / "product.zip", f"{bucket}/product.zip")
-        for name in (safe.name, f"{safe.name}/", "product.zip", f"aws/{TILE_PATH}"):
+        upload_file(tmp_path / "product.zip", f"{bucket}/6d8a00c5-88ac")
+        for name in (safe.name, f"{safe.name}/", "product.zip", "6d8a00c5-88ac", f"aws/{TILE_PATH}"):
             same(describe_product(f"{bucket}/{name}"), expected)
 
     def test_tracebacks_show_no_secrets(self, safe: Path, web_folder: tuple[Path, str]) -> None:

@@ -11,11 +11,14 @@ import pytest
 import rasterio
 from s2cloudless import S2PixelCloudDetector
 
+from eotasks.errors import ProductSkippedWarning
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.workflows.cloud_mask import files, quicklook
+from eotasks.workflows.cloud_mask.options import CloudMaskOptions as options
 from eotasks.workflows.cloud_mask.product import product_grid
+from eotasks.workflows.cloud_mask.run import CloudMaskRun
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call
 from tests.builders.sample_products import MakeProduct
@@ -229,6 +232,26 @@ class TestBadProducts:
         assert {path.name for path in out.iterdir()} == {"good"}
         assert read(out / "good" / "good_CLM.tif").shape == (32, 32)
 
+    def test_a_folder_of_products_is_each_of_them(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        """A second product of one name is left out with a warning, as a folder and its zip are one."""
+        folder = make_product("first").parent
+        make_product("again/first")
+        make_product("second")
+        result = command(folder, "--out", tmp_path / "out", "--no-quicklook")
+        assert result.code == 0
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {"first", "second"}
+        line = f"Warning: {folder / 'first'} is left out: the same product as {folder / 'again' / 'first'}."
+        assert line in result.out.replace("\n", " ")
+        with pytest.warns(ProductSkippedWarning, match="is left out: the same product as"):
+            CloudMaskRun([folder], tmp_path / "out", options())
+
+    def test_an_offset_that_pixels_contradict_is_told(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        fields = {"radio_add_offset": -1000, "processing_baseline": "05.10"}
+        product = make_product(sidecar=fields, change=lambda _, values: values // 4 + 50)
+        result = command(product, "--out", tmp_path / "out", "--no-quicklook")
+        assert result.out.count("Warning: ") == 1
+        assert "the offset of -1000 that its metadata says takes" in result.out.replace("\n", " ")
+
     def test_none_can_be_opened(self, tmp_path: Path) -> None:
         result = command(tmp_path / "absent", tmp_path / "gone", "--out", tmp_path / "out")
         assert result.code == 2
@@ -247,7 +270,9 @@ class TestBadProducts:
         assert result.code == 1
         assert "04.00" in result.out
         told = make_product(
-            "told", change=lambda _, values: values + np.uint16(1000), sidecar={"radio_add_offset": -1000}
+            "told",
+            change=lambda _, values: values + np.uint16(1000),
+            sidecar={"radio_add_offset": -1000, "processing_baseline": "05.10"},
         )
         plain = make_product("plain")
         assert command(told, plain, "--out", tmp_path / "out").code == 0

@@ -14,7 +14,14 @@ from eolearn.core import FeatureType
 
 from eotasks.catalogue import Catalogue, StacApi, find_products, item_of
 from eotasks.eopatches.load import load_eopatch
-from eotasks.errors import AreaError, BandError, ConfigurationError, EOTasksError, TooFewFramesError
+from eotasks.errors import (
+    AreaError,
+    BandError,
+    ConfigurationError,
+    EOTasksError,
+    ProductSkippedWarning,
+    TooFewFramesError,
+)
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.storage.place import Place
@@ -216,6 +223,31 @@ def test_every_way_to_name_products_reads_the_same(
     assert rows["products"] == f"1 L1C: {NAME}"
     assert ("one search of the API for each patch" in rows["requests"]) == (way == "api")
     assert "token" not in str(rows)
+
+
+def test_of_one_acquisition_all_is_read_but_what_a_newer_processing_shows(l1c: Path, tmp_path: Path) -> None:
+    """Two receptions of one datatake, and the first of them in an older processing: of the three two are read."""
+
+    def again(made: str, baseline: str) -> Path:
+        changes = (("20231101T000000", made), ("05.10", baseline), ("N0510", f"N{baseline.replace('.', '')}"))
+        target = tmp_path / made / l1c.name
+        for old, new in changes:
+            target = Path(str(target).replace(old, new))
+        shutil.copytree(l1c, target)
+        for file in [*target.glob("*.xml"), *target.glob("GRANULE/*/MTD_TL.xml")]:
+            text = file.read_text()
+            for old, new in changes:
+                text = text.replace(old, new)
+            file.write_text(text)
+        return target
+
+    second, older = again("20231101T030000", "05.10"), again("20230101T000000", "05.00")
+    archive(tmp_path, l1c, second, older)
+    with pytest.warns(ProductSkippedWarning, match=r"others show the same pixels: S2A_.*_N0500_.* for S2A_.*_N0510_"):
+        example = LandCoverExample(config_in(tmp_path))
+    cost = example.chains[0].plan.cost
+    assert sorted(cost.products) == sorted(each.name.removesuffix(".SAFE") for each in (l1c, second))
+    assert "_N0500_" in example.describe()["left out"]
 
 
 def test_without_an_area_all_that_the_products_cover(l1c: Path, tmp_path: Path) -> None:
