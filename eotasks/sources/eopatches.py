@@ -16,7 +16,7 @@ from eotasks.eopatches.files import check_frames
 from eotasks.eopatches.load import list_eopatches, load_eopatch, own_name
 from eotasks.errors import AreaError, ConfigurationError, FeatureError, TooFewFramesError
 from eotasks.features import Feature, describe
-from eotasks.models.sentinel2 import as_reflectance
+from eotasks.models.scales import as_reflectance
 from eotasks.storage.place import Place
 from eotasks.times import naive_utc
 

@@ -194,7 +194,7 @@ def _coarse_probability(
     blocks = np.pad(bands, (*edge, (0, 0)), mode="edge").reshape(rows, factor, columns, factor, count).mean(axis=(1, 3))
     whole = np.pad(is_data, edge, mode="edge").reshape(rows, factor, columns, factor)
     valid = np.asarray(whole.all(axis=(1, 3)))
-    probability = cloud_probability(blocks, valid=valid, where="the sample")
+    probability = cloud_probability(blocks, valid=valid, check_bands=False, where="the sample")
     return probability.repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]
 
 

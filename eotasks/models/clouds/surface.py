@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.models.sentinel2 import as_reflectance, band_indices
+from eotasks.models.scales import as_reflectance
+from eotasks.models.sentinel2 import band_indices
 
 SURFACE_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
 """Green, near infrared and short-wave infrared: what both masks are made from."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from eotasks.errors import GridError
 from eotasks.models.band_sets import band_names
-from eotasks.models.sentinel2 import as_reflectance, band_indices
+from eotasks.models.scales import as_reflectance
+from eotasks.models.sentinel2 import band_indices
 
 SHADOW_BANDS: tuple[str, ...] = ("B02", "B08", "B11")
 """Blue, near infrared and short-wave infrared: what both methods look at."""

@@ -11,7 +11,8 @@ from eotasks.errors import GridError
 from eotasks.models.clouds.pixel import cloud_band_indices
 from eotasks.models.clouds.temporal.grid import ProcessingGrid
 from eotasks.models.clouds.validity import is_fill
-from eotasks.models.sentinel2 import MAX_REFLECTANCE, MIN_REFLECTANCE, QUANTIFICATION, as_reflectance
+from eotasks.models.scales import as_reflectance
+from eotasks.models.sentinel2 import MAX_REFLECTANCE, MIN_REFLECTANCE, QUANTIFICATION
 
 Planes = tuple[NDArray[np.float32], NDArray[np.bool_]]
 

@@ -124,7 +124,9 @@ def _mono(frames: Frames, index: int, classifiers: _Classifiers) -> NDArray[np.f
     planes, _ = frames.planes(index)
     rows = np.ascontiguousarray(planes.reshape(BANDS, -1).T)
     if classifiers.mono is None:
-        predicted = cloud_probability(rows, bands=CLOUD_BANDS, threads=classifiers.threads).astype(np.float64)
+        predicted = cloud_probability(rows, bands=CLOUD_BANDS, check_bands=False, threads=classifiers.threads).astype(
+            np.float64
+        )
     else:
         predicted = predictor(classifiers.mono)(rows)
     return frames.grid.enlarge(predicted.reshape(frames.grid.cells))
