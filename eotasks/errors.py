@@ -102,6 +102,10 @@ class ProductSkippedWarning(EOTasksWarning):
     """A product was left out."""
 
 
+class ScaleWarning(EOTasksWarning):
+    """Numbers that may be of another scale than their dtype says."""
+
+
 class PatchFailedWarning(EOTasksWarning):
     """Patches of a batch failed; the others are done."""
 

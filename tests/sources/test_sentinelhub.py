@@ -112,7 +112,7 @@ def test_one_request_an_acquisition_with_everything_in_it(service: Service) -> N
     assert payload["input"]["bounds"]["properties"]["crs"].endswith("/32633")
     assert source["type"] == "sentinel-2-l1c"
     assert source["dataFilter"] == {
-        "timeRange": {"from": "2019-06-01T08:10:00Z", "to": "2019-06-01T12:10:00Z"},
+        "timeRange": {"from": "2019-06-01T10:10:00Z", "to": "2019-06-01T12:10:00Z"},
         "maxCloudCoverage": 80,
         "mosaickingOrder": "leastCC",
     }

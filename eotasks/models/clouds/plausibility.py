@@ -27,17 +27,8 @@ from numpy.typing import NDArray
 from eotasks.errors import BandError, GridError, ReflectanceError
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.validity import is_fill
-from eotasks.models.scales import (
-    DIVISORS,
-    FEWEST_PIXELS,
-    ReflectanceScale,
-    check_mask,
-    listed,
-    reflectance_scale,
-    refuse_by_signs,
-    sampled,
-    scale_signs,
-)
+from eotasks.models.scale_signs import FEWEST_PIXELS, listed, refuse_by_signs, sampled, scale_signs
+from eotasks.models.scales import DIVISORS, ReflectanceScale, check_mask, reflectance_scale
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
 
 LOGGER = logging.getLogger(__name__)
@@ -136,7 +127,7 @@ def refuse_implausible(
 ) -> None:
     """Refuse L1C bands of another scale or order, that carry a baseline offset, or had it removed twice.
 
-    Some thousand pixels of each frame are looked at (``eotasks.models.scales.sampled``), whatever its size.
+    Some thousand pixels of each frame are looked at (``eotasks.models.scale_signs.sampled``), whatever its size.
 
     :param frames: Array (t, h, w, bands): float reflectance, integer DN = reflectance * 10000, or of the named scale.
     :param valid: Boolean array (t, h, w) of the pixels with data. None: all but those of a value of no data
