@@ -192,6 +192,30 @@ def test_timestamps_of_the_eopatch(service: Service) -> None:
     assert service.searches == []
 
 
+def test_timestamps_of_the_eopatch_in_any_zone(service: Service) -> None:
+    zone = dt.timezone(dt.timedelta(hours=2))
+    eopatch = EOPatch(bbox=SMALL, timestamps=[time.replace(tzinfo=dt.UTC).astimezone(zone) for time in TIMES])
+    patch = DownloadBandsTask(bands=["B02"]).execute(eopatch, time_interval=YEAR)
+    assert patch.timestamps == TIMES
+
+
+@pytest.mark.parametrize("days", [0, 4])
+def test_no_acquisition_is_in_two_frames(service: Service, days: int) -> None:
+    service.times = [dt.datetime(2019, 6, day, 10) for day in (1, 4, 6, 9, 11)]  # noqa: DTZ001 - naive UTC
+    task = DownloadBandsTask(bands=["B04"], time_difference=dt.timedelta(days=days), clm_feature=None, clp_feature=None)
+    frames = task.execute(bbox=SMALL, time_interval=YEAR).timestamps
+    asked = sorted(
+        tuple(
+            dt.datetime.fromisoformat(each["input"]["data"][0]["dataFilter"]["timeRange"][end])
+            for end in ("from", "to")
+        )
+        for each in service.processes
+    )
+    assert [start.replace(tzinfo=None) for start, _ in asked] == frames
+    inside = [time for time in service.times for start, end in asked if start <= time.replace(tzinfo=dt.UTC) <= end]
+    assert sorted(inside) == service.times
+
+
 def test_a_failure_leaves_the_eopatch_as_it_was(service: Service) -> None:
     service.fails_at = {TIMES[0].date()}
     eopatch = EOPatch(bbox=SMALL)

@@ -18,13 +18,14 @@ warning in the log.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import BandError, GridError, ReflectanceError
+from eotasks.errors import BandError, GridError, ReflectanceError, ScaleWarning
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.validity import is_fill
 from eotasks.models.scale_signs import FEWEST_PIXELS, listed, refuse_by_signs, sampled, scale_signs
@@ -60,6 +61,9 @@ MAX_DARK_SHARE = 0.005
 
 BLOCK_PIXELS = 1 << 18
 """Looked at together, which holds the memory down."""
+
+COARSEST = 255
+"""Steps of a reflectance of 1 that thin cloud is lost in: it was 14.7 % of the sample instead of 22.1 %."""
 
 _BRIGHTER_THAN_CIRRUS = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09")
 
@@ -141,6 +145,7 @@ def refuse_implausible(
     :raises BandError: the band in the place of B10 is brighter than it can be, or a band is missing.
     :raises FeatureError: a valid mask that is not boolean.
     :raises GridError: shapes that do not fit.
+    :warns ScaleWarning: whole numbers of 8 bits or percentages, which are read right and are too coarse.
     """
     if frames.ndim != 4 or (valid is not None and valid.shape != frames.shape[:3]):
         of_valid = "" if valid is None else f", the valid mask {valid.shape}"
@@ -153,6 +158,13 @@ def refuse_implausible(
         pixels, inside = sampled(frame, None if mask is None else mask[index], _has_data)
         scales.append(scale_signs(pixels, inside, names=names, scale=scale, where=where))
         signs.append(cirrus_signs(pixels.astype(np.float32) / divisor, inside, names, where=where))
+    if frames.dtype.kind in "iu" and divisor <= COARSEST:
+        warnings.warn(
+            f"{where}: steps of {1 / divisor:.1g} are too coarse for a cloud model: B10 of thin cloud"
+            " is one or two of them. Of the project's sample a third of the clouds is lost. Take 16 bits.",
+            ScaleWarning,
+            stacklevel=2,
+        )
     called = frame_names if frame_names is not None else [f"frame {index}" for index in range(len(frames))]
     seen = [(name, sign) for name, sign in zip(called, signs, strict=True) if sign.pixels]
     _refuse_order(seen, names, where)  # first: it holds at any scale, and other bands seem to have another scale
