@@ -146,6 +146,9 @@ def test_what_ends_at_255_may_be_dark_water_when_that_is_said() -> None:
     with pytest.raises(ReflectanceError, match=r"end at 120.*by 255 \(scale='0..255'\), or say scale='dn'"):
         refuse_other_scale(water, names=("B02", "B03", "B04", "B08"))
     refuse_other_scale(water, names=("B02", "B03", "B04", "B08"), scale="dn")
+    large = np.full((1, 300, 300, 2), 120, np.uint16)
+    large[0, 7, 7] = 3_000  # a ship, which lies between the pixels that are looked at
+    refuse_other_scale(large, names=("B02", "B08"))
     with pytest.raises(ReflectanceError, match="by 100"):
         refuse_other_scale(water // 2, names=("B02", "B03", "B04", "B08"))
 

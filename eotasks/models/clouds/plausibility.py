@@ -169,7 +169,7 @@ def refuse_implausible(
     seen = [(name, sign) for name, sign in zip(called, signs, strict=True) if sign.pixels]
     _refuse_order(seen, names, where)  # first: it holds at any scale, and other bands seem to have another scale
     _refuse_removed_twice(seen, where)  # bands that are dark for it
-    refuse_by_signs(scales, called, frames.dtype, names=names, scale=scale, where=where)
+    refuse_by_signs(scales, called, frames, mask, names=names, scale=scale, where=where)
     _refuse_left_in(seen, where)
 
 

@@ -71,10 +71,10 @@ def light_of(
         raise GridError(f"{where}: the data mask has shape {data.shape}, the bands {bands.shape[:2]}.")
     there = band_names(bands.shape[-1], names, where=where)
     chosen = band_indices(SHADOW_BANDS, there, where=where)
+    reflectance = as_reflectance(bands[..., chosen], data[..., np.newaxis], scale=scale, where=where)
     if check_bands:
         frames, seen = bands[np.newaxis], data[np.newaxis]
         refuse_other_scale(frames, seen, names=there, scale=scale, frame_names=[where], where=where)
-    reflectance = as_reflectance(bands[..., chosen], data[..., np.newaxis], scale=scale, where=where)
     blue, nir, swir = np.moveaxis(np.where(data[..., np.newaxis], reflectance, _DARKEST), -1, 0)
     logs = [np.log(np.maximum(band, _DARKEST)) for band in (nir, swir, blue)]
     return Light(
