@@ -133,6 +133,10 @@ class OffsetWarning(EOTasksWarning):
     """The offset that a product's metadata says does not fit its pixels."""
 
 
+class ScaleWarning(EOTasksWarning):
+    """Numbers that may be of another scale than their dtype says."""
+
+
 class PatchFailedWarning(EOTasksWarning):
     """Patches of a batch failed; the others are done."""
 

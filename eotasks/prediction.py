@@ -16,6 +16,7 @@ from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.features import IMAGES, Feature, array_of, describe, feature_of
 from eotasks.models.landcover import model as saved
 from eotasks.models.landcover.model import CARD_FILE, CHUNK_VALUES, MODEL_FILE, LandCoverModel
+from eotasks.models.scales import check_mask
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
 
@@ -46,7 +47,7 @@ class PredictLandCoverTask(EOTask):
             never pickled; or a model.
         :param scores_feature: Output for the score 0..1 of each class, DATA_TIMELESS (h, w, k) float32, in the order
             of the card's classes; 0 where nothing was observed.
-        :param valid_feature: A mask, timeless or temporal; pixels that are never valid are not predicted.
+        :param valid_feature: A boolean mask, timeless or temporal; pixels that are never valid are not predicted.
         :param feature_names: Names of the c features, checked against the card when given.
         :param check_dates: Check that the patch's dates lie in the seasons of the card's dates.
         :param threads: Threads of the model, None for the setting. The values do not depend on it.
@@ -72,7 +73,7 @@ class PredictLandCoverTask(EOTask):
         """Add the map, and the scores where asked for.
 
         :raises ModelError: when the model cannot be read, or the features do not fit its card.
-        :raises FeatureError: when a feature is missing or has the wrong shape.
+        :raises FeatureError: when a feature is missing or has the wrong shape, or the mask is not boolean.
         """
         features = array_of(eopatch, self.feature, "stack and resample the features first")
         labels, scores = predict_image(
@@ -96,7 +97,7 @@ class PredictLandCoverTask(EOTask):
         mask = array_of(eopatch, feature, "add the mask first, or leave valid_feature out")
         if mask.shape[-3:] != (*shape, 1):
             raise FeatureError(f"Feature {describe(feature)} has shape {mask.shape}, the features {shape} pixels.")
-        flags: NDArray[np.bool_] = mask[..., 0] != 0
+        flags = check_mask(mask, name=describe(feature))[..., 0]
         return np.logical_or.reduce(flags, axis=0) if mask.ndim == 4 else flags
 
 
@@ -116,8 +117,10 @@ def predict_image(
     :param valid: (h, w), False where no prediction is wanted.
     :return: Labels (h, w) uint8, 0 where invalid or all NaN; scores (h, w, k) float32, there 0.
     :raises ModelError: when the features do not fit the model's card.
-    :raises FeatureError: when the features are not (t, h, w, c).
+    :raises FeatureError: when the features are not (t, h, w, c), or ``valid`` is not boolean.
     """
+    if valid is not None:
+        check_mask(valid, name="the valid mask")
     if features.ndim != 4:
         raise FeatureError(f"Features to predict from have shape {features.shape}: give (t, h, w, c).")
     times, height, width, channels = features.shape

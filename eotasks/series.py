@@ -16,7 +16,15 @@ from eotasks.features import Feature, array_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_whole
 from eotasks.models.sentinel2 import BANDS, band_indices
-from eotasks.models.series import Edges, interpolate, normalized_difference, resampling_dates, seconds_since_1970
+from eotasks.models.series import (
+    Edges,
+    Negative,
+    check_negative,
+    interpolate,
+    normalized_difference,
+    resampling_dates,
+    seconds_since_1970,
+)
 from eotasks.text import did_you_mean
 from eotasks.times import naive_utc
 
@@ -39,9 +47,9 @@ INDICES: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 
 class AddNormalizedDifferenceTask(EOTask):
-    """Adds a normalised difference (a - b) / (a + b) of two bands in float32, NaN where both are 0.
+    """Adds a normalised difference (a - b) / (a + b) of two bands in float32, NaN where both are 0 or one is negative.
 
-    Unlike eo-learn's task it takes band names, and integer DN without overflow.
+    Unlike eo-learn's task it takes band names, integer DN without overflow, and stays within -1..1.
     """
 
     def __init__(
@@ -51,13 +59,17 @@ class AddNormalizedDifferenceTask(EOTask):
         *,
         bands: tuple[str, str] | None = None,
         available: Sequence[str] | None = None,
+        negative: Negative = "nan",
     ):
         """
         :param bands_feature: Reflectance or DN (t, h, w, bands).
         :param index_feature: Output, float32 (t, h, w, 1).
         :param bands: The bands a and b. None takes them from ``INDICES`` by the name of the output.
         :param available: Names of the bands of the input in their order; None tells by count (13 or 10).
-        :raises ConfigurationError: no bands are given and the output's name is no known index.
+        :param negative: Where a band is negative, as dark ground can be without offset or atmosphere: "nan" (no
+            observation), or "clip", which takes the band for 0.
+        :raises ConfigurationError: an argument that is not usable, or no bands are given and the output's name is no
+            known index.
         :raises BandError: a and b are not among the available bands.
         """
         self.bands_feature = feature_of(bands_feature, {FeatureType.DATA})
@@ -65,6 +77,8 @@ class AddNormalizedDifferenceTask(EOTask):
         self.bands = _index_bands(self.index_feature[1]) if bands is None else tuple(bands)
         if len(self.bands) != 2:
             raise ConfigurationError(f"bands={bands!r}: a normalised difference is of two bands, such as (B08, B04).")
+        check_negative(negative)
+        self.negative: Negative = negative
         self.available = None if available is None else tuple(available)
         band_indices(self.bands, self.available or BANDS, where=describe(self.bands_feature))
 
@@ -79,7 +93,7 @@ class AddNormalizedDifferenceTask(EOTask):
         names = band_names(values.shape[-1], self.available, where=where)
         first, second = band_indices(self.bands, names, where=where)
         eopatch[self.index_feature] = normalized_difference(
-            values[..., first : first + 1], values[..., second : second + 1]
+            values[..., first : first + 1], values[..., second : second + 1], negative=self.negative
         )
         return eopatch
 
@@ -109,7 +123,7 @@ class ResampleTimeSeriesTask(EOTask):
         """
         :param feature: Float feature (t, h, w, c). A value that is NaN is not valid.
         :param resampled_feature: Output, float32 (n, h, w, c); None keeps the name.
-        :param valid_feature: Mask (t, h, w, 1) of the observations to use, or None for all that are no NaN.
+        :param valid_feature: Boolean mask (t, h, w, 1) of the observations to use, or None for all that are no NaN.
         :param start: First date, with ``end`` (excluded) and ``step_days``: 2019-01-01, 2019-12-31 and 15 give 25.
         :param dates: The dates themselves, ascending, instead of the three above.
         :param edges: Before the first and after the last valid observation of a pixel: "nan", or the "nearest" one.
@@ -132,7 +146,8 @@ class ResampleTimeSeriesTask(EOTask):
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """A new EOPatch on the new dates.
 
-        :raises FeatureError: a feature or the timestamps are missing, or the feature is of integers.
+        :raises FeatureError: a feature or the timestamps are missing, the feature is of integers, or the mask is not
+            boolean.
         :raises TooFewFramesError: fewer than ``min_frames`` frames.
         :raises GridError: feature, mask and timestamps do not fit.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 
 from eotasks.errors import ConfigurationError
 
@@ -26,3 +27,11 @@ def parse_time(text: str) -> dt.datetime:
     :raises ValueError: when it is none.
     """
     return naive_utc(dt.datetime.fromisoformat(text))
+
+
+def same_times(times: Iterable[dt.datetime], others: Iterable[dt.datetime]) -> bool:
+    """Whether two series are of the same instants, whatever their zones.
+
+    :raises ConfigurationError: a time that is none in UTC.
+    """
+    return [naive_utc(time) for time in times] == [naive_utc(time) for time in others]

@@ -105,12 +105,15 @@ def test_valid_masks(model: LandCoverModel) -> None:
     eopatch = patch()
     eopatch[FeatureType.MASK, "IS_DATA"] = np.zeros((3, 16, 9, 1), bool)
     eopatch[FeatureType.MASK, "IS_DATA"][1, :4] = True
-    eopatch[FeatureType.MASK_TIMELESS, "WANTED"] = np.ones((16, 9, 1), np.uint8)
-    eopatch[FeatureType.MASK_TIMELESS, "SMALL"] = np.ones((2, 9, 1), np.uint8)
+    eopatch[FeatureType.MASK_TIMELESS, "WANTED"] = np.ones((16, 9, 1), bool)
+    eopatch[FeatureType.MASK_TIMELESS, "SMALL"] = np.ones((2, 9, 1), bool)
     sometimes = predict(model, eopatch, valid_feature=(FeatureType.MASK, "IS_DATA"))[PREDICTION]
     assert (sometimes[:4] != 0).all()
     assert not sometimes[4:].any()
     assert (predict(model, eopatch, valid_feature=(FeatureType.MASK_TIMELESS, "WANTED"))[PREDICTION] != 0).all()
+    eopatch[FeatureType.MASK, "CLM"] = np.zeros((3, 16, 9, 1), np.uint8)
+    with pytest.raises(FeatureError, match="mask/CLM is uint8 where a boolean mask is due"):
+        predict(model, eopatch, valid_feature=(FeatureType.MASK, "CLM"))
     with pytest.raises(FeatureError, match=r"SMALL has shape \(2, 9, 1\)"):
         predict(model, eopatch, valid_feature=(FeatureType.MASK_TIMELESS, "SMALL"))
 

@@ -61,6 +61,23 @@ def test_index_of_nothing_is_nan_without_a_warning(patch: EOPatch) -> None:
     assert np.isnan(AddNormalizedDifferenceTask(bands=("B8A", "B05")).execute(patch)[DATA, "NDVI"]).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_index_of_a_negative_band(patch: EOPatch, dtype: Any) -> None:
+    bands = np.full((1, 2, 2, 13), 0.02)
+    bands[0, 0, :, 3] = [-0.0199, -0.03]
+    bands[0, 1, :, 7] = [-0.015, 0.04]
+    values = bands if dtype is np.float32 else np.round(bands * 10_000)
+    dark = EOPatch(bbox=patch.bbox, timestamps=["2022-06-01"])
+    dark[FeatureType.DATA, "BANDS"] = values.astype(dtype)
+    ndvi = AddNormalizedDifferenceTask().execute(dark)[FeatureType.DATA, "NDVI"].ravel()
+    assert np.isnan(ndvi[:3]).all()
+    assert ndvi[3] == pytest.approx(1 / 3)
+    clipped = AddNormalizedDifferenceTask(negative="clip").execute(dark)[FeatureType.DATA, "NDVI"].ravel()
+    assert clipped.tolist() == [1, 1, -1, ndvi[3]]
+    with pytest.raises(ConfigurationError, match="negative='zero': give 'nan' or 'clip'"):
+        AddNormalizedDifferenceTask(negative="zero")  # type: ignore[arg-type]  # refused
+
+
 def test_index_that_cannot_be_made_is_refused(patch: EOPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"'EVI' is no known index \(NDVI"):
         AddNormalizedDifferenceTask((DATA, "BANDS"), (DATA, "EVI"))

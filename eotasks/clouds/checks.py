@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from eotasks.errors import FeatureError, GridError
 from eotasks.features import Feature, array_of, describe
 from eotasks.models.clouds.postprocess import CLOUD
 from eotasks.models.clouds.validity import is_fill
+from eotasks.models.scale_signs import refuse_other_scale
+from eotasks.models.scales import ReflectanceScale, check_mask
 
 WEB_MERCATOR = 3857
 
@@ -28,8 +31,8 @@ def single_channel(eopatch: EOPatch, feature: Feature, cure: str) -> NDArray[Any
     return array[..., 0]
 
 
-def mask_beside(eopatch: EOPatch, feature: Feature, other: NDArray[Any], other_feature: Feature) -> NDArray[Any]:
-    """The boolean mask (t, h, w) of a feature on the grid of another one.
+def beside(eopatch: EOPatch, feature: Feature, other: NDArray[Any], other_feature: Feature) -> NDArray[Any]:
+    """The values (t, h, w) of a feature on the grid of another one.
 
     :raises FeatureError: when it is missing or has several channels.
     :raises GridError: when time, height or width differ.
@@ -40,8 +43,16 @@ def mask_beside(eopatch: EOPatch, feature: Feature, other: NDArray[Any], other_f
             f"{describe(feature)} has shape {mask.shape}, {describe(other_feature)} {other.shape[:3]}: bring both to"
             " one grid and one time axis."
         )
-    present: NDArray[Any] = mask != 0
-    return present
+    return mask
+
+
+def mask_beside(eopatch: EOPatch, feature: Feature, other: NDArray[Any], other_feature: Feature) -> NDArray[np.bool_]:
+    """The boolean mask (t, h, w) of a feature on the grid of another one.
+
+    :raises FeatureError: when it is missing, has several channels or is not boolean.
+    :raises GridError: when time, height or width differ.
+    """
+    return check_mask(beside(eopatch, feature, other, other_feature), name=describe(feature))
 
 
 def scalar_fraction(eopatch: EOPatch, feature: Feature, cure: str) -> NDArray[np.floating[Any]]:
@@ -82,6 +93,23 @@ def seen_pixels(
     for index, frame in enumerate(frames):
         seen[index] = ~is_fill(frame)
     return None if seen.all() else seen
+
+
+def refuse_wrong_scale(
+    eopatch: EOPatch,
+    feature: Feature,
+    frames: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    *,
+    names: Sequence[str],
+    scale: ReflectanceScale | None,
+) -> None:
+    """Refuse bands whose values contradict their scale, by feature and frame.
+
+    :raises ReflectanceError: for these.
+    """
+    moments = [moment(eopatch, index) for index in range(len(frames))]
+    refuse_other_scale(frames, valid, names=names, scale=scale, frame_names=moments, where=describe(feature))
 
 
 def valid_pixels(eopatch: EOPatch, feature: Feature) -> NDArray[np.bool_]:

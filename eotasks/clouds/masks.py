@@ -16,6 +16,7 @@ from eotasks.models.clouds.postprocess import mask_of
 from eotasks.models.clouds.presets import FROM_PRESET, FromPreset, Preset, Smoothing, Unit, mask_settings
 from eotasks.models.clouds.scene_classification import SCL_INVALID, mask_of_classes, scene_classes
 from eotasks.models.clouds.validity import split_cloud_mask
+from eotasks.models.scales import ProbabilityScale, check_scale
 
 
 class AddCloudMaskTask(EOTask):
@@ -52,12 +53,13 @@ class AddCloudMaskTask(EOTask):
         erosion_size: float | FromPreset | None = FROM_PRESET,
         dilation_size: float | FromPreset | None = FROM_PRESET,
         unit: Unit = "pixel",
+        scale: ProbabilityScale | None = None,
         boolean: bool = False,
     ):
         """
-        :param probability_feature: Cloud probability (t, h, w, 1): float 0..1, or uint8 0..255.
+        :param probability_feature: Cloud probability (t, h, w, 1): float 0..1, uint8 0..255, or of the named scale.
         :param mask_feature: Output (t, h, w, 1).
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data, or None when all have but for NaN.
+        :param is_data_feature: Boolean mask (t, h, w, 1) of the pixels with data, or None when all have but for NaN.
         :param snow_feature: Mask (t, h, w, 1) of snow, as AddSnowMaskTask adds it. Snow has no say in the mask and
             comes out clear, but where the dilation of a cloud beside it covers it. None leaves the mask as s2cloudless
             makes it, bright snow among the clouds.
@@ -71,6 +73,8 @@ class AddCloudMaskTask(EOTask):
         :param dilation_size: Radius of the disk by which cloud grows; None or 0 for none.
         :param unit: "pixel" (radii are whole numbers) or "metre", of the radii and sigma. The patch then needs a
             bounding box in metres; radii are rounded to whole pixels, and below half a pixel the step is skipped.
+        :param scale: What the numbers of the probability are: "0..1", "percent" (as Earth Engine's
+            COPERNICUS/S2_CLOUD_PROBABILITY and MSK_CLDPRB of L2A are) or "0..255". None: floats are 0..1, uint8 0..255.
         :param boolean: True gives booleans (no data is False) instead of uint8 0 clear, 1 cloud, 255 no data.
         :raises ConfigurationError: an argument that is not usable.
         """
@@ -88,12 +92,15 @@ class AddCloudMaskTask(EOTask):
             dilation_size=dilation_size,
             unit=unit,
         )
+        check_scale(scale, ProbabilityScale)
+        self.scale: ProbabilityScale | None = scale
         self.boolean = boolean
 
     def execute(self, eopatch: EOPatch) -> EOPatch:
         """Add the mask.
 
         :raises FeatureError: a feature is missing, holds no probability or is no mask.
+        :warns ScaleWarning: uint8 that ends at exactly 100, where no scale is named.
         :raises GridError: probability and masks do not fit, or metres are asked for that the patch's grid does not
             allow.
         """
@@ -101,10 +108,11 @@ class AddCloudMaskTask(EOTask):
         valid = None
         if self.is_data_feature is not None:
             valid = mask_beside(eopatch, self.is_data_feature, probability, self.probability_feature)
-        elif probability.dtype == np.uint8:
+        elif probability.dtype.kind in "iu":
+            where = describe(self.probability_feature)
             raise FeatureError(
-                f"{describe(self.probability_feature)} is uint8, which is 0 where there is no data as well as where it"
-                " is clear: give is_data_feature, or a probability of type float32."
+                f"{where} is {probability.dtype}, which is 0 where there is no data as well as where it is clear: give"
+                " is_data_feature, or a probability of type float32."
             )
         mask = mask_of(
             probability,
@@ -112,6 +120,7 @@ class AddCloudMaskTask(EOTask):
             pixel_size=self._pixel_size(eopatch, probability),
             valid=valid,
             snow=self._snow(eopatch),
+            scale=self.scale,
             where=describe(self.probability_feature),
         )
         eopatch[self.mask_feature] = as_stored(mask, self.boolean)

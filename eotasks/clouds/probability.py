@@ -17,6 +17,7 @@ from eotasks.models.clouds.pixel import cloud_band_indices
 from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import MAX_CLP
 from eotasks.models.clouds.resampling import Sampling, Upsampling
+from eotasks.models.scales import ReflectanceScale, check_scale
 from eotasks.models.threads import resolve_threads
 from eotasks.text import did_you_mean
 
@@ -43,6 +44,7 @@ class AddCloudProbabilityTask(EOTask):
         sampling: Sampling = "mean",
         upsampling: Upsampling = "bilinear",
         dtype: ProbabilityType = "float32",
+        scale: ReflectanceScale | None = None,
         check_bands: bool = True,
         threads: int | None = None,
     ):
@@ -62,9 +64,11 @@ class AddCloudProbabilityTask(EOTask):
         :param upsampling: How the probability comes back: "bilinear" or "nearest".
         :param dtype: "float32" 0..1, or "uint8" 0..255 as Sentinel Hub serves CLP, which is 0 where there is no data:
             only with ``is_data_feature``, which the mask task then needs too.
-        :param check_bands: Whether bands are refused that carry the offset of processing baseline 04.00 and later, had
-            it removed twice, or are in another order (``eotasks.models.clouds.plausibility``). Where the source is sure
-            of them, False spares a storm over a whole frame from being taken for an offset.
+        :param scale: What the numbers of the bands are: "reflectance", "percent", "0..255", "dn" or "0..65535"
+            (``eotasks.models.scales``). None: floats are reflectance, integers DN.
+        :param check_bands: Whether bands are refused that are of another scale, carry the offset of processing baseline
+            04.00 and later, had it removed twice, or are in another order (``eotasks.models.clouds.plausibility``).
+            Where the source is sure of them, False spares a storm over a whole frame from being taken for an offset.
         :param threads: Threads of the engine, None for the setting. The values do not depend on it.
         :raises ConfigurationError: an argument that is not usable.
         :raises BandError: when the named bands lack one the model needs.
@@ -77,6 +81,8 @@ class AddCloudProbabilityTask(EOTask):
         self.sampling: Sampling = _one_of(sampling, Sampling, "sampling")
         self.upsampling: Upsampling = _one_of(upsampling, Upsampling, "upsampling")
         self.dtype: ProbabilityType = _one_of(dtype, ProbabilityType, "dtype")
+        check_scale(scale, ReflectanceScale)
+        self.scale: ReflectanceScale | None = scale
         self.check_bands = check_bands
         self.threads = threads
         if self.bands is not None:
@@ -105,7 +111,9 @@ class AddCloudProbabilityTask(EOTask):
             )
         if self.check_bands:
             names = [moment(eopatch, index) for index in range(len(frames))]
-            refuse_implausible(frames, valid, bands=self.bands, frame_names=names, where=describe(self.bands_feature))
+            refuse_implausible(
+                frames, valid, bands=self.bands, scale=self.scale, frame_names=names, where=describe(self.bands_feature)
+            )
         size = self._pixel_size(eopatch, frames)
         result = np.empty((*frames.shape[:3], 1), dtype=self.dtype)
         for index in range(len(frames)):
@@ -119,6 +127,8 @@ class AddCloudProbabilityTask(EOTask):
                 resolution=self.resolution,
                 sampling=self.sampling,
                 upsampling=self.upsampling,
+                scale=self.scale,
+                check_bands=False,  # of all frames together, above
                 threads=self.threads,
                 where=where,
             )

@@ -9,16 +9,17 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds.checks import frame_name, pixel_size, seen_pixels, single_channel
+from eotasks.clouds.checks import frame_name, pixel_size, refuse_wrong_scale, seen_pixels, single_channel
 from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_number
-from eotasks.models.clouds.postprocess import NO_DATA, as_probability
+from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.angles import NADIR
 from eotasks.models.clouds.shadows.frame import SHADOW, MethodName, ShadowMethod, cloud_shadow, shadow_method
 from eotasks.models.clouds.shadows.light import SHADOW_BANDS
 from eotasks.models.clouds.validity import split_cloud_mask
+from eotasks.models.scales import ProbabilityScale, ReflectanceScale, as_probability, check_scale, warn_of_percent
 from eotasks.models.sentinel2 import band_indices
 
 Angles = Feature | tuple[float, float]
@@ -45,6 +46,8 @@ class AddCloudShadowTask(EOTask):
         sun_angles: Angles = (FeatureType.SCALAR, "SUN_ANGLES"),
         view_angles: Angles = NADIR,
         method: MethodName | ShadowMethod = "geometric",
+        scale: ReflectanceScale | None = None,
+        probability_scale: ProbabilityScale | None = None,
         boolean: bool = False,
     ):
         """
@@ -64,6 +67,9 @@ class AddCloudShadowTask(EOTask):
         :param view_angles: The same of the sensor, azimuth towards the sensor. The default looks straight down.
         :param method: "geometric" or "projection"; or ``GeometricMethod(...)`` or ``ProjectionMethod(...)`` of
             ``eotasks.models.clouds.shadows.geometric`` and ``.projection``, to change a setting.
+        :param scale: What the numbers of the bands are: "reflectance", "percent", "0..255", "dn" or "0..65535"
+            (``eotasks.models.scales``). None: floats are reflectance, integers DN.
+        :param probability_scale: "0..1", "percent" or "0..255" of a cloud probability; None for what the dtype says.
         :param boolean: True gives booleans (no data is False) instead of uint8 0 no shadow, 1 shadow, 255 no data.
             Clouds themselves are 0.
         :raises ConfigurationError: an argument that is not usable.
@@ -80,6 +86,10 @@ class AddCloudShadowTask(EOTask):
         self.sun_angles = _angles(sun_angles, "sun_angles")
         self.view_angles = _angles(view_angles, "view_angles")
         self.method = shadow_method(method)
+        check_scale(scale, ReflectanceScale)
+        check_scale(probability_scale, ProbabilityScale, "probability_scale")
+        self.scale: ReflectanceScale | None = scale
+        self.probability_scale: ProbabilityScale | None = probability_scale
         self.boolean = boolean
 
     def execute(self, eopatch: EOPatch) -> EOPatch:
@@ -93,7 +103,9 @@ class AddCloudShadowTask(EOTask):
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
         seen = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
         valid = np.ones(frames.shape[:3], dtype=bool) if seen is None else seen
-        band_indices(SHADOW_BANDS, band_names(frames.shape[-1], self.bands), where=describe(self.bands_feature))
+        names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
+        band_indices(SHADOW_BANDS, names, where=describe(self.bands_feature))
+        refuse_wrong_scale(eopatch, self.bands_feature, frames, seen, names=names, scale=self.scale)
         cloud = self._cloud(eopatch, frames, valid)
         size = self._pixel_size(eopatch, frames)
         sun, view = (_per_frame(eopatch, each, frames) for each in (self.sun_angles, self.view_angles))
@@ -108,6 +120,8 @@ class AddCloudShadowTask(EOTask):
                 valid=valid[index],
                 names=self.bands,
                 method=self.method,
+                scale=self.scale,
+                check_bands=False,  # of all frames together, above
                 where=frame_name(eopatch, self.bands_feature, index),
             )
             result[index, ..., 0] = shadow == SHADOW if self.boolean else shadow
@@ -127,7 +141,8 @@ class AddCloudShadowTask(EOTask):
             split_cloud_mask(cloud, where=where)
             return cloud
         missing = np.isnan(cloud) if cloud.dtype.kind == "f" else np.zeros(cloud.shape, dtype=bool)
-        probability = as_probability(cloud, valid & ~missing, where=where)
+        warn_of_percent(cloud, valid, scale=self.probability_scale, where=where)
+        probability = as_probability(cloud, valid & ~missing, scale=self.probability_scale, where=where)
         return np.where(missing, np.uint8(NO_DATA), (probability > np.float32(self.cloud_threshold)).astype(np.uint8))
 
     def _pixel_size(self, eopatch: EOPatch, frames: NDArray[Any]) -> tuple[float, float]:

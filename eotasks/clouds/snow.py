@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 
-from eotasks.clouds.checks import as_stored, frame_name, seen_pixels
+from eotasks.clouds.checks import as_stored, frame_name, refuse_wrong_scale, seen_pixels
 from eotasks.features import Feature, array_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_number
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.surface import MAX_SNOW_CIRRUS, snow_bands, snow_in
+from eotasks.models.scales import ReflectanceScale, check_scale
 from eotasks.models.sentinel2 import MAX_REFLECTANCE, band_indices
 
 
@@ -34,6 +35,7 @@ class AddSnowMaskTask(EOTask):
         min_ndsi: float = 0.4,
         max_swir: float | None = None,
         max_cirrus: float | None = MAX_SNOW_CIRRUS,
+        scale: ReflectanceScale | None = None,
         boolean: bool = False,
     ):
         """
@@ -47,6 +49,8 @@ class AddSnowMaskTask(EOTask):
         :param max_swir: Highest B11 reflectance of snow; None for no limit.
         :param max_cirrus: Highest B10 reflectance of snow, which keeps high ice clouds from passing as snow (and may
             keep out snow on the highest mountains); None does without B10, as L2A must.
+        :param scale: What the numbers of the bands are: "reflectance", "percent", "0..255", "dn" or "0..65535"
+            (``eotasks.models.scales``). None: floats are reflectance, integers DN.
         :param boolean: True gives booleans (no data is False) instead of uint8 0 no snow, 1 snow, 255 no data.
         :raises ConfigurationError: an argument that is not usable.
         :raises BandError: when the named bands lack one that is needed.
@@ -60,6 +64,8 @@ class AddSnowMaskTask(EOTask):
                 check_number(limit, name, "reflectance", lowest=0, highest=MAX_REFLECTANCE)
         self.min_ndsi = check_number(min_ndsi, "min_ndsi", "NDSI", lowest=-1, highest=1)
         self.max_swir, self.max_cirrus = max_swir, max_cirrus
+        check_scale(scale, ReflectanceScale)
+        self.scale: ReflectanceScale | None = scale
         self.boolean = boolean
         if self.bands is not None:
             band_indices(snow_bands(max_cirrus), self.bands, where=describe(self.bands_feature))
@@ -75,6 +81,7 @@ class AddSnowMaskTask(EOTask):
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
         names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
         valid = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
+        refuse_wrong_scale(eopatch, self.bands_feature, frames, valid, names=names, scale=self.scale)
         mask = np.zeros(frames.shape[:3], dtype=np.uint8)
         for index in range(len(frames)):
             mask[index] = snow_in(
@@ -84,6 +91,8 @@ class AddSnowMaskTask(EOTask):
                 min_ndsi=self.min_ndsi,
                 max_swir=self.max_swir,
                 max_cirrus=self.max_cirrus,
+                scale=self.scale,
+                check_bands=False,  # of all frames together, above
                 where=frame_name(eopatch, self.bands_feature, index),
             )
         if valid is not None:

@@ -20,6 +20,7 @@ from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.models.clouds.temporal.model import Classifier, check_classifier
 from eotasks.models.clouds.temporal.series import multi_temporal_clouds
 from eotasks.models.clouds.temporal.settings import Output, TemporalSettings
+from eotasks.models.scales import ReflectanceScale, check_scale
 from eotasks.models.threads import resolve_threads
 
 _MAX_RESOLUTION = 1e6
@@ -58,6 +59,7 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         boolean: bool = False,
         mono_classifier: Classifier | None = None,
         multi_classifier: Classifier | None = None,
+        scale: ReflectanceScale | None = None,
         check_bands: bool = True,
         threads: int | None = None,
     ):
@@ -87,6 +89,8 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         :param boolean: True gives masks as booleans (no data is False) instead of uint8 0 clear, 1 cloud, 255 no data.
         :param mono_classifier: A model of ten reflectances to take instead of s2cloudless'.
         :param multi_classifier: A model of the 90 features to take instead of the original's.
+        :param scale: What the numbers of the bands are: "reflectance", "percent", "0..255", "dn" or "0..65535"
+            (``eotasks.models.scales``). None: floats are reflectance, integers DN.
         :param check_bands: False leaves out the check of ``eotasks.models.clouds.plausibility``, which refuses a
             baseline offset left in or removed twice, be it in some frames only, and bands in a wrong order.
         :param threads: Threads, None for the setting. The values do not depend on it.
@@ -121,6 +125,8 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         self.boolean = boolean
         self.mono_classifier = check_classifier(mono_classifier, "mono_classifier")
         self.multi_classifier = check_classifier(multi_classifier, "multi_classifier")
+        check_scale(scale, ReflectanceScale)
+        self.scale: ReflectanceScale | None = scale
         self.check_bands = check_bands
         self.threads = None if threads is None else resolve_threads(threads)
 
@@ -139,7 +145,8 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
         names = [frame_name(eopatch, self.bands_feature, index) for index in range(len(frames))]
         if self.check_bands:
             cloud_band_indices(frames.shape[-1], self.bands, where=describe(self.bands_feature))
-            refuse_implausible(frames, valid, bands=self.bands, frame_names=names, where=describe(self.bands_feature))
+            where = describe(self.bands_feature)
+            refuse_implausible(frames, valid, bands=self.bands, scale=self.scale, frame_names=names, where=where)
         results = multi_temporal_clouds(
             frames,
             valid,
@@ -149,6 +156,8 @@ class AddMultiTemporalCloudProbabilityTask(EOTask):
             names=self.bands,
             mono_classifier=self.mono_classifier,
             multi_classifier=self.multi_classifier,
+            scale=self.scale,
+            check_bands=False,  # here or not at all
             threads=self.threads,
             where=names,
         )

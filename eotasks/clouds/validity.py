@@ -9,13 +9,14 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds.checks import frame_name, mask_beside, single_channel, valid_pixels
+from eotasks.clouds.checks import frame_name, mask_beside, refuse_wrong_scale, single_channel, valid_pixels
 from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.features import Feature, array_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.surface import SURFACE_BANDS, surface_masks
 from eotasks.models.clouds.validity import Treatment, split_cloud_mask, valid_count, valid_data, valid_fraction
 from eotasks.models.clouds.validity import cloud_coverage as coverage_of
+from eotasks.models.scales import ReflectanceScale, check_mask, check_scale
 from eotasks.models.sentinel2 import band_indices
 from eotasks.text import did_you_mean
 
@@ -39,10 +40,11 @@ class AddValidDataMaskTask(EOTask):
         snow: Treatment = "ignore",
         water: Treatment = "ignore",
         max_snow_swir: float | None = None,
+        scale: ReflectanceScale | None = None,
     ):
         """
-        :param is_data_feature: Mask (t, h, w, 1) of the pixels with data. None when the cloud masks say it themselves
-            (255), then there must be one.
+        :param is_data_feature: Boolean mask (t, h, w, 1) of the pixels with data. None when the cloud masks say it
+            themselves (255), then there must be one.
         :param valid_feature: Output, boolean (t, h, w, 1).
         :param cloud_masks: Masks (t, h, w, 1) of what is not to be used, cloud and shadow: boolean, or 0 clear, 1
             cloud, 255 no data. May be empty.
@@ -52,6 +54,8 @@ class AddValidDataMaskTask(EOTask):
         :param water: The same for clear open water.
         :param max_snow_swir: Highest B11 reflectance of snow, which keeps high ice clouds from passing as snow; None
             for no limit.
+        :param scale: What the numbers of the bands are: "reflectance", "percent", "0..255", "dn" or "0..65535"
+            (``eotasks.models.scales``). None: floats are reflectance, integers DN.
         :raises ConfigurationError: an argument that is not usable.
         :raises BandError: when the named bands lack one that is needed.
         """
@@ -62,6 +66,8 @@ class AddValidDataMaskTask(EOTask):
         self.bands = None if bands is None else tuple(bands)
         self.snow, self.water = _treatment(snow, "snow"), _treatment(water, "water")
         self.max_snow_swir = max_snow_swir
+        check_scale(scale, ReflectanceScale)
+        self.scale: ReflectanceScale | None = scale
         if self.is_data_feature is None and not self.cloud_masks:
             raise ConfigurationError("neither is_data_feature nor cloud_masks are given: give one of them at least.")
         if self._wants_surface and self.bands_feature is None:
@@ -116,7 +122,7 @@ class AddValidDataMaskTask(EOTask):
                 )
             return ~split_cloud_mask(telling[0], where=self._where)[1]
         is_data = single_channel(eopatch, self.is_data_feature, "a source adds it beside the bands")
-        return np.asarray(is_data != 0)
+        return check_mask(is_data, name=describe(self.is_data_feature))
 
     def _surfaces(
         self, eopatch: EOPatch, is_data: NDArray[np.bool_]
@@ -130,6 +136,7 @@ class AddValidDataMaskTask(EOTask):
                 f"{self._where}: the masks have shape {is_data.shape}, {describe(self.bands_feature)}"
                 f" {frames.shape[:3]}: bring both to one grid and one time axis."
             )
+        refuse_wrong_scale(eopatch, self.bands_feature, frames, is_data, names=names, scale=self.scale)
         snow, water = np.zeros(is_data.shape, dtype=bool), np.zeros(is_data.shape, dtype=bool)
         for index in range(len(frames)):
             snow[index], water[index] = surface_masks(
@@ -137,6 +144,8 @@ class AddValidDataMaskTask(EOTask):
                 is_data[index],
                 names,
                 max_snow_swir=self.max_snow_swir,
+                scale=self.scale,
+                check_bands=False,  # of all frames together, above
                 where=frame_name(eopatch, self.bands_feature, index),
             )
         return snow, water

@@ -29,6 +29,7 @@ from eotasks.documents import parse_json, parse_json_object
 from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
 from eotasks.eopatches.marker import FileFacts
+from eotasks.eopatches.pickles import refuse_pickles
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, reason_of
 from eotasks.features import Feature, describe
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
@@ -108,6 +109,8 @@ class EOPatchFolder:
             features = [(feature_type, name) for feature_type, name in features]
         wanted = self._wanted(features, [(feature_type, name) for feature_type, name in optional])
         if self.is_plain:
+            here = [path for path in self.files if _is_always_read(path)]
+            refuse_pickles([*here, *(path for feature in wanted for path in self._paths(feature))], self.where)
             self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
         paths = [path for path in self.files if _is_always_read(path)]
         paths += [path for feature in wanted for path in self._paths(feature)]

@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
-from eotasks.errors import BandError, ReflectanceError
+from eotasks.errors import BandError
 from eotasks.text import unknown_words
 
 BANDS: tuple[str, ...] = (
@@ -82,53 +79,3 @@ def band_indices(wanted: Sequence[str], available: Sequence[str] = BANDS, *, whe
             " Read it from the source too, or leave out the step that needs it."
         )
     return [list(available).index(band) for band in wanted]
-
-
-def as_reflectance(
-    bands: NDArray[np.generic], valid: NDArray[np.bool_] | None = None, *, where: str = "the bands"
-) -> NDArray[np.float32]:
-    """Reflectance as float32, 1.0 = 100 %, from reflectance or digital numbers; the dtype says which it is.
-
-    :param bands: Array (..., bands): float reflectance, or integer DN = reflectance * 10000 with the baseline offset
-        removed.
-    :param valid: Boolean array that broadcasts against ``bands[..., :1]``; only there the values are checked. None
-        checks all.
-    :param where: What the array is (patch, file), for the message.
-    :return: float32, the input itself when it is float32 already. NaN outside valid data stays NaN.
-    :raises ReflectanceError: NaN or infinity inside valid data, a value below -0.9 (a no-data value such as -9999) or
-        above 10 (raw DN given as floats), or a dtype that is no number.
-    """
-    if bands.dtype.kind in "iu":
-        if bands.dtype.kind == "i":
-            checked = np.broadcast_to(True if valid is None else valid, bands.shape)
-            _check_lowest(float(np.min(bands, initial=0, where=checked)), MIN_REFLECTANCE * QUANTIFICATION, where)
-        return np.asarray(bands, dtype=np.float32) / np.float32(QUANTIFICATION)
-    if bands.dtype.kind != "f":
-        raise ReflectanceError(f"{where}: dtype {bands.dtype} is neither reflectance (float) nor DN (integer).")
-    values = np.asarray(bands, dtype=np.float32)
-    if valid is None:
-        lowest, highest = (values.min(), values.max()) if values.size else (np.float32(0), np.float32(0))
-        finite = bool(np.isfinite(lowest) and np.isfinite(highest))
-    else:
-        inside = np.broadcast_to(valid, values.shape)
-        highest = np.max(values, initial=-np.inf, where=inside)
-        lowest = np.min(values, initial=np.inf, where=inside)
-        finite = not (np.isnan(highest) or np.isnan(lowest) or highest == np.inf or lowest == -np.inf)
-    if not finite:
-        raise ReflectanceError(
-            f"{where}: NaN or infinity inside valid data. Set IS_DATA to False there, or fill the values, first."
-        )
-    if highest > MAX_REFLECTANCE:
-        raise ReflectanceError(
-            f"{where}: values up to {float(highest):.0f} where reflectance (1.0 = 100 %) is due: raw digital numbers."
-            f" Divide by {QUANTIFICATION} after removing the baseline offset, or give them as integers."
-        )
-    _check_lowest(float(lowest), MIN_REFLECTANCE, where)
-    return values
-
-
-def _check_lowest(lowest: float, limit: float, where: str) -> None:
-    if lowest < limit:
-        raise ReflectanceError(
-            f"{where}: values down to {lowest:g}: no-data values inside valid data. Set IS_DATA to False there."
-        )

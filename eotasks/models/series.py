@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import ConfigurationError, GridError
 from eotasks.models.checks import check_number
+from eotasks.models.scales import check_mask
 from eotasks.models.sentinel2 import QUANTIFICATION
 from eotasks.times import naive_utc
 
 Edges = Literal["nan", "nearest"]
+Negative = Literal["nan", "clip"]
+"""What becomes of an index where a band is negative: nothing, or that of a band of 0."""
 
 TILE_VALUES = 1 << 20
 """Values (frames x pixels x features) worked on at a time, so that a tile stays in the processor's cache."""
@@ -24,21 +27,41 @@ _CENTURIES = 100_000.0
 """Days between two dates at the least and at the most: far from where dates overflow or steps vanish."""
 
 
-def normalized_difference(a: NDArray[np.generic], b: NDArray[np.generic]) -> NDArray[np.float32]:
-    """(a - b) / (a + b) in float32, NaN where the sum is 0.
+def normalized_difference(
+    a: NDArray[np.generic], b: NDArray[np.generic], *, negative: Negative = "nan"
+) -> NDArray[np.float32]:
+    """(a - b) / (a + b) in float32, -1..1; NaN where both are 0, or one is NaN.
+
+    Where a band is negative, as dark ground is once offset or atmosphere are taken off, the quotient leaves -1..1 and
+    tends to infinity: a reflectance of 0.02 and one of -0.0199 would give 399. There the result is NaN, which
+    resampling takes for no observation; or the band counts as 0.
 
     :param a: First band, any shape: reflectance, or integer DN (which do not overflow here).
     :param b: Second band, the same shape.
+    :param negative: "nan" gives NaN where a band is negative, "clip" takes it for 0.
     :return: float32 of that shape.
     :raises GridError: when the shapes differ.
+    :raises ConfigurationError: another ``negative``.
     """
+    check_negative(negative)
     if a.shape != b.shape:
         raise GridError(f"two bands of shapes {a.shape} and {b.shape} where one shape is due.")
     first, second = _as_float32(a), _as_float32(b)
+    if negative == "clip":
+        first, second = np.maximum(first, np.float32(0)), np.maximum(second, np.float32(0))
     total = first + second
     difference = np.full(total.shape, np.nan, dtype=np.float32)
-    np.divide(first - second, total, out=difference, where=total != 0)
+    np.divide(first - second, total, out=difference, where=(total != 0) & (first >= 0) & (second >= 0))
     return difference
+
+
+def check_negative(negative: object) -> None:
+    """Refuse what says nothing about negative bands.
+
+    :raises ConfigurationError: for these.
+    """
+    if negative not in get_args(Negative):
+        raise ConfigurationError(f"negative={negative!r}: give {' or '.join(map(repr, get_args(Negative)))}.")
 
 
 def _as_float32(band: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -73,7 +96,7 @@ def seconds_since_1970(times: Sequence[dt.datetime]) -> NDArray[np.float64]:
 
 def interpolate(
     values: NDArray[np.floating[Any]],
-    valid: NDArray[np.generic] | None,
+    valid: NDArray[np.bool_] | None,
     times: NDArray[np.floating[Any]],
     new_times: NDArray[np.floating[Any]],
     *,
@@ -87,13 +110,16 @@ def interpolate(
     the hour and always leaves the edges NaN.
 
     :param values: float (t, h, w, features).
-    :param valid: Mask (t, h, w, 1) or (t, h, w, features), True or non-zero where valid. None: every finite value.
+    :param valid: Boolean (t, h, w, 1) or (t, h, w, features), True where valid. None: every finite value.
     :param times: float (t,), any unit, any order.
     :param new_times: float (n,) of that unit, any order.
     :param edges: Before the first and after the last valid observation: "nan", or the "nearest" one.
     :return: float32 (n, h, w, features), NaN where a series has no valid observation.
     :raises GridError: shapes that do not fit.
+    :raises FeatureError: a mask that is not boolean.
     """
+    if valid is not None:
+        check_mask(valid, name="the valid mask")
     _check_shapes(values, valid, times)
     frames, height, width, features = values.shape
     targets = np.asarray(new_times, dtype=np.float64)
@@ -115,7 +141,7 @@ def interpolate(
 
 
 def _check_shapes(
-    values: NDArray[np.floating[Any]], valid: NDArray[np.generic] | None, times: NDArray[np.floating[Any]]
+    values: NDArray[np.floating[Any]], valid: NDArray[np.bool_] | None, times: NDArray[np.floating[Any]]
 ) -> None:
     if values.ndim != 4:
         raise GridError(f"values have shape {values.shape} where (time, height, width, features) is due.")
@@ -127,7 +153,7 @@ def _check_shapes(
 
 def _interpolate_tile(
     values: NDArray[np.floating[Any]],
-    valid: NDArray[np.generic] | None,
+    valid: NDArray[np.bool_] | None,
     times: NDArray[np.float64],
     targets: NDArray[np.float64],
     edges: Edges,
@@ -136,7 +162,7 @@ def _interpolate_tile(
     """Fill ``result`` (n, pixels, features) from ``values`` (t, pixels, features) with times in ascending order."""
     usable = np.isfinite(values)
     if valid is not None:
-        usable &= valid != 0
+        usable &= valid
     values, usable, times = _merge_same_times(values, usable, times)
     frames, pixels, features = values.shape
     shared = usable[..., :1]

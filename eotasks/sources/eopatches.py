@@ -15,7 +15,16 @@ from eotasks.eopatches.files import check_frames
 from eotasks.eopatches.load import list_eopatches, load_eopatch, own_name
 from eotasks.errors import AreaError, ConfigurationError, FeatureError, TooFewFramesError
 from eotasks.features import Feature, describe
-from eotasks.models.sentinel2 import as_reflectance
+from eotasks.models.scale_signs import refuse_other_scale
+from eotasks.models.scales import (
+    ProbabilityScale,
+    ReflectanceScale,
+    as_probability,
+    as_reflectance,
+    check_scale,
+    warn_of_percent,
+)
+from eotasks.models.sentinel2 import BANDS
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.times import naive_utc
 
@@ -29,9 +38,9 @@ _SIMULATED: Feature = (FeatureType.META_INFO, "SIMULATED")
 class LoadEOPatchTask(EOTask):
     """Load features of an existing EOPatch under the project's names.
 
-    A boolean CLM becomes uint8 (0 clear, 1 cloud), a uint8 CLP float32 0..1, IS_DATA and IS_VALID boolean, and labels
-    uint8, and times naive UTC, so that the tasks after this one meet the project's conventions whoever wrote the patch.
-    The meta information SIMULATED of a simulated patch comes along.
+    A boolean CLM becomes uint8 (0 clear, 1 cloud), a CLP float32 0..1, IS_DATA and IS_VALID of 0 and 1 boolean, and
+    labels uint8, and times naive UTC, so that the tasks after this one meet the project's conventions whoever wrote
+    the patch. The meta information SIMULATED of a simulated patch comes along.
     """
 
     def __init__(
@@ -41,6 +50,7 @@ class LoadEOPatchTask(EOTask):
         *,
         start: dt.date | None = None,
         end: dt.date | None = None,
+        scales: Mapping[str, str] | None = None,
     ) -> None:
         """
         :param folder: Folder or ``s3://bucket/prefix`` of EOPatch folders, or one EOPatch folder. Never written to.
@@ -49,8 +59,11 @@ class LoadEOPatchTask(EOTask):
             float32 0..1, CLM uint8, IS_DATA bool, labels uint8.
         :param start: First time or day to keep; None keeps all from the beginning. A date means its whole day.
         :param end: Last time or day to keep; None keeps all to the end.
-        :raises ConfigurationError: when the mapping is empty or an entry is no ``"feature_type/NAME"``, or the
-            interval ends before it starts.
+        :param scales: What the numbers of BANDS and CLP are, such as ``{"BANDS": "0..255", "CLP": "percent"}``
+            (``eotasks.models.scales``). Of those not named the dtype says it: BANDS as float are reflectance, as
+            integer DN; CLP as float is 0..1, as uint8 0..255.
+        :raises ConfigurationError: when the mapping is empty, a scale is not known, an entry is no
+            ``"feature_type/NAME"``, or the interval ends before it starts.
         """
         self.folder = Place(folder).location
         if not features:
@@ -58,6 +71,7 @@ class LoadEOPatchTask(EOTask):
         self.features: dict[str, Feature] = {
             name: _parse_source(name, source) for name, source in features.items() if _check_name(name)
         }
+        self.scales = _checked_scales(scales or {}, self.features)
         self.start = _first_moment(start)
         self.end = _last_moment(end)
         if self.start is not None and self.end is not None and self.end < self.start:
@@ -69,8 +83,9 @@ class LoadEOPatchTask(EOTask):
         :raises StorageError: when there is no such EOPatch, or it cannot be read.
         :raises FeatureError: when it lacks a feature; the message lists what it has.
         :raises TooFewFramesError: when no timestamp lies inside the interval.
-        :raises ReflectanceError: when BANDS hold digital numbers as floats, or NaN where IS_DATA (if it is mapped) says
-            that there is data.
+        :raises ReflectanceError: when BANDS are of another scale (the message names the divisor), or NaN where IS_DATA
+            (if it is mapped) says that there is data.
+        :warns ScaleWarning: when CLP is uint8 that ends at exactly 100, and its scale is not named.
         """
         place = Place(self.folder)
         wanted = list(dict.fromkeys(self.features.values()))
@@ -87,9 +102,9 @@ class LoadEOPatchTask(EOTask):
             value = stored[source]
             if kept is not None and source[0].is_temporal():
                 value = _select(value, source, kept, times, where)
-            patch[source[0], new_name] = _by_convention(value, source[0], new_name, where)
+            patch[source[0], new_name] = _by_convention(value, source[0], new_name, self.scales.get(new_name), where)
         if _BANDS in patch:
-            patch[_BANDS] = _reflectance(patch, where)
+            patch[_BANDS] = _reflectance(patch, self.scales.get("BANDS"), where)
         if _SIMULATED in stored:
             patch[_SIMULATED] = stored[_SIMULATED]
         return patch
@@ -171,30 +186,70 @@ def _naive_utc_column(times: pd.Series[Any]) -> pd.Series[Any]:
     return times.dt.tz_convert(None) if isinstance(times.dtype, pd.DatetimeTZDtype) else times
 
 
-def _by_convention(value: Any, feature_type: FeatureType, name: str, where: str) -> Any:
+def _by_convention(value: Any, feature_type: FeatureType, name: str, scale: Any, where: str) -> Any:
     """The project's dtypes, by the project's names."""
     if not isinstance(value, np.ndarray):
         return value
     if feature_type is FeatureType.MASK and name == "CLM":
         return _cloud_mask(value, where)
-    if feature_type is FeatureType.DATA and name == "CLP" and value.dtype == np.uint8:
-        return value.astype(np.float32) / np.float32(255)
+    if feature_type is FeatureType.DATA and name == "CLP":
+        return _probability(value, scale, f"{where}: CLP")
     if feature_type is FeatureType.MASK and name in _BOOLEAN_NAMES:
-        return value.astype(bool)
+        return _flags(value, name, where)
     if feature_type is FeatureType.MASK_TIMELESS and name in _CLASS_NAMES:
         return _labels(value, name, where)
     return value
 
 
-def _reflectance(patch: EOPatch, where: str) -> NDArray[np.float32]:
-    """BANDS as float32 reflectance, checked frame by frame; digital numbers are integers."""
+def _checked_scales(scales: Mapping[str, str], features: Mapping[str, Feature]) -> dict[str, str]:
+    for name, scale in scales.items():
+        if name not in ("BANDS", "CLP") or name not in features:
+            there = [each for each in ("BANDS", "CLP") if each in features]
+            raise ConfigurationError(
+                f"scales: {name!r} has no scale here: they are of {' and '.join(there) or 'BANDS and CLP'}."
+            )
+        check_scale(scale, ReflectanceScale if name == "BANDS" else ProbabilityScale, f"scales[{name!r}]")
+    return dict(scales)
+
+
+def _probability(values: NDArray[Any], scale: ProbabilityScale | None, where: str) -> NDArray[np.float32]:
+    """CLP as float32 0..1, NaN where it was."""
+    missing = np.isnan(values) if values.dtype.kind == "f" else None
+    warn_of_percent(values, scale=scale, where=where)
+    probability = as_probability(values, None if missing is None else ~missing, scale=scale, where=where)
+    return probability if missing is None else np.where(missing, np.float32(np.nan), probability)
+
+
+def _flags(values: NDArray[Any], name: str, where: str) -> NDArray[np.bool_]:
+    """A mask of data as booleans; one of 0 and 1 says so by the name that it is mapped to."""
+    if values.dtype != bool and not np.isin(values, (0, 1)).all():
+        unknown = sorted(set(np.unique(values).tolist()) - {0, 1})
+        raise FeatureError(
+            f"{where}: {name} holds {', '.join(map(str, unknown[:5]))}, a mask of data holds 0 and 1 or booleans. Map a"
+            f" cloud mask to CLM, or make booleans of it first."
+        )
+    return values.astype(bool)
+
+
+def _reflectance(patch: EOPatch, scale: Any, where: str) -> NDArray[np.float32]:
+    """BANDS as float32 reflectance, checked frame by frame."""
     bands = patch[_BANDS]
     masked = _IS_DATA in patch
-    result = bands if bands.dtype == np.float32 else np.empty(bands.shape, dtype=np.float32)
+    names = BANDS if bands.shape[-1] == len(BANDS) else tuple(map(str, range(bands.shape[-1])))
+    moments = [f"{time:%Y-%m-%d}" for time in patch.timestamps or ()]
+    refuse_other_scale(
+        bands,
+        patch[_IS_DATA][..., 0] if masked else None,
+        names=names,
+        scale=scale,
+        frame_names=moments,
+        where=f"{where}: {describe(_BANDS)}",
+    )
+    result = bands if bands.dtype == np.float32 and scale is None else np.empty(bands.shape, dtype=np.float32)
     for index, time in enumerate(patch.timestamps or ()):
         valid = patch[_IS_DATA][index] if masked else np.isfinite(bands[index])
         frame = f"{where}: {describe(_BANDS)} of {time:%Y-%m-%d}"
-        result[index] = as_reflectance(bands[index], valid, where=frame)
+        result[index] = as_reflectance(bands[index], valid, scale=scale, where=frame)
     return result
 
 

@@ -23,6 +23,7 @@ from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
+from eotasks.times import same_times
 
 SAMPLE_NAME = "T33UUU_20170216"
 SAMPLE_TIME = dt.datetime(2017, 2, 16, 10, 21, 1)  # noqa: DTZ001 - EOPatch timestamps are naive UTC
@@ -126,7 +127,7 @@ def _reflectance(dn: NDArray[np.uint16]) -> NDArray[np.float32]:
 def _with_time(eopatch: EOPatch | None, bbox: BBox, time: dt.datetime) -> EOPatch:
     if eopatch is None:
         return EOPatch(bbox=bbox, timestamps=[time])
-    if eopatch.timestamps and eopatch.timestamps != [time]:
+    if eopatch.timestamps and not same_times(eopatch.timestamps, [time]):
         raise FeatureError(
             f"The EOPatch has {len(eopatch.timestamps)} timestamps, the sample is the one of {time}: load it into a"
             " new EOPatch."

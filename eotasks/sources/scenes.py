@@ -42,6 +42,7 @@ from eotasks.sources.frames import (
 )
 from eotasks.sources.replacement import Choice, Replaced, choose_products, still_needed
 from eotasks.sources.sample import SUN_ANGLES, BandsDtype
+from eotasks.times import naive_utc, same_times
 
 if TYPE_CHECKING:
     from eotasks.catalogue.api import StacApi
@@ -203,7 +204,7 @@ class LoadScenesTask(EOTask):
             bbox = snap_bbox(bbox, self.resolution)
         area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
-        known = list(eopatch.timestamps or []) if eopatch is not None else []
+        known = [naive_utc(time) for time in eopatch.timestamps or ()] if eopatch is not None else []
         if time_interval is None and known:
             time_interval = (min(known), max(known) + self.time_difference)
         candidates = self._candidates(grid, time_interval)
@@ -310,7 +311,7 @@ class LoadScenesTask(EOTask):
         times = [frame.time for frame in frames]
         if eopatch is None:
             eopatch = EOPatch(bbox=area, timestamps=times)
-        elif eopatch.timestamps and eopatch.timestamps != times:
+        elif eopatch.timestamps and not same_times(eopatch.timestamps, times):
             raise FeatureError(
                 f"The EOPatch has {len(eopatch.timestamps)} timestamps, the products found make {len(times)} frames of"
                 " other times: load them into a new EOPatch."

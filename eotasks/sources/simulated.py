@@ -30,6 +30,7 @@ from eotasks.models.simulation.year import (
 )
 from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
 from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME, SUN_ANGLES, open_sample
+from eotasks.times import same_times
 
 TRUTH_CLOUD: Feature = (FeatureType.MASK, "TRUTH_CLOUD")
 """bool (t, h, w, 1): opaque cloud."""
@@ -113,7 +114,7 @@ class SimulateYearTask(EOTask):
         grid = grid_of_bbox(area, self.resolution)
         _check_crs(area)
         times = acquisition_times(self.settings)
-        if eopatch is not None and eopatch.timestamps and eopatch.timestamps != times:
+        if eopatch is not None and eopatch.timestamps and not same_times(eopatch.timestamps, times):
             raise FeatureError(
                 f"The EOPatch has {len(eopatch.timestamps)} timestamps that are not those of the simulated year:"
                 " simulate into a new EOPatch."
@@ -194,7 +195,7 @@ def _coarse_probability(
     blocks = np.pad(bands, (*edge, (0, 0)), mode="edge").reshape(rows, factor, columns, factor, count).mean(axis=(1, 3))
     whole = np.pad(is_data, edge, mode="edge").reshape(rows, factor, columns, factor)
     valid = np.asarray(whole.all(axis=(1, 3)))
-    probability = cloud_probability(blocks, valid=valid, where="the sample")
+    probability = cloud_probability(blocks, valid=valid, check_bands=False, where="the sample")
     return probability.repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]
 
 

@@ -36,11 +36,11 @@ def test_mask_with_the_defaults_of_the_production() -> None:
 
 
 def test_options_and_no_data() -> None:
-    is_data = np.ones(PROBABILITY.shape, dtype=np.uint8)
+    is_data = np.ones(PROBABILITY.shape, dtype=bool)
     is_data[:, :6] = 0
     options: dict[str, Any] = {"threshold": 0.6, "average_over": None, "dilation_size": 3}
     patch = AddCloudMaskTask(is_data_feature=IS_DATA, **options).execute(patch_of(IS_DATA=is_data))
-    expected = cloud_mask(PROBABILITY[..., 0], valid=is_data[..., 0] == 1, **options)
+    expected = cloud_mask(PROBABILITY[..., 0], valid=is_data[..., 0], **options)
     assert np.array_equal(patch[CLM][..., 0], expected)
     assert (patch[CLM][:, :6] == 255).all()
     boolean = AddCloudMaskTask(is_data_feature=IS_DATA, boolean=True, **options).execute(patch_of(IS_DATA=is_data))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eotasks.errors import ReflectanceError
-from eotasks.models.sentinel2 import as_reflectance
+from eotasks.models.scales import as_reflectance
 
 
 @pytest.mark.parametrize(

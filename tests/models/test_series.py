@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eotasks.errors import ConfigurationError, GridError
+from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.models import series
 from eotasks.models.series import interpolate, normalized_difference, resampling_dates, seconds_since_1970
 
@@ -129,11 +129,13 @@ def test_frames_of_the_same_time_are_their_mean() -> None:
     ).astype(np.float32)
 
 
-def test_integer_masks_and_no_mask() -> None:
+def test_boolean_masks_no_mask_and_others() -> None:
     values = np.array([0.0, 8.0, 1.0], dtype=np.float32).reshape(3, 1, 1, 1)
     mask = np.array([1, 0, 255], dtype=np.uint8).reshape(3, 1, 1, 1)
     times = np.arange(3.0)
-    assert interpolate(values, mask, times, np.array([1.0])).item() == 0.5
+    assert interpolate(values, mask != 0, times, np.array([1.0])).item() == 0.5
+    with pytest.raises(FeatureError, match="the valid mask is uint8 where a boolean mask is due"):
+        interpolate(values, mask, times, np.array([1.0]))  # type: ignore[arg-type]  # refused
     assert interpolate(values, None, times, np.array([1.0])).item() == 8.0
 
 

@@ -24,10 +24,12 @@ from eotasks.errors import (
     ConfigurationError,
     FeatureError,
     ReflectanceError,
+    ScaleWarning,
     StorageError,
     TooFewFramesError,
 )
 from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
+from tests.builders.clouds.spectra import GRASS, stack
 
 BBOX = BBox((500_000, 5_000_000, 500_080, 5_000_060), CRS("EPSG:32633"))
 TIMES = [dt.datetime(2017, month, 15, 10, 30) for month in (1, 4, 7, 10)]  # noqa: DTZ001 - naive UTC
@@ -355,3 +357,78 @@ def test_values_that_are_no_reflectance_are_refused(with_bands: Path, source: st
     with pytest.raises(ReflectanceError, match=reason) as caught:
         LoadEOPatchTask(with_bands, {"BANDS": source, "IS_DATA": "mask/dataMask"}).execute()
     assert "data/BANDS of 2017-0" in str(caught.value)
+
+
+def stored(tmp_path: Path, **features: Any) -> Any:
+    patch = EOPatch(bbox=BBOX, timestamps=TIMES[:1])
+    for name, values in features.items():
+        kind = FeatureType.MASK if name == "IS_DATA" else FeatureType.DATA
+        patch[kind, name] = values
+    patch.save(str(tmp_path / "one"))
+    mapped = {name: f"{'mask' if name == 'IS_DATA' else 'data'}/{name}" for name in features}
+    return lambda **options: LoadEOPatchTask(tmp_path, mapped, **options).execute(name="one")
+
+
+def test_probability_in_percent_by_its_name(tmp_path: Path) -> None:
+    percent = np.zeros((1, 6, 8, 1), np.uint8)
+    percent[0, :3] = 100
+    load: Any = stored(tmp_path, CLP=percent)
+    loaded = load(scales={"CLP": "percent"}).data["CLP"]
+    assert loaded.dtype == np.float32
+    assert np.array_equal(loaded, percent / np.float32(100))
+    with pytest.warns(ScaleWarning, match=r"EOPatch .*one: CLP: uint8 that ends at exactly 100"):
+        load()
+    assert load(scales={"CLP": "0..255"}).data["CLP"].max() == np.float32(100 / 255)
+    with pytest.raises(ConfigurationError, match=r"scales\['CLP'\]='dn' is unknown: give '0\.\.1'"):
+        load(scales={"CLP": "dn"})
+    with pytest.raises(ConfigurationError, match="'NDVI' has no scale here: they are of CLP"):
+        load(scales={"NDVI": "percent"})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(np.full((1, 6, 8, 1), 40, np.int16), "no cloud probability"), (np.full((1, 6, 8, 1), 40.0), "by 100")],
+    ids=["int16", "float percent"],
+)
+def test_probability_of_another_scale_is_refused(tmp_path: Path, values: Any, message: str) -> None:
+    load: Any = stored(tmp_path, CLP=values)
+    with pytest.raises(FeatureError, match=rf"one: CLP: .*{message}"):
+        load()
+    assert np.allclose(load(scales={"CLP": "percent"}).data["CLP"], 0.4)
+
+
+def test_probability_keeps_its_nan(tmp_path: Path) -> None:
+    values = np.full((1, 6, 8, 1), 0.25, np.float32)
+    values[0, 0] = np.nan
+    load: Any = stored(tmp_path, CLP=values)
+    assert np.array_equal(load().data["CLP"], values, equal_nan=True)
+
+
+def test_bands_of_another_scale(tmp_path: Path) -> None:
+    honest = stack(GRASS, side=8)[:, :6].repeat(2, axis=1)[:, :6]
+    honest = np.concatenate([honest, honest], axis=2)[:, :, :16]
+    load: Any = stored(tmp_path, BANDS=np.round(honest * 255).astype(np.int16))
+    with pytest.raises(ReflectanceError, match=r"one: data/BANDS: whole numbers that end at .*by 255"):
+        load()
+    assert np.allclose(load(scales={"BANDS": "0..255"}).data["BANDS"], honest, atol=0.003)
+
+
+def test_a_mask_of_data_holds_0_and_1(tmp_path: Path) -> None:
+    values = np.ones((1, 6, 8, 1), np.uint8)
+    values[0, 0] = 0
+    load: Any = stored(tmp_path, IS_DATA=values)
+    assert np.array_equal(load().mask["IS_DATA"], values == 1)
+    values[0, 1] = 255
+    load = stored(tmp_path / "other", IS_DATA=values)
+    with pytest.raises(FeatureError, match=r"IS_DATA holds 255, a mask of data holds 0 and 1"):
+        load()
+
+
+@pytest.mark.parametrize("old", [["bbox.pkl", "timestamp.pkl"], ["bbox.pkl.gz"], ["meta_info.pkl"]], ids=" ".join)
+def test_pickled_eopatches_of_old_eo_learn_are_named_with_the_way(tmp_path: Path, old: list[str]) -> None:
+    (tmp_path / "old" / "data").mkdir(parents=True)
+    np.save(tmp_path / "old" / "data" / "BANDS.npy", np.zeros((2, 8, 8, 13), np.float32))
+    for name in {"bbox.pkl", *old}:
+        (tmp_path / "old" / name).write_bytes(pickle.dumps(list(BBOX)))
+    with pytest.raises(StorageError, match=r"EOPatch .*old: .*\.pkl.*eo-learn before 1\.0.*1\.0 to 1\.2\.1"):
+        LoadEOPatchTask(tmp_path, {"BANDS": "data/BANDS"}).execute(name="old")

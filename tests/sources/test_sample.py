@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import pickle
 import re
@@ -150,6 +151,13 @@ def test_adds_to_an_eopatch_that_brings_the_box() -> None:
     patch = LoadSampleTask((FeatureType.DATA, "S2"), (FeatureType.MASK, "DATA_MASK"), resolution=20).execute(eopatch)
     assert patch.data["S2"].shape == (1, 128, 128, 13)
     assert patch.mask["DATA_MASK"].all()
+
+
+@pytest.mark.parametrize("hours", [0, 2, -7])
+def test_adds_to_an_eopatch_of_the_same_instant_in_another_zone(hours: int) -> None:
+    zone = dt.timezone(dt.timedelta(hours=hours))
+    eopatch = EOPatch(bbox=SAMPLE_BBOX, timestamps=[SAMPLE_TIME.replace(tzinfo=dt.UTC).astimezone(zone)])
+    assert LoadSampleTask(resolution=160).execute(eopatch).timestamps == [SAMPLE_TIME]
 
 
 def test_in_a_workflow_and_pickled() -> None:

@@ -112,7 +112,7 @@ def test_one_request_an_acquisition_with_everything_in_it(service: Service) -> N
     assert payload["input"]["bounds"]["properties"]["crs"].endswith("/32633")
     assert source["type"] == "sentinel-2-l1c"
     assert source["dataFilter"] == {
-        "timeRange": {"from": "2019-06-01T08:10:00Z", "to": "2019-06-01T12:10:00Z"},
+        "timeRange": {"from": "2019-06-01T10:10:00Z", "to": "2019-06-01T12:10:00Z"},
         "maxCloudCoverage": 80,
         "mosaickingOrder": "leastCC",
     }
@@ -190,6 +190,30 @@ def test_timestamps_of_the_eopatch(service: Service) -> None:
     patch = DownloadBandsTask(bands=["B02"]).execute(eopatch)
     assert patch.timestamps == TIMES[:1]
     assert service.searches == []
+
+
+def test_timestamps_of_the_eopatch_in_any_zone(service: Service) -> None:
+    zone = dt.timezone(dt.timedelta(hours=2))
+    eopatch = EOPatch(bbox=SMALL, timestamps=[time.replace(tzinfo=dt.UTC).astimezone(zone) for time in TIMES])
+    patch = DownloadBandsTask(bands=["B02"]).execute(eopatch, time_interval=YEAR)
+    assert patch.timestamps == TIMES
+
+
+@pytest.mark.parametrize("days", [0, 4])
+def test_no_acquisition_is_in_two_frames(service: Service, days: int) -> None:
+    service.times = [dt.datetime(2019, 6, day, 10) for day in (1, 4, 6, 9, 11)]  # noqa: DTZ001 - naive UTC
+    task = DownloadBandsTask(bands=["B04"], time_difference=dt.timedelta(days=days), clm_feature=None, clp_feature=None)
+    frames = task.execute(bbox=SMALL, time_interval=YEAR).timestamps
+    asked = sorted(
+        tuple(
+            dt.datetime.fromisoformat(each["input"]["data"][0]["dataFilter"]["timeRange"][end])
+            for end in ("from", "to")
+        )
+        for each in service.processes
+    )
+    assert [start.replace(tzinfo=None) for start, _ in asked] == frames
+    inside = [time for time in service.times for start, end in asked if start <= time.replace(tzinfo=dt.UTC) <= end]
+    assert sorted(inside) == service.times
 
 
 def test_a_failure_leaves_the_eopatch_as_it_was(service: Service) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from eolearn.core import EOPatch, FeatureType
 
-from eotasks.clouds.checks import mask_beside, seen_pixels, single_channel
+from eotasks.clouds.checks import beside, seen_pixels, single_channel
 from eotasks.clouds.detectors.frames import Frames
 from eotasks.errors import FeatureError
 from eotasks.features import Feature, array_of, describe
@@ -48,7 +48,7 @@ def frames_of(
     }
     for feature, mask in masks.items():
         if mask is not None:
-            mask_beside(eopatch, feature, values, bands_feature)
+            beside(eopatch, feature, values, bands_feature)
     angles = array_of(eopatch, SUN_ANGLES, "bring them") if SUN_ANGLES in eopatch else None
     if angles is not None and angles.shape != (len(values), 2):
         raise FeatureError(f"{describe(SUN_ANGLES)} has shape {angles.shape} where {(len(values), 2)} is due.")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import GridError
-from eotasks.models.sentinel2 import as_reflectance, band_indices
+from eotasks.models.scales import as_reflectance
+from eotasks.models.sentinel2 import band_indices
 
 if TYPE_CHECKING:
     from sentinelhub.geometry import BBox

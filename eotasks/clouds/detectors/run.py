@@ -16,6 +16,7 @@ from eotasks.errors import BandError, ConfigurationError, EOTasksError, FeatureE
 from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
+from eotasks.models.scale_signs import refuse_other_scale
 from eotasks.models.sentinel2 import CLOUD_BANDS
 
 _LACKS: dict[Need, str] = {
@@ -41,9 +42,9 @@ def detect_clouds(
 ) -> Detection:
     """Run a detector on frames.
 
-    :param check_bands: Whether bands are refused that carry a baseline offset or are in another order, where the ten
-        bands of the cloud model are there to see it by. False for callers that see parts of a product and check the
-        whole.
+    :param check_bands: Whether bands are refused that are of another scale; or carry a baseline offset or are in
+        another order, where the ten bands of the cloud model are there to see it by. False for callers that see parts
+        of a product and check the whole.
     :return: Mask uint8 (t, h, w): 0 clear, 1 cloud, 2 shadow, 255 where there is no data or no answer. Probability
         float32 (t, h, w), NaN where there is no data; None of a detector without one.
     :raises BandError: a band is missing, or the bands are not in their order.
@@ -142,11 +143,14 @@ def call(detector: Detector, frames: Frames, work: Callable[[], _Answered]) -> _
 
 def _check_plausible(frames: Frames) -> None:
     key = "plausible"
-    if key not in frames.shared and set(CLOUD_BANDS) <= set(frames.names):
-        refuse_implausible(
-            frames.bands, frames.is_data, bands=frames.names, frame_names=_moments(frames), where=frames.where
-        )
-        frames.shared[key] = True
+    if key in frames.shared:
+        return
+    bands, is_data, names, moments = frames.bands, frames.is_data, frames.names, _moments(frames)
+    if set(CLOUD_BANDS) <= set(names):
+        refuse_implausible(bands, is_data, bands=names, frame_names=moments, where=frames.where)
+    else:
+        refuse_other_scale(bands, is_data, names=names, frame_names=moments, where=frames.where)
+    frames.shared[key] = True
 
 
 def _moments(frames: Frames) -> list[str]:

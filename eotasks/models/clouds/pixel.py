@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from eotasks.errors import BandError, GridError, MissingDependencyError
 from eotasks.models.band_sets import band_names
-from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, as_reflectance, band_indices
+from eotasks.models.clouds.plausibility import refuse_implausible
+from eotasks.models.scales import ReflectanceScale, as_reflectance, check_mask, is_said_by_dtype
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 
 if TYPE_CHECKING:
     from eotasks.models.forest import Forest
@@ -44,6 +46,8 @@ def cloud_probability(
     *,
     valid: NDArray[np.bool_] | None = None,
     bands: Sequence[str] | None = None,
+    scale: ReflectanceScale | None = None,
+    check_bands: bool = True,
     threads: int | None = None,
     where: str = "the bands",
 ) -> NDArray[np.float32]:
@@ -52,18 +56,25 @@ def cloud_probability(
     Method: gradient-boosted trees on ten bands, Zupanc 2017, "Improving Cloud Detection with Machine Learning"; model
     and numbers of s2cloudless 1.7.3.
 
-    :param spectra: Array (..., bands): float reflectance (1.0 = 100 %) or integer DN = reflectance * 10000 with the
-        baseline offset removed. float64 is predicted in float64, as s2cloudless does.
+    :param spectra: Array (..., bands): float reflectance (1.0 = 100 %), integer DN = reflectance * 10000 with the
+        baseline offset removed, or of the named scale. float64 is predicted in float64, as s2cloudless does.
     :param valid: Boolean array (...) or (..., 1). Where False, the result is 0 and the spectrum is not looked at. None
         predicts every pixel.
     :param bands: Names of the bands in their order. None tells by count: ten in the order of
         ``eotasks.models.sentinel2.CLOUD_BANDS``, or the thirteen of ``eotasks.models.sentinel2.BANDS``.
+    :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
+    :param check_bands: Whether bands are refused whose values show another scale, the offset of processing baseline
+        04.00 and later left in or removed twice, or another order (``eotasks.models.clouds.plausibility``); an array
+        (h, w, bands) is one frame, (t, h, w, bands) are several. False for spectra that are no picture of the ground,
+        and for callers that have looked at the whole of which this is a part.
     :param threads: Threads of the engine; None for the setting (``eotasks.models.threads``). The values do not depend
         on it.
     :param where: What the array is (patch, frame), for messages.
     :return: float32 (...), 0..1.
-    :raises BandError: when the ten bands are not all there.
-    :raises ReflectanceError: NaN, infinity or raw DN as floats inside valid data.
+    :raises BandError: when the ten bands are not all there, or not in their order.
+    :raises ReflectanceError: NaN or infinity inside valid data, another scale (the message names the divisor), or a
+        baseline offset.
+    :raises FeatureError: a ``valid`` that is not boolean.
     :raises GridError: when ``valid`` has another shape.
     :raises MissingDependencyError: when the model of s2cloudless 1.7.3 is not installed.
     """
@@ -73,15 +84,17 @@ def cloud_probability(
     shape = spectra.shape[:-1]
     probability = np.zeros(shape, dtype=np.float32)
     inside = None if valid is None else _like_pixels(valid, shape, where)
+    if check_bands:
+        _refuse_implausible(spectra, inside, bands, scale, where)
     rows, seen = np.atleast_2d(spectra), inside
     target: NDArray[np.float32] = probability
     if spectra.ndim == 1:
         seen, target = None if inside is None else inside.reshape(1), probability.reshape(1)
     for pixels, mask, part in _chunks(rows, seen, target):
         if mask is None or mask.all():
-            part[:] = _predict(pixels, indices, threads, where)
+            part[:] = _predict(pixels, indices, scale, threads, where)
         elif mask.any():
-            part[mask] = _predict(pixels[mask], indices, threads, where)
+            part[mask] = _predict(pixels[mask], indices, scale, threads, where)
     return probability
 
 
@@ -124,19 +137,40 @@ def cloud_band_indices(count: int, bands: Sequence[str] | None = None, *, where:
 def _like_pixels(valid: NDArray[np.bool_], shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:
     if valid.shape not in (shape, (*shape, 1)):
         raise GridError(f"{where}: the valid mask has shape {valid.shape}, the pixels {shape}. Give both on one grid.")
-    return np.asarray(valid, dtype=bool).reshape(shape)
+    return check_mask(valid, name="the valid mask", where=where).reshape(shape)
+
+
+def _refuse_implausible(
+    spectra: NDArray[np.generic],
+    inside: NDArray[np.bool_] | None,
+    bands: Sequence[str] | None,
+    scale: ReflectanceScale | None,
+    where: str,
+) -> None:
+    """The checks of a series of frames, of an array with any number of axes."""
+    height_and_width = spectra.shape[-3:-1] if spectra.ndim > 2 else (*spectra.shape[:-1], 1, 1)[:2]
+    if spectra.size:
+        frames = spectra.reshape(-1, *height_and_width, spectra.shape[-1])
+        seen = None if inside is None else inside.reshape(frames.shape[:3])
+        names = [where] if len(frames) == 1 else None
+        refuse_implausible(frames, seen, bands=bands, scale=scale, frame_names=names, where=where)
 
 
 def _predict(
-    pixels: NDArray[np.generic], indices: list[int], threads: int | None, where: str
+    pixels: NDArray[np.generic],
+    indices: list[int],
+    scale: ReflectanceScale | None,
+    threads: int | None,
+    where: str,
 ) -> NDArray[np.floating[Any]]:
     """Probabilities of pixels (n, bands), whose values are checked; float64 keeps its precision."""
     forest = _forest()
-    if pixels.dtype == np.uint16:
+    if pixels.dtype == np.uint16 and is_said_by_dtype(pixels.dtype, scale):
         return forest.predict(pixels, columns=indices, table=_table_of_numbers(), threads=threads)
     chosen = pixels if indices == list(range(pixels.shape[1])) else pixels[:, indices]
-    reflectance = as_reflectance(chosen, where=where)
-    return forest.predict(chosen if chosen.dtype == np.float64 else reflectance, threads=threads)
+    reflectance = as_reflectance(chosen, scale=scale, where=where)
+    is_double = chosen.dtype == np.float64 and is_said_by_dtype(chosen.dtype, scale)
+    return forest.predict(chosen if is_double else reflectance, threads=threads)
 
 
 def model_path() -> Path:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.errors import ConfigurationError, GridError
 from eotasks.models.checks import check_radius
 from eotasks.models.clouds.presets import MaskSettings
 from eotasks.models.clouds.smoothing import Pixels, dilated, eroded, gaussian, mean_over_disk
+from eotasks.models.scales import ProbabilityScale, as_probability, check_mask, warn_of_percent
 
 CLEAR, CLOUD, NO_DATA = 0, 1, 255
 """Values of a cloud mask (CLM), as Sentinel Hub defined them."""
@@ -26,6 +27,7 @@ def cloud_mask(
     average_over: int | None = 4,
     dilation_size: int | None = 2,
     valid: NDArray[np.bool_] | None = None,
+    scale: ProbabilityScale | None = None,
     where: str = "cloud probability",
 ) -> NDArray[np.uint8]:
     """Average, threshold and dilate cloud probabilities.
@@ -33,11 +35,12 @@ def cloud_mask(
     Equal to ``S2PixelCloudDetector.get_mask_from_prob`` of s2cloudless 1.7.3 wherever that works, and for every
     combination of steps where it does not (its dilation fails without averaging). ``mask_of`` has more steps.
 
-    :param probability: Array (t, h, w): float 0..1, or uint8 0..255.
+    :param probability: Array (t, h, w): float 0..1, uint8 0..255, or of the named scale.
     :param threshold: 0..1. Lower means fewer missed clouds and more false ones.
     :param average_over: Radius of the averaging disk in pixels; None or 0 skips the step.
     :param dilation_size: Radius of the dilating disk in pixels; None or 0 skips the step.
     :param valid: Boolean array (t, h, w), or None when every pixel is valid but for NaN.
+    :param scale: "0..1", "percent" or "0..255" (``eotasks.models.scales``); None for what the dtype says.
     :param where: What the array is, for messages.
     :return: uint8 (t, h, w): 0 clear, 1 cloud, 255 no data.
     :raises ConfigurationError: a threshold outside 0..1 or a negative radius.
@@ -45,7 +48,7 @@ def cloud_mask(
     :raises GridError: shapes that do not fit.
     """
     settings = MaskSettings(threshold=threshold, average_over=average_over, dilation_size=dilation_size)
-    return mask_of(probability, settings, valid=valid, where=where)
+    return mask_of(probability, settings, valid=valid, scale=scale, where=where)
 
 
 def mask_of(
@@ -55,6 +58,7 @@ def mask_of(
     pixel_size: tuple[float, float] | None = None,
     valid: NDArray[np.bool_] | None = None,
     snow: NDArray[np.bool_] | None = None,
+    scale: ProbabilityScale | None = None,
     where: str = "cloud probability",
 ) -> NDArray[np.uint8]:
     """Smooth, threshold, erode and dilate cloud probabilities.
@@ -65,59 +69,38 @@ def mask_of(
     cloud along the edge of the swath), which come out as 255; and snow, which the model is known to take for cloud.
     Snow comes out clear, but where cloud beside it grows over it: round a true cloud the ground is not to be trusted.
 
-    :param probability: Array (t, h, w): float 0..1, or uint8 0..255.
+    :param probability: Array (t, h, w): float 0..1, uint8 0..255, or of the named scale.
     :param settings: The steps; ``eotasks.models.clouds.presets.mask_settings`` makes them.
     :param pixel_size: (y, x) metres, needed where the settings are in metres. Radii are then rounded to whole pixels
         on each axis by itself; below half a pixel there is nothing to do and the step is skipped.
     :param valid: Boolean array (t, h, w), or None when every pixel is valid but for NaN.
     :param snow: Boolean array (t, h, w) of pixels that are spectrally snow (``eotasks.models.clouds.surface``), or
         None.
+    :param scale: "0..1", "percent" or "0..255" (``eotasks.models.scales``); None for what the dtype says.
     :param where: What the array is, for messages.
     :return: uint8 (t, h, w): 0 clear, 1 cloud, 255 no data.
     :raises ConfigurationError: settings in metres without a pixel size.
-    :raises FeatureError: another dtype, values outside 0..1, or NaN where ``valid`` says there is data.
+    :raises FeatureError: another dtype, values outside the scale, NaN where ``valid`` says there is data, or a mask
+        that is not boolean.
     :raises GridError: shapes that do not fit.
+    :warns ScaleWarning: uint8 that ends at exactly 100.
     """
     if probability.ndim != 3:
         raise GridError(f"{where}: shape {probability.shape} where (time, height, width) is due.")
     for name, other in (("valid", valid), ("snow", snow)):
         if other is not None and other.shape != probability.shape:
             raise GridError(f"{where}: the {name} mask has shape {other.shape}, the probability {probability.shape}.")
+        if other is not None:
+            check_mask(other, name=f"the {name} mask", where=where)
+    warn_of_percent(probability, valid, scale=scale, where=where)
     steps = _Steps(settings, pixel_size, where)
     mask = np.empty(probability.shape, dtype=np.uint8)
     for index, frame in enumerate(probability):
-        frame_valid = _present(frame) if valid is None else np.asarray(valid[index], dtype=bool)
-        values = as_probability(frame, frame_valid, where=where)
-        frame_snow = None if snow is None else np.asarray(snow[index], dtype=bool)
+        frame_valid = _present(frame) if valid is None else valid[index]
+        values = as_probability(frame, frame_valid, scale=scale, where=where)
+        frame_snow = None if snow is None else snow[index]
         mask[index] = steps.mask(values, frame_valid, frame_snow)
     return mask
-
-
-def as_probability(
-    values: NDArray[np.generic], valid: NDArray[np.bool_] | None = None, *, where: str = "cloud probability"
-) -> NDArray[np.float32]:
-    """Probability as float32 0..1, from floats or from uint8 0..255; the dtype says which. 0 where not valid.
-
-    :raises FeatureError: another dtype, values outside 0..1, or NaN inside valid data.
-    """
-    if values.dtype == np.uint8:
-        floats = values.astype(np.float32) / np.float32(MAX_CLP)
-    elif values.dtype.kind == "f":
-        floats = values.astype(np.float32, copy=False)
-    else:
-        raise FeatureError(f"{where}: dtype {values.dtype} is no cloud probability. Give float 0..1 or uint8 0..255.")
-    if valid is not None and not valid.all():
-        floats = np.where(valid, floats, np.float32(0))
-    if floats.size and np.isnan(floats.min()):
-        raise FeatureError(
-            f"{where}: NaN inside valid data. Set IS_DATA to False there, or leave the data mask out: NaN is no data."
-        )
-    if floats.size and not (floats.min() >= 0 and floats.max() <= 1):
-        raise FeatureError(
-            f"{where}: values from {floats.min():g} to {floats.max():g} inside valid data where 0..1 is due."
-            " Divide percentages by 100, and uint8 values stored as floats by 255."
-        )
-    return floats
 
 
 class _Steps:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import GridError
-from eotasks.models.sentinel2 import as_reflectance
+from eotasks.models.scales import as_reflectance
 
 if TYPE_CHECKING:  # a tenth of a second that only a grid coarser than the bands needs
     from scipy import sparse

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.models.sentinel2 import as_reflectance, band_indices
+from eotasks.models.scale_signs import refuse_other_scale
+from eotasks.models.scales import ReflectanceScale, as_reflectance, check_mask
+from eotasks.models.sentinel2 import band_indices
 
 SURFACE_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
 """Green, near infrared and short-wave infrared: what both masks are made from."""
@@ -96,6 +98,8 @@ def surface_masks(
     names: Sequence[str],
     *,
     max_snow_swir: float | None = None,
+    scale: ReflectanceScale | None = None,
+    check_bands: bool = True,
     where: str = "the bands",
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(snow, water) of one frame.
@@ -104,13 +108,16 @@ def surface_masks(
     :param valid: Boolean array (h, w) of the pixels with data, or None for all.
     :param names: Names of the bands in their order, B03, B08 and B11 among them.
     :param max_snow_swir: Highest B11 reflectance of snow, or None.
+    :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
+    :param check_bands: Whether values that contradict it are refused (``eotasks.models.scale_signs``); False for
+        callers that have looked at the whole series.
     :return: boolean (h, w) each, False where there is no data.
     :raises BandError: a band is missing.
     :raises ReflectanceError: values that are no reflectance where there is data.
     """
     chosen = bands[..., band_indices(SURFACE_BANDS, names, where=where)]
-    checked = None if valid is None else valid[..., np.newaxis]
-    green, nir, swir = np.moveaxis(as_reflectance(chosen, checked, where=where), -1, 0)
+    checked = _checked(bands, valid, names, scale, check_bands, where)
+    green, nir, swir = np.moveaxis(as_reflectance(chosen, checked, scale=scale, where=where), -1, 0)
     snow = snow_mask(green, nir, swir, max_swir=max_snow_swir)
     water = water_mask(green, nir, swir)
     return (snow, water) if valid is None else (snow & valid, water & valid)
@@ -129,6 +136,8 @@ def snow_in(
     min_ndsi: float = 0.4,
     max_swir: float | None = None,
     max_cirrus: float | None = None,
+    scale: ReflectanceScale | None = None,
+    check_bands: bool = True,
     where: str = "the bands",
 ) -> NDArray[np.bool_]:
     """Snow of one frame, with more bands than ``snow_mask`` has: no muddy water and, with B10, less of high ice cloud.
@@ -142,14 +151,17 @@ def snow_in(
     :param min_ndsi: Lowest NDSI of snow; higher is surer.
     :param max_swir: Highest B11 reflectance of snow, or None.
     :param max_cirrus: Highest B10 reflectance of snow, or None.
+    :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
+    :param check_bands: Whether values that contradict it are refused (``eotasks.models.scale_signs``); False for
+        callers that have looked at the whole series.
     :return: boolean (h, w), False where there is no data.
     :raises BandError: a band is missing.
     :raises ReflectanceError: values that are no reflectance where there is data.
     """
     wanted = snow_bands(max_cirrus)
     chosen = bands[..., band_indices(wanted, names, where=where)]
-    checked = None if valid is None else valid[..., np.newaxis]
-    blue, green, red, nir, swir, *rest = np.moveaxis(as_reflectance(chosen, checked, where=where), -1, 0)
+    checked = _checked(bands, valid, names, scale, check_bands, where)
+    blue, green, red, nir, swir, *rest = np.moveaxis(as_reflectance(chosen, checked, scale=scale, where=where), -1, 0)
     snow = snow_mask(
         green,
         nir,
@@ -161,3 +173,19 @@ def snow_in(
     )
     snow &= blue >= MIN_SNOW_BLUE * red
     return snow if valid is None else snow & valid
+
+
+def _checked(
+    bands: NDArray[np.generic],
+    valid: NDArray[np.bool_] | None,
+    names: Sequence[str],
+    scale: ReflectanceScale | None,
+    check_bands: bool,
+    where: str,
+) -> NDArray[np.bool_] | None:
+    """The valid mask (h, w, 1), boolean; bands of another scale are refused."""
+    inside = None if valid is None else check_mask(valid, name="the valid mask", where=where)
+    if check_bands:
+        seen = None if inside is None else inside[np.newaxis]
+        refuse_other_scale(bands[np.newaxis], seen, names=names, scale=scale, frame_names=[where], where=where)
+    return None if inside is None else inside[..., np.newaxis]

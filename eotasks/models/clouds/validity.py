@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eotasks.errors import FeatureError, GridError, TooFewFramesError
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
+from eotasks.models.scales import check_mask
 from eotasks.models.sentinel2 import BASELINE_OFFSET, QUANTIFICATION
 
 Treatment = Literal["ignore", "exclude", "keep"]
@@ -81,7 +82,7 @@ def has_data(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 
 def valid_data(
-    is_data: NDArray[np.generic],
+    is_data: NDArray[np.bool_],
     cloud_masks: Sequence[NDArray[np.generic]],
     *,
     snow: NDArray[np.bool_] | None = None,
@@ -96,15 +97,18 @@ def valid_data(
     bright lakes are what such masks take for cloud. ``"ignore"``: the surface makes no difference. Exclusion wins over
     keeping. No data stays no data whatever the surface.
 
-    :param is_data: Array (t, h, w, 1), boolean or 0/1.
+    :param is_data: Boolean array (t, h, w, 1).
     :param cloud_masks: Arrays of that shape: boolean, or 0/1/255.
     :param snow: Boolean array of that shape; may be None when ``snow_treatment`` is "ignore".
     :param water: The same for water.
     :return: boolean array of that shape.
     :raises GridError: shapes that differ.
-    :raises FeatureError: masks that are none.
+    :raises FeatureError: cloud masks that are none, or another mask that is not boolean.
     """
-    valid = np.asarray(is_data != 0)
+    valid = check_mask(is_data, name="the data mask", where=where).copy()
+    for name, surface in (("snow", snow), ("water", water)):
+        if surface is not None:
+            check_mask(surface, name=f"the {name} mask", where=where)
     cloudy = np.zeros(valid.shape, dtype=bool)
     for mask in cloud_masks:
         if mask.shape != valid.shape:
@@ -122,24 +126,31 @@ def valid_data(
     return np.asarray(valid & ~cloudy)
 
 
-def valid_count(valid: NDArray[np.generic]) -> NDArray[np.uint16]:
-    """Number of valid observations of every pixel: uint16 (h, w, 1) of a mask (t, h, w, 1)."""
-    return np.asarray(np.count_nonzero(valid, axis=0), dtype=np.uint16)
+def valid_count(valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Number of valid observations of every pixel: uint16 (h, w, 1) of a boolean mask (t, h, w, 1).
+
+    :raises FeatureError: a mask that is not boolean.
+    """
+    return np.asarray(np.count_nonzero(check_mask(valid, name="the valid mask"), axis=0), dtype=np.uint16)
 
 
-def valid_fraction(valid: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Share of valid pixels of every frame, 0..1: float64 (t,) of a mask (t, ...). A frame of no pixels has 0."""
+def valid_fraction(valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share of valid pixels of every frame, 0..1: float64 (t,) of a boolean mask (t, ...). One of no pixels has 0.
+
+    :raises FeatureError: a mask that is not boolean.
+    """
+    check_mask(valid, name="the valid mask")
     pixels = valid.reshape(len(valid), -1) if valid.size else np.zeros((len(valid), 0), dtype=bool)
     return np.asarray(np.count_nonzero(pixels, axis=1) / max(pixels.shape[1], 1), dtype=np.float64)
 
 
 def cloud_coverage(
-    mask: NDArray[np.generic], is_data: NDArray[np.generic] | None = None, *, where: str = "the cloud mask"
+    mask: NDArray[np.generic], is_data: NDArray[np.bool_] | None = None, *, where: str = "the cloud mask"
 ) -> NDArray[np.float64]:
     """Share of cloud among the pixels with data of every frame, 0..1, NaN for a frame without data.
 
     :param mask: Array (t, ...): boolean, or 0/1/255.
-    :param is_data: Array of that shape, or None when the mask itself says where there is none.
+    :param is_data: Boolean array of that shape, or None when the mask itself says where there is none.
     :return: float64 (t,).
     :raises FeatureError: a mask that is none.
     :raises GridError: shapes that differ.
@@ -149,7 +160,7 @@ def cloud_coverage(
     if is_data is not None:
         if is_data.shape != mask.shape:
             raise GridError(f"{where}: shape {mask.shape}, the data mask {is_data.shape}.")
-        has_data &= is_data != 0
+        has_data &= check_mask(is_data, name="the data mask", where=where)
     axes: Any = tuple(range(1, mask.ndim))
     pixels = np.count_nonzero(has_data, axis=axes)
     clouds = np.count_nonzero(cloud & has_data, axis=axes)

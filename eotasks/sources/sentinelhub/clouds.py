@@ -43,7 +43,7 @@ def clouds_of(
     :param is_data: (t, h, w).
     :return: CLP, float32 (t, h, w), 0 without data, as the service has it; CLM, uint8: 0 clear, 1 cloud, 255 no data.
     """
-    probability = cloud_probability(bands, valid=is_data, where=where)
+    probability = cloud_probability(bands, valid=is_data, check_bands=False, where=where)  # the service's DN
     settings = mask_settings("s2cloudless")
     mask = mask_of(probability, settings, pixel_size=(RESOLUTION, RESOLUTION), valid=is_data, where=where)
     return probability, mask

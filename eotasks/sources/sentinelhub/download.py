@@ -43,8 +43,8 @@ from eotasks.sources.sentinelhub.checks import (
     whole_percent,
 )
 from eotasks.sources.sentinelhub.clouds import RESOLUTION, clouds_of, coarse_area, to_area
-from eotasks.sources.sentinelhub.plan import Part, split
-from eotasks.times import parse_time
+from eotasks.sources.sentinelhub.plan import Part, split, windows
+from eotasks.times import naive_utc, parse_time, same_times
 
 LOGGER = logging.getLogger(__name__)
 
@@ -105,7 +105,8 @@ class DownloadBandsTask(EOTask):
         :param clm_feature: Feature for the service's cloud mask (uint8: 0 clear, 1 cloud, 255 no data), None without.
         :param clp_feature: Feature for the service's cloud probability (float32, 0..1), None without.
         :param maxcc: Greatest cloud coverage of a whole scene, 0..1, as its metadata says.
-        :param time_difference: Acquisitions closer than this count as one.
+        :param time_difference: Acquisitions no further than this from the first of them count as one, whose date the
+            frame has.
         :param mosaicking_order: Which acquisition is on top where several overlap; None for the service's default.
         :param upsampling: How bands coarser than the resolution are refined; None for the service's default, NEAREST.
         :param downsampling: How finer bands are coarsened; None for the service's default, NEAREST.
@@ -264,7 +265,7 @@ class _Service:
 
     def timestamps(self, area: BBox, eopatch: EOPatch | None, time_interval: TimeInterval | None) -> list[dt.datetime]:
         """Times of the acquisitions: those of the catalogue in an interval, or of the EOPatch."""
-        known = [] if eopatch is None else list(eopatch.timestamps or ())
+        known = [] if eopatch is None else [naive_utc(time) for time in eopatch.timestamps or ()]
         if time_interval is None:
             return known
         task = self._task
@@ -275,7 +276,7 @@ class _Service:
                 f"{task.data_collection} has no acquisition of {tuple(area)} in {time_interval} with at most"
                 f" {task.maxcc:.0%} cloud. Widen the interval or raise maxcc."
             )
-        if known and known != found:
+        if known and not same_times(known, found):
             raise FeatureError(
                 f"The EOPatch has other timestamps than {task.data_collection} in {time_interval}: give no interval to"
                 " download for its own, or download into a new EOPatch."
@@ -316,7 +317,8 @@ class _Service:
         from eotasks.sources.sentinelhub.client import Failure, LastingClient
 
         wanted = [(frame, part) for frame in range(len(timestamps)) for part in parts]
-        requests = [self._request(timestamps[frame], part) for frame, part in wanted]
+        intervals = windows(timestamps, self._task.time_difference)
+        requests = [self._request(intervals[frame], part) for frame, part in wanted]
         client = LastingClient(config=self._config)
         with service_errors(self._config, "The download"):
             answers = client.fetch(requests, max_threads=self._task.max_threads)
@@ -334,10 +336,10 @@ class _Service:
                 arrays[name][frame, part.rows, part.columns, 0] = values
         return arrays
 
-    def _request(self, time: dt.datetime, part: Part) -> Any:
+    def _request(self, interval: tuple[dt.datetime, dt.datetime], part: Part) -> Any:
         width, height = part.size
-        (request,) = self._input._build_requests(part.bbox, width, height, [time], None, None)
-        return request.download_list[0]
+        # not by _build_requests, which takes the time difference on both sides of a date
+        return self._input._create_sh_request(interval, part.bbox, width, height, None).download_list[0]
 
     def _failure(self, failed: Mapping[dt.datetime, Exception], total: int) -> ImageryError:
         named = [f"{time:%Y-%m-%d %H:%M} ({reason(error)})" for time, error in failed.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from itertools import pairwise
@@ -20,6 +21,10 @@ MAX_PARTS = 400
 """Requests that one acquisition is cut into at most: 50 000 pixels a side."""
 
 CLOUD_BANDS = ("CLM", "CLP")
+
+_SHORTEST = dt.timedelta(seconds=1)
+_MOMENT = dt.timedelta(milliseconds=1)
+"""Times of acquisitions are not finer."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,26 @@ def split(bbox: BBox, shape: tuple[int, int]) -> list[Part]:
 def _edges(pixels: int) -> list[int]:
     parts = -(-pixels // MAX_PIXELS)
     return [index * pixels // parts for index in range(parts + 1)]
+
+
+def windows(dates: Sequence[dt.datetime], difference: dt.timedelta) -> list[tuple[dt.datetime, dt.datetime]]:
+    """The interval of each frame: from its date on, as long as acquisitions count as one, and before the next date.
+
+    No two of different dates share a moment, so that no acquisition is in two frames, and none is before its frame's
+    date. (eo-learn asks for the difference on both sides of a date: its issue 503.)
+
+    :param dates: Times of the frames, UTC, in any order.
+    :param difference: Acquisitions no further than this from the first of them make one frame; a second at least, to
+        which catalogues round.
+    """
+    later = dict(pairwise(sorted(set(dates))))
+    found = []
+    for date in dates:
+        end = date + max(difference, _SHORTEST)
+        if date in later:
+            end = min(end, max(later[date] - _MOMENT, date))
+        found.append((date, end))
+    return found
 
 
 def request_plan(

@@ -15,7 +15,7 @@ from eotasks.clouds.detectors.protocol import Detection
 from eotasks.errors import ReferenceDataError, ReflectanceError, message_of
 from eotasks.models.clouds.evaluation import CloudConfusion, Target, ThresholdCurve, confusion, threshold_curve
 from eotasks.models.clouds.postprocess import NO_DATA
-from eotasks.models.sentinel2 import as_reflectance
+from eotasks.models.scales import as_reflectance
 from eotasks.workflows.evaluate_clouds.contestants import Contestant, without_baselines
 from eotasks.workflows.evaluate_clouds.scenes import LabelledScene, SceneCollection
 

@@ -16,7 +16,8 @@ from skimage.morphology import disk
 
 from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.models.clouds import smoothing
-from eotasks.models.clouds.postprocess import as_probability, cloud_mask
+from eotasks.models.clouds.postprocess import cloud_mask
+from eotasks.models.scales import as_probability
 from tests.builders.clouds.probabilities import smooth_probability
 
 PROBABILITY = np.random.default_rng(3).random((3, 31, 27), dtype=np.float32) ** 2

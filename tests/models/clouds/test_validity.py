@@ -73,7 +73,7 @@ def test_exclusion_wins_over_keeping() -> None:
 
 
 def test_masks_are_joined_and_no_data_of_a_mask_is_not_valid() -> None:
-    valid = valid_data(row(1, 1, 1, 1, dtype=np.uint8), [row(0, 1, 255, 0, dtype=np.uint8), row(0, 0, 0, 1)])
+    valid = valid_data(row(1, 1, 1, 1), [row(0, 1, 255, 0, dtype=np.uint8), row(0, 0, 0, 1)])
     assert valid.ravel().tolist() == [True, False, False, False]
     assert valid.dtype == np.bool_
     assert valid_data(row(1, 0), []).ravel().tolist() == [True, False]
@@ -101,7 +101,9 @@ def test_counts_and_fractions() -> None:
     assert count.dtype == np.uint16
     assert count[..., 0].tolist() == [[2, 1], [1, 1]]
     assert valid_fraction(valid).tolist() == [1.0, 0.25, 0.0]
-    assert valid_fraction(valid.astype(np.uint8)).tolist() == [1.0, 0.25, 0.0]
+    for refused in (valid_fraction, valid_count):
+        with pytest.raises(FeatureError, match="boolean mask is due"):
+            refused(valid.astype(np.uint8))  # type: ignore[arg-type]  # refused
     assert valid_fraction(np.empty((2, 0, 3, 1), dtype=bool)).tolist() == [0.0, 0.0]
     assert valid_fraction(np.empty((0, 2, 3, 1), dtype=bool)).tolist() == []
 

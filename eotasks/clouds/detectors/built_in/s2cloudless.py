@@ -49,6 +49,7 @@ class S2Cloudless(ProbabilityDetector):
                 pixel_size=size,
                 resolution=settings.resolution,
                 sampling=settings.sampling,
+                check_bands=False,  # the whole was looked at before
                 threads=settings.threads,
                 where=where,
             )

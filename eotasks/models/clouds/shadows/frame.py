@@ -15,6 +15,7 @@ from eotasks.models.clouds.shadows.geometric import GeometricMethod, geometric_s
 from eotasks.models.clouds.shadows.light import light_of
 from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow
 from eotasks.models.clouds.validity import split_cloud_mask
+from eotasks.models.scales import ReflectanceScale, check_mask
 from eotasks.text import did_you_mean
 
 SHADOW = 1
@@ -53,6 +54,8 @@ def cloud_shadow(
     valid: NDArray[np.bool_] | None = None,
     names: Sequence[str] | None = None,
     method: MethodName | ShadowMethod = "geometric",
+    scale: ReflectanceScale | None = None,
+    check_bands: bool = True,
     where: str = "the frame",
 ) -> NDArray[np.uint8]:
     """Cloud shadow of one frame.
@@ -69,6 +72,9 @@ def cloud_shadow(
     :param valid: Boolean (h, w) of the pixels with data, or None for all.
     :param names: Names of the bands, or None to tell by count.
     :param method: "geometric" or "projection", or a GeometricMethod or ProjectionMethod with other settings.
+    :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
+    :param check_bands: Whether values that contradict it are refused (``eotasks.models.scale_signs``); False for
+        callers that have looked at the whole series.
     :param where: What the frame is, for messages.
     :return: uint8 (h, w): 0 no shadow, 1 shadow on ground in view, 255 no data. Clouds are 0.
     :raises BandError: a band is missing.
@@ -81,7 +87,10 @@ def cloud_shadow(
     if cloud.shape != bands.shape[:2]:
         raise GridError(f"{where}: the cloud mask has shape {cloud.shape}, the bands {bands.shape[:2]}.")
     cloudy, missing = split_cloud_mask(cloud, where=where)
-    light = light_of(bands, ~missing if valid is None else valid & ~missing, names=names, where=where)
+    if valid is not None:
+        check_mask(valid, name="the data mask", where=where)  # before ~ and & make numbers of it
+    data = ~missing if valid is None else valid & ~missing
+    light = light_of(bands, data, names=names, scale=scale, check_bands=check_bands, where=where)
     cloudy = cloudy & light.valid
     if not cloudy.any():
         # such frames, above all those without data, often have no angles either

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from eotasks.errors import GridError
 from eotasks.models.band_sets import band_names
-from eotasks.models.sentinel2 import as_reflectance, band_indices
+from eotasks.models.scale_signs import refuse_other_scale
+from eotasks.models.scales import ReflectanceScale, as_reflectance, check_mask
+from eotasks.models.sentinel2 import band_indices
 
 SHADOW_BANDS: tuple[str, ...] = ("B02", "B08", "B11")
 """Blue, near infrared and short-wave infrared: what both methods look at."""
@@ -44,6 +46,8 @@ def light_of(
     valid: NDArray[np.bool_] | None = None,
     *,
     names: Sequence[str] | None = None,
+    scale: ReflectanceScale | None = None,
+    check_bands: bool = True,
     where: str = "the bands",
 ) -> Light:
     """Light and shade of one frame.
@@ -51,17 +55,26 @@ def light_of(
     :param bands: (h, w, bands) reflectance, float or DN, top-of-atmosphere or surface, B02, B08 and B11 among them.
     :param valid: Boolean (h, w), or None for all.
     :param names: Names of the bands, or None to tell by count (10 or 13).
+    :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
+    :param check_bands: Whether values that contradict it are refused (``eotasks.models.scale_signs``); False for
+        callers that have looked at the whole series.
     :raises BandError: a band is missing.
     :raises ReflectanceError: values that are no reflectance where there is data.
     :raises GridError: shapes that do not fit.
     """
     if bands.ndim != 3:
         raise GridError(f"{where}: shape {bands.shape} where (height, width, bands) is due.")
-    data = np.ones(bands.shape[:2], dtype=bool) if valid is None else np.asarray(valid, dtype=bool)
+    data = np.ones(bands.shape[:2], dtype=bool)
+    if valid is not None:
+        data = check_mask(valid, name="the data mask", where=where)
     if data.shape != bands.shape[:2]:
         raise GridError(f"{where}: the data mask has shape {data.shape}, the bands {bands.shape[:2]}.")
-    chosen = band_indices(SHADOW_BANDS, band_names(bands.shape[-1], names, where=where), where=where)
-    reflectance = as_reflectance(bands[..., chosen], data[..., np.newaxis], where=where)
+    there = band_names(bands.shape[-1], names, where=where)
+    chosen = band_indices(SHADOW_BANDS, there, where=where)
+    reflectance = as_reflectance(bands[..., chosen], data[..., np.newaxis], scale=scale, where=where)
+    if check_bands:
+        frames, seen = bands[np.newaxis], data[np.newaxis]
+        refuse_other_scale(frames, seen, names=there, scale=scale, frame_names=[where], where=where)
     blue, nir, swir = np.moveaxis(np.where(data[..., np.newaxis], reflectance, _DARKEST), -1, 0)
     logs = [np.log(np.maximum(band, _DARKEST)) for band in (nir, swir, blue)]
     return Light(

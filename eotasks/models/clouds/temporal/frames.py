@@ -11,7 +11,8 @@ from eotasks.errors import GridError
 from eotasks.models.clouds.pixel import cloud_band_indices
 from eotasks.models.clouds.temporal.grid import ProcessingGrid
 from eotasks.models.clouds.validity import is_fill
-from eotasks.models.sentinel2 import MAX_REFLECTANCE, MIN_REFLECTANCE, QUANTIFICATION, as_reflectance
+from eotasks.models.scales import DIVISORS, ReflectanceScale, as_reflectance, check_mask, reflectance_scale
+from eotasks.models.sentinel2 import MAX_REFLECTANCE, MIN_REFLECTANCE
 
 Planes = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
@@ -32,6 +33,7 @@ class Frames:
         grid: ProcessingGrid,
         *,
         names: Sequence[str] | None = None,
+        scale: ReflectanceScale | None = None,
         where: Sequence[str],
     ):
         """Frames whose valid pixels are checked, all of them, before any work.
@@ -40,6 +42,7 @@ class Frames:
         :param valid: Boolean array (t, h, w), or None when every pixel is valid.
         :param grid: The grid on which they are given.
         :param names: Names of the bands, or None to tell by count (10 or 13).
+        :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
         :param where: What each frame is, for messages.
         :raises BandError: when the ten bands are not all there.
         :raises ReflectanceError: values that are no reflectance inside valid data.
@@ -50,13 +53,14 @@ class Frames:
                 f"the valid mask has shape {valid.shape}, the bands {bands.shape[:3]}. Give both on one grid."
             )
         self.bands = bands
-        self.valid = None if valid is None else np.asarray(valid, dtype=bool)
+        self.valid = None if valid is None else check_mask(valid, name="the valid mask")
         self.grid = grid
+        self._divisor = DIVISORS[reflectance_scale(bands.dtype, scale)]
         self._indices = cloud_band_indices(bands.shape[-1], names, where=where[0] if where else "the bands")
         for index, name in enumerate(where):
             inside = None if self.valid is None else self.valid[index]
             for band in self._indices:  # a band at a time: no copy of the frame
-                as_reflectance(bands[index, ..., band], inside, where=name)
+                as_reflectance(bands[index, ..., band], inside, scale=scale, where=name)
         self._kept: dict[int, Planes] = {}
         self._most_kept = max(KEPT_BYTES // max(grid.cells[0] * grid.cells[1] * _CELL_BYTES, 1), 1)
 
@@ -89,8 +93,8 @@ class Frames:
         planes = np.empty((len(self._indices), *part.shape[:2]), dtype=np.float32)
         for plane, band in zip(planes, self._indices, strict=True):
             plane[...] = part[..., band]
-        if part.dtype.kind != "f":
-            planes /= np.float32(QUANTIFICATION)
+        if self._divisor != 1:
+            planes /= np.float32(self._divisor)
         planes[~((planes >= MIN_REFLECTANCE) & (planes <= MAX_REFLECTANCE))] = 0
         planes[:, is_fill(part)] = 0  # where an offset was subtracted from no data
         if self.valid is None:

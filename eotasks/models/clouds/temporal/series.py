@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from eotasks.errors import GridError
 from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.temporal.frames import Frames
 from eotasks.models.clouds.temporal.grid import ProcessingGrid
 from eotasks.models.clouds.temporal.masks import FrameClouds
 from eotasks.models.clouds.temporal.model import Classifier, predictor, probabilities
 from eotasks.models.clouds.temporal.settings import OUTPUTS, Output, TemporalSettings, check_outputs
 from eotasks.models.clouds.temporal.tile import BANDS, TileWindow, tiles_of
+from eotasks.models.scales import ReflectanceScale
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.models.threads import resolve_threads
 
@@ -45,6 +47,8 @@ def multi_temporal_clouds(
     names: Sequence[str] | None = None,
     mono_classifier: Classifier | None = None,
     multi_classifier: Classifier | None = None,
+    scale: ReflectanceScale | None = None,
+    check_bands: bool = True,
     threads: int | None = None,
     where: Sequence[str] | None = None,
 ) -> dict[Output, NDArray[Any]]:
@@ -69,6 +73,9 @@ def multi_temporal_clouds(
     :param names: Names of the bands in their order, or None to tell by count (10 or 13).
     :param mono_classifier: A model of ten reflectances to take instead of s2cloudless'.
     :param multi_classifier: A model of the 90 features to take instead of the original's.
+    :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
+    :param check_bands: Whether another scale, a baseline offset and another order of the bands are refused
+        (``eotasks.models.clouds.plausibility``).
     :param threads: Threads, None for the setting. The values do not depend on it.
     :param where: What each frame is, for messages.
     :return: For each output an array (t, h, w): probabilities float32 0..1 (not averaged), masks boolean; 0 and False
@@ -85,9 +92,11 @@ def multi_temporal_clouds(
     if bands.ndim != 4:
         raise GridError(f"bands of shape {bands.shape} where (time, height, width, bands) is due.")
     named = [f"frame {index}" for index in range(len(bands))] if where is None else where
+    if check_bands:
+        refuse_implausible(bands, valid, bands=names, scale=scale, frame_names=named)
     shape = (bands.shape[1], bands.shape[2])
     grid = ProcessingGrid.of(shape, pixel_size, settings.resolution, where=named[0] if named else "the bands")
-    frames = Frames(bands, valid, grid, names=names, where=named)
+    frames = Frames(bands, valid, grid, names=names, scale=scale, where=named)
     classifiers = _Classifiers(mono_classifier, multi_classifier, resolve_threads(threads))
     results: dict[Output, NDArray[Any]] = {
         output: np.zeros(bands.shape[:3], dtype=np.float32 if output.endswith("probability") else bool)
@@ -124,7 +133,9 @@ def _mono(frames: Frames, index: int, classifiers: _Classifiers) -> NDArray[np.f
     planes, _ = frames.planes(index)
     rows = np.ascontiguousarray(planes.reshape(BANDS, -1).T)
     if classifiers.mono is None:
-        predicted = cloud_probability(rows, bands=CLOUD_BANDS, threads=classifiers.threads).astype(np.float64)
+        predicted = cloud_probability(rows, bands=CLOUD_BANDS, check_bands=False, threads=classifiers.threads).astype(
+            np.float64
+        )
     else:
         predicted = predictor(classifiers.mono)(rows)
     return frames.grid.enlarge(predicted.reshape(frames.grid.cells))

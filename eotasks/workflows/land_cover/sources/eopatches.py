@@ -36,6 +36,11 @@ class EOPatchesSource(Source):
     bands: tuple[str, ...] | None = Field(
         None, description="Bands of the BANDS feature in its order; None by count (13, or the ten of the cloud model)."
     )
+    scales: dict[str, str] = Field(
+        default_factory=dict,
+        description="What the numbers of BANDS ('reflectance', 'percent', '0..255', 'dn', '0..65535') and CLP ('0..1',"
+        " 'percent', '0..255') are; those not named go by their dtype.",
+    )
     simulated: bool = Field(False, description="Whether these EOPatches hold simulated data; the report then says so.")
 
     @property
@@ -82,7 +87,9 @@ class EOPatchesSource(Source):
         return SourcePlan(_as_patches(infos), times=tuple(times))
 
     def task(self, settings: Settings) -> EOTask:
-        return LoadEOPatchTask(self.folder, self.features, start=settings.time.start, end=settings.time.end)
+        return LoadEOPatchTask(
+            self.folder, self.features, start=settings.time.start, end=settings.time.end, scales=self.scales
+        )
 
     def arguments(self, patch: Patch, settings: Settings) -> dict[str, object]:
         return {"name": patch.name}
