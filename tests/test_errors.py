@@ -17,6 +17,7 @@ LEAVES = sorted(
 KINDS: dict[str, type[Exception]] = {
     "BatchError": RuntimeError,
     "ImageryError": OSError,
+    "OffsetError": OSError,
     "MissingDependencyError": ImportError,
     "StorageError": OSError,
 }
