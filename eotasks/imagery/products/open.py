@@ -93,6 +93,6 @@ def _several(files: ProductFiles, roots: Sequence[str]) -> str:
         return f"{files.location}: {count} in it ({named}). Unpack it, and give the folder of one."
     return (
         f"{files.location}: no product of Sentinel-2 itself, but a folder with {count} in it ({named}). Give one of"
-        " them, or the folder to what takes many: eotasks cloud-mask, eotasks catalogue add, LoadScenesTask. A product is a .SAFE"
-        f" folder, its zip, a tile of the AWS buckets, or JP2 files with an {SIDECAR_NAME}."
+        " them, or the folder to what takes many: eotasks cloud-mask, eotasks catalogue add, LoadScenesTask. A product"
+        f" is a .SAFE folder, its zip, a tile of the AWS buckets, or JP2 files with an {SIDECAR_NAME}."
     )
