@@ -18,6 +18,7 @@ KINDS: dict[str, type[Exception]] = {
     "BatchError": RuntimeError,
     "ImageryError": OSError,
     "AddressRefusedError": OSError,
+    "OffsetError": OSError,
     "MissingDependencyError": ImportError,
     "StorageError": OSError,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,20 +37,6 @@ def open_files(location: str | os.PathLike[str], origin: Origin | None = None) -
         return ZipFiles(text, known)
     what = "neither a folder nor a zip" if path.exists() else "nothing there"
     raise ImageryError(f"{path}: {what}. Give a product: its folder or zip, or its address on S3 or the web.")
-
-
-def files_below(files: ProductFiles, folder: str) -> ProductFiles:
-    """The files of a folder among others.
-
-    :param folder: Name of a folder, below which some of the files are.
-    """
-    if isinstance(files, FolderFiles):
-        return FolderFiles(files.path / folder)
-    if isinstance(files, BucketFiles):
-        return BucketFiles(f"{files.location}/{folder}")
-    if isinstance(files, ZipFiles):
-        return replace(files, folder=f"{files.top}/{folder}" if files.top else folder)
-    raise ImageryError(f"{files.location}: {folder} is the product. Give its own address.")
 
 
 def _open_remote(text: str, origin: Origin) -> ProductFiles:

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -111,6 +111,10 @@ class ZipFiles:
         """Sorted names of all files, below the top folder."""
         start = f"{self.top}/" if self.top else ""
         return sorted(name.removeprefix(start) for name in self._all if name.startswith(start))
+
+    def below(self, folder: str) -> ZipFiles:
+        """The files of a folder among them."""
+        return replace(self, folder=f"{self.top}/{folder}" if self.top else folder)
 
     def read_bytes(self, name: str) -> bytes:
         """A whole file of metadata.

@@ -33,6 +33,7 @@ PRODUCT_NAME = re.compile(
 )
 _TILE_ID = re.compile(r"_MSI_(?P<level>L1C|L2A)_TL_.*_T(?P<tile>\d\d[A-Z]{3})_N(?P<baseline>\d\d\.\d\d)$")
 _DATASTRIP = re.compile(r"^S2[A-D]_\w{4}_MSI_L(1C|2A)_DS_\w{4}_\d{8}T\d{6}_S\d{8}T\d{6}_N\d\d\.\d\d$", re.ASCII)
+_OFFSET = {"L1C": "RADIO_ADD_OFFSET", "L2A": "BOA_ADD_OFFSET"}
 _CRS = re.compile(r"^EPSG:\d{4,5}$")
 
 DATASTRIP_KEYS = ("s2:datastrip_id", "eopf:datastrip_id")
@@ -159,6 +160,8 @@ def read_product_metadata(content: bytes, where: str) -> ProductFacts:
         raise ImageryError(f"{where}: no data is not 0, as it is in every product. Fetch the original again.")
     if facts.name is not None:
         _agree(facts, facts.name, where)
+    check_metadata(facts.offsets, level=level, baseline=baseline, where=where, name=_OFFSET[level])
+    if facts.name is not None:
         return replace(facts, time=facts.name.time)  # which the names of its images have, too
     return facts
 
@@ -286,7 +289,7 @@ def _quantification(root: Element, level: Level, where: str) -> float:
 
 
 def _offsets(root: Element, level: Level, baseline: str, where: str) -> dict[str, int]:
-    name = "RADIO_ADD_OFFSET" if level == "L1C" else "BOA_ADD_OFFSET"
+    name = _OFFSET[level]
     offsets: dict[str, int] = {}
     for element in named(root, name):
         band = _band_of(element.get("band_id"), where)
@@ -297,7 +300,6 @@ def _offsets(root: Element, level: Level, baseline: str, where: str) -> dict[str
     missing = [band for band in BANDS if band not in offsets and not (level == "L2A" and band == "B10")]
     if offsets and missing:
         raise ImageryError(f"{where}: no {name} of {', '.join(missing)}, others have one. Fetch the original again.")
-    check_metadata(offsets, level=level, baseline=baseline, where=where, name=name)
     if not offsets and carries_offset(baseline) and (level, baseline) != ("L2A", SEN2COR_BASELINE):
         raise ImageryError(
             f"{where}: no {name}, which products of baseline {baseline} have, and without it all values are wrong."

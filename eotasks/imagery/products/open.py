@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.open import files_below, open_files
+from eotasks.imagery.files.open import open_files
 from eotasks.imagery.files.origin import UNKNOWN, Origin, origin_of
 from eotasks.imagery.files.protocol import ProductFiles
 from eotasks.imagery.files.signing import Modifier, modifier_of, signing_of
@@ -87,8 +87,8 @@ def describe_files(files: ProductFiles) -> Product:
     if SIDECAR_NAME in names:
         return describe_bare(files)
     roots = product_roots(names)
-    if len(roots) == 1 and not roots[0].lower().endswith(".zip"):
-        return describe_files(files_below(files, roots[0]))
+    if len(roots) == 1 and isinstance(files, ZipFiles) and not roots[0].lower().endswith(".zip"):
+        return describe_files(files.below(roots[0]))
     if roots:
         raise ImageryError(_several(files, roots))
     bands = sum(1 for name in names if name.lower().endswith(".jp2"))
@@ -105,6 +105,7 @@ def _several(files: ProductFiles, roots: Sequence[str]) -> str:
     if isinstance(files, ZipFiles):
         return f"{files.location}: {count} in it ({named}). Unpack it, and give the folder of one."
     return (
-        f"{files.location}: a folder with {count} in it ({named}). Give one of them, or the folder to what takes many:"
-        " eotasks cloud-mask, eotasks catalogue add, LoadScenesTask."
+        f"{files.location}: no product of Sentinel-2 itself, but a folder with {count} in it ({named}). Give one of"
+        " them, or the folder to what takes many: eotasks cloud-mask, eotasks catalogue add, LoadScenesTask. A product"
+        f" is a .SAFE folder, its zip, a tile of the AWS buckets, or JP2 files with an {SIDECAR_NAME}."
     )

@@ -68,16 +68,18 @@ def test_zips_of_other_things_are_no_products(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("below", ["", "download/2024/"])
 @pytest.mark.parametrize("also", [None, "readme.txt"])
-def test_the_one_product_in_a_place_is_it(safe: Path, tmp_path: Path, below: str, also: str | None) -> None:
+def test_the_one_product_in_a_zip_is_it(safe: Path, tmp_path: Path, below: str, also: str | None) -> None:
     packed = archive(tmp_path / "deep.zip", safe, below=below, also=also)
     folder = tmp_path / "folder"
     with zipfile.ZipFile(packed) as opened:
         opened.extractall(folder)
-    for location in (packed, folder):
-        product = describe_product(location)
-        assert product.name == safe.name.removesuffix(".SAFE")
-        assert len(product.bands) == 13
-        assert open_scene(location).fingerprints()
+    product = describe_product(packed)
+    assert product.name == safe.name.removesuffix(".SAFE")
+    assert len(product.bands) == 13
+    assert open_scene(packed).fingerprints()
+    assert several_products([folder]) == [str(folder / below / safe.name)]
+    with pytest.raises(ImageryError, match=r"a folder with a product in it \(.*\.SAFE\)\. Give one of them, or"):
+        open_scene(folder)
 
 
 def test_two_products_in_a_zip_are_named(safe: Path, tmp_path: Path) -> None:
