@@ -500,7 +500,7 @@ SOURCE = '[source]\nkind = "sample"\n'
 SCENES = '[source]\nkind = "scenes"\nproducts = "archive"\n[reference]\nkind = "vector"\npath = "area.geojson"\n'
 
 CONFIGURATIONS: dict[str, tuple[str, list[str]]] = {
-    "key with a typing error": (SOURCE + "[clouds]\nthrshold = 0.3\n", ["clouds.thrshold", "mean 'threshold'"]),
+    "key with a typing error": (SOURCE + "[clouds]\nthreshhhold = 0.3\n", ["clouds.threshhhold", "mean 'threshold'"]),
     "key of another table": (SOURCE + "[area]\nthreshold = 0.3\n", ["area.threshold", "belongs to [clouds]"]),
     "key before the tables": ("bbox = [14, 46, 15, 47]\n" + SOURCE, ["bbox", "belongs to [area]"]),
     "table with a typing error": (SOURCE + "[cloud]\nthreshold = 0.3\n", ["cloud: unknown key", "mean 'clouds'"]),
@@ -515,7 +515,7 @@ CONFIGURATIONS: dict[str, tuple[str, list[str]]] = {
         SCENES.replace("[ref", 'level = "L2A"\nbands = ["B10"]\n[ref'), ["source.bands", "B10", "L2A has"],
     ),
     "index with a typing error": (SOURCE + '[features]\nindices = ["NVDI"]\n', ["features.indices", "mean 'NDVI'"]),
-    "executor with a typing error": (SOURCE + '[run]\nexecutor = "processs"\n', ["run.executor", "mean 'processes'"]),
+    "executor with a typing error": (SOURCE + '[run]\nexecutor = "processees"\n', ["run.executor", "mean 'processes'"]),
     "model parameter with a typing error": (
         SOURCE + "[model]\nparameters = { num_iteration = 5 }\n", ["num_iteration", "mean 'num_iterations'"],
     ),
@@ -547,8 +547,8 @@ CONFIGURATIONS: dict[str, tuple[str, list[str]]] = {
         ["no column 'clas'", "mean 'class'"],
     ),
     "several at once": (
-        SOURCE + "[clouds]\nthrshold = 1\n[time]\nend = 2001-01-01\n[run]\nworkers = 0\n",
-        ["clouds.thrshold", "end 2001-01-01", "run.workers"],
+        SOURCE + "[clouds]\nthreshhhold = 1\n[time]\nend = 2001-01-01\n[run]\nworkers = 0\n",
+        ["clouds.threshhhold", "end 2001-01-01", "run.workers"],
     ),
 }  # fmt: skip
 
