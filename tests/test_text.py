@@ -22,7 +22,7 @@ COMMANDS = ("land-cover", "cloud-mask", "evaluate-clouds", "catalogue", "status"
         ("landcover", COMMANDS, "land-cover"),
         ("cloud_mask", COMMANDS, "cloud-mask"),
         ("catalog", COMMANDS, "catalogue"),
-        ("treshold", ("threshold", "average_over"), "threshold"),
+        ("threshhhold", ("threshold", "average_over"), "threshold"),
         ("slovenia", ("slovenia_2019", "sample"), "slovenia_2019"),
         ("", COMMANDS, None),
         ("xyz", COMMANDS, None),

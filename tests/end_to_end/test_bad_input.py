@@ -500,7 +500,7 @@ SOURCE = '[source]\nkind = "sample"\n'
 SCENES = '[source]\nkind = "scenes"\nproducts = "archive"\n[reference]\nkind = "vector"\npath = "area.geojson"\n'
 
 CONFIGURATIONS: dict[str, tuple[str, list[str]]] = {
-    "key with a typing error": (SOURCE + "[clouds]\ntreshold = 0.3\n", ["clouds.treshold", "mean 'threshold'"]),
+    "key with a typing error": (SOURCE + "[clouds]\nthreshhhold = 0.3\n", ["clouds.threshhhold", "mean 'threshold'"]),
     "key of another table": (SOURCE + "[area]\nthreshold = 0.3\n", ["area.threshold", "belongs to [clouds]"]),
     "key before the tables": ("bbox = [14, 46, 15, 47]\n" + SOURCE, ["bbox", "belongs to [area]"]),
     "table with a typing error": (SOURCE + "[cloud]\nthreshold = 0.3\n", ["cloud: unknown key", "mean 'clouds'"]),
@@ -515,7 +515,7 @@ CONFIGURATIONS: dict[str, tuple[str, list[str]]] = {
         SCENES.replace("[ref", 'level = "L2A"\nbands = ["B10"]\n[ref'), ["source.bands", "B10", "L2A has"],
     ),
     "index with a typing error": (SOURCE + '[features]\nindices = ["NVDI"]\n', ["features.indices", "mean 'NDVI'"]),
-    "executor with a typing error": (SOURCE + '[run]\nexecutor = "proceses"\n', ["run.executor", "mean 'processes'"]),
+    "executor with a typing error": (SOURCE + '[run]\nexecutor = "processees"\n', ["run.executor", "mean 'processes'"]),
     "model parameter with a typing error": (
         SOURCE + "[model]\nparameters = { num_iteration = 5 }\n", ["num_iteration", "mean 'num_iterations'"],
     ),
@@ -547,8 +547,8 @@ CONFIGURATIONS: dict[str, tuple[str, list[str]]] = {
         ["no column 'clas'", "mean 'class'"],
     ),
     "several at once": (
-        SOURCE + "[clouds]\ntreshold = 1\n[time]\nend = 2001-01-01\n[run]\nworkers = 0\n",
-        ["clouds.treshold", "end 2001-01-01", "run.workers"],
+        SOURCE + "[clouds]\nthreshhhold = 1\n[time]\nend = 2001-01-01\n[run]\nworkers = 0\n",
+        ["clouds.threshhhold", "end 2001-01-01", "run.workers"],
     ),
 }  # fmt: skip
 
@@ -565,13 +565,13 @@ def test_configuration(case: str, tmp_path: Path) -> None:
 COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "command with a typing error": (["land-covr"], ["mean 'land-cover'"]),
     "command with an underscore": (["cloud_mask"], ["mean 'cloud-mask'"]),
-    "action with a typing error": (["catalogue", "serach"], ["mean 'search'"]),
+    "action with a typing error": (["catalogue", "seerch"], ["mean 'search'"]),
     "option with a typing error": (["cloud-mask", "--resoluton", "60"], ["mean '--resolution'"]),
     "option of another command": (["clean", "x", "--watch"], ["unrecognized arguments: --watch"]),
     "value with a typing error": (["cloud-mask", "--preset", "sentinelhub"], ["mean 'sentinel-hub'"]),
     "detector of a command": (["cloud-mask", "--detector", "slc"], ["no detector 'slc'", "s2cloudless"]),
     "preset of a contestant": (["evaluate-clouds", "--simulated", "--detector", "scl:gee"], ["has no preset"]),
-    "configuration by a wrong name": (["land-cover", "--config", "sampel"], ["'sampel'", "mean 'sample'"]),
+    "configuration by a wrong name": (["land-cover", "--config", "sampple"], ["'sampple'", "mean 'sample'"]),
     "place that there is not": (["status", "results/nowhere"], ["nowhere", "manifest.jsonl"]),
     "place of another kind": (["clean", "gs://bucket/x"], ["gs://bucket/x", "s3://bucket/prefix"]),
     "box of three numbers": (["catalogue", "search", "--bbox", "1", "2", "3"], ["--bbox", "4 arguments"]),

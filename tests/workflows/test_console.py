@@ -185,8 +185,8 @@ class TestRegistry:
         [
             (["landcover"], "land-cover"),
             (["cloud_mask"], "cloud-mask"),
-            (["catalogue", "serch"], "search"),
-            (["cloud-mask", "--treshold", "0.4"], "--threshold"),
+            (["catalogue", "seerch"], "search"),
+            (["cloud-mask", "--thrshold", "0.4"], "--threshold"),
             (["land-cover", "--retry-quarentined"], "--retry-quarantined"),
             (["cloud-mask", "--preset", "eolearn"], "eo-learn"),
             (["catalogue", "search", "--level", "l1c"], "L1C"),

@@ -23,7 +23,7 @@ bbox = [14, 46, 14.2, 46.1]
 kind = "scenes"
 products = "products.parquet"
 bands = ["B4", "B08"]
-colections = ["a"]
+collektions = ["a"]
 [area]
 bbox = [14.0, 46.0, 14.2, 46.1]
 crs = "EPSG:32633"
@@ -44,7 +44,7 @@ workers = 0
 
 SAID = [
     "area.threshold: unknown key (it belongs to [clouds])",
-    "source.colections: unknown key (did you mean 'collections'?)",
+    "source.collektions: unknown key (did you mean 'collections'?)",
     "bbox: unknown key (it belongs to [area])",
     "time: end 2017-12-31 lies before start 2018-02-28",
     "clouds.sampling: Input should be 'mean' or 'nearest', not 'meen' (did you mean 'mean'?)",
@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[str, Any]] = {
     "time": ("time", {"start": "2018-01-01", "end": "2017-01-01"}),
     "clouds.threshold": ("clouds", {"threshold": 7}),
     "features.bands": ("features", {"bands": ["B99"]}),
-    "run.executor": ("run", {"executor": "procesess"}),
+    "run.executor": ("run", {"executor": "processss"}),
     "reference": ("reference", {"kind": "vector"}),
     "validation.split": ("validation", {"split": "x"}),
     "sampling.fraction": ("sampling", {"fraction": 0}),
