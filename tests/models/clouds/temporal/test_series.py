@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eotasks.errors import BandError, ConfigurationError, GridError, ModelError, ReflectanceError
-from eotasks.models.clouds.temporal import series
 from eotasks.models.clouds.temporal import series as series_module
 from eotasks.models.clouds.temporal.settings import OUTPUTS, Output, TemporalSettings
 from eotasks.models.clouds.temporal.tile import tiles_of
@@ -37,7 +36,7 @@ GOLDEN_SETTINGS = {
 }
 
 # random numbers are no picture of the ground
-multi_temporal_clouds = functools.partial(series.multi_temporal_clouds, check_bands=False)
+multi_temporal_clouds = functools.partial(series_module.multi_temporal_clouds, check_bands=False)
 
 
 class Brightness:
