@@ -16,7 +16,7 @@ from eotasks.errors import ConfigurationError
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
 from eotasks.limits import LISTED_OBJECTS
-from eotasks.storage.location import is_s3, is_web
+from eotasks.storage.location import is_s3, is_web, plain_scheme
 
 _MASK = re.compile(rf"^(?P<name>.+)_(?P<kind>{'|'.join(CLOUD_ASSETS)})\.tif$")
 _TILE_BAND = re.compile(r"(?:^|_|/)B02\.jp2$")
@@ -47,7 +47,7 @@ def find_products(location: str | os.PathLike[str]) -> Found:
     :raises ConfigurationError: when nothing is there.
     :raises StorageError: when a bucket cannot be read.
     """
-    text = os.fspath(location)
+    text = plain_scheme(os.fspath(location))
     if is_web(text):
         return Found((text,))
     names = _names(text)

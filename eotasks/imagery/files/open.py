@@ -13,7 +13,7 @@ from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import ProductFiles
 from eotasks.imagery.files.web import WebFiles
 from eotasks.imagery.files.zip import ZipFiles
-from eotasks.storage.location import is_remote, is_s3, is_web
+from eotasks.storage.location import is_remote, is_s3, is_web, plain_scheme
 
 
 def open_files(location: str | os.PathLike[str], origin: Origin | None = None) -> ProductFiles:
@@ -24,7 +24,7 @@ def open_files(location: str | os.PathLike[str], origin: Origin | None = None) -
     :raises ImageryError: when nothing is there, or it is neither a folder nor a zip.
     :raises CredentialsError: when a bucket wants other credentials.
     """
-    text = os.fspath(location)
+    text = plain_scheme(os.fspath(location))
     known = origin or Origin.of(text)
     is_zip = urlsplit(text).path.lower().endswith(".zip") if is_remote(text) else text.lower().endswith(".zip")
     if is_zip:

@@ -22,6 +22,7 @@ from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
 from eotasks.imagery.products.product import Product
 from eotasks.imagery.products.safe import describe_safe
 from eotasks.imagery.products.stac import describe_item, read_item
+from eotasks.storage.location import plain_scheme
 from eotasks.text import excerpt
 
 ProductLocation = str | os.PathLike[str] | Mapping[str, Any]
@@ -53,7 +54,7 @@ def describe_product(
         return describe_item(content, own, None if modify is not None else signing_of(location, content))
     if not isinstance(location, str | os.PathLike):
         raise ImageryError(f"{excerpt(location)} is no location of a product: give a path, s3:// or https:// address.")
-    text = os.fspath(location)
+    text = plain_scheme(os.fspath(location))
     if origin is None:
         origin = Origin.of(text)
     else:

@@ -30,6 +30,7 @@ from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.series import INDICES
 from eotasks.sources.frames import Candidate, candidates_of, group_frames, newest_of_each, open_candidates
 from eotasks.sources.scenes import FOOTPRINT_SLACK, L2A_BANDS, LoadScenesTask
+from eotasks.storage.location import is_web
 from eotasks.workflows.land_cover.sources.base import (
     BANDS,
     CLM,
@@ -266,7 +267,7 @@ class ScenesSource(Source):
 
     @property
     def _is_api(self) -> bool:
-        if not isinstance(self.products, str) or not self.products.startswith(("http://", "https://")):
+        if not isinstance(self.products, str) or not is_web(self.products):
             return False
         return not urlsplit(self.products).path.rstrip("/").lower().endswith(_PRODUCTS)
 
