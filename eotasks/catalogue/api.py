@@ -23,6 +23,7 @@ from eotasks.imagery import footprints
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.files.signing import Modifier, mark_signing, modifier_of, modify
 from eotasks.limits import ITEM_ASSETS, SEARCH_ITEMS
+from eotasks.storage.location import plain_scheme
 from eotasks.text import excerpt, redacted
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class StacApi:
             raise ConfigurationError("The address of a STAC API has a user's name in it: credentials go elsewhere.")
         if isinstance(collections, str) or (collections is not None and not collections):
             raise ConfigurationError(f"collections={collections!r}: give a list of names, or None.")
-        self.location = url
+        self.location = plain_scheme(url)
         self.collections = None if collections is None else tuple(collections)
         self.modifier = modifier_of(modifier)
 

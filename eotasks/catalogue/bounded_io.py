@@ -15,6 +15,7 @@ from eotasks.limits import ANSWER_BYTES, SEARCH_BYTES, SEARCH_PAGES, SEARCH_SECO
 from eotasks.network.answers import answer_bounds, excess_of
 from eotasks.network.refusals import cure_of, sentence
 from eotasks.network.retries import PassingFailure, is_passing, is_passing_error, persistently, seconds_asked
+from eotasks.storage.location import is_web
 
 _CHUNK = 1 << 16
 _NETWORK = "Check its address and the network, then try again."
@@ -41,7 +42,7 @@ def bounded_io(origin: Origin, where: str, seconds: int) -> Any:
             return search.text(href, (method or "GET").upper(), headers, parameters or {})
 
         def read_text(self, source: Any, *arguments: Any, **options: Any) -> str:
-            if not str(getattr(source, "href", source)).startswith(("http://", "https://")):
+            if not is_web(getattr(source, "href", source)):
                 raise ImageryError(f"{where} leads to what is no address of the web. It is not read.")
             text: str = super().read_text(source, *arguments, **options)
             return text

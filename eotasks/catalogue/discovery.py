@@ -23,7 +23,7 @@ from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
 from eotasks.imagery.products.roots import parents, product_roots
 from eotasks.limits import LISTED_OBJECTS
-from eotasks.storage.location import is_s3, is_web
+from eotasks.storage.location import is_s3, is_web, plain_scheme
 
 _MASK = re.compile(rf"^(?P<name>.+)_(?P<kind>{'|'.join(CLOUD_ASSETS)})\.tif$")
 _SINGLE_FILES = (".zip", ".json", ".geojson")
@@ -60,7 +60,7 @@ def find_products(location: str | os.PathLike[str]) -> Found:
     :raises ConfigurationError: when nothing is there.
     :raises StorageError: when a bucket cannot be read.
     """
-    text = os.fspath(location)
+    text = plain_scheme(os.fspath(location))
     if is_web(text):
         return Found((text,))
     names = _names(text)

@@ -34,6 +34,7 @@ from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.files.signing import Modifier, modifier_of, unsigned
 from eotasks.limits import CATALOGUE_BYTES
 from eotasks.reading import check_regular
+from eotasks.storage.location import plain_scheme
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,7 +100,7 @@ class Catalogue:
     """
 
     def __init__(self, location: str | os.PathLike[str], *, modifier: Modifier | str | None = None) -> None:
-        text = os.fspath(location)
+        text = plain_scheme(os.fspath(location))
         if not text.endswith((".parquet", ".geoparquet")):
             raise ConfigurationError(f"{text!r} is no catalogue: the name of a catalogue ends in .parquet.")
         self.location = absolute(text)

@@ -14,14 +14,22 @@ Location = TypeVar("Location", str, Path)
 
 def is_s3(location: object) -> bool:
     """Whether a location is ``s3://bucket/…``."""
-    return str(location).startswith("s3://")
+    return str(location)[:5].lower() == "s3://"
 
 
 def is_web(location: object) -> bool:
     """Whether a location is ``http://…`` or ``https://…``."""
-    return str(location).startswith(("http://", "https://"))
+    return str(location)[:8].lower().startswith(("http://", "https://"))
 
 
 def is_remote(location: object) -> bool:
     """Whether a location is an address, on S3 or on the web, and no path on disk."""
     return is_s3(location) or is_web(location)
+
+
+def plain_scheme(location: str) -> str:
+    """A location with its scheme in small letters, as all here compare it: ``HTTPS://`` and ``S3://`` mean the same."""
+    if not is_remote(location):
+        return location
+    scheme, mark, rest = location.partition("://")
+    return f"{scheme.lower()}{mark}{rest}"

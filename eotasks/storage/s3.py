@@ -34,6 +34,7 @@ from eotasks.errors import ConfigurationError, StorageError
 from eotasks.limits import ANSWER_BYTES, RECORD_BYTES, Limit
 from eotasks.network.answers import answer_bounds, excess_of
 from eotasks.network.retries import FIRST_PAUSE, PassingFailure, is_passing, persistently
+from eotasks.storage.location import plain_scheme
 from eotasks.storage.s3_connection import CONNECT_SECONDS, READ_SECONDS, S3Settings, connection
 from eotasks.storage.s3_refusals import (
     UNREACHABLE,
@@ -165,7 +166,7 @@ def split_location(location: str) -> tuple[str, str]:
 
     :raises ConfigurationError: when it is no such location.
     """
-    scheme, _, rest = location.partition("://")
+    scheme, _, rest = plain_scheme(location).partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not bucket:
         raise ConfigurationError(f"{location!r} names no bucket: write s3://bucket/prefix.")

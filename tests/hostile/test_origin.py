@@ -469,3 +469,22 @@ def test_a_dot_at_the_end_of_an_allowed_name_is_none(monkeypatch: pytest.MonkeyP
     with pytest.raises(InternalAddressError):
         addresses("localhost", 81, ())
     assert addresses("127.0.0.1", 81, ())
+
+
+def test_folders_may_be_called_as_file_systems_of_gdal(tmp_path: Path) -> None:
+    """Only the beginning of a whole path says one."""
+    folder = tmp_path / "vsicurl"
+    own, far = Origin.of(folder / "item.json"), Origin.of("https://example.org/vsis3/item.json")
+    assert own.resolved("vsizip/B02.tif") == str(folder / "vsizip" / "B02.tif")
+    assert own.resolved("./B02.tif") == str(folder / "B02.tif")
+    assert own.resolved(str(folder / "B02.tif")) == str(folder / "B02.tif")
+    assert far.resolved("vsicurl/B02.tif") == "https://example.org/vsis3/vsicurl/B02.tif"
+    with pytest.raises(EOTasksError, match=r"'/vsi_data/B02.tif' begins with /vsi.* Move the product"):
+        Origin.of("/vsi_data/item.json").resolved("B02.tif")
+
+
+def test_schemes_in_capitals_are_what_they_say() -> None:
+    origin = Origin.of("HTTPS://example.org/items/a.json")
+    assert origin.resolved("HTTPS://example.org/B02.tif") == "https://example.org/B02.tif"
+    assert origin.resolved("S3://bucket/B02.tif") == "s3://bucket/B02.tif"
+    assert origin.resolved("B02.tif") == "https://example.org/items/B02.tif"

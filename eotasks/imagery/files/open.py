@@ -15,7 +15,7 @@ from eotasks.imagery.files.protocol import ProductFiles
 from eotasks.imagery.files.web import WebFiles
 from eotasks.imagery.files.zip import ZipFiles, begins_as_zip, is_zip
 from eotasks.storage import s3
-from eotasks.storage.location import is_remote, is_s3
+from eotasks.storage.location import is_remote, is_s3, plain_scheme
 
 
 def open_files(location: str | os.PathLike[str], origin: Origin | None = None) -> ProductFiles:
@@ -26,7 +26,7 @@ def open_files(location: str | os.PathLike[str], origin: Origin | None = None) -
     :raises ImageryError: when nothing is there, or it is neither a folder nor a zip.
     :raises CredentialsError: when a bucket wants other credentials.
     """
-    text = os.fspath(location)
+    text = plain_scheme(os.fspath(location))
     known = origin or Origin.of(text)
     if is_remote(text):
         return _open_remote(text, known)

@@ -28,7 +28,7 @@ from urllib3.util import parse_url
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.signing import Modifier
-from eotasks.storage.location import is_remote, is_s3, is_web
+from eotasks.storage.location import is_remote, is_s3, is_web, plain_scheme
 from eotasks.text import redacted
 
 ALLOWED_HOSTS = "EOTASKS_ALLOWED_HOSTS"
@@ -80,7 +80,7 @@ class Origin:
         modifier: Modifier | None = None,
     ) -> Origin:
         """Of what lies at a location that the user named himself."""
-        text = os.fspath(location)
+        text = plain_scheme(os.fspath(location))
         return cls(text, not is_remote(text), _internal_server(text) if is_web(text) else frozenset(), kind, modifier)
 
     def at(self, location: str) -> Origin:
@@ -94,6 +94,7 @@ class Origin:
         """
         if not link or link != link.strip() or "\\" in link or not link.isprintable():
             raise self._refused(link, "is no path, s3:// or https:// address")
+        link = plain_scheme(link)
         if is_web(link):
             return link
         if is_s3(link):
@@ -110,7 +111,13 @@ class Origin:
             )
         path = unquote(urlsplit(link).path) if scheme is not None else link
         whole = "/" + os.path.abspath(Path(self.document).parent / path).lstrip("/")  # noqa: PTH100 - keeps links
-        if _is_of_gdal(path) or whole.lower().startswith("/vsi") or "?" in path or "\0" in path:
+        if whole.lower().startswith("/vsi"):
+            raise self._refused(
+                link,
+                f"is no path of a file: {whole[:200]!r} begins with /vsi, as file systems of GDAL's own do",
+                "Move the product into a folder of another name",
+            )
+        if _is_of_gdal(path) or "?" in path or "\0" in path:
             raise self._refused(link, "is no path of a file")
         return whole
 
@@ -139,10 +146,8 @@ class Origin:
     def _where(self) -> str:
         return redacted(self.document) or "STAC item"
 
-    def _refused(self, link: str, why: str) -> ImageryError:
-        return ImageryError(
-            f"{self._where}: the link {link.partition('?')[0][:200]!r} {why}. Download the product first."
-        )
+    def _refused(self, link: str, why: str, cure: str = "Download the product first") -> ImageryError:
+        return ImageryError(f"{self._where}: the link {link.partition('?')[0][:200]!r} {why}. {cure}.")
 
 
 UNKNOWN = Origin("")
@@ -235,7 +240,16 @@ def _plain(host: str) -> str:
 
 
 def _is_of_gdal(path: str) -> bool:
-    """Whether a part of a path, however often encoded, is a virtual file system of GDAL."""
-    while (decoded := unquote(path)) != path:
-        path = decoded
-    return any(_OF_GDAL.fullmatch(part) for part in re.split(r"[/{}]", path))
+    """Whether a path leads to a virtual file system of GDAL, which the beginning of a path names.
+
+    Folders may have such names elsewhere. In braces, or where something is encoded, however often, any part counts.
+    """
+    plain = path
+    while (decoded := unquote(plain)) != plain:
+        plain = decoded
+    parts = re.split(r"[/{}]", plain)
+    if plain == path and "{" not in path:
+        if not path.startswith(("/", ".")):
+            return False
+        parts = [part for part in parts if part not in ("", ".", "..")][:1]
+    return any(_OF_GDAL.fullmatch(part) for part in parts)

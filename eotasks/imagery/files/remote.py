@@ -98,7 +98,11 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
     def open(self, path: str, *_: str, **__: str) -> _RasterStream:
         """The file, for reading; what else rasterio gives is the mode."""
         self.size(path)
-        return _RasterStream(self, self._opened())
+        try:
+            return _RasterStream(self, self._opened())
+        except EOTasksError as error:
+            self.failure = self.failure or error
+            raise FileNotFoundError(path) from None
 
     def isfile(self, path: str) -> bool:
         """Whether a path is the file."""

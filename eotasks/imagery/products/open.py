@@ -24,6 +24,7 @@ from eotasks.imagery.products.product import Product
 from eotasks.imagery.products.roots import product_roots
 from eotasks.imagery.products.safe import describe_safe
 from eotasks.imagery.products.stac import describe_item, read_item
+from eotasks.storage.location import plain_scheme
 from eotasks.text import excerpt
 
 _NAMED = 3
@@ -58,7 +59,7 @@ def describe_product(
         return describe_item(content, own, None if modify is not None else signing_of(location, content))
     if not isinstance(location, str | os.PathLike):
         raise ImageryError(f"{excerpt(location)} is no location of a product: give a path, s3:// or https:// address.")
-    text = os.fspath(location)
+    text = plain_scheme(os.fspath(location))
     if origin is None:
         origin = Origin.of(text)
     else:

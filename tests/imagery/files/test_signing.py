@@ -8,7 +8,7 @@ import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -246,7 +246,7 @@ def test_the_package_planetary_computer(signed_server: SignedServer, monkeypatch
     monkeypatch.setattr(package.sas, "TOKEN_CACHE", {})
     monkeypatch.setattr(package.settings.Settings.get(), "sas_url", f"{signed_server.url}/token")
     monkeypatch.setattr(package.settings.Settings.get(), "subscription_key", None)
-    item = pystac.Item("a", None, None, None, {"datetime": "2024-01-01T00:00:00Z"})
+    item = pystac.Item("a", None, None, datetime(2024, 1, 1, tzinfo=UTC), {})
     storage = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/T33UUU/B02.tif"
     item.add_asset("B02", pystac.Asset(storage))
     item.add_asset("other", pystac.Asset("https://example.org/a.tif"))

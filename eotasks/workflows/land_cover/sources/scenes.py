@@ -32,6 +32,7 @@ from eotasks.series import INDICES
 from eotasks.sources.frames import Candidate, candidates_of, group_frames, open_candidates
 from eotasks.sources.replacement import choose_products
 from eotasks.sources.scenes import FOOTPRINT_SLACK, L2A_BANDS, LoadScenesTask
+from eotasks.storage.location import is_web
 from eotasks.text import unknown_words
 from eotasks.workflows.land_cover.sources.base import (
     BANDS,
@@ -281,7 +282,7 @@ class ScenesSource(Source):
 
     @property
     def _is_api(self) -> bool:
-        if not isinstance(self.products, str) or not self.products.startswith(("http://", "https://")):
+        if not isinstance(self.products, str) or not is_web(self.products):
             return False
         return not urlsplit(self.products).path.rstrip("/").lower().endswith(_PRODUCTS)
 
