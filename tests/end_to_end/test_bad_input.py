@@ -515,7 +515,7 @@ CONFIGURATIONS: dict[str, tuple[str, list[str]]] = {
         SCENES.replace("[ref", 'level = "L2A"\nbands = ["B10"]\n[ref'), ["source.bands", "B10", "L2A has"],
     ),
     "index with a typing error": (SOURCE + '[features]\nindices = ["NVDI"]\n', ["features.indices", "mean 'NDVI'"]),
-    "executor with a typing error": (SOURCE + '[run]\nexecutor = "processees"\n', ["run.executor", "mean 'processes'"]),
+    "executor with a typing error": (SOURCE + '[run]\nexecutor = "prozesses"\n', ["run.executor", "mean 'processes'"]),
     "model parameter with a typing error": (
         SOURCE + "[model]\nparameters = { num_iteration = 5 }\n", ["num_iteration", "mean 'num_iterations'"],
     ),

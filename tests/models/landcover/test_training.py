@@ -209,7 +209,7 @@ def test_no_sample_at_all_is_refused() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"num_leafs": 3}, "parameter num_leafs is not known: use boosting"),
+        ({"num_leafs": 3}, r"num_leafs .*mean 'num_leaves'.* is not known: use boosting"),
         ({"num_threads": 3}, "parameter num_threads is not known"),
         ({"n_estimators": 3, "num_iterations": 3}, "given twice"),
         ({"num_iterations": 0}, "num_iterations=0: Input should be greater than or equal to 1"),
