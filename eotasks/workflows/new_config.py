@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from eotasks.area import Patch
 
 EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
+COLLECTIONS = ("sentinel-2-c1-l2a",)
+"""Of L2A there: in the older sentinel-2-l2a, flags and stated offsets contradict each other."""
 LABELS = "labels.gpkg"
 """Stands where the labels are not known."""
 
@@ -196,12 +198,14 @@ def _source(arguments: argparse.Namespace) -> list[str]:
             'kind = "sentinelhub"',
         ]
     products = arguments.products or EARTH_SEARCH
+    collections = ["# Whose items state the offset of their numbers as it is.", f"collections = {list(COLLECTIONS)!r}"]
     return [
         "[source]",
         'kind = "scenes"',
         "# A folder of .SAFE folders or their zips, a list of products, a catalogue of `eotasks catalogue add`, or the",
         "# address of a STAC API.",
         f"products = {_text(_absolute(products))}",
+        *(collections if products == EARTH_SEARCH and _level(arguments) == "L2A" else []),
         f"level = {_text(_level(arguments))}",
         "# Products with more cloud than this share are left out.",
         "maxcc = 0.8",

@@ -140,6 +140,6 @@ def _fits(offset: float, expected: bool | None, removed: bool | None) -> bool:
 
 
 _CURE = (
-    "Either -1000 would be taken off twice or be left in: read the product itself, or correct the item by what its"
-    " pixels show."
+    "Either -1000 would be taken off twice or be left in: read the product itself or another collection (Earth Search"
+    " has sentinel-2-c1-l2a), or correct items by what their pixels show (StacApi(..., modifier=...))."
 )
