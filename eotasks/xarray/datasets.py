@@ -20,7 +20,8 @@ from sentinelhub.geometry import BBox
 from eotasks.errors import FeatureError, GridError
 from eotasks.features import Feature, describe
 from eotasks.xarray.grid import EXTENT, ROWS_AND_COLUMNS
-from eotasks.xarray.notes import META_INFO, NAME, TYPE, long_name
+from eotasks.xarray.lazy import unloaded
+from eotasks.xarray.notes import BAND_NAMES, META_INFO, NAME, TYPE, long_name
 from eotasks.xarray.packages import xarray_package
 
 if TYPE_CHECKING:
@@ -33,10 +34,12 @@ def to_xarray(eopatch: EOPatch, features: Sequence[Feature] | None = None) -> xa
     """A dataset with a variable for each feature, under the feature's name.
 
     Images have the dimensions (time, y, x, band), without time where they have none, and without band where they have
-    one band. ``band`` is shared by all of them; where features have several numbers of bands, the dimensions are
-    ``band_10``, ``band_3``, ... Scalars and labels have (time, NAME_value). Two features of one name become
-    ``data_NAME`` and ``mask_NAME``. Meta information goes to an attribute, as JSON. The arrays are shared with the
-    EOPatch, not copied.
+    one band without a name. ``band`` is shared by all of them; where features have several numbers of bands, the
+    dimensions are ``band_10``, ``band_3``, ... Bands are numbered from 1, or have the names that the meta information
+    BAND_NAMES has for a feature, as `from_xarray` notes them: ``{"BANDS": ["B02", "B03"]}``; ``band_BANDS`` then, where
+    not all share them. Scalars and labels have (time, NAME_value). Two features of one name become ``data_NAME`` and
+    ``mask_NAME``. Meta information goes to an attribute, as JSON. The arrays are shared with the EOPatch, not copied;
+    what `from_xarray` left with dask stays there.
 
     :param eopatch: An EOPatch with a bbox; all images have one height and width.
     :param features: Features as (type, name); None takes all of them.
@@ -51,22 +54,22 @@ def to_xarray(eopatch: EOPatch, features: Sequence[Feature] | None = None) -> xa
     times = _times(eopatch, arrays)
     shape = _shape(arrays)
     names = _variable_names(arrays)
-    bands = {array.shape[-1] for feature, array in arrays.items() if feature[0].is_image() and array.shape[-1] != 1}
-    variables = {
-        names[feature]: xarray.Variable(
-            _dimensions(feature, array, several=len(bands) > 1),
-            array[..., 0] if feature[0].is_image() and array.shape[-1] == 1 else array,
-            {TYPE: feature[0].value, NAME: feature[1]},
-        )
+    labels = _labels(eopatch, arrays)
+    bands = {
+        labels.get(feature, (array.shape[-1],))
         for feature, array in arrays.items()
+        if feature[0].is_image() and (array.shape[-1] != 1 or feature in labels)
     }
+    variables: dict[str, Any] = {}
     coordinates: dict[str, Any] = {} if times is None else {"time": ("time", times)}
-    for variable in variables.values():
-        coordinates |= {
-            name: (name, np.arange(1, size + 1))
-            for name, size in variable.sizes.items()
-            if "x" in variable.sizes and name not in ("time", "y", "x")
-        }
+    for feature, array in arrays.items():
+        dims = _dimensions(feature, array, several=len(bands) > 1, named=feature in labels)
+        flat = feature[0].is_image() and len(dims) < array.ndim
+        notes = {TYPE: feature[0].value, NAME: feature[1]}
+        variables[names[feature]] = xarray.Variable(dims, array[..., 0] if flat else array, notes)
+        if feature[0].is_image() and not flat:
+            numbers = list(range(1, array.shape[-1] + 1))
+            coordinates[dims[-1]] = dims[-1], np.array(labels.get(feature, numbers))
     dataset = xarray.Dataset(variables, coordinates)
     meta = {name: eopatch[kind, name] for kind, name in chosen if kind is FeatureType.META_INFO}
     if meta:
@@ -89,8 +92,9 @@ def _chosen(eopatch: EOPatch, features: Sequence[Feature] | None) -> list[Featur
     return chosen
 
 
-def _array(eopatch: EOPatch, feature: Feature) -> NDArray[Any]:
-    array = np.asarray(eopatch[feature])
+def _array(eopatch: EOPatch, feature: Feature) -> Any:
+    lazy = unloaded(eopatch, feature)
+    array = np.asarray(eopatch[feature]) if lazy is None else lazy
     if array.dtype.hasobject:
         raise FeatureError(f"Feature {describe(feature)} is an array of Python objects: only numbers and texts can go.")
     return array
@@ -140,15 +144,29 @@ def _is_reserved(name: str) -> bool:
     return name in _RESERVED or name.startswith("band_") or name.endswith("_value")
 
 
-def _dimensions(feature: Feature, array: NDArray[Any], *, several: bool) -> tuple[str, ...]:
+def _labels(eopatch: EOPatch, arrays: dict[Feature, NDArray[Any]]) -> dict[Feature, tuple[str, ...]]:
+    """Names of the bands of features, where they are noted and fit."""
+    noted = eopatch.meta_info[BAND_NAMES] if BAND_NAMES in eopatch.meta_info else {}  # noqa: SIM401 - no plain dict
+    if not isinstance(noted, dict):
+        return {}
+    labels = {}
+    for feature, array in arrays.items():
+        names = noted.get(feature[1]) if feature[0].is_image() and not feature[0].is_discrete() else None
+        if isinstance(names, list) and len(names) == array.shape[-1] and len({*map(str, names)}) == len(names):
+            labels[feature] = tuple(map(str, names))
+    return labels
+
+
+def _dimensions(feature: Feature, array: NDArray[Any], *, several: bool, named: bool) -> tuple[str, ...]:
     kind, name = feature
     time = ("time",) if kind.is_temporal() else ()
     if not kind.is_image():
         return (*time, f"{name}_value")
     count = array.shape[-1]
-    if count == 1:
+    if count == 1 and not named:
         return (*time, *ROWS_AND_COLUMNS)
-    return (*time, *ROWS_AND_COLUMNS, f"band_{count}" if several else "band")
+    several_names = f"band_{name}" if named else f"band_{count}"
+    return (*time, *ROWS_AND_COLUMNS, several_names if several else "band")
 
 
 def _as_json(meta: dict[str, Any]) -> str:

@@ -2,50 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from eolearn.core import EOPatch, FeatureType
-from numpy.typing import NDArray
 
 from eotasks.documents import parse_json_object
 from eotasks.errors import FeatureError
-from eotasks.features import Feature, describe
+from eotasks.features import Feature, describe, feature_of
+from eotasks.xarray.bands.names import band_of, label_of
+from eotasks.xarray.bands.stack import Bands
+from eotasks.xarray.features import IS_DATA, bands_of, labels_of
 from eotasks.xarray.grid import Ground, ground_of
-from eotasks.xarray.notes import META_INFO, NAME, TYPE, long_name
-from eotasks.xarray.packages import xarray_package
+from eotasks.xarray.layout import time_of
+from eotasks.xarray.lazy import LazyFeature
+from eotasks.xarray.notes import BAND_NAMES, META_INFO, NAME, TYPE, long_name
+from eotasks.xarray.packages import is_lazy, xarray_package
 
 if TYPE_CHECKING:
     import xarray
 
+_OF_BANDS = (FeatureType.DATA, FeatureType.DATA_TIMELESS)
 
-def from_xarray(dataset: xarray.Dataset) -> EOPatch:
+
+def from_xarray(
+    data: xarray.Dataset | xarray.DataArray,
+    *,
+    bands_feature: Feature | None = (FeatureType.DATA, "BANDS"),
+    bands: Bands | None = None,
+    scale: float | None = None,
+    offset: float | Sequence[float] | xarray.DataArray | None = None,
+    items: Iterable[Any] | None = None,
+) -> EOPatch:
     """An EOPatch of a dataset, from `to_xarray` or any other on a regular grid with a CRS.
 
-    A variable without a note of its feature type becomes DATA when it has floats, MASK when it has integers or
-    booleans, and ``…_TIMELESS`` without time. Rows that go from south to north are turned round. A dataset that was
-    cropped or thinned gets the extent of the pixels that are left. Arrays are copied.
+    Variables that have the names of bands become one feature of type DATA, in the order B01 to B12, of which the tasks
+    know 13 and the cloud model's ten by their number; so does a variable or DataArray with a dimension of bands. They
+    are reflectance, or integers of reflectance * 10000 without an offset: what scales and offsets say is done. A mask
+    IS_DATA of the pixels with data comes with them, where none is there, and what has none is 0, or NaN as floats. The
+    names are kept in the meta information BAND_NAMES.
 
-    :param dataset: Dimensions time, y, x (or what rioxarray takes for them) and at most one other for each variable.
-    :raises FeatureError: a variable whose dimensions fit no feature, or two that would have one name.
+    Another variable without a note of its feature type becomes DATA when it has floats, MASK when it has integers or
+    booleans, and ``…_TIMELESS`` without time. Rows that go from south to north are turned round. A dataset that was
+    cropped or thinned gets the extent of the pixels that are left. Arrays of NumPy are copied. Those of dask stay with
+    it until a feature is looked at, as eo-learn does with saved ones; most tasks look at whole features.
+
+    :param data: Dimensions time, y, x by their usual names and at most one other for each variable.
+    :param bands_feature: Where the bands go. None leaves each variable by itself and as it is, bands as DATA.
+    :param bands: This and ``scale``, ``offset`` and ``items`` as ``cloud_probability`` takes them.
+    :raises FeatureError: a variable whose dimensions fit no feature, or two that would have one name; statements on
+        offsets that contradict each other.
     :raises GridError: no CRS or one without an EPSG code, uneven or no coordinates.
+    :raises ConfigurationError: a wrong feature.
+    :raises EOTasksError: and those of ``cloud_probability`` on bands and STAC items.
     :raises MissingDependencyError: without xarray or rioxarray.
     """
     xarray_package()
-    layout = ground_of(dataset)
-    timestamps = _timestamps(dataset)
-    eopatch = EOPatch(bbox=layout.bbox, timestamps=timestamps)
+    target = None if bands_feature is None else feature_of(bands_feature, _OF_BANDS)
+    dataset = _as_dataset(data)
+    ground = ground_of(dataset)
+    if ground.upwards:
+        dataset = dataset.isel({ground.rows: slice(None, None, -1)})
+    names: dict[str, list[str]] = {}
+    features: dict[Feature, Any] = {}
+    taken: set[Hashable] = set()
+    if target is not None:
+        for of_bands in bands_of(dataset, target, bands=bands, scale=scale, offset=offset, items=items):
+            features |= of_bands.features
+            names |= of_bands.names
+            taken |= of_bands.variables
     for name, variable in dataset.data_vars.items():
-        feature, array = _feature(name, variable, layout)
-        if feature in eopatch:
+        if name in taken:
+            continue
+        feature, array = _feature(name, variable, ground)
+        if feature in features and feature != IS_DATA:
             raise FeatureError(f"Variable {name!r} would be a second feature {describe(feature)}: rename one of them.")
+        features[feature] = array
+        labels = labels_of(variable, ground)
+        if labels is not None and not feature[0].is_discrete():
+            names[feature[1]] = labels
+    eopatch = EOPatch(bbox=ground.bbox, timestamps=_timestamps(dataset))
+    for feature, array in features.items():
         eopatch[feature] = array
     meta = dataset.attrs.get(META_INFO, "{}")
     for key, value in parse_json_object(str(meta), _no_meta).items():
         eopatch[FeatureType.META_INFO, key] = value
+    if names:
+        noted = eopatch.meta_info.get(BAND_NAMES)
+        eopatch[FeatureType.META_INFO, BAND_NAMES] = {**(noted if isinstance(noted, dict) else {}), **names}
     return eopatch
+
+
+def _as_dataset(data: xarray.Dataset | xarray.DataArray) -> xarray.Dataset:
+    """A dataset with the usual names of dimensions, and its CRS among the coordinates."""
+    if hasattr(data, "data_vars"):
+        dataset: xarray.Dataset = data
+    elif hasattr(data, "to_dataset"):
+        dataset = data.to_dataset(name="BANDS" if data.name is None else data.name)
+    else:
+        raise FeatureError(f"{type(data).__name__} is neither a Dataset nor a DataArray of xarray: give one of them.")
+    mappings = {
+        each.attrs.get("grid_mapping", each.encoding.get("grid_mapping")) for each in dataset.data_vars.values()
+    }
+    dataset = dataset.set_coords([name for name in mappings if name in dataset.data_vars])
+    time = time_of(dataset)
+    usual = {"lat": "latitude", "lon": "longitude"}
+    renamed = {dim: usual[str(dim).lower()] for dim in dataset.dims if str(dim).lower() in ("lat", "lon")}
+    if time is not None and time != "time" and "time" not in dataset.variables:
+        renamed[time] = "time"
+    return dataset.rename(renamed) if renamed else dataset
 
 
 def _no_meta(reason: str) -> FeatureError:
@@ -70,10 +137,10 @@ def _timestamps(dataset: xarray.Dataset) -> list[datetime] | None:
     ]
 
 
-def _feature(name: Hashable, variable: xarray.DataArray, layout: Ground) -> tuple[Feature, NDArray[Any]]:
-    """The feature that a variable is, and a copy of its values in the order of an EOPatch."""
+def _feature(name: Hashable, variable: xarray.DataArray, ground: Ground) -> tuple[Feature, Any]:
+    """The feature that a variable is, and a copy of its values in the order of an EOPatch, or a lazy feature."""
     dims = list(variable.dims)
-    on_ground = [dim for dim in (layout.rows, layout.columns) if dim in dims]
+    on_ground = [dim for dim in (ground.rows, ground.columns) if dim in dims]
     others = [dim for dim in dims if dim not in ("time", *on_ground)]
     if len(on_ground) == 1 or len(others) > 1 or (not on_ground and not others):
         raise FeatureError(
@@ -82,18 +149,22 @@ def _feature(name: Hashable, variable: xarray.DataArray, layout: Ground) -> tupl
         )
     time = ["time"] if "time" in dims else []
     ordered = variable.transpose(*time, *on_ground, *others)
-    if on_ground and layout.upwards:
-        ordered = ordered.isel({layout.rows: slice(None, None, -1)})
-    array = np.array(ordered.values, order="C")
-    if on_ground and not others:
-        array = array[..., np.newaxis]
-    kind = _feature_type(variable, array.dtype, temporal=bool(time), image=bool(on_ground))
+    flat = bool(on_ground) and not others
+    kind = _feature_type(name, variable, ordered.dtype, temporal=bool(time), image=bool(on_ground))
     noted = variable.attrs.get(NAME)
     own = noted is not None and str(name) in (noted, long_name((kind, noted)))
+    array: Any
+    if is_lazy(ordered.data):
+        array = LazyFeature(ordered.data[..., np.newaxis] if flat else ordered.data)
+    else:
+        array = np.array(ordered.values, order="C")
+        array = array[..., np.newaxis] if flat else array
     return (kind, str(noted if own else name)), array
 
 
-def _feature_type(variable: xarray.DataArray, dtype: np.dtype[Any], *, temporal: bool, image: bool) -> FeatureType:
+def _feature_type(
+    name: Hashable, variable: xarray.DataArray, dtype: np.dtype[Any], *, temporal: bool, image: bool
+) -> FeatureType:
     """The noted type where it still fits, else by the values: arithmetic may keep the note of what it began with."""
     discrete = np.issubdtype(dtype, np.integer) or dtype == np.bool_
     noted = variable.attrs.get(TYPE)
@@ -108,4 +179,5 @@ def _feature_type(variable: xarray.DataArray, dtype: np.dtype[Any], *, temporal:
     for kind in fitting:
         if kind.value == noted:
             return kind
-    return next(kind for kind in fitting if kind.is_discrete() is discrete)
+    masks = discrete and not (image and dtype.itemsize > 1 and band_of(label_of(name, variable.attrs)))
+    return next(kind for kind in fitting if kind.is_discrete() is masks)

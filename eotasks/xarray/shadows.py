@@ -20,6 +20,7 @@ from eotasks.xarray.bands.stack import Bands, band_stack
 from eotasks.xarray.beside import array_on, is_data_of
 from eotasks.xarray.chunks.blocks import Reader, map_frames
 from eotasks.xarray.chunks.overlap import Reach
+from eotasks.xarray.chunks.verdict import judged
 from eotasks.xarray.grid import pixel_size_of, place_of
 from eotasks.xarray.packages import is_lazy, xarray_package
 from eotasks.xarray.sun import angles_of, sun_of
@@ -87,16 +88,18 @@ def cloud_shadow(
         place_of(layout).upwards,
     )
     present = is_data_of(is_data, layout)
+    reader = Reader.of(stack, SHADOW_BANDS)
     shadow = map_frames(
         work,
         stack,
-        Reader.of(stack, SHADOW_BANDS),
+        reader,
         is_data=present,
         others=(mask,),
         dtype=np.uint8,
         margins=_reach(chosen, work.pixel_size) if isinstance(chosen, ProjectionMethod) else None,
         whole_frames=not isinstance(chosen, ProjectionMethod),
     )
+    shadow = judged(shadow, stack, reader, is_data=present, cirrus=False)
     return layout.result(shadow, "SHADOW", ATTRIBUTES)
 
 

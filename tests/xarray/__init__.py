@@ -1,1 +1,1 @@
-"""Tests of eotasks.xarray."""
+from __future__ import annotations

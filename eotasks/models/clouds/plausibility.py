@@ -220,7 +220,7 @@ class CirrusCounts:
         *ours, lowest = astuple(self)
         *theirs, other_lowest = astuple(other)
         sums = [one + another for one, another in zip(ours, theirs, strict=True)]
-        return CirrusCounts(*sums, lowest=min(lowest, other_lowest))
+        return CirrusCounts(*[*sums, min(lowest, other_lowest)])
 
     def signs(self) -> CirrusSigns:
         """Of all parts of a frame."""

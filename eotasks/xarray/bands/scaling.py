@@ -1,9 +1,10 @@
 """What the numbers of a band mean: reflectance = number * scale + offset, as the data says or the caller.
 
 In this order: what the caller gives; the attributes ``scale_factor`` and ``add_offset`` of the variable (rioxarray,
-netCDF, Zarr); STAC items, for integers; what stackstac notes beside the times of integers (``raster:bands``,
+netCDF, Zarr); STAC items (odc-stac loads numbers as they are stored, as floats too where an item does not say their
+type; stackstac makes reflectance of floats); what stackstac notes beside the times of integers (``raster:bands``,
 ``earthsearch:boa_offset_applied``, ``s2:processing_baseline``); else the dtype: floats are reflectance, integers are
-reflectance * 10000 without an offset.
+reflectance * 10000 without an offset. What contradicts itself is refused, and so are numbers that were scaled before.
 """
 
 from __future__ import annotations
@@ -94,8 +95,9 @@ def scaling_of(
         raise ReflectanceError(f"{where}: dtype {values.dtype} is neither reflectance (float) nor DN (integer).")
     no_data = _no_data(attributes, where)
     said = _of_attributes(attributes, where)
-    if integer:
-        elsewhere = items[band] if items is not None and band in items else _of_coordinates(values, layout)
+    of_items = None if items is None else items.get(band)
+    if integer or "spec" not in attributes:  # floats of stackstac are reflectance, those of odc-stac are as stored
+        elsewhere = _of_coordinates(values, layout) if of_items is None and integer else of_items
         if said is not None and elsewhere is not None and scale is None and offset is None:
             _agree(said, elsewhere, where)
         said = elsewhere if said is None else said

@@ -36,7 +36,8 @@ class Reader:
     """(t, bands) to add to integers of reflectance * 10000 but for that; None where nothing is to be done."""
 
     reflectance: tuple[NDArray[np.float64], NDArray[np.float64]] | None
-    """Scale (bands,) and offset (t, bands) to make reflectance with; None for what is so already."""
+    """What numbers are divided by (bands,) after this (t, bands) was added; None for reflectance. In double precision,
+    so that floats which are digital numbers give the very reflectance that integers give."""
 
     no_data: tuple[float | None, ...]
     """Of each band."""
@@ -71,11 +72,19 @@ class Reader:
         if self.digital is not None:
             bands = raw.astype(np.int32) + self.digital[frames][:, np.newaxis, np.newaxis].astype(np.int32)
         elif self.reflectance is not None:
-            scale, offset = self.reflectance
-            bands = (raw * scale + offset[frames][:, np.newaxis, np.newaxis]).astype(np.float32)
+            divisor, shift = self.reflectance
+            bands = np.empty(raw.shape, dtype=np.float32)
+            for index, frame in enumerate(frames):
+                bands[index] = (raw[index].astype(np.float64) + shift[frame]) / divisor
         else:
             bands = raw
         return bands, None if valid.all() else valid
+
+    def dtype_of(self, raw: np.dtype[Any]) -> np.dtype[Any]:
+        """The dtype of the bands that come of those of another."""
+        if self.digital is not None:
+            return np.dtype(np.int32)
+        return np.dtype(np.float32) if self.reflectance is not None else raw
 
     def _present(self, frames: NDArray[np.intp], raw: NDArray[Any]) -> NDArray[np.bool_]:
         present = ~is_fill(raw)
@@ -95,7 +104,7 @@ class Reader:
 def _conversion(
     wanted: list[Scaling], scalings: tuple[Scaling, ...]
 ) -> tuple[NDArray[np.int64] | None, tuple[NDArray[np.float64], NDArray[np.float64]] | None]:
-    """Digital offsets, or scale and offset; None twice where the numbers are in the convention already."""
+    """Digital offsets, or divisors and what is added; None twice where the numbers are in the convention already."""
     whole = [each.digital_offset for each in wanted]
     if all(each is not None for each in whole):
         if not any(np.any(each) for each in whole if each is not None):
@@ -104,7 +113,17 @@ def _conversion(
         return np.stack([np.zeros_like(whole[0]) if each is None else each for each in every], axis=1), None
     if all(not each.integer and each.scale == 1 and not each.offset.any() for each in wanted):
         return None, None
-    return None, (np.array([each.scale for each in scalings]), np.stack([each.offset for each in scalings], axis=1))
+    divisors = np.array([_whole(1 / each.scale) for each in scalings])
+    return None, (
+        divisors,
+        np.stack([_whole(each.offset * by) for each, by in zip(scalings, divisors, strict=True)], 1),
+    )
+
+
+def _whole(numbers: Any) -> Any:
+    """Numbers as the whole ones that they are meant to be, where they are so near: 0.0001 is not 1/10000."""
+    nearest = np.rint(numbers)
+    return np.where(np.abs(numbers - nearest) <= 1e-6 * np.maximum(np.abs(nearest), 1), nearest, numbers)
 
 
 def map_frames(
@@ -115,6 +134,7 @@ def map_frames(
     is_data: Any | None,
     dtype: Any,
     others: tuple[Any, ...] = (),
+    channels: int | None = None,
     extent: tuple[int, int] | None = None,
     margins: Reach | None = None,
     whole_frames: bool = False,
@@ -124,21 +144,23 @@ def map_frames(
     :param is_data: Boolean (t, h, w), of dask or NumPy, or None.
     :param others: More arrays (t, h, w) that the function takes.
     :param dtype: Of the result.
+    :param channels: Number of channels where the result of a block is (t, h, w, channels).
     :param extent: Height and width of the result of a block, None for those of the block.
     :param margins: Rows and columns of its neighbours that a block gets on each side, off its result again.
     :param whole_frames: Whether a block is a whole frame.
-    :return: array (t, h, w) of dask where one of the inputs is, else of NumPy.
+    :return: array (t, h, w) or (t, h, w, channels) of dask where one of the inputs is, else of NumPy.
     """
     work = _Work(function, reader, is_data is not None, len(others))
     inputs = (*(() if is_data is None else (is_data,)), *others, *stack.arrays)
     frames = np.arange(stack.layout.shape[0])
     if any(map(is_lazy, inputs)):
-        return _lazily(work, frames, inputs, dtype, extent, margins, whole_frames)
+        return _lazily(work, frames, inputs, dtype, channels, extent, margins, whole_frames)
     parts = [
         work(frames[index : index + 1], *(each[index : index + 1] for each in inputs)) for index in range(len(frames))
     ]
     height, width = extent or stack.layout.shape[1:]
-    return np.concatenate(parts) if parts else np.zeros((0, height, width), dtype=dtype)
+    empty = (0, height, width, *(() if channels is None else (channels,)))
+    return np.concatenate(parts) if parts else np.zeros(empty, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -162,6 +184,7 @@ def _lazily(
     frames: NDArray[np.intp],
     inputs: tuple[Any, ...],
     dtype: Any,
+    channels: int | None,
     extent: tuple[int, int] | None,
     margins: Reach | None,
     whole_frames: bool,
@@ -183,8 +206,11 @@ def _lazily(
         if any(depth.values()):
             array = overlap(array, depth={**depth, 3: 0} if each.ndim == 4 else depth, boundary="none")
         arguments += [array, "tyxb"[: each.ndim]]
-    adjusted = {} if extent is None else {"adjust_chunks": {"y": extent[0], "x": extent[1]}}
+    changes: dict[str, Any] = {} if extent is None else {"adjust_chunks": {"y": extent[0], "x": extent[1]}}
+    if channels is not None:
+        changes["new_axes"] = {"n": channels}
+    axes = "tyx" if channels is None else "tyxn"
     result = dask.array.blockwise(
-        work, "tyx", *arguments, dtype=dtype, concatenate=True, meta=np.empty((0, 0, 0), dtype), **adjusted
+        work, axes, *arguments, dtype=dtype, concatenate=True, meta=np.empty((0,) * len(axes), dtype), **changes
     )
     return trim_internal(result, depth, boundary="none") if any(depth.values()) else result

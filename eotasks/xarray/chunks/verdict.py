@@ -32,6 +32,8 @@ class _Count:
     names: tuple[str, ...]
     where: str
     frame_names: tuple[str, ...]
+    columns: tuple[int, ...]
+    cirrus: bool
 
     def __call__(
         self, frames: NDArray[np.intp], bands: NDArray[Any], valid: NDArray[np.bool_] | None
@@ -39,10 +41,13 @@ class _Count:
         result = np.empty((len(frames), 1, _COUNTS))
         for index, frame in enumerate(bands):
             seen = np.ones(frame.shape[:2], dtype=bool) if valid is None else valid[index]
-            counts = cirrus_counts(frame, seen, self.names, where=f"{self.where}, {self.frame_names[frames[index]]}")
+            where = f"{self.where}, {self.frame_names[frames[index]]}"
+            if self.cirrus:
+                counts = cirrus_counts(frame, seen, self.names, where=where)
+            else:
+                counts = CirrusCounts(pixels=int(np.count_nonzero(seen)))
             unit = QUANTIFICATION if frame.dtype.kind in "iu" else 1
-            chosen = frame if seen.all() else frame[seen]
-            highest = float(chosen.max()) / unit if chosen.size else -np.inf
+            highest = max(float(np.max(frame[..., column], initial=0, where=seen)) / unit for column in self.columns)
             result[index, 0] = (*astuple(counts), highest)
         return result
 
@@ -55,19 +60,22 @@ class _Judge:
     where: str
     frame_names: tuple[str, ...]
     stated: bool
+    cirrus: bool
 
     def __call__(self, frames: NDArray[np.intp], counts: NDArray[np.float64]) -> NDArray[np.uint8]:
         parts = counts.reshape(len(frames), -1, _COUNTS)
         for frame, of_frame in zip(frames, parts, strict=True):
             name = self.frame_names[frame]
             total = sum((CirrusCounts(*part[:-1]) for part in of_frame), start=CirrusCounts())
-            highest = float(of_frame[:, -1].max(initial=-np.inf))
+            highest = float(of_frame[:, -1].max(initial=0))
             if self.stated and total.pixels >= FEWEST_PIXELS and highest < DARKEST:
                 raise ReflectanceError(
                     f"{self.where}: no reflectance is above {highest:.2g} in {name}: the numbers were brought to"
                     " reflectance already, and scaled once more. Drop scale_factor and add_offset from the"
                     " attributes, or give scale=1, offset=0."
                 )
+            if not self.cirrus:
+                continue
             try:
                 refuse_signs([(name, total.signs())], self.names, where=self.where)
             except ReflectanceError as error:
@@ -83,10 +91,11 @@ def _with_cure(error: ReflectanceError) -> EOTasksError:
     )
 
 
-def judged(result: Any, stack: BandStack, reader: Reader, *, is_data: Any | None) -> Any:
+def judged(result: Any, stack: BandStack, reader: Reader, *, is_data: Any | None, cirrus: bool = True) -> Any:
     """The same result, which is not to be had when the bands of its frame are refused.
 
     :param result: (t, h, w) of dask or NumPy.
+    :param cirrus: Whether the bands are those of the cloud model, which show an offset or a wrong order.
     :raises ReflectanceError: an offset left in or removed twice, reflectance scaled twice; at once for NumPy, else
         when dask computes it.
     :raises BandError: the bands are in another order; likewise.
@@ -94,10 +103,17 @@ def judged(result: Any, stack: BandStack, reader: Reader, *, is_data: Any | None
     names, where = stack.names, stack.layout.where
     frame_names = tuple(stack.layout.frame_names())
     stated = any(each.stated and not each.integer for each in stack.scalings)
+    if not cirrus and not stated:
+        return result
     counts = map_frames(
-        _Count(names, where, frame_names), stack, reader, is_data=is_data, dtype=np.float64, extent=(1, _COUNTS)
+        _Count(names, where, frame_names, reader.positions, cirrus),
+        stack,
+        reader,
+        is_data=is_data,
+        dtype=np.float64,
+        extent=(1, _COUNTS),
     )
-    judge = _Judge(names, where, frame_names, stated)
+    judge = _Judge(names, where, frame_names, stated, cirrus)
     frames = np.arange(stack.layout.shape[0])
     if not is_lazy(counts):
         judge(frames, counts)
