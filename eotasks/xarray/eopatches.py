@@ -97,10 +97,12 @@ def from_xarray(
 
 def _as_dataset(data: xarray.Dataset | xarray.DataArray) -> xarray.Dataset:
     """A dataset with the usual names of dimensions, and its CRS among the coordinates."""
-    if hasattr(data, "data_vars"):
-        dataset: xarray.Dataset = data
-    elif hasattr(data, "to_dataset"):
+    import xarray
+
+    if isinstance(data, xarray.DataArray):
         dataset = data.to_dataset(name="BANDS" if data.name is None else data.name)
+    elif isinstance(data, xarray.Dataset):
+        dataset = data
     else:
         raise FeatureError(f"{type(data).__name__} is neither a Dataset nor a DataArray of xarray: give one of them.")
     mappings = {

@@ -85,7 +85,7 @@ def bands_of(
             )
         found = [str(each) for each in array.coords[dimension].values.tolist()] if dimension in array.coords else []
         labels = found if any(band_of(each) for each in found) else list(wanted)
-        yield _features(array, own, tuple(_in_data_order(array, bands)), labels, {"bands": bands, **numbers}, {name})
+        yield _features(array, own, wanted, labels, {"bands": bands, **numbers}, {name})
 
 
 def labels_of(variable: xarray.DataArray, ground: Ground) -> list[str] | None:
@@ -117,11 +117,6 @@ def _has_bands(each: xarray.DataArray, bands: Bands | None) -> bool:
     if any(isinstance(label, str) and band_of(label) for label in labels) or bands is not None:
         return True
     return each.dtype.kind in "iu" and each.dtype.itemsize > 1 and each.sizes[dimension] in (10, 13)
-
-
-def _in_data_order(array: xarray.DataArray, bands: Bands | None) -> tuple[str, ...]:
-    """Bands as they follow each other in an array all of whose bands are known."""
-    return band_stack(array, bands_in(array, bands)[:1], bands=bands).names
 
 
 def _features(

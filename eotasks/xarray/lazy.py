@@ -35,7 +35,7 @@ class LazyFeature(FeatureIO[NDArray[Any]]):
         return np.ascontiguousarray(self.array.compute())
 
     @classmethod
-    def save(cls, *_: Any, **__: Any) -> NoReturn:  # type: ignore[override]  # of no use here
+    def save(cls, *_: Any, **__: Any) -> NoReturn:
         """Not to be had: features are saved by the values that they give.
 
         :raises StorageError: always.

@@ -19,7 +19,7 @@ from eotasks.models.clouds.smoothing import gaussian, mean_over_disk
 from eotasks.xarray import cloud_mask, cloud_probability
 from tests.builders.clouds.patches import patch_of_bands
 from tests.builders.clouds.probabilities import smooth_probability
-from tests.builders.xarrays import coordinates, dataset, scene
+from tests.builders.clouds.xarrays import coordinates, dataset, scene
 
 VALUES = scene()
 

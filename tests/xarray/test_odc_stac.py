@@ -24,8 +24,8 @@ from eotasks.models.sentinel2 import BANDS
 from eotasks.sources.sample import LoadSampleTask, open_sample
 from eotasks.xarray import cloud_mask, cloud_probability, cloud_shadow, from_xarray, to_xarray, valid_data
 from tests.builders.clouds.patches import patch_of_bands
+from tests.builders.clouds.xarrays import item, scene
 from tests.builders.products import LEFT, TOP, write_cog
-from tests.builders.xarrays import item, scene
 
 pytestmark = [
     # what odc-stac calls: rasterio on arrays without a place, a function that shapely would rather not have, and an
@@ -36,9 +36,9 @@ pytestmark = [
 ]
 
 SIZE, STEP = (150, 220), 20.0
-CHUNKS = {"x": 90, "y": 64}
+CHUNKS = {"x": 130, "y": 80}
 VALUES = scene(2, *SIZE)
-QUIET: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": None}
+QUIET: dict[str, Any] = {"protocol": "tcp", "host": "127.0.0.1", "dashboard_address": None}
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,10 @@ def test_all_functions_on_a_cluster_of_dask(items: list[pystac.Item]) -> None:
         LocalCluster(n_workers=1, threads_per_worker=2, processes=False, **QUIET) as cluster,
         Client(cluster),
     ):
-        for make in results.values():
-            xarray.testing.assert_identical(make(loaded, mask.chunk(CHUNKS)).compute(), make(eager, mask))
+        lazy = {name: make(loaded, mask.chunk(CHUNKS)) for name, make in results.items()}
+        (computed,) = dask.compute(lazy)
+        for name, make in results.items():
+            xarray.testing.assert_identical(computed[name], make(eager, mask))
         with pytest.raises(ReflectanceError, match=r"04\.00"):
             cloud_probability(loaded).compute()
 
@@ -187,7 +189,7 @@ import resource, sys
 import numpy as np, dask, dask.array, xarray
 import eotasks
 from eotasks.xarray import cloud_mask
-from tests.builders.xarrays import scene
+from tests.builders.clouds.xarrays import scene
 
 side, frames, chunk = map(int, sys.argv[1:])
 block = scene(1, chunk, chunk)

@@ -13,7 +13,7 @@ from eotasks.errors import BandError, EOTasksError, FeatureError, GridError
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS
 from eotasks.xarray import cloud_mask, cloud_probability
 from tests.builders.clouds.patches import patch_of_bands
-from tests.builders.xarrays import array, dataset, scene
+from tests.builders.clouds.xarrays import array, dataset, scene
 
 VALUES = scene()
 CHUNKS = {"time": 1, "y": 40, "x": 64}

@@ -13,7 +13,7 @@ from eotasks.models.clouds.shadows.frame import cloud_shadow as shadow_of_frame
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
 from eotasks.xarray import cloud_shadow
 from tests.builders.clouds.shadow_scene import NAMES, PIXEL, SUN, Blob, frame
-from tests.builders.xarrays import EPSG, coordinates, item
+from tests.builders.clouds.xarrays import EPSG, coordinates, item
 
 BLOBS = [Blob(60, 150, 18, 900), Blob(170, 200, 12, 1500), Blob(120, 90, 9, 700)]
 BANDS, CLOUD, _ = frame(BLOBS)

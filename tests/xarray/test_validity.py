@@ -13,7 +13,7 @@ from eotasks.errors import BandError, ConfigurationError, EOTasksError, FeatureE
 from eotasks.models.sentinel2 import BANDS
 from eotasks.xarray import cloud_mask, valid_data
 from tests.builders.clouds.patches import patch_of_bands
-from tests.builders.xarrays import dataset, scene
+from tests.builders.clouds.xarrays import dataset, scene
 
 VALUES = scene()
 VALUES[0, 3:9, 5:30] = 0

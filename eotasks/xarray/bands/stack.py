@@ -105,7 +105,7 @@ def band_stack(
 
 
 def bands_in(data: xarray.Dataset | xarray.DataArray, bands: Bands | None = None) -> tuple[str, ...]:
-    """The bands that are found in some data.
+    """The bands that are found in some data: those of an array in its order.
 
     :raises BandError: none, or two that could be one.
     """

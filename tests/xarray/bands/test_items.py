@@ -11,7 +11,7 @@ import pytest
 from eotasks.errors import EOTasksError, FeatureError, ImageryError
 from eotasks.xarray.bands.items import numbers_of_items, sun_of_items
 from eotasks.xarray.layout import layout_of
-from tests.builders.xarrays import START, dataset, item, scene
+from tests.builders.clouds.xarrays import START, dataset, item, scene
 
 VALUES = scene(3, 4, 5)
 

@@ -12,7 +12,7 @@ import xarray
 from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, ReflectanceError
 from eotasks.models.sentinel2 import BANDS
 from eotasks.xarray import cloud_probability
-from tests.builders.xarrays import array, dataset, item, scene
+from tests.builders.clouds.xarrays import array, dataset, item, scene
 
 PLAIN = scene()
 SHIFTED = PLAIN + np.uint16(1000)
