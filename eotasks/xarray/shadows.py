@@ -51,9 +51,9 @@ def cloud_shadow(
 ) -> xarray.DataArray:
     """Cloud shadows on the ground, from bands of L1C or L2A and a cloud mask.
 
-    Lazy where the data is dask's. "geometric" compares all clouds and all ground of a frame, so one frame at a time is
-    brought together: B02, B08, B11 and the mask, some 30 bytes a pixel while it is worked on. "projection" looks no
-    farther than its distance, and works chunk by chunk with that margin. Both equal the result of whole frames.
+    Lazy where the data is dask's. "geometric" compares all clouds and all ground of a frame, so a frame is brought
+    together in one chunk: B02, B08, B11 and the mask. "projection" looks no farther than its distance, and works chunk
+    by chunk with that margin. Both equal the result of whole frames.
 
     :param data: Bands, as ``cloud_probability`` takes them, B02, B08 and B11 among them.
     :param cloud: Cloud mask on the grid of the data: boolean, or 0 clear, 1 cloud, 255 no data. Shadows have the

@@ -67,7 +67,7 @@ class Reader:
         self, frames: NDArray[np.intp], is_data: NDArray[np.bool_] | None, blocks: tuple[NDArray[Any], ...]
     ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Bands (t, h, w, bands), and the pixels with data (t, h, w), None for all."""
-        raw = blocks[0] if self.whole else np.stack(blocks, axis=-1)
+        raw = blocks[0] if self.whole else np.moveaxis(np.stack(blocks), 0, -1)  # a band stays in one piece
         valid = self._present(frames, raw) if is_data is None else is_data
         if self.digital is not None:
             bands = raw.astype(np.int32) + self.digital[frames][:, np.newaxis, np.newaxis].astype(np.int32)
