@@ -19,6 +19,7 @@ VALUES = scene()
 VALUES[0, 3:9, 5:30] = 0
 CHUNKS = {"y": 33, "x": 64}
 MASK = FeatureType.MASK
+CLEAR = (dataset(VALUES)["B02"] > 65_000).astype(np.uint8)
 
 
 def clouds() -> Any:
@@ -59,13 +60,13 @@ def test_bands_alone_tell_where_there_is_data() -> None:
     ("arguments", "options", "kind", "message"),
     [
         ((), {}, ConfigurationError, "neither data nor is_data nor cloud_masks"),
-        ((), {"cloud_masks": clouds(), "snow": "keep"}, ConfigurationError, "need the bands B03, B08, B11"),
+        ((), {"cloud_masks": CLEAR, "snow": "keep"}, ConfigurationError, "need the bands B03, B08, B11"),
         ((dataset(VALUES),), {"snow": "melt"}, ConfigurationError, "snow='melt' is unknown"),
         ((dataset(VALUES)[["B04", "B08"]],), {"water": "keep"}, BandError, "band B03, B11 is missing"),
-        ((), {"cloud_masks": clouds() == 1}, FeatureError, "boolean masks cannot say where there is no data"),
-        ((dataset(VALUES), clouds() * np.uint8(2)), {}, FeatureError, "holds 2"),
-        ((dataset(VALUES), [clouds().isel(x=slice(9))]), {}, GridError, r"cloud_masks\[0\] has other 'x'"),
-        ((dataset(VALUES),), {"is_data": clouds()}, FeatureError, "is_data is uint8 where a boolean"),
+        ((), {"cloud_masks": CLEAR == 1}, FeatureError, "boolean masks cannot say where there is no data"),
+        ((dataset(VALUES), CLEAR + np.uint8(2)), {}, FeatureError, "holds 2"),
+        ((dataset(VALUES), [CLEAR.isel(x=slice(9))]), {}, GridError, r"cloud_masks\[0\] has other 'x'"),
+        ((dataset(VALUES),), {"is_data": CLEAR}, FeatureError, "is_data is uint8 where a boolean"),
     ],
     ids=["nothing", "no bands", "no treatment", "two bands", "booleans", "no mask", "another grid", "a cloud mask"],
 )
