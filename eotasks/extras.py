@@ -17,7 +17,9 @@ from eotasks.text import redact
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "catalogue": ("duckdb", "duckdb_extension_spatial", "pyarrow", "pystac", "pystac_client"),
+        "planetary-computer": ("planetary_computer",),
         "xarray": ("xarray", "rioxarray"),
+        "dask": ("dask", "distributed", "odc.stac"),
         "ray": ("ray",),
     }
 )

@@ -58,7 +58,8 @@ from eotasks.workflows.evaluate_clouds.labels import SCENE_FILE, read_scene_fact
 from eotasks.workflows.evaluate_clouds.results import METRICS, claim_results
 from eotasks.workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, check_place
 from eotasks.workflows.land_cover.config_file import DEFAULT_CONFIG, parse_config, render_toml
-from eotasks.xarray import META_INFO, from_xarray
+from eotasks.xarray import from_xarray
+from eotasks.xarray.notes import META_INFO
 from tests.builders.eopatches import make_eopatch
 from tests.builders.stac_items import make_item
 from tests.builders.tile import _product_metadata, _tile_metadata

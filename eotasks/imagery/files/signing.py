@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, MissingDependencyError, reason_of
+from eotasks.extras import install_line
 from eotasks.network.signatures import expiry_of
 from eotasks.text import excerpt, register_secret
 
@@ -32,8 +33,6 @@ MARGIN = timedelta(minutes=2)
 PLANETARY_COMPUTER = "planetary-computer"
 SIGNERS = (PLANETARY_COMPUTER,)
 """Modifiers that have a name."""
-
-INSTALL = "pip install 'eotasks[planetary-computer]'"
 
 _MARK = "_eotasks_signing"
 
@@ -51,7 +50,9 @@ def modifier_of(given: Modifier | str | None) -> Modifier | None:
             f"modifier={excerpt(given)}: give a function that changes a STAC item, or one of {', '.join(SIGNERS)}."
         )
     if "planetary_computer" not in sys.modules and importlib.util.find_spec("planetary_computer") is None:
-        raise MissingDependencyError(f"Signing for the Planetary Computer needs its package: {INSTALL}.")
+        raise MissingDependencyError(
+            f"Signing for the Planetary Computer needs its package: {install_line(PLANETARY_COMPUTER)}"
+        )
     return sign_planetary_computer
 
 
@@ -66,7 +67,9 @@ def sign_planetary_computer(item: Any) -> None:
     try:
         package = importlib.import_module("planetary_computer")
     except ImportError as error:
-        raise MissingDependencyError(f"Signing for the Planetary Computer needs its package: {INSTALL}.") from error
+        raise MissingDependencyError(
+            f"Signing for the Planetary Computer needs its package: {install_line(PLANETARY_COMPUTER)}"
+        ) from error
     register_secret(os.environ.get("PC_SDK_SUBSCRIPTION_KEY"))
     package.sign_inplace(item)
 

@@ -112,6 +112,36 @@ def describe_item(item: Mapping[str, Any], origin: Origin, signing: Signing | No
     )
 
 
+def numbers_of_item(item: Mapping[str, Any], origin: Origin) -> tuple[dict[str, int], float]:
+    """Offsets (DN) by band and the quantification of an item, whatever else it lacks: its rasters are not looked for.
+
+    :raises ImageryError: when the item does not say the offset of its numbers, or contradicts itself.
+    """
+    name = str(item.get("id", "item"))
+    where = f"STAC item {name}"
+    properties, assets = item.get("properties"), item.get("assets")
+    if not isinstance(properties, Mapping) or not isinstance(assets, Mapping) or not assets:
+        raise ImageryError(f"{where}: has no properties or no assets. Search for it again.")
+    links = {str(key): asset for key, asset in assets.items() if isinstance(asset, Mapping) and asset.get("href")}
+    chosen = {band: key for band, key in _bands(links).items() if band != "SCL"}
+    if not chosen:
+        raise ImageryError(f"{where}: no asset of a Sentinel-2 band, there are: {', '.join(links)[:200]}.")
+    baseline = _baseline(properties, name)
+    # The document of a product is looked for where the item itself does not say: its link may lead where none may.
+    alone = {key: asset for key, asset in links.items() if key not in _PRODUCT_METADATA}
+    documents = {key: asset for key, asset in links.items() if key in _PRODUCT_METADATA}
+    nothing = AssetFiles(where, {}, origin)
+    try:
+        offsets, quantification = _numbers(nothing, alone, chosen, properties, baseline, where)
+    except ImageryError:
+        if not documents:
+            raise
+        addresses = {key: origin.resolved(str(asset["href"])) for key, asset in documents.items()}
+        files = AssetFiles(where, addresses, origin)
+        offsets, quantification = _numbers(files, links, chosen, properties, baseline, where)
+    return {band: offsets.get(band, 0) for band in chosen}, quantification
+
+
 def _bands(links: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Keys of the assets by band: of several the one with a usual key, the GeoTIFF, the finest."""
     ranked: dict[str, tuple[tuple[bool, bool, int], str]] = {}

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,6 +173,20 @@ def refuse_implausible(
     _refuse_left_in(seen, where)
 
 
+def refuse_signs(signs: _Signs, names: Sequence[str], *, where: str = "the bands") -> None:
+    """Refuse bands by what their cirrus bands say.
+
+    :param signs: Of all frames, by the name of the frame.
+    :param names: Names of the bands in their order, for the message.
+    :raises ReflectanceError: as `refuse_implausible`.
+    :raises BandError: the same.
+    """
+    seen = [(name, sign) for name, sign in signs if sign.pixels]
+    _refuse_order(seen, names, where)
+    _refuse_removed_twice(seen, where)
+    _refuse_left_in(seen, where)
+
+
 def _has_data(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
     return ~is_fill(bands)
 
@@ -215,10 +229,54 @@ def _refuse_removed_twice(signs: _Signs, where: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class CirrusCounts:
+    """What the cirrus band of a part of a frame says; parts are added."""
+
+    pixels: float = 0
+    """With data."""
+
+    holes: float = 0
+    """Whose B10 is 0."""
+
+    dark: float = 0
+    """Whose B10 is not above ``OFFSET``, but not 0."""
+
+    bright: float = 0
+    negative: float = 0
+    brighter: float = 0
+    lowest: float = np.inf
+    """B10 reflectance above ``OFFSET``."""
+
+    def __add__(self, other: CirrusCounts) -> CirrusCounts:
+        *ours, lowest = astuple(self)
+        *theirs, other_lowest = astuple(other)
+        sums = [one + another for one, another in zip(ours, theirs, strict=True)]
+        return CirrusCounts(*[*sums, min(lowest, other_lowest)])
+
+    def signs(self) -> CirrusSigns:
+        """Of all parts of a frame."""
+        return CirrusSigns(
+            pixels=int(self.pixels),
+            lowest=self.lowest,
+            dark_share=self.dark / max(self.pixels - self.holes, 1) if self.pixels > self.holes else 1.0,
+            bright_share=self.bright / max(self.pixels, 1),
+            negative_share=self.negative / max(self.pixels, 1),
+            brighter_share=self.brighter / max(self.pixels, 1),
+        )
+
+
 def cirrus_signs(
     frame: NDArray[np.generic], valid: NDArray[np.bool_] | None, names: Sequence[str], *, where: str = "the bands"
 ) -> CirrusSigns:
-    """What the cirrus band of one frame says. NaN counts as no data.
+    """What the cirrus band of one frame says; parameters and errors as `cirrus_counts`."""
+    return cirrus_counts(frame, valid, names, where=where).signs()
+
+
+def cirrus_counts(
+    frame: NDArray[np.generic], valid: NDArray[np.bool_] | None, names: Sequence[str], *, where: str = "the bands"
+) -> CirrusCounts:
+    """What the cirrus band of a frame, or of a part of one, says. NaN counts as no data.
 
     :param frame: Array (h, w, bands): float reflectance, or integer DN.
     :param valid: Boolean array (h, w), or None for all pixels but those that are 0 in all ten bands.
@@ -227,7 +285,7 @@ def cirrus_signs(
     """
     indices = dict(zip(CLOUD_BANDS, band_indices(CLOUD_BANDS, names, where=where), strict=True))
     others = [indices[name] for name in _BRIGHTER_THAN_CIRRUS]
-    pixels, negative, brighter, bright, dark, holes, lowest = 0, 0, 0, 0, 0, 0, np.inf
+    counts = CirrusCounts()
     rows = max(1, BLOCK_PIXELS // max(frame.shape[1], 1))
     for start in range(0, len(frame), rows):
         block = frame[start : start + rows]
@@ -235,23 +293,18 @@ def cirrus_signs(
         present = ~is_fill(block) if valid is None else valid[start : start + rows]
         present = present & ~np.isnan(cirrus)
         darkest = _reflectance(np.minimum.reduce([block[..., other] for other in others]))
-        pixels += int(np.count_nonzero(present))
-        negative += int(np.count_nonzero(present & (cirrus < REMOVED_TWICE) & (cirrus > LOWEST_REMOVED)))
-        brighter += int(np.count_nonzero(present & (cirrus > darkest + np.float32(BRIGHTER_BY))))
         blue = _reflectance(block[..., indices["B02"]])
-        bright += int(np.count_nonzero(present & (blue > np.float32(OFFSET + BRIGHT))))
         above = cirrus > np.float32(OFFSET)  # float32 as the values: 1000 DN is not above it
-        holes += int(np.count_nonzero(present & (cirrus == 0)))
-        dark += int(np.count_nonzero(present & ~above & (cirrus != 0)))
-        lowest = min(lowest, float(np.min(cirrus, initial=np.inf, where=present & above)))
-    return CirrusSigns(
-        pixels=pixels,
-        lowest=lowest,
-        dark_share=dark / max(pixels - holes, 1) if pixels > holes else 1.0,
-        bright_share=bright / max(pixels, 1),
-        negative_share=negative / max(pixels, 1),
-        brighter_share=brighter / max(pixels, 1),
-    )
+        counts += CirrusCounts(
+            pixels=int(np.count_nonzero(present)),
+            holes=int(np.count_nonzero(present & (cirrus == 0))),
+            dark=int(np.count_nonzero(present & ~above & (cirrus != 0))),
+            bright=int(np.count_nonzero(present & (blue > np.float32(OFFSET + BRIGHT)))),
+            negative=int(np.count_nonzero(present & (cirrus < REMOVED_TWICE) & (cirrus > LOWEST_REMOVED))),
+            brighter=int(np.count_nonzero(present & (cirrus > darkest + np.float32(BRIGHTER_BY)))),
+            lowest=float(np.min(cirrus, initial=np.inf, where=present & above)),
+        )
+    return counts
 
 
 def _reflectance(values: NDArray[np.generic]) -> NDArray[np.float32]:

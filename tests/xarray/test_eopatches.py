@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +21,14 @@ from hypothesis import strategies as st
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.errors import EOTasksError, FeatureError, GridError, MissingDependencyError
-from eotasks.xarray import from_xarray, to_xarray
+from eotasks.clouds.probability import AddCloudProbabilityTask
+from eotasks.eopatches.load import load_eopatch
+from eotasks.eopatches.save import save_eopatch
+from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, MissingDependencyError
+from eotasks.models.sentinel2 import BANDS
+from eotasks.storage.place import Place
+from eotasks.xarray import cloud_probability, from_xarray, to_xarray
+from tests.builders.clouds.xarrays import array, dataset, scene
 
 # affine 3 warns of an operator that rasterio and rioxarray use.
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
@@ -317,3 +324,163 @@ def test_patches_without_images_or_times() -> None:
     eopatch[FeatureType.SCALAR_TIMELESS, "MEAN"] = np.arange(3.0)
     assert_same(from_xarray(to_xarray(eopatch)), eopatch)
     assert_same(from_xarray(to_xarray(eopatch, [])), EOPatch(bbox=eopatch.bbox))
+
+
+BAND_VALUES = scene(2, 12, 15)
+
+
+def test_variables_of_bands_become_one_feature_of_data() -> None:
+    names = {"B08": "nir", "B02": "blue", "B04": "red"}
+    data = dataset(BAND_VALUES, names=names).assign(SCL=dataset(BAND_VALUES)["B01"].astype(np.uint8))
+    eopatch = from_xarray(data)
+    assert set(eopatch.get_features()) == {
+        (DATA, "BANDS"), (MASK, "IS_DATA"), (MASK, "SCL"), (FeatureType.META_INFO, "BAND_NAMES"),
+    }  # fmt: skip
+    np.testing.assert_array_equal(eopatch[DATA, "BANDS"], BAND_VALUES[..., [1, 3, 7]])
+    assert eopatch[DATA, "BANDS"].dtype == np.uint16
+    assert eopatch.meta_info["BAND_NAMES"] == {"BANDS": ["blue", "red", "nir"]}
+    back = to_xarray(eopatch)
+    assert list(back["band"].values) == ["blue", "red", "nir"]
+    assert_same(from_xarray(back), eopatch)
+    other = from_xarray(data, bands_feature=(DATA, "S2"), bands={"B08": "nir", "B02": "red"})
+    np.testing.assert_array_equal(other[DATA, "S2"], BAND_VALUES[..., [3, 7]])
+
+
+def test_a_task_takes_the_patch_of_a_dataset_of_digital_numbers() -> None:
+    shifted = dataset(BAND_VALUES + np.uint16(1000), chunks={"x": 8})
+    eopatch = AddCloudProbabilityTask().execute(from_xarray(shifted, offset=-0.1))
+    np.testing.assert_array_equal(eopatch[DATA, "BANDS"], BAND_VALUES)
+    np.testing.assert_array_equal(eopatch[DATA, "CLP"][..., 0], cloud_probability(dataset(BAND_VALUES)).values)
+
+
+def test_bands_by_themselves_are_data_too() -> None:
+    eopatch = from_xarray(dataset(BAND_VALUES)[["B02", "B03"]], bands_feature=None)
+    assert set(eopatch.get_features()) == {(DATA, "B02"), (DATA, "B03")}
+    assert eopatch[DATA, "B02"].dtype == np.uint16
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_arrays_with_a_dimension_of_bands(lazy: bool) -> None:
+    data = array(BAND_VALUES, chunks={"band": 1, "x": 8} if lazy else None, band_first=True)
+    for each in (data, data.to_dataset(), data.isel(band=slice(None, None, -1))):
+        eopatch = from_xarray(each)
+        names = list(np.atleast_1d(each["band"].values))
+        order = [BANDS.index(name) for name in names]
+        assert ("LazyFeature" in repr(eopatch)) is lazy
+        np.testing.assert_array_equal(eopatch[DATA, "BANDS"], BAND_VALUES[..., order])
+        assert eopatch.meta_info["BAND_NAMES"] == {"BANDS": names}
+        assert list(to_xarray(eopatch)["band"].values) == names
+    numbered = from_xarray(data.drop_vars("band"))
+    np.testing.assert_array_equal(numbered[DATA, "BANDS"], BAND_VALUES)
+
+
+def test_pixels_without_data_are_masked_and_emptied() -> None:
+    values = BAND_VALUES.copy()
+    values[0, 2, 3] = 0
+    eopatch = from_xarray(dataset(values + np.uint16(1000) * (values > 0)), offset=-0.1)
+    assert np.argwhere(~eopatch[MASK, "IS_DATA"]).tolist() == [[0, 2, 3, 0]]
+    np.testing.assert_array_equal(eopatch[DATA, "BANDS"], values)
+    floats = from_xarray(dataset(np.where(values > 0, values / 10_000, np.nan)))
+    assert np.isnan(floats[DATA, "BANDS"][0, 2, 3]).all()
+    own = dataset(values).assign(IS_DATA=dataset(values)["B02"] > 10_000)
+    assert not from_xarray(own)[MASK, "IS_DATA"].any()
+
+
+def test_one_date_without_a_dimension_of_time() -> None:
+    one = from_xarray(dataset(BAND_VALUES).isel(time=1))
+    assert one[DATA, "BANDS"].shape == (1, 12, 15, 13)
+    assert one.timestamps == [datetime(2023, 6, 6, 10, 10, 31)]  # noqa: DTZ001
+    none = from_xarray(dataset(BAND_VALUES).isel(time=1, drop=True))
+    assert none[FeatureType.DATA_TIMELESS, "BANDS"].shape == (12, 15, 13)
+    assert none.timestamps is None
+
+
+def test_other_names_of_dimensions_and_a_crs_among_the_variables() -> None:
+    data = dataset(BAND_VALUES).reset_coords("spatial_ref").rename(time="t", spatial_ref="crs")
+    for name, each in data.data_vars.items():
+        each.encoding.clear()
+        if name != "crs":
+            each.attrs["grid_mapping"] = "crs"
+    eopatch = from_xarray(data)
+    assert box_of(eopatch).crs == CRS("32633")
+    assert eopatch.timestamps is not None
+    assert len(eopatch.timestamps) == 2
+
+
+def test_rows_from_south_to_north_are_turned_in_bands_too() -> None:
+    for chunks in (None, {"y": 5}):
+        upwards = dataset(BAND_VALUES, chunks=chunks).isel(y=slice(None, None, -1))
+        np.testing.assert_array_equal(from_xarray(upwards)[DATA, "BANDS"], BAND_VALUES)
+
+
+def test_coordinates_of_corners_lie_where_the_transform_says() -> None:
+    """Stackstac's are those of the upper left corners."""
+    data = array(BAND_VALUES)
+    corners = data.assign_coords(x=data["x"] - 10, y=data["y"] + 10)
+    corners.attrs["transform"] = rasterio.Affine(20, 0, 600000, 0, -20, 5200020)
+    part = corners.isel(x=slice(3, 9), y=slice(2, 7))
+    assert tuple(box_of(from_xarray(part))) == (600060, 5199880, 600180, 5199980)
+    assert tuple(box_of(from_xarray(corners))) == tuple(box_of(from_xarray(data)))
+
+
+def test_lazy_features_are_computed_once_and_when_they_are_looked_at() -> None:
+    looked: list[int] = []
+
+    def look(block: Any) -> Any:
+        looked.append(1)
+        return block
+
+    data = dataset(BAND_VALUES, chunks={"time": 2})
+    for name in data.data_vars:
+        data[name] = data[name].dims, data[name].data.map_blocks(look, dtype=np.uint16, meta=np.empty((0, 0, 0)))
+    data["NDVI"] = data["B02"] / 2
+    eopatch = from_xarray(data)
+    copied = eopatch.copy()
+    dataset_again = to_xarray(eopatch)
+    again = from_xarray(dataset_again)
+    pickled = pickle.loads(pickle.dumps(from_xarray(dataset(BAND_VALUES, chunks={"x": 8}))))
+    assert not looked
+    assert dataset_again["BANDS"].chunks is not None
+    np.testing.assert_array_equal(copied[DATA, "BANDS"], BAND_VALUES)
+    np.testing.assert_array_equal(copied[DATA, "BANDS"], eopatch[DATA, "BANDS"])
+    assert len(looked) == 13
+    np.testing.assert_array_equal(again[DATA, "NDVI"][..., 0], BAND_VALUES[..., 1] / 2)
+    assert pickled == from_xarray(dataset(BAND_VALUES))
+    assert copied[DATA, "BANDS"].flags.c_contiguous
+
+
+def test_lazy_patches_are_saved_by_their_values(tmp_path: Path) -> None:
+    eopatch = from_xarray(dataset(BAND_VALUES, chunks={"x": 8}))
+    eopatch.copy().save(str(tmp_path / "plain"))
+    assert EOPatch.load(str(tmp_path / "plain")) == from_xarray(dataset(BAND_VALUES))
+    save_eopatch(Place(str(tmp_path)), "ours", eopatch)
+    assert load_eopatch(Place(str(tmp_path)), "ours") == from_xarray(dataset(BAND_VALUES))
+
+
+def test_names_of_bands_of_several_features() -> None:
+    eopatch = make_eopatch()
+    names = {"BANDS": [f"band {index}" for index in range(10)], "CLP": ["cloud"], "FEATURES": ["too", "few"]}
+    eopatch[FeatureType.META_INFO, "BAND_NAMES"] = names
+    data = to_xarray(eopatch)
+    assert data["BANDS"].dims == ("time", "y", "x", "band_BANDS")
+    assert list(data["band_BANDS"].values) == names["BANDS"]
+    assert data["CLP"].dims == ("time", "y", "x", "band_CLP")
+    assert data["FEATURES"].dims == ("y", "x", "band_5")
+    assert_same(from_xarray(data), eopatch)
+    chosen = from_xarray(data.isel(band_BANDS=[3, 1]))
+    assert chosen.meta_info["BAND_NAMES"]["BANDS"] == ["band 3", "band 1"]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "kind", "message"),
+    [(dataset(BAND_VALUES).assign(BANDS=dataset(BAND_VALUES)["B02"] / 2), {}, FeatureError, "second feature data/BA"),
+     (array(BAND_VALUES).assign_coords(band=["SCL", *BANDS[1:]]), {}, FeatureError, "has bands and others along"),
+     (dataset(BAND_VALUES), {"bands_feature": (MASK, "BANDS")}, ConfigurationError, "FeatureType.DATA"),
+     (BAND_VALUES, {}, FeatureError, "ndarray is neither a Dataset nor a DataArray"),
+     (dataset(BAND_VALUES), {"offset": -1000}, ConfigurationError, "shifts reflectance by more than 1")],
+)  # fmt: skip
+def test_bands_that_are_no_feature_are_refused(
+    data: Any, options: dict[str, Any], kind: type[EOTasksError], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        from_xarray(data, **options)

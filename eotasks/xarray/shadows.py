@@ -1,0 +1,149 @@
+"""Cloud shadows of xarray's bands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.models.clouds.shadows.angles import NADIR
+from eotasks.models.clouds.shadows.frame import MethodName, ShadowMethod, shadow_method
+from eotasks.models.clouds.shadows.frame import cloud_shadow as shadow_of_frame
+from eotasks.models.clouds.shadows.light import SHADOW_BANDS
+from eotasks.models.clouds.shadows.projection import ProjectionMethod
+from eotasks.models.clouds.validity import split_cloud_mask
+from eotasks.xarray.bands.stack import Bands, band_stack
+from eotasks.xarray.beside import array_on, is_data_of
+from eotasks.xarray.chunks.blocks import Reader, map_frames
+from eotasks.xarray.chunks.overlap import Reach
+from eotasks.xarray.chunks.verdict import judged
+from eotasks.xarray.grid import pixel_size_of, place_of
+from eotasks.xarray.packages import is_lazy, xarray_package
+from eotasks.xarray.sun import angles_of, sun_of
+
+if TYPE_CHECKING:
+    import xarray
+
+ATTRIBUTES: dict[str, Any] = {
+    "long_name": "cloud shadow",
+    "flag_values": [0, 1, 255],
+    "flag_meanings": "no_shadow shadow no_data",
+    "nodata": 255,
+}
+
+
+def cloud_shadow(
+    data: xarray.Dataset | xarray.DataArray,
+    cloud: xarray.DataArray,
+    *,
+    sun: Sequence[float] | Sequence[Sequence[float]] | xarray.DataArray | None = None,
+    view: Sequence[float] | Sequence[Sequence[float]] | xarray.DataArray = NADIR,
+    method: MethodName | ShadowMethod = "geometric",
+    bands: Bands | None = None,
+    scale: float | None = None,
+    offset: float | Sequence[float] | xarray.DataArray | None = None,
+    items: Iterable[Any] | None = None,
+    is_data: xarray.DataArray | None = None,
+) -> xarray.DataArray:
+    """Cloud shadows on the ground, from bands of L1C or L2A and a cloud mask.
+
+    Lazy where the data is dask's. "geometric" compares all clouds and all ground of a frame, so a frame is brought
+    together in one chunk: B02, B08, B11 and the mask. "projection" looks no farther than its distance, and works chunk
+    by chunk with that margin. Both equal the result of whole frames.
+
+    :param data: Bands, as ``cloud_probability`` takes them, B02, B08 and B11 among them.
+    :param cloud: Cloud mask on the grid of the data: boolean, or 0 clear, 1 cloud, 255 no data. Shadows have the
+        outlines of their clouds, so a mask that was little averaged and dilated gives the better ones.
+    :param sun: Zenith and azimuth in degrees, azimuth clockwise from the grid's north and towards the sun: two numbers,
+        or two a frame (t, 2). None: those of ``items``; else of the coordinates beside the times (stackstac); else they
+        are computed from the times, which must be those of the acquisitions, and the place.
+    :param view: The same of the sensor; the default looks straight down.
+    :param method: "geometric" or "projection", or a ``GeometricMethod`` or ``ProjectionMethod`` with other settings.
+    :param bands: This and ``scale``, ``offset``, ``items`` and ``is_data`` as ``cloud_probability`` takes them.
+    :return: uint8 with the data's dimensions, coordinates, CRS and attributes: 0 no shadow, 1 shadow on ground in view,
+        255 no data. Clouds are 0.
+    :raises GridError: data without coordinates and a CRS in metres, or a mask on another grid.
+    :raises FeatureError: a mask or angles that are none.
+    :raises EOTasksError: and those of ``cloud_probability``.
+    """
+    xarray_package()
+    chosen = shadow_method(method)
+    stack = band_stack(data, SHADOW_BANDS, bands=bands, scale=scale, offset=offset, items=items)
+    layout = stack.layout
+    mask = array_on(cloud, layout, "cloud")
+    if not is_lazy(mask):
+        split_cloud_mask(np.asarray(mask), where="cloud")
+    work = _Shadow(
+        stack.names,
+        layout.where,
+        tuple(layout.frame_names()),
+        sun_of(sun, items, layout),
+        angles_of(view, layout, "view"),
+        pixel_size_of(layout, wanted_for="height of clouds"),
+        chosen,
+        place_of(layout).upwards,
+    )
+    present = is_data_of(is_data, layout)
+    reader = Reader.of(stack, SHADOW_BANDS)
+    shadow = map_frames(
+        work,
+        stack,
+        reader,
+        is_data=present,
+        others=(mask,),
+        dtype=np.uint8,
+        margins=_reach(chosen, work.pixel_size) if isinstance(chosen, ProjectionMethod) else None,
+        whole_frames=not isinstance(chosen, ProjectionMethod),
+    )
+    shadow = judged(shadow, stack, reader, is_data=present, cirrus=False)
+    return layout.result(shadow, "SHADOW", ATTRIBUTES)
+
+
+def _reach(method: ProjectionMethod, pixel_size: tuple[float, float]) -> Reach:
+    """Rows and columns from which a cloud or the ground takes part in a pixel."""
+    rows, columns = (
+        math.ceil(method.distance / size) + int(method.erosion / size + 1) + int(method.dilation / size + 1) + 1
+        for size in pixel_size
+    )
+    return rows, columns
+
+
+@dataclass(frozen=True)
+class _Shadow:
+    """Shadow of a block of whole frames, or of one with margins."""
+
+    names: tuple[str, ...]
+    where: str
+    frame_names: tuple[str, ...]
+    sun: NDArray[np.float64]
+    view: NDArray[np.float64]
+    pixel_size: tuple[float, float]
+    method: ShadowMethod
+    upwards: bool
+
+    def __call__(
+        self,
+        frames: NDArray[np.intp],
+        bands: NDArray[Any],
+        valid: NDArray[np.bool_] | None,
+        cloud: NDArray[Any],
+    ) -> NDArray[np.uint8]:
+        result = np.empty(cloud.shape, dtype=np.uint8)
+        down = slice(None, None, -1 if self.upwards else None)  # the method has north above
+        for index, frame in enumerate(frames):
+            result[index, down] = shadow_of_frame(
+                bands[index, down],
+                cloud[index, down],
+                sun=self.sun[frame],
+                view=self.view[frame],
+                pixel_size=self.pixel_size,
+                valid=None if valid is None else valid[index, down],
+                names=self.names,
+                method=self.method,
+                where=f"{self.where}, {self.frame_names[frame]}",
+            )
+        return result
