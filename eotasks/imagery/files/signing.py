@@ -195,7 +195,7 @@ def _modified(item: Mapping[str, Any], modifier: Modifier, where: str) -> dict[s
     try:
         pystac = importlib.import_module("pystac")
     except ImportError as error:
-        raise MissingDependencyError(f"Signing needs the package pystac: {INSTALL}.") from error
+        raise MissingDependencyError(f"Signing needs the package pystac: {install_line(PLANETARY_COMPUTER)}") from error
     try:
         made = pystac.Item.from_dict(deepcopy(dict(item)), migrate=False, preserve_dict=False)
     except Exception as error:  # pystac raises whatever it stumbles over in what a document says

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import BandError, EOTasksError, ReflectanceError
-from eotasks.models.clouds.plausibility import FEWEST_PIXELS, CirrusCounts, cirrus_counts, refuse_signs
+from eotasks.models.clouds.plausibility import CirrusCounts, cirrus_counts, refuse_signs
+from eotasks.models.scale_signs import FEWEST_PIXELS
 from eotasks.models.sentinel2 import QUANTIFICATION
 from eotasks.xarray.bands.stack import BandStack
 from eotasks.xarray.chunks.blocks import Reader, map_frames
