@@ -102,6 +102,10 @@ class ProductSkippedWarning(EOTasksWarning):
     """A product was left out."""
 
 
+class EOPatchChangedWarning(EOTasksWarning):
+    """Another program has written over files of an EOPatch that eotasks saved."""
+
+
 class PatchFailedWarning(EOTasksWarning):
     """Patches of a batch failed; the others are done."""
 
