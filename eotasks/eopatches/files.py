@@ -82,6 +82,9 @@ class EOPatchFolder:
     changed: list[str] = field(default_factory=list)
     """Files of a saved EOPatch that another program has written since, as far as they have been looked at."""
 
+    unguarded: list[str] = field(default_factory=list)
+    """Files that have been read at another moment than their checksum, or without: a save may have come between."""
+
     def __post_init__(self) -> None:
         for path in self.files:
             parts = path.split("/")
@@ -103,8 +106,8 @@ class EOPatchFolder:
 
     @property
     def is_verified(self) -> bool:
-        """Whether all that has been read agrees with the checksums of one save."""
-        return self.marker is not None and not self.changed and all(self.files.values())
+        """Whether all that has been read agrees with the checksums of one save, and no other can have come between."""
+        return self.marker is not None and not self.changed and not self.unguarded and all(self.files.values())
 
     def read(self, features: Sequence[Feature] | None, *, optional: Collection[Feature] = ()) -> EOPatch:
         """Checks and reads the files of features, of bounding box and timestamps; files from afar are copied first.
@@ -124,6 +127,8 @@ class EOPatchFolder:
             self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
         paths = [path for path in self.files if is_always_read(path)]
         paths += [path for feature in wanted for path in self._paths(feature)]
+        if self.place.is_local:
+            self._note_unguarded(paths)
         with self._on_this_machine(paths) as folder:
             for path in paths:
                 self._check(folder, path)
@@ -138,6 +143,7 @@ class EOPatchFolder:
         :raises StorageError: when it cannot be read.
         """
         path = self._entries[feature]
+        self._note_unguarded([path])
         with self._damage(f"file {path}"):
             if path.endswith(".zarr"):
                 facts = parse_json_object(self.place.read_bytes(f"{path}/.zarray"), ValueError)
@@ -176,6 +182,10 @@ class EOPatchFolder:
     def _is_open(self) -> bool:
         """Whether it is a saved EOPatch whose files lie where other programs find and change them."""
         return self.marker is not None and self.marker.generation is None
+
+    def _note_unguarded(self, paths: Iterable[str]) -> None:
+        if self._is_open:  # a generation is never written to again
+            self.unguarded.extend(paths)
 
     def _wrong_files(self) -> Iterator[tuple[str, str]]:
         expected = {path: facts for path, facts in self.files.items() if facts}

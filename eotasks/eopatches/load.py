@@ -180,7 +180,7 @@ def _read(place: Place, name: str | None, read: Callable[[EOPatchFolder], T], *,
                     raise
                 folder = now
                 continue
-            # Files without a checksum may have been written by a save that began meanwhile.
+            # What was read apart from its checksum, or has none, may be of a save that began meanwhile.
             if folder.is_verified or read_marker(patch) == folder.marker:
                 if folder.changed:
                     _warn_of_changes(folder)

@@ -109,7 +109,8 @@ def _foreign(folder: Path) -> Iterator[Path]:
         if name not in TYPES:
             yield from _all_of(entry, folder)
         for each in below:
-            if not is_part(f"{name}/{each.name}"):
+            # A hidden file there is a feature to eo-learn, in a format that it refuses.
+            if not is_part(f"{name}/{each.name}") and not each.name.startswith("."):
                 yield from _all_of(each, folder)
 
 
