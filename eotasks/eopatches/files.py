@@ -79,6 +79,9 @@ class EOPatchFolder:
     is_listed: bool = True
     """Whether what other programs have added is among its files."""
 
+    sizes: Mapping[str, int] | None = None
+    """Bytes of what lies in the folder, where a listing has told already."""
+
     changed: list[str] = field(default_factory=list)
     """Files of a saved EOPatch that another program has written since, as far as they have been looked at."""
 
@@ -196,6 +199,8 @@ class EOPatchFolder:
                 yield path, fault
 
     def _sizes(self, paths: Iterable[str]) -> dict[str, int | None]:
+        if self.sizes is not None:
+            return dict(self.sizes)
         if self.place.is_local:  # not all there is below: a folder may hold more than an EOPatch
             return {path: self.place.size(path) for path in paths}
         return dict(self.place.files())

@@ -35,8 +35,9 @@ def open_saved(patch: Place, *, listed: bool) -> EOPatchFolder | None:
         return EOPatchFolder(patch.child(marker.generation), where, marker.files, marker=marker)
     if not listed and not patch.is_local:
         return EOPatchFolder(patch, where, marker.files, marker=marker, is_listed=False)
-    files, replaced = _with_those_of_others(marker, _paths(patch, names_in(patch) if patch.is_local else ()))
-    return EOPatchFolder(patch, where, files, marker=marker, changed=replaced)
+    sizes = None if patch.is_local else patch.files()
+    files, replaced = _with_those_of_others(marker, _paths(patch, names_in(patch)) if sizes is None else sizes)
+    return EOPatchFolder(patch, where, files, marker=marker, sizes=sizes, changed=replaced)
 
 
 def names_in(place: Place) -> list[str]:

@@ -61,7 +61,7 @@ def put_in_place(new: Path, target: Path, tag: str | None) -> None:
                 raise
         else:
             new.rename(target)
-        flush_folder(target.parent)
+    flush_folder(target.parent)  # not under the lock: workers of a batch save side by side
 
 
 def remove_superseded(folder: Path) -> None:

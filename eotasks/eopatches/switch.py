@@ -64,8 +64,8 @@ def settle(patch: Place, marker: Marker, tag: str) -> None:
             _repair(patch, there)
             return
         # It was written, and the answer was lost.
-    if settled.generation is None and marker.generation is not None:
-        patch.remove(marker.generation)
+    if settled.state == "whole":
+        _remove_generation(patch, marker)
 
 
 def take_over(patch: Place, *, contested: bool) -> bool:
@@ -100,13 +100,22 @@ def bring_up(patch: Place, marker: Marker) -> None:
         _remove_links(patch, types)
     else:  # where fs-s3fs, and so eo-learn, does not see a folder without an object of its own
         at_once(patch.make_folder, sorted({"", *types} - folders))
-    patch.remove_files(stale | {f"{name}/" for name in TYPES if name in folders - filled})
+    emptied = {f"{name}/" for name in TYPES if name in folders - filled}
+    emptied |= {f"{path.rpartition('/')[0]}/" for path in stale if path.count("/") > 1}  # arrays of zarr
+    patch.remove_files(stale | emptied)
     copied = sorted(path for path in marker.files if path != BBOX)
     at_once(lambda path: patch.copy(f"{marker.generation}/{path}", path), copied)
     if BBOX in marker.files:
         patch.copy(f"{marker.generation}/{BBOX}", BBOX)
     else:
         patch.remove_files([BBOX])
+
+
+def _remove_generation(patch: Place, marker: Marker) -> None:
+    """All that is in it is known, so on S3 it takes one request, without a listing."""
+    types = {path.partition("/")[0] for path in marker.files if "/" in path}
+    inside = [*marker.files, *(f"{name}/" for name in types), ""]
+    patch.remove_files([f"{marker.generation}/{path}" for path in inside])
 
 
 def _repair(patch: Place, there: tuple[bytes, str]) -> None:

@@ -139,8 +139,8 @@ class BucketStore:
         self._delete(path, keys)
 
     def remove_files(self, paths: Collection[str]) -> None:
-        if paths:
-            self._delete("", [self._key(path) for path in paths])
+        if paths:  # as in `remove`: what is in a folder before the folder
+            self._delete("", [self._key(path) for path in sorted(paths, reverse=True)])
 
     def _delete(self, path: str, keys: list[str]) -> None:
         for start in range(0, len(keys), 1000):  # as many as one request takes

@@ -90,7 +90,7 @@ def run(location: str, kills: int, seed: int = 0) -> Outcome:
     """Kills so many savers."""
     outcome, chance = Outcome(), random.Random(seed)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["tests.benchmarks.killed_saves"])  # by name: run as a program, it has another one
     place, number, duration, saved = Place(location), 1, 0.1, 0
     for kill in range(kills):
         name, is_first = f"{NAME}-{kill // _FIRST_SAVES}", kill % _FIRST_SAVES == 0
@@ -180,21 +180,22 @@ def _plain(place: Place, name: str) -> int | str | None:
         return "refused"
 
 
-def run_on_disk(kills: int) -> Outcome:
+def run_on_disk(kills: int, seed: int = 0) -> Outcome:
     """In a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="killed-saves-") as folder:
-        return run(folder, kills)
+        return run(folder, kills, seed)
 
 
-def run_on_s3(server: S3Server, kills: int) -> Outcome:
+def run_on_s3(server: S3Server, kills: int, seed: int = 0) -> Outcome:
     """In the bucket of a server; the environment has to point at it."""
-    return run(server.location(), kills)
+    return run(server.location(), kills, seed)
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     parser.add_argument("--place", choices=["disk", "s3", "both"], default="both")
     arguments = parser.parse_args()
     print("| place | kills | saves | our reads meanwhile | eo-learn right after | ended | faults |")
@@ -202,13 +203,13 @@ def main() -> None:
     for kind in ("disk", "s3") if arguments.place == "both" else (arguments.place,):
         with contextlib.ExitStack() as stack:
             if kind == "disk":
-                outcome = run_on_disk(arguments.kills)
+                outcome = run_on_disk(arguments.kills, arguments.seed)
             else:
                 server = stack.enter_context(running_server())
                 patched = stack.enter_context(pytest.MonkeyPatch.context())
                 for name, value in server.environment.items():
                     patched.setenv(name, value)
-                outcome = run_on_s3(server, arguments.kills)
+                outcome = run_on_s3(server, arguments.kills, arguments.seed)
         found = ", ".join(f"{number} {what}" for what, number in outcome.plain.most_common())
         counts = f"{outcome.kills} | {outcome.saves} | {outcome.reads} | {found} | {outcome.ended}"
         print(f"| {kind} | {counts} | {len(outcome.faults)} |", flush=True)

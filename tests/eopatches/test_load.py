@@ -9,6 +9,7 @@ import json
 import pickle
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -429,6 +430,27 @@ class TestRequests:
         with requests() as calls:
             load_eopatch(place, NAME, features=[LULC])
         assert sorted(calls) == sorted([*(always - {"ListObjectsV2"}), "GetObject LULC.npy.gz"])
+
+    def test_what_a_save_and_loads_of_all_cost(self, s3_server: S3Server) -> None:
+        """Of 5 files of 3 types: in docs/decisions/0006."""
+        place = Place(s3_server.location())
+        costs = {"GetObject _current.json": 1, "ListObjectsV2": 1, "CopyObject": 5, "DeleteObjects": 1}
+        # The generation, the marker twice, the guard; of a first save the objects of folders.
+        for puts in (5 + 3 + 4, 5 + 3 + 1):  # this server does not list the folder itself
+            with requests() as calls:
+                save_eopatch(place, NAME, make_eopatch())
+            assert Counter(calls) == {**costs, "PutObject": puts}
+        with requests() as calls:
+            assert load_eopatch(place, NAME) == make_eopatch()
+        assert len(calls) == 2 + 5
+        assert calls.count("ListObjectsV2") == 1
+        with requests() as calls:
+            assert is_complete(place, NAME)
+        assert len(calls) == 2
+        with requests() as calls:
+            eopatch_info(place, NAME)
+        assert calls.count("ListObjectsV2") == 1
+        assert len(calls) == 6
 
 
 def test_info_reads_a_header_alone(tmp_path: Path) -> None:

@@ -214,6 +214,38 @@ class TestWrittenOver:
         assert load_eopatch(place, NAME) == make_eopatch(0.5)
 
 
+class TestZarr:
+    """Arrays of eo-learn's `use_zarr`, where zarr before 3 and s3fs are installed; they are no dependencies of eotasks."""
+
+    @pytest.fixture(autouse=True)
+    def _needed(self) -> None:
+        for name in ("zarr", "s3fs"):
+            pytest.importorskip(name)
+
+    def test_what_eo_learn_saves_is_read(self, place: Place) -> None:
+        SaveTask(place.location, use_zarr=True).execute(FULL, eopatch_folder=NAME)
+        assert place.exists(f"{NAME}/data/BANDS.zarr/.zarray")
+        for features in PARTIAL:
+            assert load_eopatch(place, NAME, features=features) == chosen(FULL, features)
+        assert eopatch_info(place, NAME).shape == (8, 8)
+        save_eopatch(place, NAME, make_eopatch(0.5))
+        assert EOPatch.load(f"{place}/{NAME}") == load_eopatch(place, NAME) == make_eopatch(0.5)
+        assert not place.exists(f"{NAME}/data/BANDS.zarr")
+
+    def test_what_eo_learn_writes_over_ours_is_told(self, place: Place) -> None:
+        save_eopatch(place, NAME, make_eopatch(0.25))
+        SaveTask(
+            place.location,
+            features=[BANDS],
+            use_zarr=True,
+            overwrite_permission=OverwritePermission.OVERWRITE_FEATURES,
+        ).execute(make_eopatch(0.5), eopatch_folder=NAME)
+        with pytest.warns(EOPatchChangedWarning, match=r"data/BANDS.npy.gz"):
+            assert load_eopatch(place, NAME) == make_eopatch(0.5)
+        with pytest.warns(EOPatchChangedWarning, match=r"data/BANDS.npy.gz"):
+            assert load_eopatch(place, NAME, features=[BANDS])[BANDS].max() == 0.5
+
+
 def test_a_patch_that_is_moved_or_copied_by_other_tools_stays_one(tmp_path: Path) -> None:
     place = Place(tmp_path / "a")
     save_eopatch(place, NAME, FULL)
