@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from eolearn.core import EOPatch, FeatureType
-from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, FeatureIONumpy, FeatureIOZarr
-from fs.base import FS
 from fs.osfs import OSFS
 
 from eotasks.documents import parse_json, parse_json_object
 from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
+from eotasks.eopatches.formats import is_json, opened, stored
 from eotasks.eopatches.marker import MARKER, FileFacts, Marker
 from eotasks.eopatches.parts import TIMES, TYPES, entry_of, has_parts, is_always_read
 from eotasks.eopatches.transfers import at_once
@@ -47,8 +46,6 @@ HEAD_BYTES = 1 << 16
 _ARRAYS = (".npy", ".npy.gz")
 _PATH_BYTES = 1024
 """Of a path in an EOPatch, as keys of S3 have them at most."""
-
-_GEOPACKAGE = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,14 +258,14 @@ class EOPatchFolder:
             if path.endswith(_ARRAYS):
                 read_array(file)
             elif file.is_file():
-                with _opened(file) as stream:
-                    if _is_json(path):
+                with opened(file) as stream:
+                    if is_json(path):
                         parse_json(stream.read(RECORD_BYTES.value + 1), ValueError)
                     count_bytes(stream, VECTOR_BYTES)
 
     def _check_readable(self, file: Path, path: str) -> None:
         """Refuse what never ends, and what takes more memory than such a file does: the rest is read by eo-learn."""
-        limit = ARRAY_BYTES if path.endswith(_ARRAYS) else RECORD_BYTES if _is_json(path) else VECTOR_BYTES
+        limit = ARRAY_BYTES if path.endswith(_ARRAYS) else RECORD_BYTES if is_json(path) else VECTOR_BYTES
         with self._damage(f"file {path}"):
             if file.is_dir():  # as a zarr array is
                 for each in file.rglob("*"):
@@ -302,7 +299,7 @@ class EOPatchFolder:
                     # By way of eo-learn's readers, which do not check types and dimensions as an assignment does, since
                     # stored EOPatches may break them. Each by its path: asked for a feature, eo-learn takes the first
                     # file of that name, be it an array of pickles beside the one that is meant.
-                    eopatch[feature] = _stored(feature[0], folder, path, filesystem)
+                    eopatch[feature] = stored(feature[0], folder, path, filesystem)
                     eopatch[feature]
         return eopatch
 
@@ -398,34 +395,6 @@ def _wrong_size(path: str, expected: FileFacts, size: int | None) -> str | None:
     if size is None:
         return f"file {path} is missing"
     return None if size == expected["size"] else f"file {path} has {size} bytes instead of {expected['size']}"
-
-
-def _is_json(path: str) -> bool:
-    return path.removesuffix(".gz").endswith("json")
-
-
-def _opened(file: Path) -> IO[bytes]:
-    return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]  # is one to all here
-
-
-def _stored(feature_type: FeatureType, folder: Path, path: str, filesystem: FS) -> FeatureIO[Any]:
-    """A file of a feature as eo-learn keeps what is not read yet; arrays are read here.
-
-    :raises ValueError: when it is of a format that none of this type has.
-    """
-    if feature_type.is_vector():
-        with _opened(folder / path) as stream:
-            if stream.read(len(_GEOPACKAGE)) != _GEOPACKAGE:  # GDAL goes by the content, whatever a file is called
-                raise ValueError("it is no GeoPackage")
-        return FeatureIOGeoDf(path, filesystem)
-    if not feature_type.is_array():
-        return FeatureIOJson(path, filesystem)
-    if path.endswith(".zarr"):
-        check_zarr(folder / path / ".zarray")
-        return FeatureIOZarr(path, filesystem)
-    stored = FeatureIONumpy(path, filesystem)
-    stored.loaded_value = read_array(folder / path)
-    return stored
 
 
 def sha256_of(file: Path) -> str:

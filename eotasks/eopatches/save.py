@@ -38,7 +38,7 @@ from eotasks.eopatches.marker import (
     read_marker,
 )
 from eotasks.eopatches.swap import check_exchange, put_in_place, remove_superseded
-from eotasks.eopatches.switch import settle, switch, take_over
+from eotasks.eopatches.switch import ReplacedError, settle, switch, take_over
 from eotasks.errors import CredentialsError, EOTasksError, FeatureError, StorageError
 from eotasks.features import Feature, describe
 from eotasks.storage.exchange import ExchangeUnsupportedError
@@ -185,6 +185,8 @@ class _Save:
         assert marker is not None
         try:
             settle(self.patch, marker, tag)
+        except ReplacedError:
+            raise
         except (StorageError, CredentialsError) as error:
             LOGGER.warning(
                 "EOPatch %r is saved in %s; what other programs read of it is not up to it until eotasks clean: %s",

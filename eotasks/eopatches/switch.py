@@ -38,6 +38,10 @@ GUARD = json.dumps(
 _TRIES = 5
 
 
+class ReplacedError(StorageError):
+    """Another program has put something else in the place of an EOPatch while it was saved."""
+
+
 def switch(patch: Place, marker: Marker, tag: str | None) -> str:
     """Makes a generation the current one (step 2); the tag of the marker.
 
@@ -50,6 +54,7 @@ def settle(patch: Place, marker: Marker, tag: str) -> None:
     """Brings the plain files up to the generation that this writer has switched to (steps 3 and 4).
 
     :param tag: Of the marker, as `switch` gave it.
+    :raises ReplacedError: when the marker is gone.
     :raises StorageError: when a file cannot be written; our readers go on with the generation.
     """
     bring_up(patch, marker)
@@ -58,7 +63,11 @@ def settle(patch: Place, marker: Marker, tag: str) -> None:
         patch.write_if(MARKER, settled.to_bytes(), tag)
     except StorageError:
         there = patch.read_if_there(MARKER)
-        if there is None or there[1] == tag:
+        if there is None:
+            raise ReplacedError(
+                f"EOPatch {patch} was removed or replaced by another program while it was saved: save it again."
+            ) from None
+        if there[1] == tag:
             raise
         if there[0] != settled.to_bytes():
             _repair(patch, there)

@@ -215,7 +215,7 @@ class TestWrittenOver:
 
 
 class TestZarr:
-    """Arrays of eo-learn's `use_zarr`, where zarr before 3 and s3fs are installed; they are no dependencies of eotasks."""
+    """Arrays of eo-learn's `use_zarr`, where zarr before 3 and s3fs are installed: no dependencies of eotasks."""
 
     @pytest.fixture(autouse=True)
     def _needed(self) -> None:

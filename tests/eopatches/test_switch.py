@@ -228,6 +228,21 @@ def test_what_another_program_saves_over_an_interrupted_save_is_not_lost(
     assert is_at_rest(place)
 
 
+def test_a_patch_that_is_removed_while_it_is_saved_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As eo-learn does before it writes a whole patch anew."""
+    save_eopatch(place, NAME, OLD)
+    real = Place.copy
+
+    def removing(self: Place, path: str, target: str) -> None:
+        real(self, path, target)
+        if target == "bbox.geojson":  # the last one
+            self.remove("_current.json")
+
+    monkeypatch.setattr(Place, "copy", removing)
+    with pytest.raises(StorageError, match="removed or replaced by another program while it was saved"):
+        save_eopatch(place, NAME, NEW)
+
+
 def test_generations_that_are_damaged_are_left(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     generation = save_as_generation(place, NAME, OLD)
     place.write_bytes(f"{NAME}/{generation}/data/BANDS.npy.gz", b"cut")
