@@ -31,9 +31,12 @@ _WITHOUT_EXCHANGE: set[int] = set()
 def check_exchange(target: Path) -> None:
     """Refuses what is known to fail, before anything is written.
 
-    :raises ExchangeUnsupportedError: when there is something to exchange, and the disk could not before.
+    :raises ExchangeUnsupportedError: when there is something to exchange, and the disk could not before, or the folder
+        that it is in may not be written to.
     """
-    if target.exists() and target.parent.stat().st_dev in _WITHOUT_EXCHANGE:
+    if not target.is_dir():
+        return
+    if target.stat().st_dev in _WITHOUT_EXCHANGE or not os.access(target.parent, os.W_OK | os.X_OK):
         raise ExchangeUnsupportedError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(target))
 
 
@@ -57,7 +60,7 @@ def put_in_place(new: Path, target: Path, tag: str | None) -> None:
             try:
                 exchange_folders(new, target)
             except ExchangeUnsupportedError:
-                _WITHOUT_EXCHANGE.add(target.parent.stat().st_dev)
+                _WITHOUT_EXCHANGE.add(target.stat().st_dev)
                 raise
         else:
             new.rename(target)

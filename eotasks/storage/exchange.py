@@ -19,8 +19,8 @@ _RENAME_EXCHANGE = 2
 _RENAME_SWAP = 2
 """Of macOS."""
 
-_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV})
-"""EXDEV: what overlayfs says of folders of a lower layer."""
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV, errno.EBUSY})
+"""EXDEV: what overlayfs says of folders of a lower layer. EBUSY: of one that a disk is mounted at."""
 
 
 class ExchangeUnsupportedError(OSError):

@@ -150,7 +150,9 @@ class FolderStore:
     def remove(self, path: str) -> None:
         top = self._at(path)
         if top.is_dir() and not top.is_symlink():
-            shutil.rmtree(top)
+            while top.exists():
+                with contextlib.suppress(FileNotFoundError):  # another one removes it at the same time
+                    shutil.rmtree(top)
         else:
             top.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,34 @@ def test_a_file_in_the_place_of_the_folder_is_left(place: Place) -> None:
     with pytest.raises(StorageError, match=NAME):
         save_eopatch(place, NAME, make_eopatch())
     assert (place.names(), place.read_bytes(NAME)) == ([NAME], b"mine")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any folder")
+def test_a_folder_whose_own_folder_may_not_be_written_to(place: Place) -> None:
+    save_eopatch(place, NAME, make_eopatch(0.25))
+    place.local_path().chmod(0o500)
+    try:
+        save_eopatch(place, NAME, make_eopatch(0.5))
+        assert load_eopatch(place, NAME) == EOPatch.load(str(place.local_path(NAME))) == make_eopatch(0.5)
+    finally:
+        place.local_path().chmod(0o700)
+
+
+def test_a_removal_at_the_same_time_is_no_fault(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what a save has replaced, by the save and by clean."""
+    make_eopatch().save(str(place.local_path(NAME)))
+    real, calls = shutil.rmtree, []
+
+    def overtaken(path: Path) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            (path / "bbox.geojson").unlink()
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        real(path)
+
+    monkeypatch.setattr(shutil, "rmtree", overtaken)
+    place.remove(NAME)
+    assert (place.names(), len(calls)) == ([], 2)
 
 
 def test_what_a_killed_save_leaves_is_cleaned(place: Place) -> None:
