@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from eotasks.eopatches.files import sha256_of
 from eotasks.eopatches.marker import GENERATION, LEFTOVER, MARKER, DamagedMarkerError, Marker, read_marker
-from eotasks.eopatches.parts import is_part
-from eotasks.eopatches.switch import GUARD, take_over
+from eotasks.eopatches.parts import TYPES, is_part
+from eotasks.eopatches.switch import BBOX, GUARD, is_guard, take_over
 from eotasks.errors import EOTasksError, StorageError
 from eotasks.storage.place import Place
 from eotasks.storage.store import Entry
@@ -124,6 +124,8 @@ def _old_generations(place: Place, patches: dict[str, dict[str, Entry]], deadlin
     """What only our writers leave in a patch's folder and its marker does not name."""
     found: dict[str, Entry] = {}
     for name, patch in patches.items():
+        if MARKER not in patch and BBOX in patch and _is_unfinished(place.child(name), patch, deadline):
+            found[f"{name}/{BBOX}"] = patch[BBOX]
         leftovers = [entry for entry in patch if LEFTOVER.fullmatch(entry)]
         if not leftovers:
             continue
@@ -138,6 +140,13 @@ def _old_generations(place: Place, patches: dict[str, dict[str, Entry]], deadlin
             if not is_current and patch[entry].changed <= max(committed, deadline):
                 found[f"{name}/{entry}"] = patch[entry]
     return found
+
+
+def _is_unfinished(patch: Place, there: dict[str, Entry], deadline: datetime) -> bool:
+    """Whether nothing is there but the guard and generations of first saves whose writers died."""
+    parts = {name for name in there if is_part(name) or name in TYPES}
+    changed = max(there[name].changed for name in there if name in parts or LEFTOVER.fullmatch(name))
+    return parts == {BBOX} and changed <= deadline and is_guard(patch, there[BBOX].size)
 
 
 def _by_patch(entries: list[Entry]) -> dict[str, dict[str, Entry]]:

@@ -38,7 +38,7 @@ from eotasks.eopatches.marker import (
     read_marker,
 )
 from eotasks.eopatches.swap import check_exchange, put_in_place, remove_superseded
-from eotasks.eopatches.switch import ReplacedError, settle, switch, take_over
+from eotasks.eopatches.switch import BBOX, ReplacedError, guard, settle, switch, take_over
 from eotasks.errors import CredentialsError, EOTasksError, FeatureError, StorageError
 from eotasks.features import Feature, describe
 from eotasks.storage.exchange import ExchangeUnsupportedError
@@ -169,13 +169,14 @@ class _Save:
 
     def by_switch(self) -> None:
         """Writes a generation, switches the marker to it, and brings up the plain files."""
-        generation, marker, tag = new_generation(), None, None
+        generation, marker, tag, guarded = new_generation(), None, None, None
         try:
+            guarded = guard(self.patch) if self.replaced is None else None
             files = write_eopatch(self.eopatch, self.patch.child(generation), self.features)
             marker = Marker.of_whole(files, self.name).switching(generation, contested=self._is_contested())
             tag = switch(self.patch, marker, self._tag)
         except BaseException as error:
-            there = _discard(self.place, self.name, generation)
+            there = _discard(self.place, self.name, generation, guarded)
             if there is None or not isinstance(error, StorageError):
                 self._raise_failure(error)
                 raise
@@ -256,8 +257,10 @@ def _listing(features: Iterable[Feature]) -> str:
     return ", ".join(sorted(describe(feature) for feature in features)) or "none"
 
 
-def _discard(place: Place, name: str, generation: str) -> str | None:
+def _discard(place: Place, name: str, generation: str, guarded: str | None) -> str | None:
     """Removes what a failed save has written, unless the marker names it: then gives the marker's tag.
+
+    :param guarded: Tag of the guard, where this save has put it.
 
     An interrupt, or a server that is lost, may come when the marker is written already. The error that is under way
     matters more than one from here.
@@ -267,6 +270,8 @@ def _discard(place: Place, name: str, generation: str) -> str | None:
         if there is not None and parse_marker(there[0], name).generation == generation:
             return there[1]
         place.remove(f"{name}/{generation}")
+        if there is None and guarded is not None:
+            place.remove_if(f"{name}/{BBOX}", guarded)
         place.remove_empty(name)
     except DamagedMarkerError:
         place.remove(f"{name}/{generation}")

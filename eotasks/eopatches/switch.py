@@ -1,10 +1,12 @@
 """Saving an EOPatch where folders cannot be exchanged: on S3, and on disks that do not know how.
 
+0. Where there is no EOPatch yet, ``bbox.geojson`` becomes a guard, no bounding box: other programs are refused, which
+   would else find an EOPatch of nothing.
 1. The files are written to a generation, ``NAME/.gen-ID/``.
 2. The marker is switched to it, under the condition that no other writer has switched it: from here on our readers
    read the generation.
-3. The plain files are brought up to it. Meanwhile ``bbox.geojson`` is a guard, no bounding box, so that other programs
-   are refused instead of reading half of one patch and half of another.
+3. The plain files are brought up to it. Meanwhile ``bbox.geojson`` is the guard, so that other programs are refused
+   instead of reading half of one patch and half of another.
 4. The marker says that the plain files are whole, and the generation is removed.
 
 Between 2 and 4 a writer may die or stall. Whoever finds the marker switched by another takes it that the other is still
@@ -40,6 +42,28 @@ _TRIES = 5
 
 class ReplacedError(StorageError):
     """Another program has put something else in the place of an EOPatch while it was saved."""
+
+
+def guard(patch: Place) -> str | None:
+    """Puts the guard where no bounding box is (step 0); its tag, None where one is.
+
+    :raises StorageError: when it cannot be written.
+    """
+    try:
+        return patch.write_if(BBOX, GUARD, None)
+    except StorageError:
+        if not patch.exists(BBOX):
+            raise
+        return None
+
+
+def is_guard(patch: Place, size: int | None) -> bool:
+    """Whether the bounding box of an EOPatch of which nothing else is there is the guard.
+
+    :param size: Of ``bbox.geojson``.
+    """
+    found = patch.read_if_there(BBOX) if size == len(GUARD) else None
+    return found is not None and found[0] == GUARD
 
 
 def switch(patch: Place, marker: Marker, tag: str | None) -> str:

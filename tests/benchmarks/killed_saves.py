@@ -149,7 +149,13 @@ def _reading(place: Place, name: str, outcome: Outcome, *, absent: bool) -> Iter
 def _check(place: Place, name: str, saved: int, outcome: Outcome, *, absent: bool, by_clean: bool) -> None:
     """After a kill: our reader, eo-learn as it is, and eo-learn when the save has been ended."""
     if absent and not is_complete(place, name):
+        if place.exists(name) and _plain(place, name) != "refused":
+            outcome.faults.append(
+                f"{place}/{name}: eo-learn found {_plain(place, name)} of a first save that was killed"
+            )
         clean(place, unfinished_after=timedelta(minutes=-1))
+        if place.files(name):
+            outcome.faults.append(f"{place}/{name}: clean left {sorted(place.files(name))}")
         outcome.plain["absent"] += 1
         save_eopatch(place, name, make_patch(saved + 1))
         return

@@ -435,8 +435,8 @@ class TestRequests:
         """Of 5 files of 3 types: in docs/decisions/0006."""
         place = Place(s3_server.location())
         costs = {"GetObject _current.json": 1, "ListObjectsV2": 1, "CopyObject": 5, "DeleteObjects": 1}
-        # The generation, the marker twice, the guard; of a first save the objects of folders.
-        for puts in (5 + 3 + 4, 5 + 3 + 1):  # this server does not list the folder itself
+        # The generation, the marker twice, the guard; of a first save the objects of folders, and the guard at once.
+        for puts in (5 + 4 + 4, 5 + 3 + 1):  # this server does not list the folder itself
             with requests() as calls:
                 save_eopatch(place, NAME, make_eopatch())
             assert Counter(calls) == {**costs, "PutObject": puts}
