@@ -25,6 +25,7 @@ from .errors import BandError as BandError
 from .errors import BatchError as BatchError
 from .errors import ConfigurationError as ConfigurationError
 from .errors import CredentialsError as CredentialsError
+from .errors import EOPatchChangedWarning as EOPatchChangedWarning
 from .errors import EOTasksError as EOTasksError
 from .errors import EOTasksWarning as EOTasksWarning
 from .errors import FeatureError as FeatureError

@@ -137,6 +137,10 @@ class ScaleWarning(EOTasksWarning):
     """Numbers that may be of another scale than their dtype says."""
 
 
+class EOPatchChangedWarning(EOTasksWarning):
+    """Another program has written over files of an EOPatch that eotasks saved."""
+
+
 class PatchFailedWarning(EOTasksWarning):
     """Patches of a batch failed; the others are done."""
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from eotasks.durable import atomic_folder, atomic_path, make_folder
+from eotasks.eopatches import save, swap
 from eotasks.eopatches.save import export_eopatch, save_eopatch
 from eotasks.export.cog import write_cog
 from eotasks.models.landcover.model import _save_to_folder
@@ -40,23 +41,35 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return found
 
 
-def test_files_of_a_patch_are_on_the_disk_before_its_marker_has_its_name(tmp_path: Path, steps: list[str]) -> None:
-    """A power cut after the rename would else leave a marker that names empty files, in place of the good one."""
-    patch = tmp_path / "p"
-    before: set[Path] = set()
-    for _ in range(2):  # the first one, and one over another
-        steps.clear()
-        save_eopatch(Place(tmp_path), "p", make_eopatch())
-        rename = steps.index(f"replace {tmp_path.name}/p/_current.json")
-        new = set(patch.rglob("*")) - before - {patch / "_current.json"}
-        order = {path: steps.index(f"fsync {path.relative_to(tmp_path.parent)}") for path in new}
-        assert len(new) > 6
-        assert all(place < rename for place in order.values())
-        assert all(order[path] < order[path.parent] for path in new if path.is_file())
-        assert f"fsync {tmp_path.name}/p" in steps[:rename], "which has the name of the generation"
-        assert steps[rename - 1].startswith(f"fsync {tmp_path.name}/p/.tmp-")
-        assert steps[rename + 1 :] == [f"fsync {tmp_path.name}/p"]
-        before |= new
+@pytest.mark.parametrize("over", [False, True], ids=["first save", "over another"])
+def test_files_of_a_patch_are_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch, over: bool
+) -> None:
+    """A power cut after the exchange would else leave empty files in place of the good ones."""
+    if over:
+        save_eopatch(Place(tmp_path), "p", make_eopatch(0.5))
+    real = swap.put_in_place
+    begun: list[int] = []
+
+    def put(new: Path, target: Path, tag: str | None) -> None:
+        begun.append(len(steps))
+        steps.append(f"in place {new.relative_to(tmp_path.parent)}")
+        real(new, target, tag)
+
+    monkeypatch.setattr(save, "put_in_place", put)
+    steps.clear()
+    save_eopatch(Place(tmp_path), "p", make_eopatch())
+    (here,) = begun
+    temporary = steps[here].removeprefix("in place ")
+    there = [path.relative_to(tmp_path / "p") for path in (tmp_path / "p").rglob("*") if path.name != "_current.json"]
+    order = {path: steps.index(f"fsync {temporary}/{path}") for path in there}
+    assert len(there) > 6
+    assert all(place < here for place in order.values())
+    assert all(order[path] < order[path.parent] for path in there if len(path.parts) > 1)
+    marker = steps.index(f"replace {temporary}/_current.json")
+    assert max(order.values()) < marker < here, "the marker vouches for the others"
+    assert steps[marker + 1 : here] == [f"fsync {temporary}"]
+    assert steps[here + 1 :] == [f"fsync {tmp_path.name}"]
 
 
 @pytest.mark.parametrize("writer", ["write_bytes", "write_if", "upload", "writing"])

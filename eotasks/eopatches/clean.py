@@ -1,14 +1,22 @@
-"""Removing what repeated and interrupted saves have left of EOPatches, and any writer of other files beside them."""
+"""Removing what interrupted saves have left of EOPatches, and any writer of other files beside them.
+
+Saved EOPatches whose files still are those of a generation become plain folders here: of an interrupted save to S3, or
+of an eotasks that knew no others.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from eotasks.eopatches.marker import GENERATION, LEFTOVER, MARKER, DamagedMarkerError, read_marker
-from eotasks.errors import EOTasksError
+from eotasks.eopatches.files import sha256_of
+from eotasks.eopatches.marker import GENERATION, LEFTOVER, MARKER, DamagedMarkerError, Marker, read_marker
+from eotasks.eopatches.parts import TYPES, is_part
+from eotasks.eopatches.switch import BBOX, GUARD, is_guard, take_over
+from eotasks.errors import EOTasksError, StorageError
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.storage.store import Entry
 
@@ -28,18 +36,23 @@ class CleanResult:
     """Bytes, of generations and of unfinished files."""
 
     unfinished: int = 0
-    """Number of files and folders whose writer died."""
+    """Number of files and folders whose writer died, and of superseded folders that it had not removed yet."""
 
     uploads: int = 0
     """Number of uploads in parts to S3 that were never finished, whose bytes are not told."""
 
+    moved: int = 0
+    """Number of EOPatches that are plain folders now."""
+
 
 def clean(place: PlaceLike, *, unfinished_after: timedelta = timedelta(hours=1)) -> CleanResult:
-    """Removes superseded generations, and what writers that died have left behind.
+    """Removes superseded generations, and what writers that died have left behind; brings up plain files.
 
     A generation that is newer than the current one (or has no marker beside it) may belong to a running save: it is
     removed only when nothing in it changed for some time, by the clock of the store. Unfinished files, anywhere in the
-    place, and uploads to S3 in parts too.
+    place, and uploads to S3 in parts too. A save that has switched the marker and not brought up the plain files is
+    ended when that long ago; EOPatches of an eotasks that had generations alone at once. Where another program has
+    written plain files over such a one since, nobody knows which are wanted: it is left as it is, and told.
 
     :param unfinished_after: How long an unfinished generation, file or upload has to lie still.
     """
@@ -47,8 +60,10 @@ def clean(place: PlaceLike, *, unfinished_after: timedelta = timedelta(hours=1))
     # One listing of the place: asking for each patch would be five requests for each on S3.
     entries = [entry for entry in place.entries() if not {"", ".", ".."} & set(entry.path.split("/"))]
     deadline = place.now() - unfinished_after
+    patches = _by_patch(entries)
+    moved = sum(_take_over(place.child(name), patch, deadline) for name, patch in patches.items())
     generations, unfinished, size = 0, 0, 0
-    leftovers = _old_generations(place, entries, deadline) | _unfinished(entries, deadline)
+    leftovers = _old_generations(place, patches, deadline) | _unfinished(entries, deadline)
     for path, entry in leftovers.items():
         place.remove(path)
         is_generation = path.rpartition("/")[2].startswith(GENERATION)
@@ -59,17 +74,62 @@ def clean(place: PlaceLike, *, unfinished_after: timedelta = timedelta(hours=1))
     for name in {path.partition("/")[0] for path in leftovers if "/" in path} | empty:
         if not name.startswith("."):
             place.remove_empty(name)
-    return CleanResult(generations, size, unfinished, _abort_uploads(place, deadline))
+    return CleanResult(generations, size, unfinished, _abort_uploads(place, deadline), moved)
 
 
-def _old_generations(place: Place, entries: list[Entry], deadline: datetime) -> dict[str, Entry]:
+def _take_over(patch: Place, there: dict[str, Entry], deadline: datetime) -> bool:
+    """Makes a plain folder of an EOPatch whose files are those of a generation; whether it was one, and is none now."""
+    if MARKER not in there or not any(LEFTOVER.fullmatch(name) and name.startswith(GENERATION) for name in there):
+        return False
+    try:
+        marker = read_marker(patch)
+    except DamagedMarkerError:  # told below
+        return False
+    if marker is None or marker.generation not in there:
+        return False
+    if marker.state != "old" and there[MARKER].changed > deadline:
+        return False  # its writer may be at it
+    try:
+        foreign = None if marker.contested else _written_since(patch, marker, there[MARKER].changed)
+        if foreign is None:
+            taken = take_over(patch, contested=False)
+            if taken:
+                del there[marker.generation]
+            return taken
+    except StorageError as error:
+        LOGGER.warning("EOPatch %s is left as it is: %s", patch, error)
+        return False
+    LOGGER.warning(
+        "EOPatch %s is left as it is: another program has written %s since eotasks saved it. Save it again, or"
+        " delete %s to take what is there.",
+        patch,
+        foreign,
+        MARKER,
+    )
+    return False
+
+
+def _written_since(patch: Place, marker: Marker, saved: datetime) -> str | None:
+    """A plain file that is newer than the marker, and neither of the save nor of one that is under way."""
+    for entry in patch.entries():
+        if not entry.is_file or not is_part(entry.path) or entry.changed <= saved:
+            continue
+        with patch.reading(entry.path) as file:
+            tag = sha256_of(file)
+        if tag not in (marker.files.get(entry.path, {}).get("sha256"), hashlib.sha256(GUARD).hexdigest()):
+            return entry.path
+    return None
+
+
+def _old_generations(place: Place, patches: dict[str, dict[str, Entry]], deadline: datetime) -> dict[str, Entry]:
     """What only our writers leave in a patch's folder and its marker does not name."""
     found: dict[str, Entry] = {}
-    for name, patch in _by_patch(entries).items():
+    for name, patch in patches.items():
+        if MARKER not in patch and BBOX in patch and _is_unfinished(place.child(name), patch, deadline):
+            found[f"{name}/{BBOX}"] = patch[BBOX]
         leftovers = [entry for entry in patch if LEFTOVER.fullmatch(entry)]
-        alone = MARKER in patch and len(leftovers) == 1 and leftovers[0].startswith(GENERATION)
-        if alone or not leftovers:
-            continue  # just what the marker names, or nothing of ours
+        if not leftovers:
+            continue
         try:
             marker = read_marker(place.child(name))
         except DamagedMarkerError as error:
@@ -81,6 +141,13 @@ def _old_generations(place: Place, entries: list[Entry], deadline: datetime) -> 
             if not is_current and patch[entry].changed <= max(committed, deadline):
                 found[f"{name}/{entry}"] = patch[entry]
     return found
+
+
+def _is_unfinished(patch: Place, there: dict[str, Entry], deadline: datetime) -> bool:
+    """Whether nothing is there but the guard and generations of first saves whose writers died."""
+    parts = {name for name in there if is_part(name) or name in TYPES}
+    changed = max(there[name].changed for name in there if name in parts or LEFTOVER.fullmatch(name))
+    return parts == {BBOX} and changed <= deadline and is_guard(patch, there[BBOX].size)
 
 
 def _by_patch(entries: list[Entry]) -> dict[str, dict[str, Entry]]:

@@ -1,4 +1,4 @@
-"""The files of one EOPatch folder: written, checked and read. It may be a generation or a plain EOPatch folder.
+"""The files of one EOPatch folder: written, checked and read. It may be a saved EOPatch or a plain one.
 
 Arrays are read here, not by eo-learn, which unpickles what is no array and does not see a file that is cut off behind
 its last value; the rest, which is small, eo-learn reads.
@@ -13,23 +13,23 @@ import hashlib
 import io
 import operator
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 from eolearn.core import EOPatch, FeatureType
-from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, FeatureIONumpy, FeatureIOZarr
-from fs.base import FS
 from fs.osfs import OSFS
 
 from eotasks.documents import parse_json, parse_json_object
 from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
-from eotasks.eopatches.marker import FileFacts
+from eotasks.eopatches.formats import is_json, opened, stored
+from eotasks.eopatches.marker import MARKER, FileFacts, Marker
+from eotasks.eopatches.parts import TIMES, TYPES, entry_of, has_parts, is_always_read
 from eotasks.eopatches.pickles import refuse_pickles
+from eotasks.eopatches.transfers import at_once
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, reason_of
 from eotasks.features import Feature, describe
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
@@ -41,23 +41,12 @@ from eotasks.storage.temporary import temporary_folder
 from eotasks.text import NAME_BYTES
 from eotasks.times import naive_utc
 
-TRANSFERS = 4
-"""Files that go to or come from S3 at the same time: a patch has a handful, and most of their time is waiting."""
-
 HEAD_BYTES = 1 << 16
 """What is read of an array on S3 for its shape: far more than the header of an npy file, packed or not."""
 
-_TYPES = {
-    feature_type.value: feature_type for feature_type in FeatureType if feature_type.value not in ("bbox", "timestamps")
-}
 _ARRAYS = (".npy", ".npy.gz")
-_TIMES = frozenset({"timestamps", "timestamp"})
-"""The second is how eo-learn before 1.5 called it."""
-
 _PATH_BYTES = 1024
 """Of a path in an EOPatch, as keys of S3 have them at most."""
-
-_GEOPACKAGE = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +71,21 @@ class EOPatchFolder:
     empty: frozenset[FeatureType] = frozenset()
     """Types of which there is a folder with nothing in it."""
 
+    marker: Marker | None = None
+    """Of a saved EOPatch."""
+
+    is_listed: bool = True
+    """Whether what other programs have added is among its files."""
+
+    sizes: Mapping[str, int] | None = None
+    """Bytes of what lies in the folder, where a listing has told already."""
+
+    changed: list[str] = field(default_factory=list)
+    """Files of a saved EOPatch that another program has written since, as far as they have been looked at."""
+
+    unguarded: list[str] = field(default_factory=list)
+    """Files that have been read at another moment than their checksum, or without: a save may have come between."""
+
     def __post_init__(self) -> None:
         for path in self.files:
             parts = path.split("/")
@@ -92,16 +96,28 @@ class EOPatchFolder:
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """Its features, in eo-learn's order of types."""
-        order = list(_TYPES.values())
+        order = list(TYPES.values())
         return tuple(sorted(self._entries, key=lambda feature: (order.index(feature[0]), feature[1])))
+
+    def is_saved(self, feature: Feature) -> bool:
+        """Whether eotasks has saved it, and so vouches for it."""
+        feature_type, name = feature
+        entry = self._entries.get((feature_type, name))
+        return entry is not None and bool(self.files.get(entry))
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether all that has been read agrees with the checksums of one save, and no other can have come between."""
+        return self.marker is not None and not self.changed and not self.unguarded and all(self.files.values())
 
     def read(self, features: Sequence[Feature] | None, *, optional: Collection[Feature] = ()) -> EOPatch:
         """Checks and reads the files of features, of bounding box and timestamps; files from afar are copied first.
 
         :param features: None reads all of them.
         :param optional: Features that are read too when they are there.
-        :raises StorageError: when a file is missing or damaged. Of a plain folder also when a folder of the wanted
-            types is empty, the bounding box is missing, or arrays and timestamps do not agree.
+        :raises StorageError: when a file is missing or damaged. Of files that eotasks has not saved also when arrays
+            and timestamps do not agree, of a plain folder when a folder of the wanted types is empty, or the bounding
+            box is missing.
         :raises FeatureError: when a wanted feature is not there.
         :raises MissingDependencyError: when a feature is a zarr array and zarr is not installed.
         """
@@ -109,16 +125,18 @@ class EOPatchFolder:
             features = [(feature_type, name) for feature_type, name in features]
         wanted = self._wanted(features, [(feature_type, name) for feature_type, name in optional])
         if self.is_plain:
-            here = [path for path in self.files if _is_always_read(path)]
+            here = [path for path in self.files if is_always_read(path)]
             refuse_pickles([*here, *(path for feature in wanted for path in self._paths(feature))], self.where)
             self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
-        paths = [path for path in self.files if _is_always_read(path)]
+        paths = [path for path in self.files if is_always_read(path)]
         paths += [path for feature in wanted for path in self._paths(feature)]
+        if self.place.is_local:
+            self._note_unguarded(paths)
         with self._on_this_machine(paths) as folder:
             for path in paths:
                 self._check(folder, path)
             eopatch = self._read_from(folder, wanted, old_meta=features is None)
-        if self.is_plain:
+        if self.changed or not all(self.files[path] for path in paths):
             check_frames(eopatch, self.where)
         return eopatch
 
@@ -128,6 +146,7 @@ class EOPatchFolder:
         :raises StorageError: when it cannot be read.
         """
         path = self._entries[feature]
+        self._note_unguarded([path])
         with self._damage(f"file {path}"):
             if path.endswith(".zarr"):
                 facts = parse_json_object(self.place.read_bytes(f"{path}/.zarray"), ValueError)
@@ -142,28 +161,54 @@ class EOPatchFolder:
 
         Of a plain folder nobody knows what should be there.
         """
-        if self.is_plain:
-            return None
-        there = self.place.files()
-        faults = (_wrong_size(path, facts, there.get(path)) for path, facts in self.files.items())
-        return next((fault for fault in faults if fault is not None), None)
+        return next((fault for _, fault in self._wrong_files()), None)
+
+    def check_sizes(self) -> None:
+        """As `wrong_file`; a file of another size that another program has written, whole, is noted in `changed`.
+
+        :raises StorageError: when a file is missing or damaged.
+        """
+        for path, fault in self._wrong_files():
+            if not self._is_open:
+                raise self.damaged(fault)
+            with self._on_this_machine([path]) as folder:
+                self._check(folder, path)
 
     def damaged(self, what: str) -> StorageError:
         """The error to raise for damage."""
         cure = "write it again" if self.is_plain else "delete it and run its step again"
+        if self._is_open:
+            cure += f" (or take what is there: delete {MARKER})"
         return StorageError(f"{self.where}: {what}. The patch is damaged: {cure}.")
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether it is a saved EOPatch whose files lie where other programs find and change them."""
+        return self.marker is not None and self.marker.generation is None
+
+    def _note_unguarded(self, paths: Iterable[str]) -> None:
+        if self._is_open:  # a generation is never written to again
+            self.unguarded.extend(paths)
+
+    def _wrong_files(self) -> Iterator[tuple[str, str]]:
+        expected = {path: facts for path, facts in self.files.items() if facts}
+        there = self._sizes(expected) if expected else {}
+        for path, facts in expected.items():
+            fault = _wrong_size(path, facts, there.get(path))
+            if fault is not None:
+                yield path, fault
+
+    def _sizes(self, paths: Iterable[str]) -> dict[str, int | None]:
+        if self.sizes is not None:
+            return dict(self.sizes)
+        if self.place.is_local:  # not all there is below: a folder may hold more than an EOPatch
+            return {path: self.place.size(path) for path in paths}
+        return dict(self.place.files())
 
     @cached_property
     def _entries(self) -> dict[Feature, str]:
         """The file of each feature, or with zarr its folder, as eo-learn sees them."""
-        found: dict[Feature, str] = {}
-        for path in sorted(self.files):
-            feature_type, _, below = path.partition("/")
-            entry = below.partition("/")[0]
-            name, dot, _ = entry.partition(".")
-            if feature_type in _TYPES and name and dot:
-                found[_TYPES[feature_type], name] = f"{feature_type}/{entry}"
-        return found
+        return dict(entry for entry in map(entry_of, sorted(self.files)) if entry is not None)
 
     def _paths(self, feature: Feature) -> list[str]:
         entry = self._entries[feature]
@@ -186,7 +231,7 @@ class EOPatchFolder:
         for feature_type in sorted(self.empty, key=lambda each: each.value):
             if types is None or feature_type in types:
                 raise StorageError(f"{self.where} has nothing in its folder {feature_type.value}. {cure}")
-        if not _has_parts(self.files, "bbox"):
+        if not has_parts(self.files, "bbox"):
             raise StorageError(f"{self.where} has no file bbox.geojson. {cure}")
 
     def _check(self, folder: Path, path: str) -> None:
@@ -194,21 +239,36 @@ class EOPatchFolder:
         if not file.exists():
             raise self.damaged(f"file {path} is missing")
         self._check_readable(file, path)
-        if expected:
-            fault = _wrong_size(path, expected, file.stat().st_size)
-            if fault is not None:
-                raise self.damaged(fault)
-            if _sha256(file) != expected["sha256"]:
-                raise self.damaged(f"file {path} has another sha256 than when it was saved")
-        elif not path.endswith(_ARRAYS) and file.is_file():  # arrays are checked by being read
-            with self._damage(f"file {path}"), _opened(file) as stream:
-                if _is_json(path):
-                    parse_json(stream.read(RECORD_BYTES.value + 1), ValueError)
-                count_bytes(stream, VECTOR_BYTES)
+        if not expected:
+            if not path.endswith(_ARRAYS):  # arrays are checked by being read
+                self._check_content(file, path)
+            return
+        fault = _wrong_size(path, expected, file.stat().st_size)
+        if fault is None and sha256_of(file) != expected["sha256"]:
+            fault = f"file {path} has another sha256 than when it was saved"
+        if fault is None:
+            return
+        if not self._is_open:
+            raise self.damaged(fault)
+        try:
+            self._check_content(file, path)  # what another program has written is whole by itself
+        except StorageError as error:
+            raise self.damaged(fault) from error
+        self.changed.append(path)
+
+    def _check_content(self, file: Path, path: str) -> None:
+        with self._damage(f"file {path}"):
+            if path.endswith(_ARRAYS):
+                read_array(file)
+            elif file.is_file():
+                with opened(file) as stream:
+                    if is_json(path):
+                        parse_json(stream.read(RECORD_BYTES.value + 1), ValueError)
+                    count_bytes(stream, VECTOR_BYTES)
 
     def _check_readable(self, file: Path, path: str) -> None:
         """Refuse what never ends, and what takes more memory than such a file does: the rest is read by eo-learn."""
-        limit = ARRAY_BYTES if path.endswith(_ARRAYS) else RECORD_BYTES if _is_json(path) else VECTOR_BYTES
+        limit = ARRAY_BYTES if path.endswith(_ARRAYS) else RECORD_BYTES if is_json(path) else VECTOR_BYTES
         with self._damage(f"file {path}"):
             if file.is_dir():  # as a zarr array is
                 for each in file.rglob("*"):
@@ -227,8 +287,8 @@ class EOPatchFolder:
 
     def _read_from(self, folder: Path, wanted: Sequence[Feature], *, old_meta: bool) -> EOPatch:
         # Of an eo-learn that had one file for all of it.
-        old: list[Any] = [(FeatureType.META_INFO, ...)] if old_meta and _has_parts(self.files, "meta_info") else []
-        has_times = _has_parts(self.files, *_TIMES)
+        old: list[Any] = [(FeatureType.META_INFO, ...)] if old_meta and has_parts(self.files, "meta_info") else []
+        has_times = has_parts(self.files, *TIMES)
         with self._damage("its folder"), OSFS(str(folder), expand_vars=False) as filesystem:
             with self._damage("bounding box or timestamps"):
                 eopatch = EOPatch.load(
@@ -242,7 +302,7 @@ class EOPatchFolder:
                     # By way of eo-learn's readers, which do not check types and dimensions as an assignment does, since
                     # stored EOPatches may break them. Each by its path: asked for a feature, eo-learn takes the first
                     # file of that name, be it an array of pickles beside the one that is meant.
-                    eopatch[feature] = _stored(feature[0], folder, path, filesystem)
+                    eopatch[feature] = stored(feature[0], folder, path, filesystem)
                     eopatch[feature]
         return eopatch
 
@@ -254,7 +314,7 @@ class EOPatchFolder:
             yield self.place.local_path()
             return
         with temporary_folder() as temporary:
-            _at_once(lambda path: self.place.download(path, temporary / path), paths)
+            at_once(lambda path: self.place.download(path, temporary / path), paths)
             yield temporary
 
     def _check_inside(self, path: str) -> None:
@@ -289,33 +349,6 @@ class EOPatchFolder:
             raise self.damaged(f"{what} cannot be read to its end ({reason_of(error)})") from error
 
 
-def looks_plain(names: Collection[str]) -> bool:
-    """Whether names are those in a plain EOPatch folder: bounding box or timestamps, and folders of features."""
-    folders = any(name in _TYPES for name in names) or _has_parts(names, "meta_info")
-    return folders and _has_parts(names, "bbox", "timestamps")
-
-
-def is_readable(names: Collection[str]) -> bool:
-    """As `looks_plain`; a bounding box alone is an EOPatch too, of no features, when it is asked for by its name."""
-    return _has_parts(names, "bbox") or looks_plain(names)
-
-
-def plain_folder(place: Place, where: str, names: Collection[str]) -> EOPatchFolder:
-    """A plain EOPatch folder.
-
-    :param names: What lies in it.
-    """
-    if place.is_local:  # a listing of all there is below does not follow symbolic links
-        folders = [name for name in names if name in _TYPES and place.is_folder(name)]
-        paths = [name for name in names if name not in folders]
-        paths += [f"{name}/{entry}" for name in folders for entry in place.names(name)]
-    else:
-        paths = list(place.files())
-    filled = {path.partition("/")[0] for path in paths}
-    empty = frozenset(_TYPES[name] for name in names if name in _TYPES and name not in filled)
-    return EOPatchFolder(place, where, {path: {} for path in paths}, is_plain=True, empty=empty)
-
-
 def check_frames(eopatch: EOPatch, where: str) -> None:
     """Refuses arrays over time that have another number of frames than there are timestamps.
 
@@ -341,7 +374,7 @@ def write_folder(eopatch: EOPatch, folder: Path, features: list[Feature]) -> dic
         eopatch.save("/", features=features, filesystem=filesystem, save_timestamps=eopatch.timestamps is not None)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in paths
     }
 
 
@@ -357,18 +390,8 @@ def write_eopatch(eopatch: EOPatch, folder: Place, features: list[Feature]) -> d
         return files
     with temporary_folder() as temporary:
         files = write_folder(eopatch, temporary, features)
-        _at_once(lambda path: folder.upload(path, temporary / path), files)
+        at_once(lambda path: folder.upload(path, temporary / path), files)
     return files
-
-
-def _has_parts(paths: Iterable[str], *parts: str) -> bool:
-    """Whether a file of one of these names, of any ending, lies directly in the folder."""
-    return any(path.partition(".")[0] in parts and "." in path and "/" not in path for path in paths)
-
-
-def _is_always_read(path: str) -> bool:
-    """Whether a file is read whatever is asked for."""
-    return _has_parts([path], "bbox", "meta_info", *_TIMES)
 
 
 def _wrong_size(path: str, expected: FileFacts, size: int | None) -> str | None:
@@ -377,46 +400,7 @@ def _wrong_size(path: str, expected: FileFacts, size: int | None) -> str | None:
     return None if size == expected["size"] else f"file {path} has {size} bytes instead of {expected['size']}"
 
 
-def _is_json(path: str) -> bool:
-    return path.removesuffix(".gz").endswith("json")
-
-
-def _opened(file: Path) -> IO[bytes]:
-    return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]  # is one to all here
-
-
-def _stored(feature_type: FeatureType, folder: Path, path: str, filesystem: FS) -> FeatureIO[Any]:
-    """A file of a feature as eo-learn keeps what is not read yet; arrays are read here.
-
-    :raises ValueError: when it is of a format that none of this type has.
-    """
-    if feature_type.is_vector():
-        with _opened(folder / path) as stream:
-            if stream.read(len(_GEOPACKAGE)) != _GEOPACKAGE:  # GDAL goes by the content, whatever a file is called
-                raise ValueError("it is no GeoPackage")
-        return FeatureIOGeoDf(path, filesystem)
-    if not feature_type.is_array():
-        return FeatureIOJson(path, filesystem)
-    if path.endswith(".zarr"):
-        check_zarr(folder / path / ".zarray")
-        return FeatureIOZarr(path, filesystem)
-    stored = FeatureIONumpy(path, filesystem)
-    stored.loaded_value = read_array(folder / path)
-    return stored
-
-
-def _at_once(transfer: Callable[[str], None], paths: Iterable[str]) -> None:
-    """A few transfers at a time; the first that fails is raised when those under way are over."""
-    with ThreadPoolExecutor(TRANSFERS) as pool:
-        waiting = [pool.submit(transfer, path) for path in paths]
-        try:
-            for future in waiting:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
+    """Of a file's content."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,12 +1,14 @@
 """Reading stored EOPatches, on disk and on S3: those that `eotasks.eopatches.save` has written, and plain folders.
 
-Of a saved EOPatch the current generation is read. A plain EOPatch folder is what eo-learn and others write.
+Of a saved EOPatch the marker says what is whole. A plain EOPatch folder is what eo-learn and others write. What they
+write over a saved one is noticed, and read as they left it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,9 +16,11 @@ from typing import TypeVar
 from eolearn.core import EOPatch, EOTask
 from sentinelhub.geometry import BBox
 
-from eotasks.eopatches.files import EOPatchFolder, is_readable, looks_plain, plain_folder
+from eotasks.eopatches.files import EOPatchFolder
 from eotasks.eopatches.marker import MARKER, DamagedMarkerError, patch_folder, read_marker
-from eotasks.errors import FeatureError, StorageError
+from eotasks.eopatches.opening import names_in, open_eopatch, open_saved
+from eotasks.eopatches.parts import looks_plain
+from eotasks.errors import EOPatchChangedWarning, FeatureError, StorageError
 from eotasks.features import IMAGES, Feature, describe
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.times import naive_utc
@@ -59,11 +63,15 @@ def load_eopatch(
     features: Sequence[Feature] | None = None,
     optional: Collection[Feature] = (),
 ) -> EOPatch:
-    """Loads an EOPatch into memory, of a saved one the current generation.
+    """Loads an EOPatch into memory.
 
-    Size and sha256 of each file that is read are checked first. A plain folder has none: there every file that is read
-    has to open to its end, the bounding box has to be there, and the frames of all arrays that are read to agree with
-    the timestamps. What is missing altogether nobody can see. Arrays of Python objects are never read.
+    Of one that eotasks saved, size and sha256 of each file that is read are checked first. A plain folder has none:
+    there every file that is read has to open to its end, the bounding box has to be there, and the frames of all arrays
+    that are read to agree with the timestamps. What is missing altogether nobody can see. Arrays of Python objects are
+    never read.
+
+    Features that another program has added to a saved EOPatch are read as those of a plain folder. A file that another
+    program has written over is, too, with an `EOPatchChangedWarning`.
 
     :param name: Name of the EOPatch in the place; its own name, or None, when the place is itself an EOPatch.
     :param features: Features to load as (type, name); None loads all of them. Of others no file is read.
@@ -72,7 +80,7 @@ def load_eopatch(
     :raises FeatureError: when a feature is not in the stored patch.
     :raises MissingDependencyError: when a feature is a zarr array and zarr is not installed.
     """
-    return _read(Place(place), name, lambda folder: folder.read(features, optional=optional))
+    return _read(Place(place), name, lambda folder: folder.read(features, optional=optional), listed=features is None)
 
 
 def eopatch_info(place: PlaceLike, name: str | None = None) -> EOPatchInfo:
@@ -84,27 +92,32 @@ def eopatch_info(place: PlaceLike, name: str | None = None) -> EOPatchInfo:
     :raises FeatureError: when it has no raster feature, or no bounding box.
     """
     where = Place(place)
-    return _read(where, name, lambda folder: _info(folder, name or own_name(where)))
+    return _read(where, name, lambda folder: _info(folder, name or own_name(where)), listed=True)
 
 
 def is_complete(place: PlaceLike, name: str, *, features: Sequence[Feature] | None = None) -> bool:
-    """Whether a patch has a current generation with all its files in their full size.
+    """Whether a patch was saved by eotasks and has all its files in their full size.
 
     Contents are not read (loading checks them). A plain EOPatch folder counts as incomplete: nothing says whether its
-    writer came to the end.
+    writer came to the end. So does a feature that another program has put in place of a saved one, or added.
 
     :param features: Features that have to be among them, as (type, name).
     :raises StorageError: when the marker is from a newer version or cannot be read. One that is empty or damaged, as a
         power cut or a full disk leaves it, is logged: the patch is incomplete.
     """
+    return complete_folder(Place(place), name, features=features) is not None
+
+
+def complete_folder(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> EOPatchFolder | None:
+    """The files of a patch that is complete, as `is_complete` says; None when it is not."""
     try:
-        folder = _generation(Place(place).child(patch_folder(name)))
+        folder = open_saved(place.child(patch_folder(name)), listed=False)
     except DamagedMarkerError as error:
         LOGGER.warning("EOPatch %r counts as incomplete: %s", name, error)
-        return False
-    if folder is None or not all((feature_type, key) in folder.features for feature_type, key in features or ()):
-        return False
-    return folder.wrong_file() is None
+        return None
+    if folder is None or folder.changed or not all(map(folder.is_saved, features or ())):
+        return None
+    return folder if folder.wrong_file() is None else None
 
 
 def list_eopatches(place: PlaceLike) -> list[str]:
@@ -114,9 +127,9 @@ def list_eopatches(place: PlaceLike) -> list[str]:
     """
     place = Place(place)
     if place.is_local:
-        if _is_eopatch(_names(place)):
+        if _is_eopatch(names_in(place)):
             return [own_name(place)]
-        names = [name for name in _names(place) if not name.startswith(".") and place.is_folder(name)]
+        names = [name for name in names_in(place) if not name.startswith(".") and place.is_folder(name)]
         return [name for name in names if _is_eopatch(place.names(name))]
     # One listing of all objects costs a request for a thousand of them; asking for each patch costs two for each.
     below: dict[str, set[str]] = {}
@@ -149,28 +162,39 @@ class LoadSavedEOPatchTask(EOTask):
         return load_eopatch(self.place, name, features=self.features)
 
 
-def _read(place: Place, name: str | None, read: Callable[[EOPatchFolder], T]) -> T:
-    """What is read of an EOPatch, all of it from one generation."""
+def _read(place: Place, name: str | None, read: Callable[[EOPatchFolder], T], *, listed: bool) -> T:
+    """What is read of an EOPatch, all of it from one save.
+
+    :param listed: As in `open_eopatch`.
+    """
     for patch in _candidates(place, name):
-        folder = _open(patch)
+        folder = open_eopatch(patch, listed=listed)
         while folder is not None:
             try:
-                return read(folder)
-            except StorageError:
-                # What looks like damage is none when the patch was saved again and cleaned while it was read.
-                now = _open(patch)
-                if now is None or now.place == folder.place:
+                found = read(folder)
+            except (StorageError, FeatureError):
+                # What looks like damage is none when the patch was saved again while it was read; and what is asked for
+                # may have been added by another program.
+                now = open_eopatch(patch, listed=True)
+                if now is None or (now.marker == folder.marker and folder.is_listed):
                     raise
                 folder = now
-    listed = _some_eopatches(place)
+                continue
+            # What was read apart from its checksum, or has none, may be of a save that began meanwhile.
+            if folder.is_verified or read_marker(patch) == folder.marker:
+                if folder.changed:
+                    _warn_of_changes(folder)
+                return found
+            folder = open_eopatch(patch, listed=listed)
+    others = _some_eopatches(place)
     if name is None:
-        raise StorageError(f"{place} is no EOPatch, the EOPatches in it are: {listed}. Say which.")
-    raise StorageError(f"EOPatch {name!r} in {place} is not there, the EOPatches there are: {listed}.")
+        raise StorageError(f"{place} is no EOPatch, the EOPatches in it are: {others}. Say which.")
+    raise StorageError(f"EOPatch {name!r} in {place} is not there, the EOPatches there are: {others}.")
 
 
 def _some_eopatches(place: Place) -> str:
     """For messages: a few of the EOPatches that there are, and how many folders."""
-    if place.is_local and _is_eopatch(_names(place)):
+    if place.is_local and _is_eopatch(names_in(place)):
         return own_name(place)
     first, count = place.first_folders(_LOOKED_AT)
     found = [name for name, names in first.items() if _is_eopatch(names)]
@@ -185,26 +209,18 @@ def _candidates(place: Place, name: str | None) -> Iterator[Place]:
     is_own = name is None or name == own_name(place)
     if name is not None and not (is_own and name.startswith(".")):  # a generation is an EOPatch too
         yield place.child(patch_folder(name))
-    if is_own and _is_eopatch(_names(place)):
+    if is_own and _is_eopatch(names_in(place)):
         yield place
 
 
-def _open(patch: Place) -> EOPatchFolder | None:
-    """The files of an EOPatch: of its current generation when it has a marker, else of a plain folder, if it is one."""
-    saved = _generation(patch)
-    if saved is not None:
-        return saved
-    names = _names(patch)
-    return plain_folder(patch, f"EOPatch {patch}", names) if is_readable(names) else None
-
-
-def _generation(patch: Place) -> EOPatchFolder | None:
-    marker = read_marker(patch)
-    return None if marker is None else EOPatchFolder(patch.child(marker.generation), f"EOPatch {patch}", marker.files)
-
-
-def _names(place: Place) -> list[str]:
-    return place.names() if not place.is_local or place.local_path().is_dir() else []
+def _warn_of_changes(folder: EOPatchFolder) -> None:
+    files = ", ".join(folder.changed[:_NAMED]) + (", ..." if len(folder.changed) > _NAMED else "")
+    warnings.warn(
+        f"{folder.where}: another program has written {files} since eotasks saved it. It is read as a plain EOPatch,"
+        " without checksums: save it by eotasks to have them again.",
+        EOPatchChangedWarning,
+        stacklevel=4,
+    )
 
 
 def _is_eopatch(names: Collection[str]) -> bool:
@@ -212,9 +228,7 @@ def _is_eopatch(names: Collection[str]) -> bool:
 
 
 def _info(folder: EOPatchFolder, name: str) -> EOPatchInfo:
-    fault = folder.wrong_file()
-    if fault is not None:
-        raise folder.damaged(fault)
+    folder.check_sizes()
     stored = folder.read([])
     if stored.bbox is None:
         raise FeatureError(f"{folder.where}: no bounding box. Add bbox.geojson to it.")

@@ -1,7 +1,8 @@
-"""The marker of a saved EOPatch: which of its generations is current, and what files that has.
+"""The marker of a saved EOPatch: what files it has, with size and sha256 of each, and where they are.
 
-A saved EOPatch is ``NAME/.gen-ID/``, a normal EOPatch folder, and ``NAME/_current.json``, the marker, which is written
-last and in one operation. `eotasks.eopatches.save` writes it; whoever reads EOPatches goes by it.
+A saved EOPatch is a plain EOPatch folder ``NAME/`` with a marker ``NAME/_current.json``. While it is being saved where
+folders cannot be exchanged (S3), the files are those of ``NAME/.gen-ID/`` until the plain ones have been brought up to
+them. `eotasks.eopatches.save` writes the marker, in one operation; whoever reads EOPatches goes by it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import os
 import re
 import unicodedata
 import uuid
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from eotasks.documents import parse_json_object
 from eotasks.errors import StorageError, message_of
@@ -20,8 +22,9 @@ from eotasks.storage.place import Place
 from eotasks.text import excerpt, refuse_name
 
 MARKER = "_current.json"
-MARKER_VERSION = 1
-"""A marker of an older version stays readable; a newer one asks for an upgrade."""
+MARKER_VERSION = 2
+"""A marker of an older version stays readable; a newer one asks for an upgrade. Version 1 had generations alone, and no
+plain files beside them."""
 
 GENERATION = ".gen-"
 """Of folders of generations, before 12 hexadecimal digits."""
@@ -31,6 +34,16 @@ _GENERATION = re.compile(r"\.gen-[\w-]{1,64}", re.ASCII)
 LEFTOVER = re.compile(r"\.gen-[0-9a-f]{12}|\.tmp-[0-9a-f]{32}-.+")
 """Names in a patch's folder that only our own writers give: what else starts like it is somebody's."""
 
+State = Literal["whole", "switching", "kept", "old"]
+"""Of a saved EOPatch:
+
+- whole: its files are the plain ones, as they stay
+- switching: they are those of a generation; the plain ones are being brought up to it, or their writer died
+- kept: the same, and the plain ones have been brought up; but another writer may have been at them at the same time,
+  so nobody goes by them until `eotasks.eopatches.clean` has brought them up again
+- old: they are those of a generation alone, as before version 2
+"""
+
 FileFacts = dict[str, Any]
 """``size`` and ``sha256`` of a file; empty where nothing is known of it."""
 
@@ -39,18 +52,44 @@ FileFacts = dict[str, Any]
 class Marker:
     """The content of a marker file."""
 
-    generation: str
-    """Folder of the current generation."""
+    generation: str | None
+    """Folder of the files; None: they are the plain ones, in the folder of the EOPatch itself."""
 
     files: dict[str, FileFacts]
-    """Facts of each file by its path inside the generation."""
+    """Facts of each file by its path inside that folder."""
 
     name: str | None = None
     """Of the EOPatch when it was saved; its folder may have got another one since."""
 
+    state: State = "old"
+
+    contested: bool = False
+    """Whether another writer may have been at the plain files while this one was."""
+
+    save: str = ""
+    """Makes the marker of each save, and of each writer that takes one over, another one."""
+
+    @classmethod
+    def of_whole(cls, files: dict[str, FileFacts], name: str) -> Marker:
+        """Of a new save whose files are the plain ones."""
+        return cls(None, files, name, "whole", save=_new_id())
+
+    def switching(self, generation: str, *, contested: bool) -> Marker:
+        """As this one, of a generation that the plain files are now to be brought up to."""
+        return replace(self, generation=generation, state="switching", contested=contested, save=_new_id())
+
+    def settled(self) -> Marker:
+        """As this one, when the plain files have been brought up."""
+        return replace(self, state="kept") if self.contested else replace(self, generation=None, state="whole")
+
     def to_bytes(self) -> bytes:
         """The content of its file."""
-        content = {"version": MARKER_VERSION, "generation": self.generation, "files": self.files, "name": self.name}
+        facts = {"generation": self.generation, "files": self.files, "name": self.name}
+        if self.state == "old":
+            content = {"version": 1, **facts}
+        else:
+            added = {"state": self.state, "contested": self.contested, "save": self.save}
+            content = {"version": MARKER_VERSION, **facts, **added}
         return json.dumps(content, indent=1, sort_keys=True).encode()
 
     def is_of(self, patch: Place) -> bool:
@@ -72,7 +111,7 @@ class DamagedMarkerError(StorageError):
 
 def new_generation() -> str:
     """Name of the folder of a new generation."""
-    return f"{GENERATION}{uuid.uuid4().hex[:12]}"
+    return f"{GENERATION}{_new_id()}"
 
 
 def patch_folder(name: str) -> str:
@@ -116,19 +155,36 @@ def parse_marker(content: bytes, where: str) -> Marker:
         files = {
             str(name): {"size": int(of["size"]), "sha256": str(of["sha256"])} for name, of in facts["files"].items()
         }
-        generation = str(facts["generation"])
+        state, generation = _state(facts, version)
         name = facts.get("name")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DamagedMarkerError(
             f"{where} is damaged ({message_of(error)}). Delete it and run the step again."
         ) from error
-    if _GENERATION.fullmatch(generation) is None:
+    if generation is not None and _GENERATION.fullmatch(generation) is None:
         raise DamagedMarkerError(
             f"{where} names {generation[:40]!r}, which is no generation. Delete it and run the step again."
         )
-    return Marker(generation, files, name if isinstance(name, str) else None)
+    contested, save = facts.get("contested") is True, facts.get("save")
+    known = name if isinstance(name, str) else None
+    return Marker(generation, files, known, state, contested, save if isinstance(save, str) else "")
+
+
+def _state(facts: Mapping[str, Any], version: int) -> tuple[State, str | None]:
+    if version < 2:
+        return "old", str(facts["generation"])
+    if facts["state"] == "whole":
+        return "whole", None
+    for state in ("switching", "kept"):
+        if facts["state"] == state:
+            return state, str(facts["generation"])
+    raise ValueError(f"state {excerpt(facts['state'])}")
 
 
 def same_text(first: str, second: str) -> bool:
     """Whether two names differ in nothing but how their accents are written, which some disks change."""
     return first == second or unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:12]

@@ -1,29 +1,33 @@
-"""EOPatches in storage that are either complete or absent.
+"""EOPatches in storage that are either complete or absent, and plain EOPatches for any other program.
 
-An EOPatch named NAME is stored as::
+An EOPatch named NAME is stored as a plain EOPatch folder with a marker::
 
-    NAME/.gen-ID/         a normal EOPatch folder: one generation
-    NAME/_current.json    which generation is current, with the size and sha256 of each of its files
+    NAME/bbox.geojson, NAME/timestamps.json, NAME/data/BANDS.npy.gz, ...
+    NAME/_current.json    size and sha256 of each of these files
 
-The marker is written last and in one operation: a reader sees the old patch or the new one, never half of one.
-Superseded generations stay until `eotasks.eopatches.clean` collects them, so that nobody loses a file that is being
-read.
+On a disk a save puts the new folder in the place of the old one in one operation (`eotasks.eopatches.swap`), so a
+reader of any program finds the old patch or the new one. On S3, and on disks that cannot exchange folders, the files
+are written beside first (`eotasks.eopatches.switch`): our readers find the old patch or the new one at any moment,
+other programs when no save is under way.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from eolearn.core import EOPatch, EOTask
 from fs.errors import FSError
 
-from eotasks.durable import atomic_folder, make_folder
+from eotasks.durable import atomic_folder, make_folder, temporary_beside
 from eotasks.eopatches.arrays import NUMBERS
 from eotasks.eopatches.files import write_eopatch, write_folder
-from eotasks.eopatches.load import load_eopatch
+from eotasks.eopatches.load import complete_folder, load_eopatch
 from eotasks.eopatches.marker import (
     MARKER,
     DamagedMarkerError,
@@ -33,19 +37,22 @@ from eotasks.eopatches.marker import (
     patch_folder,
     read_marker,
 )
+from eotasks.eopatches.swap import check_exchange, put_in_place, remove_superseded
+from eotasks.eopatches.switch import BBOX, ReplacedError, guard, settle, switch, take_over
 from eotasks.errors import CredentialsError, EOTasksError, FeatureError, StorageError
 from eotasks.features import Feature, describe
+from eotasks.storage.exchange import ExchangeUnsupportedError
 from eotasks.storage.place import Place, PlaceLike
 
 LOGGER = logging.getLogger(__name__)
 
 
 def save_eopatch(place: PlaceLike, name: str, eopatch: EOPatch, *, features: Sequence[Feature] | None = None) -> None:
-    """Saves an EOPatch as a new generation and makes it the current one.
+    """Saves an EOPatch in the place of the one that was there.
 
-    Arrays go to ``.npy.gz`` (level 1, what eo-learn writes); bbox and timestamps always go along. When anything fails,
-    the patch that was current stays so and what was written is removed. Of two runs that save the same patch at the
-    same time one comes through whole, and the other is told.
+    Arrays go to ``.npy.gz`` (level 1, what eo-learn writes); bbox and timestamps always go along. Features that are not
+    saved are not there afterwards. When anything fails, the patch that was there stays and what was written is removed.
+    Of two runs that save the same patch at the same time one comes through whole, and the other is told.
 
     :param name: Name of the patch inside the place.
     :param features: Features to save as (type, name); None saves all of them.
@@ -55,25 +62,34 @@ def save_eopatch(place: PlaceLike, name: str, eopatch: EOPatch, *, features: Seq
     place = Place(place)
     chosen = _features_to_save(eopatch, name, features)
     patch = place.child(patch_folder(name))
-    generation = new_generation()
     replaced = patch.read_if_there(MARKER)
     if replaced is not None:
         _check_is_own(patch, name, replaced[0])
-    try:
-        files = write_eopatch(eopatch, patch.child(generation), chosen)
-        patch.write_if(MARKER, Marker(generation, files, name).to_bytes(), replaced[1] if replaced else None)
-    except BaseException as error:
-        saved = _discard(place, name, generation)
-        if saved and isinstance(error, StorageError):
-            # The marker is there: the server's answer was lost, or the disk failed behind the rename.
-            LOGGER.warning("EOPatch %r is saved in %s, but not without a fault: %s", name, place, error)
+    save = _Save(place, name, patch, eopatch, chosen, replaced)
+    if patch.is_local:
+        try:
+            save.by_swap()
             return
-        if isinstance(error, EOTasksError) or not isinstance(error, Exception):
-            raise
-        raise StorageError(
-            f"EOPatch {name!r} could not be saved in {place} ({type(error).__name__}: {error})."
-            " The patch that was there before is unchanged."
-        ) from error
+        except ExchangeUnsupportedError:
+            LOGGER.debug("%s cannot exchange folders.", place)
+    save.by_switch()
+
+
+def complete_save(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> bool:
+    """Whether a patch is complete, as `is_complete` says, for a run that goes on with what another one has left.
+
+    A save whose writer died when our readers had the new patch already, and others did not yet, is ended.
+
+    :param features: Features that have to be among them, as (type, name).
+    :raises StorageError: as `is_complete`.
+    """
+    folder = complete_folder(place, name, features=features)
+    if folder is not None and folder.marker is not None and folder.marker.state == "switching":
+        try:
+            take_over(place.child(name), contested=True)
+        except StorageError as error:
+            LOGGER.warning("What other programs read of EOPatch %r in %s is not up to it: %s", name, place, error)
+    return folder is not None
 
 
 def export_eopatch(
@@ -118,6 +134,98 @@ class SaveEOPatchTask(EOTask):
         return eopatch
 
 
+@dataclass(frozen=True)
+class _Save:
+    """One save of one EOPatch."""
+
+    place: Place
+    name: str
+    patch: Place
+    eopatch: EOPatch
+    features: list[Feature]
+
+    replaced: tuple[bytes, str] | None
+    """Content and tag of the marker that was there when it began."""
+
+    def by_swap(self) -> None:
+        """Exchanges the folder on a disk.
+
+        :raises ExchangeUnsupportedError: when the disk cannot; nothing has happened.
+        """
+        target = Path(os.path.realpath(self.patch.local_path()))
+        new, marker = temporary_beside(target), None
+        try:
+            make_folder(target.parent)
+            check_exchange(target)
+            marker = Marker.of_whole(write_eopatch(self.eopatch, Place(new), self.features), self.name)
+            Place(new).write_bytes(MARKER, marker.to_bytes())
+            put_in_place(new, target, self._tag)
+        except ExchangeUnsupportedError:
+            raise
+        except BaseException as error:
+            if marker is None or not isinstance(error, (StorageError, OSError)) or not self._is_there(marker):
+                self._raise_failure(error)
+                raise
+            LOGGER.warning("EOPatch %r is saved in %s, but not without a fault: %s", self.name, self.place, error)
+        finally:
+            remove_superseded(new)
+
+    def by_switch(self) -> None:
+        """Writes a generation, switches the marker to it, and brings up the plain files."""
+        generation, marker, tag, guarded = new_generation(), None, None, None
+        try:
+            guarded = guard(self.patch) if self.replaced is None else None
+            files = write_eopatch(self.eopatch, self.patch.child(generation), self.features)
+            marker = Marker.of_whole(files, self.name).switching(generation, contested=self._is_contested())
+            tag = switch(self.patch, marker, self._tag)
+        except BaseException as error:
+            there = _discard(self.place, self.name, generation, guarded)
+            if there is None or not isinstance(error, StorageError):
+                self._raise_failure(error)
+                raise
+            # The marker is there: the server's answer was lost.
+            LOGGER.warning("EOPatch %r is saved in %s, but not without a fault: %s", self.name, self.place, error)
+            tag = there
+        assert marker is not None
+        try:
+            settle(self.patch, marker, tag)
+        except ReplacedError:
+            raise
+        except (StorageError, CredentialsError) as error:
+            LOGGER.warning(
+                "EOPatch %r is saved in %s; what other programs read of it is not up to it until eotasks clean: %s",
+                self.name,
+                self.place,
+                error,
+            )
+
+    @property
+    def _tag(self) -> str | None:
+        return self.replaced[1] if self.replaced else None
+
+    def _is_contested(self) -> bool:
+        """Whether another writer may be at the plain files."""
+        if self.replaced is None:
+            return False
+        try:
+            return parse_marker(self.replaced[0], str(self.patch)).state in ("switching", "kept")
+        except DamagedMarkerError:
+            return True
+
+    def _is_there(self, marker: Marker) -> bool:
+        with contextlib.suppress(StorageError):
+            return read_marker(self.patch) == marker
+        return False
+
+    def _raise_failure(self, error: BaseException) -> None:
+        """Of errors that do not say by themselves what has failed."""
+        if isinstance(error, Exception) and not isinstance(error, EOTasksError):
+            raise StorageError(
+                f"EOPatch {self.name!r} could not be saved in {self.place} ({type(error).__name__}: {error})."
+                " The patch that was there before is unchanged."
+            ) from error
+
+
 def _check_is_own(patch: Place, name: str, content: bytes) -> None:
     try:
         marker = parse_marker(content, f"{patch}/{MARKER}")
@@ -152,18 +260,24 @@ def _listing(features: Iterable[Feature]) -> str:
     return ", ".join(sorted(describe(feature) for feature in features)) or "none"
 
 
-def _discard(place: Place, name: str, generation: str) -> bool:
-    """Removes what a failed save has written, unless the marker names it; whether it does.
+def _discard(place: Place, name: str, generation: str, guarded: str | None) -> str | None:
+    """Removes what a failed save has written, unless the marker names it: then gives the marker's tag.
+
+    :param guarded: Tag of the guard, where this save has put it.
 
     An interrupt, or a server that is lost, may come when the marker is written already. The error that is under way
     matters more than one from here.
     """
     try:
-        marker = read_marker(place.child(name))
-        if marker is not None and marker.generation == generation:
-            return True
+        there = place.child(name).read_if_there(MARKER)
+        if there is not None and parse_marker(there[0], name).generation == generation:
+            return there[1]
         place.remove(f"{name}/{generation}")
+        if there is None and guarded is not None:
+            place.remove_if(f"{name}/{BBOX}", guarded)
         place.remove_empty(name)
+    except DamagedMarkerError:
+        place.remove(f"{name}/{generation}")
     except (StorageError, CredentialsError):
         LOGGER.warning("The unfinished %s/%s/%s is left behind; eotasks clean removes it.", place, name, generation)
-    return False
+    return None

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from eotasks.errors import StorageError
 from eotasks.limits import LISTED_OBJECTS, RECORD_BYTES, Limit
 from eotasks.storage import s3, s3_conditions
 from eotasks.storage.store import Entry, Facts
+from eotasks.storage.temporary import temporary_folder
+
+_TOO_LARGE_TO_COPY = frozenset({"InvalidRequest", "EntityTooLarge"})
+"""What S3 says of more than 5 GB, which are copied in parts; those take two requests more."""
 
 _EMPTY_PAGE = 100
 """Objects that a page counts as at least."""
@@ -58,8 +64,10 @@ class BucketStore:
         count = None if page.get("IsTruncated") else len(folders)
         return dict(itertools.islice(sorted(folders.items()), number)), count
 
-    def entries(self, path: str) -> Iterator[Entry]:
-        return (Entry(*facts, is_file=True) for facts in self._objects(path))
+    def entries(self, path: str, *, folders: bool = False) -> Iterator[Entry]:
+        for name, size, changed in self._objects(path, markers=folders):
+            if name or folders:
+                yield Entry(name.rstrip("/"), size, changed, is_file=not name.endswith("/"))
 
     def facts(self, path: str) -> Facts | None:
         found = self._object(path)
@@ -90,6 +98,25 @@ class BucketStore:
     def download(self, path: str, target: Path) -> None:
         s3.download_file(self._at(path), target)
 
+    def copy(self, path: str, target: str) -> None:
+        source = {"Bucket": self.bucket, "Key": self._key(path)}
+        with s3.s3_errors(self._at(target)):
+            try:
+                s3.s3_client().copy_object(Bucket=self.bucket, Key=self._key(target), CopySource=source)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _TOO_LARGE_TO_COPY:
+                    s3.s3_client().copy(source, self.bucket, self._key(target))
+                elif s3.is_unknown(error):
+                    with temporary_folder() as folder:
+                        s3.download_file(self._at(path), folder / "copy")
+                        s3.upload_file(folder / "copy", self._at(target))
+                else:
+                    raise
+
+    def make_folder(self, path: str) -> None:
+        with s3.asking(self._at(path)):
+            s3.s3_client().put_object(Bucket=self.bucket, Key=_folder(self._key(path)), Body=b"")
+
     def append(self, path: str, data: bytes) -> None:
         """Adds to the end of an object, which is written anew; of several writers each one's data gets in."""
         for left in reversed(range(20)):
@@ -109,6 +136,13 @@ class BucketStore:
         files = [name for name in names if not name.endswith("/")]
         keys = [f"{prefix}{name}" for name in (*files, *_folders_of(names))]
         keys += [prefix, self._key(path)] if path else []
+        self._delete(path, keys)
+
+    def remove_files(self, paths: Collection[str]) -> None:
+        if paths:  # as in `remove`: what is in a folder before the folder
+            self._delete("", [self._key(path) for path in sorted(paths, reverse=True)])
+
+    def _delete(self, path: str, keys: list[str]) -> None:
         for start in range(0, len(keys), 1000):  # as many as one request takes
             with s3.asking(self._at(path)):
                 answer = s3.s3_client().delete_objects(

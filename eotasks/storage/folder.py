@@ -10,20 +10,22 @@ import itertools
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from eotasks.durable import atomic_path, facts_of_new_file, make_folder
 from eotasks.errors import StorageError
 from eotasks.limits import RECORD_BYTES, Limit
-from eotasks.reading import open_regular, read_regular
+from eotasks.reading import check_regular, open_regular, read_regular
 from eotasks.storage.store import Entry, Facts
 
 _COUNTED = 10_000
 """Entries of a folder that are counted for a message."""
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+_NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV})
+"""What disks say that know no second name of a file, or have enough of them."""
 
 
 class FolderStore:
@@ -52,7 +54,7 @@ class FolderStore:
                 names.update(os.listdir(self.root / name))  # noqa: PTH208  # names alone
         return first, len(folders) if len(found) < _COUNTED else None
 
-    def entries(self, path: str) -> Iterator[Entry]:
+    def entries(self, path: str, *, folders: bool = False) -> Iterator[Entry]:  # noqa: ARG002  # as on S3
         """Folders that may not be listed, such as ``lost+found``, are passed over."""
         for inside, _ in self._below(path, onerror=None):
             try:
@@ -97,8 +99,8 @@ class FolderStore:
 
     def write_if(self, path: str, data: bytes, tag: str | None) -> str:
         target = self._prepared(path)
-        with _locked(target.parent):
-            there = _tag_of(target) if target.exists() else None
+        with locked(target.parent):
+            there = tag_of(target)
             if there != tag:
                 raise StorageError(f"{target} was written by another run in the meantime: run the step again.")
             with atomic_path(target) as temporary:
@@ -113,6 +115,18 @@ class FolderStore:
         with open_regular(self._at(path)) as stream, target.open("wb") as copy:
             shutil.copyfileobj(stream, copy)
 
+    def copy(self, path: str, target: str) -> None:
+        """A second name of the same file, where the disk knows such: files that are written whole never change."""
+        source = self._at(path)
+        check_regular(source)
+        if source.is_symlink():
+            raise OSError(errno.ELOOP, "a link, which is not followed", str(source))
+        with atomic_path(self._prepared(target)) as temporary:
+            link_or_copy(source, temporary)
+
+    def make_folder(self, path: str) -> None:
+        make_folder(self._at(path))
+
     def append(self, path: str, data: bytes) -> None:
         """Adds to the end of a file; after a writer that died in the middle of its line a new one begins."""
         descriptor = os.open(self._prepared(path), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
@@ -126,17 +140,26 @@ class FolderStore:
         finally:
             os.close(descriptor)
 
+    def remove_files(self, paths: Collection[str]) -> None:
+        for path in sorted(paths, reverse=True):  # what is in a folder before the folder
+            if path.endswith("/"):
+                self.remove_empty(path.rstrip("/"))
+            else:
+                self._at(path).unlink(missing_ok=True)
+
     def remove(self, path: str) -> None:
         top = self._at(path)
         if top.is_dir() and not top.is_symlink():
-            shutil.rmtree(top)
+            while top.exists():
+                with contextlib.suppress(FileNotFoundError):  # another one removes it at the same time
+                    shutil.rmtree(top)
         else:
             top.unlink(missing_ok=True)
 
     def remove_if(self, path: str, tag: str) -> bool:
         target = self._at(path)
-        with _locked(target.parent):
-            if not target.exists() or _tag_of(target) != tag:
+        with locked(target.parent):
+            if tag_of(target) != tag:
                 return False
             target.unlink()
         return True
@@ -175,6 +198,16 @@ class FolderStore:
         return target
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name of a file, or where the disk knows none a copy with its rights and times."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copy2(source, target)
+
+
 def leads_out(path: Path, folder: Path) -> bool:
     """Whether links on the way to a path below a folder lead out of it; the folder itself may be a link."""
     below = [path, *path.parents][: len(path.parts) - len(folder.parts)]
@@ -196,13 +229,16 @@ def _tag(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _tag_of(file: Path) -> str:
+def tag_of(file: Path) -> str | None:
+    """The tag of a file's content, as `Store.read_tagged` gives it; None when it is absent."""
+    if not file.exists():
+        return None
     with open_regular(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Holds the folder against other processes that ask so too, and leaves no lock file.
 
     A network filesystem that knows no locks is used without one: what is written there is still whole, but of two

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -205,10 +205,14 @@ class Place:
         """Bytes of all files at any depth below a folder, by their paths inside it, in one listing."""
         return {entry.path: entry.size for entry in self.entries(path) if entry.is_file}
 
-    def entries(self, path: str = "") -> list[Entry]:
-        """What is at any depth below a folder, sorted by path, in one listing; on disk with the folders."""
+    def entries(self, path: str = "", *, folders: bool = False) -> list[Entry]:
+        """What is at any depth below a folder, sorted by path, in one listing; on disk with the folders.
+
+        :param folders: On S3 too, where they are the empty objects ``NAME/`` that some tools make, also of the folder
+            itself (an empty path).
+        """
         with self._named(path):
-            return sorted(self._store.entries(_inside(path) if path else ""))
+            return sorted(self._store.entries(_inside(path) if path else "", folders=folders))
 
     def read_bytes(self, path: str, limit: Limit = RECORD_BYTES) -> bytes:
         """The content of a file.
@@ -312,6 +316,24 @@ class Place:
             except StorageError as error:
                 if not s3.is_absent(error):
                     raise
+
+    def copy(self, path: str, target: str) -> None:
+        """Copies a file inside of the place, in one operation, on S3 by the server alone.
+
+        :raises StorageError: when it is absent or cannot be written.
+        """
+        with self._named(target):
+            self._store.copy(_inside(path), _new(target))
+
+    def make_folder(self, path: str = "") -> None:
+        """Makes a folder; on S3 the empty object ``NAME/`` that pyfilesystem and eo-learn want of one."""
+        with self._named(path):
+            self._store.make_folder(_new(path) if path else "")
+
+    def remove_files(self, paths: Collection[str]) -> None:
+        """Removes files, on S3 many in one request; a path with a slash at its end is a folder, left if not empty."""
+        with self._named(""):
+            self._store.remove_files([f"{_inside(path.rstrip('/'))}{'/' * path.endswith('/')}" for path in paths])
 
     def remove(self, path: str) -> None:
         """Removes a file, or a folder with all that is in it; nothing happens when it is absent."""

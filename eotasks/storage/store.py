@@ -6,7 +6,7 @@ are relative, and checked there; "" is all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -64,8 +64,11 @@ class Store(Protocol):
         :return: And how many folders there are; None where that is not known without.
         """
 
-    def entries(self, path: str) -> Iterator[Entry]:
-        """What is at any depth below a folder, in any order; nothing when it is absent."""
+    def entries(self, path: str, *, folders: bool = False) -> Iterator[Entry]:
+        """What is at any depth below a folder, in any order; nothing when it is absent.
+
+        :param folders: On S3 too, where they are the empty objects ``NAME/`` that some tools make.
+        """
 
     def facts(self, path: str) -> Facts | None:
         """Size and age of a file; None when it is absent."""
@@ -96,6 +99,15 @@ class Store(Protocol):
 
     def download(self, path: str, target: Path) -> None:
         """Copies a file of the store to this machine."""
+
+    def copy(self, path: str, target: str) -> None:
+        """Copies a file inside of the store, in one operation; none of it comes by this machine where that can be."""
+
+    def make_folder(self, path: str) -> None:
+        """Makes a folder; on S3 the empty object ``NAME/`` that pyfilesystem and eo-learn want of one."""
+
+    def remove_files(self, paths: Collection[str]) -> None:
+        """Removes files, on S3 many in one request; a path with a slash at its end is a folder, left if not empty."""
 
     def remove(self, path: str) -> None:
         """Removes a file, or a folder with all that is in it; nothing happens when it is absent."""

@@ -1,4 +1,4 @@
-"""`eotasks clean`: removes what interrupted and repeated saves have left of EOPatches."""
+"""`eotasks clean`: removes what interrupted saves have left of EOPatches, and makes plain folders of older ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from eotasks.workflows.console import Commands, ExitCode, add_command, print_pla
 
 EXAMPLES = """\
 examples:
-  eotasks clean results/land-cover/observed   old generations and unfinished writes of the EOPatches there
+  eotasks clean results/land-cover/observed   unfinished writes and old generations of the EOPatches there
 """
 
 
@@ -18,8 +18,9 @@ def add_parser(commands: Commands) -> None:
         commands,
         "clean",
         run,
-        summary="remove old generations of saved EOPatches",
-        description="Saving an EOPatch again keeps the generation before it; this removes all but the current ones.",
+        summary="remove what interrupted saves of EOPatches have left",
+        description="Removes unfinished writes and superseded generations of saved EOPatches, and makes plain EOPatch"
+        " folders of those that an older eotasks or an interrupted save to S3 has left as a generation.",
         epilog=EXAMPLES,
     )
     parser.add_argument("place", metavar="PLACE", help="folder of EOPatches, or s3://bucket/prefix")
@@ -37,7 +38,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     if place.is_local and not place.local_path().is_dir():
         raise StorageError(f"{arguments.place} is a file: give a folder of EOPatches.")
     removed = clean(place)
-    others = f", {removed.unfinished} unfinished files" if removed.unfinished else ""
+    others = f", {removed.moved} EOPatches made plain folders" if removed.moved else ""
+    others += f", {removed.unfinished} unfinished files" if removed.unfinished else ""
     others += f", {removed.uploads} unfinished uploads" if removed.uploads else ""
     print_plain(f"{removed.generations} generations removed{others}, {removed.size / 1e6:.1f} MB\n")
     return ExitCode.DONE

@@ -11,7 +11,10 @@ from eolearn.core import EOPatch, FeatureType
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks.eopatches.files import write_eopatch
+from eotasks.eopatches.marker import Marker, new_generation
 from eotasks.features import Feature
+from eotasks.storage.place import Place
 
 BANDS: Feature = (FeatureType.DATA, "BANDS")
 LULC: Feature = (FeatureType.MASK_TIMELESS, "LULC")
@@ -35,3 +38,11 @@ def make_eopatch(value: float = 0.25, *, every_kind: bool = False) -> EOPatch:
         box = shapely.box(330000, 5814360, 330040, 5814400)
         eopatch[LANDUSE] = gpd.GeoDataFrame({"fclass": ["forest"]}, geometry=[box], crs=32633)
     return eopatch
+
+
+def save_as_generation(place: Place, name: str, eopatch: EOPatch) -> str:
+    """An EOPatch as eotasks saved it before its files were plain ones; the folder of its generation."""
+    generation = new_generation()
+    files = write_eopatch(eopatch, place.child(name).child(generation), list(eopatch.get_features()))
+    place.write_bytes(f"{name}/_current.json", Marker(generation, files, name).to_bytes())
+    return generation

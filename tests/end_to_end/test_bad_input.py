@@ -466,7 +466,7 @@ class TestPlaces:
         patch = EOPatch(bbox=BBox((0, 0, 10, 10), CRS("EPSG:32633")))
         save_eopatch(place, "one", patch)
         marker = tmp_path / "patches" / "one" / "_current.json"
-        marker.write_text(marker.read_text().replace('"version": 1', '"version": 99'))
+        marker.write_text(marker.read_text().replace('"version": 2', '"version": 99'))
         before = snapshot(tmp_path)
         for touch in (lambda: load_eopatch(place, "one"), lambda: LoadSavedEOPatchTask(place).execute(name="one")):
             with pytest.raises(StorageError, match=r"version 99.*upgrade"):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from eolearn.core import EOPatch
 
-from eotasks.eopatches.clean import clean
+from eotasks.eopatches.clean import CleanResult, clean
 from eotasks.eopatches.load import is_complete, list_eopatches, load_eopatch
 from eotasks.eopatches.save import save_eopatch
 from eotasks.storage.place import Place
 from eotasks.storage.store import Entry
 from eotasks.workflows.cli import main
-from tests.builders.eopatches import BANDS, make_eopatch
+from tests.builders.eopatches import BANDS, make_eopatch, save_as_generation
 from tests.servers.s3 import S3Server
 
 NAME = "p"
@@ -31,17 +31,22 @@ def generations(place: Place) -> list[str]:
     return [name for name in place.names(NAME) if name.startswith(".gen-")]
 
 
-def test_a_new_save_replaces_the_patch_and_clean_collects_the_old_one(place: Place) -> None:
-    save_eopatch(place, NAME, make_eopatch(0.25))
-    save_eopatch(place, NAME, make_eopatch(0.5))
+@pytest.mark.parametrize("newest", [True, False], ids=["moved", "saved over"])
+def test_generations_of_an_older_eotasks_become_a_plain_folder(place: Place, newest: bool) -> None:
+    save_as_generation(place, NAME, make_eopatch(0.25))
+    if newest:
+        save_as_generation(place, NAME, make_eopatch(0.5))
+    else:
+        save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME)[BANDS].max() == 0.5
-    assert len(generations(place)) == 2
+    assert len(generations(place)) == 2 * newest
     result = clean(place)
-    assert result.generations == 1
-    assert result.size > 0
-    assert generations(place) == [json.loads(place.read_bytes(f"{NAME}/_current.json"))["generation"]]
-    assert load_eopatch(place, NAME)[BANDS].max() == 0.5
-    assert clean(place).generations == 0
+    assert (result.generations, result.moved) == (int(newest), int(newest))
+    assert (result.size > 0) is newest
+    assert not generations(place)
+    assert EOPatch.load(str(place.local_path(NAME))) == load_eopatch(place, NAME) == make_eopatch(0.5)
+    assert is_complete(place, NAME)
+    assert clean(place) == CleanResult(0, 0)
 
 
 def test_clean_leaves_a_save_that_may_be_running_and_takes_one_that_died(place: Place) -> None:
@@ -66,13 +71,13 @@ def test_clean_leaves_a_save_that_may_be_running_and_takes_one_that_died(place: 
 def test_removes_all_generations_but_the_current_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = Place(tmp_path)
     for value in (1, 2, 3):
-        save_eopatch(place, NAME, make_eopatch(value))
+        save_as_generation(place, NAME, make_eopatch(value))
     long_ago = datetime.fromisoformat("2020-01-01").timestamp()
     for path in (tmp_path / NAME).rglob("*"):
         os.utime(path, (long_ago, long_ago))
     assert main(["clean", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.startswith("2 generations removed")
-    assert len(list((tmp_path / NAME).glob(".gen-*"))) == 1
+    assert capsys.readouterr().out.startswith("2 generations removed, 1 EOPatches made plain folders")
+    assert not list((tmp_path / NAME).glob(".gen-*"))
     assert load_eopatch(place, NAME)[BANDS].max() == 3
 
 
@@ -129,11 +134,11 @@ def test_uploads_that_were_never_finished_are_ended(s3_server: S3Server, capsys:
 
 def test_keys_with_empty_parts_are_not_ours(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tools make such keys; here the listing is replaced, as this server merges slashes."""
-    save_eopatch(place, NAME, make_eopatch(0.25))
-    save_eopatch(place, NAME, make_eopatch(0.5))
+    save_as_generation(place, NAME, make_eopatch(0.25))
+    save_as_generation(place, NAME, make_eopatch(0.5))
     entries, foreign = Place.entries, [Entry(path, 1, datetime(2020, 1, 1, tzinfo=UTC), is_file=True)
                                        for path in ("/.gen-0123456789ab/x", "p//x", "//", "/a")]  # fmt: skip
-    monkeypatch.setattr(Place, "entries", lambda self, path="": sorted([*entries(self, path), *foreign]))
+    monkeypatch.setattr(Place, "entries", lambda self, path="", **_: sorted([*entries(self, path), *foreign]))
     assert clean(place).generations == 1
     assert list_eopatches(place) == [NAME]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eotasks.eopatches.files import EOPatchFolder, is_readable, looks_plain
+from eotasks.eopatches.files import EOPatchFolder
+from eotasks.eopatches.parts import is_readable, looks_plain
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
 from tests.builders.eopatches import BANDS, LULC, SIMULATED

@@ -9,6 +9,7 @@ import json
 import pickle
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from eotasks.errors import FeatureError, MissingDependencyError, StorageError
 from eotasks.features import Feature
 from eotasks.storage import s3
 from eotasks.storage.place import Place
-from tests.builders.eopatches import BANDS, LANDUSE, LULC, SIMULATED, SUN_ANGLES, make_eopatch
+from tests.builders.eopatches import BANDS, LANDUSE, LULC, SIMULATED, SUN_ANGLES, make_eopatch, save_as_generation
 from tests.servers.s3 import S3Server
 
 NAME = "patch"
@@ -45,11 +46,13 @@ def plain(place: Place) -> Place:
     return place
 
 
-@pytest.fixture(params=["saved", "plain"])
+@pytest.fixture(params=["saved", "generation", "plain"])
 def stored(request: pytest.FixtureRequest, place: Place) -> Place:
     """A place with an EOPatch of every kind of feature."""
     if request.param == "saved":
         save_eopatch(place, NAME, make_eopatch(every_kind=True))
+    elif request.param == "generation":
+        save_as_generation(place, NAME, make_eopatch(every_kind=True))
     else:
         write_eopatch(make_eopatch(every_kind=True), place.child(NAME), FEATURES)
     return place
@@ -58,7 +61,8 @@ def stored(request: pytest.FixtureRequest, place: Place) -> Place:
 def folder_of(place: Place) -> str:
     """Where the files of the patch are: its current generation, or the folder itself."""
     found = place.read_if_there(f"{NAME}/_current.json")
-    return NAME if found is None else f"{NAME}/{json.loads(found[0])['generation']}"
+    generation = None if found is None else json.loads(found[0])["generation"]
+    return NAME if generation is None else f"{NAME}/{generation}"
 
 
 def npy(array: NDArray[Any]) -> bytes:
@@ -140,7 +144,7 @@ class TestEveryReading:
     def test_pickles_are_not_read(self, stored: Place) -> None:
         """Neither where a checksum by the same hand agrees with them."""
         content = npy(np.array([[Exploit()], [Exploit()]], dtype=object))
-        if folder_of(stored) != NAME:
+        if stored.exists(f"{NAME}/_current.json"):
             marker = json.loads(stored.read_bytes(f"{NAME}/_current.json"))
             facts = marker["files"]["scalar/SUN_ANGLES.npy.gz"]
             packed = gzip.compress(content, mtime=0)
@@ -187,7 +191,7 @@ class TestSaved:
 
     def test_of_another_version_asks_for_an_upgrade(self, place: Place) -> None:
         save_eopatch(place, NAME, make_eopatch())
-        content = place.read_bytes(f"{NAME}/_current.json").replace(b'"version": 1', b'"version": 7')
+        content = place.read_bytes(f"{NAME}/_current.json").replace(b'"version": 2', b'"version": 7')
         place.write_bytes(f"{NAME}/_current.json", content)
         for read in (load_eopatch, eopatch_info, is_complete):
             with pytest.raises(StorageError, match=r"_current.json has version 7.*upgrade eotasks"):
@@ -218,8 +222,7 @@ class TestSaved:
         assert load_eopatch(place, NAME)[BANDS].max() == 0.25
 
     def test_a_generation_is_an_eopatch_itself(self, place: Place) -> None:
-        save_eopatch(place, NAME, make_eopatch())
-        generation = place.child(NAME).child(folder_of(place).rpartition("/")[2])
+        generation = place.child(NAME).child(save_as_generation(place, NAME, make_eopatch()))
         (name,) = list_eopatches(generation)
         assert load_eopatch(generation, name) == load_eopatch(generation, None) == make_eopatch()
 
@@ -419,7 +422,7 @@ class TestRequests:
         with requests() as calls:
             load_eopatch(place, NAME, features=[LULC], optional=[SUN_ANGLES])
         assert set(calls) == always | {"GetObject LULC.npy.gz"}
-        assert len(calls) == 6
+        assert len(calls) == 7, "two listings, and two looks for a marker"
         with requests() as calls:
             assert eopatch_info(place, NAME).shape == (64, 64)
         assert set(calls) == always | {"GetObject BANDS.npy.gz"}
@@ -427,6 +430,27 @@ class TestRequests:
         with requests() as calls:
             load_eopatch(place, NAME, features=[LULC])
         assert sorted(calls) == sorted([*(always - {"ListObjectsV2"}), "GetObject LULC.npy.gz"])
+
+    def test_what_a_save_and_loads_of_all_cost(self, s3_server: S3Server) -> None:
+        """Of 5 files of 3 types: in docs/decisions/0006."""
+        place = Place(s3_server.location())
+        costs = {"GetObject _current.json": 1, "ListObjectsV2": 1, "CopyObject": 5, "DeleteObjects": 1}
+        # The generation, the marker twice, the guard; of a first save the objects of folders, and the guard at once.
+        for puts in (5 + 4 + 4, 5 + 3 + 1):  # this server does not list the folder itself
+            with requests() as calls:
+                save_eopatch(place, NAME, make_eopatch())
+            assert Counter(calls) == {**costs, "PutObject": puts}
+        with requests() as calls:
+            assert load_eopatch(place, NAME) == make_eopatch()
+        assert len(calls) == 2 + 5
+        assert calls.count("ListObjectsV2") == 1
+        with requests() as calls:
+            assert is_complete(place, NAME)
+        assert len(calls) == 2
+        with requests() as calls:
+            eopatch_info(place, NAME)
+        assert calls.count("ListObjectsV2") == 1
+        assert len(calls) == 6
 
 
 def test_info_reads_a_header_alone(tmp_path: Path) -> None:

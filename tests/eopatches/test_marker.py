@@ -23,9 +23,16 @@ NAME = "patch"
 def test_a_marker_is_read_as_it_was_written() -> None:
     generation = new_generation()
     assert LEFTOVER.fullmatch(generation)
-    marker = Marker(generation, {"bbox.geojson": {"size": 3, "sha256": "abc"}}, "a")
-    assert parse_marker(marker.to_bytes(), "a marker") == marker
-    assert json.loads(marker.to_bytes())["version"] == 1
+    files = {"bbox.geojson": {"size": 3, "sha256": "abc"}}
+    old, whole = Marker(generation, files, "a"), Marker.of_whole(files, "a")
+    switching = whole.switching(generation, contested=False)
+    contested = whole.switching(generation, contested=True)
+    markers = [old, whole, switching, contested, contested.settled()]
+    for marker in markers:
+        assert parse_marker(marker.to_bytes(), "a marker") == marker
+    assert [json.loads(marker.to_bytes())["version"] for marker in markers] == [1, 2, 2, 2, 2]
+    assert (switching.settled().state, contested.settled().state) == ("whole", "kept")
+    assert len({marker.to_bytes() for marker in [*markers, Marker.of_whole(files, "a")]}) == 6, "each save is another"
 
 
 @pytest.mark.parametrize("generation", [".gen-a/../..", "data", ""])
@@ -47,8 +54,12 @@ def test_files_of_a_marker_lie_in_its_generation(place: Place, path: str) -> Non
 @pytest.mark.parametrize(
     "content",
     [b"", b"\0" * 300, b"{", b"[]", b'{"version": 1}', b'{"version": 1e999}', b"[" * 100_000, b"\xff",
-     b'{"version": 1, "files": {}, "generation": "data"}'],
-    ids=["empty", "zeros", "cut", "a list", "no generation", "infinite", "deep", "no text", "no generation's name"],
+     b'{"version": 1, "files": {}, "generation": "data"}', b'{"version": 2, "files": {}, "generation": null}',
+     b'{"version": 2, "files": {}, "generation": null, "state": "kept"}',
+     b'{"version": 2, "files": {}, "generation": ".gen-0", "state": "moving"}',
+     b'{"version": 1, "files": {}, "generation": null}'],
+    ids=["empty", "zeros", "cut", "a list", "no generation", "infinite", "deep", "no text", "no generation's name",
+         "no state", "kept without a generation", "unknown state", "null before version 2"],
 )  # fmt: skip
 def test_a_damaged_marker_makes_a_patch_incomplete_and_is_told(
     place: Place, content: bytes, caplog: pytest.LogCaptureFixture
@@ -68,7 +79,7 @@ def test_a_damaged_marker_makes_a_patch_incomplete_and_is_told(
 
 
 def test_a_newer_marker_asks_for_an_upgrade(place: Place) -> None:
-    place.write_bytes(f"{NAME}/_current.json", b'{"version": 2, "generation": "g", "files": {}}')
+    place.write_bytes(f"{NAME}/_current.json", b'{"version": 3, "generation": "g", "files": {}}')
     for read in (load_eopatch, is_complete):
         with pytest.raises(StorageError, match="upgrade eotasks"):
             read(place, NAME)

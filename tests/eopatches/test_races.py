@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,14 +23,17 @@ from eotasks.errors import CredentialsError, EOTasksError, StorageError
 from eotasks.storage import s3
 from eotasks.storage.place import Place
 from eotasks.workflows.cli import main
-from tests.builders.eopatches import BANDS, make_eopatch
+from tests.builders.eopatches import BANDS, make_eopatch, save_as_generation
 from tests.servers.s3 import S3Server
 
 NAME = "patch"
 
 
-def generations(place: Place) -> list[str]:
-    return [name for name in place.names(NAME) if name.startswith(".gen-") and place.files(f"{NAME}/{name}")]
+def is_at_rest(place: Place) -> bool:
+    """Whether there is a plain folder with a marker, as any program reads it, and nothing else."""
+    marker = json.loads(place.read_bytes(f"{NAME}/_current.json"))
+    files = {path for path in place.files() if path != ".ready"}
+    return marker["state"] == "whole" and files == {f"{NAME}/{path}" for path in ["_current.json", *marker["files"]]}
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["over another", "first save"])
@@ -48,9 +53,10 @@ def test_a_save_that_was_overtaken_is_told_and_nothing_is_mixed(
     with pytest.raises(StorageError, match=r"_current.json was written by another run in the meantime"):
         save_eopatch(place, NAME, make_eopatch(0.75))
     assert load_eopatch(place, NAME) == make_eopatch(0.5)
-    assert len(generations(place)) == 1 + before
+    assert is_at_rest(place)
     save_eopatch(place, NAME, make_eopatch(0.75))
     assert load_eopatch(place, NAME) == make_eopatch(0.75)
+    assert is_at_rest(place)
 
 
 def test_of_many_saves_at_once_one_counts_wholly(place: Place) -> None:
@@ -78,13 +84,18 @@ def test_a_save_that_fails_when_its_marker_is_written_already_keeps_what_the_mar
 ) -> None:
     if before:
         save_eopatch(place, NAME, make_eopatch(0.25))
-    real = Place.write_if
+    real, put_in_place = Place.write_if, save_module.put_in_place
 
     def write_and_fail(self: Place, path: str, data: bytes, tag: str | None) -> str:
         real(self, path, data, tag)
         raise error
 
+    def put_and_fail(new: Path, target: Path, tag: str | None) -> None:
+        put_in_place(new, target, tag)
+        raise error
+
     monkeypatch.setattr(Place, "write_if", write_and_fail)
+    monkeypatch.setattr(save_module, "put_in_place", put_and_fail)
     if isinstance(error, KeyboardInterrupt):
         with pytest.raises(KeyboardInterrupt):
             save_eopatch(place, NAME, make_eopatch(0.5))
@@ -92,6 +103,7 @@ def test_a_save_that_fails_when_its_marker_is_written_already_keeps_what_the_mar
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert is_complete(place, NAME)
     assert load_eopatch(place, NAME) == make_eopatch(0.5)
+    assert is_at_rest(place) is (place.is_local or not isinstance(error, KeyboardInterrupt))
 
 
 def test_a_patch_that_is_saved_again_and_cleaned_while_it_is_read_comes_new(
@@ -103,7 +115,8 @@ def test_a_patch_that_is_saved_again_and_cleaned_while_it_is_read_comes_new(
     def overtaken(*args: Any, **options: Any) -> EOPatch:
         monkeypatch.setattr(EOPatchFolder, "read", real)
         save_eopatch(place, NAME, make_eopatch(0.5))
-        assert clean(place, unfinished_after=timedelta(seconds=-60)).generations == 1
+        clean(place, unfinished_after=timedelta(seconds=-60))
+        assert is_at_rest(place)
         return real(*args, **options)
 
     monkeypatch.setattr(EOPatchFolder, "read", overtaken)
@@ -112,7 +125,7 @@ def test_a_patch_that_is_saved_again_and_cleaned_while_it_is_read_comes_new(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("returns", [True, False], ids=["back", "gone"])
-@pytest.mark.parametrize("during", ["PutObject", "GetObject"])
+@pytest.mark.parametrize("during", ["PutObject", "GetObject", "CopyObject"])
 def test_a_server_killed_in_the_middle(
     s3_own_server: S3Server, monkeypatch: pytest.MonkeyPatch, during: str, returns: bool
 ) -> None:
@@ -122,11 +135,11 @@ def test_a_server_killed_in_the_middle(
     save_eopatch(place, NAME, make_eopatch(0.25))
     act: Callable[[], object] = (
         (lambda: save_eopatch(place, NAME, make_eopatch(0.5)))
-        if during == "PutObject"
+        if during != "GetObject"
         else (lambda: load_eopatch(place, NAME))
     )
     with killed_at_request(s3_own_server, during, 3, returns) as wait:
-        if returns:
+        if returns or during == "CopyObject":
             act()
         else:
             with pytest.raises(StorageError, match="cannot be reached or broke off"):
@@ -134,8 +147,12 @@ def test_a_server_killed_in_the_middle(
         wait()
     if not returns:
         s3_own_server.restart()
+    is_new = during == "CopyObject" or (returns and during == "PutObject")
     assert is_complete(place, NAME)
-    assert load_eopatch(place, NAME) == make_eopatch(0.5 if returns and during == "PutObject" else 0.25)
+    assert load_eopatch(place, NAME) == make_eopatch(0.5 if is_new else 0.25)
+    clean(place, unfinished_after=timedelta(seconds=-60))
+    assert is_at_rest(place)
+    assert EOPatch.load(f"{place}/{NAME}") == load_eopatch(place, NAME) == make_eopatch(0.5 if is_new else 0.25)
 
 
 def killed_at_request(server: S3Server, operation: str, number: int, returns: bool) -> KilledAtRequest:
@@ -213,11 +230,11 @@ def test_patches_in_a_public_bucket_are_read_by_anyone(s3_server: S3Server, monk
 
 def test_eotasks_clean_cleans_a_bucket(s3_server: S3Server, capsys: pytest.CaptureFixture[str]) -> None:
     place = Place(s3_server.location())
-    save_eopatch(place, NAME, make_eopatch(0.25))
-    save_eopatch(place, NAME, make_eopatch(0.5))
+    save_as_generation(place, NAME, make_eopatch(0.25))
+    save_as_generation(place, NAME, make_eopatch(0.5))
     assert main(["clean", place.location]) == 0
-    assert capsys.readouterr().out.startswith("1 generations removed")
-    assert len(place.names(NAME)) == 2
+    assert capsys.readouterr().out.startswith("1 generations removed, 1 EOPatches made plain folders")
+    assert is_at_rest(place)
     assert load_eopatch(place, NAME)[BANDS].max() == 0.5
     assert main(["clean", f"{place.location}-absent"]) == 2
 
@@ -232,4 +249,4 @@ def test_a_full_disk_leaves_the_patch_that_was_there(place: Place, monkeypatch: 
     with pytest.raises(StorageError, match=r"No space left.*before is unchanged"):
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME) == make_eopatch(0.25)
-    assert len(generations(place)) == 1
+    assert is_at_rest(place)

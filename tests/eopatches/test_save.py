@@ -28,13 +28,8 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "a place")
 
 
-def generations(place: Place) -> list[str]:
-    return [name for name in place.names(NAME) if name.startswith(".gen-")]
-
-
-def current(place: Place) -> Path:
-    marker = json.loads(place.read_bytes(f"{NAME}/_current.json"))
-    return place.local_path(f"{NAME}/{marker['generation']}")
+PARTS = ["_current.json", "bbox.geojson", "data", "mask_timeless", "meta_info", "timestamps.json"]
+"""What lies in the folder of a saved patch."""
 
 
 def test_a_saved_patch_comes_back_as_it_was(place: Place) -> None:
@@ -47,14 +42,15 @@ def test_a_saved_patch_comes_back_as_it_was(place: Place) -> None:
     assert list_eopatches(place) == [NAME]
 
 
-def test_a_generation_is_a_normal_eopatch_folder_and_the_marker_tells_its_files(place: Place) -> None:
+def test_a_saved_patch_is_a_plain_folder_and_the_marker_tells_its_files(place: Place) -> None:
     save_eopatch(place, NAME, make_eopatch(every_kind=True))
-    assert EOPatch.load(str(current(place))) == make_eopatch(every_kind=True)
+    folder = place.local_path(NAME)
+    assert EOPatch.load(str(folder)) == make_eopatch(every_kind=True)
     marker = json.loads(place.read_bytes(f"{NAME}/_current.json"))
-    assert marker["version"] == 1
-    files = {path.relative_to(current(place)).as_posix() for path in current(place).rglob("*") if path.is_file()}
-    assert set(marker["files"]) == files
-    assert marker["files"]["data/BANDS.npy.gz"]["size"] == (current(place) / "data/BANDS.npy.gz").stat().st_size
+    assert (marker["version"], marker["state"], marker["generation"]) == (2, "whole", None)
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert set(marker["files"]) == files - {"_current.json"}
+    assert marker["files"]["data/BANDS.npy.gz"]["size"] == (folder / "data/BANDS.npy.gz").stat().st_size
 
 
 def test_chosen_features_only(place: Place) -> None:
@@ -78,12 +74,12 @@ def test_a_failed_save_leaves_what_was_there(place: Place, before: bool) -> None
         save_eopatch(place, NAME, broken)
     assert is_complete(place, NAME) is before
     assert list_eopatches(place) == ([NAME] if before else [])
-    assert len(generations(place)) == int(before)
+    assert place.names() == ([NAME] if before else [])
     if before:
         assert load_eopatch(place, NAME) == make_eopatch()
 
 
-def test_an_interrupt_while_the_marker_is_written_leaves_the_old_patch(
+def test_an_interrupt_while_a_file_is_flushed_leaves_the_old_patch(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_eopatch(place, NAME, make_eopatch(0.25))
@@ -95,7 +91,7 @@ def test_an_interrupt_while_the_marker_is_written_leaves_the_old_patch(
     with pytest.raises(KeyboardInterrupt):
         save_eopatch(place, NAME, make_eopatch(0.5))
     assert load_eopatch(place, NAME)[BANDS].max() == 0.25
-    assert place.names(NAME) == [current(place).name, "_current.json"]
+    assert (place.names(), place.names(NAME)) == ([NAME], PARTS)
 
 
 def test_export_writes_a_plain_folder(place: Place, tmp_path: Path) -> None:
@@ -147,16 +143,16 @@ def test_a_bucket_holds_eopatches_as_a_folder_does(s3_server: S3Server, tmp_path
     assert load_eopatch(place, NAME, features=[LULC]).get_features() == [LULC]
     assert list_eopatches(place) == [NAME]
     assert is_complete(place, NAME, features=[BANDS])
-    assert clean(place, unfinished_after=timedelta(seconds=-60)).generations == 1
+    assert clean(place, unfinished_after=timedelta(seconds=-60)).generations == 0, "at rest there is none"
     broken = make_eopatch()
     broken[FeatureType.META_INFO, "LOCK"] = object()
     with pytest.raises(StorageError, match="unchanged"):
         save_eopatch(place, NAME, broken)
-    (generation,) = generations(place)
-    place.write_bytes(f"{NAME}/{generation}/data/BANDS.npy.gz", b"damaged")
+    assert place.names(NAME) == PARTS
+    place.write_bytes(f"{NAME}/data/BANDS.npy.gz", b"damaged")
     with pytest.raises(StorageError, match=r"data/BANDS.npy.gz has 7 bytes"):
         load_eopatch(place, NAME)
-    place.remove(f"{NAME}/{generation}/data/BANDS.npy.gz")
+    place.remove(f"{NAME}/data/BANDS.npy.gz")
     with pytest.raises(StorageError, match=r"data/BANDS.npy.gz is missing"):
         load_eopatch(place, NAME)
     export_eopatch(place, NAME, tmp_path / "plain", features=[LULC])

@@ -15,7 +15,8 @@ from typing import Protocol
 from eolearn.core import EONode, EOWorkflow
 
 from eotasks.area import Patch, save_patch_grid
-from eotasks.eopatches.load import is_complete, load_eopatch
+from eotasks.eopatches.load import load_eopatch
+from eotasks.eopatches.save import complete_save
 from eotasks.errors import BatchError, GridError, ModelError, TooFewFramesError
 from eotasks.export.mosaics import mosaic_cogs_by_crs
 from eotasks.export.styles import class_style, write_style
@@ -146,7 +147,7 @@ class Chain:
             "observe",
             steps.workflow,
             {patch.name: steps.arguments(patch) for patch in self.plan.patches},
-            lambda name: is_complete(steps.observed, name) and is_complete(steps.features, name),
+            lambda name: complete_save(steps.observed, name) and complete_save(steps.features, name),
         )
 
     def _train(self, samples: Samples) -> Trained:
@@ -175,7 +176,7 @@ class Chain:
             "map",
             steps.workflow,
             {patch.name: steps.arguments(patch) for patch in self.patches},
-            lambda name: set(steps.map_paths(name)) <= exported.keys() and is_complete(steps.predictions, name),
+            lambda name: set(steps.map_paths(name)) <= exported.keys() and complete_save(steps.predictions, name),
         )
         with self._stage("mosaic", 1):
             mosaics = mosaic_cogs_by_crs(

@@ -20,8 +20,8 @@ def safe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def patch_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
-    """A place with an EOPatch, saved or plain."""
+    """A place with an EOPatch, saved or plain; a generation of an older eotasks."""
     found = {True: tmp_path_factory.mktemp("saved"), False: tmp_path_factory.mktemp("plain")}
     save_eopatch(Place(found[True]), "patch", make_eopatch())
-    shutil.copytree(next((found[True] / "patch").glob(".gen-*")), found[False] / "patch")
+    shutil.copytree(found[True] / "patch", found[False] / "patch", ignore=shutil.ignore_patterns("_current.json"))
     return found

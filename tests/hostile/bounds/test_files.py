@@ -125,8 +125,7 @@ class TestWhatIsNoFile:
     ) -> None:
         shutil.copytree(patch_folders[saved], tmp_path / "place")
         place, patch = Place(tmp_path / "place"), tmp_path / "place" / "patch"
-        generation = next(patch.glob(".gen-*"), patch) if name != "_current.json" else patch
-        no_file(generation / name)
+        no_file(patch / name)
         reads: list[Callable[[], object]] = [
             lambda: load_eopatch(place, "patch"),
             lambda: eopatch_info(place, "patch"),

@@ -240,8 +240,9 @@ def every(state: str) -> dict[str, str]:
 
 
 def generations(out: Path) -> set[str]:
-    """Folders of the stored patches; a patch that is saved anew gets another one."""
-    return {name for name in tree(out) if Path(name).name.startswith(".gen-")}
+    """The saves of the stored patches; a patch that is saved anew gets another one."""
+    markers = [name for name in tree(out) if Path(name).name == "_current.json"]
+    return {f"{name} {json.loads((out / name).read_bytes())['save']}" for name in markers}
 
 
 @pytest.mark.slow

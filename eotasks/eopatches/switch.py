@@ -1,0 +1,172 @@
+"""Saving an EOPatch where folders cannot be exchanged: on S3, and on disks that do not know how.
+
+0. Where there is no EOPatch yet, ``bbox.geojson`` becomes a guard, no bounding box: other programs are refused, which
+   would else find an EOPatch of nothing.
+1. The files are written to a generation, ``NAME/.gen-ID/``.
+2. The marker is switched to it, under the condition that no other writer has switched it: from here on our readers
+   read the generation.
+3. The plain files are brought up to it. Meanwhile ``bbox.geojson`` is the guard, so that other programs are refused
+   instead of reading half of one patch and half of another.
+4. The marker says that the plain files are whole, and the generation is removed.
+
+Between 2 and 4 a writer may die or stall. Whoever finds the marker switched by another takes it that the other is still
+at it, and leaves the marker at the generation ("kept"), so that a file which the other one writes late harms no reader
+of ours; `eotasks.eopatches.clean` ends that when the other one must be dead. And whoever finds its own marker replaced
+when it is done brings up the files of the one that is there: the last to touch the plain files repairs them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+
+from eotasks.eopatches.files import EOPatchFolder
+from eotasks.eopatches.marker import GENERATION, MARKER, Marker, parse_marker
+from eotasks.eopatches.parts import TYPES, is_part
+from eotasks.eopatches.transfers import at_once
+from eotasks.errors import StorageError
+from eotasks.storage.place import Place
+
+LOGGER = logging.getLogger(__name__)
+
+BBOX = "bbox.geojson"
+
+GUARD = json.dumps(
+    {"type": "EOPatch that is being saved: load it by eotasks, or run 'eotasks clean' on the folder that it is in"}
+).encode()
+"""No geometry, so that eo-learn refuses to load and repeats it."""
+
+_TRIES = 5
+
+
+class ReplacedError(StorageError):
+    """Another program has put something else in the place of an EOPatch while it was saved."""
+
+
+def guard(patch: Place) -> str | None:
+    """Puts the guard where no bounding box is (step 0); its tag, None where one is.
+
+    :raises StorageError: when it cannot be written.
+    """
+    try:
+        return patch.write_if(BBOX, GUARD, None)
+    except StorageError:
+        if not patch.exists(BBOX):
+            raise
+        return None
+
+
+def is_guard(patch: Place, size: int | None) -> bool:
+    """Whether the bounding box of an EOPatch of which nothing else is there is the guard.
+
+    :param size: Of ``bbox.geojson``.
+    """
+    found = patch.read_if_there(BBOX) if size == len(GUARD) else None
+    return found is not None and found[0] == GUARD
+
+
+def switch(patch: Place, marker: Marker, tag: str | None) -> str:
+    """Makes a generation the current one (step 2); the tag of the marker.
+
+    :raises StorageError: when another writer was faster, or as `Place.write_if`.
+    """
+    return patch.write_if(MARKER, marker.to_bytes(), tag)
+
+
+def settle(patch: Place, marker: Marker, tag: str) -> None:
+    """Brings the plain files up to the generation that this writer has switched to (steps 3 and 4).
+
+    :param tag: Of the marker, as `switch` gave it.
+    :raises ReplacedError: when the marker is gone.
+    :raises StorageError: when a file cannot be written; our readers go on with the generation.
+    """
+    bring_up(patch, marker)
+    settled = marker.settled()
+    try:
+        patch.write_if(MARKER, settled.to_bytes(), tag)
+    except StorageError:
+        there = patch.read_if_there(MARKER)
+        if there is None:
+            raise ReplacedError(
+                f"EOPatch {patch} was removed or replaced by another program while it was saved: save it again."
+            ) from None
+        if there[1] == tag:
+            raise
+        if there[0] != settled.to_bytes():
+            _repair(patch, there)
+            return
+        # It was written, and the answer was lost.
+    if settled.state == "whole":
+        _remove_generation(patch, marker)
+
+
+def take_over(patch: Place, *, contested: bool) -> bool:
+    """Ends a save whose writer died after the switch, or moves one of before version 2; whether there was one.
+
+    :param contested: Whether the writer may still be at it.
+    :raises StorageError: when a file of it is missing, or cannot be written.
+    """
+    there = patch.read_if_there(MARKER)
+    marker = None if there is None else parse_marker(there[0], f"{patch}/{MARKER}")
+    if there is None or marker is None or marker.generation is None:
+        return False
+    folder = EOPatchFolder(patch.child(marker.generation), f"EOPatch {patch}", marker.files)
+    fault = folder.wrong_file()
+    if fault is not None:
+        raise folder.damaged(fault)
+    claimed = marker.switching(marker.generation, contested=contested and marker.state != "old")
+    settle(patch, claimed, switch(patch, claimed, there[1]))
+    return True
+
+
+def bring_up(patch: Place, marker: Marker) -> None:
+    """Makes the plain files those of a generation (step 3)."""
+    there = [entry for entry in patch.entries(folders=True) if not entry.path.startswith(GENERATION)]
+    files = {entry.path for entry in there if entry.is_file}
+    folders = {entry.path for entry in there if not entry.is_file}
+    types = {path.partition("/")[0] for path in marker.files if "/" in path}
+    stale = {path for path in files if is_part(path)} - marker.files.keys() - {BBOX}
+    filled = {path.partition("/")[0] for path in files - stale} | types
+    patch.write_bytes(BBOX, GUARD)
+    if patch.is_local:
+        _remove_links(patch, types)
+    else:  # where fs-s3fs, and so eo-learn, does not see a folder without an object of its own
+        at_once(patch.make_folder, sorted({"", *types} - folders))
+    emptied = {f"{name}/" for name in TYPES if name in folders - filled}
+    emptied |= {f"{path.rpartition('/')[0]}/" for path in stale if path.count("/") > 1}  # arrays of zarr
+    patch.remove_files(stale | emptied)
+    copied = sorted(path for path in marker.files if path != BBOX)
+    at_once(lambda path: patch.copy(f"{marker.generation}/{path}", path), copied)
+    if BBOX in marker.files:
+        patch.copy(f"{marker.generation}/{BBOX}", BBOX)
+    else:
+        patch.remove_files([BBOX])
+
+
+def _remove_generation(patch: Place, marker: Marker) -> None:
+    """All that is in it is known, so on S3 it takes one request, without a listing."""
+    types = {path.partition("/")[0] for path in marker.files if "/" in path}
+    inside = [*marker.files, *(f"{name}/" for name in types), ""]
+    patch.remove_files([f"{marker.generation}/{path}" for path in inside])
+
+
+def _repair(patch: Place, there: tuple[bytes, str]) -> None:
+    """What was just brought up may lie over the plain files of a newer save: brings them up again."""
+    for _ in range(_TRIES):
+        marker = parse_marker(there[0], f"{patch}/{MARKER}")
+        if marker.generation is None:
+            LOGGER.warning("EOPatch %s was saved by another run at the same time: check it, or save it again.", patch)
+            return
+        bring_up(patch, marker)
+        now = patch.read_if_there(MARKER)
+        if now is None or now[1] == there[1]:
+            return
+        there = now
+
+
+def _remove_links(patch: Place, types: Iterable[str]) -> None:
+    """What is written belongs into the folder, not to where a link in it leads."""
+    for name in types:
+        if patch.local_path(name).is_symlink():
+            patch.remove(name)

@@ -1,0 +1,253 @@
+"""The way of S3, also on disks that cannot exchange folders: writers that die or stall at any step; other readers."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eolearn.core import EOPatch, FeatureType
+
+from eotasks.eopatches import swap
+from eotasks.eopatches.clean import clean
+from eotasks.eopatches.files import EOPatchFolder
+from eotasks.eopatches.load import is_complete, list_eopatches, load_eopatch
+from eotasks.eopatches.marker import read_marker
+from eotasks.eopatches.save import complete_save, save_eopatch
+from eotasks.errors import StorageError
+from eotasks.storage.exchange import ExchangeUnsupportedError
+from eotasks.storage.place import Place
+from tests.builders.eopatches import BANDS, LULC, make_eopatch, save_as_generation
+from tests.servers.s3 import S3Server
+
+NAME = "patch"
+OLD, NEW = make_eopatch(0.25, every_kind=True), make_eopatch(0.5)
+LONG_AGO = timedelta(seconds=-60)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A place where folders cannot be exchanged."""
+    if request.param == "bucket":
+        server: S3Server = request.getfixturevalue("s3_server")
+        return Place(server.location())
+
+    def fail(*_: object) -> None:
+        raise ExchangeUnsupportedError(22, "Invalid argument")
+
+    monkeypatch.setattr(swap, "exchange_folders", fail)
+    monkeypatch.setattr(swap, "_WITHOUT_EXCHANGE", set())
+    return Place(tmp_path / "a place")
+
+
+class Died(BaseException):
+    """A writer is no more; nothing it would have done at its end is done."""
+
+
+WRITES = ("upload", "write_if", "write_bytes", "make_folder", "remove_files", "copy", "remove")
+
+
+@contextmanager
+def dying(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[list[str]]:
+    """The writer dies before its write of a number, and all that follow fail too."""
+    done: list[str] = []
+    with monkeypatch.context() as patched:
+        for name in WRITES:
+            patched.setattr(Place, name, failing(getattr(Place, name), name, done, number))
+        yield done
+
+
+def failing(real: Callable[..., Any], name: str, done: list[str], number: int) -> Callable[..., Any]:
+    def call(self: Place, *arguments: Any, **options: Any) -> Any:
+        if len(done) >= number:
+            raise Died
+        done.append(name)
+        return real(self, *arguments, **options)
+
+    return call
+
+
+def plain(place: Place) -> EOPatch | None:
+    """What eo-learn reads; None where it refuses."""
+    try:
+        return EOPatch.load(f"{place}/{NAME}")
+    except ValueError as error:
+        if "EOPatch that is being saved: load it by eotasks" in str(error):
+            return None
+        raise
+
+
+def is_at_rest(place: Place) -> bool:
+    marker = read_marker(place.child(NAME))
+    assert marker is not None
+    files = set(place.files(NAME))
+    return marker.state == "whole" and files == {"_current.json", *marker.files}
+
+
+def test_a_save_is_at_rest_in_the_end(place: Place) -> None:
+    for patch in (OLD, NEW, OLD):
+        save_eopatch(place, NAME, patch)
+        assert load_eopatch(place, NAME) == plain(place) == patch
+        assert is_complete(place, NAME)
+        assert is_at_rest(place)
+    if place.is_local:
+        assert sorted(entry.path for entry in place.entries(NAME) if not entry.is_file) == [
+            "data", "mask_timeless", "meta_info", "scalar", "vector_timeless",
+        ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [True, False], ids=["over another", "first save"])
+@pytest.mark.parametrize("end", ["clean", "save", "resume"])
+def test_a_writer_that_dies_at_any_step(place: Place, monkeypatch: pytest.MonkeyPatch, before: bool, end: str) -> None:
+    """Our readers find a whole patch, eo-learn a whole one or none; and whoever comes next ends it."""
+    if place.is_local and not before:
+        pytest.skip("a first save on disk is a rename")
+    other = make_eopatch(0.75)
+    seen = set()
+    step = 1 if place.is_local and end == "clean" else 4
+    for number in itertools.count(end.count("e"), step):
+        place = place.child("next") if number else place
+        if before:
+            save_eopatch(place, NAME, OLD)
+        with dying(monkeypatch, number) as done:
+            try:
+                save_eopatch(place, NAME, NEW)
+            except Died:
+                is_done = False
+            else:
+                is_done = True
+        found = load_eopatch(place, NAME) if before or is_complete(place, NAME) else None
+        seen.add((found == NEW, plain_of(place) if found is not None else None))
+        assert found in ([NEW, OLD] if before else [NEW, None])
+        if found is not None and plain_of(place) not in ("refused", "none"):
+            assert plain(place) in (OLD, NEW)
+        if end == "clean":
+            clean(place, unfinished_after=LONG_AGO)
+        elif end == "save":
+            save_eopatch(place, NAME, other)
+            found = other
+        else:
+            assert complete_save(place, NAME) is (found is not None)
+        if found is not None:
+            assert load_eopatch(place, NAME) == plain(place) == found
+            assert list_eopatches(place) == [NAME]
+        clean(place, unfinished_after=LONG_AGO)
+        if found is not None:
+            assert load_eopatch(place, NAME) == plain(place) == found
+            assert is_at_rest(place)
+        else:
+            assert not place.files()
+        if is_done:
+            assert done.count("write_if") == 2 + (not before)
+            return
+
+
+def plain_of(place: Place) -> str:
+    if not place.exists(f"{NAME}/bbox.geojson"):
+        return "none"
+    return "refused" if plain(place) is None else "whole"
+
+
+def test_a_writer_that_stalls_and_comes_back_harms_nobody(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one saves meanwhile; the late one then repairs what it has written over."""
+    save_eopatch(place, NAME, OLD)
+    real, lock = Place.copy, threading.Lock()
+    stalled: list[str] = []
+    late = make_eopatch(0.75, every_kind=True)
+
+    def copy(self: Place, path: str, target: str) -> None:
+        with lock:
+            is_first = not stalled
+            stalled.append(target)
+        if is_first:
+            save_eopatch(place, NAME, late)
+            marker = read_marker(place.child(NAME))
+            assert marker is not None
+            assert marker.state == "kept", "nobody knows when the late one writes"
+            assert load_eopatch(place, NAME) == late
+        real(self, path, target)
+        assert load_eopatch(place, NAME) in (NEW, late)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Place, "copy", copy)
+        save_eopatch(place, NAME, NEW)
+    assert len(stalled) > 10
+    assert load_eopatch(place, NAME) == plain(place) == late
+    assert clean(place).moved == 0, "the late one may still be at it"
+    assert clean(place, unfinished_after=LONG_AGO).moved == 1
+    assert is_at_rest(place)
+    assert load_eopatch(place, NAME) == plain(place) == late
+
+
+def test_a_read_that_a_save_overtakes_is_of_one_patch(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a plain folder, which has no checksums, and where one patch has a feature more."""
+    more = NEW.copy()
+    more[FeatureType.DATA, "NDVI"] = OLD[BANDS][..., :1]
+    for before, after in ((OLD, more), (more, OLD), (None, NEW)):
+        where = place.child(f"{before is None}{after is OLD}")
+        if before is None:
+            make_eopatch(0.125).save(f"{where}/{NAME}")
+        else:
+            save_eopatch(where, NAME, before)
+        assert saved_while_it_is_read(where, after, monkeypatch) == after
+
+
+def saved_while_it_is_read(place: Place, after: EOPatch, monkeypatch: pytest.MonkeyPatch) -> EOPatch:
+    """What a reader gets who is overtaken by a save, between its look at the marker and its first file."""
+    real = EOPatchFolder.read
+
+    def overtaken(*args: Any, **options: Any) -> EOPatch:
+        monkeypatch.setattr(EOPatchFolder, "read", real)
+        save_eopatch(place, NAME, after)
+        return real(*args, **options)
+
+    monkeypatch.setattr(EOPatchFolder, "read", overtaken)
+    return load_eopatch(place, NAME)
+
+
+def test_what_another_program_saves_over_an_interrupted_save_is_not_lost(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_eopatch(place, NAME, make_eopatch(0.25))
+    with dying(monkeypatch, 7), pytest.raises(Died):
+        save_eopatch(place, NAME, NEW)
+    marker = read_marker(place.child(NAME))
+    assert marker is not None
+    assert marker.state == "switching"
+    with monkeypatch.context() as patched:
+        patched.setattr("eotasks.eopatches.clean._written_since", lambda *_: "data/BANDS.npy.gz")
+        assert clean(place, unfinished_after=LONG_AGO).moved == 0
+    assert "another program has written data/BANDS.npy.gz" in caplog.text
+    assert clean(place, unfinished_after=LONG_AGO).moved == 1
+    assert is_at_rest(place)
+
+
+def test_a_patch_that_is_removed_while_it_is_saved_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As eo-learn does before it writes a whole patch anew."""
+    save_eopatch(place, NAME, OLD)
+    real = Place.copy
+
+    def removing(self: Place, path: str, target: str) -> None:
+        real(self, path, target)
+        if target == "bbox.geojson":  # the last one
+            self.remove("_current.json")
+
+    monkeypatch.setattr(Place, "copy", removing)
+    with pytest.raises(StorageError, match="removed or replaced by another program while it was saved"):
+        save_eopatch(place, NAME, NEW)
+
+
+def test_generations_that_are_damaged_are_left(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    generation = save_as_generation(place, NAME, OLD)
+    place.write_bytes(f"{NAME}/{generation}/data/BANDS.npy.gz", b"cut")
+    assert clean(place, unfinished_after=LONG_AGO).moved == 0
+    assert "is left as it is: " in caplog.text
+    assert load_eopatch(place, NAME, features=[LULC])[LULC].sum() == OLD[LULC].sum()
+    with pytest.raises(StorageError, match=r"BANDS.npy.gz has 3 bytes instead of"):
+        load_eopatch(place, NAME)
