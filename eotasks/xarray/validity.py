@@ -143,7 +143,7 @@ class _Valid:
             telling = next(each for each in blocks if each.dtype != bool)
             bits, masks = (telling != 255).astype(np.uint8), blocks
         return valid_pixels(
-            bits & 1,
+            (bits & 1) != 0,
             masks,
             snow=(bits & 2) != 0,
             water=(bits & 4) != 0,

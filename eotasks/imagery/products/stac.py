@@ -127,18 +127,19 @@ def numbers_of_item(item: Mapping[str, Any], origin: Origin) -> tuple[dict[str, 
     if not chosen:
         raise ImageryError(f"{where}: no asset of a Sentinel-2 band, there are: {', '.join(links)[:200]}.")
     baseline = _baseline(properties, name)
+    level = _level(item, properties, where)
     # The document of a product is looked for where the item itself does not say: its link may lead where none may.
     alone = {key: asset for key, asset in links.items() if key not in _PRODUCT_METADATA}
     documents = {key: asset for key, asset in links.items() if key in _PRODUCT_METADATA}
     nothing = AssetFiles(where, {}, origin)
     try:
-        offsets, quantification = _numbers(nothing, alone, chosen, properties, baseline, where)
+        offsets, quantification = _numbers(nothing, alone, chosen, properties, level, baseline, where)
     except ImageryError:
         if not documents:
             raise
         addresses = {key: origin.resolved(str(asset["href"])) for key, asset in documents.items()}
         files = AssetFiles(where, addresses, origin)
-        offsets, quantification = _numbers(files, links, chosen, properties, baseline, where)
+        offsets, quantification = _numbers(files, links, chosen, properties, level, baseline, where)
     return {band: offsets.get(band, 0) for band in chosen}, quantification
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import ConfigurationError, FeatureError, ReflectanceError
-from eotasks.imagery.products.metadata import carries_offset
+from eotasks.imagery.products.offsets import carries_offset
 from eotasks.models.checks import check_number
 from eotasks.models.sentinel2 import BASELINE_OFFSET, QUANTIFICATION
 from eotasks.xarray.layout import Layout
