@@ -207,8 +207,10 @@ def nearest_word(word: object, known: Iterable[object]) -> str | None:
 
 def _likeness(first: str, second: str) -> float:
     """0 to 1 as difflib has it, more where letters are the same in another order."""
-    if max(len(first), len(second)) <= _SHORT_WORD and re.findall(r"\d+", first) != re.findall(r"\d+", second):
-        return 0.0  # B13 is no slip of the pen for B11
+    if max(len(first), len(second)) <= _SHORT_WORD and (
+        len(first) != len(second) or re.findall(r"\d+", first) != re.findall(r"\d+", second)
+    ):
+        return 0.0  # B8A and B13 are no slips of the pen for B08 and B11
     return difflib.SequenceMatcher(None, first, second).ratio() + 0.1 * (sorted(first) == sorted(second))
 
 

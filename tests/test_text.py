@@ -18,6 +18,8 @@ COMMANDS = ("land-cover", "cloud-mask", "evaluate-clouds", "catalogue", "status"
         ("B4", BANDS, "B04"),
         ("b8a", BANDS, "B8A"),
         ("B13", BANDS, None),
+        ("B8A", ("B07", "B08", "B09"), None),
+        ("slc", ("s2cloudless", "scl"), "scl"),
         ("nvdi", ("NDWI", "NDVI"), "NDVI"),
         ("landcover", COMMANDS, "land-cover"),
         ("cloud_mask", COMMANDS, "cloud-mask"),

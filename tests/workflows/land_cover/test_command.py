@@ -476,3 +476,18 @@ def test_a_process_of_its_own_prints_nothing_but_the_result(tmp_path: Path) -> N
     assert "what would be done" in done.stdout
     refused = run("--config", "absent.toml")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.slow
+def test_a_run_without_a_terminal_has_lines_and_styles_on_request(tmp_path: Path) -> None:
+    eopatches()(tmp_path)
+    result = command("land-cover", "--config", write_config(tmp_path, merged(EOPATCHES, {"output": {"styles": True}})))
+    assert result.code == 0, result.err
+    told = result.out.splitlines()
+    for stage in ("observe: 4/4, ", "train and validate: 2/2, ", "map: 4/4, ", "mosaic: 1/1, ", "report: 1/1, "):
+        assert sum(line.startswith(stage) for line in told) == 1, stage
+    out = tmp_path / "out"
+    assert (out / "land_cover.qml").is_file()
+    assert len(list((out / "maps").rglob("*.qml"))) == len(list((out / "maps").rglob("*.tif"))) == 4
+    remove_results(Place(out))
+    assert not out.exists()

@@ -16,7 +16,6 @@ from eotasks.catalogue import Catalogue, StacApi, find_products, item_of
 from eotasks.eopatches.load import load_eopatch
 from eotasks.errors import (
     AreaError,
-    BandError,
     ConfigurationError,
     EOTasksError,
     ProductSkippedWarning,
@@ -319,7 +318,7 @@ REFUSED: dict[str, tuple[dict[str, dict[str, Any]], type[EOTasksError], str]] = 
                       "None of the 1 L1C products of .* lies over the area: the first covers"),
     "another time": ({"time": {"start": "2018-01-01", "end": "2018-12-31"}}, TooFewFramesError, "none from 2018-01-01"),
     "no masks": ({"clouds": {"method": "source"}}, ConfigurationError, f"1 have none, such as {NAME}: make them"),
-    "a band that L1C has not": ({"source": {"bands": [*L1C_BANDS, "B99"]}}, BandError, "B99"),
+    "a band that L1C has not": ({"source": {"bands": [*L1C_BANDS, "B99"]}}, ConfigurationError, "B99"),
     "a search everywhere": ({"source": {"products": "c.parquet"}, "area": {"bbox": None, "crs": None}},
                             ConfigurationError, "needs file, bbox or patch_grid"),
     "masks of a catalogue": ({"source": {"products": "c.parquet", "masks": "m"}}, ConfigurationError,
