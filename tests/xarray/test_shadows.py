@@ -85,7 +85,7 @@ def test_the_sun_is_computed_from_time_and_place() -> None:
 @pytest.mark.parametrize(
     ("change", "options", "kind", "message"),
     [
-        (lambda each: each.assign_coords(time=each["time"].astype("datetime64[D]").astype("datetime64[ns]")), {},
+        (lambda each: each.assign_coords(time=each["time"].values.astype("datetime64[D]").astype("datetime64[ns]")), {},
          FeatureError, "2023-06-01 is a date without a time of day"),
         (lambda each: each.assign_coords(time=each["time"] + np.timedelta64(12, "h")), {}, FeatureError,
          "below the horizon at 2023-06-01T22:10"),
