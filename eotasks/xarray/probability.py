@@ -104,6 +104,7 @@ class _Probability:
                 valid=seen,
                 bands=self.names,
                 threads=self.threads,
+                check_bands=False,  # a block alone tells too little: see eotasks.xarray.chunks.verdict
                 where=f"{self.where}, {self.frame_names[frames[index]]}",
             )
             if seen is not None:

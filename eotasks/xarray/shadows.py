@@ -144,6 +144,7 @@ class _Shadow:
                 valid=None if valid is None else valid[index, down],
                 names=self.names,
                 method=self.method,
+                check_bands=False,  # a block alone tells too little: see eotasks.xarray.chunks.verdict
                 where=f"{self.where}, {self.frame_names[frame]}",
             )
         return result

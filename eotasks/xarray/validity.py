@@ -121,7 +121,12 @@ class _Seen:
         for index, frame in enumerate(frames):
             where = f"{self.where}, {self.frame_names[frame]}"
             snow, water = surface_masks(
-                bands[index], seen[index] == 1, self.names, max_snow_swir=self.max_snow_swir, where=where
+                bands[index],
+                seen[index] == 1,
+                self.names,
+                max_snow_swir=self.max_snow_swir,
+                check_bands=False,  # a block alone tells too little: see eotasks.xarray.chunks.verdict
+                where=where,
             )
             seen[index] |= snow.astype(np.uint8) << 1 | water.astype(np.uint8) << 2
         return seen

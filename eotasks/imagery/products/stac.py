@@ -127,7 +127,10 @@ def numbers_of_item(item: Mapping[str, Any], origin: Origin) -> tuple[dict[str, 
     if not chosen:
         raise ImageryError(f"{where}: no asset of a Sentinel-2 band, there are: {', '.join(links)[:200]}.")
     baseline = _baseline(properties, name)
-    level = _level(item, properties, where)
+    try:
+        level = _level(item, properties, where)
+    except ImageryError:  # then a baseline of Sen2Cor's own runs tells nothing, as for L2A
+        level = "L2A"
     # The document of a product is looked for where the item itself does not say: its link may lead where none may.
     alone = {key: asset for key, asset in links.items() if key not in _PRODUCT_METADATA}
     documents = {key: asset for key, asset in links.items() if key in _PRODUCT_METADATA}

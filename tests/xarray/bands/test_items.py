@@ -52,7 +52,7 @@ def test_frames_that_were_left_out_do_no_harm() -> None:
 
 def test_what_an_item_says_by_its_baseline_or_its_flag() -> None:
     old = item(day=0, offset=None, **{"s2:processing_baseline": "03.01"})
-    removed = item(day=1, **{"earthsearch:boa_offset_applied": True})
+    removed = item(day=1, offset=0, **{"earthsearch:boa_offset_applied": True})
     assert offsets([old, removed, item(day=2)]) == [0, 0, -0.1]
 
 
