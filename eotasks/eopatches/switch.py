@@ -49,12 +49,7 @@ def guard(patch: Place) -> str | None:
 
     :raises StorageError: when it cannot be written.
     """
-    try:
-        return patch.write_if(BBOX, GUARD, None)
-    except StorageError:
-        if not patch.exists(BBOX):
-            raise
-        return None
+    return patch.write_new(BBOX, GUARD)
 
 
 def is_guard(patch: Place, size: int | None) -> bool:

@@ -100,7 +100,7 @@ class BucketStore:
 
     def copy(self, path: str, target: str) -> None:
         source = {"Bucket": self.bucket, "Key": self._key(path)}
-        with s3.s3_errors(self._at(target)):
+        with s3.s3_errors(self._at(path)):
             try:
                 s3.s3_client().copy_object(Bucket=self.bucket, Key=self._key(target), CopySource=source)
             except ClientError as error:

@@ -267,6 +267,19 @@ class Place:
         with self._named(path):
             return self._store.write_if(_new(path), data, tag)
 
+    def write_new(self, path: str, data: bytes) -> str | None:
+        """Writes a file where none is; its tag, or None where one is, which stays as it is.
+
+        :raises StorageError: when it cannot be written.
+        """
+        with self._named(path):
+            try:
+                return self._store.write_if(_new(path), data, None)
+            except StorageError:
+                if self._store.facts(path) is None:
+                    raise
+                return None
+
     def append_line(self, path: str, line: str) -> None:
         """Adds a line to a text file, whole or not at all, also when several write.
 
@@ -322,7 +335,7 @@ class Place:
 
         :raises StorageError: when it is absent or cannot be written.
         """
-        with self._named(target):
+        with self._named(path):
             self._store.copy(_inside(path), _new(target))
 
     def make_folder(self, path: str = "") -> None:

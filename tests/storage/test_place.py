@@ -473,3 +473,23 @@ def test_a_filesystem_without_locks_is_used_without(tmp_path: Path, monkeypatch:
 
 def test_workflows_name_places_too() -> None:
     assert eotasks.storage.place.Place is Place
+
+
+def test_a_new_file_is_written_where_none_is(place: Place) -> None:
+    tag = place.write_new("a", b"1")
+    assert tag is not None
+    assert place.write_new("a", b"2") is None
+    assert place.read_tagged("a") == (b"1", tag)
+
+
+def test_copies_folders_and_files_that_are_removed_together(place: Place) -> None:
+    place.write_bytes("from/a č", b"1")
+    place.copy("from/a č", "to/b")
+    place.make_folder("to/empty")
+    assert place.read_bytes("to/b") == b"1"
+    found = {entry.path: entry.is_file for entry in place.entries(folders=True)}
+    assert (found["to/b"], found["to/empty"]) == (True, False)
+    place.remove_files(["from/a č", "from/", "to/", "absent"])
+    assert place.files() == {"to/b": 1}
+    with pytest.raises(StorageError, match="absent"):
+        place.copy("absent", "c")
