@@ -19,7 +19,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "catalogue": ("duckdb", "duckdb_extension_spatial", "pyarrow", "pystac", "pystac_client"),
         "planetary-computer": ("planetary_computer",),
         "xarray": ("xarray", "rioxarray"),
-        "dask": ("dask", "distributed", "odc.stac"),
+        "dask": ("dask", "odc.stac"),
         "ray": ("ray",),
     }
 )
@@ -37,7 +37,14 @@ def install_line(extra: str | None) -> str:
 
 def missing_modules(extra: str) -> list[str]:
     """Modules of an extra that are not installed; none where it is complete."""
-    return [name for name in EXTRAS[extra] if find_spec(name) is None]
+    return [name for name in EXTRAS[extra] if not _is_there(name)]
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # the package that it would lie in
+        return False
 
 
 def _source(extra: str) -> str:

@@ -16,6 +16,7 @@ LEAVES = sorted(
 )
 KINDS: dict[str, type[Exception]] = {
     "BatchError": RuntimeError,
+    "PatchesFailedError": RuntimeError,
     "ImageryError": OSError,
     "AddressRefusedError": OSError,
     "OffsetError": OSError,

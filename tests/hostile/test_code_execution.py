@@ -40,6 +40,9 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("workflows/cloud_mask/run.py", "importlib"): "a module of ours",
     ("clouds/detectors/registry.py", "entry_points"): "detectors of packages that the user has installed",
     ("models/forest/lightgbm_model.py", "Booster"): "of a text that is written there, of checked numbers",
+    ("imagery/files/signing.py", "importlib"): "the packages planetary_computer and pystac",
+    ("s2cloudless/pixel_classifier.py", "Booster"): "of a text that is written here, of checked numbers",
+    ("workflows/doctor/looks.py", "system"): "platform.system",
     ("storage/exchange.py", "ctypes"): "renameat2 of the C library that runs already",
     ("workflows/cloud_mask/product.py", "ctypes"): "malloc_trim of the C library that runs already",
 }  # fmt: skip

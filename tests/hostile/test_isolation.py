@@ -175,10 +175,11 @@ def test_the_user_ends_all(
 
 
 def test_what_stops_all_still_does(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused credentials fail for every product alike."""
+    """Credentials that open none of the products."""
     monkeypatch.setattr(adding, "item_of", failing(item_of, {"bad": CredentialsError("refused")}))
+    bad = [str(path) for path in archive.iterdir() if path.name != "good"]
     with pytest.raises(CredentialsError):
-        adding.add_products(Catalogue(tmp_path / "c.parquet"), [str(archive)])
+        adding.add_products(Catalogue(tmp_path / "c.parquet"), bad)
 
 
 def test_a_place_that_fails_for_one_product_is_its_failure(

@@ -93,10 +93,10 @@ def test_refused_credentials_end_nothing_but_where_they_open_nothing(
     shutil.copytree(sample_path(), archive / "closed")
     real = adding.open_scene
 
-    def refusing(location: str) -> Any:
+    def refusing(location: str, **options: Any) -> Any:
         if "closed" in location:
             raise CredentialsError("s3://bucket: access denied")
-        return real(location)
+        return real(location, **options)
 
     monkeypatch.setattr(adding, "open_scene", refusing)
     result = add_products(Catalogue(tmp_path / "c.parquet"), [str(archive)])

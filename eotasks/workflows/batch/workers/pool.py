@@ -207,7 +207,9 @@ class WorkerPool:
         :param overdue: Why it has to die.
         """
         self._workers.remove(worker)
-        worker.end(time.monotonic() + (_JOIN_SECONDS if overdue is None else 0.0))
+        if overdue is not None:
+            worker.kill()  # before it is hung up on: it would end, and leave what it has started
+        worker.end(time.monotonic() + _JOIN_SECONDS)
         code, out_of_memory = worker.process.exitcode, oom_kills() > worker.oom_kills
         if not worker.ready:
             from_elsewhere = code is None or code < 0 or code == _LOST_SERVER
@@ -362,6 +364,15 @@ def _runs(process: psutil.Process) -> bool:
     return False
 
 
+def _stop(process: psutil.Process) -> None:
+    """Stops a process, and waits until it is: it may be about to start another one."""
+    deadline = time.monotonic() + 1
+    with contextlib.suppress(psutil.Error):
+        process.suspend()
+        while _runs(process) and process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+
 def _stopped_family(process: psutil.Process) -> list[psutil.Process]:
     """A process and all that it has started. Each is stopped, and listed again then: it starts no more of them."""
     family: list[psutil.Process] = []
@@ -369,8 +380,7 @@ def _stopped_family(process: psutil.Process) -> list[psutil.Process]:
     while new:
         family += new
         for each in new:
-            with contextlib.suppress(psutil.Error):
-                each.suspend()
+            _stop(each)
         new = []
         for each in family:
             with contextlib.suppress(psutil.Error):

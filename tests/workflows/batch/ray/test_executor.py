@@ -149,7 +149,7 @@ def test_workers_have_the_environment_and_threads_of_the_batch(
     monkeypatch.setenv("MARK", "set after the cluster started")
     monkeypatch.setenv("EOTASKS_NUM_THREADS", "7")
     workflow, patches = facts_batch(tmp_path, 4)
-    result = run_batch(workflow, patches, executor="ray", workers=1, threads=2)
+    result = run_batch(workflow, patches, executor="ray", workers=1, threads=2, progress=False)
     assert (result.exit_code, result.workers, result.threads) == (0, 1, 2)
     told = facts(tmp_path)
     assert len({one["pid"] for one in told} - {os.getpid()}) == 1  # one worker, patch after patch
