@@ -103,7 +103,7 @@ def test_a_save_is_at_rest_in_the_end(place: Place) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False], ids=["over another", "first save"])
-@pytest.mark.parametrize("end", ["clean", "save", "resume"])
+@pytest.mark.parametrize("end", ["clean", *(pytest.param(end, marks=pytest.mark.trial) for end in ("save", "resume"))])
 def test_a_writer_that_dies_at_any_step(place: Place, monkeypatch: pytest.MonkeyPatch, before: bool, end: str) -> None:
     """Our readers find a whole patch, eo-learn a whole one or none; and whoever comes next ends it."""
     if place.is_local and not before:

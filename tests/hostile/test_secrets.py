@@ -191,7 +191,7 @@ def runs(tmp_path: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch) -> Ite
     server.thread.join()
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_verbose_runs_print_and_keep_no_secret(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

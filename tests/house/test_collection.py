@@ -55,7 +55,7 @@ def collected(process: subprocess.Popen[str]) -> list[str]:
     return [line for line in output.splitlines() if "::" in line]
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_ids_depend_on_no_time_hash_seed_or_folder(ids: list[list[str]]) -> None:
     here, there = ids
     assert len(here) > 1000
@@ -63,7 +63,7 @@ def test_ids_depend_on_no_time_hash_seed_or_folder(ids: list[list[str]]) -> None
     assert len(here) == len(there)
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_ids_name_nothing_of_this_machine(ids: list[list[str]]) -> None:
     assert [name for name in ids[0] if names_machine(name)] == []
 

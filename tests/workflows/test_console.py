@@ -149,18 +149,17 @@ class TestRegistry:
             assert "Traceback" in command("greet", name, "--verbose").err
 
     @pytest.mark.parametrize(
-        ("arguments", "code"),
+        ("arguments", "code", "both"),
         [
-            (["--help"], 141),
-            (["clean", "--help"], 141),
-            (["land-cover", "--print-config"], 141),
-            (["doctor", "--json"], 141),
-            (["landcover"], 2),
-            (["clean", "/nowhere"], 2),
+            (["--help"], 141, False),
+            (["--help"], 141, True),
+            (["land-cover", "--print-config"], 141, False),
+            (["doctor", "--json"], 141, False),
+            (["landcover"], 2, True),
+            (["clean", "/nowhere"], 2, False),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
     )
-    @pytest.mark.parametrize("both", [False, True], ids=["stdout", "stdout and stderr"])
     def test_no_command_complains_of_a_closed_pipe(self, arguments: list[str], code: int, both: bool) -> None:
         reader, writer = os.pipe()
         os.close(reader)

@@ -57,7 +57,7 @@ def measured(image: NDArray[np.float32]) -> dict[str, Measured]:
     return {name: measure_contest(contest, repeats=2) for name, contest in contests.items()}
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_a_row_has_times_memory_and_equal_results(measured: dict[str, Measured]) -> None:
     for row in measured.values():
         assert row.pixels == 600
@@ -67,6 +67,7 @@ def test_a_row_has_times_memory_and_equal_results(measured: dict[str, Measured])
     assert verdict(dict(measured)) == 0
 
 
+@pytest.mark.trial
 def test_the_table_has_a_line_for_every_row(measured: dict[str, Measured], image: NDArray[np.float32]) -> None:
     scaling = measure_contest(pixel_contest(image, SCALE, threads=(1, 2)), repeats=1)
     starts = {"ours, cold": {"import": 1.0, "load": 0.5, "first": 2.25, "second": 0.001}}

@@ -8,7 +8,7 @@ from tests.benchmarks.xarray.__main__ import main
 from tests.benchmarks.xarray.worker import LAYOUTS, Row, measure, stack
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_both_sides_agree_in_every_layout() -> None:
     values = stack(2, 130)
     for layout in LAYOUTS:

@@ -69,6 +69,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.trial
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_an_interrupt_while_workers_start_shows_no_stack(tmp_path: Path, method: str) -> None:
     """A terminal sends it to all processes, also to those in the middle of their imports."""

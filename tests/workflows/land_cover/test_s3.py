@@ -57,6 +57,7 @@ def test_results_are_those_on_disk(s3_server: S3Server, tmp_path: Path, disk: Pl
     ]
 
 
+@pytest.mark.trial
 def test_worker_processes_write_there_too(s3_server: S3Server, tmp_path: Path, disk: Place) -> None:
     write_eopatches(tmp_path / "eopatches")
     s3 = Place(s3_server.location())
@@ -125,6 +126,7 @@ def test_everything_comes_from_s3_and_goes_there(s3_server: S3Server, tmp_path: 
     assert "content of area.file, content of reference.path changed" in changed.err
 
 
+@pytest.mark.trial
 @pytest.mark.usefixtures("no_pictures")
 def test_eopatches_on_s3_are_a_source(s3_server: S3Server, tmp_path: Path, disk: Place) -> None:
     place = Place(s3_server.location())

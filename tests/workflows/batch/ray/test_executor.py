@@ -184,7 +184,7 @@ def test_memory_limits_workers() -> None:
     assert more.memory_mb == pytest.approx(free)  # more than there is would wait for ever
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 @pytest.mark.usefixtures("cluster")
 def test_workers_that_others_kill_cost_attempts_only(tmp_path: Path) -> None:
     node = EONode(WriteFactsTask(tmp_path))
@@ -232,7 +232,7 @@ class DieOnceTask(EOTask):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 @pytest.mark.usefixtures("cluster")
 def test_a_worker_that_dies_idle_costs_no_attempt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     node = EONode(DieOnceTask(tmp_path))
