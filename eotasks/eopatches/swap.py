@@ -120,5 +120,11 @@ def _foreign(folder: Path) -> Iterator[Path]:
 def _all_of(top: Path, folder: Path) -> Iterator[Path]:
     yield top.relative_to(folder)
     if top.is_dir() and not top.is_symlink():
-        for inside, folders, files in os.walk(top):
+        for inside, folders, files in os.walk(top, onerror=_refuse):
             yield from ((Path(inside) / name).relative_to(folder) for name in [*folders, *files])
+
+
+def _refuse(error: OSError) -> None:
+    """What may not be listed cannot come along, and would be removed with the old folder."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eolearn.core import EOPatch
@@ -109,3 +111,21 @@ def test_what_a_killed_save_leaves_is_cleaned(place: Place) -> None:
     assert clean(place).unfinished == 1
     assert place.names() == [NAME]
     assert load_eopatch(place, NAME) == make_eopatch(0.25)
+
+
+def test_a_folder_that_may_not_be_listed_is_not_lost(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_eopatch(place, NAME, make_eopatch(0.25))
+    place.write_bytes(f"{NAME}/figures/deep/a.png", b"a")
+    scandir = os.scandir
+
+    def refused(path: Any = ".") -> Any:
+        if str(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refused)
+        with pytest.raises(StorageError, match=r"PermissionError.*is unchanged"):
+            save_eopatch(place, NAME, make_eopatch(0.5))
+    assert place.read_bytes(f"{NAME}/figures/deep/a.png") == b"a"
+    assert (place.names(), load_eopatch(place, NAME)) == ([NAME], make_eopatch(0.25))
