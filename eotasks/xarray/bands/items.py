@@ -66,8 +66,18 @@ def sun_of_items(items: Iterable[Any], layout: Layout) -> NDArray[np.float64]:
     """
     angles = np.empty((layout.shape[0], 2))
     for index, members in enumerate(_by_frame(items, layout)):
-        angles[index] = np.mean([_sun(item, layout.where) for item in members], axis=0)
+        angles[index] = _mean_sun([_sun(item, layout.where) for item in members])
     return angles
+
+
+def _mean_sun(angles: list[tuple[float, float]]) -> tuple[float, float]:
+    """Mean of zeniths and, as directions, of azimuths: that of 359 and 1 degrees is 0."""
+    if len(set(angles)) == 1:
+        return angles[0]
+    zeniths, azimuths = np.array(angles).T
+    radians = np.radians(azimuths)
+    azimuth = np.degrees(np.arctan2(np.sin(radians).mean(), np.cos(radians).mean()))
+    return float(zeniths.mean()), float(azimuth % 360)
 
 
 def _sun(item: _Item, where: str) -> tuple[float, float]:
