@@ -16,7 +16,7 @@ from eotasks.eopatches.files import sha256_of
 from eotasks.eopatches.marker import GENERATION, LEFTOVER, MARKER, DamagedMarkerError, Marker, read_marker
 from eotasks.eopatches.parts import TYPES, is_part
 from eotasks.eopatches.switch import BBOX, GUARD, is_guard, take_over
-from eotasks.errors import EOTasksError, StorageError
+from eotasks.errors import CredentialsError, EOTasksError, StorageError
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.storage.store import Entry
 
@@ -96,7 +96,7 @@ def _take_over(patch: Place, there: dict[str, Entry], deadline: datetime) -> boo
             if taken:
                 del there[marker.generation]
             return taken
-    except StorageError as error:
+    except (StorageError, CredentialsError) as error:
         LOGGER.warning("EOPatch %s is left as it is: %s", patch, error)
         return False
     LOGGER.warning(

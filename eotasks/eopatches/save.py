@@ -87,7 +87,7 @@ def complete_save(place: Place, name: str, *, features: Sequence[Feature] | None
     if folder is not None and folder.marker is not None and folder.marker.state == "switching":
         try:
             take_over(place.child(name), contested=True)
-        except StorageError as error:
+        except (StorageError, CredentialsError) as error:  # such as one who may only read
             LOGGER.warning("What other programs read of EOPatch %r in %s is not up to it: %s", name, place, error)
     return folder is not None
 

@@ -11,7 +11,8 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from eotasks.durable import flush_folder
@@ -56,12 +57,14 @@ def put_in_place(new: Path, target: Path, tag: str | None) -> None:
         if tag_of(target / MARKER) != tag:
             raise StorageError(f"{target / MARKER} was written by another run in the meantime: run the step again.")
         if target.exists() and any(target.iterdir()):
-            _take_along(target, new)
+            along = _take_along(target, new)
+            _keep_rights(target, new, along)
             try:
                 exchange_folders(new, target)
             except ExchangeUnsupportedError:
                 _WITHOUT_EXCHANGE.add(target.stat().st_dev)
                 raise
+            _take_along(new, target, known=along)  # written while the folders were being exchanged
         else:
             new.rename(target)
     flush_folder(target.parent)  # not under the lock: workers of a batch save side by side
@@ -85,11 +88,18 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _take_along(old: Path, new: Path) -> None:
-    """Links what belongs to no EOPatch from one folder into another: both have it until one is removed."""
+def _take_along(old: Path, new: Path, *, known: Set[Path] = frozenset()) -> set[Path]:
+    """Links what belongs to no EOPatch from one folder into another: both have it until one is removed.
+
+    :param known: What was taken along before. With it, what has come to either folder since is kept.
+    :return: What was there to take along.
+    """
     made: list[Path] = []
-    for path in _foreign(old):
+    there = dict.fromkeys(_foreign(old))
+    for path in there:
         source, target = old / path, new / path
+        if path in known or os.path.lexists(target):
+            continue
         made += [parent for parent in (target, *target.parents) if parent != new and parent.is_relative_to(new)]
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_symlink():
@@ -101,6 +111,20 @@ def _take_along(old: Path, new: Path) -> None:
     for folder in {*made, new} if made else ():
         if folder.is_dir() and not folder.is_symlink():
             flush_folder(folder)
+    return set(there)
+
+
+def _keep_rights(old: Path, new: Path, along: Set[Path]) -> None:
+    """Gives folders the rights of those that they replace, as far as the disk allows.
+
+    The owner always may write to them: the next save has to remove them.
+    """
+    for path in sorted({Path(), *map(Path, TYPES), *along}):
+        source, target = old / path, new / path
+        if source.is_symlink() or target.is_symlink() or not (source.is_dir() and target.is_dir()):
+            continue
+        with contextlib.suppress(OSError):
+            target.chmod(stat.S_IMODE(source.stat().st_mode) | stat.S_IRWXU)
 
 
 def _foreign(folder: Path) -> Iterator[Path]:
@@ -120,5 +144,11 @@ def _foreign(folder: Path) -> Iterator[Path]:
 def _all_of(top: Path, folder: Path) -> Iterator[Path]:
     yield top.relative_to(folder)
     if top.is_dir() and not top.is_symlink():
-        for inside, folders, files in os.walk(top):
+        for inside, folders, files in os.walk(top, onerror=_refuse):
             yield from ((Path(inside) / name).relative_to(folder) for name in [*folders, *files])
+
+
+def _refuse(error: OSError) -> None:
+    """What may not be listed cannot come along, and would be removed with the old folder."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -6,13 +6,15 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from eolearn.core import EOPatch
 
 from eotasks.eopatches.clean import CleanResult, clean
 from eotasks.eopatches.load import is_complete, list_eopatches, load_eopatch
-from eotasks.eopatches.save import save_eopatch
+from eotasks.eopatches.save import complete_save, save_eopatch
+from eotasks.errors import CredentialsError
 from eotasks.storage.place import Place
 from eotasks.storage.store import Entry
 from eotasks.workflows.cli import main
@@ -153,3 +155,20 @@ def test_clocks_that_differ_remove_no_save_that_is_running(
     monkeypatch.setattr("time.time", lambda real=time.time: real() + 3600 * hours)
     assert clean(place).generations == 0
     assert running.is_dir()
+
+
+def test_who_may_not_write_is_told_and_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object, **__: object) -> bool:
+        raise CredentialsError("may not write")
+
+    save_as_generation(place, NAME, make_eopatch(0.25))
+    monkeypatch.setattr("eotasks.eopatches.clean.take_over", refused)
+    assert clean(place) == CleanResult(0, 0)
+    assert "is left as it is: may not write" in caplog.text
+    switching = SimpleNamespace(marker=SimpleNamespace(state="switching"))
+    monkeypatch.setattr("eotasks.eopatches.save.complete_folder", lambda *_, **__: switching)
+    monkeypatch.setattr("eotasks.eopatches.save.take_over", refused)
+    assert complete_save(place, NAME)
+    assert "is not up to it: may not write" in caplog.text

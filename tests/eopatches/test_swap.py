@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eolearn.core import EOPatch
@@ -13,6 +16,7 @@ from eotasks.eopatches.clean import clean
 from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import StorageError
+from eotasks.storage.exchange import exchange_folders
 from eotasks.storage.place import Place
 from tests.builders.eopatches import LULC, make_eopatch, save_as_generation
 
@@ -109,3 +113,60 @@ def test_what_a_killed_save_leaves_is_cleaned(place: Place) -> None:
     assert clean(place).unfinished == 1
     assert place.names() == [NAME]
     assert load_eopatch(place, NAME) == make_eopatch(0.25)
+
+
+def test_a_folder_that_may_not_be_listed_is_not_lost(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_eopatch(place, NAME, make_eopatch(0.25))
+    place.write_bytes(f"{NAME}/figures/deep/a.png", b"a")
+    scandir = os.scandir
+
+    def refused(path: Any = ".") -> Any:
+        if str(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refused)
+        with pytest.raises(StorageError, match=r"PermissionError.*is unchanged"):
+            save_eopatch(place, NAME, make_eopatch(0.5))
+    assert place.read_bytes(f"{NAME}/figures/deep/a.png") == b"a"
+    assert (place.names(), load_eopatch(place, NAME)) == ([NAME], make_eopatch(0.25))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such rights")
+def test_rights_of_folders_stay(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_eopatch(place, NAME, make_eopatch(0.25))
+    place.write_bytes(f"{NAME}/figures/deep/a.png", b"a")
+    patch = place.local_path(NAME)
+    rights = {"": 0o2775, "data": 0o770, "figures": 0o700, "figures/deep": 0o1777}
+    for path, mode in rights.items():
+        (patch / path).chmod(mode)
+    rights = {path: (patch / path).stat().st_mode for path in rights}
+    save_eopatch(place, NAME, make_eopatch(0.5))
+    assert {path: (patch / path).stat().st_mode for path in rights} == rights
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    save_eopatch(place, NAME, make_eopatch(0.75))
+    assert load_eopatch(place, NAME) == make_eopatch(0.75)
+
+
+def test_what_is_written_during_the_exchange_stays(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_eopatch(place, NAME, make_eopatch(0.25))
+    place.write_bytes(f"{NAME}/notes.txt", b"old")
+    place.write_bytes(f"{NAME}/removed.txt", b"old")
+
+    def exchange(new: Path, target: Path) -> None:
+        place.write_bytes(f"{NAME}/figures/late.png", b"late")
+        exchange_folders(new, target)
+        place.write_bytes(f"{NAME}/notes.txt", b"new")
+        place.remove(f"{NAME}/removed.txt")
+
+    monkeypatch.setattr("eotasks.eopatches.swap.exchange_folders", exchange)
+    save_eopatch(place, NAME, make_eopatch(0.5))
+    assert place.read_bytes(f"{NAME}/figures/late.png") == b"late"
+    assert place.read_bytes(f"{NAME}/notes.txt") == b"new"
+    assert "removed.txt" not in place.names(NAME)
+    assert (place.names(), load_eopatch(place, NAME)) == ([NAME], make_eopatch(0.5))

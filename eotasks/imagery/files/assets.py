@@ -100,7 +100,12 @@ class AssetFiles:
         :param refused: An address that the server has refused.
         """
         known = self._known(name)
-        return known if self.signing is None else self.origin.resolved(self.signing.href(name, refused=refused))
+        if self.signing is None:
+            return known
+        href = self.signing.href(name)
+        if refused is not None and self.origin.resolved(href) == refused:  # which may be written otherwise: HTTPS://
+            href = self.signing.href(name, refused=href)
+        return self.origin.resolved(href)
 
     def _known(self, name: str) -> str:
         if name not in self.addresses:

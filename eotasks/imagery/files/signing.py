@@ -47,7 +47,8 @@ def modifier_of(given: Modifier | str | None) -> Modifier | None:
         return given
     if given not in SIGNERS:
         raise ConfigurationError(
-            f"modifier={excerpt(given)}: give a function that changes a STAC item, or one of {', '.join(SIGNERS)}."
+            f"modifier={excerpt(given) if isinstance(given, str) else type(given).__name__}: give a function that"
+            f" changes a STAC item, or one of {', '.join(SIGNERS)}."
         )
     if "planetary_computer" not in sys.modules and importlib.util.find_spec("planetary_computer") is None:
         raise MissingDependencyError(
@@ -92,8 +93,8 @@ def modify(item: Any, modifier: Modifier, where: str) -> Any:
         ) from error
     if given is not None and not isinstance(given, type(item)):
         raise ConfigurationError(
-            f"The modifier gave back {excerpt(given)} for an item: it is to change the item in place and to return"
-            " nothing, as planetary_computer.sign_inplace does."
+            f"The modifier gave back a {type(given).__name__} for an item: it is to change the item in place and to"
+            " return nothing, as planetary_computer.sign_inplace does."
         )
     return item if given is None else given
 

@@ -18,7 +18,7 @@ from eotasks.xarray.layout import Layout
 
 _DAY = np.timedelta64(24, "h")
 _CLOCKS = np.timedelta64(2, "s")
-"""By which the time of a frame may lie after that of its item: readers cut or round it."""
+"""By which the times of a frame and of its item may differ: readers cut or round it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class _Item:
 def numbers_of_items(items: Iterable[Any], layout: Layout) -> dict[str, tuple[float, NDArray[np.float64]]]:
     """Scale, and offset (t,) as reflectance, of every band that all items have.
 
-    A frame has the items whose time is its own or follows it before the next frame, within a day: what odc-stac puts
+    A frame has the items whose time is its own (the nearest within two seconds), or follows it before the next frame,
+    within a day: what odc-stac puts
     together carries the first time of its group (of a solar day, say). Items of frames that were dropped do no harm.
 
     :param items: pystac.Item, or items as JSON.
@@ -66,8 +67,18 @@ def sun_of_items(items: Iterable[Any], layout: Layout) -> NDArray[np.float64]:
     """
     angles = np.empty((layout.shape[0], 2))
     for index, members in enumerate(_by_frame(items, layout)):
-        angles[index] = np.mean([_sun(item, layout.where) for item in members], axis=0)
+        angles[index] = _mean_sun([_sun(item, layout.where) for item in members])
     return angles
+
+
+def _mean_sun(angles: list[tuple[float, float]]) -> tuple[float, float]:
+    """Mean of zeniths and, as directions, of azimuths: that of 359 and 1 degrees is 0."""
+    if len(set(angles)) == 1:
+        return angles[0]
+    zeniths, azimuths = np.array(angles).T
+    radians = np.radians(azimuths)
+    azimuth = np.degrees(np.arctan2(np.sin(radians).mean(), np.cos(radians).mean()))
+    return float(zeniths.mean()), float(azimuth % 360)
 
 
 def _sun(item: _Item, where: str) -> tuple[float, float]:
@@ -94,7 +105,10 @@ def _by_frame(items: Iterable[Any], layout: Layout) -> list[list[_Item]]:
     ascending = times[order]
     frames: list[list[_Item]] = [[] for _ in times]
     for item in known:
-        after = int(np.searchsorted(ascending, item.time + _CLOCKS, side="right")) - 1
+        distances = np.abs(ascending - item.time)
+        after = int(np.argmin(distances)) if distances.size else -1
+        if after < 0 or distances[after] > _CLOCKS:
+            after = int(np.searchsorted(ascending, item.time, side="right")) - 1
         if after < 0 or item.time - ascending[after] > _DAY:
             continue
         for same in np.flatnonzero(times == ascending[after]):  # odc-stac by id: frames of one time

@@ -190,7 +190,7 @@ def test_logs_and_representations_show_no_signature(
     ("modifier", "kind", "message"),
     [
         (lambda item: 1 / 0, ImageryError, r"the modifier failed with ZeroDivisionError"),
-        (lambda item: "signed", ConfigurationError, "gave back 'signed' for an item"),
+        (lambda item: "signed", ConfigurationError, "gave back a str for an item"),
     ],
     ids=["fails", "gives back something else"],
 )
@@ -254,3 +254,26 @@ def test_the_package_planetary_computer(signed_server: SignedServer, monkeypatch
     assert item.assets["B02"].href == f"{storage}?se=2199-01-01T00%3A00%3A00Z&sig={WORD}"
     assert item.assets["other"].href == "https://example.org/a.tif"
     assert asked == ["token/sentinel2l2a01/sentinel2-l2"]
+
+
+def test_refused_signatures_of_addresses_in_capitals_are_renewed(
+    item: dict[str, Any], signed_server: SignedServer
+) -> None:
+    def sign(each: Any) -> None:
+        signed_server.sign(each)
+        for asset in each.assets.values():
+            asset.href = asset.href.replace("http://", "HTTP://")
+
+    scene = open_scene(item, modifier=sign)
+    signed_server.revoked = signed_server.signed
+    assert scene.read(["B02"], GRID).any()
+    assert signed_server.signed == 2
+
+
+def test_what_a_modifier_gave_back_is_not_printed(item: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="gave back a dict") as caught:
+        open_scene(item, modifier=lambda each: {"href": "https://example.org/?sig=" + WORD})
+    assert WORD not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="modifier=dict: give a function") as caught:
+        open_scene(item, modifier={"token": WORD})  # type: ignore[arg-type]
+    assert WORD not in str(caught.value)

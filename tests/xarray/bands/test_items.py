@@ -82,3 +82,19 @@ def test_the_sun() -> None:
     np.testing.assert_array_equal(sun_of_items(items, layout()), [[50, 150], [45, 155], [48, 151]])
     with pytest.raises(FeatureError, match=r"item-1.* does not say where the sun stands"):
         sun_of_items([items[0], item(day=1), items[2]], layout())
+
+
+@pytest.mark.parametrize(("azimuths", "mean"), [((359.0, 2.0), 0.5), ((150.0, 152.0), 151.0), ((-10.0, 340.0), 345.0)])
+def test_the_sun_of_neighbours_is_a_mean_of_directions(azimuths: tuple[float, float], mean: float) -> None:
+    items = [item(day=0, **{"view:sun_elevation": 40.0 + each % 2, "view:sun_azimuth": each}) for each in azimuths]
+    others = [item(day=day, **{"view:sun_elevation": 40.0, "view:sun_azimuth": 150.0}) for day in (1, 2)]
+    assert sun_of_items([*items, *others], layout())[0, 1] == pytest.approx(mean)
+
+
+def test_frames_that_are_seconds_apart_have_the_nearest_item() -> None:
+    time = np.datetime64("2023-06-01T10:10:00", "ns")
+    times = time + np.array([0, 1, 4], "timedelta64[s]")
+    items = [item(day=0, offset=offset) for offset in (0, -0.1, 0)]
+    for each, moment in zip(items, ("00", "01", "04.4"), strict=True):
+        each["properties"]["datetime"] = f"2023-06-01T10:10:{moment}Z"
+    assert offsets(items, times) == [0, -0.1, 0]
