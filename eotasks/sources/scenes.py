@@ -200,7 +200,7 @@ class LoadScenesTask(EOTask):
             cannot be used.
         :warns FrameDroppedWarning: when frames are left out that have no data in the box.
         """
-        if self.snap and bbox is not None and (eopatch is None or eopatch.bbox is None):
+        if self.snap and bbox is not None:
             bbox = snap_bbox(bbox, self.resolution)
         area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
