@@ -102,7 +102,10 @@ def newest(candidate: Candidate) -> tuple[str, str, str]:
 def same_pixels(one: Candidate, other: Candidate) -> str | None:
     """Why two products of one acquisition of a tile show the same pixels; None where nobody knows that they do."""
     if one.footprint is not None and other.footprint is not None:
-        alone = shapely.symmetric_difference(one.footprint, other.footprint).area
+        try:
+            alone = shapely.symmetric_difference(one.footprint, other.footprint).area
+        except shapely.errors.ShapelyError:  # a place that cannot be compared says nothing
+            return None
         agree = bool(alone <= _AGREE * max(one.footprint.area, other.footprint.area))
         if not agree:
             return None

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pystac
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
-from shapely.geometry import box
+from shapely.geometry import Polygon, box, mapping
 
 from eotasks.catalogue import Catalogue
 from eotasks.errors import ProductSkippedWarning
@@ -193,6 +194,22 @@ def test_of_three_the_newest_stands_for_both_of_its_kind() -> None:
     choice = choose_products([*parts, anew])
     assert [each.product.name for each in choice.replaced] == ["A"]
     assert sorted(each.name for each in choice.products) == ["B", "NEW"]
+
+
+def test_footprints_that_cross_themselves() -> None:
+    """They are mended where items are read; those that come crossed all the same are not compared, both contribute."""
+    bow = Polygon([(12, 53), (13, 54), (13, 53), (12, 54), (12, 53)])
+    item = pystac.Item("OLD", mapping(bow), list(bow.bounds), dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC), {})
+    item.add_asset("B02", pystac.Asset("/x/B02.tif"))
+    item.set_self_href("/x/OLD.json")
+    footprint = Candidate.of_item(item).footprint
+    assert footprint is not None
+    assert footprint.is_valid
+    assert footprint.area == pytest.approx(0.5)
+    old, new = candidate("OLD", baseline="02.04", footprint=footprint), candidate("NEW", footprint=footprint)
+    assert [each.product.name for each in choose_products([old, new]).replaced] == ["OLD"]
+    crossed = [replace(each, footprint=bow) for each in (old, new)]
+    assert len(choose_products([replace(old, footprint=TILE), crossed[1]]).products) == 2
 
 
 def test_holes_at_edges_of_a_footprint_need_no_other_product() -> None:
