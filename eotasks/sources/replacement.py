@@ -57,8 +57,18 @@ class Choice:
 
     replaced: tuple[Replaced, ...] = ()
 
+    lost: tuple[Replaced, ...] = ()
+    """Products without masks that are wanted: they are left out with pixels that no other product has."""
+
     def warn(self, *, stacklevel: int = 2) -> None:
         """:warns ProductSkippedWarning: names the products that are left out, with the reason."""
+        if self.lost:
+            warnings.warn(
+                f"{len(self.lost)} products are left out for lack of masks, with ground that no other product shows:"
+                f" {some_of([each.product.name for each in self.lost])}. Make their masks with eotasks cloud-mask.",
+                ProductSkippedWarning,
+                stacklevel=stacklevel + 1,
+            )
         if self.replaced:
             warnings.warn(
                 f"{len(self.replaced)} products are left out, others show the same pixels:"

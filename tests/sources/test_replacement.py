@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pystac
 import pytest
+from eolearn.core import FeatureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from shapely.geometry import Polygon, box, mapping
 
 from eotasks.catalogue import Catalogue
 from eotasks.errors import ProductSkippedWarning
+from eotasks.export.cog import write_cog
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import open_scene
 from eotasks.sources.frames import Candidate
@@ -100,6 +102,20 @@ def test_metadata_that_says_too_much_loses_nothing(tmp_path: Path) -> None:
     new = sidecar_part(tmp_path, "NEW", 3000, half, baseline="05.10", radio_add_offset=-1000)
     patch = load([old, new])
     np.testing.assert_array_equal(patch.data["BANDS"][0, ..., 0], np.where(half, 2000, 1000))
+
+
+def test_ground_that_is_lost_for_lack_of_masks_is_told(tmp_path: Path) -> None:
+    """It is not said that another product shows it."""
+    half = np.broadcast_to(np.arange(SIDE) < SIDE // 2, (SIDE, SIDE))
+    old = sidecar_part(tmp_path, "OLD", 1000, np.ones_like(half), baseline="02.04")
+    new = sidecar_part(tmp_path, "NEW", 3000, half, baseline="05.10", radio_add_offset=-1000)
+    bounds = (LEFT, TOP - SIDE * 10, LEFT + SIDE * 10, TOP)
+    clear = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    clm = write_cog(tmp_path / "NEW_CLM.tif", clear, crs="EPSG:32633", bounds=bounds, nodata=255)
+    with pytest.warns(ProductSkippedWarning, match="for lack of masks, with ground that no other .*: OLD") as told:
+        patch = load([old, new], masks={"NEW": {"CLM": str(clm)}}, clm_feature=(FeatureType.MASK, "CLM"))
+    assert not [each for each in told if "show the same pixels" in str(each.message)]
+    np.testing.assert_array_equal(patch.mask["IS_DATA"][0, ..., 0], half)
 
 
 def test_of_the_same_product_in_two_places_one_is_read(tmp_path: Path) -> None:
