@@ -15,7 +15,7 @@ from sentinelhub.geometry import Geometry
 from eotasks.area.patches import FARTHEST
 from eotasks.area.vector import damage, in_system, known_crs, layers_of, on_disk, read_layer, system_of
 from eotasks.errors import AreaError, ConfigurationError, GridError
-from eotasks.geometry.antimeridian import box_of, could_be_degrees, normalised, unrolled
+from eotasks.geometry.antimeridian import box_of, could_be_degrees, crosses, normalised, unrolled
 from eotasks.geometry.degrees import to_degrees
 from eotasks.geometry.systems import crs_of, has_ground_metres, in_degrees, in_metres, utm_of
 
@@ -141,8 +141,13 @@ def _buffered(geometry: Any, crs: CRS, buffer: float) -> Any:
     buffered = []
     for zone, parts in zones.items():
         wide = _reprojected(shapely.union_all(parts), degrees, zone).buffer(buffer)
-        back = _reprojected(wide, zone, crs)
-        buffered.append(normalised(back) if in_degrees(crs) else back)
+        place = normalised(_reprojected(wide, zone, degrees))
+        if in_degrees(crs):
+            buffered.append(place)
+        elif crosses(place):  # as one piece, its corners on both sides would span a band round the world
+            buffered += [_reprojected(part, degrees, crs) for part in shapely.get_parts(place)]
+        else:
+            buffered.append(_reprojected(wide, zone, crs))
     return shapely.union_all(buffered)
 
 

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 DEFAULT_COLLECTIONS: Mapping[Level, Sequence[str]] = {"L1C": ("sentinel-2-l1c",), "L2A": ("sentinel-2-l2a",)}
 """As Earth Search, the Copernicus Data Space and the Planetary Computer name them."""
 
+OWN_COLLECTIONS: Mapping[str, Mapping[Level, Sequence[str]]] = {
+    "earth-search.aws.element84.com": {"L2A": ("sentinel-2-c1-l2a",)}
+}
+"""By host, where others are better: in sentinel-2-l2a of Earth Search, flags and stated offsets contradict each other
+(github.com/Element84/earth-search, issues 66 and 71)."""
+
 PAGE = 200
 """Items of one answer."""
 
@@ -49,7 +55,8 @@ class StacApi:
     the filters that they know. Picklable: it is connected when it is searched.
 
     :param url: Root of the API, such as ``https://earth-search.aws.element84.com/v1``. No user's name in it.
-    :param collections: Names of its collections; None for those of the level asked for, `DEFAULT_COLLECTIONS`.
+    :param collections: Names of its collections; None for those of the level asked for: `DEFAULT_COLLECTIONS`, but for
+        L2A of Earth Search sentinel-2-c1-l2a, as its older sentinel-2-l2a contradicts itself (`OWN_COLLECTIONS`).
     :param modifier: Changes each item that is found, in place, as `pystac_client.Client.open` takes one: mostly it
         signs addresses. A function that is given an item of pystac, or "planetary-computer". When a signature is about
         to end before a file is read, the addresses are signed anew. Signatures are kept in memory only.
@@ -182,9 +189,10 @@ class StacApi:
     def _collections(self, request: SearchRequest) -> Sequence[str]:
         if self.collections is not None:
             return self.collections
+        named = {**DEFAULT_COLLECTIONS, **OWN_COLLECTIONS.get(urlsplit(self.location).hostname or "", {})}
         if request.level is not None:
-            return DEFAULT_COLLECTIONS[request.level]
-        return [name for names in DEFAULT_COLLECTIONS.values() for name in names]
+            return named[request.level]
+        return [name for names in named.values() for name in names]
 
 
 class _ModifierError(Exception):

@@ -124,10 +124,11 @@ def _unnamed_zips(folder: Path, names: Sequence[str], roots: Sequence[str]) -> l
 
 
 def merge_masks(several: Iterable[Found]) -> dict[str, Mapping[str, str]]:
-    """Masks of several places; of one product those of the last."""
+    """Masks of several places, which complete each other; of one kind of a product that of the last."""
     merged: dict[str, Mapping[str, str]] = {}
     for found in several:
-        merged.update(found.masks)
+        for name, files in found.masks.items():
+            merged[name] = {**merged.get(name, {}), **files}
     return merged
 
 

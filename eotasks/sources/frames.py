@@ -19,7 +19,7 @@ from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.files.signing import Modifier
-from eotasks.imagery.footprints import from_geojson
+from eotasks.imagery.footprints import from_geojson, repaired
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
@@ -108,7 +108,10 @@ class Candidate:
 
     @classmethod
     def of_item(cls, item: pystac.Item) -> Candidate:
-        """From an item of a catalogue or a STAC API."""
+        """From an item of a catalogue or a STAC API.
+
+        :raises ImageryError: when what it says cannot be used.
+        """
         from eotasks.catalogue import fields
 
         return cls(
@@ -124,12 +127,20 @@ class Candidate:
             cloud_cover=fields.cloud_cover_of(item),
             masks={key: item.assets[key].href for key in fields.CLOUD_ASSETS if key in item.assets},
             origin=origin_of(item),
-            footprint=None if item.geometry is None else from_geojson(item.geometry, f"STAC item {item.id!r}"),
+            footprint=_footprint_of(item),
         )
 
     def open(self) -> Scene:
         """Its scene."""
         return open_scene(self.location, origin=self.origin, modifier=self.modifier)
+
+
+def _footprint_of(item: pystac.Item) -> BaseGeometry | None:
+    """Valid also where an item has rings that cross themselves, which GEOS compares with no other."""
+    if item.geometry is None:
+        return None
+    where = f"STAC item {item.id!r}"
+    return repaired(from_geojson(item.geometry, where), where)
 
 
 def open_candidates(

@@ -57,8 +57,18 @@ class Choice:
 
     replaced: tuple[Replaced, ...] = ()
 
+    lost: tuple[Replaced, ...] = ()
+    """Products without masks that are wanted: they are left out with pixels that no other product has."""
+
     def warn(self, *, stacklevel: int = 2) -> None:
         """:warns ProductSkippedWarning: names the products that are left out, with the reason."""
+        if self.lost:
+            warnings.warn(
+                f"{len(self.lost)} products are left out for lack of masks, with ground that no other product shows:"
+                f" {some_of([each.product.name for each in self.lost])}. Make their masks with eotasks cloud-mask.",
+                ProductSkippedWarning,
+                stacklevel=stacklevel + 1,
+            )
         if self.replaced:
             warnings.warn(
                 f"{len(self.replaced)} products are left out, others show the same pixels:"
@@ -102,7 +112,10 @@ def newest(candidate: Candidate) -> tuple[str, str, str]:
 def same_pixels(one: Candidate, other: Candidate) -> str | None:
     """Why two products of one acquisition of a tile show the same pixels; None where nobody knows that they do."""
     if one.footprint is not None and other.footprint is not None:
-        alone = shapely.symmetric_difference(one.footprint, other.footprint).area
+        try:
+            alone = shapely.symmetric_difference(one.footprint, other.footprint).area
+        except shapely.errors.ShapelyError:  # a place that cannot be compared says nothing
+            return None
         agree = bool(alone <= _AGREE * max(one.footprint.area, other.footprint.area))
         if not agree:
             return None

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -196,11 +196,11 @@ class LoadScenesTask(EOTask):
         :raises TooFewFramesError: when no product has data there.
         :raises FeatureError: when the EOPatch has other timestamps.
         :raises ImageryError: when a product is damaged, or lacks what is asked for.
-        :warns ProductSkippedWarning: when products are left out because others show the same pixels, or their items
-            cannot be used.
+        :warns ProductSkippedWarning: when products are left out because others show the same pixels, masks are
+            missing, or their items cannot be used.
         :warns FrameDroppedWarning: when frames are left out that have no data in the box.
         """
-        if self.snap and bbox is not None and (eopatch is None or eopatch.bbox is None):
+        if self.snap and bbox is not None:
             bbox = snap_bbox(bbox, self.resolution)
         area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
@@ -210,9 +210,9 @@ class LoadScenesTask(EOTask):
         candidates = self._candidates(grid, time_interval)
         choice = choose_products(candidates)
         groups = group_frames(choice.products, self.time_difference)
-        left_out: list[Replaced] = []
-        frames = [self._frame(group, grid, choice.replaced, left_out) for group in groups]
-        Choice((), tuple(left_out)).warn()
+        left_out, lost = list[Replaced](), list[Replaced]()
+        frames = [self._frame(group, grid, choice.replaced, left_out, lost) for group in groups]
+        Choice((), tuple(left_out), tuple(lost)).warn()
         filled = [frame for frame in frames if frame is not None]
         if not filled:
             span = "at any time" if time_interval is None else f"from {time_interval[0]} to {time_interval[1]}"
@@ -250,12 +250,18 @@ class LoadScenesTask(EOTask):
         return candidates_of(items)
 
     def _frame(
-        self, group: Sequence[Candidate], grid: Grid, replaced: Sequence[Replaced], left_out: list[Replaced]
+        self,
+        group: Sequence[Candidate],
+        grid: Grid,
+        replaced: Sequence[Replaced],
+        left_out: list[Replaced],
+        lost: list[Replaced],
     ) -> _Frame | None:
         """One frame; None when there is no data in it.
 
         :param replaced: Products that others stand for, of all frames.
         :param left_out: Is told those of this frame that were not needed.
+        :param lost: Is told those that were needed, and have no masks.
         """
         scenes, (dn, is_data, which) = self._mosaic(group, grid)
         own = [each for each in replaced if any(each.by.location is other.location for other in group)]
@@ -265,7 +271,7 @@ class LoadScenesTask(EOTask):
             group = [*group, *(each.product for each in useful)]
             scenes, (dn, is_data, which) = self._mosaic(group, grid)
         left_out += [each for each in own if each not in needed]
-        left_out += [replace(each, reason="it has no masks") for each in needed if each not in useful]
+        lost += [each for each in needed if each not in useful]
         if not is_data.any():
             return None
         used = partial(angles_of, scenes, which, grid)

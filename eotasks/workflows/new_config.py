@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eotasks.errors import ConfigurationError
-from eotasks.storage.location import is_remote
+from eotasks.storage.location import is_remote, is_web, plain_scheme
 from eotasks.text import harmless, kept
 from eotasks.workflows.console import Commands, ExitCode, add_command, add_out, print_note, print_plain
 
@@ -205,7 +205,7 @@ def _source(arguments: argparse.Namespace) -> list[str]:
         "# A folder of .SAFE folders or their zips, a list of products, a catalogue of `eotasks catalogue add`, or the",
         "# address of a STAC API.",
         f"products = {_text(_absolute(products))}",
-        *(collections if products == EARTH_SEARCH and _level(arguments) == "L2A" else []),
+        *(collections if _is_earth_search(products) and _level(arguments) == "L2A" else []),
         f"level = {_text(_level(arguments))}",
         "# Products with more cloud than this share are left out.",
         "maxcc = 0.8",
@@ -215,8 +215,11 @@ def _source(arguments: argparse.Namespace) -> list[str]:
 def _level(arguments: argparse.Namespace) -> str:
     level: str | None = arguments.level
     products: str = arguments.products or EARTH_SEARCH
-    is_api = products.startswith(("http://", "https://"))
-    return level or ("L2A" if is_api else "L1C")
+    return level or ("L2A" if is_web(products) else "L1C")
+
+
+def _is_earth_search(products: str) -> bool:
+    return plain_scheme(products).rstrip("/") == EARTH_SEARCH
 
 
 def _clouds(arguments: argparse.Namespace) -> list[str]:

@@ -117,6 +117,17 @@ def test_a_buffer_over_the_antimeridian(form: str, tmp_path: Path) -> None:
     assert (smaller.bounds[0], smaller.bounds[2]) == (-180, 180)  # nothing is taken away at the cut itself
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_buffer_in_web_mercator_over_the_antimeridian(side: int) -> None:
+    """The area has a part on each side, and not a band round the world."""
+    west, east = sorted((side * 20_032_000, side * 20_037_000))
+    area = read_area(bbox=(west, -2_000_000, east, -1_990_000), crs="EPSG:3857", buffer=2000)
+    assert area.geometry.area / 1e6 == pytest.approx(126, abs=3)
+    left, _, right, _ = area.geometry.bounds
+    assert (left, right) == pytest.approx((-20_037_508.34, 20_037_508.34))
+    assert 4 <= len(split_area(area, patch_size=5000, resolution=10)) <= 20
+
+
 def test_a_buffer_of_parts_far_apart(tmp_path: Path) -> None:
     """Each in its own UTM zone: in that of their middle they would be no circles, or nowhere."""
     points = [shapely.Point(13.4, 52.5), shapely.Point(178.4, -18.1), shapely.Point(-70, -33)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from eotasks.catalogue import Catalogue, StacApi, catalogue_of
+from eotasks.catalogue.request import SearchRequest
 from eotasks.errors import ConfigurationError, ImageryError
 from tests.builders.stac_items import footprint, make_item
 from tests.servers.stac import StacServer
@@ -69,6 +70,16 @@ def test_the_same_as_a_catalogue(server: StacServer, tmp_path: Path, arguments: 
         assert {key: asset.href for key, asset in theirs.assets.items()} == {
             key: asset.href for key, asset in own.assets.items()
         }
+
+
+@pytest.mark.parametrize(
+    "url", ["https://earth-search.aws.element84.com/v1/", "HTTPS://Earth-Search.aws.element84.com/v1"]
+)
+def test_of_earth_search_the_collection_that_agrees_with_itself(url: str) -> None:
+    for level, names in (("L2A", ["sentinel-2-c1-l2a"]), ("L1C", ["sentinel-2-l1c"])):
+        assert list(StacApi(url)._collections(SearchRequest.of(level=level))) == names
+    assert list(StacApi(url)._collections(SearchRequest.of())) == ["sentinel-2-l1c", "sentinel-2-c1-l2a"]
+    assert list(StacApi(url, collections=["mine"])._collections(SearchRequest.of(level="L2A"))) == ["mine"]
 
 
 def test_the_server_is_asked_for_area_time_and_collection(server: StacServer) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from eotasks.catalogue import find_products
+from eotasks.catalogue.discovery import Found, merge_masks
 from eotasks.errors import ConfigurationError
 
 SAFE = "S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE"
@@ -87,3 +88,14 @@ def test_nothing_there(tmp_path: Path) -> None:
         find_products(tmp_path / "none")
     with pytest.raises(ConfigurationError, match="nothing is there"):
         find_products(tmp_path)
+
+
+def test_masks_of_several_places_complete_each_other() -> None:
+    """Of one kind, that of the later place."""
+    first = Found(masks={"A": {"CLP": "x/A_CLP.tif", "CLM": "x/A_CLM.tif"}, "B": {"CLP": "x/B_CLP.tif"}})
+    second = Found(masks={"A": {"SHADOW": "y/A_SHADOW.tif", "CLM": "y/A_CLM.tif"}})
+    assert merge_masks([first, second]) == {
+        "A": {"CLP": "x/A_CLP.tif", "CLM": "y/A_CLM.tif", "SHADOW": "y/A_SHADOW.tif"},
+        "B": {"CLP": "x/B_CLP.tif"},
+    }
+    assert first.masks["A"] == {"CLP": "x/A_CLP.tif", "CLM": "x/A_CLM.tif"}

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pystac
 import pytest
+from eolearn.core import FeatureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
-from shapely.geometry import box
+from shapely.geometry import Polygon, box, mapping
 
 from eotasks.catalogue import Catalogue
 from eotasks.errors import ProductSkippedWarning
+from eotasks.export.cog import write_cog
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import open_scene
 from eotasks.sources.frames import Candidate
@@ -99,6 +102,20 @@ def test_metadata_that_says_too_much_loses_nothing(tmp_path: Path) -> None:
     new = sidecar_part(tmp_path, "NEW", 3000, half, baseline="05.10", radio_add_offset=-1000)
     patch = load([old, new])
     np.testing.assert_array_equal(patch.data["BANDS"][0, ..., 0], np.where(half, 2000, 1000))
+
+
+def test_ground_that_is_lost_for_lack_of_masks_is_told(tmp_path: Path) -> None:
+    """It is not said that another product shows it."""
+    half = np.broadcast_to(np.arange(SIDE) < SIDE // 2, (SIDE, SIDE))
+    old = sidecar_part(tmp_path, "OLD", 1000, np.ones_like(half), baseline="02.04")
+    new = sidecar_part(tmp_path, "NEW", 3000, half, baseline="05.10", radio_add_offset=-1000)
+    bounds = (LEFT, TOP - SIDE * 10, LEFT + SIDE * 10, TOP)
+    clear = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    clm = write_cog(tmp_path / "NEW_CLM.tif", clear, crs="EPSG:32633", bounds=bounds, nodata=255)
+    with pytest.warns(ProductSkippedWarning, match="for lack of masks, with ground that no other .*: OLD") as told:
+        patch = load([old, new], masks={"NEW": {"CLM": str(clm)}}, clm_feature=(FeatureType.MASK, "CLM"))
+    assert not [each for each in told if "show the same pixels" in str(each.message)]
+    np.testing.assert_array_equal(patch.mask["IS_DATA"][0, ..., 0], half)
 
 
 def test_of_the_same_product_in_two_places_one_is_read(tmp_path: Path) -> None:
@@ -193,6 +210,22 @@ def test_of_three_the_newest_stands_for_both_of_its_kind() -> None:
     choice = choose_products([*parts, anew])
     assert [each.product.name for each in choice.replaced] == ["A"]
     assert sorted(each.name for each in choice.products) == ["B", "NEW"]
+
+
+def test_footprints_that_cross_themselves() -> None:
+    """They are mended where items are read; those that come crossed all the same are not compared, both contribute."""
+    bow = Polygon([(12, 53), (13, 54), (13, 53), (12, 54), (12, 53)])
+    item = pystac.Item("OLD", mapping(bow), list(bow.bounds), dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC), {})
+    item.add_asset("B02", pystac.Asset("/x/B02.tif"))
+    item.set_self_href("/x/OLD.json")
+    footprint = Candidate.of_item(item).footprint
+    assert footprint is not None
+    assert footprint.is_valid
+    assert footprint.area == pytest.approx(0.5)
+    old, new = candidate("OLD", baseline="02.04", footprint=footprint), candidate("NEW", footprint=footprint)
+    assert [each.product.name for each in choose_products([old, new]).replaced] == ["OLD"]
+    crossed = [replace(each, footprint=bow) for each in (old, new)]
+    assert len(choose_products([replace(old, footprint=TILE), crossed[1]]).products) == 2
 
 
 def test_holes_at_edges_of_a_footprint_need_no_other_product() -> None:

@@ -307,6 +307,8 @@ def test_a_box_is_snapped_to_whole_pixels(tmp_path: Path) -> None:
     assert degrees.bbox.crs is UTM33
     assert degrees.bbox.geometry.buffer(0.1).contains(inner.geometry)
     assert snapping.execute(EOPatch(bbox=BOX)).bbox == BOX
+    again = snapping.execute(EOPatch(bbox=expected.bbox), bbox=inner)
+    assert again == expected, "the box that was given became that of the EOPatch"
 
 
 def test_a_grid_that_does_not_fit() -> None:

@@ -17,6 +17,8 @@ from eotasks.workflows.catalogue import adding
 from eotasks.workflows.catalogue.adding import add_products
 from eotasks.workflows.cli import main
 from tests.builders.layouts import SIDE, sidecar_part
+from tests.builders.stac_items import make_item
+from tests.servers.stac import StacServer
 
 NAME = "T33UUU_20170216"
 
@@ -130,6 +132,26 @@ def test_search(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*search, "--json"]) == 0
     collection: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert [feature["id"] for feature in collection["features"]] == [NAME]
+
+
+def test_a_search_tells_what_it_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Among the lines of the screen; beside JSON on stderr."""
+    items = [make_item(name).to_dict(include_self_link=False) | {"collection": "sentinel-2-l1c"} for name in "AB"]
+    server = StacServer([items[0], items[1] | {"geometry": {"type": "Point", "coordinates": [12.5, 52.5]}}])
+    server.thread.start()
+    try:
+        search = ["catalogue", "search", "--catalogue", server.url]
+        assert main(search) == 0
+        out = capsys.readouterr().out
+        assert main([*search, "--json"]) == 0
+        script = capsys.readouterr()
+    finally:
+        server.close()
+    assert "1 product\n" in out
+    assert [feature["id"] for feature in json.loads(script.out)["features"]] == ["A"]
+    for text in (out, script.err):
+        assert "Warning: The STAC API" in text
+        assert "1 items are left out. STAC item 'B'" in text
 
 
 def test_info(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,20 @@ def test_products_and_level(tmp_path: Path) -> None:
     assert str(own["time"]["end"]) == "2023-12-31"
 
 
+@pytest.mark.parametrize("mark", ["", "/"])
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_earth_search_in_any_spelling(scheme: str, mark: str, tmp_path: Path) -> None:
+    area, url = write(tmp_path / "area.geojson"), f"{scheme}://earth-search.aws.element84.com/v1{mark}"
+    for options in ([], ["--products", url]):
+        text = printed("--area", area, *options)
+        source = tomllib.loads(text)["source"]
+        assert (source["level"], source["collections"]) == ("L2A", ["sentinel-2-c1-l2a"])
+        assert parse_config(text).source.kind == "scenes"
+    assert "collections" not in tomllib.loads(printed("--area", area, "--products", url, "--level", "L1C"))["source"]
+    other = tomllib.loads(printed("--area", area, "--products", f"{scheme}://example.org/stac{mark}"))["source"]
+    assert (other["level"], "collections" in other) == ("L2A", False)
+
+
 def test_written_to_a_file(tmp_path: Path) -> None:
     area, out = write(tmp_path / "area.geojson"), tmp_path / "folder" / "mine.toml"
     result = command("new-config", "land-cover", "--area", area, "--out", out)

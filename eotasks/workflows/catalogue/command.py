@@ -19,8 +19,10 @@ from eotasks.workflows.console import (
     new_table,
     print_failed,
     print_line,
+    print_note,
     write_json,
 )
+from eotasks.workflows.notices import typed_warnings
 
 if TYPE_CHECKING:
     import pystac
@@ -183,23 +185,29 @@ def run_search(arguments: argparse.Namespace) -> ExitCode:
     from eotasks.imagery.files.signing import unsigned
 
     interval = (arguments.first, arguments.last) if arguments.first or arguments.last else None
-    items = catalogue_of(arguments.catalogue, modifier=arguments.sign).search(
-        bbox=arguments.bbox,
-        crs=arguments.crs,
-        time_interval=interval,
-        max_cloud_cover=arguments.max_cloud_cover,
-        level=arguments.level,
-        tile=arguments.tile,
-        limit=arguments.limit,
-    )
+    told: list[str] = []
+    with typed_warnings(told):
+        items = catalogue_of(arguments.catalogue, modifier=arguments.sign).search(
+            bbox=arguments.bbox,
+            crs=arguments.crs,
+            time_interval=interval,
+            max_cloud_cover=arguments.max_cloud_cover,
+            level=arguments.level,
+            tile=arguments.tile,
+            limit=arguments.limit,
+        )
     if arguments.json:
         features = [unsigned(item).to_dict(include_self_link=False, transform_hrefs=False) for item in items]
         write_json({"type": "FeatureCollection", "features": features})
+        for text in told:
+            print_note(f"Warning: {text}")
         return ExitCode.DONE
     console = new_console()
     if items:
         # Names of products are for copying: they stay in one piece, on a narrow screen too.
         console.print(items_table(items), width=max(console.width, _TABLE_WIDTH), crop=False)
+    for text in told:
+        print_line(console, f"Warning: {text}")
     print_line(console, f"{len(items)} product{'' if len(items) == 1 else 's'}")
     return ExitCode.DONE
 

@@ -177,13 +177,13 @@ def _get_ready(options: CloudMaskOptions) -> None:
 def _jobs(
     products: Sequence[str | Path], out: Place, options: CloudMaskOptions, modifier: Modifier | None
 ) -> list[_Job]:
-    """Products that are named, and those of folders, of which a second one of a name is left out."""
+    """Products that are named, and those of folders, of which a second one of a name and a time is left out."""
     jobs: list[_Job] = []
     for given in products:
         inside = several_products([given])
         for product in inside:
             job = _job(os.fspath(product), out, options, modifier)
-            same = [other for other in jobs if job.scene is not None and other.name == job.name]
+            same = [other for other in jobs if _are_same(job, other)]
             if same and len(inside) > 1:
                 warnings.warn(
                     f"{job.location} is left out: the same product as {same[0].location}.",
@@ -193,6 +193,13 @@ def _jobs(
                 continue
             jobs.append(job)
     return jobs
+
+
+def _are_same(one: _Job, other: _Job) -> bool:
+    """Whether two jobs are of one product: names of folders repeat, as archive/2020/scene and archive/2021/scene."""
+    if one.scene is None or other.scene is None:
+        return False
+    return one.name == other.name and one.scene.acquisition.time == other.scene.acquisition.time
 
 
 def _job(location: str, out: Place, options: CloudMaskOptions, modifier: Modifier | None) -> _Job:

@@ -110,7 +110,10 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     with typed_warnings(told):
         example = LandCoverExample(config, overwrite=arguments.overwrite, retry_quarantined=arguments.retry_quarantined)
     if arguments.dry_run:
-        console.print(dry_run_table(example))
+        with typed_warnings(told):
+            console.print(dry_run_table(example))
+        for text in told:
+            print_line(console, f"Warning: {text}")
         return ExitCode.DONE
     with progress_bars(console) as progress:
         outcome = example.run(ProgressReporter(progress))

@@ -245,6 +245,14 @@ class TestBadProducts:
         with pytest.warns(ProductSkippedWarning, match="is left out: the same product as"):
             CloudMaskRun([folder], tmp_path / "out", options())
 
+    def test_two_acquisitions_of_one_name_are_not_one_product(self, make_product: MakeProduct, tmp_path: Path) -> None:
+        make_product("2020/scene", sidecar={"time": "2020-05-01T10:00:00"})
+        folder = make_product("2021/scene", sidecar={"time": "2021-05-01T10:00:00"}).parents[1]
+        result = command(folder, "--out", tmp_path / "out", "--no-quicklook")
+        assert result.code == 2
+        assert "Two products are called scene" in result.err
+        assert not (tmp_path / "out").exists()
+
     def test_an_offset_that_pixels_contradict_is_told(self, make_product: MakeProduct, tmp_path: Path) -> None:
         fields = {"radio_add_offset": -1000, "processing_baseline": "05.10"}
         product = make_product(sidecar=fields, change=lambda _, values: values // 4 + 50)

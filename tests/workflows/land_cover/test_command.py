@@ -18,13 +18,13 @@ from eolearn.core import FeatureType
 from numpy.typing import NDArray
 from shapely.geometry import Point, box
 
-from eotasks.errors import ConfigurationError
+from eotasks.errors import ConfigurationError, ProductSkippedWarning
 from eotasks.sources.sample import open_sample, sample_path
 from eotasks.sources.simulated import sample_ground
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, claim_place, remove_results
 from eotasks.workflows.land_cover.config_file import load_config, parse_config
-from eotasks.workflows.land_cover.run import chain_configs
+from eotasks.workflows.land_cover.run import LandCoverExample, chain_configs
 from eotasks.workflows.land_cover.sources.simulated import SimulatedSource
 from tests import ROOT
 from tests.builders.command_line import (
@@ -390,6 +390,17 @@ def test_dry_run_tells_and_writes_nothing(kind: str, tmp_path: Path) -> None:
     for word in [*words, "held out", "results"]:
         assert word in told
     assert tree(tmp_path) == before
+
+
+def test_dry_run_tells_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def describe(_: LandCoverExample) -> dict[str, str]:
+        warnings.warn("2 products are left out.", ProductSkippedWarning, stacklevel=1)
+        return {"products": "1"}
+
+    monkeypatch.setattr(LandCoverExample, "describe", describe)
+    result = command("land-cover", "--config", write_config(tmp_path, SAMPLE), "--dry-run")
+    assert result.code == 0
+    assert "\nWarning: 2 products are left out.\n" in result.out
 
 
 def test_text_of_the_user_is_shown_as_it_is(tmp_path: Path) -> None:
