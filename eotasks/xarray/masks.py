@@ -101,7 +101,10 @@ def cloud_mask(
         }  # fmt: skip
         unused = [name for name, value in given.items() if value is not None]
         if unused:
-            raise ConfigurationError(f"{', '.join(unused)}: of use with bands, and a cloud probability is given.")
+            raise ConfigurationError(
+                f"{', '.join(unused)}: of use with bands, and a cloud probability is given, whose scale is"
+                " probability_scale."
+            )
         check_scale(probability_scale, ProbabilityScale, "probability_scale")
         return _of_probability(data, settings, is_data, snow, probability_scale)
     if probability_scale is not None:
