@@ -228,7 +228,7 @@ def warn_of_percent(
             warnings.warn(
                 f"{where}: uint8 that ends at exactly 100 is read as 0..255, so that nothing is above 0.39. Say"
                 " scale='percent' for percentages, as Earth Engine's cloud probability and MSK_CLDPRB of L2A are, or"
-                " scale='0..255'.",
+                " scale='0..255' (probability_scale, where there is one).",
                 ScaleWarning,
                 stacklevel=3,
             )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.models.clouds.postprocess import mask_of
 from eotasks.models.clouds.presets import FROM_PRESET, FromPreset, MaskSettings, Preset, Smoothing, Unit, mask_settings
+from eotasks.models.scales import ProbabilityScale, check_scale
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.xarray.bands.stack import Bands, band_stack, is_single
 from eotasks.xarray.beside import is_data_of, mask_on
@@ -43,6 +44,7 @@ def cloud_mask(
     offset: float | Sequence[float] | xarray.DataArray | None = None,
     items: Iterable[Any] | None = None,
     is_data: xarray.DataArray | None = None,
+    probability_scale: ProbabilityScale | None = None,
     snow: xarray.DataArray | None = None,
     check_bands: bool | None = None,
     threads: int | None = None,
@@ -66,6 +68,7 @@ def cloud_mask(
     :param bands: With bands: this and ``scale``, ``offset``, ``items``, ``check_bands`` (None is True) and ``threads``
         as ``cloud_probability`` takes them.
     :param is_data: Boolean DataArray (time, y, x) of the pixels with data, or None as in ``cloud_probability``.
+    :param probability_scale: "0..1", "percent" or "0..255" of a cloud probability; None for what the dtype says.
     :param snow: Boolean DataArray of pixels that are snow, which have no say in the mask and come out clear.
     :param preset: "s2cloudless", "eo-learn", "sentinel-hub" or "gee": where settings that are not given come from.
     :param threshold: Smoothed probability strictly above which a pixel is cloud, 0..1.
@@ -98,8 +101,14 @@ def cloud_mask(
         }  # fmt: skip
         unused = [name for name, value in given.items() if value is not None]
         if unused:
-            raise ConfigurationError(f"{', '.join(unused)}: of use with bands, and a cloud probability is given.")
-        return _of_probability(data, settings, is_data, snow)
+            raise ConfigurationError(
+                f"{', '.join(unused)}: of use with bands, and a cloud probability is given, whose scale is"
+                " probability_scale."
+            )
+        check_scale(probability_scale, ProbabilityScale, "probability_scale")
+        return _of_probability(data, settings, is_data, snow, probability_scale)
+    if probability_scale is not None:
+        raise ConfigurationError("probability_scale: of use with a cloud probability, and bands are given.")
     stack = band_stack(data, CLOUD_BANDS, bands=bands, scale=scale, offset=offset, items=items)
     layout = stack.layout
     present = is_data_of(is_data, layout)
@@ -115,6 +124,7 @@ def _of_probability(
     settings: MaskSettings,
     is_data: xarray.DataArray | None,
     snow: xarray.DataArray | None,
+    scale: ProbabilityScale | None,
 ) -> xarray.DataArray:
     layout = layout_of(data, data.attrs, "the cloud probability" if data.name is None else str(data.name))
     present = is_data_of(is_data, layout)
@@ -124,14 +134,21 @@ def _of_probability(
             " a probability of type float32."
         )
     snowy = mask_on(snow, layout, "snow")
-    return layout.result(_mask(layout.array(data), settings, layout, present, snowy), "CLM", ATTRIBUTES)
+    return layout.result(_mask(layout.array(data), settings, layout, present, snowy, scale), "CLM", ATTRIBUTES)
 
 
-def _mask(probability: Any, settings: MaskSettings, layout: Layout, is_data: Any | None, snow: Any | None) -> Any:
+def _mask(
+    probability: Any,
+    settings: MaskSettings,
+    layout: Layout,
+    is_data: Any | None,
+    snow: Any | None,
+    scale: ProbabilityScale | None = None,
+) -> Any:
     """uint8 (t, h, w) of a probability (t, h, w), dask's or NumPy's."""
     size = None if settings.unit == "pixel" else pixel_size_of(layout, wanted_for="radius")
     others = [each for each in (is_data, snow) if each is not None]
-    work = _Mask(settings, size, layout.where, is_data is not None, snow is not None)
+    work = _Mask(settings, size, layout.where, is_data is not None, snow is not None, scale)
     return map_with_neighbours(work, (probability, *others), _reach(settings, size), np.uint8)
 
 
@@ -158,6 +175,7 @@ class _Mask:
     where: str
     with_data: bool
     with_snow: bool
+    scale: ProbabilityScale | None
 
     def __call__(self, probability: NDArray[Any], *others: NDArray[np.bool_]) -> NDArray[np.uint8]:
         return mask_of(
@@ -166,5 +184,6 @@ class _Mask:
             pixel_size=self.pixel_size,
             valid=others[0] if self.with_data else None,
             snow=others[-1] if self.with_snow else None,
+            scale=self.scale,
             where=self.where,
         )

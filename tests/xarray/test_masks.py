@@ -135,3 +135,15 @@ def test_values_that_are_no_probability_are_refused() -> None:
     for data in (likely((40, 50)) * 100, (likely((40, 50)) * 100).chunk({"x": 20})):
         with pytest.raises(FeatureError, match="Divide percentages by 100"):
             cloud_mask(data).compute()
+
+
+def test_percentages_of_a_probability() -> None:
+    percent = np.round(likely((20, 30)) * 100).astype(np.uint8)
+    present = xarray.ones_like(percent, dtype=bool)
+    found = cloud_mask(percent, is_data=present, probability_scale="percent")
+    expected = cloud_mask((percent / np.float32(100)).astype(np.float32), is_data=present)
+    np.testing.assert_array_equal(found.values, expected.values)
+    with pytest.raises(ConfigurationError, match="probability_scale='procent' is unknown"):
+        cloud_mask(percent, is_data=present, probability_scale="procent")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="probability_scale: of use with a cloud probability"):
+        cloud_mask(dataset(VALUES), probability_scale="percent")
