@@ -52,9 +52,10 @@ def cloud_probability(
     :param items: The STAC items that the data was loaded from, which say both for each date.
     :param is_data: Boolean DataArray (time, y, x) of the pixels with data. None: all but those of 0 in every band, NaN
         or the stated value of no data in one, and, where there is an offset, 0 in one.
-    :param check_bands: Whether frames are refused that carry an offset, had it removed twice, or have their bands in
-        another order (``eotasks.models.clouds.plausibility``). All chunks of a frame take part in that, so that a part
-        of a lazy result needs the bands of whole frames: crop the data, not the result, or leave the check out.
+    :param check_bands: Whether frames are refused that are of another scale, carry an offset, had it removed twice, or
+        have their bands in another order (``eotasks.models.clouds.plausibility``). All chunks of a frame take part in
+        that, so that a part of a lazy result needs the bands of whole frames: crop the data, not the result, or leave
+        the check out.
     :param threads: Threads of the engine for each chunk. None: one where the data is dask's, which has threads of its
         own, else the setting. The values do not depend on it.
     :return: float32 with the data's dimensions, coordinates, CRS and attributes; NaN where there is no data.

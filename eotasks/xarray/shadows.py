@@ -48,6 +48,7 @@ def cloud_shadow(
     offset: float | Sequence[float] | xarray.DataArray | None = None,
     items: Iterable[Any] | None = None,
     is_data: xarray.DataArray | None = None,
+    check_bands: bool = True,
 ) -> xarray.DataArray:
     """Cloud shadows on the ground, from bands of L1C or L2A and a cloud mask.
 
@@ -64,6 +65,7 @@ def cloud_shadow(
     :param view: The same of the sensor; the default looks straight down.
     :param method: "geometric" or "projection", or a ``GeometricMethod`` or ``ProjectionMethod`` with other settings.
     :param bands: This and ``scale``, ``offset``, ``items`` and ``is_data`` as ``cloud_probability`` takes them.
+    :param check_bands: Whether frames of another scale are refused, by all their chunks.
     :return: uint8 with the data's dimensions, coordinates, CRS and attributes: 0 no shadow, 1 shadow on ground in view,
         255 no data. Clouds are 0.
     :raises GridError: data without coordinates and a CRS in metres, or a mask on another grid.
@@ -99,7 +101,8 @@ def cloud_shadow(
         margins=_reach(chosen, work.pixel_size) if isinstance(chosen, ProjectionMethod) else None,
         whole_frames=not isinstance(chosen, ProjectionMethod),
     )
-    shadow = judged(shadow, stack, reader, is_data=present, cirrus=False)
+    if check_bands:
+        shadow = judged(shadow, stack, reader, is_data=present, cirrus=False)
     return layout.result(shadow, "SHADOW", ATTRIBUTES)
 
 

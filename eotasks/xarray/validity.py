@@ -19,6 +19,7 @@ from eotasks.xarray.bands.stack import Bands, band_stack, bands_in
 from eotasks.xarray.beside import array_on, is_data_of
 from eotasks.xarray.chunks.blocks import Reader, map_frames
 from eotasks.xarray.chunks.overlap import map_with_neighbours
+from eotasks.xarray.chunks.verdict import judged
 from eotasks.xarray.layout import layout_of
 from eotasks.xarray.packages import xarray_package
 
@@ -40,6 +41,7 @@ def valid_data(
     scale: float | None = None,
     offset: float | Sequence[float] | xarray.DataArray | None = None,
     items: Iterable[Any] | None = None,
+    check_bands: bool = True,
 ) -> xarray.DataArray:
     """Pixels with data that no mask calls cloud, with an eye to snow and water, as ``AddValidDataMaskTask`` tells them.
 
@@ -54,6 +56,8 @@ def valid_data(
     :param water: The same for clear open water.
     :param max_snow_swir: Highest B11 reflectance of snow; None for no limit.
     :param bands: This and ``scale``, ``offset`` and ``items`` as ``cloud_probability`` takes them.
+    :param check_bands: Whether frames are refused that are not what they are called, by all their chunks, where snow or
+        water is looked for: another scale; with the cloud model's ten bands also an offset or another order.
     :return: boolean with the dimensions, coordinates, CRS and attributes of the data, or of the first mask.
     :raises ConfigurationError: nothing is given that says where there is data, or an unknown treatment.
     :raises FeatureError: masks that are none.
@@ -77,7 +81,10 @@ def valid_data(
         layout = stack.layout
         work = _Seen(stack.names, layout.where, tuple(layout.frame_names()), surfaces, max_snow_swir)
         # one array of bits: data, snow, water
-        seen = map_frames(work, stack, Reader.of(stack, wanted), is_data=is_data_of(is_data, layout), dtype=np.uint8)
+        reader, present = Reader.of(stack, wanted), is_data_of(is_data, layout)
+        seen = map_frames(work, stack, reader, is_data=present, dtype=np.uint8)
+        if surfaces and check_bands:
+            seen = judged(seen, stack, reader, is_data=present, cirrus=set(CLOUD_BANDS) <= set(wanted))
     else:
         first = is_data if is_data is not None else masks[0]
         layout = layout_of(first, first.attrs, "the mask" if first.name is None else str(first.name))

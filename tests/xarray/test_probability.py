@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eotasks.clouds.probability import AddCloudProbabilityTask
-from eotasks.errors import BandError, EOTasksError, FeatureError, GridError
+from eotasks.errors import BandError, EOTasksError, FeatureError, GridError, ReflectanceError
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS
 from eotasks.xarray import cloud_mask, cloud_probability
 from tests.builders.clouds.patches import patch_of_bands
@@ -186,3 +188,34 @@ def test_a_frame_is_judged_as_a_whole() -> None:
     with pytest.raises(EOTasksError, match=r"in 2023-06-01T10:10: the offset of processing baseline 04.00"):
         cloud_probability(shifted).isel(corner).compute()
     assert cloud_probability(shifted, check_bands=False).isel(corner).shape == (1, 40, 64)
+
+
+WRONG = {
+    "8 bits": (VALUES / 10_000 * 255).round().clip(0, 255).astype(np.uint16),
+    "divided twice": (VALUES / 1_000_000).astype(np.float32),
+    "16 bits": (VALUES * 6.5535).clip(0, 65_535).astype(np.uint16),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_another_scale_is_refused_as_by_the_array_functions(name: str, lazy: bool) -> None:
+    data = dataset(WRONG[name], chunks=CHUNKS if lazy else None)
+    with pytest.raises(ReflectanceError):
+        cloud_probability(data).compute()
+    assert cloud_probability(data, check_bands=False).shape == WRONG[name].shape[:3]
+
+
+@settings(max_examples=15)
+@given(rows=st.integers(20, 80), columns=st.integers(32, 128), factor=st.sampled_from([1, 1 / 40, 1 / 100, 6.5535]))
+def test_the_verdict_is_the_same_however_a_frame_is_cut(rows: int, columns: int, factor: float) -> None:
+    values = (scene(1, 80, 128) * factor).astype(np.uint16)
+
+    def verdict(data: Any) -> str:
+        try:
+            cloud_probability(data).compute()
+        except EOTasksError as error:
+            return str(error)
+        return ""
+
+    assert verdict(dataset(values, chunks={"y": rows, "x": columns})) == verdict(dataset(values))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -173,17 +173,26 @@ def refuse_implausible(
     _refuse_left_in(seen, where)
 
 
-def refuse_signs(signs: _Signs, names: Sequence[str], *, where: str = "the bands") -> None:
+def refuse_signs(
+    signs: _Signs,
+    names: Sequence[str],
+    *,
+    refuse_scale: Callable[[], None] | None = None,
+    where: str = "the bands",
+) -> None:
     """Refuse bands by what their cirrus bands say.
 
     :param signs: Of all frames, by the name of the frame.
     :param names: Names of the bands in their order, for the message.
+    :param refuse_scale: Refuses another scale; called where `refuse_implausible` looks for one.
     :raises ReflectanceError: as `refuse_implausible`.
     :raises BandError: the same.
     """
     seen = [(name, sign) for name, sign in signs if sign.pixels]
     _refuse_order(seen, names, where)
     _refuse_removed_twice(seen, where)
+    if refuse_scale is not None:
+        refuse_scale()
     _refuse_left_in(seen, where)
 
 

@@ -1,12 +1,13 @@
 """Whether the bands of a frame can be what they are called, judged by all its chunks before any result leaves it.
 
-A chunk alone tells too little: a storm may fill it as an offset would. The chunks of a frame are counted, the counts
-are added, and results wait for the verdict, which is the one of a whole frame.
+A chunk alone tells too little: a storm may fill it as an offset would. The chunks of a frame are counted and
+sampled, the counts are added, the samples joined, and results wait for the verdict, which is that of a whole frame.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,32 +15,48 @@ from numpy.typing import NDArray
 
 from eotasks.errors import BandError, EOTasksError, ReflectanceError
 from eotasks.models.clouds.plausibility import CirrusCounts, cirrus_counts, refuse_signs
-from eotasks.models.scale_signs import FEWEST_PIXELS
+from eotasks.models.scale_signs import FEWEST_PIXELS, refuse_by_signs, scale_signs
+from eotasks.models.scales import ReflectanceScale
 from eotasks.models.sentinel2 import QUANTIFICATION
 from eotasks.xarray.bands.stack import BandStack
 from eotasks.xarray.chunks.blocks import Reader, map_frames
+from eotasks.xarray.chunks.sample import Sample, joined, places_like, sample_of
 from eotasks.xarray.packages import is_lazy
 
 DARKEST = 0.01
 """Reflectance that the brightest pixel of a frame exceeds in some band: the air alone does in B01."""
 
-_COUNTS = len(astuple(CirrusCounts())) + 1
+
+@dataclass(frozen=True)
+class _Part:
+    """What a block says of one frame."""
+
+    cirrus: CirrusCounts
+    highest: float
+    """Of the bands that are read, as given."""
+
+    sample: Sample
 
 
 @dataclass(frozen=True)
 class _Count:
-    """Counts of a block."""
+    """What blocks say, an object a frame."""
 
     names: tuple[str, ...]
     where: str
     frame_names: tuple[str, ...]
     columns: tuple[int, ...]
+    crowd: int
     cirrus: bool
 
     def __call__(
-        self, frames: NDArray[np.intp], bands: NDArray[Any], valid: NDArray[np.bool_] | None
-    ) -> NDArray[np.float64]:
-        result = np.empty((len(frames), 1, _COUNTS))
+        self,
+        frames: NDArray[np.intp],
+        bands: NDArray[Any],
+        valid: NDArray[np.bool_] | None,
+        places: NDArray[np.int64],
+    ) -> NDArray[np.object_]:
+        result = np.empty((len(frames), 1, 1), dtype=object)
         for index, frame in enumerate(bands):
             seen = np.ones(frame.shape[:2], dtype=bool) if valid is None else valid[index]
             where = f"{self.where}, {self.frame_names[frames[index]]}"
@@ -47,9 +64,9 @@ class _Count:
                 counts = cirrus_counts(frame, seen, self.names, where=where)
             else:
                 counts = CirrusCounts(pixels=int(np.count_nonzero(seen)))
-            unit = QUANTIFICATION if frame.dtype.kind in "iu" else 1
-            highest = max(float(np.max(frame[..., column], initial=0, where=seen)) / unit for column in self.columns)
-            result[index, 0] = (*astuple(counts), highest)
+            highest = max(float(np.max(frame[..., column], initial=0, where=seen)) for column in self.columns)
+            sample = sample_of(places[index], frame, seen, self.columns, self.crowd)
+            result[index, 0, 0] = _Part(counts, highest, sample)
         return result
 
 
@@ -58,35 +75,62 @@ class _Judge:
     """The verdict on frames: 0, or an error."""
 
     names: tuple[str, ...]
+    columns: tuple[int, ...]
     where: str
     frame_names: tuple[str, ...]
+    crowd: int
+    scaled: bool
+    """Floats were scaled by what the data or the caller says."""
+
     stated: bool
+    """A scale was stated of all bands."""
+
     cirrus: bool
 
-    def __call__(self, frames: NDArray[np.intp], counts: NDArray[np.float64]) -> NDArray[np.uint8]:
-        parts = counts.reshape(len(frames), -1, _COUNTS)
-        for frame, of_frame in zip(frames, parts, strict=True):
-            name = self.frame_names[frame]
-            total = sum((CirrusCounts(*part[:-1]) for part in of_frame), start=CirrusCounts())
-            highest = float(of_frame[:, -1].max(initial=0))
-            if self.stated and total.pixels >= FEWEST_PIXELS and highest < DARKEST:
+    def __call__(self, frames: NDArray[np.intp], counts: NDArray[np.object_]) -> NDArray[np.uint8]:
+        for frame, of_frame in zip(frames, counts.reshape(len(frames), -1), strict=True):
+            name, parts = self.frame_names[frame], list(of_frame)
+            total = sum((part.cirrus for part in parts), start=CirrusCounts())
+            sample = joined([part.sample for part in parts], self.crowd).pixels
+            highest = max(part.highest for part in parts)
+            brightest = highest / (QUANTIFICATION if sample.dtype.kind in "iu" else 1)
+            if self.scaled and total.pixels >= FEWEST_PIXELS and brightest < DARKEST:
                 raise ReflectanceError(
-                    f"{self.where}: no reflectance is above {highest:.2g} in {name}: the numbers were brought to"
+                    f"{self.where}: no reflectance is above {brightest:.2g} in {name}: the numbers were brought to"
                     " reflectance already, and scaled once more. Drop scale_factor and add_offset from the"
                     " attributes, or give scale=1, offset=0."
                 )
+            refuse_scale = partial(self._refuse_scale, name, sample, highest)
             if not self.cirrus:
+                refuse_scale()
                 continue
             try:
-                refuse_signs([(name, total.signs())], self.names, where=self.where)
+                refuse_signs([(name, total.signs())], self.names, refuse_scale=refuse_scale, where=self.where)
             except ReflectanceError as error:
-                raise _with_cure(error) from error
+                raise _with_cure(error) from error.__cause__
             except BandError as error:
                 raise BandError(f"{error} bands={{'B01': ..., 'B02': ...}} does.") from error
         return np.zeros(len(frames), dtype=np.uint8)
 
+    def _refuse_scale(self, name: str, sample: NDArray[Any], highest: float) -> None:
+        names = [self.names[column] for column in self.columns]
+        pixels = sample[:, np.newaxis]
+        scale: ReflectanceScale | None = None
+        if self.stated:
+            scale = "dn" if pixels.dtype.kind in "iu" else "reflectance"
+        signs = scale_signs(pixels, np.ones(pixels.shape[:2], dtype=bool), names=names, scale=scale, where=self.where)
+        whole = np.full((1, 1, 1, 1), highest, dtype=pixels.dtype)  # of the frame only its maximum is asked for
+        try:
+            refuse_by_signs([signs], [name], whole, None, names=names, scale=scale, where=self.where)
+        except ReflectanceError as error:
+            raise ReflectanceError(
+                f"{error} With xarray, scale= is the reflectance of a unit: scale=1/255 for scale='0..255'."
+            ) from error
+
 
 def _with_cure(error: ReflectanceError) -> EOTasksError:
+    if isinstance(error.__cause__, ReflectanceError):  # of another scale, and says it already
+        return error
     return ReflectanceError(
         f"{error} With xarray: items=ITEMS, the STAC items of the data, or offset=-0.1 (one number, or one a frame)."
     )
@@ -97,24 +141,27 @@ def judged(result: Any, stack: BandStack, reader: Reader, *, is_data: Any | None
 
     :param result: (t, h, w) of dask or NumPy.
     :param cirrus: Whether the bands are those of the cloud model, which show an offset or a wrong order.
-    :raises ReflectanceError: an offset left in or removed twice, reflectance scaled twice; at once for NumPy, else
-        when dask computes it.
+    :raises ReflectanceError: another scale, an offset left in or removed twice, reflectance scaled twice; at once for
+        NumPy, else when dask computes it.
     :raises BandError: the bands are in another order; likewise.
     """
     names, where = stack.names, stack.layout.where
     frame_names = tuple(stack.layout.frame_names())
-    stated = any(each.stated and not each.integer for each in stack.scalings)
-    if not cirrus and not stated:
-        return result
+    scaled = any(each.stated and not each.integer for each in stack.scalings)
+    stated = all(each.stated for each in stack.scalings)
+    _, height, width = stack.layout.shape
+    crowd = height * width
+    places = places_like(stack.layout.shape, (*(() if is_data is None else (is_data,)), *stack.arrays))
     counts = map_frames(
-        _Count(names, where, frame_names, reader.positions, cirrus),
+        _Count(names, where, frame_names, reader.positions, crowd, cirrus),
         stack,
         reader,
         is_data=is_data,
-        dtype=np.float64,
-        extent=(1, _COUNTS),
+        others=(places,),
+        dtype=object,
+        extent=(1, 1),
     )
-    judge = _Judge(names, where, frame_names, stated, cirrus)
+    judge = _Judge(names, reader.positions, where, frame_names, crowd, scaled, stated, cirrus)
     frames = np.arange(stack.layout.shape[0])
     if not is_lazy(counts):
         judge(frames, counts)
