@@ -38,7 +38,7 @@ pytestmark = [
 SIZE, STEP = (150, 220), 20.0
 CHUNKS = {"x": 130, "y": 80}
 VALUES = scene(2, *SIZE)
-QUIET: dict[str, Any] = {"protocol": "tcp", "host": "127.0.0.1", "dashboard_address": None}
+QUIET: dict[str, Any] = {"protocol": "tcp", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
 
 
 @pytest.fixture(scope="module")
