@@ -20,6 +20,7 @@ from .eopatches.load import load_eopatch as load_eopatch
 from .eopatches.save import SaveEOPatchTask as SaveEOPatchTask
 from .eopatches.save import export_eopatch as export_eopatch
 from .eopatches.save import save_eopatch as save_eopatch
+from .errors import AddressRefusedError as AddressRefusedError
 from .errors import AreaError as AreaError
 from .errors import BandError as BandError
 from .errors import BatchError as BatchError
@@ -39,12 +40,15 @@ from .errors import NoClassLabelsError as NoClassLabelsError
 from .errors import NoDataPredictedWarning as NoDataPredictedWarning
 from .errors import NotProbabilityWarning as NotProbabilityWarning
 from .errors import NotReflectanceWarning as NotReflectanceWarning
+from .errors import OffsetError as OffsetError
+from .errors import OffsetWarning as OffsetWarning
 from .errors import PatchesFailedError as PatchesFailedError
 from .errors import PatchFailedWarning as PatchFailedWarning
 from .errors import PlaceInUseWarning as PlaceInUseWarning
 from .errors import ProductSkippedWarning as ProductSkippedWarning
 from .errors import ReferenceDataError as ReferenceDataError
 from .errors import ReflectanceError as ReflectanceError
+from .errors import ScaleWarning as ScaleWarning
 from .errors import StorageError as StorageError
 from .errors import TooFewFramesError as TooFewFramesError
 from .errors import UnsupportedModelError as UnsupportedModelError

@@ -14,11 +14,12 @@ import shapely
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.area.patches import FARTHEST, TOLERANCE, Patch, name_of, whole
+from eotasks.area.patches import TOLERANCE, Patch, name_of, whole
 from eotasks.area.vector import damage, layers_of, on_disk, read_layer, system_of
 from eotasks.durable import atomic_path, make_folder
 from eotasks.eopatches.marker import patch_folder
 from eotasks.errors import AreaError, GridError, StorageError
+from eotasks.geometry.degrees import FARTHEST
 from eotasks.geometry.systems import check_ground_metres, require_metres
 from eotasks.text import excerpt
 

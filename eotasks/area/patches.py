@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from sentinelhub.geometry import BBox
 
-FARTHEST = 1e9
-"""Units of any coordinate system, and patches from the edge of any grid: what lies farther away is a mistake."""
-
 TOLERANCE = 1e-6
 """Of a pixel: what an extent may miss a whole number of pixels by."""
 

@@ -12,11 +12,10 @@ import shapely
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import Geometry
 
-from eotasks.area.patches import FARTHEST
 from eotasks.area.vector import damage, in_system, known_crs, layers_of, on_disk, read_layer, system_of
 from eotasks.errors import AreaError, ConfigurationError, GridError
 from eotasks.geometry.antimeridian import box_of, could_be_degrees, crosses, normalised, unrolled
-from eotasks.geometry.degrees import to_degrees
+from eotasks.geometry.degrees import FARTHEST, to_degrees
 from eotasks.geometry.systems import crs_of, has_ground_metres, in_degrees, in_metres, utm_of
 
 GridName = Literal["utm", "bbox"]
@@ -93,8 +92,8 @@ def _read_file(path: Path, crs: CRS | None, grid: GridName | None) -> tuple[Any,
 def _as_valid(frame: gpd.GeoDataFrame, degrees: bool) -> Iterable[Any]:
     """Geometries that are valid, and in degrees cut at the antimeridian."""
     given = (geometry for geometry in frame.geometry if geometry is not None)
-    west, south, east, north = frame.total_bounds
-    normal = not degrees or (west >= -180 and south >= -90 and east <= 180 and north <= 90 and east - west <= 180)
+    west, _, east, _ = frame.total_bounds
+    normal = not degrees or (could_be_degrees(frame.total_bounds) and east - west <= 180)
     for geometry in given:
         yield shapely.make_valid(geometry if normal else normalised(geometry))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.origin import origin_of
-from eotasks.imagery.products.metadata import DATASTRIP_KEYS, known_datastrip
+from eotasks.imagery.products.metadata import datastrip_in
 from eotasks.text import excerpt
 from eotasks.times import naive_utc
 
@@ -90,7 +90,7 @@ def baseline_of(item: pystac.Item) -> str | None:
 
 def datastrip_of(item: pystac.Item) -> str | None:
     """Identifier of the datastrip that it is cut from; None where it does not say one."""
-    return next(filter(None, (known_datastrip(item.properties.get(key)) for key in DATASTRIP_KEYS)), None)
+    return datastrip_in(item.properties)
 
 
 def cloud_cover_of(item: pystac.Item) -> float | None:

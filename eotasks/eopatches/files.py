@@ -29,10 +29,10 @@ from eotasks.eopatches.formats import is_json, opened, stored
 from eotasks.eopatches.marker import MARKER, FileFacts, Marker
 from eotasks.eopatches.parts import TIMES, TYPES, entry_of, has_parts, is_always_read
 from eotasks.eopatches.pickles import refuse_pickles
-from eotasks.eopatches.transfers import at_once
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, reason_of
 from eotasks.features import Feature, describe
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
+from eotasks.network.transfers import at_once
 from eotasks.reading import check_regular, open_regular
 from eotasks.storage import s3
 from eotasks.storage.folder import leads_out
@@ -65,9 +65,6 @@ class EOPatchFolder:
     files: Mapping[str, FileFacts]
     """Facts of its files by path."""
 
-    is_plain: bool = False
-    """Nobody knows what files it should have, nor what is in them."""
-
     empty: frozenset[FeatureType] = frozenset()
     """Types of which there is a folder with nothing in it."""
 
@@ -92,6 +89,11 @@ class EOPatchFolder:
             too_long = len(path) > _PATH_BYTES or any(len(os.fsencode(part)) > NAME_BYTES for part in parts)
             if too_long or any(part in ("", ".", "..") for part in parts):
                 raise StorageError(f"{self.place}/{path[:200]}: no name of a file in an EOPatch. Remove it.")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nobody knows what files it should have, nor what is in them."""
+        return self.marker is None
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -124,12 +126,11 @@ class EOPatchFolder:
         if features is not None:  # also as lists, which JSON makes of pairs
             features = [(feature_type, name) for feature_type, name in features]
         wanted = self._wanted(features, [(feature_type, name) for feature_type, name in optional])
-        if self.is_plain:
-            here = [path for path in self.files if is_always_read(path)]
-            refuse_pickles([*here, *(path for feature in wanted for path in self._paths(feature))], self.where)
-            self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
         paths = [path for path in self.files if is_always_read(path)]
         paths += [path for feature in wanted for path in self._paths(feature)]
+        if self.is_plain:
+            refuse_pickles(paths, self.where)
+            self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
         if self.place.is_local:
             self._note_unguarded(paths)
         with self._on_this_machine(paths) as folder:

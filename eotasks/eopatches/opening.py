@@ -49,7 +49,7 @@ def _plain_folder(patch: Place, names: Collection[str]) -> EOPatchFolder:
     paths = _paths(patch, names)
     filled = {path.partition("/")[0] for path in paths}
     empty = frozenset(TYPES[name] for name in names if name in TYPES and name not in filled)
-    return EOPatchFolder(patch, f"EOPatch {patch}", {path: {} for path in paths}, is_plain=True, empty=empty)
+    return EOPatchFolder(patch, f"EOPatch {patch}", {path: {} for path in paths}, empty=empty)
 
 
 def _paths(patch: Place, names: Collection[str]) -> list[str]:

@@ -18,9 +18,8 @@ from pathlib import Path
 from eotasks.durable import flush_folder
 from eotasks.eopatches.marker import LEFTOVER, MARKER
 from eotasks.eopatches.parts import TYPES, is_part
-from eotasks.errors import StorageError
 from eotasks.storage.exchange import ExchangeUnsupportedError, exchange_folders
-from eotasks.storage.folder import link_or_copy, locked, tag_of
+from eotasks.storage.folder import check_tag, link_or_copy, locked
 
 LOGGER = logging.getLogger(__name__)
 
@@ -54,8 +53,7 @@ def put_in_place(new: Path, target: Path, tag: str | None) -> None:
     :raises OSError: when it fails. When the target has the new marker then, all but the flush has happened.
     """
     with _locked(target.parent):
-        if tag_of(target / MARKER) != tag:
-            raise StorageError(f"{target / MARKER} was written by another run in the meantime: run the step again.")
+        check_tag(target / MARKER, tag)
         if target.exists() and any(target.iterdir()):
             along = _take_along(target, new)
             _keep_rights(target, new, along)

@@ -24,8 +24,8 @@ from collections.abc import Iterable
 from eotasks.eopatches.files import EOPatchFolder
 from eotasks.eopatches.marker import GENERATION, MARKER, Marker, parse_marker
 from eotasks.eopatches.parts import TYPES, is_part
-from eotasks.eopatches.transfers import at_once
 from eotasks.errors import StorageError
+from eotasks.network.transfers import at_once
 from eotasks.storage.place import Place
 
 LOGGER = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def take_over(patch: Place, *, contested: bool) -> bool:
     marker = None if there is None else parse_marker(there[0], f"{patch}/{MARKER}")
     if there is None or marker is None or marker.generation is None:
         return False
-    folder = EOPatchFolder(patch.child(marker.generation), f"EOPatch {patch}", marker.files)
+    folder = EOPatchFolder(patch.child(marker.generation), f"EOPatch {patch}", marker.files, marker=marker)
     fault = folder.wrong_file()
     if fault is not None:
         raise folder.damaged(fault)

@@ -118,9 +118,12 @@ def in_order(scenes: Sequence[Scene], order: MosaicOrder, grid: Grid) -> list[in
         baseline = tuple(-int(part) for part in (facts.processing_baseline or "00.00").split("."))
         return baseline, 0.0 if facts.generation_time is None else -_seconds(facts.generation_time)
 
+    newest: dict[int, int] = {}
+    for index in sorted(range(len(scenes)), key=age):
+        newest.setdefault(first[index], index)
+
     def rank(index: int) -> tuple[float, float, bool, tuple[int, ...], str, float]:
-        own = [other for other in range(len(scenes)) if first[other] == first[index]]
-        facts = scenes[min(own, key=age)].acquisition
+        facts = scenes[newest[first[index]]].acquisition
         cover = 0.0
         if order == "leastCC":
             cover = float("inf") if facts.cloud_cover is None else facts.cloud_cover

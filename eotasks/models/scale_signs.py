@@ -115,16 +115,29 @@ def refuse_other_scale(
     :raises ReflectanceError: another scale; the message names the frames, and the divisor.
     :raises GridError: shapes that do not fit.
     """
-    called = frame_names if frame_names is not None else [f"frame {index}" for index in range(len(frames))]
-    if frames.ndim != 4 or (valid is not None and valid.shape != frames.shape[:3]):
-        of_valid = "" if valid is None else f", the valid mask {valid.shape}"
-        raise GridError(f"{where}: shape {frames.shape}{of_valid}; (time, height, width, bands) is due.")
+    check_shape(frames, valid, where)
     reflectance_scale(frames.dtype, scale, where=where)
     signs = [
         scale_signs(*sampled(frame, None if valid is None else valid[index]), names=names, scale=scale, where=where)
         for index, frame in enumerate(frames)
     ]
+    called = numbered(frame_names, len(frames))
     refuse_by_signs(signs, called, frames, valid, names=names, scale=scale, where=where)
+
+
+def check_shape(frames: NDArray[np.generic], valid: NDArray[np.bool_] | None, where: str) -> None:
+    """Refuse what is no stack of frames, or a mask of another shape.
+
+    :raises GridError: naming the shapes.
+    """
+    if frames.ndim != 4 or (valid is not None and valid.shape != frames.shape[:3]):
+        of_valid = "" if valid is None else f", the valid mask {valid.shape}"
+        raise GridError(f"{where}: shape {frames.shape}{of_valid}; (time, height, width, bands) is due.")
+
+
+def numbered(frame_names: Sequence[str] | None, count: int) -> Sequence[str]:
+    """What frames are called in messages: their names, or numbers where they have none."""
+    return frame_names if frame_names is not None else [f"frame {index}" for index in range(count)]
 
 
 def refuse_by_signs(
@@ -144,15 +157,8 @@ def refuse_by_signs(
     known = reflectance_scale(frames.dtype, scale, where=where)
     seen = [(name, sign) for name, sign in zip(frame_names, signs, strict=True) if sign.pixels >= FEWEST_PIXELS]
     highest = max((sign.highest for _, sign in seen), default=0.0)
-    if scale is None and known == "dn" and 0 < highest <= _BITS_8:  # in what was looked at: then in all
-        inside = True if valid is None else valid[..., np.newaxis]
-        highest = float(np.max(frames, initial=0, where=inside))
     if scale is None and known == "dn" and 0 < highest <= _BITS_8:
-        likely = "by 100 (scale='percent') or by 255 (scale='0..255')" if highest <= 100 else "by 255 (scale='0..255')"
-        raise ReflectanceError(
-            f"{where}: whole numbers that end at {highest:.0f}, as DN a reflectance of {highest / QUANTIFICATION:.4f}:"
-            f" divide {likely}, or say scale='dn' where they are as dark as that."
-        )
+        _refuse_8_bits(frames, valid, where)
     if known == "dn":
         full = [name for name, sign in seen if sign.saturated_share > MAX_SATURATED_SHARE]
         steps = [name for name, sign in seen if sign.of_16_bits]
@@ -231,6 +237,19 @@ def sampled(
     return chosen, np.ones(chosen.shape[:2], dtype=bool)
 
 
+def _refuse_8_bits(frames: NDArray[np.generic], valid: NDArray[np.bool_] | None, where: str) -> None:
+    """Refuse whole numbers of which all, and not only those that were looked at, have 8 bits."""
+    inside = True if valid is None else valid[..., np.newaxis]
+    highest = float(np.max(frames, initial=0, where=inside))
+    if highest > _BITS_8:
+        return
+    likely = "by 100 (scale='percent') or by 255 (scale='0..255')" if highest <= 100 else "by 255 (scale='0..255')"
+    raise ReflectanceError(
+        f"{where}: whole numbers that end at {highest:.0f}, as DN a reflectance of {highest / QUANTIFICATION:.4f}:"
+        f" divide {likely}, or say scale='dn' where they are as dark as that."
+    )
+
+
 def present(frame: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Pixels (...) of bands (..., bands) that are neither 0 nor NaN in all of them."""
     first = frame[..., 0]
@@ -260,8 +279,8 @@ def scale_signs(
     planes = {name: plane.astype(np.float32) / divisor for name, plane in bands.items()}
     if not planes or not next(iter(planes.values())).size:
         return ScaleSigns(0)
-    brightest = np.fmax.reduce(list(planes.values()))
-    brightest = brightest[np.isfinite(brightest)]
+    of_pixels = np.fmax.reduce(list(planes.values()))
+    brightest = of_pixels[np.isfinite(of_pixels)]
     if not brightest.size:
         return ScaleSigns(0)
     highest = float(brightest.max()) * float(divisor)
@@ -271,7 +290,7 @@ def scale_signs(
     return ScaleSigns(
         pixels=int(brightest.size),
         brightness=float(np.median(brightest)),
-        impossible_share=_impossible_share(planes),
+        impossible_share=_impossible_share(planes, of_pixels),
         saturated_share=saturated,
         of_16_bits=pixels.dtype.kind in "iu" and any(_is_of_16_bits(plane) for plane in bands.values()),
         highest=round(highest, 3),
@@ -286,9 +305,11 @@ def _is_of_16_bits(numbers: NDArray[np.generic]) -> bool:
     return bool(steps.all()) and len(np.unique(some)) >= _ENOUGH
 
 
-def _impossible_share(planes: Mapping[str, NDArray[np.float32]]) -> float:
-    """Share of the pixels that are too bright, or too bright for what is not white."""
-    brightest = np.fmax.reduce(list(planes.values()))
+def _impossible_share(planes: Mapping[str, NDArray[np.float32]], brightest: NDArray[np.float32]) -> float:
+    """Share of the pixels that are too bright, or too bright for what is not white.
+
+    :param brightest: Of all planes, for each pixel.
+    """
     impossible = brightest > BRIGHTEST
     if all(_are_neighbours(planes, *pair) for pair in NATURAL):
         visible = [plane for name, plane in planes.items() if name in _WHITE_BANDS]

@@ -132,7 +132,7 @@ class PixelClassifier:
         else:
             raise ConfigurationError(
                 f"Classifier does not have a {missing} method! Give a lightgbm.Booster, or a classifier with both"
-                " predict_proba."
+                " predict and predict_proba."
             )
 
     @property

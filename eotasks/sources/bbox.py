@@ -31,7 +31,7 @@ def grid_of_bbox(bbox: BBox, resolution: float) -> Grid:
     if parse_crs(crs).is_geographic:
         raise GridError(f"Bounding box {tuple(bbox)} in {crs}: degrees are no metres. {_cure(bbox, resolution)}")
     grid = Grid.from_bounds(tuple(bbox), crs, resolution)
-    if not (in_metres(bbox.crs) and has_ground_metres(bbox.crs, grid.bounds)):
+    if not has_ground_metres(bbox.crs, grid.bounds):
         check_ground_metres(bbox.crs, grid.bounds, f"Bounding box {tuple(bbox)}", _cure(bbox, resolution))
     return grid
 

@@ -33,7 +33,7 @@ OPENERS = 8
 """Products that are opened at a time: their metadata is small, and waiting for it takes most of the time."""
 
 NO_MASK = 255
-"""No data in CLP and CLM files."""
+"""No data in files of CLP, CLM and SHADOW."""
 
 _NAMED = 5
 

@@ -19,6 +19,7 @@ from rasterio.warp import transform
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import ProductSkippedWarning
+from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.mosaic import SAME_DATATAKE
 from eotasks.imagery.pixels.raster import WARNING_FILTERS
@@ -31,8 +32,6 @@ how they draw an edge."""
 _EDGE, _EDGE_SHARE = 500.0, 0.05
 """Metres inside a footprint from where on a hole is none of its edge, whose lines are straight in degrees; at most this
 share of the side of a square of the same area."""
-
-_WGS84 = "EPSG:4326"
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def _inside(footprint: BaseGeometry | None, grid: Grid) -> NDArray[np.bool_]:
     target = parse_crs(grid.crs)
 
     def to_grid(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transform(_WGS84, target, points[:, 0], points[:, 1]))
+        return np.column_stack(transform(WGS84, target, points[:, 0], points[:, 1]))
 
     area = shapely.transform(footprint, to_grid)
     if not np.isfinite(shapely.get_coordinates(area)).all():  # of the other side of the Earth

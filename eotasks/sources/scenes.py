@@ -167,7 +167,9 @@ class LoadScenesTask(EOTask):
                 " SHADOW, or masks."
             )
         if self.catalogue is not None and masks is not None:
-            raise ConfigurationError("masks belongs to scenes: a catalogue knows the files of CLP and CLM itself.")
+            raise ConfigurationError(
+                "masks belongs to scenes: a catalogue knows the files of CLP, CLM and SHADOW itself."
+            )
         self.masks = masks
         self.modifier = modifier_of(modifier)
         self._listed: list[Candidate] | None = None

@@ -54,7 +54,7 @@ class BucketStore:
 
     def first_folders(self, number: int) -> tuple[dict[str, set[str]], int | None]:
         prefix = _folder(self.prefix)
-        with s3.s3_errors(self.location):
+        with s3.asking(self.location):
             page = s3.s3_client().list_objects_v2(Bucket=self.bucket, Prefix=prefix)
         folders: dict[str, set[str]] = {}
         for entry in page.get("Contents", ()):

@@ -100,9 +100,7 @@ class FolderStore:
     def write_if(self, path: str, data: bytes, tag: str | None) -> str:
         target = self._prepared(path)
         with locked(target.parent):
-            there = tag_of(target)
-            if there != tag:
-                raise StorageError(f"{target} was written by another run in the meantime: run the step again.")
+            check_tag(target, tag)
             with atomic_path(target) as temporary:
                 temporary.write_bytes(data)
         return _tag(data)
@@ -235,6 +233,16 @@ def tag_of(file: Path) -> str | None:
         return None
     with open_regular(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_tag(file: Path, tag: str | None) -> None:
+    """Refuse to write a file that another writer has written.
+
+    :param tag: What it had; None: it was absent.
+    :raises StorageError: when it has another one.
+    """
+    if tag_of(file) != tag:
+        raise StorageError(f"{file} was written by another run in the meantime: run the step again.")
 
 
 @contextlib.contextmanager

@@ -21,7 +21,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -34,6 +33,7 @@ from eotasks.errors import ConfigurationError, StorageError
 from eotasks.limits import ANSWER_BYTES, RECORD_BYTES, Limit
 from eotasks.network.answers import answer_bounds, excess_of
 from eotasks.network.retries import FIRST_PAUSE, PassingFailure, is_passing, persistently
+from eotasks.network.transfers import at_once
 from eotasks.storage.location import plain_scheme
 from eotasks.storage.s3_connection import CONNECT_SECONDS, READ_SECONDS, S3Settings, connection
 from eotasks.storage.s3_refusals import (
@@ -320,14 +320,7 @@ def _download_parts(location: str, target: Path, size: int, tag: str) -> None:
 
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
-        with ThreadPoolExecutor(_PARTS) as pool:
-            parts = [pool.submit(fetch, start) for start in range(0, size, PART_BYTES)]
-            try:
-                for part in parts:
-                    part.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        at_once(fetch, range(0, size, PART_BYTES), threads=_PARTS)
     finally:
         os.close(descriptor)
 

@@ -147,7 +147,7 @@ def _no_access(code: str, location: str, server: str) -> CredentialsError:
     bucket = bucket_of(location)
     if bucket in REQUESTER_PAYS and not (settings.requester_pays and not settings.anonymous):
         cures = {
-            f"{CREDENTIALS_CURE}": settings.anonymous,
+            CREDENTIALS_CURE: settings.anonymous,
             f"Set {REQUEST_PAYER}=requester (the commands' --requester-pays)": not settings.requester_pays,
         }
         return CredentialsError(

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     """UTC."""
 
     is_file: bool
-    """On S3 there are only files."""
+    """On S3 all are, but the empty objects ``NAME/`` where folders are asked for."""
 
 
 class Facts(NamedTuple):

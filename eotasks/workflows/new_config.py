@@ -8,6 +8,7 @@ import json
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from eotasks.errors import ConfigurationError
 from eotasks.storage.location import is_remote, is_web, plain_scheme
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
     from sentinelhub.geometry import Geometry
 
     from eotasks.area import Patch
+    from eotasks.catalogue.request import Level
 
 EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
-COLLECTIONS = ("sentinel-2-c1-l2a",)
-"""Of L2A there: in the older sentinel-2-l2a, flags and stated offsets contradict each other."""
 LABELS = "labels.gpkg"
 """Stands where the labels are not known."""
 
@@ -198,28 +198,34 @@ def _source(arguments: argparse.Namespace) -> list[str]:
             'kind = "sentinelhub"',
         ]
     products = arguments.products or EARTH_SEARCH
-    collections = ["# Whose items state the offset of their numbers as it is.", f"collections = {list(COLLECTIONS)!r}"]
     return [
         "[source]",
         'kind = "scenes"',
         "# A folder of .SAFE folders or their zips, a list of products, a catalogue of `eotasks catalogue add`, or the",
         "# address of a STAC API.",
         f"products = {_text(_absolute(products))}",
-        *(collections if _is_earth_search(products) and _level(arguments) == "L2A" else []),
+        *_collections(products, _level(arguments)),
         f"level = {_text(_level(arguments))}",
         "# Products with more cloud than this share are left out.",
         "maxcc = 0.8",
     ]
 
 
-def _level(arguments: argparse.Namespace) -> str:
-    level: str | None = arguments.level
+def _collections(products: str, level: Level) -> list[str]:
+    """Of an API whose usual collection of a level is not the one to read."""
+    from eotasks.catalogue.api import OWN_COLLECTIONS
+
+    host = urlsplit(plain_scheme(products)).hostname if is_web(products) else None
+    own = OWN_COLLECTIONS.get(host or "", {}).get(level)
+    if own is None:
+        return []
+    return ["# Whose items state the offset of their numbers as it is.", f"collections = {list(own)!r}"]
+
+
+def _level(arguments: argparse.Namespace) -> Level:
+    level: Level | None = arguments.level
     products: str = arguments.products or EARTH_SEARCH
     return level or ("L2A" if is_web(products) else "L1C")
-
-
-def _is_earth_search(products: str) -> bool:
-    return plain_scheme(products).rstrip("/") == EARTH_SEARCH
 
 
 def _clouds(arguments: argparse.Namespace) -> list[str]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from eotasks.errors import EOTasksWarning
+from eotasks.workflows.console import print_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextmanager
@@ -24,3 +29,9 @@ def typed_warnings(told: list[str]) -> Iterator[None]:
             yield
     finally:
         told += [text for text in dict.fromkeys(str(each.message) for each in caught) if text not in told]
+
+
+def print_warnings(console: Console, told: Iterable[str]) -> None:
+    """Shows warnings as lines of a summary."""
+    for text in told:
+        print_line(console, f"Warning: {text}")

@@ -44,7 +44,7 @@ def pixel_size_of(layout: Layout, *, wanted_for: str) -> tuple[float, float]:
     :param wanted_for: What is given in metres, for the message.
     :raises GridError: no coordinates, or a CRS that is not in metres on the ground.
     """
-    bbox = ground_of(_like(layout)).bbox
+    bbox = place_of(layout).bbox
     try:
         return pixel_size(bbox, *layout.shape[1:], wanted_for=wanted_for)
     except GridError as error:

@@ -74,6 +74,7 @@ def cloud_shadow(
     """
     xarray_package()
     chosen = shadow_method(method)
+    items = None if items is None else list(items)  # which bands and sun are both told by
     stack = band_stack(data, SHADOW_BANDS, bands=bands, scale=scale, offset=offset, items=items)
     layout = stack.layout
     mask = array_on(cloud, layout, "cloud")

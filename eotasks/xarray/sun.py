@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.models.sun import sun_position
-from eotasks.xarray.bands.items import sun_of_items
+from eotasks.xarray.bands.items import SUN_NAMES, sun_of_items
 from eotasks.xarray.grid import place_of
 from eotasks.xarray.layout import Layout
-
-_BESIDE_TIMES = (
-    ("s2:mean_solar_zenith", "s2:mean_solar_azimuth", False),
-    ("view:sun_elevation", "view:sun_azimuth", True),
-)
-"""Coordinates of stackstac: zenith or elevation, azimuth, and whether it is the elevation."""
 
 
 def angles_of(given: Any, layout: Layout, name: str) -> NDArray[np.float64]:
@@ -58,7 +52,7 @@ def sun_of(sun: Any | None, items: Iterable[Any] | None, layout: Layout) -> NDAr
 
 
 def _beside_times(layout: Layout) -> NDArray[np.float64] | None:
-    for first, second, turn in _BESIDE_TIMES:
+    for first, second, turn in SUN_NAMES:
         pair = [layout.like.coords.get(name) for name in (first, second)]
         if any(each is None or each.dtype.kind not in "if" for each in pair):
             continue

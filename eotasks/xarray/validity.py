@@ -89,7 +89,7 @@ def valid_data(
         first = is_data if is_data is not None else masks[0]
         layout = layout_of(first, first.attrs, "the mask" if first.name is None else str(first.name))
         present = is_data_of(is_data, layout)
-        seen = None if present is None else present
+        seen = present
         if seen is None and all(mask.dtype == bool for mask in masks):
             raise FeatureError(
                 f"{layout.where}: boolean masks cannot say where there is no data. Give is_data, or a cloud mask of 0,"

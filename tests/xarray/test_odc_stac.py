@@ -28,6 +28,7 @@ from tests.builders.clouds.xarrays import item, scene
 from tests.builders.products import LEFT, TOP, write_cog
 
 pytestmark = [
+    pytest.mark.slow,  # and not with the lowest pystac, whose items odc-stac finds no grid in
     # what odc-stac calls: rasterio on arrays without a place, a function that shapely would rather not have, and an
     # operator of affine
     pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning"),
@@ -38,7 +39,6 @@ pytestmark = [
 SIZE, STEP = (150, 220), 20.0
 CHUNKS = {"x": 130, "y": 80}
 VALUES = scene(2, *SIZE)
-pytestmark = pytest.mark.slow  # and not with the lowest pystac, whose items odc-stac finds no grid in
 
 QUIET: dict[str, Any] = {"protocol": "tcp", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
 

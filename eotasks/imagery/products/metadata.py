@@ -11,7 +11,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.products.angles import AngleGrids, AnglePair
-from eotasks.imagery.products.offsets import SEN2COR_BASELINE, carries_offset, check_metadata
+from eotasks.imagery.products.offsets import SEN2COR_BASELINE, carries_offset, check_metadata, says_offset
 from eotasks.imagery.xml import as_number, first, local_name, named, number, parse_xml, required, text
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, SATURATED_DN
 from eotasks.text import excerpt, whole_number
@@ -36,7 +36,7 @@ _DATASTRIP = re.compile(r"^S2[A-D]_\w{4}_MSI_L(1C|2A)_DS_\w{4}_\d{8}T\d{6}_S\d{8
 _OFFSET = {"L1C": "RADIO_ADD_OFFSET", "L2A": "BOA_ADD_OFFSET"}
 _CRS = re.compile(r"^EPSG:\d{4,5}$")
 
-DATASTRIP_KEYS = ("s2:datastrip_id", "eopf:datastrip_id")
+_DATASTRIP_KEYS = ("s2:datastrip_id", "eopf:datastrip_id")
 """What STAC items call it."""
 
 _DATATAKE = dt.timedelta(hours=1)
@@ -124,6 +124,11 @@ def parse_product_name(name: str) -> NameFacts | None:
 def known_datastrip(identifier: object) -> str | None:
     """What others call a datastrip, when it is one's identifier."""
     return identifier if isinstance(identifier, str) and _DATASTRIP.match(identifier) else None
+
+
+def datastrip_in(properties: Mapping[str, Any]) -> str | None:
+    """Identifier of the datastrip that properties of a STAC item say; None where they say none."""
+    return next(filter(None, (known_datastrip(properties.get(key)) for key in _DATASTRIP_KEYS)), None)
 
 
 def read_product_metadata(content: bytes, where: str) -> ProductFacts:
@@ -300,7 +305,7 @@ def _offsets(root: Element, level: Level, baseline: str, where: str) -> dict[str
     missing = [band for band in BANDS if band not in offsets and not (level == "L2A" and band == "B10")]
     if offsets and missing:
         raise ImageryError(f"{where}: no {name} of {', '.join(missing)}, others have one. Fetch the original again.")
-    if not offsets and carries_offset(baseline) and (level, baseline) != ("L2A", SEN2COR_BASELINE):
+    if not offsets and says_offset(level, baseline):
         raise ImageryError(
             f"{where}: no {name}, which products of baseline {baseline} have, and without it all values are wrong."
             " Fetch the original again."

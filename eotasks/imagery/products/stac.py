@@ -27,8 +27,7 @@ from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.files.signing import Signing
 from eotasks.imagery.products.acquisition import QUANTIFICATIONS, Acquisition, checked
 from eotasks.imagery.products.metadata import (
-    DATASTRIP_KEYS,
-    known_datastrip,
+    datastrip_in,
     parse_product_name,
     read_product_metadata,
 )
@@ -280,7 +279,7 @@ def _acquisition(
         tile=_tile(properties, str(item.get("id", "")), where),
         relative_orbit=None if orbit is None else int(orbit),
         processing_baseline=baseline,
-        datastrip=next(filter(None, (known_datastrip(properties.get(key)) for key in DATASTRIP_KEYS)), None),
+        datastrip=datastrip_in(properties),
         level=level,
         offsets=offsets,
         quantification=quantification,

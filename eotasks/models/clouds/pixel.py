@@ -164,7 +164,7 @@ def _predict(
     where: str,
 ) -> NDArray[np.floating[Any]]:
     """Probabilities of pixels (n, bands), whose values are checked; float64 keeps its precision."""
-    forest = _forest()
+    forest = pixel_forest()
     if pixels.dtype == np.uint16 and is_said_by_dtype(pixels.dtype, scale):
         return forest.predict(pixels, columns=indices, table=_table_of_numbers(), threads=threads)
     chosen = pixels if indices == list(range(pixels.shape[1])) else pixels[:, indices]
@@ -200,15 +200,10 @@ def _folders_of_s2cloudless() -> Iterator[Path]:
 
 
 def pixel_forest() -> Forest:
-    """The model itself, for those that look at values in another way.
+    """The model, loaded once per process and in one thread; never a part of a task, so never pickled.
 
     :raises MissingDependencyError: when the file is missing, or is not that of s2cloudless 1.7.3.
     """
-    return _forest()
-
-
-def _forest() -> Forest:
-    """The model, loaded once per process and in one thread; never a part of a task, so never pickled."""
     with _LOADING:
         return _load_forest()
 
@@ -228,4 +223,4 @@ def _load_forest() -> Forest:
 @functools.cache
 def _table_of_numbers() -> NDArray[np.uint8]:
     """Bins of all digital numbers, by the very reflectance that each stands for."""
-    return _forest().table_of(as_reflectance(np.arange(1 << 16, dtype=np.uint16)))
+    return pixel_forest().table_of(as_reflectance(np.arange(1 << 16, dtype=np.uint16)))

@@ -21,14 +21,23 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import BandError, GridError, ReflectanceError, ScaleWarning
+from eotasks.errors import BandError, ReflectanceError, ScaleWarning
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.validity import is_fill
-from eotasks.models.scale_signs import FEWEST_PIXELS, listed, refuse_by_signs, sampled, scale_signs
+from eotasks.models.scale_signs import (
+    FEWEST_PIXELS,
+    check_shape,
+    listed,
+    numbered,
+    refuse_by_signs,
+    sampled,
+    scale_signs,
+)
 from eotasks.models.scales import DIVISORS, ReflectanceScale, check_mask, reflectance_scale
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
 
@@ -147,9 +156,7 @@ def refuse_implausible(
     :raises GridError: shapes that do not fit.
     :warns ScaleWarning: whole numbers of 8 bits or percentages, which are read right and are too coarse.
     """
-    if frames.ndim != 4 or (valid is not None and valid.shape != frames.shape[:3]):
-        of_valid = "" if valid is None else f", the valid mask {valid.shape}"
-        raise GridError(f"{where}: shape {frames.shape}{of_valid}; (time, height, width, bands) is due.")
+    check_shape(frames, valid, where)
     names = band_names(frames.shape[-1], bands, where=where)
     mask = None if valid is None else check_mask(valid, name="the valid mask", where=where)
     divisor = np.float32(DIVISORS[reflectance_scale(frames.dtype, scale, where=where)])
@@ -165,12 +172,9 @@ def refuse_implausible(
             ScaleWarning,
             stacklevel=2,
         )
-    called = frame_names if frame_names is not None else [f"frame {index}" for index in range(len(frames))]
-    seen = [(name, sign) for name, sign in zip(called, signs, strict=True) if sign.pixels]
-    _refuse_order(seen, names, where)  # first: it holds at any scale, and other bands seem to have another scale
-    _refuse_removed_twice(seen, where)  # bands that are dark for it
-    refuse_by_signs(scales, called, frames, mask, names=names, scale=scale, where=where)
-    _refuse_left_in(seen, where)
+    called = numbered(frame_names, len(frames))
+    refuse_scale = partial(refuse_by_signs, scales, called, frames, mask, names=names, scale=scale, where=where)
+    refuse_signs(list(zip(called, signs, strict=True)), names, refuse_scale=refuse_scale, where=where)
 
 
 def refuse_signs(
@@ -184,13 +188,13 @@ def refuse_signs(
 
     :param signs: Of all frames, by the name of the frame.
     :param names: Names of the bands in their order, for the message.
-    :param refuse_scale: Refuses another scale; called where `refuse_implausible` looks for one.
+    :param refuse_scale: Refuses another scale.
     :raises ReflectanceError: as `refuse_implausible`.
     :raises BandError: the same.
     """
     seen = [(name, sign) for name, sign in signs if sign.pixels]
-    _refuse_order(seen, names, where)
-    _refuse_removed_twice(seen, where)
+    _refuse_order(seen, names, where)  # first: it holds at any scale, and other bands seem to have another scale
+    _refuse_removed_twice(seen, where)  # bands that are dark for it
     if refuse_scale is not None:
         refuse_scale()
     _refuse_left_in(seen, where)
@@ -242,18 +246,18 @@ def _refuse_removed_twice(signs: _Signs, where: str) -> None:
 class CirrusCounts:
     """What the cirrus band of a part of a frame says; parts are added."""
 
-    pixels: float = 0
+    pixels: int = 0
     """With data."""
 
-    holes: float = 0
+    holes: int = 0
     """Whose B10 is 0."""
 
-    dark: float = 0
+    dark: int = 0
     """Whose B10 is not above ``OFFSET``, but not 0."""
 
-    bright: float = 0
-    negative: float = 0
-    brighter: float = 0
+    bright: int = 0
+    negative: int = 0
+    brighter: int = 0
     lowest: float = np.inf
     """B10 reflectance above ``OFFSET``."""
 
@@ -266,7 +270,7 @@ class CirrusCounts:
     def signs(self) -> CirrusSigns:
         """Of all parts of a frame."""
         return CirrusSigns(
-            pixels=int(self.pixels),
+            pixels=self.pixels,
             lowest=self.lowest,
             dark_share=self.dark / max(self.pixels - self.holes, 1) if self.pixels > self.holes else 1.0,
             bright_share=self.bright / max(self.pixels, 1),

@@ -22,7 +22,7 @@ from eotasks.workflows.console import (
     print_note,
     write_json,
 )
-from eotasks.workflows.notices import typed_warnings
+from eotasks.workflows.notices import print_warnings, typed_warnings
 
 if TYPE_CHECKING:
     import pystac
@@ -101,7 +101,11 @@ def _add_add(actions: Commands) -> None:
     )
     add.add_argument("places", metavar="PLACE", nargs="+", help="folder, s3://bucket/prefix, or a product")
     add.add_argument(
-        "--masks", metavar="DIR", action="append", default=[], help="look for CLP and CLM here too; may be repeated"
+        "--masks",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="look for CLP, CLM and SHADOW here too; may be repeated",
     )
     add_allow_host(add)
     add_sign(add)
@@ -206,8 +210,7 @@ def run_search(arguments: argparse.Namespace) -> ExitCode:
     if items:
         # Names of products are for copying: they stay in one piece, on a narrow screen too.
         console.print(items_table(items), width=max(console.width, _TABLE_WIDTH), crop=False)
-    for text in told:
-        print_line(console, f"Warning: {text}")
+    print_warnings(console, told)
     print_line(console, f"{len(items)} product{'' if len(items) == 1 else 's'}")
     return ExitCode.DONE
 

@@ -35,7 +35,7 @@ from eotasks.workflows.console import (
     print_failed,
     print_line,
 )
-from eotasks.workflows.notices import typed_warnings
+from eotasks.workflows.notices import print_warnings, typed_warnings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -179,8 +179,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     for outcome in outcomes:
         if outcome.error is not None:
             print_failed(console, f"{outcome.name}: {outcome.error}")
-    for text in told:
-        print_line(console, f"Warning: {text}")
+    print_warnings(console, told)
     print_line(console, f"Results: {work.out}")
     return ExitCode.SOME_FAILED if any(outcome.state == "failed" for outcome in outcomes) else ExitCode.DONE
 

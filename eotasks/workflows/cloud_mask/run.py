@@ -93,7 +93,7 @@ class CloudMaskRun:
         overwrite: bool = False,
         modifier: Modifier | str | None = None,
     ) -> None:
-        self.out, self.options = out if isinstance(out, Place) else Place(out), options
+        self.out, self.options = Place(out), options
         self._threads = resolve_threads(threads)
         self._overwrite = overwrite
         self._jobs = _jobs(products, self.out, options, modifier_of(modifier))

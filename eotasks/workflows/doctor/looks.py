@@ -31,7 +31,6 @@ _VECTOR_DRIVERS = {"GPKG": "GeoPackage", "GeoJSON": "GeoJSON", "ESRI Shapefile":
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _LEAST_FREE_MB = 1000.0
 _LEAST_FREE_BYTES = 1e9
-_PACKAGES = {"duckdb_extension_spatial": "duckdb-extension-spatial", "pystac_client": "pystac-client"}
 _OWN_SERVERS = "Where items lead to servers inside of your own network: --allow-host HOST, or EOTASKS_ALLOWED_HOSTS."
 _VARIABLES = ("EOTASKS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "GDAL_NUM_THREADS")
 
@@ -89,8 +88,7 @@ def extras() -> Iterator[Finding]:
             from eotasks.catalogue.packages import database
 
             database()  # its parts have to fit each other
-        names = [_PACKAGES.get(name, name) for name in modules]
-        yield Finding(extra, "ok", ", ".join(f"{name} {version(name)}" for name in names))
+        yield Finding(extra, "ok", ", ".join(f"{re.sub('[_.]', '-', name)} {version(name)}" for name in modules))
 
 
 def drivers() -> Iterator[Finding]:
@@ -171,7 +169,7 @@ def _warnings_of(name: str) -> Iterator[list[str]]:
 
 
 def storage() -> Iterator[Finding]:
-    """S3 as this environment sets it, without asking a server; never the credentials."""
+    """S3 as this environment sets it; no server is asked but that of a cloud's machine for its own credentials."""
     from eotasks.storage.s3_connection import connection
 
     found = connection()

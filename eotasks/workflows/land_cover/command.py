@@ -25,7 +25,7 @@ from eotasks.workflows.console import (
     print_plain,
 )
 from eotasks.workflows.land_cover.config_file import BUILT_IN, DEFAULT_CONFIG, checked_config, load_config, render_toml
-from eotasks.workflows.notices import typed_warnings
+from eotasks.workflows.notices import print_warnings, typed_warnings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -112,16 +112,14 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     if arguments.dry_run:
         with typed_warnings(told):
             console.print(dry_run_table(example))
-        for text in told:
-            print_line(console, f"Warning: {text}")
+        print_warnings(console, told)
         return ExitCode.DONE
     with progress_bars(console) as progress:
         outcome = example.run(ProgressReporter(progress))
     console.print(summary_table(outcome))
     for name, failed in outcome.failed.items():
         print_failed(console, f"{name}, step {failed.error_step!r}: {failed.error}")
-    for text in told:
-        print_line(console, f"Warning: {text}")
+    print_warnings(console, told)
     print_line(console, f"Report: {outcome.report}")
     return ExitCode.SOME_FAILED if outcome.failed else ExitCode.DONE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +13,9 @@ from eotasks.clouds.detectors.registry import BUILT_IN, find_detector, suited
 from eotasks.clouds.detectors.run import refuse_needs
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR, Need
+from eotasks.errors import GridError
+from eotasks.geometry.antimeridian import could_be_degrees
+from eotasks.geometry.systems import crs_of, in_degrees
 
 DETECTOR_NEEDS: frozenset[Need] = frozenset({"series"})
 """What a source has beside bands, for detectors of clouds."""
@@ -83,18 +86,21 @@ class AreaConfig(Section):
             return
         west, south, east, north = self.bbox
         if self.crs is None:
-            example = "'EPSG:4326'" if _is_in_degrees(self.bbox) else "'EPSG:32633'"
+            example = "'EPSG:4326'" if could_be_degrees(self.bbox) else "'EPSG:32633'"
             yield f"bbox needs crs, such as {example}"
             return
-        kind = _kind_of(self.crs)
-        if kind is None:
+        try:
+            degrees: bool | None = in_degrees(crs_of(self.crs))
+        except GridError:
+            degrees = None
+        if degrees is None:
             yield f"crs {self.crs!r} is no coordinate system that is known: write its code, such as 'EPSG:32633'"
-        elif kind == "projected" and _is_in_degrees(self.bbox):
+        elif not degrees and could_be_degrees(self.bbox):
             yield (
                 f"bbox {list(self.bbox)} is in degrees, crs {self.crs!r} is not: write crs = 'EPSG:4326' and grid ="
                 f" 'utm', or the box in the units of {self.crs}"
             )
-        elif kind == "geographic" and self.grid == "bbox":
+        elif degrees and self.grid == "bbox":
             yield (
                 f"grid 'bbox' needs a box in metres, and {self.crs} is in degrees, not in metres: write grid = 'utm',"
                 " or the box in a UTM zone"
@@ -103,23 +109,6 @@ class AreaConfig(Section):
             yield f"bbox {list(self.bbox)} is empty: give [west, south, east, north], south below north"
         elif west == east:
             yield f"bbox {list(self.bbox)} is empty: give [west, south, east, north], west apart from east"
-
-
-def _is_in_degrees(bbox: Sequence[float]) -> bool:
-    """Whether a box has the numbers of longitudes and latitudes; as metres it would lie on the equator."""
-    west, south, east, north = bbox
-    return max(abs(west), abs(east)) <= 360 and max(abs(south), abs(north)) <= 90
-
-
-def _kind_of(crs: str) -> Literal["projected", "geographic"] | None:
-    """None for what PROJ does not know."""
-    import pyproj
-
-    try:
-        system = pyproj.CRS.from_user_input(crs)
-    except pyproj.exceptions.CRSError:
-        return None
-    return "geographic" if system.is_geographic else "projected"
 
 
 class TimeConfig(Section):

@@ -21,6 +21,13 @@ _CLOCKS = np.timedelta64(2, "s")
 """By which the times of a frame and of its item may differ: readers cut or round it."""
 
 
+SUN_NAMES = (
+    ("s2:mean_solar_zenith", "s2:mean_solar_azimuth", False),
+    ("view:sun_elevation", "view:sun_azimuth", True),
+)
+"""Properties of items, and coordinates of stackstac: zenith or elevation, azimuth, and whether it is the elevation."""
+
+
 @dataclass(frozen=True)
 class _Item:
     name: str
@@ -33,8 +40,8 @@ def numbers_of_items(items: Iterable[Any], layout: Layout) -> dict[str, tuple[fl
     """Scale, and offset (t,) as reflectance, of every band that all items have.
 
     A frame has the items whose time is its own (the nearest within two seconds), or follows it before the next frame,
-    within a day: what odc-stac puts
-    together carries the first time of its group (of a solar day, say). Items of frames that were dropped do no harm.
+    within a day: what odc-stac puts together carries the first time of its group (of a solar day, say). Items of frames
+    that were dropped do no harm.
 
     :param items: pystac.Item, or items as JSON.
     :raises FeatureError: a frame without an item, or of items that differ in their numbers.
@@ -83,10 +90,7 @@ def _mean_sun(angles: list[tuple[float, float]]) -> tuple[float, float]:
 
 def _sun(item: _Item, where: str) -> tuple[float, float]:
     properties = item.content.get("properties", {})
-    for zenith, azimuth, turn in (
-        ("s2:mean_solar_zenith", "s2:mean_solar_azimuth", False),
-        ("view:sun_elevation", "view:sun_azimuth", True),
-    ):
+    for zenith, azimuth, turn in SUN_NAMES:
         if isinstance(properties.get(zenith), int | float) and isinstance(properties.get(azimuth), int | float):
             height = float(properties[zenith])
             return 90 - height if turn else height, float(properties[azimuth])

@@ -59,10 +59,10 @@ def sample_of(
     :param columns: Of the bands to keep.
     :param crowd: Number of the pixels of the whole frame.
     """
-    rows, across = np.nonzero(seen)
-    ranks = _ranks(places[rows, across])
+    ranks = _ranks(places[seen])
     chosen = _lowest(ranks, crowd)
-    return Sample(ranks[chosen], pixels[rows[chosen], across[chosen]][:, list(columns)])
+    rows, across = np.unravel_index(np.flatnonzero(seen)[chosen], seen.shape)
+    return Sample(ranks[chosen], pixels[rows, across][:, list(columns)])
 
 
 def joined(samples: Sequence[Sample], crowd: int) -> Sample:
@@ -90,7 +90,11 @@ def _lowest(ranks: NDArray[np.uint64], crowd: int) -> NDArray[np.intp]:
 
 def _ranks(places: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Different numbers of different places, without order: the finaliser of SplitMix64 (Steele et al. 2014)."""
-    mixed = (places.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)), dtype=np.uint64)
+    mixed = places.astype(np.uint64)
+    mixed += np.uint64(1)
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed ^= mixed >> np.uint64(shift)
+        mixed *= np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed

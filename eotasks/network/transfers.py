@@ -1,17 +1,20 @@
-"""A few files at a time: a patch has a handful, and most of their time from and to S3 is waiting."""
+"""A few transfers at a time: most of the time from and to a server is waiting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 TRANSFERS = 4
 
+T = TypeVar("T")
 
-def at_once(transfer: Callable[[str], None], paths: Iterable[str]) -> None:
+
+def at_once(transfer: Callable[[T], object], things: Iterable[T], *, threads: int = TRANSFERS) -> None:
     """A few transfers at a time; the first that fails is raised when those under way are over."""
-    with ThreadPoolExecutor(TRANSFERS) as pool:
-        waiting = [pool.submit(transfer, path) for path in paths]
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(transfer, thing) for thing in things]
         try:
             for future in waiting:
                 future.result()
