@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,24 +56,42 @@ class Died(BaseException):
 WRITES = ("upload", "write_if", "write_new", "write_bytes", "make_folder", "remove_files", "copy", "remove")
 
 
+STEPS = ("mkdir", "open", "fsync", "rename", "replace", "link", "unlink", "rmdir")
+
+
 @contextmanager
 def dying(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[list[str]]:
     """The writer dies before its write of a number, and all that follow fail too."""
-    done: list[str] = []
-    with monkeypatch.context() as patched:
-        for name in WRITES:
-            patched.setattr(Place, name, failing(getattr(Place, name), name, done, number))
+    with dying_in(monkeypatch, number, [(Place, name) for name in WRITES]) as done:
         yield done
 
 
-def failing(real: Callable[..., Any], name: str, done: list[str], number: int) -> Callable[..., Any]:
-    def call(self: Place, *arguments: Any, **options: Any) -> Any:
-        if len(done) >= number:
-            raise Died
-        done.append(name)
-        return real(self, *arguments, **options)
+@contextmanager
+def dying_on_disk(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[list[str]]:
+    """As `dying`, but before a call of the system: a first save on a disk goes by few functions of a place."""
+    with dying_in(monkeypatch, number, [(io, "open"), *((os, name) for name in STEPS)]) as done:
+        yield done
 
-    return call
+
+@contextmanager
+def dying_in(monkeypatch: pytest.MonkeyPatch, number: int, functions: list[tuple[Any, str]]) -> Iterator[list[str]]:
+    done: list[str] = []
+    lock = threading.Lock()  # files are written and flushed side by side
+
+    def failing(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            with lock:
+                if len(done) >= number:
+                    raise Died
+                done.append(name)
+            return real(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for owner, name in functions:
+            patched.setattr(owner, name, failing(getattr(owner, name), name))
+        yield done
 
 
 def plain(place: Place) -> EOPatch | None:
@@ -103,51 +123,94 @@ def test_a_save_is_at_rest_in_the_end(place: Place) -> None:
         ]  # fmt: skip
 
 
+ENDS = ["clean", *(pytest.param(end, marks=pytest.mark.trial) for end in ("save", "resume"))]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("before", [True, False], ids=["over another", "first save"])
-@pytest.mark.parametrize("end", ["clean", *(pytest.param(end, marks=pytest.mark.trial) for end in ("save", "resume"))])
+@pytest.mark.parametrize(
+    ("place", "before"),
+    [("folder", True), ("bucket", True), ("bucket", False)],
+    ids=["folder-over another", "bucket-over another", "bucket-first save"],
+    indirect=["place"],
+)
+@pytest.mark.parametrize("end", ENDS)
 def test_a_writer_that_dies_at_any_step(place: Place, monkeypatch: pytest.MonkeyPatch, before: bool, end: str) -> None:
     """Our readers find a whole patch, eo-learn a whole one or none; and whoever comes next ends it."""
-    if place.is_local and not before:
-        pytest.skip("a first save on disk is a rename")
-    other = make_eopatch(0.75)
-    seen = set()
     step = 1 if place.is_local and end == "clean" else 4
     for number in itertools.count(FIRST_STEPS[end], step):
         place = place.child("next") if number else place
         if before:
             save_eopatch(place, NAME, OLD)
         with dying(monkeypatch, number) as done:
-            try:
-                save_eopatch(place, NAME, NEW)
-            except Died:
-                is_done = False
-            else:
-                is_done = True
+            is_done = is_saved(place)
         found = load_eopatch(place, NAME) if before or is_complete(place, NAME) else None
-        seen.add((found == NEW, plain_of(place) if found is not None else None))
         assert found in ([NEW, OLD] if before else [NEW, None])
         if found is not None and plain_of(place) not in ("refused", "none"):
             assert plain(place) in (OLD, NEW)
-        if end == "clean":
-            clean(place, unfinished_after=LONG_AGO)
-        elif end == "save":
-            save_eopatch(place, NAME, other)
-            found = other
-        else:
-            assert complete_save(place, NAME) is (found is not None)
-        if found is not None:
-            assert load_eopatch(place, NAME) == plain(place) == found
-            assert list_eopatches(place) == [NAME]
-        clean(place, unfinished_after=LONG_AGO)
-        if found is not None:
-            assert load_eopatch(place, NAME) == plain(place) == found
-            assert is_at_rest(place)
-        else:
-            assert not place.files()
+        check_next(place, end, found)
         if is_done:
             assert done.count("write_if") == 2
             return
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+@pytest.mark.parametrize("end", ENDS)
+def test_a_first_save_on_a_disk_whose_writer_dies_at_any_step(
+    place: Place, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """It needs no exchange, it is a rename: readers of any program find the whole patch or none, before any repair."""
+    parent, found_before, left_beside = place, None, 0
+    for number in itertools.count():
+        place = parent.child(str(number))
+        with dying_on_disk(monkeypatch, number) as done:
+            is_done = is_saved(place)
+        found = load_eopatch(place, NAME) if is_complete(place, NAME) else None
+        assert found in (NEW, None)
+        assert place.exists(NAME) is (found is not None)
+        assert found is None or plain(place) == found
+        assert found_before is None or found is not None, "the rename is one step, and nothing after it undoes it"
+        found_before = found
+        left_beside += any(place.local_path().glob(".tmp-*"))
+        check_next(place, end, found)
+        assert not [path for path in place.local_path().rglob("*") if path.name.startswith(".")]
+        if is_done:
+            assert found is not None
+            assert left_beside > 10
+            assert {"mkdir", "open", "fsync", "rename"} <= set(done)
+            return
+
+
+def is_saved(place: Place) -> bool:
+    """Saves the new patch; whether its writer lived to the end."""
+    try:
+        save_eopatch(place, NAME, NEW)
+    except Died:
+        return False
+    return True
+
+
+def check_next(place: Place, end: str, found: EOPatch | None) -> None:
+    """Whoever comes next ends what a dead writer has begun, and no file is left but those of a patch.
+
+    :param found: What our readers have found.
+    """
+    if end == "clean":
+        clean(place, unfinished_after=LONG_AGO)
+    elif end == "save":
+        found = make_eopatch(0.75)
+        save_eopatch(place, NAME, found)
+    else:
+        assert complete_save(place, NAME) is (found is not None)
+    if found is not None:
+        assert load_eopatch(place, NAME) == plain(place) == found
+        assert list_eopatches(place) == [NAME]
+    clean(place, unfinished_after=LONG_AGO)
+    if found is not None:
+        assert load_eopatch(place, NAME) == plain(place) == found
+        assert is_at_rest(place)
+    else:
+        assert not place.files()
 
 
 def plain_of(place: Place) -> str:
