@@ -143,5 +143,14 @@ def tree(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
+def snapshot(folder: Path) -> dict[str, int]:
+    """Sizes of all files and links of a folder."""
+    return {
+        str(path.relative_to(folder)): path.lstat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() or path.is_symlink()
+    }
+
+
 BANDS: Sections = merged(EOPATCHES, {"source": {"features": BANDS_FEATURES}, "features": {"bands": ["B04", "B08"]}})
 """The same with bands, from which NDVI is computed."""

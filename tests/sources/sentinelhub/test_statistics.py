@@ -6,18 +6,17 @@ import datetime as dt
 import json
 import logging
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import pytest
-from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 from shapely.geometry import Polygon, box
 
 from eotasks.errors import BandError, ConfigurationError, CredentialsError, FeatureError, GridError, ImageryError
 from eotasks.sources.sentinelhub import DownloadStatisticsTask
-from tests.servers.sentinelhub import CLIENT_ID, CLIENT_SECRET, TOKEN, Service, rate_limited, running, server_error
+from tests.builders.inputs.sentinelhub import write_profile
+from tests.servers.sentinelhub import CLIENT_SECRET, TOKEN, Service, rate_limited, server_error
 
 DAYS = [dt.datetime(2019, 6, day, 10, 10) for day in (1, 6, 11)]  # noqa: DTZ001 - naive UTC
 JUNE = ("2019-06-01", "2019-06-11")
@@ -30,22 +29,8 @@ FIELDS = gpd.GeoDataFrame(
 
 
 @pytest.fixture(autouse=True)
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """A service on loopback, and a profile that asks it."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
-    monkeypatch.setenv("SH_PROFILE", "mine")
-    for name in ("SH_CLIENT_ID", "SH_CLIENT_SECRET"):
-        monkeypatch.delenv(name, raising=False)
-    SentinelHubDownloadClient.clear_cache()
-    with running(Service(times=list(DAYS))) as service:
-        (tmp_path / "sentinelhub").mkdir()
-        (tmp_path / "sentinelhub" / "config.toml").write_text(
-            f"[mine]\nsh_base_url = '{service.url}'\nsh_token_url = '{service.url}/token'\n"
-            f"sh_client_id = '{CLIENT_ID}'\nsh_client_secret = '{CLIENT_SECRET}'\ndownload_sleep_time = 0.01\n"
-        )
-        yield service
-    SentinelHubDownloadClient.clear_cache()
+def three_days(service: Service) -> None:
+    service.times = list(DAYS)
 
 
 def test_rows_of_polygons_and_intervals(service: Service) -> None:
@@ -158,8 +143,8 @@ def test_no_secret_is_logged(
     assert TOKEN not in caplog.text
 
 
-def test_no_credentials(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "sentinelhub" / "config.toml").write_text(f"[mine]\nsh_base_url = '{service.url}'\n")
+def test_no_credentials(service: Service, home: Path) -> None:
+    write_profile(home, sh_base_url=service.url)
     with pytest.raises(CredentialsError, match="needs an account"):
         DownloadStatisticsTask(bands=["B04"]).execute(polygons=FIELDS, time_interval=JUNE)
     assert service.tokens == 0
