@@ -170,7 +170,8 @@ def test_land_cover_plans(installed: Path, user_folder: Path) -> None:
     assert "4 of 128 x 128 pixels" in " ".join(printed.split())
 
 
-@pytest.mark.parametrize("executor", ["processes", pytest.param("ray", marks=pytest.mark.trial)])
+@pytest.mark.trial
+@pytest.mark.parametrize("executor", ["processes", "ray"])
 def test_a_batch_runs(installed: Path, user_folder: Path, executor: str) -> None:
     if executor == "ray":
         pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")

@@ -161,7 +161,9 @@ def test_bad_places_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "resolution"), [(42, 20), (1, 40), (3, 40), (7, 40)])
+@pytest.mark.parametrize(
+    ("seed", "resolution"), [pytest.param(42, 20, marks=pytest.mark.trial), (1, 40), (3, 40), (7, 40)]
+)
 def test_s2cloudless_sees_the_clouds_and_not_the_clear_ground(seed, resolution):
     """By the engine: that its numbers are those of s2cloudless, other tests say."""
     settings = SimulationSettings(seed=seed)

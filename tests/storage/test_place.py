@@ -283,7 +283,7 @@ def test_what_other_tools_have_uploaded_is_seen(s3_server: S3Server) -> None:
     assert place.names() == ["plain"]
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_ten_thousand_small_objects_are_listed_in_pages(s3_server: S3Server) -> None:
     place = bucket_place(s3_server)
     prefix = place.location.removeprefix(f"s3://{s3_server.bucket}/")

@@ -210,7 +210,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_memory_is_that_of_a_few_chunks() -> None:
     """A stack of 8 x 1024 x 1024 x 13 is 218 MB, a chunk of 256 x 256 is 1.7 MB."""
     run = subprocess.run(

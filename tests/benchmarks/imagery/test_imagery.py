@@ -56,6 +56,7 @@ def test_the_product_is_the_embedded_scene(scene_product: Path) -> None:
     np.testing.assert_allclose(azimuth, 163.24, atol=1e-3)
 
 
+@pytest.mark.trial
 def test_the_default_is_near_the_exact_mean(scene_product: Path) -> None:
     """The evidence for the default of `eotasks cloud-mask`, on the hard embedded scene."""
     agreements = compare_masks(scene_product, [160, 60])

@@ -65,6 +65,7 @@ def test_another_run_and_a_place_that_is_none(s3_server: S3Server, folder: Path,
     assert "no bucket 'absent'" in result.err
 
 
+@pytest.mark.trial
 def test_scenes_on_s3_are_those_on_disk(s3_server: S3Server, folder: Path, tmp_path: Path) -> None:
     write_scene(folder / "shifted", mask=np.roll(truth(), 2, axis=1))
     write_eopatch(folder / "patch")

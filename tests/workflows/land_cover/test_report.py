@@ -152,7 +152,7 @@ OPTIONAL = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_any_single_field_may_be_missing(full_chain: ChainResult, name: str) -> None:
@@ -190,7 +190,7 @@ def test_failed_patches_are_named_with_step_and_error() -> None:
     assert "Band B10 &lt;is&gt; missing: request it." in page
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_page_of_a_large_area_stays_small(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     large = Raster(rng.random((2500, 2500, 3), np.float32) * 0.3, (0.0, 0.0, 25_000.0, 25_000.0))

@@ -100,6 +100,7 @@ def test_goes_on_where_it_stopped_and_starts_over_when_asked(s3_server: S3Server
     assert place.read_bytes("my notes.txt") == b"kept"
 
 
+@pytest.mark.trial
 @pytest.mark.usefixtures("no_pictures")
 def test_everything_comes_from_s3_and_goes_there(s3_server: S3Server, tmp_path: Path) -> None:
     """Area, labels and configuration of the embedded scene; then EOPatches as the source."""

@@ -14,7 +14,7 @@ from eotasks.models.landcover.training import load_model
 from eotasks.workflows.land_cover.config_file import BUILT_IN, load_config, render_toml
 from tests.builders.command_line import Result, command
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.trial
 
 MEAN_ACCURACY, MEAN_MACRO_F1 = 0.91, 0.49
 """What is asked of the means over the seeds."""
