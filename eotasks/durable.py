@@ -32,13 +32,14 @@ _CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSY
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, without: int = 0) -> Iterator[Path]:
     """A temporary path beside the target that takes its name when the block ends well, and vanishes otherwise.
 
     :param target: The path to write; its folder has to exist.
+    :param without: Bits of rights that the file never has, whatever a new one would get.
     """
     temporary = temporary_beside(target)
-    rights = stat.S_IMODE(facts_of_new_file(target.parent).st_mode)
+    rights = stat.S_IMODE(facts_of_new_file(target.parent).st_mode) & ~without
     try:
         yield temporary
         _finish(temporary, rights)

@@ -16,14 +16,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eotasks.catalogue.fields import CLOUD_ASSETS
-from eotasks.catalogue.items import absolute
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError
 from eotasks.imagery.files.zip import ZipFiles, is_zip
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.imagery.products.parts import PRODUCT_METADATA, TILE_METADATA
 from eotasks.imagery.products.roots import parents, product_roots
 from eotasks.limits import LISTED_OBJECTS
-from eotasks.storage.location import is_s3, is_web, plain_scheme
+from eotasks.storage.location import absolute, is_s3, is_web, plain_scheme
 
 _MASK = re.compile(rf"^(?P<name>.+)_(?P<kind>{'|'.join(CLOUD_ASSETS)})\.tif$")
 _SINGLE_FILES = (".zip", ".json", ".geojson")

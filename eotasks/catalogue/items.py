@@ -8,7 +8,6 @@ Earth Search and the Planetary Computer write, so that the same questions find b
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.products.offsets import APPLIED_FLAGS, says_offset
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH, NATIVE_RESOLUTION, NO_DATA_DN
+from eotasks.storage.location import absolute
 from eotasks.text import has_secret, is_text
 
 if TYPE_CHECKING:
@@ -169,12 +169,6 @@ def footprint_of(acquisition: Acquisition, grids: Mapping[str, Grid]) -> BaseGeo
         return shapely.union_all(parts) if parts[1:] else parts[0]
     except shapely.errors.ShapelyError as error:
         raise ImageryError(f"{where}: its footprint is no polygon ({reason_of(error)}). Fetch it again.") from error
-
-
-def absolute(location: str | os.PathLike[str]) -> str:
-    """A location that means the same from any folder: URLs stay, paths become absolute."""
-    text = os.fspath(location)
-    return text if "://" in text or text.startswith("/vsi") else os.path.abspath(text)  # noqa: PTH100 - keeps symlinks
 
 
 def _extent(grids: Mapping[str, Grid]) -> BaseGeometry:

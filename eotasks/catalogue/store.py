@@ -17,7 +17,6 @@ import numpy as np
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.fields import baseline_of
-from eotasks.catalogue.items import absolute
 from eotasks.catalogue.packages import database, package
 from eotasks.catalogue.request import Level, SearchRequest, TimeInterval
 from eotasks.catalogue.table import (
@@ -34,7 +33,7 @@ from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.files.signing import Modifier, modifier_of, unsigned
 from eotasks.limits import CATALOGUE_BYTES
 from eotasks.reading import check_regular
-from eotasks.storage.location import plain_scheme
+from eotasks.storage.location import absolute, plain_scheme
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyproj
-from sentinelhub.constants import CRS
 
 from eotasks.errors import GridError
 from eotasks.text import excerpt
+
+if TYPE_CHECKING:
+    from sentinelhub.constants import CRS
 
 GROUND_TOLERANCE = 0.05
 """What a metre of a coordinate system may differ from one on the ground by. UTM zones and national systems stay below
@@ -34,6 +36,8 @@ def crs_of(value: Any) -> CRS:
 
     :raises GridError: when it has no known EPSG code.
     """
+    from sentinelhub.constants import CRS  # here: a third of a second that many who ask for degrees need not wait for
+
     if isinstance(value, CRS):
         return value
     try:
@@ -136,6 +140,8 @@ def _false_metres(crs: CRS, bounds: Sequence[float]) -> tuple[float, float, floa
 
 def utm_of(longitude: float, latitude: float) -> CRS:
     """The UTM zone of a place, in degrees; longitudes may be beyond 180."""
+    from sentinelhub.constants import CRS
+
     return CRS.get_utm_from_wgs84((longitude + 180) % 360 - 180, latitude)
 
 

@@ -1,6 +1,7 @@
 """Where compiled kernels are kept: numba's cache, of which nothing is opened that somebody else can have written.
 
-numba keeps code as pickles, which run any program when they are read.
+numba keeps code as pickles, which run any program when they are read. Files of data beside them (`OwnFile`), of which
+masks are made, are kept by the same rules.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import contextlib
 import logging
 import os
 import stat
-from collections.abc import Collection, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,10 @@ from numba.core.caching import (
     UserProvidedCacheLocator,
     UserWideCacheLocator,
 )
+
+from eotasks.durable import atomic_path
+from eotasks.limits import Limit
+from eotasks.reading import read_regular
 
 LOGGER = logging.getLogger(__name__)
 
@@ -40,6 +47,7 @@ class KeptCode(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kept code of a signature; None when there is none to trust."""
+        _ask_for_blas_later()
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # noqa: BLE001 - unpickling damaged bytes raises anything
@@ -135,6 +143,65 @@ class _BesideSource(InTreeCacheLocator):
 
 class _OwnFolder(CompileResultCacheImpl):
     _locator_classes = [_Given, _BesideSource, _OfUser]  # noqa: RUF012 - numba's name
+
+
+def _ask_for_blas_later() -> None:
+    """Spares numba's first call the import of scipy.linalg, a third of what it takes.
+
+    numba asks once whether scipy has BLAS. It asks again for each function that multiplies matrices, as none here does.
+    """
+    if "numba.np.arraymath" in sys.modules:
+        return
+    from numba.np import linalg
+
+    asked = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        from numba.np import arraymath
+
+        arraymath.ensure_blas = asked
+    finally:
+        linalg.ensure_blas = asked
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A file of data in the folder where the code of a module is kept, which only this user writes."""
+
+    path: Path
+    owners: Collection[int]
+    """Who may have written it."""
+
+    @classmethod
+    def beside(cls, function: Callable[..., Any], name: str) -> OwnFile:
+        """The file of a name in the folder for a function's code, which is made where it is absent.
+
+        :raises OSError: when no folder can be written that is of this user alone.
+        """
+        try:
+            locator = _OwnFolder(function).locator
+        except RuntimeError as error:  # numba's word for "no folder to keep it in"
+            raise PermissionError(str(error)) from error
+        return cls(Path(locator.get_cache_path()) / name, locator.owners)
+
+    def read(self, limit: Limit) -> bytes:
+        """Its content.
+
+        :raises OSError: when it is absent, not a plain file, longer than the limit, or somebody else can have written
+            it.
+        """
+        fault = _fault(self.path, self.owners, stat.S_ISREG)
+        if fault is not None:
+            raise PermissionError(fault)
+        return read_regular(self.path, limit)
+
+    def write(self, content: bytes) -> None:
+        """Writes it whole, or not at all.
+
+        :raises OSError: when it cannot be.
+        """
+        with atomic_path(self.path, without=_BY_OTHERS) as temporary:
+            temporary.write_bytes(content)
 
 
 def _fault(path: Path, owners: Collection[int], is_kind: Any, *, allowed: int = 0) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -23,9 +22,11 @@ from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
+from eotasks.sources.sample_files import SAMPLE_NAME as SAMPLE_NAME
+from eotasks.sources.sample_files import sample_path as sample_path
+from eotasks.sources.sample_files import sample_reference_path as sample_reference_path
 from eotasks.times import same_times
 
-SAMPLE_NAME = "T33UUU_20170216"
 SAMPLE_TIME = dt.datetime(2017, 2, 16, 10, 21, 1)  # noqa: DTZ001 - EOPatch timestamps are naive UTC
 SAMPLE_BBOX = BBox((330_000, 5_814_360, 345_360, 5_822_040), CRS("EPSG:32633"))
 
@@ -33,20 +34,6 @@ SUN_ANGLES: Feature = (FeatureType.SCALAR, "SUN_ANGLES")
 """float32 (t, 2): zenith and azimuth (clockwise from north) of the sun in degrees."""
 
 BandsDtype = Literal["reflectance", "dn"]
-
-
-def sample_path() -> Path:
-    """Folder of the embedded acquisition."""
-    return Path(__file__).parent / "data" / SAMPLE_NAME
-
-
-def sample_reference_path() -> Path:
-    """GeoPackage of the land use (layer ``landuse``: osm_id, fclass, name; EPSG:32633) from OpenStreetMap.
-
-    604 polygons that overlap and cover about a third of the ground; ``fclass`` is forest, farm, meadow, grass, scrub,
-    wetland, residential or water.
-    """
-    return sample_path() / "landuse.gpkg"
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ A location is a text, a path, or what has its location as its text, as `eotasks.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,3 +34,9 @@ def plain_scheme(location: str) -> str:
         return location
     scheme, mark, rest = location.partition("://")
     return f"{scheme.lower()}{mark}{rest}"
+
+
+def absolute(location: str | os.PathLike[str]) -> str:
+    """A location that means the same from any folder: URLs stay, paths become absolute."""
+    text = os.fspath(location)
+    return text if "://" in text or text.startswith("/vsi") else os.path.abspath(text)  # noqa: PTH100 - keeps symlinks

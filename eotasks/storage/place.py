@@ -13,14 +13,9 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from fs.base import FS
-from fs.errors import FSError
-from fs.osfs import OSFS
-from fs_s3fs import S3FS
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import ConfigurationError, EOTasksError, StorageError
@@ -33,6 +28,9 @@ from eotasks.storage.location import is_s3
 from eotasks.storage.store import Entry, Store
 from eotasks.storage.temporary import temporary_folder
 from eotasks.text import excerpt, refuse_unseen
+
+if TYPE_CHECKING:
+    from fs.base import FS
 
 _PLACE_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What is wrong with a place, and not with what is written to it."""
@@ -100,11 +98,14 @@ class Place:
 
         :raises StorageError: when it cannot be opened.
         """
+        from fs.errors import FSError  # here, as below: pyfilesystem takes two tenths of a second that few need
+        from fs.osfs import OSFS
+
         try:
             if self.is_local:
                 return OSFS(self.location, create=True, expand_vars=False)
             bucket, prefix = s3.split_location(self.location)
-            return _BucketFilesystem(bucket, dir_path=prefix or "/", strict=False)
+            return _bucket_filesystem()(bucket, dir_path=prefix or "/", strict=False)
         except EOTasksError:  # says already what is wrong; some are an OSError or a ValueError too
             raise
         except (FSError, OSError, ValueError) as error:
@@ -401,18 +402,34 @@ class Place:
         return StorageError(f"{self.location}/{path}: {error}. Check the path, the rights and the space{where}.")
 
 
-class _BucketFilesystem(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
-    """fs-s3fs with the client and the endpoint of everything else here."""
+_BUCKET_FILESYSTEM = "BucketFilesystem"
 
-    @property
-    def client(self) -> Any:
-        return s3.s3_client()
 
-    @property
-    def s3(self) -> Any:
-        if not hasattr(self._tlocal, "s3"):  # resources of boto3 are not for several threads
-            self._tlocal.s3 = s3.s3_resource()
-        return self._tlocal.s3
+def __getattr__(name: str) -> Any:
+    if name == _BUCKET_FILESYSTEM:
+        return _bucket_filesystem()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _bucket_filesystem() -> Any:
+    """The class `BucketFilesystem`: fs-s3fs with the client and the endpoint of everything else here."""
+    from fs_s3fs import S3FS
+
+    class BucketFilesystem(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
+        __qualname__ = _BUCKET_FILESYSTEM  # by which pickles find it here
+
+        @property
+        def client(self) -> Any:
+            return s3.s3_client()
+
+        @property
+        def s3(self) -> Any:
+            if not hasattr(self._tlocal, "s3"):  # resources of boto3 are not for several threads
+                self._tlocal.s3 = s3.s3_resource()
+            return self._tlocal.s3
+
+    return BucketFilesystem
 
 
 def _text_of(location: PlaceLike) -> str:

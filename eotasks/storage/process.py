@@ -10,8 +10,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 ProcessState = Literal["alive", "gone", "unknown"]
 
 _ENDED = frozenset("ZXx")
@@ -69,7 +67,7 @@ class ProcessIdentity:
             started, state = _started(self.pid)
         except (FileNotFoundError, ProcessLookupError):
             return "unknown" if _is_there(self.pid) else "gone"
-        except (OSError, ValueError, psutil.Error):
+        except (OSError, ValueError):
             return "unknown"
         return "gone" if started != self.started or state in _ENDED else "alive"
 
@@ -80,13 +78,18 @@ def _started(pid: int) -> tuple[int, str]:
     Not by psutil on Linux: it adds the time of the boot, which moves whenever the clock is set.
 
     :raises FileNotFoundError: when there is none, or it may not be seen.
+    :raises OSError: when the system does not say.
     """
     if not _HAS_PROC:
+        import psutil
+
         try:
             process = psutil.Process(pid)
             return round(process.create_time() * 100), "Z" if process.status() == psutil.STATUS_ZOMBIE else "R"
         except psutil.NoSuchProcess as error:
             raise FileNotFoundError(pid) from error
+        except psutil.Error as error:
+            raise OSError(str(error)) from error
     facts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # its name may hold spaces and brackets
     return int(facts[19]), facts[0].decode()
 

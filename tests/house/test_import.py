@@ -31,6 +31,29 @@ def test_pulls_in_nothing_heavy() -> None:
     assert not HEAVY & set(loaded)
 
 
+UNUSED = {"eolearn", "geopandas", "pandas", "pyarrow", "sentinelhub", "fs", "pyproj", "duckdb", "skimage", "sklearn",
+          "lightgbm", "psutil", "tqdm"}  # fmt: skip
+"""What masks of products do without."""
+
+MASK = """
+import sys
+from eotasks.workflows.cli import main
+assert main(["cloud-mask", "--resolution", "160", "--out", sys.argv[1]]) == 0
+loaded = set(sys.modules)
+print(*{name.split(".")[0] for name in loaded}, *{"scipy.linalg", "matplotlib.style", "scipy.ndimage"} & loaded)
+"""
+
+
+@pytest.mark.slow
+def test_masks_load_what_they_use(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", MASK, str(tmp_path / "masks")], check=True, capture_output=True, text=True
+    )
+    loaded = set(ended.stdout.splitlines()[-1].split())
+    assert {"eotasks", "numba", "rasterio"} <= loaded
+    assert not (UNUSED | {"scipy.linalg", "matplotlib.style", "scipy.ndimage"}) & loaded
+
+
 EVERY_NAME = """
 import eotasks
 for name in eotasks.__all__:

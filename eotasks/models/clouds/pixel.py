@@ -211,13 +211,14 @@ def pixel_forest() -> Forest:
 @functools.cache
 def _load_forest() -> Forest:
     content = model_path().read_bytes()
-    if hashlib.sha256(content).hexdigest() != MODEL_SHA256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != MODEL_SHA256:
         raise MissingDependencyError(f"{MODEL_FILE} of s2cloudless is not the file of version 1.7.3. {_REINSTALL}")
     from eotasks.models.forest import (
         Forest,  # here: a worker that predicts no clouds does not pay for the import of numba
     )
 
-    return Forest.from_text(content.decode("utf-8"), fallback=False, where=MODEL_FILE)
+    return Forest.from_known_text(content, digest, where=MODEL_FILE)
 
 
 @functools.cache

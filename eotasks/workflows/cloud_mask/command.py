@@ -185,7 +185,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _sample() -> Path:
-    from eotasks.sources.sample import sample_path
+    from eotasks.sources.sample_files import sample_path
 
     return sample_path()
 

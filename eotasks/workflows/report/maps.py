@@ -17,8 +17,9 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
-from pyproj import Transformer
-from pyproj.exceptions import ProjError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+from rasterio.warp import transform
 
 from eotasks.models.classes import ClassTable
 from eotasks.workflows.report import style
@@ -286,12 +287,12 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 def centre(bounds: Bounds, crs: str) -> str:
     """The middle of the bounds for people: ``52.48° N, 12.60° E``; empty for an unknown coordinate system."""
+    middle = [(bounds[0] + bounds[2]) / 2], [(bounds[1] + bounds[3]) / 2]
     try:
-        transformer = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-        longitude, latitude = transformer.transform(
-            (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2, errcheck=True
-        )
-    except ProjError:
+        (longitude,), (latitude,) = transform(crs, "EPSG:4326", *middle)
+    except (RasterioError, CPLE_BaseError):
+        return ""
+    if not (math.isfinite(longitude) and math.isfinite(latitude)):
         return ""
     north, east = "N" if latitude >= 0 else "S", "E" if longitude >= 0 else "W"
     return f"{abs(latitude):.2f}° {north}, {abs(longitude):.2f}° {east}"
