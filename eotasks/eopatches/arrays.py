@@ -7,7 +7,6 @@ while they are unpacked.
 from __future__ import annotations
 
 import errno
-import gzip
 import io
 import json
 import math
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.eopatches.packing import open_packed
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, Limit
 from eotasks.reading import open_regular, read_regular, too_large
 
@@ -112,7 +112,7 @@ def read_array(file: Path) -> NDArray[Any]:
             header = read_header(raw)
             _check_length(header.bytes, size - raw.tell())
             return _filled(raw, header)
-        with gzip.open(raw) as stream:
+        with open_packed(raw) as stream:
             header = read_header(stream)
             if header.bytes > size * _PACKED:
                 raise ValueError(f"its header says {header.bytes:,} bytes, which {size:,} packed ones cannot hold")

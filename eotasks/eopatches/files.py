@@ -14,6 +14,7 @@ import io
 import operator
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
 from eotasks.eopatches.formats import is_json, opened, stored
 from eotasks.eopatches.marker import MARKER, FileFacts, Marker
+from eotasks.eopatches.packing import write_packed_array
 from eotasks.eopatches.parts import TIMES, TYPES, entry_of, has_parts, is_always_read
 from eotasks.eopatches.pickles import refuse_pickles
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, reason_of
@@ -372,11 +374,26 @@ def write_folder(eopatch: EOPatch, folder: Path, features: list[Feature]) -> dic
     # A view of the folder, no OSFS: there eo-learn would go through a second, temporary folder, which breaks on a $ in
     # the path. A generation needs no such care, it is nothing before its marker.
     with OSFS(str(folder), create=True, expand_vars=False) as root, root.opendir("/") as filesystem:
-        eopatch.save("/", features=features, filesystem=filesystem, save_timestamps=eopatch.timestamps is not None)
+        others = [feature for feature in features if not feature[0].is_array()]
+        eopatch.save("/", features=others, filesystem=filesystem, save_timestamps=eopatch.timestamps is not None)
+    _write_arrays(eopatch, folder, [feature for feature in features if feature[0].is_array()])
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in paths
     }
+
+
+def _write_arrays(eopatch: EOPatch, folder: Path, features: Sequence[Feature]) -> None:
+    """Writes arrays as eo-learn does, but packed in a fifth of the time, and without the time of day."""
+    for feature_type in {feature_type for feature_type, _ in features}:
+        (folder / feature_type.value).mkdir(exist_ok=True)
+
+    def write(feature: Feature) -> None:
+        feature_type, name = feature
+        write_packed_array(eopatch[feature], folder / feature_type.value / f"{name}.npy.gz")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write, features))
 
 
 def write_eopatch(eopatch: EOPatch, folder: Place, features: list[Feature]) -> dict[str, FileFacts]:

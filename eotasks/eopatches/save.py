@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from eolearn.core import EOPatch, EOTask
+from eolearn.core import EOPatch, EOTask, FeatureType
 from fs.errors import FSError
 
 from eotasks.durable import atomic_folder, make_folder, temporary_beside
@@ -253,7 +253,19 @@ def _features_to_save(eopatch: EOPatch, name: str, features: Sequence[Feature] |
                 f"EOPatch {name!r}: feature {describe(feature)} holds values of type {value.dtype}, which are never"
                 " read again, as they can run any program: make it numbers, or leave it out of the features to save."
             )
+    _refuse_one_file_for_two(chosen, name)
     return chosen
+
+
+def _refuse_one_file_for_two(features: Iterable[Feature], name: str) -> None:
+    seen: dict[tuple[FeatureType, str], str] = {}
+    for feature_type, key in features:
+        other = seen.setdefault((feature_type, key.lower()), key)
+        if other != key:
+            raise StorageError(
+                f"EOPatch {name!r}: features {describe((feature_type, other))} and {describe((feature_type, key))}"
+                " differ in the case of their letters alone, which many disks take for one file: rename one of them."
+            )
 
 
 def _listing(features: Iterable[Feature]) -> str:
