@@ -10,6 +10,7 @@ IEEE Transactions on Image Processing 13, 600-612.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -31,6 +32,10 @@ from eotasks.models.clouds.temporal.tile import BANDS, TileWindow, tiles_of
 from eotasks.models.scales import ReflectanceScale
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.models.threads import resolve_threads
+
+ROWS_TOGETHER = 1 << 14
+"""Cells that are predicted in one call, where frames have less: 12 MB of features. A user's own classifier is given one
+frame at a time."""
 
 WINDOWS_AT_A_TIME = 2
 """Of a frame of several tiles, the tiles are gone through once for so many windows of frames: more would hold more
@@ -98,6 +103,7 @@ def multi_temporal_clouds(
     grid = ProcessingGrid.of(shape, pixel_size, settings.resolution, where=named[0] if named else "the bands")
     frames = Frames(bands, valid, grid, names=names, scale=scale, where=named)
     classifiers = _Classifiers(mono_classifier, multi_classifier, resolve_threads(threads))
+    mono = _Mono(frames, classifiers)
     results: dict[Output, NDArray[Any]] = {
         output: np.zeros(bands.shape[:3], dtype=np.float32 if output.endswith("probability") else bool)
         for output in OUTPUTS
@@ -109,7 +115,7 @@ def multi_temporal_clouds(
         for index in range(len(frames)):
             clouds = FrameClouds(
                 settings,
-                mono=functools.partial(_mono, frames, index, classifiers),
+                mono=functools.partial(mono.probability, index),
                 multi=lambda: grid.enlarge(next(multi)),
             )
             for output, array in results.items():
@@ -128,17 +134,37 @@ class _Classifiers:
     threads: int
 
 
-def _mono(frames: Frames, index: int, classifiers: _Classifiers) -> NDArray[np.float64]:
-    """Single-scene probability (h, w) of one frame."""
-    planes, _ = frames.planes(index)
-    rows = np.ascontiguousarray(planes.reshape(BANDS, -1).T)
-    if classifiers.mono is None:
-        predicted = cloud_probability(rows, bands=CLOUD_BANDS, check_bands=False, threads=classifiers.threads).astype(
-            np.float64
-        )
-    else:
-        predicted = predictor(classifiers.mono)(rows)
-    return frames.grid.enlarge(predicted.reshape(frames.grid.cells))
+class _Mono:
+    """Single-scene probabilities, asked for frame by frame."""
+
+    def __init__(self, frames: Frames, classifiers: _Classifiers) -> None:
+        self._frames, self._classifiers = frames, classifiers
+        self._together = 1 if classifiers.mono is not None else _together(frames)
+        self._answers: dict[int, NDArray[np.float64]] = {}
+
+    def probability(self, index: int) -> NDArray[np.float64]:
+        """Of one frame: float64 (h, w)."""
+        if index not in self._answers:
+            following = range(index, min(index + self._together, len(self._frames)))
+            answers = self._predicted(np.concatenate([self._rows(each) for each in following]))
+            self._answers = dict(zip(following, answers.reshape(len(following), *self._frames.grid.cells), strict=True))
+        return self._frames.grid.enlarge(self._answers.pop(index))
+
+    def _rows(self, index: int) -> NDArray[np.float32]:
+        planes, _ = self._frames.planes(index)
+        return planes.reshape(BANDS, -1).T
+
+    def _predicted(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        if self._classifiers.mono is not None:
+            return predictor(self._classifiers.mono)(rows)
+        threads = self._classifiers.threads
+        return cloud_probability(rows, bands=CLOUD_BANDS, check_bands=False, threads=threads).astype(np.float64)
+
+
+def _together(frames: Frames) -> int:
+    """Frames whose cells are predicted in one call: a call of some rows takes as long as one of some hundred."""
+    height, width = frames.grid.cells
+    return max(ROWS_TOGETHER // max(height * width, 1), 1)
 
 
 def _multi(frames: Frames, max_frames: int, classifiers: _Classifiers) -> Generator[NDArray[np.float64], None, None]:
@@ -147,7 +173,7 @@ def _multi(frames: Frames, max_frames: int, classifiers: _Classifiers) -> Genera
     with _pool(classifiers.threads) as pool:
         make = functools.partial(TileWindow, frames, max_frames=max_frames, pool=pool)
         only = make(*tiles[0]) if len(tiles) == 1 else None
-        at_a_time = WINDOWS_AT_A_TIME * max_frames if only is None else 1
+        at_a_time = WINDOWS_AT_A_TIME * max_frames if only is None else _together(frames)
         for first in range(0, len(frames), at_a_time):
             targets = range(first, min(first + at_a_time, len(frames)))
             answers = np.empty((len(targets), *frames.grid.cells), dtype=np.float64)
@@ -159,9 +185,12 @@ def _multi(frames: Frames, max_frames: int, classifiers: _Classifiers) -> Genera
 
 def _answer(tile: TileWindow, targets: range, answers: NDArray[np.float64], classifiers: _Classifiers) -> None:
     """Write the probabilities (targets, rows, columns) of a tile."""
-    for target, answer in zip(targets, answers, strict=True):
-        features = tile.features(target)
-        answer[...] = probabilities(features, classifiers.multi, threads=classifiers.threads).reshape(answer.shape)
+    cells = math.prod(answers.shape[1:])
+    step = 1 if classifiers.multi is not None else max(ROWS_TOGETHER // max(cells, 1), 1)
+    for first in range(0, len(targets), step):
+        part = answers[first : first + step]
+        features = np.concatenate([tile.features(target) for target in targets[first : first + step]], axis=1)
+        part[...] = probabilities(features, classifiers.multi, threads=classifiers.threads).reshape(part.shape)
 
 
 @contextmanager

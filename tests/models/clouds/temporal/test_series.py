@@ -128,6 +128,35 @@ def test_tiles_threads_and_blocks_of_frames_make_no_difference(
     assert same(clouds(bands, valid, settings=settings, threads=threads), expected)
 
 
+@pytest.mark.parametrize("together", [1, 250, 1 << 20])
+@pytest.mark.parametrize("resolution", [None, (30.0, 20.0)])
+def test_frames_that_are_predicted_together_make_no_difference(
+    monkeypatch: pytest.MonkeyPatch, together: int, resolution: Any
+) -> None:
+    bands, valid = random_series(7, 9, 11)
+    settings = TemporalSettings(resolution=resolution, max_frames=3)
+    options: dict[str, Any] = {"pixel_size": (10.0, 10.0), "settings": settings, "check_bands": False}
+    expected = multi_temporal_clouds(bands, valid, outputs=OUTPUTS, **options)
+    monkeypatch.setattr(series_module, "ROWS_TOGETHER", together)
+    assert same(multi_temporal_clouds(bands, valid, outputs=OUTPUTS, **options), expected)
+
+
+def test_a_user_model_is_given_one_frame_at_a_time() -> None:
+    class Counting(Brightness):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: list[int] = []
+
+        def predict(self, rows: Any, /) -> Any:
+            self.calls.append(len(rows))
+            return super().predict(rows)
+
+    bands, valid = random_series(4, 6, 5)
+    mono, multi = Counting(), Counting()
+    clouds(bands, valid, mono_classifier=mono, multi_classifier=multi)
+    assert mono.calls == multi.calls == [30] * 4
+
+
 def test_one_frame_and_a_window_of_one_have_nothing_to_compare_with() -> None:
     bands, valid = random_series(4, 9, 12)
     seen: list[Any] = []
