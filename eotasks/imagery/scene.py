@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -16,6 +17,7 @@ from shapely.geometry import mapping
 
 from eotasks.errors import EOTasksError, ImageryError, OffsetWarning, message_of
 from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.pixels.kept import KeptPixels
 from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
 from eotasks.imagery.pixels.window import Sampling, Window, in_threads
@@ -67,11 +69,21 @@ class Scene:
     def __init__(self, product: Product) -> None:
         self.product = product
         self._infos: dict[str, RasterInfo] = {}
+        self._kept: KeptPixels | None = None
         self._is_compared = False
         """Whether a warning has been given that the offset does not fit the pixels."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.location!r})"
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Decodes no small file twice at a level in a block. The values do not depend on it."""
+        self._kept = KeptPixels()
+        try:
+            yield
+        finally:
+            self._kept = None
 
     @property
     def name(self) -> str:
@@ -198,7 +210,7 @@ class Scene:
         self, bands: Sequence[str], grid: Grid, sampling: Sampling, workers: int
     ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
         band_indices(bands, self.bands, where=self.location)
-        window = Window(self.product, self._infos, grid, sampling, workers)
+        window = Window(self.product, self._infos, grid, sampling, workers, self._kept)
         window.decode(bands)
         dn = np.zeros((*grid.shape, len(bands)), dtype=np.uint16)
         if not bands or any(window.pixels(band) is None for band in bands):

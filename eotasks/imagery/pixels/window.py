@@ -18,12 +18,14 @@ from shapely.geometry import box
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.pixels.kept import KeptPixels
 from eotasks.imagery.pixels.raster import (
     MASK_TYPES,
     WARNING_FILTERS,
     Level,
     Pixels,
     RasterInfo,
+    _window,
     describe,
     pixel_size_in,
     read_window,
@@ -87,16 +89,24 @@ class Window:
     :param product: The product.
     :param infos: Grids and levels by band, those of masks by the name of their file; what is missing is filled in.
     :param threads: Files that are decoded at a time. The values do not depend on it.
+    :param kept: Keeps what is decoded for other windows of the product; None keeps nothing.
     """
 
     def __init__(
-        self, product: Product, infos: dict[str, RasterInfo], grid: Grid, sampling: Sampling, threads: int
+        self,
+        product: Product,
+        infos: dict[str, RasterInfo],
+        grid: Grid,
+        sampling: Sampling,
+        threads: int,
+        kept: KeptPixels | None = None,
     ) -> None:
         self._product = product
         self._infos = infos
         self._grid = grid
         self._sampling = sampling
         self._threads = threads
+        self._kept = kept
         self._pixels: dict[str, Pixels | None] = {}
 
     def decode(self, bands: Iterable[str]) -> None:
@@ -149,7 +159,14 @@ class Window:
         info = self.info(band)
         level = self._sampling.level(info, self._grid)
         margin = self._margin(info, level)
-        return read_window(self._product.files, self._product.bands[band], info, level, self._grid, margin=margin)
+
+        def decode() -> Pixels | None:
+            return read_window(self._product.files, self._product.bands[band], info, level, self._grid, margin=margin)
+
+        window = None if self._kept is None else _window(info, level, self._grid, margin)
+        if self._kept is None or window is None or (window.height, window.width) != (level.height, level.width):
+            return decode()
+        return self._kept.read((band, level.overview), decode)
 
     def _margin(self, info: RasterInfo, level: Level) -> int:
         spread = _SPREAD[info.wavelet] if level is not info.full else 0

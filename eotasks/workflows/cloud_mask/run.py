@@ -143,7 +143,7 @@ class CloudMaskRun:
             reporter.strip(done, total)
 
         started = time.perf_counter()
-        with ThreadPoolExecutor(1) as helper:
+        with ThreadPoolExecutor(1) as helper, scene.keeping():  # for the picture
             helper.submit(_get_ready, self.options)
             masks = make_masks(scene, self.options, threads=self._threads, advance=advance)
         lease.check()

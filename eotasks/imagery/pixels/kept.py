@@ -1,0 +1,31 @@
+"""Decoded pixels that are asked for again: a small file without levels is decoded once for masks and for a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from eotasks.imagery.pixels.raster import Pixels
+
+KEPT_BYTES = 16 << 20
+"""All that is kept at a time. A tile's bands at 10 m take 240 MB each, and have levels."""
+
+
+class KeptPixels:
+    """Keeps what is decoded first, as far as it fits. May be used by several threads."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, Pixels] = {}
+        self._room = KEPT_BYTES
+
+    def read(self, key: Hashable, decode: Callable[[], Pixels | None]) -> Pixels | None:
+        """What is kept under a key, else what is decoded now; to be read only.
+
+        :param key: Names a file and a level, of which it is all.
+        """
+        pixels = self._kept.get(key)
+        if pixels is None:
+            pixels = decode()
+            if pixels is not None and pixels.values.nbytes <= self._room:
+                self._room -= pixels.values.nbytes
+                self._kept[key] = pixels
+        return pixels
