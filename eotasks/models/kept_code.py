@@ -159,7 +159,7 @@ def _ask_for_blas_later() -> None:
     try:
         from numba.np import arraymath
 
-        arraymath.ensure_blas = asked
+        arraymath.ensure_blas = asked  # type: ignore[attr-defined]  # it has imported it
     finally:
         linalg.ensure_blas = asked
 

@@ -105,7 +105,8 @@ class Place:
             if self.is_local:
                 return OSFS(self.location, create=True, expand_vars=False)
             bucket, prefix = s3.split_location(self.location)
-            return _bucket_filesystem()(bucket, dir_path=prefix or "/", strict=False)
+            opened: FS = _bucket_filesystem()(bucket, dir_path=prefix or "/", strict=False)
+            return opened
         except EOTasksError:  # says already what is wrong; some are an OSError or a ValueError too
             raise
         except (FSError, OSError, ValueError) as error:

@@ -81,7 +81,7 @@ def _style() -> Any:  # a dict; how its keys are typed differs between releases 
 
 
 @lru_cache(maxsize=1)
-def _defaults() -> dict[str, Any]:
+def _defaults() -> Any:  # a dict, as above
     """What ``matplotlib.rcdefaults`` sets, which reads all styles that there are only to know what it leaves."""
     return {name: value for name, value in dict.items(mpl.rcParamsDefault) if name not in NO_STYLE}
 
