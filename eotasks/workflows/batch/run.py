@@ -99,6 +99,8 @@ def run_batch(
     :raises PatchesFailedError: when patches failed and ``raise_on_failure`` asks for it; its ``result`` is the result.
     :raises StorageError: when the place cannot be written, or another run has it.
     :raises MissingDependencyError: when Ray is asked for and not installed.
+    :warns EOTasksWarning: at the end, what patches warned of in worker processes, once for each kind; the manifest has
+        all of it. In ``threads`` and ``serial`` warnings are given where they arise.
     :warns PatchFailedWarning: at the end, when patches failed or are quarantined.
     :warns PlaceInUseWarning: when another run seems to write to this place under the lease of a place around it.
     """
@@ -129,6 +131,8 @@ def run_batch(
                     patch_timeout=patch_timeout,
                 )
     result = _result(run, patches, size, time.perf_counter() - start)
+    for text, category in result.warning_messages():
+        warnings.warn(text, category, stacklevel=2)
     if result.failed:
         if raise_on_failure:
             raise PatchesFailedError(result.failure_message(), result)
