@@ -68,6 +68,7 @@ def test_the_default_is_near_the_exact_mean(scene_product: Path) -> None:
     assert verdict({}, agreements) == []
 
 
+@pytest.mark.trial
 def test_a_tile_is_the_scene_repeated(folder: Path) -> None:
     product = build_tile(folder / "repeated", pixels=(900, 1800))
     dn = open_scene(product).read(["B02"], open_scene(product).grid_of("B02"))[..., 0]

@@ -205,7 +205,7 @@ def arrays_of(run: Run) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_same_seed_gives_the_same_with_any_number_of_threads(one_thread: Run, two_processes: Run) -> None:
     assert (two_processes.result.code, two_processes.result.err) == (0, "")
     first, second = files_of(one_thread), files_of(two_processes)
