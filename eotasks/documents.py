@@ -1,7 +1,8 @@
 """JSON and TOML of others: of a size and depth that a document has, of the type that is due, fit to be kept and shown.
 
 Python's own readers take what no honest writer writes and what fails later and elsewhere: a hundred thousand levels
-(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have.
+(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have. And half a million
+values of a wrong type are half a gigabyte of errors to pydantic, which counts them all.
 """
 
 from __future__ import annotations
@@ -10,9 +11,16 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eotasks.limits import DOCUMENT_LEVELS, RECORD_BYTES
+from eotasks.limits import DOCUMENT_LEVELS, DOCUMENT_VALUES, RECORD_BYTES
+from eotasks.text import shortened
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_FIELD, _REASON = 60, 300
+"""Characters that are shown of the name of a field, and of what is wrong with it."""
 
 Refuse = Callable[[str], Exception]
 """Makes the error of a document, from what is wrong with it."""
@@ -30,7 +38,7 @@ def parse_json(content: bytes | str, refuse: Refuse) -> Any:
     """
     with _bounded(content, refuse, "no JSON"):
         value = json.loads(content)
-        _check_depth(value)
+        _check_size(value, refuse)
         # Such characters are in bytes that are no ASCII, in escapes, or in UTF-16 and UTF-32, which are full of NUL.
         signs = ("\\u", "\0") if isinstance(content, str) else (b"\\u", b"\0")
         if not content.isascii() or any(sign in content for sign in signs):  # type: ignore[operator]
@@ -56,9 +64,19 @@ def parse_toml(content: bytes | str, refuse: Refuse) -> dict[str, Any]:
     """
     with _bounded(content, refuse, "no valid TOML"):
         value = tomllib.loads(content if isinstance(content, str) else content.decode())
-        _check_depth(value)
+        _check_size(value, refuse)
         _check_text(value)
         return value
+
+
+def first_problem(error: ValidationError, whole: str) -> str:
+    """The first field of a document that does not fit, and why.
+
+    :param whole: What the document is called when it is none of its fields.
+    """
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(shortened(str(part), _FIELD) for part in problem["loc"]) or whole
+    return f"{field}: {shortened(problem['msg'], _REASON)}"
 
 
 @contextmanager
@@ -73,17 +91,22 @@ def _bounded(content: bytes | str, refuse: Refuse, fault: str) -> Iterator[None]
         raise refuse(f"{fault} ({str(error)[:200]})") from error
 
 
-def _check_depth(value: Any) -> None:
+def _check_size(value: Any, refuse: Refuse) -> None:
     """Level by level, as a call for each would end where the reader's own does.
 
-    :raises RecursionError: when there are too many.
+    :raises RecursionError: when there are too many levels.
+    :raises Exception: what ``refuse`` makes, when there are too many values.
     """
     level: list[Any] = [value]
+    count = 1
     for _ in range(DOCUMENT_LEVELS.value + 1):
         below: list[Any] = []
         for node in level:
             values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+            count += len(values)
             below += [child for child in values if type(child) is dict or type(child) is list]
+        if count > DOCUMENT_VALUES.value:
+            raise refuse(DOCUMENT_VALUES.excess(count))
         if not below:
             return
         level = below

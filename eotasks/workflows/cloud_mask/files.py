@@ -24,10 +24,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from eotasks.clouds.detectors.registry import find_detector
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
+from eotasks.documents import parse_json
 from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.export.cog import write_cog
 from eotasks.export.styles import RampStop, class_style, ramp_style, write_style
@@ -244,8 +245,8 @@ class MaskFiles:
     def _read_record(self) -> _Record | None:
         """The record; None where there is nothing of ours under its name."""
         try:
-            record = _Record.model_validate_json(self.place.read_bytes(self.record))
-        except ValidationError:
+            record = _Record.model_validate(parse_json(self.place.read_bytes(self.record), ValueError))
+        except ValueError:  # pydantic's own too
             return None
         if record.version > RECORD_VERSION:
             raise ConfigurationError(

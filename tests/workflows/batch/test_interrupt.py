@@ -28,7 +28,7 @@ from tests.builders.batches import behaving, facts_batch, manifest_outcomes, rea
 from tests.builders.waiting_batch import waiting_batch
 from tests.servers.s3 import S3Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 def family(batch: subprocess.Popen[str]) -> list[psutil.Process]:

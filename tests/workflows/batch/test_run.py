@@ -26,8 +26,6 @@ from tests import ROOT
 from tests.builders.batch_tasks import AllocateTask
 from tests.builders.batches import behaving, facts, facts_batch, manifest_outcomes, run_failing_batch, states
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
     workflow, patches = behaving("a", "value_error", "exit", "killed", "own_error", "unpicklable_error", "b")

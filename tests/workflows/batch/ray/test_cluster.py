@@ -30,7 +30,7 @@ pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
 
 from eotasks.workflows.batch.ray import cluster as ray_cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import json, sys, time
