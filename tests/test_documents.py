@@ -52,6 +52,6 @@ def test_a_problem_is_told_in_few_words(tmp_path: Path) -> None:
             Scene.model_validate(content)
         assert first_problem(error.value, "scene").startswith(told)
     (tmp_path / LABELS_FILE).write_text(f"{'simulate' * 2000} = 1")
-    with pytest.raises(ConfigurationError, match="labels.toml: simulatesimulate") as refused:
+    with pytest.raises(ConfigurationError, match=r"labels\.toml: simulatesimulate") as refused:
         read_label_format(tmp_path)
     assert len(str(refused.value)) < 1000
