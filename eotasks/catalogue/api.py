@@ -232,7 +232,7 @@ def _place(item: pystac.Item) -> BaseGeometry | None:
     if item.geometry is None:
         return None
     place = footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
-    if crosses(place) or not place.equals_exact(shape(item.geometry)):
+    if crosses(place) or not place.equals_exact(shape(item.geometry), tolerance=0):
         item.geometry, item.bbox = as_geojson(place), list(bounds_of(place))
     return place
 

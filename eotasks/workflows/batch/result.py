@@ -12,7 +12,7 @@ from eotasks.text import harmless, shortened
 from eotasks.workflows.batch.log_files import log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import step_costs
-from eotasks.workflows.batch.workers.warned import warning_class
+from eotasks.workflows.batch.warned import warning_class
 from eotasks.workflows.report.units import duration, memory
 
 _NAMED = 5
