@@ -24,8 +24,8 @@ from eolearn.core.eoworkflow import WorkflowResults
 
 from eotasks.errors import message_of, stack_of
 from eotasks.text import harmless, shortened
-from eotasks.workflows.batch.workers.memory import StepMemory
 from eotasks.workflows.batch.warned import kept_warnings
+from eotasks.workflows.batch.workers.memory import StepMemory
 
 WORKFLOW_LOGGER = "eolearn.core.eoworkflow"
 """Logs the stack of every failed task; outcomes carry it instead."""
