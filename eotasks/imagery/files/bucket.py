@@ -65,6 +65,10 @@ class BucketFiles:
 
     def raster_source(self, name: str) -> RasterSource:
         """The object, read by ranges."""
+        return self.raster_bytes(name)
+
+    def raster_bytes(self, name: str) -> BucketRaster:
+        """The object, read by ranges."""
         return BucketRaster(f"{self.location}/{checked_name(name, self.location)}")
 
     def fingerprint(self, name: str) -> Fingerprint:

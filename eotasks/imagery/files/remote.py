@@ -14,13 +14,14 @@ from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cache, cached_property
 from typing import IO, Any
 
 from rasterio.abc import MultiByteRangeResourceContainer
 
 from eotasks.errors import AddressRefusedError, EOTasksError, ImageryError
 from eotasks.imagery.files import http
+from eotasks.limits import REQUESTS
 from eotasks.storage import s3
 from eotasks.storage.location import is_s3
 from eotasks.text import redacted
@@ -149,9 +150,13 @@ class RangedRaster(RasterSource):
     Who reads on where the last read ended gets more at once: of small requests most is waiting.
     """
 
+    far = True
     _end, _ahead = -1, 0
     _tag: str | None = None
     """Of the version that was read first."""
+
+    _whole: int | None = None
+    """Bytes of that version."""
 
     def fetch(self, start: int, stop: int) -> bytes:
         """Bytes from a start to a stop.
@@ -165,9 +170,44 @@ class RangedRaster(RasterSource):
         found, _ = self._blocks(range(first, end), self._ahead)
         return b"".join(found)[start - first * BLOCK : stop - first * BLOCK]
 
+    def size(self, path: str | None = None) -> int:
+        """Bytes of the file.
+
+        :raises EOTasksError: when it cannot be fetched.
+        :raises FileNotFoundError: for a path of another file, as rasterio asks.
+        """
+        return self._size() if path is None else super().size(path)
+
+    def version(self) -> Hashable:
+        """Its size and tag."""
+        return self._size(), self._tag
+
+    def front(self, start: int, stop: int) -> bytes:
+        """Bytes near its start, in blocks that are kept."""
+        return self.fetch(start, min(stop, self._whole or self._size()))
+
+    def exactly(self, start: int, stop: int) -> bytes:
+        """Bytes that are asked for once; with those of blocks that are kept nobody is asked.
+
+        :raises EOTasksError: as `fetch`.
+        """
+        key = self._key()
+        kept = _BLOCKS.kept(key, range(start // BLOCK, (stop - 1) // BLOCK + 1), tag=self._tag)
+        if kept is not None:
+            return kept[start % BLOCK : start % BLOCK + stop - start]
+        with _gate():
+            content, said, tag = self._ask(start, stop)
+        size = self._whole or self._size()
+        _BLOCKS.check(key, {size if said is None else said, size}, [self._tag, tag])
+        if len(content) != min(stop, size) - start:
+            raise ImageryError(
+                f"{redacted(key[0])}: broke off after {len(content)} of {stop - start} bytes. Try again."
+            )
+        return content
+
     def _blocks(self, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
         content, size, tag = _BLOCKS.of(self._key(), self._ask, wanted, ahead, tag=self._tag)
-        self._tag = self._tag or tag
+        self._tag, self._whole = self._tag or tag, size
         return content, size
 
     def _opened(self) -> AbstractContextManager[Stream]:
@@ -332,11 +372,25 @@ class _Blocks:
                 found[number] = fetched
                 self._keep((key, number), fetched)
         blocks = [block for number in numbers if (block := found[number]) is not None]
-        sizes, tags = {size for _, size, _ in blocks}, [tag, *(each for _, _, each in blocks)]
+        tags = [tag, *(each for _, _, each in blocks)]
+        self.check(key, {size for _, size, _ in blocks}, tags)
+        return [content for content, _, _ in blocks], blocks[0][1], next((each for each in tags if each), None)
+
+    def kept(self, key: _Key, numbers: Iterable[int], *, tag: str | None) -> bytes | None:
+        """Some neighbouring blocks of a version of a file, where they are all kept."""
+        with self._lock:
+            found = [self._kept.get((key, number)) for number in numbers]
+        blocks = [block for block in found if block is not None and not http.is_other(block[2], tag)]
+        return b"".join(content for content, _, _ in blocks) if len(blocks) == len(found) else None
+
+    def check(self, key: _Key, sizes: set[int], tags: Sequence[str | None]) -> None:
+        """Refuse parts of a file that are of different versions of it.
+
+        :raises ImageryError: when they are.
+        """
         if len(sizes) > 1 or any(http.is_other(each, other) for each in tags for other in tags):
             self._forget(key)
-            raise ImageryError(f"{where}: changed while it was read. Read it again.")
-        return [content for content, _, _ in blocks], blocks[0][1], next((each for each in tags if each), None)
+            raise ImageryError(f"{redacted(key[0])}: changed while it was read. Read it again.")
 
     def _keep(self, key: tuple[_Key, int], block: tuple[bytes, int, str | None]) -> None:
         with self._lock:
@@ -349,6 +403,12 @@ class _Blocks:
         with self._lock:
             for each in [each for each in self._kept if each[0] == key]:
                 del self._kept[each]
+
+
+@cache
+def _gate() -> threading.BoundedSemaphore:
+    """Passed by as many requests for parts at a time as the process may have."""
+    return threading.BoundedSemaphore(REQUESTS.value)
 
 
 _BLOCKS = _Blocks()

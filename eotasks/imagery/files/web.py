@@ -82,6 +82,10 @@ class WebFiles:
 
     def raster_source(self, name: str) -> RasterSource:
         """The file, read by ranges."""
+        return self.raster_bytes(name)
+
+    def raster_bytes(self, name: str) -> WebRaster:
+        """The file, read by ranges."""
         return WebRaster(self._address(name), self.origin.internal)
 
     def fingerprint(self, name: str) -> Fingerprint:
