@@ -12,10 +12,10 @@ from eotasks.errors import AddressRefusedError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
 from eotasks.imagery.files.folder import DiskBytes, FolderFiles
-from eotasks.imagery.files.gdal import gdal_path
+from eotasks.imagery.files.gdal import RasterSource, gdal_path
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint, RangedBytes
-from eotasks.imagery.files.remote import RangedRaster, RasterSource, remote_raster
+from eotasks.imagery.files.remote import RangedRaster, remote_raster
 from eotasks.imagery.files.signing import Signing
 from eotasks.limits import METADATA_BYTES
 from eotasks.storage import s3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from eotasks.imagery.files.remote import RasterSource
+    from eotasks.imagery.files.gdal import RasterSource
 
 Fingerprint = tuple[int, int]
 """Bytes of a file, and when it changed (nanoseconds since 1970, 0 where nobody knows): as make looks at inputs."""

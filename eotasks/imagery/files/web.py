@@ -9,10 +9,11 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files import http
+from eotasks.imagery.files.gdal import RasterSource
 from eotasks.imagery.files.location import checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import RasterSource, WebRaster
+from eotasks.imagery.files.remote import WebRaster
 from eotasks.imagery.xml import named, parse_xml
 from eotasks.limits import METADATA_BYTES
 from eotasks.models.sentinel2 import BANDS

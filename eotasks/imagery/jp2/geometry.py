@@ -27,6 +27,12 @@ def tile_rectangle(stream: Codestream, tile: int) -> Rectangle:
     return left, top, min(left + stream.tile_width, stream.width), min(top + stream.tile_height, stream.height)
 
 
+def tile_pixels(stream: Codestream, tile: int) -> int:
+    """Pixels of the image in a tile."""
+    left, top, right, bottom = tile_rectangle(stream, tile)
+    return (right - left) * (bottom - top)
+
+
 def tiles_under(stream: Codestream, discarded: int, window: Rectangle) -> list[int]:
     """Tiles that have pixels in a window.
 
@@ -116,7 +122,7 @@ def _precinct_cells(stream: Codestream, area: Rectangle, resolution: int) -> Ite
             (in_columns[column], in_rows[row]) if in_columns[column] and in_rows[row] else _NONE
             for in_columns, in_rows in bands
         ]
-        yield cells[0], *(cells[1:] if resolution else (_NONE, _NONE))  # type: ignore[misc]
+        yield (cells[0], cells[1], cells[2]) if resolution else (cells[0], _NONE, _NONE)
 
 
 def _cells(first: int, last: int, precinct: int, size: int, block: int) -> int:

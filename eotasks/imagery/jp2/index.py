@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _FIRST = 1 << 16
 """Bytes of the file that are looked at first: all before the first tile, of any product."""
 
-_SMALL = 1 << 18
+SMALL = 1 << 18
 """Bytes of a file far away up to which it is sooner fetched than its parts."""
 
 _MOST_PACKETS = 1 << 22
@@ -93,8 +93,8 @@ class _Lasting(OtherLayout):
 
 def _look(source: RangedBytes, size: int, version: Hashable) -> _Known:
     """The headers of a file."""
-    if source.far and size <= _SMALL:
-        return _Known(version, f"no more than {_SMALL:,} bytes")
+    if source.far and size <= SMALL:
+        return _Known(version, f"no more than {SMALL:,} bytes")
     try:
         front = Front(source.front, 0, size, source.front(0, min(size, _FIRST)))
         place = codestream_place(front, size)

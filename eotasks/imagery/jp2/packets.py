@@ -173,4 +173,4 @@ def _lengths(data: NDArray[Any], cells: NDArray[Any], lengths: NDArray[Any], nod
         if at > size:
             return packet
         lengths[packet] = at - begin
-    return cells.shape[0]
+    return int(cells.shape[0])

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from eotasks.imagery.jp2.codestream import Codestream
-from eotasks.imagery.jp2.geometry import packet_counts
+from eotasks.imagery.jp2.geometry import packet_counts, tile_pixels
 from eotasks.imagery.jp2.markers import Front
 from eotasks.imagery.jp2.tile_parts import (
     SOT_BYTES,
@@ -53,6 +53,9 @@ class Tiles:
     expected: int = 0
     """Tile of that one, if they come in their order."""
 
+    in_order: bool = True
+    """Whether they have come so. Else a tile may be there twice, and which of them is meant only all of them tell."""
+
     parts: dict[int, TilePart] = field(default_factory=dict)
     packets: dict[int, Packets] = field(default_factory=dict)
     counts: dict[int, list[int]] = field(default_factory=dict)
@@ -65,12 +68,17 @@ class Tiles:
 
     def guess(self, tile: int, kept: int) -> int:
         """Bytes that the header of a tile takes and, of a lower level, the packets that are kept."""
-        whole = kept > self.stream.levels
-        near = [self.packets[each] for each in (tile - 1, tile - self.stream.tiles_across) if each in self.packets]
-        if near:
-            return int(_SLACK * max(each.header + (0 if whole else each.ends[kept - 1]) for each in near))
-        share = 0 if whole else 2 / 4 ** (self.stream.levels + 1 - kept)
-        return min(max(int(self.stop / self.stream.tiles * share), _FEWEST), _MOST)
+        stream = self.stream
+        whole = kept > stream.levels
+        near = [each for each in (tile - 1, tile - stream.tiles_across) if each in self.packets]
+        if not near:
+            share = 0 if whole else 2 / 4 ** (stream.levels + 1 - kept)
+            return min(max(int(self.stop / stream.tiles * share), _FEWEST), _MOST)
+        header = max(self.packets[each].header for each in near)
+        if whole:
+            return header
+        dense = max(self.packets[each].ends[kept - 1] / tile_pixels(stream, each) for each in near)
+        return header + int(_SLACK * dense * tile_pixels(stream, tile))
 
 
 def bodies(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) -> dict[int, bytes]:
@@ -100,7 +108,7 @@ def _found(
     for tile in wanted:
         if tile not in missing:
             yield tile, partial(_body, source, tiles, kept, tiles.parts[tile])
-    while missing:
+    while missing or not (tiles.in_order or len(tiles.parts) == tiles.stream.tiles):
         first, tile = tiles.next, tiles.expected
         count = tiles.guess(tile, kept) if tile in missing else SOT_BYTES
         data = source.exactly(first, min(first + count, tiles.stop)) if first < tiles.stop else b""
@@ -109,6 +117,7 @@ def _found(
             raise ContradictionError(f"has tile {part.tile} twice")
         tiles.parts[part.tile] = part
         tiles.next, tiles.expected = first + part.length, part.tile + 1
+        tiles.in_order &= part.tile == tile
         if part.tile in missing:
             missing.remove(part.tile)
             front = Front(source.exactly, part.start, part.start + part.length, data)

@@ -24,7 +24,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from eotasks.errors import AreaError, EOTasksError, ImageryError
-from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, check_overviews
+from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, RasterSource, check_overviews
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout
@@ -34,7 +34,6 @@ from eotasks.reading import check_regular
 
 if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import ProductFiles, RasterFile
-    from eotasks.imagery.files.remote import RasterSource
 
 LOGGER = logging.getLogger(__name__)
 
