@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _FIRST = 1 << 16
 """Bytes of the file that are looked at first: all before the first tile, of any product."""
 
-SMALL = 1 << 18
-"""Bytes of a file far away up to which it is sooner fetched than its parts."""
+SMALL, SMALL_TILE = 1 << 17, 1 << 13
+"""Bytes of a file far away, and of each of its tiles, up to which all of it is sooner fetched than parts."""
 
 _MOST_PACKETS = 1 << 22
 """Of a file. Those of products have some thousand."""
@@ -93,14 +93,14 @@ class _Lasting(OtherLayout):
 
 def _look(source: RangedBytes, size: int, version: Hashable) -> _Known:
     """The headers of a file."""
-    if source.far and size <= SMALL:
-        return _Known(version, f"no more than {SMALL:,} bytes")
     try:
         front = Front(source.front, 0, size, source.front(0, min(size, _FIRST)))
         place = codestream_place(front, size)
         stream = read_codestream(Front(source.front, place.start, place.stop, front.data[place.start :]))
     except (OtherLayout, ContradictionError) as other:  # a damaged header is GDAL's to refuse
         return _Known(version, str(other))
+    if source.far and size <= max(SMALL, SMALL_TILE * stream.tiles):
+        return _Known(version, f"{size:,} bytes in {stream.tiles:,} tiles, less than their requests would cost")
     if sum(packet_counts(stream, 0)) * stream.tiles > _MOST_PACKETS:
         return _Known(version, f"more than {_MOST_PACKETS:,} packets")
     try:

@@ -38,9 +38,11 @@ def pixels(sound: bytes) -> NDArray[Any]:
 
 
 def decoded(content: bytes) -> NDArray[Any]:
-    with rasterio.MemoryFile(content, ext=".jp2") as memory:
-        with memory.open(driver="JP2OpenJPEG", OVERVIEW_LEVEL=LEVEL - 1) as source:
-            return np.asarray(source.read())
+    with (
+        rasterio.MemoryFile(content, ext=".jp2") as memory,
+        memory.open(driver="JP2OpenJPEG", OVERVIEW_LEVEL=LEVEL - 1) as source,
+    ):
+        return np.asarray(source.read())
 
 
 def read(content: bytes) -> NDArray[Any]:
