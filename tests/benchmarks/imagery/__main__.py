@@ -3,8 +3,9 @@
 Run it with ``python -m tests.benchmarks.imagery`` (``--help`` for more). It builds a full-size tile once
 (tests/builders/tile.py: 0.5 GB, a minute) and keeps it under ``--folder`` or EOTASKS_IMAGERY_TILE. Both sides
 are processes of their own, called in turns, and write CLP and CLM as Cloud Optimized GeoTIFF; neither draws a
-picture. The default is run once more on the product behind a web server, whose bytes are counted. Look at the ratio: times of a shared machine mean little by themselves. A second table says how near the masks
-of each sampling come to those of the exact mean, on the embedded scene packed like a product.
+picture. The default is run once more on the product behind a web server, whose bytes are counted. Look at the ratio:
+times of a shared machine mean little by themselves. A second table says how near the masks of each sampling come to
+those of the exact mean, on the embedded scene packed like a product.
 """
 
 from __future__ import annotations
