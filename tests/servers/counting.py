@@ -65,6 +65,7 @@ def counting_server(root: Path) -> Iterator[Counts]:
 
     class Handler(RangeHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # headers and body are two packets: the second would wait for the first
 
         def do_GET(self) -> None:
             with counts.counting():

@@ -87,9 +87,7 @@ class RangedRaster(RasterSource):
         size = self._whole or self._size()
         _BLOCKS.check(key, {size if said is None else said, size}, [self._tag, tag])
         if len(content) != min(stop, size) - start:
-            raise ImageryError(
-                f"{redacted(key[0])}: broke off after {len(content)} of {stop - start} bytes. Try again."
-            )
+            raise _broken_off(key, len(content), stop - start)
         return content
 
     def _blocks(self, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
@@ -198,7 +196,7 @@ class _Blocks:
         :param tag: Of the version that was read before; None for any.
         :raises EOTasksError: when they cannot be fetched, or the file is another one than before.
         """
-        numbers, where = list(wanted), redacted(key[0])
+        numbers = list(wanted)
         with self._lock:
             found = {number: self._kept.get((key, number)) for number in numbers}
         missing = [number for number, block in found.items() if block is None]
@@ -206,9 +204,9 @@ class _Blocks:
             start, stop = missing[0] * BLOCK, (missing[-1] + 1 + ahead) * BLOCK
             content, size, now = ask(start, stop)
             if size is None:
-                raise ImageryError(f"{where}: the server does not say its size. Download the product first.")
+                raise ImageryError(f"{redacted(key[0])}: the server does not say its size. Download the product first.")
             if len(content) != min(stop, size) - start:
-                raise ImageryError(f"{where}: broke off after {len(content)} of {stop - start} bytes. Try again.")
+                raise _broken_off(key, len(content), stop - start)
             for number in range(missing[0], -(-(start + len(content)) // BLOCK)):
                 at = number * BLOCK - start
                 fetched = content[at : at + BLOCK], size, now
@@ -246,6 +244,10 @@ class _Blocks:
         with self._lock:
             for each in [each for each in self._kept if each[0] == key]:
                 del self._kept[each]
+
+
+def _broken_off(key: _Key, found: int, wanted: int) -> ImageryError:
+    return ImageryError(f"{redacted(key[0])}: broke off after {found} of {wanted} bytes. Try again.")
 
 
 @cache

@@ -27,7 +27,7 @@ from eotasks.imagery.scene import Scene
 from eotasks.limits import ATTEMPTS
 from eotasks.sources.sample import open_sample
 from tests.benchmarks.hostile.format import Format, Read
-from tests.builders.jp2 import SMALL
+from tests.builders.inputs.jp2 import SMALL
 from tests.builders.layouts import PRODUCT_XML, TILE_XML, aws_bucket, small_l2a, small_safe, stac_item
 from tests.builders.sample_products import cut_sample
 

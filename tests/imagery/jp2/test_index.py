@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout
-from tests.builders.jp2 import ESA, SMALL, CountedBytes, Layout, taken_apart
+from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, Layout, taken_apart
 
 Rectangle = tuple[int, int, int, int]
 READ_ORDERS = ("LRCP", "RLCP", "RPCL")

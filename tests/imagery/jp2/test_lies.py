@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eotasks.errors import ImageryError
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout
-from tests.builders.jp2 import ESA, SMALL, CountedBytes, Part, Taken, taken_apart
+from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, Part, Taken, taken_apart
 
 LEVEL, WIDTH, HEIGHT = 2, 105, 75
 """Of SMALL: (1, 1, 1, 1, 4) packets in a tile of 128 x 128 pixels, of which three are read."""

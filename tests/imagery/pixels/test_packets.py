@@ -23,7 +23,7 @@ from eotasks.imagery.grid import Grid
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.pixels.raster import Wanted, decode_window, describe, find_window, read_window
 from eotasks.storage.place import Place
-from tests.builders.jp2 import ESA
+from tests.builders.inputs.jp2 import ESA
 from tests.servers.counting import Counts
 from tests.servers.s3 import S3Server
 from tests.servers.web import AnsweringServer, status
