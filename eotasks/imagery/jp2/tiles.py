@@ -6,8 +6,8 @@ tile as its neighbours took. What that leaves out is fetched meanwhile. With a T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -66,6 +66,11 @@ class Tiles:
             self.counts[tile] = packet_counts(self.stream, tile)
         return self.counts[tile]
 
+    def has_all(self, part: TilePart, kept: int, data: bytes) -> bool:
+        """Whether the first bytes of a tile-part hold the packets that are kept."""
+        packets = self.packets.get(part.tile)
+        return packets is not None and len(data) >= packets.header + packets.ends[kept - 1]
+
     def guess(self, tile: int, kept: int) -> int:
         """Bytes that the header of a tile takes and, of a lower level, the packets that are kept."""
         stream = self.stream
@@ -89,25 +94,28 @@ def bodies(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) 
     :raises ContradictionError: when it contradicts itself.
     :raises EOTasksError: when it cannot be fetched.
     """
-    if not source.far:
-        return {tile: body() for tile, body in _found(source, tiles, kept, wanted)}
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="eotasks-fetch") as pool:
+    found: dict[int, bytes] = {}
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="eotasks-tile") as pool:
+        jobs: list[tuple[int, Future[bytes]]] = []
         try:
-            jobs = [(tile, pool.submit(body)) for tile, body in _found(source, tiles, kept, wanted)]
-            return {tile: job.result() for tile, job in jobs}
+            for part, data in _found(source, tiles, kept, wanted):
+                body = partial(_body, source, tiles, kept, part, data)
+                if source.far and not tiles.has_all(part, kept, data):
+                    jobs.append((part.tile, pool.submit(body)))
+                else:  # a thread would wait for nothing
+                    found[part.tile] = body()
+            return found | {tile: job.result() for tile, job in jobs}
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _found(
-    source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]
-) -> Iterator[tuple[int, Callable[[], bytes]]]:
-    """The tiles, each as soon as it is known where it lies, with what gives its packets."""
+def _found(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) -> Iterator[tuple[TilePart, bytes]]:
+    """The tiles, each as soon as it is known where it lies, and what was read of it on the way."""
     missing = set(wanted) - set(tiles.parts)
     for tile in wanted:
         if tile not in missing:
-            yield tile, partial(_body, source, tiles, kept, tiles.parts[tile])
+            yield tiles.parts[tile], b""
     while missing or not (tiles.in_order or len(tiles.parts) == tiles.stream.tiles):
         first, tile = tiles.next, tiles.expected
         count = tiles.guess(tile, kept) if tile in missing else SOT_BYTES
@@ -122,10 +130,10 @@ def _found(
             missing.remove(part.tile)
             front = Front(source.exactly, part.start, part.start + part.length, data)
             tiles.packets[part.tile] = read_packets(tiles.stream, part, front)
-            yield part.tile, partial(_body, source, tiles, kept, part, front.data)
+            yield part, front.data
 
 
-def _body(source: RangedBytes, tiles: Tiles, kept: int, part: TilePart, data: bytes = b"") -> bytes:
+def _body(source: RangedBytes, tiles: Tiles, kept: int, part: TilePart, data: bytes) -> bytes:
     """Packets of a tile.
 
     :param data: The first bytes of it, which have its header; none where they are not there.

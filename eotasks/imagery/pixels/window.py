@@ -58,7 +58,7 @@ _LOOK = 80.0
 _BLOCK = 64
 """Pixels of a level along a side of what is decoded in full to tell a hole from a ripple, less than a tile of a JP2."""
 
-_AHEAD, _PIXELS_AHEAD = 12, 24_000_000
+_AHEAD, _PIXELS_AHEAD = 8, 24_000_000
 """Bands that are fetched ahead at most, and pixels of them: each takes about a byte until it is decoded."""
 
 

@@ -61,7 +61,7 @@ def check(files: ProductFiles, *, whole: bool = False) -> None:
     """
     info = describe(files, JP2)
     for level in info.levels:
-        for grid in (info.grid, WINDOW):
+        for grid in (info.grid, WINDOW) if level.overview else (WINDOW,):
             wanted = find_window(files, JP2, info, level, grid)
             assert wanted is not None
             if level is not info.full:
