@@ -20,7 +20,7 @@ from eotasks.storage.folder import FolderStore, leads_out
 
 
 class DiskBytes:
-    """A file on disk, or a part of one.
+    """A file on disk, or a part of one. Whoever reads it names it in the errors.
 
     :param path: The file.
     :param start: Where the part begins.
@@ -65,12 +65,12 @@ class DiskBytes:
                 facts = now.st_size, now.st_mtime_ns, now.st_ino
                 self._facts = self._facts or facts
                 if facts != self._facts:
-                    raise ImageryError(f"{self._path}: changed while it was read. Read it again.")
+                    raise ImageryError("changed while it was read. Read it again.")
                 yield stream, facts
         except ImageryError:  # an OSError too
             raise
         except OSError as error:
-            raise ImageryError(f"{self._path}: cannot be read ({error.strerror}). Fetch it again.") from error
+            raise ImageryError(f"cannot be read ({error.strerror}). Fetch it again.") from error
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,8 @@ def _small_file(files: ProductFiles, raster: RasterFile, info: RasterInfo, level
     where = f"{files.location}: {raster.name}"
     left, top = window.col_off, window.row_off
     discarded = 0 if level.overview is None else level.overview + 1
+    if files.raster_source(raster.name) is None:
+        _check_file(files, raster)
     try:
         source = files.raster_bytes(raster.name)
         if source is None:

@@ -144,12 +144,12 @@ def test_a_file_that_is_written_anew_while_it_is_read(folder: Path, tmp_path: Pa
     source, first = files.raster_bytes("a.jp2"), find_window(files, JP2, info, info.levels[2], info.grid)
     assert source.size() == len(content)
     (tmp_path / "a.jp2").write_bytes(content + b"more")
-    with pytest.raises(ImageryError, match=r"a\.jp2: changed while it was read"):
+    with pytest.raises(ImageryError, match="changed while it was read"):
         source.exactly(0, 10)
     again = find_window(files, JP2, info, info.levels[2], info.grid)  # is looked at anew
     assert again == first
     (tmp_path / "a.jp2").unlink()
-    with pytest.raises(ImageryError, match=r"a\.jp2.*No such file"):
+    with pytest.raises(ImageryError, match=r"a\.jp2: missing, damaged or no JP2 image"):
         find_window(files, JP2, info, info.levels[2], info.grid)
 
 
