@@ -97,7 +97,8 @@ def check(layout: Layout, data: st.DataObject) -> None:
             np.testing.assert_array_equal(decoded(small, discarded, window), decoded(content, discarded, window))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(layout=layouts(), data=st.data())
 def test_every_level_and_window_of_any_layout(layout: Layout, data: st.DataObject, monkeypatch: Any) -> None:
     monkeypatch.setattr("eotasks.imagery.jp2.index.SMALL", 0)
