@@ -91,5 +91,7 @@ SEARCH_BYTES = Limit("search bytes", 1 * GIGABYTE, "an item has some 30 kB")
 SEARCH_SECONDS = Limit("search seconds", 3_600, "a search takes some seconds")
 ATTEMPTS = Limit("attempts", 10, "tries of one request: with the pauses between them, about half a minute")
 
+REQUESTS = Limit("requests at once", 16, "parts of images are some 20 kB: most of the time of one is waiting")
+
 LIMITS = tuple(value for value in list(globals().values()) if isinstance(value, Limit))
 """All bounds, for the documentation and its test."""

@@ -18,7 +18,8 @@ from eotasks.errors import EOTasksError, ImageryError, OffsetWarning, message_of
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
-from eotasks.imagery.pixels.window import Sampling, Window, in_threads
+from eotasks.imagery.pixels.threads import in_threads
+from eotasks.imagery.pixels.window import Sampling, Window
 from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.products.open import ProductLocation, describe_product
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
