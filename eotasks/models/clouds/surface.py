@@ -22,6 +22,15 @@ SURFACE_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
 SNOW_BANDS: tuple[str, ...] = ("B02", "B03", "B04", "B08", "B11")
 """Blue, green, red, near infrared and short-wave infrared."""
 
+MIN_SNOW_GREEN = 0.15
+"""Lowest B03 reflectance of snow at the top of the atmosphere. Hall et al. 1995 ask for 0.10 at the surface, so that
+dark conifers are no snow; the air adds about 0.05."""
+
+MIN_SNOW_NIR_RATIO = 0.7
+"""Lowest ratio of near infrared to green of snow. The coarsest grains keep 0.78 (Dozier 1989), while foam on water has
+lost 40 % of its light at 0.85 um (Frouin, Schwindling and Deschamps 1996, Journal of Geophysical Research 101,
+14361-14371), and water and flooded ground more."""
+
 MIN_SNOW_BLUE = 0.85
 """Lowest ratio of blue to red of snow, which is about neutral. Muddy water can be as bright in the near infrared and as
 dark in the short-wave infrared, and is redder: 0.5 to 0.75 in an estuary full of silt."""
@@ -36,8 +45,9 @@ def snow_mask(
     swir: NDArray[np.floating[Any]],
     *,
     min_ndsi: float = 0.4,
-    min_green: float = 0.10,
+    min_green: float = MIN_SNOW_GREEN,
     min_nir: float = 0.11,
+    min_nir_ratio: float = MIN_SNOW_NIR_RATIO,
     max_swir: float | None = None,
     cirrus: NDArray[np.floating[Any]] | None = None,
     max_cirrus: float = MAX_SNOW_CIRRUS,
@@ -45,8 +55,11 @@ def snow_mask(
     """Snow: bright in green, dark in short-wave infrared, and not water.
 
     Method: NDSI = (green - swir) / (green + swir), Dozier 1989, Remote Sensing of Environment 28, 9-22; NDSI >= 0.4
-    with NIR > 0.11, so that water is never snow, and green >= 0.10, so that dark conifers are not: Hall, Riggs and
-    Salomonson 1995, Remote Sensing of Environment 54, 127-140, and the MODIS snow algorithm (Hall et al. 2001).
+    with NIR > 0.11, so that water is never snow, and a lowest green, so that dark conifers are not: Hall, Riggs and
+    Salomonson 1995, Remote Sensing of Environment 54, 127-140, and the MODIS snow algorithm (Hall et al. 2001). A
+    lowest ratio of NIR to green keeps out flooded ground and surf, which pass all of these. What it costs is snow in
+    the shade of clouds and slopes, which is lit by the blue sky alone.
+
     High ice clouds can look like snow to it; ``max_swir`` holds off the brighter ones, and ``cirrus`` those that stand
     above the water vapour, where snow on the ground is dark: over low clear ground B10 stays below 0.006 in the real
     frames of the tests, and snow on the highest mountains may exceed the limit.
@@ -54,6 +67,8 @@ def snow_mask(
     :param green: B03 reflectance, any shape.
     :param nir: B08 reflectance (or B8A).
     :param swir: B11 reflectance.
+    :param min_green: Lowest green reflectance of snow; 0.10 for reflectance of the surface (L2A).
+    :param min_nir_ratio: Lowest ratio of NIR to green of snow; 0 for no limit.
     :param max_swir: Highest SWIR reflectance of snow, or None for no such limit.
     :param cirrus: B10 reflectance, or None for no limit on it.
     :param max_cirrus: Highest B10 reflectance of snow.
@@ -61,6 +76,7 @@ def snow_mask(
     """
     # min_ndsi as a product, so that 0 / 0 needs no care and NaN is False
     snow = (green - swir >= min_ndsi * (green + swir)) & (green >= min_green) & (nir > min_nir)
+    snow &= nir >= min_nir_ratio * green
     if max_swir is not None:
         snow &= swir <= max_swir
     if cirrus is not None:
@@ -134,6 +150,7 @@ def snow_in(
     names: Sequence[str],
     *,
     min_ndsi: float = 0.4,
+    min_green: float = MIN_SNOW_GREEN,
     max_swir: float | None = None,
     max_cirrus: float | None = None,
     scale: ReflectanceScale | None = None,
@@ -149,6 +166,7 @@ def snow_in(
     :param valid: Boolean array (h, w) of the pixels with data, or None for all.
     :param names: Names of the bands in their order, ``SNOW_BANDS`` among them, and B10 where ``max_cirrus`` is given.
     :param min_ndsi: Lowest NDSI of snow; higher is surer.
+    :param min_green: Lowest B03 reflectance of snow; 0.10 for reflectance of the surface (L2A).
     :param max_swir: Highest B11 reflectance of snow, or None.
     :param max_cirrus: Highest B10 reflectance of snow, or None.
     :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
@@ -167,6 +185,7 @@ def snow_in(
         nir,
         swir,
         min_ndsi=min_ndsi,
+        min_green=min_green,
         max_swir=max_swir,
         cirrus=rest[0] if rest else None,
         max_cirrus=MAX_SNOW_CIRRUS if max_cirrus is None else max_cirrus,
