@@ -12,7 +12,7 @@ from eotasks.features import Feature, array_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_number
 from eotasks.models.clouds.postprocess import NO_DATA
-from eotasks.models.clouds.surface import MAX_SNOW_CIRRUS, MIN_SNOW_GREEN, snow_bands, snow_in
+from eotasks.models.clouds.surface import MAX_SNOW_CIRRUS, MIN_SNOW_GREEN, MIN_SNOW_NDSI, snow_bands, snow_in
 from eotasks.models.scales import ReflectanceScale, check_scale
 from eotasks.models.sentinel2 import MAX_REFLECTANCE, band_indices
 
@@ -21,8 +21,8 @@ class AddSnowMaskTask(EOTask):
     """Adds a mask of snow, which cloud detectors are known to take for cloud.
 
     It sees snow on clear ground: bright in the visible and near infrared and not red, dark in short-wave infrared
-    (NDSI) and in the cirrus band. ``AddCloudMaskTask(snow_feature=...)`` gives such pixels back. Where there is no snow it does little
-    harm: in a tropical scene it marked 0.3 % of the pixels and changed 0.02 % of the cloud mask.
+    (NDSI) and in the cirrus band. ``AddCloudMaskTask(snow_feature=...)`` gives such pixels back. Where there is no snow
+    it does little harm: in a tropical scene it marked 0.11 % of the pixels, and changed 0.02 % of the cloud mask.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class AddSnowMaskTask(EOTask):
         *,
         is_data_feature: Feature | None = None,
         bands: Sequence[str] | None = None,
-        min_ndsi: float = 0.4,
+        min_ndsi: float = MIN_SNOW_NDSI,
         min_green: float = MIN_SNOW_GREEN,
         max_swir: float | None = None,
         max_cirrus: float | None = MAX_SNOW_CIRRUS,

@@ -22,6 +22,12 @@ SURFACE_BANDS: tuple[str, ...] = ("B03", "B08", "B11")
 SNOW_BANDS: tuple[str, ...] = ("B02", "B03", "B04", "B08", "B11")
 """Blue, green, red, near infrared and short-wave infrared."""
 
+MIN_SNOW_NDSI = 0.4
+"""Lowest normalised difference of green and short-wave infrared of snow."""
+
+MIN_SNOW_NIR = 0.11
+"""B08 reflectance that snow exceeds, and open water does not."""
+
 MIN_SNOW_GREEN = 0.15
 """Lowest B03 reflectance of snow at the top of the atmosphere. Hall et al. 1995 ask for 0.10 at the surface, so that
 dark conifers are no snow; the air adds about 0.05."""
@@ -35,8 +41,9 @@ MIN_SNOW_BLUE = 0.85
 """Lowest ratio of blue to red of snow, which is about neutral. Muddy water can be as bright in the near infrared and as
 dark in the short-wave infrared, and is redder: 0.5 to 0.75 in an estuary full of silt."""
 
-MAX_SNOW_CIRRUS = 0.01
-"""B10 reflectance above which what looks like snow is rather a high ice cloud."""
+MAX_SNOW_CIRRUS = 0.012
+"""B10 reflectance above which what looks like snow is rather a high ice cloud: where Sen2Cor begins to see cirrus
+(``eotasks.models.clouds.thin_cloud``), so that no pixel is both."""
 
 
 def snow_mask(
@@ -44,9 +51,9 @@ def snow_mask(
     nir: NDArray[np.floating[Any]],
     swir: NDArray[np.floating[Any]],
     *,
-    min_ndsi: float = 0.4,
+    min_ndsi: float = MIN_SNOW_NDSI,
     min_green: float = MIN_SNOW_GREEN,
-    min_nir: float = 0.11,
+    min_nir: float = MIN_SNOW_NIR,
     min_nir_ratio: float = MIN_SNOW_NIR_RATIO,
     max_swir: float | None = None,
     cirrus: NDArray[np.floating[Any]] | None = None,
@@ -90,7 +97,7 @@ def water_mask(
     swir: NDArray[np.floating[Any]],
     *,
     min_ndwi: float = 0.0,
-    max_nir: float = 0.11,
+    max_nir: float = MIN_SNOW_NIR,
     max_swir: float = 0.11,
 ) -> NDArray[np.bool_]:
     """Clear open water: greener than near infrared, and dark in both infrared bands.
@@ -131,9 +138,9 @@ def surface_masks(
     :raises BandError: a band is missing.
     :raises ReflectanceError: values that are no reflectance where there is data.
     """
-    chosen = bands[..., band_indices(SURFACE_BANDS, names, where=where)]
-    checked = _checked(bands, valid, names, scale, check_bands, where)
-    green, nir, swir = np.moveaxis(as_reflectance(chosen, checked, scale=scale, where=where), -1, 0)
+    green, nir, swir = reflectance_of(
+        bands, valid, SURFACE_BANDS, names, scale=scale, check_bands=check_bands, where=where
+    )
     snow = snow_mask(green, nir, swir, max_swir=max_snow_swir)
     water = water_mask(green, nir, swir)
     return (snow, water) if valid is None else (snow & valid, water & valid)
@@ -149,7 +156,7 @@ def snow_in(
     valid: NDArray[np.bool_] | None,
     names: Sequence[str],
     *,
-    min_ndsi: float = 0.4,
+    min_ndsi: float = MIN_SNOW_NDSI,
     min_green: float = MIN_SNOW_GREEN,
     max_swir: float | None = None,
     max_cirrus: float | None = None,
@@ -159,8 +166,8 @@ def snow_in(
 ) -> NDArray[np.bool_]:
     """Snow of one frame, with more bands than ``snow_mask`` has: no muddy water and, with B10, less of high ice cloud.
 
-    In a tropical scene, where no snow can be, 0.3 % of it passed, a third of that at the edges and in the shades of
-    clouds (without the limits on blue and cirrus: 2 %, the silt of a river).
+    In a tropical scene, where no snow can be, 0.11 % of it passed, nine tenths of it cloud (without the limits
+    on blue and cirrus, and with the limits on green and near infrared of surfaces: 2 %, the silt of a river).
 
     :param bands: Array (h, w, bands): float reflectance, or integer DN.
     :param valid: Boolean array (h, w) of the pixels with data, or None for all.
@@ -176,10 +183,9 @@ def snow_in(
     :raises BandError: a band is missing.
     :raises ReflectanceError: values that are no reflectance where there is data.
     """
-    wanted = snow_bands(max_cirrus)
-    chosen = bands[..., band_indices(wanted, names, where=where)]
-    checked = _checked(bands, valid, names, scale, check_bands, where)
-    blue, green, red, nir, swir, *rest = np.moveaxis(as_reflectance(chosen, checked, scale=scale, where=where), -1, 0)
+    blue, green, red, nir, swir, *rest = reflectance_of(
+        bands, valid, snow_bands(max_cirrus), names, scale=scale, check_bands=check_bands, where=where
+    )
     snow = snow_mask(
         green,
         nir,
@@ -194,17 +200,31 @@ def snow_in(
     return snow if valid is None else snow & valid
 
 
-def _checked(
+def reflectance_of(
     bands: NDArray[np.generic],
     valid: NDArray[np.bool_] | None,
+    wanted: Sequence[str],
     names: Sequence[str],
+    *,
     scale: ReflectanceScale | None,
     check_bands: bool,
     where: str,
-) -> NDArray[np.bool_] | None:
-    """The valid mask (h, w, 1), boolean; bands of another scale are refused."""
+) -> NDArray[np.float32]:
+    """Some bands of a frame as reflectance, band by band.
+
+    :param bands: Array (h, w, bands): float reflectance, or integer DN.
+    :param valid: Boolean array (h, w) of the pixels with data, or None for all.
+    :param wanted: Names of the bands to give.
+    :param names: Names of the bands in their order.
+    :param check_bands: Whether bands of another scale are refused.
+    :return: float32 (number of wanted, h, w), any value where there is no data.
+    :raises BandError: a band is missing.
+    :raises ReflectanceError: values that are no reflectance where there is data.
+    """
+    chosen = bands[..., band_indices(wanted, names, where=where)]
     inside = None if valid is None else check_mask(valid, name="the valid mask", where=where)
     if check_bands:
         seen = None if inside is None else inside[np.newaxis]
         refuse_other_scale(bands[np.newaxis], seen, names=names, scale=scale, frame_names=[where], where=where)
-    return None if inside is None else inside[..., np.newaxis]
+    data = None if inside is None else inside[..., np.newaxis]
+    return np.moveaxis(as_reflectance(chosen, data, scale=scale, where=where), -1, 0)

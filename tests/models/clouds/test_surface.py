@@ -31,9 +31,9 @@ def test_surfaces_are_told_apart(name: str) -> None:
     assert water_mask(*spectrum).item() is ("lake" in name)
 
 
-# Dozier 1989, Remote Sensing of Environment 28, 9-22, after the model of Wiscombe and Warren 1980: reflectance of snow in
-# the bands of the Thematic Mapper (green, near infrared, 1.65 um) by the radius of its grains in micrometres, the sun at
-# 60 degrees. New snow has 50 to 200, old and melting snow up to 1000.
+# Dozier 1989, Remote Sensing of Environment 28, 9-22, after the model of Wiscombe and Warren 1980: reflectance of snow
+# in the bands of the Thematic Mapper (green, near infrared, 1.65 um) by the radius of its grains in micrometres, with
+# the sun at 60 degrees. New snow has 50 to 200, old and melting snow up to 1000.
 SNOW_BY_GRAIN = {
     50: (0.988, 0.934, 0.223),
     100: (0.983, 0.909, 0.130),
@@ -105,8 +105,8 @@ def test_masks_of_a_frame_by_names_and_where_there_is_data() -> None:
 def test_the_cirrus_band_keeps_ice_clouds_from_passing_as_snow() -> None:
     ice_cloud = [np.array([value]) for value in (0.6, 0.6, 0.2)]
     assert snow_mask(*ice_cloud).item()
-    assert snow_mask(*ice_cloud, cirrus=np.array([0.01])).item()
-    assert not snow_mask(*ice_cloud, cirrus=np.array([0.011])).item()
+    assert snow_mask(*ice_cloud, cirrus=np.array([0.012])).item()
+    assert not snow_mask(*ice_cloud, cirrus=np.array([0.013])).item()
     assert not snow_mask(*ice_cloud, cirrus=np.array([np.nan])).item()
     names = ("B10", "B11", "B08", "B04", "B03", "B02")
     spectra = [[0.02, 0.2, 0.6, 0.6, 0.6, 0.6], [0.002, 0.1, 0.75, 0.8, 0.8, 0.8], [np.nan] * 6]
