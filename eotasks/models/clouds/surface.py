@@ -41,9 +41,10 @@ MIN_SNOW_BLUE = 0.85
 """Lowest ratio of blue to red of snow, which is about neutral. Muddy water can be as bright in the near infrared and as
 dark in the short-wave infrared, and is redder: 0.5 to 0.75 in an estuary full of silt."""
 
-MAX_SNOW_CIRRUS = 0.012
-"""B10 reflectance above which what looks like snow is rather a high ice cloud: where Sen2Cor begins to see cirrus
-(``eotasks.models.clouds.thin_cloud``), so that no pixel is both."""
+MAX_SNOW_CIRRUS = 0.015
+"""B10 reflectance above which what looks like snow is rather a high ice cloud. Cirrus that hides nothing reaches 0.013:
+of lit snow of simulated years 98.6 to 99.9 % is found with 0.015, and 93 to 98.6 % with 0.01, while the false snow of a
+tropical scene is 0.11 % with either."""
 
 
 def snow_mask(

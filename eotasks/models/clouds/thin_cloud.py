@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.models.clouds.surface import MAX_SNOW_CIRRUS, reflectance_of
+from eotasks.models.clouds.surface import reflectance_of
 from eotasks.models.scales import ReflectanceScale
 
 THIN_CLOUD_BANDS: tuple[str, ...] = ("B02", "B10")
 """Blue and cirrus."""
 
-MIN_THIN_CIRRUS = MAX_SNOW_CIRRUS
-"""B10 reflectance above which there is cirrus: 0.012, the lower cirrus threshold of Sen2Cor (T1_B10 of its Level-2A
-configuration; ATBD S2-PDGS-MPC-ATBD-L2A)."""
+MIN_THIN_CIRRUS = 0.012
+"""B10 reflectance above which there is cirrus: the lower cirrus threshold of Sen2Cor (T1_B10 of its configuration of
+the scene classification; ATBD S2-PDGS-MPC-ATBD-L2A)."""
 
 MAX_THIN_BLUE = 0.22
 """B02 reflectance from which cloud is opaque. Clear ground stays below it but for desert, roofs and snow, and so does

@@ -93,22 +93,28 @@ class KeptApart:
 
         :raises ReflectanceError: values that are no reflectance.
         """
+        bands, valid, names = frames.bands[0], frames.is_data[0], frames.names
+        # bands of another scale are looked for in the product as a whole, when all of it has been read
         if self._snow is not None:
-            self._snow[rows] = self._classified(frames, SceneClass.SNOW_OR_ICE, snow=True)
+            cirrus = MAX_SNOW_CIRRUS if _CIRRUS in names else None
+            self._snow[rows] = (
+                _of_class(frames, SceneClass.SNOW_OR_ICE)
+                if self._by_classes
+                else snow_in(bands, valid, names, max_cirrus=cirrus, check_bands=False, where=frames.where)
+            )
         if self._thin_cloud is not None:
-            self._thin_cloud[rows] = self._classified(frames, SceneClass.THIN_CIRRUS, snow=False)
-
-    def _classified(self, frames: Frames, scene_class: SceneClass, *, snow: bool) -> NDArray[np.bool_]:
-        bands, valid = frames.bands[0], frames.is_data[0]
-        if self._by_classes:
-            assert frames.classification is not None  # it is among the needs
-            return np.asarray(frames.classification[0] == scene_class) & valid
-        # the product as a whole is looked at when all of it has been read
-        if snow:
-            cirrus = MAX_SNOW_CIRRUS if _CIRRUS in frames.names else None
-            return snow_in(bands, valid, frames.names, max_cirrus=cirrus, check_bands=False, where=frames.where)
-        return thin_cloud_in(bands, valid, frames.names, check_bands=False, where=frames.where)
+            self._thin_cloud[rows] = (
+                _of_class(frames, SceneClass.THIN_CIRRUS)
+                if self._by_classes
+                else thin_cloud_in(bands, valid, names, check_bands=False, where=frames.where)
+            )
 
     def classes(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A mask (h, w) of clear, cloud and no data with what is kept apart as classes of their own."""
         return with_classes(mask, snow=self._snow, thin_cloud=self._thin_cloud) if self.values else mask
+
+
+def _of_class(frames: Frames, scene_class: SceneClass) -> NDArray[np.bool_]:
+    assert frames.classification is not None  # it is among the needs
+    found: NDArray[np.bool_] = np.asarray(frames.classification[0] == scene_class, dtype=bool) & frames.is_data[0]
+    return found

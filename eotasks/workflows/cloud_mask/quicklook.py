@@ -238,11 +238,14 @@ def _legend(figure: Figure, layout: _Layout, masks: ProductMasks) -> None:
         label = f"no data  {1 - shares.data:.1%} of all"
         handles.append(Patch(facecolor=style.NO_DATA_COLOR, edgecolor=style.QUIET, linewidth=0.6, label=label))
     across, up = layout.size
+    columns = len(handles)
+    if columns * _KEY_WIDTH >= layout.map_width:
+        columns = 3 if columns > 4 and layout.map_width > 3 * _KEY_WIDTH else 2
     figure.legend(
         handles=handles,
         loc="upper left",
         bbox_to_anchor=(layout.left(layout.columns - 1) / across, 0.78 / up),
-        ncols=len(handles) if len(handles) * _KEY_WIDTH < layout.map_width else 2,
+        ncols=columns,
         borderaxespad=0,
         borderpad=0,
         handlelength=1.3,

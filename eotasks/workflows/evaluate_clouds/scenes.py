@@ -4,8 +4,8 @@ A folder of scenes has a folder for each scene, and may have a `labels.toml` tha
 
 - a folder with `bands.tif` (integer DN = reflectance * 10000, 0 in all bands or the file's no-data value where there is
   no data; or float reflectance) and `label.tif` (one band of whole numbers) on one grid, and as they are there
-  `scl.tif` (Sen2Cor's scene classification), `clm.tif` (somebody's mask: 0 clear, 1 cloud, 2 shadow, 255 none) and
-  `scene.toml` (time and sun); or
+  `scl.tif` (Sen2Cor's scene classification), `clm.tif` (somebody's mask: 0 clear, 1 cloud, 2 shadow, 255 none; 3 snow
+  counts as clear and 4 thin cloud as cloud) and `scene.toml` (time and sun); or
 - an EOPatch with its bands, labels in a mask of its own, and perhaps IS_DATA, SCL, CLM and SUN_ANGLES.
 """
 

@@ -105,8 +105,8 @@ def test_masks_of_a_frame_by_names_and_where_there_is_data() -> None:
 def test_the_cirrus_band_keeps_ice_clouds_from_passing_as_snow() -> None:
     ice_cloud = [np.array([value]) for value in (0.6, 0.6, 0.2)]
     assert snow_mask(*ice_cloud).item()
-    assert snow_mask(*ice_cloud, cirrus=np.array([0.012])).item()
-    assert not snow_mask(*ice_cloud, cirrus=np.array([0.013])).item()
+    assert snow_mask(*ice_cloud, cirrus=np.array([0.015])).item()
+    assert not snow_mask(*ice_cloud, cirrus=np.array([0.016])).item()
     assert not snow_mask(*ice_cloud, cirrus=np.array([np.nan])).item()
     names = ("B10", "B11", "B08", "B04", "B03", "B02")
     spectra = [[0.02, 0.2, 0.6, 0.6, 0.6, 0.6], [0.002, 0.1, 0.75, 0.8, 0.8, 0.8], [np.nan] * 6]

@@ -2,17 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from eotasks.errors import BandError, ReflectanceError
-from eotasks.models.clouds.surface import snow_mask
 from eotasks.models.clouds.thin_cloud import thin_cloud_in, thin_cloud_mask
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 from tests.builders.clouds.spectra import CIRRUS_OVER_GRASS, CLOUD, GRASS, LAKE, SNOW, STORM
 
 NAMES = ("B10", "B02")
-REFLECTANCE = st.floats(-0.05, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +33,6 @@ def test_limits() -> None:
     assert thin_cloud_mask(blue, cirrus, min_cirrus=0.01).item()
     assert not thin_cloud_mask(np.array([0.22]), np.array([0.03])).item()  # strictly below
     assert thin_cloud_mask(np.array([0.22]), np.array([0.03]), max_blue=0.3).item()
-
-
-@given(REFLECTANCE, REFLECTANCE, REFLECTANCE, REFLECTANCE, REFLECTANCE)
-def test_no_pixel_is_snow_and_thin_cloud(blue: float, green: float, nir: float, swir: float, cirrus: float) -> None:
-    pixel = [np.array([value]) for value in (blue, green, nir, swir, cirrus)]
-    snow = snow_mask(pixel[1], pixel[2], pixel[3], cirrus=pixel[4])
-    assert not (snow & thin_cloud_mask(pixel[0], pixel[4])).any()
 
 
 def test_where_there_is_no_data() -> None:
