@@ -105,7 +105,7 @@ def test_detectors_of_classes_too(make_product: MakeProduct) -> None:
 
 
 def test_files_record_summary_and_picture_name_the_classes(make_product: MakeProduct, tmp_path: Path) -> None:
-    make = ("--resolution", "60", "--styles", "--out")
+    make = ("--resolution", "60", "--styles", "--no-quicklook", "--out")
     plain = command(make_product(change=quarters), *make, tmp_path / "plain")
     result = command(tmp_path / "products" / "small", *make, tmp_path / "out", "--snow", "--thin-cloud")
     assert (result.code, result.err) == (0, "")
@@ -118,6 +118,7 @@ def test_files_record_summary_and_picture_name_the_classes(make_product: MakePro
     shares = described["shares"]
     assert shares["snow"] == pytest.approx(0.25, abs=0.03)
     assert all(f"{shares[name]:.1%}" in said for name in ("cloud", "thin_cloud", "snow"))
+    assert {"thin", "snow"} <= set(said.split())
     with rasterio.open(folder / "small_CLM.tif") as dataset:
         assert dataset.tags()["ENCODING"] == "0 clear, 1 cloud, 3 snow, 4 thin cloud, 255 no data"
         assert dataset.tags()["SNOW"] == described["settings"]["snow"]

@@ -189,6 +189,7 @@ def test_clouds_are_unknown_where_labels_are(tmp_path: Path) -> None:
     assert set(np.unique(scene.frames.stored_mask)) == {3, 4}, "the scene's own mask stays what it is"
 
 
+@pytest.mark.slow
 def test_six_bands_from_the_command_line(tmp_path: Path) -> None:
     six_bands(tmp_path / "scenes" / "scene")
     names = ("--detector", "shadows-geometric:labels", "--detector", "shadows-projection:stored")
@@ -222,7 +223,7 @@ def test_given_clouds_need_the_sun_and_a_mask(tmp_path: Path) -> None:
         (["s2cloudless:mine"], "preset='mine'"),
         (["scl:gee"], "has no preset"),
         (["stored:labels"], "has no preset"),
-        (["shadows-geometric:lables"], "'lables' is neither clouds nor a preset (did you mean 'labels'?)"),
+        (["shadows-geometric:label"], "'label' is neither clouds nor a preset (did you mean 'labels'?)"),
         (["scl", "scl"], "given twice"),
     ],
 )
