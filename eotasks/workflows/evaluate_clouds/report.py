@@ -167,7 +167,7 @@ def _add_errors(section: Section, outcome: Outcome, errors: list[tuple[SceneErro
     if errors:
         left_out = len({result.scene for result in outcome.results}) - len(errors)
         section.text(
-            "One picture a scene, of its frame with most errors; the scene with most comes first."
+            "One picture a scene, of its frame with most wrong pixels; the worst comes first."
             + (f" {left_out} scenes with fewer errors have none." if left_out > 0 else "")
         )
     for each, figure in errors:

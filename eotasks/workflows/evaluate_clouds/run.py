@@ -86,7 +86,7 @@ class Outcome:
     """Frames with most errors, the worst first."""
 
     scene_errors: list[SceneErrors] = field(default_factory=list)
-    """One of each scene, of its frame with most errors; the worst scene first."""
+    """One of each scene, of its frame with most wrong pixels; the worst scene first."""
 
     def of(self, detector: str) -> list[CloudConfusion]:
         """The counts of a detector, frame by frame."""
@@ -142,11 +142,10 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: Wor
                 counted[index][name] = counts
                 outcome.results.append(FrameResult(name, scene.name, frame, counts))
         _add_curve(outcome, name, scene, detection)
-    shares = [worst.offer(scene, index, detections, confusions) for index, confusions in enumerate(counted)]
-    known = [share for share in shares if share is not None]
-    if known:
-        index = shares.index(max(known))
-        scenes.offer(scene, index, detections, counted[index])
+    for index, confusions in enumerate(counted):
+        if confusions:
+            worst.offer(scene, index, detections, confusions)
+    scenes.offer(scene, detections, counted)
 
 
 def _add_curve(outcome: Outcome, name: str, scene: LabelledScene, detection: Detection) -> None:
@@ -177,20 +176,18 @@ class _Worst:
         index: int,
         detections: dict[str, Detection],
         confusions: dict[str, CloudConfusion],
-    ) -> float | None:
-        """The share of errors of a frame, None where nobody is judged by it."""
+    ) -> None:
         self._offered += 1
         shares = [error_share(self._targets[name], each) for name, each in confusions.items() if name in self._targets]
         if not shares:
-            return None
+            return
         errors = max(shares)
         rank = (errors, -self._offered)  # of equals the first; the view itself is never compared
         if not self._count or (len(self._heap) == self._count and rank <= self._heap[0][:2]):
-            return errors
+            return
         view = _view(scene, index, errors, detections, confusions)
         push = heapq.heappush if len(self._heap) < self._count else heapq.heapreplace
         push(self._heap, (*rank, view))
-        return errors
 
     def sorted(self) -> list[FrameView]:
         return [view for *_, view in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]

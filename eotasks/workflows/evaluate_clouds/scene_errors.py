@@ -1,4 +1,4 @@
-"""Where each scene's errors lie: one small map a scene, of the frame with most of them."""
+"""Where each scene's errors lie: one small map a scene, of the frame with most wrong pixels."""
 
 from __future__ import annotations
 
@@ -60,15 +60,23 @@ class WorstScenes:
     def offer(
         self,
         scene: LabelledScene,
-        index: int,
         detections: Mapping[str, Detection],
-        confusions: Mapping[str, CloudConfusion],
+        counted: Sequence[Mapping[str, CloudConfusion]],
     ) -> None:
-        """A scene, by its frame with most errors."""
+        """A scene, by its frame with most wrong pixels: of a sliver at the edge of a swath a share says little.
+
+        :param counted: Of each frame, the counts of the detectors that could be judged by it.
+        """
         self._offered += 1
-        shown = {name: each for name, each in confusions.items() if name in self._targets}
-        rank = (max(error_share(self._targets[name], each) for name, each in shown.items()), -self._offered)
-        if not self._count or (len(self._heap) == self._count and rank <= self._heap[0][:2]):
+        judged = [{name: each for name, each in frame.items() if name in self._targets} for frame in counted]
+        shares = [max((self._share(name, each) for name, each in frame.items()), default=0.0) for frame in judged]
+        wrong = [
+            share * max(each.total for each in frame.values()) if frame else -1.0
+            for share, frame in zip(shares, judged, strict=True)
+        ]
+        index = wrong.index(max(wrong))
+        shown, rank = judged[index], (shares[index], -self._offered)
+        if not shown or not self._count or (len(self._heap) == self._count and rank <= self._heap[0][:2]):
             return
         thin = thinned(scene.reference.shape[1:], LONGEST_SIDE)
         is_data = scene.eopatch[IS_DATA][index, ..., 0][thin].astype(bool)
@@ -89,6 +97,9 @@ class WorstScenes:
         )
         push = heapq.heappush if len(self._heap) < self._count else heapq.heapreplace
         push(self._heap, (*rank, errors))
+
+    def _share(self, name: str, counts: CloudConfusion) -> float:
+        return error_share(self._targets[name], counts)
 
     def sorted(self) -> list[SceneErrors]:
         """The worst first."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from eolearn.core import EOPatch, FeatureType
 from matplotlib.image import imread
 
 from eotasks.clouds.detectors.settings import DetectorSettings
@@ -171,6 +172,18 @@ def test_every_scene_has_one_picture_of_its_errors(folder: Path, monkeypatch: py
     assert [each.frame for each in evaluated(folder, ["stored"]).scene_errors] == ["shifted"]
     monkeypatch.setattr(scene_errors, "LONGEST_SIDE", 12)
     assert evaluated(folder, ["stored"]).scene_errors[0].maps["stored"].shape == (10, 12)
+
+
+def test_the_picture_of_a_scene_is_of_the_frame_with_most_wrong_pixels_not_of_a_sliver(tmp_path: Path) -> None:
+    write_eopatch(tmp_path / "patch")
+    patch = EOPatch.load(str(tmp_path / "patch"))
+    labels = patch[FeatureType.MASK, "LABEL"]
+    labels[0] = 255
+    labels[0, 13:15, 14:16] = 2  # all of the little that is judged is missed
+    patch.save(str(tmp_path / "scenes" / "patch"))
+    (errors,) = evaluated(tmp_path / "scenes", ["stored"]).scene_errors
+    assert errors.frame == "patch_20200602T100000"
+    assert errors.errors == pytest.approx(24 / 480)
 
 
 def test_a_view_keeps_what_a_picture_needs(folder: Path) -> None:
