@@ -141,12 +141,12 @@ def add_parser(commands: Commands) -> None:
         default=DEFAULT_DETECTOR,
         help=f"what finds clouds, see below ({DEFAULT_DETECTOR})",
     )
-    _add_mask_settings(parser)
-    parser.add_argument("--shadows", action="store_true", help="cloud shadows too")
     parser.add_argument("--snow", action="store_true", help="snow as a class of the mask, apart from cloud (3)")
     parser.add_argument(
         "--thin-cloud", action="store_true", help="thin cirrus as a class of the mask, apart from opaque cloud (4)"
     )
+    _add_mask_settings(parser)
+    parser.add_argument("--shadows", action="store_true", help="cloud shadows too")
     parser.add_argument("--no-quicklook", action="store_true", help="no picture, which takes about a second a tile")
     parser.add_argument("--styles", action="store_true", help="styles of QGIS (.qml) beside the files")
     parser.add_argument("--format", choices=("cog",), default="cog", help="cog: Cloud Optimized GeoTIFF")
@@ -232,11 +232,11 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
         preset=preset,
         mask=settings,
         shadows=arguments.shadows or "shadow" in detector.answers,
-        snow=arguments.snow,
-        thin_cloud=arguments.thin_cloud,
         quicklook=not arguments.no_quicklook,
         styles=arguments.styles,
         detector=detector.name,
+        snow=arguments.snow,
+        thin_cloud=arguments.thin_cloud,
     )
 
 

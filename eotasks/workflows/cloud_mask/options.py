@@ -56,12 +56,6 @@ class CloudMaskOptions:
     """Whether a mask of cloud shadow is made too: that of the detector where it finds shadows, which it then has to be,
     else by the geometric method."""
 
-    snow: bool = False
-    """Whether snow is a class of the mask, kept apart from cloud (``eotasks.workflows.cloud_mask.apart``)."""
-
-    thin_cloud: bool = False
-    """Whether thin cloud is a class of the mask, kept apart from opaque cloud."""
-
     quicklook: bool = True
     """Whether a picture is drawn too. No setting of the masks: it is not in :meth:`to_dict`."""
 
@@ -70,6 +64,12 @@ class CloudMaskOptions:
 
     detector: str = DEFAULT_DETECTOR
     """What finds clouds: a detector of eotasks or of a plugin (``eotasks.clouds.detectors``)."""
+
+    snow: bool = False
+    """Whether snow is a class of the mask, kept apart from cloud (``eotasks.workflows.cloud_mask.apart``)."""
+
+    thin_cloud: bool = False
+    """Whether thin cloud is a class of the mask, kept apart from opaque cloud."""
 
     def __post_init__(self) -> None:
         """Refuse what no mask can be made with.
@@ -150,9 +150,9 @@ class CloudMaskOptions:
             "detector": self.detector,
             "resolution": self.resolution,
             "sampling": self.sampling,
+            **self.rules_apart(),
             **self.used_settings,
             "shadows": self.shadows,
-            **self.rules_apart(),
         }
 
     def detector_package(self) -> str | None:
