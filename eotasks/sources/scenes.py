@@ -125,7 +125,8 @@ class LoadScenesTask(EOTask):
         :param view_angles_feature: The same for the direction of the satellite, mean of the bands.
         :param clp_feature: Feature for the cloud probability (t, h, w, 1) that the catalogue or `masks` have: float32
             0..1, NaN without data. None without.
-        :param clm_feature: Feature for the cloud mask that they have: uint8 0 clear, 1 cloud, 255 no data.
+        :param clm_feature: Feature for the cloud mask that they have: uint8 0 clear, 1 cloud, 255 no data. Files that
+            keep snow and thin cloud apart give snow as clear and thin cloud as cloud.
         :param shadow_feature: Feature for the cloud shadow that they have: uint8 0 none, 1 shadow, 255 no data.
         :param scl_feature: Feature for the scene classification of L2A: uint8, 0 no data.
         :param snap: Widen a box that is given to whole pixels, and bring one in degrees to the UTM zone of its middle
