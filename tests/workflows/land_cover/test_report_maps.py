@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.area import Patch
+from eotasks.models.landcover.validation import evaluate
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config_file import parse_config
 from eotasks.workflows.land_cover.features import ResolvedFeatures
 from eotasks.workflows.land_cover.report import collect
-from eotasks.workflows.land_cover.report.build import build_report
+from eotasks.workflows.land_cover.report.build import better_than_simulated, build_report
 from eotasks.workflows.report.raster import Raster
-from tests.builders.fake_chain import chain
+from tests.builders.fake_chain import CLASSES, chain
 
 TIME = dt.datetime(2017, 7, 1, 10, 0)  # noqa: DTZ001 - EOPatch timestamps are naive UTC
 SIDE, METRES = 12, 20
@@ -77,6 +79,20 @@ def test_nothing_is_counted_or_drawn_where_no_patch_is(
     assert np.isfinite(maps["VALID_COUNT"].values[~corner]).all()
     assert (maps["CLOUD_MASK"].values[corner] == 255).all()
     assert (maps["REFERENCE"].values[corner] == 0).all()
+
+
+def test_why_a_real_date_beats_the_simulated_year() -> None:
+    truth = np.repeat([1, 2, 3], 30)
+    scores = evaluate(truth, truth, CLASSES)
+    simulated = chain()
+    assert simulated.validation is not None
+    assert simulated.validation.overall_accuracy < scores.overall_accuracy
+    real = replace(chain(name="Real acquisition", simulated=False), validation=scores)
+    text = better_than_simulated([simulated, replace(real, frames=real.frames[:1])])
+    assert text.startswith("The single date of “Real acquisition” scores higher than “Simulated year”")
+    assert text.endswith("says nothing about the field.")
+    assert better_than_simulated([replace(simulated, validation=scores), real]) == ""
+    assert better_than_simulated([simulated]) == better_than_simulated([real]) == better_than_simulated([]) == ""
 
 
 def test_captions_are_about_the_patches(observed: tuple[Place, list[Patch]], monkeypatch: pytest.MonkeyPatch) -> None:
