@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ImageryError, ProductSkippedWarning
+from eotasks.errors import ImageryError, ProductSkippedWarning, warn_caller
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
@@ -184,10 +183,9 @@ def candidates_of(items: Iterable[pystac.Item]) -> list[Candidate]:
     if errors and not found:
         raise errors[0]
     if errors:
-        warnings.warn(
+        warn_caller(
             f"{len(errors)} items are left out: {some_of([str(error) for error in errors])}",
             ProductSkippedWarning,
-            stacklevel=2,
         )
     return found
 

@@ -11,7 +11,6 @@ import logging
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,7 +18,14 @@ from typing import Any, Literal
 
 from eolearn.core import EOWorkflow
 
-from eotasks.errors import BatchError, ConfigurationError, EOTasksError, PatchesFailedError, PatchFailedWarning
+from eotasks.errors import (
+    BatchError,
+    ConfigurationError,
+    EOTasksError,
+    PatchesFailedError,
+    PatchFailedWarning,
+    warn_caller,
+)
 from eotasks.storage.lease import Lease, ensure_lease
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.text import did_you_mean
@@ -132,11 +138,11 @@ def run_batch(
                 )
     result = _result(run, patches, size, time.perf_counter() - start)
     for text, category in result.warning_messages():
-        warnings.warn(text, category, stacklevel=2)
+        warn_caller(text, category)
     if result.failed:
         if raise_on_failure:
             raise PatchesFailedError(result.failure_message(), result)
-        warnings.warn(result.failure_message(), PatchFailedWarning, stacklevel=2)
+        warn_caller(result.failure_message(), PatchFailedWarning)
     return result
 
 

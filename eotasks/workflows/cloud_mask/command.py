@@ -214,7 +214,7 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
         "average_over": arguments.average_over,
         "dilation_size": arguments.dilation,
     }
-    detector = find_detector(arguments.detector)
+    detector = find_detector(arguments.detector, available=AVAILABLE)
     options = {"preset": arguments.preset, **given, "unit": arguments.unit}
     refuse_unused(
         {detector.name: detector.uses},

@@ -15,6 +15,7 @@ has one, where probabilities are to be averaged.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ class _Record(BaseModel):
     inputs: dict[str, list[int]]
     files: dict[str, int]
     shares: Shares | None
+    sun: dict[str, float] | None = None
+    """Of results with shadows, in degrees."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,7 @@ class MaskFiles:
             inputs=_inputs(scene),
             files={},
             shares=None,
+            sun=None if masks.shadow is None else sun_angles(masks),
         )
         self._write_record(record)
         for kind in _NAMES.keys() - set(kinds):  # of a run with other options
@@ -307,6 +311,7 @@ def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> d
         "PROCESSING_BASELINE": acquisition.processing_baseline,
         "RELATIVE_ORBIT": acquisition.relative_orbit,
         "ACQUISITION_TIME": f"{acquisition.time.isoformat()}Z",
+        **({} if masks.shadow is None else {name.upper(): value for name, value in sun_angles(masks).items()}),
         **find_detector(options.detector).tags,
         "DETECTOR_PACKAGE": options.detector_package(),
         "TIFFTAG_SOFTWARE": f"eotasks {version('eotasks')}",
@@ -314,6 +319,14 @@ def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> d
     }
     settings = {key.upper(): value for key, value in options.to_dict().items()}
     return {key: str(value) for key, value in {**known, **settings}.items() if value not in (None, "")}
+
+
+def sun_angles(masks: ProductMasks) -> dict[str, float]:
+    """Where the sun stood, in degrees: zenith, and azimuth clockwise from north. What shadows are found by, in files of
+    results; nothing of products that do not say.
+    """
+    angles = {"sun_zenith": masks.acquisition.sun_zenith, "sun_azimuth": masks.acquisition.sun_azimuth}
+    return {name: value for name, value in angles.items() if value is not None and math.isfinite(value)}
 
 
 def check_name(name: str, location: str) -> None:

@@ -181,7 +181,7 @@ def detector_of(options: CloudMaskOptions) -> Detector:
     """
     from eotasks.clouds.detectors.registry import find_detector
 
-    return find_detector(options.detector)
+    return find_detector(options.detector, available=AVAILABLE)
 
 
 def steps_of(mask: MaskSettings) -> str:
