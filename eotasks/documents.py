@@ -1,8 +1,8 @@
 """JSON and TOML of others: of a size and depth that a document has, of the type that is due, fit to be kept and shown.
 
 Python's own readers take what no honest writer writes and what fails later and elsewhere: a hundred thousand levels
-(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have. And half a million
-values of a wrong type are half a gigabyte of errors to pydantic, which counts them all.
+(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have. Half a million
+values of a wrong type are half a gigabyte of errors to pydantic, which counts them all (`refuse_many_values`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parse_json(content: bytes | str, refuse: Refuse) -> Any:
     """
     with _bounded(content, refuse, "no JSON"):
         value = json.loads(content)
-        _check_size(value, refuse)
+        _check_depth(value)
         # Such characters are in bytes that are no ASCII, in escapes, or in UTF-16 and UTF-32, which are full of NUL.
         signs = ("\\u", "\0") if isinstance(content, str) else (b"\\u", b"\0")
         if not content.isascii() or any(sign in content for sign in signs):  # type: ignore[operator]
@@ -64,9 +64,24 @@ def parse_toml(content: bytes | str, refuse: Refuse) -> dict[str, Any]:
     """
     with _bounded(content, refuse, "no valid TOML"):
         value = tomllib.loads(content if isinstance(content, str) else content.decode())
-        _check_size(value, refuse)
+        _check_depth(value)
         _check_text(value)
         return value
+
+
+def refuse_many_values(value: Any, refuse: Refuse) -> None:
+    """For a document that pydantic looks at next: it makes an error of each value of a wrong type, a kilobyte each.
+
+    :raises Exception: what ``refuse`` makes, when the document has too many values.
+    """
+    count, nodes = 1, [value]
+    while nodes:
+        node = nodes.pop()
+        values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        count += len(values)
+        nodes += [child for child in values if type(child) is dict or type(child) is list]
+    if count > DOCUMENT_VALUES.value:
+        raise refuse(DOCUMENT_VALUES.excess(count))
 
 
 def first_problem(error: ValidationError, whole: str) -> str:
@@ -91,22 +106,17 @@ def _bounded(content: bytes | str, refuse: Refuse, fault: str) -> Iterator[None]
         raise refuse(f"{fault} ({str(error)[:200]})") from error
 
 
-def _check_size(value: Any, refuse: Refuse) -> None:
+def _check_depth(value: Any) -> None:
     """Level by level, as a call for each would end where the reader's own does.
 
-    :raises RecursionError: when there are too many levels.
-    :raises Exception: what ``refuse`` makes, when there are too many values.
+    :raises RecursionError: when there are too many.
     """
     level: list[Any] = [value]
-    count = 1
     for _ in range(DOCUMENT_LEVELS.value + 1):
         below: list[Any] = []
         for node in level:
             values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-            count += len(values)
             below += [child for child in values if type(child) is dict or type(child) is list]
-        if count > DOCUMENT_VALUES.value:
-            raise refuse(DOCUMENT_VALUES.excess(count))
         if not below:
             return
         level = below

@@ -71,7 +71,7 @@ RECORD_BYTES = Limit(
     "record bytes", 64 * MEGABYTE, "markers, leases, cards, configurations and JSON of EOPatches: some kB"
 )
 DOCUMENT_LEVELS = Limit("document levels", 100, "JSON and TOML of products, models and runs nest ten levels at most")
-DOCUMENT_VALUES = Limit("document values", 200_000, "a page of 200 STAC items has some 60,000")
+DOCUMENT_VALUES = Limit("document values", 200_000, "cards, configurations and labels have some hundred")
 MANIFEST_BYTES = Limit("manifest bytes", 1 * GIGABYTE, "a run of 100,000 patches writes 60 MB")
 CATALOGUE_BYTES = Limit("catalogue bytes", 2 * GIGABYTE, "100,000 products take 30 MB")
 CATALOGUE_ROWS = Limit("catalogue rows", 100_000_000, "Sentinel-2 has some 40 million products of each level")

@@ -174,6 +174,8 @@ def _read_cod(
     flags, order, layers, _, levels, across, down, style, wavelet = _COD.unpack(content[: _COD.size])
     if flags & ~(_PRECINCTS | _SOP | _EPH) or wavelet > 1 or levels > 32 or max(across, down) > 8 or across + down > 8:
         raise OtherLayout("a COD of another kind")
+    if flags & _SOP:
+        raise OtherLayout("SOP before its packets")  # which the empty ones would need too
     if style & ~_HARMLESS_STYLES:
         raise OtherLayout(f"code-blocks of style {style:#04x}")
     if layers != 1:

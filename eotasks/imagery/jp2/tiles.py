@@ -23,7 +23,7 @@ from eotasks.imagery.jp2.tile_parts import (
     read_packets,
     read_tile_part,
 )
-from eotasks.imagery.jp2.verdicts import ContradictionError
+from eotasks.imagery.jp2.verdicts import ContradictionError, OtherLayout
 
 if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import RangedBytes
@@ -33,6 +33,9 @@ _FEWEST, _MOST = 1 << 10, 1 << 16
 
 _SLACK = 1.05
 """How much more than its neighbours a tile is thought to take: a second request is more than some bytes."""
+
+_MOST_OF_A_SAMPLE, _MOST_OVER = 16, 1 << 16
+"""Bytes that packets may have, of each sample of the image and beside them: no coder needs a quarter of it."""
 
 _AT_ONCE = 4
 """Tiles of a file that are fetched at a time."""
@@ -149,6 +152,9 @@ def _body(source: RangedBytes, tiles: Tiles, kept: int, part: TilePart, data: by
         packets = tiles.packets[part.tile] = read_packets(stream, part, front)
         data = front.data
     end = packets.header + packets.ends[kept - 1]
+    samples = tile_pixels(stream, part.tile) * len(stream.steps) >> 2 * (stream.levels + 1 - kept)
+    if packets.ends[kept - 1] > _MOST_OVER + _MOST_OF_A_SAMPLE * samples:
+        raise OtherLayout("more bytes than its pixels can need")
     if len(data) < packets.header:
         data, at = b"", packets.header
     else:

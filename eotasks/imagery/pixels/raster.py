@@ -23,7 +23,7 @@ from rasterio.transform import Affine
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from eotasks.errors import AreaError, EOTasksError, ImageryError
+from eotasks.errors import AreaError, ConfigurationError, CredentialsError, EOTasksError, ImageryError
 from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, RasterSource, check_overviews
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.jp2.index import PacketIndex
@@ -199,6 +199,8 @@ def _small_file(files: ProductFiles, raster: RasterFile, info: RasterInfo, level
         if source is None:
             raise OtherLayout("packed in its archive")
         return info.packets.small_file(source, where, discarded, (left, top, left + window.width, top + window.height))
+    except (CredentialsError, ConfigurationError):
+        raise
     except EOTasksError as error:
         raise error if where in str(error) else ImageryError(f"{where}: {error}") from None
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from eotasks.documents import first_problem, parse_json_object
+from eotasks.documents import first_problem, parse_json_object, refuse_many_values
 from eotasks.errors import ImageryError, OffsetError
 from eotasks.imagery.products.offsets import says_offset
 from eotasks.limits import METADATA_BYTES
@@ -183,7 +183,12 @@ def parse_sidecar(text: bytes, path: str) -> Acquisition:
     :param path: The file, for messages.
     :raises ImageryError: as :func:`read_sidecar`.
     """
-    content = parse_json_object(text, lambda reason: ImageryError(f"{path}: {reason}. Correct the file."))
+
+    def refuse(reason: str) -> ImageryError:
+        return ImageryError(f"{path}: {reason}. Correct the file.")
+
+    content = parse_json_object(text, refuse)
+    refuse_many_values(content, refuse)
     try:
         version = _Versioned.model_validate(content).version
         if version > SIDECAR_VERSION:

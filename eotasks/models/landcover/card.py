@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
-from eotasks.documents import first_problem, parse_json
+from eotasks.documents import first_problem, parse_json, refuse_many_values
 from eotasks.errors import ConfigurationError, ModelError
 from eotasks.models.classes import NO_DATA, ClassTable
 from eotasks.text import excerpt
@@ -171,7 +171,12 @@ class ModelCard(_Strict):
         :param where: Name of the file, for messages.
         :raises ModelError: for text that is no card, or a card of a newer version.
         """
-        content = parse_json(text, lambda reason: ModelError(f"{where} is {reason}: save the model again."))
+
+        def refuse(reason: str) -> ModelError:
+            return ModelError(f"{where} is {reason}: save the model again.")
+
+        content = parse_json(text, refuse)
+        refuse_many_values(content, refuse)
         if not isinstance(content, dict) or not isinstance(content.get("version"), int):
             raise ModelError(f"{where} is no model card (no version number): save the model again.")
         if content["version"] > CARD_VERSION:

@@ -30,7 +30,7 @@ from pydantic import BaseModel
 
 from eotasks.clouds.detectors.registry import find_detector
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
-from eotasks.documents import parse_json
+from eotasks.documents import parse_json, refuse_many_values
 from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.export.cog import write_cog
 from eotasks.export.styles import RampStop, class_style, ramp_style, write_style
@@ -256,7 +256,9 @@ class MaskFiles:
     def _read_record(self) -> _Record | None:
         """The record; None where there is nothing of ours under its name."""
         try:
-            record = _Record.model_validate(parse_json(self.place.read_bytes(self.record), ValueError))
+            content = parse_json(self.place.read_bytes(self.record), ValueError)
+            refuse_many_values(content, ValueError)
+            record = _Record.model_validate(content)
         except ValueError:  # pydantic's own too
             return None
         if record.version > RECORD_VERSION:

@@ -238,7 +238,10 @@ class _Found:
     def mask(
         self, valid: NDArray[np.bool_], options: CloudMaskOptions, size: tuple[float, float], where: str
     ) -> NDArray[np.uint8]:
-        """(h, w): 0 clear, 1 cloud, 255 no data. What is kept apart is clear, but where cloud grows over it."""
+        """(h, w): 0 clear, 1 cloud, 255 no data. What is kept apart is clear, but where cloud grows over it.
+
+        A detector with a mask of its own has averaged and grown it before: there it is clear wherever it lies.
+        """
         apart = self._apart.pixels
         if self._classes is not None:
             cloud = self._classes == CLOUD if apart is None else (self._classes == CLOUD) & ~apart
