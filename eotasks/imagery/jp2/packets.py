@@ -21,7 +21,7 @@ _MOST_PLANES = 40
 
 
 def packet_lengths(data: bytes, cells: list[tuple[Cells, Cells, Cells]]) -> NDArray[np.int64]:
-    """Bytes of packets of one layer that lie one behind another, with their marker segments SOP and EPH.
+    """Bytes of packets of one layer that lie one behind another, with their marker EPH.
 
     :param data: They, and what follows.
     :param cells: Code-blocks of each.
@@ -46,8 +46,6 @@ def _lengths(data: NDArray[Any], cells: NDArray[Any], lengths: NDArray[Any], nod
     at = 0
     for packet in range(cells.shape[0]):
         begin = at
-        if at + 6 <= size and data[at] == 0xFF and data[at + 1] == 0x91 and data[at + 2] == 0 and data[at + 3] == 4:
-            at += 6
         # Bits: `held` of the byte before `at`, of which `left` are not read yet.
         held = 0
         left = 0
