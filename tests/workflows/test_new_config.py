@@ -157,13 +157,10 @@ def test_of_the_embedded_scene_it_runs_unchanged(
 
 @pytest.mark.trial
 @pytest.mark.usefixtures("no_pictures")
-@pytest.mark.parametrize("shape", [TRIANGLE, CORNER], ids=["inside", "corner"])
 @pytest.mark.parametrize("source", ["simulated", "sample"])
-def test_the_whole_run_of_it(
-    source: str, shape: shapely.Polygon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_whole_run_of_it(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    gpd.GeoDataFrame(geometry=[shape], crs="EPSG:32633").to_file("area.gpkg")
+    gpd.GeoDataFrame(geometry=[TRIANGLE], crs="EPSG:32633").to_file("area.gpkg")
     written = command(
         "new-config",
         "land-cover",
