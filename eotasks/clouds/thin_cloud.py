@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 
-from eotasks.clouds.checks import as_stored, frame_name, refuse_wrong_scale, seen_pixels
-from eotasks.features import Feature, array_of, describe, feature_of
-from eotasks.models.band_sets import band_names
+from eotasks.clouds.checks import as_stored
+from eotasks.clouds.frame_masks import frame_masks
+from eotasks.features import Feature, describe, feature_of
 from eotasks.models.checks import check_number
-from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.thin_cloud import MAX_THIN_BLUE, MIN_THIN_CIRRUS, THIN_CLOUD_BANDS, thin_cloud_in
 from eotasks.models.scales import ReflectanceScale, check_scale
 from eotasks.models.sentinel2 import MAX_REFLECTANCE, band_indices
@@ -71,23 +70,7 @@ class AddThinCloudMaskTask(EOTask):
         :raises ReflectanceError: values that are no reflectance where there is data.
         :raises GridError: shapes that differ.
         """
-        frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
-        names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
-        valid = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
-        refuse_wrong_scale(eopatch, self.bands_feature, frames, valid, names=names, scale=self.scale)
-        mask = np.zeros(frames.shape[:3], dtype=np.uint8)
-        for index in range(len(frames)):
-            mask[index] = thin_cloud_in(
-                frames[index],
-                None if valid is None else valid[index],
-                names,
-                min_cirrus=self.min_cirrus,
-                max_blue=self.max_blue,
-                scale=self.scale,
-                check_bands=False,  # of all frames together, above
-                where=frame_name(eopatch, self.bands_feature, index),
-            )
-        if valid is not None:
-            mask[~valid] = NO_DATA
+        find = partial(thin_cloud_in, min_cirrus=self.min_cirrus, max_blue=self.max_blue)
+        mask = frame_masks(eopatch, self.bands_feature, self.is_data_feature, find, bands=self.bands, scale=self.scale)
         eopatch[self.thin_cloud_feature] = as_stored(mask, self.boolean)
         return eopatch
