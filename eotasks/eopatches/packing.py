@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 try:
     from isal import igzip, isal_zlib
 except ImportError:  # no wheel for this machine
-    igzip = isal_zlib = None
+    HAS_ISAL = False
+else:
+    HAS_ISAL = True
 
 _GZIP = 16 + zlib.MAX_WBITS
 """A stream with the header and the checksum of gzip; it names no file and no time."""
@@ -40,7 +42,7 @@ def open_packed(file: str | os.PathLike[str] | IO[bytes]) -> gzip.GzipFile:
 
     Reading raises what `gzip` raises of damage, or ISA-L's own error, which is none of Python's kinds.
     """
-    opened: gzip.GzipFile = (gzip if igzip is None else igzip).open(file, "rb")
+    opened: gzip.GzipFile = (igzip if HAS_ISAL else gzip).open(file, "rb")
     return opened
 
 
@@ -73,7 +75,7 @@ class _Packing:
 
 
 def _packer() -> _Packer:
-    if isal_zlib is None:
+    if not HAS_ISAL:
         return zlib.compressobj(_LEVEL_OF_ZLIB, zlib.DEFLATED, _GZIP)
     packer: _Packer = isal_zlib.compressobj(_LEVEL_OF_ISAL, zlib.DEFLATED, _GZIP)
     return packer

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import stat
-import sys
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -47,7 +46,6 @@ class KeptCode(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kept code of a signature; None when there is none to trust."""
-        _ask_for_blas_later()
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # noqa: BLE001 - unpickling damaged bytes raises anything
@@ -143,25 +141,6 @@ class _BesideSource(InTreeCacheLocator):
 
 class _OwnFolder(CompileResultCacheImpl):
     _locator_classes = [_Given, _BesideSource, _OfUser]  # noqa: RUF012 - numba's name
-
-
-def _ask_for_blas_later() -> None:
-    """Spares numba's first call the import of scipy.linalg, a third of what it takes.
-
-    numba asks once whether scipy has BLAS. It asks again for each function that multiplies matrices, as none here does.
-    """
-    if "numba.np.arraymath" in sys.modules:
-        return
-    from numba.np import linalg
-
-    asked = linalg.ensure_blas
-    linalg.ensure_blas = lambda: None
-    try:
-        from numba.np import arraymath
-
-        arraymath.ensure_blas = asked  # type: ignore[attr-defined]  # it has imported it
-    finally:
-        linalg.ensure_blas = asked
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,6 @@ _MICROSECONDS_PER_DAY = 86_400_000_000
 _FONTS = ("Inter", "Source Sans 3", "Source Sans Pro", "Helvetica Neue", "Arial", "Liberation Sans")
 
 
-NO_STYLE = frozenset(
-    {"backend", "backend_fallback", "date.epoch", "docstring.hardcopy", "figure.max_open_warning",
-     "figure.raise_window", "interactive", "savefig.directory", "timezone", "tk.window_focus", "toolbar",
-     "webagg.address", "webagg.open_in_browser", "webagg.port", "webagg.port_retries"}
-)  # fmt: skip
-"""Settings of matplotlib that are no style."""
-
-
 @lru_cache(maxsize=1)
 def _style() -> Any:  # a dict; how its keys are typed differs between releases of matplotlib
     installed = set(font_manager.fontManager.get_font_names())
@@ -80,19 +72,13 @@ def _style() -> Any:  # a dict; how its keys are typed differs between releases 
     }
 
 
-@lru_cache(maxsize=1)
-def _defaults() -> Any:  # a dict, as above
-    """What ``matplotlib.rcdefaults`` sets, which reads all styles that there are only to know what it leaves."""
-    return {name: value for name, value in dict.items(mpl.rcParamsDefault) if name not in NO_STYLE}
-
-
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
     """Draw in the report's style and restore matplotlib's settings afterwards."""
 
     @wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> T:
         with mpl.rc_context():
-            dict.update(mpl.rcParams, _defaults())  # a user's matplotlibrc must not change the report
+            mpl.rcdefaults()  # a user's matplotlibrc must not change the report
             mpl.rcParams.update(_style())
             return draw(*args, **kwargs)
 

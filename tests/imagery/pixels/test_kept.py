@@ -21,10 +21,10 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def counting(files: Any, raster: Any, *arguments: Any, **options: Any) -> Any:
         found.append(raster.name.rpartition("_")[2].removesuffix(".jp2"))
-        return read_window(files, raster, *arguments, **options)
+        return decode_window(files, raster, *arguments, **options)
 
-    read_window = window.read_window
-    monkeypatch.setattr(window, "read_window", counting)
+    decode_window = window.decode_window
+    monkeypatch.setattr(window, "decode_window", counting)
     return found
 
 
