@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import gc
 import os
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
     warnings.simplefilter("ignore")
     for name, value in PASSIVE_WAIT.items():  # read when an engine is loaded, which has not happened yet
         os.environ.setdefault(name, value)
+    # When Python ends it looks for cycles once more, among half a million objects of libraries: a seventh of the time
+    # that a short command takes. The memory is given back all the same.
+    atexit.register(gc.freeze)
     with _few_collections():
         return _run(list(sys.argv[1:] if argv is None else argv))
 
