@@ -33,6 +33,7 @@ DIVISORS: Mapping[str, int] = MappingProxyType(
 """What the numbers of a scale are divided by."""
 
 _BITS_8 = 255
+_PERCENT = 100
 
 
 def check_scale(scale: object, kind: Any, name: str = "scale") -> None:
@@ -223,13 +224,25 @@ def warn_of_percent(
     """
     if scale is None and values.dtype == np.uint8 and values.size:
         highest = int(np.max(values, initial=0, where=True if valid is None else valid))
-        if highest == 100:
-            warn_caller(
-                f"{where}: uint8 that ends at exactly 100 is read as 0..255, so that nothing is above 0.39. Say"
-                " scale='percent' for percentages, as Earth Engine's cloud probability and MSK_CLDPRB of L2A are, or"
-                " scale='0..255' (probability_scale, where there is one).",
-                ScaleWarning,
-            )
+        if ends_as_percent(highest):
+            warn_caller(percent_words(where), ScaleWarning)
+
+
+def ends_as_percent(highest: int) -> bool:
+    """Whether the highest number of a uint8 probability is what percentages end at."""
+    return highest == _PERCENT
+
+
+def percent_words(where: str) -> str:
+    """What is said of a uint8 probability that ends so.
+
+    :param where: What the array is.
+    """
+    return (
+        f"{where}: uint8 that ends at exactly 100 is read as 0..255, so that nothing is above 0.39. Say"
+        " scale='percent' for percentages, as Earth Engine's cloud probability and MSK_CLDPRB of L2A are, or"
+        " scale='0..255' (probability_scale, where there is one)."
+    )
 
 
 def _probability_cure(lowest: float, highest: float) -> str:

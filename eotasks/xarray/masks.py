@@ -14,11 +14,13 @@ from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.models.clouds.postprocess import mask_of
 from eotasks.models.clouds.presets import FROM_PRESET, FromPreset, MaskSettings, Preset, Smoothing, Unit, mask_settings
 from eotasks.models.scales import ProbabilityScale, check_scale
+from eotasks.models.scales import probability_scale as scale_of
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.xarray.bands.stack import Bands, band_stack, is_single
 from eotasks.xarray.beside import is_data_of, mask_on
 from eotasks.xarray.chunks.blocks import Reader
 from eotasks.xarray.chunks.overlap import Reach, map_with_neighbours
+from eotasks.xarray.chunks.percent import percent_noticed
 from eotasks.xarray.chunks.verdict import judged
 from eotasks.xarray.grid import pixel_size_of
 from eotasks.xarray.layout import Layout, layout_of
@@ -82,6 +84,7 @@ def cloud_mask(
     :raises ConfigurationError: an argument that is not usable, or is about bands where a probability is given.
     :raises FeatureError: no probability, or no mask.
     :raises EOTasksError: and those of ``cloud_probability``.
+    :warns ScaleWarning: as ``AddCloudMaskTask``, once, however many chunks there are; for dask when it is computed.
     """
     xarray_package()
     settings = mask_settings(
@@ -134,7 +137,10 @@ def _of_probability(
             " a probability of type float32."
         )
     snowy = mask_on(snow, layout, "snow")
-    return layout.result(_mask(layout.array(data), settings, layout, present, snowy, scale), "CLM", ATTRIBUTES)
+    probability = layout.array(data)
+    known = scale_of(probability.dtype, scale, where=layout.where)
+    mask = _mask(probability, settings, layout, present, snowy, known)
+    return layout.result(percent_noticed(mask, probability, present, scale, layout.where), "CLM", ATTRIBUTES)
 
 
 def _mask(

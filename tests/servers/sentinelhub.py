@@ -13,7 +13,7 @@ import tarfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -44,6 +44,9 @@ class Service:
 
     times: list[dt.datetime] = field(default_factory=list)
     cloudy: dict[dt.datetime, float] = field(default_factory=dict)
+    places: dict[dt.datetime, tuple[float, float, float, float]] = field(default_factory=dict)
+    """Where scenes are, as (west, south, east, north) with west below east; those of other times are everywhere."""
+
     pixels: Callable[[str, np.ndarray, np.ndarray, int], np.ndarray] = value
     processes: list[dict[str, Any]] = field(default_factory=list)
     searches: list[dict[str, Any]] = field(default_factory=list)
@@ -122,6 +125,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         most = float(query["filter"].removeprefix("eo:cloud_cover <= "))
         found = [each for each in service.times if first <= each <= last and service.cloudy.get(each, 0) <= most]
+        found = [each for each in found if each not in service.places or _meet(service.places[each], query["bbox"])]
         start = int(query.get("next", 0))
         context = {"limit": service.page, "returned": 1}
         if start + service.page < len(found):
@@ -269,6 +273,11 @@ def _tiff(image: np.ndarray) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(stream, format="TIFF", compression="tiff_adobe_deflate")
     return stream.getvalue()
+
+
+def _meet(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether two boxes share ground, by their numbers alone, as the service has it."""
+    return all(first[axis] <= second[axis + 2] and second[axis] <= first[axis + 2] for axis in (0, 1))
 
 
 def _time(text: str) -> dt.datetime:

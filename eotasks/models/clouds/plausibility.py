@@ -21,6 +21,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,15 +165,25 @@ def refuse_implausible(
         pixels, inside = sampled(frame, None if mask is None else mask[index], _has_data)
         scales.append(scale_signs(pixels, inside, names=names, scale=scale, where=where))
         signs.append(cirrus_signs(pixels.astype(np.float32) / divisor, inside, names, where=where))
-    if frames.dtype.kind in "iu" and divisor <= COARSEST:
+    warn_if_coarse(frames.dtype, float(divisor), where)
+    called = numbered(frame_names, len(frames))
+    refuse_scale = partial(refuse_by_signs, scales, called, frames, mask, names=names, scale=scale, where=where)
+    refuse_signs(list(zip(called, signs, strict=True)), names, refuse_scale=refuse_scale, where=where)
+
+
+def warn_if_coarse(dtype: np.dtype[Any], divisor: float, where: str) -> None:
+    """Warn of whole numbers whose steps are too coarse for the cloud models.
+
+    :param divisor: What makes reflectance of them.
+    :param where: What they are, for the message.
+    :warns ScaleWarning: 8 bits or percentages.
+    """
+    if dtype.kind in "iu" and divisor <= COARSEST:
         warn_caller(
             f"{where}: steps of {1 / divisor:.1g} are too coarse for a cloud model: B10 of thin cloud"
             " is one or two of them. Of the project's sample a third of the clouds is lost. Take 16 bits.",
             ScaleWarning,
         )
-    called = numbered(frame_names, len(frames))
-    refuse_scale = partial(refuse_by_signs, scales, called, frames, mask, names=names, scale=scale, where=where)
-    refuse_signs(list(zip(called, signs, strict=True)), names, refuse_scale=refuse_scale, where=where)
 
 
 def refuse_signs(

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import shapely
 from eolearn.core import EOPatch, EOTask, FeatureType
 from eolearn.io.sentinelhub_process import SentinelHubInputTask
 from numpy.typing import NDArray
-from rasterio.warp import transform_bounds
 from sentinelhub.api.catalog import SentinelHubCatalog
 from sentinelhub.config import SHConfig
-from sentinelhub.constants import CRS, MosaickingOrder, ResamplingType
+from sentinelhub.constants import MosaickingOrder, ResamplingType
 from sentinelhub.geometry import BBox
 from sentinelhub.time_utils import filter_times, parse_time_interval
 
@@ -22,7 +22,7 @@ from eotasks.errors import ConfigurationError, FeatureError, GridError, ImageryE
 from eotasks.features import Feature, feature_of
 from eotasks.imagery.grid import parse_crs
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, band_indices
-from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox
+from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox, snap_bbox
 from eotasks.sources.sentinelhub.account import (
     collection_at,
     collection_named,
@@ -43,6 +43,7 @@ from eotasks.sources.sentinelhub.checks import (
     whole_percent,
 )
 from eotasks.sources.sentinelhub.clouds import RESOLUTION, clouds_of, coarse_area, to_area
+from eotasks.sources.sentinelhub.places import check_place, search_boxes, utm_zone
 from eotasks.sources.sentinelhub.plan import Part, split, windows
 from eotasks.times import naive_utc, parse_time, same_times
 
@@ -67,6 +68,9 @@ class DownloadBandsTask(EOTask):
     of 32 by default, against its own description: twice the processing units and bytes), with the baseline offset
     removed by the service. Other than it, areas beyond the 2500 pixels of a request are cut up and put together again,
     one failed date is named and costs no other, and damaged answers are fetched again.
+
+    An area over the antimeridian is searched for on both sides, and downloaded as one piece in its UTM zone. In a
+    system of the whole world it would be a band round it, and is refused.
 
     The Copernicus Data Space has no CLM and CLP: there the ten L1C bands of the cloud model are downloaded too, at
     160 m, and both are computed from them (eotasks.sources.sentinelhub.clouds). It takes twice the requests.
@@ -94,6 +98,7 @@ class DownloadBandsTask(EOTask):
         cache_folder: str | None = None,
         profile: str | None = None,
         max_threads: int | None = None,
+        snap: bool = False,
     ) -> None:
         """
         :param bands_feature: Feature for the bands (t, h, w, bands).
@@ -115,6 +120,8 @@ class DownloadBandsTask(EOTask):
             none. The catalogue is asked each time: there may be new acquisitions.
         :param profile: Profile of the sentinelhub configuration; None for the default one.
         :param max_threads: Downloads at a time; None for the client's default.
+        :param snap: Widen a box that is given to whole pixels, and bring one in degrees to the UTM zone of its middle
+            (:func:`eotasks.snap_bbox`), instead of refusing it; the EOPatch then has that box.
         :raises ConfigurationError: when an argument is not usable.
         :raises CredentialsError: when the profile does not exist or cannot be read.
         :raises BandError: when the collection lacks a band.
@@ -150,6 +157,9 @@ class DownloadBandsTask(EOTask):
         self.cache_folder = cache_folder
         self.profile = profile
         self.max_threads = max_threads
+        self.snap = snap
+        if snap and size is not None:
+            raise ConfigurationError(f"size={size!r} and snap=True: snap needs a resolution; give one of them.")
         configuration(profile)
 
     def execute(
@@ -160,15 +170,19 @@ class DownloadBandsTask(EOTask):
         :param bbox: The ground wanted, in a projected CRS.
         :param time_interval: First and last day; needed where the EOPatch has no timestamps.
         :raises ConfigurationError: when the interval is missing, no two times, or ends before it starts.
-        :raises GridError: when the box is no whole number of pixels, or far beyond what requests can return.
+        :raises GridError: when the box is no whole number of pixels, far beyond what requests can return, or goes
+            round the world or beyond the edge of its CRS.
         :raises CredentialsError: when there are none, or the service refuses them.
         :raises FeatureError: when the EOPatch has timestamps that are not those of the interval's acquisitions.
         :raises TooFewFramesError: when there is no acquisition.
         :raises ImageryError: when the service fails; the dates are named. With a ``cache_folder`` the others are kept,
             and a repetition asks for the failed ones only.
         """
+        if self.snap and bbox is not None:
+            bbox = snap_bbox(bbox, self.resolution)
         area = bbox_for(eopatch, bbox)
         shape = self._shape(area)
+        check_place(shapely.box(*area), area.crs, f"Bounding box {tuple(area)}", ground_metres=False)
         parts = split(area, shape)
         if time_interval is not None:
             check_interval(time_interval)
@@ -191,7 +205,11 @@ class DownloadBandsTask(EOTask):
         if self.size is None:
             return grid_of_bbox(bbox, self.resolution).shape
         if parse_crs(bbox.crs.ogc_string()).is_geographic:
-            raise GridError(f"Bounding box in {bbox.crs}: degrees are no metres. Give it in the UTM zone of the place.")
+            zone = utm_zone(shapely.box(*bbox), bbox.crs.ogc_string())
+            raise GridError(
+                f"Bounding box {tuple(bbox)} in {bbox.crs.ogc_string()}: degrees are no metres. Give it in the UTM zone"
+                f" of the place, {zone.ogc_string()}."
+            )
         return self.size[1], self.size[0]
 
     def _computed_clouds(
@@ -294,16 +312,18 @@ class _Service:
         task, collection = self._task, self._input.data_collection
         catalogue = SentinelHubCatalog(config=self._config)
         catalogue.client = PatientClient(config=self._config)
-        degrees = transform_bounds(area.crs.ogc_string(), CRS.WGS84.ogc_string(), *area)
         with quiet_waiting():
-            scenes = catalogue.search(
-                collection,
-                time=parse_time_interval(time_interval),
-                bbox=BBox(degrees, CRS.WGS84),
-                filter=f"eo:cloud_cover <= {task.maxcc * 100:.6g}" if collection.has_cloud_coverage else None,
-                fields={"include": ["properties.datetime"], "exclude": []},
-            )
-            times = [parse_time(scene["properties"]["datetime"]) for scene in scenes]
+            times = [
+                parse_time(scene["properties"]["datetime"])
+                for box in search_boxes(area)
+                for scene in catalogue.search(
+                    collection,
+                    time=parse_time_interval(time_interval),
+                    bbox=box,
+                    filter=f"eo:cloud_cover <= {task.maxcc * 100:.6g}" if collection.has_cloud_coverage else None,
+                    fields={"include": ["properties.datetime"], "exclude": []},
+                )
+            ]
         found: list[dt.datetime] = filter_times(times, task.time_difference)
         return found
 

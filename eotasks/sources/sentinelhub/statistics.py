@@ -19,11 +19,13 @@ from sentinelhub.geometry import BBox, Geometry
 from sentinelhub.time_utils import parse_time_interval
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ConfigurationError, FeatureError, GridError, ImageryError
+from eotasks.errors import ConfigurationError, FeatureError, GeometryError, GridError, ImageryError
 from eotasks.features import Feature, feature_of
+from eotasks.geometry.systems import crs_of
 from eotasks.imagery.grid import parse_crs
 from eotasks.models.sentinel2 import band_indices
 from eotasks.sources.bbox import check_resolution
+from eotasks.sources.frames import some_of
 from eotasks.sources.sentinelhub.account import (
     collection_at,
     collection_named,
@@ -35,6 +37,7 @@ from eotasks.sources.sentinelhub.account import (
 )
 from eotasks.sources.sentinelhub.checks import check_count, check_number, whole_percent
 from eotasks.sources.sentinelhub.client import PatientRateLimit, forget, quiet_waiting
+from eotasks.sources.sentinelhub.places import check_place, utm_zone
 from eotasks.times import parse_time
 
 LOGGER = logging.getLogger(__name__)
@@ -131,11 +134,12 @@ class DownloadStatisticsTask(EOTask):
     ) -> EOPatch:
         """
         :param eopatch: An EOPatch to add to; None makes a new one around the polygons.
-        :param polygons: In a projected CRS.
+        :param polygons: In a projected CRS; over the antimeridian in a UTM zone of either side.
         :param time_interval: First and last day, both counted in whole.
         :raises ConfigurationError: when the interval is no two days.
         :raises FeatureError: when there are no polygons.
-        :raises GridError: when they are in degrees, or without CRS.
+        :raises GridError: when they are in degrees, without CRS, in metres that are not the ground's, or when one goes
+            round the world or beyond the edge of its CRS, as what crosses the antimeridian does in EPSG:3857.
         :raises CredentialsError: when there are none, or the service refuses them.
         :raises ImageryError: when the service fails; the polygons are named.
         """
@@ -310,10 +314,25 @@ function evaluatePixel(sample) {{
 def _check_polygons(polygons: gpd.GeoDataFrame) -> None:
     if not len(polygons):
         raise FeatureError("No polygons to sum up over: give a GeoDataFrame with at least one.")
-    if polygons.crs is None or parse_crs(polygons.crs.to_wkt()).is_geographic:
-        raise GridError(
-            "The polygons are in degrees, or without coordinate system: give them in the UTM zone of the place."
-        )
+    if polygons.crs is None:
+        raise GridError("The polygons are without coordinate system: give them in the UTM zone of the place.")
     empty = [index for index, shape in polygons.geometry.items() if shape is None or shape.is_empty]
     if empty:
         raise FeatureError(f"Polygon {empty[0]} is empty: leave it out.")
+    if parse_crs(polygons.crs.to_wkt()).is_geographic:
+        raise GridError(f"The polygons are in degrees: give them in the UTM zone of the place{_zones_of(polygons)}.")
+    system = crs_of(polygons.crs)
+    for index, shape in polygons.geometry.items():
+        check_place(shape, system, f"Polygon {index}")
+
+
+def _zones_of(polygons: gpd.GeoDataFrame) -> str:
+    """How polygons in degrees are brought to metres."""
+    try:
+        zones = {utm_zone(shape, polygons.crs.to_wkt()).ogc_string() for shape in polygons.geometry}
+    except GeometryError as error:
+        return f" ({error})"
+    first = min(zones)
+    if len(zones) == 1:
+        return f", polygons.to_crs('{first}')"
+    return f"; they lie in {some_of(sorted(zones))}, a call of the task each"

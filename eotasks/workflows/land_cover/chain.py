@@ -80,7 +80,12 @@ class PreparedChain:
         """
         observe = observe_workflow(config, resolved, place)
         mapping = map_workflow(config, resolved, place, observe.features)
-        return cls(name, config, resolved, place, observe, mapping, make_plan(config, resolved))
+        plan = make_plan(config, resolved)
+        if plan.absent:
+            config = config.model_copy(update={"source": config.source.without(plan.absent)})
+            resolved = ResolvedFeatures.of(config)
+            observe = observe_workflow(config, resolved, place)
+        return cls(name, config, resolved, place, observe, mapping, plan)
 
 
 @dataclass

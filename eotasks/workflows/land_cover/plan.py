@@ -45,6 +45,9 @@ class Plan:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Texts that change when what the source reads does, by the key of the input."""
 
+    absent: frozenset[str] = frozenset()
+    """Features that the source brings as a rule, and has not here."""
+
     def role(self, name: str) -> Role:
         """What a patch is for."""
         if self.split == "blocks":
@@ -71,6 +74,7 @@ def make_plan(config: LandCoverConfig, resolved: ResolvedFeatures) -> Plan:
         stored_bytes=_stored_bytes(config, resolved, found.patches, frames),
         split=config.validation.split,
         fingerprints=found.fingerprints,
+        absent=found.absent,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import BandError, EOTasksError, ReflectanceError
-from eotasks.models.clouds.plausibility import CirrusCounts, cirrus_counts, refuse_signs
+from eotasks.models.clouds.plausibility import CirrusCounts, cirrus_counts, refuse_signs, warn_if_coarse
 from eotasks.models.scale_signs import FEWEST_PIXELS, refuse_by_signs, scale_signs
 from eotasks.models.scales import ReflectanceScale
 from eotasks.models.sentinel2 import QUANTIFICATION
@@ -144,11 +144,17 @@ def judged(result: Any, stack: BandStack, reader: Reader, *, is_data: Any | None
     :raises ReflectanceError: another scale, an offset left in or removed twice, reflectance scaled twice; at once for
         NumPy, else when dask computes it.
     :raises BandError: the bands are in another order; likewise.
+    :warns ScaleWarning: bands for the cloud model in steps that are too coarse for it; at once.
     """
     names, where = stack.names, stack.layout.where
     frame_names = tuple(stack.layout.frame_names())
     scaled = any(each.stated and not each.integer for each in stack.scalings)
     stated = all(each.stated for each in stack.scalings)
+    if cirrus:
+        integer = [stack.scalings[position] for position in reader.positions if stack.scalings[position].integer]
+        coarsest = max((each.scale for each in integer), default=0.0)
+        if coarsest:
+            warn_if_coarse(np.dtype(np.uint8), 1 / coarsest, where)
     _, height, width = stack.layout.shape
     crowd = height * width
     places = places_like(stack.layout.shape, (*(() if is_data is None else (is_data,)), *stack.arrays))

@@ -26,6 +26,7 @@ from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import checked_config
+from eotasks.workflows.land_cover.report.notes import reasons
 from eotasks.workflows.land_cover.run import LandCoverExample
 from tests.builders.command_line import Result, Sections, command, merged, write_config
 from tests.builders.layouts import small_l2a, small_safe
@@ -301,6 +302,53 @@ def test_clouds_of_l1c_from_the_files_of_the_cloud_mask_command(l1c: Path, tmp_p
             stored = np.array([value[0] for value in source.sample(centres)]).reshape(32, 32)
         np.testing.assert_allclose(patch[feature][0, ..., 0], stored / scale, rtol=1e-6)
     assert len(np.unique(patch[CLP])) > 1
+    Path(files["CLP"]).unlink()  # as detectors without a probability leave it
+    again = command("land-cover", "--config", tmp_path / "config.toml", "--output", tmp_path / "alone")
+    assert (again.code, again.err) == (0, "")
+    alone = load_eopatch(Place(tmp_path / "alone").child("observed"), "patch_r01_c01")
+    assert CLP not in alone
+    np.testing.assert_array_equal(alone[CLM], patch[CLM])
+    assert (tmp_path / "alone" / "land_cover.tif").read_bytes() == (tmp_path / "out" / "land_cover.tif").read_bytes()
+    later = command("land-cover", "--config", tmp_path / "config.toml")
+    assert later.code == 2
+    assert "content of source.products" in " ".join(later.err.split())
+
+
+@pytest.mark.parametrize("left", ["CLM", "CLP", ""], ids=["mask alone", "probability alone", "neither"])
+@pytest.mark.parametrize("searched", [False, True], ids=["list", "catalogue"])
+def test_a_cloud_mask_is_enough_and_due(left: str, searched: bool, l1c: Path, tmp_path: Path) -> None:
+    """Of the files of one of two products nothing but ``left`` is there."""
+    archive(tmp_path, l1c)
+    two_days_later(l1c, tmp_path / "archive")
+    names = sorted(each.name for each in (tmp_path / "archive").iterdir())
+    files = {kind: str(tmp_path / f"{kind}.tif") for kind in ("CLM", "CLP")}
+    few = {kind: file for kind, file in files.items() if kind == left}
+    source: dict[str, Any] = {}
+    if searched:
+        catalogue = Catalogue(tmp_path / "c.parquet")
+        items = [item_of(open_scene(tmp_path / "archive" / name), masks=files) for name in names]
+        for kind in files.keys() - few.keys():
+            del items[1].assets[kind]
+        catalogue.add(items)
+        source = {"products": str(tmp_path / "c.parquet")}
+    else:
+        for name, kinds in zip(names, (files, few), strict=True):
+            folder = tmp_path / "masks" / name
+            folder.mkdir(parents=True)
+            for kind in kinds:
+                (folder / f"{name.removesuffix('.SAFE')}_{kind}.tif").touch()
+        source = {"masks": str(tmp_path / "masks")}
+    changes: dict[str, Any] = {"clouds": {"method": "source"}, "source": source}
+    if left == "CLM":
+        (chain,) = LandCoverExample(config_in(tmp_path, **changes)).chains
+        assert chain.resolved.brought == {"CLM"}
+        assert CLP not in chain.resolved.observed
+        assert chain.plan.absent == {"CLP"}
+        why = reasons(chain.config, chain.resolved, chain.plan)
+        assert why["MEAN_CLP"] == "the source brings a cloud mask without probabilities"
+    else:
+        with pytest.raises(ConfigurationError, match="needs the cloud mask CLM of every product; 1 have none"):
+            LandCoverExample(config_in(tmp_path, **changes))
 
 
 # What is refused

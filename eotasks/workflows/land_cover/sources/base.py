@@ -96,6 +96,9 @@ class SourcePlan:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Texts that change when what is read does, by the key of the input: results of before are then refused."""
 
+    absent: frozenset[str] = frozenset()
+    """Features that the source brings as a rule, and has not here."""
+
 
 @dataclass(frozen=True)
 class Companion:
@@ -184,6 +187,10 @@ class Source(Section, ABC):
     def brought(self, settings: Settings) -> frozenset[str]:
         """Names of the features it brings besides BANDS and IS_DATA, such as CLM, CLP, NDVI or LULC."""
         return frozenset()
+
+    def without(self, absent: frozenset[str]) -> Self:
+        """The same source, which does not bring what its plan found to be absent."""
+        return self
 
     # Before the work
 

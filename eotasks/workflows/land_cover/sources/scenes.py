@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import shapely
 from eolearn.core import EOTask, FeatureType
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import Geometry
 from shapely.geometry.base import BaseGeometry
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from eotasks.catalogue.api import StacApi
     from eotasks.catalogue.store import Catalogue
 
+LOGGER = logging.getLogger(__name__)
+
 SCL: Feature = (FeatureType.MASK, "SCL")
 
 _CATALOGUES = (".parquet", ".geoparquet")
@@ -68,7 +71,8 @@ class ScenesSource(Source):
     """Sentinel-2 products of your own: a folder or a list of them, a catalogue, or a STAC API.
 
     Clouds of L1C are computed (`clouds.method = "single-scene"`) or taken from the files of `eotasks cloud-mask`
-    (`"source"`), those of L2A are taken from its scene classification (`"source"`).
+    (`"source"`: CLM, and CLP where every product has it), those of L2A are taken from its scene classification
+    (`"source"`).
     """
 
     has_clouds: ClassVar[bool] = True
@@ -96,6 +100,9 @@ class ScenesSource(Source):
     mosaicking_order: MosaicOrder = Field("mostRecent", description="Which product is on top where several overlap.")
     resampling: ResamplingName = Field("mean", description="How bands are brought to `area.resolution`.")
     simulated: bool = Field(False, description="Whether the products hold simulated data; the report then says so.")
+
+    _absent: frozenset[str] = PrivateAttr(frozenset())
+    """What the products at hand have not of what is brought otherwise."""
 
     @property
     def is_simulated(self) -> bool:
@@ -161,7 +168,12 @@ class ScenesSource(Source):
     def brought(self, settings: Settings) -> frozenset[str]:
         if settings.clouds.method != "source":
             return frozenset()
-        return frozenset({"CLM", "CLP"} if self.level == "L1C" else {"CLM", "SCL"})
+        return frozenset({"CLM", "CLP"} if self.level == "L1C" else {"CLM", "SCL"}) - self._absent
+
+    def without(self, absent: frozenset[str]) -> Self:
+        narrowed = self.model_copy()
+        narrowed._absent = absent
+        return narrowed
 
     # Before the work
 
@@ -175,7 +187,7 @@ class ScenesSource(Source):
     def plan(self, settings: Settings) -> SourcePlan:
         """Products over the patches, found by their footprints; of a list, the metadata of every product is read.
 
-        :raises ConfigurationError: no product of the level is there, or one that is needed has no masks.
+        :raises ConfigurationError: no product of the level is there, or one that is needed has no cloud mask.
         :raises AreaError: none lies over the area.
         """
         listed = None if self._is_searched else self._listed()
@@ -195,8 +207,8 @@ class ScenesSource(Source):
         choice = choose_products(here)
         choice.warn()
         period = [each for each in choice.products if settings.time.start <= each.time.date() <= settings.time.end]
-        if settings.clouds.method == "source" and self.level == "L1C":
-            self._check_masks(period)
+        own_masks = settings.clouds.method == "source" and self.level == "L1C"
+        absent = self._check_masks(period) if own_masks else frozenset()
         frames = group_frames(choice.products, dt.timedelta(minutes=self.time_difference_minutes))
         return SourcePlan(
             patches,
@@ -208,6 +220,7 @@ class ScenesSource(Source):
                 left_out=tuple(map(str, choice.replaced)),
             ),
             fingerprints={"source.products": _fingerprint(period)},
+            absent=absent,
         )
 
     def describe(self, cost: Cost) -> dict[str, str]:
@@ -241,7 +254,7 @@ class ScenesSource(Source):
             time_difference=dt.timedelta(minutes=self.time_difference_minutes),
             mosaicking_order=self.mosaicking_order,
             sun_angles_feature=None,
-            clp_feature=CLP if own_masks else None,
+            clp_feature=CLP if own_masks and "CLP" not in self._absent else None,
             clm_feature=CLM if own_masks else None,
             scl_feature=SCL if own and self.level == "L2A" else None,
         )
@@ -360,14 +373,28 @@ class ScenesSource(Source):
             )
         return list(found.values())
 
-    def _check_masks(self, products: Iterable[Candidate]) -> None:
-        missing = [each.name for each in products if not {"CLP", "CLM"} <= each.masks.keys()]
+    def _check_masks(self, products: Sequence[Candidate]) -> frozenset[str]:
+        """Masks that are of use and not there of every product: CLP, which detectors without a probability lack.
+
+        :raises ConfigurationError: a product has no CLM.
+        """
+        missing = [each.name for each in products if "CLM" not in each.masks]
         if missing:
             raise ConfigurationError(
-                f"clouds.method 'source' needs CLP and CLM of every product; {len(missing)} have none, such as"
+                f"clouds.method 'source' needs the cloud mask CLM of every product; {len(missing)} have none, such as"
                 f" {missing[0]}: make them with eotasks cloud-mask and name their folder in source.masks (of a"
                 " catalogue: eotasks catalogue add --masks), or use 'single-scene'."
             )
+        without = [each.name for each in products if "CLP" not in each.masks]
+        if not without:
+            return frozenset()
+        LOGGER.info(
+            "%d of %d products have a cloud mask without probabilities, such as %s: CLP is left out.",
+            len(without),
+            len(products),
+            without[0],
+        )
+        return frozenset({"CLP"})
 
     def _bytes(
         self,
