@@ -161,6 +161,21 @@ class NotProbabilityWarning(EOTasksWarning):
     """Numbers that can be no probability of clouds, or a threshold that is not of their scale."""
 
 
+class ShadowWarning(EOTasksWarning):
+    """A frame has clouds, and whether they throw shadows cannot be told: none is called so.
+
+    ``reason``: "sun" (shadows lie under their clouds), "ground" (nothing beside the clouds tells light from shade) or
+    "height" (at no height do the clouds fit shaded ground better than chance).
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ShadowWarning], tuple[object, ...]]:
+        return type(self), (*self.args, self.reason)
+
+
 class UnusedSettingWarning(EOTasksWarning):
     """A setting was changed where that has no effect."""
 

@@ -23,7 +23,8 @@ from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, mask_of
-from eotasks.models.clouds.shadows.light import SHADOW_BANDS
+from eotasks.models.clouds.presets import MaskSettings
+from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, SceneClass, band_indices
 from eotasks.workflows.cloud_mask.options import AVAILABLE, CellSampling, CloudMaskOptions
 
@@ -119,7 +120,7 @@ def make_masks(
     where = scene.name
     detector = find_detector(options.detector)
     settings = options.detector_settings(threads)
-    wanted = _bands_to_read(detector, options)
+    wanted = _bands_to_read(scene, detector, options)
     _check_bands(scene, [*wanted, *(TRUE_COLOR if options.quicklook else ())])
     sun = _sun(scene, where) if _shadows_of_clouds(detector, options) or "sun angles" in detector.needs else None
     reading = _Reading(scene, detector, options, wanted, threads)
@@ -135,13 +136,22 @@ def make_masks(
     if not _in_strips(detector):
         found.add(slice(None), reading.whole(), settings)
     size = (reading.grid.resolution, reading.grid.resolution)
-    mask = found.mask(reading.is_data, options, size, where)
+    mask = found.mask(reading.is_data, options.mask, size, where)
     shadow = found.shadow()
     if sun is not None and _shadows_of_clouds(detector, options):
         from eotasks.models.clouds.shadows.frame import cloud_shadow  # loads scipy, a sixth of a second
 
+        outlines = found.mask(reading.is_data, replace(options.mask, dilation_size=None), size, where)
         shadow = cloud_shadow(
-            reading.light, mask, sun=sun, pixel_size=size, valid=reading.is_data, names=SHADOW_BANDS, where=where
+            reading.light,
+            mask,
+            outlines=outlines,
+            sun=sun,
+            pixel_size=size,
+            valid=reading.is_data,
+            names=reading.light_bands,
+            method=options.shadow_search,
+            where=where,
         )
     picture = _picture(scene, threads) if options.quicklook else None
     _give_back()
@@ -171,9 +181,9 @@ def _check_bands(scene: Scene, bands: Sequence[str]) -> None:
         raise BandError(f"{error} Or take the scene classification of L2A: --detector scl.") from error
 
 
-def _bands_to_read(detector: Detector, options: CloudMaskOptions) -> tuple[str, ...]:
+def _bands_to_read(scene: Scene, detector: Detector, options: CloudMaskOptions) -> tuple[str, ...]:
     """Those of the detector, and those in which the shadows of its clouds are looked for."""
-    shadows = SHADOW_BANDS if _shadows_of_clouds(detector, options) else ()
+    shadows = light_bands(scene.bands) if _shadows_of_clouds(detector, options) else ()
     return tuple(dict.fromkeys([*detector.bands, *shadows]))
 
 
@@ -218,16 +228,14 @@ class _Found:
         self.probability[rows] = np.where(frames.is_data[0], probability[0], np.float32(0))
 
     def mask(
-        self, valid: NDArray[np.bool_], options: CloudMaskOptions, size: tuple[float, float], where: str
+        self, valid: NDArray[np.bool_], settings: MaskSettings, size: tuple[float, float], where: str
     ) -> NDArray[np.uint8]:
         """(h, w): 0 clear, 1 cloud, 255 no data."""
         if self._classes is not None:
             return np.where(self._classes == NO_DATA, NO_DATA, self._classes == CLOUD).astype(np.uint8)
         assert self.probability is not None
         frames = self.probability[np.newaxis]
-        mask: NDArray[np.uint8] = mask_of(frames, options.mask, pixel_size=size, valid=valid[np.newaxis], where=where)[
-            0
-        ]
+        mask: NDArray[np.uint8] = mask_of(frames, settings, pixel_size=size, valid=valid[np.newaxis], where=where)[0]
         return mask
 
     def shadow(self) -> NDArray[np.uint8] | None:
@@ -254,8 +262,9 @@ class _Reading:
         self.grid = product_grid(scene, options.resolution)
         self.is_data: NDArray[np.bool_] = np.zeros(self.grid.shape, dtype=bool)
         shape = self.grid.shape
+        self.light_bands = light_bands(bands)
         self.light: NDArray[np.uint16] = np.zeros(
-            (*shape, len(SHADOW_BANDS)) if _shadows_of_clouds(detector, options) else (0,), dtype=np.uint16
+            (*shape, len(self.light_bands)) if _shadows_of_clouds(detector, options) else (0,), dtype=np.uint16
         )
         """The bands that shadows are looked for in."""
         whole = not _in_strips(detector)
@@ -271,7 +280,7 @@ class _Reading:
         bands, valid = self._read(strip, classes)
         self.is_data[rows] = valid
         if self.light.size:
-            self.light[rows] = bands[..., band_indices(SHADOW_BANDS, self._bands)]
+            self.light[rows] = bands[..., band_indices(self.light_bands, self._bands)]
         if self._kept.size:
             self._kept[rows] = bands
         if classes is not None and self._kept_classes.size:
