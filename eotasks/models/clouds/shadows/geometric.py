@@ -47,6 +47,10 @@ _SPREAD = 0.2
 _BEATS_CHANCE = 1.1
 """How much better than any direction that cannot be the true one must fit."""
 
+_OVERCAST = 0.6
+"""Share of the data under cloud from which clouds thrown anywhere land on shadows: the test has no power there, and the
+contrast alone decides."""
+
 _ENOUGH_MATCHED = 0.01
 """Share of the data that matched shadow covers before the looks of pixels take from it and add to it."""
 
@@ -173,6 +177,8 @@ def geometric_shadow(
 def _is_significant(
     clouds: Clouds, sunlight: NDArray[np.float32], clear: Mask, method: GeometricMethod, pixel_size: tuple[float, float]
 ) -> bool:
+    if clouds.sizes.sum() > _OVERCAST * np.count_nonzero(clouds.valid):
+        return True
     found = significance(
         clouds.labels > 0,
         clouds.valid,
