@@ -11,6 +11,7 @@ from .clouds.probability import AddCloudProbabilityTask as AddCloudProbabilityTa
 from .clouds.shadows import AddCloudShadowTask as AddCloudShadowTask
 from .clouds.snow import AddSnowMaskTask as AddSnowMaskTask
 from .clouds.temporal import AddMultiTemporalCloudProbabilityTask as AddMultiTemporalCloudProbabilityTask
+from .clouds.thin_cloud import AddThinCloudMaskTask as AddThinCloudMaskTask
 from .clouds.validity import AddCloudCoverageTask as AddCloudCoverageTask
 from .clouds.validity import AddValidCountTask as AddValidCountTask
 from .clouds.validity import AddValidDataMaskTask as AddValidDataMaskTask

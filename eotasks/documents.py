@@ -1,7 +1,8 @@
 """JSON and TOML of others: of a size and depth that a document has, of the type that is due, fit to be kept and shown.
 
 Python's own readers take what no honest writer writes and what fails later and elsewhere: a hundred thousand levels
-(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have.
+(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have. Half a million
+values of a wrong type are half a gigabyte of errors to pydantic, which counts them all (`refuse_many_values`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,16 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eotasks.limits import DOCUMENT_LEVELS, RECORD_BYTES
+from eotasks.limits import DOCUMENT_LEVELS, DOCUMENT_VALUES, RECORD_BYTES
+from eotasks.text import shortened
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_FIELD, _REASON = 60, 300
+"""Characters that are shown of the name of a field, and of what is wrong with it."""
 
 Refuse = Callable[[str], Exception]
 """Makes the error of a document, from what is wrong with it."""
@@ -59,6 +67,31 @@ def parse_toml(content: bytes | str, refuse: Refuse) -> dict[str, Any]:
         _check_depth(value)
         _check_text(value)
         return value
+
+
+def refuse_many_values(value: Any, refuse: Refuse) -> None:
+    """For a document that pydantic looks at next: it makes an error of each value of a wrong type, a kilobyte each.
+
+    :raises Exception: what ``refuse`` makes, when the document has too many values.
+    """
+    count, nodes = 1, [value]
+    while nodes:
+        node = nodes.pop()
+        values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        count += len(values)
+        nodes += [child for child in values if type(child) is dict or type(child) is list]
+    if count > DOCUMENT_VALUES.value:
+        raise refuse(DOCUMENT_VALUES.excess(count))
+
+
+def first_problem(error: ValidationError, whole: str) -> str:
+    """The first field of a document that does not fit, and why.
+
+    :param whole: What the document is called when it is none of its fields.
+    """
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(shortened(str(part), _FIELD) for part in problem["loc"]) or whole
+    return f"{field}: {shortened(problem['msg'], _REASON)}"
 
 
 @contextmanager

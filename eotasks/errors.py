@@ -7,7 +7,10 @@ would any other.
 
 from __future__ import annotations
 
+import inspect
 import traceback
+import warnings
+from types import FrameType
 
 from eotasks.text import harmless, shortened
 
@@ -119,6 +122,33 @@ class PatchesFailedError(BatchError):
 
 class EOTasksWarning(_HarmlessText, UserWarning):
     """Base of every warning that eotasks gives on purpose: `warnings.filterwarnings` can make each an error."""
+
+
+_BETWEEN = frozenset({"eotasks", "eolearn", "xarray", "dask", "concurrent", "threading"})
+"""Packages that stand between a user's line and what warns of it: ours, and those that call ours for the user."""
+
+
+def warn_caller(text: str, category: type[EOTasksWarning], *details: object) -> None:
+    """Warns in the name of the user's line: the nearest one outside of eotasks, and of what runs tasks for the user,
+    however deep the function that found it. Where there is none (a thread of a pool), of the outermost line.
+
+    :param text: What happened, where, and the cure.
+    :param details: What the category takes beside the text.
+    """
+    warning = category(text, *details)
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_back is not None and _package_of(frame) in _BETWEEN:
+        frame = frame.f_back
+    if frame is None:  # a Python without frames
+        warnings.warn(warning, category, stacklevel=2)
+        return
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    name = str(frame.f_globals.get("__name__") or "<unknown>")
+    warnings.warn_explicit(warning, category, frame.f_code.co_filename, frame.f_lineno, name, registry)
+
+
+def _package_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 class FrameDroppedWarning(EOTasksWarning):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
@@ -35,12 +36,22 @@ def install_line(extra: str | None) -> str:
     return f"{_installer()} {_source('' if extra is None else f'[{extra}]')}"
 
 
+def command_line() -> str:
+    """What a shell calls the command of this environment by: its name where that is found, else its path."""
+    script = Path(sys.executable).parent / "eotasks"
+    found = shutil.which("eotasks")
+    if not script.is_file():
+        return f"{shlex.quote(_seen_from_here(Path(sys.executable)))} -m eotasks.workflows.cli"
+    return "eotasks" if found is not None and Path(found) == script else shlex.quote(_seen_from_here(script))
+
+
 def missing_modules(extra: str) -> list[str]:
     """Modules of an extra that are not installed; none where it is complete."""
-    return [name for name in EXTRAS[extra] if not _is_there(name)]
+    return [name for name in EXTRAS[extra] if not is_installed(name)]
 
 
-def _is_there(name: str) -> bool:
+def is_installed(name: str) -> bool:
+    """Whether a module could be imported; it is not."""
     try:
         return find_spec(name) is not None
     except ModuleNotFoundError:  # the package that it would lie in

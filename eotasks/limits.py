@@ -71,6 +71,7 @@ RECORD_BYTES = Limit(
     "record bytes", 64 * MEGABYTE, "markers, leases, cards, configurations and JSON of EOPatches: some kB"
 )
 DOCUMENT_LEVELS = Limit("document levels", 100, "JSON and TOML of products, models and runs nest ten levels at most")
+DOCUMENT_VALUES = Limit("document values", 200_000, "cards, configurations and labels have some hundred")
 MANIFEST_BYTES = Limit("manifest bytes", 1 * GIGABYTE, "a run of 100,000 patches writes 60 MB")
 CATALOGUE_BYTES = Limit("catalogue bytes", 2 * GIGABYTE, "100,000 products take 30 MB")
 CATALOGUE_ROWS = Limit("catalogue rows", 100_000_000, "Sentinel-2 has some 40 million products of each level")
@@ -89,6 +90,8 @@ SEARCH_ITEMS = Limit("search items", 50_000, "a tile has 150 a year")
 SEARCH_BYTES = Limit("search bytes", 1 * GIGABYTE, "an item has some 30 kB")
 SEARCH_SECONDS = Limit("search seconds", 3_600, "a search takes some seconds")
 ATTEMPTS = Limit("attempts", 10, "tries of one request: with the pauses between them, about half a minute")
+
+REQUESTS = Limit("requests at once", 16, "parts of images are some 20 kB: most of the time of one is waiting")
 
 LIMITS = tuple(value for value in list(globals().values()) if isinstance(value, Limit))
 """All bounds, for the documentation and its test."""

@@ -45,6 +45,7 @@ pytest_plugins = [
     "tests.servers.s3",
     "tests.servers.signed",
     "tests.servers.web",
+    "tests.servers.counting",  # after what it imports
 ]
 
 

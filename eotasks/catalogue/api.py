@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import shapely
@@ -16,7 +15,7 @@ from eotasks.catalogue.bounded_io import bounded_io
 from eotasks.catalogue.fields import check_names, cloud_cover_of, level_of, tile_of_item, time_of
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.request import Level, SearchRequest, TimeInterval, as_geojson
-from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ProductSkippedWarning, reason_of
+from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, ProductSkippedWarning, reason_of, warn_caller
 from eotasks.geometry.antimeridian import bounds_of, crosses
 from eotasks.geometry.degrees import WGS84
 from eotasks.imagery import footprints
@@ -61,6 +60,9 @@ class StacApi:
         signs addresses. A function that is given an item of pystac, or "planetary-computer". When a signature is about
         to end before a file is read, the addresses are signed anew. Signatures are kept in memory only.
     """
+
+    packages: ClassVar[tuple[str, ...]] = ("pystac", "pystac_client")
+    """Optional packages that a search needs."""
 
     def __init__(
         self, url: str, *, collections: Sequence[str] | None = None, modifier: Modifier | str | None = None
@@ -134,10 +136,9 @@ class StacApi:
             ) from error
         if skipped:
             more = f" And {len(skipped) - _NAMED} more." if len(skipped) > _NAMED else ""
-            warnings.warn(
+            warn_caller(
                 f"{where}: {len(skipped)} items are left out. {' '.join(skipped[:_NAMED])}{more}",
                 ProductSkippedWarning,
-                stacklevel=3,
             )
         return ordered[: request.limit]
 
@@ -232,7 +233,7 @@ def _place(item: pystac.Item) -> BaseGeometry | None:
     if item.geometry is None:
         return None
     place = footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
-    if crosses(place) or not place.equals_exact(shape(item.geometry)):
+    if crosses(place) or not place.equals_exact(shape(item.geometry), tolerance=0):
         item.geometry, item.bbox = as_geojson(place), list(bounds_of(place))
     return place
 

@@ -131,6 +131,8 @@ def extensions_of(item: pystac.Item) -> list[str]:
 def add_masks(item: pystac.Item, masks: Mapping[str, str]) -> None:
     """Names the files of `eotasks cloud-mask` in an item: CLP (probability * 255), CLM and SHADOW (0, 1), 255 no data.
 
+    CLM may hold 3 snow and 4 thin cloud too; its own tags say so.
+
     :param masks: Files of "CLP", "CLM" and "SHADOW".
     """
     pystac_ = package("pystac")

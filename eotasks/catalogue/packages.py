@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.errors import MissingDependencyError
-from eotasks.extras import install_line
+from eotasks.extras import install_line, is_installed
 from eotasks.limits import CATALOGUE_BYTES
 
 EXTRA = "catalogue"
@@ -31,6 +31,18 @@ def package(name: str) -> Any:
         raise MissingDependencyError(
             f"The catalogue needs the package {name.partition('.')[0]}: {install_line(EXTRA)}"
         ) from error
+
+
+def require(*names: str) -> None:
+    """Refuse, before any work, what optional packages are missing for; imports none of them.
+
+    :raises MissingDependencyError: some are not installed.
+    """
+    missing = [name for name in names if not is_installed(name)]
+    if missing:
+        raise MissingDependencyError(
+            f"The catalogue needs the package{'s' * (len(missing) > 1)} {', '.join(missing)}: {install_line(EXTRA)}"
+        )
 
 
 def database() -> Any:

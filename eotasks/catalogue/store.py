@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from shapely.geometry.base import BaseGeometry
@@ -98,6 +98,9 @@ class Catalogue:
     :param modifier: Signs the addresses of items that are found before their files are read, as of
         :class:`eotasks.catalogue.api.StacApi`; the items themselves stay as they are.
     """
+
+    packages: ClassVar[tuple[str, ...]] = ("duckdb", "duckdb_extension_spatial", "pyarrow", "pystac")
+    """Optional packages that a search needs."""
 
     def __init__(self, location: str | os.PathLike[str], *, modifier: Modifier | str | None = None) -> None:
         text = plain_scheme(os.fspath(location))

@@ -45,6 +45,7 @@ class AddCloudMaskTask(EOTask):
         *,
         is_data_feature: Feature | None = None,
         snow_feature: Feature | None = None,
+        thin_cloud_feature: Feature | None = None,
         preset: Preset = "eo-learn",
         threshold: float | FromPreset = FROM_PRESET,
         smoothing: Smoothing | FromPreset = FROM_PRESET,
@@ -63,6 +64,8 @@ class AddCloudMaskTask(EOTask):
         :param snow_feature: Mask (t, h, w, 1) of snow, as AddSnowMaskTask adds it. Snow has no say in the mask and
             comes out clear, but where the dilation of a cloud beside it covers it. None leaves the mask as s2cloudless
             makes it, bright snow among the clouds.
+        :param thin_cloud_feature: Mask (t, h, w, 1) of thin cloud, as AddThinCloudMaskTask adds it, which is treated as
+            snow is: the mask is then of opaque cloud and what it grows over. None leaves thin cloud to the probability.
         :param preset: "s2cloudless", "eo-learn", "sentinel-hub" or "gee": where settings that are not given come from.
         :param threshold: Probability above which a pixel is cloud, 0..1.
         :param smoothing: "disk" or "gaussian"; another than the preset's takes nothing of the preset's smoothing.
@@ -82,6 +85,9 @@ class AddCloudMaskTask(EOTask):
         self.mask_feature = feature_of(mask_feature, {FeatureType.MASK})
         self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
         self.snow_feature = None if snow_feature is None else feature_of(snow_feature, {FeatureType.MASK})
+        self.thin_cloud_feature = None
+        if thin_cloud_feature is not None:
+            self.thin_cloud_feature = feature_of(thin_cloud_feature, {FeatureType.MASK})
         self.settings = mask_settings(
             preset,
             threshold=threshold,
@@ -119,19 +125,29 @@ class AddCloudMaskTask(EOTask):
             self.settings,
             pixel_size=self._pixel_size(eopatch, probability),
             valid=valid,
-            snow=self._snow(eopatch),
+            snow=self._apart(eopatch),
             scale=self.scale,
             where=describe(self.probability_feature),
         )
         eopatch[self.mask_feature] = as_stored(mask, self.boolean)
         return eopatch
 
-    def _snow(self, eopatch: EOPatch) -> NDArray[np.bool_] | None:
-        if self.snow_feature is None:
-            return None
-        mask = single_channel(eopatch, self.snow_feature, "run AddSnowMaskTask first, or leave snow_feature out")
-        snow, _ = split_cloud_mask(mask, where=describe(self.snow_feature))
-        return snow
+    def _apart(self, eopatch: EOPatch) -> NDArray[np.bool_] | None:
+        """Pixels (t, h, w) of snow and of thin cloud, None where neither is kept apart."""
+        apart = None
+        for feature, task, name in (
+            (self.snow_feature, "AddSnowMaskTask", "snow_feature"),
+            (self.thin_cloud_feature, "AddThinCloudMaskTask", "thin_cloud_feature"),
+        ):
+            if feature is not None:
+                mask = single_channel(eopatch, feature, f"run {task} first, or leave {name} out")
+                pixels, _ = split_cloud_mask(mask, where=describe(feature))
+                if apart is not None and apart.shape != pixels.shape:
+                    raise GridError(
+                        f"{describe(feature)} has shape {pixels.shape}, snow {apart.shape}: make both alike."
+                    )
+                apart = pixels if apart is None else apart | pixels
+        return apart
 
     def _pixel_size(self, eopatch: EOPatch, probability: NDArray[Any]) -> tuple[float, float] | None:
         if self.settings.unit == "pixel":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 
-from eotasks.clouds.checks import as_stored, frame_name, refuse_wrong_scale, seen_pixels
-from eotasks.features import Feature, array_of, describe, feature_of
-from eotasks.models.band_sets import band_names
+from eotasks.clouds.checks import as_stored
+from eotasks.clouds.frame_masks import frame_masks
+from eotasks.features import Feature, describe, feature_of
 from eotasks.models.checks import check_number
-from eotasks.models.clouds.postprocess import NO_DATA
-from eotasks.models.clouds.surface import MAX_SNOW_CIRRUS, snow_bands, snow_in
+from eotasks.models.clouds.surface import MAX_SNOW_CIRRUS, MIN_SNOW_GREEN, MIN_SNOW_NDSI, snow_bands, snow_in
 from eotasks.models.scales import ReflectanceScale, check_scale
 from eotasks.models.sentinel2 import MAX_REFLECTANCE, band_indices
 
@@ -20,9 +19,9 @@ from eotasks.models.sentinel2 import MAX_REFLECTANCE, band_indices
 class AddSnowMaskTask(EOTask):
     """Adds a mask of snow, which cloud detectors are known to take for cloud.
 
-    It sees snow on clear ground: bright in the visible and not red, dark in short-wave infrared (NDSI) and in the
-    cirrus band. ``AddCloudMaskTask(snow_feature=...)`` gives such pixels back. Where there is no snow it does little
-    harm: in a tropical scene it marked 0.3 % of the pixels and changed 0.02 % of the cloud mask.
+    It sees snow on clear ground: bright in the visible and near infrared and not red, dark in short-wave infrared
+    (NDSI) and in the cirrus band. ``AddCloudMaskTask(snow_feature=...)`` gives such pixels back. Where there is no snow
+    it does little harm: in a tropical scene it marked 0.11 % of the pixels, and changed 0.02 % of the cloud mask.
     """
 
     def __init__(
@@ -32,7 +31,8 @@ class AddSnowMaskTask(EOTask):
         *,
         is_data_feature: Feature | None = None,
         bands: Sequence[str] | None = None,
-        min_ndsi: float = 0.4,
+        min_ndsi: float = MIN_SNOW_NDSI,
+        min_green: float = MIN_SNOW_GREEN,
         max_swir: float | None = None,
         max_cirrus: float | None = MAX_SNOW_CIRRUS,
         scale: ReflectanceScale | None = None,
@@ -46,6 +46,8 @@ class AddSnowMaskTask(EOTask):
             in every band (``eotasks.models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order; None when they are the 13 of L1C.
         :param min_ndsi: Lowest NDSI of snow, -1..1; higher is surer, and misses old snow and snow in forests.
+        :param min_green: Lowest B03 reflectance of snow, which keeps out flooded ground; 0.10 suits L2A, where the
+            light of the air is taken off.
         :param max_swir: Highest B11 reflectance of snow; None for no limit.
         :param max_cirrus: Highest B10 reflectance of snow, which keeps high ice clouds from passing as snow (and may
             keep out snow on the highest mountains); None does without B10, as L2A must.
@@ -63,6 +65,7 @@ class AddSnowMaskTask(EOTask):
             if limit is not None:
                 check_number(limit, name, "reflectance", lowest=0, highest=MAX_REFLECTANCE)
         self.min_ndsi = check_number(min_ndsi, "min_ndsi", "NDSI", lowest=-1, highest=1)
+        self.min_green = check_number(min_green, "min_green", "reflectance", lowest=0, highest=MAX_REFLECTANCE)
         self.max_swir, self.max_cirrus = max_swir, max_cirrus
         check_scale(scale, ReflectanceScale)
         self.scale: ReflectanceScale | None = scale
@@ -78,24 +81,13 @@ class AddSnowMaskTask(EOTask):
         :raises ReflectanceError: values that are no reflectance where there is data.
         :raises GridError: shapes that differ.
         """
-        frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
-        names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
-        valid = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
-        refuse_wrong_scale(eopatch, self.bands_feature, frames, valid, names=names, scale=self.scale)
-        mask = np.zeros(frames.shape[:3], dtype=np.uint8)
-        for index in range(len(frames)):
-            mask[index] = snow_in(
-                frames[index],
-                None if valid is None else valid[index],
-                names,
-                min_ndsi=self.min_ndsi,
-                max_swir=self.max_swir,
-                max_cirrus=self.max_cirrus,
-                scale=self.scale,
-                check_bands=False,  # of all frames together, above
-                where=frame_name(eopatch, self.bands_feature, index),
-            )
-        if valid is not None:
-            mask[~valid] = NO_DATA
+        find = partial(
+            snow_in,
+            min_ndsi=self.min_ndsi,
+            min_green=self.min_green,
+            max_swir=self.max_swir,
+            max_cirrus=self.max_cirrus,
+        )
+        mask = frame_masks(eopatch, self.bands_feature, self.is_data_feature, find, bands=self.bands, scale=self.scale)
         eopatch[self.snow_feature] = as_stored(mask, self.boolean)
         return eopatch

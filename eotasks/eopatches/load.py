@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,7 +19,7 @@ from eotasks.eopatches.files import EOPatchFolder
 from eotasks.eopatches.marker import MARKER, DamagedMarkerError, patch_folder, read_marker
 from eotasks.eopatches.opening import names_in, open_eopatch, open_saved
 from eotasks.eopatches.parts import looks_plain
-from eotasks.errors import EOPatchChangedWarning, FeatureError, StorageError
+from eotasks.errors import EOPatchChangedWarning, FeatureError, StorageError, warn_caller
 from eotasks.features import IMAGES, Feature, describe
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.times import naive_utc
@@ -215,11 +214,10 @@ def _candidates(place: Place, name: str | None) -> Iterator[Place]:
 
 def _warn_of_changes(folder: EOPatchFolder) -> None:
     files = ", ".join(folder.changed[:_NAMED]) + (", ..." if len(folder.changed) > _NAMED else "")
-    warnings.warn(
+    warn_caller(
         f"{folder.where}: another program has written {files} since eotasks saved it. It is read as a plain EOPatch,"
         " without checksums: save it by eotasks to have them again.",
         EOPatchChangedWarning,
-        stacklevel=4,
     )
 
 

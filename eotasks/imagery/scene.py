@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -14,11 +13,12 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from shapely.geometry import mapping
 
-from eotasks.errors import EOTasksError, ImageryError, OffsetWarning, message_of
+from eotasks.errors import EOTasksError, ImageryError, OffsetWarning, message_of, warn_caller
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
-from eotasks.imagery.pixels.window import Sampling, Window, in_threads
+from eotasks.imagery.pixels.threads import in_threads
+from eotasks.imagery.pixels.window import Sampling, Window
 from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.products.open import ProductLocation, describe_product
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
@@ -323,12 +323,11 @@ class Scene:
         if band is None or shares[band] <= _MOST_IMPOSSIBLE:
             return
         self._is_compared = True
-        warnings.warn(
+        warn_caller(
             f"{self.location}: the offset of {self.acquisition.offset_of(band)} that its metadata says takes"
             f" {shares[band]:.0%} of the pixels of {band} below 0: it seems to have been removed from the numbers"
             " before. Compare them with those of another archive, and correct the metadata or read the product there.",
             OffsetWarning,
-            stacklevel=4,
         )
 
     def _nearest_layers(self, raster: RasterFile, grid: Grid) -> NDArray[np.float32]:

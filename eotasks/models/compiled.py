@@ -48,7 +48,7 @@ class _Announcement(event.Listener):
 
     def on_start(self, event: Any) -> None:
         module = str(event.data["dispatcher"].py_func.__module__)
-        if not self._announced and module.startswith("eotasks.models."):
+        if not self._announced and module.startswith("eotasks."):
             self._announced = True
             LOGGER.warning("Compiling array kernels for this machine: once, some seconds, then kept on disk.")
 

@@ -11,7 +11,6 @@ Whether the values agree with it is seen by ``eotasks.models.scale_signs``.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -19,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ConfigurationError, FeatureError, ReflectanceError, ScaleWarning
+from eotasks.errors import ConfigurationError, FeatureError, ReflectanceError, ScaleWarning, warn_caller
 from eotasks.models.sentinel2 import MAX_REFLECTANCE, MIN_REFLECTANCE, QUANTIFICATION, SATURATED_DN
 
 ReflectanceScale = Literal["reflectance", "percent", "0..255", "dn", "0..65535"]
@@ -225,12 +224,11 @@ def warn_of_percent(
     if scale is None and values.dtype == np.uint8 and values.size:
         highest = int(np.max(values, initial=0, where=True if valid is None else valid))
         if highest == 100:
-            warnings.warn(
+            warn_caller(
                 f"{where}: uint8 that ends at exactly 100 is read as 0..255, so that nothing is above 0.39. Say"
                 " scale='percent' for percentages, as Earth Engine's cloud probability and MSK_CLDPRB of L2A are, or"
                 " scale='0..255' (probability_scale, where there is one).",
                 ScaleWarning,
-                stacklevel=3,
             )
 
 

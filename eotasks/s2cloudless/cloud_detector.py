@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import os
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, UnusedSettingWarning
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, UnusedSettingWarning, warn_caller
 from eotasks.models.clouds.pixel import MODEL_FILE, model_path
 from eotasks.s2cloudless import suspect
 from eotasks.s2cloudless.pixel_classifier import ModelFile, PixelClassifier
@@ -182,4 +181,4 @@ def _weights(radius: int) -> NDArray[np.float64]:
 def _warn(findings: Iterable[suspect.Finding]) -> None:
     """In the name of the line that called the public method."""
     for category, text in findings:
-        warnings.warn(text, category, stacklevel=4)
+        warn_caller(text, category)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ImageryError, ProductSkippedWarning
+from eotasks.errors import ImageryError, ProductSkippedWarning, warn_caller
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
@@ -25,6 +24,7 @@ from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
 from eotasks.imagery.pixels.resampling import resample
 from eotasks.imagery.scene import Scene, open_scene
+from eotasks.models.clouds.mask_classes import without_classes
 
 if TYPE_CHECKING:
     import pystac
@@ -183,10 +183,9 @@ def candidates_of(items: Iterable[pystac.Item]) -> list[Candidate]:
     if errors and not found:
         raise errors[0]
     if errors:
-        warnings.warn(
+        warn_caller(
             f"{len(errors)} items are left out: {some_of([str(error) for error in errors])}",
             ProductSkippedWarning,
-            stacklevel=2,
         )
     return found
 
@@ -258,6 +257,8 @@ def classification_of(scenes: Sequence[Scene], which: NDArray[np.int16], grid: G
 def mask_of(kind: str, candidates: Sequence[Candidate], which: NDArray[np.int16], grid: Grid) -> NDArray[np.uint8]:
     """CLP, CLM or SHADOW as stored over a mosaic, at the centres of the grid's pixels, 255 without data.
 
+    CLM comes as 0 clear and 1 cloud: snow and thin cloud, where its files have them, are folded into these.
+
     :param kind: "CLP", "CLM" or "SHADOW".
     :raises ImageryError: when the file of a scene that was used cannot be read.
     """
@@ -265,7 +266,7 @@ def mask_of(kind: str, candidates: Sequence[Candidate], which: NDArray[np.int16]
     for index in _used(which):
         own = which == index
         values[own] = _stored(candidates[index], kind, grid)[own]
-    return values
+    return without_classes(values) if kind == "CLM" else values
 
 
 def _stored(candidate: Candidate, kind: str, grid: Grid) -> NDArray[np.uint8]:

@@ -7,7 +7,6 @@ ones. Names, tile and time are the same in both cases.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from rasterio.features import geometry_mask
 from rasterio.warp import transform
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ProductSkippedWarning
+from eotasks.errors import ProductSkippedWarning, warn_caller
 from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.mosaic import SAME_DATATAKE
@@ -59,21 +58,19 @@ class Choice:
     lost: tuple[Replaced, ...] = ()
     """Products without masks that are wanted: they are left out with pixels that no other product has."""
 
-    def warn(self, *, stacklevel: int = 2) -> None:
+    def warn(self) -> None:
         """:warns ProductSkippedWarning: names the products that are left out, with the reason."""
         if self.lost:
-            warnings.warn(
+            warn_caller(
                 f"{len(self.lost)} products are left out for lack of masks, with ground that no other product shows:"
                 f" {some_of([each.product.name for each in self.lost])}. Make their masks with eotasks cloud-mask.",
                 ProductSkippedWarning,
-                stacklevel=stacklevel + 1,
             )
         if self.replaced:
-            warnings.warn(
+            warn_caller(
                 f"{len(self.replaced)} products are left out, others show the same pixels:"
                 f" {some_of([str(each) for each in self.replaced])}.",
                 ProductSkippedWarning,
-                stacklevel=stacklevel + 1,
             )
 
 

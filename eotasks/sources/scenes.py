@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,14 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 
-from eotasks.errors import ConfigurationError, FeatureError, FrameDroppedWarning, ImageryError, TooFewFramesError
+from eotasks.errors import (
+    ConfigurationError,
+    FeatureError,
+    FrameDroppedWarning,
+    ImageryError,
+    TooFewFramesError,
+    warn_caller,
+)
 from eotasks.features import Feature, feature_of
 from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.grid import Grid
@@ -125,13 +131,15 @@ class LoadScenesTask(EOTask):
         :param view_angles_feature: The same for the direction of the satellite, mean of the bands.
         :param clp_feature: Feature for the cloud probability (t, h, w, 1) that the catalogue or `masks` have: float32
             0..1, NaN without data. None without.
-        :param clm_feature: Feature for the cloud mask that they have: uint8 0 clear, 1 cloud, 255 no data.
+        :param clm_feature: Feature for the cloud mask that they have: uint8 0 clear, 1 cloud, 255 no data. Files that
+            keep snow and thin cloud apart give snow as clear and thin cloud as cloud.
         :param shadow_feature: Feature for the cloud shadow that they have: uint8 0 none, 1 shadow, 255 no data.
         :param scl_feature: Feature for the scene classification of L2A: uint8, 0 no data.
         :param snap: Widen a box that is given to whole pixels, and bring one in degrees to the UTM zone of its middle
             (:func:`eotasks.snap_bbox`), instead of refusing it; the EOPatch then has that box.
         :param threads: Files that are decoded at a time; None for the setting.
         :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
+        :raises MissingDependencyError: a catalogue, an API or a modifier needs packages that are not installed.
         """
         self.bands_feature = feature_of(bands_feature, [FeatureType.DATA])
         self.is_data_feature = feature_of(is_data_feature, [FeatureType.MASK])
@@ -225,11 +233,10 @@ class LoadScenesTask(EOTask):
             )
         empty = [each.name for group, frame in zip(groups, frames, strict=True) if frame is None for each in group]
         if empty:
-            warnings.warn(
+            warn_caller(
                 f"{len(frames) - len(filled)} frames without a pixel of data in {tuple(area)} ({grid.crs}) are left"
                 f" out: {some_of(empty)}.",
                 FrameDroppedWarning,
-                stacklevel=2,
             )
         return self._as_patch(eopatch, area, filled)
 
@@ -367,8 +374,11 @@ def _source(
             raise ConfigurationError(f"scenes={scenes!r}: give a list of at least one product.")
         return None, tuple(scenes)
     from eotasks.catalogue.open import catalogue_of
+    from eotasks.catalogue.packages import require
 
-    return catalogue_of(catalogue, modifier=modifier), None  # type: ignore[arg-type]  # not None: see above
+    found = catalogue_of(catalogue, modifier=modifier)  # type: ignore[arg-type]  # not None: see above
+    require(*found.packages)
+    return found, None
 
 
 def matching(

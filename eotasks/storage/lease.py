@@ -46,6 +46,8 @@ _PARTS: dict[str, str] = {}
 _PARTS_LOCK = threading.Lock()
 
 _ATTEMPTS = 5
+_PATIENCE = 20.0
+"""Seconds that the end of a run waits for a renewal under way."""
 _SHOWN = 200
 """Characters of a text of the file: it is of whoever may write to the place."""
 
@@ -166,12 +168,9 @@ class Lease:
         self._tag = there[1]  # after a write whose answer was lost
         return found is None or found.owner != self._owner.owner
 
-    def _release(self, patience: float) -> None:
-        """Removes the file when it is still that of this lease.
-
-        :param patience: How long to wait, in seconds, for a renewal under way.
-        """
-        if not self._file.acquire(timeout=patience):
+    def _release(self) -> None:
+        """Removes the file when it is still that of this lease."""
+        if not self._file.acquire(timeout=_PATIENCE):
             LOGGER.warning("The lease of %s could not be released: the store does not answer.", self._place)
             return
         try:
@@ -207,8 +206,8 @@ def hold_lease(place: Place, what: str, *, renew_seconds: float = RENEW_SECONDS)
             if lease in _LEASES:  # a forked child has none: this one is its parent's
                 _LEASES.remove(lease)
                 lease._over.set()
-                lease._release(renew_seconds)
-                thread.join(timeout=renew_seconds)
+                lease._release()
+                thread.join(timeout=_PATIENCE)
     finally:
         _OWNERS.discard(owner.owner)
         with contextlib.suppress(OSError):  # results are in it

@@ -40,7 +40,7 @@ COMMANDS = {
     "cloud-mask": "eotasks.workflows.cloud_mask.command",
     "evaluate-clouds": "eotasks.workflows.evaluate_clouds.command",
     "catalogue": "eotasks.workflows.catalogue.command",
-    "new-config": "eotasks.workflows.new_config",
+    "new-config": "eotasks.workflows.new_config.command",
     "status": "eotasks.workflows.status",
     "clean": "eotasks.workflows.clean",
     "doctor": "eotasks.workflows.doctor.command",

@@ -132,10 +132,11 @@ def add_out(
     default: str | None = None,
     *,
     help: str = "folder or s3://bucket/prefix for results",  # noqa: A002 - argparse's own word
+    metavar: str = "DIR",
 ) -> None:
     """Adds ``--out``, where results go."""
     text = help if default is None else f"{help} ({default})"
-    parser.add_argument("--out", "--output", metavar="DIR", default=default, help=text)
+    parser.add_argument("--out", "--output", metavar=metavar, default=default, help=text)
 
 
 def add_threads(parser: argparse.ArgumentParser, *, default: str = "all cores") -> None:

@@ -21,7 +21,7 @@ from typing import NoReturn
 import numpy as np
 from eolearn.core import EOTask
 
-from eotasks.errors import ReflectanceError
+from eotasks.errors import ReflectanceError, ScaleWarning
 from eotasks.storage.temporary import OwnFolder
 
 LOGGER = logging.getLogger("tests.faults")
@@ -71,6 +71,10 @@ class BehaveTask(EOTask):
     def execute(self, *, name: str) -> np.ndarray:
         if name == "value_error":
             raise ValueError("two\nlines")
+        if name.startswith("warns"):
+            for text in ("numbers up to 100", "numbers up to 100", "no scale is named"):
+                warnings.warn(f"BANDS of {name}: {text}.", ScaleWarning, stacklevel=2)
+            warnings.warn("of a library", UserWarning, stacklevel=2)
         if name == "own_error":
             raise ReflectanceError("BANDS of p7: raw DN. Divide.")
         if name == "unpicklable_error":

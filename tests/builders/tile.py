@@ -1,9 +1,10 @@
 """A full-size L1C product for measurements: the embedded scene repeated over a tile, as the ground segment packs one.
 
-Bands are lossless JP2 (reversible 5/3 wavelet) with the tiles and resolution levels of real products: 1024 pixels at
-10 m, 640 at 20 m, 192 at 60 m (``gdalinfo`` of products says so), six levels. Baseline 05.10: the numbers carry the
-offset of 1000, detector footprints are images. The metadata is complete for what a reader needs, and says that it is
-made. Nobody should take it for an acquisition: its ground repeats every 15.36 km by 7.68 km.
+Bands are lossless JP2 (reversible 5/3 wavelet) laid out as those of real products, of which 56 were looked at: tiles of
+1024 pixels at 10 m, 640 at 20 m, 192 at 60 m, five resolutions, precincts of 256 pixels (60 m: 128, with code-blocks of
+16), packets in the order LRCP, one layer, one tile-part a tile, PLT in each and no TLM. Baseline 05.10: the numbers
+carry the offset of 1000, detector footprints are images. The metadata is complete for what a reader needs, and says
+that it is made. Nobody should take it for an acquisition: its ground repeats every 15.36 km by 7.68 km.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ SCENE_PIXELS = (768, 1536)
 
 LEFT, TOP, EPSG = 300_000, 5_900_040, 32633
 JP2_TILES = {10: 1024, 20: 640, 60: 192}
-LEVELS = 6
+PRECINCTS, CODE_BLOCKS = {10: 256, 20: 256, 60: 128}, {10: 64, 20: 64, 60: 16}
+RESOLUTIONS = 5
 DETECTORS = 6
 _ANGLE_STEP = 5_000
-_DONE = ".complete"
+_DONE = ".complete-2"
+"""Its number is another one whenever a tile is made otherwise."""
 
 
 def build_tile(folder: Path, *, pixels: tuple[int, int] = (TILE_PIXELS, TILE_PIXELS), workers: int = 2) -> Path:
@@ -76,6 +79,19 @@ def repeated(band: str, pixels: tuple[int, int]) -> NDArray[np.uint16]:
     return np.tile(np.minimum(dn, SATURATED_DN - 1).astype(np.uint16), times)[:rows, :columns]
 
 
+def packing(size: int) -> dict[str, str]:
+    """Options of GDAL's JP2OpenJPEG that pack a band as the ground segment does.
+
+    :param size: Metres of its pixels.
+    """
+    side, block = PRECINCTS[size], str(CODE_BLOCKS[size])
+    return {
+        "REVERSIBLE": "YES", "QUALITY": "100", "RESOLUTIONS": str(RESOLUTIONS), "PLT": "YES",
+        "PRECINCTS": ",".join([f"{{{side},{side}}}"] * RESOLUTIONS), "CODEBLOCK_WIDTH": block,
+        "CODEBLOCK_HEIGHT": block,
+    }  # fmt: skip
+
+
 def _write_band(granule: Path, band: str, pixels: tuple[int, int]) -> None:
     size = NATIVE_RESOLUTION[band]
     values = repeated(band, pixels)
@@ -90,7 +106,7 @@ def _write(path: Path, values: NDArray[np.generic], size: int) -> None:
     with rasterio.open(
         path, "w", driver="JP2OpenJPEG", height=values.shape[0], width=values.shape[1], count=1, dtype=values.dtype,
         crs=f"EPSG:{EPSG}", transform=Affine(size, 0, LEFT, 0, -size, TOP),
-        REVERSIBLE="YES", QUALITY="100", RESOLUTIONS=str(LEVELS), tiled=True, blockxsize=block, blockysize=block,
+        tiled=True, blockxsize=block, blockysize=block, **packing(size),
     ) as target:  # fmt: skip
         target.write(values, 1)
 

@@ -18,6 +18,7 @@ from eotasks import (
     AddCloudShadowTask,
     AddMultiTemporalCloudProbabilityTask,
     AddSnowMaskTask,
+    AddThinCloudMaskTask,
     AddValidCountTask,
     AddValidDataMaskTask,
     DetectCloudsTask,
@@ -86,6 +87,7 @@ TASKS: dict[str, Any] = {
     "probability": AddCloudProbabilityTask,
     "multi-temporal": AddMultiTemporalCloudProbabilityTask,
     "snow": AddSnowMaskTask,
+    "thin cloud": AddThinCloudMaskTask,
     "shadow": functools.partial(AddCloudShadowTask, **ANGLES),
     "valid data": functools.partial(AddValidDataMaskTask, bands_feature=(D, "BANDS"), snow="exclude"),
 }
@@ -172,6 +174,7 @@ MASKED: dict[str, Any] = {
     "probability": AddCloudProbabilityTask(is_data_feature=CLM),
     "multi-temporal": AddMultiTemporalCloudProbabilityTask(is_data_feature=CLM),
     "snow": AddSnowMaskTask(is_data_feature=CLM),
+    "thin cloud": AddThinCloudMaskTask(is_data_feature=CLM),
     "shadow": AddCloudShadowTask(is_data_feature=CLM, **ANGLES),
     "detector": DetectCloudsTask("s2cloudless", is_data_feature=CLM),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from eolearn.core import FeatureType
 
-from eotasks import DetectCloudsTask, LoadSavedEOPatchTask, load_eopatch, read_progress, run_batch
+from eotasks import DetectCloudsTask, LoadSavedEOPatchTask, LoadScenesTask, load_eopatch, read_progress, run_batch
 from eotasks.errors import BandError, BatchError, ConfigurationError, MissingDependencyError, ModelError, StorageError
 from eotasks.export.cog import check_compression
 from eotasks.extras import install_line
@@ -115,6 +115,27 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "level in small letters": (["catalogue", "search", "--level", "l1c"], ["mean 'L1C'"]),
     "catalogue with another ending": (["catalogue", "info", "--catalogue", "c.csv"], ["c.csv", ".parquet"]),
     "new configuration without an area": (["new-config", "land-cover"], ["--area"]),
+    "configuration whose kind is left out": (
+        ["new-config", "--area", "../aoi.geojson"],
+        ["no configuration is given", "As in: eotasks new-config land-cover --area ../aoi.geojson"],
+    ),
+    "configuration and all that is left out": (["new-config"], ["As in: eotasks new-config land-cover"]),
+    "action that is left out": (
+        ["catalogue", "archive/"],
+        ["no action is given", "add, search, info", "ACTION a"],
+    ),
+    "action that its options tell": (
+        ["catalogue", "--bbox", "1", "2", "3", "4"],
+        ["As in: eotasks catalogue search --bbox 1 2 3 4"],
+    ),
+    "command that its options tell": (
+        ["--config", "my area.toml"],
+        ["no command is given", "As in: eotasks land-cover --config 'my area.toml'"],
+    ),
+    "configuration of the sample for a year": (
+        ["new-config", "land-cover", "--area", "x", "--source", "sample", "--year", "2020"],
+        ["--year", "leave it out"],
+    ),
     "area that there is not": (["new-config", "land-cover", "--area", "gone.gpkg"], ["gone.gpkg", "check the path"]),
 }
 
@@ -172,6 +193,45 @@ def test_call(case: str) -> None:
         call()
     message = str(error.value)
     assert [word for word in words if word not in message] == [], message
+
+
+def test_detectors_that_are_offered_can_be_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refusing = ("stored", "all-clear", "multi-temporal")
+    result = command("cloud-mask", "x", "--detector", "s2cloudles")
+    assert (result.code, "mean 's2cloudless'" in result.err) == (2, True)
+    assert [name for name in refusing if name in result.err] == []
+    result = command("evaluate-clouds", "--simulated", "--detector", "s2cloudles")
+    assert [name for name in refusing if name not in result.err] == []
+    (tmp_path / "mine.toml").write_text('[source]\nkind = "sample"\n[clouds]\ndetector = "s2cloudles"\n')
+    result = command("land-cover", "--config", "mine.toml")
+    assert (result.code, "mean 's2cloudless'" in result.err) == (2, True)
+    assert [name for name in ("stored", "all-clear") if name in result.err] == []
+
+
+def test_a_cluster_without_ray_is_refused_before_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = command("land-cover", "--ray", "auto", "--dry-run", "--out", tmp_path / "out")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.endswith(f"{install_line('ray')}\n")
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "module"),
+    [
+        ("products.parquet", "duckdb"),
+        ("products.parquet", "pyarrow"),
+        ("https://example.org/stac", "pystac_client"),
+    ],
+)
+def test_a_task_of_a_catalogue_asks_for_the_extra_when_it_is_made(
+    catalogue: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependencyError, match=module) as error:
+        LoadScenesTask(catalogue=catalogue)
+    assert str(error.value).endswith(install_line("catalogue"))
+    LoadScenesTask(scenes=["a.SAFE"])
 
 
 @pytest.mark.parametrize("module", ["duckdb", "pystac", "pyarrow"])

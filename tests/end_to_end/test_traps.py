@@ -71,7 +71,6 @@ def test_a_generator_runs(tmp_path: Path) -> None:
 # Fork after OpenMP: EOExecutor forks on Linux, and LightGBM has run OpenMP when a model was trained in this process.
 
 
-@pytest.mark.timeout(120)
 def test_training_here_and_predicting_in_two_processes(tmp_path: Path) -> None:
     features, labels = np.random.default_rng(42).random((400, 8)), np.arange(400) % 3
     parameters = {"objective": "multiclass", "num_class": 3, "num_threads": 2, "verbose": -1, "seed": 42}
@@ -93,7 +92,6 @@ def test_training_here_and_predicting_in_two_processes(tmp_path: Path) -> None:
 # One worker that is killed takes the whole pool of EOExecutor along (BrokenProcessPool).
 
 
-@pytest.mark.timeout(120)
 def test_a_killed_worker_takes_only_its_own_patch_along() -> None:
     node = EONode(BehaveTask())
     patches = {name: {node: {"name": name}} for name in ("a", "killed", "b", "c")}

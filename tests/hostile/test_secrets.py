@@ -108,7 +108,7 @@ class EchoServer(LoopbackServer):
             do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # the names that http.server calls
 
         super().__init__(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread = threading.Thread(target=self.serve_forever, daemon=True)
         self.thread.start()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests import ROOT
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 RAISES = "raise RuntimeError('the module of the user, imported by eotasks')\n"
 MODULE = ("-m", "eotasks.workflows.cli")

@@ -41,7 +41,7 @@ def test_code_is_kept_and_the_first_call_says_what_it_does(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("ending", [".nbi", ".nbc"])
-@pytest.mark.parametrize("share", [0, 0.5])
+@pytest.mark.parametrize("share", [pytest.param(0, marks=pytest.mark.trial), 0.5])
 def test_damaged_code_is_made_anew(tmp_path: Path, ending: str, share: float) -> None:
     first_call(tmp_path)
     for path in tmp_path.rglob(f"kernels.logistic*{ending}"):

@@ -11,6 +11,10 @@ class LoopbackServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
+    def serve_forever(self, poll_interval: float = 0.02) -> None:
+        """As that of the standard library, whose half of a second is what every test would wait for its end."""
+        super().serve_forever(poll_interval)
+
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(
             sys.exception(), ConnectionError | TimeoutError | ValueError

@@ -49,7 +49,7 @@ class StacServer:
 
         self.http = LoopbackServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05})
+        self.thread = threading.Thread(target=self.http.serve_forever)
 
     def answer(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
         if path in ("", "/"):

@@ -88,14 +88,17 @@ class RangeHandler(SimpleHTTPRequestHandler):
         if wanted is None or not path.is_file():
             super().do_GET()
             return
-        content = path.read_bytes()
+        size = path.stat().st_size
         first, last = wanted.removeprefix("bytes=").split("-")
-        start, stop = int(first), min(int(last or len(content)) + 1, len(content))
+        start, stop = int(first), min(int(last or size) + 1, size)
+        with path.open("rb") as file:
+            file.seek(start)
+            content = file.read(stop - start)
         self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        self.wfile.write(content[start:stop])
+        self.wfile.write(content)
 
 
 @pytest.fixture

@@ -183,8 +183,11 @@ def test_edges_of_footprints_are_not_missed(tmp_path: Path) -> None:
     assert task.execute(bbox=BOX).mask["IS_DATA"].all()
 
 
-def write_masks(folder: Path) -> dict[str, dict[str, str]]:
-    """Masks of two products side by side, W clear, E cloudy and in shadow, both without data in a corner."""
+def write_masks(folder: Path, classes: tuple[int, int] = (0, 1)) -> dict[str, dict[str, str]]:
+    """Masks of two products side by side, W clear, E cloudy and in shadow, both without data in a corner.
+
+    :param classes: Of W and E in CLM.
+    """
     masks: dict[str, dict[str, str]] = {}
     for name, left, probability, cloud in (("W", LEFT, 51, 0), ("E", LEFT + 200, 204, 1)):
         bounds = (left, TOP - 320, left + 320, TOP)
@@ -192,8 +195,8 @@ def write_masks(folder: Path) -> dict[str, dict[str, str]]:
         stored[0, 0] = 255
         clp = write_cog(folder / f"{name}_CLP.tif", stored, crs="EPSG:32633", bounds=bounds, nodata=255)
         clm = write_cog(
-            folder / f"{name}_CLM.tif", np.where(stored == 255, 255, cloud).astype(np.uint8), crs="EPSG:32633",
-            bounds=bounds, nodata=255,
+            folder / f"{name}_CLM.tif", np.where(stored == 255, 255, classes[cloud]).astype(np.uint8),
+            crs="EPSG:32633", bounds=bounds, nodata=255,
         )  # fmt: skip
         shadow = write_cog(
             folder / f"{name}_SHADOW.tif", np.where(stored == 255, 255, cloud).astype(np.uint8), crs="EPSG:32633",
@@ -203,11 +206,15 @@ def write_masks(folder: Path) -> dict[str, dict[str, str]]:
     return masks
 
 
-@pytest.mark.parametrize("listed", [False, True], ids=["catalogue", "list"])
-def test_masks_beside_the_products(listed: bool, tmp_path: Path) -> None:
-    """Each pixel has the mask of the product that its bands are from."""
+@pytest.mark.parametrize(
+    ("listed", "classes"),
+    [(False, (0, 1)), (True, (0, 1)), (True, (3, 4))],
+    ids=["catalogue", "list", "snow and thin cloud"],
+)
+def test_masks_beside_the_products(listed: bool, classes: tuple[int, int], tmp_path: Path) -> None:
+    """Each pixel has the mask of the product that its bands are from; snow is clear, thin cloud is cloud."""
     products = [make_product(tmp_path, "W"), make_product(tmp_path, "E", tile="33UVU", left=LEFT + 200)]
-    masks = write_masks(tmp_path)
+    masks = write_masks(tmp_path, classes)
     source: dict[str, Any] = {"scenes": products, "masks": masks}
     if not listed:
         source = {"catalogue": catalogue_with(tmp_path / "c.parquet", products, masks)}

@@ -317,7 +317,7 @@ class Breaking(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def breaking_server(aws: pytest.MonkeyPatch) -> Iterator[None]:
     server = LoopbackServer(("127.0.0.1", 0), Breaking)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     aws.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
     yield

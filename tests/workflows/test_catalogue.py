@@ -52,6 +52,21 @@ def test_bad_products_are_named_and_the_others_go_on(
     assert [item.id for item in Catalogue(file).search()] == [NAME]
 
 
+def test_places_without_products_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A search of the catalogue that is not made would ask for this very command."""
+    for name in ("photos", "papers"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("")
+    file = tmp_path / "products.parquet"
+    for places in (["photos"], ["photos", "papers"]):
+        assert main(["catalogue", "add", *(str(tmp_path / each) for each in places), "--catalogue", str(file)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"eotasks: There is no product below {tmp_path / 'photos'}")
+        for words in (*places, str(file), "Looked for: .SAFE folders, zips", "acquisition.json", "or a product itself"):
+            assert words in error
+    assert not file.exists()
+
+
 def test_every_product_is_in_one_of_the_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import geopandas as gpd
 import pytest
 import shapely
 
+from eotasks.extras import command_line
+from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.workflows.land_cover.config_file import load_config, parse_config
 from tests.builders.command_line import command
+from tests.builders.land_cover_runs import without_pictures
 
 AREA = shapely.box(12.50, 52.45, 12.55, 52.48)
 
@@ -20,6 +24,11 @@ def write(path: Path, *, crs: str | None = "EPSG:4326", **columns: list[object])
     count = max((len(values) for values in columns.values()), default=1)
     gpd.GeoDataFrame(columns, geometry=[AREA] * count, crs=crs).to_file(path)
     return path
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_pictures(monkeypatch)
 
 
 def printed(*arguments: str | Path) -> str:
@@ -98,6 +107,91 @@ def test_written_to_a_file(tmp_path: Path) -> None:
     assert load_config(out).area.file == str(area)
     again = command("new-config", "land-cover", "--area", area, "--out", out)
     assert (again.code, again.err) == (2, f"eotasks: {out} exists: give another --out, or remove it.\n")
+
+
+def test_it_says_what_is_to_do_and_a_command_that_works_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "eotasks").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    area = write(tmp_path / "area.geojson")
+    lines = command("new-config", "land-cover", "--area", area, "--out", "my file.toml").err.splitlines()
+    assert lines == [
+        "Written: my file.toml",
+        "TO DO: the file of your labels, and its column with the class.",
+        "Then: .venv/bin/eotasks land-cover --config 'my file.toml' --dry-run",
+    ]
+    moons = write(tmp_path / "moons.gpkg", kind=[f"moon {number}" for number in range(30)])
+    told = command("new-config", "land-cover", "--area", area, "--labels", moons, "--out", "second.toml").err
+    assert told.count("TO DO") == 1
+    assert "Forest" in told.splitlines()[1], "in one line, to its end"
+    monkeypatch.setenv("PATH", str(tmp_path / ".venv" / "bin"))
+    (tmp_path / ".venv" / "bin" / "eotasks").chmod(0o755)
+    assert command_line() == "eotasks"
+
+
+TRIANGLE = shapely.Polygon([(336_400, 5_816_280), (340_000, 5_816_300), (338_900, 5_819_800)])
+CORNER = shapely.box(330_000, 5_814_360, 330_900, 5_815_000)
+
+
+@pytest.mark.parametrize("resolution", [10, 20, 60])
+@pytest.mark.parametrize("source", ["simulated", "sample"])
+@pytest.mark.parametrize(("shape", "crs"), [(TRIANGLE, "EPSG:4326"), (CORNER, "EPSG:32633")], ids=["inside", "corner"])
+def test_of_the_embedded_scene_it_runs_unchanged(
+    shape: shapely.Polygon, crs: str, source: str, resolution: int, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "area.gpkg", tmp_path / "mine.toml"
+    gpd.GeoDataFrame(geometry=[shape], crs="EPSG:32633").to_crs(crs).to_file(path)
+    options = ("--source", source, "--resolution", str(resolution))
+    result = command("new-config", "land-cover", "--area", path, *options, "--out", out)
+    assert (result.code, "TO DO" in result.err) == (0, False)
+    config = load_config(out)
+    assert (config.source.kind, config.reference.kind) == (source, "sample")
+    assert config.clouds.method == "single-scene"
+    plan = config.source.plan(config)
+    assert len(plan.patches) >= 2
+    assert all(patch.bbox.geometry.within(SAMPLE_BBOX.geometry) for patch in plan.patches)
+    if resolution == 20:
+        assert command("land-cover", "--config", out, "--dry-run").code == 0
+
+
+@pytest.mark.trial
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("source", ["simulated", "sample"])
+def test_the_whole_run_of_it(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    gpd.GeoDataFrame(geometry=[TRIANGLE], crs="EPSG:32633").to_file("area.gpkg")
+    written = command(
+        "new-config",
+        "land-cover",
+        "--area",
+        "area.gpkg",
+        "--source",
+        source,
+        "--resolution",
+        "20",
+        "--out",
+        "mine.toml",
+    )
+    assert written.code == 0
+    result = command("land-cover", "--config", "mine.toml", "--executor", "serial")
+    assert (result.code, result.err) == (0, "")
+
+
+@pytest.mark.parametrize("source", ["simulated", "sample"])
+@pytest.mark.parametrize("shift", [200_000, 15_000], ids=["elsewhere", "over its edge"])
+def test_an_area_outside_of_the_embedded_scene(source: str, shift: int, tmp_path: Path) -> None:
+    path = tmp_path / "area.gpkg"
+    shape = shapely.box(330_000 + shift, 5_815_000, 331_000 + shift, 5_816_000)
+    gpd.GeoDataFrame(geometry=[shape], crs="EPSG:32633").to_file(path)
+    result = command("new-config", "land-cover", "--area", path, "--source", source)
+    assert (result.code, result.out) == (2, "")
+    for word in ("330000", "5814360", "345360", "5822040", "EPSG:32633", "leave out --source"):
+        assert word in result.err
+
+
+def test_out_is_a_file() -> None:
+    assert "--out FILE" in command("new-config", "land-cover", "--help").out
 
 
 def test_a_name_can_add_no_line(tmp_path: Path) -> None:

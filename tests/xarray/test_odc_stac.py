@@ -173,7 +173,7 @@ def test_a_lazy_load_becomes_a_lazy_patch(items: list[pystac.Item]) -> None:
     np.testing.assert_array_equal(cloud_mask(back).values, due())
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_the_real_sample() -> None:
     """Our own item of the embedded product, at the resolution of its coarsest band, which odc-stac has to warp to."""
     own = item_of(open_sample())

@@ -74,13 +74,15 @@ class Listed:
     """Why it cannot be used, as far as that is known without loading it."""
 
 
-def find_detector(name: str) -> Detector:
+def find_detector(name: str, *, available: Collection[Need] | None = None) -> Detector:
     """A detector by its name; that of a plugin is loaded.
 
+    :param available: What there can be beside bands where it is to work: of ours, the message about a name that there
+        is not offers those that need no more, and no baselines. None offers all.
     :raises ConfigurationError: there is none, two packages give one of this name, or that of a plugin cannot be loaded
         or is none.
     """
-    return BUILT_IN[name] if name in BUILT_IN else _load(_entry_of(name))
+    return BUILT_IN[name] if name in BUILT_IN else _load(_entry_of(name, available))
 
 
 def package_of(name: str) -> str | None:
@@ -133,14 +135,14 @@ def _plugins() -> dict[str, list[EntryPoint]]:
     return found
 
 
-def _entry_of(name: str) -> EntryPoint:
+def _entry_of(name: str, available: Collection[Need] | None = None) -> EntryPoint:
     found = list(entry_points(group=GROUP, name=name))
     if len(found) > 1:
         packages = " and ".join(_package(entry) for entry in found)
         raise ConfigurationError(f"detector {name!r} is given by {packages}: uninstall all of them but one.")
     if not found:
         plugins = sorted(each for each in _plugins() if each not in BUILT_IN)
-        known = [*BUILT_IN, *plugins]
+        known = [*(BUILT_IN if available is None else suited(available)), *plugins]
         raise ConfigurationError(
             f"there is no detector {name!r}{did_you_mean(name, known)}: choose of {', '.join(known)}."
         )

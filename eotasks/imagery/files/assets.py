@@ -11,11 +11,11 @@ from typing import TypeVar
 from eotasks.errors import AddressRefusedError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.bucket import object_fingerprint
-from eotasks.imagery.files.folder import FolderFiles
-from eotasks.imagery.files.gdal import gdal_path
+from eotasks.imagery.files.folder import DiskBytes, FolderFiles
+from eotasks.imagery.files.gdal import RasterSource, gdal_path
 from eotasks.imagery.files.origin import UNKNOWN, Origin
-from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import RasterSource, remote_raster
+from eotasks.imagery.files.protocol import Fingerprint, RangedBytes
+from eotasks.imagery.files.remote import RangedRaster, remote_raster
 from eotasks.imagery.files.signing import Signing
 from eotasks.limits import METADATA_BYTES
 from eotasks.storage import s3
@@ -59,12 +59,11 @@ class AssetFiles:
 
     def raster_source(self, name: str) -> RasterSource | None:
         """An asset far away, read by ranges."""
-        address = self._address(name)
-        if not is_remote(address):
-            return None
-        return remote_raster(
-            address, self.origin.internal, renewed=None if self.signing is None else partial(self._address, name)
-        )
+        return self._far(name)
+
+    def raster_bytes(self, name: str) -> RangedBytes:
+        """The asset, read by ranges."""
+        return self._far(name) or DiskBytes(self._known(name))
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and time of change, as far as they are known.
@@ -93,6 +92,14 @@ class AssetFiles:
             if other == address:
                 raise
         return ask(other)
+
+    def _far(self, name: str) -> RangedRaster | None:
+        address = self._address(name)
+        if not is_remote(address):
+            return None
+        return remote_raster(
+            address, self.origin.internal, renewed=None if self.signing is None else partial(self._address, name)
+        )
 
     def _address(self, name: str, refused: str | None = None) -> str:
         """Where an asset is read now.

@@ -7,10 +7,10 @@ from functools import cached_property
 from itertools import islice
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.files.gdal import gdal_path
+from eotasks.imagery.files.gdal import RasterSource, gdal_path
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import BucketRaster, RasterSource
+from eotasks.imagery.files.remote import BucketRaster
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.storage import s3
 from eotasks.storage.bucket import BucketStore
@@ -64,6 +64,10 @@ class BucketFiles:
         return gdal_path(f"{self.location}/{checked_name(name, self.location)}")
 
     def raster_source(self, name: str) -> RasterSource:
+        """The object, read by ranges."""
+        return self.raster_bytes(name)
+
+    def raster_bytes(self, name: str) -> BucketRaster:
         """The object, read by ranges."""
         return BucketRaster(f"{self.location}/{checked_name(name, self.location)}")
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -11,7 +15,62 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
+from eotasks.reading import open_regular
 from eotasks.storage.folder import FolderStore, leads_out
+
+
+class DiskBytes:
+    """A file on disk, or a part of one. Whoever reads it names it in the errors.
+
+    :param path: The file.
+    :param start: Where the part begins.
+    :param size: Bytes of the part; None for all up to the end of the file.
+    """
+
+    far = False
+
+    def __init__(self, path: str | Path, start: int = 0, size: int | None = None) -> None:
+        self._path, self._start, self._size = path, start, size
+        self._facts: tuple[int, int, int] | None = None
+
+    def size(self) -> int:
+        """Bytes of it.
+
+        :raises ImageryError: when it is absent, no regular file, or cannot be read.
+        """
+        with self._opened() as (_, facts):
+            whole = max(facts[0] - self._start, 0)
+        return whole if self._size is None else min(self._size, whole)
+
+    def version(self) -> Hashable:
+        """Size, time of change and number of the file."""
+        return self._facts, self._start
+
+    def exactly(self, start: int, stop: int) -> bytes:
+        """Bytes of it.
+
+        :raises ImageryError: as `size`, and when it was changed meanwhile.
+        """
+        with self._opened() as (stream, _):
+            stream.seek(self._start + start)
+            return stream.read(stop - start)
+
+    front = exactly
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[io.BufferedReader, tuple[int, int, int]]]:
+        try:
+            with open_regular(self._path) as stream:
+                now = os.fstat(stream.fileno())
+                facts = now.st_size, now.st_mtime_ns, now.st_ino
+                self._facts = self._facts or facts
+                if facts != self._facts:
+                    raise ImageryError("changed while it was read. Read it again.")
+                yield stream, facts
+        except ImageryError:  # an OSError too
+            raise
+        except OSError as error:
+            raise ImageryError(f"cannot be read ({error.strerror}). Fetch it again.") from error
 
 
 @dataclass(frozen=True)
@@ -64,6 +123,10 @@ class FolderFiles:
 
     def raster_source(self, name: str) -> None:
         """None: GDAL opens the path."""
+
+    def raster_bytes(self, name: str) -> DiskBytes:
+        """The file, read by ranges."""
+        return DiskBytes(self.raster_path(name))
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and time of change.

@@ -1,17 +1,27 @@
-"""What GDAL is told of a file that others gave: its path, its only driver, and that nothing beside it has a say."""
+"""What GDAL is told of a file that others gave: its path, its only driver, and that nothing beside it has a say.
+
+GDAL opens nothing far away itself: it would follow redirects anywhere, ask for a name again that was checked, and take
+gigabytes for an answer of some bytes. It reads through a `RasterSource`, as rasterio's ``opener``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import io
+import zipfile
+import zlib
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import PurePath
+from typing import IO, Any
 
 import rasterio
 from rasterio._err import CPLE_BaseError
+from rasterio.abc import MultiByteRangeResourceContainer
 from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 
-from eotasks.errors import ImageryError
+from eotasks.errors import EOTasksError, ImageryError
 from eotasks.models.rasters import block_excess
 from eotasks.reading import check_regular
 from eotasks.storage.location import is_s3
@@ -72,6 +82,154 @@ def open_raster(path: object, where: str, *, name: object = None) -> Iterator[ra
 def gdal_path(location: str) -> str:
     """How GDAL names a path or an ``s3://`` address, for catalogues.
 
-    GDAL itself opens what lies on this machine alone: see `eotasks.imagery.files.remote`.
+    GDAL itself opens what lies on this machine alone: see `RasterSource`.
     """
     return f"/vsis3/{location.removeprefix('s3://')}" if is_s3(location) else location
+
+
+class RangedFile(io.RawIOBase):
+    """A file of which parts can be fetched.
+
+    :param size: Bytes of the file.
+    :param fetch: Gives the bytes from a start to a stop.
+    """
+
+    def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
+        self._size, self._fetch, self._at = size, fetch, 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte comes from."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise OSError(22, "before the start of the file")
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fetch the next bytes."""
+        view = memoryview(buffer).cast("B")
+        content = self._next(len(view))
+        view[: len(content)] = content
+        return len(content)
+
+    def _next(self, count: int) -> bytes:
+        stop = min(self._at + count, self._size)
+        if stop <= self._at:
+            return b""
+        content = self._fetch(self._at, stop)
+        self._at += len(content)
+        return content
+
+
+Stream = IO[bytes] | RangedFile
+
+
+class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rasterio has no types
+    """What rasterio opens a raster by that GDAL has no path for: ``rasterio.open(source.name, opener=source)``."""
+
+    name = "raster"
+    failure: EOTasksError | None = None
+    """What went wrong first: GDAL hears that a read fails, not why."""
+
+    def open(self, path: str, *_: str, **__: str) -> _RasterStream:
+        """The file, for reading; what else rasterio gives is the mode."""
+        self.size(path)
+        try:
+            return _RasterStream(self, self._opened())
+        except EOTasksError as error:
+            self.failure = self.failure or error
+            raise FileNotFoundError(path) from None
+
+    def isfile(self, path: str) -> bool:
+        """Whether a path is the file."""
+        return path == self.name
+
+    def isdir(self, _: str) -> bool:
+        """It has no folders."""
+        return False
+
+    def ls(self, _: str) -> list[str]:
+        """Nothing lies beside it."""
+        return []
+
+    def mtime(self, _: str) -> int:
+        """Nobody knows."""
+        return 0
+
+    def rm(self, _: str) -> None:
+        """Is not done."""
+        raise OSError(30, "read only")
+
+    def size(self, path: str) -> int:
+        """Bytes of the file."""
+        if path != self.name or self.failure is not None:  # rasterio asks for one that is not there
+            raise FileNotFoundError(path)
+        try:
+            return self._size()
+        except EOTasksError as error:
+            self.failure = self.failure or error
+            raise FileNotFoundError(path) from None
+
+    @abstractmethod
+    def _size(self) -> int:
+        """Bytes of the file."""
+
+    @abstractmethod
+    def _opened(self) -> AbstractContextManager[Stream]:
+        """The file, for reading."""
+
+
+class _RasterStream:
+    """A file as rasterio reads one: what fails reads as nothing, as GDAL expects, and the source keeps the reason."""
+
+    def __init__(self, source: RasterSource, opened: AbstractContextManager[Stream]) -> None:
+        self._source, self._opened = source, opened
+
+    def __enter__(self) -> _RasterStream:
+        try:
+            self._stream = self._opened.__enter__()
+        except EOTasksError as error:
+            self._source.failure = self._source.failure or error
+            raise FileNotFoundError(self._source.name) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.__exit__(None, None, None)
+
+    def read(self, count: int = -1) -> bytes:
+        """The next bytes."""
+        try:
+            return self._stream.read(count) or b""
+        except EOTasksError as error:
+            self._source.failure = self._source.failure or error
+        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            self._source.failure = self._source.failure or ImageryError(f"damaged ({error})")
+        return b""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where the next byte comes from."""
+        return self._stream.tell()
+
+    def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        """Several parts, as the tiles under a window."""
+        found = []
+        for offset, size in zip(offsets, sizes, strict=True):
+            self.seek(offset)
+            found.append(self.read(size))
+        return found

@@ -6,10 +6,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from eotasks.imagery.files.remote import RasterSource
+    from collections.abc import Hashable
+
+    from eotasks.imagery.files.gdal import RasterSource
 
 Fingerprint = tuple[int, int]
 """Bytes of a file, and when it changed (nanoseconds since 1970, 0 where nobody knows): as make looks at inputs."""
+
+
+class RangedBytes(Protocol):
+    """A file, or a part of one, of which ranges of bytes are read; all of one version of it, from any thread."""
+
+    @property
+    def far(self) -> bool:
+        """Whether each range is a request to a server."""
+
+    def size(self) -> int:
+        """Bytes of it.
+
+        :raises EOTasksError: when it is absent or cannot be read.
+        """
+
+    def version(self) -> Hashable:
+        """What tells its version from others, as far as that is known once its size is."""
+
+    def front(self, start: int, stop: int) -> bytes:
+        """Bytes near its start, which are asked for again and again; fewer where it ends before.
+
+        :raises EOTasksError: when they cannot be read, or are of another version.
+        """
+
+    def exactly(self, start: int, stop: int) -> bytes:
+        """These bytes and no others, which are asked for once; fewer where it ends before.
+
+        :raises EOTasksError: when they cannot be read, or are of another version.
+        """
 
 
 class ProductFiles(Protocol):
@@ -39,6 +70,12 @@ class ProductFiles(Protocol):
 
     def raster_source(self, name: str) -> RasterSource | None:
         """What rasterio opens instead of the path; None where GDAL may open the path itself."""
+
+    def raster_bytes(self, name: str) -> RangedBytes | None:
+        """The bytes of a raster; None where it has to be unpacked from its start on.
+
+        :raises EOTasksError: when it cannot be found.
+        """
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and time of change of a file."""

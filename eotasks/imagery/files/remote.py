@@ -1,26 +1,18 @@
-"""Files far away as file objects, read by ranges: archives on S3 and the web, and rasters there for GDAL.
-
-GDAL opens nothing far away itself: it would follow redirects anywhere, ask for a name again that was checked, and take
-gigabytes for an answer of some bytes. It reads through a `RasterSource`, as rasterio's ``opener``.
-"""
+"""Rasters on S3 and the web, read by ranges: for GDAL in blocks that are kept, and each part as it is."""
 
 from __future__ import annotations
 
-import io
 import threading
-import zipfile
-import zlib
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
-from typing import IO, Any
+from functools import cache, cached_property
 
-from rasterio.abc import MultiByteRangeResourceContainer
-
-from eotasks.errors import AddressRefusedError, EOTasksError, ImageryError
+from eotasks.errors import AddressRefusedError, ImageryError
 from eotasks.imagery.files import http
+from eotasks.imagery.files.gdal import RangedFile, RasterSource, Stream
+from eotasks.limits import REQUESTS
 from eotasks.storage import s3
 from eotasks.storage.location import is_s3
 from eotasks.text import redacted
@@ -39,119 +31,19 @@ _Key = tuple[str, Hashable]
 _Ask = Callable[[int, int], http.Part]
 
 
-class RangedFile(io.RawIOBase):
-    """A file of which parts can be fetched.
-
-    :param size: Bytes of the file.
-    :param fetch: Gives the bytes from a start to a stop.
-    """
-
-    def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
-        self._size, self._fetch, self._at = size, fetch, 0
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte comes from."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise OSError(22, "before the start of the file")
-        self._at = start + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Fetch the next bytes."""
-        view = memoryview(buffer).cast("B")
-        content = self._next(len(view))
-        view[: len(content)] = content
-        return len(content)
-
-    def _next(self, count: int) -> bytes:
-        stop = min(self._at + count, self._size)
-        if stop <= self._at:
-            return b""
-        content = self._fetch(self._at, stop)
-        self._at += len(content)
-        return content
-
-
-Stream = IO[bytes] | RangedFile
-
-
-class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rasterio has no types
-    """What rasterio opens a raster by that GDAL has no path for: ``rasterio.open(source.name, opener=source)``."""
-
-    name = "raster"
-    failure: EOTasksError | None = None
-    """What went wrong first: GDAL hears that a read fails, not why."""
-
-    def open(self, path: str, *_: str, **__: str) -> _RasterStream:
-        """The file, for reading; what else rasterio gives is the mode."""
-        self.size(path)
-        try:
-            return _RasterStream(self, self._opened())
-        except EOTasksError as error:
-            self.failure = self.failure or error
-            raise FileNotFoundError(path) from None
-
-    def isfile(self, path: str) -> bool:
-        """Whether a path is the file."""
-        return path == self.name
-
-    def isdir(self, _: str) -> bool:
-        """It has no folders."""
-        return False
-
-    def ls(self, _: str) -> list[str]:
-        """Nothing lies beside it."""
-        return []
-
-    def mtime(self, _: str) -> int:
-        """Nobody knows."""
-        return 0
-
-    def rm(self, _: str) -> None:
-        """Is not done."""
-        raise OSError(30, "read only")
-
-    def size(self, path: str) -> int:
-        """Bytes of the file."""
-        if path != self.name or self.failure is not None:  # rasterio asks for one that is not there
-            raise FileNotFoundError(path)
-        try:
-            return self._size()
-        except EOTasksError as error:
-            self.failure = self.failure or error
-            raise FileNotFoundError(path) from None
-
-    @abstractmethod
-    def _size(self) -> int:
-        """Bytes of the file."""
-
-    @abstractmethod
-    def _opened(self) -> AbstractContextManager[Stream]:
-        """The file, for reading."""
-
-
 class RangedRaster(RasterSource):
     """A raster far away that is read by ranges, in whole blocks; the latest are kept. All are of one version of it.
 
     Who reads on where the last read ended gets more at once: of small requests most is waiting.
     """
 
+    far = True
     _end, _ahead = -1, 0
     _tag: str | None = None
     """Of the version that was read first."""
+
+    _whole: int | None = None
+    """Bytes of that version."""
 
     def fetch(self, start: int, stop: int) -> bytes:
         """Bytes from a start to a stop.
@@ -165,9 +57,42 @@ class RangedRaster(RasterSource):
         found, _ = self._blocks(range(first, end), self._ahead)
         return b"".join(found)[start - first * BLOCK : stop - first * BLOCK]
 
+    def size(self, path: str | None = None) -> int:
+        """Bytes of the file.
+
+        :raises EOTasksError: when it cannot be fetched.
+        :raises FileNotFoundError: for a path of another file, as rasterio asks.
+        """
+        return self._size() if path is None else super().size(path)
+
+    def version(self) -> Hashable:
+        """Its size and tag."""
+        return self._size(), self._tag
+
+    def front(self, start: int, stop: int) -> bytes:
+        """Bytes near its start, in blocks that are kept."""
+        return self.fetch(start, min(stop, self._whole or self._size()))
+
+    def exactly(self, start: int, stop: int) -> bytes:
+        """Bytes that are asked for once; with those of blocks that are kept nobody is asked.
+
+        :raises EOTasksError: as `fetch`.
+        """
+        key = self._key()
+        kept = _BLOCKS.kept(key, range(start // BLOCK, (stop - 1) // BLOCK + 1), tag=self._tag)
+        if kept is not None:
+            return kept[start % BLOCK : start % BLOCK + stop - start]
+        with _gate():
+            content, said, tag = self._ask(start, stop)
+        size = self._whole or self._size()
+        _BLOCKS.check(key, {size if said is None else said, size}, [self._tag, tag])
+        if len(content) != min(stop, size) - start:
+            raise _broken_off(key, len(content), stop - start)
+        return content
+
     def _blocks(self, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
         content, size, tag = _BLOCKS.of(self._key(), self._ask, wanted, ahead, tag=self._tag)
-        self._tag = self._tag or tag
+        self._tag, self._whole = self._tag or tag, size
         return content, size
 
     def _opened(self) -> AbstractContextManager[Stream]:
@@ -254,50 +179,6 @@ def remote_raster(
     return BucketRaster(address) if is_s3(address) else WebRaster(address, internal, renewed=renewed)
 
 
-class _RasterStream:
-    """A file as rasterio reads one: what fails reads as nothing, as GDAL expects, and the source keeps the reason."""
-
-    def __init__(self, source: RasterSource, opened: AbstractContextManager[Stream]) -> None:
-        self._source, self._opened = source, opened
-
-    def __enter__(self) -> _RasterStream:
-        try:
-            self._stream = self._opened.__enter__()
-        except EOTasksError as error:
-            self._source.failure = self._source.failure or error
-            raise FileNotFoundError(self._source.name) from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._opened.__exit__(None, None, None)
-
-    def read(self, count: int = -1) -> bytes:
-        """The next bytes."""
-        try:
-            return self._stream.read(count) or b""
-        except EOTasksError as error:
-            self._source.failure = self._source.failure or error
-        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-            self._source.failure = self._source.failure or ImageryError(f"damaged ({error})")
-        return b""
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte."""
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Where the next byte comes from."""
-        return self._stream.tell()
-
-    def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Several parts, as the tiles under a window."""
-        found = []
-        for offset, size in zip(offsets, sizes, strict=True):
-            self.seek(offset)
-            found.append(self.read(size))
-        return found
-
-
 class _Blocks:
     """The latest blocks of rasters far away."""
 
@@ -315,7 +196,7 @@ class _Blocks:
         :param tag: Of the version that was read before; None for any.
         :raises EOTasksError: when they cannot be fetched, or the file is another one than before.
         """
-        numbers, where = list(wanted), redacted(key[0])
+        numbers = list(wanted)
         with self._lock:
             found = {number: self._kept.get((key, number)) for number in numbers}
         missing = [number for number, block in found.items() if block is None]
@@ -323,20 +204,34 @@ class _Blocks:
             start, stop = missing[0] * BLOCK, (missing[-1] + 1 + ahead) * BLOCK
             content, size, now = ask(start, stop)
             if size is None:
-                raise ImageryError(f"{where}: the server does not say its size. Download the product first.")
+                raise ImageryError(f"{redacted(key[0])}: the server does not say its size. Download the product first.")
             if len(content) != min(stop, size) - start:
-                raise ImageryError(f"{where}: broke off after {len(content)} of {stop - start} bytes. Try again.")
+                raise _broken_off(key, len(content), stop - start)
             for number in range(missing[0], -(-(start + len(content)) // BLOCK)):
                 at = number * BLOCK - start
                 fetched = content[at : at + BLOCK], size, now
                 found[number] = fetched
                 self._keep((key, number), fetched)
         blocks = [block for number in numbers if (block := found[number]) is not None]
-        sizes, tags = {size for _, size, _ in blocks}, [tag, *(each for _, _, each in blocks)]
+        tags = [tag, *(each for _, _, each in blocks)]
+        self.check(key, {size for _, size, _ in blocks}, tags)
+        return [content for content, _, _ in blocks], blocks[0][1], next((each for each in tags if each), None)
+
+    def kept(self, key: _Key, numbers: Iterable[int], *, tag: str | None) -> bytes | None:
+        """Some neighbouring blocks of a version of a file, where they are all kept."""
+        with self._lock:
+            found = [self._kept.get((key, number)) for number in numbers]
+        blocks = [block for block in found if block is not None and not http.is_other(block[2], tag)]
+        return b"".join(content for content, _, _ in blocks) if len(blocks) == len(found) else None
+
+    def check(self, key: _Key, sizes: set[int], tags: Sequence[str | None]) -> None:
+        """Refuse parts of a file that are of different versions of it.
+
+        :raises ImageryError: when they are.
+        """
         if len(sizes) > 1 or any(http.is_other(each, other) for each in tags for other in tags):
             self._forget(key)
-            raise ImageryError(f"{where}: changed while it was read. Read it again.")
-        return [content for content, _, _ in blocks], blocks[0][1], next((each for each in tags if each), None)
+            raise ImageryError(f"{redacted(key[0])}: changed while it was read. Read it again.")
 
     def _keep(self, key: tuple[_Key, int], block: tuple[bytes, int, str | None]) -> None:
         with self._lock:
@@ -349,6 +244,16 @@ class _Blocks:
         with self._lock:
             for each in [each for each in self._kept if each[0] == key]:
                 del self._kept[each]
+
+
+def _broken_off(key: _Key, found: int, wanted: int) -> ImageryError:
+    return ImageryError(f"{redacted(key[0])}: broke off after {found} of {wanted} bytes. Try again.")
+
+
+@cache
+def _gate() -> threading.BoundedSemaphore:
+    """Passed by as many requests for parts at a time as the process may have."""
+    return threading.BoundedSemaphore(REQUESTS.value)
 
 
 _BLOCKS = _Blocks()

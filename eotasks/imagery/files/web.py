@@ -9,10 +9,11 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.files import http
+from eotasks.imagery.files.gdal import RasterSource
 from eotasks.imagery.files.location import checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import RasterSource, WebRaster
+from eotasks.imagery.files.remote import WebRaster
 from eotasks.imagery.xml import named, parse_xml
 from eotasks.limits import METADATA_BYTES
 from eotasks.models.sentinel2 import BANDS
@@ -81,6 +82,10 @@ class WebFiles:
         return self._address(name)
 
     def raster_source(self, name: str) -> RasterSource:
+        """The file, read by ranges."""
+        return self.raster_bytes(name)
+
+    def raster_bytes(self, name: str) -> WebRaster:
         """The file, read by ranges."""
         return WebRaster(self._address(name), self.origin.internal)
 

@@ -7,7 +7,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,11 +16,12 @@ from typing import IO
 
 from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.imagery.files import http
-from eotasks.imagery.files.gdal import gdal_path
+from eotasks.imagery.files.folder import DiskBytes
+from eotasks.imagery.files.gdal import RangedFile, RasterSource, Stream, gdal_path
 from eotasks.imagery.files.location import check_size, checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
-from eotasks.imagery.files.protocol import Fingerprint
-from eotasks.imagery.files.remote import BucketRaster, RangedFile, RangedRaster, RasterSource, Stream, WebRaster
+from eotasks.imagery.files.protocol import Fingerprint, RangedBytes
+from eotasks.imagery.files.remote import BucketRaster, RangedRaster, WebRaster
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.reading import open_regular
 from eotasks.storage import s3
@@ -152,6 +153,16 @@ class ZipFiles:
             return _Stored(self._raster(), entry)
         return _Packed(self, entry)
 
+    def raster_bytes(self, name: str) -> RangedBytes | None:
+        """A file that lies in the archive as it is."""
+        entry = self._all[self._inside(name)]
+        if entry.compress_type != zipfile.ZIP_STORED:
+            return None
+        if is_remote(self.address):
+            return _Stored(self._raster(), entry)
+        whole = DiskBytes(self.address)
+        return DiskBytes(self.address, _start(whole.exactly, entry), entry.file_size)
+
     def fingerprint(self, name: str) -> Fingerprint:
         """Size and checksum: what is inside says more than the time of the archive."""
         entry = self._all[self._inside(name)]
@@ -244,19 +255,49 @@ class _Archive(io.BufferedReader):
 class _Stored(RasterSource):
     """A raster that lies in an archive far away as it is."""
 
+    far = True
+
     def __init__(self, archive: RangedRaster, entry: zipfile.ZipInfo) -> None:
-        self._fetch, self._entry = archive.fetch, entry
+        self._archive, self._entry = archive, entry
+
+    def size(self, path: str | None = None) -> int:
+        """Bytes of it.
+
+        :raises FileNotFoundError: for a path of another file, as rasterio asks.
+        """
+        return self._size() if path is None else super().size(path)
+
+    def version(self) -> Hashable:
+        """That of the archive, and where it lies in it."""
+        return self._archive.version(), self._start
+
+    def front(self, start: int, stop: int) -> bytes:
+        """Bytes near its start, in blocks that are kept."""
+        return self._archive.fetch(self._start + start, self._start + min(stop, self._size()))
+
+    def exactly(self, start: int, stop: int) -> bytes:
+        """Bytes that are asked for once."""
+        return self._archive.exactly(self._start + start, self._start + stop)
 
     def _size(self) -> int:
         return self._entry.file_size
 
+    @cached_property
+    def _start(self) -> int:
+        return _start(self._archive.fetch, self._entry)
+
     def _opened(self) -> RangedFile:
-        """Its bytes begin behind a header of its own, whose length differs from that in the archive's list."""
-        head = self._entry.header_offset
-        header = self._fetch(head, head + _HEADER.size)
-        names = sum(_HEADER.unpack(header)) if len(header) == _HEADER.size else 0
-        start = head + _HEADER.size + names
-        return RangedFile(self._size(), lambda first, stop: self._fetch(start + first, start + stop))
+        return RangedFile(self._size(), self.front)
+
+
+def _start(fetch: Callable[[int, int], bytes], entry: zipfile.ZipInfo) -> int:
+    """Where the bytes of a file begin: behind a header of its own, whose length differs from that in the archive's
+    list.
+    """
+    head = entry.header_offset
+    header = fetch(head, head + _HEADER.size)
+    names = sum(_HEADER.unpack(header)) if len(header) == _HEADER.size else 0
+    return head + _HEADER.size + names
 
 
 class _Packed(RasterSource):

@@ -6,11 +6,12 @@ of a truncated file are errors. Levels of a JP2 file are those of its wavelet, l
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,16 +23,19 @@ from rasterio.transform import Affine
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from eotasks.errors import AreaError, ImageryError
-from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, check_overviews
+from eotasks.errors import AreaError, ConfigurationError, CredentialsError, EOTasksError, ImageryError
+from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, RasterSource, check_overviews
 from eotasks.imagery.grid import Grid
+from eotasks.imagery.jp2.index import PacketIndex
+from eotasks.imagery.jp2.verdicts import OtherLayout
 from eotasks.limits import IMAGE_LAYERS, IMAGE_SIDE
 from eotasks.models.rasters import block_excess
 from eotasks.reading import check_regular
 
 if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import ProductFiles, RasterFile
-    from eotasks.imagery.files.remote import RasterSource
+
+LOGGER = logging.getLogger(__name__)
 
 WARNING_FILTERS = threading.Lock()
 """Held while rasterio warps or burns: it sets the filters of warnings of the whole process meanwhile, and two threads
@@ -75,6 +79,9 @@ class RasterInfo:
     layers: int
     wavelet: bool
     """Whether levels are low bands of a wavelet (JP2), which mix about two pixels of their own around them."""
+
+    packets: PacketIndex = field(default_factory=PacketIndex, repr=False, compare=False)
+    """Of a JP2 file: what is known of where its packets lie."""
 
     @property
     def full(self) -> Level:
@@ -149,6 +156,55 @@ def _level(full: Level, index: int, factor: int, wavelet: bool) -> Level:
     return Level(index, Affine(step, 0, full.transform.c - shift, 0, -step, full.transform.f + shift), height, width)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A window of a file, before it is decoded."""
+
+    level: Level
+    window: Window
+    content: bytes | None
+    """A small file that has the window, None where the file itself is opened."""
+
+
+def find_window(
+    files: ProductFiles, raster: RasterFile, info: RasterInfo, level: Level, grid: Grid, margin: float = 0
+) -> Wanted | None:
+    """What :func:`decode_window` needs of a file: as little of it as can be, where it is known what that is.
+
+    The parameters and errors of :func:`read_window`.
+    """
+    window = _window(info, level, grid, margin)
+    if window is None:
+        return None
+    where = f"{files.location}: {raster.name}"
+    try:
+        content = _small_file(files, raster, info, level, window)
+        LOGGER.debug("%s: %d bytes of it hold the window", where, len(content))
+        return Wanted(level, window, content)
+    except OtherLayout as other:
+        LOGGER.debug("%s: opened as a whole: %s", where, other)
+        return Wanted(level, window, None)
+
+
+def _small_file(files: ProductFiles, raster: RasterFile, info: RasterInfo, level: Level, window: Window) -> bytes:
+    if raster.driver != "JP2OpenJPEG":
+        raise OtherLayout("no JP2")
+    where = f"{files.location}: {raster.name}"
+    left, top = window.col_off, window.row_off
+    discarded = 0 if level.overview is None else level.overview + 1
+    if files.raster_source(raster.name) is None:
+        _check_file(files, raster)
+    try:
+        source = files.raster_bytes(raster.name)
+        if source is None:
+            raise OtherLayout("packed in its archive")
+        return info.packets.small_file(source, where, discarded, (left, top, left + window.width, top + window.height))
+    except (CredentialsError, ConfigurationError):
+        raise
+    except EOTasksError as error:
+        raise error if where in str(error) else ImageryError(f"{where}: {error}") from None
+
+
 def read_window(
     files: ProductFiles,
     raster: RasterFile,
@@ -167,10 +223,20 @@ def read_window(
     :raises ImageryError: when the file is damaged, or holds negative numbers.
     :raises AreaError: when the grid cannot be expressed in the file's CRS.
     """
-    window = _window(info, level, grid, margin)
-    if window is None:
-        return None
-    with _opened(files, raster, level.overview) as source:
+    wanted = find_window(files, raster, info, level, grid, margin)
+    return None if wanted is None else decode_window(files, raster, info, wanted, layers=layers)
+
+
+def decode_window(
+    files: ProductFiles, raster: RasterFile, info: RasterInfo, wanted: Wanted, *, layers: bool = False
+) -> Pixels:
+    """The pixels of what :func:`find_window` has found.
+
+    :param layers: All layers instead of the first.
+    :raises ImageryError: when the file is damaged, or holds negative numbers.
+    """
+    level, window = wanted.level, wanted.window
+    with _opened(files, raster, level.overview, wanted.content) as source:
         values = source.read(None if layers else 1, window=window)
     if values.dtype == np.int16:
         # Some products are declared int16; a negative number there is none.
@@ -196,8 +262,17 @@ _FORMATS = {"JP2OpenJPEG": "JP2 image", "GTiff": "GeoTIFF"}
 
 
 @contextmanager
-def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> Iterator[rasterio.DatasetReader]:
-    """The file, or one of its coarser levels: these are known from `describe`, which has looked at what they are."""
+def _opened(
+    files: ProductFiles, raster: RasterFile, overview: int | None, content: bytes | None = None
+) -> Iterator[rasterio.DatasetReader]:
+    """The file, or one of its coarser levels: these are known from `describe`, which has looked at what they are.
+
+    :param content: A small file in its place.
+    """
+    if content is not None:
+        with _opened_content(files, raster, overview, content) as source:
+            yield source
+        return
     far = files.raster_source(raster.name)
     where = files.raster_path(raster.name) if far is None else far.name
     level = {} if overview is None else {"OVERVIEW_LEVEL": overview}
@@ -217,6 +292,22 @@ def _opened(files: ProductFiles, raster: RasterFile, overview: int | None) -> It
             raise damaged(files, raster) from None  # GDAL would repeat addresses, which may carry a signature
     if far is not None:
         _check_fetched(files, raster, far)
+
+
+@contextmanager
+def _opened_content(
+    files: ProductFiles, raster: RasterFile, overview: int | None, content: bytes
+) -> Iterator[rasterio.DatasetReader]:
+    level = {} if overview is None else {"OVERVIEW_LEVEL": overview}
+    with rasterio.Env(**SETTINGS):
+        try:
+            with (
+                rasterio.MemoryFile(content, ext=".jp2") as memory,
+                memory.open(driver=raster.driver, sharing=False, **level) as source,
+            ):
+                yield source
+        except RasterioError as error:
+            raise damaged(files, raster) from error
 
 
 def _check_fetched(files: ProductFiles, raster: RasterFile, far: RasterSource) -> None:

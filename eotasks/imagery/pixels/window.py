@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +23,18 @@ from eotasks.imagery.pixels.raster import (
     Level,
     Pixels,
     RasterInfo,
+    Wanted,
+    bounds_in,
+    decode_window,
     describe,
+    find_window,
     pixel_size_in,
     read_window,
 )
 from eotasks.imagery.pixels.reduction import PIXELS_PER_TARGET, reduced_level
 from eotasks.imagery.pixels.resampling import ResamplingName, resample
-from eotasks.models.sentinel2 import NO_DATA_DN
+from eotasks.imagery.pixels.threads import fetched_ahead, in_threads
+from eotasks.models.sentinel2 import NATIVE_RESOLUTION, NO_DATA_DN
 
 if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import RasterFile
@@ -54,16 +58,8 @@ _LOOK = 80.0
 _BLOCK = 64
 """Pixels of a level along a side of what is decoded in full to tell a hole from a ripple, less than a tile of a JP2."""
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-
-def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], threads: int) -> list[_Result]:
-    """Results in the order of the items; the first error is raised when all that had begun are done."""
-    if threads == 1 or len(items) < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="eotasks-read") as pool:
-        return list(pool.map(function, items))
+_AHEAD, _PIXELS_AHEAD = 8, 24_000_000
+"""Bands that are fetched ahead at most, and pixels of them: each takes about a byte until it is decoded."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,8 @@ class Window:
     def decode(self, bands: Iterable[str]) -> None:
         """Read bands that have not been read yet."""
         wanted = [band for band in dict.fromkeys(bands) if band not in self._pixels]
-        self._pixels.update(zip(wanted, in_threads(self._read, wanted, self._threads), strict=True))
+        decoded = fetched_ahead(self._find, self._read, wanted, self._threads, self._ahead(wanted))
+        self._pixels.update(zip(wanted, decoded, strict=True))
 
     def pixels(self, band: str) -> Pixels | None:
         """Stored pixels of a decoded band around the grid, None when the grid lies outside."""
@@ -145,11 +142,28 @@ class Window:
         method = self._sampling.method
         return resample(pixels.values, pixels.transform, pixels.crs, self._grid, valid=valid, method=method)
 
-    def _read(self, band: str) -> Pixels | None:
+    def _ahead(self, bands: Sequence[str]) -> int:
+        """Bands that are fetched ahead of those that are decoded: where they are far away, as memory allows."""
+        files = self._product.files
+        if not any(files.raster_source(self._product.bands[band].name) for band in bands):
+            return 0
+        crs = self.info(bands[0]).crs
+        size: float = min(NATIVE_RESOLUTION.values())
+        if self._sampling.method == "fast":
+            size = max(pixel_size_in(self._grid, crs) / self._sampling.pixels_per_target, size)
+        left, bottom, right, top = bounds_in(self._grid, crs)
+        return max(1, min(_AHEAD, int(_PIXELS_AHEAD / ((right - left) * (top - bottom) / size**2))))
+
+    def _find(self, band: str) -> Wanted | None:
         info = self.info(band)
         level = self._sampling.level(info, self._grid)
         margin = self._margin(info, level)
-        return read_window(self._product.files, self._product.bands[band], info, level, self._grid, margin=margin)
+        return find_window(self._product.files, self._product.bands[band], info, level, self._grid, margin)
+
+    def _read(self, band: str, wanted: Wanted | None) -> Pixels | None:
+        if wanted is None:
+            return None
+        return decode_window(self._product.files, self._product.bands[band], self.info(band), wanted)
 
     def _margin(self, info: RasterInfo, level: Level) -> int:
         spread = _SPREAD[info.wavelet] if level is not info.full else 0

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from eotasks.documents import first_problem, parse_json_object, refuse_many_values
 from eotasks.errors import ImageryError, OffsetError
 from eotasks.imagery.products.offsets import says_offset
 from eotasks.limits import METADATA_BYTES
@@ -182,15 +183,21 @@ def parse_sidecar(text: bytes, path: str) -> Acquisition:
     :param path: The file, for messages.
     :raises ImageryError: as :func:`read_sidecar`.
     """
+
+    def refuse(reason: str) -> ImageryError:
+        return ImageryError(f"{path}: {reason}. Correct the file.")
+
+    content = parse_json_object(text, refuse)
+    refuse_many_values(content, refuse)
     try:
-        version = _Versioned.model_validate_json(text).version
+        version = _Versioned.model_validate(content).version
         if version > SIDECAR_VERSION:
             raise ImageryError(
                 f"{path}: version {excerpt(version)}, this eotasks reads up to {SIDECAR_VERSION}: upgrade it."
             )
-        sidecar = _Sidecar.model_validate_json(text)
+        sidecar = _Sidecar.model_validate(content)
     except ValidationError as error:
-        raise ImageryError(f"{path}: {_first_fault(error)}. Correct the file.") from error
+        raise ImageryError(f"{path}: {first_problem(error, 'file')}. Correct the file.") from error
     _check_offset(sidecar, path)
     fields = sidecar.model_dump(exclude={"version"})
     try:
@@ -213,9 +220,3 @@ def _check_offset(sidecar: _Sidecar, path: str) -> None:
             f"{path}: no radio_add_offset, and products of baseline {sidecar.processing_baseline} have one: give"
             f" {-BASELINE_OFFSET}, or 0 where it was removed from the numbers."
         )
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part)[:60] for part in fault["loc"]) or "file"
-    return f"{place}: {fault['msg'][:300]}"

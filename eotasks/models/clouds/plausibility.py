@@ -18,7 +18,6 @@ warning in the log.
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -26,7 +25,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import BandError, ReflectanceError, ScaleWarning
+from eotasks.errors import BandError, ReflectanceError, ScaleWarning, warn_caller
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.validity import is_fill
 from eotasks.models.scale_signs import (
@@ -166,11 +165,10 @@ def refuse_implausible(
         scales.append(scale_signs(pixels, inside, names=names, scale=scale, where=where))
         signs.append(cirrus_signs(pixels.astype(np.float32) / divisor, inside, names, where=where))
     if frames.dtype.kind in "iu" and divisor <= COARSEST:
-        warnings.warn(
+        warn_caller(
             f"{where}: steps of {1 / divisor:.1g} are too coarse for a cloud model: B10 of thin cloud"
             " is one or two of them. Of the project's sample a third of the clouds is lost. Take 16 bits.",
             ScaleWarning,
-            stacklevel=2,
         )
     called = numbered(frame_names, len(frames))
     refuse_scale = partial(refuse_by_signs, scales, called, frames, mask, names=names, scale=scale, where=where)

@@ -75,7 +75,7 @@ def mask_of(
         on each axis by itself; below half a pixel there is nothing to do and the step is skipped.
     :param valid: Boolean array (t, h, w), or None when every pixel is valid but for NaN.
     :param snow: Boolean array (t, h, w) of pixels that are spectrally snow (``eotasks.models.clouds.surface``), or
-        None.
+        None. Whatever else is to be kept apart from cloud is treated alike, thin cloud for one.
     :param scale: "0..1", "percent" or "0..255" (``eotasks.models.scales``); None for what the dtype says.
     :param where: What the array is, for messages.
     :return: uint8 (t, h, w): 0 clear, 1 cloud, 255 no data.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import FeatureError, GridError, TooFewFramesError
+from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.models.scales import check_mask
 from eotasks.models.sentinel2 import BASELINE_OFFSET, QUANTIFICATION
@@ -32,9 +33,15 @@ def split_cloud_mask(
     unknown = ~(cloud | no_data | (mask == CLEAR))
     if unknown.any():
         values = ", ".join(str(value) for value in np.unique(mask[unknown])[:5])
+        cure = "AddSceneClassificationMaskTask does it for SCL"
+        if np.isin(mask[unknown], (SNOW, THIN_CLOUD)).all():
+            cure = (
+                f"{SNOW} snow and {THIN_CLOUD} thin cloud of `eotasks cloud-mask`:"
+                " eotasks.models.clouds.mask_classes.without_classes"
+            )
         raise FeatureError(
             f"{where}: holds {values}, a mask is 0 clear, 1 cloud, 255 no data. Turn classes into a mask first"
-            " (AddSceneClassificationMaskTask does it for SCL)."
+            f" ({cure})."
         )
     return np.asarray(cloud), np.asarray(no_data)
 

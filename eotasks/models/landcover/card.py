@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
-from eotasks.documents import parse_json
+from eotasks.documents import first_problem, parse_json, refuse_many_values
 from eotasks.errors import ConfigurationError, ModelError
 from eotasks.models.classes import NO_DATA, ClassTable
 from eotasks.text import excerpt
@@ -28,8 +28,6 @@ DATE_TOLERANCE_DAYS = 1
 """How far the season of an input date may lie from the card's date; leap years shift a regular grid by up to a day."""
 
 _DAYS_OF_YEAR = 365.25
-_SHOWN = 60
-"""Characters of a name of the card in a message."""
 _FEATURE_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 FeatureName = Annotated[str, Field(pattern=rf"^{_FEATURE_NAME.pattern}$")]
@@ -173,7 +171,12 @@ class ModelCard(_Strict):
         :param where: Name of the file, for messages.
         :raises ModelError: for text that is no card, or a card of a newer version.
         """
-        content = parse_json(text, lambda reason: ModelError(f"{where} is {reason}: save the model again."))
+
+        def refuse(reason: str) -> ModelError:
+            return ModelError(f"{where} is {reason}: save the model again.")
+
+        content = parse_json(text, refuse)
+        refuse_many_values(content, refuse)
         if not isinstance(content, dict) or not isinstance(content.get("version"), int):
             raise ModelError(f"{where} is no model card (no version number): save the model again.")
         if content["version"] > CARD_VERSION:
@@ -197,7 +200,8 @@ def build_card(content: dict[str, Any], *, where: str = "the card") -> ModelCard
     try:
         return ModelCard.model_validate(content)
     except (ValidationError, ConfigurationError) as error:
-        raise ModelError(f"{where} is not usable: {_first_problem(error)}.") from error
+        problem = first_problem(error, "card") if isinstance(error, ValidationError) else str(error).rstrip(".")
+        raise ModelError(f"{where} is not usable: {problem}.") from error
 
 
 def iso(value: str | date | datetime) -> str:
@@ -221,11 +225,3 @@ def _parse(value: str | date | datetime, error_type: type[Exception] = ValueErro
         except ValueError as error:
             raise error_type(f"{value[:40]!r} is no date: write it as 2019-01-31") from error
     return naive_utc(value) if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
-
-
-def _first_problem(error: ValidationError | ConfigurationError) -> str:
-    if isinstance(error, ConfigurationError):
-        return str(error).rstrip(".")
-    problem = error.errors()[0]
-    place = ".".join(str(part)[:_SHOWN] for part in problem["loc"]) or "card"
-    return f"{place}: {problem['msg'][: 5 * _SHOWN]}"

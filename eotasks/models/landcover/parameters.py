@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from eotasks.errors import ModelError
-from eotasks.text import unknown_words
+from eotasks.text import excerpt, unknown_words
 
 
 class TrainingParameters(BaseModel):
@@ -78,7 +78,8 @@ def training_parameters(given: Mapping[str, JsonValue] | None = None) -> Trainin
         parameters = TrainingParameters.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise ModelError(f"parameter {problem['loc'][0]}={problem['input']!r}: {problem['msg']}.") from error
+        given_value = excerpt(problem["input"])
+        raise ModelError(f"parameter {problem['loc'][0]}={given_value}: {problem['msg']}.") from error
     if parameters.boosting == "rf" and (parameters.bagging_freq == 0 or parameters.bagging_fraction == 1):
         raise ModelError("boosting='rf' needs bagging_freq of at least 1 and bagging_fraction below 1.")
     return parameters

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.errors import ConfigurationError, PlaceInUseWarning, StorageError
+from eotasks.errors import ConfigurationError, PlaceInUseWarning, StorageError, warn_caller
 from eotasks.storage.place import Place
 from eotasks.storage.process import ProcessIdentity
 from eotasks.workflows.batch.fingerprints import fingerprint, settings_of, settings_of_workflow
@@ -111,11 +110,10 @@ class History:
         process = ProcessIdentity.parse(run[0].facts.get("process")) if run else None
         if process is None or process.is_current or run_state(run) != "running":
             return
-        warnings.warn(
+        warn_caller(
             f"Batch {self.stage!r} in {self.place} seems to be running already (process {process.pid} on"
             f" {process.host}): what both do is done twice.",
             PlaceInUseWarning,
-            stacklevel=3,  # the caller of run_batch
         )
 
     def known(

@@ -131,6 +131,8 @@ class ManifestWriter:
         """
         content = asdict(outcome)
         del content["traceback"], content["log"]  # they have a file of their own
+        if not content["warnings"]:
+            del content["warnings"]  # as a rule there are none
         self._write("outcome", **content, **({"fingerprint": fingerprint} if fingerprint else {}))
 
     def log(self, name: str, text: str) -> None:
@@ -395,11 +397,12 @@ def _parse(line: str, where: str) -> list[Event]:
 def _is_sound(outcome: PatchOutcome) -> bool:
     """Whether all values of an outcome that was read are of their kinds."""
     numbers = [*outcome.seconds_by_step.values(), *outcome.peak_memory_mb_by_step.values()]
-    texts = [outcome.error_step, outcome.error, outcome.traceback, outcome.log]
+    texts = [outcome.error_step, outcome.error, outcome.traceback, outcome.log, *outcome.warnings]
     return (
         isinstance(outcome.name, str)
         and outcome.state in get_args(PatchState)
         and type(outcome.attempts) is int
+        and isinstance(outcome.warnings, tuple | list)
         and all(type(value) in (int, float) and math.isfinite(value) for value in numbers)
         and all(text is None or isinstance(text, str) for text in texts)
     )

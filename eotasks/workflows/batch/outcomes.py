@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -47,6 +47,9 @@ class PatchOutcome:
     log: str | None = None
     """The last lines that were logged while the patch ran, when it did not end well; kept in the same log."""
 
+    warnings: Sequence[str] = ()
+    """What it warned of in a worker process, each once: "ScaleWarning: ..."."""
+
     @property
     def missing(self) -> bool:
         """Whether there are no results of it: it failed, or is quarantined."""
@@ -80,6 +83,7 @@ def outcome_of(
     quarantined: bool = False,
     error: str | None = None,
     log: str | None = None,
+    warnings: Sequence[str] = (),
 ) -> PatchOutcome:
     """The outcome of an executed workflow.
 
@@ -89,11 +93,19 @@ def outcome_of(
     :param quarantined: Whether it has cost too many workers to be tried again.
     :param error: The message of its error in one line; None takes that of the exception.
     :param log: What was logged while it ran.
+    :param warnings: What it warned of.
     """
     known = {uid: stats for uid, stats in results.stats.items() if uid in steps}
     seconds = {steps[uid]: (stats.end_time - stats.start_time).total_seconds() for uid, stats in known.items()}
     memory = {steps[uid]: peaks[uid] for uid in known if uid in peaks}
-    outcome = PatchOutcome(name, "done", attempts=attempts, seconds_by_step=seconds, peak_memory_mb_by_step=memory)
+    outcome = PatchOutcome(
+        name,
+        "done",
+        attempts=attempts,
+        seconds_by_step=seconds,
+        peak_memory_mb_by_step=memory,
+        warnings=warnings,
+    )
     if results.error_node_uid is None:
         return outcome
     failure = results.stats[results.error_node_uid].exception_info

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from eotasks.errors import EOTasksWarning
 from eotasks.storage.place import Place
 from eotasks.text import harmless, shortened
 from eotasks.workflows.batch.log_files import log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import step_costs
+from eotasks.workflows.batch.warned import warning_class
 from eotasks.workflows.report.units import duration, memory
 
 _NAMED = 5
@@ -109,6 +111,22 @@ class BatchResult:
             f" First {_reason(failed[0])}"
         )
 
+    def warning_messages(self) -> Iterator[tuple[str, type[EOTasksWarning]]]:
+        """What patches warned of in worker processes: the first of each kind, and how many more warned so."""
+        for kind, warned in self._warned().items():
+            name, text = warned[0]
+            more = "" if len(warned) == 1 else f" (and {len(warned) - 1} more patches of batch {self.stage!r})"
+            yield f"Patch {name}{more}: {text}", warning_class(kind)
+
+    def _warned(self) -> dict[str, list[tuple[str, str]]]:
+        """By kind, the patches that warned so, each with the first text."""
+        kinds: dict[str, dict[str, str]] = {}
+        for outcome in self.outcomes:
+            for warning in outcome.warnings:
+                kind, _, text = warning.partition(": ")
+                kinds.setdefault(kind, {}).setdefault(outcome.name, text)
+        return {kind: [*texts.items()] for kind, texts in kinds.items()}
+
     def _heading(self) -> str:
         missing = f", {len(self.failed)} missing" if self.failed else ""
         complete = len(self.outcomes) - len(self.failed)
@@ -135,6 +153,10 @@ class BatchResult:
             yield "step", f"{cost.step}: {mean} a patch, slowest {slowest}{peak}"
         if len(costs) > _STEPS:
             yield "step", f"and {len(costs) - _STEPS} quicker ones"
+        for kind, warned in self._warned().items():
+            name, text = warned[0]
+            count = f"{len(warned)} patch{'es' * (len(warned) > 1)}"
+            yield "warned", f"{kind}, {count}, first {name}: {shortened(text, _CHARACTERS)}"
         yield from self._failure_rows()
 
     def _failure_rows(self) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,6 @@ import logging
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,7 +18,14 @@ from typing import Any, Literal
 
 from eolearn.core import EOWorkflow
 
-from eotasks.errors import BatchError, ConfigurationError, EOTasksError, PatchesFailedError, PatchFailedWarning
+from eotasks.errors import (
+    BatchError,
+    ConfigurationError,
+    EOTasksError,
+    PatchesFailedError,
+    PatchFailedWarning,
+    warn_caller,
+)
 from eotasks.storage.lease import Lease, ensure_lease
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.text import did_you_mean
@@ -99,6 +105,8 @@ def run_batch(
     :raises PatchesFailedError: when patches failed and ``raise_on_failure`` asks for it; its ``result`` is the result.
     :raises StorageError: when the place cannot be written, or another run has it.
     :raises MissingDependencyError: when Ray is asked for and not installed.
+    :warns EOTasksWarning: at the end, what patches warned of in worker processes, once for each kind; the manifest has
+        all of it. In ``threads`` and ``serial`` warnings are given where they arise.
     :warns PatchFailedWarning: at the end, when patches failed or are quarantined.
     :warns PlaceInUseWarning: when another run seems to write to this place under the lease of a place around it.
     """
@@ -129,10 +137,12 @@ def run_batch(
                     patch_timeout=patch_timeout,
                 )
     result = _result(run, patches, size, time.perf_counter() - start)
+    for text, category in result.warning_messages():
+        warn_caller(text, category)
     if result.failed:
         if raise_on_failure:
             raise PatchesFailedError(result.failure_message(), result)
-        warnings.warn(result.failure_message(), PatchFailedWarning, stacklevel=2)
+        warn_caller(result.failure_message(), PatchFailedWarning)
     return result
 
 

@@ -10,16 +10,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from eotasks.catalogue.discovery import Found, find_products, merge_masks
 from eotasks.catalogue.fields import baseline_of
 from eotasks.catalogue.items import add_masks, item_of
 from eotasks.catalogue.store import Catalogue
 from eotasks.catalogue.table import table_of
-from eotasks.errors import CredentialsError, EOTasksError, MissingDependencyError, StorageError, message_of
+from eotasks.errors import (
+    ConfigurationError,
+    CredentialsError,
+    EOTasksError,
+    MissingDependencyError,
+    StorageError,
+    message_of,
+)
 from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.scene import open_scene
+from eotasks.text import redacted
 
 if TYPE_CHECKING:
     import pystac
@@ -28,6 +36,12 @@ LOGGER = logging.getLogger(__name__)
 
 PORTION = 5_000
 """Items that are added at a time: what an interruption loses at most."""
+
+LOOKED_FOR = (
+    ".SAFE folders, zips of them, tiles as in the AWS buckets (metadata.xml, B02.jp2 and others) and folders with an"
+    " acquisition.json"
+)
+"""What products are known by, in words."""
 
 READERS = 8
 """Products that are described at a time: most of it is waiting for a disk or a bucket."""
@@ -81,12 +95,14 @@ def add_products(
     :param masks: Places to look for files of `eotasks cloud-mask` in, besides the locations.
     :param modifier: Signs the addresses of STAC items before they are read; the catalogue keeps them without.
     :param progress: Is told how many products are done, of how many.
-    :raises ConfigurationError: when nothing is at a location, or the catalogue is not ours.
+    :raises ConfigurationError: when nothing is at a location, none of them has a product, or the catalogue is not ours.
     :raises CredentialsError: when that is what is wrong with all products.
     :raises StorageError: when a place cannot be read or written.
     """
     found = [find_products(location) for location in locations]
     products = list(dict.fromkeys(product for each in found for product in each.products))
+    if not products:
+        _refuse_none(catalogue, locations)
     known = Found(masks=merge_masks([*found, *(find_products(place) for place in masks)]))
     result = AddResult()
     described = _described(products, partial(_describe, known=known, modifier=modifier_of(modifier)), result, progress)
@@ -94,6 +110,15 @@ def add_products(
     while portion := list(islice(described, PORTION)):
         _add(catalogue, portion, seen, result)
     return result
+
+
+def _refuse_none(catalogue: Catalogue, locations: Sequence[str]) -> NoReturn:
+    one = len(locations) == 1
+    raise ConfigurationError(
+        f"There is no product below {redacted(', '.join(locations))}, and nothing was added to {catalogue.location}."
+        f" Looked for: {LOOKED_FOR}. Give {'the folder' if one else 'folders'} that holds such products, or a product"
+        " itself."
+    )
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ examples:
   eotasks cloud-mask PRODUCT --resolution 160 --sampling nearest
                                                        as Sentinel Hub computes its CLP
   eotasks cloud-mask PRODUCT --resolution 10 --preset eo-learn --shadows
+  eotasks cloud-mask PRODUCT --snow --thin-cloud       snow and thin cirrus as classes of CLM
   eotasks cloud-mask L2A --detector scl                the scene classification of L2A as mask
 
 detectors:
@@ -94,9 +95,15 @@ other settings lie in DIR, nothing is done before --overwrite or another --out s
 resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01, B09 and B10, 3.3 M pixels a tile;
 160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer.
 
-files: CLP uint8, probability * 255, at most 254; CLM and SHADOW uint8 0, 1; 255 no data everywhere. Model and every
-parameter are in the tags of the files. CLM and SHADOW carry their colours, clear is transparent in QGIS and GDAL (keep
-the .aux.xml beside them); --styles gives CLP colours, too; overviews are made from 128 pixels on.
+snow, thin cloud: --snow and --thin-cloud add classes to CLM, by spectrum: snow is bright in green and near infrared and
+dark in B11 (and B10), thin cloud bright in B10 and not in B02. They have no say in the cloud around them, and stay what
+they are but where that cloud grows over them. With --detector scl they are the classes 11 and 10 of Sen2Cor. Thin cloud
+needs L1C, which has B10; over high mountains B10 sees the ground, too.
+
+files: CLP uint8, probability * 255, at most 254; CLM and SHADOW uint8 0, 1; 255 no data everywhere; in CLM 3 snow and 4
+thin cloud where asked for. Model and every parameter are in the tags of the files. CLM and SHADOW carry their colours,
+clear is transparent in QGIS and GDAL (keep the .aux.xml beside them); --styles gives CLP colours, too; overviews are
+made from 128 pixels on.
 """
 
 
@@ -143,6 +150,10 @@ def add_parser(commands: Commands) -> None:
         metavar="NAME",
         default=DEFAULT_DETECTOR,
         help=f"what finds clouds, see below ({DEFAULT_DETECTOR})",
+    )
+    parser.add_argument("--snow", action="store_true", help="snow as a class of the mask, apart from cloud (3)")
+    parser.add_argument(
+        "--thin-cloud", action="store_true", help="thin cirrus as a class of the mask, apart from opaque cloud (4)"
     )
     _add_mask_settings(parser)
     _add_shadows(parser)
@@ -202,7 +213,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         with progress_bars(console) as progress:
             outcomes = work.run(ProgressReporter(progress, len(work)))
     print_line(console, f"Masks: {options.describe()}")
-    console.print(summary_table(outcomes, shadows=options.shadows))
+    console.print(summary_table(outcomes, options))
     for outcome in outcomes:
         if outcome.error is not None:
             print_failed(console, f"{outcome.name}: {outcome.error}")
@@ -230,7 +241,7 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
         "average_over": arguments.average_over,
         "dilation_size": arguments.dilation,
     }
-    detector = find_detector(arguments.detector)
+    detector = find_detector(arguments.detector, available=AVAILABLE)
     options = {"preset": arguments.preset, **given, "unit": arguments.unit}
     refuse_unused(
         {detector.name: detector.uses},
@@ -253,6 +264,8 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
         quicklook=not arguments.no_quicklook,
         styles=arguments.styles,
         detector=detector.name,
+        snow=arguments.snow,
+        thin_cloud=arguments.thin_cloud,
     )
 
 
@@ -290,28 +303,35 @@ class ProgressReporter:
             print_line(self._progress.console, f"{outcome.name} failed")
 
 
-def summary_table(outcomes: Sequence[ProductOutcome], *, shadows: bool) -> Table:
+def summary_table(outcomes: Sequence[ProductOutcome], options: CloudMaskOptions) -> Table:
     """One line a product, and one for all."""
-    numbers = ("cloud", *(["shadow"] if shadows else []), "no data", "seconds", "")
+    shares = _columns(options)
+    numbers = (*shares, "no data", "seconds", "")
     table = new_table("product", *numbers, numbers=numbers)
     for outcome in outcomes:
-        table.add_row(outcome.name, *_cells(outcome, shadows))
+        table.add_row(outcome.name, *_cells(outcome, list(shares.values())))
     known = [outcome for outcome in outcomes if outcome.shares is not None]
     if len(outcomes) > 1:
         failed = len(outcomes) - len(known)
         total = f"{sum(outcome.seconds for outcome in outcomes):.1f}"
-        blank = [""] * (2 + shadows)
+        blank = [""] * (len(shares) + 1)
         table.add_section()
         table.add_row(f"{len(outcomes)} products", *blank, total, f"{failed} failed" if failed else "")
     return table
 
 
-def _cells(outcome: ProductOutcome, shadows: bool) -> list[str | Text]:
+def _columns(options: CloudMaskOptions) -> dict[str, str]:
+    """Heading -> name of the share, of the classes that are asked for."""
+    asked = {"thin_cloud": options.thin_cloud, "snow": options.snow, "shadow": options.shadows}
+    return {name.replace("_", " "): name for name, is_asked in {"cloud": True, **asked}.items() if is_asked}
+
+
+def _cells(outcome: ProductOutcome, names: Sequence[str]) -> list[str | Text]:
     from rich.text import Text
 
     seconds = f"{outcome.seconds:.1f}"
     if outcome.shares is None:
-        return [*["–"] * (2 + shadows), seconds, Text("failed", "red")]
-    shares = outcome.shares
-    shadow = [] if not shadows else ["–" if shares.shadow is None else f"{shares.shadow:.1%}"]
-    return [f"{shares.cloud:.1%}", *shadow, f"{1 - shares.data:.1%}", seconds, outcome.state]
+        return [*["–"] * (len(names) + 1), seconds, Text("failed", "red")]
+    values = [getattr(outcome.shares, name) for name in names]
+    known = ["–" if value is None else f"{value:.1%}" for value in values]
+    return [*known, f"{1 - outcome.shares.data:.1%}", seconds, outcome.state]

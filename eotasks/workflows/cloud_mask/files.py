@@ -6,14 +6,16 @@ asked for, ``NAME_quicklook.png`` unless left out, NAME_CLP.qml and the like whe
 complete last: a run that was interrupted is known by it and done again.
 
 CLP is stored as Sentinel Hub serves it, probability * 255, with one difference: 255 means no data, so a certain cloud
-is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data. CLM and SHADOW carry a
-colour table, in which clear is transparent (by ``.aux.xml``); CLP does not: GDAL averages the colours of a file that
+is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data, and where asked for 3 snow
+and 4 thin cloud: its colour table and its tag ENCODING name the classes that it may hold. CLM and SHADOW carry a colour
+table, in which clear is transparent (by ``.aux.xml``); CLP does not: GDAL averages the colours of a file that
 has one, where probabilities are to be averaged.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +26,17 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from eotasks.clouds.detectors.registry import find_detector
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
+from eotasks.documents import parse_json, refuse_many_values
 from eotasks.errors import ConfigurationError, ImageryError
 from eotasks.export.cog import write_cog
 from eotasks.export.styles import RampStop, class_style, ramp_style, write_style
 from eotasks.imagery.scene import Scene
 from eotasks.models.classes import ClassTable, LandCoverClass
+from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, MAX_CLP, NO_DATA
 from eotasks.storage.place import Place
 from eotasks.text import NAME_BYTES, redacted, refuse_name
@@ -44,6 +48,8 @@ RECORD_VERSION = 1
 MAX_STORED_CLP = MAX_CLP - 1
 
 CLM_CLASSES = ClassTable((LandCoverClass(CLEAR, "Clear", "#d9e3d4"), LandCoverClass(CLOUD, "Cloud", "#e69f00")))
+SNOW_CLASS = LandCoverClass(SNOW, "Snow", "#56b4e9")
+THIN_CLOUD_CLASS = LandCoverClass(THIN_CLOUD, "Thin cloud", "#f0e442")
 SHADOW_CLASSES = ClassTable(
     (LandCoverClass(CLEAR, "No shadow", "#d9e3d4"), LandCoverClass(CLOUD, "Cloud shadow", "#0072b2"))
 )
@@ -85,6 +91,8 @@ class _Record(BaseModel):
     inputs: dict[str, list[int]]
     files: dict[str, int]
     shares: Shares | None
+    sun: dict[str, float] | None = None
+    """Of results with shadows, in degrees."""
 
 
 @dataclass(frozen=True)
@@ -188,16 +196,18 @@ class MaskFiles:
             inputs=_inputs(scene),
             files={},
             shares=None,
+            sun=None if masks.shadow is None else sun_angles(masks),
         )
         self._write_record(record)
         for kind in _NAMES.keys() - set(kinds):  # of a run with other options
             for name in (self.file(kind), f"{self.file(kind)}.aux.xml"):
                 self.place.remove(name)
         tags = product_tags(self.name, masks, options)
-        self._write_images(masks, kinds, tags)
+        self._write_images(masks, kinds, clm_classes(options), tags)
         for kind, style in _STYLES.items():
             if f"{kind} style" in kinds:
-                write_style(self.location(kind), style())
+                content = class_style(clm_classes(options), transparent=_TRANSPARENT) if kind == "CLM" else style()
+                write_style(self.location(kind), content)
         if "quicklook" in kinds:
             from eotasks.workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib
 
@@ -207,7 +217,9 @@ class MaskFiles:
         sizes = {name: there[name] for name in map(self.file, kinds)}
         self._write_record(record.model_copy(update={"complete": True, "files": sizes, "shares": masks.shares}))
 
-    def _write_images(self, masks: ProductMasks, kinds: Sequence[str], tags: Mapping[str, str]) -> None:
+    def _write_images(
+        self, masks: ProductMasks, kinds: Sequence[str], clm: ClassTable, tags: Mapping[str, str]
+    ) -> None:
         if "CLP" in kinds and masks.probability is not None:
             write_cog(
                 self.location("CLP"),
@@ -220,14 +232,14 @@ class MaskFiles:
                 overviews="average",
                 scale=1 / MAX_CLP,
             )
-        self._write_mask("CLM", masks.mask, CLM_CLASSES, masks, tags)
+        self._write_mask("CLM", masks.mask, clm, masks, tags)
         if "SHADOW" in kinds and masks.shadow is not None:
             self._write_mask("SHADOW", masks.shadow, SHADOW_CLASSES, masks, tags)
 
     def _write_mask(
         self, kind: str, mask: NDArray[np.uint8], classes: ClassTable, masks: ProductMasks, tags: Mapping[str, str]
     ) -> None:
-        names = {item.id: item.name.lower() for item in classes}
+        encoding = ", ".join([*(f"{item.id} {item.name.lower()}" for item in classes), f"{NO_DATA} no data"])
         write_cog(
             self.location(kind),
             mask,
@@ -236,7 +248,7 @@ class MaskFiles:
             classes=classes,
             nodata=NO_DATA,
             descriptions=["Cloud mask" if kind == "CLM" else "Cloud shadow"],
-            tags={**tags, "ENCODING": f"{CLEAR} {names[CLEAR]}, {CLOUD} {names[CLOUD]}, {NO_DATA} no data"},
+            tags={**tags, "ENCODING": encoding},
             overviews="mode",
             transparent=_TRANSPARENT,
         )
@@ -244,8 +256,10 @@ class MaskFiles:
     def _read_record(self) -> _Record | None:
         """The record; None where there is nothing of ours under its name."""
         try:
-            record = _Record.model_validate_json(self.place.read_bytes(self.record))
-        except ValidationError:
+            content = parse_json(self.place.read_bytes(self.record), ValueError)
+            refuse_many_values(content, ValueError)
+            record = _Record.model_validate(content)
+        except ValueError:  # pydantic's own too
             return None
         if record.version > RECORD_VERSION:
             raise ConfigurationError(
@@ -255,7 +269,11 @@ class MaskFiles:
         return record
 
     def _write_record(self, record: _Record) -> None:
-        self.place.write_bytes(self.record, (record.model_dump_json(indent=1) + "\n").encode())
+        # what is kept apart is named where it was asked for only
+        shares = record.shares
+        absent = {name for name in ("snow", "thin_cloud") if shares is not None and getattr(shares, name) is None}
+        text = record.model_dump_json(indent=1, exclude={"shares": absent} if absent else None)
+        self.place.write_bytes(self.record, (text + "\n").encode())
 
 
 _STYLES: Mapping[str, Callable[[], bytes]] = {
@@ -264,6 +282,14 @@ _STYLES: Mapping[str, Callable[[], bytes]] = {
     "SHADOW": partial(class_style, SHADOW_CLASSES, transparent=_TRANSPARENT),
 }
 """Of each kind of file that QGIS shows."""
+
+
+def clm_classes(options: CloudMaskOptions) -> ClassTable:
+    """The classes of CLM under these options."""
+    asked = [
+        each for each, is_asked in ((SNOW_CLASS, options.snow), (THIN_CLOUD_CLASS, options.thin_cloud)) if is_asked
+    ]
+    return ClassTable((*CLM_CLASSES, *asked))
 
 
 def _is_whole(record: _Record, sizes: Mapping[str, int]) -> bool:
@@ -287,6 +313,7 @@ def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> d
         "PROCESSING_BASELINE": acquisition.processing_baseline,
         "RELATIVE_ORBIT": acquisition.relative_orbit,
         "ACQUISITION_TIME": f"{acquisition.time.isoformat()}Z",
+        **({} if masks.shadow is None else {name.upper(): value for name, value in sun_angles(masks).items()}),
         **find_detector(options.detector).tags,
         "DETECTOR_PACKAGE": options.detector_package(),
         "TIFFTAG_SOFTWARE": f"eotasks {version('eotasks')}",
@@ -294,6 +321,14 @@ def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> d
     }
     settings = {key.upper(): value for key, value in options.to_dict().items()}
     return {key: str(value) for key, value in {**known, **settings}.items() if value not in (None, "")}
+
+
+def sun_angles(masks: ProductMasks) -> dict[str, float]:
+    """Where the sun stood, in degrees: zenith, and azimuth clockwise from north. What shadows are found by, in files of
+    results; nothing of products that do not say.
+    """
+    angles = {"sun_zenith": masks.acquisition.sun_zenith, "sun_azimuth": masks.acquisition.sun_azimuth}
+    return {name: value for name, value in angles.items() if value is not None and math.isfinite(value)}
 
 
 def check_name(name: str, location: str) -> None:

@@ -77,6 +77,12 @@ class CloudMaskOptions:
     detector: str = DEFAULT_DETECTOR
     """What finds clouds: a detector of eotasks or of a plugin (``eotasks.clouds.detectors``)."""
 
+    snow: bool = False
+    """Whether snow is a class of the mask, kept apart from cloud (``eotasks.workflows.cloud_mask.apart``)."""
+
+    thin_cloud: bool = False
+    """Whether thin cloud is a class of the mask, kept apart from opaque cloud."""
+
     def __post_init__(self) -> None:
         """Refuse what no mask can be made with.
 
@@ -185,12 +191,24 @@ class CloudMaskOptions:
             threads=threads,
         )
 
+    @property
+    def apart(self) -> dict[str, bool]:
+        """What is kept apart from cloud, as the functions of ``eotasks.workflows.cloud_mask.apart`` take it."""
+        return {"snow": self.snow, "thin_cloud": self.thin_cloud}
+
+    def rules_apart(self) -> dict[str, str]:
+        """What is kept apart from cloud, "snow" and "thin_cloud", and how it is known, in words."""
+        from eotasks.workflows.cloud_mask.apart import rules_of
+
+        return rules_of(detector_of(self), **self.apart) if any(self.apart.values()) else {}
+
     def to_dict(self) -> dict[str, Any]:
         """All settings under the names they have in the record beside the results and in the tags of the files."""
         return {
             "detector": self.detector,
             "resolution": self.resolution,
             "sampling": self.sampling,
+            **self.rules_apart(),
             **self.used_settings,
             "shadows": self.shadows,
             **self.shadow_settings,
@@ -206,7 +224,9 @@ class CloudMaskOptions:
         """How masks are made in words: ``s2cloudless at 60 m; mask: mean over 1 px, > 0.4, grown by 1 px``."""
         used = ", ".join(f"{name} {value}" for name, value in self.used_settings.items())
         steps = f"mask: {self.steps()}" if self.has_mask_settings else used
-        return "; ".join(filter(None, [f"{self.detector} at {self.resolution} m", steps]))
+        apart = " and ".join(name.replace("_", " ") for name in self.rules_apart())
+        words = [f"{self.detector} at {self.resolution} m", steps, apart and f"{apart} apart"]
+        return "; ".join(filter(None, words))
 
     def steps(self) -> str:
         """From probability to mask in words, as :func:`steps_of` gives them."""
@@ -220,7 +240,7 @@ def detector_of(options: CloudMaskOptions) -> Detector:
     """
     from eotasks.clouds.detectors.registry import find_detector
 
-    return find_detector(options.detector)
+    return find_detector(options.detector, available=AVAILABLE)
 
 
 def steps_of(mask: MaskSettings) -> str:

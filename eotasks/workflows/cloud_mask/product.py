@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from eotasks.clouds.detectors.frames import Frames
 from eotasks.clouds.detectors.protocol import Detector, ProbabilityDetector, is_masked_by_settings
 from eotasks.clouds.detectors.registry import find_detector, suited
-from eotasks.clouds.detectors.run import cloud_probability_of, detect_clouds, refuse_needs
-from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.run import refuse_needs
 from eotasks.errors import BandError, ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.scene import Scene
-from eotasks.models.clouds.evaluation.labels import SHADOW
+from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.plausibility import refuse_implausible
-from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, mask_of
-from eotasks.models.clouds.presets import MaskSettings
+from eotasks.models.clouds.postprocess import CLOUD, NO_DATA
 from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, SceneClass, band_indices
+from eotasks.workflows.cloud_mask.apart import KeptApart, bands_apart
+from eotasks.workflows.cloud_mask.found import Found
 from eotasks.workflows.cloud_mask.options import AVAILABLE, CellSampling, CloudMaskOptions
 
 TRUE_COLOR = ("B04", "B03", "B02")
@@ -61,6 +61,12 @@ class Shares:
     mean_probability: float | None
     """Mean cloud probability of the pixels with data; None of a detector without a probability."""
 
+    snow: float | None = None
+    """Of the pixels with data; None when snow is no class of the mask."""
+
+    thin_cloud: float | None = None
+    """The same of thin cloud, which is not in ``cloud`` then."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -83,7 +89,7 @@ class ProductMasks:
     """(h, w), 0..1, 0 without data; None of a detector without a probability."""
 
     mask: NDArray[np.uint8]
-    """(h, w): 0 clear, 1 cloud, 255 no data."""
+    """(h, w): 0 clear, 1 cloud, 255 no data; 3 snow and 4 thin cloud where they are asked for."""
 
     shadow: NDArray[np.uint8] | None
     """(h, w): 0 none, 1 shadow, 255 no data; None when not asked for."""
@@ -91,14 +97,20 @@ class ProductMasks:
     picture: Picture | None
     """What the quick-look shows; None where none is asked for."""
 
+    classes: tuple[int, ...] = ()
+    """Those that the mask has beside clear and cloud: 3 snow, 4 thin cloud."""
+
     @property
     def shares(self) -> Shares:
-        """Cloud, shadow and data."""
+        """Cloud, shadow, data, and what is kept apart from cloud."""
         data = self.mask != NO_DATA
         count = int(data.sum())  # above 0: products without data are refused
         shadow = None if self.shadow is None else int((self.shadow == CLOUD).sum()) / count
         mean = None if self.probability is None else float(self.probability[data].mean(dtype=np.float64))
-        return Shares(int((self.mask == CLOUD).sum()) / count, shadow, count / data.size, mean)
+        snow, thin = (
+            int((self.mask == value).sum()) / count if value in self.classes else None for value in (SNOW, THIN_CLOUD)
+        )
+        return Shares(int((self.mask == CLOUD).sum()) / count, shadow, count / data.size, mean, snow, thin)
 
 
 def make_masks(
@@ -120,14 +132,17 @@ def make_masks(
     where = scene.name
     detector = find_detector(options.detector)
     settings = options.detector_settings(threads)
-    wanted = _bands_to_read(scene, detector, options)
+    more = bands_apart(detector, scene.bands, **options.apart)
+    wanted = tuple(dict.fromkeys([*_bands_to_read(scene, detector, options), *more]))
     _check_bands(scene, [*wanted, *(TRUE_COLOR if options.quicklook else ())])
     sun = _sun(scene, where) if _shadows_of_clouds(detector, options) or "sun angles" in detector.needs else None
     reading = _Reading(scene, detector, options, wanted, threads)
-    found = _Found(detector, reading.grid.shape)
+    apart = KeptApart(detector, reading.grid.shape, **options.apart)
+    found = Found(detector, reading.grid.shape, apart)
     strips = list(_strips(scene, reading.grid, options.sampling))
     for done, (rows, strip) in enumerate(strips, start=1):
         frames = reading.strip(rows, strip)
+        apart.add(rows, frames)
         if _in_strips(detector):
             found.add(rows, frames, settings)
         if advance is not None:
@@ -155,7 +170,8 @@ def make_masks(
         )
     picture = _picture(scene, threads) if options.quicklook else None
     _give_back()
-    return ProductMasks(scene.acquisition, reading.grid, found.probability, mask, shadow, picture)
+    classes = apart.classes(mask)
+    return ProductMasks(scene.acquisition, reading.grid, found.probability, classes, shadow, picture, apart.values)
 
 
 def refuse_product(scene: Scene, options: CloudMaskOptions) -> None:
@@ -197,52 +213,6 @@ def _in_strips(detector: Detector) -> bool:
     the like, looks beyond a pixel.
     """
     return detector.per_pixel and (is_masked_by_settings(detector) or not isinstance(detector, ProbabilityDetector))
-
-
-class _Found:
-    """What a detector has found of a product, put together of strips."""
-
-    def __init__(self, detector: Detector, shape: tuple[int, int]) -> None:
-        self._detector = detector
-        self.probability: NDArray[np.float32] | None = None
-        """(h, w), 0 without data; None of a detector that has none."""
-        if "probability" in detector.answers:
-            self.probability = np.zeros(shape, dtype=np.float32)
-        self._classes: NDArray[np.uint8] | None = None
-        """(h, w): 0 clear, 1 cloud, 2 shadow, 255 no data; None where the mask is made of the whole probability."""
-        if not is_masked_by_settings(detector):
-            self._classes = np.zeros(shape, dtype=np.uint8)
-
-    def add(self, rows: slice, frames: Frames, settings: DetectorSettings) -> None:
-        """Run the detector on some rows."""
-        if self._classes is None:
-            assert isinstance(self._detector, ProbabilityDetector)
-            probability = cloud_probability_of(self._detector, frames, settings)
-        else:
-            detection = detect_clouds(self._detector, frames, settings, check_bands=False)
-            self._classes[rows] = detection.mask[0]
-            if detection.probability is None:
-                return
-            probability = detection.probability
-        assert self.probability is not None
-        self.probability[rows] = np.where(frames.is_data[0], probability[0], np.float32(0))
-
-    def mask(
-        self, valid: NDArray[np.bool_], settings: MaskSettings, size: tuple[float, float], where: str
-    ) -> NDArray[np.uint8]:
-        """(h, w): 0 clear, 1 cloud, 255 no data."""
-        if self._classes is not None:
-            return np.where(self._classes == NO_DATA, NO_DATA, self._classes == CLOUD).astype(np.uint8)
-        assert self.probability is not None
-        frames = self.probability[np.newaxis]
-        mask: NDArray[np.uint8] = mask_of(frames, settings, pixel_size=size, valid=valid[np.newaxis], where=where)[0]
-        return mask
-
-    def shadow(self) -> NDArray[np.uint8] | None:
-        """(h, w): 0 none, 1 shadow, 255 no data; None of a detector that finds none."""
-        if self._classes is None or "shadow" not in self._detector.answers:
-            return None
-        return np.where(self._classes == NO_DATA, NO_DATA, self._classes == SHADOW).astype(np.uint8)
 
 
 class _Reading:

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
@@ -22,6 +23,9 @@ from eotasks.workflows.report import maps, style
 from eotasks.workflows.report.raster import Bounds, Raster
 
 CLOUD_COLOR, SHADOW_COLOR = style.ORANGE, style.BLUE
+SNOW_COLOR, THIN_CLOUD_COLOR = "#56b4e9", "#f0e442"
+"""Those of the files: of Okabe and Ito, whom the colour-blind tell apart."""
+
 PROBABILITY_COLORS = "cividis"
 DPI = 160
 
@@ -161,7 +165,9 @@ def _view(masks: ProductMasks) -> Bounds:
 
 
 def _mask_title(options: CloudMaskOptions) -> str:
-    return "Cloud and shadow mask" if options.shadows else "Cloud mask"
+    asked = {"thin cloud": options.thin_cloud, "snow": options.snow, "shadow": options.shadows}
+    parts = ["Cloud", *(name for name, is_asked in asked.items() if is_asked)]
+    return f"{', '.join(parts[:-1])} and {parts[-1]} mask" if len(parts) > 1 else "Cloud mask"
 
 
 def _show_probability(axes: Axes, masks: ProductMasks, probability: NDArray[np.float32]) -> AxesImage:
@@ -200,20 +206,26 @@ def _show_mask(axes: Axes, masks: ProductMasks, picture: NDArray[np.uint8]) -> N
     light = picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     grey[..., :3] = np.rint(light)[..., np.newaxis]
     maps.show(axes, grey, _picture(masks).grid.bounds, masks.grid.crs)
-    for classes, color, alpha in ((masks.shadow, SHADOW_COLOR, 0.72), (masks.mask, CLOUD_COLOR, 0.72)):
+    colors = {CLOUD: CLOUD_COLOR, SNOW: SNOW_COLOR, THIN_CLOUD: THIN_CLOUD_COLOR}
+    for classes, shown in ((masks.shadow, {CLOUD: SHADOW_COLOR}), (masks.mask, colors)):
         if classes is None:
             continue
         small = maps.decimate(Raster(classes, masks.grid.bounds), mean=False)
         overlay = np.zeros((*small.values.shape, 4), dtype=np.float32)
-        overlay[small.values == CLOUD] = (*_rgb(color), alpha)
+        for value, color in shown.items():
+            overlay[small.values == value] = (*_rgb(color), 0.72)
         maps.show(axes, overlay, small.bounds, masks.grid.crs)
 
 
 def _legend(figure: Figure, layout: _Layout, masks: ProductMasks) -> None:
     shares = masks.shares
-    entries = [(CLOUD_COLOR, "cloud", shares.cloud)]
-    if shares.shadow is not None:
-        entries.append((SHADOW_COLOR, "shadow", shares.shadow))
+    known = (
+        (CLOUD_COLOR, "cloud", shares.cloud),
+        (THIN_CLOUD_COLOR, "thin cloud", shares.thin_cloud),
+        (SNOW_COLOR, "snow", shares.snow),
+        (SHADOW_COLOR, "shadow", shares.shadow),
+    )
+    entries = [(color, label, share) for color, label, share in known if share is not None]
     clear = float((masks.mask == CLEAR).sum() / (masks.mask != NO_DATA).sum())
     if masks.shadow is not None:
         clear = float(((masks.mask == CLEAR) & (masks.shadow == CLEAR)).sum() / (masks.mask != NO_DATA).sum())
@@ -226,11 +238,14 @@ def _legend(figure: Figure, layout: _Layout, masks: ProductMasks) -> None:
         label = f"no data  {1 - shares.data:.1%} of all"
         handles.append(Patch(facecolor=style.NO_DATA_COLOR, edgecolor=style.QUIET, linewidth=0.6, label=label))
     across, up = layout.size
+    columns = len(handles)
+    if columns * _KEY_WIDTH >= layout.map_width:
+        columns = 3 if columns > 4 and layout.map_width > 3 * _KEY_WIDTH else 2
     figure.legend(
         handles=handles,
         loc="upper left",
         bbox_to_anchor=(layout.left(layout.columns - 1) / across, 0.78 / up),
-        ncols=len(handles) if len(handles) * _KEY_WIDTH < layout.map_width else 2,
+        ncols=columns,
         borderaxespad=0,
         borderpad=0,
         handlelength=1.3,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from typing import Literal, Protocol
 
 from eotasks.catalogue.discovery import several_products
 from eotasks.clouds.detectors.registry import find_detector
-from eotasks.errors import ConfigurationError, EOTasksError, ProductSkippedWarning, message_of
+from eotasks.errors import ConfigurationError, EOTasksError, ProductSkippedWarning, message_of, warn_caller
 from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.threads import resolve_threads
@@ -185,10 +184,9 @@ def _jobs(
             job = _job(os.fspath(product), out, options, modifier)
             same = [other for other in jobs if _are_same(job, other)]
             if same and len(inside) > 1:
-                warnings.warn(
+                warn_caller(
                     f"{job.location} is left out: the same product as {same[0].location}.",
                     ProductSkippedWarning,
-                    stacklevel=3,
                 )
                 continue
             jobs.append(job)

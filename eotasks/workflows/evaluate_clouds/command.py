@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
@@ -40,15 +41,19 @@ examples:
   eotasks evaluate-clouds scenes --out results/clouds       a folder of labelled scenes
   eotasks evaluate-clouds scenes --detector s2cloudless --detector s2cloudless:gee --detector scl
   eotasks evaluate-clouds scenes --detector stored          masks that somebody else made, as clm.tif in the scenes
+  eotasks evaluate-clouds scenes --detector shadows-geometric:labels --detector shadows-projection:labels
+                                                            shadows alone, of the labelled clouds; six bands will do
 
 detectors (NAME:PRESET takes the mask settings of another preset: s2cloudless, eo-learn, sentinel-hub, gee):
 DETECTORS
+The two of shadows take the clouds of the labels as NAME:labels, judged by shadow alone, and those of clm.tif as
+NAME:stored; they then read B02, B08 and B11 only, of any sensor that has such bands.
 
 a folder of scenes has a folder for each scene, with
   bands.tif    10 or 13 bands of L1C, or bands with their names: integer DN = reflectance * 10000, or float reflectance
   label.tif    0 clear, 1 cloud, 2 shadow, 255 not judged; on the same grid
   scl.tif      if there is one: scene classification of L2A
-  clm.tif      if there is one: a mask to be judged, numbered like the labels
+  clm.tif      if there is one: a mask to be judged, numbered like the labels (3 snow is clear, 4 thin cloud is cloud)
   scene.toml   if there is one: time, sun_zenith, sun_azimuth (degrees, clockwise from north); shadows need the sun
 or is an EOPatch with data/BANDS and mask/LABEL. Beside them, labels.toml may say otherwise:
   scheme = "cloudsen12"             0 clear, 1 thick cloud, 2 thin cloud, 3 shadow
@@ -89,7 +94,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--dilation", type=float, metavar="R", help="radius by which cloud grows")
     parser.add_argument("--unit", metavar="UNIT", help="of the radii: pixel or metre (pixel)")
     parser.add_argument("--resolution", type=float, metavar="M", help="metres at which probabilities are computed")
-    parser.add_argument("--pictures", type=int, default=DEFAULT_PICTURES, metavar="N", help="frames to show (8)")
+    parser.add_argument(
+        "--pictures", type=int, default=DEFAULT_PICTURES, metavar="N", help="frames to show (8); 0: none at all"
+    )
     add_threads(parser)
 
 
@@ -158,11 +165,24 @@ def _evaluate(collection: SceneCollection, chosen: list[Contestant], pictures: i
 
 def _show(outcome: Outcome, console: Console) -> None:
     console.print(summary_table(outcome))
+    for detector, reasons in _untold(outcome).items():
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        print_line(
+            console,
+            f"Warning: {detector} cannot tell the shadows of {reasons.total()} cloudy frames ({why}); the report says"
+            " of which, and why.",
+        )
     for failure in outcome.failures:
         what = failure.scene if failure.detector is None else f"{failure.scene}, {failure.detector}"
         print_failed(console, f"{what}: {failure.error}")
     if outcome.collection.simulated:
         print_line(console, "Simulated scenes: these numbers say nothing about accuracy in the field.")
+
+
+def _untold(outcome: Outcome) -> dict[str, Counter[str]]:
+    """Detector -> reasons why shadows cannot be told, with the number of frames."""
+    names = dict.fromkeys(each.detector for each in outcome.untold)
+    return {name: Counter(each.reason for each in outcome.untold if each.detector == name) for name in names}
 
 
 def summary_table(outcome: Outcome) -> Table:

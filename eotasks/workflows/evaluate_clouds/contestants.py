@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
+from eotasks.clouds.detectors.built_in.shadows_of_mask import OF_GIVEN_CLOUDS
 from eotasks.clouds.detectors.protocol import Detection, Detector
 from eotasks.clouds.detectors.registry import find_detector
 from eotasks.clouds.detectors.run import detect_clouds
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.evaluation import Target
-from eotasks.models.clouds.presets import MaskSettings
+from eotasks.models.clouds.presets import MaskSettings, Preset
+from eotasks.text import did_you_mean
 from eotasks.workflows.evaluate_clouds.scenes import LabelledScene
+
+GivenClouds = Literal["labels", "stored"]
+"""Whose clouds the shadows are looked for of: those of the labels, or those of the mask in the scene."""
 
 CLOUD_ONLY: tuple[Target, ...] = ("cloud",)
 WITH_SHADOWS: tuple[Target, ...] = ("cloud", "shadow", "cloud or shadow", "clear")
+SHADOW_ONLY: tuple[Target, ...] = ("shadow",)
 
 
 @dataclass(frozen=True)
@@ -26,13 +33,19 @@ class Contestant:
     detector: Detector
     settings: DetectorSettings
 
+    clouds: GivenClouds | None = None
+    """Where it gets its clouds, None for those that it finds."""
+
     def detect(self, scene: LabelledScene) -> Detection:
         """Run it on a scene."""
-        return detect_clouds(self.detector, scene.frames, self.settings)
+        frames = scene.frames_with_labelled_clouds if self.clouds == "labels" else scene.frames
+        return detect_clouds(self.detector, frames, self.settings)
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """What it can be judged by: a detector without shadows is not blamed for them."""
+        """What it can be judged by: a detector without shadows is not blamed for them, nor praised for labels."""
+        if self.clouds == "labels":
+            return SHADOW_ONLY
         return WITH_SHADOWS if "shadow" in self.detector.answers else CLOUD_ONLY
 
     @property
@@ -48,6 +61,8 @@ class Contestant:
     def describe(self) -> str:
         """Its settings in words."""
         mask = self.mask
+        if self.clouds is not None:
+            return "clouds of the labels" if self.clouds == "labels" else "clouds of the mask in the scene"
         if mask is None:
             return "none"
         unit = "px" if mask.unit == "pixel" else "m"
@@ -64,6 +79,8 @@ class Contestant:
 def contestants(names: Sequence[str], settings: DetectorSettings) -> list[Contestant]:
     """Detectors by name; `NAME:PRESET` takes the mask settings of another preset.
 
+    `:labels` and `:stored` after a detector of shadows take the clouds of the labels and of the mask in the scene.
+
     :raises ConfigurationError: an unknown detector or preset, one name twice, or a plugin that cannot be loaded.
     """
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -75,11 +92,24 @@ def contestants(names: Sequence[str], settings: DetectorSettings) -> list[Contes
 def _contestant(name: str, settings: DetectorSettings) -> Contestant:
     key, colon, preset = name.partition(":")
     detector = find_detector(key)
+    if key in OF_GIVEN_CLOUDS and colon and preset not in get_args(Preset):
+        return _of_given_clouds(name, key, preset, settings)
     if colon and "preset" not in detector.uses:
         raise ConfigurationError(f"detector {key!r} has no preset: name it without {colon + preset!r}.")
     # DetectorSettings refuses a preset that there is not.
     chosen = replace(settings, preset=preset) if colon else settings  # type: ignore[arg-type]
     return Contestant(name, detector, chosen)
+
+
+def _of_given_clouds(name: str, key: str, clouds: str, settings: DetectorSettings) -> Contestant:
+    for known in get_args(GivenClouds):
+        if clouds == known:
+            return Contestant(name, OF_GIVEN_CLOUDS[key], settings, known)
+    choices = (*get_args(GivenClouds), *get_args(Preset))
+    raise ConfigurationError(
+        f"detector {name!r}: {clouds!r} is neither clouds nor a preset{did_you_mean(clouds, choices)}: give one of"
+        f" {', '.join(choices)}."
+    )
 
 
 def without_baselines(chosen: Sequence[Contestant]) -> list[Contestant]:

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from eotasks.documents import parse_toml
+from eotasks.documents import first_problem, parse_toml, refuse_many_values
 from eotasks.errors import ConfigurationError
 from eotasks.limits import RECORD_BYTES
 from eotasks.models.clouds.evaluation import LABEL_SCHEMES
@@ -90,12 +90,17 @@ def _read(file: Path, kind: type[Config]) -> Config:
         content = read_regular(file, RECORD_BYTES)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read ({error.strerror}): check its rights.") from error
+
+    def refuse(reason: str) -> ConfigurationError:
+        return ConfigurationError(f"{file}: {reason}.")
+
+    table = parse_toml(content, refuse)
+    refuse_many_values(table, refuse)
     try:
-        return kind.model_validate(parse_toml(content, lambda reason: ConfigurationError(f"{file}: {reason}.")))
+        return kind.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
         meant = did_you_mean(first["loc"][-1], kind.model_fields) if first["type"] == "extra_forbidden" else ""
         raise ConfigurationError(
-            f"{file}: {key}: {first['msg']}{meant}. The keys are {', '.join(kind.model_fields)}."
+            f"{file}: {first_problem(error, 'file')}{meant}. The keys are {', '.join(kind.model_fields)}."
         ) from error

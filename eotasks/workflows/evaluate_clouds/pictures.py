@@ -16,12 +16,19 @@ from numpy.typing import NDArray
 from eotasks.models.clouds.evaluation import (
     AGREEMENT_COLORS,
     CLASSES,
+    ERROR_COLORS,
+    FALSE,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
+    MISSED,
+    MIXED_UP,
     NO_ANSWER,
     NOT_JUDGED,
+    RIGHT_CLOUD,
+    RIGHT_SHADOW,
     TRUE_NEGATIVE,
     TRUE_POSITIVE,
+    UNANSWERED,
     CloudConfusion,
     Target,
     ThresholdCurve,
@@ -30,6 +37,7 @@ from eotasks.models.clouds.evaluation import (
 )
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.workflows.evaluate_clouds.run import FrameView
+from eotasks.workflows.evaluate_clouds.scene_errors import SceneErrors
 from eotasks.workflows.evaluate_clouds.tables import number
 from eotasks.workflows.report import style
 
@@ -63,8 +71,8 @@ def frame_figure(view: FrameView, detectors: Sequence[str], targets: Mapping[str
     :param targets: What each detector is judged by.
     """
     shown = [name for name in detectors if name in view.masks][: _MOST_COLUMNS - 1]
-    rows: list[Target] = ["cloud"]
-    if any("shadow" in targets[name] for name in shown) and (view.reference == 2).any():
+    rows: list[Target] = ["cloud"] if any("cloud" in targets[name] for name in shown) else []
+    if any("shadow" in targets[name] for name in shown) and ((view.reference == 2).any() or not rows):
         rows.append("shadow")
     height, width = view.reference.shape
     image_height = min(max(_COLUMN * height / width, 1.2), 5.0)
@@ -90,6 +98,59 @@ def frame_figure(view: FrameView, detectors: Sequence[str], targets: Mapping[str
     return figure
 
 
+_ERROR_NAMES = {
+    RIGHT_CLOUD: "true: cloud",
+    RIGHT_SHADOW: "true: shadow",
+    FALSE: "false",
+    MISSED: "missed",
+    MIXED_UP: "cloud and shadow mixed up",
+    UNANSWERED: "no answer",
+}
+
+
+@style.styled
+def errors_figure(errors: SceneErrors, detectors: Sequence[str], targets: Mapping[str, tuple[Target, ...]]) -> Figure:
+    """One scene: in true colour, and for each detector what is true, false and missed, drawn over the scene in grey.
+
+    :param detectors: Names of those to show; the others, and those that failed on the scene, are left out.
+    :param targets: What each detector is judged by.
+    """
+    shown = [name for name in detectors if name in errors.maps][: _MOST_COLUMNS - 1]
+    height, width = errors.is_data.shape
+    panel = min(max(_COLUMN * height / width, 1.2), 5.0)
+    figure = style.new_figure(panel + 1.15, _COLUMN * (1 + len(shown)) + 0.75)
+    axes = figure.subplots(1, 1 + len(shown), squeeze=False)[0]
+    for each in axes:
+        _bare(each)
+    color = _brightened(errors.color, errors.is_data)
+    axes[0].set_title("True colour", fontsize=11)
+    axes[0].imshow(color)
+    grey = np.repeat(color @ np.array([[0.299], [0.587], [0.114]], dtype=np.float32), 3, axis=-1)
+    for panel_axes, name in zip(axes[1:], shown, strict=True):
+        picture = grey.copy()
+        for code, drawn in ERROR_COLORS.items():
+            there = errors.maps[name] == code
+            picture[there] = 0.35 * grey[there] + 0.65 * _rgb(drawn)
+        panel_axes.set_title(f"{name}\n{_f1(errors.confusions[name], targets[name])}", fontsize=10)
+        panel_axes.imshow(picture)
+    occurring = set(np.unique(np.stack([errors.maps[name] for name in shown])).tolist())
+    handles = [
+        Patch(facecolor=ERROR_COLORS[code], edgecolor=style.QUIET, linewidth=0.6, label=label)
+        for code, label in _ERROR_NAMES.items()
+        if code in occurring
+    ]
+    if handles:
+        columns = 3 if len(shown) == 1 else len(handles)  # of one detector's narrow picture
+        figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=1.2, columnspacing=1.3)
+    figure.suptitle(errors.frame, x=0.01, ha="left", fontsize=13, fontweight="bold")
+    return figure
+
+
+def _f1(counts: CloudConfusion, targets: Sequence[Target]) -> str:
+    kinds: tuple[Target, ...] = ("cloud", "shadow")
+    return "F1  " + "  ".join(f"{kind} {number(counts.against_rest(kind).f1, 2)}" for kind in kinds if kind in targets)
+
+
 def _bare(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
@@ -103,10 +164,14 @@ def true_color(view: FrameView) -> NDArray[np.float32]:
 
     :return: float32 (h, w, 3), 0..1; light grey where there is no data.
     """
-    color = view.color if view.color is not None else np.zeros((*view.reference.shape, 3), np.float32)
-    bright = (np.clip(np.nan_to_num(color), 0, _BRIGHTNESS) / _BRIGHTNESS) ** _GAMMA
+    return _brightened(view.color, view.is_data)
+
+
+def _brightened(color: NDArray[np.float32] | None, is_data: NDArray[np.bool_]) -> NDArray[np.float32]:
+    values = color if color is not None else np.zeros((*is_data.shape, 3), np.float32)
+    bright = (np.clip(np.nan_to_num(values), 0, _BRIGHTNESS) / _BRIGHTNESS) ** _GAMMA
     grey = _rgb(AGREEMENT_COLORS[NOT_JUDGED])
-    return np.where(view.is_data[..., np.newaxis], bright, grey).astype(np.float32)
+    return np.where(is_data[..., np.newaxis], bright, grey).astype(np.float32)
 
 
 def _show_color(axes: Axes, view: FrameView) -> None:
@@ -143,7 +208,8 @@ def _show_answer(axes: Axes, view: FrameView, name: str) -> AxesImage | None:
 def _show_agreement(axes: Axes, view: FrameView, name: str, target: Target, *, tells: bool) -> None:
     if not tells:
         axes.set_axis_off()
-        axes.text(0.5, 0.5, f"tells no {target}", ha="center", va="center", transform=axes.transAxes, color=style.QUIET)
+        text = "clouds are given" if target == "cloud" else f"tells no {target}"
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=style.QUIET)
         return
     counts = view.confusions[name].against_rest(target)
     scores = ("PA", counts.producers_accuracy), ("UA", counts.users_accuracy), ("BOA", counts.balanced_overall_accuracy)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from eotasks.models.clouds.evaluation import Target, ThresholdCurve, accuracy
 from eotasks.workflows.evaluate_clouds import pictures
 from eotasks.workflows.evaluate_clouds.run import FrameView, Outcome
+from eotasks.workflows.evaluate_clouds.scene_errors import SceneErrors
 from eotasks.workflows.evaluate_clouds.tables import (
     FRAMES_HEADER,
     POOLED_HEADER,
@@ -34,10 +35,13 @@ alarms are what was called the class in frames without any. A labelled pixel wit
 """
 
 
-def build_report(outcome: Outcome, figures: list[tuple[FrameView, Figure]]) -> Report:
+def build_report(
+    outcome: Outcome, figures: list[tuple[FrameView, Figure]], errors: list[tuple[SceneErrors, Figure]]
+) -> Report:
     """The page.
 
     :param figures: Pictures of frames, those with most errors first.
+    :param errors: Pictures of the errors of scenes, the worst first.
     """
     collection = outcome.collection
     frames = len({result.frame for result in outcome.results})
@@ -50,7 +54,9 @@ def build_report(outcome: Outcome, figures: list[tuple[FrameView, Figure]]) -> R
     section = report.section("Accuracy")
     _add_scores(section, outcome)
     _add_thresholds(report.section("Other thresholds"), outcome)
+    _add_errors(report.section("Errors, scene by scene"), outcome, errors)
     _add_frames(report.section("Frames with most errors"), outcome, figures)
+    _add_untold(report.section("Clouds whose shadows cannot be told"), outcome)
     _add_failures(report.section("What could not be judged"), outcome)
     report.sections = [each for each in report.sections if not each.empty]
     _add_methods(report.section("How it was done"), outcome)
@@ -158,6 +164,37 @@ def _threshold_rows(label: str, curve: ThresholdCurve, in_use: Sequence[float]) 
     return rows
 
 
+def _add_errors(section: Section, outcome: Outcome, errors: list[tuple[SceneErrors, Figure]]) -> None:
+    if errors:
+        left_out = len({result.scene for result in outcome.results}) - len(errors)
+        section.text(
+            "One picture a scene, of its frame with most wrong pixels; the worst comes first."
+            + (f" {left_out} scenes with fewer errors have none." if left_out > 0 else "")
+        )
+    for each, figure in errors:
+        _map(
+            section,
+            figure,
+            _caption(outcome, f"{each.frame}. What is true, false and missed, over the scene in grey."),
+            f"True colour of {each.frame}, and maps of what {', '.join(each.maps)} found rightly, wrongly and not.",
+        )
+
+
+def _wrong(outcome: Outcome, view: FrameView) -> str:
+    """What each detector got wrong of a frame: of cloud, or of shadow where its clouds are given."""
+    targets = {each.name: each.targets for each in outcome.contestants}
+    kinds: dict[str, Target] = {name: "cloud" if "cloud" in targets[name] else "shadow" for name in view.confusions}
+    shares = {
+        name: 100 * (1 - each.against_rest(kinds[name]).overall_accuracy) for name, each in view.confusions.items()
+    }
+    words = (
+        f"Pixels whose {kind} is wrong: "
+        + ", ".join(f"{name} {share:.1f} %" for name, share in shares.items() if kinds[name] == kind)
+        for kind in dict.fromkeys(kinds.values())
+    )
+    return ". ".join(words)
+
+
 def _add_frames(section: Section, outcome: Outcome, figures: list[tuple[FrameView, Figure]]) -> None:
     if figures:
         section.text(
@@ -165,14 +202,10 @@ def _add_frames(section: Section, outcome: Outcome, figures: list[tuple[FrameVie
             " They are the hardest of these scenes, not typical ones."
         )
     for view, figure in figures:
-        wrong = ", ".join(
-            f"{name} {100 * (1 - counts.against_rest('cloud').overall_accuracy):.1f} %"
-            for name, counts in view.confusions.items()
-        )
         _map(
             section,
             figure,
-            _caption(outcome, f"{view.frame}. Pixels whose cloud is wrong: {wrong}."),
+            _caption(outcome, f"{view.frame}. {_wrong(outcome, view)}."),
             f"True colour, reference, cloud probability and agreement maps of {view.frame}.",
         )
 
@@ -180,6 +213,15 @@ def _add_frames(section: Section, outcome: Outcome, figures: list[tuple[FrameVie
 @styled
 def _map(section: Section, figure: Figure, caption: str, alt: str) -> None:
     section.figure(figure, caption, alt=alt, dpi=PICTURE_DPI)
+
+
+def _add_untold(section: Section, outcome: Outcome) -> None:
+    if outcome.untold:
+        section.table(
+            ("scene", "detector", "frame and reason"),
+            [(each.scene, each.detector, each.message) for each in outcome.untold],
+            "In the numbers these frames are without shadow.",
+        )
 
 
 def _add_failures(section: Section, outcome: Outcome) -> None:

@@ -11,7 +11,7 @@ from eotasks.errors import ConfigurationError
 from eotasks.storage.lease import LEASE_FILE
 from eotasks.storage.place import Place, check_folder
 from eotasks.workflows.evaluate_clouds.contestants import without_baselines
-from eotasks.workflows.evaluate_clouds.pictures import frame_figure
+from eotasks.workflows.evaluate_clouds.pictures import errors_figure, frame_figure
 from eotasks.workflows.evaluate_clouds.report import build_report, save_picture
 from eotasks.workflows.evaluate_clouds.run import Outcome
 from eotasks.workflows.evaluate_clouds.tables import frames_csv, markdown, metrics_json
@@ -76,7 +76,8 @@ def write_results(outcome: Outcome, place: Place) -> str:
             save_picture(figure, temporary)
         if rank < IN_REPORT:
             figures.append((view, figure))
-    return build_report(outcome, figures).save(f"{place}/{REPORT}")
+    errors = [(each, errors_figure(each, names, targets)) for each in outcome.scene_errors]
+    return build_report(outcome, figures, errors).save(f"{place}/{REPORT}")
 
 
 _LONGEST_NAME = 150

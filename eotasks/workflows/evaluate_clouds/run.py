@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.clouds.detectors.eopatch import BANDS, IS_DATA
+from eotasks.clouds.detectors.eopatch import IS_DATA
 from eotasks.clouds.detectors.protocol import Detection
-from eotasks.errors import ReferenceDataError, ReflectanceError, message_of
+from eotasks.errors import ReferenceDataError, ShadowWarning, message_of
 from eotasks.models.clouds.evaluation import CloudConfusion, Target, ThresholdCurve, confusion, threshold_curve
 from eotasks.models.clouds.postprocess import NO_DATA
-from eotasks.models.scales import as_reflectance
 from eotasks.workflows.evaluate_clouds.contestants import Contestant, without_baselines
+from eotasks.workflows.evaluate_clouds.scene_errors import (
+    MOST_SCENES,
+    SceneErrors,
+    WorstScenes,
+    color_of,
+    error_share,
+    thinned,
+)
 from eotasks.workflows.evaluate_clouds.scenes import LabelledScene, SceneCollection
 
 LOGGER = logging.getLogger(__name__)
 
 LONGEST_SIDE = 512
 """Pixels of a picture's image: larger scenes are thinned out for it."""
-
-_TRUE_COLOR = ("B04", "B03", "B02")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,19 @@ class Failure:
     scene: str
     detector: str | None
     error: str
+
+
+@dataclass(frozen=True)
+class UntoldShadows:
+    """Clouds of a scene whose shadows a detector could not tell: the frame is judged as one without shadow."""
+
+    scene: str
+    detector: str
+    reason: str
+    """"sun", "ground" or "height", see ``eotasks.errors.ShadowWarning``."""
+
+    message: str
+    """With the frame, and what can be done."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +98,12 @@ class Outcome:
     """Detector -> curve over all frames, of those that have a probability."""
 
     failures: list[Failure] = field(default_factory=list)
+    untold: list[UntoldShadows] = field(default_factory=list)
     views: list[FrameView] = field(default_factory=list)
     """Frames with most errors, the worst first."""
+
+    scene_errors: list[SceneErrors] = field(default_factory=list)
+    """One of each scene, of its frame with most wrong pixels; the worst scene first."""
 
     def of(self, detector: str) -> list[CloudConfusion]:
         """The counts of a detector, frame by frame."""
@@ -94,37 +119,43 @@ def evaluate_scenes(
 ) -> Outcome:
     """Run detectors over labelled scenes; one that fails is noted and the others go on.
 
-    :param pictures: Frames to keep for pictures: those with most errors of any detector.
+    :param pictures: Frames to keep for pictures: those with most errors of any detector. 0 keeps no errors of scenes
+        either.
     :param advance: Called after each scene.
     :raises ReferenceDataError: when nothing at all could be evaluated; the message has the first reason.
     """
     outcome = Outcome(collection, contestants)
-    worst = _Worst(pictures, contestants)
+    targets = {each.name: each.targets for each in without_baselines(contestants)}
+    worst = _Worst(pictures, targets)
+    scenes = WorstScenes(targets, MOST_SCENES if pictures else 0)
     for source in collection.sources:
         try:
             scene = source.load()
-            _evaluate(scene, outcome, worst)
+            _evaluate(scene, outcome, worst, scenes)
         except Exception as error:  # noqa: BLE001 - whatever a scene does, the others go on
             _note(outcome, source.name, None, error)
         advance()
     if not outcome.results:
         first = outcome.failures[0]
         raise ReferenceDataError(f"none of the scenes could be evaluated; the first reason: {first.error}")
-    outcome.views = worst.sorted()
+    outcome.views, outcome.scene_errors = worst.sorted(), scenes.sorted()
     return outcome
 
 
-def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst) -> None:
+def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: WorstScenes) -> None:
     detections: dict[str, Detection] = {}
     counted: list[dict[str, CloudConfusion]] = [{} for _ in scene.frame_names]
     for contestant in outcome.contestants:
         name = contestant.name
+        untold: list[ShadowWarning] = []
         try:
-            detection = contestant.detect(scene)
+            with _shadow_warnings(untold):
+                detection = contestant.detect(scene)
         except Exception as error:  # noqa: BLE001 - whatever a detector does, too
             _note(outcome, scene.name, name, error)
             continue
         detections[name] = detection
+        outcome.untold += [UntoldShadows(scene.name, name, each.reason, str(each)) for each in untold]
         for index, frame in enumerate(scene.frame_names):
             counts = confusion(scene.reference[index], detection.mask[index], where=f"{name} on {frame}")
             if counts.total:
@@ -134,6 +165,24 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst) -> None:
     for index, confusions in enumerate(counted):
         if confusions:
             worst.offer(scene, index, detections, confusions)
+    scenes.offer(scene, detections, counted)
+
+
+@contextmanager
+def _shadow_warnings(kept: list[ShadowWarning]) -> Iterator[None]:
+    """Keeps these warnings of its block, whatever the filters say: they belong to the result. All others pass."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ShadowWarning)
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, *where: Any, **options: Any) -> None:
+            if isinstance(message, ShadowWarning):
+                kept.append(message)
+            else:
+                show(message, *where, **options)
+
+        warnings.showwarning = keep
+        yield
 
 
 def _add_curve(outcome: Outcome, name: str, scene: LabelledScene, detection: Detection) -> None:
@@ -153,9 +202,8 @@ def _note(outcome: Outcome, scene: str, detector: str | None, error: Exception) 
 class _Worst:
     """Keeps views of the frames with most errors, and no more of them than asked for."""
 
-    def __init__(self, count: int, contestants: Sequence[Contestant]) -> None:
-        self._count = count
-        self._targets = {each.name: each.targets for each in without_baselines(contestants)}
+    def __init__(self, count: int, targets: Mapping[str, Sequence[Target]]) -> None:
+        self._count, self._targets = count, targets
         self._heap: list[tuple[float, int, FrameView]] = []
         self._offered = 0
 
@@ -167,7 +215,7 @@ class _Worst:
         confusions: dict[str, CloudConfusion],
     ) -> None:
         self._offered += 1
-        shares = [_error_share(self._targets[name], each) for name, each in confusions.items() if name in self._targets]
+        shares = [error_share(self._targets[name], each) for name, each in confusions.items() if name in self._targets]
         if not shares:
             return
         errors = max(shares)
@@ -182,24 +230,6 @@ class _Worst:
         return [view for *_, view in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
 
 
-def _error_share(targets: Sequence[Target], counts: CloudConfusion) -> float:
-    """Share of wrong pixels, among the classes that the detector finds."""
-    finds_shadows = "shadow" in targets
-    return 1 - (counts.overall_accuracy if finds_shadows else counts.against_rest("cloud").overall_accuracy)
-
-
-def _true_color(
-    scene: LabelledScene, index: int, thin: tuple[slice, slice], is_data: NDArray[np.bool_]
-) -> NDArray[np.float32] | None:
-    if not set(_TRUE_COLOR) <= set(scene.bands):
-        return None
-    chosen = scene.eopatch[BANDS][index][thin][..., [scene.bands.index(name) for name in _TRUE_COLOR]]
-    try:
-        return as_reflectance(chosen, is_data[..., np.newaxis], where=scene.frame_names[index]).copy()
-    except ReflectanceError:  # bands that no detector used: the masks can still be shown
-        return None
-
-
 def _view(
     scene: LabelledScene,
     index: int,
@@ -207,13 +237,12 @@ def _view(
     detections: dict[str, Detection],
     confusions: dict[str, CloudConfusion],
 ) -> FrameView:
-    step = -(-max(scene.reference.shape[1:]) // LONGEST_SIDE)
-    thin = (slice(None, None, step), slice(None, None, step))
+    thin = thinned(scene.reference.shape[1:], LONGEST_SIDE)
     is_data = scene.eopatch[IS_DATA][index, ..., 0][thin].astype(bool)
     return FrameView(
         frame=scene.frame_names[index],
         errors=errors,
-        color=_true_color(scene, index, thin, is_data),
+        color=color_of(scene, index, thin, is_data),
         is_data=is_data.copy(),
         reference=scene.reference[index][thin].copy(),
         masks={name: each.mask[index][thin].copy() for name, each in detections.items()},

@@ -4,8 +4,8 @@ A folder of scenes has a folder for each scene, and may have a `labels.toml` tha
 
 - a folder with `bands.tif` (integer DN = reflectance * 10000, 0 in all bands or the file's no-data value where there is
   no data; or float reflectance) and `label.tif` (one band of whole numbers) on one grid, and as they are there
-  `scl.tif` (Sen2Cor's scene classification), `clm.tif` (somebody's mask: 0 clear, 1 cloud, 2 shadow, 255 none) and
-  `scene.toml` (time and sun); or
+  `scl.tif` (Sen2Cor's scene classification), `clm.tif` (somebody's mask: 0 clear, 1 cloud, 2 shadow, 255 none; 3 snow
+  counts as clear and 4 thin cloud as cloud) and `scene.toml` (time and sun); or
 - an EOPatch with its bands, labels in a mask of its own, and perhaps IS_DATA, SCL, CLM and SUN_ANGLES.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from eotasks.eopatches.load import eopatch_info
 from eotasks.errors import AreaError, ConfigurationError, EOTasksError, FeatureError, GridError, ReferenceDataError
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.evaluation import map_labels
-from eotasks.models.clouds.postprocess import NO_DATA
+from eotasks.models.clouds.postprocess import CLOUD, NO_DATA
 from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
@@ -58,6 +58,15 @@ class LabelledScene:
     def frames(self) -> Frames:
         """What a detector may see, made once: detectors that differ in their masks alone share a probability."""
         return frames_of(self.eopatch, bands=self.bands, where=self.name)
+
+    @cached_property
+    def frames_with_labelled_clouds(self) -> Frames:
+        """The same with the clouds of the labels as the mask in the scene, unknown where nothing is judged.
+
+        For detectors of shadows alone: what shadows are found of true clouds.
+        """
+        clouds = np.where(self.reference == NO_DATA, NO_DATA, self.reference == CLOUD).astype(np.uint8)
+        return replace(self.frames, stored_mask=clouds)
 
     @property
     def frame_names(self) -> list[str]:

@@ -117,6 +117,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     with progress_bars(console) as progress:
         outcome = example.run(ProgressReporter(progress))
     console.print(summary_table(outcome))
+    if outcome.note:
+        print_line(console, outcome.note)
     for name, failed in outcome.failed.items():
         print_failed(console, f"{name}, step {failed.error_step!r}: {failed.error}")
     print_warnings(console, told)

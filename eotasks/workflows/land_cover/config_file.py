@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from eotasks.documents import parse_toml
+from eotasks.documents import parse_toml, refuse_many_values
 from eotasks.errors import ConfigurationError
 from eotasks.limits import RECORD_BYTES
 from eotasks.reading import read_regular
@@ -52,7 +52,12 @@ def load_config(path: str | Path) -> LandCoverConfig:
 
 def parse_config(text: str | bytes, *, where: str = "configuration") -> LandCoverConfig:
     """A configuration from TOML text. See :func:`load_config`."""
-    data = parse_toml(text, lambda reason: ConfigurationError(f"{where}: {reason}."))
+
+    def refuse(reason: str) -> ConfigurationError:
+        return ConfigurationError(f"{where}: {reason}.")
+
+    data = parse_toml(text, refuse)
+    refuse_many_values(data, refuse)
     return checked_config(data, where=where)
 
 

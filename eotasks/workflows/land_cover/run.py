@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
+from eotasks.workflows.batch.workers.kinds import require_ray
 from eotasks.workflows.land_cover.chain import MAP_FILE, Chain, PreparedChain, Reporter
 from eotasks.workflows.land_cover.claim import check_place, inputs_of
 from eotasks.workflows.land_cover.config import LandCoverConfig
@@ -17,7 +18,7 @@ from eotasks.workflows.land_cover.features import ResolvedFeatures
 from eotasks.workflows.land_cover.plan import Plan, make_plan
 from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here, check_output
 from eotasks.workflows.land_cover.problems import Causes
-from eotasks.workflows.land_cover.report.build import build_report
+from eotasks.workflows.land_cover.report.build import better_than_simulated, build_report
 from eotasks.workflows.land_cover.report.notes import SIMULATED_NOTICE
 from eotasks.workflows.land_cover.report.results import ChainResult
 from eotasks.workflows.land_cover.sections import RunConfig
@@ -45,6 +46,9 @@ class ExampleOutcome:
     rows: list[tuple[str, list[str]]]
     """(what, a value per chain)."""
 
+    note: str = ""
+    """What has to be known to compare the columns."""
+
     failed: dict[str, PatchOutcome] = field(default_factory=dict)
 
 
@@ -65,9 +69,12 @@ class LandCoverExample:
         with causes.noted():
             self.place = Place(config.output.folder)
             check_output(self.place, inputs_of(config))
+        if config.run.executor == "ray":
+            with causes.noted():
+                require_ray()
         if not check_inputs(config, configs[0][2], causes):
             causes.refuse()
-        if causes.errors:  # with the plan, which is made when the rest is sound
+        if causes.errors:  # with the plan, which is made where the inputs are sound
             with causes.noted():
                 make_plan(config, configs[0][2])
             causes.refuse()
@@ -124,6 +131,7 @@ class LandCoverExample:
             map=f"{self.place}/{MAP_FILE}",
             columns=[result.name for result in results],
             rows=summary_rows(chains, results, time.perf_counter() - started),
+            note=better_than_simulated(results),
             failed={
                 f"{chain.name}: {name}" if len(chains) > 1 else name: outcome
                 for chain in chains

@@ -157,7 +157,7 @@ class CloudConfig(Section):
             if self.detector != DEFAULT_DETECTOR:
                 raise ValueError(f"detector {self.detector!r} goes with method 'single-scene': leave one of both out")
             return self
-        detector = find_detector(self.detector)
+        detector = find_detector(self.detector, available=DETECTOR_NEEDS)
         refuse_needs(detector, DETECTOR_NEEDS, what="a source of land cover", others=suited(DETECTOR_NEEDS))
         fields = type(self).model_fields
         names = ("resolution", "sampling", "threshold", "average_over", "dilation_size")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Bounds = tuple[float, float, float, float]
@@ -24,3 +25,6 @@ class Raster:
 
     time: datetime | None = None
     """Time of the acquisition or resampling date, naive UTC, where the image has one."""
+
+    covered: NDArray[np.bool_] | None = None
+    """(h, w) where a patch lies, whatever it holds there; None: everywhere. Outside there is nothing to count."""

@@ -8,7 +8,6 @@ from tests.benchmarks.batch import __main__ as batch
 
 
 @pytest.mark.trial
-@pytest.mark.timeout(120)
 def test_all_sides_run_and_the_table_names_them() -> None:
     with batch.sides() as chosen:
         found = batch.measure(chosen, 12, 2, 1)

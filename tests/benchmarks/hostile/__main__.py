@@ -32,7 +32,7 @@ def run(names: list[str], count: int, seed: int, *, workers: int, seconds: float
         for future in as_completed(waiting):
             result = future.result()
             results.append(result)
-            print(line_of(result), flush=True)
+            print("\n".join([line_of(result), *faults_of(result)]), flush=True)
     return sorted(results, key=lambda result: names.index(result.format))
 
 
@@ -41,6 +41,15 @@ def line_of(result: Result) -> str:
     faults = ", ".join(f"{count} {kind}" for kind, count in by_kind(result).items()) or "0"
     rate = result.cases / result.seconds if result.seconds else 0
     return f"| {result.format} | {result.cases:,} | {result.accepted:,} | {result.refused:,} | {faults} | {rate:,.0f} |"
+
+
+def faults_of(result: Result) -> list[str]:
+    """A line for each kind of fault: a case that shows it, how often it came, and where."""
+    lines = []
+    for (kind, detail), count in result.kinds().most_common(SHOWN):
+        seed = next(fault.seed for fault in result.faults if (fault.kind, fault.detail) == (kind, detail))
+        lines.append(f"{result.format}:{seed}  {count} x {kind}: {detail}")
+    return lines
 
 
 def by_kind(result: Result) -> dict[str, int]:
@@ -89,10 +98,6 @@ def main() -> int:
         arguments.formats, arguments.count, arguments.seed, workers=arguments.workers, seconds=arguments.seconds
     )
     faults = [fault for result in results for fault in result.faults]
-    for result in results:
-        for (kind, detail), count in result.kinds().most_common(SHOWN):
-            seed = next(fault.seed for fault in result.faults if (fault.kind, fault.detail) == (kind, detail))
-            print(f"{result.format}:{seed}  {count} x {kind}: {detail}")
     if arguments.faults:
         arguments.faults.write_text(json.dumps([asdict(fault) for fault in faults], indent=1) + "\n")
     total = sum(result.cases for result in results)

@@ -8,13 +8,17 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from eotasks.catalogue.items import item_of
 from eotasks.imagery.files import http
+from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.files.origin import Origin
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.files.web import WebFiles
+from eotasks.imagery.pixels.raster import describe, read_window
 from eotasks.imagery.products.open import describe_product
 from eotasks.imagery.products.polygons import read_polygons
 from eotasks.imagery.products.product import Product
@@ -23,6 +27,7 @@ from eotasks.imagery.scene import Scene
 from eotasks.limits import ATTEMPTS
 from eotasks.sources.sample import open_sample
 from tests.benchmarks.hostile.format import Format, Read
+from tests.builders.inputs.jp2 import SMALL
 from tests.builders.layouts import PRODUCT_XML, TILE_XML, aws_bucket, small_l2a, small_safe, stac_item
 from tests.builders.sample_products import cut_sample
 
@@ -34,6 +39,7 @@ _JP2_TOKENS = (
     b"jP  ", b"ftypjp2 ", b"jp2h", b"ihdr", b"colr", b"jp2c", b"uuid", b"asoc", b"lbl ", b"xml ", b"\xff\x4f\xff\x51",
     b"\xff\x52", b"\xff\x5c", b"\xff\x90", b"\xff\x93", b"\xff\xd9", b"\xff\xff\xff\xff", b"<gml:origin>",
 )  # fmt: skip
+_PACKET_TOKENS = (b"\xff\x58", b"\xff\x55", b"\xff\x91\0\4\0\0", b"\xff\x92", b"\xff\x61", b"\xff\x5f", b"\0", b"\x80")
 _GML = """<?xml version="1.0"?><eop:Mask xmlns:eop="e" xmlns:gml="g"><gml:boundedBy><gml:Envelope
  srsName="urn:ogc:def:crs:EPSG:8.7.1:32633"/></gml:boundedBy><eop:maskMembers><eop:MaskFeature><eop:maskType>OPAQUE
 </eop:maskType><eop:extentOf><gml:Polygon><gml:exterior><gml:LinearRing><gml:posList srsDimension="2">300000 5900000
@@ -149,6 +155,26 @@ def _images(folder: Path) -> tuple[Sequence[bytes], Read]:
     return samples, read
 
 
+def _packets(folder: Path) -> tuple[Sequence[bytes], Read]:
+    """JP2 bands whose levels are read by their packets, with and without a TLM."""
+    path, raster = folder / "a.jp2", RasterFile("a.jp2", "JP2OpenJPEG")
+    samples = []
+    for layout in (SMALL, replace(SMALL, tile_lengths=True, marks=(True, True), order="RPCL")):
+        layout.write(path)
+        samples.append(path.read_bytes())
+    files = FolderFiles(folder)
+    info = describe(files, raster)
+    corner = replace(info.grid, height=40, width=40)
+
+    def read(content: bytes) -> object:
+        path.write_bytes(content)
+        for level in info.levels[1:]:
+            found = [read_window(files, raster, info, level, grid) for grid in (corner, info.grid)]
+        return found
+
+    return samples, read
+
+
 def _zips(folder: Path) -> tuple[Sequence[bytes], Read]:
     """A zip of a product; its images are empty, as nobody looks into them."""
     product = small_safe(folder / "made")
@@ -224,6 +250,7 @@ FORMATS = (
     Format("mask-polygons", "xml", _polygons, _XML_TOKENS),
     Format("sidecar", "json", _file_of(_bare, "acquisition.json"), _JSON_TOKENS),
     Format("jp2", "bytes", _images, _JP2_TOKENS, head=700),
+    Format("jp2-packets", "bytes", _packets, (*_JP2_TOKENS, *_PACKET_TOKENS), head=900),
     Format(
         "zip", "bytes", _zips, (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06", b"../", b"\0"), head=3000
     ),

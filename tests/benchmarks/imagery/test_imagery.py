@@ -24,6 +24,7 @@ from tests.benchmarks.imagery.__main__ import (
     report,
     verdict,
 )
+from tests.benchmarks.imagery.web import WebRun
 from tests.builders.tile import JP2_TILES, SCENE_PIXELS, build_tile
 
 pytestmark = pytest.mark.slow
@@ -68,6 +69,7 @@ def test_the_default_is_near_the_exact_mean(scene_product: Path) -> None:
     assert verdict({}, agreements) == []
 
 
+@pytest.mark.trial
 def test_a_tile_is_the_scene_repeated(folder: Path) -> None:
     product = build_tile(folder / "repeated", pixels=(900, 1800))
     dn = open_scene(product).read(["B02"], open_scene(product).grid_of("B02"))[..., 0]
@@ -90,6 +92,7 @@ def test_it_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "full decode + resize + s2cloudless" in out
     assert "CLM of the default and of the peer are equal in" in out
     assert "160 m  fast" in out
+    assert "CLP is that from disk" in out
 
 
 def test_a_command_that_fails_is_told() -> None:
@@ -106,4 +109,7 @@ def test_verdict() -> None:
         "masks agree to 94.0%, wanted 95%",
     ]
     assert verdict({"eotasks, fast": [Run(1, 2, 400)], "peer": [Run(19, 30, 2000)]}, []) == []
+    web = WebRun(90, 1000, 7, 3, 1.5, is_equal=False)
+    assert verdict({}, [], web) == ["9.0% of the bytes, wanted 6%", "CLP from the web is another one"]
     assert "9.5x" in report(runs, [], None)
+    assert "(9.0%) by 7 requests" in report(runs, [], None, web)

@@ -7,9 +7,6 @@ import io
 from pathlib import Path
 
 import numpy as np
-import pytest
-
-pytestmark = pytest.mark.timeout(120)  # what waits for ever fails early
 
 
 def npy_header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:

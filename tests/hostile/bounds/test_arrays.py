@@ -25,8 +25,6 @@ from eotasks.storage.place import Place
 from tests.builders.eopatches import BANDS
 from tests.hostile.bounds.npy import npy_header, write_npy
 
-pytestmark = pytest.mark.timeout(120)  # what waits for ever fails early
-
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npy.gz"])
 @pytest.mark.parametrize(

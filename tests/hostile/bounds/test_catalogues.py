@@ -18,8 +18,6 @@ from eotasks.limits import (
 )
 from tests.builders.stac_items import make_item
 
-pytestmark = pytest.mark.timeout(120)  # what waits for ever fails early
-
 
 def test_assets_of_an_item_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     item = make_item("S2A_MSIL1C_20170216T102101_N0204_R065_T33UUU_20170216T102204").to_dict()

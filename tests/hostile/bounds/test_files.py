@@ -34,8 +34,6 @@ from eotasks.workflows.land_cover.config_file import load_config
 from tests.builders.layouts import zipped
 from tests.builders.stac_items import make_item
 
-pytestmark = pytest.mark.timeout(120)  # what waits for ever fails early
-
 NO_FILES = {
     "FIFO": os.mkfifo,
     "socket": lambda path: _socket(path),

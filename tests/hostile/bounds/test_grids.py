@@ -29,8 +29,6 @@ from eotasks.limits import (
 from eotasks.reference.labels import LabelGrid, check_vector_labels, read_polygons
 from eotasks.sources.scenes import LoadScenesTask
 
-pytestmark = pytest.mark.timeout(120)  # what waits for ever fails early
-
 
 class TestGrids:
     """Pixels are counted before memory is taken for any."""

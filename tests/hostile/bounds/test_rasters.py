@@ -27,8 +27,6 @@ from tests.builders.products import write_jp2
 from tests.hostile.bounds.measured import measured
 from tests.hostile.bounds.npy import npy_header, write_npy
 
-pytestmark = pytest.mark.timeout(120)  # what waits for ever fails early
-
 
 def with_header(path: Path, width: int, height: int, **profile: Any) -> Path:
     """A GeoTIFF that says it is as large, without its pixels."""

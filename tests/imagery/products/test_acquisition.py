@@ -55,5 +55,5 @@ def test_missing_file_and_no_json(tmp_path: Path) -> None:
     with pytest.raises(ImageryError, match="time, satellite, tile"):
         read_sidecar(tmp_path / "acquisition.json")
     (tmp_path / "acquisition.json").write_text("{")
-    with pytest.raises(ImageryError, match=r"acquisition\.json: file: Invalid JSON"):
+    with pytest.raises(ImageryError, match=r"acquisition\.json: no JSON"):
         read_sidecar(tmp_path / "acquisition.json")

@@ -15,14 +15,20 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, 
 from eotasks.errors import ConfigurationError, GridError, ReferenceDataError
 from eotasks.models.clouds.evaluation import (
     AGREEMENT_COLORS,
+    FALSE,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     LABEL_SCHEMES,
+    MISSED,
+    MIXED_UP,
     NO_ANSWER,
     NOT_JUDGED,
+    RIGHT_CLOUD,
+    RIGHT_SHADOW,
     TARGETS,
     TRUE_NEGATIVE,
     TRUE_POSITIVE,
+    UNANSWERED,
     BinaryCounts,
     CloudConfusion,
     Target,
@@ -30,6 +36,7 @@ from eotasks.models.clouds.evaluation import (
     agreement,
     agreement_picture,
     confusion,
+    error_map,
     map_labels,
     spread,
     threshold_curve,
@@ -277,3 +284,25 @@ def test_curves_add_up_and_find_their_best() -> None:
     assert threshold_curve(reference, probability, valid).positives == 2
     with pytest.raises(GridError):
         threshold_curve(reference, probability[:3])
+
+
+@given(pairs(), st.booleans())
+def test_an_error_map_counts_what_the_confusion_counts(
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]], shadows: bool
+) -> None:
+    reference, mask = pair
+    codes = error_map(reference, mask, shadows=shadows)
+    counts = confusion(reference, mask)
+    assert (codes == 0).sum() == (reference == 255).sum()
+    assert (codes == UNANSWERED).sum() == counts.unanswered.sum()
+    cloud = counts.against_rest("cloud")
+    assert (codes == RIGHT_CLOUD).sum() == cloud.true_positive
+    if shadows:
+        both = counts.against_rest("cloud or shadow")
+        assert (codes == RIGHT_SHADOW).sum() == counts.against_rest("shadow").true_positive
+        assert (codes == FALSE).sum() == both.false_positive
+        assert (codes == MISSED).sum() == both.false_negative
+        assert (codes == MIXED_UP).sum() == counts.counts[1, 2] + counts.counts[2, 1]
+    else:
+        assert (codes == FALSE).sum() == cloud.false_positive
+        assert (codes == MISSED).sum() == cloud.false_negative

@@ -1,4 +1,4 @@
-"""The steps that s2cloudless does not have: Gaussian, erosion, metres, snow kept apart."""
+"""The steps that s2cloudless does not have: Gaussian, erosion, metres, snow kept apart, classes beside cloud."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 from skimage.morphology import disk
 
-from eotasks.errors import ConfigurationError, GridError
+from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.models.clouds.mask_classes import with_classes, without_classes
 from eotasks.models.clouds.postprocess import cloud_mask, mask_of
 from eotasks.models.clouds.presets import MaskSettings, mask_settings
+from eotasks.models.clouds.validity import split_cloud_mask
 from tests.builders.clouds.probabilities import smooth_probability
 
 PROBABILITY = np.stack([smooth_probability(1), smooth_probability(2)])
@@ -124,3 +126,31 @@ def test_no_data_out_where_there_is_none_in_and_only_there(data: Any, probabilit
     assert np.array_equal(probability, before)
     holes = np.where(valid, probability, np.float32(np.nan))
     assert np.array_equal(mask_of(holes, mask_settings(preset), snow=snow), mask)
+
+
+MASK = np.array([0, 1, 255, 0, 1, 0], dtype=np.uint8)
+SNOW = np.array([True, True, True, False, False, True])
+THIN = np.array([False, False, True, True, True, True])
+
+
+def test_classes_lie_where_the_mask_is_clear() -> None:
+    before = MASK.copy()
+    assert with_classes(MASK, snow=SNOW).tolist() == [3, 1, 255, 0, 1, 3]
+    assert with_classes(MASK, thin_cloud=THIN).tolist() == [0, 1, 255, 4, 1, 4]
+    assert with_classes(MASK, snow=SNOW, thin_cloud=THIN).tolist() == [3, 1, 255, 4, 1, 3]
+    assert with_classes(MASK).tolist() == MASK.tolist() == before.tolist()
+
+
+@given(arrays(np.bool_, 12), arrays(np.bool_, 12), arrays(np.uint8, 12, elements={"min_value": 0, "max_value": 1}))
+def test_folded_snow_is_clear_and_thin_cloud_is_cloud(snow: Any, thin: Any, mask: Any) -> None:
+    folded = without_classes(with_classes(mask, snow=snow, thin_cloud=thin))
+    assert np.array_equal(folded == 1, (mask == 1) | (thin & ~snow))
+    assert set(folded.tolist()) <= {0, 1}
+    assert np.array_equal(without_classes(mask), mask)
+
+
+def test_a_mask_with_classes_is_refused_where_a_mask_is_due_with_what_to_do() -> None:
+    with pytest.raises(FeatureError, match=r"holds 3, 4, .*thin cloud of `eotasks cloud-mask`: .*without_classes"):
+        split_cloud_mask(with_classes(MASK, snow=SNOW, thin_cloud=THIN))
+    with pytest.raises(FeatureError, match=r"holds 3, 7, .*AddSceneClassificationMaskTask"):
+        split_cloud_mask(np.array([3, 7], dtype=np.uint8))

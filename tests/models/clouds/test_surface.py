@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eotasks.errors import BandError, ReflectanceError
 from eotasks.models.clouds.surface import snow_in, snow_mask, surface_masks, water_mask
@@ -29,12 +31,58 @@ def test_surfaces_are_told_apart(name: str) -> None:
     assert water_mask(*spectrum).item() is ("lake" in name)
 
 
+# Dozier 1989, Remote Sensing of Environment 28, 9-22, after the model of Wiscombe and Warren 1980: reflectance of snow
+# in the bands of the Thematic Mapper (green, near infrared, 1.65 um) by the radius of its grains in micrometres, with
+# the sun at 60 degrees. New snow has 50 to 200, old and melting snow up to 1000.
+SNOW_BY_GRAIN = {
+    50: (0.988, 0.934, 0.223),
+    100: (0.983, 0.909, 0.130),
+    200: (0.977, 0.876, 0.067),
+    500: (0.964, 0.809, 0.024),
+    1000: (0.949, 0.741, 0.011),
+}
+
+# Frouin, Schwindling and Deschamps 1996, Journal of Geophysical Research 101, 14361-14371: foam of surf reflects 40 %
+# less at 0.85 um, and 85 % less at 1.65 um, than in the visible.
+FOAM = (1.0, 0.60, 0.15)
+
+
+@given(st.sampled_from(list(SNOW_BY_GRAIN)), st.floats(0.5, 1), st.floats(0, 0.06))
+def test_lit_snow_of_every_age_is_snow(grain: int, light: float, air: float) -> None:
+    """Under air that adds light to the green, and on slopes that get half of the sun and more."""
+    green, nir, swir = (np.array([light * value]) for value in SNOW_BY_GRAIN[grain])
+    assert snow_mask(green + air, nir + 0.2 * air, swir).item()
+
+
+@given(st.floats(0, 1), st.floats(0, 0.2), st.floats(0, 0.08))
+def test_surf_is_never_snow(foam: float, water: float, air: float) -> None:
+    """From water to foam, whatever light the air adds."""
+    green, nir, swir = (np.array([foam * value]) for value in FOAM)
+    assert not snow_mask(green + water + air, nir + 0.3 * water + 0.2 * air, swir).item()
+
+
+@pytest.mark.parametrize(
+    ("green", "nir", "swir"),
+    [(0.14, 0.14, 0.04), (0.16, 0.111, 0.03), (0.30, 0.20, 0.06)],
+    ids=["flooded field", "muddy water", "surf"],
+)
+def test_wet_ground_that_passed_before_is_no_snow(green: float, nir: float, swir: float) -> None:
+    """Top-of-atmosphere spectra that pass NDSI >= 0.4, green >= 0.10 and NIR > 0.11."""
+    spectrum = [np.array([value]) for value in (green, nir, swir)]
+    assert snow_mask(*spectrum, min_green=0.10, min_nir_ratio=0).item()
+    assert not snow_mask(*spectrum).item()
+
+
 def test_thresholds_are_inclusive_as_documented() -> None:
-    green, nir = np.array([0.875]), np.array([0.5])
+    green, nir = np.array([0.875]), np.array([0.7])
     assert snow_mask(green, nir, np.array([0.375])).item()  # NDSI 0.4 exactly
     assert not snow_mask(green, nir, np.array([0.376])).item()
     assert not snow_mask(green, np.array([0.11]), np.array([0.05])).item()
     assert not snow_mask(green, nir, np.array([0.2]), max_swir=0.15).item()
+    assert snow_mask(np.array([0.15]), np.array([0.15]), np.array([0.0])).item()
+    assert not snow_mask(np.array([0.1499]), np.array([0.15]), np.array([0.0])).item()
+    assert snow_mask(np.array([0.5]), np.array([0.35]), np.array([0.1])).item()  # NIR 0.7 of green
+    assert not snow_mask(np.array([0.5]), np.array([0.3499]), np.array([0.1])).item()
 
 
 def test_masks_of_a_frame_by_names_and_where_there_is_data() -> None:
@@ -57,8 +105,8 @@ def test_masks_of_a_frame_by_names_and_where_there_is_data() -> None:
 def test_the_cirrus_band_keeps_ice_clouds_from_passing_as_snow() -> None:
     ice_cloud = [np.array([value]) for value in (0.6, 0.6, 0.2)]
     assert snow_mask(*ice_cloud).item()
-    assert snow_mask(*ice_cloud, cirrus=np.array([0.01])).item()
-    assert not snow_mask(*ice_cloud, cirrus=np.array([0.011])).item()
+    assert snow_mask(*ice_cloud, cirrus=np.array([0.015])).item()
+    assert not snow_mask(*ice_cloud, cirrus=np.array([0.016])).item()
     assert not snow_mask(*ice_cloud, cirrus=np.array([np.nan])).item()
     names = ("B10", "B11", "B08", "B04", "B03", "B02")
     spectra = [[0.02, 0.2, 0.6, 0.6, 0.6, 0.6], [0.002, 0.1, 0.75, 0.8, 0.8, 0.8], [np.nan] * 6]

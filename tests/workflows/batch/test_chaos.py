@@ -7,7 +7,7 @@ import pytest
 from tests.benchmarks.chaos.__main__ import Trial, run_trial, table
 from tests.servers.s3 import S3Server
 
-pytestmark = [pytest.mark.trial, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.trial
 
 
 def test_a_batch_survives_killed_workers_and_a_killed_store(s3_own_server: S3Server) -> None:

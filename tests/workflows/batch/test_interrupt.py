@@ -28,7 +28,7 @@ from tests.builders.batches import behaving, facts_batch, manifest_outcomes, rea
 from tests.builders.waiting_batch import waiting_batch
 from tests.servers.s3 import S3Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 def family(batch: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -92,7 +92,8 @@ def test_an_interrupt_while_workers_start_shows_no_stack(tmp_path: Path, method:
             os.killpg(batch.pid, signal.SIGINT)
         _, error = batch.communicate(timeout=60)
         assert error == ""
-        assert batch.returncode in (0, 130)
+        # an interpreter that ends has given its handler back, and dies of the signal without a word
+        assert batch.returncode in (0, 130, -signal.SIGINT)
 
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:

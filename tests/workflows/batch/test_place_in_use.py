@@ -22,8 +22,6 @@ from tests.builders.batches import behaving, read_events, states
 from tests.builders.waiting_batch import until, waiting_batch
 from tests.servers.s3 import S3Server
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(params=["disk", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:

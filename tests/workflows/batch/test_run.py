@@ -4,20 +4,27 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eolearn.core import EONode, EOWorkflow
 
-from eotasks.errors import BatchError, ConfigurationError, MissingDependencyError, PatchFailedWarning, StorageError
+from eotasks.errors import (
+    BatchError,
+    ConfigurationError,
+    MissingDependencyError,
+    PatchFailedWarning,
+    ScaleWarning,
+    StorageError,
+)
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from tests import ROOT
 from tests.builders.batch_tasks import AllocateTask
 from tests.builders.batches import behaving, facts, facts_batch, manifest_outcomes, run_failing_batch, states
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def test_processes_name_each_failure_and_go_on(tmp_path: Path) -> None:
@@ -55,6 +62,35 @@ def test_failures_are_a_warning_of_the_caller_that_can_be_made_an_error(tmp_path
     failing = {f"p{index}": {node: {"name": "value_error"}} for index in range(7)}
     with pytest.raises(PatchFailedWarning, match=r"7 of 7 .* \(p0, p1, p2, p3, p4, …\): result\.failed has the errors"):
         run_batch(workflow, failing, executor="serial")
+
+
+def test_what_workers_warn_of_is_told_once_for_each_kind_and_kept(tmp_path: Path) -> None:
+    workflow, patches = behaving("a", "warns 1", "warns 2", "b")
+    with pytest.warns(ScaleWarning) as caught:
+        result = run_batch(workflow, patches, workers=1, place=tmp_path, progress=False)
+    told = "Patch warns 1 (and 1 more patches of batch 'batch'): BANDS of warns 1: numbers up to 100."
+    assert [(str(each.message), each.filename) for each in caught] == [(told, __file__)]
+    kept = {name: [f"ScaleWarning: BANDS of {name}: {text}." for text in ("numbers up to 100", "no scale is named")]
+            for name in ("warns 1", "warns 2")}  # fmt: skip
+    assert {outcome.name: [*outcome.warnings] for outcome in result.outcomes if outcome.warnings} == kept
+    lines = {line.outcome.name: line.outcome.warnings for line in manifest_outcomes(Place(tmp_path))}
+    assert lines == {"a": (), "b": ()} | kept
+    assert "warned   ScaleWarning, 2 patches, first warns 1: BANDS of warns 1: numbers up to 100." in str(result)
+    assert run_batch(workflow, patches, workers=1, place=tmp_path, progress=False).skipped == [*patches]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScaleWarning)
+        with pytest.raises(ScaleWarning, match="warns 1"):
+            run_batch(workflow, patches, workers=1, place=tmp_path, progress=False, overwrite=True)
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_in_this_process_warnings_are_given_where_they_arise(executor: Any) -> None:
+    workflow, patches = behaving("warns 1")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = run_batch(workflow, patches, executor=executor, progress=False)
+    assert "BANDS of warns 1: numbers up to 100." in [str(each.message) for each in caught]
+    assert result.outcomes[0].warnings == ()
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads"])

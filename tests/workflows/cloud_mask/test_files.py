@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,29 @@ def test_tags_say_how_it_was_made(written: MaskFiles) -> None:
     assert tags["ENCODING"] == "0 clear, 1 cloud, 255 no data"
     assert "PROCESSING_BASELINE" not in tags  # not known, so not said
     assert not any("/" in value for value in tags.values())  # no path of a machine
+
+
+def test_files_with_shadows_say_where_the_sun_stood_and_how_they_were_searched(
+    masks: ProductMasks, tmp_path: Path
+) -> None:
+    acquisition = replace(ACQUISITION, sun_zenith=52.5, sun_azimuth=160.25)
+    small = replace(
+        masks,
+        acquisition=acquisition,
+        grid=Grid("EPSG:32633", 300_000, 5_000_000, 10, 32, 32),
+        probability=masks.probability[:32, :32] if masks.probability is not None else None,
+        mask=masks.mask[:32, :32],
+        shadow=masks.mask[:32, :32],
+    )
+    files = MaskFiles(Place(tmp_path / "P"), "P")
+    options = CloudMaskOptions(resolution=10, shadows=True, beyond="clear", quicklook=False)
+    files.write(open_sample(), small, options)
+    with rasterio.open(files.location("SHADOW")) as dataset:
+        tags = dataset.tags()
+    assert (tags["SUN_ZENITH"], tags["SUN_AZIMUTH"], tags["SHADOWS"]) == ("52.5", "160.25", "True")
+    assert (tags["SHADOW_METHOD"], tags["BEYOND"]) == ("geometric", "clear")
+    record = json.loads((tmp_path / "P" / "P.json").read_text())
+    assert record["sun"] == {"sun_zenith": 52.5, "sun_azimuth": 160.25}
 
 
 def test_shares(written: MaskFiles, masks: ProductMasks) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from eolearn.core import EOPatch, FeatureType
 from matplotlib.image import imread
 
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.errors import ConfigurationError, ReferenceDataError
-from eotasks.models.clouds.evaluation import confusion
+from eotasks.models.clouds.evaluation import confusion, error_map
 from eotasks.workflows.cli import main
-from eotasks.workflows.evaluate_clouds import simulated
+from eotasks.workflows.evaluate_clouds import run, scene_errors, simulated
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.pictures import true_color
 from eotasks.workflows.evaluate_clouds.results import claim_results
@@ -76,7 +77,7 @@ def test_numbers_pictures_and_report(folder: Path, tmp_path: Path, capsys: pytes
     assert "report.html" in printed
     page = (out / "report.html").read_text()
     assert "Simulated" not in page
-    assert page.count("<figure") == 5  # clouds, shadows, confusion, two frames
+    assert page.count("<figure") == 7  # clouds, shadows, confusion, errors of two scenes, two frames
     image = imread(out / "pictures" / "shifted.png")
     assert min(image.shape[:2]) > 300
 
@@ -107,6 +108,22 @@ def test_a_bad_scene_is_named_and_the_others_are_judged(
     assert failed == {("exact", "scl"), ("patch", "scl"), ("shifted", None)}
     assert "label.tif is missing" in " ".join(capsys.readouterr().out.split())
     assert "What could not be judged" in (out / "report.html").read_text()
+
+
+def test_clouds_whose_shadows_cannot_be_told_are_listed_with_the_reason(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("exact", "shifted"):
+        (folder / name / "scene.toml").write_text("sun_zenith = 0.0\nsun_azimuth = 150.0")
+    out = tmp_path / "out"
+    names = ["--detector", "shadows-geometric:labels", "--detector", "all-clear"]
+    assert main(["evaluate-clouds", str(folder), "--out", str(out), *names]) == 0
+    untold = json.loads((out / "metrics.json").read_text())["shadows_not_told"]
+    assert [(each["scene"], each["reason"]) for each in untold] == [("exact", "sun"), ("shifted", "sun")]
+    assert all(each["detector"] == "shadows-geometric:labels" for each in untold)
+    assert "shadows of 2 cloudy frames (2 sun)" in " ".join(capsys.readouterr().out.split())
+    assert "sun and sensor stand so that" in (out / "table.md").read_text()
+    assert "Clouds whose shadows cannot be told" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -156,6 +173,33 @@ def test_the_frames_with_most_errors_are_shown_and_the_baseline_does_not_choose(
     assert not evaluated(folder, ["stored"], pictures=0).views
     (folder / "shifted" / "clm.tif").unlink()
     assert [view.frame for view in evaluated(folder, ["stored", "all-clear"]).views] == ["exact"]
+
+
+def test_every_scene_has_one_picture_of_its_errors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_eopatch(folder / "patch")  # two frames
+    outcome = evaluated(folder, ["stored", "all-clear"])
+    assert len(outcome.scene_errors) == 3
+    errors = outcome.scene_errors[0]
+    assert errors.frame == "shifted"
+    assert list(errors.maps) == ["stored"], "the baseline is not drawn"
+    assert np.array_equal(errors.maps["stored"], error_map(truth(), shifted(), shadows=True))
+    assert evaluated(folder, ["stored"], pictures=0).scene_errors == []
+    monkeypatch.setattr(run, "MOST_SCENES", 1)
+    assert [each.frame for each in evaluated(folder, ["stored"]).scene_errors] == ["shifted"]
+    monkeypatch.setattr(scene_errors, "LONGEST_SIDE", 12)
+    assert evaluated(folder, ["stored"]).scene_errors[0].maps["stored"].shape == (10, 12)
+
+
+def test_the_picture_of_a_scene_is_of_the_frame_with_most_wrong_pixels_not_of_a_sliver(tmp_path: Path) -> None:
+    write_eopatch(tmp_path / "patch")
+    patch = EOPatch.load(str(tmp_path / "patch"))
+    labels = patch[FeatureType.MASK, "LABEL"]
+    labels[0] = 255
+    labels[0, 13:15, 14:16] = 2  # all of the little that is judged is missed
+    patch.save(str(tmp_path / "scenes" / "patch"))
+    (errors,) = evaluated(tmp_path / "scenes", ["stored"]).scene_errors
+    assert errors.frame == "patch_20200602T100000"
+    assert errors.errors == pytest.approx(24 / 480)
 
 
 def test_a_view_keeps_what_a_picture_needs(folder: Path) -> None:

@@ -22,8 +22,9 @@ from eotasks.errors import BandError, ConfigurationError, FeatureError
 from eotasks.models.clouds.evaluation import confusion
 from eotasks.models.sentinel2 import SceneClass
 from eotasks.workflows.evaluate_clouds.command import examples
-from eotasks.workflows.evaluate_clouds.contestants import contestants
+from eotasks.workflows.evaluate_clouds.contestants import WITH_SHADOWS, contestants
 from eotasks.workflows.evaluate_clouds.scenes import LabelledScene, scenes_of_folder
+from tests.builders.clouds.shadow_scene import Blob, frame
 from tests.builders.command_line import command
 from tests.builders.labelled_scenes import digital_numbers, truth, write_image, write_scene
 
@@ -137,9 +138,84 @@ def test_l2a_bands_are_refused_with_the_cure(tmp_path: Path) -> None:
 
 
 def test_a_stored_mask_with_other_values(tmp_path: Path) -> None:
-    write_scene(tmp_path, mask=truth() + np.uint8(3))
-    with pytest.raises(FeatureError, match="with 3, 4, 5 where"):
+    write_scene(tmp_path, mask=truth() + np.uint8(5))
+    with pytest.raises(FeatureError, match="with 5, 6, 7 where"):
         detect("stored", scenes_of_folder(tmp_path).sources[0].load())
+
+
+def test_a_stored_mask_of_the_command_with_snow_and_thin_cloud(tmp_path: Path) -> None:
+    classes = np.array([3, 4, 2], dtype=np.uint8)[truth()]  # snow on the ground, thin cloud for cloud
+    write_scene(tmp_path, mask=classes)
+    detection = detect("stored", scenes_of_folder(tmp_path).sources[0].load())
+    np.testing.assert_array_equal(detection.mask[0], truth())
+
+
+SIX = ("B02", "B03", "B04", "B08", "B11", "B12")
+
+
+def six_bands(folder: Path, *, unknown: bool = False) -> np.ndarray:
+    """A labelled scene of six named bands, with two clouds and their shadows; its labels."""
+    bands, cloud, shadow = frame([Blob(60, 80, 14, 900.0), Blob(120, 170, 18, 1200.0)])
+    labels = np.where(cloud, 1, np.where(shadow, 2, 0)).astype(np.uint8)
+    if unknown:
+        labels[:20] = 255
+    blue, nir, swir = np.moveaxis(np.round(bands * 10_000).astype(np.uint16), -1, 0)
+    write_image(folder / "bands.tif", np.stack([blue, blue, blue, nir, swir, swir], axis=-1), names=SIX)
+    write_image(folder / "label.tif", labels)
+    write_image(folder / "clm.tif", np.where(cloud, 4, 3).astype(np.uint8))  # thin cloud over snow
+    (folder / "scene.toml").write_text("sun_zenith = 50.0\nsun_azimuth = 160.0")
+    return labels
+
+
+@pytest.mark.parametrize("clouds", ["labels", "stored"])
+def test_shadows_of_given_clouds_on_six_bands(tmp_path: Path, clouds: str) -> None:
+    labels = six_bands(tmp_path / "scene")
+    scene = scenes_of_folder(tmp_path).sources[0].load()
+    assert scene.bands == SIX
+    (contestant,) = contestants([f"shadows-geometric:{clouds}"], DetectorSettings())
+    detection = contestant.detect(scene)
+    assert detection.probability is None
+    np.testing.assert_array_equal(detection.mask[0] == 1, labels == 1)
+    assert confusion(labels, detection.mask[0]).against_rest("shadow").f1 > 0.85
+    assert contestant.targets == (("shadow",) if clouds == "labels" else WITH_SHADOWS)
+    assert clouds[:4] in contestant.describe() or "mask" in contestant.describe()
+
+
+def test_clouds_are_unknown_where_labels_are(tmp_path: Path) -> None:
+    six_bands(tmp_path / "scene", unknown=True)
+    scene = scenes_of_folder(tmp_path).sources[0].load()
+    detection = detect("shadows-geometric:labels", scene)
+    assert (detection.mask[0, :20] == 255).all()
+    assert not (detection.mask[0, 20:] == 255).any()
+    assert scene.frames.stored_mask is not None
+    assert set(np.unique(scene.frames.stored_mask)) == {3, 4}, "the scene's own mask stays what it is"
+
+
+@pytest.mark.slow
+def test_six_bands_from_the_command_line(tmp_path: Path) -> None:
+    six_bands(tmp_path / "scenes" / "scene")
+    names = ("--detector", "shadows-geometric:labels", "--detector", "shadows-projection:stored")
+    result = command("evaluate-clouds", tmp_path / "scenes", "--out", tmp_path / "out", *names)
+    assert result.code == 0, result.err
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())["detectors"]
+    assert set(metrics["shadows-geometric:labels"]["accuracy"]) == {"shadow"}
+    assert metrics["shadows-projection:stored"]["accuracy"]["cloud"]["pooled"]["f1"] == 1
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Errors, scene by scene" in page
+    assert "Pixels whose shadow is wrong: shadows-geometric:labels" in page
+    refused = command("evaluate-clouds", tmp_path / "scenes", "--out", tmp_path / "other")
+    assert refused.code == 2
+    assert "'s2cloudless' needs band B01" in refused.err
+
+
+def test_given_clouds_need_the_sun_and_a_mask(tmp_path: Path) -> None:
+    six_bands(tmp_path / "scene")
+    (tmp_path / "scene" / "clm.tif").unlink()
+    with pytest.raises(FeatureError, match=r"Add clm\.tif"):
+        detect("shadows-geometric:stored", scenes_of_folder(tmp_path).sources[0].load())
+    (tmp_path / "scene" / "scene.toml").unlink()
+    with pytest.raises(FeatureError, match="SUN_ANGLES"):
+        detect("shadows-geometric:labels", scenes_of_folder(tmp_path).sources[0].load())
 
 
 @pytest.mark.parametrize(
@@ -148,6 +224,8 @@ def test_a_stored_mask_with_other_values(tmp_path: Path) -> None:
         (["fmask"], "there is no detector 'fmask'"),
         (["s2cloudless:mine"], "preset='mine'"),
         (["scl:gee"], "has no preset"),
+        (["stored:labels"], "has no preset"),
+        (["shadows-geometric:label"], "'label' is neither clouds nor a preset (did you mean 'labels'?)"),
         (["scl", "scl"], "given twice"),
     ],
 )

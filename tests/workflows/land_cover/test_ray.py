@@ -13,7 +13,7 @@ from eotasks.storage.place import Place
 from tests.builders.command_line import command, merged, write_config, write_eopatches
 from tests.builders.land_cover_runs import SECTIONS, assert_equal_places, run_to
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(

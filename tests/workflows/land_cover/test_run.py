@@ -97,7 +97,10 @@ def test_summary_fits_a_screen(one_thread: Run) -> None:
     summary = result.out[result.out.index("Land cover\n") if "Land cover\n" in result.out else 0 :]
     for word in ("spectral values", "simulated", "real", "overall accuracy", "majority class", "macro F1", "± "):
         assert word in summary
-    assert len(summary.splitlines()) < 35
+    lines = [
+        line for line in summary.splitlines() if not re.search(r": \d+/\d+, ", line)
+    ]  # of progress: as slow, as many
+    assert len(lines) < 30
 
 
 @pytest.mark.parametrize("chain", CHAINS)
@@ -205,7 +208,7 @@ def arrays_of(run: Run) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_same_seed_gives_the_same_with_any_number_of_threads(one_thread: Run, two_processes: Run) -> None:
     assert (two_processes.result.code, two_processes.result.err) == (0, "")
     first, second = files_of(one_thread), files_of(two_processes)

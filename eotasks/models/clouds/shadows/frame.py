@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ConfigurationError, GridError, ShadowWarning
+from eotasks.errors import ConfigurationError, GridError, ShadowWarning, warn_caller
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.angles import NADIR, mean_shift, shadow_shift
 from eotasks.models.clouds.shadows.geometric import GeometricMethod, Reason, geometric_shadow
@@ -125,7 +124,7 @@ def cloud_shadow(
         match = geometric_shadow(light, cloudy, shift, pixel_size=pixel_size, method=chosen, where=where)
         shadow, reason = match.shadow, match.reason
     if reason is not None:
-        warnings.warn(ShadowWarning(f"{where}: {_REASONS[reason]}", reason), stacklevel=2)
+        warn_caller(f"{where}: {_REASONS[reason]}", ShadowWarning, reason)
     shadow = shadow & ~hidden
     return np.where(light.valid, shadow.astype(np.uint8) * np.uint8(SHADOW), np.uint8(NO_DATA))
 

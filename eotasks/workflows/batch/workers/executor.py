@@ -167,6 +167,7 @@ class WorkerExecutor(EOExecutor):
             quarantined=report.quarantined,
             error=report.error,
             log=report.log or None,
+            warnings=report.warnings,
         )
 
     def _report_start(self, job: PatchJob) -> None:

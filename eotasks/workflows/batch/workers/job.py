@@ -24,6 +24,7 @@ from eolearn.core.eoworkflow import WorkflowResults
 
 from eotasks.errors import message_of, stack_of
 from eotasks.text import harmless, shortened
+from eotasks.workflows.batch.warned import kept_warnings
 from eotasks.workflows.batch.workers.memory import StepMemory
 
 WORKFLOW_LOGGER = "eolearn.core.eoworkflow"
@@ -75,6 +76,9 @@ class PatchReport:
     log: str = ""
     """What was logged while it ran, the last lines of it; kept for patches that did not end well."""
 
+    warnings: tuple[str, ...] = ()
+    """What it warned of, as `kept_warnings` has it; none of a patch in this process, where they are shown at once."""
+
 
 def make_job(index: int, name: str, data: _ProcessingData) -> PatchJob:
     """A job of eo-learn's processing data."""
@@ -102,7 +106,9 @@ def execute_packed_job(
         job: PatchJob = pickle.loads(memoryview(packed)[_INDEX_BYTES:])  # noqa: S301  # of our own parent
     except BaseException as error:  # noqa: BLE001  # unpickling runs code of any class
         return _failed_report(int.from_bytes(packed[:_INDEX_BYTES], "big"), error, start)
-    return execute_job(workflow, job, memory=memory, on_step=on_step)
+    with kept_warnings() as warned:
+        report = execute_job(workflow, job, memory=memory, on_step=on_step)
+    return replace(report, warnings=tuple(warned))
 
 
 def execute_job(

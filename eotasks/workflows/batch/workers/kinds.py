@@ -12,8 +12,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Literal
 
-from eotasks.errors import ConfigurationError
-from eotasks.extras import install_line
+from eotasks.errors import ConfigurationError, MissingDependencyError
+from eotasks.extras import install_line, is_installed
 from eotasks.text import did_you_mean
 
 ExecutorName = Literal["processes", "threads", "ray", "serial"]
@@ -31,6 +31,15 @@ def no_ray() -> str:
     """The message of whoever imports a module that needs Ray."""
     line = install_line("ray")
     return f"executor='ray' needs Ray, which is not installed: use executor='processes', or install it: {line}"
+
+
+def require_ray() -> None:
+    """Refuse, before any work, a batch on a cluster where Ray is not there; imports nothing.
+
+    :raises MissingDependencyError: Ray is not installed.
+    """
+    if not is_installed("ray"):
+        raise MissingDependencyError(no_ray())
 
 
 def checked_timeout(patch_timeout: float | None, executor: ExecutorName) -> float | None:

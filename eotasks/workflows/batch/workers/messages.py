@@ -96,6 +96,7 @@ def _plain_report(report: PatchReport) -> dict[str, object]:
         "attempts": report.attempts,
         "error": report.error,
         "log": report.log,
+        "warnings": report.warnings,
     }
 
 
@@ -112,6 +113,7 @@ def _report(content: dict[str, Any]) -> PatchReport:
         attempts=content["attempts"],
         error=content["error"],
         log=content["log"],
+        warnings=tuple(map(str, content["warnings"])),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import patheffects
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -41,11 +42,12 @@ def add(chapter: Chapter) -> None:
     reference = chapter.layer("REFERENCE", "Reference map")
     if reference is not None and result.classes is not None:
         shares = maps.class_shares(reference.values, result.classes)
-        labelled = float((reference.values != 0).mean())
+        covered = reference.values if reference.covered is None else reference.values[reference.covered]
+        labelled = np.count_nonzero(covered) / max(covered.size, 1)
         chapter.map(
             classes_figure(reference, result.classes, result.crs, result.patches),
-            f"Reference labels; {labelled:.0%} of the pixels have one. Percentages in the legend are shares of the "
-            "labelled area. Pixels without a label are no class.",
+            f"Reference labels; {labelled:.0%} of the pixels of the patches have one. Percentages in the legend are "
+            "shares of the labelled area. Pixels without a label are no class.",
             alt="Map of the reference labels. " + describe_shares(shares, result.classes),
             real=True,
         )

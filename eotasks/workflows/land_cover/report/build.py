@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
+from eotasks.models.sentinel2 import BANDS as L1C_BANDS
 from eotasks.workflows.land_cover.report import area, importance, observations, prediction, runs, validation
 from eotasks.workflows.land_cover.report.chapter import Chapter
 from eotasks.workflows.land_cover.report.results import ChainResult
@@ -61,10 +63,31 @@ def _add_overview(report: Report, results: Sequence[ChainResult]) -> None:
         for result in results
         for entry in result.provenance
     ]
+    section.text(better_than_simulated(results))
     if rows:
         simulated = any(result.simulated for result in results)
         caption = "What is real and what is simulated." if simulated else "Where the data come from."
         section.table(["Input", "Origin", "Source", "Part"], rows, caption)
+
+
+def better_than_simulated(results: Sequence[ChainResult]) -> str:
+    """Why a real date may score higher than the simulated year beside it; empty where none does."""
+    simulated = [result for result in results if result.simulated and result.validation is not None]
+    real = [result for result in results if not result.simulated and result.validation is not None]
+    if not simulated or not real or max(map(_accuracy, real)) <= max(map(_accuracy, simulated)):
+        return ""
+    best = max(real, key=_accuracy)
+    bands = [name for name in (best.importance.names if best.importance is not None else ()) if name in L1C_BANDS]
+    with_bands = "all 13 bands" if len(bands) == len(L1C_BANDS) else f"{len(bands)} bands" if bands else "bands"
+    date = "single date" if len(best.frames) == 1 else "dates"
+    return (
+        f"The {date} of “{best.name}” scores higher than “{simulated[0].name}”: it has {with_bands} with the real"
+        " texture of the ground, and the simulated year, which is made of that ground, says nothing about the field."
+    )
+
+
+def _accuracy(result: ChainResult) -> float:
+    return math.nan if result.validation is None else result.validation.overall_accuracy
 
 
 def _scores(result: ChainResult, *, alone: bool) -> list[KeyFigure]:

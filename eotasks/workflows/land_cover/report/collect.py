@@ -18,6 +18,7 @@ from scipy.ndimage import label as connected_components
 from eotasks.area import Patch
 from eotasks.eopatches.load import load_eopatch
 from eotasks.models.classes import ClassTable
+from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.validity import valid_fraction
 from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.features import (
@@ -50,6 +51,8 @@ class Canvas:
     resolution: float
     step: int
     values: NDArray[np.generic]
+    covered: NDArray[np.bool_]
+    """(h, w) where patches have been painted: they may leave corners of the mosaic, and gaps."""
 
     @classmethod
     def over(cls, patches: Sequence[Patch], resolution: float, fill: float, dtype: str, depth: int = 0) -> Canvas:
@@ -59,9 +62,10 @@ class Canvas:
         top = max(patch.bbox.max_y for patch in patches)
         height, width = round((top - bottom) / resolution), round((right - left) / resolution)
         step = max(1, -(-max(height, width) // MAX_MAP_SIDE))
-        shape = (-(-height // step), -(-width // step)) + ((depth,) if depth else ())
-        covered = (left, top - shape[0] * step * resolution, left + shape[1] * step * resolution, top)
-        return cls(covered, resolution, step, np.full(shape, fill, dtype=dtype))
+        rows, columns = -(-height // step), -(-width // step)
+        bounds = (left, top - rows * step * resolution, left + columns * step * resolution, top)
+        values = np.full((rows, columns, depth) if depth else (rows, columns), fill, dtype=dtype)
+        return cls(bounds, resolution, step, values, np.zeros((rows, columns), dtype=bool))
 
     def paint(self, patch: Patch, image: NDArray[np.generic]) -> None:
         """Paint an image (h, w[, c]) of a patch, every ``step``-th pixel of the whole area's grid."""
@@ -70,10 +74,11 @@ class Canvas:
         first_row, first_column = -row % self.step, -column % self.step
         thinned = image[first_row :: self.step, first_column :: self.step]
         y, x = (row + first_row) // self.step, (column + first_column) // self.step
-        self.values[y : y + thinned.shape[0], x : x + thinned.shape[1]] = thinned
+        place = slice(y, y + thinned.shape[0]), slice(x, x + thinned.shape[1])
+        self.values[place], self.covered[place] = thinned, True
 
     def raster(self, time: dt.datetime | None = None) -> Raster:
-        return Raster(self.values, self.bounds, time)
+        return Raster(self.values, self.bounds, time, self.covered)
 
 
 def frames_of(place: Place, patches: Sequence[Patch], valid: ValidConfig) -> list[Frame]:
@@ -119,9 +124,9 @@ def observation_maps(
     """Maps of what was observed, each where the patches have what it needs."""
     painters: dict[Layer, tuple[Callable[[EOPatch], NDArray[np.generic] | None], float, str, int]] = {
         "TRUE_COLOR": (lambda eopatch: _true_color(eopatch, time, resolved), np.nan, "float32", 3),
-        "CLOUD_MASK": (lambda eopatch: _at(eopatch, CLM, time), 255, "uint8", 0),
+        "CLOUD_MASK": (lambda eopatch: _cloud_mask(eopatch, time), NO_DATA, "uint8", 0),
         "REFERENCE": (lambda eopatch: _plane(eopatch, LULC), 0, "uint8", 0),
-        "VALID_COUNT": (lambda eopatch: _plane(eopatch, VALID_COUNT), 0, "uint16", 0),
+        "VALID_COUNT": (lambda eopatch: _plane(eopatch, VALID_COUNT), np.nan, "float32", 0),
         "MEAN_CLP": (lambda eopatch: _mean(eopatch, CLP, IS_DATA), np.nan, "float32", 0),
         "MEAN_NDVI": (lambda eopatch: _mean(eopatch, NDVI, IS_VALID), np.nan, "float32", 0),
     }
@@ -298,6 +303,14 @@ def _true_color(eopatch: EOPatch, time: dt.datetime, resolved: ResolvedFeatures)
     has_data = eopatch[IS_DATA][_nearest(eopatch, time)].astype(bool)
     color = image[..., positions].astype(np.float32)
     return np.where(has_data, color, np.float32(np.nan)).astype(np.float32)
+
+
+def _cloud_mask(eopatch: EOPatch, time: dt.datetime) -> NDArray[np.generic] | None:
+    """CLM of a date; no data also where a mask of booleans has no value for it."""
+    mask = _at(eopatch, CLM, time)
+    if mask is None or IS_DATA not in eopatch:
+        return mask
+    return np.where(eopatch[IS_DATA][_nearest(eopatch, time)][..., 0].astype(bool), mask, NO_DATA)
 
 
 def _at(

@@ -91,13 +91,13 @@ def _add_valid_count(chapter: Chapter) -> None:
     raster = chapter.layer("VALID_COUNT", "Valid observations per pixel")
     if raster is not None and np.isfinite(raster.values).any():
         known = raster.values[np.isfinite(raster.values)]
-        low, middle, high = (int(value) for value in np.percentile(known, [0, 50, 100]))
+        low, high, middle = int(known.min()), int(known.max()), float(np.median(known))
         chapter.map(
             quantity_figure(
                 raster, chapter.result.crs, "valid observations", "inferno", (low, max(high, low + 1)), True
             ),
-            f"Valid observations per pixel: between {low} and {high}, median {middle}.",
-            alt=f"Map of the number of valid observations per pixel, {low} to {high}, median {middle}.",
+            f"Valid observations per pixel: between {low} and {high}, median {middle:g}.",
+            alt=f"Map of the number of valid observations per pixel, {low} to {high}, median {middle:g}.",
         )
 
 

@@ -184,12 +184,12 @@ class ChainResult:
     patches: Sequence[PatchArea] = ()
 
     maps: Mapping[Layer, Raster] = field(default_factory=dict)
-    """Maps of the whole area:
+    """Maps of the whole area; where patches leave gaps, :attr:`Raster.covered` says which pixels are theirs:
 
     - TRUE_COLOR (h, w, 3) reflectance, red green blue, of one date;
     - CLOUD_MASK (h, w) 0 clear, 1 cloud, 255 no data, of one date;
     - REFERENCE, PREDICTION (h, w) class ids, 0 none;
-    - VALID_COUNT (h, w) number of valid observations;
+    - VALID_COUNT (h, w) number of valid observations, NaN where no patch lies;
     - MEAN_NDVI, MEAN_CLP (h, w) mean over time, NaN where there is none (MEAN_CLP 0..1);
     - CONFIDENCE (h, w) score of the predicted class, 0..1, NaN where none.
     """

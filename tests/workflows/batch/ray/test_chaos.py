@@ -9,7 +9,7 @@ from tests.servers.s3 import S3Server
 
 pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
 
-pytestmark = [pytest.mark.trial, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.trial
 
 
 def test_a_batch_on_ray_survives_killed_workers_and_a_killed_store(s3_own_server: S3Server) -> None:

@@ -30,7 +30,7 @@ pytest.importorskip("ray", reason="Ray is not installed (eotasks[ray])")
 
 from eotasks.workflows.batch.ray import cluster as ray_cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import json, sys, time
@@ -168,7 +168,8 @@ def wait_until_patches_run(place: Place) -> None:
 def test_a_running_cluster_is_joined_and_left(head: Head, tmp_path: Path, environment: dict[str, str]) -> None:
     with driver(tmp_path, environment | {"RAY_ADDRESS": head.address}, "auto", 0.0) as process:
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, err.startswith("batch: 3/3, ")) == (0, True)
+    assert process.returncode == 0, err
+    assert err.splitlines()[-1].startswith("batch: 3/3, ")  # after one every ten seconds
     assert json.loads(out) == {"done": ["p0", "p1", "p2"], "nodes": [2]}
     assert sorted(path.name for path in tmp_path.glob("p?")) == ["p0", "p1", "p2"]
     assert eventually(lambda: head.workers() == [])

@@ -37,8 +37,6 @@ from eotasks.workflows.batch.ray import executor as ray_backend  # noqa: E402  #
 from eotasks.workflows.batch.ray.cluster import Node, Request  # noqa: E402  # the same
 from eotasks.workflows.batch.ray.executor import ClusterCapacity, RayWorkerExecutor, shares  # noqa: E402  # the same
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:

@@ -11,8 +11,6 @@ from eotasks.workflows.batch.workers.executor import WorkerExecutor
 from tests.builders.batch_tasks import BehaveTask
 from tests.builders.batches import behaving, facts, facts_batch
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def test_the_executor_is_an_eoexecutor_that_takes_a_generator(tmp_path: Path) -> None:
     workflow, patches = facts_batch(tmp_path, 3)

@@ -27,8 +27,6 @@ from eotasks.workflows.batch.workers.messages import decode, encode
 from tests.builders.batch_tasks import LOGGED, RAISED, TwoArgumentsError, Unprintable, Unrebuildable
 from tests.builders.batches import facts_batch, faulty, hanging, run_failing_batch, states
 
-pytestmark = pytest.mark.timeout(180)
-
 VALUES = {
     "argument": Unrebuildable(),
     "argument that leaves": Unrebuildable(SystemExit),

@@ -8,8 +8,6 @@ from eotasks.workflows.batch.run import run_batch
 from tests.builders.batch_tasks import CallTask, UnrebuildableTask
 from tests.builders.batches import behaving
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def test_a_lambda_is_named_before_work_starts_and_works_in_threads() -> None:
     node = EONode(CallTask(lambda: 1))

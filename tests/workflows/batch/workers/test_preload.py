@@ -13,7 +13,6 @@ import pytest
 from tests import ROOT
 
 pytestmark = [
-    pytest.mark.timeout(120),
     pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="there is no fork server"),
 ]
 

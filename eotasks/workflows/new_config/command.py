@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import shlex
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from eotasks.errors import ConfigurationError
+from eotasks.extras import command_line
 from eotasks.storage.location import is_remote, is_web, plain_scheme
 from eotasks.text import harmless, kept
 from eotasks.workflows.console import Commands, ExitCode, add_command, add_out, print_note, print_plain
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 
     from eotasks.area import Patch
     from eotasks.catalogue.request import Level
+    from eotasks.workflows.new_config.embedded import Box
 
 EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
+EMBEDDED = ("simulated", "sample")
+"""Sources over the embedded scene, with its labels; they need no network."""
+
 LABELS = "labels.gpkg"
 """Stands where the labels are not known."""
 
@@ -31,6 +37,9 @@ many patches is taken:"""
 _PATCHES = 400
 _RESOLUTIONS = (10, 20, 60)
 _LISTED = 12
+SCENE_CRS = "EPSG:32633"
+_SIDE_WITH_LABELS = 1280
+"""Metres; the labels of the embedded scene cover a third of it."""
 
 DESCRIPTION = """\
 Writes a configuration of `eotasks land-cover` for an area of your own: coordinate system, patches and paths are worked
@@ -42,6 +51,7 @@ examples:
   eotasks new-config land-cover --area area.geojson --products archive/ --year 2023 --out mine.toml
   eotasks new-config land-cover --area area.geojson --products products.parquet --level L2A
   eotasks new-config land-cover --area area.geojson --source sentinelhub
+  eotasks new-config land-cover --area area.geojson --source simulated      no network is needed
 
 Without --products, L2A is read from the STAC API {EARTH_SEARCH}, which needs no account.
 """
@@ -57,7 +67,7 @@ def add_parser(commands: Commands) -> None:
         description="Writes a configuration to begin with.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(title="configurations", required=True, metavar="COMMAND")
+    actions = parser.add_subparsers(title="configurations", required=True, metavar="CONFIGURATION")
     action = add_command(
         actions,
         "land-cover",
@@ -69,7 +79,11 @@ def add_parser(commands: Commands) -> None:
     action.add_argument("--area", metavar="FILE", required=True, help="vector file of your area, also s3://…")
     action.add_argument("--crs", metavar="CRS", help="coordinate system of a file that has none, such as EPSG:32633")
     action.add_argument(
-        "--source", choices=("scenes", "sentinelhub"), default="scenes", help="where pixels come from (scenes)"
+        "--source",
+        choices=("scenes", "sentinelhub", *EMBEDDED),
+        default="scenes",
+        help="where pixels come from (scenes); simulated and sample need no network, and an area inside of the embedded"
+        " scene, whose labels they have",
     )
     action.add_argument(
         "--products", metavar="PLACE", help="folder of products, catalogue (.parquet) or address of a STAC API"
@@ -81,7 +95,9 @@ def add_parser(commands: Commands) -> None:
     action.add_argument(
         "--resolution", type=int, choices=_RESOLUTIONS, default=10, help="metres of a pixel of the map (10)"
     )
-    add_out(action, help="file to write, which must not exist; without it, the configuration is printed")
+    add_out(
+        action, help="file to write, which must not exist; without it, the configuration is printed", metavar="FILE"
+    )
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
@@ -90,6 +106,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
     if arguments.source != "scenes" and (arguments.products is not None or arguments.level is not None):
         raise ConfigurationError("--products and --level belong to --source scenes: leave one out.")
+    if arguments.source == "sample" and arguments.year is not None:
+        raise ConfigurationError("--year: the sample is a single acquisition of 2017: leave it out.")
     if arguments.column is not None and arguments.labels is None:
         raise ConfigurationError("--column is one of the file of labels: give --labels, too.")
     target = None if arguments.out is None else Path(arguments.out)
@@ -105,24 +123,45 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     make_folder(target.absolute().parent)
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    print_note(f"Written: {target}. Edit it, then: eotasks land-cover --config {target} --dry-run")
+    print_note(f"Written: {target}")
+    for text_of_it in _to_do(text):
+        print_note(text_of_it)
+    print_note(f"Then: {command_line()} land-cover --config {shlex.quote(str(target))} --dry-run")
     return ExitCode.DONE
+
+
+def _to_do(text: str) -> list[str]:
+    """What a configuration leaves to whoever asked for it, each in a line."""
+    found: list[str] = []
+    goes_on = False
+    for line in text.splitlines():
+        comment = line.removeprefix("# ")
+        goes_on = goes_on and line.startswith("# ") and not comment.startswith("classes = ")
+        if goes_on:
+            found[-1] += f" {comment}"
+        elif comment.startswith("TO DO"):
+            found.append(comment)
+            goes_on = True
+    return found
 
 
 def template(arguments: argparse.Namespace) -> str:
     """The configuration as TOML.
 
-    :raises AreaError: the area cannot be read, or is none.
+    :raises AreaError: the area cannot be read, is none, or lies outside of the embedded scene that it is to be made of.
     :raises GridError: it has no coordinate system.
     :raises ReferenceDataError: the labels cannot be read, or lack the column.
     """
     from eotasks.area import read_area
+    from eotasks.workflows.new_config.embedded import inside_of_scene
 
     area = read_area(file=arguments.area, crs=arguments.crs)
-    side, patches = _patches(area, arguments.resolution)
+    if arguments.source in EMBEDDED:
+        side, patches, box = inside_of_scene(area, resolution=arguments.resolution, source=arguments.source)
+    else:
+        (side, patches), box = _patches(area, arguments.resolution), None
     zones = sorted({patch.crs for patch in patches})
-    crs = f"\ncrs = {_text(arguments.crs)}" if arguments.crs is not None else ""
-    year = arguments.year or dt.datetime.now(dt.UTC).year - 1
+    year = arguments.year or (2017 if arguments.source in EMBEDDED else dt.datetime.now(dt.UTC).year - 1)
     return "\n".join(
         (
             f"# Land cover of {_name(arguments.area)}: {len(patches)} patches in {', '.join(zones)}.",
@@ -132,13 +171,11 @@ def template(arguments: argparse.Namespace) -> str:
             "seed = 42",
             "",
             "[area]",
-            f"file = {_text(_absolute(arguments.area))}{crs}",
-            "# Patches along the grid of the UTM zones, whichever system the file has.",
-            'grid = "utm"',
+            *(_area_file(arguments) if box is None else _area_box(arguments, box)),
             f"patch_size = {side}",
             f"resolution = {arguments.resolution}",
             "",
-            *_source(arguments),
+            *_source(arguments, year),
             "",
             "[time]",
             f"start = {year:04d}-01-01",
@@ -146,23 +183,14 @@ def template(arguments: argparse.Namespace) -> str:
             "",
             *_clouds(arguments),
             "",
-            "[valid]",
-            "# A date of a patch counts when more than this share of it is clear.",
-            "min_valid_fraction = 0.6",
-            "",
-            "[features]",
-            'bands = ["B02", "B03", "B04", "B08", "B11", "B12"]',
-            'indices = ["NDVI", "NDWI", "NDBI"]',
-            "# Days between the dates that all patches are interpolated to.",
-            "step_days = 15",
-            'edges = "nearest"',
-            "",
+            *_valid_and_features(arguments.source),
             *_reference(arguments),
             "",
             "[sampling]",
             "# Of each class in each patch, at most so many pixels train the model.",
             "per_class = 500",
             "",
+            *_validation(arguments.source, side),
             "[output]",
             "# Or s3://bucket/prefix.",
             f"folder = {_text(f'results/{Path(_name(arguments.area)).stem}')}",
@@ -190,7 +218,81 @@ def _patches(area: Geometry, resolution: int) -> tuple[int, list[Patch]]:
     return whole, found
 
 
-def _source(arguments: argparse.Namespace) -> list[str]:
+def _area_file(arguments: argparse.Namespace) -> list[str]:
+    crs = [] if arguments.crs is None else [f"crs = {_text(arguments.crs)}"]
+    return [
+        f"file = {_text(_absolute(arguments.area))}",
+        *crs,
+        "# Patches along the grid of the UTM zones, whichever system the file has.",
+        'grid = "utm"',
+    ]
+
+
+def _area_box(arguments: argparse.Namespace, box: Box) -> list[str]:
+    """Where patches of the grid would reach beyond the embedded scene."""
+    return [
+        f"# The box of {_name(arguments.area)}, widened to whole patches inside of the embedded scene.",
+        f"bbox = {list(box)}",
+        f"crs = {_text(SCENE_CRS)}",
+        'grid = "bbox"',
+    ]
+
+
+def _valid_and_features(source: str) -> list[str]:
+    if source == "sample":
+        return [
+            "[features]",
+            "# Of a single date all bands are used; there is no series to filter or to interpolate.",
+            'indices = ["NDVI", "NDWI", "NDBI"]',
+            "",
+        ]
+    few = ["# Of a dozen dates few are clear: at least so many are kept.", "keep_at_least = 4"]
+    return [
+        "[valid]",
+        "# A date of a patch counts when more than this share of it is clear.",
+        f"min_valid_fraction = {0.5 if source == 'simulated' else 0.6}",
+        *(few if source == "simulated" else []),
+        "",
+        "[features]",
+        'bands = ["B02", "B03", "B04", "B08", "B11", "B12"]',
+        'indices = ["NDVI", "NDWI", "NDBI"]',
+        "# Days between the dates that all patches are interpolated to.",
+        "step_days = 15",
+        'edges = "nearest"',
+        "",
+    ]
+
+
+def _validation(source: str, side: int) -> list[str]:
+    """Of areas whose patches are too small to be sure of a label in each."""
+    if source not in EMBEDDED or side >= _SIDE_WITH_LABELS:
+        return []
+    return [
+        "[validation]",
+        "# Patches this small may have no label, and are not held out whole: a checkerboard of blocks is.",
+        'split = "blocks"',
+        "block_size = 10",
+        "",
+    ]
+
+
+def _source(arguments: argparse.Namespace, year: int) -> list[str]:
+    if arguments.source == "sample":
+        return [
+            "[source]",
+            "# The embedded scene: Sentinel-2 L1C, tile 33UUU, 2017-02-16. Nothing is downloaded.",
+            'kind = "sample"',
+        ]
+    if arguments.source == "simulated":
+        return [
+            "[source]",
+            "# A simulated year on the ground of the embedded scene; its scores say nothing about the field.",
+            'kind = "simulated"',
+            f"year = {year}",
+            "acquisitions = 12",
+            "# true also maps the real acquisition of 2017-02-16, beside it.",
+            "real_acquisition = false",
+        ]
     if arguments.source == "sentinelhub":
         return [
             "[source]",
@@ -241,6 +343,12 @@ def _clouds(arguments: argparse.Namespace) -> list[str]:
 
 def _reference(arguments: argparse.Namespace) -> list[str]:
     lines = ["[reference]", "# Polygons with a class each; they train the model and validate the map."]
+    if arguments.labels is None and arguments.source in EMBEDDED:
+        return [
+            "[reference]",
+            "# Land use of OpenStreetMap that comes with the embedded scene, on about a third of it; or --labels FILE.",
+            'kind = "sample"',
+        ]
     if arguments.labels is None:
         return [
             *lines,

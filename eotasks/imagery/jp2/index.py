@@ -1,0 +1,138 @@
+"""Where the packets of a file lie, as far as parts of it were looked at, and small files of those that are wanted.
+
+A small file has the header of the large one, so its grid, tiles and levels are the same. Each tile that is wanted has
+the packets of the resolutions that are wanted, each byte as it was; all other packets are empty ones. A decoder that
+leaves out the finer resolutions comes to what it comes to in the large file, since it reads the same code-blocks.
+
+Nothing is taken from a file that contradicts itself: every tile-part begins where the one before ends (or where a TLM
+says), the lengths of a PLT add up to that of the tile-part, there are as many as the tile has packets, and the packets
+that are taken end where their own headers say.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.jp2.boxes import codestream_place
+from eotasks.imagery.jp2.codestream import read_codestream, tile_lengths
+from eotasks.imagery.jp2.geometry import Rectangle, packet_counts, tiles_under
+from eotasks.imagery.jp2.markers import EOC, Front
+from eotasks.imagery.jp2.tile_parts import TilePart, written
+from eotasks.imagery.jp2.tiles import Tiles, bodies
+from eotasks.imagery.jp2.verdicts import ContradictionError, OtherLayout
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from eotasks.imagery.files.protocol import RangedBytes
+
+_FIRST = 1 << 16
+"""Bytes of the file that are looked at first: all before the first tile, of any product."""
+
+SMALL, SMALL_TILE = 1 << 17, 1 << 13
+"""Bytes of a file far away, and of each of its tiles, up to which all of it is sooner fetched than parts."""
+
+_MOST_PACKETS = 1 << 22
+"""Of a file. Those of products have some thousand."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Of one version of a file."""
+
+    version: Hashable
+
+    found: Tiles | str
+    """Its tiles; or why it is not read by its packets."""
+
+    front: bytes = b""
+    """The boxes before the codestream, and the codestream's header, as they are written again."""
+
+
+class PacketIndex:
+    """Of one file. May be used by several threads; what it knows is not pickled."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: _Known | None = None
+
+    def __reduce__(self) -> tuple[type[PacketIndex], tuple[()]]:
+        return PacketIndex, ()
+
+    def small_file(self, source: RangedBytes, where: str, discarded: int, window: Rectangle) -> bytes:
+        """A file that decodes, in a window and at a level, to what the whole one does.
+
+        :param source: The file.
+        :param where: It, for messages.
+        :param discarded: Resolutions of the file that the level leaves out.
+        :param window: Columns and rows in pixels of the level: left, top, right, bottom.
+        :raises OtherLayout: when it has to be read as a whole, with the reason.
+        :raises ImageryError: when it contradicts itself, or was changed meanwhile.
+        :raises EOTasksError: when parts of it cannot be fetched.
+        """
+        with self._lock:
+            try:
+                size, version = source.size(), source.version()
+                if self._known is None or self._known.version != version:
+                    self._known = _look(source, size, version)
+                try:
+                    return _small_file(source, self._known, discarded, window)
+                except _Lasting as other:
+                    self._known = _Known(version, str(other))
+                    raise
+            except ContradictionError as error:
+                raise ImageryError(f"{where}: damaged: {error}. Fetch it again.") from None
+
+
+class _Lasting(OtherLayout):
+    """Whatever of the file is wanted."""
+
+
+def _look(source: RangedBytes, size: int, version: Hashable) -> _Known:
+    """The headers of a file."""
+    try:
+        front = Front(source.front, 0, size, source.front(0, min(size, _FIRST)))
+        place = codestream_place(front, size)
+        stream = read_codestream(Front(source.front, place.start, place.stop, front.data[place.start :]))
+    except (OtherLayout, ContradictionError) as other:  # a damaged header is GDAL's to refuse
+        return _Known(version, str(other))
+    if source.far and size <= max(SMALL, SMALL_TILE * stream.tiles):
+        return _Known(version, f"{size:,} bytes in {stream.tiles:,} tiles, less than their requests would cost")
+    if sum(packet_counts(stream, 0)) * stream.tiles > _MOST_PACKETS:
+        return _Known(version, f"more than {_MOST_PACKETS:,} packets")
+    try:
+        told = tile_lengths(stream)
+    except OtherLayout as other:
+        return _Known(version, str(other))
+    tiles = Tiles(stream, place.stop, place.start + stream.length)
+    for tile, length in told:
+        tiles.parts[tile] = TilePart(tile, tiles.next, length)
+        tiles.next += length
+    box = b"" if place.box == place.start else b"\0\0\0\0jp2c"  # up to the end of the file
+    return _Known(version, tiles, front.take(0, place.box) + box + stream.header)
+
+
+def _small_file(source: RangedBytes, known: _Known, discarded: int, window: Rectangle) -> bytes:
+    tiles = known.found
+    if isinstance(tiles, str):
+        raise OtherLayout(tiles)
+    stream = tiles.stream
+    kept = stream.levels + 1 - discarded
+    if kept < 1:
+        raise OtherLayout("fewer resolutions than levels")
+    wanted = tiles_under(stream, discarded, window)
+    if not discarded and (not source.far or len(wanted) == stream.tiles):
+        raise OtherLayout("all of it is wanted")
+    try:
+        found = bodies(source, tiles, kept, wanted)
+    except OtherLayout as other:
+        raise _Lasting(str(other)) from None
+    parts = [known.front]
+    for tile in range(stream.tiles):
+        body = found.get(tile)
+        of_tile = written(stream, tile, tiles.packet_counts(tile), kept if body else 0, body or b"")
+        parts.append(of_tile)
+    return b"".join([*parts, EOC.to_bytes(2, "big")])

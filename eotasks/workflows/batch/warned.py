@@ -1,0 +1,50 @@
+"""What a patch warns of while it runs: a worker has no screen of its own, so it goes with the report of the patch."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from eotasks import errors
+from eotasks.errors import EOTasksWarning
+from eotasks.text import shortened
+
+_WARNINGS = 20
+"""That are kept of a patch."""
+
+_CHARACTERS = 2_000
+
+
+@contextmanager
+def kept_warnings() -> Iterator[list[str]]:
+    """Keeps warnings of ours that are given inside the block, each once, as "ScaleWarning: what it says".
+
+    The filters belong to the process, which must run one patch at a time. What the user asked of Python (``-W``) holds.
+    """
+    kept: dict[str, None] = {}
+    texts: list[str] = []
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("always", EOTasksWarning)
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+            if not issubclass(category, EOTasksWarning):
+                show(message, category, *where, **options)
+            elif len(kept) < _WARNINGS:
+                kept[f"{category.__name__}: {shortened(str(message), _CHARACTERS)}"] = None
+
+        warnings.showwarning = keep
+        try:
+            yield texts
+        finally:
+            texts.extend(kept)
+
+
+def warning_class(kind: str) -> type[EOTasksWarning]:
+    """The class of that name; the base of all for one of a plugin."""
+    found = vars(errors).get(kind)
+    return found if isinstance(found, type) and issubclass(found, EOTasksWarning) else EOTasksWarning

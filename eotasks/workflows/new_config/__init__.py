@@ -1,0 +1,1 @@
+"""`eotasks new-config`: a configuration to begin with."""
