@@ -89,6 +89,7 @@ def corner_missing(_: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # clouds of these are made up
 @pytest.mark.parametrize("kind", [Stub, Likely])
 def test_strips_and_a_whole_product_give_the_same(make_product: MakeProduct, install: Install, kind: type) -> None:
     scene = open_scene(make_product(change=corner_missing))
