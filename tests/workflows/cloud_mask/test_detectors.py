@@ -274,6 +274,7 @@ def test_a_probability_with_a_mask_of_its_own(make_product: MakeProduct, install
         np.testing.assert_array_equal(dataset.read(1), masks.shadow)  # not the one of the run before
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # its clouds are made up
 def test_a_file_of_another_run_does_not_stand_in_a_record(
     make_product: MakeProduct, install: Install, tmp_path: Path
 ) -> None:
