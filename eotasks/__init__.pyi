@@ -50,6 +50,7 @@ from .errors import ProductSkippedWarning as ProductSkippedWarning
 from .errors import ReferenceDataError as ReferenceDataError
 from .errors import ReflectanceError as ReflectanceError
 from .errors import ScaleWarning as ScaleWarning
+from .errors import ShadowWarning as ShadowWarning
 from .errors import StorageError as StorageError
 from .errors import TooFewFramesError as TooFewFramesError
 from .errors import UnsupportedModelError as UnsupportedModelError

@@ -128,21 +128,23 @@ _BETWEEN = frozenset({"eotasks", "eolearn", "xarray", "dask", "concurrent", "thr
 """Packages that stand between a user's line and what warns of it: ours, and those that call ours for the user."""
 
 
-def warn_caller(text: str, category: type[EOTasksWarning]) -> None:
+def warn_caller(text: str, category: type[EOTasksWarning], *details: object) -> None:
     """Warns in the name of the user's line: the nearest one outside of eotasks, and of what runs tasks for the user,
     however deep the function that found it. Where there is none (a thread of a pool), of the outermost line.
 
     :param text: What happened, where, and the cure.
+    :param details: What the category takes beside the text.
     """
+    warning = category(text, *details)
     frame = inspect.currentframe()
     while frame is not None and frame.f_back is not None and _package_of(frame) in _BETWEEN:
         frame = frame.f_back
     if frame is None:  # a Python without frames
-        warnings.warn(text, category, stacklevel=2)
+        warnings.warn(warning, category, stacklevel=2)
         return
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     name = str(frame.f_globals.get("__name__") or "<unknown>")
-    warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, name, registry)
+    warnings.warn_explicit(warning, category, frame.f_code.co_filename, frame.f_lineno, name, registry)
 
 
 def _package_of(frame: FrameType) -> str:
@@ -187,6 +189,21 @@ class NotReflectanceWarning(EOTasksWarning):
 
 class NotProbabilityWarning(EOTasksWarning):
     """Numbers that can be no probability of clouds, or a threshold that is not of their scale."""
+
+
+class ShadowWarning(EOTasksWarning):
+    """A frame has clouds, and whether they throw shadows cannot be told: none is called so.
+
+    ``reason``: "sun" (shadows lie under their clouds), "ground" (nothing beside the clouds tells light from shade) or
+    "height" (at no height do the clouds fit shaded ground better than chance).
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ShadowWarning], tuple[object, ...]]:
+        return type(self), (*self.args, self.reason)
 
 
 class UnusedSettingWarning(EOTasksWarning):

@@ -41,6 +41,7 @@ class AddCloudShadowTask(EOTask):
         *,
         cloud_feature: Feature = (FeatureType.MASK, "CLM"),
         cloud_threshold: float = 0.5,
+        outline_feature: Feature | None = None,
         is_data_feature: Feature | None = None,
         bands: Sequence[str] | None = None,
         sun_angles: Angles = (FeatureType.SCALAR, "SUN_ANGLES"),
@@ -51,13 +52,17 @@ class AddCloudShadowTask(EOTask):
         boolean: bool = False,
     ):
         """
-        :param bands_feature: Bands (t, h, w, bands) with B02, B08 and B11: float reflectance or integer DN, L1C or L2A.
+        :param bands_feature: Bands (t, h, w, bands) with B02, B08 and B11, and B03 where it is there: float reflectance
+            or integer DN, L1C or L2A.
         :param shadow_feature: Output (t, h, w, 1).
         :param cloud_feature: Cloud mask (t, h, w, 1), boolean or 0 clear, 1 cloud, 255 no data; or, of type DATA, a
-            cloud probability, float 0..1 with NaN for no data, or uint8 0..255. The outline of a shadow is that of its
-            cloud, so a mask that was little averaged and dilated gives the better shadows; dilate both afterwards.
+            cloud probability, float 0..1 with NaN for no data, or uint8 0..255. Ground under it is no
+            shadow.
         :param cloud_threshold: Probability above which a pixel is cloud, where a probability is given; 0.5 is the
             tutorial's.
+        :param outline_feature: The cloud mask or probability before it was dilated, which shadows are searched with:
+            the outline of a shadow is that of its cloud. None: ``cloud_feature`` itself, so that shadows are dilated as
+            it is, and found less well. ``AddCloudMaskTask`` with ``dilation_size=None`` adds one.
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all that are not a fill value
             in every band (``eotasks.models.clouds.validity.is_fill``).
         :param bands: Names of the bands in their order; None tells by count (13 or 10).
@@ -79,6 +84,9 @@ class AddCloudShadowTask(EOTask):
         self.shadow_feature = feature_of(shadow_feature, {FeatureType.MASK})
         self.cloud_feature = feature_of(cloud_feature, {FeatureType.MASK, FeatureType.DATA})
         self.cloud_threshold = check_number(cloud_threshold, "cloud_threshold", "probability", lowest=0, highest=1)
+        self.outline_feature = (
+            None if outline_feature is None else feature_of(outline_feature, {FeatureType.MASK, FeatureType.DATA})
+        )
         self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
         self.bands = None if bands is None else tuple(bands)
         if self.bands is not None:
@@ -99,6 +107,7 @@ class AddCloudShadowTask(EOTask):
         :raises BandError: B02, B08 or B11 are not among the bands.
         :raises ReflectanceError: values that are no reflectance inside valid data; the message names the frame.
         :raises GridError: shapes differ, or the bounding box is not in metres.
+        :warns ShadowWarning: a frame has clouds whose shadows cannot be told, with the frame and the reason.
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
         seen = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
@@ -106,7 +115,10 @@ class AddCloudShadowTask(EOTask):
         names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
         band_indices(SHADOW_BANDS, names, where=describe(self.bands_feature))
         refuse_wrong_scale(eopatch, self.bands_feature, frames, seen, names=names, scale=self.scale)
-        cloud = self._cloud(eopatch, frames, valid)
+        cloud = self._cloud(eopatch, self.cloud_feature, frames, valid)
+        outlines = None
+        if self.outline_feature is not None:
+            outlines = self._cloud(eopatch, self.outline_feature, frames, valid)
         size = self._pixel_size(eopatch, frames)
         sun, view = (_per_frame(eopatch, each, frames) for each in (self.sun_angles, self.view_angles))
         result = np.empty((*frames.shape[:3], 1), dtype=np.bool_ if self.boolean else np.uint8)
@@ -114,6 +126,7 @@ class AddCloudShadowTask(EOTask):
             shadow = cloud_shadow(
                 frames[index],
                 cloud[index],
+                outlines=None if outlines is None else outlines[index],
                 sun=sun[index],
                 view=view[index],
                 pixel_size=size,
@@ -128,16 +141,18 @@ class AddCloudShadowTask(EOTask):
         eopatch[self.shadow_feature] = result
         return eopatch
 
-    def _cloud(self, eopatch: EOPatch, frames: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-        """The cloud mask (t, h, w): boolean, or 0, 1 and 255."""
-        where = describe(self.cloud_feature)
-        cloud = single_channel(eopatch, self.cloud_feature, "run AddCloudProbabilityTask and AddCloudMaskTask first")
+    def _cloud(
+        self, eopatch: EOPatch, feature: Feature, frames: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> NDArray[Any]:
+        """A cloud mask (t, h, w): boolean, or 0, 1 and 255."""
+        where = describe(feature)
+        cloud = single_channel(eopatch, feature, "run AddCloudProbabilityTask and AddCloudMaskTask first")
         if cloud.shape != frames.shape[:3]:
             raise GridError(
                 f"{where} has shape {cloud.shape}, {describe(self.bands_feature)} {frames.shape[:3]}: bring both to one"
                 " grid and one time axis."
             )
-        if self.cloud_feature[0] is FeatureType.MASK:
+        if feature[0] is FeatureType.MASK:
             split_cloud_mask(cloud, where=where)
             return cloud
         missing = np.isnan(cloud) if cloud.dtype.kind == "f" else np.zeros(cloud.shape, dtype=bool)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from eotasks.models.clouds.shadows.angles import NADIR
 from eotasks.models.clouds.shadows.frame import MethodName, ShadowMethod, shadow_method
 from eotasks.models.clouds.shadows.frame import cloud_shadow as shadow_of_frame
-from eotasks.models.clouds.shadows.light import SHADOW_BANDS
+from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
 from eotasks.models.clouds.validity import split_cloud_mask
-from eotasks.xarray.bands.stack import Bands, band_stack
+from eotasks.xarray.bands.stack import Bands, band_stack, bands_in
 from eotasks.xarray.beside import array_on, is_data_of
 from eotasks.xarray.chunks.blocks import Reader, map_frames
 from eotasks.xarray.chunks.overlap import Reach
@@ -40,6 +40,7 @@ def cloud_shadow(
     data: xarray.Dataset | xarray.DataArray,
     cloud: xarray.DataArray,
     *,
+    outlines: xarray.DataArray | None = None,
     sun: Sequence[float] | Sequence[Sequence[float]] | xarray.DataArray | None = None,
     view: Sequence[float] | Sequence[Sequence[float]] | xarray.DataArray = NADIR,
     method: MethodName | ShadowMethod = "geometric",
@@ -53,12 +54,14 @@ def cloud_shadow(
     """Cloud shadows on the ground, from bands of L1C or L2A and a cloud mask.
 
     Lazy where the data is dask's. "geometric" compares all clouds and all ground of a frame, so a frame is brought
-    together in one chunk: B02, B08, B11 and the mask. "projection" looks no farther than its distance, and works chunk
-    by chunk with that margin. Both equal the result of whole frames.
+    together in one chunk: B02, B08, B11, B03 where it is there, and the masks. "projection" looks no farther than its
+    distance, and works chunk by chunk with that margin. Both equal the result of whole frames.
 
-    :param data: Bands, as ``cloud_probability`` takes them, B02, B08 and B11 among them.
-    :param cloud: Cloud mask on the grid of the data: boolean, or 0 clear, 1 cloud, 255 no data. Shadows have the
-        outlines of their clouds, so a mask that was little averaged and dilated gives the better ones.
+    :param data: Bands, as ``cloud_probability`` takes them, B02, B08 and B11 among them. B03, where it
+        is there, tells turbid water from ground.
+    :param cloud: Cloud mask on the grid of the data: boolean, or 0 clear, 1 cloud, 255 no data.
+    :param outlines: The same before it was dilated, which shadows are searched with: they have the outlines of their
+        clouds. None: ``cloud`` itself.
     :param sun: Zenith and azimuth in degrees, azimuth clockwise from the grid's north and towards the sun: two numbers,
         or two a frame (t, 2). None: those of ``items``; else of the coordinates beside the times (stackstac); else they
         are computed from the times, which must be those of the acquisitions, and the place.
@@ -71,15 +74,20 @@ def cloud_shadow(
     :raises GridError: data without coordinates and a CRS in metres, or a mask on another grid.
     :raises FeatureError: a mask or angles that are none.
     :raises EOTasksError: and those of ``cloud_probability``.
+    :warns ShadowWarning: a frame has clouds whose shadows cannot be told, with the reason; when it is computed.
     """
     xarray_package()
     chosen = shadow_method(method)
     items = None if items is None else list(items)  # which bands and sun are both told by
-    stack = band_stack(data, SHADOW_BANDS, bands=bands, scale=scale, offset=offset, items=items)
+    wanted = light_bands(bands_in(data, bands))
+    stack = band_stack(data, wanted, bands=bands, scale=scale, offset=offset, items=items)
     layout = stack.layout
-    mask = array_on(cloud, layout, "cloud")
-    if not is_lazy(mask):
-        split_cloud_mask(np.asarray(mask), where="cloud")
+    masks = tuple(
+        array_on(mask, layout, name) for name, mask in (("cloud", cloud), ("outlines", outlines)) if mask is not None
+    )
+    for name, mask in zip(("cloud", "outlines"), masks, strict=False):
+        if not is_lazy(mask):
+            split_cloud_mask(np.asarray(mask), where=name)
     work = _Shadow(
         stack.names,
         layout.where,
@@ -91,13 +99,13 @@ def cloud_shadow(
         place_of(layout).upwards,
     )
     present = is_data_of(is_data, layout)
-    reader = Reader.of(stack, SHADOW_BANDS)
+    reader = Reader.of(stack, wanted)
     shadow = map_frames(
         work,
         stack,
         reader,
         is_data=present,
-        others=(mask,),
+        others=masks,
         dtype=np.uint8,
         margins=_reach(chosen, work.pixel_size) if isinstance(chosen, ProjectionMethod) else None,
         whole_frames=not isinstance(chosen, ProjectionMethod),
@@ -135,6 +143,7 @@ class _Shadow:
         bands: NDArray[Any],
         valid: NDArray[np.bool_] | None,
         cloud: NDArray[Any],
+        outlines: NDArray[Any] | None = None,
     ) -> NDArray[np.uint8]:
         result = np.empty(cloud.shape, dtype=np.uint8)
         down = slice(None, None, -1 if self.upwards else None)  # the method has north above
@@ -142,6 +151,7 @@ class _Shadow:
             result[index, down] = shadow_of_frame(
                 bands[index, down],
                 cloud[index, down],
+                outlines=None if outlines is None else outlines[index, down],
                 sun=self.sun[frame],
                 view=self.view[frame],
                 pixel_size=self.pixel_size,

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from eolearn.core import EOPatch, FeatureType
+from scipy import ndimage
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.clouds.shadows import AddCloudShadowTask
-from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError, ShadowWarning
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.models.clouds.shadows.geometric import GeometricMethod
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
@@ -136,7 +137,21 @@ def test_methods_and_their_settings() -> None:
     assert projection.any()
     assert np.array_equal(shadows(patch, method=ProjectionMethod()), projection)
     assert not shadows(patch, method=ProjectionMethod(distance=0, dilation=0)).any()
-    assert not np.array_equal(shadows(patch, method=GeometricMethod(lowest=2000)), shadows(patch))
+    with pytest.warns(ShadowWarning, match=r"data/BANDS of 2017-01-.1T00:00: has clouds, but no shadow"):
+        high = shadows(patch, method=GeometricMethod(lowest=2000))
+    assert not np.array_equal(high, shadows(patch))
+
+
+def test_shadows_have_the_outlines_of_the_mask_before_it_grew() -> None:
+    patch, grown = patch_of(), (FeatureType.MASK, "GROWN")
+    patch[grown] = np.stack([ndimage.binary_dilation(mask, iterations=4) for mask in patch[CLM][..., 0]])[..., None]
+    found = shadows(patch, cloud_feature=grown, outline_feature=CLM)
+    assert np.array_equal(found, np.where(patch[grown], 0, shadows(patch_of())))
+    assert (shadows(patch, cloud_feature=grown) == 1).sum() > (found == 1).sum()
+    with pytest.raises(FeatureError, match="mask/OUTLINES is not in the EOPatch"):
+        shadows(patch, outline_feature=(FeatureType.MASK, "OUTLINES"))
+    with pytest.raises(ConfigurationError, match="is no feature that fits"):
+        AddCloudShadowTask(outline_feature=(FeatureType.SCALAR, "CLOUDS"))
 
 
 def without(patch: EOPatch, feature: tuple[FeatureType, str]) -> EOPatch:
@@ -196,6 +211,7 @@ def test_task_can_be_pickled(method: Any) -> None:
     assert np.array_equal(task.execute(patch_of())[SHADOW], shadows(patch_of(), method=method))
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # overcast dates tell nothing
 def test_simulated_dates_with_the_true_clouds() -> None:
     """The weather of seeds 1 to 3, at 20 m, was looked at when the methods were set; that of these seeds was not."""
     counts = {name: np.zeros(3) for name in ("geometric", "projection")}
@@ -209,8 +225,8 @@ def test_simulated_dates_with_the_true_clouds() -> None:
                 truth = seen.shadow
                 sums += [np.count_nonzero(each) for each in (found & truth, found & ~truth, truth & ~found)]
     f1 = {name: 2 * hits / (2 * hits + wrong + missed) for name, (hits, wrong, missed) in counts.items()}
-    assert f1["geometric"] >= 0.80
-    assert f1["geometric"] > f1["projection"] + 0.1
+    assert f1["geometric"] >= 0.88
+    assert f1["geometric"] > f1["projection"] + 0.2
 
 
 def _as_patch(seen: SimulatedAcquisition) -> EOPatch:

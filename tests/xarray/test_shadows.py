@@ -16,7 +16,7 @@ from tests.builders.clouds.shadow_scene import NAMES, PIXEL, SUN, Blob, frame
 from tests.builders.clouds.xarrays import EPSG, coordinates, item
 
 BLOBS = [Blob(60, 150, 18, 900), Blob(170, 200, 12, 1500), Blob(120, 90, 9, 700)]
-BANDS, CLOUD, _ = frame(BLOBS)
+FRAMES = [frame(BLOBS)[:2], frame(BLOBS, sun=(45.0, 165.0), seed=2)[:2]]
 METHODS = ["geometric", "projection", ProjectionMethod(distance=700, erosion=20, dilation=30)]
 
 
@@ -26,20 +26,18 @@ def images(values: Any) -> xarray.DataArray:
 
 
 def data() -> xarray.Dataset:
-    stack = np.stack([BANDS, BANDS[:, ::-1]])
+    stack = np.stack([bands for bands, _ in FRAMES])
     return xarray.Dataset({name: images(stack[..., index]) for index, name in enumerate(NAMES)})
 
 
 def cloud() -> xarray.DataArray:
-    return images(np.stack([CLOUD, CLOUD[:, ::-1]]).astype(np.uint8))
+    return images(np.stack([mask for _, mask in FRAMES]).astype(np.uint8))
 
 
 def due(method: Any, sun: Any = (SUN, SUN)) -> Any:
-    masks = np.stack([CLOUD, CLOUD[:, ::-1]])
-    frames = np.stack([BANDS, BANDS[:, ::-1]])
     return np.stack([
-        shadow_of_frame(frames[index], masks[index], sun=sun[index], pixel_size=PIXEL, names=NAMES, method=method)
-        for index in range(2)
+        shadow_of_frame(bands, mask, sun=each, pixel_size=PIXEL, names=NAMES, method=method)
+        for (bands, mask), each in zip(FRAMES, sun, strict=True)
     ])  # fmt: skip
 
 

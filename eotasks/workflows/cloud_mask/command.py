@@ -12,12 +12,16 @@ from eotasks.models.clouds.presets import FROM_PRESET, Preset, Unit, mask_settin
 from eotasks.workflows.bars import progress_bars
 from eotasks.workflows.cloud_mask.options import (
     AVAILABLE,
+    DEFAULT_BEYOND,
     DEFAULT_PRESET,
     DEFAULT_RESOLUTION,
     DEFAULT_SAMPLING,
+    DEFAULT_SHADOW_METHOD,
     RESOLUTIONS,
+    Beyond,
     CellSampling,
     CloudMaskOptions,
+    ShadowMethodName,
     steps_of,
 )
 from eotasks.workflows.console import (
@@ -77,6 +81,12 @@ these; L1C, or L2A for the detectors that do without B10, such as scl and braate
 sampling: "mean" averages all pixels of the files under one of the results; "fast" averages those of a lower
 resolution level, at least two by two of them: at 160 m a twentieth of the decoding, with a mask that agrees to 97 % on
 a hard scene (at 60 m a third, and 99.5 %); "nearest" takes the one in the middle.
+
+shadows: "geometric" searches the height of every cloud and throws its outline to the ground, where shaded ground fits
+the clouds better than it does sunward, else there is none and a warning says so; "projection" takes ground that is dark
+within 1 km of a cloud, away from the sun (Earth Engine's tutorial). Both look for them with the mask before it grows;
+what it grows over is cloud. --beyond dark calls ground at the edge shadow by its looks, as far as those are right in
+the rest of the product; --beyond clear never does.
 
 settings: radii are pixels of the results, so the same preset reaches farther at a coarser resolution; --unit metre
 makes them metres. A preset's own numbers are those its authors published, mostly for 10 m or 20 m. Where results of
@@ -146,12 +156,29 @@ def add_parser(commands: Commands) -> None:
         "--thin-cloud", action="store_true", help="thin cirrus as a class of the mask, apart from opaque cloud (4)"
     )
     _add_mask_settings(parser)
-    parser.add_argument("--shadows", action="store_true", help="cloud shadows too")
+    _add_shadows(parser)
     parser.add_argument("--no-quicklook", action="store_true", help="no picture, which takes about a second a tile")
     parser.add_argument("--styles", action="store_true", help="styles of QGIS (.qml) beside the files")
     parser.add_argument("--format", choices=("cog",), default="cog", help="cog: Cloud Optimized GeoTIFF")
     add_threads(parser)
     add_overwrite(parser, "make everything anew, and replace other results")
+
+
+def _add_shadows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shadows", action="store_true", help="cloud shadows too, see below")
+    parser.add_argument(
+        "--shadow-method",
+        choices=get_args(ShadowMethodName),
+        default=DEFAULT_SHADOW_METHOD,
+        help=f"how they are found ({DEFAULT_SHADOW_METHOD})",
+    )
+    parser.add_argument(
+        "--beyond",
+        choices=get_args(Beyond),
+        default=DEFAULT_BEYOND,
+        help=f"ground whose cloud would lie outside of the product: dark ground is shadow, or all is clear"
+        f" ({DEFAULT_BEYOND})",
+    )
 
 
 def _add_mask_settings(parser: argparse.ArgumentParser) -> None:
@@ -232,6 +259,8 @@ def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
         preset=preset,
         mask=settings,
         shadows=arguments.shadows or "shadow" in detector.answers,
+        shadow_method=arguments.shadow_method,
+        beyond=arguments.beyond,
         quicklook=not arguments.no_quicklook,
         styles=arguments.styles,
         detector=detector.name,

@@ -13,6 +13,12 @@ from eotasks.text import did_you_mean
 if TYPE_CHECKING:
     from eotasks.clouds.detectors.protocol import Detector
     from eotasks.clouds.detectors.settings import DetectorSettings
+    from eotasks.models.clouds.shadows.frame import ShadowMethod
+
+ShadowMethodName = Literal["geometric", "projection"]
+Beyond = Literal["dark", "clear"]
+DEFAULT_SHADOW_METHOD: ShadowMethodName = "geometric"
+DEFAULT_BEYOND: Beyond = "dark"
 
 CellSampling = Literal["fast", "mean", "nearest"]
 
@@ -56,6 +62,12 @@ class CloudMaskOptions:
     """Whether a mask of cloud shadow is made too: that of the detector where it finds shadows, which it then has to be,
     else by the geometric method."""
 
+    shadow_method: ShadowMethodName = DEFAULT_SHADOW_METHOD
+    """How shadows are found that the detector does not find itself: "geometric" or "projection"."""
+
+    beyond: Beyond = DEFAULT_BEYOND
+    """What the geometric method makes of ground whose cloud would lie outside of the product: "dark" or "clear"."""
+
     quicklook: bool = True
     """Whether a picture is drawn too. No setting of the masks: it is not in :meth:`to_dict`."""
 
@@ -89,6 +101,52 @@ class CloudMaskOptions:
                 f" {' or '.join(map(repr, known))}."
             )
         self._check_detector()
+        self._check_shadows()
+
+    def _check_shadows(self) -> None:
+        for name, known in (("shadow_method", ShadowMethodName), ("beyond", Beyond)):
+            value = getattr(self, name)
+            if value not in get_args(known):
+                raise ConfigurationError(
+                    f"{name}={value!r} is unknown{did_you_mean(value, get_args(known))}: give"
+                    f" {' or '.join(map(repr, get_args(known)))}."
+                )
+        changed = [
+            f"{name}={getattr(self, name)!r}"
+            for name, default in (("shadow_method", DEFAULT_SHADOW_METHOD), ("beyond", DEFAULT_BEYOND))
+            if getattr(self, name) != default
+        ]
+        if changed and not self.shadows:
+            raise ConfigurationError(f"{changed[0]} makes no difference without shadows: ask for them (--shadows).")
+        if changed and "shadow" in self.answers:
+            raise ConfigurationError(
+                f"{changed[0]} makes no difference with detector {self.detector!r}, which finds shadows itself."
+            )
+        if self.beyond != DEFAULT_BEYOND and self.shadow_method != "geometric":
+            raise ConfigurationError(
+                f"beyond={self.beyond!r} goes with shadow_method='geometric': leave out one of the two."
+            )
+
+    @property
+    def searches_shadows(self) -> bool:
+        """Whether shadows are searched with the detector's clouds, as ``shadow_method`` says."""
+        return self.shadows and "shadow" not in self.answers
+
+    @property
+    def shadow_search(self) -> ShadowMethod:
+        """The method of shadows with its settings."""
+        from eotasks.models.clouds.shadows.geometric import GeometricMethod  # loads scipy
+        from eotasks.models.clouds.shadows.projection import ProjectionMethod
+
+        return GeometricMethod(beyond=self.beyond) if self.shadow_method == "geometric" else ProjectionMethod()
+
+    @property
+    def shadow_settings(self) -> dict[str, Any]:
+        """How shadows are searched; nothing where none are, or where the detector finds them."""
+        if not self.searches_shadows:
+            return {}
+        beyond = {"beyond": self.beyond} if self.shadow_method == "geometric" else {}
+        return {"shadow_method": self.shadow_method, **beyond}
 
     def _check_detector(self) -> None:
         from eotasks.clouds.detectors.registry import suited  # loads the detectors
@@ -153,6 +211,7 @@ class CloudMaskOptions:
             **self.rules_apart(),
             **self.used_settings,
             "shadows": self.shadows,
+            **self.shadow_settings,
         }
 
     def detector_package(self) -> str | None:

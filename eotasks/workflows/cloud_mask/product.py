@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 from eotasks.clouds.detectors.frames import Frames
 from eotasks.clouds.detectors.protocol import Detector, ProbabilityDetector, is_masked_by_settings
 from eotasks.clouds.detectors.registry import find_detector, suited
-from eotasks.clouds.detectors.run import cloud_probability_of, detect_clouds, refuse_needs
-from eotasks.clouds.detectors.settings import DetectorSettings
+from eotasks.clouds.detectors.run import refuse_needs
 from eotasks.errors import BandError, ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.scene import Scene
-from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.plausibility import refuse_implausible
-from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, mask_of
-from eotasks.models.clouds.shadows.light import SHADOW_BANDS
+from eotasks.models.clouds.postprocess import CLOUD, NO_DATA
+from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, SceneClass, band_indices
 from eotasks.workflows.cloud_mask.apart import KeptApart, bands_apart
+from eotasks.workflows.cloud_mask.found import Found
 from eotasks.workflows.cloud_mask.options import AVAILABLE, CellSampling, CloudMaskOptions
 
 TRUE_COLOR = ("B04", "B03", "B02")
@@ -134,12 +133,12 @@ def make_masks(
     detector = find_detector(options.detector)
     settings = options.detector_settings(threads)
     more = bands_apart(detector, scene.bands, **options.apart)
-    wanted = tuple(dict.fromkeys([*_bands_to_read(detector, options), *more]))
+    wanted = tuple(dict.fromkeys([*_bands_to_read(scene, detector, options), *more]))
     _check_bands(scene, [*wanted, *(TRUE_COLOR if options.quicklook else ())])
     sun = _sun(scene, where) if _shadows_of_clouds(detector, options) or "sun angles" in detector.needs else None
     reading = _Reading(scene, detector, options, wanted, threads)
     apart = KeptApart(detector, reading.grid.shape, **options.apart)
-    found = _Found(detector, reading.grid.shape, apart)
+    found = Found(detector, reading.grid.shape, apart)
     strips = list(_strips(scene, reading.grid, options.sampling))
     for done, (rows, strip) in enumerate(strips, start=1):
         frames = reading.strip(rows, strip)
@@ -152,13 +151,22 @@ def make_masks(
     if not _in_strips(detector):
         found.add(slice(None), reading.whole(), settings)
     size = (reading.grid.resolution, reading.grid.resolution)
-    mask = found.mask(reading.is_data, options, size, where)
+    mask = found.mask(reading.is_data, options.mask, size, where)
     shadow = found.shadow()
     if sun is not None and _shadows_of_clouds(detector, options):
         from eotasks.models.clouds.shadows.frame import cloud_shadow  # loads scipy, a sixth of a second
 
+        outlines = found.mask(reading.is_data, replace(options.mask, dilation_size=None), size, where)
         shadow = cloud_shadow(
-            reading.light, mask, sun=sun, pixel_size=size, valid=reading.is_data, names=SHADOW_BANDS, where=where
+            reading.light,
+            mask,
+            outlines=outlines,
+            sun=sun,
+            pixel_size=size,
+            valid=reading.is_data,
+            names=reading.light_bands,
+            method=options.shadow_search,
+            where=where,
         )
     picture = _picture(scene, threads) if options.quicklook else None
     _give_back()
@@ -189,9 +197,9 @@ def _check_bands(scene: Scene, bands: Sequence[str]) -> None:
         raise BandError(f"{error} Or take the scene classification of L2A: --detector scl.") from error
 
 
-def _bands_to_read(detector: Detector, options: CloudMaskOptions) -> tuple[str, ...]:
+def _bands_to_read(scene: Scene, detector: Detector, options: CloudMaskOptions) -> tuple[str, ...]:
     """Those of the detector, and those in which the shadows of its clouds are looked for."""
-    shadows = SHADOW_BANDS if _shadows_of_clouds(detector, options) else ()
+    shadows = light_bands(scene.bands) if _shadows_of_clouds(detector, options) else ()
     return tuple(dict.fromkeys([*detector.bands, *shadows]))
 
 
@@ -205,63 +213,6 @@ def _in_strips(detector: Detector) -> bool:
     the like, looks beyond a pixel.
     """
     return detector.per_pixel and (is_masked_by_settings(detector) or not isinstance(detector, ProbabilityDetector))
-
-
-class _Found:
-    """What a detector has found of a product, put together of strips."""
-
-    def __init__(self, detector: Detector, shape: tuple[int, int], apart: KeptApart) -> None:
-        self._detector, self._apart = detector, apart
-        self.probability: NDArray[np.float32] | None = None
-        """(h, w), 0 without data; None of a detector that has none."""
-        if "probability" in detector.answers:
-            self.probability = np.zeros(shape, dtype=np.float32)
-        self._classes: NDArray[np.uint8] | None = None
-        """(h, w): 0 clear, 1 cloud, 2 shadow, 255 no data; None where the mask is made of the whole probability."""
-        if not is_masked_by_settings(detector):
-            self._classes = np.zeros(shape, dtype=np.uint8)
-
-    def add(self, rows: slice, frames: Frames, settings: DetectorSettings) -> None:
-        """Run the detector on some rows."""
-        if self._classes is None:
-            assert isinstance(self._detector, ProbabilityDetector)
-            probability = cloud_probability_of(self._detector, frames, settings)
-        else:
-            detection = detect_clouds(self._detector, frames, settings, check_bands=False)
-            self._classes[rows] = detection.mask[0]
-            if detection.probability is None:
-                return
-            probability = detection.probability
-        assert self.probability is not None
-        self.probability[rows] = np.where(frames.is_data[0], probability[0], np.float32(0))
-
-    def mask(
-        self, valid: NDArray[np.bool_], options: CloudMaskOptions, size: tuple[float, float], where: str
-    ) -> NDArray[np.uint8]:
-        """(h, w): 0 clear, 1 cloud, 255 no data. What is kept apart is clear, but where cloud grows over it.
-
-        A detector with a mask of its own has averaged and grown it before: there it is clear wherever it lies.
-        """
-        apart = self._apart.pixels
-        if self._classes is not None:
-            cloud = self._classes == CLOUD if apart is None else (self._classes == CLOUD) & ~apart
-            return np.where(self._classes == NO_DATA, NO_DATA, cloud).astype(np.uint8)
-        assert self.probability is not None
-        mask: NDArray[np.uint8] = mask_of(
-            self.probability[np.newaxis],
-            options.mask,
-            pixel_size=size,
-            valid=valid[np.newaxis],
-            snow=None if apart is None else apart[np.newaxis],
-            where=where,
-        )[0]
-        return mask
-
-    def shadow(self) -> NDArray[np.uint8] | None:
-        """(h, w): 0 none, 1 shadow, 255 no data; None of a detector that finds none."""
-        if self._classes is None or "shadow" not in self._detector.answers:
-            return None
-        return np.where(self._classes == NO_DATA, NO_DATA, self._classes == SHADOW).astype(np.uint8)
 
 
 class _Reading:
@@ -281,8 +232,9 @@ class _Reading:
         self.grid = product_grid(scene, options.resolution)
         self.is_data: NDArray[np.bool_] = np.zeros(self.grid.shape, dtype=bool)
         shape = self.grid.shape
+        self.light_bands = light_bands(bands)
         self.light: NDArray[np.uint16] = np.zeros(
-            (*shape, len(SHADOW_BANDS)) if _shadows_of_clouds(detector, options) else (0,), dtype=np.uint16
+            (*shape, len(self.light_bands)) if _shadows_of_clouds(detector, options) else (0,), dtype=np.uint16
         )
         """The bands that shadows are looked for in."""
         whole = not _in_strips(detector)
@@ -298,7 +250,7 @@ class _Reading:
         bands, valid = self._read(strip, classes)
         self.is_data[rows] = valid
         if self.light.size:
-            self.light[rows] = bands[..., band_indices(SHADOW_BANDS, self._bands)]
+            self.light[rows] = bands[..., band_indices(self.light_bands, self._bands)]
         if self._kept.size:
             self._kept[rows] = bands
         if classes is not None and self._kept_classes.size:

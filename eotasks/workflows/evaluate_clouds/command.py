@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
@@ -164,11 +165,24 @@ def _evaluate(collection: SceneCollection, chosen: list[Contestant], pictures: i
 
 def _show(outcome: Outcome, console: Console) -> None:
     console.print(summary_table(outcome))
+    for detector, reasons in _untold(outcome).items():
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        print_line(
+            console,
+            f"Warning: {detector} cannot tell the shadows of {reasons.total()} cloudy frames ({why}); the report says"
+            " of which, and why.",
+        )
     for failure in outcome.failures:
         what = failure.scene if failure.detector is None else f"{failure.scene}, {failure.detector}"
         print_failed(console, f"{what}: {failure.error}")
     if outcome.collection.simulated:
         print_line(console, "Simulated scenes: these numbers say nothing about accuracy in the field.")
+
+
+def _untold(outcome: Outcome) -> dict[str, Counter[str]]:
+    """Detector -> reasons why shadows cannot be told, with the number of frames."""
+    names = dict.fromkeys(each.detector for each in outcome.untold)
+    return {name: Counter(each.reason for each in outcome.untold if each.detector == name) for name in names}
 
 
 def summary_table(outcome: Outcome) -> Table:

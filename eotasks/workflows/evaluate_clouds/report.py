@@ -56,6 +56,7 @@ def build_report(
     _add_thresholds(report.section("Other thresholds"), outcome)
     _add_errors(report.section("Errors, scene by scene"), outcome, errors)
     _add_frames(report.section("Frames with most errors"), outcome, figures)
+    _add_untold(report.section("Clouds whose shadows cannot be told"), outcome)
     _add_failures(report.section("What could not be judged"), outcome)
     report.sections = [each for each in report.sections if not each.empty]
     _add_methods(report.section("How it was done"), outcome)
@@ -212,6 +213,15 @@ def _add_frames(section: Section, outcome: Outcome, figures: list[tuple[FrameVie
 @styled
 def _map(section: Section, figure: Figure, caption: str, alt: str) -> None:
     section.figure(figure, caption, alt=alt, dpi=PICTURE_DPI)
+
+
+def _add_untold(section: Section, outcome: Outcome) -> None:
+    if outcome.untold:
+        section.table(
+            ("scene", "detector", "frame and reason"),
+            [(each.scene, each.detector, each.message) for each in outcome.untold],
+            "In the numbers these frames are without shadow.",
+        )
 
 
 def _add_failures(section: Section, outcome: Outcome) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.clouds.detectors.eopatch import IS_DATA
 from eotasks.clouds.detectors.protocol import Detection
-from eotasks.errors import ReferenceDataError, message_of
+from eotasks.errors import ReferenceDataError, ShadowWarning, message_of
 from eotasks.models.clouds.evaluation import CloudConfusion, Target, ThresholdCurve, confusion, threshold_curve
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.workflows.evaluate_clouds.contestants import Contestant, without_baselines
@@ -51,6 +54,19 @@ class Failure:
     error: str
 
 
+@dataclass(frozen=True)
+class UntoldShadows:
+    """Clouds of a scene whose shadows a detector could not tell: the frame is judged as one without shadow."""
+
+    scene: str
+    detector: str
+    reason: str
+    """"sun", "ground" or "height", see ``eotasks.errors.ShadowWarning``."""
+
+    message: str
+    """With the frame, and what can be done."""
+
+
 @dataclass(frozen=True, eq=False)
 class FrameView:
     """What a picture of a frame needs, thinned out to a size that a page can show."""
@@ -82,6 +98,7 @@ class Outcome:
     """Detector -> curve over all frames, of those that have a probability."""
 
     failures: list[Failure] = field(default_factory=list)
+    untold: list[UntoldShadows] = field(default_factory=list)
     views: list[FrameView] = field(default_factory=list)
     """Frames with most errors, the worst first."""
 
@@ -130,12 +147,15 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: Wor
     counted: list[dict[str, CloudConfusion]] = [{} for _ in scene.frame_names]
     for contestant in outcome.contestants:
         name = contestant.name
+        untold: list[ShadowWarning] = []
         try:
-            detection = contestant.detect(scene)
+            with _shadow_warnings(untold):
+                detection = contestant.detect(scene)
         except Exception as error:  # noqa: BLE001 - whatever a detector does, too
             _note(outcome, scene.name, name, error)
             continue
         detections[name] = detection
+        outcome.untold += [UntoldShadows(scene.name, name, each.reason, str(each)) for each in untold]
         for index, frame in enumerate(scene.frame_names):
             counts = confusion(scene.reference[index], detection.mask[index], where=f"{name} on {frame}")
             if counts.total:
@@ -146,6 +166,23 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: Wor
         if confusions:
             worst.offer(scene, index, detections, confusions)
     scenes.offer(scene, detections, counted)
+
+
+@contextmanager
+def _shadow_warnings(kept: list[ShadowWarning]) -> Iterator[None]:
+    """Keeps these warnings of its block, whatever the filters say: they belong to the result. All others pass."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ShadowWarning)
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, *where: Any, **options: Any) -> None:
+            if isinstance(message, ShadowWarning):
+                kept.append(message)
+            else:
+                show(message, *where, **options)
+
+        warnings.showwarning = keep
+        yield
 
 
 def _add_curve(outcome: Outcome, name: str, scene: LabelledScene, detection: Detection) -> None:

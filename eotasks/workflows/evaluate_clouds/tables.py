@@ -109,7 +109,14 @@ def markdown(outcome: Outcome) -> str:
         + _markdown_table(FRAMES_HEADER, frames_rows(outcome))
         + "\nAll pixels of all frames:\n\n"
         + _markdown_table(POOLED_HEADER, pooled_rows(outcome))
+        + _untold(outcome)
     )
+
+
+def _untold(outcome: Outcome) -> str:
+    """Where shadows cannot be told, and why."""
+    lines = [f"- {each.detector}: {each.message}\n" for each in outcome.untold]
+    return "".join(["\nClouds whose shadows cannot be told:\n\n", *lines]) if lines else ""
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -157,6 +164,7 @@ def metrics_json(outcome: Outcome) -> str:
         "simulated": collection.simulated,
         "attribution": collection.attribution,
         "detectors": {contestant.name: _detector(outcome, contestant) for contestant in outcome.contestants},
+        "shadows_not_told": [dataclasses.asdict(each) for each in outcome.untold],
         "failures": [dataclasses.asdict(failure) for failure in outcome.failures],
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -71,6 +71,7 @@ def test_shadow_is_a_mask_of_its_own(patch: EOPatch) -> None:
     assert CLP not in found
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # its clouds are made up
 @pytest.mark.parametrize("detector", ["multi-temporal", "shadows-geometric"])
 def test_any_detector_is_one_step_and_changes_no_input(patch: EOPatch, detector: str) -> None:
     before = patch.copy(deep=True)

@@ -16,7 +16,7 @@ from eotasks.clouds.detectors.frames import Frames
 from eotasks.clouds.detectors.protocol import Detection, Detector, ProbabilityDetector
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.clouds.detectors.vocabulary import Answer, Need
-from eotasks.errors import ConfigurationError, ImageryError, ModelError
+from eotasks.errors import ConfigurationError, ImageryError, ModelError, ShadowWarning
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import SceneClass
 from eotasks.storage.place import Place
@@ -89,6 +89,7 @@ def corner_missing(_: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # clouds of these are made up
 @pytest.mark.parametrize("kind", [Stub, Likely])
 def test_strips_and_a_whole_product_give_the_same(make_product: MakeProduct, install: Install, kind: type) -> None:
     scene = open_scene(make_product(change=corner_missing))
@@ -235,7 +236,8 @@ def test_the_sun_without_an_answer_of_shadows(make_product: MakeProduct, install
     masks = make_masks(scene, CloudMaskOptions(detector="stub", quicklook=False))
     assert masks.shadow is None
     assert 0 < (masks.mask == 1).mean() < 1
-    asked = make_masks(scene, CloudMaskOptions(detector="stub", shadows=True, quicklook=False))
+    with pytest.warns(ShadowWarning, match="no shadow can be told"):  # its clouds are made up
+        asked = make_masks(scene, CloudMaskOptions(detector="stub", shadows=True, quicklook=False))
     assert asked.shadow is not None
 
 
@@ -272,6 +274,7 @@ def test_a_probability_with_a_mask_of_its_own(make_product: MakeProduct, install
         np.testing.assert_array_equal(dataset.read(1), masks.shadow)  # not the one of the run before
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # its clouds are made up
 def test_a_file_of_another_run_does_not_stand_in_a_record(
     make_product: MakeProduct, install: Install, tmp_path: Path
 ) -> None:

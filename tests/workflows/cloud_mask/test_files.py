@@ -133,7 +133,9 @@ def test_tags_say_how_it_was_made(written: MaskFiles) -> None:
     assert not any("/" in value for value in tags.values())  # no path of a machine
 
 
-def test_files_with_shadows_say_where_the_sun_stood(masks: ProductMasks, tmp_path: Path) -> None:
+def test_files_with_shadows_say_where_the_sun_stood_and_how_they_were_searched(
+    masks: ProductMasks, tmp_path: Path
+) -> None:
     acquisition = replace(ACQUISITION, sun_zenith=52.5, sun_azimuth=160.25)
     small = replace(
         masks,
@@ -144,10 +146,12 @@ def test_files_with_shadows_say_where_the_sun_stood(masks: ProductMasks, tmp_pat
         shadow=masks.mask[:32, :32],
     )
     files = MaskFiles(Place(tmp_path / "P"), "P")
-    files.write(open_sample(), small, CloudMaskOptions(resolution=10, shadows=True, quicklook=False))
+    options = CloudMaskOptions(resolution=10, shadows=True, beyond="clear", quicklook=False)
+    files.write(open_sample(), small, options)
     with rasterio.open(files.location("SHADOW")) as dataset:
         tags = dataset.tags()
     assert (tags["SUN_ZENITH"], tags["SUN_AZIMUTH"], tags["SHADOWS"]) == ("52.5", "160.25", "True")
+    assert (tags["SHADOW_METHOD"], tags["BEYOND"]) == ("geometric", "clear")
     record = json.loads((tmp_path / "P" / "P.json").read_text())
     assert record["sun"] == {"sun_zenith": 52.5, "sun_azimuth": 160.25}
 

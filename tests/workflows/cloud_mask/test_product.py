@@ -54,6 +54,7 @@ def test_bands_that_share_no_ground(make_product: MakeProduct) -> None:
         product_grid(scene, 10)
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # of some kilometres
 @pytest.mark.parametrize("sampling", ["mean", "nearest"])
 def test_strips_make_no_difference(
     make_product: MakeProduct, monkeypatch: pytest.MonkeyPatch, sampling: str, tmp_path: Path

@@ -110,6 +110,22 @@ def test_a_bad_scene_is_named_and_the_others_are_judged(
     assert "What could not be judged" in (out / "report.html").read_text()
 
 
+def test_clouds_whose_shadows_cannot_be_told_are_listed_with_the_reason(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("exact", "shifted"):
+        (folder / name / "scene.toml").write_text("sun_zenith = 0.0\nsun_azimuth = 150.0")
+    out = tmp_path / "out"
+    names = ["--detector", "shadows-geometric:labels", "--detector", "all-clear"]
+    assert main(["evaluate-clouds", str(folder), "--out", str(out), *names]) == 0
+    untold = json.loads((out / "metrics.json").read_text())["shadows_not_told"]
+    assert [(each["scene"], each["reason"]) for each in untold] == [("exact", "sun"), ("shifted", "sun")]
+    assert all(each["detector"] == "shadows-geometric:labels" for each in untold)
+    assert "shadows of 2 cloudy frames (2 sun)" in " ".join(capsys.readouterr().out.split())
+    assert "sun and sensor stand so that" in (out / "table.md").read_text()
+    assert "Clouds whose shadows cannot be told" in (out / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

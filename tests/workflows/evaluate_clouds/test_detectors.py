@@ -65,6 +65,7 @@ def test_frames_of_one_second_have_names_of_their_own(scene: LabelledScene) -> N
     assert len(set(series.frame_names)) == 2
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # clouds of this scene are made up
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
 def test_every_detector_answers_every_pixel_with_data(name: str, scene: LabelledScene) -> None:
     scene = series_of(scene) if name == "multi-temporal" else scene
@@ -77,6 +78,7 @@ def test_every_detector_answers_every_pixel_with_data(name: str, scene: Labelled
     assert set(scene.eopatch.get_features()) == features
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # its clouds are made up
 @pytest.mark.parametrize("name", ["s2cloudless", "shadows-geometric", "shadows-projection", "scl", "stored"])
 def test_a_bright_block_is_found(name: str, scene: LabelledScene) -> None:
     counts = confusion(scene.reference, detect(name, scene).mask).against_rest("cloud")

@@ -13,7 +13,6 @@ from eotasks.clouds.detectors.protocol import Detection, Detector, mask_by_setti
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.models.clouds.evaluation.labels import SHADOW
-from eotasks.models.clouds.postprocess import CLEAR
 
 if TYPE_CHECKING:  # engines of shadows, scipy among them, are loaded when shadows are looked for
     from eotasks.models.clouds.shadows.frame import MethodName
@@ -49,7 +48,8 @@ class CloudsWithShadows(Detector):
         for index, where in enumerate(frames.frame_names):
             shadow = cloud_shadow(
                 frames.bands[index],
-                outlines[index],
+                mask[index],
+                outlines=outlines[index],
                 sun=frames.sun_angles[index].astype(np.float64),
                 pixel_size=size,
                 valid=frames.is_data[index],
@@ -57,7 +57,7 @@ class CloudsWithShadows(Detector):
                 method=self._method,
                 where=where,
             )
-            mask[index][(shadow == 1) & (mask[index] == CLEAR)] = SHADOW
+            mask[index][shadow == 1] = SHADOW
         return Detection(mask, probability)
 
     def prepare(self) -> None:

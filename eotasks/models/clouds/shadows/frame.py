@@ -8,11 +8,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ConfigurationError, GridError
+from eotasks.errors import ConfigurationError, GridError, ShadowWarning, warn_caller
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.angles import NADIR, mean_shift, shadow_shift
-from eotasks.models.clouds.shadows.geometric import GeometricMethod, geometric_shadow
-from eotasks.models.clouds.shadows.light import light_of
+from eotasks.models.clouds.shadows.geometric import GeometricMethod, Reason, geometric_shadow
+from eotasks.models.clouds.shadows.light import Light, light_of
 from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ReflectanceScale, check_mask
@@ -24,6 +24,15 @@ SHADOW = 1
 MethodName = Literal["geometric", "projection"]
 ShadowMethod = GeometricMethod | ProjectionMethod
 Angles = NDArray[np.floating] | tuple[float, float]
+
+_REASONS: dict[Reason, str] = {
+    "sun": "has clouds, but no shadow can be told: sun and sensor stand so that shadows lie under their clouds or fall"
+    " outside of the image. Give the angles of this frame, or a larger image.",
+    "ground": "has clouds, but no shadow can be told: beside them there is no ground that tells light from shade, all"
+    " is cloud, water or no data. Give a larger image.",
+    "height": "has clouds, but no shadow can be told: at no height do they fit darker ground better than they do where"
+    " no shadow can lie. The mask may hold false cloud, the angles may be wrong, or what is shaded lies outside.",
+}
 
 _METHODS: dict[str, ShadowMethod] = {"geometric": GeometricMethod(), "projection": ProjectionMethod()}
 
@@ -48,6 +57,7 @@ def cloud_shadow(
     bands: NDArray[np.generic],
     cloud: NDArray[np.generic],
     *,
+    outlines: NDArray[np.generic] | None = None,
     sun: Angles,
     view: Angles = NADIR,
     pixel_size: tuple[float, float],
@@ -61,9 +71,11 @@ def cloud_shadow(
     """Cloud shadow of one frame.
 
     :param bands: (h, w, bands) reflectance (float) or DN (integer), top-of-atmosphere or surface: 13 or 10 bands, or
-        any with B02, B08 and B11 among their names.
-    :param cloud: (h, w) cloud mask: boolean, or 0 clear, 1 cloud, 255 no data. A mask that was grown by a dilation
-        gives shadows that are grown as much.
+        any with B02, B08 and B11 among their names. B03, where it is there, tells turbid water from ground.
+    :param cloud: (h, w) cloud mask: boolean, or 0 clear, 1 cloud, 255 no data.
+    :param outlines: The same mask before it was grown by a dilation: shadows are searched with it and have its
+        outlines, while ground under ``cloud`` is still none. None: ``cloud`` itself, so that shadows are grown as much
+        as it is, and found less well.
     :param sun: Zenith and azimuth in degrees, two numbers or a grid (h, w, 2). Azimuths are clockwise from the grid's
         north (in UTM that is up to about 3 degrees off true north at the edge of a zone). A frame without a cloud on
         valid data needs none: NaN will do.
@@ -82,11 +94,17 @@ def cloud_shadow(
     :raises FeatureError: a mask or angles that are none.
     :raises GridError: shapes that do not fit.
     :raises ConfigurationError: an unknown method.
+    :warns ShadowWarning: there are clouds, and their shadows cannot be told, with the reason.
     """
     chosen = shadow_method(method)
-    if cloud.shape != bands.shape[:2]:
-        raise GridError(f"{where}: the cloud mask has shape {cloud.shape}, the bands {bands.shape[:2]}.")
-    cloudy, missing = split_cloud_mask(cloud, where=where)
+    for name, mask in (("cloud mask", cloud), ("mask of outlines", outlines)):
+        if mask is not None and mask.shape != bands.shape[:2]:
+            raise GridError(f"{where}: the {name} has shape {mask.shape}, the bands {bands.shape[:2]}.")
+    hidden, missing = split_cloud_mask(cloud, where=where)
+    cloudy = hidden
+    if outlines is not None:
+        cloudy, unknown = split_cloud_mask(outlines, where=f"{where}, outlines")
+        missing = missing | unknown
     if valid is not None:
         check_mask(valid, name="the data mask", where=where)  # before ~ and & make numbers of it
     data = ~missing if valid is None else valid & ~missing
@@ -101,6 +119,18 @@ def cloud_shadow(
     if isinstance(chosen, ProjectionMethod):
         direction = mean_shift(shift, where=where)
         shadow = projected_shadow(light, cloudy, direction, pixel_size=pixel_size, method=chosen)
+        reason = _untold(light, cloudy, direction)
     else:
-        shadow = geometric_shadow(light, cloudy, shift, pixel_size=pixel_size, method=chosen, where=where).shadow
+        match = geometric_shadow(light, cloudy, shift, pixel_size=pixel_size, method=chosen, where=where)
+        shadow, reason = match.shadow, match.reason
+    if reason is not None:
+        warn_caller(f"{where}: {_REASONS[reason]}", ShadowWarning, reason)
+    shadow = shadow & ~hidden
     return np.where(light.valid, shadow.astype(np.uint8) * np.uint8(SHADOW), np.uint8(NO_DATA))
+
+
+def _untold(light: Light, cloud: NDArray[np.bool_], direction: NDArray[np.float64]) -> Reason | None:
+    """Why the projection can tell nothing of a frame."""
+    if not direction.any():
+        return "sun"
+    return None if (light.valid & ~light.black & ~cloud).any() else "ground"

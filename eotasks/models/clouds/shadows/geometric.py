@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,14 +12,16 @@ from scipy import ndimage
 from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number
 from eotasks.models.clouds.shadows.light import Light
+from eotasks.models.clouds.shadows.looks import Sight, beyond, refined
 from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
+from eotasks.models.clouds.shadows.significance import significance
 from eotasks.text import did_you_mean
-
-LOGGER = logging.getLogger(__name__)
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Beyond = Literal["dark", "clear"]
+Reason = Literal["sun", "ground", "height"]
+"""Why shadows cannot be told, see ``eotasks.errors.ShadowWarning``."""
 
 _OUTLYING = 1.0
 """Sunlight (ln) farther than this from its median counts as if it were not: no single pixel decides. A quantile would
@@ -43,8 +44,15 @@ _CELL = 300.0
 _SPREAD = 0.2
 """Standard deviation of ln(height) among the clouds of one frame."""
 
-_BEYOND_BLUR = 100.0
-_BEYOND_SHARE = 0.35
+_BEATS_CHANCE = 1.1
+"""How much better than any direction that cannot be the true one must fit."""
+
+_OVERCAST = 0.6
+"""Share of the data under cloud from which clouds thrown anywhere land on shadows: the test has no power there, and the
+contrast alone decides."""
+
+_ENOUGH_MATCHED = 0.01
+"""Share of the data that matched shadow covers before the looks of pixels take from it and add to it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,9 @@ class GeometricMethod:
     whose projection parts the ground best into a lit and a shaded class (the variance between classes, Otsu 1979, IEEE
     Transactions on Systems, Man, and Cybernetics 9(1)), and the two classes so found are the witnesses for each single
     cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about take the height
-    of the frame. Ground is taken as flat.
+    of the frame. A frame has no shadow unless its clouds fit the ground better than they do thrown sunward
+    (``significance``); where enough is matched, single pixels are looked at after the throw (``looks``). Ground is
+    taken as flat.
     """
 
     lowest: float = 200
@@ -67,7 +77,8 @@ class GeometricMethod:
 
     beyond: Beyond = "dark"
     """What becomes of ground whose shadow would come from a cloud outside of the image, or from where there is no data:
-    "dark" takes it for shadow where it is as dark as the shadows that were matched in this frame, "clear" never."""
+    "dark" takes it for shadow where it is as dark as the shadows that were matched in this frame, when these are 1 % of
+    the data at least and such dark ground is mostly shadow; "clear" never."""
 
     def __post_init__(self) -> None:
         check_number(self.lowest, "lowest", "height in metres", lowest=1, highest=20_000)
@@ -93,6 +104,9 @@ class ShadowMatch:
 
     heights: Floats
     """(n,) metres above ground; NaN where the ground speaks against a shadow of that cloud."""
+
+    reason: Reason | None = None
+    """Why no shadow can be told though there are clouds; None where one is, or where there is no cloud."""
 
 
 @dataclass(frozen=True)
@@ -123,30 +137,59 @@ def geometric_shadow(
 ) -> ShadowMatch:
     """Shadow of one frame by matching clouds with shaded ground.
 
-    :param cloud: (h, w) boolean.
+    :param cloud: (h, w) boolean, as it was before it grew: outlines are what is matched.
     :param shift: Rows and columns from cloud to shadow per metre of height, (2,) or (h, w, 2).
     :param pixel_size: Metres (y, x).
     :param where: What the frame is, for messages.
     """
     clouds = clouds_of(cloud & light.valid, light.valid, shift, where=where)
-    nothing = ShadowMatch(np.zeros(cloud.shape, dtype=bool), clouds.labels, np.full(clouds.count, np.nan))
-    ground = light.valid & ~cloud & ~light.black
-    clear = ground & (_distance_to(cloud, pixel_size) > _VEILED)
-    coarse = _heights(clouds, method, _COARSE_STEP)
-    if not clouds.count or not clear.any() or len(coarse) < 2:
+    heights = np.full(clouds.count, np.nan)
+    nothing = ShadowMatch(np.zeros(cloud.shape, dtype=bool), clouds.labels, heights)
+    if not clouds.count:
         return nothing
+    ground = light.valid & ~cloud & ~light.black
+    clear = ground & ~light.turbid & (_distance_to(cloud, pixel_size) > _VEILED)
+    coarse = _heights(clouds, method, _COARSE_STEP)
+    if len(coarse) < 2:
+        return replace(nothing, reason="sun")
+    if not clear.any():
+        return replace(nothing, reason="ground")
     median = np.median(light.sunlight[clear])
     sunlight = np.clip(light.sunlight, median - np.float32(_OUTLYING), median + np.float32(_OUTLYING))
     cells_per_pixel = pixel_size[0] * pixel_size[1] / _CELL**2
     classes = _classes(clouds, sunlight, clear, coarse, cells_per_pixel)
-    if classes is None:
-        LOGGER.info("%s: no height of the clouds goes with shaded ground, so none is called shadow", where)
-        return nothing
+    if classes is None or not _is_significant(clouds, sunlight, clear, method, pixel_size):
+        return replace(nothing, reason="height")
     heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
-    shadow = thrown(clouds, heights)
-    if method.beyond == "dark" and np.isfinite(heights).any():
-        shadow |= _beyond(clouds, sunlight, ground, classes, _typical(clouds, heights), pixel_size)
-    return ShadowMatch(shadow & light.valid & ~cloud, clouds.labels, heights)
+    if not np.isfinite(heights).any():
+        return replace(nothing, reason="height")
+    shadow = thrown(clouds, heights) & light.valid & ~cloud
+    origin_known = clouds.origin_known(_typical(clouds, heights))
+    sight = Sight(sunlight, light.valid & ~cloud, light.black, light.turbid, clear, pixel_size)
+    if np.count_nonzero(shadow) < _ENOUGH_MATCHED * np.count_nonzero(light.valid):
+        return ShadowMatch(shadow, clouds.labels, heights)
+    found = refined(sight, shadow)
+    if method.beyond == "dark":
+        found |= beyond(sight, shadow, origin_known, classes.lit, classes.shaded)
+    return ShadowMatch(found & light.valid & ~cloud, clouds.labels, heights)
+
+
+def _is_significant(
+    clouds: Clouds, sunlight: NDArray[np.float32], clear: Mask, method: GeometricMethod, pixel_size: tuple[float, float]
+) -> bool:
+    if clouds.sizes.sum() > _OVERCAST * np.count_nonzero(clouds.valid):
+        return True
+    found = significance(
+        clouds.labels > 0,
+        clouds.valid,
+        sunlight,
+        clear,
+        clouds.mean_shift,
+        lowest=method.lowest,
+        highest=method.highest,
+        pixel_size=pixel_size,
+    )
+    return found.ratio >= _BEATS_CHANCE
 
 
 def _distance_to(cloud: Mask, pixel_size: tuple[float, float]) -> Floats:
@@ -235,23 +278,3 @@ def _typical(clouds: Clouds, heights: Floats) -> float:
     order = np.argsort(heights[matched], kind="stable")
     weights = np.cumsum(clouds.sizes[matched][order])
     return float(heights[matched][order][np.searchsorted(weights, weights[-1] / 2)])
-
-
-def _beyond(
-    clouds: Clouds,
-    sunlight: NDArray[np.float32],
-    ground: Mask,
-    classes: _Classes,
-    height: float,
-    pixel_size: tuple[float, float],
-) -> Mask:
-    """Shaded ground by its looks alone, where the cloud would lie outside of what the image shows.
-
-    Looks are averaged over neighbours, and must be nearer to those of shaded ground, since most ground is not shaded.
-    """
-    unknown = ~clouds.origin_known(height)
-    sigma = [_BEYOND_BLUR / size for size in pixel_size]
-    weight = ndimage.gaussian_filter(ground.astype(np.float32), sigma)
-    mean = ndimage.gaussian_filter(np.where(ground, sunlight, np.float32(0)), sigma) / np.maximum(weight, 1e-6)
-    limit = classes.shaded + _BEYOND_SHARE * (classes.lit - classes.shaded)
-    return np.asarray(unknown & (weight > 0.2) & (mean < limit))

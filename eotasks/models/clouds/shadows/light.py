@@ -17,9 +17,14 @@ from eotasks.models.sentinel2 import band_indices
 SHADOW_BANDS: tuple[str, ...] = ("B02", "B08", "B11")
 """Blue, near infrared and short-wave infrared: what both methods look at."""
 
+GREEN = "B03"
+"""Looked at where it is there: it tells turbid water from ground."""
+
 _DARKEST = np.float32(1e-3)
 _DARK_NIR = np.float32(0.07)
 _DARK_SWIR = np.float32(0.03)
+_TURBID_NDWI = np.float32(0.1)
+_TURBID_SWIR = np.float32(0.05)
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,23 @@ class Light:
 
     black: NDArray[np.bool_]
     """(h, w) dark in both infrared bands, as open water is, and the deepest shade: it tells nothing. (Water indices of
-    green and near infrared do not help: they take most shaded ground for water.)"""
+    green and near infrared alone do not help: they take most shaded ground for water.)"""
+
+    turbid: NDArray[np.bool_]
+    """(h, w) what may be turbid water, bright in the near infrared but not in the short-wave: NDWI (McFeeters 1996,
+    International Journal of Remote Sensing 17(7), 1425-1432) above 0.1 and SWIR below 0.05. It would count as lit
+    ground, so it is no witness; some of the shade on land is among it. None without a green band."""
 
     valid: NDArray[np.bool_]
     """(h, w) data."""
+
+
+def light_bands(there: Sequence[str]) -> tuple[str, ...]:
+    """The bands that are looked at, of those that are there: what has to be read.
+
+    :param there: Names of bands; the three of SHADOW_BANDS are named whether they are there or not.
+    """
+    return (*SHADOW_BANDS, GREEN) if GREEN in there else SHADOW_BANDS
 
 
 def light_of(
@@ -52,7 +70,8 @@ def light_of(
 ) -> Light:
     """Light and shade of one frame.
 
-    :param bands: (h, w, bands) reflectance, float or DN, top-of-atmosphere or surface, B02, B08 and B11 among them.
+    :param bands: (h, w, bands) reflectance, float or DN, top-of-atmosphere or surface, B02, B08 and B11 among them;
+        B03 is used where it is there.
     :param valid: Boolean (h, w), or None for all.
     :param names: Names of the bands, or None to tell by count (10 or 13).
     :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
@@ -70,16 +89,20 @@ def light_of(
     if data.shape != bands.shape[:2]:
         raise GridError(f"{where}: the data mask has shape {data.shape}, the bands {bands.shape[:2]}.")
     there = band_names(bands.shape[-1], names, where=where)
-    chosen = band_indices(SHADOW_BANDS, there, where=where)
+    chosen = band_indices(light_bands(there), there, where=where)
     reflectance = as_reflectance(bands[..., chosen], data[..., np.newaxis], scale=scale, where=where)
     if check_bands:
         frames, seen = bands[np.newaxis], data[np.newaxis]
         refuse_other_scale(frames, seen, names=there, scale=scale, frame_names=[where], where=where)
-    blue, nir, swir = np.moveaxis(np.where(data[..., np.newaxis], reflectance, _DARKEST), -1, 0)
+    blue, nir, swir, *green = np.moveaxis(np.where(data[..., np.newaxis], reflectance, _DARKEST), -1, 0)
+    turbid = np.zeros(data.shape, dtype=bool)
+    for band in green:
+        turbid |= (band - nir > _TURBID_NDWI * (band + nir)) & (swir < _TURBID_SWIR)
     logs = [np.log(np.maximum(band, _DARKEST)) for band in (nir, swir, blue)]
     return Light(
         sunlight=np.asarray((logs[0] + logs[1]) / 2 - logs[2], dtype=np.float32),
         nir=np.asarray(nir),
         black=np.asarray((nir < _DARK_NIR) & (swir < _DARK_SWIR)),
+        turbid=turbid,
         valid=data,
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
+from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError, ShadowWarning
 from eotasks.models.clouds.shadows.angles import shadow_shift
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.models.clouds.shadows.geometric import GeometricMethod, ShadowMatch, geometric_shadow
@@ -87,7 +88,9 @@ def test_a_false_cloud_throws_no_shadow() -> None:
 
 def test_lit_ground_everywhere_gives_no_shadow() -> None:
     bands, cloud, _ = frame([Blob(120, 120, 15, 20_000)])
-    assert not cloud_shadow(bands, cloud, **OPTIONS).any()
+    with pytest.warns(ShadowWarning, match="frame 7: has clouds, but no shadow can be told: at no height") as told:
+        assert not cloud_shadow(bands, cloud, **OPTIONS, where="frame 7").any()
+    assert [each.message.reason for each in told] == ["height"]
 
 
 def test_shadow_from_outside_of_the_image() -> None:
@@ -143,7 +146,10 @@ def test_digital_numbers_and_names() -> None:
 @pytest.mark.parametrize("method", ["geometric", "projection"])
 def test_small_clear_and_overcast_frames(shape: tuple[int, int], covered: bool, method: Any) -> None:
     bands, cloud = np.full((*shape, 3), 0.2, dtype=np.float32), np.full(shape, covered)
-    mask = cloud_shadow(bands, cloud, method=method, **OPTIONS)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        mask = cloud_shadow(bands, cloud, method=method, **OPTIONS)
+    assert [each.category for each in told] == [ShadowWarning] * int(cloud.any())
     assert mask.shape == shape
     assert mask.dtype == np.uint8
     assert not mask.any()
@@ -151,6 +157,7 @@ def test_small_clear_and_overcast_frames(shape: tuple[int, int], covered: bool, 
     assert (nothing == 255).all()
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["geometric", "projection"]), st.integers(1, 40), st.integers(1, 40))
 def test_whatever_the_input(seed: int, method: Any, height: int, width: int) -> None:

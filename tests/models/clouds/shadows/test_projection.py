@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eotasks.errors import ConfigurationError
+from eotasks.errors import ConfigurationError, ShadowWarning
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
 from tests.builders.clouds.shadow_scene import NAMES, PIXEL
@@ -42,9 +42,13 @@ def test_bright_ground_and_water_are_no_shadow() -> None:
     assert not cloud_shadow(ground(nir=0.15), one_cloud(), **options).any()
     water = ground(nir=0.05)
     water[..., 2] = 0.01
-    assert not cloud_shadow(water, one_cloud(), **options).any()
+    with pytest.warns(ShadowWarning, match="no ground that tells light from shade") as told:
+        assert not cloud_shadow(water, one_cloud(), **options).any()
+    assert [each.message.reason for each in told] == ["ground"]
     assert cloud_shadow(ground(nir=0.149), one_cloud(), **options).any()
-    assert not cloud_shadow(ground(), one_cloud(), **{**options, "sun": (0, 180)}).any()  # the sun in the zenith
+    with pytest.warns(ShadowWarning, match="shadows lie under their clouds") as told:
+        assert not cloud_shadow(ground(), one_cloud(), **{**options, "sun": (0, 180)}).any()  # the sun in the zenith
+    assert [each.message.reason for each in told] == ["sun"]
 
 
 def test_erosion_takes_specks_and_dilation_grows_what_stays() -> None:
@@ -74,6 +78,7 @@ def test_a_gap_eats_no_shadow() -> None:
     assert np.array_equal(gap == 1, whole & valid)
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # ground of one brightness fits no height
 @pytest.mark.parametrize("method", ["geometric", "projection"])
 def test_clouds_where_there_is_no_data_throw_no_shadow(method: Any) -> None:
     valid = np.ones(SHAPE, dtype=bool)

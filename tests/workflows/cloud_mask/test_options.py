@@ -1,0 +1,48 @@
+"""How shadows are searched: options, their record, and what contradicts itself."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pytest
+
+from eotasks.errors import ConfigurationError
+from eotasks.models.clouds.shadows.geometric import GeometricMethod
+from eotasks.models.clouds.shadows.projection import ProjectionMethod
+from eotasks.workflows.cloud_mask.command import add_parser, options_of
+from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+
+
+@pytest.mark.parametrize(
+    ("given", "recorded", "method"),
+    [
+        ([], {"shadow_method": "geometric", "beyond": "dark"}, GeometricMethod()),
+        (["--beyond", "clear"], {"shadow_method": "geometric", "beyond": "clear"}, GeometricMethod(beyond="clear")),
+        (["--shadow-method", "projection"], {"shadow_method": "projection"}, ProjectionMethod()),
+    ],
+)
+def test_the_search_for_shadows_is_recorded(given: list[str], recorded: dict[str, str], method: Any) -> None:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    options = options_of(parser.parse_args(["cloud-mask", "--shadows", *given]))
+    settings = options.to_dict()
+    assert {name: settings.get(name) for name in recorded} == recorded
+    assert ("beyond" in settings) is ("beyond" in recorded)
+    assert options.shadow_search == method
+    assert "shadow_method" not in CloudMaskOptions().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shadow_method": "fmask", "shadows": True}, "shadow_method='fmask' is unknown.*'geometric' or 'projection'"),
+        ({"beyond": "grey", "shadows": True}, "beyond='grey' is unknown.*'dark' or 'clear'"),
+        ({"beyond": "clear"}, "beyond='clear' makes no difference without shadows"),
+        ({"beyond": "clear", "shadows": True, "shadow_method": "projection"}, "goes with shadow_method='geometric'"),
+        ({"detector": "scl", "shadows": True, "shadow_method": "projection"}, "'scl', which finds shadows itself"),
+    ],
+)
+def test_what_makes_no_difference_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        CloudMaskOptions(**options)
