@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; done; echo python3)
 BIN := .venv/bin/python
 ARGS ?=
+# Where bytecode may not be kept, each of the hundreds of processes of a run compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help land-cover test trials test-lowest test-newest lint types hooks benchmark clean run-environment dev-environment lowest-environment newest-environment
 

@@ -66,6 +66,7 @@ def read(folder: Path, kind: str) -> np.ndarray:
         return dataset.read(1)
 
 
+@pytest.mark.trial
 def test_masks_products(installed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["cloud-mask", "--resolution", "160", "--out", out, "--detector", "bright-blue"]

@@ -26,6 +26,8 @@ def test_the_first_workflow_runs_and_warns_of_nothing(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.returncode == 0, ended.stderr
+    # The first process of a machine says that it compiles, and whether another test came first is chance.
+    assert [line for line in ended.stderr.splitlines() if not line.startswith("Compiling array kernels")] == []
     assert "CLM" in ended.stdout
     assert (tmp_path / "eopatches" / "west-of-berlin").is_dir()

@@ -124,6 +124,7 @@ def test_solar_days_and_single_items(items: list[pystac.Item]) -> None:
         np.testing.assert_array_equal(cloud_mask(load(items, groupby=groupby), items=items).values, due())
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # made-up clouds throw none
 def test_all_functions_on_a_cluster_of_dask(items: list[pystac.Item]) -> None:
     from distributed import Client, LocalCluster
 
