@@ -7,7 +7,7 @@ ARGS ?=
 # Where bytecode may not be kept, each of the hundreds of processes of a run compiles the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help land-cover test trials test-lowest test-newest lint types hooks benchmark clean run-environment dev-environment lowest-environment newest-environment
+.PHONY: help land-cover test trials test-lowest test-newest lint types hooks benchmark benchmarks clean run-environment dev-environment lowest-environment newest-environment
 
 help:
 	@echo "make land-cover   the land-cover example on the embedded sample: map, validation, report (ARGS=... for options)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-newest  the fast tests with the newest of all dependencies, on the newest Python"
 	@echo "make hooks        the checks before every commit: lint, types, the contract of the house"
 	@echo "make benchmark    the chain against plain eo-learn, side by side"
+	@echo "make benchmarks   speed and memory against the last run, kept in results/benchmarks (ARGS=... for some of them)"
 	@echo "make clean        remove the environments, caches and results"
 
 land-cover: run-environment
@@ -47,6 +48,9 @@ hooks: dev-environment
 
 benchmark: dev-environment
 	@$(BIN) -m tests.benchmarks.land_cover
+
+benchmarks: dev-environment
+	@$(BIN) -m tests.benchmarks $(ARGS)
 
 clean:
 	rm -rf .venv .venv-lowest .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis results

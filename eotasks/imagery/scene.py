@@ -219,7 +219,8 @@ class Scene:
         valid = window.valid(unique)
 
         def bring(band: str) -> tuple[NDArray[np.bool_], int]:
-            values = window.resampled(band, valid[band])
+            values = window.resampled(band, valid.pop(band))
+            window.forget(band)
             known = np.isfinite(values)
             numbers = self._as_dn(values, band)
             stored = np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)

@@ -15,7 +15,7 @@ from typing import Any
 
 from eotasks.models.threads import PASSIVE_WAIT
 from eotasks.workflows.arguments import Parser
-from eotasks.workflows.console import ExitCode, guarded, run_command
+from eotasks.workflows.console import ExitCode, guarded, print_plain, run_command
 
 _NEW_OBJECTS = 10_000
 
@@ -79,7 +79,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version
 
-        sys.stdout.write(f"eotasks {version('eotasks')}\n")
+        print_plain(f"eotasks {version('eotasks')}\n")
         parser.exit()
 
 

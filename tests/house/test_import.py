@@ -32,7 +32,7 @@ def test_pulls_in_nothing_heavy() -> None:
 
 
 UNUSED = {"eolearn", "geopandas", "pandas", "pyarrow", "sentinelhub", "fs", "pyproj", "duckdb", "skimage", "sklearn",
-          "lightgbm", "psutil", "tqdm"}  # fmt: skip
+          "lightgbm", "matplotlib", "psutil", "tqdm"}  # fmt: skip
 """What masks of products do without."""
 
 MASK = """

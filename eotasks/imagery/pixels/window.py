@@ -114,6 +114,10 @@ class Window:
         """Stored pixels of a decoded band around the grid, None when the grid lies outside."""
         return self._pixels[band]
 
+    def forget(self, band: str) -> None:
+        """Gives back the memory of a decoded band, which is not asked for again."""
+        del self._pixels[band]
+
     def valid(self, bands: Sequence[str]) -> dict[str, NDArray[np.bool_] | None]:
         """Which pixels of some decoded bands hold data; None for a band whose pixels all do.
 

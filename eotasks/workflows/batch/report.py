@@ -17,7 +17,7 @@ from eotasks.text import json_text
 from eotasks.workflows.batch.log_files import BATCH_FOLDER, log_folder, log_path
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import StageProgress, StepCost, read_progress
-from eotasks.workflows.report import style
+from eotasks.workflows.report import palette, style
 from eotasks.workflows.report.page import Cell, CellValue, KeyFigure, Report, Section
 from eotasks.workflows.report.units import duration, memory
 
@@ -134,9 +134,9 @@ def histograms(seconds: Sequence[float], peaks: Sequence[float]) -> Figure:
     """
     figure = style.new_figure(2.9)
     axes = figure.subplots(1, 2 if peaks else 1, squeeze=False)[0]
-    _histogram(axes[0], seconds, "seconds of a patch", style.BLUE)
+    _histogram(axes[0], seconds, "seconds of a patch", palette.BLUE)
     if peaks:
-        _histogram(axes[1], peaks, "peak memory of the worker (MB)", style.ORANGE)
+        _histogram(axes[1], peaks, "peak memory of the worker (MB)", palette.ORANGE)
     axes[0].set_ylabel("patches")
     return figure
 
@@ -146,7 +146,7 @@ def _histogram(axes: Axes, values: Sequence[float], label: str, color: str) -> N
     margin = 0.02 * max(abs(high), 1e-6) if high - low < 1e-9 else 0.0  # all the same: one bar of some width
     bins = min(30, max(5, round(len(values) ** 0.5)))
     axes.hist(values, bins=bins, range=(low - margin, high + margin), color=color, edgecolor="white", linewidth=0.6)
-    axes.axvline(float(np.median(values)), color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.axvline(float(np.median(values)), color=palette.INK, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.set_xlabel(f"{label}; dashed: median")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     axes.grid(axis="y")

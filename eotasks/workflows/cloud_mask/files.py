@@ -209,7 +209,7 @@ class MaskFiles:
                 content = class_style(clm_classes(options), transparent=_TRANSPARENT) if kind == "CLM" else style()
                 write_style(self.location(kind), content)
         if "quicklook" in kinds:
-            from eotasks.workflows.cloud_mask.quicklook import draw_quicklook  # loads matplotlib
+            from eotasks.workflows.cloud_mask.quicklook import draw_quicklook  # loads Pillow
 
             with self.place.writing(self.file("quicklook")) as temporary:
                 draw_quicklook(masks, options, self.name, temporary)

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
+from PIL import ImageColor
 
 from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
-from eotasks.workflows.report import maps, style
+from eotasks.workflows.report import ground, palette
+from eotasks.workflows.report.cividis import CIVIDIS, cividis
 from eotasks.workflows.report.raster import Bounds, Raster
+from eotasks.workflows.report.sheet import Across, Box, Sheet, width_of
 
-CLOUD_COLOR, SHADOW_COLOR = style.ORANGE, style.BLUE
+CLOUD_COLOR, SHADOW_COLOR = palette.ORANGE, palette.BLUE
 SNOW_COLOR, THIN_CLOUD_COLOR = "#56b4e9", "#f0e442"
 """Those of the files: of Okabe and Ito, whom the colour-blind tell apart."""
 
-PROBABILITY_COLORS = "cividis"
-DPI = 160
+_CLEAR_COLOR = "#9a9a9a"
+_COVERED = 0.72
+"""How much of the scene a class covers."""
 
 _WIDTH, _MAX_MAP_HEIGHT = 15.0, 7.0
 _LEFT, _RIGHT, _GAP, _TOP, _BOTTOM = 0.95, 0.25, 0.28, 1.12, 1.32
 _MIN_WIDTH, _KEY_WIDTH = 9.0, 1.4
+_BAR_BOTTOM, _BAR_HEIGHT, _KEYS_TOP = 0.56, 0.13, 0.78
 """Inches, all of them."""
+
+_TITLE, _LABEL, _NUMBER, _KEY, _NOTE, _MARK = 12, 10, 9, 9.5, 9, 8
+"""Points: sizes of letters."""
+
+_POINT = 1 / 72
+_TICK, _PAD, _BELOW_NUMBERS = 3 * _POINT, 3.5 * _POINT, 4 * _POINT
+"""Inches."""
+
+_MOST_TICKS = 6, 5
+"""Steps between them: across, and up."""
 
 _RATIOS = (0.25, 2.2)
 """Height over width of a map."""
@@ -54,42 +64,33 @@ def draw_quicklook(masks: ProductMasks, options: CloudMaskOptions, name: str, pa
     :param name: Of the product.
     :param path: File to write, whatever its ending.
     """
-    figure = quicklook_figure(masks, options, name)
+    sheet = quicklook_sheet(masks, options, name)
     with path.open("wb") as file:
-        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+        sheet.write(file)
 
 
-@style.styled
-def quicklook_figure(masks: ProductMasks, options: CloudMaskOptions, name: str) -> Figure:
-    """The figure of :func:`draw_quicklook`."""
+def quicklook_sheet(masks: ProductMasks, options: CloudMaskOptions, name: str) -> Sheet:
+    """The sheet of :func:`draw_quicklook`."""
     layout = _Layout.of(masks)
-    figure = Figure(figsize=layout.size)
-    probability = [] if masks.probability is None else ["Cloud probability"]
-    titles = ["Scene, true colour", *probability, _mask_title(options)]
-    maps_of = [layout.axes(figure, index) for index in range(len(titles))]
-    crs = masks.grid.crs
-    for index, (axes, title) in enumerate(zip(maps_of, titles, strict=True)):
-        maps.frame(axes, _view(masks), crs, labels=False)
-        for side in (axes.xaxis, axes.yaxis):
-            side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
-        axes.set_title(title)
-        axes.set_xlabel(maps.Axis(crs).labels()[0], fontsize=10, color=style.QUIET)
-        if index == 0:
-            axes.set_ylabel(maps.Axis(crs).labels()[1], fontsize=10, color=style.QUIET)
-        else:
-            axes.tick_params(labelleft=False)
-    shown_scene = _picture(masks)
-    picture = true_color(shown_scene.reflectance)
-    maps.show(maps_of[0], picture, shown_scene.grid.bounds, crs)
-    maps.scale_bar(maps_of[0], crs)
+    sheet = Sheet(*layout.size)
+    shown = _picture(masks)
+    scene = Raster(true_color(shown.reflectance), shown.grid.bounds)
+    layers = [("Scene, true colour", [scene])]
     if masks.probability is not None:
-        shown = _show_probability(maps_of[1], masks, masks.probability)
+        layers.append(("Cloud probability", [_probability_layer(masks, masks.probability)]))
+    layers.append((_mask_title(options), [_grey(scene), *_mask_layers(masks)]))
+    for index, (title, rasters) in enumerate(layers):
+        box = layout.box(index)
+        _draw_map(sheet, box, _view(masks), rasters)
+        sheet.text((box[0], box[1] + box[3] + 9 * _POINT), title, size=_TITLE, bold=True)
+        _draw_axes(sheet, box, ground.Axis(masks.grid.crs), _view(masks), is_first=index == 0)
+    _draw_scale_bar(sheet, layout.box(0), _view(masks), masks.grid.crs)
+    if masks.probability is not None:
         threshold = options.mask.threshold if options.has_mask_settings else None
-        _probability_bar(figure, layout, shown, threshold)
-    _show_mask(maps_of[-1], masks, picture)
-    _legend(figure, layout, masks)
-    _texts(figure, layout, masks, options, name)
-    return figure
+        _draw_probability_bar(sheet, layout, threshold)
+    _draw_keys(sheet, layout, _keys(masks))
+    _write_captions(sheet, layout, masks, options, name)
+    return sheet
 
 
 def true_color(reflectance: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -124,7 +125,7 @@ class _Layout:
     @classmethod
     def of(cls, masks: ProductMasks) -> _Layout:
         left, bottom, right, top = view = _view(masks)
-        ratio = (top - bottom) * maps.Axis(masks.grid.crs).aspect(view) / (right - left)
+        ratio = (top - bottom) * ground.Axis(masks.grid.crs).aspect(view) / (right - left)
         columns = 2 if masks.probability is None else 3
         room = (_WIDTH - _LEFT - _RIGHT - 2 * _GAP) / 3
         map_width = min(room, _MAX_MAP_HEIGHT / ratio)
@@ -138,14 +139,9 @@ class _Layout:
     def left(self, index: int) -> float:
         return _LEFT + index * (self.map_width + _GAP)
 
-    def axes(self, figure: Figure, index: int) -> Axes:
-        return self.at(figure, self.left(index), _BOTTOM, self.map_width, self.map_height)
-
-    def at(self, figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-        """Axes at a place in inches."""
-        across, up = self.size
-        axes: Axes = figure.add_axes((left / across, bottom / up, width / across, height / up))
-        return axes
+    def box(self, index: int) -> Box:
+        """The place of a map."""
+        return self.left(index), _BOTTOM, self.map_width, self.map_height
 
 
 def _picture(masks: ProductMasks) -> Picture:
@@ -157,7 +153,7 @@ def _picture(masks: ProductMasks) -> Picture:
 def _view(masks: ProductMasks) -> Bounds:
     """The ground that is drawn: that of the picture, with a margin where it is too slender to put words to."""
     left, bottom, right, top = bounds = _picture(masks).grid.bounds
-    aspect = maps.Axis(masks.grid.crs).aspect(bounds)
+    aspect = ground.Axis(masks.grid.crs).aspect(bounds)
     width, height = right - left, (top - bottom) * aspect
     low, high = _RATIOS
     wide, tall = max(height / high - width, 0) / 2, max(width * low - height, 0) / 2 / aspect
@@ -170,54 +166,137 @@ def _mask_title(options: CloudMaskOptions) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]} mask" if len(parts) > 1 else "Cloud mask"
 
 
-def _show_probability(axes: Axes, masks: ProductMasks, probability: NDArray[np.float32]) -> AxesImage:
-    values = np.where(masks.mask == NO_DATA, np.float32(np.nan), probability)
-    small = maps.decimate(Raster(values, masks.grid.bounds), mean=True)
-    return maps.show(axes, small.values, small.bounds, masks.grid.crs, cmap=PROBABILITY_COLORS, vmin=0, vmax=1)
+def _probability_layer(masks: ProductMasks, probability: NDArray[np.float32]) -> Raster:
+    known = masks.mask != NO_DATA
+    small = ground.decimate(Raster(np.where(known, probability, np.float32(np.nan)), masks.grid.bounds), mean=True)
+    alpha = np.where(np.isfinite(small.values), 255, 0).astype(np.uint8)
+    return Raster(np.dstack([cividis(small.values), alpha]), small.bounds)
 
 
-def _probability_bar(figure: Figure, layout: _Layout, shown: AxesImage, threshold: float | None) -> None:
-    """A bar under the map, with the threshold on it where the mask was made by one."""
-    axes = layout.at(figure, layout.left(1), 0.56, layout.map_width, 0.13)
-    bar: Any = figure.colorbar(shown, cax=axes, orientation="horizontal")
-    bar.set_ticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    bar.ax.tick_params(labelsize=9, length=3)
-    bar.outline.set_edgecolor(style.QUIET)
-    if threshold is None:
-        return
-    bar.ax.axvline(threshold, color="white", linewidth=3.2)
-    bar.ax.axvline(threshold, color=style.VERMILION, linewidth=1.6)
-    bar.ax.annotate(
-        "threshold",
-        (threshold, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 2),
-        textcoords="offset points",
-        ha="left" if threshold < 0.2 else "right" if threshold > 0.8 else "center",
-        va="bottom",
-        fontsize=8,
-        color=style.VERMILION,
-    )
-
-
-def _show_mask(axes: Axes, masks: ProductMasks, picture: NDArray[np.uint8]) -> None:
-    """The classes over a grey scene, so that the eye can check them against what is there."""
-    grey = picture.copy()
-    light = picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+def _grey(scene: Raster) -> Raster:
+    """The scene without its colours: classes lie over it, so that the eye can check them against what is there."""
+    grey = scene.values.copy()
+    light = grey[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     grey[..., :3] = np.rint(light)[..., np.newaxis]
-    maps.show(axes, grey, _picture(masks).grid.bounds, masks.grid.crs)
+    return Raster(grey, scene.bounds)
+
+
+def _mask_layers(masks: ProductMasks) -> Iterator[Raster]:
     colors = {CLOUD: CLOUD_COLOR, SNOW: SNOW_COLOR, THIN_CLOUD: THIN_CLOUD_COLOR}
     for classes, shown in ((masks.shadow, {CLOUD: SHADOW_COLOR}), (masks.mask, colors)):
         if classes is None:
             continue
-        small = maps.decimate(Raster(classes, masks.grid.bounds), mean=False)
-        overlay = np.zeros((*small.values.shape, 4), dtype=np.float32)
+        small = ground.decimate(Raster(classes, masks.grid.bounds), mean=False)
+        overlay = np.zeros((*small.values.shape, 4), dtype=np.uint8)
         for value, color in shown.items():
-            overlay[small.values == value] = (*_rgb(color), 0.72)
-        maps.show(axes, overlay, small.bounds, masks.grid.crs)
+            overlay[small.values == value] = (*ImageColor.getrgb(color), round(_COVERED * 255))
+        yield Raster(overlay, small.bounds)
 
 
-def _legend(figure: Figure, layout: _Layout, masks: ProductMasks) -> None:
+def _draw_map(sheet: Sheet, box: Box, view: Bounds, rasters: Sequence[Raster]) -> None:
+    """Pictures (h, w, 4) one over the other, each dot of the sheet from the pixel at its middle."""
+    height, width = sheet.size_of(box)
+    drawn = np.empty((height, width, 3), np.float32)
+    drawn[:] = ImageColor.getrgb(palette.NO_DATA_COLOR)
+    x = view[0] + (np.arange(width) + 0.5) / width * (view[2] - view[0])
+    y = view[3] - (np.arange(height) + 0.5) / height * (view[3] - view[1])
+    for raster in rasters:
+        left, bottom, right, top = raster.bounds
+        rows, columns = raster.values.shape[:2]
+        row, column = np.floor((top - y) / (top - bottom) * rows), np.floor((x - left) / (right - left) * columns)
+        inside_y, inside_x = (row >= 0) & (row < rows), (column >= 0) & (column < columns)
+        at = np.ix_(row[inside_y].astype(np.intp), column[inside_x].astype(np.intp))
+        colors, where = raster.values[at].astype(np.float32), np.ix_(inside_y, inside_x)
+        drawn[where] += (colors[..., :3] - drawn[where]) * (colors[..., 3:] / 255)
+    sheet.picture(box, np.rint(drawn).astype(np.uint8))
+    sheet.rectangle(box, outline=palette.QUIET)
+
+
+def _draw_axes(sheet: Sheet, box: Box, axis: ground.Axis, view: Bounds, *, is_first: bool) -> None:
+    left, bottom, width, height = box
+    words = axis.labels()
+    for value, place in _ticks(view[0] / axis.scale, view[2] / axis.scale, _MOST_TICKS[0]):
+        x = left + place * width
+        sheet.line((x, bottom - _TICK), (x, bottom), color=palette.QUIET)
+        sheet.text((x, bottom - _TICK - _PAD), value, size=_NUMBER, across="middle", up="top")
+    below = bottom - _TICK - _PAD - 1.05 * _NUMBER * _POINT - _BELOW_NUMBERS
+    sheet.text((left + width / 2, below), words[0], size=_LABEL, color=palette.QUIET, across="middle", up="top")
+    longest = 0.0
+    for value, place in _ticks(view[1] / axis.scale, view[3] / axis.scale, _MOST_TICKS[1]):
+        y = bottom + place * height
+        sheet.line((left - _TICK, y), (left, y), color=palette.QUIET)
+        if is_first:
+            sheet.text((left - _TICK - _PAD, y), value, size=_NUMBER, across="right", up="centre")
+            longest = max(longest, width_of(value, _NUMBER))
+    if is_first:
+        beside = left - _TICK - _PAD - longest - _BELOW_NUMBERS - 1.2 * _LABEL * _POINT
+        sheet.text((beside, bottom + height / 2), words[1], size=_LABEL, color=palette.QUIET, upright=True)
+
+
+def _ticks(low: float, high: float, most: int) -> list[tuple[str, float]]:
+    """Round numbers along an axis and their places, 0 to 1: two at least, and ``most`` steps between them at most."""
+    return [(f"{value:,.7g}", (value - low) / (high - low)) for value in round_numbers(low, high, most)]
+
+
+def round_numbers(low: float, high: float, most: int) -> list[float]:
+    """Multiples of 1, 2 or 5 (times a power of ten) from ``low`` to ``high``, with ``most`` steps between them at most.
+
+    Where that leaves fewer than two the next smaller steps are taken.
+    """
+    raw = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(raw))
+    steps = [step * scale for scale in (power / 10, power) for step in (1, 2, 5)] + [power * 10]
+    first = next(index for index, step in enumerate(steps) if step >= raw * (1 - 1e-9))
+    numbers: list[float] = []
+    for step in reversed(steps[: first + 1]):
+        begin, end = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        numbers = [round(count * step, 10) for count in range(begin, end + 1)]
+        if len(numbers) > 1:
+            break
+    return numbers
+
+
+def _draw_scale_bar(sheet: Sheet, box: Box, view: Bounds, crs: str) -> None:
+    """A bar of a round length in the lower left corner; none on geographic maps, where it would depend on the place."""
+    axis = ground.Axis(crs)
+    if axis.geographic:
+        return
+    across = (view[2] - view[0]) / axis.scale
+    length = ground.round_length(across / 4)
+    left, bottom, width, height = box
+    x, y = left + width * 0.025, bottom + height * 0.045
+    to_x = x + length / across * width
+    sheet.line((x, y), (to_x, y), color="white", width=2.4, halo=palette.INK)
+    text = f"{length:g} km" if length >= 1 else f"{length * 1000:g} m"
+    at = (x + to_x) / 2, y + 6 * _POINT
+    sheet.text(at, text, size=9.5, color="white", bold=True, across="middle", halo=palette.INK)
+
+
+def _draw_probability_bar(sheet: Sheet, layout: _Layout, threshold: float | None) -> None:
+    """A bar under the map, with the threshold on it where the mask was made by one."""
+    left, _, width, _ = layout.box(1)
+    box = left, _BAR_BOTTOM, width, _BAR_HEIGHT
+    height, dots = sheet.size_of(box)
+    colors = CIVIDIS[(np.arange(dots) * len(CIVIDIS)) // dots]
+    sheet.picture(box, np.ascontiguousarray(np.broadcast_to(colors, (height, dots, 3))))
+    sheet.rectangle(box, outline=palette.QUIET)
+    for value in (0, 0.2, 0.4, 0.6, 0.8, 1):
+        x = left + value * width
+        sheet.line((x, _BAR_BOTTOM - _TICK), (x, _BAR_BOTTOM), color=palette.QUIET)
+        at = x, _BAR_BOTTOM - _TICK - _PAD
+        sheet.text(at, f"{value:.1f}", size=_NUMBER, across="middle", up="top")
+    if threshold is None:
+        return
+    x, top = left + threshold * width, _BAR_BOTTOM + _BAR_HEIGHT
+    sheet.line((x, _BAR_BOTTOM), (x, top), color="white", width=3.2)
+    sheet.line((x, _BAR_BOTTOM), (x, top), color=palette.VERMILION, width=1.6)
+    side: Across = "left" if threshold < 0.2 else "right" if threshold > 0.8 else "middle"
+    at = x, top + 2 * _POINT
+    sheet.text(at, "threshold", size=_MARK, color=palette.VERMILION, across=side, up="bottom")
+
+
+def _keys(masks: ProductMasks) -> list[tuple[str, str]]:
+    """Colours and what they mean, with their shares."""
     shares = masks.shares
     known = (
         (CLOUD_COLOR, "cloud", shares.cloud),
@@ -226,54 +305,47 @@ def _legend(figure: Figure, layout: _Layout, masks: ProductMasks) -> None:
         (SHADOW_COLOR, "shadow", shares.shadow),
     )
     entries = [(color, label, share) for color, label, share in known if share is not None]
-    clear = float((masks.mask == CLEAR).sum() / (masks.mask != NO_DATA).sum())
+    is_clear = masks.mask == CLEAR
     if masks.shadow is not None:
-        clear = float(((masks.mask == CLEAR) & (masks.shadow == CLEAR)).sum() / (masks.mask != NO_DATA).sum())
-    entries.append(("#9a9a9a", "clear", clear))
-    handles = [
-        Patch(facecolor=color, edgecolor=style.QUIET, linewidth=0.6, label=f"{label}  {share:.1%}")
-        for color, label, share in entries
-    ]
+        is_clear &= masks.shadow == CLEAR
+    entries.append((_CLEAR_COLOR, "clear", float(is_clear.sum() / (masks.mask != NO_DATA).sum())))
+    keys = [(color, f"{label}  {share:.1%}") for color, label, share in entries]
     if shares.data < 1:
-        label = f"no data  {1 - shares.data:.1%} of all"
-        handles.append(Patch(facecolor=style.NO_DATA_COLOR, edgecolor=style.QUIET, linewidth=0.6, label=label))
-    across, up = layout.size
-    columns = len(handles)
+        keys.append((palette.NO_DATA_COLOR, f"no data  {1 - shares.data:.1%} of all"))
+    return keys
+
+
+def _draw_keys(sheet: Sheet, layout: _Layout, keys: Sequence[tuple[str, str]]) -> None:
+    """The keys under the mask, in columns."""
+    columns = len(keys)
     if columns * _KEY_WIDTH >= layout.map_width:
         columns = 3 if columns > 4 and layout.map_width > 3 * _KEY_WIDTH else 2
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(layout.left(layout.columns - 1) / across, 0.78 / up),
-        ncols=columns,
-        borderaxespad=0,
-        borderpad=0,
-        handlelength=1.3,
-        columnspacing=1.4,
-        fontsize=9.5,
-    )
+    em = _KEY * _POINT
+    left = layout.left(layout.columns - 1)
+    rows = math.ceil(len(keys) / columns)
+    for start in range(0, len(keys), rows):
+        column = keys[start : start + rows]
+        for row, (color, text) in enumerate(column):
+            base = _KEYS_TOP - 0.8 * em - row * 1.6 * em
+            sheet.rectangle((left, base, 1.3 * em, 0.7 * em), fill=color, outline=palette.QUIET, width=0.6)
+            sheet.text((left + 2.1 * em, base), text, size=_KEY)
+        left += 3.5 * em + max(width_of(text, _KEY) for _, text in column)
 
 
-def _texts(figure: Figure, layout: _Layout, masks: ProductMasks, options: CloudMaskOptions, name: str) -> None:
+def _write_captions(sheet: Sheet, layout: _Layout, masks: ProductMasks, options: CloudMaskOptions, name: str) -> None:
     """Name and place above, how it was made and whose data it is below."""
-    across, up = layout.size
+    _, height = layout.size
     acquisition = masks.acquisition
     place = [
         f"Sentinel-{acquisition.satellite[1:]} {acquisition.level}",
-        f"{style.day(acquisition.time)}, {acquisition.time:%H:%M} UTC",
+        f"{palette.day(acquisition.time)}, {acquisition.time:%H:%M} UTC",
         f"tile {acquisition.tile}",
-        maps.centre(masks.grid.bounds, masks.grid.crs),
+        ground.centre(masks.grid.bounds, masks.grid.crs),
     ]
-    made = options.describe()
-    left = _LEFT / across
-    figure.text(left, 1 - 0.22 / up, name, fontsize=15, fontweight="bold", va="top")
-    figure.text(left, 1 - 0.54 / up, "  ·  ".join(filter(None, place)), fontsize=10.5, va="top", color=style.QUIET)
-    figure.text(left, 0.14 / up, made, fontsize=9, va="bottom", color=style.QUIET)
+    sheet.text((_LEFT, height - 0.22), name, size=15, bold=True, up="top")
+    sheet.text((_LEFT, height - 0.54), "  ·  ".join(filter(None, place)), size=10.5, color=palette.QUIET, up="top")
+    sheet.text((_LEFT, 0.14), options.describe(), size=_NOTE, color=palette.QUIET, up="bottom")
     if acquisition.attribution:
-        right = (layout.left(layout.columns - 1) + layout.map_width) / across
-        figure.text(right, 0.14 / up, acquisition.attribution, fontsize=9, va="bottom", ha="right", color=style.QUIET)
-
-
-def _rgb(color: str) -> tuple[float, float, float]:
-    red, green, blue = to_rgb(color)
-    return red, green, blue
+        right = layout.left(layout.columns - 1) + layout.map_width
+        at = right, 0.14
+        sheet.text(at, acquisition.attribution, size=_NOTE, color=palette.QUIET, across="right", up="bottom")

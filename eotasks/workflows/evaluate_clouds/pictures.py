@@ -39,7 +39,7 @@ from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.workflows.evaluate_clouds.run import FrameView
 from eotasks.workflows.evaluate_clouds.scene_errors import SceneErrors
 from eotasks.workflows.evaluate_clouds.tables import number
-from eotasks.workflows.report import style
+from eotasks.workflows.report import palette, style
 
 CLASS_COLORS = {0: "#6b8f71", 1: "#f4f5f2", 2: "#3b3a5c", NO_DATA: AGREEMENT_COLORS[NOT_JUDGED]}
 """Of reference classes: clear, cloud, shadow, not judged."""
@@ -52,7 +52,7 @@ _AGREEMENT_NAMES = {
     NO_ANSWER: "no answer",
     NOT_JUDGED: "not judged",
 }
-_PALETTE = (style.BLUE, style.VERMILION, style.GREEN, style.ORANGE, style.SKY, "#7b5aa6")
+_PALETTE = (palette.BLUE, palette.VERMILION, palette.GREEN, palette.ORANGE, palette.SKY, "#7b5aa6")
 _COLUMN = 3.15
 """Inches of an image in a picture of a frame."""
 
@@ -135,7 +135,7 @@ def errors_figure(errors: SceneErrors, detectors: Sequence[str], targets: Mappin
         panel_axes.imshow(picture)
     occurring = set(np.unique(np.stack([errors.maps[name] for name in shown])).tolist())
     handles = [
-        Patch(facecolor=ERROR_COLORS[code], edgecolor=style.QUIET, linewidth=0.6, label=label)
+        Patch(facecolor=ERROR_COLORS[code], edgecolor=palette.QUIET, linewidth=0.6, label=label)
         for code, label in _ERROR_NAMES.items()
         if code in occurring
     ]
@@ -156,7 +156,7 @@ def _bare(axes: Axes) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(True)
-        spine.set_color(style.RULE)
+        spine.set_color(palette.RULE)
 
 
 def true_color(view: FrameView) -> NDArray[np.float32]:
@@ -209,7 +209,7 @@ def _show_agreement(axes: Axes, view: FrameView, name: str, target: Target, *, t
     if not tells:
         axes.set_axis_off()
         text = "clouds are given" if target == "cloud" else f"tells no {target}"
-        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=style.QUIET)
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=palette.QUIET)
         return
     counts = view.confusions[name].against_rest(target)
     scores = ("PA", counts.producers_accuracy), ("UA", counts.users_accuracy), ("BOA", counts.balanced_overall_accuracy)
@@ -222,12 +222,12 @@ def _legends(figure: Figure, axes: NDArray[Any], view: FrameView, maps: Sequence
     """Classes of the reference and colours of the agreement, those that occur; beside the maps where there is room."""
     occurring = set(np.unique(np.stack(maps)).tolist()) | {TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_NEGATIVE}
     classes = [
-        Patch(facecolor=CLASS_COLORS[code], edgecolor=style.QUIET, linewidth=0.6, label=label)
+        Patch(facecolor=CLASS_COLORS[code], edgecolor=palette.QUIET, linewidth=0.6, label=label)
         for code, label in enumerate(CLASSES)
         if (view.reference == code).any()
     ]
     colors = [
-        Patch(facecolor=AGREEMENT_COLORS[code], edgecolor=style.QUIET, linewidth=0.6, label=label)
+        Patch(facecolor=AGREEMENT_COLORS[code], edgecolor=palette.QUIET, linewidth=0.6, label=label)
         for code, label in _AGREEMENT_NAMES.items()
         if code in occurring
     ]
@@ -270,19 +270,19 @@ def accuracy_figure(frames: Mapping[str, Sequence[CloudConfusion]], target: Targ
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
-    panels[0].axvline(0.5, color=style.QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
+    panels[0].axvline(0.5, color=palette.QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
     return figure
 
 
 def _dots(axes: Axes, row: int, values: NDArray[np.float64], color: str) -> None:
     """Dots side by side in the order of their values, so that equal ones can be counted."""
     if not values.size:
-        axes.text(0.5, row, "not defined in any frame", ha="center", va="center", color=style.QUIET, fontsize=9.5)
+        axes.text(0.5, row, "not defined in any frame", ha="center", va="center", color=palette.QUIET, fontsize=9.5)
         return
     shift = ((np.arange(values.size) * 0.618034) % 1 - 0.5) * 0.44
     axes.scatter(np.sort(values), row + shift, s=20, color=color, alpha=0.6, linewidths=0, zorder=2)
     median = float(np.median(values))
-    axes.plot([median, median], [row - 0.33, row + 0.33], color=style.INK, linewidth=2.2, zorder=3)
+    axes.plot([median, median], [row - 0.33, row + 0.33], color=palette.INK, linewidth=2.2, zorder=3)
     axes.annotate(
         f"{median:.2f}", (median, row - 0.33), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=9.5
     )
@@ -332,7 +332,7 @@ def confusion_figure(counts: Mapping[str, CloudConfusion]) -> Figure:
         axes.set_title(name, fontsize=11)
     panels[-1].set_xlabel("share of the reference class")
     handles = [
-        Patch(facecolor=_ANSWER_COLORS[index], label=label, edgecolor=style.QUIET, linewidth=0.6)
+        Patch(facecolor=_ANSWER_COLORS[index], label=label, edgecolor=palette.QUIET, linewidth=0.6)
         for index, label in enumerate((*(f"called {each}" for each in CLASSES), "no answer"))
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=4, handlelength=1.2, handleheight=1.2)

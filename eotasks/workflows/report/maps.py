@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,80 +16,16 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import RasterioError
-from rasterio.warp import transform
 
 from eotasks.models.classes import ClassTable
-from eotasks.workflows.report import style
+from eotasks.workflows.report import ground, palette, style
 from eotasks.workflows.report.raster import Bounds, Raster
-
-MAX_PIXELS = 1200
-"""Longest side of an image on the page."""
 
 TRUE_COLOR_GAIN = 3.5
 """Reflectance times this is the brightness of true colour pictures, as in the Slovenian example."""
 
 _LEFT_FOR_LEGEND = 2.6
 _MAX_HEIGHT = 6.4
-
-
-@dataclass(frozen=True)
-class Axis:
-    """How map coordinates are written: kilometres for projected systems, degrees for geographic ones."""
-
-    crs: str
-
-    @property
-    def geographic(self) -> bool:
-        """True for longitude and latitude."""
-        return self.crs.upper() in {"EPSG:4326", "OGC:CRS84", "WGS84"}
-
-    @property
-    def scale(self) -> float:
-        """Map units in one unit of the axis."""
-        return 1.0 if self.geographic else 1000.0
-
-    def labels(self) -> tuple[str, str]:
-        """Labels of the x and y axes."""
-        if self.geographic:
-            return "Longitude (°)", "Latitude (°)"
-        return "Easting (km)", "Northing (km)"
-
-    def aspect(self, bounds: Bounds) -> float:
-        """Length of a unit of y over a unit of x, as drawn."""
-        if not self.geographic:
-            return 1.0
-        return 1.0 / max(math.cos(math.radians((bounds[1] + bounds[3]) / 2)), 0.05)
-
-
-def decimate(raster: Raster, *, mean: bool, max_pixels: int = MAX_PIXELS) -> Raster:
-    """Reduce an image to what the page can show.
-
-    :param mean: average blocks over what is not NaN (quantities); else take each block's centre pixel (classes).
-    :return: the image with its longest side at most ``max_pixels``, bounds enlarged to whole blocks.
-    """
-    height, width = raster.values.shape[:2]
-    factor = math.ceil(max(height, width) / max_pixels)
-    if factor <= 1:
-        return raster
-    rows, columns = math.ceil(height / factor), math.ceil(width / factor)
-    left, bottom, right, top = raster.bounds
-    pixel_x, pixel_y = (right - left) / width, (top - bottom) / height
-    bounds = (left, top - rows * factor * pixel_y, left + columns * factor * pixel_x, top)
-    if not mean:
-        row = np.minimum(np.arange(rows) * factor + factor // 2, height - 1)
-        column = np.minimum(np.arange(columns) * factor + factor // 2, width - 1)
-        return Raster(raster.values[np.ix_(row, column)], bounds, raster.time)
-    return Raster(_block_mean(raster.values, factor), bounds, raster.time)
-
-
-def _block_mean(values: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    starts = [np.arange(0, size, factor) for size in values.shape[:2]]
-    known = np.isfinite(values)
-    total = np.add.reduceat(np.add.reduceat(np.where(known, values, 0).astype(np.float32), starts[0], 0), starts[1], 1)
-    count = np.add.reduceat(np.add.reduceat(known.astype(np.float32), starts[0], 0), starts[1], 1)
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def true_color_image(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -110,7 +45,7 @@ def map_figure(
     :param legend: leave room for a legend at the side of maps that are not wide.
     :param max_height: of the map, inches.
     """
-    axis = Axis(crs)
+    axis = ground.Axis(crs)
     width = max(bounds[2] - bounds[0], 1e-9)
     ratio = (bounds[3] - bounds[1]) * axis.aspect(bounds) / width
     side = _LEFT_FOR_LEGEND if legend and not is_wide(bounds, crs) else 1.4
@@ -124,16 +59,16 @@ def map_figure(
 
 def is_wide(bounds: Bounds, crs: str) -> bool:
     """True when the legend fits under the map rather than beside it."""
-    return (bounds[3] - bounds[1]) * Axis(crs).aspect(bounds) < 0.7 * (bounds[2] - bounds[0])
+    return (bounds[3] - bounds[1]) * ground.Axis(crs).aspect(bounds) < 0.7 * (bounds[2] - bounds[0])
 
 
 def frame(axes: Axes, bounds: Bounds, crs: str, *, labels: bool = True) -> None:
     """Set up axes as a north-up map of these bounds."""
-    axis = Axis(crs)
+    axis = ground.Axis(crs)
     axes.set_xlim(bounds[0] / axis.scale, bounds[2] / axis.scale)
     axes.set_ylim(bounds[1] / axis.scale, bounds[3] / axis.scale)
     axes.set_aspect(axis.aspect(bounds))
-    axes.set_facecolor(style.NO_DATA_COLOR)
+    axes.set_facecolor(palette.NO_DATA_COLOR)
     for spine in axes.spines.values():
         spine.set_visible(True)
     axes.tick_params(length=3, labelsize=9)
@@ -143,13 +78,13 @@ def frame(axes: Axes, bounds: Bounds, crs: str, *, labels: bool = True) -> None:
         side.set_major_formatter(FuncFormatter(lambda value, _, digits=decimals: f"{value:,.{digits}f}"))
     if labels:
         x_label, y_label = axis.labels()
-        axes.set_xlabel(x_label, fontsize=10, color=style.QUIET)
-        axes.set_ylabel(y_label, fontsize=10, color=style.QUIET)
+        axes.set_xlabel(x_label, fontsize=10, color=palette.QUIET)
+        axes.set_ylabel(y_label, fontsize=10, color=palette.QUIET)
 
 
 def show(axes: Axes, image: NDArray[Any], bounds: Bounds, crs: str, **options: Any) -> AxesImage:
     """Draw an image at its place; the limits of the axes stay."""
-    scale = Axis(crs).scale
+    scale = ground.Axis(crs).scale
     limits = axes.get_xlim(), axes.get_ylim(), axes.get_aspect()
     extent = (bounds[0] / scale, bounds[2] / scale, bounds[1] / scale, bounds[3] / scale)
     drawn = axes.imshow(image, extent=extent, origin="upper", **options)
@@ -161,7 +96,7 @@ def show(axes: Axes, image: NDArray[Any], bounds: Bounds, crs: str, **options: A
 
 def show_classes(axes: Axes, raster: Raster, classes: ClassTable, crs: str) -> None:
     """Draw a map of class ids in the colours of the table; 0 and unknown ids stay empty."""
-    small = decimate(raster, mean=False)
+    small = ground.decimate(raster, mean=False)
     picture = np.zeros((*small.values.shape, 4), np.uint8)
     for item in classes:
         if item.id:
@@ -179,11 +114,13 @@ def class_shares(values: NDArray[np.integer[Any]], classes: ClassTable) -> dict[
 def class_legend(axes: Axes, classes: ClassTable, shares: dict[int, float], *, below: bool) -> None:
     """A legend of the classes on the map with their share of it, and of the empty pixels."""
     handles = [
-        Patch(facecolor=item.color, edgecolor=style.QUIET, linewidth=0.6, label=_with_share(item.name, shares[item.id]))
+        Patch(
+            facecolor=item.color, edgecolor=palette.QUIET, linewidth=0.6, label=_with_share(item.name, shares[item.id])
+        )
         for item in classes
         if item.id in shares
     ]
-    handles.append(Patch(facecolor=style.NO_DATA_COLOR, edgecolor=style.QUIET, linewidth=0.6, label="none"))
+    handles.append(Patch(facecolor=palette.NO_DATA_COLOR, edgecolor=palette.QUIET, linewidth=0.6, label="none"))
     place_legend(axes, handles, below=below)
 
 
@@ -217,13 +154,13 @@ def show_quantity(
     :param extend: ends that stand for values beyond: ``"neither"``, ``"min"``, ``"max"`` or ``"both"``.
     :param whole: the values are counts: whole numbers on the colour bar.
     """
-    small = decimate(raster, mean=True)
+    small = ground.decimate(raster, mean=True)
     image = show(axes, small.values, small.bounds, crs, cmap=colormap, vmin=limits[0], vmax=limits[1])
     bar = axes.inset_axes((1.025, 0.0, 0.022, 1.0))
     colors = axes.figure.colorbar(image, cax=bar, extend=extend)
     colors.set_label(label, fontsize=10)
     colors.ax.tick_params(labelsize=9)
-    colors.outline.set_edgecolor(style.QUIET)
+    colors.outline.set_edgecolor(palette.QUIET)
     if whole:
         colors.ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
 
@@ -238,12 +175,12 @@ def scale_bar(axes: Axes, crs: str, *, dark: bool = False) -> None:
 
     :param dark: dark on light, for maps that are light on the whole.
     """
-    if Axis(crs).geographic:
+    if ground.Axis(crs).geographic:
         return
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    length = round_length((right - left) / 4)
+    length = ground.round_length((right - left) / 4)
     x, y = left + (right - left) * 0.025, bottom + (top - bottom) * 0.045
-    color, halo = (style.INK, "white") if dark else ("white", style.INK)
+    color, halo = (palette.INK, "white") if dark else ("white", palette.INK)
     casing = [patheffects.withStroke(linewidth=5, foreground=halo, alpha=0.8)]
     axes.plot([x, x + length], [y, y], color=color, linewidth=2.4, path_effects=casing, solid_capstyle="butt")
     casing = [patheffects.withStroke(linewidth=2.5, foreground=halo, alpha=0.8)]
@@ -261,15 +198,9 @@ def scale_bar(axes: Axes, crs: str, *, dark: bool = False) -> None:
     )
 
 
-def round_length(longest: float) -> float:
-    """The greatest of 1, 2, 5, 10, ... (times any power of ten) that is not above ``longest``."""
-    power = 10.0 ** math.floor(math.log10(longest))
-    return max(step * power for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9))
-
-
 def draw_boxes(axes: Axes, boxes: Sequence[Bounds], crs: str, **options: Any) -> None:
     """Draw rectangles, such as the patches of an area."""
-    scale = Axis(crs).scale
+    scale = ground.Axis(crs).scale
     for box in boxes:
         left, bottom, right, top = (value / scale for value in box)
         axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, **options))
@@ -283,19 +214,6 @@ def short_names(names: Sequence[str]) -> list[str]:
     same = next((i for i, column in enumerate(zip(*words, strict=False)) if len(set(column)) > 1), 0)
     cut = sum(len(word) + 1 for word in words[0][:same])
     return [name[cut:] or name for name in names]
-
-
-def centre(bounds: Bounds, crs: str) -> str:
-    """The middle of the bounds for people: ``52.48° N, 12.60° E``; empty for an unknown coordinate system."""
-    middle = [(bounds[0] + bounds[2]) / 2], [(bounds[1] + bounds[3]) / 2]
-    try:
-        (longitude,), (latitude,) = transform(crs, "EPSG:4326", *middle)
-    except (RasterioError, CPLE_BaseError):
-        return ""
-    if not (math.isfinite(longitude) and math.isfinite(latitude)):
-        return ""
-    north, east = "N" if latitude >= 0 else "S", "E" if longitude >= 0 else "W"
-    return f"{abs(latitude):.2f}° {north}, {abs(longitude):.2f}° {east}"
 
 
 def union(bounds: Sequence[Bounds]) -> Bounds:

@@ -16,15 +16,10 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from eotasks.workflows.report import palette
+
 P = ParamSpec("P")
 T = TypeVar("T")
-
-INK = "#1d2124"
-QUIET = "#6b757c"
-RULE = "#dcdfdc"
-NO_DATA_COLOR = "#e9ebea"
-# Okabe and Ito's palette: safe for the common kinds of colour blindness.
-BLUE, ORANGE, GREEN, VERMILION, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9"
 
 CHART_WIDTH = 10.0
 """Inches: the width of a chart or map on the page's widest column."""
@@ -44,22 +39,22 @@ def _style() -> Any:  # a dict; how its keys are typed differs between releases 
         "axes.titlelocation": "left",
         "axes.titlepad": 9,
         "axes.labelsize": 11,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": QUIET,
+        "axes.labelcolor": palette.INK,
+        "axes.edgecolor": palette.QUIET,
         "axes.linewidth": 0.8,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,
         "axes.grid": False,
         "axes.unicode_minus": True,
-        "grid.color": RULE,
+        "grid.color": palette.RULE,
         "grid.linewidth": 0.8,
-        "text.color": INK,
+        "text.color": palette.INK,
         "text.parse_math": False,  # a $ in a name is a $
-        "xtick.color": QUIET,
-        "ytick.color": QUIET,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
+        "xtick.color": palette.QUIET,
+        "ytick.color": palette.QUIET,
+        "xtick.labelcolor": palette.INK,
+        "ytick.labelcolor": palette.INK,
         "xtick.labelsize": 10,
         "ytick.labelsize": 10,
         "legend.frameon": False,
@@ -103,7 +98,7 @@ def readable(color: str, contrast: float = 2.6) -> str:
 
 def ink_on(color: str) -> str:
     """Black or white, whichever is read better on the colour."""
-    return INK if _luminance(np.array(to_rgb(color))) > 0.32 else "white"
+    return palette.INK if _luminance(np.array(to_rgb(color))) > 0.32 else "white"
 
 
 def _luminance(rgb: NDArray[Any]) -> float:
@@ -133,8 +128,3 @@ def date_axis(axes: Axes, times: Sequence[datetime]) -> None:
 def time_values(times: Sequence[datetime]) -> NDArray[np.float64]:
     """Times as matplotlib's axes count them: days since 1970."""
     return np.asarray(times, "datetime64[us]").astype(np.int64) / _MICROSECONDS_PER_DAY
-
-
-def day(time: datetime | None) -> str:
-    """A date for captions: ``1 July 2017``."""
-    return "" if time is None else f"{time.day} {time:%B %Y}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from eotasks.models.threads import available_cores, thread_environment
 from tests import ROOT
+from tests.benchmarks.figures import Figure, keep
 from tests.benchmarks.forest.cases import CASES, SCALING, Scale
 from tests.benchmarks.forest.data import DATA_VARIABLE, MissingDataError
 from tests.benchmarks.forest.worker import Measured, measure, measure_scaling
@@ -42,13 +44,21 @@ Row = Measured | str
 
 
 def run_rows(
-    names: Sequence[str], scale: Scale, repeats: int, *, tell: Callable[[str], None] = lambda text: None
+    names: Sequence[str],
+    scale: Scale,
+    repeats: int,
+    *,
+    most: float = math.inf,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Row]:
-    """Each row in a process of its own, one thread."""
+    """Each row in a process of its own, one thread.
+
+    :param most: Seconds of a row after which no repeat begins.
+    """
     rows: dict[str, Row] = {}
     for name in names:
         tell(name)
-        rows[name] = _in_process(1, measure, name, scale, repeats)
+        rows[name] = _in_process(1, measure, name, scale, repeats, most)
     return rows
 
 
@@ -186,6 +196,22 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     )  # fmt: skip
 
 
+def figures(rows: dict[str, Row], starts: dict[str, dict[str, float]] | None = None) -> list[Figure]:
+    """What is kept of a run: ratios, nanoseconds a pixel and memory of ours, and seconds of a start."""
+    found = []
+    for name, row in rows.items():
+        if isinstance(row, Measured):
+            ours = next(iter(row.seconds))
+            found += [
+                Figure(f"{name}, against {CASES[name].peer}", statistics.median(row.ratios), "x", "more"),
+                Figure(f"{name}, ours", row.median(ours) / row.pixels * 1e9, "ns"),
+                Figure(f"{name}, memory", row.memory_mb[ours], "MB"),
+            ]
+    for name, times in (starts or {}).items():
+        found.append(Figure(f"first prediction, {name}", sum(times.values()), "s"))
+    return found
+
+
 def verdict(rows: dict[str, Row]) -> int:
     """1 when results are not as equal as is promised. Times do not count: the machine decides on them too."""
     return int(any(isinstance(row, Measured) and not row.equal for row in rows.values()))
@@ -198,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[DATA_VARIABLE] = str(options.data.resolve())
     scale = Scale(options.pixels, options.side, options.rounds)
     begun = time.perf_counter()
-    rows = run_rows(options.only or list(CASES), scale, options.repeats, tell=_tell)
+    rows = run_rows(options.only or list(CASES), scale, options.repeats, most=options.seconds, tell=_tell)
     scaling, starts = None, None
     if not options.only:
         _tell("threads")
@@ -207,6 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         starts = run_starts()
     _tell("")
     print(report(rows, scaling, starts))
+    if options.keep:
+        print("\n" + keep("forest", figures(rows, starts)))
     print(f"\nThe whole run took {time.perf_counter() - begun:.0f} s.")
     return verdict(rows)
 
@@ -217,6 +245,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--repeats", type=_positive, default=5, help="calls of each side")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="of a row, after which no repeat begins")
+    parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
     parser.add_argument("--only", action="append", choices=list(CASES), help="a row to measure; may be repeated")
     parser.add_argument("--pixels", type=_positive, help="rows of the input at most")
     parser.add_argument("--side", type=_positive, default=Scale.side, help="pixels of the land-cover patch's side")

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import json
 import logging
+import math
 import statistics
 import sys
 import time
@@ -22,6 +23,10 @@ from tests.benchmarks.forest.cases import CASES, Contest, Predict, Scale, lightg
 
 WARM_UP = 64
 """Rows of the first call, which compiles or loads what was compiled."""
+
+
+RAW_ROWS = 1 << 17
+"""Rows whose raw scores are compared; probabilities are of all of them."""
 
 
 @dataclass
@@ -47,10 +52,13 @@ class Measured:
         return statistics.median(self.seconds[name])
 
 
-def measure(case: str, scale: Scale, repeats: int) -> Measured:
-    """One row of the table."""
+def measure(case: str, scale: Scale, repeats: int, most: float = math.inf) -> Measured:
+    """One row of the table.
+
+    :param most: Seconds after which no repeat begins; there is one.
+    """
     _quiet()
-    return measure_contest(CASES[case].load(scale), repeats)
+    return measure_contest(CASES[case].load(scale), repeats, most)
 
 
 def measure_scaling(scale: Scale, repeats: int, threads: tuple[int, ...]) -> Measured:
@@ -59,8 +67,11 @@ def measure_scaling(scale: Scale, repeats: int, threads: tuple[int, ...]) -> Mea
     return measure_contest(scaling_contest(scale, threads), repeats)
 
 
-def measure_contest(contest: Contest, repeats: int) -> Measured:
-    """Warm up, take memory and results of a first call each, then times in turns."""
+def measure_contest(contest: Contest, repeats: int, most: float = math.inf) -> Measured:
+    """Warm up, take memory and results of a first call each, then times in turns.
+
+    :param most: Seconds after which no repeat begins; there is one.
+    """
     names = list(contest.contestants)
     for name in names:
         contest.contestants[name](contest.input_of(name)[:WARM_UP])
@@ -69,7 +80,10 @@ def measure_contest(contest: Contest, repeats: int) -> Measured:
         memory[name], results[name] = _memory_of(contest, name)
     equal, words = compare(contest, results)
     seconds: dict[str, list[float]] = {name: [] for name in names}
+    begun = time.perf_counter()
     for repeat in range(repeats):
+        if repeat and time.perf_counter() - begun > most:
+            break
         for name in names[:: 1 - 2 * (repeat % 2)]:  # who was first is last in the next repeat
             given = contest.input_of(name)
             start = time.perf_counter()
@@ -116,7 +130,7 @@ def compare(contest: Contest, results: dict[str, NDArray[Any]]) -> tuple[bool, s
     if contest.raw_scores is None:
         largest = max(float(np.abs(first - other).max(initial=0)) for other in others)
         return largest == 0, "equal" if largest == 0 else f"NOT EQUAL: up to {largest:.2g}"
-    ours, theirs = (predict(contest.given) for predict in contest.raw_scores.values())
+    ours, theirs = (predict(contest.given[:RAW_ROWS]) for predict in contest.raw_scores.values())
     if ours.tobytes() != theirs.tobytes():
         return False, f"NOT EQUAL: raw scores, up to {np.abs(ours - theirs).max():.2g}"
     steps = max(ulps(first, other) for other in others)

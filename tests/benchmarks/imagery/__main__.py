@@ -37,6 +37,7 @@ from eotasks.models.threads import available_cores
 from eotasks.workflows.cloud_mask.options import DEFAULT_SAMPLING, RESOLUTIONS
 from eotasks.workflows.cloud_mask.product import product_grid
 from tests import ROOT
+from tests.benchmarks.figures import Figure, keep
 from tests.benchmarks.imagery.web import WebRun, measure_web
 from tests.builders.tile import SCENE_PIXELS, TILE_PIXELS, build_tile
 
@@ -199,6 +200,29 @@ def verdict(runs: dict[str, list[Run]], agreements: Sequence[Agreement], web: We
     return missed
 
 
+def figures(runs: dict[str, list[Run]], agreements: Sequence[Agreement], web: WebRun | None = None) -> list[Figure]:
+    """What is kept of a run."""
+    found = []
+    if runs:
+        *own, other = runs
+        for name in own:
+            mine = runs[name]
+            found += [
+                Figure(
+                    f"{name}, against the peer", _middle(runs[other], "seconds") / _middle(mine, "seconds"), "x", "more"
+                ),
+                Figure(f"{name}, CPU", _middle(mine, "cpu_seconds"), "s"),
+                Figure(f"{name}, peak memory", max(run.megabytes for run in mine), "MB"),
+            ]
+    if web is not None:
+        found += [Figure("from the web", web.taken / 1e6, "MB"), Figure("requests", web.requests, "")]
+    found += [
+        Figure(f"{each.resolution} m, {each.sampling}: masks as of the mean", each.mask, "", "more")
+        for each in agreements
+    ]
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     options = _parser().parse_args(arguments)
@@ -226,6 +250,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.rmtree(out)
     agreements = compare_masks(small)
     print(report(runs, agreements, with_peer, web))
+    if options.keep:
+        print("\n" + keep("imagery", figures(runs, agreements, web)))
     missed = verdict(runs, agreements, web)
     print("\n" + ("Targets missed: " + "; ".join(missed) if missed else "All targets are met."))
     return 0
@@ -235,6 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get(FOLDER_VARIABLE) or str(Path(tempfile.gettempdir()) / "eotasks-imagery-tile")
     parser.add_argument("--folder", default=default, help=f"where the tile is kept ({FOLDER_VARIABLE}, {default})")
+    parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
     parser.add_argument("--pixels", type=int, default=TILE_PIXELS, help=f"side of the tile ({TILE_PIXELS})")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each side; 0 for the agreement alone (3)")
     parser.add_argument(

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.models.threads import available_cores, thread_environment
+from tests.benchmarks.figures import Figure, keep
 from tests.benchmarks.land_cover.layout import ALTERNATIVES, SIDES, STEPS, Measured, Prepared, Setup, Side
 from tests.benchmarks.land_cover.verdicts import Verdict, judge
 from tests.benchmarks.land_cover.worker import CORNER, Failure, prepare_in_process, serve
@@ -287,6 +288,19 @@ def _sum_row(result: Result) -> list[str]:
     return ["all (sum, highest)", *numbers, *memory, ""]
 
 
+def figures(result: Result) -> list[Figure]:
+    """What is kept of a run: of each step and of the chain, CPU seconds, their ratio and memory."""
+    counted = [step for step in STEPS if step not in ALTERNATIVES]
+    cpu = {side: {step: result.cpu_seconds_of(side, step) for step in counted} for side in SIDES}
+    ours, theirs = (sum(cpu[side].values()) for side in SIDES)
+    our_memory, their_memory = (max(result.memory_of(side, step) for step in counted) for side in SIDES)
+    return [
+        Figure("chain, CPU against eo-learn", theirs / max(ours, TICK), "x", "more"),
+        Figure("chain, memory against eo-learn", their_memory / max(our_memory, 1.0), "x", "more"),
+        *[Figure(f"{step}, CPU", cpu["ours"][step], "s") for step in counted],
+    ]
+
+
 def _notes(result: Result) -> str:
     ours, theirs = (result.peak_of(side) for side in SIDES)
     lines = (
@@ -358,6 +372,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
     _tell("")
     print(report(result))
+    if options.keep:
+        print("\n" + keep("land_cover", figures(result)))
     return 0 if all(verdict.explained for verdict in result.verdicts.values()) else 1
 
 
@@ -376,6 +392,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--time-limit", type=float, default=160, help="seconds the run may take, at the cost of repeats; 0 for any"
     )
+    parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
     return parser
 
 

@@ -71,7 +71,8 @@ def steps(setup: Setup, prepared: Prepared) -> dict[str, Step]:
     chain = _Chain(setup)
     return {
         "cloud probability": in_order(
-            AddCloudProbabilityTask(BANDS, CLP, is_data_feature=IS_DATA, threads=setup.threads), outcome=arrays(CLP)
+            AddCloudProbabilityTask(BANDS, CLP, is_data_feature=IS_DATA, threads=setup.threads),
+            outcome=arrays(CLP, IS_DATA),
         ),
         "cloud probability 160 m": in_order(
             AddCloudProbabilityTask(
@@ -81,7 +82,7 @@ def steps(setup: Setup, prepared: Prepared) -> dict[str, Step]:
                 resolution=max(CLOUD_RESOLUTION, setup.resolution),
                 threads=setup.threads,
             ),
-            outcome=arrays(CLP),
+            outcome=arrays(CLP, IS_DATA),
         ),
         "cloud mask": in_order(
             AddCloudMaskTask(

@@ -50,10 +50,24 @@ def _equal(ours: NDArray[Any] | None, theirs: NDArray[Any] | None) -> bool:
     return np.array_equal(ours, theirs, equal_nan="f" in ours.dtype.kind + theirs.dtype.kind)
 
 
+def _probability(ours: Arrays, theirs: Arrays) -> Verdict:
+    """Ours is NaN where there is no data, and nowhere else; the peer has a number there."""
+    is_data = ours["IS_DATA"]
+    if ours["CLP"].shape != theirs["CLP"].shape or not np.array_equal(np.isnan(ours["CLP"]), ~is_data):
+        return Verdict(False, "NOT EQUAL: shape, or where ours is unknown")
+    different = int((ours["CLP"] != theirs["CLP"])[is_data].sum())
+    if different or not _equal(ours["timestamps"], theirs["timestamps"]):
+        return Verdict(False, f"NOT EQUAL: times, or CLP of {different} px with data")
+    blank = int((~is_data).sum())
+    return Verdict(True, f"equal but for {blank} px without data: NaN in ours" if blank else "equal")
+
+
 def _coarse_probability(ours: Arrays, theirs: Arrays) -> Verdict:
-    difference = float(np.abs(ours["CLP"] - theirs["CLP"]).mean())
-    fine = ours["CLP"].shape == theirs["CLP"].shape and difference < 0.25
-    return Verdict(fine, f"differs (mean {difference:.3f}): cv2 picks points where ours is the exact area mean")
+    if ours["CLP"].shape != theirs["CLP"].shape or not np.array_equal(np.isnan(ours["CLP"]), ~ours["IS_DATA"]):
+        return Verdict(False, "NOT EQUAL: shape, or where ours is unknown")
+    difference = float(np.abs(ours["CLP"] - theirs["CLP"])[ours["IS_DATA"]].mean())
+    text = f"differs (mean {difference:.3f}): cv2 picks points where ours is the exact area mean"
+    return Verdict(difference < 0.25, text)
 
 
 def _cloud_mask(ours: Arrays, theirs: Arrays) -> Verdict:
@@ -132,6 +146,7 @@ def _exported(ours: Arrays, theirs: Arrays) -> Verdict:
 
 
 _RULES: dict[str, Callable[[Arrays, Arrays], Verdict]] = {
+    "cloud probability": _probability,
     "cloud probability 160 m": _coarse_probability,
     "cloud mask": _cloud_mask,
     "resample in time": _resampled,

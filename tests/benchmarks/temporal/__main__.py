@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from eotasks.models.threads import available_cores, thread_environment
+from tests.benchmarks.figures import Figure, keep
 from tests.benchmarks.forest.data import MissingDataError
 from tests.benchmarks.temporal.worker import CASES, Long, Measured, measure, measure_long
 
@@ -67,6 +68,20 @@ def report(rows: dict[str, Row], threads: int) -> str:
     return "\n".join(lines)
 
 
+def figures(rows: dict[str, Row], threads: int) -> list[Figure]:
+    """What is kept of a run: ratios, and seconds of ours."""
+    found = []
+    for name, row in rows.items():
+        if isinstance(row, Measured):
+            pairs = zip(row.seconds["ours"], row.seconds["theirs"], strict=True)
+            case = f"{name}, {threads} threads"
+            found.append(
+                Figure(f"{case}, against the original", statistics.median(b / a for a, b in pairs), "x", "more")
+            )
+            found.append(Figure(f"{case}, ours", statistics.median(row.seconds["ours"]), "s"))
+    return found
+
+
 def report_long(long: Long, frames: int, side: int) -> str:
     """A line about the long series."""
     working = long.peak_mb - long.before_mb - long.output_mb
@@ -84,8 +99,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=_positive, default=available_cores(), help="of each side; default: the cores")
     parser.add_argument("--long", type=_positive, metavar="FRAMES", help="also a long series, ours alone: its memory")
     parser.add_argument("--side", type=_positive, default=500, help="pixels of its frames; default: %(default)s")
+    parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
     options = parser.parse_args(arguments)
-    print(report(run(options.repeats, options.threads), options.threads))
+    rows = run(options.repeats, options.threads)
+    print(report(rows, options.threads))
+    if options.keep:
+        print("\n" + keep("temporal", figures(rows, options.threads)))
     if options.long:
         long = in_process(options.threads, measure_long, options.long, options.side, options.threads)
         print("\n" + report_long(long, options.long, options.side))

@@ -19,7 +19,7 @@ from eotasks.workflows.land_cover.report import area, observations, prediction, 
 from eotasks.workflows.land_cover.report import importance as importance_pictures
 from eotasks.workflows.land_cover.report.build import build_report
 from eotasks.workflows.land_cover.report.results import ChainResult, Frame, PatchArea
-from eotasks.workflows.report import maps, style
+from eotasks.workflows.report import ground, maps, style
 from eotasks.workflows.report.raster import Bounds, Raster
 from tests.builders.fake_chain import BOUNDS, CLASSES, chain, importance, run_info
 
@@ -212,7 +212,7 @@ def test_decimated_mean_is_the_mean_of_what_is_known() -> None:
     values = np.arange(35, dtype=np.float32).reshape(5, 7)
     values[0, 0] = np.nan
     values[4, 6] = np.nan
-    small = maps.decimate(Raster(values, (0.0, 0.0, 70.0, 50.0)), mean=True, max_pixels=4)
+    small = ground.decimate(Raster(values, (0.0, 0.0, 70.0, 50.0)), mean=True, max_pixels=4)
     assert small.values.shape == (3, 4)
     assert small.values[0, 0] == np.float32((1 + 7 + 8) / 3)
     assert small.values[0, 1] == np.float32((2 + 3 + 9 + 10) / 4)
@@ -223,7 +223,7 @@ def test_decimated_mean_is_the_mean_of_what_is_known() -> None:
 
 def test_decimated_classes_are_classes_of_the_map() -> None:
     values = np.random.default_rng(0).choice([0, 2, 8], size=(50, 41)).astype(np.uint8)
-    small = maps.decimate(Raster(values, (0.0, 0.0, 41.0, 50.0)), mean=False, max_pixels=10)
+    small = ground.decimate(Raster(values, (0.0, 0.0, 41.0, 50.0)), mean=False, max_pixels=10)
     assert small.values.shape == (10, 9)
     assert small.values.dtype == np.uint8
     assert (small.values[:, :8] == values[2::5, 2::5]).all()
@@ -231,7 +231,7 @@ def test_decimated_classes_are_classes_of_the_map() -> None:
 
 def test_small_images_are_not_touched() -> None:
     raster = Raster(np.zeros((3, 4)), (0.0, 0.0, 4.0, 3.0))
-    assert maps.decimate(raster, mean=True) is raster
+    assert ground.decimate(raster, mean=True) is raster
 
 
 def test_true_color_is_the_example_s_stretch_with_holes() -> None:
@@ -275,7 +275,7 @@ def test_geographic_maps_are_in_degrees_without_a_scale_bar() -> None:
     ("longest", "expected"), [(0.25, 0.2), (1.0, 1.0), (3.84, 2.0), (5.0, 5.0), (99.0, 50.0), (0.019, 0.01)]
 )
 def test_scale_bar_has_a_round_length(longest: float, expected: float) -> None:
-    assert maps.round_length(longest) == pytest.approx(expected)
+    assert ground.round_length(longest) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_short_names(names: list[str], short: list[str]) -> None:
     ],
 )
 def test_centre_of_the_area(bounds: Bounds, crs: str, text: str) -> None:
-    assert maps.centre(bounds, crs) == text
+    assert ground.centre(bounds, crs) == text
 
 
 def test_hundreds_of_patches_are_drawn_without_labels() -> None:

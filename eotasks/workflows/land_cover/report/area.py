@@ -17,16 +17,16 @@ from eotasks.models.classes import ClassTable
 from eotasks.workflows.land_cover.plan import Role
 from eotasks.workflows.land_cover.report.chapter import Chapter
 from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea
-from eotasks.workflows.report import maps, style
+from eotasks.workflows.report import ground, maps, palette, style
 from eotasks.workflows.report.raster import Bounds, Raster
 
 _ROLES: dict[Role, tuple[str, str]] = {
-    "train": ("training", style.SKY),
-    "test": ("test", style.ORANGE),
-    "blocks": ("training and test, by blocks", style.GREEN),
+    "train": ("training", palette.SKY),
+    "test": ("test", palette.ORANGE),
+    "blocks": ("training and test, by blocks", palette.GREEN),
     "none": ("map only", "#ffffff"),
 }
-_FAILED: dict[str, Any] = {"facecolor": style.VERMILION, "hatch": "//"}
+_FAILED: dict[str, Any] = {"facecolor": palette.VERMILION, "hatch": "//"}
 _OUTLINE = "#7b3294"
 
 
@@ -61,10 +61,10 @@ def grid_figure(result: ChainResult) -> Figure:
     axes.set_facecolor("white")
     for patch in result.patches:
         fill: dict[str, Any] = _FAILED if patch.failed else {"facecolor": _ROLES[patch.role][1]}
-        maps.draw_boxes(axes, [patch.bounds], result.crs, alpha=0.55, edgecolor=style.INK, linewidth=0, **fill)
+        maps.draw_boxes(axes, [patch.bounds], result.crs, alpha=0.55, edgecolor=palette.INK, linewidth=0, **fill)
     boxes = [patch.bounds for patch in result.patches]
-    maps.draw_boxes(axes, boxes, result.crs, facecolor="none", edgecolor=style.INK, linewidth=0.7)
-    scale = maps.Axis(result.crs).scale
+    maps.draw_boxes(axes, boxes, result.crs, facecolor="none", edgecolor=palette.INK, linewidth=0.7)
+    scale = ground.Axis(result.crs).scale
     for ring in result.outline:
         axes.plot(ring[:, 0] / scale, ring[:, 1] / scale, color=_OUTLINE, linewidth=1.8)
     _label_patches(axes, figure.get_figwidth(), result)
@@ -76,7 +76,7 @@ def _label_patches(axes: Axes, width: float, result: ChainResult) -> None:
     names = maps.short_names([patch.name for patch in result.patches])
     if not names:
         return
-    scale = maps.Axis(result.crs).scale
+    scale = ground.Axis(result.crs).scale
     left, right = axes.get_xlim()
     points = width * 72 * 0.85
     widest = max(len(name) for name in names)
@@ -87,7 +87,7 @@ def _label_patches(axes: Axes, width: float, result: ChainResult) -> None:
     for patch, name in zip(result.patches, names, strict=True):
         x, y = (patch.bounds[0] + patch.bounds[2]) / 2 / scale, (patch.bounds[1] + patch.bounds[3]) / 2 / scale
         halo = [patheffects.withStroke(linewidth=2.5, foreground="white", alpha=0.7)]
-        axes.text(x, y, name, ha="center", va="center", fontsize=size, color=style.INK, path_effects=halo)
+        axes.text(x, y, name, ha="center", va="center", fontsize=size, color=palette.INK, path_effects=halo)
 
 
 def _grid_legend(result: ChainResult) -> list[Artist]:
@@ -96,10 +96,10 @@ def _grid_legend(result: ChainResult) -> list[Artist]:
         count = sum(patch.role == role and not patch.failed for patch in result.patches)
         if count:
             text = f"{label} ({count})"
-            handles.append(Patch(facecolor=color, alpha=0.55, edgecolor=style.INK, linewidth=0.7, label=text))
+            handles.append(Patch(facecolor=color, alpha=0.55, edgecolor=palette.INK, linewidth=0.7, label=text))
     failed = sum(patch.failed for patch in result.patches)
     if failed:
-        handles.append(Patch(**_FAILED, alpha=0.55, edgecolor=style.INK, linewidth=0.7, label=f"failed ({failed})"))
+        handles.append(Patch(**_FAILED, alpha=0.55, edgecolor=palette.INK, linewidth=0.7, label=f"failed ({failed})"))
     if result.outline:
         handles.append(Line2D([], [], color=_OUTLINE, linewidth=1.8, label="area of interest"))
     return handles
@@ -111,7 +111,7 @@ def classes_figure(raster: Raster, classes: ClassTable, crs: str, patches: Seque
     figure, axes = maps.map_figure(raster.bounds, crs, legend=True)
     maps.show_classes(axes, raster, classes, crs)
     boxes = [patch.bounds for patch in patches]
-    maps.draw_boxes(axes, boxes, crs, facecolor="none", edgecolor=style.INK, linewidth=0.4, alpha=0.5)
+    maps.draw_boxes(axes, boxes, crs, facecolor="none", edgecolor=palette.INK, linewidth=0.4, alpha=0.5)
     maps.scale_bar(axes, crs, dark=True)
     shares = maps.class_shares(raster.values, classes)
     maps.class_legend(axes, classes, shares, below=maps.is_wide(raster.bounds, crs))
@@ -141,9 +141,9 @@ def _padded(bounds: Bounds) -> Bounds:
 def _grid_caption(result: ChainResult) -> str:
     count, bounds = len(result.patches), extent(result)
     words = [f"The area in {count} patch{'es' if count != 1 else ''}, {result.crs or 'coordinate system not given'}"]
-    if not maps.Axis(result.crs).geographic:
+    if not ground.Axis(result.crs).geographic:
         words.append(f"{(bounds[2] - bounds[0]) / 1000:.1f} × {(bounds[3] - bounds[1]) / 1000:.1f} km")
-    place = maps.centre(bounds, result.crs)
+    place = ground.centre(bounds, result.crs)
     return ", ".join([*words, *([f"centre {place}"] if place else [])]) + "."
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from eotasks.workflows.land_cover.report import observations
 from eotasks.workflows.land_cover.report.chapter import Chapter
 from eotasks.workflows.land_cover.report.results import Importance
-from eotasks.workflows.report import style
+from eotasks.workflows.report import palette, style
 
 
 def add(chapter: Chapter) -> None:
@@ -25,13 +25,14 @@ def add(chapter: Chapter) -> None:
     date, feature = best(importance)
     share = importance.gain[date, feature] / importance.gain.sum()
     top_date = int(importance.gain.sum(axis=1).argmax())
-    as_a_whole = f" The most important date as a whole is {style.day(importance.times[top_date])}."
+    as_a_whole = f" The most important date as a whole is {palette.day(importance.times[top_date])}."
     chapter.chart(
         importance_figure(importance) if min(importance.gain.shape) > 1 else importance_bars(importance),
         f"Share of the model's total gain by date and feature. Most important: {importance.names[feature]} on "
-        f"{style.day(importance.times[date])} ({share:.1%})." + (as_a_whole if min(importance.gain.shape) > 1 else ""),
+        f"{palette.day(importance.times[date])} ({share:.1%})."
+        + (as_a_whole if min(importance.gain.shape) > 1 else ""),
         alt=f"Chart of the importance of {len(importance.names)} features at {len(importance.times)} dates; "
-        f"{importance.names[feature]} on {style.day(importance.times[date])} is greatest.",
+        f"{importance.names[feature]} on {palette.day(importance.times[date])} is greatest.",
     )
     if importance.image is None:
         no_color = chapter.result.reasons.get("TRUE_COLOR", "")
@@ -39,7 +40,7 @@ def add(chapter: Chapter) -> None:
         return
     chapter.map(
         observations.true_color_figure(importance.image, chapter.result.crs),
-        f"True colour at the most important date, {style.day(importance.image.time or importance.times[top_date])},"
+        f"True colour at the most important date, {palette.day(importance.image.time or importance.times[top_date])},"
         " as the model sees it: resampled in time where the features are.",
         alt="True colour image at the most important date.",
     )
@@ -64,9 +65,11 @@ def importance_figure(importance: Importance) -> Figure:
     corner.set_visible(False)
     drawn = image.imshow(shares, cmap="viridis", aspect="auto", vmin=0)
     date, feature = best(importance)
-    image.add_patch(Rectangle((date - 0.5, feature - 0.5), 1, 1, fill=False, edgecolor=style.VERMILION, linewidth=2.4))
-    top.bar(range(dates), shares.sum(axis=0), width=0.86, color=style.BLUE)
-    side.barh(range(features), shares.sum(axis=1), height=0.8, color=style.BLUE)
+    image.add_patch(
+        Rectangle((date - 0.5, feature - 0.5), 1, 1, fill=False, edgecolor=palette.VERMILION, linewidth=2.4)
+    )
+    top.bar(range(dates), shares.sum(axis=0), width=0.86, color=palette.BLUE)
+    side.barh(range(features), shares.sum(axis=1), height=0.8, color=palette.BLUE)
     _date_ticks(image, importance)
     image.set_yticks(range(features), list(importance.names))
     for spine in image.spines.values():
@@ -91,13 +94,13 @@ def importance_bars(importance: Importance) -> Figure:
     figure = style.new_figure(2.8 if dates > 1 else 1.0 + 0.32 * features)
     axes = figure.subplots()
     if dates > 1:
-        axes.bar(range(dates), shares[:, 0], width=0.8, color=style.BLUE)
+        axes.bar(range(dates), shares[:, 0], width=0.8, color=palette.BLUE)
         _date_ticks(axes, importance)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_ylabel(f"share of {importance.names[0]}")
         axes.grid(axis="y")
     else:
-        axes.barh(range(features), shares[0], height=0.7, color=style.BLUE)
+        axes.barh(range(features), shares[0], height=0.7, color=palette.BLUE)
         axes.set_yticks(range(features), list(importance.names))
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 
 from eotasks.workflows.land_cover.report.chapter import Chapter
 from eotasks.workflows.land_cover.report.results import ChainResult, Frame, NdviSeries
-from eotasks.workflows.report import maps, style
+from eotasks.workflows.report import ground, maps, palette, style
 from eotasks.workflows.report.page import Cell, CellValue
 from eotasks.workflows.report.raster import Raster
 
@@ -36,7 +36,7 @@ def add(chapter: Chapter) -> None:
 def _add_true_color(chapter: Chapter) -> None:
     raster = chapter.layer("TRUE_COLOR", "True colour")
     if raster is not None:
-        date = f" of {style.day(raster.time)}" if raster.time else ""
+        date = f" of {palette.day(raster.time)}" if raster.time else ""
         chapter.map(
             true_color_figure(raster, chapter.result.crs),
             f"True colour (B04, B03, B02){date}; reflectance × {maps.TRUE_COLOR_GAIN:g}.",
@@ -48,7 +48,7 @@ def _add_true_color(chapter: Chapter) -> None:
 def true_color_figure(raster: Raster, crs: str) -> Figure:
     """True colour of the whole area."""
     figure, axes = maps.map_figure(raster.bounds, crs)
-    small = maps.decimate(raster, mean=True)
+    small = ground.decimate(raster, mean=True)
     maps.show(axes, maps.true_color_image(small.values), small.bounds, crs)
     maps.scale_bar(axes, crs)
     return figure
@@ -64,7 +64,7 @@ def _add_cloud_mask(chapter: Chapter) -> None:
         share = float((raster.values[known] != 0).mean()) if known.any() else math.nan
         if share == 0 and len(result.frames) > 1:
             return  # the date was chosen because it is clear: a map of one colour shows nothing
-        date = f" of {style.day(raster.time)}" if raster.time else ""
+        date = f" of {palette.day(raster.time)}" if raster.time else ""
         chapter.map(
             cloud_mask_figure(raster, result.crs),
             f"Cloud mask{date}: {share:.1%} of the pixels with data are flagged as cloud.",
@@ -76,13 +76,13 @@ def _add_cloud_mask(chapter: Chapter) -> None:
 def cloud_mask_figure(raster: Raster, crs: str) -> Figure:
     """Clear and cloudy pixels of one date."""
     figure, axes = maps.map_figure(raster.bounds, crs, legend=True)
-    small = maps.decimate(raster, mean=False)
+    small = ground.decimate(raster, mean=False)
     image = np.ma.masked_equal(small.values.astype(np.uint8), _NO_DATA)
     colormap, norm = maps.categories(_CLOUD)
     maps.show(axes, image, small.bounds, crs, cmap=colormap, norm=norm)
     maps.scale_bar(axes, crs, dark=True)
-    labels = zip((*_CLOUD, style.NO_DATA_COLOR), ("clear", "cloud", "no data"), strict=True)
-    handles = [Patch(facecolor=color, edgecolor=style.QUIET, linewidth=0.6, label=text) for color, text in labels]
+    labels = zip((*_CLOUD, palette.NO_DATA_COLOR), ("clear", "cloud", "no data"), strict=True)
+    handles = [Patch(facecolor=color, edgecolor=palette.QUIET, linewidth=0.6, label=text) for color, text in labels]
     maps.place_legend(axes, handles, below=maps.is_wide(raster.bounds, crs))
     return figure
 
@@ -181,18 +181,20 @@ def ndvi_series_figure(series: NdviSeries) -> Figure:
     axes = figure.subplots()
     times = style.time_values(series.times)
     order = np.argsort(times)
-    axes.plot(times[order], series.ndvi[order], color=style.QUIET, linewidth=1, alpha=0.6, label="without cleaning")
+    axes.plot(times[order], series.ndvi[order], color=palette.QUIET, linewidth=1, alpha=0.6, label="without cleaning")
     if series.curve is not None:
         curve_times = style.time_values(series.curve_times)
         if series.spread is not None:
             low, high = series.curve - series.spread, series.curve + series.spread
             axes.fill_between(
-                curve_times, low, high, color=style.GREEN, alpha=0.16, linewidth=0, label="± 1 standard deviation"
+                curve_times, low, high, color=palette.GREEN, alpha=0.16, linewidth=0, label="± 1 standard deviation"
             )
-        axes.plot(curve_times, series.curve, color=style.GREEN, label="cleaned and resampled")
+        axes.plot(curve_times, series.curve, color=palette.GREEN, label="cleaned and resampled")
     clear, masked = ~series.masked, series.masked
-    axes.plot(times[clear], series.ndvi[clear], "o", color=style.GREEN, mec="white", ms=7, label="valid observation")
-    axes.plot(times[masked], series.ndvi[masked], "x", color=style.VERMILION, ms=7, mew=1.8, label="masked observation")
+    axes.plot(times[clear], series.ndvi[clear], "o", color=palette.GREEN, mec="white", ms=7, label="valid observation")
+    axes.plot(
+        times[masked], series.ndvi[masked], "x", color=palette.VERMILION, ms=7, mew=1.8, label="masked observation"
+    )
     axes.set_ylabel("NDVI")
     axes.grid(axis="y")
     style.date_axis(axes, [*series.times, *(series.curve_times if series.curve is not None else ())])
@@ -233,15 +235,17 @@ def frames_figure(result: ChainResult) -> Figure:
     figure = style.new_figure(3.1)
     axes = figure.subplots()
     groups: list[tuple[str, str, str, list[Frame]]] = [
-        (style.BLUE, "o", "used by all patches", [f for f in frames if f.kept >= f.patches]),
-        (style.SKY, "o", "used by some patches", [f for f in frames if 0 < f.kept < f.patches]),
-        (style.VERMILION, "x", "left out", [f for f in frames if not f.kept]),
+        (palette.BLUE, "o", "used by all patches", [f for f in frames if f.kept >= f.patches]),
+        (palette.SKY, "o", "used by some patches", [f for f in frames if 0 < f.kept < f.patches]),
+        (palette.VERMILION, "x", "left out", [f for f in frames if not f.kept]),
     ]
     for color, marker, label, members in groups:
         if members:
             _stems(axes, members, color, marker, f"{label} ({len(members)})")
     if result.min_valid_fraction is not None:
-        axes.axhline(result.min_valid_fraction, color=style.INK, linewidth=1, linestyle=(0, (4, 3)), label="threshold")
+        axes.axhline(
+            result.min_valid_fraction, color=palette.INK, linewidth=1, linestyle=(0, (4, 3)), label="threshold"
+        )
     axes.set_ylim(0, 1.06)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylabel("valid pixels")

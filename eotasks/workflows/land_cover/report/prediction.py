@@ -14,7 +14,7 @@ from eotasks.models.classes import ClassTable
 from eotasks.workflows.land_cover.report import area
 from eotasks.workflows.land_cover.report.chapter import Chapter
 from eotasks.workflows.land_cover.report.results import Inspection
-from eotasks.workflows.report import maps, style
+from eotasks.workflows.report import maps, palette, style
 from eotasks.workflows.report.raster import Raster
 
 _AGREE, _DIFFER = "#9fc8e0", "#c2410c"
@@ -66,7 +66,7 @@ def _add_inspection(chapter: Chapter, window: Inspection, classes: ClassTable) -
     share = "no pixel is labelled"
     if labelled:
         share = f"{differing / labelled:.1%} of the {labelled:,} labelled pixels differ"
-    date = f" (true colour of {style.day(window.time)})" if window.true_color is not None and window.time else ""
+    date = f" (true colour of {palette.day(window.time)})" if window.true_color is not None and window.time else ""
     height, width = window.reference.shape
     chapter.map(
         inspection_figure(window, classes, chapter.result.crs),
@@ -96,7 +96,7 @@ def inspection_figure(window: Inspection, classes: ClassTable, crs: str) -> Figu
     panels[3].set_visible(window.true_color is not None)
     maps.show_classes(panels[0], Raster(window.reference, window.bounds), classes, crs)
     maps.show_classes(panels[1], Raster(window.prediction, window.bounds), classes, crs)
-    colormap, norm = maps.categories((style.NO_DATA_COLOR, _AGREE, _DIFFER))
+    colormap, norm = maps.categories((palette.NO_DATA_COLOR, _AGREE, _DIFFER))
     difference = compare(window.reference, window.prediction)
     maps.show(panels[2], difference, window.bounds, crs, cmap=colormap, norm=norm)
     if window.true_color is not None:
@@ -109,5 +109,5 @@ def inspection_figure(window: Inspection, classes: ClassTable, crs: str) -> Figu
 def _legend(window: Inspection, classes: ClassTable) -> list[Patch]:
     present = set(np.unique(window.reference).tolist()) | set(np.unique(window.prediction).tolist())
     entries = [(item.color, style.pretty(item.name)) for item in classes if item.id and item.id in present]
-    entries += [(_AGREE, "same class"), (_DIFFER, "other class"), (style.NO_DATA_COLOR, "no label")]
-    return [Patch(facecolor=color, edgecolor=style.QUIET, linewidth=0.6, label=label) for color, label in entries]
+    entries += [(_AGREE, "same class"), (_DIFFER, "other class"), (palette.NO_DATA_COLOR, "no label")]
+    return [Patch(facecolor=color, edgecolor=palette.QUIET, linewidth=0.6, label=label) for color, label in entries]

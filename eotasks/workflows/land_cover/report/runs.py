@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eotasks.workflows.land_cover.report.chapter import Chapter
 from eotasks.workflows.land_cover.report.results import RunInfo, Stage
-from eotasks.workflows.report import style
+from eotasks.workflows.report import palette, style
 from eotasks.workflows.report.page import Cell, CellValue, KeyFigure
 from eotasks.workflows.report.units import duration, memory
 
@@ -157,11 +157,11 @@ def steps_figure(costs: Sequence[StepCost]) -> Figure:
 def _costs_figure(names: Sequence[str], seconds: NDArray[np.float64], peaks: NDArray[np.float64], label: str) -> Figure:
     figure = style.new_figure(1.0 + 0.34 * len(names))
     if not np.isfinite(peaks).any():
-        _bars(figure.subplots(), names, seconds, label, style.BLUE)
+        _bars(figure.subplots(), names, seconds, label, palette.BLUE)
         return figure
     left, right = figure.subplots(1, 2, sharey=True)
-    _bars(left, names, seconds, label, style.BLUE)
-    _bars(right, names, peaks, "peak memory (MB)", style.ORANGE)
+    _bars(left, names, seconds, label, palette.BLUE)
+    _bars(right, names, peaks, "peak memory (MB)", palette.ORANGE)
     right.tick_params(labelleft=False)
     return figure
 

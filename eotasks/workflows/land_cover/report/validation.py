@@ -17,7 +17,7 @@ from eotasks.models.classes import ClassTable
 from eotasks.models.landcover.areas import AreaEstimates
 from eotasks.models.landcover.validation import ConfusionMatrix, RocCurve, SeedSpread
 from eotasks.workflows.land_cover.report.chapter import Chapter
-from eotasks.workflows.report import style
+from eotasks.workflows.report import palette, style
 from eotasks.workflows.report.page import Cell, CellValue, KeyFigure
 
 _MAX_ROC_POINTS = 400
@@ -89,10 +89,10 @@ def counts_figure(classes: ClassTable, train: dict[int, int], test: dict[int, in
     for counts, offset, alpha, label in bars:
         values = [counts.get(item.id, 0) for item in shown]
         colors = [item.color for item in shown]
-        axes.barh(rows + offset, values, height, color=colors, alpha=alpha, edgecolor=style.QUIET, linewidth=0.6)
+        axes.barh(rows + offset, values, height, color=colors, alpha=alpha, edgecolor=palette.QUIET, linewidth=0.6)
         for row, value in zip(rows, values, strict=True):
             text = f"{value:,}" if not test else f"{value:,} {label}"
-            axes.text(value + longest * 0.008, row + offset, text, va="center", fontsize=9.5, color=style.INK)
+            axes.text(value + longest * 0.008, row + offset, text, va="center", fontsize=9.5, color=palette.INK)
     axes.set_yticks(rows, [style.pretty(item.name) for item in shown])
     axes.invert_yaxis()
     axes.set_xlim(0, longest * 1.13)
@@ -157,7 +157,7 @@ def _matrix(axes: Axes, shares: NDArray[np.float64], names: list[str], title: st
     size = 10.5 if len(names) <= 6 else 8.5
     for (row, column), share in np.ndenumerate(shares):
         text = "–" if math.isnan(share) else f"{100 * share:.0f}" if share >= 0.005 or share == 0 else "<1"
-        color = style.QUIET if math.isnan(share) else style.ink_on(to_hex(colormap(share)))
+        color = palette.QUIET if math.isnan(share) else style.ink_on(to_hex(colormap(share)))
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
     places = range(len(names))
     axes.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor")
@@ -214,7 +214,7 @@ def roc_figure(curves: Sequence[RocCurve], classes: ClassTable) -> Figure:
     """ROC of each class with its AUC in the legend."""
     figure = style.new_figure(5.0, 8.6)
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=style.QUIET, linewidth=1, linestyle=(0, (2, 3)), label="chance  0.500")
+    axes.plot([0, 1], [0, 1], color=palette.QUIET, linewidth=1, linestyle=(0, (2, 3)), label="chance  0.500")
     casing = [patheffects.withStroke(linewidth=3.6, foreground="white")]
     dashes = ["-", (0, (6, 1.5)), (0, (3, 1)), (0, (7, 1.5, 1.5, 1.5))]
     for index, curve in enumerate(curves):
@@ -223,7 +223,7 @@ def roc_figure(curves: Sequence[RocCurve], classes: ClassTable) -> Figure:
         axes.plot(
             x,
             y,
-            color=style.readable(item.color if item else style.QUIET),
+            color=style.readable(item.color if item else palette.QUIET),
             linestyle=dashes[index % len(dashes)],
             label=f"{style.pretty(curve.name)}  {curve.auc:.3f}",
             path_effects=casing,
@@ -292,15 +292,17 @@ def seeds_figure(seeds: SeedSpread) -> Figure:
     axes = figure.subplots()
     for row, (_, name, baseline) in enumerate(rows):
         spread = seeds.metrics[name]
-        axes.plot([spread.minimum, spread.maximum], [row, row], color=style.SKY, linewidth=6, alpha=0.35)
-        axes.plot(spread.values, np.full(len(spread.values), row), "o", color=style.BLUE, ms=7, alpha=0.75, mec="white")
-        axes.plot(spread.mean, row, "|", color=style.INK, ms=22, mew=2)
+        axes.plot([spread.minimum, spread.maximum], [row, row], color=palette.SKY, linewidth=6, alpha=0.35)
+        axes.plot(
+            spread.values, np.full(len(spread.values), row), "o", color=palette.BLUE, ms=7, alpha=0.75, mec="white"
+        )
+        axes.plot(spread.mean, row, "|", color=palette.INK, ms=22, mew=2)
         axes.annotate(f"{spread.mean:.3f}", (spread.mean, row), (0, 13), textcoords="offset points", ha="center")
         if baseline:
             value = seeds.metrics[baseline].mean
-            axes.plot(value, row, "D", color=style.VERMILION, ms=7)
+            axes.plot(value, row, "D", color=palette.VERMILION, ms=7)
             axes.annotate(
-                f"{value:.3f}", (value, row), (0, 13), textcoords="offset points", ha="center", color=style.VERMILION
+                f"{value:.3f}", (value, row), (0, 13), textcoords="offset points", ha="center", color=palette.VERMILION
             )
     axes.set_yticks(range(len(rows)), [label for label, *_ in rows])
     axes.set_ylim(len(rows) - 0.55, -0.7)
@@ -351,14 +353,14 @@ def areas_figure(areas: AreaEstimates, classes: ClassTable | None) -> Figure:
     axes = figure.subplots()
     by_id = classes.by_id if classes else {}
     for row, item in enumerate(areas.classes):
-        color = style.readable(by_id[item.class_id].color if item.class_id in by_id else style.QUIET)
+        color = style.readable(by_id[item.class_id].color if item.class_id in by_id else palette.QUIET)
         estimate = item.area_ha
         if math.isfinite(estimate.value):
             label = "adjusted, 95 % confidence interval" if row == 0 else None
             axes.errorbar(
                 estimate.value, row, xerr=estimate.ci95, fmt="o", color=color, ms=8, capsize=5, lw=2.2, label=label
             )
-        axes.plot(item.mapped_ha, row, "|", color=style.INK, ms=20, mew=2, label="mapped" if row == 0 else None)
+        axes.plot(item.mapped_ha, row, "|", color=palette.INK, ms=20, mew=2, label="mapped" if row == 0 else None)
     axes.set_yticks(range(len(areas.classes)), [style.pretty(item.name) for item in areas.classes])
     axes.set_ylim(len(areas.classes) - 0.4, -0.6)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
