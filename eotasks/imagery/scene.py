@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -47,6 +48,9 @@ _MOST_IMPOSSIBLE = 0.05
 
 _FEWEST = 64
 """Pixels of a band with data by which the offset is judged."""
+
+_BROUGHT_ROWS = 128
+"""Rows of a band that become digital numbers at a time: what is computed on the way is larger than they are."""
 
 _PREVIEWED = 0.8
 """Decoded pixels along a side of a pixel of a picture, at least."""
@@ -206,21 +210,30 @@ class Scene:
         unique = list(dict.fromkeys(bands))
         valid = window.valid(unique)
 
-        def bring(band: str) -> tuple[NDArray[np.bool_], int]:
-            values = window.resampled(band, valid[band])
-            known = np.isfinite(values)
-            numbers = self._as_dn(values, band)
-            stored = np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
-            for index in (index for index, name in enumerate(bands) if name == band):
-                dn[..., index] = stored
-            return known, self._impossible(numbers, band)
+        is_data = np.ones(grid.shape, dtype=bool)
+        in_turns = Lock()
+
+        def bring(band: str) -> tuple[int, int]:
+            values = window.resampled(band, valid.pop(band))
+            count = low = 0
+            for start in range(0, grid.height, _BROUGHT_ROWS):
+                rows = slice(start, start + _BROUGHT_ROWS)
+                known = np.isfinite(values[rows])
+                numbers = self._as_dn(values[rows], band)
+                stored = np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+                for index in (index for index, name in enumerate(bands) if name == band):
+                    dn[rows, :, index] = stored
+                with in_turns:
+                    is_data[rows] &= known
+                count += int(known.sum())
+                low += self._impossible(numbers, band)
+            return count, low
 
         brought = in_threads(bring, unique, workers)
-        is_data = np.logical_and.reduce([known for known, _ in brought])
-        dn[~is_data] = NO_DATA_DN
-        self._compare_offset(
-            {band: (int(known.sum()), low) for band, (known, low) in zip(unique, brought, strict=True)}
-        )
+        for start in range(0, grid.height, _BROUGHT_ROWS):
+            rows = slice(start, start + _BROUGHT_ROWS)
+            dn[rows][~is_data[rows]] = NO_DATA_DN
+        self._compare_offset(dict(zip(unique, brought, strict=True)))
         return dn, is_data
 
     def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:
