@@ -50,7 +50,7 @@ _FEWEST = 64
 """Pixels of a band with data by which the offset is judged."""
 
 _BROUGHT_ROWS = 128
-"""Rows of a band that become digital numbers at a time: what is computed on the way is larger than they are."""
+"""Rows of a band that become digital numbers at a time, which takes several times as much memory as they do."""
 
 _PREVIEWED = 0.8
 """Decoded pixels along a side of a pixel of a picture, at least."""
@@ -216,24 +216,19 @@ class Scene:
         def bring(band: str) -> tuple[int, int]:
             values = window.resampled(band, valid.pop(band))
             count = low = 0
-            for start in range(0, grid.height, _BROUGHT_ROWS):
-                rows = slice(start, start + _BROUGHT_ROWS)
-                known = np.isfinite(values[rows])
-                numbers = self._as_dn(values[rows], band)
-                stored = np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+            for rows in (slice(start, start + _BROUGHT_ROWS) for start in range(0, grid.height, _BROUGHT_ROWS)):
+                known, numbers = np.isfinite(values[rows]), self._as_dn(values[rows], band)
+                stored = np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max)
                 for index in (index for index, name in enumerate(bands) if name == band):
-                    dn[rows, :, index] = stored
+                    dn[rows, :, index] = stored.astype(np.uint16)
                 with in_turns:
                     is_data[rows] &= known
-                count += int(known.sum())
-                low += self._impossible(numbers, band)
+                count, low = count + int(known.sum()), low + self._impossible(numbers, band)
             return count, low
 
-        brought = in_threads(bring, unique, workers)
-        for start in range(0, grid.height, _BROUGHT_ROWS):
-            rows = slice(start, start + _BROUGHT_ROWS)
-            dn[rows][~is_data[rows]] = NO_DATA_DN
-        self._compare_offset(dict(zip(unique, brought, strict=True)))
+        counts = dict(zip(unique, in_threads(bring, unique, workers), strict=True))
+        dn[~is_data] = NO_DATA_DN
+        self._compare_offset(counts)
         return dn, is_data
 
     def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:
