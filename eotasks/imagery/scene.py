@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -49,6 +50,9 @@ _MOST_IMPOSSIBLE = 0.05
 
 _FEWEST = 64
 """Pixels of a band with data by which the offset is judged."""
+
+_BROUGHT_ROWS = 128
+"""Rows of a band that become digital numbers at a time, which takes several times as much memory as they do."""
 
 _PREVIEWED = 0.8
 """Decoded pixels along a side of a pixel of a picture, at least."""
@@ -218,22 +222,26 @@ class Scene:
         unique = list(dict.fromkeys(bands))
         valid = window.valid(unique)
 
-        def bring(band: str) -> tuple[NDArray[np.bool_], int]:
+        is_data = np.ones(grid.shape, dtype=bool)
+        in_turns = Lock()
+
+        def bring(band: str) -> tuple[int, int]:
             values = window.resampled(band, valid.pop(band))
             window.forget(band)
-            known = np.isfinite(values)
-            numbers = self._as_dn(values, band)
-            stored = np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max).astype(np.uint16)
-            for index in (index for index, name in enumerate(bands) if name == band):
-                dn[..., index] = stored
-            return known, self._impossible(numbers, band)
+            count = low = 0
+            for rows in (slice(start, start + _BROUGHT_ROWS) for start in range(0, grid.height, _BROUGHT_ROWS)):
+                known, numbers = np.isfinite(values[rows]), self._as_dn(values[rows], band)
+                stored = np.clip(np.where(known, numbers, NO_DATA_DN), 0, np.iinfo(np.uint16).max)
+                for index in (index for index, name in enumerate(bands) if name == band):
+                    dn[rows, :, index] = stored.astype(np.uint16)
+                with in_turns:
+                    is_data[rows] &= known
+                count, low = count + int(known.sum()), low + self._impossible(numbers, band)
+            return count, low
 
-        brought = in_threads(bring, unique, workers)
-        is_data = np.logical_and.reduce([known for known, _ in brought])
+        counts = dict(zip(unique, in_threads(bring, unique, workers), strict=True))
         dn[~is_data] = NO_DATA_DN
-        self._compare_offset(
-            {band: (int(known.sum()), low) for band, (known, low) in zip(unique, brought, strict=True)}
-        )
+        self._compare_offset(counts)
         return dn, is_data
 
     def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:

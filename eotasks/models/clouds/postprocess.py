@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,11 @@ from eotasks.models.scales import ProbabilityScale, as_probability, check_mask, 
 
 CLEAR, CLOUD, NO_DATA = 0, 1, 255
 """Values of a cloud mask (CLM), as Sentinel Hub defined them."""
+
+WHOLE_PIXELS = 4_000_000
+"""Of a frame whose steps are done at once. Larger ones are taken in strips of so many, with the rows about them that
+have a say: the same numbers, since no step looks at where a row lies. (Averages over disks of six pixels and more go by
+Fourier transforms, whose last bits do look at it, in OpenCV's own blocks too.)"""
 
 MAX_CLP = 255
 """Probability 1 where it is stored as uint8."""
@@ -96,11 +103,23 @@ def mask_of(
     steps = _Steps(settings, pixel_size, where)
     mask = np.empty(probability.shape, dtype=np.uint8)
     for index, frame in enumerate(probability):
-        frame_valid = _present(frame) if valid is None else valid[index]
-        values = as_probability(frame, frame_valid, scale=scale, where=where)
-        frame_snow = None if snow is None else snow[index]
-        mask[index] = steps.mask(values, frame_valid, frame_snow)
+        for strip, rows in _strips(frame.shape, steps.rows_about):
+            part = frame[rows]
+            part_valid = _present(part) if valid is None else valid[index, rows]
+            values = as_probability(part, part_valid, scale=scale, where=where)
+            part_snow = None if snow is None else snow[index, rows]
+            done = steps.mask(values, part_valid, part_snow)
+            mask[index, strip] = done[strip.start - rows.start : strip.stop - rows.start]
     return mask
+
+
+def _strips(shape: tuple[int, ...], around: int) -> Iterator[tuple[slice, slice]]:
+    """Rows of a frame that are done together, and the same with those about them."""
+    height, width = shape
+    step = height if height * width <= WHOLE_PIXELS else max(WHOLE_PIXELS // width, 1)
+    for start in range(0, max(height, 1), max(step, 1)):
+        stop = min(start + step, height)
+        yield slice(start, stop), slice(max(start - around, 0), min(stop + around, height))
 
 
 class _Steps:
@@ -115,6 +134,12 @@ class _Steps:
         self.erosion_size = _radius(settings.erosion_size, scale)
         self.dilation_size = _radius(settings.dilation_size, scale)
         self.sigma = None if not settings.sigma else (settings.sigma / scale[0], settings.sigma / scale[1])
+
+    @property
+    def rows_about(self) -> int:
+        """Rows on either side that have a say in a row."""
+        disks = (self.average_over, self.erosion_size, self.dilation_size)
+        return sum(each[0] for each in disks if each) + (math.ceil(4 * self.sigma[0]) + 1 if self.sigma else 0)
 
     def mask(
         self, probability: NDArray[np.float32], valid: NDArray[np.bool_] | None, snow: NDArray[np.bool_] | None

@@ -298,8 +298,11 @@ def _is_whole(record: _Record, sizes: Mapping[str, int]) -> bool:
 
 def stored_probability(probability: NDArray[np.float32], is_data: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Probability 0..1 as uint8: times 255, at most 254, 255 without data."""
-    scaled = np.minimum(np.rint(probability * np.float32(MAX_CLP)), MAX_STORED_CLP)
-    return np.where(is_data, scaled, NO_DATA).astype(np.uint8)
+    stored = np.empty(probability.shape, dtype=np.uint8)
+    for row, values in enumerate(probability):  # one by one: of a full tile all at once take gigabytes
+        scaled = np.minimum(np.rint(values * np.float32(MAX_CLP)), MAX_STORED_CLP)
+        stored[row] = np.where(is_data[row], scaled, NO_DATA)
+    return stored
 
 
 def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> dict[str, str]:

@@ -21,7 +21,7 @@ from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.plausibility import refuse_implausible
-from eotasks.models.clouds.postprocess import CLOUD, NO_DATA
+from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, WHOLE_PIXELS
 from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, SceneClass, band_indices
 from eotasks.workflows.cloud_mask.apart import KeptApart, bands_apart
@@ -106,11 +106,18 @@ class ProductMasks:
         data = self.mask != NO_DATA
         count = int(data.sum())  # above 0: products without data are refused
         shadow = None if self.shadow is None else int((self.shadow == CLOUD).sum()) / count
-        mean = None if self.probability is None else float(self.probability[data].mean(dtype=np.float64))
+        mean = None if self.probability is None else _sum(self.probability, data) / count
         snow, thin = (
             int((self.mask == value).sum()) / count if value in self.classes else None for value in (SNOW, THIN_CLOUD)
         )
         return Shares(int((self.mask == CLOUD).sum()) / count, shadow, count / data.size, mean, snow, thin)
+
+
+def _sum(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    """The sum of some pixels (h, w), which are copied: as many at a time as a frame of moderate size has."""
+    step = max(WHOLE_PIXELS // values.shape[1], 1)
+    parts = (slice(start, start + step) for start in range(0, len(values), step))
+    return sum(float(values[rows][where[rows]].sum(dtype=np.float64)) for rows in parts)
 
 
 def make_masks(
@@ -139,35 +146,32 @@ def make_masks(
     reading = _Reading(scene, detector, options, wanted, threads)
     apart = KeptApart(detector, reading.grid.shape, **options.apart)
     found = Found(detector, reading.grid.shape, apart)
+    search = None
+    if sun is not None and _shadows_of_clouds(detector, options):
+        from eotasks.workflows.cloud_mask.shadows import ShadowSearch  # loads scipy, a sixth of a second
+
+        search = ShadowSearch(reading.grid, wanted, sun, options, where)
     strips = list(_strips(scene, reading.grid, options.sampling))
     for done, (rows, strip) in enumerate(strips, start=1):
         frames = reading.strip(rows, strip)
         apart.add(rows, frames)
+        if search is not None:
+            search.add(rows, frames.bands[0], frames.is_data[0])
         if _in_strips(detector):
             found.add(rows, frames, settings)
+        del frames  # or its bands, 0.25 GB at 10 m, are there still while the next ones are read
+        _give_back()
         if advance is not None:
             advance(done, len(strips))
     reading.check()
     if not _in_strips(detector):
         found.add(slice(None), reading.whole(), settings)
     size = (reading.grid.resolution, reading.grid.resolution)
+    if search is not None:
+        search.set_clouds(found.mask(reading.is_data, replace(options.mask, dilation_size=None), size, where))
     mask = found.mask(reading.is_data, options.mask, size, where)
-    shadow = found.shadow()
-    if sun is not None and _shadows_of_clouds(detector, options):
-        from eotasks.models.clouds.shadows.frame import cloud_shadow  # loads scipy, a sixth of a second
-
-        outlines = found.mask(reading.is_data, replace(options.mask, dilation_size=None), size, where)
-        shadow = cloud_shadow(
-            reading.light,
-            mask,
-            outlines=outlines,
-            sun=sun,
-            pixel_size=size,
-            valid=reading.is_data,
-            names=reading.light_bands,
-            method=options.shadow_search,
-            where=where,
-        )
+    shadow = found.shadow() if search is None else search.find(mask, reading.is_data)
+    del search  # some hundred megabytes of a full tile
     picture = _picture(scene, threads) if options.quicklook else None
     _give_back()
     classes = apart.classes(mask)
@@ -232,11 +236,6 @@ class _Reading:
         self.grid = product_grid(scene, options.resolution)
         self.is_data: NDArray[np.bool_] = np.zeros(self.grid.shape, dtype=bool)
         shape = self.grid.shape
-        self.light_bands = light_bands(bands)
-        self.light: NDArray[np.uint16] = np.zeros(
-            (*shape, len(self.light_bands)) if _shadows_of_clouds(detector, options) else (0,), dtype=np.uint16
-        )
-        """The bands that shadows are looked for in."""
         whole = not _in_strips(detector)
         self._kept: NDArray[np.uint16] = np.zeros((*shape, len(bands)) if whole else (0,), dtype=np.uint16)
         self._kept_classes: NDArray[np.uint8] = np.zeros(shape if whole and self._classified else (0,), dtype=np.uint8)
@@ -249,8 +248,6 @@ class _Reading:
         classes = self._scene.scene_classification(strip) if self._classified else None
         bands, valid = self._read(strip, classes)
         self.is_data[rows] = valid
-        if self.light.size:
-            self.light[rows] = bands[..., band_indices(self.light_bands, self._bands)]
         if self._kept.size:
             self._kept[rows] = bands
         if classes is not None and self._kept_classes.size:

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 from skimage.morphology import disk
 
 from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.models.clouds import postprocess
 from eotasks.models.clouds.mask_classes import with_classes, without_classes
 from eotasks.models.clouds.postprocess import cloud_mask, mask_of
 from eotasks.models.clouds.presets import MaskSettings, mask_settings
@@ -154,3 +155,36 @@ def test_a_mask_with_classes_is_refused_where_a_mask_is_due_with_what_to_do() ->
         split_cloud_mask(with_classes(MASK, snow=SNOW, thin_cloud=THIN))
     with pytest.raises(FeatureError, match=r"holds 3, 7, .*AddSceneClassificationMaskTask"):
         split_cloud_mask(np.array([3, 7], dtype=np.uint8))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pixels=st.integers(1, 1_500),
+    average=st.integers(0, 5),
+    sigma=st.sampled_from([None, 0.7, 3.0]),
+    erosion=st.integers(0, 3),
+    dilation=st.integers(0, 6),
+    seed=st.integers(0, 9),
+    gaps=st.booleans(),
+)
+def test_large_frames_in_strips_as_in_one(
+    monkeypatch: pytest.MonkeyPatch,
+    pixels: int,
+    average: int,
+    sigma: float | None,
+    erosion: int,
+    dilation: int,
+    seed: int,
+    gaps: bool,
+) -> None:
+    random = np.random.default_rng(seed)
+    gaussian: Any = {"smoothing": "gaussian", "sigma": sigma, "average_over": None}
+    steps = MaskSettings(
+        **gaussian if sigma else {"average_over": average}, erosion_size=erosion, dilation_size=dilation
+    )
+    valid = random.random(PROBABILITY.shape) < 0.8 if gaps else None
+    snow = random.random(PROBABILITY.shape) < 0.1 if gaps else None
+    whole = mask_of(PROBABILITY, steps, valid=valid, snow=snow)
+    with monkeypatch.context() as patched:
+        patched.setattr(postprocess, "WHOLE_PIXELS", pixels)
+        np.testing.assert_array_equal(mask_of(PROBABILITY, steps, valid=valid, snow=snow), whole)

@@ -10,6 +10,10 @@ import pytest
 from eotasks.errors import ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import Scene, open_scene
+from eotasks.models.clouds import postprocess
+from eotasks.models.clouds.presets import mask_settings
+from eotasks.models.clouds.shadows import geometric, large, packed
+from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.sources.sample import open_sample
 from eotasks.workflows.cloud_mask import product
 from eotasks.workflows.cloud_mask.options import CloudMaskOptions
@@ -84,3 +88,28 @@ def test_the_picture_has_a_resolution_of_its_own() -> None:
     np.testing.assert_array_equal(coarse.picture.reflectance, fine.picture.reflectance)
     assert coarse.picture.grid.resolution == 20
     assert max(coarse.picture.grid.shape) <= product.PICTURE_PIXELS
+
+
+def test_a_large_product_is_masked_in_strips_as_a_large_frame_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of the tasks; and masks of a whole product, but for shadows that were searched in cells."""
+    monkeypatch.setattr(geometric, "_BEATS_CHANCE", 0.0)  # winter forests pass for cloud here, and no shadow is told
+    options = CloudMaskOptions(resolution=60, shadows=True, quicklook=False)
+    scene = open_sample()
+    whole = make_masks(scene, options)
+    monkeypatch.setattr(large, "SEARCHED_PIXELS", 10_000)  # cells of 2 by 2 pixels
+    monkeypatch.setattr(packed, "STRIP_PIXELS", 3_000)
+    monkeypatch.setattr(postprocess, "WHOLE_PIXELS", 3_000)
+    monkeypatch.setattr(product, "_STRIP", 130)
+    masks = make_masks(scene, options)
+    for name in ("probability", "mask"):
+        np.testing.assert_array_equal(getattr(masks, name), getattr(whole, name), err_msg=name)
+    assert masks.shares.mean_probability == pytest.approx(whole.shares.mean_probability)
+    assert (masks.shadow == 1).any()
+    names = ("B02", "B08", "B11", "B03")
+    bands, valid = scene.read_masked(names, masks.grid, resampling=options.sampling)
+    outlines = postprocess.mask_of(masks.probability[np.newaxis], mask_settings("s2cloudless", dilation_size=None))[0]
+    sun = (scene.acquisition.sun_zenith, scene.acquisition.sun_azimuth)
+    expected = cloud_shadow(
+        bands, masks.mask, outlines=outlines, sun=sun, pixel_size=(60.0, 60.0), valid=valid, names=names
+    )
+    np.testing.assert_array_equal(masks.shadow, expected)

@@ -12,7 +12,9 @@ from eotasks.errors import ConfigurationError, GridError, ShadowWarning, warn_ca
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.angles import NADIR, mean_shift, shadow_shift
 from eotasks.models.clouds.shadows.geometric import GeometricMethod, Reason, geometric_shadow
+from eotasks.models.clouds.shadows.large import is_large, large_shadow
 from eotasks.models.clouds.shadows.light import Light, light_of
+from eotasks.models.clouds.shadows.packed import KEPT, VALID, PackedLight, has, strips_of
 from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ReflectanceScale, check_mask
@@ -108,14 +110,19 @@ def cloud_shadow(
     if valid is not None:
         check_mask(valid, name="the data mask", where=where)  # before ~ and & make numbers of it
     data = ~missing if valid is None else valid & ~missing
+    if is_large(bands.shape):
+        packed = packed_light(bands.shape[:2], names=names, method=chosen, scale=scale, where=where)
+        packed.add(0, bands, data)
+        if check_bands:
+            packed.check()
+        packed.set_clouds(cloudy)
+        return shadow_of_packed(packed, hidden, sun=sun, view=view, pixel_size=pixel_size, method=chosen, where=where)
     light = light_of(bands, data, names=names, scale=scale, check_bands=check_bands, where=where)
     cloudy = cloudy & light.valid
     if not cloudy.any():
         # such frames, above all those without data, often have no angles either
         return np.where(light.valid, np.uint8(0), np.uint8(NO_DATA))
-    shift = shadow_shift(sun, view, pixel_size=pixel_size, where=where)
-    if shift.shape not in ((2,), (*cloud.shape, 2)):
-        raise GridError(f"{where}: a grid of angles has shape {shift.shape}, the mask {cloud.shape}: give both on one.")
+    shift = _shift(sun, view, cloud.shape, pixel_size, where)
     if isinstance(chosen, ProjectionMethod):
         direction = mean_shift(shift, where=where)
         shadow = projected_shadow(light, cloudy, direction, pixel_size=pixel_size, method=chosen)
@@ -123,10 +130,71 @@ def cloud_shadow(
     else:
         match = geometric_shadow(light, cloudy, shift, pixel_size=pixel_size, method=chosen, where=where)
         shadow, reason = match.shadow, match.reason
-    if reason is not None:
-        warn_caller(f"{where}: {_REASONS[reason]}", ShadowWarning, reason)
+    _warn(reason, where)
     shadow = shadow & ~hidden
     return np.where(light.valid, shadow.astype(np.uint8) * np.uint8(SHADOW), np.uint8(NO_DATA))
+
+
+def packed_light(
+    shape: tuple[int, int],
+    *,
+    names: Sequence[str] | None = None,
+    method: MethodName | ShadowMethod = "geometric",
+    scale: ReflectanceScale | None = None,
+    where: str = "the frame",
+) -> PackedLight:
+    """What a frame that is large (``is_large``) is put together in, for ``shadow_of_packed``.
+
+    :param shape: (h, w).
+    :raises ConfigurationError: an unknown method.
+    """
+    chosen = shadow_method(method)
+    dark = chosen.dark_nir if isinstance(chosen, ProjectionMethod) else None
+    return PackedLight(shape, names=names, scale=scale, dark_nir=dark, where=where)
+
+
+def shadow_of_packed(
+    light: PackedLight,
+    cloud: NDArray[np.generic],
+    *,
+    sun: Angles,
+    view: Angles = NADIR,
+    pixel_size: tuple[float, float],
+    method: MethodName | ShadowMethod = "geometric",
+    where: str = "the frame",
+) -> NDArray[np.uint8]:
+    """Cloud shadow of a large frame: as ``cloud_shadow``, which comes here with those that are large.
+
+    :param light: All rows of it, added under the same method, and its clouds; used up by this.
+    :param cloud: (h, w) boolean, or 1 where there is cloud: the mask under which ground is no shadow.
+    :return: uint8 (h, w): 0 no shadow, 1 shadow on ground in view, 255 no data. Clouds are 0.
+    :raises FeatureError: angles that are none.
+    :raises GridError: shapes that do not fit.
+    :warns ShadowWarning: there are clouds, and their shadows cannot be told, with the reason.
+    """
+    if light.has_clouds:
+        shift = _shift(sun, view, light.shape, pixel_size, where)
+        _warn(large_shadow(light, shift, pixel_size=pixel_size, method=shadow_method(method), where=where), where)
+    result = np.empty(light.shape, dtype=np.uint8)
+    for rows in strips_of(light.shape):
+        bits = light.bits[rows]
+        shadow = has(bits, KEPT) & (cloud[rows] != 1)
+        result[rows] = np.where(has(bits, VALID), shadow * np.uint8(SHADOW), np.uint8(NO_DATA))
+    return result
+
+
+def _shift(
+    sun: Angles, view: Angles, shape: tuple[int, ...], pixel_size: tuple[float, float], where: str
+) -> NDArray[np.float64]:
+    shift = shadow_shift(sun, view, pixel_size=pixel_size, where=where)
+    if shift.shape not in ((2,), (*shape, 2)):
+        raise GridError(f"{where}: a grid of angles has shape {shift.shape}, the mask {shape}: give both on one.")
+    return shift
+
+
+def _warn(reason: Reason | None, where: str) -> None:
+    if reason is not None:
+        warn_caller(f"{where}: {_REASONS[reason]}", ShadowWarning, reason)
 
 
 def _untold(light: Light, cloud: NDArray[np.bool_], direction: NDArray[np.float64]) -> Reason | None:

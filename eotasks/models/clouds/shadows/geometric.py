@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number
-from eotasks.models.clouds.shadows.light import Light
+from eotasks.models.clouds.shadows.light import Ground
 from eotasks.models.clouds.shadows.looks import Sight, beyond, refined
 from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
 from eotasks.models.clouds.shadows.significance import significance
@@ -126,8 +126,37 @@ class _Classes:
         return np.asarray(gain * cells_per_pixel)
 
 
+@dataclass(frozen=True)
+class CloudHeights:
+    """What the search for heights has found in one frame."""
+
+    clouds: Clouds
+    heights: Floats
+    """(n,) metres above ground; NaN where the ground speaks against a shadow of that cloud."""
+
+    lit: float
+    """Sunlight of lit ground, by the match."""
+
+    shaded: float
+    """The same of shaded ground."""
+
+    sunlight: NDArray[np.float32]
+    """(h, w) without outlying values."""
+
+    usual: tuple[np.float32, np.float32]
+    """The lowest and the highest sunlight that is not outlying."""
+
+    clear: Mask
+    """(h, w) the witnesses."""
+
+    @property
+    def typical(self) -> float:
+        """Median height of the matched cloud pixels."""
+        return _typical(self.clouds, self.heights)
+
+
 def geometric_shadow(
-    light: Light,
+    light: Ground,
     cloud: Mask,
     shift: Floats,
     *,
@@ -143,35 +172,52 @@ def geometric_shadow(
     :param where: What the frame is, for messages.
     """
     clouds = clouds_of(cloud & light.valid, light.valid, shift, where=where)
-    heights = np.full(clouds.count, np.nan)
-    nothing = ShadowMatch(np.zeros(cloud.shape, dtype=bool), clouds.labels, heights)
+    found = heights_of(clouds, light, cloud, pixel_size=pixel_size, method=method)
+    if found is None or isinstance(found, str):
+        unknown = np.full(clouds.count, np.nan)
+        return ShadowMatch(np.zeros(cloud.shape, dtype=bool), clouds.labels, unknown, found)
+    shadow = thrown(clouds, found.heights) & light.valid & ~cloud
+    if not is_enough(int(np.count_nonzero(shadow)), int(np.count_nonzero(light.valid))):
+        return ShadowMatch(shadow, clouds.labels, found.heights)
+    sight = Sight(found.sunlight, light.valid & ~cloud, light.black, light.turbid, found.clear, pixel_size)
+    seen = refined(sight, shadow)
+    if method.beyond == "dark":
+        seen |= beyond(sight, shadow, clouds.origin_known(found.typical), found.lit, found.shaded)
+    return ShadowMatch(seen & light.valid & ~cloud, clouds.labels, found.heights)
+
+
+def is_enough(matched: int, data: int) -> bool:
+    """Whether so many pixels of matched shadow, among those with data, let the looks of pixels be told."""
+    return matched >= _ENOUGH_MATCHED * data
+
+
+def heights_of(
+    clouds: Clouds, light: Ground, cloud: Mask, *, pixel_size: tuple[float, float], method: GeometricMethod
+) -> CloudHeights | Reason | None:
+    """The height of every cloud, or why none can be told; None where there is no cloud.
+
+    :param cloud: (h, w) where no ground is seen, or not all of it.
+    """
     if not clouds.count:
-        return nothing
+        return None
     ground = light.valid & ~cloud & ~light.black
     clear = ground & ~light.turbid & (_distance_to(cloud, pixel_size) > _VEILED)
     coarse = _heights(clouds, method, _COARSE_STEP)
     if len(coarse) < 2:
-        return replace(nothing, reason="sun")
+        return "sun"
     if not clear.any():
-        return replace(nothing, reason="ground")
+        return "ground"
     median = np.median(light.sunlight[clear])
-    sunlight = np.clip(light.sunlight, median - np.float32(_OUTLYING), median + np.float32(_OUTLYING))
+    usual = np.float32(median - np.float32(_OUTLYING)), np.float32(median + np.float32(_OUTLYING))
+    sunlight = np.clip(light.sunlight, *usual)
     cells_per_pixel = pixel_size[0] * pixel_size[1] / _CELL**2
     classes = _classes(clouds, sunlight, clear, coarse, cells_per_pixel)
     if classes is None or not _is_significant(clouds, sunlight, clear, method, pixel_size):
-        return replace(nothing, reason="height")
+        return "height"
     heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
     if not np.isfinite(heights).any():
-        return replace(nothing, reason="height")
-    shadow = thrown(clouds, heights) & light.valid & ~cloud
-    origin_known = clouds.origin_known(_typical(clouds, heights))
-    sight = Sight(sunlight, light.valid & ~cloud, light.black, light.turbid, clear, pixel_size)
-    if np.count_nonzero(shadow) < _ENOUGH_MATCHED * np.count_nonzero(light.valid):
-        return ShadowMatch(shadow, clouds.labels, heights)
-    found = refined(sight, shadow)
-    if method.beyond == "dark":
-        found |= beyond(sight, shadow, origin_known, classes.lit, classes.shaded)
-    return ShadowMatch(found & light.valid & ~cloud, clouds.labels, heights)
+        return "height"
+    return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear)
 
 
 def _is_significant(
@@ -179,8 +225,10 @@ def _is_significant(
 ) -> bool:
     if clouds.sizes.sum() > _OVERCAST * np.count_nonzero(clouds.valid):
         return True
+    cloud = np.zeros(clouds.valid.shape, dtype=bool)
+    cloud[clouds.rows, clouds.columns] = True
     found = significance(
-        clouds.labels > 0,
+        cloud,
         clouds.valid,
         sunlight,
         clear,

@@ -28,15 +28,12 @@ _TURBID_SWIR = np.float32(0.05)
 
 
 @dataclass(frozen=True)
-class Light:
-    """What one frame shows of light and shade."""
+class Ground:
+    """What one frame shows of light and shade: what clouds are matched with."""
 
     sunlight: NDArray[np.float32]
     """(h, w) ln(sqrt(NIR * SWIR) / blue). Shaded ground is lit by the sky alone, which is blue: it loses most in the
     infrared and least in the blue, whatever its colour, while dark soil and conifers are dark in the blue too."""
-
-    nir: NDArray[np.float32]
-    """(h, w) reflectance."""
 
     black: NDArray[np.bool_]
     """(h, w) dark in both infrared bands, as open water is, and the deepest shade: it tells nothing. (Water indices of
@@ -49,6 +46,14 @@ class Light:
 
     valid: NDArray[np.bool_]
     """(h, w) data."""
+
+
+@dataclass(frozen=True)
+class Light(Ground):
+    """The same with what is dark by itself."""
+
+    nir: NDArray[np.float32]
+    """(h, w) reflectance."""
 
 
 def light_bands(there: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ _BEYOND_SHARE = 0.35
 _LEAST_PRECISION = 0.6
 """Share of the dark ground that has to be shadow by the estimate, for all of it to be called so."""
 
+_AS_SHADED = 6.0
+"""How many times as much of the ground can be shaded where shadows are not known as where they are. More is no shade,
+but a kind of ground that lies at the edge and nowhere else, as a forest may."""
+
 _LEAST_WEIGHT = 0.02
 _LEAST_GROUND = 0.2
 
@@ -64,10 +69,61 @@ class Sight:
 
     pixel_size: tuple[float, float]
 
+    ABOUT: ClassVar[int] = 8
+    """Rows about a pixel that have a say in ``smooth`` and ``parted``, and some more."""
+
     @property
     def ground(self) -> Mask:
         """(h, w) what is not black."""
         return self.seen & ~self.black
+
+    def smooth(self) -> Floats:
+        """(h, w) sunlight of a pixel with a little of its neighbours'."""
+        weight = ndimage.gaussian_filter(self.ground.astype(np.float32), _BLUR)
+        total = ndimage.gaussian_filter(np.where(self.ground, self.sunlight, np.float32(0)), _BLUR)
+        return np.asarray(total / np.maximum(weight, np.float32(1e-6)))
+
+    def parted(self, thrown: Mask, share: Floats, near: Mask) -> tuple[Mask, Mask]:
+        """What of a thrown outline is shadow, and what beside it is as dark; (h, w) each.
+
+        :param share: (h, w) how far a pixel is on the way from lit (0) to shaded (1) ground.
+        :param near: (h, w) where an outline can be off.
+        """
+        too_bright = _wide(thrown & self.ground & (share < _TOO_BRIGHT))
+        dark = _wide(self.ground & near & (share > _DARK_ENOUGH) | thrown)
+        return thrown & ~too_bright, dark & ~thrown
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """The lit ground about a pixel."""
+
+    expected: Floats
+    """(h, w) sunlight that a pixel would have without shadow."""
+
+    near: Mask
+    """(h, w) where an outline can be off."""
+
+    @classmethod
+    def of(cls, sight: Sight, thrown: Mask) -> Neighbourhood | None:
+        """That of a frame, None where no ground is lit."""
+        lit, smooth = sight.clear & ~thrown, sight.smooth()
+        if not lit.any():
+            return None
+        around, weight = local_mean(smooth, lit, sight.pixel_size, _NEIGHBOURHOOD / 2)
+        everywhere = np.float32(smooth[lit].mean())
+        near = ndimage.distance_transform_edt(~thrown, sampling=sight.pixel_size) <= _REACH
+        return cls(np.where(weight > np.float32(_LEAST_WEIGHT), around, everywhere), near)
+
+
+def told_apart(difference: float, lit: float, shaded: float) -> float | None:
+    """The difference of lit and shaded ground, None where a single pixel does not show it.
+
+    :param lit: Variance of lit ground.
+    :param shaded: The same of shaded ground.
+    """
+    spread = np.sqrt((lit + shaded) / 2)
+    return None if difference < _LEAST_CONTRAST * spread else difference
 
 
 def refined(sight: Sight, thrown: Mask) -> Mask:
@@ -81,23 +137,15 @@ def refined(sight: Sight, thrown: Mask) -> Mask:
     :param thrown: (h, w) shadow of the match.
     """
     lit, shaded = sight.clear & ~thrown, sight.clear & thrown
-    if not lit.any() or not shaded.any():
+    around = Neighbourhood.of(sight, thrown) if shaded.any() else None
+    if around is None:
         return thrown
-    smooth = _smoothed(sight)
-    around, weight = local_mean(smooth, lit, sight.pixel_size, _NEIGHBOURHOOD / 2)
-    everywhere = np.float32(smooth[lit].mean())
-    expected = np.where(weight > np.float32(_LEAST_WEIGHT), around, everywhere)
-    darker = expected - smooth
-    difference = float(darker[shaded].mean() - darker[lit].mean())
-    spread = np.sqrt((darker[lit].var() + darker[shaded].var()) / 2)
-    if difference < _LEAST_CONTRAST * spread:
+    darker = around.expected - sight.smooth()
+    difference = told_apart(float(darker[shaded].mean() - darker[lit].mean()), darker[lit].var(), darker[shaded].var())
+    if difference is None:
         return thrown
-    share = darker / np.float32(difference)
-    too_bright = _wide(thrown & sight.ground & (share < _TOO_BRIGHT))
-    near = ndimage.distance_transform_edt(~thrown, sampling=sight.pixel_size) <= _REACH
-    dark = _wide(sight.ground & near & (share > _DARK_ENOUGH) | thrown)
-    kept = thrown & ~too_bright
-    return _touching(kept, kept | (dark & ~thrown))
+    kept, added = sight.parted(thrown, darker / np.float32(difference), around.near)
+    return _touching(kept, kept | added)
 
 
 def _wide(mask: Mask) -> Mask:
@@ -121,34 +169,33 @@ def beyond(sight: Sight, shadow: Mask, origin_known: Mask, lit: float, shaded: f
     limit = shaded + _BEYOND_SHARE * (lit - shaded)
     dark = (weight > np.float32(_LEAST_GROUND)) & (mean < np.float32(limit))
     found = np.zeros_like(shadow)
+    shaded_ground = _share(shadow, sight.seen & origin_known)
     for kind in (sight.ground & ~sight.turbid, sight.ground & sight.turbid, sight.seen & sight.black):
-        if _tells(dark & kind, kind, shadow, origin_known):
+        if _tells(dark & kind, kind, shadow, origin_known, _AS_SHADED * shaded_ground):
             found |= dark & kind
     return found & ~origin_known
 
 
-def _tells(dark: Mask, kind: Mask, shadow: Mask, origin_known: Mask) -> bool:
+def _tells(dark: Mask, kind: Mask, shadow: Mask, origin_known: Mask, most: float) -> bool:
     """Whether dark ground of a kind, where shadows are not known, is shadow at most of its pixels.
 
     How much of the lit and of the shaded ground looks dark is known where shadows are; how much is shaded where they
     are not follows from how much looks dark there.
+
+    :param most: Share of the ground that can be shaded where shadows are not known.
     """
     lit, shaded, unknown = kind & origin_known & ~shadow, kind & origin_known & shadow, kind & ~origin_known
     false, hit, found = (_share(dark, of) for of in (lit, shaded, unknown))
     if hit <= false or found <= false:
         return False
     prevalence = min((found - false) / (hit - false), 1)
+    if prevalence > most:
+        return False
     return prevalence * hit >= _LEAST_PRECISION * found
 
 
 def _share(mask: Mask, of: Mask) -> float:
     return float(int(np.count_nonzero(mask & of)) / max(int(np.count_nonzero(of)), 1))
-
-
-def _smoothed(sight: Sight) -> Floats:
-    weight = ndimage.gaussian_filter(sight.ground.astype(np.float32), _BLUR)
-    total = ndimage.gaussian_filter(np.where(sight.ground, sight.sunlight, np.float32(0)), _BLUR)
-    return np.asarray(total / np.maximum(weight, np.float32(1e-6)))
 
 
 def _touching(seeds: Mask, mask: Mask) -> Mask:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.models.checks import check_number
-from eotasks.models.clouds.shadows.light import Light
+from eotasks.models.clouds.shadows.light import Ground, Light
 
 Mask = NDArray[np.bool_]
 
@@ -64,12 +64,31 @@ def projected_shadow(
     :param pixel_size: Metres (y, x).
     :return: (h, w) boolean, False on clouds and where there is no data.
     """
-    dark = (light.nir < method.dark_nir) & ~light.black & light.valid & ~cloud
+    return dark_in_reach(light.nir < method.dark_nir, light, cloud, shift, pixel_size=pixel_size, method=method)
+
+
+def dark_in_reach(
+    dark: Mask,
+    light: Ground,
+    cloud: Mask,
+    shift: NDArray[np.float64],
+    *,
+    pixel_size: tuple[float, float],
+    method: ProjectionMethod,
+) -> Mask:
+    """The same where it is known which pixels are dark (h, w)."""
+    dark = dark & ~light.black & light.valid & ~cloud
     shadow = dark & _swept(cloud, _reach(shift, method.distance, pixel_size))
     # a gap takes part as shadow does, as the world beyond the image: it must not eat what lies beside it
     kept = _filtered(cv2.erode, cloud | shadow | ~light.valid, method.erosion, pixel_size) & shadow
     grown = _filtered(cv2.dilate, kept, method.dilation, pixel_size)
     return np.asarray(grown & ~cloud & light.valid)
+
+
+def rows_in_reach(shift: NDArray[np.float64], *, pixel_size: tuple[float, float], method: ProjectionMethod) -> int:
+    """Rows about a pixel that decide on it."""
+    rows, _ = _reach(shift, method.distance, pixel_size)
+    return math.ceil(abs(rows)) + math.ceil((method.erosion + method.dilation) / pixel_size[0]) + 2
 
 
 def _reach(shift: NDArray[np.float64], distance: float, pixel_size: tuple[float, float]) -> tuple[float, float]:

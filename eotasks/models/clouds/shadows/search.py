@@ -82,13 +82,15 @@ class Clouds:
         return shifted(self.valid, int(rows), int(columns))
 
 
-def clouds_of(cloud: Mask, valid: Mask, shift: Floats, *, where: str) -> Clouds:
+def clouds_of(cloud: Mask, valid: Mask, shift: Floats, *, touched: Mask | None = None, where: str) -> Clouds:
     """The clouds of a mask.
 
+    :param touched: (h, w) cells in which any cloud lies, of a mask whose cells are cloud as a whole: what touches here
+        is one cloud. None: the mask itself.
     :raises FeatureError: angles that are not known anywhere.
     """
-    labels, count = ndimage.label(cloud, structure=_TOUCHING, output=np.int32)
-    rows, columns = (index.astype(np.int32) for index in np.nonzero(labels))
+    labels, count = ndimage.label(cloud if touched is None else touched, structure=_TOUCHING, output=np.int32)
+    rows, columns = (index.astype(np.int32) for index in np.nonzero(cloud))
     owners = labels[rows, columns] - np.int32(1)
     return Clouds(
         labels=labels,

@@ -1,0 +1,179 @@
+"""Light and shade of a large frame in three bytes a pixel, put together of strips."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eotasks.models.band_sets import band_names
+from eotasks.models.clouds.shadows.light import GREEN, SHADOW_BANDS, Ground, light_bands, light_of
+from eotasks.models.scale_signs import refuse_other_scale
+from eotasks.models.scales import ReflectanceScale
+from eotasks.models.sentinel2 import band_indices
+
+Mask = NDArray[np.bool_]
+Bits = NDArray[np.uint8]
+
+STRIP_PIXELS = 1 << 20
+"""Looked at together: what is computed of them takes some ten bytes each, and no result depends on it."""
+
+UNITS: Final = 4096
+"""Steps in 1 of ln: sunlight goes from -7 to 7, and 0.0002 is far below what a sensor tells."""
+
+_SAMPLED = 1 << 18
+"""Pixels, spread over the frame, that tell whether its values can be right."""
+
+VALID, BLACK, TURBID, DARK, CLOUD, THROWN, KEPT, ADDED = (np.uint8(1 << bit) for bit in range(8))
+"""Of a pixel: data; open water or deepest shade; maybe turbid water; dark for the projection; cloud; where
+an outline is thrown; shadow; as dark as shadow."""
+
+
+@dataclass(frozen=True)
+class Cells(Ground):
+    """A large frame in square cells of several pixels."""
+
+    cloud: Mask
+    """(h, w) mostly cloud, or what is most of it for a cloud that fills half of no cell."""
+
+    touched: Mask
+    """(h, w) where any cloud lies."""
+
+
+class PackedLight:
+    """What is looked at of a large frame, a strip of rows at a time.
+
+    :param shape: (h, w) of the frame.
+    :param names: Names of the bands, or None to tell by count.
+    :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
+    :param dark_nir: Reflectance below which the projection calls ground dark; None where heights are searched.
+    :param where: What the frame is, for messages.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        *,
+        names: Sequence[str] | None = None,
+        scale: ReflectanceScale | None = None,
+        dark_nir: float | None = None,
+        where: str = "the frame",
+    ) -> None:
+        self.shape, self._names, self._scale, self._where = shape, names, scale, where
+        self._dark_nir = dark_nir
+        self.sunlight: NDArray[np.int16] = np.zeros(shape if dark_nir is None else (0, 0), dtype=np.int16)
+        """(h, w) in 4096ths, see ``Ground``; nothing where the projection does not need it."""
+        self.bits: Bits = np.zeros(shape, dtype=np.uint8)
+        """(h, w) the names above."""
+        self.has_clouds = False
+        """Whether there are any on valid data."""
+        self._every = max(math.isqrt(shape[0] * shape[1] // _SAMPLED), 1)
+        self._samples: list[tuple[NDArray[np.generic], Mask]] = []
+
+    def add(self, start: int, bands: NDArray[np.generic], valid: Mask) -> None:
+        """Look at rows.
+
+        :param start: The first of them.
+        :param bands: (rows, w, bands) as ``light_of`` takes them.
+        :param valid: (rows, w).
+        """
+        sample = slice(-start % self._every, None, self._every), slice(None, None, self._every)
+        there = band_names(bands.shape[-1], self._names, where=self._where)
+        chosen = band_indices(light_bands(there), there, where=self._where)
+        self._samples.append((bands[sample][..., chosen], valid[sample].copy()))
+        for rows in strips_of(valid.shape):
+            light = light_of(
+                bands[rows], valid[rows], names=there, scale=self._scale, check_bands=False, where=self._where
+            )
+            place = slice(start + rows.start, start + rows.stop)
+            bits = light.valid * VALID | light.black * BLACK | light.turbid * TURBID
+            if self._dark_nir is None:
+                self.sunlight[place] = np.rint(light.sunlight * np.float32(UNITS))
+            else:
+                bits |= (light.nir < self._dark_nir) * DARK
+            self.bits[place] = bits
+
+    def check(self) -> None:
+        """Refuse values that contradict their scale (``eotasks.models.scale_signs``), when all has been looked at.
+
+        :raises ReflectanceError: another scale.
+        """
+        bands, valid = (np.concatenate(parts)[np.newaxis] for parts in zip(*self._samples, strict=True))
+        names = SHADOW_BANDS if bands.shape[-1] == len(SHADOW_BANDS) else (*SHADOW_BANDS, GREEN)
+        refuse_other_scale(bands, valid, names=names, scale=self._scale, frame_names=[self._where], where=self._where)
+
+    def set_clouds(self, outlines: NDArray[np.generic]) -> None:
+        """Note where clouds are seen, before they were grown, when all rows have been added.
+
+        :param outlines: (h, w) boolean, or 1 where there is cloud.
+        """
+        for rows in strips_of(self.shape):
+            bits = self.bits[rows]
+            cloud = (outlines[rows] == 1) & has(bits, VALID)
+            bits |= cloud * CLOUD
+            self.has_clouds |= bool(cloud.any())
+
+    def cells(self, step: int) -> Cells:
+        """The frame in cells of step by step pixels, the last ones maybe of fewer.
+
+        Sums of whole numbers: it does not matter how many rows are added up together.
+        """
+        height, width = self.shape
+        shape = (-(-height // step), -(-width // step))
+        valid, cloud, seen, black, turbid, ground = (np.zeros(shape, dtype=np.int32) for _ in range(6))
+        light, of_seen = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for rows in strips_of(self.shape, of=step):
+            bits, sunlight = self.bits[rows], self.sunlight[rows]
+            there = slice(rows.start // step, -(-rows.stop // step))
+            is_seen = has(bits, VALID) & ~has(bits, CLOUD)
+            is_ground = is_seen & ~has(bits, BLACK)
+            for counts, mask in (
+                (valid, has(bits, VALID)),
+                (cloud, has(bits, CLOUD)),
+                (seen, is_seen),
+                (black, is_seen & has(bits, BLACK)),
+                (turbid, is_seen & has(bits, TURBID)),
+                (ground, is_ground),
+            ):
+                counts[there] = _summed(mask, step)
+            light[there] = _summed(np.where(is_ground, sunlight, np.int16(0)), step)
+            of_seen[there] = _summed(np.where(has(bits, VALID), sunlight, np.int16(0)), step)
+        pixels = np.outer(*(_sides(side, step) for side in self.shape))
+        mean = np.where(ground > 0, light / np.maximum(ground, 1), of_seen / np.maximum(valid, 1))
+        touched = cloud > 0
+        return Cells(
+            sunlight=(mean / UNITS).astype(np.float32),
+            black=2 * black > seen,
+            turbid=2 * turbid > seen,
+            valid=touched | (2 * valid >= pixels),
+            cloud=2 * cloud > valid,
+            touched=touched,
+        )
+
+
+def has(bits: Bits, bit: np.uint8) -> Mask:
+    """(h, w) where it is set."""
+    return np.asarray(bits & bit, dtype=bool)
+
+
+def strips_of(shape: tuple[int, ...], *, of: int = 1) -> Iterator[slice]:
+    """Rows of a frame that are looked at together, a multiple of so many but for the last ones."""
+    step = max(STRIP_PIXELS // max(shape[1], 1) // of, 1) * of
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
+
+
+def _summed(values: NDArray[np.generic], step: int) -> NDArray[np.int64]:
+    """Sums over cells."""
+    rows, columns = (np.arange(0, side, step) for side in values.shape)
+    over_rows = np.add.reduceat(values, rows, axis=0, dtype=np.int32)
+    return np.asarray(np.add.reduceat(over_rows, columns, axis=1, dtype=np.int64))
+
+
+def _sides(side: int, step: int) -> NDArray[np.int64]:
+    """Pixels of each cell along an axis."""
+    return np.minimum(step, side - np.arange(0, side, step))
