@@ -73,18 +73,29 @@ class PacketIndex:
         :raises ImageryError: when it contradicts itself, or was changed meanwhile.
         :raises EOTasksError: when parts of it cannot be fetched.
         """
-        with self._lock:
+        try:
+            known = self._known_of(source)
             try:
-                size, version = source.size(), source.version()
-                if self._known is None or self._known.version != version:
-                    self._known = _look(source, size, version)
-                try:
-                    return _small_file(source, self._known, discarded, window)
-                except _Lasting as other:
-                    self._known = _Known(version, str(other))
-                    raise
-            except ContradictionError as error:
-                raise ImageryError(f"{where}: damaged: {error}. Fetch it again.") from None
+                return _small_file(source, known, discarded, window)
+            except _Lasting as other:
+                with self._lock:
+                    self._known = _Known(known.version, str(other))
+                raise
+        except ContradictionError as error:
+            raise ImageryError(f"{where}: damaged: {error}. Fetch it again.") from None
+
+    def _known_of(self, source: RangedBytes) -> _Known:
+        """What is known of the present version. The lock is held only to look at it: a server may keep one silent."""
+        size, version = source.size(), source.version()
+        with self._lock:
+            known = self._known
+        if known is not None and known.version == version:
+            return known
+        found = _look(source, size, version)
+        with self._lock:
+            if self._known is None or self._known.version != version:  # else another thread was faster
+                self._known = found
+            return self._known
 
 
 class _Lasting(OtherLayout):

@@ -6,12 +6,14 @@ tile as its neighbours took. What that leaves out is fetched meanwhile. With a T
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Collection, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from eotasks.imagery.jp2.asked import Asked
 from eotasks.imagery.jp2.codestream import Codestream
 from eotasks.imagery.jp2.geometry import packet_counts, tile_pixels
 from eotasks.imagery.jp2.markers import Front
@@ -43,7 +45,9 @@ _AT_ONCE = 4
 
 @dataclass
 class Tiles:
-    """Of one version of a file, as far as they were looked at."""
+    """Of one version of a file, as far as they were looked at. Several threads may look at a time: none holds the lock
+    while it asks for bytes.
+    """
 
     stream: Codestream
 
@@ -62,6 +66,30 @@ class Tiles:
     parts: dict[int, TilePart] = field(default_factory=dict)
     packets: dict[int, Packets] = field(default_factory=dict)
     counts: dict[int, list[int]] = field(default_factory=dict)
+
+    asked: Asked = field(default_factory=Asked)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find(self, wanted: Collection[int]) -> tuple[list[TilePart], tuple[int, int] | None]:
+        """Those of some tiles of which it is known where they lie.
+
+        :return: They; and where the first tile-part lies that is not known, with the tile that it should be of, as long
+            as more of the file has to be looked at.
+        """
+        with self._lock:
+            found = [self.parts[tile] for tile in wanted if tile in self.parts]
+            are_all = all(tile in self.parts for tile in wanted)
+            ends = are_all and (self.in_order or len(self.parts) == self.stream.tiles)
+            return found, None if ends else (self.next, self.expected)
+
+    def add(self, part: TilePart) -> None:
+        """A tile-part that was found, behind all that are known."""
+        with self._lock:
+            if part.start != self.next:  # another thread has found it, too
+                return
+            self.parts[part.tile] = part
+            self.in_order &= part.tile == self.expected
+            self.next, self.expected = part.start + part.length, part.tile + 1
 
     def packet_counts(self, tile: int) -> list[int]:
         """Packets of each resolution of a tile."""
@@ -104,7 +132,7 @@ def bodies(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) 
             for part, data in _found(source, tiles, kept, wanted):
                 body = partial(_body, source, tiles, kept, part, data)
                 if source.far and not tiles.has_all(part, kept, data):
-                    jobs.append((part.tile, pool.submit(body)))
+                    jobs.append((part.tile, pool.submit(tiles.asked.once, (part.tile, kept), body)))
                 else:  # a thread would wait for nothing
                     found[part.tile] = body()
             return found | {tile: job.result() for tile, job in jobs}
@@ -115,25 +143,36 @@ def bodies(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) 
 
 def _found(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) -> Iterator[tuple[TilePart, bytes]]:
     """The tiles, each as soon as it is known where it lies, and what was read of it on the way."""
-    missing = set(wanted) - set(tiles.parts)
-    for tile in wanted:
-        if tile not in missing:
-            yield tiles.parts[tile], b""
-    while missing or not (tiles.in_order or len(tiles.parts) == tiles.stream.tiles):
-        first, tile = tiles.next, tiles.expected
-        count = tiles.guess(tile, kept) if tile in missing else SOT_BYTES
-        data = source.exactly(first, min(first + count, tiles.stop)) if first < tiles.stop else b""
-        part = read_tile_part(data, first, tiles.stop, tiles.stream.tiles)
-        if part.tile in tiles.parts:
-            raise ContradictionError(f"has tile {part.tile} twice")
-        tiles.parts[part.tile] = part
-        tiles.next, tiles.expected = first + part.length, part.tile + 1
-        tiles.in_order &= part.tile == tile
+    missing = dict.fromkeys(wanted)
+    while True:
+        parts, place = tiles.find(missing)
+        for part in parts:
+            del missing[part.tile]
+            yield part, b""
+        if place is None:
+            return
+        count = tiles.guess(place[1], kept) if place[1] in missing else SOT_BYTES
+        part, data = tiles.asked.once(place, partial(_look, source, tiles, place[0], count, missing))
         if part.tile in missing:
-            missing.remove(part.tile)
-            front = Front(source.exactly, part.start, part.start + part.length, data)
-            tiles.packets[part.tile] = read_packets(tiles.stream, part, front)
-            yield part, front.data
+            del missing[part.tile]
+            yield part, data
+
+
+def _look(source: RangedBytes, tiles: Tiles, first: int, count: int, wanted: Container[int]) -> tuple[TilePart, bytes]:
+    """The tile-part that begins at a place, and its first bytes; all of its header where its tile is wanted.
+
+    :param count: Bytes that are asked for first.
+    """
+    data = source.exactly(first, min(first + count, tiles.stop)) if first < tiles.stop else b""
+    part = read_tile_part(data, first, tiles.stop, tiles.stream.tiles)
+    if tiles.parts.get(part.tile, part) != part:
+        raise ContradictionError(f"has tile {part.tile} twice")
+    if part.tile in wanted:
+        front = Front(source.exactly, part.start, part.start + part.length, data)
+        tiles.packets[part.tile] = read_packets(tiles.stream, part, front)
+        data = front.data
+    tiles.add(part)
+    return part, data
 
 
 def _body(source: RangedBytes, tiles: Tiles, kept: int, part: TilePart, data: bytes) -> bytes:
