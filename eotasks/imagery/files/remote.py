@@ -7,12 +7,12 @@ from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from functools import cache, cached_property
+from functools import cached_property
 
 from eotasks.errors import AddressRefusedError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.gdal import RangedFile, RasterSource, Stream
-from eotasks.limits import REQUESTS
+from eotasks.network.gate import GATE
 from eotasks.storage import s3
 from eotasks.storage.location import is_s3
 from eotasks.text import redacted
@@ -82,8 +82,7 @@ class RangedRaster(RasterSource):
         kept = _BLOCKS.kept(key, range(start // BLOCK, (stop - 1) // BLOCK + 1), tag=self._tag)
         if kept is not None:
             return kept[start % BLOCK : start % BLOCK + stop - start]
-        with _gate():
-            content, said, tag = self._ask(start, stop)
+        content, said, tag = self._asked(start, stop)
         size = self._whole or self._size()
         _BLOCKS.check(key, {size if said is None else said, size}, [self._tag, tag])
         if len(content) != min(stop, size) - start:
@@ -91,9 +90,13 @@ class RangedRaster(RasterSource):
         return content
 
     def _blocks(self, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
-        content, size, tag = _BLOCKS.of(self._key(), self._ask, wanted, ahead, tag=self._tag)
+        content, size, tag = _BLOCKS.of(self._key(), self._asked, wanted, ahead, tag=self._tag)
         self._tag, self._whole = self._tag or tag, size
         return content, size
+
+    def _asked(self, start: int, stop: int) -> http.Part:
+        with GATE.passed():
+            return self._ask(start, stop)
 
     def _opened(self) -> AbstractContextManager[Stream]:
         return RangedFile(self._size(), self.fetch)
@@ -248,12 +251,6 @@ class _Blocks:
 
 def _broken_off(key: _Key, found: int, wanted: int) -> ImageryError:
     return ImageryError(f"{redacted(key[0])}: broke off after {found} of {wanted} bytes. Try again.")
-
-
-@cache
-def _gate() -> threading.BoundedSemaphore:
-    """Passed by as many requests for parts at a time as the process may have."""
-    return threading.BoundedSemaphore(REQUESTS.value)
 
 
 _BLOCKS = _Blocks()
