@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from eotasks.errors import ImageryError
 from eotasks.imagery.jp2.boxes import codestream_place
 from eotasks.imagery.jp2.codestream import read_codestream, tile_lengths
-from eotasks.imagery.jp2.geometry import Rectangle, packet_counts, tiles_under
+from eotasks.imagery.jp2.geometry import Rectangle, packet_counts, tiles_at_edge, tiles_under
 from eotasks.imagery.jp2.markers import EOC, Front
 from eotasks.imagery.jp2.tile_parts import TilePart, written
 from eotasks.imagery.jp2.tiles import Tiles, bodies
@@ -138,7 +138,7 @@ def _small_file(source: RangedBytes, known: _Known, discarded: int, window: Rect
     if not discarded and (not source.far or len(wanted) == stream.tiles):
         raise OtherLayout("all of it is wanted")
     try:
-        found = bodies(source, tiles, kept, wanted)
+        found = bodies(source, tiles, kept, wanted, tiles_at_edge(stream, discarded, window))
     except OtherLayout as other:
         raise _Lasting(str(other)) from None
     parts = [known.front]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from eotasks.imagery.jp2.asked import Asked
 from eotasks.imagery.jp2.codestream import Codestream
+from eotasks.imagery.jp2.edge import Edge
 from eotasks.imagery.jp2.geometry import packet_counts, tile_pixels
 from eotasks.imagery.jp2.markers import Front
 from eotasks.imagery.jp2.tile_parts import (
@@ -63,11 +64,15 @@ class Tiles:
     in_order: bool = True
     """Whether they have come so. Else a tile may be there twice, and which of them is meant only all of them tell."""
 
+    ahead: tuple[int, bytes] = (0, b"")
+    """A place, and what was read from there on with the tile before: it took less than was thought."""
+
     parts: dict[int, TilePart] = field(default_factory=dict)
     packets: dict[int, Packets] = field(default_factory=dict)
     counts: dict[int, list[int]] = field(default_factory=dict)
 
     asked: Asked = field(default_factory=Asked)
+    edge: Edge = field(default_factory=Edge)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, wanted: Collection[int]) -> tuple[list[TilePart], tuple[int, int] | None]:
@@ -117,28 +122,36 @@ class Tiles:
         return header + int(_SLACK * dense * tile_pixels(stream, tile))
 
 
-def bodies(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) -> dict[int, bytes]:
+def bodies(
+    source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int], edge: Container[int] = ()
+) -> dict[int, bytes]:
     """Packets of the resolutions that are kept, of some tiles.
 
     :param kept: The coarsest resolutions.
+    :param edge: Tiles that the next window may want, too.
     :raises OtherLayout: when the file does not tell the lengths of packets, or has several tile-parts a tile.
     :raises ContradictionError: when it contradicts itself.
     :raises EOTasksError: when it cannot be fetched.
     """
-    found: dict[int, bytes] = {}
+    before = tiles.edge.of(kept)
+    found = {tile: before[tile] for tile in wanted if tile in before}
+    rest = [tile for tile in wanted if tile not in found]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="eotasks-tile") as pool:
         jobs: list[tuple[int, Future[bytes]]] = []
         try:
-            for part, data in _found(source, tiles, kept, wanted):
+            for part, data in _found(source, tiles, kept, rest):
                 body = partial(_body, source, tiles, kept, part, data)
                 if source.far and not tiles.has_all(part, kept, data):
                     jobs.append((part.tile, pool.submit(tiles.asked.once, (part.tile, kept), body)))
                 else:  # a thread would wait for nothing
                     found[part.tile] = body()
-            return found | {tile: job.result() for tile, job in jobs}
+            found |= {tile: job.result() for tile, job in jobs}
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    if source.far:
+        tiles.edge.keep(kept, {tile: body for tile, body in found.items() if tile in edge})
+    return found
 
 
 def _found(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) -> Iterator[tuple[TilePart, bytes]]:
@@ -163,8 +176,14 @@ def _look(source: RangedBytes, tiles: Tiles, first: int, count: int, wanted: Con
 
     :param count: Bytes that are asked for first.
     """
-    data = source.exactly(first, min(first + count, tiles.stop)) if first < tiles.stop else b""
+    place, data = tiles.ahead
+    data = data if place == first else b""
+    stop = min(first + count, tiles.stop)
+    if first + len(data) < stop:
+        data += source.exactly(first + len(data), stop)
     part = read_tile_part(data, first, tiles.stop, tiles.stream.tiles)
+    tiles.ahead = first + part.length, data[part.length :]
+    data = data[: part.length]
     if tiles.parts.get(part.tile, part) != part:
         raise ContradictionError(f"has tile {part.tile} twice")
     if part.tile in wanted:

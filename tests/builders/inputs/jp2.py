@@ -16,6 +16,13 @@ from rasterio.transform import Affine
 SOT, SOD, PLT, TLM = b"\xff\x90", b"\xff\x93", b"\xff\x58", b"\xff\x55"
 
 
+class FileBytes(bytes):
+    """A file that hypothesis, which writes out what it gives to a test, does not."""
+
+    def __repr__(self) -> str:
+        return "the file"
+
+
 @dataclass(frozen=True)
 class Layout:
     """How GDAL is asked to pack an image."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eotasks.errors import ImageryError
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout
-from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, Part, Taken, taken_apart
+from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, FileBytes, Part, Taken, taken_apart
 
 LEVEL, WIDTH, HEIGHT = 2, 105, 75
 """Of SMALL: (1, 1, 1, 1, 4) packets in a tile of 128 x 128 pixels, of which three are read."""
@@ -33,16 +33,11 @@ def _no_file_is_small() -> Iterator[None]:
         yield
 
 
-class _File(bytes):
-    def __repr__(self) -> str:  # hypothesis writes out what it gives to a test
-        return "the file"
-
-
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("sound") / "a.jp2"
     SMALL.write(path)
-    return _File(path.read_bytes())
+    return FileBytes(path.read_bytes())
 
 
 @pytest.fixture(scope="module")

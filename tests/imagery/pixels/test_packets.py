@@ -109,6 +109,22 @@ def test_what_a_level_takes_of_the_web(far: Counts, folder: Path, caplog: pytest
     assert far.sent > size / 2
 
 
+def test_strips_take_no_more_of_the_web_than_the_whole(far: Counts) -> None:
+    files = AssetFiles("item", {"a.jp2": f"{far.url}/a.jp2"}, Origin.of(far.url))
+
+    def taken(rows: int) -> int:
+        """Bytes, of strips of so many rows at level 1."""
+        info = describe(files, JP2)
+        far.clear()
+        for top in range(0, 350, rows):
+            grid = replace(info.grid, top=info.grid.top - 20 * top, resolution=20, height=rows, width=280)
+            assert read_window(files, JP2, info, info.levels[1], grid, margin=3) is not None
+        return far.sent
+
+    whole = taken(350)
+    assert whole <= taken(100) < 1.01 * whole
+
+
 @pytest.mark.parametrize("fault", ["fails", "sends less", "is another file", "is another version", "sends more"])
 def test_servers_that_fail_in_the_middle(folder: Path, web_server: AnsweringServer, fault: str) -> None:
     content = (folder / "a.jp2").read_bytes()
