@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.jp2.boxes import codestream_place
-from eotasks.imagery.jp2.codestream import read_codestream, tile_lengths
+from eotasks.imagery.jp2.codestream import Codestream, read_codestream, tile_lengths
 from eotasks.imagery.jp2.geometry import Rectangle, packet_counts, tiles_at_edge, tiles_under
 from eotasks.imagery.jp2.markers import EOC, Front
 from eotasks.imagery.jp2.tile_parts import TilePart, written
@@ -62,19 +62,30 @@ class PacketIndex:
     def __reduce__(self) -> tuple[type[PacketIndex], tuple[()]]:
         return PacketIndex, ()
 
-    def small_file(self, source: RangedBytes, where: str, discarded: int, window: Rectangle) -> bytes:
+    def small_file(
+        self,
+        source: RangedBytes,
+        where: str,
+        discarded: int,
+        window: Rectangle,
+        *,
+        shape: tuple[int, int] | None = None,
+    ) -> bytes:
         """A file that decodes, in a window and at a level, to what the whole one does.
 
         :param source: The file.
         :param where: It, for messages.
         :param discarded: Resolutions of the file that the level leaves out.
         :param window: Columns and rows in pixels of the level: left, top, right, bottom.
+        :param shape: Rows and columns that the image has as far as is known; None for any.
         :raises OtherLayout: when it has to be read as a whole, with the reason.
         :raises ImageryError: when it contradicts itself, or was changed meanwhile.
         :raises EOTasksError: when parts of it cannot be fetched.
         """
         try:
             known = self._known_of(source)
+            if shape is not None and isinstance(known.found, Tiles):
+                _check_shape(known.found.stream, shape, where)
             try:
                 return _small_file(source, known, discarded, window)
             except _Lasting as other:
@@ -96,6 +107,14 @@ class PacketIndex:
             if self._known is None or self._known.version != version:  # else another thread was faster
                 self._known = found
             return self._known
+
+
+def _check_shape(stream: Codestream, shape: tuple[int, int], where: str) -> None:
+    """Refuse another image than the one that was described: bounds of its size were looked at there."""
+    found = stream.height, stream.width
+    if found != shape:
+        sizes = [f"{height:,} x {width:,}" for height, width in (found, shape)]
+        raise ImageryError(f"{where}: has {sizes[0]} pixels now, {sizes[1]} before: it was changed. Read it again.")
 
 
 class _Lasting(OtherLayout):

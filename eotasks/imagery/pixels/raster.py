@@ -198,7 +198,9 @@ def _small_file(files: ProductFiles, raster: RasterFile, info: RasterInfo, level
         source = files.raster_bytes(raster.name)
         if source is None:
             raise OtherLayout("packed in its archive")
-        return info.packets.small_file(source, where, discarded, (left, top, left + window.width, top + window.height))
+        rectangle = left, top, left + window.width, top + window.height
+        shape = info.full.height, info.full.width
+        return info.packets.small_file(source, where, discarded, rectangle, shape=shape)
     except (CredentialsError, ConfigurationError):
         raise
     except EOTasksError as error:
@@ -305,6 +307,7 @@ def _opened_content(
                 rasterio.MemoryFile(content, ext=".jp2") as memory,
                 memory.open(driver=raster.driver, sharing=False, **level) as source,
             ):
+                _check_size(source, f"{files.location}: {raster.name}")
                 yield source
         except RasterioError as error:
             raise damaged(files, raster) from error

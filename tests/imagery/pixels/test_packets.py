@@ -22,6 +22,7 @@ from eotasks.imagery.files.protocol import ProductFiles, RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.pixels.raster import Wanted, decode_window, describe, find_window, read_window
+from eotasks.limits import BLOCK_PIXELS
 from eotasks.storage.place import Place
 from tests.builders.inputs.jp2 import ESA
 from tests.servers.counting import Counts
@@ -174,3 +175,22 @@ def test_levels_are_known_anew_in_another_process(folder: Path) -> None:
     info = describe(files, JP2)
     assert isinstance(info.packets, PacketIndex)
     assert info == describe(files, JP2)
+
+
+@pytest.mark.parametrize("change", [{"width": 1_120}, {"height": 300}, {"tile": (64, 64)}])
+def test_a_file_that_is_another_image_than_was_described(
+    folder: Path, tmp_path: Path, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of other tiles is read, as far as these are no larger than any."""
+    (tmp_path / "a.jp2").write_bytes((folder / "a.jp2").read_bytes())
+    files = FolderFiles(tmp_path)
+    info = describe(files, JP2)
+    replace(LAYOUT, **{"height": 700, "width": 560, **change}).write(tmp_path / "a.jp2")
+    if "tile" in change:
+        assert read_window(files, JP2, info, info.levels[2], info.grid) is not None
+        monkeypatch.setenv(BLOCK_PIXELS.variable, "100")
+        with pytest.raises(ImageryError, match=rf"a\.jp2: .*{BLOCK_PIXELS.variable}"):
+            read_window(files, JP2, info, info.levels[2], info.grid)
+        return
+    with pytest.raises(ImageryError, match=r"a\.jp2: has [\d,]+ x [\d,]+ pixels now, 700 x 560 before"):
+        read_window(files, JP2, info, info.levels[2], info.grid)
