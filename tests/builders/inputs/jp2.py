@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,21 @@ class Part:
         head = self.before + (PLT + struct.pack(">H", len(content) + 2) + content if content else b"") + SOD
         told = 12 + len(head) + len(self.body) if self.told is None else self.told
         return SOT + struct.pack(">HHIBB", 10, self.tile, told, *self.number) + head + self.body
+
+    def pieces(self, order: Sequence[int], numbers: Sequence[int] | None = None) -> bytes:
+        """Its PLT in several of them.
+
+        :param order: In which the pieces come.
+        :param numbers: What each of them says that it is; None for what is so.
+        """
+        count = len(order)
+        found = b""
+        for piece in order:
+            number = piece if numbers is None else numbers[piece]
+            first, last = (each * len(self.lengths) // count for each in (piece, piece + 1))
+            told = b"".join(map(_told, self.lengths[first:last]))
+            found += PLT + struct.pack(">HB", len(told) + 3, number) + told
+        return found
 
 
 @dataclass

@@ -13,8 +13,10 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from rasterio.errors import RasterioIOError
 
 from eotasks.errors import ImageryError
+from eotasks.imagery.files.gdal import SETTINGS
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout
 from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, FileBytes, Part, Taken, taken_apart
@@ -122,6 +124,39 @@ def test_a_plt_that_is_none(sound: bytes, plt: bytes, message: str) -> None:
 
     with pytest.raises(ImageryError, match=message):
         read(taken_apart(sound).written(plt=of))
+
+
+@pytest.mark.parametrize("less", [3, 1000, 80_000])
+def test_a_box_that_ends_before_its_codestream(sound: bytes, less: int) -> None:
+    """GDAL reads no further than it either."""
+    taken = taken_apart(sound)
+    box = taken.head.index(b"jp2c") - 4
+    content = taken.written()
+    content = content[:box] + (len(content) - box - less).to_bytes(4, "big") + content[box + 4 :]
+    with pytest.raises(ImageryError, match=r"ends [\d,]+ bytes behind|before all of its tiles"):
+        read(content)
+    with rasterio.Env(**SETTINGS), pytest.raises(RasterioIOError):
+        decoded(content)
+
+
+def in_pieces(sound: bytes, order: list[int], numbers: list[int] | None = None) -> bytes:
+    """With several PLT a tile."""
+    taken = taken_apart(sound)
+    for part in taken.parts:
+        part.before = part.pieces(order, numbers)
+    return taken.written(plt=lambda _: b"")
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 0], [3, 2, 1, 0]])
+def test_plt_come_in_any_order(sound: bytes, pixels: NDArray[Any], order: list[int]) -> None:
+    """Their numbers tell which are first."""
+    np.testing.assert_array_equal(read(in_pieces(sound, order)), pixels)
+
+
+@pytest.mark.parametrize("numbers", [[0, 0, 1], [0, 2, 3], [1, 2, 3]])
+def test_plt_that_are_not_numbered(sound: bytes, numbers: list[int]) -> None:
+    with pytest.raises(ImageryError, match="not numbered from 0 on"):
+        read(in_pieces(sound, [2, 0, 1], numbers))
 
 
 @pytest.mark.parametrize(
