@@ -7,7 +7,7 @@ tile as its neighbours took. What that leaves out is fetched meanwhile. With a T
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -58,6 +58,9 @@ class Tiles:
     next: int
     """Where the first tile-part lies that is not known."""
 
+    first: int | None = None
+    """Where the first of all lies, when a TLM has told all of them; None when they are found one behind another."""
+
     expected: int = 0
     """Tile of that one, if they come in their order."""
 
@@ -95,6 +98,18 @@ class Tiles:
             self.parts[part.tile] = part
             self.in_order &= part.tile == self.expected
             self.next, self.expected = part.start + part.length, part.tile + 1
+
+    @classmethod
+    def told(cls, stream: Codestream, stop: int, first: int, lengths: Iterable[tuple[int, int]]) -> Tiles:
+        """As a TLM tells them.
+
+        :param lengths: Tiles and bytes of the tile-parts, one behind another from the first on.
+        """
+        tiles = cls(stream, stop, first, first)
+        for tile, length in lengths:
+            tiles.parts[tile] = TilePart(tile, tiles.next, length)
+            tiles.next += length
+        return tiles
 
     def packet_counts(self, tile: int) -> list[int]:
         """Packets of each resolution of a tile."""

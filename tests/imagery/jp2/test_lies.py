@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -159,22 +161,37 @@ def test_plt_that_are_not_numbered(sound: bytes, numbers: list[int]) -> None:
         read(in_pieces(sound, [2, 0, 1], numbers))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda tlm: tlm[:2] + b"\1" + tlm[3:], "name each of its 12 tiles once"),
-        (lambda tlm: tlm[:-5], "name each of its 12 tiles once"),
-        (lambda tlm: tlm[:-1], "breaks off"),
-        (lambda tlm: b"\0\x30" + tlm[2:], "of no known kind"),
-        (lambda tlm: b"\5" + tlm[1:], "numbered"),
-        (lambda tlm: tlm[:6] + bytes([tlm[6] ^ 1]) + tlm[7:], "differ|no tile begins"),
-        (lambda tlm: tlm[:3] + b"\x7f" + tlm[4:], "ends elsewhere"),
-        (lambda tlm: tlm[:3] + bytes(4) + tlm[7:], "of 0 bytes"),
-    ],
-)
-def test_a_tlm_that_cannot_be(sound: bytes, change: Callable[[bytes], bytes], message: str) -> None:
+WRONG_TLM: list[tuple[Callable[[bytes], bytes], str]] = [
+    (lambda tlm: tlm[:2] + b"\1" + tlm[3:], "name each of its 12 tiles once"),
+    (lambda tlm: tlm[:-5], "name each of its 12 tiles once"),
+    (lambda tlm: tlm[:-1], "breaks off"),
+    (lambda tlm: b"\0\x30" + tlm[2:], "of no known kind"),
+    (lambda tlm: b"\5" + tlm[1:], "numbered"),
+    (lambda tlm: tlm[:6] + bytes([tlm[6] ^ 1]) + tlm[7:], "differ|no tile begins"),
+    (lambda tlm: tlm[:3] + b"\x7f" + tlm[4:], "ends elsewhere"),
+    (lambda tlm: tlm[:3] + bytes(4) + tlm[7:], "of 0 bytes"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG_TLM)
+def test_a_tlm_that_cannot_be_is_not_followed(
+    sound: bytes, pixels: NDArray[Any], caplog: pytest.LogCaptureFixture, change: Callable[[bytes], bytes], message: str
+) -> None:
+    """The tile-parts tell their lengths themselves."""
+    caplog.set_level(logging.DEBUG, "eotasks.imagery.jp2.index")
     taken = taken_apart(sound)
-    with pytest.raises(ImageryError, match=message):
+    index, source = PacketIndex(), CountedBytes(taken.written(change(taken.tlm())))
+    for _ in range(2):
+        np.testing.assert_array_equal(decoded(index.small_file(source, "b/a.jp2", LEVEL, WHOLE)), pixels)
+    (record,) = caplog.records  # it is found out once
+    assert re.search(rf"^b/a\.jp2: its TLM is not followed: .*({message})", record.getMessage())
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG_TLM)
+def test_a_wrong_tlm_does_not_hide_wrong_tiles(sound: bytes, change: Callable[[bytes], bytes], message: str) -> None:
+    taken = taken_apart(sound)
+    told(-1)(taken)
+    with pytest.raises(ImageryError, match=r"b/a\.jp2: damaged"):
         read(taken.written(change(taken.tlm())))
 
 
