@@ -58,13 +58,12 @@ class RangedRaster(RasterSource):
         found, _ = self._blocks(range(first, end), self._ahead)
         return b"".join(found)[start - first * BLOCK : stop - first * BLOCK]
 
-    def size(self, path: str | None = None) -> int:
+    def length(self) -> int:
         """Bytes of the file.
 
         :raises EOTasksError: when it cannot be fetched.
-        :raises FileNotFoundError: for a path of another file, as rasterio asks.
         """
-        return self._size() if path is None else super().size(path)
+        return self._size()
 
     def version(self) -> Hashable:
         """Its size and tag."""

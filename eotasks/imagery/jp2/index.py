@@ -120,7 +120,7 @@ class PacketIndex:
 
     def _known_of(self, source: RangedBytes, where: str) -> _Known:
         """What is known of the present version. The lock is held only to look at it: a server may keep one silent."""
-        size, version = source.size(), source.version()
+        size, version = source.length(), source.version()
         with self._lock:
             known = self._known
         if known is not None and known.version == version:

@@ -205,7 +205,7 @@ class CountedBytes:
         self.asked: list[tuple[int, int]] = []
         self.changes = 0
 
-    def size(self) -> int:
+    def length(self) -> int:
         return len(self.content)
 
     def version(self) -> Hashable:
