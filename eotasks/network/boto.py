@@ -9,6 +9,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import HTTPClientError
 
 from eotasks.network.answers import bounded_pools, excess_of
+from eotasks.network.gate import GATE
 from eotasks.network.retries import is_passing, is_passing_error, log_pause, pause_before, seconds_asked
 
 _BEGAN = "eotasks began"
@@ -58,7 +59,7 @@ class _Retries:
         operation: Any,
         **_: object,
     ) -> float | None:
-        """Seconds before the next try, None for no other; for boto3's event ``needs-retry``.
+        """Waits before the next try; gives 0, or None for no other: for boto3's event ``needs-retry``.
 
         :raises Exception: the one that was caught, of an answer beyond its bounds: it is not asked for again.
         """
@@ -70,9 +71,11 @@ class _Retries:
         reason, wait = found
         passed = time.monotonic() - request_dict["context"].get(_BEGAN, 0)
         pause = pause_before(attempts, passed, wait=wait, attempts=self._attempts)
-        if pause is not None:
-            log_pause(f"S3 ({operation.name})", reason, pause, attempts)
-        return pause
+        if pause is None:
+            return None
+        log_pause(f"S3 ({operation.name})", reason, pause, attempts)
+        GATE.pause(pause)
+        return 0
 
     def _failure(
         self, response: tuple[Any, dict[str, Any]] | None, error: Exception | None

@@ -27,6 +27,7 @@ from urllib3.exceptions import InvalidChunkLength
 
 from eotasks.limits import ATTEMPTS
 from eotasks.network.answers import excess_of
+from eotasks.network.gate import GATE
 
 LOGGER = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def persistently(ask: Callable[[], T], where: str, *, attempts: int | None = Non
                 failure.asked = "asked once" if tries == 1 else f"asked {tries} times in {passed:.0f} s"
                 raise
             log_pause(where, failure.reason, pause, tries)
-        time.sleep(pause)
+        GATE.pause(pause)
 
 
 def log_pause(where: str, reason: str, pause: float, tries: int) -> None:

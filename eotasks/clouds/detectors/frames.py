@@ -55,6 +55,10 @@ class Frames:
     stored_mask: NDArray[np.generic] | None = None
     """(t, h, w): a mask that lies beside the bands, whoever made it; None where there is none."""
 
+    apart: NDArray[np.bool_] | None = None
+    """(t, h, w): what the mask is to keep apart from cloud, such as snow and thin cloud: it has no say in averages, and
+    is clear but where cloud beside it grows over it. None where nothing is. For detectors with ``keeps_apart``."""
+
     shared: dict[object, Any] = field(default_factory=dict)
     """For what several detectors compute alike of the same frames, under a key that names it with its settings."""
 

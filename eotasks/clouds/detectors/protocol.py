@@ -68,6 +68,10 @@ class Detector(Protocol):
     A product then comes in strips, with little memory; otherwise, and to a :class:`ProbabilityDetector` with a
     ``detect`` of its own, as a whole, at the resolution of the results."""
 
+    keeps_apart: bool = False
+    """Whether a mask of its own leaves out ``frames.apart``, as `mask_by_settings` does. Where it does not, that is
+    taken out of the finished mask."""
+
     baseline: bool = False
     """No detector, only a number to compare with."""
 
@@ -121,7 +125,8 @@ def is_masked_by_settings(detector: Detector) -> bool:
 
 
 def mask_by_settings(probability: NDArray[np.float32], frames: Frames, settings: DetectorSettings) -> NDArray[np.uint8]:
-    """The cloud mask (t, h, w) that settings make of a probability: 0 clear, 1 cloud, 255 no data.
+    """The cloud mask (t, h, w) that settings make of a probability: 0 clear, 1 cloud, 255 no data; ``frames.apart`` is
+    kept apart.
 
     :raises GridError: settings in metres where a pixel has no size in metres.
     :raises FeatureError: values outside 0..1, or NaN where there is data.
@@ -131,5 +136,6 @@ def mask_by_settings(probability: NDArray[np.float32], frames: Frames, settings:
         settings.mask,
         pixel_size=None if settings.unit == "pixel" else frames.pixel_size(wanted_for="radius"),
         valid=frames.is_data,
+        snow=frames.apart,
         where=f"the cloud probability of {frames.where}",
     )

@@ -57,6 +57,10 @@ class AssetFiles:
         """The asset for GDAL; without the signature that a modifier gave it."""
         return gdal_path(self._known(name))
 
+    def is_far(self, name: str) -> bool:
+        """Whether the asset is on a server."""
+        return is_remote(self._known(name))
+
     def raster_source(self, name: str) -> RasterSource | None:
         """An asset far away, read by ranges."""
         return self._far(name)

@@ -63,6 +63,10 @@ class BucketFiles:
         """The object for GDAL."""
         return gdal_path(f"{self.location}/{checked_name(name, self.location)}")
 
+    def is_far(self, name: str) -> bool:  # noqa: ARG002 - all are
+        """It is."""
+        return True
+
     def raster_source(self, name: str) -> RasterSource:
         """The object, read by ranges."""
         return self.raster_bytes(name)

@@ -33,7 +33,7 @@ class DiskBytes:
         self._path, self._start, self._size = path, start, size
         self._facts: tuple[int, int, int] | None = None
 
-    def size(self) -> int:
+    def length(self) -> int:
         """Bytes of it.
 
         :raises ImageryError: when it is absent, no regular file, or cannot be read.
@@ -49,7 +49,7 @@ class DiskBytes:
     def exactly(self, start: int, stop: int) -> bytes:
         """Bytes of it.
 
-        :raises ImageryError: as `size`, and when it was changed meanwhile.
+        :raises ImageryError: as `length`, and when it was changed meanwhile.
         """
         with self._opened() as (stream, _):
             stream.seek(self._start + start)
@@ -120,6 +120,10 @@ class FolderFiles:
     def raster_path(self, name: str) -> str:
         """The file."""
         return str(self._inside(name).absolute())  # a relative one could look like an address
+
+    def is_far(self, name: str) -> bool:  # noqa: ARG002 - none is
+        """It is not."""
+        return False
 
     def raster_source(self, name: str) -> None:
         """None: GDAL opens the path."""

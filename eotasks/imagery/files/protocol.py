@@ -21,14 +21,14 @@ class RangedBytes(Protocol):
     def far(self) -> bool:
         """Whether each range is a request to a server."""
 
-    def size(self) -> int:
+    def length(self) -> int:
         """Bytes of it.
 
         :raises EOTasksError: when it is absent or cannot be read.
         """
 
     def version(self) -> Hashable:
-        """What tells its version from others, as far as that is known once its size is."""
+        """What tells its version from others, as far as that is known once its length is."""
 
     def front(self, start: int, stop: int) -> bytes:
         """Bytes near its start, which are asked for again and again; fewer where it ends before.
@@ -67,6 +67,9 @@ class ProductFiles(Protocol):
 
     def raster_path(self, name: str) -> str:
         """Where a raster lies, as GDAL names it; an address of the web as it is."""
+
+    def is_far(self, name: str) -> bool:
+        """Whether a raster lies on a server, so that `raster_source` gives what reads it. Nobody is asked."""
 
     def raster_source(self, name: str) -> RasterSource | None:
         """What rasterio opens instead of the path; None where GDAL may open the path itself."""

@@ -7,12 +7,13 @@ from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from functools import cache, cached_property
+from functools import cached_property
+from itertools import takewhile
 
 from eotasks.errors import AddressRefusedError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.gdal import RangedFile, RasterSource, Stream
-from eotasks.limits import REQUESTS
+from eotasks.network.gate import GATE
 from eotasks.storage import s3
 from eotasks.storage.location import is_s3
 from eotasks.text import redacted
@@ -57,13 +58,12 @@ class RangedRaster(RasterSource):
         found, _ = self._blocks(range(first, end), self._ahead)
         return b"".join(found)[start - first * BLOCK : stop - first * BLOCK]
 
-    def size(self, path: str | None = None) -> int:
+    def length(self) -> int:
         """Bytes of the file.
 
         :raises EOTasksError: when it cannot be fetched.
-        :raises FileNotFoundError: for a path of another file, as rasterio asks.
         """
-        return self._size() if path is None else super().size(path)
+        return self._size()
 
     def version(self) -> Hashable:
         """Its size and tag."""
@@ -74,26 +74,32 @@ class RangedRaster(RasterSource):
         return self.fetch(start, min(stop, self._whole or self._size()))
 
     def exactly(self, start: int, stop: int) -> bytes:
-        """Bytes that are asked for once; with those of blocks that are kept nobody is asked.
+        """Bytes that are asked for once; nobody is asked for those at their start that are kept in blocks.
 
         :raises EOTasksError: as `fetch`.
         """
         key = self._key()
-        kept = _BLOCKS.kept(key, range(start // BLOCK, (stop - 1) // BLOCK + 1), tag=self._tag)
-        if kept is not None:
-            return kept[start % BLOCK : start % BLOCK + stop - start]
-        with _gate():
-            content, said, tag = self._ask(start, stop)
+        stop = min(stop, self._whole or stop)
+        head = _BLOCKS.kept(key, range(start // BLOCK, (stop - 1) // BLOCK + 1), tag=self._tag)
+        head = head[start % BLOCK :][: stop - start]
+        start += len(head)
+        if start >= stop:
+            return head
+        content, said, tag = self._asked(start, stop)
         size = self._whole or self._size()
         _BLOCKS.check(key, {size if said is None else said, size}, [self._tag, tag])
         if len(content) != min(stop, size) - start:
             raise _broken_off(key, len(content), stop - start)
-        return content
+        return head + content if head else content
 
     def _blocks(self, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
-        content, size, tag = _BLOCKS.of(self._key(), self._ask, wanted, ahead, tag=self._tag)
+        content, size, tag = _BLOCKS.of(self._key(), self._asked, wanted, ahead, tag=self._tag)
         self._tag, self._whole = self._tag or tag, size
         return content, size
+
+    def _asked(self, start: int, stop: int) -> http.Part:
+        with GATE.passed():
+            return self._ask(start, stop)
 
     def _opened(self) -> AbstractContextManager[Stream]:
         return RangedFile(self._size(), self.fetch)
@@ -217,12 +223,12 @@ class _Blocks:
         self.check(key, {size for _, size, _ in blocks}, tags)
         return [content for content, _, _ in blocks], blocks[0][1], next((each for each in tags if each), None)
 
-    def kept(self, key: _Key, numbers: Iterable[int], *, tag: str | None) -> bytes | None:
-        """Some neighbouring blocks of a version of a file, where they are all kept."""
+    def kept(self, key: _Key, numbers: Iterable[int], *, tag: str | None) -> bytes:
+        """The first of some neighbouring blocks of a version of a file, as many as are kept one after another."""
         with self._lock:
             found = [self._kept.get((key, number)) for number in numbers]
-        blocks = [block for block in found if block is not None and not http.is_other(block[2], tag)]
-        return b"".join(content for content, _, _ in blocks) if len(blocks) == len(found) else None
+        blocks = takewhile(lambda block: block is not None and not http.is_other(block[2], tag), found)
+        return b"".join(block[0] for block in blocks if block is not None)
 
     def check(self, key: _Key, sizes: set[int], tags: Sequence[str | None]) -> None:
         """Refuse parts of a file that are of different versions of it.
@@ -248,12 +254,6 @@ class _Blocks:
 
 def _broken_off(key: _Key, found: int, wanted: int) -> ImageryError:
     return ImageryError(f"{redacted(key[0])}: broke off after {found} of {wanted} bytes. Try again.")
-
-
-@cache
-def _gate() -> threading.BoundedSemaphore:
-    """Passed by as many requests for parts at a time as the process may have."""
-    return threading.BoundedSemaphore(REQUESTS.value)
 
 
 _BLOCKS = _Blocks()

@@ -81,6 +81,10 @@ class WebFiles:
         """Its address."""
         return self._address(name)
 
+    def is_far(self, name: str) -> bool:  # noqa: ARG002 - all are
+        """It is."""
+        return True
+
     def raster_source(self, name: str) -> RasterSource:
         """The file, read by ranges."""
         return self.raster_bytes(name)

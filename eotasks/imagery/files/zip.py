@@ -144,6 +144,10 @@ class ZipFiles:
         path = gdal_path(self.address if is_remote(self.address) else str(Path(self.address).absolute()))
         return f"/vsizip/{{{path}}}/{self._inside(name)}"
 
+    def is_far(self, name: str) -> bool:  # noqa: ARG002 - all files lie where the archive does
+        """Whether the archive is on a server."""
+        return is_remote(self.address)
+
     def raster_source(self, name: str) -> RasterSource | None:
         """The file of an archive that is far away."""
         if not is_remote(self.address):
@@ -260,12 +264,9 @@ class _Stored(RasterSource):
     def __init__(self, archive: RangedRaster, entry: zipfile.ZipInfo) -> None:
         self._archive, self._entry = archive, entry
 
-    def size(self, path: str | None = None) -> int:
-        """Bytes of it.
-
-        :raises FileNotFoundError: for a path of another file, as rasterio asks.
-        """
-        return self._size() if path is None else super().size(path)
+    def length(self) -> int:
+        """Bytes of it."""
+        return self._size()
 
     def version(self) -> Hashable:
         """That of the archive, and where it lies in it."""

@@ -15,6 +15,9 @@ Rectangle = tuple[int, int, int, int]
 Cells = tuple[int, int]
 """Code-blocks across and down."""
 
+REACH = 128
+"""Rows by which windows overlap that go on where another ends: twice what kernels reach."""
+
 _NONE: Cells = (0, 0)
 _BANDS = ((1, 0), (0, 1), (1, 1))
 """HL, LH, HH: whether a band is the high one across, and down."""
@@ -51,6 +54,20 @@ def tiles_under(stream: Codestream, discarded: int, window: Rectangle) -> list[i
     columns = touched(stream.tile_width, stream.width, left, right)
     rows = touched(stream.tile_height, stream.height, top, bottom)
     return [row * stream.tiles_across + column for row, column in product(rows, columns)]
+
+
+def tiles_at_edge(stream: Codestream, discarded: int, window: Rectangle) -> set[int]:
+    """Tiles that another window may need which goes on where one ends; none where that one has all rows.
+
+    The parameters of `tiles_under`.
+    """
+    _, top, _, bottom = window
+    if top <= 0 and bottom >= _ceil(stream.height, discarded):
+        return set()
+    across = stream.tiles_across
+    first = (max(bottom - REACH, 0) << discarded) // stream.tile_height
+    last = ((bottom << discarded) - 1) // stream.tile_height
+    return set(range(first * across, (last + 1) * across))
 
 
 def packet_counts(stream: Codestream, tile: int) -> list[int]:

@@ -5,22 +5,23 @@ the packets of the resolutions that are wanted, each byte as it was; all other p
 leaves out the finer resolutions comes to what it comes to in the large file, since it reads the same code-blocks.
 
 Nothing is taken from a file that contradicts itself: every tile-part begins where the one before ends (or where a TLM
-says), the lengths of a PLT add up to that of the tile-part, there are as many as the tile has packets, and the packets
-that are taken end where their own headers say.
+says; one that is wrong is not followed), the lengths of a PLT add up to that of the tile-part, there are as many as the
+tile has packets, and the packets that are taken end where their own headers say.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eotasks.errors import ImageryError
 from eotasks.imagery.jp2.boxes import codestream_place
-from eotasks.imagery.jp2.codestream import read_codestream, tile_lengths
-from eotasks.imagery.jp2.geometry import Rectangle, packet_counts, tiles_under
+from eotasks.imagery.jp2.codestream import Codestream, read_codestream, tile_lengths
+from eotasks.imagery.jp2.geometry import Rectangle, packet_counts, tiles_at_edge, tiles_under
 from eotasks.imagery.jp2.markers import EOC, Front
-from eotasks.imagery.jp2.tile_parts import TilePart, written
+from eotasks.imagery.jp2.tile_parts import written
 from eotasks.imagery.jp2.tiles import Tiles, bodies
 from eotasks.imagery.jp2.verdicts import ContradictionError, OtherLayout
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from eotasks.imagery.files.protocol import RangedBytes
+
+LOGGER = logging.getLogger(__name__)
 
 _FIRST = 1 << 16
 """Bytes of the file that are looked at first: all before the first tile, of any product."""
@@ -62,36 +65,86 @@ class PacketIndex:
     def __reduce__(self) -> tuple[type[PacketIndex], tuple[()]]:
         return PacketIndex, ()
 
-    def small_file(self, source: RangedBytes, where: str, discarded: int, window: Rectangle) -> bytes:
+    def small_file(
+        self,
+        source: RangedBytes,
+        where: str,
+        discarded: int,
+        window: Rectangle,
+        *,
+        shape: tuple[int, int] | None = None,
+    ) -> bytes:
         """A file that decodes, in a window and at a level, to what the whole one does.
 
         :param source: The file.
         :param where: It, for messages.
         :param discarded: Resolutions of the file that the level leaves out.
         :param window: Columns and rows in pixels of the level: left, top, right, bottom.
+        :param shape: Rows and columns that the image has as far as is known; None for any.
         :raises OtherLayout: when it has to be read as a whole, with the reason.
         :raises ImageryError: when it contradicts itself, or was changed meanwhile.
         :raises EOTasksError: when parts of it cannot be fetched.
         """
-        with self._lock:
+        try:
+            known = self._known_of(source, where)
+            if shape is not None and isinstance(known.found, Tiles):
+                _check_shape(known.found.stream, shape, where)
             try:
-                size, version = source.size(), source.version()
-                if self._known is None or self._known.version != version:
-                    self._known = _look(source, size, version)
-                try:
-                    return _small_file(source, self._known, discarded, window)
-                except _Lasting as other:
-                    self._known = _Known(version, str(other))
-                    raise
+                return _small_file(source, known, discarded, window)
             except ContradictionError as error:
-                raise ImageryError(f"{where}: damaged: {error}. Fetch it again.") from None
+                known = self._without_told(known, error, where)
+                return _small_file(source, known, discarded, window)
+        except _Lasting as other:
+            self._learn(known.version, replace(known, found=str(other)))
+            raise
+        except ContradictionError as error:
+            raise ImageryError(f"{where}: damaged: {error}. Fetch it again.") from None
+
+    def _learn(self, version: Hashable, found: _Known) -> None:
+        with self._lock:
+            if self._known is not None and self._known.version == version:
+                self._known = found
+
+    def _without_told(self, known: _Known, error: ContradictionError, where: str) -> _Known:
+        """The same without its TLM: what the tile-parts say themselves may be right.
+
+        :raises ContradictionError: when it has none.
+        """
+        tiles = known.found
+        if isinstance(tiles, str) or tiles.first is None:
+            raise error
+        LOGGER.debug("%s: its TLM is not followed: %s", where, error)
+        found = replace(known, found=Tiles(tiles.stream, tiles.stop, tiles.first))
+        self._learn(known.version, found)
+        return found
+
+    def _known_of(self, source: RangedBytes, where: str) -> _Known:
+        """What is known of the present version. The lock is held only to look at it: a server may keep one silent."""
+        size, version = source.length(), source.version()
+        with self._lock:
+            known = self._known
+        if known is not None and known.version == version:
+            return known
+        found = _look(source, size, version, where)
+        with self._lock:
+            if self._known is None or self._known.version != version:  # else another thread was faster
+                self._known = found
+            return self._known
+
+
+def _check_shape(stream: Codestream, shape: tuple[int, int], where: str) -> None:
+    """Refuse another image than the one that was described: bounds of its size were looked at there."""
+    found = stream.height, stream.width
+    if found != shape:
+        sizes = [f"{height:,} x {width:,}" for height, width in (found, shape)]
+        raise ImageryError(f"{where}: has {sizes[0]} pixels now, {sizes[1]} before: it was changed. Read it again.")
 
 
 class _Lasting(OtherLayout):
     """Whatever of the file is wanted."""
 
 
-def _look(source: RangedBytes, size: int, version: Hashable) -> _Known:
+def _look(source: RangedBytes, size: int, version: Hashable, where: str) -> _Known:
     """The headers of a file."""
     try:
         front = Front(source.front, 0, size, source.front(0, min(size, _FIRST)))
@@ -103,14 +156,15 @@ def _look(source: RangedBytes, size: int, version: Hashable) -> _Known:
         return _Known(version, f"{size:,} bytes in {stream.tiles:,} tiles, less than their requests would cost")
     if sum(packet_counts(stream, 0)) * stream.tiles > _MOST_PACKETS:
         return _Known(version, f"more than {_MOST_PACKETS:,} packets")
+    first = place.start + stream.length
+    tiles = Tiles(stream, place.stop, first)
     try:
-        told = tile_lengths(stream)
+        lengths = tile_lengths(stream)
+        tiles = Tiles.told(stream, place.stop, first, lengths) if lengths else tiles
     except OtherLayout as other:
         return _Known(version, str(other))
-    tiles = Tiles(stream, place.stop, place.start + stream.length)
-    for tile, length in told:
-        tiles.parts[tile] = TilePart(tile, tiles.next, length)
-        tiles.next += length
+    except ContradictionError as error:
+        LOGGER.debug("%s: its TLM is not followed: %s", where, error)
     box = b"" if place.box == place.start else b"\0\0\0\0jp2c"  # up to the end of the file
     return _Known(version, tiles, front.take(0, place.box) + box + stream.header)
 
@@ -127,7 +181,7 @@ def _small_file(source: RangedBytes, known: _Known, discarded: int, window: Rect
     if not discarded and (not source.far or len(wanted) == stream.tiles):
         raise OtherLayout("all of it is wanted")
     try:
-        found = bodies(source, tiles, kept, wanted)
+        found = bodies(source, tiles, kept, wanted, tiles_at_edge(stream, discarded, window))
     except OtherLayout as other:
         raise _Lasting(str(other)) from None
     parts = [known.front]

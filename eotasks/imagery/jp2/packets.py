@@ -46,7 +46,9 @@ def _lengths(data: NDArray[Any], cells: NDArray[Any], lengths: NDArray[Any], nod
     at = 0
     for packet in range(cells.shape[0]):
         begin = at
-        # Bits: `held` of the byte before `at`, of which `left` are not read yet.
+        # Bits: `held` of the byte before `at`, of which `left` are not read yet. They are read at four places, each of
+        # them written out: by a function of its own, inlined by numba or by LLVM, the whole takes 1.3 to 1.5 times as
+        # long (tiles of 10 and 60 m).
         held = 0
         left = 0
         body = 0

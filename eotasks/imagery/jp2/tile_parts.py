@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from eotasks.imagery.jp2 import markers
 from eotasks.imagery.jp2.codestream import Codestream
@@ -49,7 +52,7 @@ class Packets:
     counts: tuple[int, ...]
     """Packets of each resolution."""
 
-    lengths: tuple[int, ...]
+    lengths: array[int]
     """Bytes of each packet."""
 
 
@@ -91,19 +94,21 @@ def read_packets(stream: Codestream, part: TilePart, front: Front) -> Packets:
     counts = packet_counts(stream, part.tile)
     if sum(counts) > _MOST_PACKETS:
         raise OtherLayout(f"{sum(counts):,} packets a tile")
-    lengths: list[int] = []
-    seen, header = 0, 0
+    told: list[bytes] = []
+    header = 0
     for marker, at, content in segments(front, SOT_BYTES, markers.SOD):
         header = at + len(_SOD)
         if marker == markers.PLT:
-            lengths += _read_lengths(content, seen, part.tile)
-            seen += 1
-            if len(lengths) > sum(counts):
-                break
+            told.append(content)
         elif marker not in (markers.SOD, markers.COM):
             raise OtherLayout(f"{markers.NAMES.get(marker, f'marker {marker:04x}')} in the header of a tile")
-    if not seen:
+    if not told:
         raise OtherLayout("no lengths of packets (PLT)")
+    lengths = array("I")  # a file may have millions
+    for number, content in enumerate(sorted(told, key=lambda each: each[:1])):  # they may come in any order
+        _read_lengths(content, number, part.tile, lengths)
+        if len(lengths) > sum(counts):
+            break
     if len(lengths) != sum(counts):
         raise ContradictionError(
             f"tile {part.tile} tells lengths of {len(lengths):,} packets or more, and has {sum(counts):,}"
@@ -116,15 +121,16 @@ def read_packets(stream: Codestream, part: TilePart, front: Front) -> Packets:
     for count in counts:
         before += count
         ends.append(sum(lengths[:before]))
-    return Packets(header, tuple(ends), tuple(counts), tuple(lengths))
+    return Packets(header, tuple(ends), tuple(counts), lengths)
 
 
-def _read_lengths(content: bytes, number: int, tile: int) -> list[int]:
+def _read_lengths(content: bytes, number: int, tile: int, lengths: array[int]) -> None:
+    """Add what a PLT says to the lengths."""
     if not content or content[0] != number:  # of one byte: there are no more than 256
-        raise ContradictionError(f"the PLT of tile {tile} are not numbered one after another")
+        raise ContradictionError(f"the PLT of tile {tile} are not numbered from 0 on, each number once")
     if len(content) > 1 and content[-1] & 0x80:
         raise ContradictionError(f"a PLT of tile {tile} breaks off")
-    found, value = [], 0
+    value = 0
     for byte in content[1:]:
         value = (value << 7) | (byte & 0x7F)
         if value >> 32:
@@ -133,9 +139,8 @@ def _read_lengths(content: bytes, number: int, tile: int) -> list[int]:
             continue
         if not value:
             raise ContradictionError(f"a packet of tile {tile} of 0 bytes by its PLT")
-        found.append(value)
+        lengths.append(value)
         value = 0
-    return found
 
 
 def check_lengths(stream: Codestream, part: TilePart, packets: Packets, kept: int, body: bytes) -> None:
@@ -147,7 +152,7 @@ def check_lengths(stream: Codestream, part: TilePart, packets: Packets, kept: in
     """
     count = sum(packets.counts[:kept])
     found = packet_lengths(body, packet_cells(stream, part.tile, kept))
-    if tuple(found.tolist()) != packets.lengths[:count]:
+    if not np.array_equal(found, np.frombuffer(packets.lengths, dtype=np.uint32)[:count]):
         raise ContradictionError(f"packets of tile {part.tile} have other lengths than its PLT says")
 
 

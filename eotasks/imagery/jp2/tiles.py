@@ -6,13 +6,16 @@ tile as its neighbours took. What that leaves out is fetched meanwhile. With a T
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from eotasks.imagery.jp2.asked import Asked
 from eotasks.imagery.jp2.codestream import Codestream
+from eotasks.imagery.jp2.edge import Edge
 from eotasks.imagery.jp2.geometry import packet_counts, tile_pixels
 from eotasks.imagery.jp2.markers import Front
 from eotasks.imagery.jp2.tile_parts import (
@@ -43,7 +46,9 @@ _AT_ONCE = 4
 
 @dataclass
 class Tiles:
-    """Of one version of a file, as far as they were looked at."""
+    """Of one version of a file, as far as they were looked at. Several threads may look at a time: none holds the lock
+    while it asks for bytes.
+    """
 
     stream: Codestream
 
@@ -53,15 +58,58 @@ class Tiles:
     next: int
     """Where the first tile-part lies that is not known."""
 
+    first: int | None = None
+    """Where the first of all lies, when a TLM has told all of them; None when they are found one behind another."""
+
     expected: int = 0
     """Tile of that one, if they come in their order."""
 
     in_order: bool = True
     """Whether they have come so. Else a tile may be there twice, and which of them is meant only all of them tell."""
 
+    ahead: tuple[int, bytes] = (0, b"")
+    """A place, and what was read from there on with the tile before: it took less than was thought."""
+
     parts: dict[int, TilePart] = field(default_factory=dict)
     packets: dict[int, Packets] = field(default_factory=dict)
     counts: dict[int, list[int]] = field(default_factory=dict)
+
+    asked: Asked = field(default_factory=Asked)
+    edge: Edge = field(default_factory=Edge)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find(self, wanted: Collection[int]) -> tuple[list[TilePart], tuple[int, int] | None]:
+        """Those of some tiles of which it is known where they lie.
+
+        :return: They; and where the first tile-part lies that is not known, with the tile that it should be of, as long
+            as more of the file has to be looked at.
+        """
+        with self._lock:
+            found = [self.parts[tile] for tile in wanted if tile in self.parts]
+            are_all = all(tile in self.parts for tile in wanted)
+            ends = are_all and (self.in_order or len(self.parts) == self.stream.tiles)
+            return found, None if ends else (self.next, self.expected)
+
+    def add(self, part: TilePart) -> None:
+        """A tile-part that was found, behind all that are known."""
+        with self._lock:
+            if part.start != self.next:  # another thread has found it, too
+                return
+            self.parts[part.tile] = part
+            self.in_order &= part.tile == self.expected
+            self.next, self.expected = part.start + part.length, part.tile + 1
+
+    @classmethod
+    def told(cls, stream: Codestream, stop: int, first: int, lengths: Iterable[tuple[int, int]]) -> Tiles:
+        """As a TLM tells them.
+
+        :param lengths: Tiles and bytes of the tile-parts, one behind another from the first on.
+        """
+        tiles = cls(stream, stop, first, first)
+        for tile, length in lengths:
+            tiles.parts[tile] = TilePart(tile, tiles.next, length)
+            tiles.next += length
+        return tiles
 
     def packet_counts(self, tile: int) -> list[int]:
         """Packets of each resolution of a tile."""
@@ -89,51 +137,76 @@ class Tiles:
         return header + int(_SLACK * dense * tile_pixels(stream, tile))
 
 
-def bodies(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) -> dict[int, bytes]:
+def bodies(
+    source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int], edge: Container[int] = ()
+) -> dict[int, bytes]:
     """Packets of the resolutions that are kept, of some tiles.
 
     :param kept: The coarsest resolutions.
+    :param edge: Tiles that the next window may want, too.
     :raises OtherLayout: when the file does not tell the lengths of packets, or has several tile-parts a tile.
     :raises ContradictionError: when it contradicts itself.
     :raises EOTasksError: when it cannot be fetched.
     """
-    found: dict[int, bytes] = {}
+    before = tiles.edge.of(kept)
+    found = {tile: before[tile] for tile in wanted if tile in before}
+    rest = [tile for tile in wanted if tile not in found]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="eotasks-tile") as pool:
         jobs: list[tuple[int, Future[bytes]]] = []
         try:
-            for part, data in _found(source, tiles, kept, wanted):
+            for part, data in _found(source, tiles, kept, rest):
                 body = partial(_body, source, tiles, kept, part, data)
                 if source.far and not tiles.has_all(part, kept, data):
-                    jobs.append((part.tile, pool.submit(body)))
+                    jobs.append((part.tile, pool.submit(tiles.asked.once, (part.tile, kept), body)))
                 else:  # a thread would wait for nothing
                     found[part.tile] = body()
-            return found | {tile: job.result() for tile, job in jobs}
+            found |= {tile: job.result() for tile, job in jobs}
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    if source.far:
+        tiles.edge.keep(kept, {tile: body for tile, body in found.items() if tile in edge})
+    return found
 
 
 def _found(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) -> Iterator[tuple[TilePart, bytes]]:
     """The tiles, each as soon as it is known where it lies, and what was read of it on the way."""
-    missing = set(wanted) - set(tiles.parts)
-    for tile in wanted:
-        if tile not in missing:
-            yield tiles.parts[tile], b""
-    while missing or not (tiles.in_order or len(tiles.parts) == tiles.stream.tiles):
-        first, tile = tiles.next, tiles.expected
-        count = tiles.guess(tile, kept) if tile in missing else SOT_BYTES
-        data = source.exactly(first, min(first + count, tiles.stop)) if first < tiles.stop else b""
-        part = read_tile_part(data, first, tiles.stop, tiles.stream.tiles)
-        if part.tile in tiles.parts:
-            raise ContradictionError(f"has tile {part.tile} twice")
-        tiles.parts[part.tile] = part
-        tiles.next, tiles.expected = first + part.length, part.tile + 1
-        tiles.in_order &= part.tile == tile
+    missing = dict.fromkeys(wanted)
+    while True:
+        parts, place = tiles.find(missing)
+        for part in parts:
+            del missing[part.tile]
+            yield part, b""
+        if place is None:
+            return
+        count = tiles.guess(place[1], kept) if place[1] in missing else SOT_BYTES
+        part, data = tiles.asked.once(place, partial(_look, source, tiles, place[0], count, missing))
         if part.tile in missing:
-            missing.remove(part.tile)
-            front = Front(source.exactly, part.start, part.start + part.length, data)
-            tiles.packets[part.tile] = read_packets(tiles.stream, part, front)
-            yield part, front.data
+            del missing[part.tile]
+            yield part, data
+
+
+def _look(source: RangedBytes, tiles: Tiles, first: int, count: int, wanted: Container[int]) -> tuple[TilePart, bytes]:
+    """The tile-part that begins at a place, and its first bytes; all of its header where its tile is wanted.
+
+    :param count: Bytes that are asked for first.
+    """
+    place, data = tiles.ahead
+    data = data if place == first else b""
+    stop = min(first + count, tiles.stop)
+    if first + len(data) < stop:
+        data += source.exactly(first + len(data), stop)
+    part = read_tile_part(data, first, tiles.stop, tiles.stream.tiles)
+    tiles.ahead = first + part.length, data[part.length :]
+    data = data[: part.length]
+    if tiles.parts.get(part.tile, part) != part:
+        raise ContradictionError(f"has tile {part.tile} twice")
+    if part.tile in wanted:
+        front = Front(source.exactly, part.start, part.start + part.length, data)
+        tiles.packets[part.tile] = read_packets(tiles.stream, part, front)
+        data = front.data
+    tiles.add(part)
+    return part, data
 
 
 def _body(source: RangedBytes, tiles: Tiles, kept: int, part: TilePart, data: bytes) -> bytes:

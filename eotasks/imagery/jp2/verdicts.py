@@ -11,7 +11,8 @@ class OtherLayout(Exception):  # noqa: N818 - no error: GDAL reads such files
 
 
 class ContradictionError(Exception):
-    """What the file says of itself cannot be so: it is damaged, or lies. Never leaves the package: see `packets`.
+    """What the file says of itself cannot be so: it is damaged, or lies. Never leaves the package:
+    `eotasks.imagery.jp2.index` makes an `ImageryError` of it.
 
     :param reason: What, for the middle of a sentence.
     """

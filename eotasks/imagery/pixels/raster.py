@@ -33,7 +33,7 @@ from eotasks.models.rasters import block_excess
 from eotasks.reading import check_regular
 
 if TYPE_CHECKING:
-    from eotasks.imagery.files.protocol import ProductFiles, RasterFile
+    from eotasks.imagery.files.protocol import ProductFiles, RangedBytes, RasterFile
 
 LOGGER = logging.getLogger(__name__)
 
@@ -165,6 +165,9 @@ class Wanted:
     content: bytes | None
     """A small file that has the window, None where the file itself is opened."""
 
+    source: RasterSource | None = field(default=None, repr=False, compare=False)
+    """What the file far away is opened by, where it was looked at before: its server has said how long it is."""
+
 
 def find_window(
     files: ProductFiles, raster: RasterFile, info: RasterInfo, level: Level, grid: Grid, margin: float = 0
@@ -177,32 +180,38 @@ def find_window(
     if window is None:
         return None
     where = f"{files.location}: {raster.name}"
-    try:
-        content = _small_file(files, raster, info, level, window)
-        LOGGER.debug("%s: %d bytes of it hold the window", where, len(content))
-        return Wanted(level, window, content)
-    except OtherLayout as other:
-        LOGGER.debug("%s: opened as a whole: %s", where, other)
-        return Wanted(level, window, None)
-
-
-def _small_file(files: ProductFiles, raster: RasterFile, info: RasterInfo, level: Level, window: Window) -> bytes:
     if raster.driver != "JP2OpenJPEG":
-        raise OtherLayout("no JP2")
-    where = f"{files.location}: {raster.name}"
-    left, top = window.col_off, window.row_off
-    discarded = 0 if level.overview is None else level.overview + 1
-    if files.raster_source(raster.name) is None:
-        _check_file(files, raster)
+        return Wanted(level, window, None)
     try:
-        source = files.raster_bytes(raster.name)
-        if source is None:
-            raise OtherLayout("packed in its archive")
-        return info.packets.small_file(source, where, discarded, (left, top, left + window.width, top + window.height))
+        if not files.is_far(raster.name):
+            _check_file(files, raster)
+        ranged = files.raster_bytes(raster.name)
+        if ranged is None:
+            LOGGER.debug("%s: opened as a whole: packed in its archive", where)
+            return Wanted(level, window, None)
+        content = _small_file(ranged, where, info, level, window)
     except (CredentialsError, ConfigurationError):
         raise
     except EOTasksError as error:
         raise error if where in str(error) else ImageryError(f"{where}: {error}") from None
+    if content is None:
+        return Wanted(level, window, None, ranged if isinstance(ranged, RasterSource) else None)
+    return Wanted(level, window, content)
+
+
+def _small_file(source: RangedBytes, where: str, info: RasterInfo, level: Level, window: Window) -> bytes | None:
+    """A small file that has the window; None where the whole has to be opened."""
+    left, top = window.col_off, window.row_off
+    rectangle = left, top, left + window.width, top + window.height
+    discarded = 0 if level.overview is None else level.overview + 1
+    shape = info.full.height, info.full.width
+    try:
+        content = info.packets.small_file(source, where, discarded, rectangle, shape=shape)
+    except OtherLayout as other:
+        LOGGER.debug("%s: opened as a whole: %s", where, other)
+        return None
+    LOGGER.debug("%s: %d bytes of it hold the window", where, len(content))
+    return content
 
 
 def read_window(
@@ -236,7 +245,7 @@ def decode_window(
     :raises ImageryError: when the file is damaged, or holds negative numbers.
     """
     level, window = wanted.level, wanted.window
-    with _opened(files, raster, level.overview, wanted.content) as source:
+    with _opened(files, raster, level.overview, wanted.content, wanted.source) as source:
         values = source.read(None if layers else 1, window=window)
     if values.dtype == np.int16:
         # Some products are declared int16; a negative number there is none.
@@ -263,17 +272,22 @@ _FORMATS = {"JP2OpenJPEG": "JP2 image", "GTiff": "GeoTIFF"}
 
 @contextmanager
 def _opened(
-    files: ProductFiles, raster: RasterFile, overview: int | None, content: bytes | None = None
+    files: ProductFiles,
+    raster: RasterFile,
+    overview: int | None,
+    content: bytes | None = None,
+    known: RasterSource | None = None,
 ) -> Iterator[rasterio.DatasetReader]:
     """The file, or one of its coarser levels: these are known from `describe`, which has looked at what they are.
 
     :param content: A small file in its place.
+    :param known: What it is opened by; None to make that.
     """
     if content is not None:
         with _opened_content(files, raster, overview, content) as source:
             yield source
         return
-    far = files.raster_source(raster.name)
+    far = known or files.raster_source(raster.name)
     where = files.raster_path(raster.name) if far is None else far.name
     level = {} if overview is None else {"OVERVIEW_LEVEL": overview}
     if far is None:
@@ -305,6 +319,7 @@ def _opened_content(
                 rasterio.MemoryFile(content, ext=".jp2") as memory,
                 memory.open(driver=raster.driver, sharing=False, **level) as source,
             ):
+                _check_size(source, f"{files.location}: {raster.name}")
                 yield source
         except RasterioError as error:
             raise damaged(files, raster) from error

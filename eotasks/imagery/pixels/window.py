@@ -158,14 +158,18 @@ class Window:
     def _ahead(self, bands: Sequence[str]) -> int:
         """Bands that are fetched ahead of those that are decoded: where they are far away, as memory allows."""
         files = self._product.files
-        if not any(files.raster_source(self._product.bands[band].name) for band in bands):
+        if not any(files.is_far(self._product.bands[band].name) for band in bands):
             return 0
-        crs = self.info(bands[0]).crs
+        info = self.info(bands[0])
+        crs = info.crs
         size: float = min(NATIVE_RESOLUTION.values())
         if self._sampling.method == "fast":
             size = max(pixel_size_in(self._grid, crs) / self._sampling.pixels_per_target, size)
-        left, bottom, right, top = bounds_in(self._grid, crs)
-        return max(1, min(_AHEAD, int(_PIXELS_AHEAD / ((right - left) * (top - bottom) / size**2))))
+        # A grid may reach far beyond the file, of which no more than all is fetched.
+        wanted, there = bounds_in(self._grid, crs), info.grid.bounds
+        (left, bottom), (right, top) = map(max, wanted[:2], there[:2]), map(min, wanted[2:], there[2:])
+        pixels = max(right - left, size) * max(top - bottom, size) / size**2
+        return max(1, min(_AHEAD, int(_PIXELS_AHEAD / pixels)))
 
     def _find(self, band: str) -> Wanted | None:
         info = self.info(band)

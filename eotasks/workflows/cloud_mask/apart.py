@@ -8,6 +8,7 @@ but where that cloud grows over them, as with ``AddCloudMaskTask``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -108,6 +109,11 @@ class KeptApart:
                 if self._by_classes
                 else thin_cloud_in(bands, valid, names, check_bands=False, where=frames.where)
             )
+
+    def told(self, frames: Frames, rows: slice) -> Frames:
+        """Some rows with what is kept apart in them, for a detector that makes a mask of its own."""
+        pixels = self.pixels
+        return frames if pixels is None else replace(frames, apart=pixels[rows][np.newaxis])
 
     def classes(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A mask (h, w) of clear, cloud and no data with what is kept apart as classes of their own."""

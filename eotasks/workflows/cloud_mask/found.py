@@ -48,11 +48,14 @@ class Found:
     ) -> NDArray[np.uint8]:
         """(h, w): 0 clear, 1 cloud, 255 no data. What is kept apart is clear, but where cloud grows over it.
 
-        A detector with a mask of its own has averaged and grown it before: there it is clear wherever it lies.
+        A detector with a mask of its own has averaged and grown it before: unless it keeps apart what it is told to,
+        that is clear there wherever it lies.
         """
         apart = self._apart.pixels
         if self._classes is not None:
-            cloud = self._classes == CLOUD if apart is None else (self._classes == CLOUD) & ~apart
+            cloud = self._classes == CLOUD
+            if apart is not None and not self._detector.keeps_apart:
+                cloud &= ~apart
             return np.where(self._classes == NO_DATA, NO_DATA, cloud).astype(np.uint8)
         assert self.probability is not None
         mask: NDArray[np.uint8] = mask_of(

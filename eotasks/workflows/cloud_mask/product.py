@@ -158,14 +158,14 @@ def make_masks(
         if search is not None:
             search.add(rows, frames.bands[0], frames.is_data[0])
         if _in_strips(detector):
-            found.add(rows, frames, settings)
+            found.add(rows, apart.told(frames, rows), settings)
         del frames  # or its bands, 0.25 GB at 10 m, are there still while the next ones are read
         _give_back()
         if advance is not None:
             advance(done, len(strips))
     reading.check()
     if not _in_strips(detector):
-        found.add(slice(None), reading.whole(), settings)
+        found.add(slice(None), apart.told(reading.whole(), slice(None)), settings)
     size = (reading.grid.resolution, reading.grid.resolution)
     if search is not None:
         search.set_clouds(found.mask(reading.is_data, replace(options.mask, dilation_size=None), size, where))

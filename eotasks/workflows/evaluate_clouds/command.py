@@ -95,7 +95,11 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--unit", metavar="UNIT", help="of the radii: pixel or metre (pixel)")
     parser.add_argument("--resolution", type=float, metavar="M", help="metres at which probabilities are computed")
     parser.add_argument(
-        "--pictures", type=int, default=DEFAULT_PICTURES, metavar="N", help="frames to show (8); 0: none at all"
+        "--pictures",
+        type=int,
+        default=DEFAULT_PICTURES,
+        metavar="N",
+        help="frames to show (8), beside the errors of each scene (the 40 worst); 0: no pictures at all",
     )
     add_threads(parser)
 

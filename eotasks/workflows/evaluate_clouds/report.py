@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -36,12 +36,13 @@ alarms are what was called the class in frames without any. A labelled pixel wit
 
 
 def build_report(
-    outcome: Outcome, figures: list[tuple[FrameView, Figure]], errors: list[tuple[SceneErrors, Figure]]
+    outcome: Outcome, figures: list[tuple[FrameView, Figure]], errors: Iterable[tuple[SceneErrors, Figure]]
 ) -> Report:
     """The page.
 
     :param figures: Pictures of frames, those with most errors first.
-    :param errors: Pictures of the errors of scenes, the worst first.
+    :param errors: Pictures of the errors of the outcome's scenes, in their order: the worst first. Each is let go
+        before the next one is made.
     """
     collection = outcome.collection
     frames = len({result.frame for result in outcome.results})
@@ -164,9 +165,9 @@ def _threshold_rows(label: str, curve: ThresholdCurve, in_use: Sequence[float]) 
     return rows
 
 
-def _add_errors(section: Section, outcome: Outcome, errors: list[tuple[SceneErrors, Figure]]) -> None:
-    if errors:
-        left_out = len({result.scene for result in outcome.results}) - len(errors)
+def _add_errors(section: Section, outcome: Outcome, errors: Iterable[tuple[SceneErrors, Figure]]) -> None:
+    if outcome.scene_errors:
+        left_out = len({result.scene for result in outcome.results}) - len(outcome.scene_errors)
         section.text(
             "One picture a scene, of its frame with most wrong pixels; the worst comes first."
             + (f" {left_out} scenes with fewer errors have none." if left_out > 0 else "")

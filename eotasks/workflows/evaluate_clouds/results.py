@@ -76,7 +76,8 @@ def write_results(outcome: Outcome, place: Place) -> str:
             save_picture(figure, temporary)
         if rank < IN_REPORT:
             figures.append((view, figure))
-    errors = [(each, errors_figure(each, names, targets)) for each in outcome.scene_errors]
+    # One at a time: dozens of figures would be held at once, of which the page takes the PNG alone.
+    errors = ((each, errors_figure(each, names, targets)) for each in outcome.scene_errors)
     return build_report(outcome, figures, errors).save(f"{place}/{REPORT}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 from rasterio.transform import Affine
 
 SOT, SOD, PLT, TLM = b"\xff\x90", b"\xff\x93", b"\xff\x58", b"\xff\x55"
+
+
+class FileBytes(bytes):
+    """A file that hypothesis, which writes out what it gives to a test, does not."""
+
+    def __repr__(self) -> str:
+        return "the file"
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,21 @@ class Part:
         told = 12 + len(head) + len(self.body) if self.told is None else self.told
         return SOT + struct.pack(">HHIBB", 10, self.tile, told, *self.number) + head + self.body
 
+    def pieces(self, order: Sequence[int], numbers: Sequence[int] | None = None) -> bytes:
+        """Its PLT in several of them.
+
+        :param order: In which the pieces come.
+        :param numbers: What each of them says that it is; None for what is so.
+        """
+        count = len(order)
+        found = b""
+        for piece in order:
+            number = piece if numbers is None else numbers[piece]
+            first, last = (each * len(self.lengths) // count for each in (piece, piece + 1))
+            told = b"".join(map(_told, self.lengths[first:last]))
+            found += PLT + struct.pack(">HB", len(told) + 3, number) + told
+        return found
+
 
 @dataclass
 class Taken:
@@ -183,7 +205,7 @@ class CountedBytes:
         self.asked: list[tuple[int, int]] = []
         self.changes = 0
 
-    def size(self) -> int:
+    def length(self) -> int:
         return len(self.content)
 
     def version(self) -> Hashable:

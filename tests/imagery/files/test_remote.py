@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import rasterio
 from rasterio.transform import Affine
 
 from eotasks.errors import ImageryError
+from eotasks.imagery.files import remote
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import RasterFile
-from eotasks.imagery.files.remote import BLOCK
+from eotasks.imagery.files.remote import BLOCK, WebRaster
 from eotasks.imagery.pixels.raster import describe, read_window
+from eotasks.limits import REQUESTS
+from tests.servers.counting import Counts
 from tests.servers.web import AnsweringServer, status
 
 SIDE = 640
@@ -64,3 +68,26 @@ def test_servers_that_fail_in_the_middle(
     with pytest.raises(ImageryError, match=r"answers 403|broke off|changed while|other bytes than") as raised:
         read_window(files, raster, info, info.full, grid)
     assert "secret" not in str(raised.value)
+
+
+def test_blocks_for_gdal_are_asked_for_within_the_bound(
+    counted_folder: tuple[Path, Counts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read anew for each request, as all bounds are."""
+    root, counts = counted_folder
+    (root / "a.tif").write_bytes(bytes(40 * BLOCK))
+    counts.pause = 0.02
+    internal = Origin.of(counts.url).internal
+
+    def most_of(bound: int) -> int:
+        monkeypatch.setenv(REQUESTS.variable, str(bound))
+        counts.clear()
+        remote._BLOCKS._kept.clear()
+        with ThreadPoolExecutor(8) as pool:
+            starts = [4 * number * BLOCK for number in range(8)]
+            parts = pool.map(lambda at: WebRaster(f"{counts.url}/a.tif", internal).fetch(at, at + 9), starts)
+            assert list(parts) == [bytes(9)] * 8
+        return counts.most_at_once
+
+    assert most_of(2) <= 2
+    assert most_of(1) == 1

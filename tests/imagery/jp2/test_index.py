@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout
-from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, Layout, taken_apart
+from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, FileBytes, Layout, taken_apart
 
 Rectangle = tuple[int, int, int, int]
 READ_ORDERS = ("LRCP", "RLCP", "RPCL")
@@ -109,7 +109,7 @@ def test_every_level_and_window_of_any_layout(layout: Layout, data: st.DataObjec
 
 @pytest.fixture(scope="module")
 def esa() -> bytes:
-    return written(ESA)
+    return FileBytes(written(ESA))
 
 
 def test_a_level_takes_its_packets_and_hardly_more(esa: bytes) -> None:
@@ -134,10 +134,57 @@ def test_a_window_takes_its_tiles_alone(esa: bytes) -> None:
     assert len(source.asked) == 6  # of five tile-parts where they begin, and what is left of the last
     source.asked.clear()
     index.small_file(source, "a.jp2", 0, (500, 600, 700, 700))
-    assert len(source.asked) == 3  # nothing is looked for again: the header of tile 3, the rest of it, and tile 4
+    assert len(source.asked) == 2  # nothing is looked for again, and tile 4 is there: the header of tile 3, its rest
     source.asked.clear()
     index.small_file(source, "a.jp2", 3, (0, 0, 1, 1))
     assert len(source.asked) <= 2
+
+
+def asked_twice(source: CountedBytes) -> int:
+    """Bytes that were asked for more than once."""
+    asked = np.zeros(len(source.content), dtype=int)
+    for start, stop in source.asked:
+        asked[start:stop] += 1
+    return int(np.count_nonzero(asked > 1))
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    rows=st.integers(40, 500), margin=st.sampled_from([0, 1, 3, 30]), discarded=st.integers(0, 3), named=st.booleans()
+)
+def test_strips_ask_for_no_byte_twice(esa: bytes, rows: int, margin: int, discarded: int, named: bool) -> None:
+    """Whatever their height, and how far they overlap."""
+    taken = taken_apart(esa)
+    content = taken.written(taken.tlm() if named else None)
+    height, width = -(-ESA.height >> discarded), -(-ESA.width >> discarded)
+    source, index = CountedBytes(content, far=True), PacketIndex()
+    for top in range(0, height, rows):
+        window = 0, max(top - margin, 0), width, min(top + rows + margin, height)
+        if not discarded and window == (0, 0, width, height):
+            return
+        small = index.small_file(source, "a.jp2", discarded, window)
+        # The bytes are the same whether tiles come from the edge of the window before, or from the file.
+        assert small == PacketIndex().small_file(CountedBytes(content, far=True), "a.jp2", discarded, window)
+    assert asked_twice(source) == 0
+
+
+def test_what_is_kept_of_edges_is_bounded(esa: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def again(index: PacketIndex) -> int:
+        """Requests for a tile at the edge."""
+        source = CountedBytes(esa, far=True)
+        index.small_file(source, "a.jp2", 1, (0, 500, 9, 512))
+        return len(source.asked)
+
+    first, second = PacketIndex(), PacketIndex()
+    for index in (first, second):
+        index.small_file(CountedBytes(esa, far=True), "a.jp2", 1, (0, 300, 9, 500))
+    assert again(first) == again(second) == 0
+    body = sum(taken_apart(esa).parts[3].lengths[:-4])  # of eight packets four are those of the finest resolution
+    monkeypatch.setattr("eotasks.imagery.jp2.edge.MOST", body)
+    for index in (first, second):
+        index.small_file(CountedBytes(esa, far=True), "a.jp2", 1, (0, 300, 9, 500))
+    assert again(second) == 0
+    assert again(first) == 1
 
 
 def test_with_a_tlm_no_tile_is_looked_for(esa: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +15,13 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from rasterio.errors import RasterioIOError
 
 from eotasks.errors import ImageryError
+from eotasks.imagery.files.gdal import SETTINGS
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout
-from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, Part, Taken, taken_apart
+from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, FileBytes, Part, Taken, taken_apart
 
 LEVEL, WIDTH, HEIGHT = 2, 105, 75
 """Of SMALL: (1, 1, 1, 1, 4) packets in a tile of 128 x 128 pixels, of which three are read."""
@@ -33,16 +37,11 @@ def _no_file_is_small() -> Iterator[None]:
         yield
 
 
-class _File(bytes):
-    def __repr__(self) -> str:  # hypothesis writes out what it gives to a test
-        return "the file"
-
-
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("sound") / "a.jp2"
     SMALL.write(path)
-    return _File(path.read_bytes())
+    return FileBytes(path.read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -129,22 +128,70 @@ def test_a_plt_that_is_none(sound: bytes, plt: bytes, message: str) -> None:
         read(taken_apart(sound).written(plt=of))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda tlm: tlm[:2] + b"\1" + tlm[3:], "name each of its 12 tiles once"),
-        (lambda tlm: tlm[:-5], "name each of its 12 tiles once"),
-        (lambda tlm: tlm[:-1], "breaks off"),
-        (lambda tlm: b"\0\x30" + tlm[2:], "of no known kind"),
-        (lambda tlm: b"\5" + tlm[1:], "numbered"),
-        (lambda tlm: tlm[:6] + bytes([tlm[6] ^ 1]) + tlm[7:], "differ|no tile begins"),
-        (lambda tlm: tlm[:3] + b"\x7f" + tlm[4:], "ends elsewhere"),
-        (lambda tlm: tlm[:3] + bytes(4) + tlm[7:], "of 0 bytes"),
-    ],
-)
-def test_a_tlm_that_cannot_be(sound: bytes, change: Callable[[bytes], bytes], message: str) -> None:
+@pytest.mark.parametrize("less", [3, 1000, 80_000])
+def test_a_box_that_ends_before_its_codestream(sound: bytes, less: int) -> None:
+    """GDAL reads no further than it either."""
     taken = taken_apart(sound)
-    with pytest.raises(ImageryError, match=message):
+    box = taken.head.index(b"jp2c") - 4
+    content = taken.written()
+    content = content[:box] + (len(content) - box - less).to_bytes(4, "big") + content[box + 4 :]
+    with pytest.raises(ImageryError, match=r"ends [\d,]+ bytes behind|before all of its tiles"):
+        read(content)
+    with rasterio.Env(**SETTINGS), pytest.raises(RasterioIOError):
+        decoded(content)
+
+
+def in_pieces(sound: bytes, order: list[int], numbers: list[int] | None = None) -> bytes:
+    """With several PLT a tile."""
+    taken = taken_apart(sound)
+    for part in taken.parts:
+        part.before = part.pieces(order, numbers)
+    return taken.written(plt=lambda _: b"")
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 0], [3, 2, 1, 0]])
+def test_plt_come_in_any_order(sound: bytes, pixels: NDArray[Any], order: list[int]) -> None:
+    """Their numbers tell which are first."""
+    np.testing.assert_array_equal(read(in_pieces(sound, order)), pixels)
+
+
+@pytest.mark.parametrize("numbers", [[0, 0, 1], [0, 2, 3], [1, 2, 3]])
+def test_plt_that_are_not_numbered(sound: bytes, numbers: list[int]) -> None:
+    with pytest.raises(ImageryError, match="not numbered from 0 on"):
+        read(in_pieces(sound, [2, 0, 1], numbers))
+
+
+WRONG_TLM: list[tuple[Callable[[bytes], bytes], str]] = [
+    (lambda tlm: tlm[:2] + b"\1" + tlm[3:], "name each of its 12 tiles once"),
+    (lambda tlm: tlm[:-5], "name each of its 12 tiles once"),
+    (lambda tlm: tlm[:-1], "breaks off"),
+    (lambda tlm: b"\0\x30" + tlm[2:], "of no known kind"),
+    (lambda tlm: b"\5" + tlm[1:], "numbered"),
+    (lambda tlm: tlm[:6] + bytes([tlm[6] ^ 1]) + tlm[7:], "differ|no tile begins"),
+    (lambda tlm: tlm[:3] + b"\x7f" + tlm[4:], "ends elsewhere"),
+    (lambda tlm: tlm[:3] + bytes(4) + tlm[7:], "of 0 bytes"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG_TLM)
+def test_a_tlm_that_cannot_be_is_not_followed(
+    sound: bytes, pixels: NDArray[Any], caplog: pytest.LogCaptureFixture, change: Callable[[bytes], bytes], message: str
+) -> None:
+    """The tile-parts tell their lengths themselves."""
+    caplog.set_level(logging.DEBUG, "eotasks.imagery.jp2.index")
+    taken = taken_apart(sound)
+    index, source = PacketIndex(), CountedBytes(taken.written(change(taken.tlm())))
+    for _ in range(2):
+        np.testing.assert_array_equal(decoded(index.small_file(source, "b/a.jp2", LEVEL, WHOLE)), pixels)
+    (record,) = caplog.records  # it is found out once
+    assert re.search(rf"^b/a\.jp2: its TLM is not followed: .*({message})", record.getMessage())
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG_TLM)
+def test_a_wrong_tlm_does_not_hide_wrong_tiles(sound: bytes, change: Callable[[bytes], bytes], message: str) -> None:
+    taken = taken_apart(sound)
+    told(-1)(taken)
+    with pytest.raises(ImageryError, match=r"b/a\.jp2: damaged"):
         read(taken.written(change(taken.tlm())))
 
 

@@ -15,13 +15,17 @@ import pytest
 from eotasks.errors import ImageryError
 from eotasks.imagery.files import remote
 from eotasks.imagery.files.assets import AssetFiles
+from eotasks.imagery.files.bucket import BucketFiles
 from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.files.open import open_files
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import ProductFiles, RasterFile
+from eotasks.imagery.files.web import WebFiles
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.pixels.raster import Wanted, decode_window, describe, find_window, read_window
+from eotasks.limits import BLOCK_PIXELS
+from eotasks.storage import s3
 from eotasks.storage.place import Place
 from tests.builders.inputs.jp2 import ESA
 from tests.servers.counting import Counts
@@ -109,6 +113,22 @@ def test_what_a_level_takes_of_the_web(far: Counts, folder: Path, caplog: pytest
     assert far.sent > size / 2
 
 
+def test_strips_take_no_more_of_the_web_than_the_whole(far: Counts) -> None:
+    files = AssetFiles("item", {"a.jp2": f"{far.url}/a.jp2"}, Origin.of(far.url))
+
+    def taken(rows: int) -> int:
+        """Bytes, of strips of so many rows at level 1."""
+        info = describe(files, JP2)
+        far.clear()
+        for top in range(0, 350, rows):
+            grid = replace(info.grid, top=info.grid.top - 20 * top, resolution=20, height=rows, width=280)
+            assert read_window(files, JP2, info, info.levels[1], grid, margin=3) is not None
+        return far.sent
+
+    whole = taken(350)
+    assert whole <= taken(100) < 1.01 * whole
+
+
 @pytest.mark.parametrize("fault", ["fails", "sends less", "is another file", "is another version", "sends more"])
 def test_servers_that_fail_in_the_middle(folder: Path, web_server: AnsweringServer, fault: str) -> None:
     content = (folder / "a.jp2").read_bytes()
@@ -142,7 +162,7 @@ def test_a_file_that_is_written_anew_while_it_is_read(folder: Path, tmp_path: Pa
     files = FolderFiles(tmp_path)
     info = describe(files, JP2)
     source, first = files.raster_bytes("a.jp2"), find_window(files, JP2, info, info.levels[2], info.grid)
-    assert source.size() == len(content)
+    assert source.length() == len(content)
     (tmp_path / "a.jp2").write_bytes(content + b"more")
     with pytest.raises(ImageryError, match="changed while it was read"):
         source.exactly(0, 10)
@@ -158,3 +178,66 @@ def test_levels_are_known_anew_in_another_process(folder: Path) -> None:
     info = describe(files, JP2)
     assert isinstance(info.packets, PacketIndex)
     assert info == describe(files, JP2)
+
+
+@pytest.mark.parametrize("change", [{"width": 1_120}, {"height": 300}, {"tile": (64, 64)}])
+def test_a_file_that_is_another_image_than_was_described(
+    folder: Path, tmp_path: Path, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of other tiles is read, as far as these are no larger than any."""
+    (tmp_path / "a.jp2").write_bytes((folder / "a.jp2").read_bytes())
+    files = FolderFiles(tmp_path)
+    info = describe(files, JP2)
+    replace(LAYOUT, **{"height": 700, "width": 560, **change}).write(tmp_path / "a.jp2")
+    if "tile" in change:
+        assert read_window(files, JP2, info, info.levels[2], info.grid) is not None
+        monkeypatch.setenv(BLOCK_PIXELS.variable, "100")
+        with pytest.raises(ImageryError, match=rf"a\.jp2: .*{BLOCK_PIXELS.variable}"):
+            read_window(files, JP2, info, info.levels[2], info.grid)
+        return
+    with pytest.raises(ImageryError, match=r"a\.jp2: has [\d,]+ x [\d,]+ pixels now, 700 x 560 before"):
+        read_window(files, JP2, info, info.levels[2], info.grid)
+
+
+def test_a_bucket_is_asked_once_for_a_file_that_gdal_reads(
+    tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long it is: by who looks at its packets, not by GDAL again."""
+    replace(LAYOUT, lengths=False).write(tmp_path / "a.jp2")
+    place = Place(s3_server.location())
+    place.write_bytes("P/a.jp2", (tmp_path / "a.jp2").read_bytes())
+    files = open_files(f"{place}/P")
+    info = describe(files, JP2)
+    asked: list[str] = []
+    facts = s3.object_facts
+
+    def counted(location: str) -> s3.ObjectFacts:
+        asked.append(location)
+        return facts(location)
+
+    monkeypatch.setattr(s3, "object_facts", counted)
+    for level in info.levels[1:]:
+        asked.clear()
+        wanted = find_window(files, JP2, info, level, info.grid)
+        assert wanted is not None
+        assert wanted.content is None
+        found = decode_window(files, JP2, info, wanted)
+        assert len(asked) == 1
+        whole = FolderFiles(tmp_path)
+        same = decode_window(whole, JP2, info, Wanted(level, wanted.window, None))
+        np.testing.assert_array_equal(found.values, same.values)
+
+
+def test_what_is_far(folder: Path, far: Counts) -> None:
+    for files, is_far in (
+        (FolderFiles(folder), False),
+        (open_files(folder / "stored.zip"), False),
+        (open_files(f"{far.url}/stored.zip"), True),
+        (open_files(f"{far.url}/packed.zip"), True),
+        (WebFiles(f"{far.url}/P"), True),
+        (BucketFiles("s3://nowhere/P"), True),
+        (AssetFiles("item", {"a.jp2": f"{far.url}/a.jp2"}, Origin.of(far.url)), True),
+        (AssetFiles("item", {"a.jp2": str(folder / "a.jp2")}, Origin.of(folder / "item.json")), False),
+    ):
+        assert files.is_far("a.jp2") == is_far
+        assert (files.raster_source("a.jp2") is not None) == is_far

@@ -104,6 +104,23 @@ def test_detectors_of_classes_too(make_product: MakeProduct) -> None:
     assert [mask[2, 2], mask[2, -3], mask[-3, 2], mask[20, 20]] == [3, 4, 1, 0]
 
 
+def test_a_detector_with_a_mask_of_its_own_keeps_them_apart(make_product: MakeProduct) -> None:
+    """Its clouds are those of s2cloudless: none of snow, and some that have grown over it. Snow throws no shadows."""
+    scene = open_scene(make_product(change=with_cloud))
+    classes = {"snow": True, "thin_cloud": True}
+    clouds = make_masks(scene, CloudMaskOptions(resolution=60, quicklook=False, **classes))  # type: ignore[arg-type]
+    options = {"resolution": 60, "detector": "shadows-geometric", "shadows": True, "quicklook": False}
+    apart = make_masks(scene, CloudMaskOptions(**options, **classes))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(apart.mask, clouds.mask)
+    assert (apart.mask[15, :14] == 1).all(), "the row of snow beside cloud"
+    plain = make_masks(scene, CloudMaskOptions(**options))  # type: ignore[arg-type]
+    assert (plain.mask[:14, :14] == 1).all()
+    scene = open_scene(make_product("clear", change=quarters))
+    alone = make_masks(scene, CloudMaskOptions(**options, **classes))  # type: ignore[arg-type]
+    assert alone.shadow is not None
+    assert not (alone.shadow == 1).any(), "of snow and cirrus, which are cloud to the model"
+
+
 def test_files_record_summary_and_picture_name_the_classes(make_product: MakeProduct, tmp_path: Path) -> None:
     make = ("--resolution", "60", "--styles", "--no-quicklook", "--out")
     plain = command(make_product(change=quarters), *make, tmp_path / "plain")

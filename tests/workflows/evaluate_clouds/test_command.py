@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import shutil
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,22 @@ from typing import Any
 import numpy as np
 import pytest
 from eolearn.core import EOPatch, FeatureType
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.errors import ConfigurationError, ReferenceDataError
 from eotasks.models.clouds.evaluation import confusion, error_map
+from eotasks.storage.place import Place
 from eotasks.workflows.cli import main
-from eotasks.workflows.evaluate_clouds import run, scene_errors, simulated
+from eotasks.workflows.evaluate_clouds import pictures, results, run, scene_errors, simulated
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.pictures import true_color
 from eotasks.workflows.evaluate_clouds.results import claim_results
 from eotasks.workflows.evaluate_clouds.run import Outcome, evaluate_scenes
 from eotasks.workflows.evaluate_clouds.scenes import scenes_of_folder
 from eotasks.workflows.evaluate_clouds.tables import frames_rows, markdown, metrics_json, pooled_rows
+from tests.builders.command_line import command
 from tests.builders.labelled_scenes import truth, write_eopatch, write_image, write_scene
 
 BOTH = ("--detector", "stored", "--detector", "all-clear")
@@ -173,6 +178,32 @@ def test_the_frames_with_most_errors_are_shown_and_the_baseline_does_not_choose(
     assert not evaluated(folder, ["stored"], pictures=0).views
     (folder / "shifted" / "clm.tif").unlink()
     assert [view.frame for view in evaluated(folder, ["stored", "all-clear"]).views] == ["exact"]
+
+
+def test_the_help_says_how_many_scenes_are_drawn() -> None:
+    words = " ".join(command("evaluate-clouds", "--help").out.split())
+    assert f"errors of each scene (the {scene_errors.MOST_SCENES} worst); 0: no pictures at all" in words
+
+
+def test_figures_of_scenes_are_let_go_one_by_one(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: weakref.WeakSet[Figure] = weakref.WeakSet()
+    most = 0
+
+    def counted(*arguments: object) -> Figure:
+        nonlocal most
+        gc.collect()  # a figure and its axes refer to each other
+        figure = pictures.errors_figure(*arguments)  # type: ignore[arg-type]
+        alive.add(figure)
+        most = max(most, len(alive))
+        return figure
+
+    for name in ("second", "third", "fourth"):
+        shutil.copytree(folder / "shifted", folder / name)
+    monkeypatch.setattr(results, "errors_figure", counted)
+    outcome = evaluated(folder, ["stored"], pictures=1)
+    assert len(outcome.scene_errors) == 5
+    results.write_results(outcome, Place(tmp_path / "out"))
+    assert most <= 2
 
 
 def test_every_scene_has_one_picture_of_its_errors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ class CloudsWithShadows(Detector):
     answers: frozenset[Answer] = frozenset({"cloud", "shadow", "probability"})
     uses = S2CLOUDLESS.uses
     tags = MODEL_TAGS
+    keeps_apart = True
 
     def __init__(self, method: MethodName, description: str) -> None:
         """
