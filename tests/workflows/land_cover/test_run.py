@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -15,6 +17,7 @@ import rasterio
 from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.models.landcover.training import load_model
 from eotasks.storage.place import Place
+from eotasks.workflows.land_cover import training
 from eotasks.workflows.land_cover.config_file import parse_config
 from tests.builders.batches import StageOutcome, manifest_outcomes
 from tests.builders.command_line import (
@@ -308,6 +311,49 @@ def test_another_model_makes_every_map_anew(tmp_path: Path) -> None:
     new = manifest_outcomes(second.place())[len(lines) :]
     assert states(new) == {"observe": every("skipped"), "map": every("done")}
     assert files_of(second)["model/model.txt"] != before["model/model.txt"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_a_repeat_trains_only_what_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    trainings: list[object] = []
+    real = training.train
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        trainings.append(options)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(training, "train", counted)
+
+    def trained(sections: Sections, *options: str) -> int:
+        trainings.clear()
+        with caplog.at_level(logging.INFO, "eotasks"):
+            caplog.clear()
+            run = run_in(tmp_path, sections, *options)
+        assert (run.result.code, run.result.err) == (0, "")
+        assert ("is used again" in caplog.text) is (not trainings)
+        return len(trainings)
+
+    first = trained(EOPATCHES)
+    out = Run(Result(0, "", ""), tmp_path / "out", tmp_path / "config.toml")
+    before = files_of(out)
+    assert first > 0
+    assert trained(EOPATCHES, "--threads", "2") == 0, "threads change nothing"
+    assert files_of(out) == before
+    assert trained(EOPATCHES, "--overwrite") == first
+    assert files_of(out) == before
+    record = tmp_path / "out" / "model" / "roc.f64"
+    record.write_bytes(record.read_bytes()[:-8])
+    assert trained(EOPATCHES) == first
+    assert "is damaged: the model is trained anew" in caplog.text
+    assert files_of(out) == before
+    changed = merged(EOPATCHES, {"sampling": {"per_class": 50}})
+    assert trained(changed) > 0
+    monkeypatch.setattr(training, "_digest_of_code", lambda: "other code")
+    assert trained(changed) > 0
 
 
 @pytest.mark.slow
