@@ -188,7 +188,7 @@ class Chain:
 
     def _map(self, model: LandCoverModel) -> None:
         steps = self.prepared.mapping
-        marker = model.card.sha256.encode()
+        marker = f"{model.card.sha256}{steps.clip and f' clipped to {steps.clip}'}".encode()
         if not steps.predictions.exists(MODEL_MARKER) or steps.predictions.read_bytes(MODEL_MARKER) != marker:
             for outdated in (steps.predictions, steps.maps):  # none of the old maps may count as done
                 for name in outdated.names():

@@ -13,6 +13,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 
 from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.models.landcover.training import load_model
@@ -354,6 +355,49 @@ def test_a_repeat_trains_only_what_has_changed(
     assert trained(changed) > 0
     monkeypatch.setattr(training, "_digest_of_code", lambda: "other code")
     assert trained(changed) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_maps_are_clipped_to_the_polygons_of_the_area(tmp_path: Path) -> None:
+    """Without clip the bytes are those of before; with it the outside is no data, and the inside is the same."""
+    left, bottom, right, top = SAMPLE["area"]["bbox"]
+    triangle = shapely.Polygon([(left, bottom), (right, bottom), (right, top)])
+    frame = gpd.GeoDataFrame(geometry=[triangle], crs=SAMPLE["area"]["crs"])
+    frame.to_file(tmp_path / "area.gpkg")
+    area = {key: value for key, value in SAMPLE["area"].items() if key not in ("bbox", "crs")}
+    sections = {**SAMPLE, "area": {**area, "file": "area.gpkg"}}
+    whole = run_in(tmp_path, sections)
+    assert (whole.result.code, whole.result.err) == (0, "")
+    with rasterio.open(whole.out / "land_cover.tif") as source:
+        before, transform = source.read(1), source.transform
+    plain = json.loads((whole.out / "metrics.json").read_bytes())
+    clipped = run_in(tmp_path, merged(sections, {"output": {"clip": True}}))
+    assert (clipped.result.code, clipped.result.err) == (0, "")
+    with rasterio.open(clipped.out / "land_cover.tif") as source:
+        after, nodata = source.read(1), source.nodata
+    rows, columns = np.indices(before.shape)
+    x, y = transform * (columns + 0.5, rows + 0.5)
+    inside = shapely.contains_xy(triangle, x, y)
+    edge = shapely.distance(triangle.exterior, shapely.points(x, y)) < 1e-6
+    assert nodata == 0
+    assert 0.3 < inside.mean() < 0.7
+    np.testing.assert_array_equal(after[inside & ~edge], before[inside & ~edge])
+    assert not after[~inside & ~edge].any()
+    metrics = json.loads((clipped.out / "metrics.json").read_bytes())
+    assert metrics["validation"] == plain["validation"]
+    assert metrics["areas"] != plain["areas"]
+    again = run_in(tmp_path, sections)
+    assert again.result.code == 0
+    with rasterio.open(again.out / "land_cover.tif") as source:
+        np.testing.assert_array_equal(source.read(1), before)
+
+
+def test_a_map_without_a_polygon_is_not_clipped(tmp_path: Path) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    refused = run_in(tmp_path, merged(EOPATCHES, {"output": {"clip": True}}))
+    assert refused.result.code == 2
+    assert "output.clip: there is no polygon to clip to" in " ".join(refused.result.err.split())
 
 
 @pytest.mark.slow
