@@ -6,7 +6,6 @@ of an eotasks that knew no others.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from datetime import datetime, timedelta
 from eotasks.eopatches.files import sha256_of
 from eotasks.eopatches.marker import GENERATION, LEFTOVER, MARKER, DamagedMarkerError, Marker, read_marker
 from eotasks.eopatches.parts import TYPES, is_part
-from eotasks.eopatches.switch import BBOX, GUARD, is_guard, take_over
+from eotasks.eopatches.switch import BBOX, guard_tag, take_over
 from eotasks.errors import CredentialsError, EOTasksError, StorageError
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.storage.store import Entry
@@ -62,7 +61,8 @@ def clean(place: PlaceLike, *, unfinished_after: timedelta = timedelta(hours=1))
     deadline = place.now() - unfinished_after
     patches = _by_patch(entries)
     moved = sum(_take_over(place.child(name), patch, deadline) for name, patch in patches.items())
-    generations, unfinished, size = 0, 0, 0
+    guards = _remove_guards(place, patches, deadline)
+    generations, unfinished, size = 0, len(guards), sum(entry.size for entry in guards.values())
     leftovers = _old_generations(place, patches, deadline) | _unfinished(entries, deadline)
     for path, entry in leftovers.items():
         place.remove(path)
@@ -71,7 +71,7 @@ def clean(place: PlaceLike, *, unfinished_after: timedelta = timedelta(hours=1))
         size += entry.size
     filled = {entry.path.partition("/")[0] for entry in entries if entry.is_file or "/" in entry.path}
     empty = {entry.path for entry in entries if "/" not in entry.path} - filled
-    for name in {path.partition("/")[0] for path in leftovers if "/" in path} | empty:
+    for name in {path.partition("/")[0] for path in leftovers | guards if "/" in path} | empty:
         if not name.startswith("."):
             place.remove_empty(name)
     return CleanResult(generations, size, unfinished, _abort_uploads(place, deadline), moved)
@@ -116,17 +116,28 @@ def _written_since(patch: Place, marker: Marker, saved: datetime) -> str | None:
             continue
         with patch.reading(entry.path) as file:
             tag = sha256_of(file)
-        if tag not in (marker.files.get(entry.path, {}).get("sha256"), hashlib.sha256(GUARD).hexdigest()):
+        if tag == marker.files.get(entry.path, {}).get("sha256"):
+            continue
+        if entry.path != BBOX or guard_tag(patch, entry.size) is None:
             return entry.path
     return None
+
+
+def _remove_guards(place: Place, patches: dict[str, dict[str, Entry]], deadline: datetime) -> dict[str, Entry]:
+    """Removes the guards of first saves whose writers died, and gives them; one that a new save has put since stays."""
+    found: dict[str, Entry] = {}
+    for name, patch in patches.items():
+        if MARKER not in patch and BBOX in patch:
+            tag = _unfinished_guard(place.child(name), patch, deadline)
+            if tag is not None and place.remove_if(f"{name}/{BBOX}", tag):
+                found[f"{name}/{BBOX}"] = patch[BBOX]
+    return found
 
 
 def _old_generations(place: Place, patches: dict[str, dict[str, Entry]], deadline: datetime) -> dict[str, Entry]:
     """What only our writers leave in a patch's folder and its marker does not name."""
     found: dict[str, Entry] = {}
     for name, patch in patches.items():
-        if MARKER not in patch and BBOX in patch and _is_unfinished(place.child(name), patch, deadline):
-            found[f"{name}/{BBOX}"] = patch[BBOX]
         leftovers = [entry for entry in patch if LEFTOVER.fullmatch(entry)]
         if not leftovers:
             continue
@@ -143,11 +154,11 @@ def _old_generations(place: Place, patches: dict[str, dict[str, Entry]], deadlin
     return found
 
 
-def _is_unfinished(patch: Place, there: dict[str, Entry], deadline: datetime) -> bool:
-    """Whether nothing is there but the guard and generations of first saves whose writers died."""
+def _unfinished_guard(patch: Place, there: dict[str, Entry], deadline: datetime) -> str | None:
+    """Tag of the guard, where nothing is there but it and generations of first saves whose writers died."""
     parts = {name for name in there if is_part(name) or name in TYPES}
     changed = max(there[name].changed for name in there if name in parts or LEFTOVER.fullmatch(name))
-    return parts == {BBOX} and changed <= deadline and is_guard(patch, there[BBOX].size)
+    return guard_tag(patch, there[BBOX].size) if parts == {BBOX} and changed <= deadline else None
 
 
 def _by_patch(entries: list[Entry]) -> dict[str, dict[str, Entry]]:

@@ -29,6 +29,7 @@ from eotasks.eopatches.arrays import NUMBERS
 from eotasks.eopatches.files import write_eopatch, write_folder
 from eotasks.eopatches.load import complete_folder, load_eopatch
 from eotasks.eopatches.marker import (
+    GENERATION,
     MARKER,
     DamagedMarkerError,
     Marker,
@@ -38,7 +39,7 @@ from eotasks.eopatches.marker import (
     read_marker,
 )
 from eotasks.eopatches.swap import check_exchange, put_in_place, remove_superseded
-from eotasks.eopatches.switch import BBOX, ReplacedError, guard, settle, switch, take_over
+from eotasks.eopatches.switch import Guard, ReplacedError, guard, remove_guard, settle, switch, take_over
 from eotasks.errors import CredentialsError, EOTasksError, FeatureError, StorageError
 from eotasks.features import Feature, describe
 from eotasks.storage.exchange import ExchangeUnsupportedError
@@ -174,7 +175,7 @@ class _Save:
         """Writes a generation, switches the marker to it, and brings up the plain files."""
         generation, marker, tag, guarded = new_generation(), None, None, None
         try:
-            guarded = guard(self.patch) if self.replaced is None else None
+            guarded = guard(self.patch, generation.removeprefix(GENERATION)) if self.replaced is None else None
             files = write_eopatch(self.eopatch, self.patch.child(generation), self.features)
             marker = Marker.of_whole(files, self.name).switching(generation, contested=self._is_contested())
             tag = switch(self.patch, marker, self._tag)
@@ -272,10 +273,10 @@ def _listing(features: Iterable[Feature]) -> str:
     return ", ".join(sorted(describe(feature) for feature in features)) or "none"
 
 
-def _discard(place: Place, name: str, generation: str, guarded: str | None) -> str | None:
+def _discard(place: Place, name: str, generation: str, guarded: Guard | None) -> str | None:
     """Removes what a failed save has written, unless the marker names it: then gives the marker's tag.
 
-    :param guarded: Tag of the guard, where this save has put it.
+    :param guarded: The guard, where this save has put one.
 
     An interrupt, or a server that is lost, may come when the marker is written already. The error that is under way
     matters more than one from here.
@@ -286,7 +287,7 @@ def _discard(place: Place, name: str, generation: str, guarded: str | None) -> s
             return there[1]
         place.remove(f"{name}/{generation}")
         if there is None and guarded is not None:
-            place.remove_if(f"{name}/{BBOX}", guarded)
+            remove_guard(place.child(name), guarded)
         place.remove_empty(name)
     except DamagedMarkerError:
         place.remove(f"{name}/{generation}")

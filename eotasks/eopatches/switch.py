@@ -1,7 +1,9 @@
 """Saving an EOPatch where folders cannot be exchanged: on S3, and on disks that do not know how.
 
 0. Where there is no EOPatch yet, ``bbox.geojson`` becomes a guard, no bounding box: other programs are refused, which
-   would else find an EOPatch of nothing.
+   would else find an EOPatch of nothing. Each writer has a guard of its own: of several first saves at once the next
+   puts its guard in the place of the one before, and a save that fails removes its own alone, and only where none was.
+   So a guard stays as long as a writer is at it.
 1. The files are written to a generation, ``NAME/.gen-ID/``.
 2. The marker is switched to it, under the condition that no other writer has switched it: from here on our readers
    read the generation.
@@ -19,7 +21,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from eotasks.eopatches.files import EOPatchFolder
 from eotasks.eopatches.marker import GENERATION, MARKER, Marker, parse_marker
@@ -32,10 +36,11 @@ LOGGER = logging.getLogger(__name__)
 
 BBOX = "bbox.geojson"
 
-GUARD = json.dumps(
-    {"type": "EOPatch that is being saved: load it by eotasks, or run 'eotasks clean' on the folder that it is in"}
-).encode()
+_GUARD_TYPE = "EOPatch that is being saved: load it by eotasks, or run 'eotasks clean' on the folder that it is in"
 """No geometry, so that eo-learn refuses to load and repeats it."""
+
+_GUARD = re.compile(re.escape(json.dumps({"type": _GUARD_TYPE})[:-1].encode()) + rb'(, "save": "[0-9a-f]{0,12}")?\}')
+_GUARD_BYTES = 256
 
 _TRIES = 5
 
@@ -44,21 +49,63 @@ class ReplacedError(StorageError):
     """Another program has put something else in the place of an EOPatch while it was saved."""
 
 
-def guard(patch: Place) -> str | None:
-    """Puts the guard where no bounding box is (step 0); its tag, None where one is.
+@dataclass(frozen=True)
+class Guard:
+    """What a first save has put in the place of the bounding box (step 0)."""
 
+    tag: str
+    is_first: bool
+    """Whether none was there: another writer that put one before may still be at it."""
+
+
+def guard(patch: Place, save: str) -> Guard | None:
+    """Puts the guard of a save where no bounding box is, or another save's guard (step 0); None where a box is.
+
+    :param save: Makes it another one than that of any other save: 12 hexadecimal digits.
     :raises StorageError: when it cannot be written.
     """
-    return patch.write_new(BBOX, GUARD)
+    content = _guard_of(save)
+    for _ in range(_TRIES):
+        tag = patch.write_new(BBOX, content)
+        if tag is not None:
+            return Guard(tag, is_first=True)
+        there = guard_tag(patch)
+        if there is not None:
+            try:
+                return Guard(patch.write_if(BBOX, content, there), is_first=False)
+            except StorageError:
+                if guard_tag(patch) == there:
+                    raise
+                # Its writer has removed it, or yet another one was faster.
+        elif patch.read_if_there(BBOX) is not None:
+            return None
+    raise StorageError(
+        f"EOPatch {patch} is being saved by other runs again and again: let one of them end, then save it again."
+    )
 
 
-def is_guard(patch: Place, size: int | None) -> bool:
-    """Whether the bounding box of an EOPatch of which nothing else is there is the guard.
+def remove_guard(patch: Place, put: Guard) -> None:
+    """Removes the guard of a save that failed, unless it may be another one's.
 
-    :param size: Of ``bbox.geojson``.
+    :raises StorageError: when it cannot be removed.
     """
-    found = patch.read_if_there(BBOX) if size == len(GUARD) else None
-    return found is not None and found[0] == GUARD
+    if put.is_first:
+        patch.remove_if(BBOX, put.tag)
+
+
+def guard_tag(patch: Place, size: int | None = None) -> str | None:
+    """The tag of the guard in the place of the bounding box; None where none is.
+
+    :param size: Of ``bbox.geojson``, where it is known: no guard is longer than some bytes.
+    """
+    if (patch.size(BBOX) if size is None else size) not in range(_GUARD_BYTES + 1):
+        return None
+    found = patch.read_if_there(BBOX)
+    return found[1] if found is not None and _GUARD.fullmatch(found[0]) else None
+
+
+def _guard_of(save: str) -> bytes:
+    return json.dumps({"type": _GUARD_TYPE, "save": save}).encode()
 
 
 def switch(patch: Place, marker: Marker, tag: str | None) -> str:
@@ -123,7 +170,7 @@ def bring_up(patch: Place, marker: Marker) -> None:
     types = {path.partition("/")[0] for path in marker.files if "/" in path}
     stale = {path for path in files if is_part(path)} - marker.files.keys() - {BBOX}
     filled = {path.partition("/")[0] for path in files - stale} | types
-    patch.write_bytes(BBOX, GUARD)
+    patch.write_bytes(BBOX, _guard_of(marker.save))
     if patch.is_local:
         _remove_links(patch, types)
     else:  # where fs-s3fs, and so eo-learn, does not see a folder without an object of its own

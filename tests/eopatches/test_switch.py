@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from eolearn.core import EOPatch, FeatureType
 
+from eotasks.eopatches import save as save_module
 from eotasks.eopatches import swap
 from eotasks.eopatches.clean import clean
 from eotasks.eopatches.files import EOPatchFolder
@@ -316,3 +317,108 @@ def test_generations_that_are_damaged_are_left(place: Place, caplog: pytest.LogC
     assert load_eopatch(place, NAME, features=[LULC])[LULC].sum() == OLD[LULC].sum()
     with pytest.raises(StorageError, match=r"BANDS.npy.gz has 3 bytes instead of"):
         load_eopatch(place, NAME)
+
+
+def test_a_first_save_that_fails_leaves_the_guard_of_another(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever fails, the one that began first or the other: eo-learn finds no EOPatch of nothing while one is at it."""
+    for first_fails in (True, False):
+        where = place.child(str(first_fails))
+        if place.is_local:
+            where.write_bytes(f"{NAME}/notes.txt", b"")  # else a first save is a rename
+        first, second = Writer(where, NEW, monkeypatch), Writer(where, make_eopatch(0.75), monkeypatch)
+        first.begin()
+        assert plain_of(where) == "refused"
+        second.begin()
+        assert plain_of(where) == "refused"
+        failing, going_on = (first, second) if first_fails else (second, first)
+        failing.end(OSError(28, "No space left on device"))
+        assert failing.error is not None
+        assert "No space left" in str(failing.error)
+        assert plain_of(where) == "refused", "the other one is at it"
+        assert not is_complete(where, NAME)
+        going_on.end(None)
+        assert going_on.error is None
+        assert load_eopatch(where, NAME) == plain(where) == going_on.eopatch
+        assert is_complete(where, NAME)
+
+
+@pytest.mark.parametrize("order", list(itertools.product([True, False], repeat=3)), ids=str)
+def test_whatever_fails_of_three_first_saves_a_living_one_is_guarded(
+    place: Place, monkeypatch: pytest.MonkeyPatch, order: tuple[bool, ...]
+) -> None:
+    """They end in the order in which they began or in the other one; the last to end is told of, or saved."""
+    if place.is_local:
+        place.write_bytes(f"{NAME}/notes.txt", b"")
+    writers = [Writer(place, make_eopatch(0.25 * number), monkeypatch) for number in (1, 2, 3)]
+    for writer in writers:
+        writer.begin()
+        assert plain_of(place) == "refused"
+    left = list(writers)
+    for is_first in order[:2]:
+        left.pop(0 if is_first else -1).end(OSError(28, "No space left on device"))
+        assert plain_of(place) == "refused"
+    left.pop().end(None if order[2] else OSError(28, "No space left on device"))
+    if order[2]:
+        assert load_eopatch(place, NAME) == plain(place)
+    else:
+        assert not is_complete(place, NAME)
+        clean(place, unfinished_after=LONG_AGO)
+        assert plain_of(place) == "none"
+    assert not [path for path in place.files(NAME) if ".gen-" in path]
+
+
+def test_clean_leaves_the_guard_of_a_save_that_has_just_begun(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    if place.is_local:
+        place.write_bytes(f"{NAME}/notes.txt", b"")
+    with dying(monkeypatch, 2), pytest.raises(Died):
+        save_eopatch(place, NAME, NEW)
+    assert plain_of(place) == "refused"
+    second, real = Writer(place, NEW, monkeypatch), Place.remove_if
+
+    def overtaken(self: Place, path: str, tag: str) -> bool:
+        monkeypatch.setattr(Place, "remove_if", real)
+        second.begin()
+        return real(self, path, tag)
+
+    monkeypatch.setattr(Place, "remove_if", overtaken)
+    clean(place, unfinished_after=LONG_AGO)
+    assert plain_of(place) == "refused"
+    second.end(None)
+    assert load_eopatch(place, NAME) == plain(place) == NEW
+
+
+class Writer:
+    """A save in a thread of its own, which stops when its guard is there and nothing else, until it is told to end."""
+
+    def __init__(self, place: Place, eopatch: EOPatch, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.place, self.eopatch = place, eopatch.copy()
+        self.error: BaseException | None = None
+        self._fault: BaseException | None = None
+        self._begun, self._go = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._save)
+        real = save_module.write_eopatch
+
+        def held(eopatch: EOPatch, *rest: Any) -> Any:
+            if eopatch is self.eopatch and ".gen-" in str(rest[0]):
+                self._begun.set()
+                assert self._go.wait(60)
+                if self._fault is not None:
+                    raise self._fault
+            return real(eopatch, *rest)
+
+        monkeypatch.setattr(save_module, "write_eopatch", held)
+
+    def begin(self) -> None:
+        self._thread.start()
+        assert self._begun.wait(60)
+
+    def end(self, fault: BaseException | None) -> None:
+        self._fault = fault
+        self._go.set()
+        self._thread.join()
+
+    def _save(self) -> None:
+        try:
+            save_eopatch(self.place, NAME, self.eopatch)
+        except StorageError as error:
+            self.error = error

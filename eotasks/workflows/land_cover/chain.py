@@ -36,7 +36,14 @@ from eotasks.workflows.land_cover.plan import Plan, make_plan, seed_splits
 from eotasks.workflows.land_cover.report import collect
 from eotasks.workflows.land_cover.report.notes import provenance, reasons, split_note
 from eotasks.workflows.land_cover.report.results import ChainResult, PatchArea, RunInfo, Stage
-from eotasks.workflows.land_cover.training import Samples, Trained, load_samples, train_and_validate
+from eotasks.workflows.land_cover.training import (
+    Samples,
+    Trained,
+    load_samples,
+    train_and_validate,
+    trained_before,
+    training_key,
+)
 
 LOGGER = logging.getLogger(__name__)
 
@@ -156,21 +163,32 @@ class Chain:
         )
 
     def _train(self, samples: Samples) -> Trained:
-        splits = seed_splits(self.config.validation, self.plan.patches)
+        config, resolved, place = self.config, self.prepared.resolved, self.prepared.mapping.model
+        splits = seed_splits(config.validation, self.plan.patches)
         with self._stage("train and validate", len(splits)):
-            trained: Trained | None = None
-            for item in train_and_validate(samples, self.config, self.prepared.resolved, splits):
+            key = training_key(samples, config, resolved, splits)
+            trained = None if self.overwrite else trained_before(place, key, resolved)
+            if trained is not None:
+                LOGGER.info(
+                    "The model in %s is used again: samples, settings and code are those that made it (--overwrite"
+                    " trains anew).",
+                    place,
+                )
+                for _ in splits:
+                    self.reporter.advance()
+                return trained
+            for item in train_and_validate(samples, config, resolved, splits):
                 if isinstance(item, Trained):
                     trained = item
                 else:
                     self.reporter.advance()
         assert trained is not None
-        trained.model.save(self.prepared.mapping.model)
+        trained.save(place, key)
         return trained
 
     def _map(self, model: LandCoverModel) -> None:
         steps = self.prepared.mapping
-        marker = model.card.sha256.encode()
+        marker = f"{model.card.sha256}{steps.clip and f' clipped to {steps.clip}'}".encode()
         if not steps.predictions.exists(MODEL_MARKER) or steps.predictions.read_bytes(MODEL_MARKER) != marker:
             for outdated in (steps.predictions, steps.maps):  # none of the old maps may count as done
                 for name in outdated.names():

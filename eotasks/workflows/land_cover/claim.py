@@ -49,7 +49,7 @@ _FREE_KEYS: dict[str, Any] = {
     "validation": True,
     "sampling": {"per_class": True},
 }
-"""What no stored patch depends on: training is done anew in every run, and maps follow the model."""
+"""What no stored patch depends on: a model is trained anew where what made it has changed, and maps follow it."""
 
 
 def check_place(

@@ -95,6 +95,9 @@ class LandCoverConfig(Section):
         if not split and (self.area.centre_patch is not None or self.area.buffer):
             yield "area: centre_patch and buffer belong to file or bbox; choose patches in the grid's file"
 
+        if self.output.clip and self.area.file is None and self.area.bbox is None:
+            yield "output.clip: there is no polygon to clip to: give area.file or area.bbox, or leave it out"
+
     def _band_problems(self) -> Iterator[str]:
         lists = {"features.bands": self.features.bands, "features.indices": self.features.indices}
         lists["source.bands"] = getattr(self.source, "bands", None) or ()

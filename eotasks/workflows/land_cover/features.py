@@ -19,6 +19,7 @@ FEATURES: Feature = (FeatureType.DATA, "FEATURES")
 LULC: Feature = (FeatureType.MASK_TIMELESS, "LULC")
 LULC_ERODED: Feature = (FeatureType.MASK_TIMELESS, "LULC_ERODED")
 PREDICTION: Feature = (FeatureType.MASK_TIMELESS, "PREDICTION")
+INSIDE: Feature = (FeatureType.MASK_TIMELESS, "INSIDE_AREA")
 SCORES: Feature = (FeatureType.DATA_TIMELESS, "SCORES")
 
 

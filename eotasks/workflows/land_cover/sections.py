@@ -297,6 +297,11 @@ class OutputConfig(Section):
     )
     scores: bool = Field(False, description="Also save the score of each class as a map.")
     styles: bool = Field(False, description="Also write styles of QGIS (.qml) beside the maps.")
+    clip: bool = Field(
+        False,
+        description="Clip maps to the polygons of `area`: pixels whose centre lies outside are no data, in maps,"
+        " pictures and areas.",
+    )
 
 
 class RunConfig(Section):

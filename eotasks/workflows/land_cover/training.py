@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 from eolearn.core import FeatureType
 from numpy.typing import NDArray
 
+import eotasks
 from eotasks.area import Patch
 from eotasks.eopatches.load import load_eopatch
 from eotasks.errors import GridError, ModelError
 from eotasks.models.landcover.card import TrainingExtent
+from eotasks.models.landcover.record import TrainingRecord, load_record, recorded_key
 from eotasks.models.landcover.splits import checkerboard
 from eotasks.models.landcover.training import LandCoverModel, train
 from eotasks.models.landcover.validation import (
@@ -31,9 +38,16 @@ from eotasks.storage.place import Place
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.features import ResolvedFeatures
 
+LOGGER = logging.getLogger(__name__)
+
 FEATURES_SAMPLED = (FeatureType.DATA, "FEATURES_SAMPLED")
 LABELS_SAMPLED = (FeatureType.MASK_TIMELESS, "LULC_ERODED_SAMPLED")
 SAMPLE_PIXELS = (FeatureType.MASK_TIMELESS, "SAMPLE_ROWS_COLS")
+
+_CODE = ("models/landcover", "models/forest", "models/sampling.py", "workflows/land_cover/training.py")
+"""What a trained model and its scores depend on of us."""
+
+_PACKAGES = ("eotasks", "lightgbm", "numpy", "scikit-learn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +90,72 @@ class Trained:
     roc: list[RocCurve]
     train_counts: dict[int, int]
     test_counts: dict[int, int]
+
+    def save(self, place: Place, key: str) -> None:
+        """Keeps the model, and all of this beside it.
+
+        :param key: Of the training, as :func:`training_key` makes it.
+        """
+        validations = dict(zip(self.seeds.seeds, self.seeds.validations, strict=True))
+        TrainingRecord(key, self.model, validations, self.roc, self.train_counts, self.test_counts).save(place)
+
+
+def trained_before(place: Place, key: str, resolved: ResolvedFeatures) -> Trained | None:
+    """What a place has of the same training; None where it has none, or not all of it.
+
+    :param key: Of the training, as :func:`training_key` makes it.
+    """
+    if recorded_key(place) != key:
+        return None
+    record = load_record(place, resolved.classes)
+    if record is None or not record.validations:
+        LOGGER.warning("What %s has of the same training is damaged: the model is trained anew.", place)
+        return None
+    return Trained(
+        model=record.model,
+        validation=next(iter(record.validations.values())),
+        seeds=spread_of(record.validations),
+        roc=record.roc,
+        train_counts=record.train_counts,
+        test_counts=record.test_counts,
+    )
+
+
+def training_key(
+    samples: Samples, config: LandCoverConfig, resolved: ResolvedFeatures, splits: dict[int, frozenset[str]]
+) -> str:
+    """A text that changes with whatever a training depends on: samples, settings, our code and the packages."""
+    settings = {
+        "seeds": [[seed, sorted(test)] for seed, test in splits.items()],
+        "validation": config.validation.model_dump(mode="json"),
+        "per_class": config.sampling.per_class,
+        "parameters": config.model.model_dump(mode="json"),
+        "names": resolved.names,
+        "bands": resolved.bands,
+        "indices": {name: INDICES[name] for name in resolved.indices if name in INDICES},
+        "classes": [[item.id, item.name, item.color] for item in resolved.classes],
+        "simulated": config.source.is_simulated,
+        "patches": [[patch.name, patch.crs, list(patch.bbox)] for patch in samples.patches],
+        "dates": [time.isoformat() for time in samples.dates],
+        "code": _digest_of_code(),
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for array in (samples.features, samples.labels, samples.patch, samples.rows, samples.columns):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _digest_of_code() -> str:
+    """Of the modules that train and validate: a checkout changes without its version."""
+    root = Path(eotasks.__file__).parent
+    digest = hashlib.sha256()
+    for part in _CODE:
+        path = root / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def load_samples(place: Place, patches: Sequence[Patch]) -> Samples:

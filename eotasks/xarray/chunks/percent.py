@@ -39,7 +39,7 @@ def percent_noticed(
     """
     if scale is not None or probability.dtype != np.uint8:
         return result
-    lazy = [each for each in (probability, is_data) if is_lazy(each)]
+    lazy: list[Any] = [each for each in (probability, is_data) if is_lazy(each)]
     if not lazy:
         warn_of_percent(probability, is_data, where=where)
         return result

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 
 from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.models.landcover.training import load_model
 from eotasks.storage.place import Place
+from eotasks.workflows.land_cover import training
 from eotasks.workflows.land_cover.config_file import parse_config
 from tests.builders.batches import StageOutcome, manifest_outcomes
 from tests.builders.command_line import (
@@ -308,6 +312,92 @@ def test_another_model_makes_every_map_anew(tmp_path: Path) -> None:
     new = manifest_outcomes(second.place())[len(lines) :]
     assert states(new) == {"observe": every("skipped"), "map": every("done")}
     assert files_of(second)["model/model.txt"] != before["model/model.txt"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_a_repeat_trains_only_what_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    trainings: list[object] = []
+    real = training.train
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        trainings.append(options)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(training, "train", counted)
+
+    def trained(sections: Sections, *options: str) -> int:
+        trainings.clear()
+        with caplog.at_level(logging.INFO, "eotasks"):
+            caplog.clear()
+            run = run_in(tmp_path, sections, *options)
+        assert (run.result.code, run.result.err) == (0, "")
+        assert ("is used again" in caplog.text) is (not trainings)
+        return len(trainings)
+
+    first = trained(EOPATCHES)
+    out = Run(Result(0, "", ""), tmp_path / "out", tmp_path / "config.toml")
+    before = files_of(out)
+    assert first > 0
+    assert trained(EOPATCHES, "--threads", "2") == 0, "threads change nothing"
+    assert files_of(out) == before
+    assert trained(EOPATCHES, "--overwrite") == first
+    assert files_of(out) == before
+    record = tmp_path / "out" / "model" / "roc.f64"
+    record.write_bytes(record.read_bytes()[:-8])
+    assert trained(EOPATCHES) == first
+    assert "is damaged: the model is trained anew" in caplog.text
+    assert files_of(out) == before
+    changed = merged(EOPATCHES, {"sampling": {"per_class": 50}})
+    assert trained(changed) > 0
+    monkeypatch.setattr(training, "_digest_of_code", lambda: "other code")
+    assert trained(changed) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_maps_are_clipped_to_the_polygons_of_the_area(tmp_path: Path) -> None:
+    """Without clip the bytes are those of before; with it the outside is no data, and the inside is the same."""
+    left, bottom, right, top = SAMPLE["area"]["bbox"]
+    triangle = shapely.Polygon([(left, bottom), (right, bottom), (right, top)])
+    frame = gpd.GeoDataFrame(geometry=[triangle], crs=SAMPLE["area"]["crs"])
+    frame.to_file(tmp_path / "area.gpkg")
+    area = {key: value for key, value in SAMPLE["area"].items() if key not in ("bbox", "crs")}
+    sections = {**SAMPLE, "area": {**area, "file": "area.gpkg"}}
+    whole = run_in(tmp_path, sections)
+    assert (whole.result.code, whole.result.err) == (0, "")
+    with rasterio.open(whole.out / "land_cover.tif") as source:
+        before, transform = source.read(1), source.transform
+    plain = json.loads((whole.out / "metrics.json").read_bytes())
+    clipped = run_in(tmp_path, merged(sections, {"output": {"clip": True}}))
+    assert (clipped.result.code, clipped.result.err) == (0, "")
+    with rasterio.open(clipped.out / "land_cover.tif") as source:
+        after, nodata = source.read(1), source.nodata
+    rows, columns = np.indices(before.shape)
+    x, y = transform * (columns + 0.5, rows + 0.5)
+    inside = shapely.contains_xy(triangle, x, y)
+    edge = shapely.distance(triangle.exterior, shapely.points(x, y)) < 1e-6
+    assert nodata == 0
+    assert 0.3 < inside.mean() < 0.7
+    np.testing.assert_array_equal(after[inside & ~edge], before[inside & ~edge])
+    assert not after[~inside & ~edge].any()
+    metrics = json.loads((clipped.out / "metrics.json").read_bytes())
+    assert metrics["validation"] == plain["validation"]
+    assert metrics["areas"] != plain["areas"]
+    again = run_in(tmp_path, sections)
+    assert again.result.code == 0
+    with rasterio.open(again.out / "land_cover.tif") as source:
+        np.testing.assert_array_equal(source.read(1), before)
+
+
+def test_a_map_without_a_polygon_is_not_clipped(tmp_path: Path) -> None:
+    write_eopatches(tmp_path / "eopatches")
+    refused = run_in(tmp_path, merged(EOPATCHES, {"output": {"clip": True}}))
+    assert refused.result.code == 2
+    assert "output.clip: there is no polygon to clip to" in " ".join(refused.result.err.split())
 
 
 @pytest.mark.slow
