@@ -2,8 +2,8 @@
 
 Prints the share of the pixels of each kind of ground that ``AddSnowMaskTask`` calls snow, with its limits and with
 those of Hall et al. 1995 beside it: snow of every age, and what is taken for it. Dates are free of opaque cloud, cirrus
-is there on a quarter of them. Every number is about the simulation; its spectra of snow, ice, foam and mud are published
-ones, mixed. Nothing was tuned on the default seeds.
+is there on a quarter of them. Every number is about the simulation; its spectra of snow, ice, foam and mud are
+published ones, mixed. Nothing was tuned on the default seeds.
 """
 
 from __future__ import annotations
