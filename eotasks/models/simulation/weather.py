@@ -30,7 +30,7 @@ SHADOW_DEPTH = 0.35
 
 CLOUD_OPTICAL_THICKNESS = 2.0
 """Optical thickness (550 nm) from which clouds by optical thickness are cloud in truth, and, along the sunbeam, cloud
-shadow. Such a cloud reflects a fifth of the light, and takes half of the direct sunlight from the ground."""
+shadow. Such a cloud reflects a fifth of the light, and takes 36 to 62 % of the direct sunlight from the ground."""
 
 HAZE_OPTICAL_THICKNESS = 0.3
 """Optical thickness (550 nm) that a veil adds to the clear sky from which a pixel is haze in truth."""
