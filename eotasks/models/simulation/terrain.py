@@ -105,8 +105,8 @@ def _elevation(ground: Ground, relief: float, rows: NDArray[np.int64], columns: 
         level = np.float32(ground.elevation.mean(dtype=np.float64))
         return np.asarray(ground.elevation[rows[:, None], columns] - level, dtype=np.float32)
     size = ground.resolution
-    x = ground.left + (columns[None, :] + 0.5) * size
-    y = ground.top - (rows[:, None] + 0.5) * size
+    x = np.asarray(ground.left + (columns[None, :] + 0.5) * size, dtype=np.float64)
+    y = np.asarray(ground.top - (rows[:, None] + 0.5) * size, dtype=np.float64)
     form = fractal_noise(x, y, ground.seed, _HILLS, wavelength=_WIDEST_HILL, octaves=6, gain=0.45, finest=2 * size)
     return np.asarray(np.clip(form, -4, 4) * np.float32(relief))
 
