@@ -9,7 +9,7 @@ from tests.benchmarks.snow import RULES, count, main, years
 
 def test_every_kind_of_ground_is_counted_once() -> None:
     counts = count(years([31], 80.0, 6, realistic=True))
-    assert counts["snow"][0] > 0
+    assert counts["full snow (nine tenths of the pixel)"][0] > 0
     for pixels, *found in counts.values():
         assert len(found) == len(RULES)
         assert all(0 <= each <= pixels for each in found)

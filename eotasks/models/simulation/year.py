@@ -79,6 +79,9 @@ class SimulatedAcquisition:
     snow: Mask
     """(h, w) snow covers at least half of the ground, seen or hidden."""
 
+    snow_share: Float
+    """(h, w) share of the ground that is snow, 0..1, seen or hidden."""
+
     haze: Mask
     """(h, w) a veil of haze (``HAZE_OPTICAL_THICKNESS``), above clouds or hidden; no cloud."""
 
@@ -152,6 +155,7 @@ def simulate(
         cirrus=(ice * CIRRUS_SPECTRUM[CIRRUS] >= CIRRUS_B10) & is_data,
         shadow=sky.shaded & ~sky.cloud & is_data,
         snow=(land.snow_share >= 0.5) & is_data,
+        snow_share=np.where(is_data, land.snow_share, np.float32(0)),
         haze=(veil >= HAZE_OPTICAL_THICKNESS) & is_data,
         terrain_shade=np.zeros_like(is_data) if terrain is None else terrain.shade & is_data,
         water_kind=np.where(is_data, land.water_kind, np.uint8(WaterKind.NONE)),
