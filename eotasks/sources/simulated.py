@@ -20,8 +20,10 @@ from eotasks.features import Feature, feature_of
 from eotasks.imagery.grid import Grid
 from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
-from eotasks.models.simulation.ground import Ground, prepare_ground
+from eotasks.models.simulation.ground import Ground, check_elevation, prepare_ground
 from eotasks.models.simulation.year import (
+    PLAIN,
+    Realism,
     SimulatedAcquisition,
     SimulationSettings,
     acquisition_times,
@@ -44,17 +46,29 @@ TRUTH_SHADOW: Feature = (FeatureType.MASK, "TRUTH_SHADOW")
 TRUTH_SNOW: Feature = (FeatureType.MASK, "TRUTH_SNOW")
 """bool (t, h, w, 1): snow on at least half of the ground."""
 
+TRUTH_HAZE: Feature = (FeatureType.MASK, "TRUTH_HAZE")
+"""bool (t, h, w, 1): a veil of smoke or mist, which is no cloud. This and what follows: realistic years only."""
+
+TRUTH_TERRAIN_SHADE: Feature = (FeatureType.MASK, "TRUTH_TERRAIN_SHADE")
+"""bool (t, h, w, 1): slopes that the sun does not reach."""
+
+TRUTH_WATER: Feature = (FeatureType.MASK, "TRUTH_WATER")
+"""uint8 (t, h, w, 1): 0 none, 1 clear, 2 muddy, 3 flooded field, 4 surf, 5 ice
+(``eotasks.models.simulation.water_and_snow.WaterKind``)."""
+
 RECONSTRUCTED: Feature = (FeatureType.MASK_TIMELESS, "RECONSTRUCTED")
 """bool (h, w, 1): ground that lay under real clouds or shadows and was made up from similar clear ground."""
 
 _CLOUD_MODEL_RESOLUTION = 80
+_REALISTIC_TRUTH = (TRUTH_HAZE, TRUTH_TERRAIN_SHADE, TRUTH_WATER)
 
 
 class SimulateYearTask(EOTask):
     """Simulate a year of Sentinel-2 L1C acquisitions for a bounding box, from the embedded real scene.
 
     Adds the bands, the data mask, timestamps, SUN_ANGLES, the truth masks TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW and
-    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings. Any place in the CRS of the sample
+    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings; with options of realism or a DEM
+    also TRUTH_HAZE, TRUTH_TERRAIN_SHADE and TRUTH_WATER. Any place in the CRS of the sample
     (EPSG:32633) will do: beyond the scene the ground goes on as its mirror image. Patches of the same settings fit at
     their edges.
     """
@@ -74,6 +88,8 @@ class SimulateYearTask(EOTask):
         swath_edges: float = 0.2,
         resolution: float = 20,
         bands: Sequence[str] | None = None,
+        realism: Realism = PLAIN,
+        elevation: NDArray[np.generic] | None = None,
     ) -> None:
         """
         :param bands_feature: Feature for the bands (t, h, w, bands), float32 reflectance in steps of 1/10000.
@@ -89,13 +105,18 @@ class SimulateYearTask(EOTask):
         :param resolution: Size of a pixel in metres; the sample's extent must be a whole number of them.
         :param bands: Names of the bands in the order wanted; None for all 13 in the order of
             eotasks.models.sentinel2.BANDS.
+        :param realism: What makes masks hard (soft clouds in layers, haze, hills, muddy water and more):
+            ``eotasks.models.simulation.realism.REALISTIC`` for all of it, or a Realism(...) of single options.
+        :param elevation: (h, w) metres of a DEM on the grid of the whole sample at the resolution, in the place of
+            simulated hills; None for none.
+        :raises GridError: for an elevation of another shape, or with gaps.
         :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
         """
         self.bands_feature = feature_of(bands_feature, [FeatureType.DATA])
         self.is_data_feature = feature_of(is_data_feature, [FeatureType.MASK])
         self.settings = SimulationSettings(
             seed=seed, year=year, acquisitions=acquisitions, snow=snow, cloudiness=cloudiness, cirrus=cirrus,
-            haze=haze, swath_edges=swath_edges,
+            haze=haze, swath_edges=swath_edges, realism=realism,
         )  # fmt: skip
         self.bands: tuple[str, ...] = BANDS if bands is None else tuple(bands)
         if not self.bands:
@@ -103,6 +124,8 @@ class SimulateYearTask(EOTask):
         band_indices(self.bands, BANDS, where="SimulateYearTask")
         self.resolution = resolution
         _check_fits_the_sample(resolution)
+        grid = grid_of_bbox(SAMPLE_BBOX, resolution)
+        self.elevation = None if elevation is None else check_elevation(elevation, (grid.height, grid.width))
 
     def execute(self, eopatch: EOPatch | None = None, *, bbox: BBox | None = None) -> EOPatch:
         """
@@ -119,7 +142,7 @@ class SimulateYearTask(EOTask):
                 f"The EOPatch has {len(eopatch.timestamps)} timestamps that are not those of the simulated year:"
                 " simulate into a new EOPatch."
             )
-        ground = sample_ground(self.resolution, self.settings.seed)
+        ground = dataclasses.replace(sample_ground(self.resolution, self.settings.seed), elevation=self.elevation)
         frames = self._frames(ground, grid, len(times))
         patch = EOPatch(bbox=area, timestamps=times) if eopatch is None else eopatch
         patch.bbox, patch.timestamps = area, times
@@ -131,30 +154,44 @@ class SimulateYearTask(EOTask):
             "simulated": True,
             "from": "T33UUU 2017-02-16 (Copernicus Sentinel data 2017)",
             "resolution": self.resolution,
-            **dataclasses.asdict(self.settings),
+            **self._described(),
         }
         return patch
+
+    @property
+    def _is_realistic(self) -> bool:
+        return self.settings.realism != PLAIN or self.elevation is not None
+
+    def _described(self) -> dict[str, object]:
+        """The settings as plain values; a plain year says nothing of options that it has not."""
+        values = dataclasses.asdict(self.settings)
+        if not self._is_realistic:
+            del values["realism"]
+        return values | ({"dem": True} if self.elevation is not None else {})
 
     def _frames(self, ground: Ground, grid: Grid, count: int) -> dict[Feature, NDArray[np.generic]]:
         chosen = band_indices(self.bands)
         shape = (count, grid.height, grid.width)
         bands = np.empty((*shape, len(chosen)), dtype=np.float32)
         angles = np.empty((count, 2), dtype=np.float32)
-        masks = {
-            feature: np.empty((*shape, 1), dtype=np.bool_)
-            for feature in (self.is_data_feature, TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW, TRUTH_SNOW)
+        features = [self.is_data_feature, TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW, TRUTH_SNOW]
+        features += _REALISTIC_TRUTH if self._is_realistic else ()
+        masks: dict[Feature, NDArray[np.generic]] = {
+            feature: np.empty((*shape, 1), dtype=np.uint8 if feature == TRUTH_WATER else np.bool_)
+            for feature in features
         }
         for index in range(count):
             frame = simulate(ground, self.settings, index, grid.left, grid.top, grid.height, grid.width)
             bands[index] = frame.bands[..., chosen]
             angles[index] = frame.sun_zenith, frame.sun_azimuth
-            for mask, values in zip(masks.values(), _masks(frame), strict=True):
+            for mask, values in zip(masks.values(), _masks(frame)[: len(masks)], strict=True):
                 mask[index, ..., 0] = values
         return {self.bands_feature: bands, SUN_ANGLES: angles, **masks}
 
 
-def _masks(frame: SimulatedAcquisition) -> tuple[NDArray[np.bool_], ...]:
-    return frame.is_data, frame.cloud, frame.cirrus, frame.shadow, frame.snow
+def _masks(frame: SimulatedAcquisition) -> tuple[NDArray[np.generic], ...]:
+    plain = (frame.is_data, frame.cloud, frame.cirrus, frame.shadow, frame.snow)
+    return *plain, frame.haze, frame.terrain_shade, frame.water_kind
 
 
 def _check_crs(bbox: BBox) -> None:

@@ -11,8 +11,10 @@ from tests.benchmarks.shadows import METHODS, Counts, main, run, specks
 
 
 @pytest.mark.parametrize("clouds", ["truth", "model"])
-def test_every_method_has_finite_numbers(clouds: str) -> None:
-    scores = run(argparse.Namespace(seeds=[31], resolution=80.0, acquisitions=2, clouds=clouds))
+@pytest.mark.parametrize("realistic", [False, True], ids=["plain", "realistic"])
+def test_every_method_has_finite_numbers(clouds: str, realistic: bool) -> None:
+    kind = {"realistic": realistic, "with_snow": realistic}
+    scores = run(argparse.Namespace(seeds=[31], resolution=80.0, acquisitions=2, clouds=clouds, **kind))
     assert set(scores) == set(METHODS)
     for score in scores.values():
         assert score.frames == 2

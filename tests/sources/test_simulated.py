@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import pickle
 
@@ -15,15 +16,18 @@ from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import BANDS
 from eotasks.models.simulation import refill
 from eotasks.models.simulation.refill import _veil_spectrum
-from eotasks.models.simulation.year import SimulationSettings, acquisition_times, simulate
+from eotasks.models.simulation.year import REALISTIC, SimulationSettings, acquisition_times, simulate
 from eotasks.models.sun import sun_position
 from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES
 from eotasks.sources.simulated import (
     RECONSTRUCTED,
     TRUTH_CIRRUS,
     TRUTH_CLOUD,
+    TRUTH_HAZE,
     TRUTH_SHADOW,
     TRUTH_SNOW,
+    TRUTH_TERRAIN_SHADE,
+    TRUTH_WATER,
     SimulateYearTask,
     sample_ground,
 )  # fmt: skip
@@ -64,9 +68,29 @@ def test_a_patch_has_bands_truth_dates_and_sun(year):
 
 def test_it_says_that_it_is_simulated(year):
     note = year[(FeatureType.META_INFO, "SIMULATED")]
+    assert "realism" not in note
     assert note["simulated"] is True
     assert note["seed"] == 42
     assert note["acquisitions"] == 4
+
+
+def test_a_realistic_patch_has_its_truth_and_says_what_it_is():
+    made = task(realism=REALISTIC, elevation=np.zeros((192, 384), dtype=np.float32))(bbox=box())
+    assert (made[TRUTH_HAZE].dtype, made[TRUTH_TERRAIN_SHADE].dtype, made[TRUTH_WATER].dtype) == (bool, bool, np.uint8)
+    note = made[(FeatureType.META_INFO, "SIMULATED")]
+    assert note["simulated"] is True
+    assert note["realism"]["haze_veils"] == REALISTIC.haze_veils
+    assert note["dem"] is True
+    assert json.loads(json.dumps(note)) == note
+
+
+def test_a_plain_patch_has_no_truth_of_options_that_it_lacks(year):
+    assert not {TRUTH_HAZE, TRUTH_TERRAIN_SHADE, TRUTH_WATER} & set(year.get_features())
+
+
+def test_a_dem_on_another_grid_is_refused():
+    with pytest.raises(GridError, match=r"shape \(3, 4\), the ground \(192, 384\)"):
+        task(elevation=np.zeros((3, 4)))
 
 
 def test_the_same_seed_gives_the_same_values_after_pickling(year):

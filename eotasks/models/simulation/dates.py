@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import betaincinv, ndtri
@@ -12,6 +12,7 @@ from scipy.special import betaincinv, ndtri
 from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number, check_whole
 from eotasks.models.simulation.noise import hash_integers, hash_uniform
+from eotasks.models.simulation.realism import PLAIN, DateConditions, Realism, date_conditions
 from eotasks.models.simulation.weather import CirrusLayer, CloudLayer
 from eotasks.models.sun import sun_position
 
@@ -49,7 +50,12 @@ class SimulationSettings:
     swath_edges: float = 0.2
     """Share of the dates on which the edge of the swath crosses the scene and leaves a wedge without data, 0..1."""
 
+    realism: Realism = PLAIN
+    """What makes masks hard: soft clouds in layers, haze, hills, muddy water and more; none of it by default."""
+
     def __post_init__(self) -> None:
+        if not isinstance(self.realism, Realism):
+            raise ConfigurationError(f"realism={self.realism!r}: give a Realism(...), REALISTIC or PLAIN.")
         # Plain ints: NumPy's cannot be written to JSON.
         for name, what, least in (("seed", "seed", 0), ("year", "year", 1950), ("acquisitions", "number of dates", 1)):
             object.__setattr__(self, name, check_whole(getattr(self, name), name, what, at_least=least))
@@ -83,6 +89,9 @@ class DateWeather:
     """Where the swath's edge cuts the scene's upper side, as a share of its width; None: not at all."""
 
     seed: int
+
+    conditions: DateConditions = field(default_factory=DateConditions)
+    """What the options of realism make of it."""
 
 
 def acquisition_times(settings: SimulationSettings) -> list[dt.datetime]:
@@ -137,7 +146,6 @@ def date_weather(settings: SimulationSettings, index: int, latitude: float, long
     )
     has_cirrus = _ranked(settings, index, 1) < settings.cirrus
     cirrus = CirrusLayer(0.02 + 0.05 * draw[4] if has_cirrus else 0.0, 180 * draw[5], seed)
-    cold = settings.snow and abs((day + 180) % 365.25 - 180 - 20) < 45
     return DateWeather(
         time=time,
         day=day,
@@ -148,10 +156,23 @@ def date_weather(settings: SimulationSettings, index: int, latitude: float, long
         aerosol=float(np.clip(settings.haze * (0.75 + 0.35 * summer) * np.exp(0.4 * ndtri(draw[6])), 0.03, 0.6)),
         vapour_transmission=0.25 + 0.11 * draw[7],
         wetness=float(np.clip(0.62 - 0.4 * summer + 0.5 * (draw[8] - 0.5), 0.0, 1.0)),
-        snow_depth=(0.6 + 1.0 * draw[9]) if cold else 0.0,
+        snow_depth=(0.6 + 1.0 * draw[9]) if settings.snow and _is_cold(day) else 0.0,
         swath_edge=0.3 + 0.65 * draw[10] if _ranked(settings, index, 2) < settings.swath_edges else None,
         seed=seed,
+        conditions=date_conditions(
+            settings.realism,
+            clouds,
+            cold=_is_cold(day),
+            snowy=settings.snow and _is_cold(day),
+            rank=lambda stream: _ranked(settings, index, stream),
+            draw=lambda stream: float(hash_uniform(settings.seed, _DATE, index, stream)[0]),
+        ),
     )
+
+
+def _is_cold(day: float) -> bool:
+    """Within 45 days of 21 January."""
+    return abs((day + 180) % 365.25 - 180 - 20) < 45
 
 
 def _ranked(settings: SimulationSettings, index: int, stream: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ _DARK_BLUE = 0.015
 """Surface reflectance in B02 of the darkest ground (deep water, conifers): dark-object subtraction, Chavez (1988)."""
 
 _FIELD_STREAM = 201
+_HIGHEST = 12_000.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class Ground:
     longitude: float
     seed: int
 
+    elevation: Float | None = None
+    """(h, w) metres, of a DEM; None for flat ground, or for the hills that the settings ask for."""
+
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels."""
@@ -104,6 +108,7 @@ def prepare_ground(
     longitude: float,
     time: dt.datetime,
     seed: int,
+    elevation: Float | None = None,
 ) -> Ground:
     """Takes a real acquisition apart, its clouds and shadows removed.
 
@@ -115,6 +120,7 @@ def prepare_ground(
     :param top: Map coordinate of the upper edge, metres.
     :param latitude: Of the scene's middle, degrees; the sun of every simulated date is taken from there.
     :param time: Acquisition time of the real scene, UTC.
+    :param elevation: (h, w) metres, of a DEM on the same grid, or None.
     :raises BandError: when there are not 13 bands.
     :raises GridError: when shapes do not agree, or nothing is data.
     """
@@ -126,6 +132,7 @@ def prepare_ground(
         raise GridError("The scene, its data mask and its cloud probability differ in shape: give them on one grid.")
     if not is_data.any():
         raise GridError("The scene holds no data at all: give one that does.")
+    heights = None if elevation is None else check_elevation(elevation, is_data.shape)
     zenith, azimuth = sun_position(time, latitude, longitude)
     observed = np.asarray(reflectance, dtype=np.float32)
     transmission = float(np.median(observed[is_data][:, VAPOUR] / np.maximum(observed[is_data][:, NIR], 0.01)))
@@ -139,10 +146,26 @@ def prepare_ground(
     surface = np.clip(sky.to_surface(cleared.top), 0.002, 1.0).astype(np.float32)
     surface[~is_data] = surface[is_data].mean(axis=0)
     surface[..., WATER_VAPOUR] = surface[..., NIR]
-    return _take_apart(
+    ground = _take_apart(
         surface, is_data, cleared.reconstructed, cleared.cloud_spectrum, transmission,
         resolution=resolution, left=left, top=top, latitude=latitude, longitude=longitude, seed=seed,
     )  # fmt: skip
+    return replace(ground, elevation=heights)
+
+
+def check_elevation(elevation: NDArray[np.generic], shape: tuple[int, ...]) -> Float:
+    """A copy of a DEM as float32.
+
+    :raises GridError: another shape than that of the ground, or values that are no finite numbers of metres.
+    """
+    if elevation.shape != shape:
+        raise GridError(f"The elevation has shape {elevation.shape}, the ground {shape}: give a DEM on the same grid.")
+    if elevation.dtype.kind not in "iuf" or not np.isfinite(elevation).all() or np.abs(elevation).max() > _HIGHEST:
+        raise GridError(
+            f"The elevation ({elevation.dtype}) is no finite number of metres within {_HIGHEST:.0f} everywhere: fill"
+            " its gaps."
+        )
+    return elevation.astype(np.float32)
 
 
 def _aerosol(spectra: Float, zenith: float, transmission: float) -> float:

@@ -18,15 +18,13 @@ Coordinates = NDArray[np.float64]
 
 _MOISTURE, _SNOW, _VIGOUR = 402, 403, 404
 
-_SNOW_SPECTRUM: Float = np.array(
+SNOW_SPECTRUM: Float = np.array(
     [0.84, 0.85, 0.84, 0.83, 0.82, 0.81, 0.79, 0.77, 0.75, 0.68, 0.0, 0.10, 0.09], dtype=np.float32
 )  # fresh to settled snow: Dozier (1989), Remote Sensing of Environment 28
 _ALGAE: Float = np.array(
     [0.0, 0.004, 0.022, 0.010, 0.018, 0.006, 0.006, 0.004, 0.003, 0.0, 0.0, 0.0, 0.0], dtype=np.float32
 )
-_WETNESS: Float = np.array(
-    [0.20, 0.21, 0.23, 0.25, 0.26, 0.27, 0.28, 0.28, 0.29, 0.30, 0, 0.40, 0.46], dtype=np.float32
-)
+SOAKED: Float = np.array([0.20, 0.21, 0.23, 0.25, 0.26, 0.27, 0.28, 0.28, 0.29, 0.30, 0, 0.40, 0.46], dtype=np.float32)
 """What soaked soil loses, most beyond 1.4 um (Lobell & Asner 2002, Soil Science Society of America Journal 66)."""
 
 _WINTER_WETNESS = 0.65
@@ -74,8 +72,8 @@ def window_of(ground: Ground, left: float, top: float, height: int, width: int) 
     """The window whose upper left corner lies at map coordinates (left, top), with the fields in it."""
     rows, columns = pixels_of(ground, left, top, height, width)
     size = ground.resolution
-    row_copies, rows = _mirrored(rows, ground.shape[0])
-    column_copies, columns = _mirrored(columns, ground.shape[1])
+    row_copies, rows = mirrored(rows, ground.shape[0])
+    column_copies, columns = mirrored(columns, ground.shape[1])
     labels = ground.labels[rows[:, None], columns]
     copies = np.broadcast_to(row_copies[:, None] * 1_000_003 + column_copies, labels.shape)
     used_copies, copy = np.unique(copies, return_inverse=True)
@@ -92,15 +90,14 @@ def window_of(ground: Ground, left: float, top: float, height: int, width: int) 
     )
 
 
-def _mirrored(index: NDArray[np.int64], length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def mirrored(index: NDArray[np.int64], length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which copy of the scene an index lies in, and where in the scene: every other copy is its mirror image."""
     copy, within = np.divmod(index, length)
     return copy, np.where(copy % 2 == 0, within, length - 1 - within)
 
 
-def surface_of(
-    ground: Ground, settings: SimulationSettings, weather: DateWeather, window: Window, snow_share: Float
-) -> Float:
-    """(h, w, 13) surface reflectance of the ground on a date, under the snow of :func:`snow_share_of`."""
+def surface_of(ground: Ground, settings: SimulationSettings, weather: DateWeather, window: Window) -> Float:
+    """(h, w, 13) surface reflectance of the ground on a date, without its snow."""
     at = (window.rows, window.columns)
     wood, built, water = ground.wood[at], ground.built[at], ground.water[at]
     needles = wood * ground.evergreen[at]
@@ -130,9 +127,15 @@ def surface_of(
     surface += (green * ground.texture[at])[..., None] * canopy
     surface += dry[..., None] * litter
     surface += (water * summer)[..., None] * _ALGAE
-    if weather.snow_depth > 0:
-        surface += snow_share[..., None] * (_SNOW_SPECTRUM - surface)
     return np.asarray(surface, dtype=np.float32)
+
+
+def under_snow(surface: Float, snow_share: Float, spectrum: Float = SNOW_SPECTRUM) -> Float:
+    """The surface (h, w, 13) with its snow.
+
+    :param spectrum: (13,) or (h, w, 13) of the snow.
+    """
+    return np.asarray(surface + snow_share[..., None] * (spectrum - surface))
 
 
 def _weighted(parts: tuple[Float, ...], values: Float) -> Float:
@@ -150,7 +153,7 @@ def _wetting(
     )
     wet = np.clip(np.float32(weather.wetness) + np.float32(0.12) * patchy, 0, 1)
     change = (np.float32(_WINTER_WETNESS) - wet) * fields
-    return np.asarray(1 + change[..., None] * (_WETNESS / (1 - _WINTER_WETNESS * _WETNESS)), dtype=np.float32)
+    return np.asarray(1 + change[..., None] * (SOAKED / (1 - _WINTER_WETNESS * SOAKED)), dtype=np.float32)
 
 
 def snow_share_of(ground: Ground, weather: DateWeather, window: Window) -> Float:

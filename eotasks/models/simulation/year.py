@@ -16,13 +16,21 @@ from eotasks.models.simulation.dates import DateWeather, SimulationSettings, acq
 from eotasks.models.simulation.ground import Ground, prepare_ground
 from eotasks.models.simulation.noise import fractal_noise, hash_integers
 from eotasks.models.simulation.radiation import CIRRUS, clear_atmosphere
-from eotasks.models.simulation.surface import Window, snow_share_of, surface_of, window_of
-from eotasks.models.simulation.weather import CIRRUS_B10, CIRRUS_SPECTRUM, CLOUD_OPACITY, SHADOW_DEPTH, shadow_offset
+from eotasks.models.simulation.realism import PLAIN, REALISTIC, Realism
+from eotasks.models.simulation.sky import Place, opaque_clouds, soft_clouds, under_veil
+from eotasks.models.simulation.surface import Window, window_of
+from eotasks.models.simulation.terrain import terrain_of
+from eotasks.models.simulation.water_and_snow import WaterKind, surface_on
+from eotasks.models.simulation.weather import CIRRUS_B10, CIRRUS_SPECTRUM, HAZE_OPTICAL_THICKNESS
 
 __all__ = [
+    "PLAIN",
+    "REALISTIC",
     "Ground",
+    "Realism",
     "SimulatedAcquisition",
     "SimulationSettings",
+    "WaterKind",
     "acquisition_times",
     "date_weather",
     "prepare_ground",
@@ -44,9 +52,6 @@ _SWATH_PERIOD = 330_000.0
 _HAZE, _NOISE = 401, 405
 _B10_OF_CLEAR_SKY = 0.0011
 _NOISE_DEVIATION = np.array([4, 6, 5, 5, 6, 6, 7, 7, 7, 3, 1.2, 6, 6], dtype=np.float32) / np.float32(QUANTIFICATION)
-_DIRECT_THROUGH_CLOUD = np.float32(0.16)
-"""Share of the direct sunlight that reaches the ground through an opaque cloud, scattered forward."""
-
 _HAZE_COLOUR = np.float32(0.35)
 _HIGHEST_DN = 28_000
 
@@ -62,22 +67,43 @@ class SimulatedAcquisition:
     """(h, w) False beyond the edge of the swath."""
 
     cloud: Mask
-    """(h, w) opaque cloud (opacity >= 0.35); fainter cloud edges are in no mask."""
+    """(h, w) cloud: optical thickness of at least ``CLOUD_OPTICAL_THICKNESS`` where clouds have one, else an opacity of
+    at least ``CLOUD_OPACITY``. Fainter cloud edges are in no mask."""
 
     cirrus: Mask
     """(h, w) thin cirrus (B10 reflectance >= 0.012)."""
 
     shadow: Mask
-    """(h, w) cloud shadow on ground that no opaque cloud hides."""
+    """(h, w) cloud shadow, by the same threshold along the sunbeam, on ground that no cloud of the mask hides."""
 
     snow: Mask
     """(h, w) snow covers at least half of the ground, seen or hidden."""
+
+    snow_share: Float
+    """(h, w) share of the ground that is snow, 0..1, seen or hidden."""
+
+    haze: Mask
+    """(h, w) a veil of haze (``HAZE_OPTICAL_THICKNESS``), above clouds or hidden; no cloud."""
+
+    terrain_shade: Mask
+    """(h, w) slopes that the sun does not reach, seen or hidden; a cloud's shadow may lie on them too."""
+
+    water_kind: NDArray[np.uint8]
+    """(h, w) WaterKind: what water covers at least half of the ground, seen or hidden."""
+
+    optical_thickness: Float | None
+    """(h, w) of the clouds at 550 nm, straight down; None in the plain year, whose clouds have an opacity only."""
 
     sun_zenith: float
     """Degrees."""
 
     sun_azimuth: float
     """Degrees clockwise from north."""
+
+    @property
+    def water(self) -> Mask:
+        """(h, w) water that is not frozen, flooded fields among it, seen or hidden."""
+        return np.asarray((self.water_kind != WaterKind.NONE) & (self.water_kind != WaterKind.ICE))
 
 
 def simulate(
@@ -96,38 +122,44 @@ def simulate(
     weather = date_weather(settings, time_index, ground.latitude, ground.longitude)
     window = window_of(ground, left, top, height, width)
     x, y, size = window.x, window.y, ground.resolution
-    snow_share = snow_share_of(ground, weather, window)
-    surface = surface_of(ground, settings, weather, window, snow_share)
-    layer = weather.clouds
-    opacity = layer.opacity(x, y, size)
-    east, north = shadow_offset(layer.height, weather.sun_zenith, weather.sun_azimuth)
-    shade = layer.opacity(x - east, y - north, size)
-    # Under a broken sky most skylight still arrives; under overcast it is the cloud's own dim light.
-    sky = 1 - np.float32(0.12 + 0.35 * layer.cover) * shade
-    sunlit = 1 - (1 - _DIRECT_THROUGH_CLOUD) * shade
+    sun = {"sun_zenith": weather.sun_zenith, "sun_azimuth": weather.sun_azimuth}
+    terrain = terrain_of(ground, settings.realism.relief, left, top, height, width, **sun)
+    place = Place(x, y, size, **sun, elevation=None if terrain is None else terrain.elevation)
+    layers = weather.conditions.layers
+    sky = soft_clouds(layers, place) if layers else opaque_clouds(weather.clouds, place)
+    land = surface_on(ground, settings, weather, window)
+    sunlit, skylight = sky.sunlit, sky.skylight
+    if terrain is not None:
+        sunlit, skylight = sunlit * terrain.sunlight, skylight * terrain.skylight
     atmosphere = clear_atmosphere(weather.sun_zenith, weather.aerosol, weather.vapour_transmission)
-    seen = atmosphere.to_top(surface, sunlit[..., None], sky[..., None])
+    seen = atmosphere.to_top(land.surface, sunlit[..., None], skylight[..., None])
     seen += _haze_patches(weather, window, size)[..., None] * (_HAZE_COLOUR * atmosphere.gas - seen)
-    if layer.cover > 0:
-        bright = layer.brightness(x, y, size, weather.sun_azimuth)[..., None] * ground.cloud_spectrum
-        seen += opacity[..., None] * (bright - seen)
+    veil = np.zeros(seen.shape[:2], dtype=np.float32)
+    if weather.conditions.veil is not None:
+        veil = weather.conditions.veil.optical_thickness(x, y, size)
+        seen = under_veil(weather.conditions.veil, veil, seen, atmosphere.gas, weather.sun_zenith)
+    seen = sky.over(seen, ground.cloud_spectrum)
     ice = weather.cirrus.reflectance(x, y, size)
     seen = ice[..., None] * CIRRUS_SPECTRUM + seen * np.square(1 - ice)[..., None]
-    seen[..., CIRRUS] = _B10_OF_CLEAR_SKY + opacity * np.float32(0.0012) + ice * CIRRUS_SPECTRUM[CIRRUS]
+    seen[..., CIRRUS] = _B10_OF_CLEAR_SKY + sky.cirrus_band + ice * CIRRUS_SPECTRUM[CIRRUS]
     seen += _sensor_noise(weather, window, size) * _NOISE_DEVIATION
     is_data = _swath(ground, weather, x, y)
     # 1 DN is the darkest that data can be: 0 in all bands means no data.
     steps = np.clip(np.rint(seen * QUANTIFICATION), 1, _HIGHEST_DN).astype(np.float32)
     bands = steps / np.float32(QUANTIFICATION)
     bands[~is_data] = 0
-    cloud = opacity >= CLOUD_OPACITY
     return SimulatedAcquisition(
         bands=bands,
         is_data=is_data,
-        cloud=cloud & is_data,
+        cloud=sky.cloud & is_data,
         cirrus=(ice * CIRRUS_SPECTRUM[CIRRUS] >= CIRRUS_B10) & is_data,
-        shadow=(shade >= SHADOW_DEPTH) & ~cloud & is_data,
-        snow=(snow_share >= 0.5) & is_data,
+        shadow=sky.shaded & ~sky.cloud & is_data,
+        snow=(land.snow_share >= 0.5) & is_data,
+        snow_share=np.where(is_data, land.snow_share, np.float32(0)),
+        haze=(veil >= HAZE_OPTICAL_THICKNESS) & is_data,
+        terrain_shade=np.zeros_like(is_data) if terrain is None else terrain.shade & is_data,
+        water_kind=np.where(is_data, land.water_kind, np.uint8(WaterKind.NONE)),
+        optical_thickness=sky.optical_thickness,
         sun_zenith=weather.sun_zenith,
         sun_azimuth=weather.sun_azimuth,
     )

@@ -38,6 +38,7 @@ DESCRIPTION = (
 _EXAMPLES = """\
 examples:
   eotasks evaluate-clouds --simulated                       two simulated years, labelled by the simulation's truth
+  eotasks evaluate-clouds --simulated --realistic --seed 11 years that are hard on purpose (docs/simulated-year.md)
   eotasks evaluate-clouds scenes --out results/clouds       a folder of labelled scenes
   eotasks evaluate-clouds scenes --detector s2cloudless --detector s2cloudless:gee --detector scl
   eotasks evaluate-clouds scenes --detector stored          masks that somebody else made, as clm.tif in the scenes
@@ -83,6 +84,12 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder or s3:// prefix of labelled scenes")
     parser.add_argument("--simulated", action="store_true", help="simulated scenes instead of a folder")
+    parser.add_argument(
+        "--realistic",
+        action="store_true",
+        help="simulated scenes with soft clouds in two layers, haze, hills, floods, surf, muddy and frozen water",
+    )
+    parser.add_argument("--with-snow", action="store_true", help="snow on winter dates of the simulated scenes")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="of the simulated scenes (42)")
     parser.add_argument(
         "--detector", action="append", metavar="NAME", help="detector; repeat it to compare several (s2cloudless)"
@@ -150,12 +157,19 @@ def _whole_where_possible(value: float | None) -> float | None:
 
 
 def _collection(arguments: argparse.Namespace) -> SceneCollection:
+    from eotasks.models.simulation.realism import PLAIN, REALISTIC
     from eotasks.workflows.evaluate_clouds.scenes import scenes_of_folder
     from eotasks.workflows.evaluate_clouds.simulated import simulated_scenes
 
     if arguments.simulated == (arguments.folder is not None):
         raise ConfigurationError("give either a FOLDER of labelled scenes or --simulated.")
-    return simulated_scenes(seed=arguments.seed) if arguments.simulated else scenes_of_folder(arguments.folder)
+    for option, given in (("--realistic", arguments.realistic), ("--with-snow", arguments.with_snow)):
+        if given and not arguments.simulated:
+            raise ConfigurationError(f"{option} is for simulated scenes: give --simulated, or leave it out.")
+    if not arguments.simulated:
+        return scenes_of_folder(arguments.folder)
+    realism = REALISTIC if arguments.realistic else PLAIN
+    return simulated_scenes(seed=arguments.seed, realism=realism, snow=arguments.with_snow)
 
 
 def _evaluate(collection: SceneCollection, chosen: list[Contestant], pictures: int, console: Console) -> Outcome:

@@ -136,6 +136,8 @@ def test_clouds_whose_shadows_cannot_be_told_are_listed_with_the_reason(
     [
         ([], "give either a FOLDER"),
         (["FOLDER", "--simulated"], "give either a FOLDER"),
+        (["FOLDER", "--realistic"], "--realistic is for simulated scenes"),
+        (["FOLDER", "--with-snow"], "--with-snow is for simulated scenes"),
         (["FOLDER", "--detector", "fmask"], "there is no detector 'fmask'"),
         (["FOLDER", "--preset", "mine"], "preset='mine'"),
         (["FOLDER", "--threshold", "40"], "threshold=40"),
@@ -282,18 +284,22 @@ def test_nothing_that_can_be_judged_is_an_error_with_the_first_reason(folder: Pa
         evaluated(folder, ["scl"])
 
 
+@pytest.mark.parametrize("kind", [[], ["--realistic", "--with-snow"]], ids=["plain", "realistic"])
 def test_simulated_scenes_say_so_everywhere(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kind: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = partial(simulated.simulated_scenes, count=1, acquisitions=2)
     monkeypatch.setattr(simulated, "simulated_scenes", few)
     out = tmp_path / "out"
-    assert main(["evaluate-clouds", "--simulated", "--detector", "all-clear", "--out", str(out)]) == 0
+    assert main(["evaluate-clouds", "--simulated", *kind, "--detector", "all-clear", "--out", str(out)]) == 0
+    title = "simulated realistic year, seed 42, with snow" if kind else "simulated year, seed 42"
     says = "nothing about accuracy in the field"
     for name in ("report.html", "table.md"):
         assert says in (out / name).read_text()
     assert json.loads((out / "metrics.json").read_text())["simulated"] is True
-    assert says in " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert says in printed
+    assert title in printed
 
 
 def test_a_probability_has_a_curve(folder: Path, tmp_path: Path) -> None:
