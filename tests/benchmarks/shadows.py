@@ -152,12 +152,14 @@ def specks(shape: tuple[int, int], share: float, radius: int, seed: int) -> Mask
 
 
 def clear_frames(
-    seeds: list[int], resolution: float, acquisitions: int, azimuths: int
+    seeds: list[int], resolution: float, acquisitions: int, azimuths: int, *, realistic: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Cloudless dates with specks of false cloud, and the sun anywhere: a name and what ``cloud_shadow`` takes."""
     ground = sample_ground(resolution, 42)
     for seed in seeds:
-        settings = SimulationSettings(seed=seed, acquisitions=acquisitions, cloudiness=0)
+        settings = SimulationSettings(
+            seed=seed, acquisitions=acquisitions, cloudiness=0, realism=REALISTIC if realistic else PLAIN
+        )
         for index in range(acquisitions):
             seen = simulate(ground, settings, index, ground.left, ground.top, *ground.shape)
             for number, (share, radius) in enumerate(itertools.product((0.001, 0.005, 0.02), (0, 2, 6))):
@@ -271,7 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
         draw_sample(args.picture)
         return
     if args.clear:
-        frames = clear_frames(args.seeds, args.resolution, args.acquisitions, args.azimuths)
+        frames = clear_frames(args.seeds, args.resolution, args.acquisitions, args.azimuths, realistic=args.realistic)
         geometric = {"geometric": METHODS["geometric"]}
         print(f"Clear, simulated seeds {args.seeds}, {args.acquisitions} dates each, {args.resolution:g} m\n")
         print(clear_table(false_shadow(frames, geometric)))
