@@ -16,7 +16,7 @@ from tests import ROOT
 
 BENCHMARKS: dict[str, list[str]] = {
     "start": ["--repeats", "3"],
-    "forest": ["--repeats", "3", "--seconds", "20", "--pixels", "440000"],
+    "forest": ["--repeats", "3", "--seconds", "10", "--pixels", "440000"],
     "temporal": ["--repeats", "3"],
     "land_cover": [],
     "imagery": ["--repeats", "2"],

@@ -62,9 +62,9 @@ def run_rows(
     return rows
 
 
-def run_scaling(scale: Scale, repeats: int) -> Row:
+def run_scaling(scale: Scale, repeats: int, most: float = math.inf) -> Row:
     """One scene with one thread and with more."""
-    return _in_process(max(SCALING_THREADS), measure_scaling, scale, repeats, SCALING_THREADS)
+    return _in_process(max(SCALING_THREADS), measure_scaling, scale, repeats, SCALING_THREADS, most)
 
 
 def run_starts() -> dict[str, dict[str, float]]:
@@ -228,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scaling, starts = None, None
     if not options.only:
         _tell("threads")
-        scaling = run_scaling(scale, options.repeats)
+        scaling = run_scaling(scale, options.repeats, options.seconds)
         _tell("first calls")
         starts = run_starts()
     _tell("")

@@ -61,10 +61,10 @@ def measure(case: str, scale: Scale, repeats: int, most: float = math.inf) -> Me
     return measure_contest(CASES[case].load(scale), repeats, most)
 
 
-def measure_scaling(scale: Scale, repeats: int, threads: tuple[int, ...]) -> Measured:
+def measure_scaling(scale: Scale, repeats: int, threads: tuple[int, ...], most: float = math.inf) -> Measured:
     """One scene with several numbers of threads."""
     _quiet()
-    return measure_contest(scaling_contest(scale, threads), repeats)
+    return measure_contest(scaling_contest(scale, threads), repeats, most)
 
 
 def measure_contest(contest: Contest, repeats: int, most: float = math.inf) -> Measured:
