@@ -75,8 +75,8 @@ def _change(figure: Figure, before: float) -> str:
 
 
 def results_folder() -> Path:
-    """Where figures are kept."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or ROOT / "results" / "benchmarks")
+    """Where figures are kept: no part of what is handed out."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or ROOT.joinpath("results", "benchmarks"))
 
 
 def _kept(path: Path) -> list[dict[str, Any]]:
