@@ -104,6 +104,7 @@ def test_detectors_of_classes_too(make_product: MakeProduct) -> None:
     assert [mask[2, 2], mask[2, -3], mask[-3, 2], mask[20, 20]] == [3, 4, 1, 0]
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # its clouds are made up
 def test_a_detector_with_a_mask_of_its_own_keeps_them_apart(make_product: MakeProduct) -> None:
     """Its clouds are those of s2cloudless: none of snow, and some that have grown over it. Snow throws no shadows."""
     scene = open_scene(make_product(change=with_cloud))
