@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import Picture, ProductMasks
 from eotasks.workflows.report import maps, style
 from eotasks.workflows.report.raster import Bounds, Raster
 

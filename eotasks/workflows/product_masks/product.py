@@ -26,8 +26,8 @@ from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, mask_of
 from eotasks.models.clouds.shadows.light import SHADOW_BANDS
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, SceneClass, band_indices
-from eotasks.workflows.cloud_mask.apart import KeptApart, bands_apart
-from eotasks.workflows.cloud_mask.options import AVAILABLE, CellSampling, CloudMaskOptions
+from eotasks.workflows.product_masks.apart import KeptApart, bands_apart
+from eotasks.workflows.product_masks.options import AVAILABLE, CellSampling, CloudMaskOptions
 
 TRUE_COLOR = ("B04", "B03", "B02")
 PICTURE_PIXELS = 800

@@ -11,9 +11,9 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.sources.sample import open_sample
-from eotasks.workflows.cloud_mask import product
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import make_masks, product_grid
+from eotasks.workflows.product_masks import product
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import make_masks, product_grid
 from tests.builders.products import write_jp2
 from tests.builders.sample_products import LEFT, TOP, MakeProduct
 
