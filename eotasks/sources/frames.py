@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
@@ -28,6 +29,8 @@ from eotasks.models.clouds.mask_classes import without_classes
 
 if TYPE_CHECKING:
     import pystac
+
+    from eotasks.catalogue.request import SearchRequest
 
 OPENERS = 8
 """Products that are opened at a time: their metadata is small, and waiting for it takes most of the time."""
@@ -188,6 +191,25 @@ def candidates_of(items: Iterable[pystac.Item]) -> list[Candidate]:
             ProductSkippedWarning,
         )
     return found
+
+
+def meets(candidate: Candidate, request: SearchRequest) -> bool:
+    """Whether a search of a catalogue with the product would find it. Those that do not say their cloud, their level or
+    their place are found.
+    """
+    cover, most = candidate.cloud_cover, request.max_cloud_cover
+    return (
+        (request.level is None or candidate.level in (request.level, None))
+        and (request.tile is None or candidate.tile == request.tile)
+        and (cover is None or most is None or cover <= most)
+        and (request.start is None or candidate.time >= request.start)
+        and (request.end is None or candidate.time <= request.end)
+        and (
+            request.area is None
+            or candidate.footprint is None
+            or bool(shapely.intersects(candidate.footprint, request.area))
+        )
+    )
 
 
 def some_of(names: Sequence[str]) -> str:

@@ -1,0 +1,203 @@
+"""`eotasks archive`: cloud masks of every product of a source, made once, kept whole."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from eotasks.workflows.bars import StageReporter, progress_bars
+from eotasks.workflows.cloud_archive.reports import (
+    build_json,
+    print_build,
+)
+from eotasks.workflows.console import (
+    Commands,
+    ExitCode,
+    add_allow_host,
+    add_command,
+    add_json,
+    add_out,
+    add_overwrite,
+    add_requester_pays,
+    add_sign,
+    add_threads,
+    new_console,
+    print_note,
+    write_json,
+)
+from eotasks.workflows.notices import print_warnings, typed_warnings
+from eotasks.workflows.product_masks.arguments import add_mask_arguments, mask_options
+from eotasks.workflows.product_masks.options import AVAILABLE
+
+if TYPE_CHECKING:
+    from eotasks.catalogue.request import SearchRequest
+
+RESOLUTION = 160
+"""Metres, as the service has it."""
+
+DESCRIPTION = """\
+An archive of cloud masks: CLP, CLM and SHADOW of every product of a source, one Cloud Optimized GeoTIFF each with a
+STAC item beside them, and a catalogue of the products with their masks. Run again it takes what is new."""
+
+EXAMPLES = """\
+examples:
+  eotasks archive build products.parquet --out masks        every L1C product of a catalogue
+  eotasks archive build s3://bucket/tiles --out s3://bucket/masks --workers 8
+  eotasks archive build https://stac.example.org/v1 --out masks --time 2024-05-01/2024-09-30 --bbox 12 52 13 53
+"""
+
+_BUILD = """\
+SOURCE is a catalogue (FILE.parquet), the address of a STAC API, a folder, or s3://bucket/prefix. Its L1C products are
+masked on the grid of their tile, from its corner; L2A products of the same acquisitions gain the masks in the
+catalogue of the archive, PLACE/catalogue.parquet. With --detector scl it is the other way round.
+
+A repeated command makes what is new, what failed, and what was processed anew since, whose older masks it removes. What
+is known is not looked at again; --overwrite makes all of it anew, and is what other settings need. One builder at a
+time has a place, a second one is refused. Killed, it goes on where it was.
+
+Bad products are named, the others are made (exit code 1). Of products that show the same pixels the newest is made.
+Two products that are parts of one acquisition of a tile are both made, each for itself; who reads puts them together.
+
+detectors:
+DETECTORS
+
+examples:
+  eotasks archive build archive/ --out masks --shadows
+  eotasks archive build products.parquet --out masks --sampling nearest      CLP as Sentinel Hub computes it
+  eotasks archive build products.parquet --out /share/masks --ray auto       on a Ray cluster
+"""
+
+
+def add_parser(commands: Commands) -> None:
+    """Register `archive` with the `eotasks` command."""
+    parser = add_command(
+        commands,
+        "archive",
+        None,
+        summary="cloud masks of every product of an archive, kept whole",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        failed="some products failed",
+    )
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    _add_build(actions)
+
+
+def _build_epilog() -> str:
+    from eotasks.clouds.detectors.registry import detector_list
+
+    return _BUILD.replace("DETECTORS", detector_list(AVAILABLE))
+
+
+def _add_build(actions: Commands) -> None:
+    build = add_command(
+        actions,
+        "build",
+        run_build,
+        summary="make the masks that an archive has not",
+        description="Make the masks of all products of a source that an archive has not.",
+        epilog=_build_epilog,
+        failed="some products failed",
+    )
+    build.add_argument("source", metavar="SOURCE", help="catalogue, STAC API, folder or s3://bucket/prefix")
+    add_out(build, metavar="PLACE", help="the archive: a folder or s3://bucket/prefix")
+    add_search(build)
+    add_mask_arguments(build, resolution=RESOLUTION)
+    where = build.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="products at a time (as memory and cores allow)")
+    where.add_argument("--ray", metavar="ADDRESS", help="run on a Ray cluster: auto, HOST:PORT, or local")
+    add_threads(build, default="the cores, shared among the workers")
+    build.add_argument("--timeout", type=float, metavar="S", help="seconds that a product may take (any time)")
+    build.add_argument(
+        "--retry-quarantined", action="store_true", help="try products again that have cost three workers"
+    )
+    add_overwrite(build, "make all masks anew, also with other settings")
+    add_json(build)
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which products of a source are meant, and how it is reached."""
+    parser.add_argument("--time", metavar="FIRST[/LAST]", help="days or times, UTC; .. leaves an end open")
+    parser.add_argument(
+        "--bbox", nargs=4, type=float, metavar=("WEST", "SOUTH", "EAST", "NORTH"), help="degrees; products that meet it"
+    )
+    parser.add_argument("--max-cloud-cover", type=float, metavar="C", help="of a whole scene, 0..1")
+    add_allow_host(parser)
+    add_sign(parser)
+    add_requester_pays(parser)
+
+
+def request_of(arguments: argparse.Namespace) -> SearchRequest:
+    """The search that a command line asks for.
+
+    :raises EOTasksError: a value that cannot be searched for.
+    """
+    from eotasks.catalogue.request import SearchRequest
+
+    interval = None
+    if arguments.time is not None:
+        first, slash, last = arguments.time.partition("/")
+        ends = [None if end in ("", "..") else end for end in (first, last if slash else first)]
+        interval = (ends[0], ends[1])
+    return SearchRequest.of(bbox=arguments.bbox, time_interval=interval, max_cloud_cover=arguments.max_cloud_cover)
+
+
+@contextlib.contextmanager
+def looking_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr while the products of a folder are looked at; none before the first, and none after the last."""
+    with contextlib.ExitStack() as stack:
+        reporters: list[StageReporter] = []
+
+        def look(done: int, total: int) -> None:
+            if not reporters:
+                reporters.append(StageReporter(stack.enter_context(progress_bars(new_console(errors=True)))))
+                reporters[0].begin("products", total)
+            reporters[0].update(done, total)
+            if done == total:
+                stack.close()  # the bar of the batch comes next
+
+        yield look
+
+
+def run_build(arguments: argparse.Namespace) -> ExitCode:
+    """Build; 1 when products failed."""
+    from eotasks.errors import ConfigurationError
+    from eotasks.workflows.cloud_archive.build import build_archive
+
+    if arguments.out is None:
+        raise ConfigurationError("--out PLACE: name the archive, a folder or s3://bucket/prefix.")
+    options, request = mask_options(arguments), request_of(arguments)
+    console = new_console()
+    told: list[str] = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(typed_warnings(told))
+        if arguments.ray is not None:
+            from eotasks.workflows.batch.ray.cluster import ray_cluster
+
+            stack.enter_context(ray_cluster(arguments.ray))
+        look = stack.enter_context(looking_bar())
+        result = build_archive(
+            arguments.source,
+            arguments.out,
+            options,
+            request=request,
+            executor="processes" if arguments.ray is None else "ray",
+            workers=arguments.workers,
+            threads=arguments.threads,
+            patch_timeout=arguments.timeout,
+            modifier=arguments.sign,
+            overwrite=arguments.overwrite,
+            retry_quarantined=arguments.retry_quarantined,
+            on_source=look,
+            progress=not arguments.json,
+        )
+    if arguments.json:
+        write_json(build_json(result))
+        for text in told:
+            print_note(f"Warning: {text}")
+    else:
+        print_build(console, result, options)
+        print_warnings(console, told)
+    return ExitCode.SOME_FAILED if result.failed else ExitCode.DONE
