@@ -22,12 +22,15 @@ from eotasks.workflows.cloud_archive.item import (
     parse_item,
 )
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings
-from eotasks.workflows.product_masks.images import image_kinds, product_tags, write_images
+from eotasks.workflows.product_masks.images import image_kinds, product_tags, sun_angles, write_images
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import ProductMasks
 
 KINDS = ("CLP", "CLM", "SHADOW")
 _COMPANION = ".aux.xml"
+
+_DECIMALS = 6
+"""Of angles of the sun in tags: items have them with fewer digits than metadata, and the images are to be the same."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,9 @@ class ArchivedFiles:
         kinds = image_kinds(options)
         self.place.remove(self.item)
         tags = product_tags(self.name, masks, options) | {"SOURCE": source.identity}
+        for tag, angle in sun_angles(masks).items():
+            if tag.upper() in tags:
+                tags[tag.upper()] = str(round(angle, _DECIMALS))
         write_images({kind: f"{self.place}/{self.file(kind)}" for kind in kinds}, masks, options, tags)
         for kind in set(KINDS) - set(kinds):  # of other settings
             for name in (self.file(kind), f"{self.file(kind)}{_COMPANION}"):

@@ -72,8 +72,8 @@ class SourceFacts:
         moment = facts.generation_time
         identity = [
             scene.name, facts.satellite, facts.tile, facts.level, facts.time.isoformat(), facts.processing_baseline,
-            facts.datastrip, None if moment is None else moment.isoformat(), facts.quantification,
-            {band: facts.offset_of(band) for band in scene.bands},
+            facts.datastrip, None if moment is None else moment.isoformat(), float(facts.quantification),
+            {band: float(facts.offset_of(band)) for band in scene.bands},
         ]  # fmt: skip
         scattered = isinstance(scene.product.files, AssetFiles)  # to ask each server for each asset costs requests
         inputs = None if scattered else digest({name: size for name, (size, _) in scene.fingerprints().items()})
