@@ -24,7 +24,7 @@ from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.result import BatchResult
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.cloud_archive.cataloguing import CatalogueWriter
-from eotasks.workflows.cloud_archive.layout import STAGE, catalogue_of_archive
+from eotasks.workflows.cloud_archive.layout import STAGE, catalogue_of_archive, folder_in
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, read_settings, refuse_other_settings
 from eotasks.workflows.cloud_archive.source import Source, archived, level_of_detector, read_source
 from eotasks.workflows.cloud_archive.task import MakeMasksTask
@@ -132,7 +132,7 @@ def build_archive(
         settings.write(place)
         catalogue = catalogue_of_archive(place)
         catalogued = set(catalogue.masks()) if catalogue.exists() else set()
-        superseded = _superseded(catalogue, found, level)
+        superseded = _superseded(place, catalogue, found, level)
         writer = CatalogueWriter(place, found, superseded, lease.check)
 
         def finish(outcome: PatchOutcome) -> None:
@@ -164,7 +164,7 @@ def build_archive(
     return BuildResult(place, found, result, writer.failed, tuple(writer.removed))
 
 
-def _superseded(catalogue: Catalogue, found: Source, level: Any) -> dict[str, dict[str, str]]:
+def _superseded(place: Place, catalogue: Catalogue, found: Source, level: Any) -> dict[str, dict[str, str]]:
     """Masks in the archive that those of products of the source replace: name of the product -> names and folders."""
     there = [each for each in archived(catalogue, found.products.values(), level) if each.name not in found.products]
     mine = {id(each.candidate.location): each for each in found.products.values()}
@@ -174,17 +174,10 @@ def _superseded(catalogue: Catalogue, found: Source, level: Any) -> dict[str, di
     for each in choice.replaced:
         before, by = old.get(id(each.product.location)), mine.get(id(each.by.location))
         if before is not None and by is not None and "CLM" in before.masks:
-            folder = folder_in(catalogue, before.masks["CLM"])
+            folder = folder_in(place, before.masks["CLM"])
             if folder is not None:
                 superseded.setdefault(by.name, {})[before.name] = folder
     return superseded
-
-
-def folder_in(catalogue: Catalogue, href: str) -> str | None:
-    """The folder of a file of masks, in the archive of a catalogue; None where the file lies elsewhere."""
-    top = f"{catalogue.location.rpartition('/')[0]}/"
-    folder = href.removeprefix(top).rpartition("/")[0]
-    return folder if href.startswith(top) and folder.count("/") == 3 and ".." not in folder.split("/") else None
 
 
 def check_place(place: Place) -> None:

@@ -11,6 +11,11 @@ from eotasks.workflows.bars import StageReporter, progress_bars
 from eotasks.workflows.cloud_archive.reports import (
     build_json,
     print_build,
+    print_repair,
+    print_status,
+    print_verification,
+    repair_json,
+    verification_json,
 )
 from eotasks.workflows.console import (
     Commands,
@@ -46,6 +51,9 @@ examples:
   eotasks archive build products.parquet --out masks        every L1C product of a catalogue
   eotasks archive build s3://bucket/tiles --out s3://bucket/masks --workers 8
   eotasks archive build https://stac.example.org/v1 --out masks --time 2024-05-01/2024-09-30 --bbox 12 52 13 53
+  eotasks archive status masks                              what is there and what goes on, also while it is built
+  eotasks archive verify masks --sample 10                  checksums, orphans and holes; ten products made again
+  eotasks archive repair masks                              does what verify finds
 """
 
 _BUILD = """\
@@ -83,6 +91,9 @@ def add_parser(commands: Commands) -> None:
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     _add_build(actions)
+    _add_status(actions)
+    _add_verify(actions)
+    _add_repair(actions)
 
 
 def _build_epilog() -> str:
@@ -115,6 +126,65 @@ def _add_build(actions: Commands) -> None:
     )
     add_overwrite(build, "make all masks anew, also with other settings")
     add_json(build)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("place", metavar="PLACE", help="the archive: a folder or s3://bucket/prefix")
+
+
+def _add_status(actions: Commands) -> None:
+    status = add_command(
+        actions,
+        "status",
+        run_status,
+        summary="what an archive has, and what its builder does",
+        description="Say what an archive has and how its builder stands, also while it runs.",
+    )
+    _add_place(status)
+    add_json(status)
+
+
+def _add_verify(actions: Commands) -> None:
+    verify = add_command(
+        actions,
+        "verify",
+        run_verify,
+        summary="whether an archive is whole",
+        description="Look whether an archive is whole: checksums of all images, files without items, items without"
+        "\nfiles, the catalogue against both, and a sample that is made again. Nothing is written.",
+        done="it is whole",
+        failed="something is wrong",
+    )
+    _add_place(verify)
+    _add_looks(verify)
+    add_json(verify)
+
+
+def _add_repair(actions: Commands) -> None:
+    repair = add_command(
+        actions,
+        "repair",
+        run_repair,
+        summary="make an archive whole",
+        description="Do what verify finds: make damaged masks again from their sources, catalogue what is not, and"
+        "\nremove files without an item and rows without masks.",
+        done="it is whole",
+        failed="some masks could not be made again",
+    )
+    _add_place(repair)
+    _add_looks(repair)
+    repair.add_argument("--workers", type=int, metavar="N", help="products at a time (as memory and cores allow)")
+    add_threads(repair, default="the cores, shared among the workers")
+    add_json(repair)
+
+
+def _add_looks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="sizes of images only, no checksums")
+    parser.add_argument("--sample", type=int, metavar="N", default=0, help="make N products again and compare (0)")
+    parser.add_argument("--seed", type=int, metavar="S", default=0, help="which N (0)")
+    add_allow_host(parser)
+    add_sign(parser)
+    add_requester_pays(parser)
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:
@@ -201,3 +271,71 @@ def run_build(arguments: argparse.Namespace) -> ExitCode:
         print_build(console, result, options)
         print_warnings(console, told)
     return ExitCode.SOME_FAILED if result.failed else ExitCode.DONE
+
+
+def run_status(arguments: argparse.Namespace) -> ExitCode:
+    """Say how an archive stands."""
+    from eotasks.workflows.cloud_archive.status import archive_status
+
+    status = archive_status(arguments.place)
+    if arguments.json:
+        write_json(status.to_dict())
+    else:
+        print_status(new_console(), status)
+    return ExitCode.DONE
+
+
+def run_verify(arguments: argparse.Namespace) -> ExitCode:
+    """Look whether an archive is whole; 1 when it is not."""
+    from eotasks.workflows.cloud_archive.verify import verify_archive
+
+    with looking_bar() as look:
+        found = verify_archive(
+            arguments.place,
+            checksums=not arguments.quick,
+            sample=_sample(arguments),
+            seed=arguments.seed,
+            modifier=arguments.sign,
+            progress=look,
+        )
+    if arguments.json:
+        write_json(verification_json(found))
+    else:
+        print_verification(new_console(), found)
+    return ExitCode.SOME_FAILED if found.findings else ExitCode.DONE
+
+
+def run_repair(arguments: argparse.Namespace) -> ExitCode:
+    """Make an archive whole; 1 when masks could not be made again."""
+    from eotasks.workflows.cloud_archive.repair import repair_archive
+
+    told: list[str] = []
+    with typed_warnings(told):
+        result = repair_archive(
+            arguments.place,
+            checksums=not arguments.quick,
+            sample=_sample(arguments),
+            seed=arguments.seed,
+            workers=arguments.workers,
+            threads=arguments.threads,
+            modifier=arguments.sign,
+            progress=not arguments.json,
+        )
+    if arguments.json:
+        write_json(repair_json(result))
+        for text in told:
+            print_note(f"Warning: {text}")
+    else:
+        console = new_console()
+        print_repair(console, result)
+        print_warnings(console, told)
+    return ExitCode.SOME_FAILED if result.failed else ExitCode.DONE
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from eotasks.errors import ConfigurationError
+
+    sample: int = arguments.sample
+    if sample < 0:
+        raise ConfigurationError(f"--sample {sample}: give a number of products, 0 for none.")
+    return sample

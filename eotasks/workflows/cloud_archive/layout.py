@@ -16,6 +16,8 @@ STAGE = "archive"
 
 _TILE = re.compile(r"^\d{2}[A-Z]{3}$")
 _OTHER = "other"
+_PARTS = 5
+"""Of the path of a file of masks in its archive."""
 
 
 def folder_of(name: str, tile: str | None, time: dt.datetime) -> str:
@@ -27,6 +29,19 @@ def folder_of(name: str, tile: str | None, time: dt.datetime) -> str:
     """
     there = tile if tile is not None and _TILE.match(tile) else _OTHER
     return f"{MASKS}/{there}/{time.year:04d}/{name}"
+
+
+def folder_below(href: str) -> str | None:
+    """The folder of a product that a file of masks lies in, in whichever archive; None where it lies in none."""
+    parts = href.split("/")[-_PARTS:-1]
+    fits = len(parts) == _PARTS - 1 and parts[0] == MASKS and not {"", ".", ".."} & set(parts)
+    return "/".join(parts) if fits else None
+
+
+def folder_in(place: Place, href: str) -> str | None:
+    """The same of a file in this archive; None where it lies elsewhere."""
+    folder = folder_below(href)
+    return folder if folder is not None and href.startswith(f"{place}/{folder}/") else None
 
 
 def catalogue_of_archive(place: Place) -> Catalogue:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from eotasks.workflows.console import print_failed, print_line
+from eotasks.workflows.report.units import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from eotasks.workflows.cloud_archive.build import BuildResult
+    from eotasks.workflows.cloud_archive.repair import RepairResult
+    from eotasks.workflows.cloud_archive.status import ArchiveStatus
+    from eotasks.workflows.cloud_archive.verify import Verification
     from eotasks.workflows.product_masks.options import CloudMaskOptions
 
 _NAMED = 20
@@ -44,6 +49,97 @@ def build_json(result: BuildResult) -> dict[str, Any]:
         "parts": [list(names) for names in result.source.split],
         "removed": list(result.removed),
         "seconds": 0.0 if result.batch is None else result.batch.seconds,
+    }
+
+
+def print_status(console: Console, status: ArchiveStatus) -> None:
+    """What an archive has, and how its builder stands."""
+    settings = status.settings.settings
+    print_line(console, f"Archive: {status.place}")
+    print_line(console, f"masks     {settings.get('detector')} at {settings.get('resolution')} m")
+    found = status.catalogue
+    if found is None or not found.items:
+        print_line(console, "products  none catalogued yet")
+    else:
+        levels = ", ".join(f"{count:,} {name}" for name, count in found.levels.items())
+        span = "" if found.first is None else f", {found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}"
+        print_line(console, f"products  {found.items:,} ({levels}) of {found.tiles:,} tiles{span}")
+        print_line(console, f"shadows   {found.shadows:,} products" if found.shadows else "shadows   none")
+    build = status.build
+    if build is None:
+        print_line(console, "builder   no manifest: none has run here, or it was removed")
+        return
+    counts = {
+        "done": build.count("done"),
+        "there before": build.count("skipped"),
+        "failed": len(build.missing),
+        "running": len(build.running),
+        "interrupted": len(build.interrupted),
+        "left": build.waiting,
+    }
+    rate = "" if not build.rate else f"; {3600 * build.rate:,.0f} an hour"
+    left = "" if build.remaining_seconds is None else f", {duration(build.remaining_seconds)} to go"
+    began = f"{build.started:%Y-%m-%d %H:%M} UTC"
+    print_line(console, f"builder   {build.state}, began {began}: {counts_in_words(counts)}{rate}{left}")
+    for text in _some([f"{each.name}: {each.error or each.state}" for each in build.missing]):
+        print_failed(console, text)
+
+
+def print_verification(console: Console, found: Verification) -> None:
+    """What is wrong with an archive, and what was looked at."""
+    for each in found.findings:
+        print_failed(console, f"{each.kind}: {each.text}")
+    sample = f", {len(found.sample)} made again" if found.sample else ""
+    print_line(
+        console,
+        f"Looked at: {found.products:,} products, {found.files:,} images, {found.bytes / 1e6:,.1f} MB{sample}",
+    )
+    wrong = Counter(each.kind for each in found.findings)
+    summary = ", ".join(f"{count:,} {kind}" for kind, count in sorted(wrong.items()))
+    print_line(console, f"Wrong: {summary or 'nothing'}")
+
+
+def verification_json(found: Verification) -> dict[str, Any]:
+    """The same for scripts."""
+    return {
+        "archive": str(found.place),
+        "products": found.products,
+        "files": found.files,
+        "bytes": found.bytes,
+        "sample": list(found.sample),
+        "findings": [{"kind": each.kind, "folder": each.folder, "text": each.text} for each in found.findings],
+    }
+
+
+def print_repair(console: Console, result: RepairResult) -> None:
+    """What was done to an archive."""
+    for name, reason in sorted(result.failed.items()):
+        print_failed(console, f"{name}: {reason}")
+    for text in _some(result.removed):
+        print_line(console, f"Removed: {text}")
+    left = [each.text for each in result.before.findings if each.kind == "unknown file"]
+    for text in _some(left):
+        print_line(console, f"Left as it is: {text}")
+    counts = {
+        "found wrong": len(result.before.findings),
+        "made again": len(result.made),
+        "catalogued": len(result.catalogued),
+        "removed": len(result.removed),
+        "failed": len(result.failed),
+    }
+    print_line(console, f"Repaired: {counts_in_words(counts)}")
+    if result.failed or result.removed:
+        print_line(console, "eotasks archive build makes what is missing now.")
+
+
+def repair_json(result: RepairResult) -> dict[str, Any]:
+    """The same for scripts."""
+    return {
+        "found": verification_json(result.before)["findings"],
+        "made": list(result.made),
+        "catalogued": list(result.catalogued),
+        "removed": list(result.removed),
+        "failed": dict(result.failed),
     }
 
 

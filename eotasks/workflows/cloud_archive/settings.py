@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eotasks.documents import first_problem, parse_json_object, refuse_many_values
 from eotasks.errors import ConfigurationError, StorageError
+from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.layout import ARCHIVE_FILE
-from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.options import DEFAULT_PRESET, CloudMaskOptions
 from eotasks.workflows.settings import changed_keys, in_words
 
 VERSION = 1
@@ -102,3 +104,33 @@ def refuse_other_settings(place: Place, before: ArchiveSettings | None, now: Arc
             f"{place} is an archive of other settings ({in_words(changed)} changed): build into another place, or make"
             " its masks anew with --overwrite."
         )
+
+
+def options_of(settings: ArchiveSettings) -> CloudMaskOptions:
+    """The options that an archive is made with.
+
+    :raises ConfigurationError: this version of eotasks, or the detectors that are installed, cannot make such masks.
+    """
+    given = dict(settings.settings)
+    try:
+        mask = {key: given[key] for key in (each.name for each in fields(MaskSettings)) if key in given}
+        options = CloudMaskOptions(
+            resolution=given["resolution"],
+            sampling=given["sampling"],
+            preset=given.get("preset", DEFAULT_PRESET),
+            mask=replace(mask_settings(given.get("preset", DEFAULT_PRESET)), **mask),
+            shadows=given["shadows"],
+            quicklook=False,
+            detector=given["detector"],
+            snow="snow" in given,
+            thin_cloud="thin_cloud" in given,
+        )
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(f"{ARCHIVE_FILE}: its settings are none of masks ({error}).") from error
+    now = ArchiveSettings.of(options)
+    if changed := settings.changed(now):
+        raise ConfigurationError(
+            f"{ARCHIVE_FILE}: the masks were made in a way that cannot be repeated here ({in_words(changed)} changed):"
+            " install what they were made with."
+        )
+    return options
