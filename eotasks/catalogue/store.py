@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
+ARCHIVE_CATALOGUE = "catalogue.parquet"
+"""Name of the catalogue in the place of an archive of masks, as `eotasks archive build` makes one."""
+
 WRITERS = 5
 """How often an addition is tried again when another writer was faster."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import shapely
@@ -287,11 +287,21 @@ def mask_of(kind: str, candidates: Sequence[Candidate], which: NDArray[np.int16]
     values = np.full(grid.shape, NO_MASK, dtype=np.uint8)
     for index in _used(which):
         own = which == index
-        values[own] = _stored(candidates[index], kind, grid)[own]
+        near = stored_mask(candidates[index], kind, grid)
+        values[own] = np.where(np.isfinite(near), near, NO_MASK).astype(np.uint8)[own]
     return without_classes(values) if kind == "CLM" else values
 
 
-def _stored(candidate: Candidate, kind: str, grid: Grid) -> NDArray[np.uint8]:
+def stored_mask(
+    candidate: Candidate, kind: str, grid: Grid, *, method: Literal["nearest", "bilinear"] = "nearest"
+) -> NDArray[np.float32]:
+    """The numbers of a product's file of CLP, CLM or SHADOW on a grid.
+
+    :param kind: "CLP", "CLM" or "SHADOW", of which there is a file.
+    :param method: "nearest": those under the centres of pixels. "bilinear": interpolated between pixels with data.
+    :return: float32 (h, w), NaN without data and outside.
+    :raises ImageryError: when it cannot be read, or lies where it may not.
+    """
     location, origin = candidate.masks[kind], candidate.origin
     if origin is not None:
         location = origin.resolved(location)
@@ -300,9 +310,9 @@ def _stored(candidate: Candidate, kind: str, grid: Grid) -> NDArray[np.uint8]:
     info = describe(files, raster, MASK_TYPES)
     pixels = read_window(files, raster, info, info.full, grid, margin=2)
     if pixels is None:
-        return np.full(grid.shape, NO_MASK, dtype=np.uint8)
-    near = resample(pixels.values, pixels.transform, pixels.crs, grid, method="nearest")
-    return np.where(np.isfinite(near), near, NO_MASK).astype(np.uint8)
+        return np.full(grid.shape, np.nan, dtype=np.float32)
+    valid = np.isfinite(pixels.values) & (pixels.values != NO_MASK)
+    return resample(pixels.values, pixels.transform, pixels.crs, grid, valid=valid, method=method)
 
 
 def _used(which: NDArray[np.int16]) -> list[int]:

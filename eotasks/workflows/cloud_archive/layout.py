@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from eotasks.catalogue.store import Catalogue
+from eotasks.catalogue.store import ARCHIVE_CATALOGUE, Catalogue
 from eotasks.storage.place import Place
 
 ARCHIVE_FILE = "archive.json"
-CATALOGUE_FILE = "catalogue.parquet"
+CATALOGUE_FILE = ARCHIVE_CATALOGUE
 MASKS = "masks"
 STAGE = "archive"
 """Name of the batch that makes masks."""
