@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from eotasks.workflows.bars import StageReporter, progress_bars
 from eotasks.workflows.cloud_archive.reports import (
     build_json,
+    looking_bar,
     print_build,
+    print_plan,
     print_repair,
     print_status,
     print_verification,
@@ -48,12 +48,25 @@ STAC item beside them, and a catalogue of the products with their masks. Run aga
 
 EXAMPLES = """\
 examples:
+  eotasks archive plan products.parquet --workers 8         what it will cost, measured on a few of the products
   eotasks archive build products.parquet --out masks        every L1C product of a catalogue
   eotasks archive build s3://bucket/tiles --out s3://bucket/masks --workers 8
   eotasks archive build https://stac.example.org/v1 --out masks --time 2024-05-01/2024-09-30 --bbox 12 52 13 53
   eotasks archive status masks                              what is there and what goes on, also while it is built
   eotasks archive verify masks --sample 10                  checksums, orphans and holes; ten products made again
   eotasks archive repair masks                              does what verify finds
+"""
+
+_PLAN = """\
+Seconds are those of one thread, reading and writing with it; hours take it that workers do not wait for each other.
+Bytes read are those of servers, or of files.
+
+prices, all optional: currency = "USD", core_hour, gigabyte_read, gigabyte_written, gigabyte_month, thousand_requests
+
+examples:
+  eotasks archive plan s3://bucket/tiles --workers 16 --prices prices.toml
+  eotasks archive plan products.parquet --json > here.json
+  eotasks archive plan https://stac.example.org/v1 --time 2024-05-01/2024-09-30 --assume here.json
 """
 
 _BUILD = """\
@@ -90,6 +103,7 @@ def add_parser(commands: Commands) -> None:
         failed="some products failed",
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    _add_plan(actions)
     _add_build(actions)
     _add_status(actions)
     _add_verify(actions)
@@ -100,6 +114,28 @@ def _build_epilog() -> str:
     from eotasks.clouds.detectors.registry import detector_list
 
     return _BUILD.replace("DETECTORS", detector_list(AVAILABLE))
+
+
+def _add_plan(actions: Commands) -> None:
+    plan = add_command(
+        actions,
+        "plan",
+        run_plan,
+        summary="what an archive will cost",
+        description="Count the products of a source, measure a few of them here, and say what all will take. Nothing is"
+        "\nwritten.",
+        epilog=_PLAN,
+    )
+    plan.add_argument("source", metavar="SOURCE", help="catalogue, STAC API, folder or s3://bucket/prefix")
+    add_out(plan, metavar="PLACE", help="the archive: products that it has are not counted")
+    add_search(plan)
+    add_mask_arguments(plan, resolution=RESOLUTION)
+    plan.add_argument("--workers", type=int, metavar="N", default=1, help="for the hours, one core each (1)")
+    plan.add_argument("--measure", type=int, metavar="N", default=3, help="products to measure, at random (3)")
+    plan.add_argument("--seed", type=int, metavar="S", default=0, help="which N (0)")
+    plan.add_argument("--assume", metavar="FILE", help="figures of a product instead, of a plan's --json elsewhere")
+    plan.add_argument("--prices", metavar="FILE", help="what is paid for, TOML, see below")
+    add_json(plan)
 
 
 def _add_build(actions: Commands) -> None:
@@ -214,23 +250,6 @@ def request_of(arguments: argparse.Namespace) -> SearchRequest:
     return SearchRequest.of(bbox=arguments.bbox, time_interval=interval, max_cloud_cover=arguments.max_cloud_cover)
 
 
-@contextlib.contextmanager
-def looking_bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr while the products of a folder are looked at; none before the first, and none after the last."""
-    with contextlib.ExitStack() as stack:
-        reporters: list[StageReporter] = []
-
-        def look(done: int, total: int) -> None:
-            if not reporters:
-                reporters.append(StageReporter(stack.enter_context(progress_bars(new_console(errors=True)))))
-                reporters[0].begin("products", total)
-            reporters[0].update(done, total)
-            if done == total:
-                stack.close()  # the bar of the batch comes next
-
-        yield look
-
-
 def run_build(arguments: argparse.Namespace) -> ExitCode:
     """Build; 1 when products failed."""
     from eotasks.errors import ConfigurationError
@@ -271,6 +290,39 @@ def run_build(arguments: argparse.Namespace) -> ExitCode:
         print_build(console, result, options)
         print_warnings(console, told)
     return ExitCode.SOME_FAILED if result.failed else ExitCode.DONE
+
+
+def run_plan(arguments: argparse.Namespace) -> ExitCode:
+    """Say what an archive will cost."""
+    from eotasks.workflows.cloud_archive.plan import plan_archive, read_figures, read_prices
+
+    options, request = mask_options(arguments), request_of(arguments)
+    assume = None if arguments.assume is None else read_figures(arguments.assume)
+    prices = None if arguments.prices is None else read_prices(arguments.prices)
+    told: list[str] = []
+    with typed_warnings(told), looking_bar() as look:
+        plan = plan_archive(
+            arguments.source,
+            options,
+            request=request,
+            out=arguments.out,
+            workers=arguments.workers,
+            measured=arguments.measure,
+            assume=assume,
+            prices=prices,
+            seed=arguments.seed,
+            modifier=arguments.sign,
+            on_source=look,
+        )
+    if arguments.json:
+        write_json(plan.to_dict())
+        for text in told:
+            print_note(f"Warning: {text}")
+    else:
+        console = new_console()
+        print_plan(console, plan)
+        print_warnings(console, told)
+    return ExitCode.DONE
 
 
 def run_status(arguments: argparse.Namespace) -> ExitCode:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from eotasks.workflows.console import print_failed, print_line
+from eotasks.workflows.bars import StageReporter, progress_bars
+from eotasks.workflows.console import new_console, print_failed, print_line
 from eotasks.workflows.report.units import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from eotasks.workflows.cloud_archive.build import BuildResult
+    from eotasks.workflows.cloud_archive.plan import Plan
     from eotasks.workflows.cloud_archive.repair import RepairResult
     from eotasks.workflows.cloud_archive.status import ArchiveStatus
     from eotasks.workflows.cloud_archive.verify import Verification
@@ -20,6 +23,23 @@ if TYPE_CHECKING:
 
 _NAMED = 20
 """Products that are left out which a screen names; JSON has all."""
+
+
+@contextlib.contextmanager
+def looking_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr while the products of a folder are looked at; none before the first, and none after the last."""
+    with contextlib.ExitStack() as stack:
+        reporters: list[StageReporter] = []
+
+        def look(done: int, total: int) -> None:
+            if not reporters:
+                reporters.append(StageReporter(stack.enter_context(progress_bars(new_console(errors=True)))))
+                reporters[0].begin("products", total)
+            reporters[0].update(done, total)
+            if done == total:
+                stack.close()  # the bar of the batch comes next
+
+        yield look
 
 
 def print_build(console: Console, result: BuildResult, options: CloudMaskOptions) -> None:
@@ -50,6 +70,34 @@ def build_json(result: BuildResult) -> dict[str, Any]:
         "removed": list(result.removed),
         "seconds": 0.0 if result.batch is None else result.batch.seconds,
     }
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """What an archive will cost."""
+    figures = plan.figures
+    for name, reason in _first({**plan.source.failed, **plan.failed}):
+        print_failed(console, reason if name in reason else f"{name}: {reason}")
+    there = f", {plan.there:,} more are there" if plan.there else ""
+    left_out = f", {len(plan.source.replaced):,} left out" if plan.source.replaced else ""
+    print_line(console, f"products    {plan.products:,}{there}{left_out}")
+    what = f"measured on {figures.products}" if figures.products else "assumed"
+    memory = "" if figures.peak_memory_mb is None else f", {figures.peak_memory_mb:,.0f} MB of memory"
+    print_line(
+        console,
+        f"a product   {figures.seconds:.2f} s on one core ({figures.core_seconds:.2f} of CPU),"
+        f" {figures.bytes_read / 1e6:,.2f} MB read, {figures.bytes_written / 1e6:,.3f} MB written,"
+        f" {figures.requests:,.0f} requests{memory}; {what}",
+    )
+    print_line(console, f"to read     {plan.bytes_read / 1e9:,.3f} GB, {plan.requests:,.0f} requests")
+    print_line(console, f"to write    {plan.bytes_written / 1e9:,.3f} GB")
+    print_line(console, f"core-hours  {plan.core_hours:,.2f}")
+    workers = f"{plan.workers:,} worker{'s' * (plan.workers != 1)}"
+    print_line(console, f"hours       {plan.hours:,.2f} with {workers} of one core")
+    if plan.prices is not None:
+        cost = {name: f"{value:,.2f}" for name, value in plan.cost().items()}
+        total, keeping = cost.pop("total"), cost.pop("a month of keeping")
+        parts = ", ".join(f"{name} {value}" for name, value in cost.items())
+        print_line(console, f"cost        {total} {plan.prices.currency} ({parts}); {keeping} a month to keep them")
 
 
 def print_status(console: Console, status: ArchiveStatus) -> None:
@@ -159,6 +207,10 @@ def counts_in_words(counts: dict[str, int]) -> str:
     """Counts in a line; of those that are 0 only the first and "failed"."""
     first = next(iter(counts))
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name in (first, "failed"))
+
+
+def _first(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted(reasons.items())[:_NAMED]
 
 
 def _some(texts: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ProductSkippedWarning
 from eotasks.imagery.scene import open_scene
 from eotasks.storage.place import Place
+from eotasks.workflows.cloud_archive.plan import plan_archive
 from tests.builders.clouds.archives import add_product, build, images, items
 from tests.servers.s3 import S3Server
 from tests.servers.stac import StacServer
@@ -73,6 +74,9 @@ def test_a_bucket_and_an_api_give_what_a_folder_gives(
         assert [item.id for item in found] == ["A"]
         assert found[0].assets["CLM"].href == f"{place}/masks/33UUU/2017/A/A_CLM.tif"
         assert build(built_from, str(place)).done == []
+    from_bucket = plan_archive(f"{bucket}/archive").figures
+    assert from_bucket.requests >= 13  # of each band some part
+    assert 10_000 < from_bucket.bytes_read < 1_000_000
     own = json.dumps(items(tmp_path / "api"))
     assert f"{bucket}/archive/A" in own
     assert "eotasks:product" not in own
