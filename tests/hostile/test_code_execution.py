@@ -44,7 +44,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("s2cloudless/pixel_classifier.py", "Booster"): "of a text that is written here, of checked numbers",
     ("workflows/doctor/looks.py", "system"): "platform.system",
     ("storage/exchange.py", "ctypes"): "renameat2 of the C library that runs already",
-    ("workflows/cloud_mask/product.py", "ctypes"): "malloc_trim of the C library that runs already",
+    ("workflows/product_masks/product.py", "ctypes"): "malloc_trim of the C library that runs already",
 }  # fmt: skip
 """What may be there, and why. A line that is not needed any more is a fault, too."""
 

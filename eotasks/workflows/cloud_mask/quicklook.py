@@ -13,8 +13,8 @@ from PIL import ImageColor
 
 from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import Picture, ProductMasks
 from eotasks.workflows.report import ground, palette
 from eotasks.workflows.report.cividis import CIVIDIS, cividis
 from eotasks.workflows.report.raster import Bounds, Raster

@@ -11,7 +11,7 @@ import pytest
 from eotasks.imagery.pixels import kept, window
 from eotasks.imagery.scene import open_scene
 from eotasks.sources.sample_files import sample_path
-from eotasks.workflows.cloud_mask.product import product_grid
+from eotasks.workflows.product_masks.product import product_grid
 
 
 @pytest.fixture

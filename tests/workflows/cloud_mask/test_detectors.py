@@ -20,11 +20,11 @@ from eotasks.errors import ConfigurationError, ImageryError, ModelError, ShadowW
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import SceneClass
 from eotasks.storage.place import Place
-from eotasks.workflows.cloud_mask import product
 from eotasks.workflows.cloud_mask.files import MaskFiles
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import ProductMasks, make_masks
 from eotasks.workflows.cloud_mask.quicklook import quicklook_sheet
+from eotasks.workflows.product_masks import product
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import ProductMasks, make_masks
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call
 from tests.builders.layouts import small_l2a, small_safe

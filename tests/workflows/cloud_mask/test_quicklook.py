@@ -14,9 +14,9 @@ from PIL import Image, ImageColor
 
 from eotasks.imagery.grid import Grid
 from eotasks.sources.sample import open_sample
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
 from eotasks.workflows.cloud_mask.quicklook import draw_quicklook, quicklook_sheet, round_numbers, true_color
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import Picture, ProductMasks
 
 
 def simple_masks(height: int = 60, width: int = 90, *, resolution: float = 60, crs: str = "EPSG:32633") -> ProductMasks:

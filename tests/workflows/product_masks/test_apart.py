@@ -13,10 +13,10 @@ from eotasks.export.cog import read_classes
 from eotasks.imagery.scene import open_scene
 from eotasks.models.clouds.presets import mask_settings
 from eotasks.models.sentinel2 import BANDS, SceneClass
-from eotasks.workflows.cloud_mask import product
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import make_masks
 from eotasks.workflows.cloud_mask.quicklook import quicklook_sheet
+from eotasks.workflows.product_masks import product
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import make_masks
 from tests.builders.clouds.spectra import CIRRUS_OVER_GRASS, CLOUD, GRASS, SNOW
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call

@@ -24,9 +24,9 @@ from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, WHOLE_PIXELS
 from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, SceneClass, band_indices
-from eotasks.workflows.cloud_mask.apart import KeptApart, bands_apart
-from eotasks.workflows.cloud_mask.found import Found
-from eotasks.workflows.cloud_mask.options import AVAILABLE, CellSampling, CloudMaskOptions
+from eotasks.workflows.product_masks.apart import KeptApart, bands_apart
+from eotasks.workflows.product_masks.found import Found
+from eotasks.workflows.product_masks.options import AVAILABLE, CellSampling, CloudMaskOptions
 
 TRUE_COLOR = ("B04", "B03", "B02")
 PICTURE_PIXELS = 800
@@ -148,7 +148,7 @@ def make_masks(
     found = Found(detector, reading.grid.shape, apart)
     search = None
     if sun is not None and _shadows_of_clouds(detector, options):
-        from eotasks.workflows.cloud_mask.shadows import ShadowSearch  # loads scipy, a sixth of a second
+        from eotasks.workflows.product_masks.shadows import ShadowSearch  # loads scipy, a sixth of a second
 
         search = ShadowSearch(reading.grid, wanted, sun, options, where)
     strips = list(_strips(scene, reading.grid, options.sampling))

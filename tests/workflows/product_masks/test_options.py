@@ -11,7 +11,7 @@ from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.shadows.geometric import GeometricMethod
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
 from eotasks.workflows.cloud_mask.command import add_parser, options_of
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.product_masks.options import CloudMaskOptions
 
 
 @pytest.mark.parametrize(

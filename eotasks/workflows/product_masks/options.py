@@ -78,7 +78,7 @@ class CloudMaskOptions:
     """What finds clouds: a detector of eotasks or of a plugin (``eotasks.clouds.detectors``)."""
 
     snow: bool = False
-    """Whether snow is a class of the mask, kept apart from cloud (``eotasks.workflows.cloud_mask.apart``)."""
+    """Whether snow is a class of the mask, kept apart from cloud (``eotasks.workflows.product_masks.apart``)."""
 
     thin_cloud: bool = False
     """Whether thin cloud is a class of the mask, kept apart from opaque cloud."""
@@ -193,12 +193,12 @@ class CloudMaskOptions:
 
     @property
     def apart(self) -> dict[str, bool]:
-        """What is kept apart from cloud, as the functions of ``eotasks.workflows.cloud_mask.apart`` take it."""
+        """What is kept apart from cloud, as the functions of ``eotasks.workflows.product_masks.apart`` take it."""
         return {"snow": self.snow, "thin_cloud": self.thin_cloud}
 
     def rules_apart(self) -> dict[str, str]:
         """What is kept apart from cloud, "snow" and "thin_cloud", and how it is known, in words."""
-        from eotasks.workflows.cloud_mask.apart import rules_of
+        from eotasks.workflows.product_masks.apart import rules_of
 
         return rules_of(detector_of(self), **self.apart) if any(self.apart.values()) else {}
 
