@@ -13,7 +13,7 @@ from eotasks.errors import ConfigurationError, StorageError
 from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.layout import ARCHIVE_FILE
-from eotasks.workflows.product_masks.options import DEFAULT_PRESET, CloudMaskOptions
+from eotasks.workflows.product_masks.options import DEFAULT_BEYOND, DEFAULT_PRESET, DEFAULT_SHADOW_METHOD, CloudMaskOptions
 from eotasks.workflows.settings import changed_keys, in_words
 
 VERSION = 1
@@ -120,6 +120,8 @@ def options_of(settings: ArchiveSettings) -> CloudMaskOptions:
             preset=given.get("preset", DEFAULT_PRESET),
             mask=replace(mask_settings(given.get("preset", DEFAULT_PRESET)), **mask),
             shadows=given["shadows"],
+            shadow_method=given.get("shadow_method", DEFAULT_SHADOW_METHOD),
+            beyond=given.get("beyond", DEFAULT_BEYOND),
             quicklook=False,
             detector=given["detector"],
             snow="snow" in given,

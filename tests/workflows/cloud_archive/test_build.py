@@ -57,6 +57,7 @@ def made_again(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # products of some kilometres
 class TestMasks:
     def test_are_those_of_the_command_of_single_products(self, source: Path, tmp_path: Path) -> None:
         build(source, tmp_path / "out", options=CloudMaskOptions(resolution=160, shadows=True))
@@ -164,7 +165,7 @@ class TestAgain:
         out = tmp_path / "out"
         build(source, out)
         before = images(out)
-        with pytest.raises(ConfigurationError, match="other settings \\(resolution, shadows changed\\)"):
+        with pytest.raises(ConfigurationError, match="other settings \\(beyond, resolution, shadow_method, shadows changed\\)"):
             build(source, out, options=CloudMaskOptions(resolution=60, shadows=True))
         assert images(out) == before
         coarse = CloudMaskOptions(resolution=60)

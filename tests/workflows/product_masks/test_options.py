@@ -10,7 +10,8 @@ import pytest
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.shadows.geometric import GeometricMethod
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
-from eotasks.workflows.cloud_mask.command import add_parser, options_of
+from eotasks.workflows.cloud_mask.command import add_parser
+from eotasks.workflows.product_masks.arguments import mask_options
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 
 
@@ -25,7 +26,7 @@ from eotasks.workflows.product_masks.options import CloudMaskOptions
 def test_the_search_for_shadows_is_recorded(given: list[str], recorded: dict[str, str], method: Any) -> None:
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
-    options = options_of(parser.parse_args(["cloud-mask", "--shadows", *given]))
+    options = mask_options(parser.parse_args(["cloud-mask", "--shadows", *given]))
     settings = options.to_dict()
     assert {name: settings.get(name) for name in recorded} == recorded
     assert ("beyond" in settings) is ("beyond" in recorded)
