@@ -157,7 +157,7 @@ def bodies(
             for part, data in _found(source, tiles, kept, rest):
                 body = partial(_body, source, tiles, kept, part, data)
                 if source.far and not tiles.has_all(part, kept, data):
-                    jobs.append((part.tile, pool.submit(tiles.asked.once, (part.tile, kept), body)))
+                    jobs.append((part.tile, pool.submit(tiles.asked.once, ("body", part.tile, kept), body)))
                 else:  # a thread would wait for nothing
                     found[part.tile] = body()
             found |= {tile: job.result() for tile, job in jobs}
@@ -180,7 +180,7 @@ def _found(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) 
         if place is None:
             return
         count = tiles.guess(place[1], kept) if place[1] in missing else SOT_BYTES
-        part, data = tiles.asked.once(place, partial(_look, source, tiles, place[0], count, missing))
+        part, data = tiles.asked.once(("part", *place), partial(_look, source, tiles, place[0], count, missing))
         if part.tile in missing:
             del missing[part.tile]
             yield part, data

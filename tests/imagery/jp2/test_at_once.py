@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -144,3 +144,18 @@ def test_a_failure_is_that_of_the_one_who_asked(pool: ThreadPoolExecutor) -> Non
     with pytest.raises(ImageryError, match="broke off"):
         failing.result(SOON)
     assert [other.result(SOON) for other in others] == [7, 7]
+
+
+def test_questions_of_two_kinds_are_never_equal(esa: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place in the file and a tile are both numbers, which a file may make equal."""
+    kinds: set[tuple[object, type]] = set()
+
+    def once(_: Asked, what: tuple[object, ...], ask: Callable[[], object]) -> object:
+        found = ask()
+        kinds.add((what[0], type(found)))
+        return found
+
+    monkeypatch.setattr(Asked, "once", once)
+    for content in (esa, with_tlm(esa)):
+        PacketIndex().small_file(CountedBytes(content, far=True), "a.jp2", LEVEL, WHOLE)
+    assert kinds == {("part", tuple), ("body", bytes)}
