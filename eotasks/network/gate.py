@@ -34,31 +34,35 @@ class Gate:
         :raises ConfigurationError: when the limit is set to what is no number.
         """
         self._enter()
-        self._own.has_place = True
         try:
             yield
         finally:
-            self._own.has_place = False
             self._leave()
 
     def pause(self, seconds: float) -> None:
-        """Sleep; the place of this thread, if it has one, is another's meanwhile."""
-        if not getattr(self._own, "has_place", False):
-            time.sleep(seconds)
-            return
+        """Sleep; the place of this thread, if it has one, is another's meanwhile. Who is interrupted has none."""
+        had_place = self._has_place
         self._leave()
-        try:
-            time.sleep(seconds)
-        finally:
+        time.sleep(seconds)
+        if had_place:
             self._enter()
+
+    @property
+    def _has_place(self) -> bool:
+        """Whether this thread has one: one that was interrupted in a pause has not, nor has a forked child's."""
+        return getattr(self._own, "has_place", False)
 
     def _enter(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._inside < REQUESTS.value)
             self._inside += 1
+            self._own.has_place = True
 
     def _leave(self) -> None:
+        if not self._has_place:
+            return
         with self._changed:
+            self._own.has_place = False
             self._inside -= 1
             self._changed.notify_all()  # the limit may be another one now
 
