@@ -317,7 +317,7 @@ class Scene:
     def _info(self, band: str) -> RasterInfo:
         band_indices([band], self.bands, where=self.location)
         if band not in self._infos:
-            self._infos[band] = describe(self.product.files, self.product.bands[band])
+            self._infos.setdefault(band, describe(self.product.files, self.product.bands[band]))
         return self._infos[band]
 
     def _as_dn(self, values: NDArray[np.float32], band: str) -> NDArray[np.float32]:
