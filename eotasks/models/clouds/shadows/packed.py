@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.models.band_sets import band_names
-from eotasks.models.clouds.shadows.light import GREEN, SHADOW_BANDS, Ground, light_bands, light_of
-from eotasks.models.scale_signs import refuse_other_scale
+from eotasks.models.clouds.shadows.light import Ground, light_of
+from eotasks.models.scale_signs import BITS_8, refuse_by_signs, sampled, scale_signs
 from eotasks.models.scales import ReflectanceScale
-from eotasks.models.sentinel2 import band_indices
 
 Mask = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
@@ -73,6 +72,8 @@ class PackedLight:
         """Whether there are any on valid data."""
         self._every = max(math.isqrt(shape[0] * shape[1] // _SAMPLED), 1)
         self._samples: list[tuple[NDArray[np.generic], Mask]] = []
+        self._there: tuple[str, ...] = ()
+        self._highest = 0.0  # of whole numbers
 
     def add(self, start: int, bands: NDArray[np.generic], valid: Mask) -> None:
         """Look at rows.
@@ -83,9 +84,13 @@ class PackedLight:
         """
         sample = slice(-start % self._every, None, self._every), slice(None, None, self._every)
         there = band_names(bands.shape[-1], self._names, where=self._where)
-        chosen = band_indices(light_bands(there), there, where=self._where)
-        self._samples.append((bands[sample][..., chosen], valid[sample].copy()))
+        self._there = tuple(there)
+        # copies: what they are taken of is not kept. All bands: B10 says what those of shadows do not
+        self._samples.append((bands[sample].copy(), valid[sample].copy()))
         for rows in strips_of(valid.shape):
+            if bands.dtype.kind in "iu" and self._highest <= BITS_8:
+                inside = valid[rows][..., np.newaxis]
+                self._highest = max(self._highest, float(np.max(bands[rows], initial=0, where=inside)))
             light = light_of(
                 bands[rows], valid[rows], names=there, scale=self._scale, check_bands=False, where=self._where
             )
@@ -103,8 +108,10 @@ class PackedLight:
         :raises ReflectanceError: another scale.
         """
         bands, valid = (np.concatenate(parts)[np.newaxis] for parts in zip(*self._samples, strict=True))
-        names = SHADOW_BANDS if bands.shape[-1] == len(SHADOW_BANDS) else (*SHADOW_BANDS, GREEN)
-        refuse_other_scale(bands, valid, names=names, scale=self._scale, frame_names=[self._where], where=self._where)
+        signs = scale_signs(*sampled(bands[0], valid[0]), names=self._there, scale=self._scale, where=self._where)
+        # whether numbers have 8 bits is asked of all of them
+        whole = np.full((1, 1, 1, 1), max(self._highest, signs.highest), dtype=bands.dtype)
+        refuse_by_signs([signs], [self._where], whole, None, names=self._there, scale=self._scale, where=self._where)
 
     def set_clouds(self, outlines: NDArray[np.generic]) -> None:
         """Note where clouds are seen, before they were grown, when all rows have been added.

@@ -1,0 +1,49 @@
+"""What holds of small frames holds of large ones, which are looked at and searched in another way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from eotasks.errors import ReflectanceError
+from eotasks.models.clouds.shadows import large, packed
+from eotasks.models.clouds.shadows.frame import cloud_shadow
+from tests.builders.clouds.shadow_scene import NAMES, PIXEL, SUN, Blob, frame
+
+BLOBS = [Blob(190, 60, 18, 1200), Blob(120, 140, 15, 1100)]
+OPTIONS: dict[str, Any] = {"sun": SUN, "pixel_size": PIXEL}
+
+
+@pytest.fixture(params=[large.SEARCHED_PIXELS, 20_000], ids=["small", "large"], autouse=True)
+def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames of this module, 240 by 260, are small ones or large ones."""
+    monkeypatch.setattr(large, "SEARCHED_PIXELS", request.param)
+    monkeypatch.setattr(packed, "_SAMPLED", 10_000)  # not all pixels, as of a full tile
+
+
+def digital(factor: float = 1) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    bands, cloud, _ = frame(BLOBS)
+    return np.rint(bands * np.float32(10_000 * factor)).astype(np.uint16), cloud
+
+
+def test_bands_beside_those_of_shadows_say_that_the_scale_is_another() -> None:
+    bands, cloud = digital(1 / 12)  # dark everywhere: may be L2A, but no L1C, which has B10
+    cloud = np.zeros_like(cloud)
+    assert not cloud_shadow(bands, cloud, names=NAMES, **OPTIONS).any()
+    with_cirrus = np.concatenate([bands, np.full_like(bands[..., :1], 15)], axis=-1)
+    with pytest.raises(ReflectanceError, match="the air alone"):
+        cloud_shadow(with_cirrus, cloud, names=(*NAMES, "B10"), **OPTIONS)
+
+
+def test_numbers_of_8_bits_are_known_by_the_whole_frame() -> None:
+    bands, cloud = digital(1 / 20)  # up to 350
+    cloud = np.zeros_like(cloud)
+    assert not cloud_shadow(bands, cloud, names=NAMES, **OPTIONS).any()
+    np.minimum(bands, 250, out=bands)
+    with pytest.raises(ReflectanceError, match="divide by 255"):
+        cloud_shadow(bands, cloud, names=NAMES, **OPTIONS)
+    bands[101, 101] = 300  # one pixel of a bright roof
+    assert not cloud_shadow(bands, cloud, names=NAMES, **OPTIONS).any()
