@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.models.band_sets import band_names
+from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.light import Ground, light_of
 from eotasks.models.scale_signs import BITS_8, refuse_by_signs, sampled, scale_signs
 from eotasks.models.scales import ReflectanceScale
@@ -116,13 +117,23 @@ class PackedLight:
     def set_clouds(self, outlines: NDArray[np.generic]) -> None:
         """Note where clouds are seen, before they were grown, when all rows have been added.
 
-        :param outlines: (h, w) boolean, or 1 where there is cloud.
+        :param outlines: (h, w) boolean, or 1 where there is cloud and 255 without an answer, which is out of the data.
         """
         for rows in strips_of(self.shape):
+            self.bits[rows] |= (outlines[rows] == 1) * CLOUD
+        self.leave_out(outlines)
+
+    def leave_out(self, mask: NDArray[np.generic]) -> None:
+        """Take what a mask has no answer of out of the data.
+
+        :param mask: (h, w) 255 without an answer; booleans have one everywhere.
+        """
+        self.has_clouds = False
+        for rows in strips_of(self.shape):
             bits = self.bits[rows]
-            cloud = (outlines[rows] == 1) & has(bits, VALID)
-            bits |= cloud * CLOUD
-            self.has_clouds |= bool(cloud.any())
+            bits &= ~((mask[rows] == NO_DATA) * VALID)
+            bits &= ~(~has(bits, VALID) * CLOUD)
+            self.has_clouds |= bool((bits & CLOUD).any())
 
     def cells(self, step: int) -> Cells:
         """The frame in cells of step by step pixels, the last ones maybe of fewer.
