@@ -23,7 +23,10 @@ STRIP_PIXELS = 1 << 20
 """Looked at together: what is computed of them takes some ten bytes each, and no result depends on it."""
 
 UNITS: Final = 4096
-"""Steps in 1 of ln: sunlight goes from -7 to 7, and 0.0002 is far below what a sensor tells."""
+"""Steps in 1 of ln, 0.0002: far below what a sensor tells. What sunlight has beyond -8 and 8, as of saturated numbers
+beside black ones (8.8 at most of DN), is cut off: it is outlying either way."""
+
+_LEAST, _MOST = np.iinfo(np.int16).min, np.iinfo(np.int16).max
 
 _SAMPLED = 1 << 18
 """Pixels, spread over the frame, that tell whether its values can be right."""
@@ -66,7 +69,7 @@ class PackedLight:
         self.shape, self._names, self._scale, self._where = shape, names, scale, where
         self._dark_nir = dark_nir
         self.sunlight: NDArray[np.int16] = np.zeros(shape if dark_nir is None else (0, 0), dtype=np.int16)
-        """(h, w) in 4096ths, see ``Ground``; nothing where the projection does not need it."""
+        """(h, w) in 4096ths from -8 to 8, see ``Ground``; nothing where the projection does not need it."""
         self.bits: Bits = np.zeros(shape, dtype=np.uint8)
         """(h, w) the names above."""
         self.has_clouds = False
@@ -98,7 +101,7 @@ class PackedLight:
             place = slice(start + rows.start, start + rows.stop)
             bits = light.valid * VALID | light.black * BLACK | light.turbid * TURBID
             if self._dark_nir is None:
-                self.sunlight[place] = np.rint(light.sunlight * np.float32(UNITS))
+                self.sunlight[place] = np.clip(np.rint(light.sunlight * np.float32(UNITS)), _LEAST, _MOST)
             else:
                 bits |= (light.nir < self._dark_nir) * DARK
             self.bits[place] = bits
