@@ -166,12 +166,14 @@ def shadow_of_packed(
     """Cloud shadow of a large frame: as ``cloud_shadow``, which comes here with those that are large.
 
     :param light: All rows of it, added under the same method, and its clouds; used up by this.
-    :param cloud: (h, w) boolean, or 1 where there is cloud: the mask under which ground is no shadow.
+    :param cloud: (h, w) boolean, or 1 where there is cloud: the mask under which ground is no shadow. 255, without an
+        answer, is out of the data.
     :return: uint8 (h, w): 0 no shadow, 1 shadow on ground in view, 255 no data. Clouds are 0.
     :raises FeatureError: angles that are none.
     :raises GridError: shapes that do not fit.
     :warns ShadowWarning: there are clouds, and their shadows cannot be told, with the reason.
     """
+    light.leave_out(cloud)
     if light.has_clouds:
         shift = _shift(sun, view, light.shape, pixel_size, where)
         _warn(large_shadow(light, shift, pixel_size=pixel_size, method=shadow_method(method), where=where), where)
