@@ -132,7 +132,7 @@ def test_files_record_summary_and_picture_name_the_classes(make_product: MakePro
     folder = tmp_path / "out" / "small"
     described = json.loads((folder / "small.json").read_text())
     assert described["settings"]["thin_cloud"] == "B10 > 0.012, B02 < 0.22"
-    assert described["settings"]["snow"].startswith("NDSI >= 0.4, B03 >= 0.15, B08 > 0.11, B08 >= 0.7 B03")
+    assert described["settings"]["snow"].startswith("NDSI >= 0.4, B03 >= 0.15, B08 > 0.11, B08 >= 0.6 B03, B08 - 0.03")
     shares = described["shares"]
     assert shares["snow"] == pytest.approx(0.25, abs=0.03)
     assert all(f"{shares[name]:.1%}" in said for name in ("cloud", "thin_cloud", "snow"))
