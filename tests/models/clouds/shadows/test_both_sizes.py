@@ -12,8 +12,8 @@ from eotasks.errors import ReflectanceError
 from eotasks.imagery.grid import Grid
 from eotasks.models.clouds.shadows import large, packed
 from eotasks.models.clouds.shadows.frame import cloud_shadow
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.shadows import ShadowSearch
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.shadows import ShadowSearch
 from tests.builders.clouds.shadow_scene import NAMES, PIXEL, SUN, Blob, frame
 
 BLOBS = [Blob(190, 60, 18, 1200), Blob(120, 140, 15, 1100)]
