@@ -22,7 +22,7 @@ from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 
 from eotasks.errors import EOTasksError, ImageryError
-from eotasks.imagery.files.version import Version
+from eotasks.imagery.files.location import Version
 from eotasks.models.rasters import block_excess
 from eotasks.reading import check_regular
 from eotasks.storage.location import is_s3

@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeVar
 import requests
 
 from eotasks.errors import AddressRefusedError, ImageryError
+from eotasks.imagery.files.location import is_other
 from eotasks.imagery.files.origin import InternalAddressError
 from eotasks.imagery.files.session import CONNECT_SECONDS, READ_SECONDS, session
-from eotasks.imagery.files.version import is_other
 from eotasks.limits import Limit
 from eotasks.network.answers import answer_bounds, excess_of
 from eotasks.network.refusals import WORDS, cure_of, sentence

@@ -13,7 +13,7 @@ from itertools import takewhile
 from eotasks.errors import AddressRefusedError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.gdal import RangedFile, RasterSource, Stream
-from eotasks.imagery.files.version import Version, is_other
+from eotasks.imagery.files.location import Version, is_other
 from eotasks.network.gate import GATE
 from eotasks.storage import s3
 from eotasks.storage.location import is_s3

@@ -18,11 +18,10 @@ from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.imagery.files import http
 from eotasks.imagery.files.folder import DiskBytes
 from eotasks.imagery.files.gdal import RangedFile, RasterSource, Stream, gdal_path
-from eotasks.imagery.files.location import check_size, checked_name
+from eotasks.imagery.files.location import Version, check_size, checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint, RangedBytes
 from eotasks.imagery.files.remote import BucketRaster, RangedRaster, WebRaster
-from eotasks.imagery.files.version import Version
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
 from eotasks.reading import open_regular
 from eotasks.storage import s3

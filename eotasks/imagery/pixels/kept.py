@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable
 
 from eotasks.imagery.pixels.raster import Pixels
@@ -11,11 +12,15 @@ KEPT_BYTES = 16 << 20
 
 
 class KeptPixels:
-    """Keeps what is decoded first, as far as it fits. May be used by several threads."""
+    """Keeps what is decoded first, as far as it fits. May be used by several threads; what it keeps is not pickled."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Pixels] = {}
         self._room = KEPT_BYTES
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[KeptPixels], tuple[()]]:
+        return KeptPixels, ()
 
     def read(self, key: Hashable, decode: Callable[[], Pixels | None]) -> Pixels | None:
         """What is kept under a key, else what is decoded now; to be read only.
@@ -25,7 +30,9 @@ class KeptPixels:
         pixels = self._kept.get(key)
         if pixels is None:
             pixels = decode()
-            if pixels is not None and pixels.values.nbytes <= self._room:
-                self._room -= pixels.values.nbytes
-                self._kept[key] = pixels
+            with self._lock:
+                # Another thread may have decoded the same meanwhile: that takes room once.
+                if pixels is not None and key not in self._kept and pixels.values.nbytes <= self._room:
+                    self._room -= pixels.values.nbytes
+                    self._kept[key] = pixels
         return pixels

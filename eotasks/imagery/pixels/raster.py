@@ -25,7 +25,7 @@ from rasterio.windows import Window
 
 from eotasks.errors import AreaError, ConfigurationError, CredentialsError, EOTasksError, ImageryError
 from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, RasterSource, check_overviews
-from eotasks.imagery.files.version import Version
+from eotasks.imagery.files.location import Version
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout

@@ -15,10 +15,10 @@ from rasterio.transform import Affine
 from eotasks.errors import EOTasksError
 from eotasks.imagery.files import remote
 from eotasks.imagery.files.assets import AssetFiles
+from eotasks.imagery.files.location import Version
 from eotasks.imagery.files.open import open_files
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import ProductFiles, RasterFile
-from eotasks.imagery.files.version import Version
 from eotasks.imagery.pixels.raster import RasterInfo, describe, read_window
 from eotasks.storage.place import Place
 from tests.builders.inputs.jp2 import ESA
