@@ -202,9 +202,12 @@ def _check_bands(scene: Scene, bands: Sequence[str]) -> None:
 
 
 def _bands_to_read(scene: Scene, detector: Detector, options: CloudMaskOptions) -> tuple[str, ...]:
-    """Those of the detector, and those in which the shadows of its clouds are looked for."""
+    """Those of the detector, with the optional ones that are there, and those in which the shadows of its clouds are
+    looked for.
+    """
+    optional = [band for band in detector.optional_bands if band in scene.bands]
     shadows = light_bands(scene.bands) if _shadows_of_clouds(detector, options) else ()
-    return tuple(dict.fromkeys([*detector.bands, *shadows]))
+    return tuple(dict.fromkeys([*detector.bands, *optional, *shadows]))
 
 
 def _shadows_of_clouds(detector: Detector, options: CloudMaskOptions) -> bool:

@@ -13,9 +13,9 @@ from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.angles import NADIR, mean_shift, shadow_shift
 from eotasks.models.clouds.shadows.geometric import GeometricMethod, Reason, geometric_shadow
 from eotasks.models.clouds.shadows.large import is_large, large_shadow
-from eotasks.models.clouds.shadows.light import Light, light_of
+from eotasks.models.clouds.shadows.light import light_of
 from eotasks.models.clouds.shadows.packed import KEPT, VALID, PackedLight, has, strips_of
-from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow
+from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow, untold
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ReflectanceScale, check_mask
 from eotasks.text import did_you_mean
@@ -126,7 +126,8 @@ def cloud_shadow(
     if isinstance(chosen, ProjectionMethod):
         direction = mean_shift(shift, where=where)
         shadow = projected_shadow(light, cloudy, direction, pixel_size=pixel_size, method=chosen)
-        reason = _untold(light, cloudy, direction)
+        ground = bool((light.valid & ~light.black & ~cloudy).any())
+        reason = untold(clouds=True, moves=bool(direction.any()), ground=ground)
     else:
         match = geometric_shadow(light, cloudy, shift, pixel_size=pixel_size, method=chosen, where=where)
         shadow, reason = match.shadow, match.reason
@@ -197,10 +198,3 @@ def _shift(
 def _warn(reason: Reason | None, where: str) -> None:
     if reason is not None:
         warn_caller(f"{where}: {_REASONS[reason]}", ShadowWarning, reason)
-
-
-def _untold(light: Light, cloud: NDArray[np.bool_], direction: NDArray[np.float64]) -> Reason | None:
-    """Why the projection can tell nothing of a frame."""
-    if not direction.any():
-        return "sun"
-    return None if (light.valid & ~light.black & ~cloud).any() else "ground"

@@ -19,7 +19,6 @@ from scipy.sparse.csgraph import connected_components
 
 from eotasks.models.clouds.shadows.angles import mean_shift
 from eotasks.models.clouds.shadows.geometric import CloudHeights, GeometricMethod, Reason, heights_of, is_enough
-from eotasks.models.clouds.shadows.light import Ground
 from eotasks.models.clouds.shadows.looks import Neighbourhood, Sight, beyond, told_apart
 from eotasks.models.clouds.shadows.packed import (
     ADDED,
@@ -36,7 +35,7 @@ from eotasks.models.clouds.shadows.packed import (
     has,
     strips_of,
 )
-from eotasks.models.clouds.shadows.projection import ProjectionMethod, dark_in_reach, rows_in_reach
+from eotasks.models.clouds.shadows.projection import ProjectionMethod, dark_in_reach, rows_in_reach, untold
 from eotasks.models.clouds.shadows.search import clouds_of
 
 Mask = NDArray[np.bool_]
@@ -331,8 +330,8 @@ def _projected(
         bits = light.bits[window.rows]
         cloud, valid, black = has(bits, CLOUD), has(bits, VALID), has(bits, BLACK)
         shadow = dark_in_reach(
-            has(bits, DARK),
-            Ground(np.zeros((0, 0), np.float32), black, black, valid),
+            has(bits, DARK) & ~black,
+            valid,
             cloud,
             direction,
             pixel_size=pixel_size,
@@ -341,8 +340,4 @@ def _projected(
         light.bits[window.inner] |= shadow[window.cut] * KEPT
         clouds |= bool(cloud.any())
         ground |= bool((valid & ~black & ~cloud).any())
-    if not clouds:
-        return None
-    if not direction.any():
-        return "sun"
-    return None if ground else "ground"
+    return untold(clouds=clouds, moves=bool(direction.any()), ground=ground)
