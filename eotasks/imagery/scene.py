@@ -58,7 +58,7 @@ _PREVIEWED = 0.8
 """Decoded pixels along a side of a pixel of a picture, at least."""
 
 _KEEPING = Lock()
-"""Of all scenes: one of its own would keep a scene from being pickled."""
+"""While blocks of `Scene.keeping` are counted; of all scenes, since one of its own would keep a scene from being pickled."""
 
 CLOUD_POLYGONS = ("OPAQUE", "CIRRUS")
 CLOUD_LAYERS = 2
@@ -78,7 +78,7 @@ class Scene:
         self._infos: dict[str, RasterInfo] = {}
         self._kept: KeptPixels | None = None
         self._keeping = 0
-        """Blocks of `keeping` that are open."""
+        """Blocks of `keeping` that have not ended."""
 
         self._is_compared = False
         """Whether a warning has been given that the offset does not fit the pixels."""
@@ -90,11 +90,13 @@ class Scene:
     def keeping(self) -> Iterator[None]:
         """Decodes no small file twice at a level in a block. The values do not depend on it.
 
-        Blocks of several threads, or one within another, keep together until the last of them ends.
+        Of several blocks at a time, in one another or in threads, each has what all of them keep, to the end of the
+        last.
         """
         with _KEEPING:
             self._keeping += 1
-            self._kept = self._kept or KeptPixels()
+            if self._kept is None:
+                self._kept = KeptPixels()
         try:
             yield
         finally:
@@ -102,6 +104,9 @@ class Scene:
                 self._keeping -= 1
                 if not self._keeping:
                     self._kept = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None, "_keeping": 0}  # in another process it is in no block
 
     @property
     def name(self) -> str:

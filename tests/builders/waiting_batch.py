@@ -62,4 +62,4 @@ def waiting_batch(
     finally:
         (folder / "go").touch()
         batch.kill()
-        batch.communicate(timeout=60)
+        batch.communicate(timeout=300)

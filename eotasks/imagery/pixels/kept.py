@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable
+from threading import Lock
 
 from eotasks.imagery.pixels.raster import Pixels
 
@@ -12,27 +12,26 @@ KEPT_BYTES = 16 << 20
 
 
 class KeptPixels:
-    """Keeps what is decoded first, as far as it fits. May be used by several threads; what it keeps is not pickled."""
+    """Keeps what is decoded first, as far as it fits. May be used by several threads."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Pixels] = {}
         self._room = KEPT_BYTES
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[type[KeptPixels], tuple[()]]:
-        return KeptPixels, ()
+        self._lock = Lock()
 
     def read(self, key: Hashable, decode: Callable[[], Pixels | None]) -> Pixels | None:
         """What is kept under a key, else what is decoded now; to be read only.
 
         :param key: Names a file and a level, of which it is all.
         """
-        pixels = self._kept.get(key)
-        if pixels is None:
-            pixels = decode()
-            with self._lock:
-                # Another thread may have decoded the same meanwhile: that takes room once.
-                if pixels is not None and key not in self._kept and pixels.values.nbytes <= self._room:
-                    self._room -= pixels.values.nbytes
-                    self._kept[key] = pixels
-        return pixels
+        with self._lock:
+            pixels = self._kept.get(key)
+        if pixels is not None:
+            return pixels
+        pixels = decode()
+        with self._lock:
+            other = self._kept.get(key)  # decoded by another thread in the meantime
+            if other is None and pixels is not None and pixels.values.nbytes <= self._room:
+                self._room -= pixels.values.nbytes
+                self._kept[key] = pixels
+        return pixels if other is None else other

@@ -13,7 +13,12 @@ from eotasks.errors import ConfigurationError, StorageError
 from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.layout import ARCHIVE_FILE
-from eotasks.workflows.product_masks.options import DEFAULT_BEYOND, DEFAULT_PRESET, DEFAULT_SHADOW_METHOD, CloudMaskOptions
+from eotasks.workflows.product_masks.options import (
+    DEFAULT_BEYOND,
+    DEFAULT_PRESET,
+    DEFAULT_SHADOW_METHOD,
+    CloudMaskOptions,
+)
 from eotasks.workflows.settings import changed_keys, in_words
 
 VERSION = 1

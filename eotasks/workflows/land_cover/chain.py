@@ -81,17 +81,16 @@ class PreparedChain:
 
     @classmethod
     def of(cls, name: str, config: LandCoverConfig, resolved: ResolvedFeatures, place: Place) -> PreparedChain:
-        """Make both workflows and the plan. Writes nothing.
+        """Make the plan and both workflows. Writes nothing.
 
-        :raises EOTasksError: a task refuses its parameters, or the plan cannot be made.
+        :raises EOTasksError: the plan cannot be made, or a task refuses its parameters.
         """
-        observe = observe_workflow(config, resolved, place)
-        mapping = map_workflow(config, resolved, place, observe.features)
         plan = make_plan(config, resolved)
         if plan.absent:
             config = config.model_copy(update={"source": config.source.without(plan.absent)})
             resolved = ResolvedFeatures.of(config)
-            observe = observe_workflow(config, resolved, place)
+        observe = observe_workflow(config, resolved, place)
+        mapping = map_workflow(config, resolved, place, observe.features)
         return cls(name, config, resolved, place, observe, mapping, plan)
 
 
@@ -167,11 +166,11 @@ class Chain:
         splits = seed_splits(config.validation, self.plan.patches)
         with self._stage("train and validate", len(splits)):
             key = training_key(samples, config, resolved, splits)
-            trained = None if self.overwrite else trained_before(place, key, resolved)
+            trained = trained_before(place, key, resolved)
             if trained is not None:
                 LOGGER.info(
-                    "The model in %s is used again: samples, settings and code are those that made it (--overwrite"
-                    " trains anew).",
+                    "The model in %s is used again: samples, settings and code are those that made it (remove this"
+                    " folder to train anew).",
                     place,
                 )
                 for _ in splits:

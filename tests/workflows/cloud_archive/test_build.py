@@ -165,7 +165,9 @@ class TestAgain:
         out = tmp_path / "out"
         build(source, out)
         before = images(out)
-        with pytest.raises(ConfigurationError, match="other settings \\(beyond, resolution, shadow_method, shadows changed\\)"):
+        with pytest.raises(
+            ConfigurationError, match="other settings \\(beyond, resolution, shadow_method, shadows changed\\)"
+        ):
             build(source, out, options=CloudMaskOptions(resolution=60, shadows=True))
         assert images(out) == before
         coarse = CloudMaskOptions(resolution=60)

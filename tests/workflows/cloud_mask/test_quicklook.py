@@ -66,6 +66,24 @@ def test_any_shape(tmp_path: Path, height: int, width: int) -> None:
     assert 1300 < across <= 2400
 
 
+@pytest.mark.parametrize("probability", [True, False])
+@pytest.mark.parametrize("name", ["S2B_MSIL1C_20240903T103629_N0511_R008_T31TGJ_20240903T123000", "W" * 200])
+def test_words_have_room_in_slender_pictures(name: str, tmp_path: Path, *, probability: bool) -> None:
+    masks = simple_masks(300, 60)
+    masks = masks if probability else replace(masks, probability=None)
+    options = CloudMaskOptions(shadows=True, snow=True, thin_cloud=True)
+    said = texts(masks, options, name)
+    assert (name in said) is (len(name) < 100)
+    draw_quicklook(masks, options, name, tmp_path / "q.png")
+    with Image.open(tmp_path / "q.png") as image:
+        pixels = np.asarray(image)
+    for words in (pixels[:100], pixels[-40:]):  # above the maps, and below all else
+        assert (words[:, -30:] == 255).all()
+    attribution, how = said[-1], said[-2]
+    assert "Copernicus" in attribution
+    assert how == options.describe() or "…" in how
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         draw_quicklook(simple_masks(), CloudMaskOptions(), "P", tmp_path / name)
