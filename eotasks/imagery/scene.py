@@ -58,7 +58,7 @@ _PREVIEWED = 0.8
 """Decoded pixels along a side of a pixel of a picture, at least."""
 
 _KEEPING = Lock()
-"""While blocks of `Scene.keeping` are counted; of all scenes, since one of its own would keep a scene from being pickled."""
+"""While blocks of `Scene.keeping` are counted; of all scenes, since one of its own could not be pickled."""
 
 CLOUD_POLYGONS = ("OPAQUE", "CIRRUS")
 CLOUD_LAYERS = 2

@@ -40,7 +40,7 @@ def lease_of_another_machine(place: Place) -> None:
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
-    for _ in range(600):
+    for _ in range(6000):
         if happened():
             return
         time.sleep(0.05)
