@@ -69,7 +69,7 @@ def large_shadow(
     :return: Why no shadow can be told though there are clouds.
     """
     if isinstance(method, ProjectionMethod):
-        return _projected(light, shift, pixel_size, method)
+        return _projected(light, shift, pixel_size, method, where)
     step = math.ceil(math.sqrt(light.shape[0] * light.shape[1] / SEARCHED_PIXELS))
     cells = light.cells(step)
     size = (pixel_size[0] * step, pixel_size[1] * step)
@@ -321,10 +321,10 @@ def _neighbours(
 
 
 def _projected(
-    light: PackedLight, shift: Floats, pixel_size: tuple[float, float], method: ProjectionMethod
+    light: PackedLight, shift: Floats, pixel_size: tuple[float, float], method: ProjectionMethod, where: str
 ) -> Reason | None:
     """The projection, whose reach is short."""
-    direction = mean_shift(shift)
+    direction = mean_shift(shift, where=where)
     clouds = ground = False
     for window in _windows(light.shape, rows_in_reach(direction, pixel_size=pixel_size, method=method)):
         bits = light.bits[window.rows]
