@@ -60,7 +60,7 @@ class CloudMaskOptions:
 
     shadows: bool = False
     """Whether a mask of cloud shadow is made too: that of the detector where it finds shadows, which it then has to be,
-    else by the geometric method."""
+    else by ``shadow_method``."""
 
     shadow_method: ShadowMethodName = DEFAULT_SHADOW_METHOD
     """How shadows are found that the detector does not find itself: "geometric" or "projection"."""
