@@ -31,7 +31,8 @@ class AddCloudShadowTask(EOTask):
 
     The geometric method searches the height of every cloud and throws its outline to the ground; the projection is that
     of the Earth Engine tutorial. ``eotasks.models.clouds.shadows`` says how both work. Frames are worked on one at a
-    time, and each by itself.
+    time, and each by itself. Of frames above 4,000,000 pixels the geometric method searches heights in cells of several
+    pixels (60 m of a full tile), and throws outlines at full resolution.
     """
 
     def __init__(
