@@ -64,9 +64,9 @@ def cloud_shadow(
 
     Lazy where the data is dask's. "geometric" compares all clouds and all ground of a frame, so a frame is brought
     together in one chunk: B02, B08, B11, B03 where it is there, and the masks. "projection" looks no farther than its
-    distance, and works chunk by chunk with that margin. Both equal the result of whole frames. Of frames above 4,000,000
-    pixels "geometric" searches heights in cells of several pixels (60 m of a full tile), and throws outlines at full
-    resolution.
+    distance, and works chunk by chunk with that margin. Both equal the result of whole frames. Of frames above
+    4,000,000 pixels "geometric" searches heights in cells of several pixels (60 m of a full tile), and throws outlines
+    at full resolution.
 
     :param data: Bands, as ``cloud_probability`` takes them, B02, B08 and B11 among them. B03, where it
         is there, tells turbid water from ground.

@@ -75,8 +75,8 @@ def cloud_shadow(
 ) -> NDArray[np.uint8]:
     """Cloud shadow of one frame.
 
-    Of frames above 4,000,000 pixels "geometric" searches the heights of clouds in cells of several pixels (60 m of a full
-    tile); outlines are thrown, and pixels looked at, at full resolution.
+    Of frames above 4,000,000 pixels "geometric" searches the heights of clouds in cells of several pixels (60 m of a
+    full tile); outlines are thrown, and pixels looked at, at full resolution.
 
     :param bands: (h, w, bands) reflectance (float) or DN (integer), top-of-atmosphere or surface: 13 or 10 bands, or
         any with B02, B08 and B11 among their names. B03, where it is there, tells turbid water from ground.
