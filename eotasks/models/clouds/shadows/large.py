@@ -185,8 +185,9 @@ class _Looks:
             thrown = has(bits, THROWN)
             kept, added = thrown, np.zeros_like(thrown)
             if difference is not None and around is not None:
-                share = self._darker(window, around) / np.float32(difference)
-                kept, added = self._window_sight(window).parted(thrown, share, self._spread(around.near, window.rows))
+                sight = self._window_sight(window)
+                share = self._darker(sight, window, around) / np.float32(difference)
+                kept, added = sight.parted(thrown, share, self._spread(around.near, window.rows))
             inner = self._light.bits[window.inner]
             inner |= kept[window.cut] * KEPT | added[window.cut] * ADDED
         _keep_touching(self._light)
@@ -201,9 +202,9 @@ class _Looks:
         sunlight = self._light.sunlight[window.rows].astype(np.float32) / np.float32(UNITS)
         return Sight(np.clip(sunlight, *self._found.usual), seen, black, turbid, clear, self._pixel_size)
 
-    def _darker(self, window: _Window, around: Neighbourhood) -> NDArray[np.float32]:
+    def _darker(self, sight: Sight, window: _Window, around: Neighbourhood) -> NDArray[np.float32]:
         """How much darker than lit ground about them pixels are."""
-        return self._interpolated(around.expected, window.rows) - self._window_sight(window).smooth()
+        return self._interpolated(around.expected, window.rows) - sight.smooth()
 
     def _contrast(self, around: Neighbourhood) -> float | None:
         """How much darker shaded ground is, None where that tells nothing of a pixel: in whole numbers, whose sums do
@@ -212,7 +213,7 @@ class _Looks:
         sums = np.zeros((2, 3), dtype=object)
         for window in _windows(self._light.shape, Sight.ABOUT):
             sight = self._window_sight(window)
-            darker = np.rint(self._darker(window, around) * np.float32(UNITS)).astype(np.int64)[window.cut]
+            darker = np.rint(self._darker(sight, window, around) * np.float32(UNITS)).astype(np.int64)[window.cut]
             thrown = has(self._light.bits[window.inner], THROWN)
             for index, mask in enumerate((thrown, ~thrown)):
                 values = darker[mask & sight.clear[window.cut]]
