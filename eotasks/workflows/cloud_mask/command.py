@@ -76,9 +76,10 @@ makes them metres. A preset's own numbers are those its authors published, mostl
 other settings lie in DIR, nothing is done before --overwrite or another --out says so.
 
 resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01, B09 and B10, 3.3 M pixels a tile;
-160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer. A tile at 10 m with
-shadows takes under 2 GB of memory: it is read in strips, and above 4 M pixels heights of clouds are searched in cells
-of several pixels (60 m of a tile); outlines are thrown, and pixels looked at, at the resolution asked for.
+160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer. A tile at 10 m by
+`--detector s2cloudless --shadows` takes under 2 GB of memory: it is read in strips, and above 4 M pixels heights of
+clouds are searched in cells of several pixels (60 m of a tile); outlines are thrown, and pixels looked at, at the
+resolution asked for. shadows-geometric and shadows-projection see a tile as a whole, which takes more.
 
 snow, thin cloud: --snow and --thin-cloud add classes to CLM, by spectrum: snow is bright in green and near infrared and
 dark in B11 (and B10), thin cloud bright in B10 and not in B02. They have no say in the cloud around them, and stay what

@@ -90,7 +90,10 @@ class KeptApart:
     @property
     def pixels(self) -> NDArray[np.bool_] | None:
         """(h, w): all that is kept apart; None where nothing is."""
-        asked = [each for each in (self._snow, self._thin_cloud) if each is not None]
+        return self._of_rows(slice(None))
+
+    def _of_rows(self, rows: slice) -> NDArray[np.bool_] | None:
+        asked = [each[rows] for each in (self._snow, self._thin_cloud) if each is not None]
         return np.logical_or.reduce(asked) if asked else None
 
     def add(self, rows: slice, frames: Frames) -> None:
@@ -116,8 +119,8 @@ class KeptApart:
 
     def told(self, frames: Frames, rows: slice) -> Frames:
         """Some rows with what is kept apart in them, for a detector that makes a mask of its own."""
-        pixels = self.pixels
-        return frames if pixels is None else replace(frames, apart=pixels[rows][np.newaxis])
+        pixels = self._of_rows(rows)
+        return frames if pixels is None else replace(frames, apart=pixels[np.newaxis])
 
     def classes(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A mask (h, w) of clear, cloud and no data with what is kept apart as classes of their own."""

@@ -142,12 +142,12 @@ def make_masks(
     more = bands_apart(detector, scene.bands, **options.apart)
     wanted = tuple(dict.fromkeys([*_bands_to_read(scene, detector, options), *more]))
     _check_bands(scene, [*wanted, *(TRUE_COLOR if options.quicklook else ())])
-    sun = _sun(scene, where) if _shadows_of_clouds(detector, options) or "sun angles" in detector.needs else None
+    sun = _sun(scene, where) if options.searches_shadows or "sun angles" in detector.needs else None
     reading = _Reading(scene, detector, options, wanted, threads)
     apart = KeptApart(detector, reading.grid.shape, **options.apart)
     found = Found(detector, reading.grid.shape, apart)
     search = None
-    if sun is not None and _shadows_of_clouds(detector, options):
+    if sun is not None and options.searches_shadows:
         from eotasks.workflows.product_masks.shadows import ShadowSearch  # loads scipy, a sixth of a second
 
         search = ShadowSearch(reading.grid, wanted, sun, options, where)
@@ -206,13 +206,8 @@ def _bands_to_read(scene: Scene, detector: Detector, options: CloudMaskOptions) 
     looked for.
     """
     optional = [band for band in detector.optional_bands if band in scene.bands]
-    shadows = light_bands(scene.bands) if _shadows_of_clouds(detector, options) else ()
+    shadows = light_bands(scene.bands) if options.searches_shadows else ()
     return tuple(dict.fromkeys([*detector.bands, *optional, *shadows]))
-
-
-def _shadows_of_clouds(detector: Detector, options: CloudMaskOptions) -> bool:
-    """Whether shadows are asked for that the detector does not find itself."""
-    return options.shadows and "shadow" not in detector.answers
 
 
 def _in_strips(detector: Detector) -> bool:

@@ -47,3 +47,17 @@ def test_the_search_for_shadows_is_recorded(given: list[str], recorded: dict[str
 def test_what_makes_no_difference_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         CloudMaskOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shadows": True}, "; shadows: geometric, dark beyond"),
+        ({"shadows": True, "beyond": "clear"}, "; shadows: geometric, clear beyond"),
+        ({"shadows": True, "shadow_method": "projection"}, "; shadows: projection"),
+        ({}, "grown by 1 px"),
+        ({"shadows": True, "detector": "scl"}, "scl at 60 m"),
+    ],
+)
+def test_words_say_how_shadows_are_searched(options: dict[str, Any], words: str) -> None:
+    assert CloudMaskOptions(**options).describe().endswith(words)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from eotasks.errors import ReflectanceError
+from eotasks.errors import FeatureError, ReflectanceError
 from eotasks.imagery.grid import Grid
 from eotasks.models.clouds.shadows import large, packed
 from eotasks.models.clouds.shadows.frame import cloud_shadow
@@ -50,6 +50,14 @@ def test_numbers_of_8_bits_are_known_by_the_whole_frame() -> None:
         cloud_shadow(bands, cloud, names=NAMES, **OPTIONS)
     bands[101, 101] = 300  # one pixel of a bright roof
     assert not cloud_shadow(bands, cloud, names=NAMES, **OPTIONS).any()
+
+
+@pytest.mark.parametrize("method", ["geometric", "projection"])
+def test_angles_that_nobody_knows_are_refused_with_the_frame(method: Any) -> None:
+    bands, cloud = digital()
+    unknown = np.full((*cloud.shape, 2), np.nan)
+    with pytest.raises(FeatureError, match="PATCH of May: there are none but NaN"):
+        cloud_shadow(bands, cloud, names=NAMES, sun=unknown, pixel_size=PIXEL, method=method, where="PATCH of May")
 
 
 def as_a_product(
