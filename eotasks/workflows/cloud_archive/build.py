@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,7 @@ def build_archive(
     *,
     request: SearchRequest | None = None,
     executor: ExecutorName = "processes",
+    ray: str | None = None,
     workers: int | None = None,
     threads: int | None = None,
     patch_timeout: float | None = None,
@@ -99,6 +101,7 @@ def build_archive(
         are not made.
     :param request: Which products of the source; None for all.
     :param executor: As of `run_batch`.
+    :param ray: Address of the cluster for the executor "ray": ``auto``, ``HOST:PORT`` or ``local``.
     :param workers: Products at a time; None finds out by memory.
     :param threads: Threads of the engines in each worker; None shares the cores.
     :param patch_timeout: Seconds that a product may take.
@@ -136,13 +139,13 @@ def build_archive(
         writer = CatalogueWriter(place, found, superseded, lease.check)
 
         def finish(outcome: PatchOutcome) -> None:
-            if outcome.state == "done" or (outcome.state == "skipped" and outcome.name not in catalogued):
+            later = {each.name for each in found.siblings.get(outcome.name, ())} - catalogued
+            if outcome.state == "done" or (outcome.state == "skipped" and later):  # a sibling came after its masks
                 writer.take(outcome.name)
 
         node = EONode(MakeMasksTask(place, options, modifier=modifier, anew=overwrite), name="masks")
         try:
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(without(PatchFailedWarning))
+            with _cluster(executor, ray, place), without(PatchFailedWarning):
                 result = run_batch(
                     EOWorkflow([node]),
                     {name: {node: product.arguments()} for name, product in found.products.items()},
@@ -162,6 +165,23 @@ def build_archive(
         finally:
             writer.flush()
     return BuildResult(place, found, result, writer.failed, tuple(writer.removed))
+
+
+@contextlib.contextmanager
+def _cluster(executor: ExecutorName, address: str | None, place: Place) -> Iterator[None]:
+    """The Ray cluster of a build, where there is one.
+
+    :raises ConfigurationError: the archive is a folder that the cluster's other machines do not have.
+    """
+    if executor != "ray":
+        yield
+        return
+    from eotasks.workflows.batch.ray.cluster import check_reach, ray_cluster
+
+    with ray_cluster(address):
+        if place.is_local:
+            check_reach(place.local_path())
+        yield
 
 
 def _superseded(place: Place, catalogue: Catalogue, found: Source, level: Any) -> dict[str, dict[str, str]]:
@@ -210,10 +230,8 @@ def refuse_inside(place: Place, found: Source) -> None:
 
 
 @contextlib.contextmanager
-def without(category: type[Warning]) -> Any:
+def without(category: type[Warning]) -> Iterator[None]:
     """Leaves out warnings of a category in a block: the result says the same."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category)
         yield

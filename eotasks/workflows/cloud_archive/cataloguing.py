@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from eotasks.catalogue.fields import PRODUCT_ASSET
+from eotasks.catalogue.fields import CLOUD_ASSETS, PRODUCT_ASSET
 from eotasks.catalogue.items import asset_keys, extensions_of, item_of
-from eotasks.catalogue.table import schema
+from eotasks.catalogue.request import SearchRequest
+from eotasks.catalogue.table import schema, table_of
 from eotasks.errors import EOTasksError, ImageryError, message_of
+from eotasks.imagery.mosaic import SAME_DATATAKE
 from eotasks.models.sentinel2 import BANDS
 from eotasks.sources.frames import OPENERS, Candidate
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.files import ArchivedFiles
 from eotasks.workflows.cloud_archive.item import add_row_masks, as_row, files_of_item
-from eotasks.workflows.cloud_archive.layout import catalogue_of_archive
+from eotasks.workflows.cloud_archive.layout import catalogue_of_archive, folder_in
 from eotasks.workflows.cloud_archive.source import Source
 
 if TYPE_CHECKING:
@@ -68,18 +70,38 @@ class CatalogueWriter:
             return
         self._check()
         with ThreadPoolExecutor(OPENERS) as pool:
-            rows = [row for found in pool.map(self._rows, names) for row in found]
-        old = {name: folder for each in names for name, folder in self._superseded.get(each, {}).items()}
-        self._catalogue.add(rows, remove=list(old))
+            by_name = dict(zip(names, pool.map(self._rows, names), strict=True))
+        rows = {row.id: row for found in by_name.values() for row in found}
+        replacing = [name for name in names if name in self._superseded and by_name[name]]
+        old = {name: folder for each in replacing for name, folder in self._superseded[each].items()}
+        for name in replacing:
+            rows = {row.id: row for row in self._left_over(name, by_name[name][0], old)} | rows
+        self._catalogue.add(rows.values(), remove=list(old))
         for name, folder in old.items():
             remove_product(self._place, name, folder)
             self.removed.append(name)
+
+    def _left_over(self, name: str, row: pystac.Item, old: Mapping[str, str]) -> list[pystac.Item]:
+        """Siblings of replaced products that the source has no more: they get the masks of the new one.
+
+        :param row: Of the new product.
+        """
+        candidate, folders = self._source.products[name].candidate, set(self._superseded[name].values())
+        around = SearchRequest(
+            tile=candidate.tile, start=candidate.time - SAME_DATATAKE, end=candidate.time + SAME_DATATAKE
+        )
+        found = [each for each in self._catalogue.find(around) if "CLM" in each.assets and each.id not in old]
+        left = [each for each in found if folder_in(self._place, each.assets["CLM"].href) in folders]
+        for each in left:
+            add_row_masks(each, {kind: row.assets[kind].href for kind in CLOUD_ASSETS if kind in row.assets})
+        return left
 
     def _rows(self, name: str) -> list[pystac.Item]:
         """Items of a product and of its siblings, with their masks."""
         product = self._source.products[name]
         try:
             row, masks = row_of(self._place, name, product.folder)
+            table_of([row])  # what a catalogue has no room for is this product's fault, and not that of all
         except EOTasksError as error:
             LOGGER.info("%s cannot be catalogued", name, exc_info=True)
             self.failed[name] = message_of(error)
@@ -93,8 +115,9 @@ class CatalogueWriter:
                 item = described(candidate, self._source.items.get(candidate.name))
                 add_row_masks(item, masks)
                 item.stac_extensions = extensions_of(item)
+                table_of([item])
                 found.append(item)
-            except EOTasksError as error:
+            except (EOTasksError, OSError) as error:
                 LOGGER.info("%s cannot be catalogued", candidate.name, exc_info=True)
                 self.failed[candidate.name] = message_of(error)
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from typing import TYPE_CHECKING
 
 from eotasks.workflows.cloud_archive.reports import (
@@ -260,19 +259,14 @@ def run_build(arguments: argparse.Namespace) -> ExitCode:
     options, request = mask_options(arguments), request_of(arguments)
     console = new_console()
     told: list[str] = []
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(typed_warnings(told))
-        if arguments.ray is not None:
-            from eotasks.workflows.batch.ray.cluster import ray_cluster
-
-            stack.enter_context(ray_cluster(arguments.ray))
-        look = stack.enter_context(looking_bar())
+    with typed_warnings(told), looking_bar() as look:
         result = build_archive(
             arguments.source,
             arguments.out,
             options,
             request=request,
             executor="processes" if arguments.ray is None else "ray",
+            ray=arguments.ray,
             workers=arguments.workers,
             threads=arguments.threads,
             patch_timeout=arguments.timeout,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,6 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.scene import Scene
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.item import (
-    DETECTOR_PACKAGE,
-    SETTINGS,
     SourceFacts,
     WrittenFile,
     checksum_of,
@@ -20,6 +17,7 @@ from eotasks.workflows.cloud_archive.item import (
     files_of_item,
     make_item,
     parse_item,
+    settings_of_item,
 )
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings
 from eotasks.workflows.product_masks.images import image_kinds, product_tags, sun_angles, write_images
@@ -75,9 +73,7 @@ class ArchivedFiles:
             files = files_of_item(item, self.where)
         except ImageryError:  # damaged: made anew
             return False
-        properties: Mapping[str, Any] = item["properties"]
-        kept = {**properties.get(SETTINGS, {}), "detector_package": properties.get(DETECTOR_PACKAGE)}
-        if kept != settings.compared() or not source.fits(properties):
+        if settings_of_item(item) != settings.compared() or not source.fits(item["properties"]):
             return False
         sizes = self.place.files()
         return all(sizes.get(file.name) == file.size for file in files.values())

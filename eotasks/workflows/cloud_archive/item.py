@@ -167,6 +167,13 @@ def parse_item(data: bytes, where: str) -> dict[str, Any]:
     return item
 
 
+def settings_of_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What the masks of an item were made with, as `ArchiveSettings.compared` has it; whatever the item says."""
+    properties = item["properties"]
+    settings = properties.get(SETTINGS)
+    return {**(settings if isinstance(settings, dict) else {}), "detector_package": properties.get(DETECTOR_PACKAGE)}
+
+
 def files_of_item(item: Mapping[str, Any], where: str) -> dict[str, WrittenFile]:
     """Files of masks that an item of an archive names, by "CLP", "CLM" and "SHADOW".
 

@@ -12,7 +12,7 @@ from eotasks.catalogue.fields import CLOUD_ASSETS
 from eotasks.catalogue.request import SearchRequest
 from eotasks.errors import EOTasksError, PatchFailedWarning, message_of
 from eotasks.imagery.files.signing import Modifier
-from eotasks.sources.frames import Candidate
+from eotasks.sources.frames import Candidate, candidates_of
 from eotasks.sources.replacement import choose_products
 from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place, PlaceLike
@@ -182,7 +182,7 @@ class _Plan:
         """Masks that were to be removed, since others have replaced them, when a builder was killed."""
         if not self.missing_rows or not self._catalogue.exists():
             return
-        rows = [Candidate.of_item(row) for row in self._catalogue.find(SearchRequest()) if "CLM" in row.assets]
+        rows = candidates_of(row for row in self._catalogue.find(SearchRequest()) if "CLM" in row.assets)
         mine = {id(each.candidate.location): name for name, each in self.missing_rows.items()}
         choice = choose_products([*rows, *(each.candidate for each in self.missing_rows.values())])
         for each in choice.replaced:

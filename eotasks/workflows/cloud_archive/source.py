@@ -25,7 +25,7 @@ from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, I
 from eotasks.imagery.files.signing import Modifier, unsigned
 from eotasks.imagery.mosaic import SAME_DATATAKE
 from eotasks.imagery.scene import open_scene
-from eotasks.sources.frames import OPENERS, Candidate, meets
+from eotasks.sources.frames import OPENERS, Candidate, candidates_of, meets
 from eotasks.sources.replacement import choose_products
 from eotasks.storage.location import is_web
 from eotasks.text import redacted
@@ -270,7 +270,7 @@ def archived(catalogue: Catalogue, products: Iterable[SourceProduct], level: Lev
     """
     if not catalogue.exists():
         return []
-    found: list[Candidate] = []
+    items: list[pystac.Item] = []
     by_tile: dict[str, list[SourceProduct]] = {}
     for each in products:
         if each.candidate.tile is not None:
@@ -280,6 +280,5 @@ def archived(catalogue: Catalogue, products: Iterable[SourceProduct], level: Lev
         request = SearchRequest(
             level=level, tile=tile, start=min(times) - SAME_DATATAKE, end=max(times) + SAME_DATATAKE
         )
-        items = (item for item in catalogue.find(request) if "CLM" in item.assets)
-        found += [Candidate.of_item(item) for item in items]
-    return found
+        items += [item for item in catalogue.find(request) if "CLM" in item.assets]
+    return candidates_of(items)

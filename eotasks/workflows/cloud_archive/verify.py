@@ -22,12 +22,11 @@ from eotasks.sources.frames import OPENERS, Candidate
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.workflows.cloud_archive.files import ArchivedFiles
 from eotasks.workflows.cloud_archive.item import (
-    DETECTOR_PACKAGE,
-    SETTINGS,
     WrittenFile,
     as_row,
     files_of_item,
     parse_item,
+    settings_of_item,
 )
 from eotasks.workflows.cloud_archive.layout import CATALOGUE_FILE, MASKS, catalogue_of_archive, folder_below, folder_in
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, options_of, require_settings
@@ -160,11 +159,9 @@ class _Verifier:
         except EOTasksError as error:
             return None, {}, [Finding("bad item", folder, message_of(error))]
         findings = []
-        properties = item["properties"]
-        kept = {**properties.get(SETTINGS, {}), "detector_package": properties.get(DETECTOR_PACKAGE)}
         if item["id"] != files.name:
             findings.append(Finding("bad item", folder, f"{folder}: its item is of {item['id'][:100]!r}"))
-        elif kept != self._settings.compared():
+        elif settings_of_item(item) != self._settings.compared():
             findings.append(Finding("bad item", folder, f"{folder}: made with other settings than the archive's"))
         findings += [each for file in named.values() for each in self._file(folder, file, sizes, files)]
         known = {files.item} | {name for file in named.values() for name in (file.name, f"{file.name}.aux.xml")}

@@ -31,6 +31,7 @@ from eotasks.workflows.product_masks.product import product_grid
 from tests.builders.clouds.archives import add_product, build, images, items, pixels, too_bright
 from tests.builders.command_line import command
 from tests.builders.layouts import L2A_NAME, safe_parts, small_l2a, small_safe
+from tests.builders.stac_items import make_item
 from tests.builders.tile import NAME
 
 FOLDER = "masks/33UUU/2017"
@@ -249,6 +250,23 @@ class TestSource:
         assert sorted(Catalogue(out / "catalogue.parquet").masks()) == ["new"]
         assert not (out / FOLDER / "old").exists()
         assert build(new, out).kept == ["new"]
+
+    def test_siblings_come_later_and_stay(self, tmp_path: Path) -> None:
+        """The L2A product is delivered after the masks were made, and is not in the source when they are replaced."""
+        add_product(tmp_path / "source", "old")
+        catalogue, out = Catalogue(tmp_path / "source.parquet"), tmp_path / "out"
+        add = ("catalogue", "add", tmp_path / "source", "--catalogue", catalogue.location)
+        assert command(*add).code == 0
+        build(catalogue.location, out)
+        catalogue.add([make_item("L2A", time="2017-02-16T10:25:00", level="L2A")])
+        assert build(catalogue.location, out).done == []
+        assert Catalogue(out / "catalogue.parquet").masks()["L2A"] == str(out / FOLDER / "old" / "old_CLM.tif")
+        catalogue.add([], remove=["L2A"])
+        add_product(tmp_path / "source", "new", sidecar={"processing_baseline": "02.05"})
+        assert command(*add).code == 0
+        assert build(catalogue.location, out).removed == ("old",)
+        masks = Catalogue(out / "catalogue.parquet").masks()
+        assert masks == dict.fromkeys(("L2A", "new"), str(out / FOLDER / "new" / "new_CLM.tif"))
 
     def test_by_area_time_and_cloud(self, source: Path, tmp_path: Path) -> None:
         request = SearchRequest.of(time_interval=("2017-02-17", None), bbox=(12, 52, 13, 53))

@@ -95,6 +95,12 @@ def change_settings(place: Path) -> None:
     (place / A / "A.json").write_text(json.dumps(item))
 
 
+def spoil_settings(place: Path) -> None:
+    item = json.loads((place / A / "A.json").read_text())
+    item["properties"]["eotasks:settings"] = 5
+    (place / A / "A.json").write_text(json.dumps(item))
+
+
 def lose_row(place: Path) -> None:
     Catalogue(place / "catalogue.parquet").add([], remove=["A"])
 
@@ -117,6 +123,7 @@ def lose_folder(place: Path) -> None:
         (lose_item, [("no item", A)]),
         (spoil_item, [("bad item", A)]),
         (change_settings, [("bad item", A)]),
+        (spoil_settings, [("bad item", A)]),
         (lose_row, [("not catalogued", A)]),
         (lose_catalogue, [("not catalogued", A), ("not catalogued", f"{FOLDER}/B")]),
         (lose_folder, [("no masks", A), ("no masks", A)]),
