@@ -68,8 +68,8 @@ class SimulateYearTask(EOTask):
     """Simulate a year of Sentinel-2 L1C acquisitions for a bounding box, from the embedded real scene.
 
     Adds the bands, the data mask, timestamps, SUN_ANGLES, the truth masks TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW and
-    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings (of a DEM its checksum); with options
-    of realism or a DEM also TRUTH_HAZE, TRUTH_TERRAIN_SHADE and TRUTH_WATER. Any place in the CRS of the sample
+    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings (of a DEM its checksum); with
+    options of realism or a DEM also TRUTH_HAZE, TRUTH_TERRAIN_SHADE and TRUTH_WATER. Any place in the CRS of the sample
     (EPSG:32633) will do: beyond the scene the ground goes on as its mirror image. Patches of the same settings fit at
     their edges.
     """
