@@ -217,6 +217,7 @@ def _add_looks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="sizes of images only, no checksums")
     parser.add_argument("--sample", type=int, metavar="N", default=0, help="make N products again and compare (0)")
     parser.add_argument("--seed", type=int, metavar="S", default=0, help="which N (0)")
+    parser.add_argument("--source", metavar="SOURCE", help="where the products are now (where their items say)")
     add_allow_host(parser)
     add_sign(parser)
     add_requester_pays(parser)
@@ -341,6 +342,7 @@ def run_verify(arguments: argparse.Namespace) -> ExitCode:
             checksums=not arguments.quick,
             sample=_sample(arguments),
             seed=arguments.seed,
+            source=arguments.source,
             modifier=arguments.sign,
             progress=look,
         )
@@ -362,6 +364,7 @@ def run_repair(arguments: argparse.Namespace) -> ExitCode:
             checksums=not arguments.quick,
             sample=_sample(arguments),
             seed=arguments.seed,
+            source=arguments.source,
             workers=arguments.workers,
             threads=arguments.threads,
             modifier=arguments.sign,

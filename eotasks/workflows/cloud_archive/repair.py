@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from eotasks.workflows.cloud_archive.layout import catalogue_of_archive, folder_
 from eotasks.workflows.cloud_archive.settings import options_of, require_settings
 from eotasks.workflows.cloud_archive.source import Source, SourceProduct
 from eotasks.workflows.cloud_archive.task import MakeMasksTask
-from eotasks.workflows.cloud_archive.verify import Finding, Verification, source_of, verify_archive
+from eotasks.workflows.cloud_archive.verify import Finding, Verification, products_of, source_of, verify_archive
 
 if TYPE_CHECKING:
     import pystac
@@ -60,6 +61,7 @@ def repair_archive(
     checksums: bool = True,
     sample: int = 0,
     seed: int = 0,
+    source: str | os.PathLike[str] | None = None,
     executor: ExecutorName = "processes",
     workers: int | None = None,
     threads: int | None = None,
@@ -72,6 +74,7 @@ def repair_archive(
     without an item, and rows without masks whose source is not known, are removed; so are masks that those of a newer
     processing have replaced. Files that are nothing of an archive are left.
 
+    :param source: Where products are, as of a build; None: where their items or the catalogue say.
     :raises ConfigurationError: a builder is at work, or masks cannot be made here as those of the archive were.
     :raises StorageError: there is no archive, another run has it, or it cannot be written.
     """
@@ -79,12 +82,11 @@ def repair_archive(
     settings = require_settings(place)
     options = options_of(settings)
     with hold_lease(place, WHAT) as lease:
-        before = verify_archive(place, checksums=checksums, sample=sample, seed=seed, modifier=modifier)
-        plan = _Plan(place, before)
+        before = verify_archive(place, checksums=checksums, sample=sample, seed=seed, source=source, modifier=modifier)
+        plan = _Plan(place, before, products_of(source, settings, modifier))
         plan.remove_files()
         gone = plan.remove_rows(plan.useless)
-        source = plan.source()
-        writer = CatalogueWriter(place, source, {}, lease.check)
+        writer = CatalogueWriter(place, plan.source(), {}, lease.check)
         failed, made = dict(plan.failed), list[str]()
         if plan.again:
             node = EONode(MakeMasksTask(place, options, modifier=modifier, anew=True), name="masks")
@@ -116,16 +118,17 @@ class _Plan:
     """What is to be done about what was found.
 
     :param before: What was found.
+    :param given: Products of a source that the user named, by name.
     """
 
-    def __init__(self, place: Place, before: Verification) -> None:
+    def __init__(self, place: Place, before: Verification, given: Mapping[str, Candidate]) -> None:
         self.again: dict[str, SourceProduct] = {}
         """Products whose masks are to be made again, by their folders."""
         self.missing_rows: dict[str, SourceProduct] = {}
         """Products that are to be catalogued, by name."""
         self.removed: list[str] = []
         self.failed: dict[str, str] = {}
-        self._place, self._before = place, before
+        self._place, self._before, self._given = place, before, given
         self._catalogue = catalogue_of_archive(place)
         self._rows: dict[str, list[pystac.Item]] = {}
         if any(each.kind != "unknown file" for each in before.findings):
@@ -163,6 +166,8 @@ class _Plan:
         return True
 
     def _candidate(self, folder: str, name: str) -> Candidate | None:
+        if name in self._given:
+            return self._given[name]
         item = self._before.items.get(folder)
         if item is not None:
             return source_of(self._place, folder, item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.catalogue.packages import require
+from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError, EOTasksError, message_of
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
@@ -30,6 +32,7 @@ from eotasks.workflows.cloud_archive.item import (
 )
 from eotasks.workflows.cloud_archive.layout import CATALOGUE_FILE, MASKS, catalogue_of_archive, folder_below, folder_in
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, options_of, require_settings
+from eotasks.workflows.cloud_archive.source import level_of_detector, read_source
 from eotasks.workflows.cloud_archive.status import last_build
 from eotasks.workflows.product_masks.images import stored_probability
 from eotasks.workflows.product_masks.options import CloudMaskOptions
@@ -93,6 +96,7 @@ def verify_archive(
     checksums: bool = True,
     sample: int = 0,
     seed: int = 0,
+    source: str | os.PathLike[str] | None = None,
     modifier: Modifier | str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
@@ -101,6 +105,8 @@ def verify_archive(
     :param checksums: Whether every image is read and compared with the checksum of its item; else its size counts.
     :param sample: So many products, chosen at random, have their masks made again from their sources and compared.
     :param seed: Of the choice.
+    :param source: Where the products of the sample are, as of a build; None: where their items say. Those of an archive
+        in a bucket may name no files of this machine.
     :param modifier: Signs the addresses of items that the sample is read from.
     :param progress: Is told how many products have been looked at, of how many.
     :raises ConfigurationError: a builder is at work.
@@ -112,13 +118,20 @@ def verify_archive(
     build = last_build(place)
     if build is not None and build.state == "running":
         raise ConfigurationError(f"{place} is being built: wait for its end, eotasks archive status {place} shows it.")
-    return _Verifier(place, settings, checksums, modifier).verify(sample, seed, progress)
+    given = products_of(source, settings, modifier)
+    return _Verifier(place, settings, checksums, modifier, given).verify(sample, seed, progress)
 
 
 class _Verifier:
     def __init__(
-        self, place: Place, settings: ArchiveSettings, checksums: bool, modifier: Modifier | str | None
+        self,
+        place: Place,
+        settings: ArchiveSettings,
+        checksums: bool,
+        modifier: Modifier | str | None,
+        given: Mapping[str, Candidate],
     ) -> None:
+        self._given = given
         self._place, self._settings, self._checksums, self._modifier = place, settings, checksums, modifier
         self._findings: list[Finding] = []
         self._items: dict[str, dict[str, Any]] = {}
@@ -210,8 +223,9 @@ class _Verifier:
     def _made_again(self, folder: str, options: CloudMaskOptions) -> list[Finding]:
         """A product whose masks are made again."""
         try:
-            source = replace(source_of(self._place, folder, self._items[folder]), modifier=self._modifier)
-            scene = source.open()
+            item = self._items[folder]
+            source = self._given.get(item["id"]) or source_of(self._place, folder, item)
+            scene = replace(source, modifier=self._modifier).open()
             masks = make_masks(scene, options)
             probability = masks.probability
             made: dict[str, NDArray[np.uint8] | None] = {
@@ -225,7 +239,8 @@ class _Verifier:
                 if (now := made[kind]) is not None and not np.array_equal(there := self._pixels(folder, file), now)
             ]
         except (EOTasksError, OSError, *GDAL_ERRORS) as error:
-            return [Finding("other values", folder, f"{folder}: cannot be made again: {message_of(error)}")]
+            text = f"{folder}: cannot be made again: {message_of(error)} Or name its source: --source."
+            return [Finding("other values", folder, text)]
         return [Finding("other values", folder, f"{folder}: made again {each} differ") for each in differing]
 
     def _pixels(self, folder: str, file: WrittenFile) -> NDArray[np.uint8]:
@@ -233,6 +248,20 @@ class _Verifier:
         with self._place.reading(path) as there, open_raster(there, path) as dataset:
             values: NDArray[np.uint8] = dataset.read(1)
             return values
+
+
+def products_of(
+    source: str | os.PathLike[str] | None, settings: ArchiveSettings, modifier: Modifier | str | None
+) -> dict[str, Candidate]:
+    """Products of a source by name, for an archive of these settings; none without a source.
+
+    :raises EOTasksError: the source cannot be read.
+    """
+    if source is None:
+        return {}
+    level = level_of_detector(options_of(settings))
+    found = read_source(source, level, SearchRequest(), modifier=modifier)
+    return {name: each.candidate for name, each in found.products.items()}
 
 
 def source_of(place: Place, folder: str, item: Mapping[str, Any]) -> Candidate:

@@ -79,7 +79,7 @@ def test_kills(tmp_path: Path, s3_server: S3Server, on_s3: bool) -> None:
     assert images(place) == images(expected)
     assert items(place) == items(expected)
     assert sorted(Catalogue(f"{place}/catalogue.parquet").masks()) == [f"P{day}" for day in range(PRODUCTS)]
-    assert verify_archive(place, sample=2).findings == ()
+    assert verify_archive(place, sample=2, source=source).findings == ()
 
 
 def _wait_for_work(place: str, process: subprocess.Popen[str]) -> None:

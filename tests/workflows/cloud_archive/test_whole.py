@@ -156,6 +156,19 @@ def test_what_cannot_be_made_again_is_removed_and_built_anew(archive: Path, tmp_
     assert whole(archive) == before
 
 
+def test_a_source_may_be_elsewhere_now(archive: Path, tmp_path: Path) -> None:
+    before = whole(archive)[0]
+    moved = (archive.parent / "source").rename(tmp_path / "elsewhere")
+    try:
+        assert {kind for kind, _ in kinds(archive, sample=2)} == {"other values"}
+        assert kinds(archive, sample=2, source=moved) == []
+        cut(archive)
+        result = repair(archive, source=moved)
+        assert (result.made, result.failed, whole(archive)[0]) == (("A",), {}, before)
+    finally:
+        moved.rename(archive.parent / "source")
+
+
 def test_orphans_are_removed_and_strangers_left(archive: Path) -> None:
     (archive / FOLDER / "gone").mkdir()
     (archive / FOLDER / "gone" / "gone_CLP.tif").write_bytes(b"half")
