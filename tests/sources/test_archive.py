@@ -19,6 +19,8 @@ from eotasks.workflows.product_masks.options import CloudMaskOptions
 from tests.builders.clouds.archives import add_product, build, pixels
 from tests.builders.sample_products import LEFT, SIDE, TOP
 
+pytestmark = pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # products of some kilometres
+
 DAYS = [dt.datetime(2017, 2, day, 10, 21, 1) for day in (16, 17)]  # noqa: DTZ001 - naive UTC
 BOX = BBox((LEFT, TOP - SIDE, LEFT + SIDE, TOP), CRS("EPSG:32633"))
 CLP, CLM, SHADOW = (FeatureType.DATA, "CLP"), (FeatureType.MASK, "CLM"), (FeatureType.MASK, "SHADOW")

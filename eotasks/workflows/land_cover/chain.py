@@ -81,16 +81,18 @@ class PreparedChain:
 
     @classmethod
     def of(cls, name: str, config: LandCoverConfig, resolved: ResolvedFeatures, place: Place) -> PreparedChain:
-        """Make the plan and both workflows. Writes nothing.
+        """Make both workflows and the plan. Writes nothing.
 
-        :raises EOTasksError: the plan cannot be made, or a task refuses its parameters.
+        :raises EOTasksError: a task refuses its parameters, or the plan cannot be made.
         """
+        observe = observe_workflow(config, resolved, place)  # what its tasks refuse is told before anything is read
+        mapping = map_workflow(config, resolved, place, observe.features)
         plan = make_plan(config, resolved)
         if plan.absent:
             config = config.model_copy(update={"source": config.source.without(plan.absent)})
             resolved = ResolvedFeatures.of(config)
-        observe = observe_workflow(config, resolved, place)
-        mapping = map_workflow(config, resolved, place, observe.features)
+            observe = observe_workflow(config, resolved, place)
+            mapping = map_workflow(config, resolved, place, observe.features)
         return cls(name, config, resolved, place, observe, mapping, plan)
 
 

@@ -16,6 +16,7 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.workflows.cloud_mask import files, quicklook
+from eotasks.workflows.product_masks import images
 from eotasks.workflows.cloud_mask.run import CloudMaskRun
 from eotasks.workflows.product_masks.options import CloudMaskOptions as options
 from eotasks.workflows.product_masks.product import product_grid
@@ -169,7 +170,8 @@ class TestRepeated:
         elif damage == "gone":
             mask.unlink()
         else:
-            monkeypatch.setattr(files, "version", lambda _: "9.9")
+            for module in (files, images):
+                monkeypatch.setattr(module, "version", lambda _: "9.9")
         result = command(product, "--out", out)
         assert result.code == 0
         assert "done" in result.out
