@@ -16,8 +16,8 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.workflows.cloud_mask import files, quicklook
-from eotasks.workflows.product_masks import images
 from eotasks.workflows.cloud_mask.run import CloudMaskRun
+from eotasks.workflows.product_masks import images
 from eotasks.workflows.product_masks.options import CloudMaskOptions as options
 from eotasks.workflows.product_masks.product import product_grid
 from tests.builders.command_line import Result
