@@ -124,7 +124,9 @@ def test_eo_learn_reads_what_is_saved(way: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x1f\x8b", b"no gzip at all, and longer than its head", b"\x1f\x8b\x08" + b"\xff" * 60]
+    "content",
+    [b"\x1f\x8b", b"no gzip at all, and longer than its head", b"\x1f\x8b\x08" + b"\xff" * 60],
+    ids=["two bytes", "text", "a head alone"],
 )
 def test_damage_is_an_error_of_value(way: str, tmp_path: Path, content: bytes) -> None:
     """Whatever unpacks it, which raises an EOFError, an OSError or an error of its own."""
