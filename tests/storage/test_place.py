@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import functools
 import os
 import pickle
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -456,21 +454,6 @@ def test_what_the_kernel_refuses_to_write_leaves_the_old_file(tmp_path: Path) ->
     assert "StorageError" in done.stderr
     assert place.read_bytes("file") == b"old"
     assert sorted(place.names()) == ["file", "log"]
-
-
-def test_threads_at_once_get_one_class_of_filesystems(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pickles find it by its name: those of others could not be pickled."""
-    module = eotasks.storage.place
-
-    @functools.cache
-    def slow() -> type:
-        time.sleep(0.05)
-        return type("BucketFilesystem", (), {})
-
-    monkeypatch.setattr(module, "_made_bucket_filesystem", slow)
-    with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(lambda _: module.BucketFilesystem, range(8)))
-    assert len(found) == 1
 
 
 def test_a_filesystem_without_locks_is_used_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ other settings lie in DIR, nothing is done before --overwrite or another --out s
 
 resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01, B09 and B10, 3.3 M pixels a tile;
 160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer. A tile at 10 m by
-`--detector s2cloudless --shadows` takes under 2 GB of memory: it is read in strips, and above 4 M pixels heights of
+`--detector s2cloudless --shadows` takes bounded memory: it is read in strips, and above 4 M pixels heights of
 clouds are searched in cells of several pixels (60 m of a tile); outlines are thrown, and pixels looked at, at the
 resolution asked for. shadows-geometric and shadows-projection see a tile as a whole, which takes more.
 
