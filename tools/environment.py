@@ -56,16 +56,21 @@ def find_interpreter(kind: str) -> str | None:
     if kind == "newest":
         minors = range(NEWEST[1], OLDEST[1] - 1, -1)
         return next(filter(None, (python_of((NEWEST[0], minor)) for minor in minors)), None)
-    return sys.executable
+    return outermost_python()
+
+
+def outermost_python() -> str:
+    """The Python that this one's environment was made with, since an activated .venv may be removed below."""
+    return sys.executable if sys.prefix == sys.base_prefix else sys._base_executable
 
 
 def python_of(version: tuple[int, int]) -> str | None:
     """A Python of this version: the one that runs, one on PATH, or one of pyenv's, which answer when named."""
     if sys.version_info[:2] == version:
-        return sys.executable
+        return outermost_python()
     name = ".".join(map(str, version))
     for environment in (os.environ, {**os.environ, "PYENV_VERSION": name}):
-        ask = [f"python{name}", "-c", "import ensurepip, sys; print(sys.executable)"]
+        ask = [f"python{name}", "-c", "import ensurepip, sys; print(sys._base_executable)"]
         try:
             answer = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError):

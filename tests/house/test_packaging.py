@@ -77,6 +77,17 @@ def test_every_dependency_has_a_floor_to_test_at() -> None:
     assert not [line for line in floors if not re.fullmatch(r"[\w.-]+==\d[\w.]*", line)]
 
 
+def test_an_activated_environment_builds_with_the_python_that_made_it(tmp_path: Path) -> None:
+    """Its own Python goes when it is stale and removed."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "active"], check=True)
+    ask = "from tools import environment; print(environment.find_interpreter('dev'))"
+    command = [tmp_path / "active" / "bin" / "python", "-c", ask]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    assert Path(found).is_file()
+    assert tmp_path not in Path(found).parents
+    assert environment.find_interpreter("dev") == found
+
+
 def test_floors_are_read_from_every_group() -> None:
     project = """
         [project]

@@ -40,7 +40,7 @@ def test_code_is_kept_and_the_first_call_says_what_it_does(tmp_path: Path) -> No
     assert warm.stderr == ""
 
 
-@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+@pytest.mark.parametrize("ending", [".nbi", pytest.param(".nbc", marks=pytest.mark.trial)])
 @pytest.mark.parametrize("share", [pytest.param(0, marks=pytest.mark.trial), 0.5])
 def test_damaged_code_is_made_anew(tmp_path: Path, ending: str, share: float) -> None:
     first_call(tmp_path)

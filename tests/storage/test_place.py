@@ -349,7 +349,7 @@ def test_every_action_says_what_is_wrong_with_a_bucket(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", ["UploadPart", "GetObject"])
-@pytest.mark.parametrize("back", [True, False])
+@pytest.mark.parametrize("back", [True, pytest.param(False, marks=pytest.mark.trial)])
 def test_a_server_killed_in_the_middle_of_a_large_file(
     s3_own_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool, operation: str
 ) -> None:

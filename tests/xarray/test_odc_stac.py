@@ -149,7 +149,7 @@ def test_all_functions_on_a_cluster_of_dask(items: list[pystac.Item]) -> None:
             cloud_probability(loaded).compute()
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_worker_processes_of_dask(items: list[pystac.Item]) -> None:
     from distributed import Client, LocalCluster
 

@@ -114,7 +114,7 @@ def test_what_cannot_be_told_is_told_once_a_frame(method: Any, chunks: dict[str,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["geometric", "projection"])
+@pytest.mark.parametrize("method", ["geometric", pytest.param("projection", marks=pytest.mark.trial)])
 def test_a_worker_of_dask_tells_the_user(method: Any) -> None:
     from distributed import Client, LocalCluster
 

@@ -35,7 +35,9 @@ def family(batch: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(batch.pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.trial)]
+)
 def test_an_interrupt_ends_the_workers_and_is_noted(tmp_path: Path, number: signal.Signals) -> None:
     place = Place(tmp_path / "place")
     with waiting_batch(tmp_path) as batch:

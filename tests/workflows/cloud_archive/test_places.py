@@ -56,6 +56,7 @@ def api_item(location: str, **changes: Any) -> dict[str, Any]:
     return content | changes
 
 
+@pytest.mark.trial
 def test_a_bucket_and_an_api_give_what_a_folder_gives(
     source: Path, bucket: Place, api: StacServer, tmp_path: Path
 ) -> None:
