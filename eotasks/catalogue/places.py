@@ -39,7 +39,7 @@ def check_places(path: str) -> Places:
 def _check_file(path: str, *_: int) -> Places:
     metadata = footer(path)
     groups = range(metadata.num_row_groups)
-    by_dictionary = columns_by_dictionary(path, metadata, path, groups=groups, column="geometry")
+    by_dictionary = columns_by_dictionary(path, path, groups=groups, column="geometry")
     file = package("pyarrow.parquet").ParquetFile(path, metadata=metadata, read_dictionary=sorted(by_dictionary))
     row, reader, columns = 0, PlacesReader(path), columns_of_places(file)
     batches = (file.iter_batches(columns=columns, row_groups=[group]) for group in groups)

@@ -304,7 +304,7 @@ def _merge(old: pa.Table, new: pa.Table, remove: Collection[str]) -> tuple[pa.Ta
         old = old.filter(pa.array([name not in gone for name in old.column("id").to_pylist()], type=pa.bool_()))
     there, given = _baselines(old), _baselines(new)
     kept = {name for name, baseline in given.items() if name in there and there[name] > baseline}
-    stay = np.array([name not in given or name in kept for name in there], dtype=bool)
+    stay = np.array([name not in given or name in kept for name in old.column("id").to_pylist()], dtype=bool)
     come = np.array([name not in kept for name in given], dtype=bool)
     table = pa.concat_tables([old.filter(pa.array(stay)), new.filter(pa.array(come))])
     return sorted_table(table), CatalogueUpdate(
@@ -315,5 +315,9 @@ def _merge(old: pa.Table, new: pa.Table, remove: Collection[str]) -> tuple[pa.Ta
 
 
 def _baselines(table: pa.Table) -> dict[str, str]:
+    """The newest of each id: a file that others have changed may have one twice."""
     names, baselines = table.column("id").to_pylist(), table.column("s2:processing_baseline").to_pylist()
-    return {name: baseline or "" for name, baseline in zip(names, baselines, strict=True)}
+    found: dict[str, str] = {}
+    for name, baseline in zip(names, baselines, strict=True):
+        found[name] = max(found.get(name, ""), baseline or "")
+    return found
