@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from eotasks.workflows.cloud_archive.exporting.command import EXPORT_EXAMPLE, add_export
 from eotasks.workflows.cloud_archive.reports import (
     build_json,
     looking_bar,
@@ -98,7 +99,7 @@ def add_parser(commands: Commands) -> None:
         None,
         summary="cloud masks of every product of an archive, kept whole",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=f"{EXAMPLES}{EXPORT_EXAMPLE}",
         failed="some products failed",
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
@@ -107,6 +108,7 @@ def add_parser(commands: Commands) -> None:
     _add_status(actions)
     _add_verify(actions)
     _add_repair(actions)
+    add_export(actions)
 
 
 def _build_epilog() -> str:
