@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from eotasks.workflows.cloud_archive.exporting.command import EXPORT_EXAMPLE, add_export
 from eotasks.workflows.cloud_archive.reports import (
     build_json,
     looking_bar,
@@ -98,7 +99,7 @@ def add_parser(commands: Commands) -> None:
         None,
         summary="cloud masks of every product of an archive, kept whole",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=f"{EXAMPLES}{EXPORT_EXAMPLE}",
         failed="some products failed",
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
@@ -107,6 +108,7 @@ def add_parser(commands: Commands) -> None:
     _add_status(actions)
     _add_verify(actions)
     _add_repair(actions)
+    add_export(actions)
 
 
 def _build_epilog() -> str:
@@ -322,7 +324,7 @@ def run_plan(arguments: argparse.Namespace) -> ExitCode:
 
 def run_status(arguments: argparse.Namespace) -> ExitCode:
     """Say how an archive stands."""
-    from eotasks.workflows.cloud_archive.status import archive_status
+    from eotasks.workflows.cloud_archive.whole.status import archive_status
 
     status = archive_status(arguments.place)
     if arguments.json:
@@ -334,7 +336,7 @@ def run_status(arguments: argparse.Namespace) -> ExitCode:
 
 def run_verify(arguments: argparse.Namespace) -> ExitCode:
     """Look whether an archive is whole; 1 when it is not."""
-    from eotasks.workflows.cloud_archive.verify import verify_archive
+    from eotasks.workflows.cloud_archive.whole.verify import verify_archive
 
     with looking_bar() as look:
         found = verify_archive(
@@ -355,7 +357,7 @@ def run_verify(arguments: argparse.Namespace) -> ExitCode:
 
 def run_repair(arguments: argparse.Namespace) -> ExitCode:
     """Make an archive whole; 1 when masks could not be made again."""
-    from eotasks.workflows.cloud_archive.repair import repair_archive
+    from eotasks.workflows.cloud_archive.whole.repair import repair_archive
 
     told: list[str] = []
     with typed_warnings(told):
