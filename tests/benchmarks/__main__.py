@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "temporal": ["--repeats", "3"],
     "land_cover": [],
     "imagery": ["--repeats", "2"],
+    "archive": [],
 }
 """What each is given."""
 

@@ -113,6 +113,16 @@ def mask_of(
     return mask
 
 
+def grows(settings: MaskSettings, pixel_size: tuple[float, float] | None = None, *, where: str = "the mask") -> bool:
+    """Whether cloud grows over other pixels by some settings: a disk that reaches no neighbour is no step.
+
+    :param pixel_size: (y, x) metres, needed where the settings are in metres.
+    :param where: For the message.
+    :raises ConfigurationError: settings in metres without a pixel size.
+    """
+    return _Steps(settings, pixel_size, where).dilation_size is not None
+
+
 def _strips(shape: tuple[int, ...], around: int) -> Iterator[tuple[slice, slice]]:
     """Rows of a frame that are done together, and the same with those about them."""
     height, width = shape

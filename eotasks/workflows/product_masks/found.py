@@ -10,7 +10,7 @@ from eotasks.clouds.detectors.protocol import Detector, ProbabilityDetector, is_
 from eotasks.clouds.detectors.run import cloud_probability_of, detect_clouds
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.models.clouds.evaluation.labels import SHADOW
-from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, mask_of
+from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, grows, mask_of
 from eotasks.models.clouds.presets import MaskSettings
 from eotasks.workflows.product_masks.apart import KeptApart
 
@@ -42,6 +42,10 @@ class Found:
             probability = detection.probability
         assert self.probability is not None
         self.probability[rows] = np.where(frames.is_data[0], probability[0], np.float32(0))
+
+    def grows(self, settings: MaskSettings, size: tuple[float, float], where: str) -> bool:
+        """Whether cloud grows in :meth:`mask`, beyond what it is with a ``dilation_size`` of None."""
+        return self._classes is None and grows(settings, size, where=where)
 
     def mask(
         self, valid: NDArray[np.bool_], settings: MaskSettings, size: tuple[float, float], where: str

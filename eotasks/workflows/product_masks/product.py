@@ -167,9 +167,14 @@ def make_masks(
     if not _in_strips(detector):
         found.add(slice(None), apart.told(reading.whole(), slice(None)), settings)
     size = (reading.grid.resolution, reading.grid.resolution)
+    mask: NDArray[np.uint8] | None = None
     if search is not None:
-        search.set_clouds(found.mask(reading.is_data, replace(options.mask, dilation_size=None), size, where))
-    mask = found.mask(reading.is_data, options.mask, size, where)
+        outlines = found.mask(reading.is_data, replace(options.mask, dilation_size=None), size, where)
+        search.set_clouds(outlines)
+        mask = None if found.grows(options.mask, size, where) else outlines
+        del outlines  # 0.1 GB of a full tile
+    if mask is None:
+        mask = found.mask(reading.is_data, options.mask, size, where)
     shadow = found.shadow() if search is None else search.find(mask, reading.is_data)
     del search  # some hundred megabytes of a full tile
     picture = _picture(scene, threads) if options.quicklook else None

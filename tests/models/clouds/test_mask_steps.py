@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from skimage.morphology import disk
 from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.models.clouds import postprocess
 from eotasks.models.clouds.mask_classes import with_classes, without_classes
-from eotasks.models.clouds.postprocess import cloud_mask, mask_of
+from eotasks.models.clouds.postprocess import cloud_mask, grows, mask_of
 from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from eotasks.models.clouds.validity import split_cloud_mask
 from tests.builders.clouds.probabilities import smooth_probability
@@ -71,6 +72,18 @@ def test_pixels_that_measure_a_hair_less_have_the_same_radius() -> None:
         mask_of(PROBABILITY, settings_, pixel_size=(9.96, 10.04)),
         mask_of(PROBABILITY, settings_, pixel_size=(10, 10)),
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([0, None, 1, 2]), st.sampled_from(["pixel", "metre"]), st.sampled_from([1.0, 2.5, 10.0, 160.0]))
+def test_what_does_not_grow_is_the_mask_before(dilation: int | None, unit: Any, size: float) -> None:
+    chosen = MaskSettings(threshold=0.4, average_over=1, dilation_size=dilation, unit=unit)
+    grown = mask_of(PROBABILITY, chosen, pixel_size=(size, size))
+    before = mask_of(PROBABILITY, replace(chosen, dilation_size=None), pixel_size=(size, size))
+    assert grows(chosen, (size, size)) != np.array_equal(grown, before)
+    if unit == "metre":
+        with pytest.raises(ConfigurationError, match="pixel_size"):
+            grows(chosen)
 
 
 def test_pixels_that_are_no_squares_and_coarse_ones() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.clouds import postprocess
-from eotasks.models.clouds.presets import mask_settings
+from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from eotasks.models.clouds.shadows import geometric, large, packed
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.sources.sample import open_sample
-from eotasks.workflows.product_masks import product
+from eotasks.workflows.product_masks import found, product
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import make_masks, product_grid
 from tests.builders.products import write_jp2
@@ -81,6 +82,24 @@ def test_strips_make_no_difference(
     np.testing.assert_array_equal(pieces.picture.reflectance, whole.picture.reflectance)
     assert (whole.mask[:10, :16] == 255).all()
     assert np.isnan(whole.picture.reflectance[:60, :90]).all()
+
+
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # of some kilometres
+@pytest.mark.parametrize("dilation", [0, 1])
+def test_a_mask_that_does_not_grow_is_made_once(
+    make_product: MakeProduct, monkeypatch: pytest.MonkeyPatch, dilation: int
+) -> None:
+    made: list[float | None] = []
+
+    def counted(probability: np.ndarray, settings: MaskSettings, **options: Any) -> np.ndarray:
+        made.append(settings.dilation_size)
+        return postprocess.mask_of(probability, settings, **options)
+
+    monkeypatch.setattr(found, "mask_of", counted)
+    mask = mask_settings("s2cloudless", dilation_size=dilation)
+    masks = make_masks(open_scene(make_product()), CloudMaskOptions(resolution=160, mask=mask, shadows=True))
+    assert made == ([None, 1] if dilation else [None])
+    assert masks.shadow is not None
 
 
 def test_the_picture_has_a_resolution_of_its_own() -> None:
