@@ -73,7 +73,7 @@ def footer(path: str) -> Any:
 
     :return: A ``pyarrow.parquet.FileMetaData``.
     """
-    return _footer(path, *_version(path))
+    return _footer(path, *version_of(path))
 
 
 def columns_by_dictionary(
@@ -93,7 +93,7 @@ def columns_by_dictionary(
     for number in groups:
         try:
             if isinstance(source, str):
-                group = _group_of_file(source, *_version(source), number)
+                group = _group_of_file(source, *version_of(source), number)
             else:
                 group = _group(io.BytesIO(source), metadata, number)
         except (IndexError, KeyError, ValueError) as error:
@@ -138,12 +138,13 @@ def _repeated(array: pa.Array, path: str, columns: Collection[str]) -> int:
     return 0
 
 
-def _version(path: str) -> tuple[int, int, int]:
+def version_of(path: str) -> tuple[int, int, int]:
+    """What changes when a file does: what is known of it is kept until then."""
     facts = Path(path).stat()
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _footer(path: str, *_: int) -> Any:
     return package("pyarrow.parquet").read_metadata(path)
 
