@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +18,12 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.catalogue.pages import footer
+from eotasks.catalogue.pages import chunks_of_group, footer, version_of
 from eotasks.catalogue.places import check_places
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.table import pick_rows
 from eotasks.errors import ImageryError
+from eotasks.limits import CATALOGUE_BYTES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,37 +32,116 @@ _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC
 _NEEDED = ("id", "geometry", "datetime")
 _BOX = "(bbox.xmin <= ? AND bbox.xmax >= ? AND bbox.ymin <= ? AND bbox.ymax >= ?)"  # east, west, north, south
 _IN_ROWS = "list_contains(CAST(? AS BIGINT[]), file_row_number)"
+_ASSETS, _DOTS_OF_FIELD = "assets.", 2
+_FILES = "read_parquet(?, hive_partitioning = false)"
 _LEVELS = ("processing:level", "product:type", "s2:product_type", "collection")
 
 
-def matching_rows(database: Any, path: str, request: SearchRequest) -> list[int]:
-    """Numbers of the rows that a request is for, ordered by time and then by id.
+def matching_rows(database: Any, paths: Sequence[str], request: SearchRequest) -> list[tuple[int, int]]:
+    """The rows that a request is for, ordered by time and then by id: number of the file, and of the row in it.
 
     :param database: A cursor of :func:`eotasks.catalogue.packages.database`.
-    :raises ImageryError: when the file has no places and times, or a place that is no polygon.
+    :param paths: Files of one catalogue.
+    :raises ImageryError: when a file has no places and times, or a place that is no polygon.
     """
-    columns = columns_of(path)
-    foreign = check_places(path).foreign if request.area is not None else {}
-    conditions, values = _conditions(request, columns, foreign)
+    if len(paths) == 1:
+        query, values = _query(paths, request, "file_row_number")
+        return [(0, row) for (row,) in database.execute(query, values).fetchall()]
+    found: list[tuple[Any, str, int, int]] = []
+    for group in _of_one_form(paths, request):
+        if len(group) == 1:
+            (number,) = group
+            query, values = _query([paths[number]], request, "epoch_us(datetime), id, file_row_number")
+            found += [(time, name, number, row) for time, name, row in database.execute(query, values).fetchall()]
+            continue
+        chosen = [paths[number] for number in group]
+        query, values = _query(chosen, request, "epoch_us(datetime), id, filename, file_row_number")
+        numbers = dict(zip(chosen, group, strict=True))
+        rows = database.execute(query, values).fetchall()
+        found += [(time, name, numbers[path], row) for time, name, path, row in rows]
+    found.sort(key=lambda each: (each[0] is None, each[0], each[1]))
+    return [(file, row) for _, _, file, row in found[: request.limit]]
+
+
+def _query(paths: Sequence[str], request: SearchRequest, wanted: str) -> tuple[str, list[Any]]:
+    """A query over files of one form, and its values.
+
+    :param wanted: What is selected.
+    """
+    foreign = check_places(paths[0]).foreign if request.area is not None and len(paths) == 1 else {}
+    conditions, values = _conditions(request, columns_of(paths[0]), foreign)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     limit = "" if request.limit is None else f"LIMIT {request.limit:d}"
+    names = "filename = true, " if len(paths) > 1 else ""
     # What is put into the text are names of columns and numbers; values of the user are bound.
     query = (
-        "SELECT file_row_number FROM read_parquet(?, file_row_number = true, hive_partitioning = false) "  # noqa: S608
-        f"{where} ORDER BY datetime, id {limit}"
+        f"SELECT {wanted} FROM read_parquet(?, {names}file_row_number = true, hive_partitioning = false)"  # noqa: S608
+        f" {where} ORDER BY datetime, id {limit}"
     )
-    return [row[0] for row in database.execute(query, [_pattern(path), *values]).fetchall()]
+    return query, [_patterns(paths), *values]
 
 
-def read_rows(path: str, rows: Sequence[int]) -> pa.Table:
-    """Some rows of a file, in the order asked for; only row groups that hold one of them are read."""
+def _of_one_form(paths: Sequence[str], request: SearchRequest) -> list[list[int]]:
+    """Numbers of files that one query can search: of the same columns, and places in our form or one file alone."""
+    groups: dict[object, list[int]] = {}
+    for number, path in enumerate(paths):
+        columns = columns_of(path)
+        alone = "filename" in columns or (request.area is not None and check_places(path).foreign)
+        groups.setdefault(number if alone else columns, []).append(number)
+    return list(groups.values())
+
+
+def read_found(paths: Sequence[str], found: Sequence[tuple[int, int]]) -> list[tuple[pa.Table, list[int]]]:
+    """Rows of several files: a table for each file, and where its rows stand among those asked for.
+
+    :param found: Of :func:`matching_rows`.
+    :raises ImageryError: when they are more than a catalogue has.
+    """
+    places: dict[int, list[int]] = {}
+    for place, (file, _) in enumerate(found):
+        places.setdefault(file, []).append(place)
+    tables, size = [], 0
+    for file, wanted in places.items():
+        table = read_rows(paths[file], [found[place][1] for place in wanted])
+        tables.append((table, wanted))
+        size += table.nbytes
+        if size > CATALOGUE_BYTES.value:
+            raise ImageryError(f"{paths[file]}: rows of {CATALOGUE_BYTES.excess()}. Search for fewer.")
+    return tables
+
+
+def read_rows(path: str, rows: Sequence[int], *, columns: Sequence[str] | None = None) -> pa.Table:
+    """Some rows of a file, in the order asked for; only row groups that hold one of them are read.
+
+    :param columns: Names of columns, or of their leaves; None for all that have a value there.
+    """
     metadata = footer(path)
     sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     starts = np.cumsum([0, *sizes])
     wanted: NDArray[np.int64] = np.asarray(rows, dtype=np.int64)
     groups, group_of = np.unique(np.searchsorted(starts, wanted, side="right") - 1, return_inverse=True)
     before = np.cumsum([0, *(sizes[group] for group in groups)])[:-1]
-    return pick_rows(path, metadata, path, groups.tolist(), wanted - starts[groups][group_of] + before[group_of])
+    inside = wanted - starts[groups][group_of] + before[group_of]
+    if columns is None:
+        columns = sorted(
+            {name for group in groups for name in _leaves_with_values(path, *version_of(path), int(group))}
+        )
+    return pick_rows(path, metadata, path, groups.tolist(), inside, columns=columns)
+
+
+@lru_cache(maxsize=1024)
+def _leaves_with_values(path: str, modified: int, size: int, inode: int, group: int) -> frozenset[str]:  # noqa: ARG001
+    """Leaves of the columns of a row group, without those of assets that it has no value of: each takes its time, and
+    most items have few of the fields that a file has room for.
+    """
+    leaves = chunks_of_group(path, group)
+    empty = {leaf.name for leaf in leaves if leaf.name.startswith(_ASSETS) and leaf.is_empty}
+
+    def is_absent(name: str) -> bool:
+        # A list that is empty says more than one that is absent, where there is an asset at all.
+        return name in empty and (name.count(".") <= _DOTS_OF_FIELD or f"{_ASSETS}{name.split('.')[1]}.href" in empty)
+
+    return frozenset(leaf.name for leaf in leaves if not is_absent(leaf.name))
 
 
 def _pattern(path: str) -> str:
@@ -73,11 +155,20 @@ def _pattern(path: str) -> str:
     return pattern
 
 
+def _patterns(paths: Sequence[str]) -> list[str]:
+    return [_pattern(path) for path in paths]
+
+
 def columns_of(path: str) -> frozenset[str]:
     """Names of the columns of a file.
 
     :raises ImageryError: when it is no file of STAC items.
     """
+    return _columns_of(path, *version_of(path))
+
+
+@lru_cache(maxsize=1024)
+def _columns_of(path: str, *_: int) -> frozenset[str]:
     columns = frozenset(footer(path).schema.to_arrow_schema().names)
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
@@ -85,45 +176,68 @@ def columns_of(path: str) -> frozenset[str]:
     return columns
 
 
-def summarise(database: Any, path: str) -> dict[str, Any]:
-    """Fields of :class:`eotasks.catalogue.store.CatalogueSummary`."""
-    columns = columns_of(path)
-    places = check_places(path)
-    tile = '"grid:code"' if "grid:code" in columns else "NULL"
-    level = '"processing:level"' if "processing:level" in columns else "NULL"
-    platform = "platform" if "platform" in columns else "NULL"
-    assets = _kinds_of_assets(database, path)
-    masks = "assets.CLP IS NOT NULL AND assets.CLM IS NOT NULL" if {"CLP", "CLM"} <= assets else "false"
-    shadows = "assets.SHADOW IS NOT NULL" if "SHADOW" in assets else "false"
-    row = database.execute(
-        "SELECT count(*), epoch_us(min(datetime)), epoch_us(max(datetime)),"  # noqa: S608 - columns of ours
-        f" count(DISTINCT {tile}), count(*) FILTER ({masks}), count(*) FILTER ({shadows})"
-        " FROM read_parquet(?, hive_partitioning = false)",
-        [_pattern(path)],
-    ).fetchone()
+def summarise(database: Any, paths: Sequence[str]) -> dict[str, Any]:
+    """Fields of :class:`eotasks.catalogue.store.CatalogueSummary` but for the bounds.
+
+    :param paths: Files of one catalogue.
+    """
+    total: dict[str, Any] = {"items": 0, "first": None, "last": None, "masks": 0, "shadows": 0}
+    tiles, levels, platforms = set[str](), Counter[str](), Counter[str]()
+    for group in _alike(paths):
+        columns, assets = columns_of(group[0]), _kinds_of_assets(database, group[0])
+        files = [_patterns(group)]
+        masks = "assets.CLP IS NOT NULL AND assets.CLM IS NOT NULL" if {"CLP", "CLM"} <= assets else "false"
+        shadows = "assets.SHADOW IS NOT NULL" if "SHADOW" in assets else "false"
+        row = database.execute(
+            "SELECT count(*), epoch_us(min(datetime)), epoch_us(max(datetime)),"  # noqa: S608 - columns of ours
+            f" count(*) FILTER ({masks}), count(*) FILTER ({shadows}) FROM {_FILES}",
+            files,
+        ).fetchone()
+        total["items"] += row[0]
+        total["first"] = min((each for each in (total["first"], row[1]) if each is not None), default=None)
+        total["last"] = max((each for each in (total["last"], row[2]) if each is not None), default=None)
+        total["masks"] += row[3]
+        total["shadows"] += row[4]
+        if "grid:code" in columns:
+            tiles.update(_counts(database, group, '"grid:code"', stated=True))
+        levels.update(_counts(database, group, '"processing:level"' if "processing:level" in columns else "NULL"))
+        platforms.update(_counts(database, group, "platform" if "platform" in columns else "NULL"))
     return {
-        "items": row[0],
-        "first": _naive(row[1]),
-        "last": _naive(row[2]),
-        "tiles": row[3],
-        "masks": row[4],
-        "shadows": row[5],
-        "bounds": places.bounds,
-        "levels": _counts(database, path, level),
-        "platforms": _counts(database, path, platform),
+        **total,
+        "first": _naive(total["first"]),
+        "last": _naive(total["last"]),
+        "tiles": len(tiles),
+        "levels": dict(sorted(levels.items())),
+        "platforms": dict(sorted(platforms.items())),
     }
 
 
-def files_of_masks(database: Any, path: str) -> dict[str, str]:
-    """The file of CLM of each item that has one, by the item's id."""
-    columns_of(path)
-    if "CLM" not in _kinds_of_assets(database, path):
-        return {}
-    rows = database.execute(
-        "SELECT id, assets.CLM.href FROM read_parquet(?, hive_partitioning = false) WHERE assets.CLM.href IS NOT NULL",
-        [_pattern(path)],
-    ).fetchall()
-    return {str(name): str(href) for name, href in rows}
+def files_of_masks(database: Any, paths: Sequence[str]) -> dict[str, str]:
+    """The file of CLM of each item that has one, by the item's id.
+
+    :param paths: Files of one catalogue.
+    """
+    found: dict[str, str] = {}
+    for group in _alike(paths):
+        if "CLM" not in _kinds_of_assets(database, group[0]):
+            continue
+        rows = database.execute(
+            f"SELECT id, assets.CLM.href FROM {_FILES} WHERE assets.CLM.href IS NOT NULL",  # noqa: S608 - no value
+            [_patterns(group)],
+        ).fetchall()
+        found |= {str(name): str(href) for name, href in rows}
+    return found
+
+
+def _alike(paths: Sequence[str]) -> list[list[str]]:
+    """Files of the same columns and assets together."""
+    if len(paths) == 1:
+        columns_of(paths[0])
+        return [list(paths)]
+    groups: dict[object, list[str]] = {}
+    for path in paths:
+        groups.setdefault(columns_of(path), []).append(path)
+    return list(groups.values())
 
 
 def _conditions(
@@ -170,18 +284,24 @@ def _conditions(
 
 def _kinds_of_assets(database: Any, path: str) -> frozenset[str]:
     """Words of the type of the assets, their keys among them."""
-    kind = database.execute(
-        "SELECT typeof(assets) FROM read_parquet(?, hive_partitioning = false) LIMIT 1", [_pattern(path)]
-    ).fetchone()
+    kind = database.execute(f"SELECT typeof(assets) FROM {_FILES} LIMIT 1", [_patterns([path])]).fetchone()  # noqa: S608 - no value
     return frozenset(re.findall(r"\w+", kind[0]) if kind is not None else ())
 
 
-def _counts(database: Any, path: str, column: str) -> dict[str, int]:
+def _counts(database: Any, paths: Sequence[str], column: str, *, stated: bool = False) -> dict[str, int]:
+    """How often each value is there.
+
+    :param stated: Whether only rows with one count.
+    """
     rows = database.execute(
-        f"SELECT {column}, count(*) FROM read_parquet(?, hive_partitioning = false) GROUP BY 1 ORDER BY 1",  # noqa: S608 - a column of ours
-        [_pattern(path)],
+        f"SELECT {column}, count(*) FROM {_FILES} GROUP BY 1 ORDER BY 1",  # noqa: S608 - a column of ours
+        [_patterns(paths)],
     ).fetchall()
-    return {str(value if value is not None else "not stated"): count for value, count in rows}
+    return {
+        str(value if value is not None else "not stated"): count
+        for value, count in rows
+        if value is not None or not stated
+    }
 
 
 def _naive(microseconds: int | None) -> dt.datetime | None:

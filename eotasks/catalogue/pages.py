@@ -62,7 +62,7 @@ class _Page:
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
     """A column in a row group."""
 
     name: str
@@ -72,6 +72,9 @@ class _Chunk:
     start: int
     stop: int
     """Of its pages in the file."""
+
+    is_empty: bool
+    """Its statistics say that all of its values are absent."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def footer(path: str) -> Any:
 
     :return: A ``pyarrow.parquet.FileMetaData``.
     """
-    return _footer(path, *_version(path))
+    return _footer(path, *version_of(path))
 
 
 def columns_by_dictionary(
@@ -109,12 +112,12 @@ def columns_by_dictionary(
     """
     found: frozenset[str] = frozenset()
     most = CATALOGUE_BYTES.value
-    group_of = partial(_group_of_file, source, *_version(source)) if isinstance(source, str) else _groups_of(source)
+    group_of = partial(_group_of_file, source, *version_of(source)) if isinstance(source, str) else _groups_of(source)
     for number in groups:
         try:
             group = group_of(number)
         except (IndexError, KeyError, ValueError) as error:
-            raise ImageryError(f"{where}: its pages are damaged. Make the catalogue anew.") from error
+            raise _damaged(where) from error
         found |= group.repeated
         size = sum(group.bytes_of.values()) if column is None else group.bytes_of.get(column, 0)
         if size > most:
@@ -122,6 +125,17 @@ def columns_by_dictionary(
         if size > max(_MANY_BYTES, _MOST_PACKED * group.stored):
             raise ImageryError(f"{where}: {group.stored:,} bytes hold {size:,}, as no catalogue does. It is not read.")
     return found if column is None else found & {column}
+
+
+def chunks_of_group(path: str, number: int) -> list[Chunk]:
+    """The columns of a row group, of a file whose pages have been looked at.
+
+    :raises ImageryError: when the end of the file is damaged.
+    """
+    try:
+        return _chunks_of_file(path, *version_of(path))[number]
+    except (IndexError, KeyError, ValueError) as error:
+        raise _damaged(path) from error
 
 
 def repeated_bytes(table: pa.Table, columns: Collection[str]) -> int:
@@ -155,12 +169,17 @@ def _repeated(array: pa.Array, path: str, columns: Collection[str]) -> int:
     return 0
 
 
-def _version(path: str) -> tuple[int, int, int]:
+def _damaged(where: str) -> ImageryError:
+    return ImageryError(f"{where}: its pages are damaged. Make the catalogue anew.")
+
+
+def version_of(path: str) -> tuple[int, int, int]:
+    """What changes when a file does: what is known of it is kept until then."""
     facts = Path(path).stat()
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _footer(path: str, *_: int) -> Any:
     return package("pyarrow.parquet").read_metadata(path)
 
@@ -172,7 +191,7 @@ def _group_of_file(path: str, modified: int, size: int, inode: int, number: int)
 
 
 @lru_cache(maxsize=8)
-def _chunks_of_file(path: str, *_: int) -> list[list[_Chunk]]:
+def _chunks_of_file(path: str, *_: int) -> list[list[Chunk]]:
     with Path(path).open("rb") as file:
         return _chunks(file)
 
@@ -184,7 +203,7 @@ def _groups_of(content: bytes) -> Callable[[int], _Group]:
     return lambda number: _group(file, chunks()[number])
 
 
-def _group(file: IO[bytes], chunks: list[_Chunk]) -> _Group:
+def _group(file: IO[bytes], chunks: list[Chunk]) -> _Group:
     """Look at the pages of a row group.
 
     :raises IndexError, KeyError, ValueError: when they are damaged.
@@ -208,7 +227,7 @@ def _group(file: IO[bytes], chunks: list[_Chunk]) -> _Group:
     return _Group(sizes, stop - start, frozenset(repeated))
 
 
-def _chunks(file: IO[bytes]) -> list[list[_Chunk]]:
+def _chunks(file: IO[bytes]) -> list[list[Chunk]]:
     """The columns of each row group, as the end of a file has them.
 
     :raises IndexError, KeyError, ValueError: when it is damaged.
@@ -260,28 +279,29 @@ class _Thrift:
             raise ValueError("a size below 0")
         return _Page(numbers[1], numbers[2], numbers[3], values, encoding, self._at)
 
-    def chunks(self) -> list[list[_Chunk]]:
+    def chunks(self) -> list[list[Chunk]]:
         """Of the end of a file, the columns of its row groups."""
-        groups: list[list[_Chunk]] = self._inner({4: lambda kind: self._list(kind, self._row_group)}).get(4, [])
+        groups: list[list[Chunk]] = self._inner({4: lambda kind: self._list(kind, self._row_group)}).get(4, [])
         return groups
 
-    def _row_group(self, kind: int) -> list[_Chunk]:
-        columns: list[_Chunk] = self._inner({1: lambda kind: self._list(kind, self._column)}, kind)[1]
+    def _row_group(self, kind: int) -> list[Chunk]:
+        columns: list[Chunk] = self._inner({1: lambda kind: self._list(kind, self._column)}, kind)[1]
         return columns
 
-    def _column(self, kind: int) -> _Chunk:
-        column: _Chunk = self._inner({3: self._column_metadata}, kind)[3]
+    def _column(self, kind: int) -> Chunk:
+        column: Chunk = self._inner({3: self._column_metadata}, kind)[3]
         return column
 
-    def _column_metadata(self, kind: int) -> _Chunk:
+    def _column_metadata(self, kind: int) -> Chunk:
         number, names = self._number, lambda kind: self._list(kind, self._text)
-        facts = self._inner({1: number, 3: names, 7: number, 9: number, 11: number}, kind)
+        statistics = partial(self._inner, {3: number})
+        facts = self._inner({1: number, 3: names, 5: number, 7: number, 9: number, 11: number, 12: statistics}, kind)
         data, dictionary = facts[9], facts.get(11, 0)
         # Some writers say 0 where there is none. Where a column begins whose dictionary comes later, readers differ.
         if dictionary and not _FIRST_BYTE <= dictionary < data:
             raise ValueError("a dictionary at no place")
         start = dictionary or data
-        return _Chunk(".".join(facts[3]), facts[1], start, start + facts[7])
+        return Chunk(".".join(facts[3]), facts[1], start, start + facts[7], facts.get(12, {}).get(3) == facts[5])
 
     def _inner(self, readers: Mapping[int, Callable[[int], Any]], kind: int = _STRUCT) -> dict[int, Any]:
         """What some fields of a structure hold, by their numbers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from functools import lru_cache
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from eotasks.catalogue.foreign import Places, PlacesReader, columns_of_places
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.pages import columns_by_dictionary, footer
+from eotasks.catalogue.pages import columns_by_dictionary, footer, version_of
 from eotasks.errors import ImageryError
+from eotasks.geometry.antimeridian import Bounds
 from eotasks.imagery.footprints import check_wkb
 from eotasks.limits import FOOTPRINT_CORNERS
 
@@ -25,14 +25,27 @@ _USUAL = 13
 """Bytes before the corners of a polygon of one ring."""
 
 
+_SOUND: dict[tuple[str, int, int, int], Bounds | None] = {}
+"""Files whose places are all in our form, of which a catalogue in parts has many, and the bounds of these."""
+
+_MOST_SOUND = 4096
+
+
 def check_places(path: str) -> Places:
     """Refuse a file of whose places one is no polygon; a file is looked at again when it has changed.
 
     :return: What they are.
     :raises ImageryError: naming the row.
     """
-    facts = Path(path).stat()
-    return _check_file(path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+    key = (path, *version_of(path))
+    if key in _SOUND:
+        return Places({}, _SOUND[key])
+    found = _check_file(*key)
+    if not found.foreign:
+        while len(_SOUND) >= _MOST_SOUND:
+            _SOUND.pop(next(iter(_SOUND)), None)
+        _SOUND[key] = found.bounds
+    return found
 
 
 @lru_cache(maxsize=8)

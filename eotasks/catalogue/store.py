@@ -1,4 +1,4 @@
-"""A catalogue of products: STAC items in one GeoParquet file, searched by DuckDB."""
+"""A catalogue of products: STAC items in one GeoParquet file, or in a folder of such, searched by DuckDB."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import datetime as dt
 import logging
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import numpy as np
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.catalogue.fields import baseline_of
 from eotasks.catalogue.packages import database, package
+from eotasks.catalogue.parts.folder import PartsFolder
+from eotasks.catalogue.parts.manifest import Manifest, Part, extent_of
+from eotasks.catalogue.parts.merging import CatalogueUpdate, baselines, newest, update_of, without
+from eotasks.catalogue.places import check_places
 from eotasks.catalogue.request import Level, SearchRequest, TimeInterval
 from eotasks.catalogue.table import (
     from_parquet,
@@ -28,18 +30,22 @@ from eotasks.catalogue.table import (
     to_parquet,
 )
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
+from eotasks.geometry.antimeridian import bounds_of
 from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.files.signing import Modifier, modifier_of, unsigned
 from eotasks.limits import CATALOGUE_BYTES
 from eotasks.reading import check_regular
 from eotasks.storage.location import absolute, plain_scheme
+from eotasks.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pystac
 
-    from eotasks.storage.place import Place
+    from eotasks.catalogue.parts.compaction import Compaction
+
+T = TypeVar("T")
 
 LOGGER = logging.getLogger(__name__)
 
@@ -48,20 +54,6 @@ ARCHIVE_CATALOGUE = "catalogue.parquet"
 
 WRITERS = 5
 """How often an addition is tried again when another writer was faster."""
-
-
-@dataclass(frozen=True)
-class CatalogueUpdate:
-    """What an addition did."""
-
-    added: tuple[str, ...]
-    """Items that were not there."""
-
-    replaced: tuple[str, ...]
-    """Items that were there, of the same or an older baseline."""
-
-    kept: tuple[str, ...]
-    """Items that were there, of a newer baseline than the one given."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +83,14 @@ class CatalogueSummary:
 
 
 class Catalogue:
-    """STAC items of products in a GeoParquet file, on disk or on S3.
+    """STAC items of products in a GeoParquet file, or in a folder of such (`eotasks.catalogue.parts`), on disk or S3.
 
     A file of others, written by the conventions of stac-geoparquet, can be searched too. May be used by several
     threads and processes; picklable.
 
-    :param location: The file, such as ``products.parquet`` or ``s3://bucket/products.parquet``.
+    :param location: The file or the folder, such as ``products.parquet`` or ``s3://bucket/products.parquet``.
+    :param parts: Whether a new one is a folder of parts by time, which can be added to without writing it anew: for
+        more than some 100,000 products. What is there already stays as it is.
     :param modifier: Signs the addresses of items that are found before their files are read, as of
         :class:`eotasks.catalogue.api.StacApi`; the items themselves stay as they are.
     """
@@ -104,34 +98,43 @@ class Catalogue:
     packages: ClassVar[tuple[str, ...]] = ("duckdb", "duckdb_extension_spatial", "pyarrow", "pystac")
     """Optional packages that a search needs."""
 
-    def __init__(self, location: str | os.PathLike[str], *, modifier: Modifier | str | None = None) -> None:
+    def __init__(
+        self, location: str | os.PathLike[str], *, parts: bool = False, modifier: Modifier | str | None = None
+    ) -> None:
         text = plain_scheme(os.fspath(location))
-        if not text.endswith((".parquet", ".geoparquet")):
+        if not text.rstrip("/").endswith((".parquet", ".geoparquet")):
             raise ConfigurationError(f"{text!r} is no catalogue: the name of a catalogue ends in .parquet.")
-        self.location = absolute(text)
+        self.location = absolute(text.rstrip("/"))
         self.modifier = modifier_of(modifier)
+        self._new_parts = parts
         self._copy: _LocalCopy | None = None
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return partial(type(self), modifier=self.modifier), (self.location,)
+        return partial(type(self), parts=self._new_parts, modifier=self.modifier), (self.location,)
 
     def __repr__(self) -> str:
         return f"Catalogue({self.location!r})"
 
     def exists(self) -> bool:
-        """Whether the file is there.
+        """Whether it is there.
 
         :raises StorageError: when the place cannot be reached.
         """
-        place, name = self._place()
-        return place.exists(name)
+        return self.is_parted() or self._is_file()
+
+    def is_parted(self) -> bool:
+        """Whether it is a folder of parts.
+
+        :raises StorageError: when the place cannot be reached.
+        """
+        return self._folder.current() is not None
 
     def add(self, items: Iterable[pystac.Item], *, remove: Collection[str] = ()) -> CatalogueUpdate:
         """Adds items, or replaces those of the same id unless they are of a newer baseline.
 
-        The file is written in one operation, and when another writer was faster the addition is made to what that one
-        wrote: nothing is lost, and readers see the old catalogue or the new one.
+        It is one operation, and when another writer was faster the addition is made to what that one wrote: nothing is
+        lost, and readers see the old catalogue or the new one. A file is written anew; parts get one more.
 
         :param items: Of :func:`eotasks.catalogue.items.item_of`.
         :param remove: Ids of items that are taken out, in the same operation; those given are added all the same.
@@ -139,9 +142,13 @@ class Catalogue:
         :raises ConfigurationError: when the file is not ours, or of a newer version.
         :raises StorageError: when it cannot be read or written.
         """
-        given = _newest(map(unsigned, items))
-        new = table_of(list(given.values()))
+        new = table_of(list(newest(map(unsigned, items)).values()))
         place, name = self._place()
+        if self._is_added_in_parts():
+            from eotasks.catalogue.parts.writing import add_items
+
+            with self._errors_named():
+                return add_items(self._folder, new, remove=remove)
         for left in reversed(range(WRITERS)):
             data, tag = place.read_tagged(name, CATALOGUE_BYTES) if place.exists(name) else (None, None)
             old = schema().empty_table() if data is None else from_parquet(data, self.location)
@@ -156,6 +163,41 @@ class Catalogue:
             else:
                 return update
         raise AssertionError("the loop returns or raises")
+
+    def compact(self) -> Compaction:
+        """Puts the parts of a catalogue in order of time, and removes files of earlier ones that nobody reads.
+
+        Readers and writers go on meanwhile; one compaction at a time.
+
+        :raises ConfigurationError: when it is one file.
+        :raises StorageError: when there is no catalogue, it cannot be written, or another compaction is at work.
+        """
+        from eotasks.catalogue.parts.compaction import compact
+        from eotasks.storage.lease import ensure_lease
+
+        if not self.is_parted():
+            self._file()
+            raise ConfigurationError(f"{self.location} is one file, which has no parts: there is nothing to compact.")
+        with ensure_lease(self._folder.place, "eotasks catalogue compact") as lease, self._errors_named():
+            return compact(self._folder, lease.check)
+
+    def split(self, location: str | os.PathLike[str]) -> Catalogue:
+        """Makes a catalogue in parts with the same items; this one stays as it is.
+
+        :param location: Of the new one, where nothing may be.
+        :raises ConfigurationError: when this one is of others or in parts already, or something is there.
+        :raises StorageError: when there is no catalogue, or it cannot be written.
+        """
+        from eotasks.catalogue.parts.compaction import parts_of_file
+
+        if self.is_parted():
+            raise ConfigurationError(f"{self.location} is in parts already.")
+        new = Catalogue(location, parts=True, modifier=self.modifier)
+        if new.exists() or not new._is_added_in_parts():
+            raise ConfigurationError(f"{new.location}: is there already. Give another place.")
+        with self._errors_named():
+            parts_of_file(self._file(), new._folder)
+        return new
 
     def search(
         self,
@@ -198,12 +240,17 @@ class Catalogue:
 
     def find(self, request: SearchRequest) -> list[pystac.Item]:
         """As :meth:`search`, for a request that is made already."""
-        from eotasks.catalogue.engine import matching_rows, read_rows
+        from eotasks.catalogue.engine import matching_rows, read_found
 
-        path = self._file()
-        with self._errors_named():
-            rows = matching_rows(database(), path, request)
-            items = items_of(read_rows(path, rows), self.location)
+        def look(paths: Sequence[str]) -> list[pystac.Item]:
+            found = matching_rows(database(), paths, request) if paths else []
+            items: list[Any] = [None] * len(found)
+            for table, places in read_found(paths, found):
+                for place, item in zip(places, items_of(table, self.location), strict=True):
+                    items[place] = item
+            return items
+
+        items = self._look(look, lambda manifest: manifest.meeting(request))
         origin = Origin.of(self.location, "catalogue", self.modifier)
         for item in items:
             mark(item, origin)
@@ -217,9 +264,7 @@ class Catalogue:
         """
         from eotasks.catalogue.engine import files_of_masks
 
-        path = self._file()
-        with self._errors_named():
-            return files_of_masks(database(), path)
+        return self._look(lambda paths: files_of_masks(database(), paths))
 
     def summary(self) -> CatalogueSummary:
         """What it holds.
@@ -229,20 +274,57 @@ class Catalogue:
         """
         from eotasks.catalogue.engine import summarise
 
+        parts: list[Part] = []
+
+        def all_of(manifest: Manifest) -> Sequence[Part]:
+            parts[:] = manifest.parts
+            return parts
+
+        found = self._look(lambda paths: summarise(database(), paths), all_of)
+        extent = extent_of(parts)
+        bounds = check_places(self._file()).bounds if not self.is_parted() else extent and bounds_of(extent)
+        return CatalogueSummary(**found, bounds=bounds)
+
+    def _look(
+        self, look: Callable[[Sequence[str]], T], choose: Callable[[Manifest], Sequence[Part]] | None = None
+    ) -> T:
+        """What a look at the files of the catalogue gives.
+
+        :param choose: Which parts are looked at, where there are parts; None: all.
+        """
+
+        def at_parts(manifest: Manifest) -> T:
+            with self._errors_named():
+                return look(self._folder.paths(manifest.parts if choose is None else choose(manifest)))
+
+        if self.is_parted():
+            result: T = self._folder.once_current(at_parts)
+            return result
         path = self._file()
         with self._errors_named():
-            return CatalogueSummary(**summarise(database(), path))
+            return look([path])
+
+    def _is_added_in_parts(self) -> bool:
+        return self.is_parted() or (self._new_parts and not self._is_file())
+
+    def _is_file(self) -> bool:
+        place, name = self._place()
+        if place.is_local:
+            return place.exists(name) and not place.is_folder(name)
+        return place.size(name) is not None
+
+    @cached_property
+    def _folder(self) -> PartsFolder:
+        return PartsFolder(Place(self.location))
 
     def _place(self) -> tuple[Place, str]:
-        from eotasks.storage.place import Place
-
         folder, _, name = self.location.rpartition("/")
         return Place(folder or "/"), name
 
     def _file(self) -> str:
         """A file of this machine with the catalogue's present content."""
         place, name = self._place()
-        if not place.exists(name):
+        if not self._is_file():
             raise StorageError(
                 f"{self.location}: there is no such catalogue. Make it: eotasks catalogue add FOLDER --catalogue FILE."
             )
@@ -288,36 +370,8 @@ class _LocalCopy:
         place.download(name, Path(self.path))
 
 
-def _newest(items: Iterable[pystac.Item]) -> dict[str, pystac.Item]:
-    """Items by id; of two the one of the newer baseline, else the later."""
-    found: dict[str, pystac.Item] = {}
-    for item in items:
-        if item.id not in found or (baseline_of(item) or "") >= (baseline_of(found[item.id]) or ""):
-            found[item.id] = item
-    return found
-
-
 def _merge(old: pa.Table, new: pa.Table, remove: Collection[str]) -> tuple[pa.Table, CatalogueUpdate]:
-    pa = package("pyarrow")
-    if remove:
-        gone = frozenset(remove)
-        old = old.filter(pa.array([name not in gone for name in old.column("id").to_pylist()], type=pa.bool_()))
-    there, given = _baselines(old), _baselines(new)
-    kept = {name for name, baseline in given.items() if name in there and there[name] > baseline}
-    stay = np.array([name not in given or name in kept for name in old.column("id").to_pylist()], dtype=bool)
-    come = np.array([name not in kept for name in given], dtype=bool)
-    table = pa.concat_tables([old.filter(pa.array(stay)), new.filter(pa.array(come))])
-    return sorted_table(table), CatalogueUpdate(
-        added=tuple(name for name in given if name not in there),
-        replaced=tuple(name for name in given if name in there and name not in kept),
-        kept=tuple(sorted(kept)),
-    )
-
-
-def _baselines(table: pa.Table) -> dict[str, str]:
-    """The newest of each id: a file that others have changed may have one twice."""
-    names, baselines = table.column("id").to_pylist(), table.column("s2:processing_baseline").to_pylist()
-    found: dict[str, str] = {}
-    for name, baseline in zip(names, baselines, strict=True):
-        found[name] = max(found.get(name, ""), baseline or "")
-    return found
+    old = without(old, remove)
+    update = update_of(baselines(old), baselines(new))
+    table = package("pyarrow").concat_tables([without(old, update.replaced), without(new, update.kept)])
+    return sorted_table(table), update

@@ -99,7 +99,7 @@ def items_of(table: pa.Table, where: str) -> list[pystac.Item]:
     """
     item = package("pystac").Item
     try:
-        items = [item.from_dict(_item(row)) for row in table.to_pylist()]
+        items = [item.from_dict(_item(row), preserve_dict=False) for row in table.to_pylist()]
         for each in items:
             check_names(each)
     except MemoryError:
@@ -115,6 +115,8 @@ def pick_rows(
     where: str,
     groups: Sequence[int] | None = None,
     rows: NDArray[np.int64] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """Rows of a Parquet file, unpacked a few at a time; a value that is stored once may stand in a million of them.
 
@@ -125,6 +127,7 @@ def pick_rows(
     :param where: For the message.
     :param groups: Row groups; None for all.
     :param rows: Numbers of rows in these groups, in the order that they are wanted in; None for all.
+    :param columns: Names of columns, or of their leaves; None for all.
     :raises ImageryError: when they are more than a catalogue has.
     """
     arrow, parquet = package("pyarrow"), package("pyarrow.parquet")
@@ -137,7 +140,9 @@ def pick_rows(
         order = None if rows is None else np.argsort(rows, kind="stable")
         wanted = None if rows is None else rows[order]
         parts, start, size = [], 0, 0
-        batches = (reader.iter_batches(batch_size=ROWS_OF_GROUP, row_groups=[group]) for group in groups)
+        batches = (
+            reader.iter_batches(batch_size=ROWS_OF_GROUP, row_groups=[group], columns=columns) for group in groups
+        )
         for batch in chain.from_iterable(batches):  # each group has dictionaries of its own
             part, count = arrow.Table.from_batches([batch]), batch.num_rows
             if wanted is not None:
@@ -164,8 +169,11 @@ def sorted_table(table: pa.Table) -> pa.Table:
     return table.take(np.lexsort((names, times, place)))
 
 
-def to_parquet(table: pa.Table) -> bytes:
-    """A sorted catalogue as bytes of a GeoParquet file."""
+def to_parquet(table: pa.Table, *, rows_of_group: int | None = None) -> bytes:
+    """A sorted catalogue as bytes of a GeoParquet file.
+
+    :param rows_of_group: None: as files have it.
+    """
     parquet = package("pyarrow.parquet")
     buffer = io.BytesIO()
     metadata = {b"geo": json.dumps(_geo(table)).encode(), b"stac-geoparquet": b'{"version": "1.0.0"}'}
@@ -173,7 +181,7 @@ def to_parquet(table: pa.Table) -> bytes:
         table.replace_schema_metadata({**metadata, VERSION_KEY: str(VERSION).encode()}),
         buffer,
         compression="zstd",
-        row_group_size=ROWS_OF_GROUP,
+        row_group_size=rows_of_group or ROWS_OF_GROUP,
         store_schema=True,
     )
     return buffer.getvalue()
@@ -195,6 +203,15 @@ def from_parquet(data: bytes, where: str) -> pa.Table:
         raise ImageryError(
             f"{where} is no sound Parquet file ({reason_of(error)}): make the catalogue anew."
         ) from error
+    return in_our_columns(table, where)
+
+
+def in_our_columns(table: pa.Table, where: str) -> pa.Table:
+    """Rows of a catalogue of ours, of this version or of an older one, with all columns that it has today.
+
+    :param where: For the message.
+    :raises ConfigurationError: when it is not ours, or of a newer version.
+    """
     version = (table.schema.metadata or {}).get(VERSION_KEY)
     if version is None:
         raise ConfigurationError(

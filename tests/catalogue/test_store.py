@@ -30,32 +30,38 @@ def catalogue(tmp_path: Path) -> Catalogue:
     return Catalogue(tmp_path / "it's products.parquet")
 
 
+@pytest.fixture(params=["file", "parts"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Catalogue:
+    """One file, and a folder of parts: what is added and found is the same."""
+    return Catalogue(tmp_path / "it's either.parquet", parts=request.param == "parts")
+
+
 def names(catalogue: Catalogue, **arguments: object) -> list[str]:
     return [item.id for item in catalogue.search(**arguments)]  # type: ignore[arg-type]
 
 
-def test_items_come_out_as_they_went_in(catalogue: Catalogue) -> None:
+def test_items_come_out_as_they_went_in(either: Catalogue) -> None:
     item = make_item("A", **{"sat:relative_orbit": 51, "s2:generation_time": "2024-05-01T12:00:00Z"})
-    catalogue.add([item])
-    assert catalogue.search()[0].to_dict() == item.to_dict()
+    either.add([item])
+    assert either.search()[0].to_dict() == item.to_dict()
 
 
-def test_items_are_taken_out(catalogue: Catalogue) -> None:
-    catalogue.add([make_item("A"), make_item("B"), make_item("C")])
-    update = catalogue.add([make_item("C", baseline="02.00"), make_item("D")], remove=["A", "C", "absent"])
-    assert (update.added, update.replaced, names(catalogue)) == (("C", "D"), (), ["B", "C", "D"])
-    assert catalogue.search()[1].properties["s2:processing_baseline"] == "02.00"
-    catalogue.add([], remove=["B", "C", "D"])
-    assert names(catalogue) == []
+def test_items_are_taken_out(either: Catalogue) -> None:
+    either.add([make_item("A"), make_item("B"), make_item("C")])
+    update = either.add([make_item("C", baseline="02.00"), make_item("D")], remove=["A", "C", "absent"])
+    assert (update.added, update.replaced, names(either)) == (("C", "D"), (), ["B", "C", "D"])
+    assert either.search()[1].properties["s2:processing_baseline"] == "02.00"
+    either.add([], remove=["B", "C", "D"])
+    assert names(either) == []
 
 
-def test_files_of_masks(catalogue: Catalogue) -> None:
+def test_files_of_masks(either: Catalogue) -> None:
     item = make_item("A")
     add_masks(item, {"CLM": "s3://bucket/a_CLM.tif"})
-    catalogue.add([item, make_item("B")])
-    assert catalogue.masks() == {"A": "s3://bucket/a_CLM.tif"}
-    catalogue.add([], remove=["A"])
-    assert catalogue.masks() == {}
+    either.add([item, make_item("B")])
+    assert either.masks() == {"A": "s3://bucket/a_CLM.tif"}
+    either.add([], remove=["A"])
+    assert either.masks() == {}
 
 
 def test_items_are_valid_by_the_schemas_of_the_core(catalogue: Catalogue) -> None:
@@ -103,8 +109,8 @@ def test_stac_geoparquet_reads_it_and_its_files_are_searched(catalogue: Catalogu
         theirs.add(items)
 
 
-def test_each_limit_counts(catalogue: Catalogue) -> None:
-    catalogue.add(
+def test_each_limit_counts(either: Catalogue) -> None:
+    either.add(
         [
             make_item("clear", cloud=5),
             make_item("cloudy", cloud=90, time="2024-05-03T10:00:00"),
@@ -113,43 +119,43 @@ def test_each_limit_counts(catalogue: Catalogue) -> None:
             make_item("elsewhere", footprint(20, 40), tile="34TDK", time="2024-05-06T10:00:00"),
         ]
     )
-    assert names(catalogue) == ["clear", "cloudy", "unknown", "surface", "elsewhere"]
-    assert names(catalogue, max_cloud_cover=0.5, level="L1C", bbox=(12, 52, 13, 53)) == ["clear", "unknown"]
-    assert names(catalogue, level="L2A") == ["surface"]
-    assert names(catalogue, tile="T34TDK") == ["elsewhere"]
-    assert names(catalogue, time_interval=("2024-05-03", "2024-05-04")) == ["cloudy", "unknown"]
-    assert names(catalogue, time_interval=(None, "2024-05-01T10:00:00")) == ["clear"]
-    assert names(catalogue, time_interval=("2024-05-05T10:00:01", None)) == ["elsewhere"]
-    assert names(catalogue, limit=2) == ["clear", "cloudy"]
-    assert names(catalogue, bbox=(100, 0, 101, 1)) == []
+    assert names(either) == ["clear", "cloudy", "unknown", "surface", "elsewhere"]
+    assert names(either, max_cloud_cover=0.5, level="L1C", bbox=(12, 52, 13, 53)) == ["clear", "unknown"]
+    assert names(either, level="L2A") == ["surface"]
+    assert names(either, tile="T34TDK") == ["elsewhere"]
+    assert names(either, time_interval=("2024-05-03", "2024-05-04")) == ["cloudy", "unknown"]
+    assert names(either, time_interval=(None, "2024-05-01T10:00:00")) == ["clear"]
+    assert names(either, time_interval=("2024-05-05T10:00:01", None)) == ["elsewhere"]
+    assert names(either, limit=2) == ["clear", "cloudy"]
+    assert names(either, bbox=(100, 0, 101, 1)) == []
 
 
-def test_footprints_count_and_not_their_boxes(catalogue: Catalogue) -> None:
-    catalogue.add([make_item("A", shapely.Polygon([(0, 0), (10, 0), (0, 10)]))])
-    assert names(catalogue, bbox=(8, 8, 9, 9)) == []
-    assert names(catalogue, intersects=box(4, 4, 6, 6)) == ["A"]
-    assert names(catalogue, bbox=(1_000, 1_000, 2_000, 2_000), crs="EPSG:3857") == ["A"]
+def test_footprints_count_and_not_their_boxes(either: Catalogue) -> None:
+    either.add([make_item("A", shapely.Polygon([(0, 0), (10, 0), (0, 10)]))])
+    assert names(either, bbox=(8, 8, 9, 9)) == []
+    assert names(either, intersects=box(4, 4, 6, 6)) == ["A"]
+    assert names(either, bbox=(1_000, 1_000, 2_000, 2_000), crs="EPSG:3857") == ["A"]
 
 
-def test_footprints_across_the_antimeridian_are_found_on_both_sides(catalogue: Catalogue) -> None:
+def test_footprints_across_the_antimeridian_are_found_on_both_sides(either: Catalogue) -> None:
     east, west = box(179, 0, 180, 1), box(-180, 0, -179, 1)
-    catalogue.add([make_item("A", shapely.MultiPolygon([east, west]))])
-    assert names(catalogue, bbox=(179.2, 0.2, 179.4, 0.4)) == ["A"]
-    assert names(catalogue, bbox=(-179.4, 0.2, -179.2, 0.4)) == ["A"]
-    assert names(catalogue, bbox=(179.9, 0.2, -179.9, 0.4)) == ["A"]
-    assert names(catalogue, bbox=(0, 0, 1, 1)) == []
+    either.add([make_item("A", shapely.MultiPolygon([east, west]))])
+    assert names(either, bbox=(179.2, 0.2, 179.4, 0.4)) == ["A"]
+    assert names(either, bbox=(-179.4, 0.2, -179.2, 0.4)) == ["A"]
+    assert names(either, bbox=(179.9, 0.2, -179.9, 0.4)) == ["A"]
+    assert names(either, bbox=(0, 0, 1, 1)) == []
 
 
-def test_adding_again_replaces_unless_the_baseline_is_older(catalogue: Catalogue) -> None:
-    first = catalogue.add([make_item("A", baseline="04.00"), make_item("B", baseline="05.10")])
+def test_adding_again_replaces_unless_the_baseline_is_older(either: Catalogue) -> None:
+    first = either.add([make_item("A", baseline="04.00"), make_item("B", baseline="05.10")])
     assert (first.added, first.replaced, first.kept) == (("A", "B"), (), ())
-    second = catalogue.add([make_item("A", baseline="05.10"), make_item("B", baseline="04.00"), make_item("C")])
+    second = either.add([make_item("A", baseline="05.10"), make_item("B", baseline="04.00"), make_item("C")])
     assert (second.added, second.replaced, second.kept) == (("C",), ("A",), ("B",))
-    assert {item.id: item.properties["s2:processing_baseline"] for item in catalogue.search()} == dict.fromkeys(
+    assert {item.id: item.properties["s2:processing_baseline"] for item in either.search()} == dict.fromkeys(
         "ABC", "05.10"
     )
-    assert catalogue.add([make_item("A", cloud=77)]).replaced == ("A",)
-    assert catalogue.search(limit=1)[0].properties["eo:cloud_cover"] == 77
+    assert either.add([make_item("A", cloud=77)]).replaced == ("A",)
+    assert either.search(limit=1)[0].properties["eo:cloud_cover"] == 77
 
 
 def test_the_same_items_give_the_same_file(tmp_path: Path) -> None:
@@ -196,24 +202,24 @@ def test_search_equals_looking_at_every_item(seed: int) -> None:
         assert names(catalogue, bbox=extent) == expected
 
 
-def test_summary(catalogue: Catalogue) -> None:
-    catalogue.add([make_item("A"), make_item("B", footprint(20, 40), tile="34TDK", level="L2A")])
-    summary = catalogue.summary()
+def test_summary(either: Catalogue) -> None:
+    either.add([make_item("A"), make_item("B", footprint(20, 40), tile="34TDK", level="L2A")])
+    summary = either.summary()
     assert (summary.items, summary.tiles, summary.masks) == (2, 2, 0)
     assert summary.levels == {"L1C": 1, "L2A": 1}
     assert summary.bounds == (12, 40, 21, 53)
     assert str(summary.first) == "2024-05-01 10:00:00"
 
 
-def test_two_writers_lose_nothing(catalogue: Catalogue) -> None:
-    catalogue.add([make_item("0")])
+def test_two_writers_lose_nothing(either: Catalogue) -> None:
+    either.add([make_item("0")])
     barrier = threading.Barrier(3)
     failures: list[Exception] = []
 
     def write(name: str) -> None:
         try:
             barrier.wait()
-            Catalogue(catalogue.location).add([make_item(name)])
+            Catalogue(either.location).add([make_item(name)])
         except Exception as error:  # noqa: BLE001 - told below
             failures.append(error)
 
@@ -223,7 +229,7 @@ def test_two_writers_lose_nothing(catalogue: Catalogue) -> None:
     for thread in threads:
         thread.join()
     assert not failures
-    assert names(catalogue) == ["0", "A", "B", "C"]
+    assert names(either) == ["0", "A", "B", "C"]
 
 
 def test_on_s3(s3_server: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,12 +243,12 @@ def test_on_s3(s3_server: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(catalogue) == ["A", "B"]
 
 
-def test_searches_in_threads(catalogue: Catalogue) -> None:
+def test_searches_in_threads(either: Catalogue) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    catalogue.add([make_item("A")])
+    either.add([make_item("A")])
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(lambda _: tuple(names(catalogue, bbox=(12, 52, 13, 53))), range(12))) == {("A",)}
+        assert set(pool.map(lambda _: tuple(names(either, bbox=(12, 52, 13, 53))), range(12))) == {("A",)}
 
 
 def test_refused_files(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from eotasks.workflows.bars import StageReporter, progress_bars
@@ -36,8 +37,8 @@ FAILED = "some products could not be read"
 _TABLE_WIDTH = 160
 
 DESCRIPTION = """\
-A catalogue of Sentinel-2 products: STAC items in one GeoParquet file, on disk or on S3, that LoadScenesTask and any
-reader of GeoParquet can search."""
+A catalogue of Sentinel-2 products: STAC items in one GeoParquet file, or in a folder of such by time, on disk or on S3,
+that LoadScenesTask and any reader of GeoParquet can search."""
 
 EXAMPLES = """\
 examples:
@@ -47,6 +48,8 @@ examples:
   eotasks catalogue search --catalogue products.parquet --tile 33UUU --max-cloud-cover 0.3 --json
   eotasks catalogue search --catalogue https://earth-search.aws.element84.com/v1 --level L2A --bbox 12.4 52.4 12.8 52.6
   eotasks catalogue info --catalogue products.parquet
+  eotasks catalogue split products.parquet s3://bucket/products.parquet       one file into parts by time
+  eotasks catalogue compact s3://bucket/products.parquet
 """
 
 ADD_EXAMPLES = """\
@@ -55,8 +58,12 @@ and reads metadata and headers of images, no pixel. A product that is in the cat
 the catalogue has it of a newer processing baseline. Files NAME_CLP.tif, NAME_CLM.tif and NAME_SHADOW.tif of `eotasks
 cloud-mask` are found in the same places and below --masks. Every product that is found is in one of the counts.
 
+A catalogue is one file, written anew by each addition. With --parts a new one is a folder of files by time, which gets
+small new ones: for more than some 100,000 products. `eotasks catalogue split` makes one of a file.
+
 examples:
   eotasks catalogue add archive/ --catalogue products.parquet
+  eotasks catalogue add archive/ --catalogue products.parquet --parts
   eotasks catalogue add S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE
   eotasks catalogue add s3://bucket/tiles --masks s3://bucket/cloud-mask --catalogue s3://bucket/products.parquet
 """
@@ -87,6 +94,8 @@ def add_parser(commands: Commands) -> None:
     _add_add(actions)
     _add_search(actions)
     _add_info(actions)
+    _add_compact(actions)
+    _add_split(actions)
 
 
 def _add_add(actions: Commands) -> None:
@@ -107,6 +116,7 @@ def _add_add(actions: Commands) -> None:
         default=[],
         help="look for CLP, CLM and SHADOW here too; may be repeated",
     )
+    add.add_argument("--parts", action="store_true", help="make a new catalogue as a folder of parts by time")
     add_allow_host(add)
     add_sign(add)
     add_requester_pays(add)
@@ -151,12 +161,40 @@ def _add_info(actions: Commands) -> None:
     _add_catalogue(info)
 
 
+def _add_compact(actions: Commands) -> None:
+    compact = add_command(
+        actions,
+        "compact",
+        run_compact,
+        summary="put a catalogue in parts in order",
+        description="Put the parts of a catalogue in order of time, each of usual size, and remove files that nobody\n"
+        "reads any more: those of earlier parts after an hour, and those of writers that were killed. Readers and\n"
+        "writers go on meanwhile.",
+    )
+    compact.add_argument("place", metavar="PLACE", help="the catalogue: a folder or prefix that ends in .parquet")
+    add_json(compact)
+
+
+def _add_split(actions: Commands) -> None:
+    split = add_command(
+        actions,
+        "split",
+        run_split,
+        summary="make a catalogue in parts of one that is a file",
+        description="Make a catalogue in parts by time of one that is a file, which stays as it is.",
+    )
+    split.add_argument("file", metavar="FILE", help="the catalogue: a file, also s3://…")
+    split.add_argument("place", metavar="PLACE", help="the new one: a folder or prefix that ends in .parquet")
+    add_json(split)
+
+
 def _add_catalogue(parser: argparse.ArgumentParser, *, api: bool = False) -> None:
     parser.add_argument(
         "--catalogue",
         metavar="FILE",
         default=DEFAULT_CATALOGUE,
-        help=f"GeoParquet file, also s3://…{', or the address of a STAC API' if api else ''} ({DEFAULT_CATALOGUE})",
+        help=f"GeoParquet file or folder of parts, also s3://…{', or the address of a STAC API' if api else ''}"
+        f" ({DEFAULT_CATALOGUE})",
     )
 
 
@@ -166,7 +204,7 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
     from eotasks.workflows.catalogue.adding import add_products
 
     console = new_console()
-    catalogue = Catalogue(arguments.catalogue)
+    catalogue = Catalogue(arguments.catalogue, parts=arguments.parts)
     with progress_bars(console) as progress:
         reporter = StageReporter(progress)
         reporter.begin("products", None)
@@ -220,6 +258,33 @@ def run_info(arguments: argparse.Namespace) -> ExitCode:
     from eotasks.catalogue.store import Catalogue
 
     catalogue = Catalogue(arguments.catalogue)
+    summary = catalogue.summary()
+    if arguments.json:
+        write_json(_as_json(catalogue, summary))
+    else:
+        print_line(new_console(), info_text(catalogue, summary))
+    return ExitCode.DONE
+
+
+def run_compact(arguments: argparse.Namespace) -> ExitCode:
+    """Put the parts of a catalogue in order."""
+    from eotasks.catalogue.store import Catalogue
+
+    catalogue = Catalogue(arguments.place)
+    done = catalogue.compact()
+    if arguments.json:
+        write_json({"catalogue": catalogue.location, **asdict(done)})
+        return ExitCode.DONE
+    parts = f"{done.before:,} parts are now {done.after:,}" if done.before != done.after else f"{done.after:,} parts"
+    print_line(new_console(), f"{catalogue.location}: {done.items:,} products, {parts}, {done.removed:,} files removed")
+    return ExitCode.DONE
+
+
+def run_split(arguments: argparse.Namespace) -> ExitCode:
+    """Make a catalogue in parts of a file."""
+    from eotasks.catalogue.store import Catalogue
+
+    catalogue = Catalogue(arguments.file).split(arguments.place)
     summary = catalogue.summary()
     if arguments.json:
         write_json(_as_json(catalogue, summary))

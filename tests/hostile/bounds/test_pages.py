@@ -169,6 +169,8 @@ def test_columns_are_where_arrow_finds_them(written: Path) -> None:
             start,
             start + column.total_compressed_size,
         )
+        assert chunk.is_empty == (column.statistics is not None and column.statistics.null_count == column.num_values)
+    assert {True, False} == {chunk.is_empty for chunk in chunks}
 
 
 @pytest.mark.parametrize(
