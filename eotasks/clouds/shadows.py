@@ -9,14 +9,15 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds.checks import frame_name, pixel_size, refuse_wrong_scale, seen_pixels, single_channel
+from eotasks.clouds.checks import as_stored, frame_name, pixel_size, refuse_wrong_scale, seen_pixels, single_channel
+from eotasks.clouds.elevation import Elevation, Heights, elevation_source, heights_of
 from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_number
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.angles import NADIR
-from eotasks.models.clouds.shadows.frame import SHADOW, MethodName, ShadowMethod, cloud_shadow, shadow_method
+from eotasks.models.clouds.shadows.frame import MethodName, ShadowMethod, cloud_shadow, shadow_method
 from eotasks.models.clouds.shadows.light import SHADOW_BANDS
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ProbabilityScale, ReflectanceScale, as_probability, check_scale, warn_of_percent
@@ -33,6 +34,9 @@ class AddCloudShadowTask(EOTask):
     of the Earth Engine tutorial. ``eotasks.models.clouds.shadows`` says how both work. Frames are worked on one at a
     time, and each by itself. Of frames above 4,000,000 pixels the geometric method searches heights in cells of several
     pixels (60 m of a full tile), and throws outlines at full resolution.
+
+    Hills throw shade too. Where the height of the ground is given, terrain shade is computed and told apart: a mask of
+    its own, in which there is no cloud shadow.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class AddCloudShadowTask(EOTask):
         bands: Sequence[str] | None = None,
         sun_angles: Angles = (FeatureType.SCALAR, "SUN_ANGLES"),
         view_angles: Angles = NADIR,
+        elevation: Elevation | None = None,
+        terrain_shade_feature: Feature = (FeatureType.MASK, "TERRAIN_SHADE"),
         method: MethodName | ShadowMethod = "geometric",
         scale: ReflectanceScale | None = None,
         probability_scale: ProbabilityScale | None = None,
@@ -71,6 +77,11 @@ class AddCloudShadowTask(EOTask):
             a scalar feature (t, 2), a grid as DATA feature (t, h, w, 2) with NaN where unknown, or two numbers for all
             frames. Frames without a cloud may have NaN.
         :param view_angles: The same of the sensor, azimuth towards the sensor. The default looks straight down.
+        :param elevation: The height of the ground: a feature DATA_TIMELESS (h, w, 1) in metres, NaN where unknown; or
+            where a DEM lies as a GeoTIFF, in any coordinate system (a path, ``s3://…``, ``https://…``), of which hills
+            10 km about the patch count too. None: the ground is taken as flat.
+        :param terrain_shade_feature: Output (t, h, w, 1) where an elevation is given: ground that hills shade, coded as
+            the shadow is; slopes that are turned away from the sun are among it.
         :param method: "geometric" or "projection"; or ``GeometricMethod(...)`` or ``ProjectionMethod(...)`` of
             ``eotasks.models.clouds.shadows.geometric`` and ``.projection``, to change a setting.
         :param scale: What the numbers of the bands are: "reflectance", "percent", "0..255", "dn" or "0..65535"
@@ -94,6 +105,12 @@ class AddCloudShadowTask(EOTask):
             band_indices(SHADOW_BANDS, self.bands, where=describe(self.bands_feature))
         self.sun_angles = _angles(sun_angles, "sun_angles")
         self.view_angles = _angles(view_angles, "view_angles")
+        self.elevation = elevation_source(elevation)
+        self.terrain_shade_feature = feature_of(terrain_shade_feature, {FeatureType.MASK})
+        if self.elevation is not None and self.terrain_shade_feature == self.shadow_feature:
+            raise ConfigurationError(
+                f"{describe(self.shadow_feature)} is named for cloud shadow and for terrain shade: give each its own."
+            )
         self.method = shadow_method(method)
         check_scale(scale, ReflectanceScale)
         check_scale(probability_scale, ProbabilityScale, "probability_scale")
@@ -107,8 +124,10 @@ class AddCloudShadowTask(EOTask):
         :raises FeatureError: a feature is missing, or holds no cloud mask, no probability or no angles.
         :raises BandError: B02, B08 or B11 are not among the bands.
         :raises ReflectanceError: values that are no reflectance inside valid data; the message names the frame.
-        :raises GridError: shapes differ, or the bounding box is not in metres.
+        :raises GridError: shapes differ, the bounding box is not in metres, or the elevation lies elsewhere.
+        :raises ImageryError: an elevation that cannot be read.
         :warns ShadowWarning: a frame has clouds whose shadows cannot be told, with the frame and the reason.
+        :warns ElevationWarning: ground whose height is not known.
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
         seen = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
@@ -124,9 +143,12 @@ class AddCloudShadowTask(EOTask):
             outlines = self._cloud(eopatch, self.outline_feature, frames, valid, cure)
         size = self._pixel_size(eopatch, frames)
         sun, view = (_per_frame(eopatch, each, frames) for each in (self.sun_angles, self.view_angles))
-        result = np.empty((*frames.shape[:3], 1), dtype=np.bool_ if self.boolean else np.uint8)
+        shade = None
+        if self.elevation is not None:
+            shade = self._shade(eopatch, heights_of(eopatch, self.elevation, frames, valid, size), sun, valid)
+        result = np.empty(frames.shape[:3], dtype=np.uint8)
         for index in range(len(frames)):
-            shadow = cloud_shadow(
+            result[index] = cloud_shadow(
                 frames[index],
                 cloud[index],
                 outlines=None if outlines is None else outlines[index],
@@ -134,15 +156,28 @@ class AddCloudShadowTask(EOTask):
                 view=view[index],
                 pixel_size=size,
                 valid=valid[index],
+                terrain_shade=None if shade is None else shade[index],
                 names=self.bands,
                 method=self.method,
                 scale=self.scale,
                 check_bands=False,  # of all frames together, above
                 where=frame_name(eopatch, self.bands_feature, index),
             )
-            result[index, ..., 0] = shadow == SHADOW if self.boolean else shadow
-        eopatch[self.shadow_feature] = result
+        eopatch[self.shadow_feature] = as_stored(result, self.boolean)
+        if shade is not None:
+            coded = np.where(valid, shade.astype(np.uint8), np.uint8(NO_DATA))
+            eopatch[self.terrain_shade_feature] = as_stored(coded, self.boolean)
         return eopatch
+
+    def _shade(
+        self, eopatch: EOPatch, heights: Heights, sun: NDArray[np.float64], valid: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Terrain shade (t, h, w); none in frames without data, which often have no angles either."""
+        shade = np.zeros(valid.shape, dtype=bool)
+        for index in np.flatnonzero(valid.any(axis=(1, 2))):
+            where = frame_name(eopatch, self.bands_feature, int(index))
+            shade[index] = heights.shade(sun[index], where) & valid[index]
+        return shade
 
     def _cloud(
         self, eopatch: EOPatch, feature: Feature, frames: NDArray[Any], valid: NDArray[np.bool_], cure: str
