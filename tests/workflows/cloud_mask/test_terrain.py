@@ -47,6 +47,7 @@ def read(folder: Path, kind: str) -> NDArray[np.uint8]:
         return values
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")
 def test_terrain_shade_is_a_file_of_its_own(tmp_path: Path) -> None:
     dem, out = write_dem(tmp_path / "dem.tif"), tmp_path / "out"
@@ -69,7 +70,7 @@ def test_terrain_shade_is_a_file_of_its_own(tmp_path: Path) -> None:
     shutil.copy(write_dem(tmp_path / "other.tif", holes=True), dem)
     changed = command("cloud-mask", "--shadows", "--dem", dem, "--out", out, *FAST)
     assert "done" in changed.out  # another DEM at the same place
-    assert "has no height for" in changed.err
+    assert "has no height for" in " ".join(changed.out.split())
     assert command("cloud-mask", "--shadows", "--out", out, *FAST).code == 2  # other settings
 
 
