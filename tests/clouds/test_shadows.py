@@ -328,3 +328,27 @@ def test_an_elevation_that_is_none_is_refused() -> None:
     patch[DEM] = np.full((200, 210, 1), -9999.0)
     with pytest.raises(FeatureError, match="-9999 is no height"):
         shadows(patch, elevation=DEM)
+
+
+@pytest.mark.filterwarnings("ignore:EOPatch does not have timestamps")
+def test_frames_are_compared_with_other_dates() -> None:
+    def series() -> EOPatch:
+        patch = EOPatch(bbox=UTM, timestamps=["2017-01-01", "2017-01-11", "2017-01-21", "2017-02-01"])
+        clear = [frame([], shape=(200, 210), seed=seed) for seed in (5, 6)]
+        patch[BANDS] = np.stack([bands for bands, _, _ in (*FRAMES, *clear)])
+        patch[CLM] = np.stack([cloud for _, cloud, _ in (*FRAMES, *clear)]).astype(np.uint8)[..., None]
+        patch[SUN_ANGLES] = np.array([SUN] * 4, dtype=np.float32)
+        return patch
+
+    mask = shadows(series(), dates=3)
+    for index, (_, _, truth) in enumerate(FRAMES):
+        assert np.mean((mask[index, ..., 0] == 1) == truth) > 0.999
+    assert not mask[2:].any()
+    without = series()
+    without.timestamps = None
+    with pytest.raises(FeatureError, match="by their timestamps"):
+        shadows(without, dates=3)
+    with pytest.raises(ConfigurationError, match="dates"):
+        AddCloudShadowTask(dates=1)
+    with pytest.raises(ConfigurationError, match="dates=3 goes with method='geometric'"):
+        AddCloudShadowTask(dates=3, method="projection")

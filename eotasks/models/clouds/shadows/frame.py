@@ -16,6 +16,7 @@ from eotasks.models.clouds.shadows.large import is_large, large_shadow
 from eotasks.models.clouds.shadows.light import Light, light_of
 from eotasks.models.clouds.shadows.packed import KEPT, VALID, PackedLight, has, strips_of
 from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow, untold
+from eotasks.models.clouds.shadows.series import against, note_expected
 from eotasks.models.clouds.shadows.terrain import check_shade, note_shade, told_apart_from
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ReflectanceScale, check_mask
@@ -68,6 +69,7 @@ def cloud_shadow(
     pixel_size: tuple[float, float],
     valid: NDArray[np.bool_] | None = None,
     terrain_shade: NDArray[np.bool_] | None = None,
+    expected: NDArray[np.float32] | None = None,
     names: Sequence[str] | None = None,
     method: MethodName | ShadowMethod = "geometric",
     scale: ReflectanceScale | None = None,
@@ -94,6 +96,8 @@ def cloud_shadow(
     :param valid: Boolean (h, w) of the pixels with data, or None for all.
     :param terrain_shade: Boolean (h, w) of ground that hills shade (``shadows.terrain``): never cloud shadow, and no
         witness of lit ground. None for ground that is taken as flat.
+    :param expected: (h, w) sunlight (``Light``) that the ground would have without shade, NaN where unknown, as other
+        dates of a series tell (``shadows.series``): shade is searched against it, by "geometric".
     :param names: Names of the bands, or None to tell by count.
     :param method: "geometric" or "projection", or a GeometricMethod or ProjectionMethod with other settings.
     :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
@@ -120,6 +124,7 @@ def cloud_shadow(
         packed.add(0, bands, data)
         if check_bands:
             packed.check()
+        note_expected(packed, expected)
         packed.set_clouds(cloudy)
         return shadow_of_packed(
             packed,
@@ -133,7 +138,7 @@ def cloud_shadow(
             tell=tell,
         )
     light = light_of(bands, data, names=names, scale=scale, check_bands=check_bands, where=where)
-    light = told_apart_from(light, shade)
+    light = against(told_apart_from(light, shade), expected)
     cloudy = cloudy & light.valid
     if not cloudy.any():
         # such frames, above all those without data, often have no angles either
