@@ -3,6 +3,7 @@ from .area import read_area as read_area
 from .area import split_area as split_area
 from .catalogue.api import StacApi as StacApi
 from .catalogue.store import Catalogue as Catalogue
+from .clouds.consensus import AddCloudConsensusTask as AddCloudConsensusTask
 from .clouds.detectors.tasks import DetectCloudsTask as DetectCloudsTask
 from .clouds.filtering import FilterCloudyTimestampsTask as FilterCloudyTimestampsTask
 from .clouds.masks import AddCloudMaskTask as AddCloudMaskTask
@@ -27,6 +28,7 @@ from .errors import BandError as BandError
 from .errors import BatchError as BatchError
 from .errors import ConfigurationError as ConfigurationError
 from .errors import CredentialsError as CredentialsError
+from .errors import ElevationWarning as ElevationWarning
 from .errors import EOPatchChangedWarning as EOPatchChangedWarning
 from .errors import EOTasksError as EOTasksError
 from .errors import EOTasksWarning as EOTasksWarning

@@ -210,6 +210,10 @@ class ShadowWarning(EOTasksWarning):
         return type(self), (*self.args, self.reason)
 
 
+class ElevationWarning(EOTasksWarning):
+    """The height of some ground is not known, so that terrain shade is not told apart there."""
+
+
 class UnusedSettingWarning(EOTasksWarning):
     """A setting was changed where that has no effect."""
 

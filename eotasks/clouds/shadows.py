@@ -9,15 +9,19 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds.checks import frame_name, pixel_size, refuse_wrong_scale, seen_pixels, single_channel
-from eotasks.errors import ConfigurationError, FeatureError, GridError
+from eotasks.clouds.checks import as_stored, frame_name, pixel_size, refuse_wrong_scale, seen_pixels, single_channel
+from eotasks.clouds.elevation import Elevation, Heights, elevation_source, heights_of
+from eotasks.errors import ConfigurationError, FeatureError, GridError, warn_caller
 from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.band_sets import band_names
-from eotasks.models.checks import check_number
+from eotasks.models.checks import check_number, check_whole
+from eotasks.models.clouds.neighbours import LEAST
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.angles import NADIR
-from eotasks.models.clouds.shadows.frame import SHADOW, MethodName, ShadowMethod, cloud_shadow, shadow_method
-from eotasks.models.clouds.shadows.light import SHADOW_BANDS
+from eotasks.models.clouds.shadows.frame import MethodName, ShadowMethod, cloud_shadow, shadow_method
+from eotasks.models.clouds.shadows.geometric import GeometricMethod
+from eotasks.models.clouds.shadows.light import SHADOW_BANDS, light_of
+from eotasks.models.clouds.shadows.series import Search, Tell, shadows_of_series
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ProbabilityScale, ReflectanceScale, as_probability, check_scale, warn_of_percent
 from eotasks.models.sentinel2 import band_indices
@@ -31,8 +35,15 @@ class AddCloudShadowTask(EOTask):
 
     The geometric method searches the height of every cloud and throws its outline to the ground; the projection is that
     of the Earth Engine tutorial. ``eotasks.models.clouds.shadows`` says how both work. Frames are worked on one at a
-    time, and each by itself. Of frames above 4,000,000 pixels the geometric method searches heights in cells of several
+    time. Of frames above 4,000,000 pixels the geometric method searches heights in cells of several
     pixels (60 m of a full tile), and throws outlines at full resolution.
+
+    Hills throw shade too. Where the height of the ground is given, terrain shade is computed and told apart: a mask of
+    its own, in which there is no cloud shadow.
+
+    Frames are searched each by itself, unless ``dates`` asks to compare them: then the ground of a frame is looked at
+    against its own sunlight on the clear dates nearest in time, which leaves shade alone
+    (``eotasks.models.clouds.shadows.series``).
     """
 
     def __init__(
@@ -47,7 +58,10 @@ class AddCloudShadowTask(EOTask):
         bands: Sequence[str] | None = None,
         sun_angles: Angles = (FeatureType.SCALAR, "SUN_ANGLES"),
         view_angles: Angles = NADIR,
+        elevation: Elevation | None = None,
+        terrain_shade_feature: Feature = (FeatureType.MASK, "TERRAIN_SHADE"),
         method: MethodName | ShadowMethod = "geometric",
+        dates: int | None = None,
         scale: ReflectanceScale | None = None,
         probability_scale: ProbabilityScale | None = None,
         boolean: bool = False,
@@ -71,8 +85,16 @@ class AddCloudShadowTask(EOTask):
             a scalar feature (t, 2), a grid as DATA feature (t, h, w, 2) with NaN where unknown, or two numbers for all
             frames. Frames without a cloud may have NaN.
         :param view_angles: The same of the sensor, azimuth towards the sensor. The default looks straight down.
+        :param elevation: The height of the ground: a feature DATA_TIMELESS (h, w, 1) in metres, NaN where unknown; or
+            where a DEM lies as a GeoTIFF, in any coordinate system (a path, ``s3://…``, ``https://…``), of which hills
+            10 km about the patch count too. None: the ground is taken as flat.
+        :param terrain_shade_feature: Output (t, h, w, 1) where an elevation is given: ground that hills shade, coded as
+            the shadow is; slopes that are turned away from the sun are among it.
         :param method: "geometric" or "projection"; or ``GeometricMethod(...)`` or ``ProjectionMethod(...)`` of
             ``eotasks.models.clouds.shadows.geometric`` and ``.projection``, to change a setting.
+        :param dates: With how many clear dates nearest in time the ground of a frame is compared; 5 is a good number.
+            None: each frame by itself. Frames that have too few, or show nothing that way, are looked at by themselves.
+            Needs timestamps and the geometric method, and takes about twice the time.
         :param scale: What the numbers of the bands are: "reflectance", "percent", "0..255", "dn" or "0..65535"
             (``eotasks.models.scales``). None: floats are reflectance, integers DN.
         :param probability_scale: "0..1", "percent" or "0..255" of a cloud probability; None for what the dtype says.
@@ -94,7 +116,16 @@ class AddCloudShadowTask(EOTask):
             band_indices(SHADOW_BANDS, self.bands, where=describe(self.bands_feature))
         self.sun_angles = _angles(sun_angles, "sun_angles")
         self.view_angles = _angles(view_angles, "view_angles")
+        self.elevation = elevation_source(elevation)
+        self.terrain_shade_feature = feature_of(terrain_shade_feature, {FeatureType.MASK})
+        if self.elevation is not None and self.terrain_shade_feature == self.shadow_feature:
+            raise ConfigurationError(
+                f"{describe(self.shadow_feature)} is named for cloud shadow and for terrain shade: give each its own."
+            )
         self.method = shadow_method(method)
+        self.dates = None if dates is None else check_whole(dates, "dates", "number of dates", at_least=LEAST)
+        if self.dates is not None and not isinstance(self.method, GeometricMethod):
+            raise ConfigurationError(f"dates={dates} goes with method='geometric': leave out one of the two.")
         check_scale(scale, ReflectanceScale)
         check_scale(probability_scale, ProbabilityScale, "probability_scale")
         self.scale: ReflectanceScale | None = scale
@@ -107,8 +138,10 @@ class AddCloudShadowTask(EOTask):
         :raises FeatureError: a feature is missing, or holds no cloud mask, no probability or no angles.
         :raises BandError: B02, B08 or B11 are not among the bands.
         :raises ReflectanceError: values that are no reflectance inside valid data; the message names the frame.
-        :raises GridError: shapes differ, or the bounding box is not in metres.
+        :raises GridError: shapes differ, the bounding box is not in metres, or the elevation lies elsewhere.
+        :raises ImageryError: an elevation that cannot be read.
         :warns ShadowWarning: a frame has clouds whose shadows cannot be told, with the frame and the reason.
+        :warns ElevationWarning: ground whose height is not known.
         """
         frames = array_of(eopatch, self.bands_feature, "load or download the bands first")
         seen = seen_pixels(eopatch, self.is_data_feature, frames, self.bands_feature)
@@ -124,9 +157,12 @@ class AddCloudShadowTask(EOTask):
             outlines = self._cloud(eopatch, self.outline_feature, frames, valid, cure)
         size = self._pixel_size(eopatch, frames)
         sun, view = (_per_frame(eopatch, each, frames) for each in (self.sun_angles, self.view_angles))
-        result = np.empty((*frames.shape[:3], 1), dtype=np.bool_ if self.boolean else np.uint8)
-        for index in range(len(frames)):
-            shadow = cloud_shadow(
+        shade = None
+        if self.elevation is not None:
+            shade = self._shade(eopatch, heights_of(eopatch, self.elevation, frames, valid, size), sun, valid)
+
+        def search(index: int, *, expected: NDArray[np.float32] | None, tell: Tell) -> NDArray[np.uint8]:
+            return cloud_shadow(
                 frames[index],
                 cloud[index],
                 outlines=None if outlines is None else outlines[index],
@@ -134,15 +170,55 @@ class AddCloudShadowTask(EOTask):
                 view=view[index],
                 pixel_size=size,
                 valid=valid[index],
+                terrain_shade=None if shade is None else shade[index],
+                expected=expected,
                 names=self.bands,
                 method=self.method,
                 scale=self.scale,
                 check_bands=False,  # of all frames together, above
                 where=frame_name(eopatch, self.bands_feature, index),
+                tell=tell,
             )
-            result[index, ..., 0] = shadow == SHADOW if self.boolean else shadow
-        eopatch[self.shadow_feature] = result
+
+        result = np.empty(frames.shape[:3], dtype=np.uint8)
+        if self.dates is None:
+            for index in range(len(frames)):
+                result[index] = search(index, expected=None, tell=warn_caller)
+        else:
+            result = self._of_series(eopatch, search, frames, cloud, valid)
+        eopatch[self.shadow_feature] = as_stored(result, self.boolean)
+        if shade is not None:
+            coded = np.where(valid, shade.astype(np.uint8), np.uint8(NO_DATA))
+            eopatch[self.terrain_shade_feature] = as_stored(coded, self.boolean)
         return eopatch
+
+    def _of_series(
+        self, eopatch: EOPatch, search: Search, frames: NDArray[Any], cloud: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> NDArray[np.uint8]:
+        times = eopatch.timestamps
+        if times is None or self.dates is None:
+            raise FeatureError(
+                f"{describe(self.bands_feature)}: dates are compared by their timestamps, and the EOPatch has none. Add"
+                " them, or leave out dates."
+            )
+        sunlight = np.stack(
+            [
+                light_of(bands, data, names=self.bands, scale=self.scale, check_bands=False).sunlight
+                for bands, data in zip(frames, valid, strict=True)
+            ]
+        )
+        hidden, unknown = split_cloud_mask(cloud, where=describe(self.cloud_feature))
+        return shadows_of_series(search, sunlight, hidden, valid & ~unknown, times, dates=self.dates, tell=warn_caller)
+
+    def _shade(
+        self, eopatch: EOPatch, heights: Heights, sun: NDArray[np.float64], valid: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Terrain shade (t, h, w); none in frames without data, which often have no angles either."""
+        shade = np.zeros(valid.shape, dtype=bool)
+        for index in np.flatnonzero(valid.any(axis=(1, 2))):
+            where = frame_name(eopatch, self.bands_feature, int(index))
+            shade[index] = heights.shade(sun[index], where) & valid[index]
+        return shade
 
     def _cloud(
         self, eopatch: EOPatch, feature: Feature, frames: NDArray[Any], valid: NDArray[np.bool_], cure: str

@@ -1,20 +1,32 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from eolearn.core import EOPatch, FeatureType
+from rasterio.transform import Affine
 from scipy import ndimage
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.clouds.shadows import AddCloudShadowTask
-from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError, ShadowWarning
+from eotasks.errors import (
+    BandError,
+    ConfigurationError,
+    ElevationWarning,
+    FeatureError,
+    GridError,
+    ReflectanceError,
+    ShadowWarning,
+)
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.models.clouds.shadows.geometric import GeometricMethod
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
+from eotasks.models.clouds.shadows.terrain import terrain_shade
 from eotasks.models.simulation.year import SimulatedAcquisition, SimulationSettings, simulate
 from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.sources.simulated import sample_ground
@@ -237,3 +249,106 @@ def _as_patch(seen: SimulatedAcquisition) -> EOPatch:
     patch[CLM] = np.where(seen.is_data, seen.cloud, 255).astype(np.uint8)[np.newaxis, ..., np.newaxis]
     patch[SUN_ANGLES] = np.array([[seen.sun_zenith, seen.sun_azimuth]])
     return patch
+
+
+DEM, TERRAIN = (FeatureType.DATA_TIMELESS, "DEM"), (FeatureType.MASK, "TERRAIN_SHADE")
+
+
+def on_a_mountain(patch: EOPatch) -> EOPatch:
+    heights = np.full((200, 210, 1), 300, dtype=np.float32)
+    heights[60:64, 40:90] = 600  # its shade: 300 m * tan(50 degrees) towards 340 degrees
+    patch[DEM] = heights
+    return patch
+
+
+def test_terrain_shade_is_a_mask_of_its_own() -> None:
+    patch = on_a_mountain(patch_of())
+    expected = terrain_shade(patch[DEM][..., 0], SUN, pixel_size=PIXEL)
+    mask = shadows(patch, elevation=DEM)
+    shade = patch[TERRAIN]
+    assert (shade.dtype, shade.shape) == (np.uint8, mask.shape)
+    assert 500 < expected.sum() < 1_500
+    assert all(np.array_equal(frame == 1, expected) for frame in shade[..., 0])
+    for index, (bands, cloud, _) in enumerate(FRAMES):
+        alone = cloud_shadow(bands, cloud, sun=SUN, pixel_size=PIXEL, names=NAMES, terrain_shade=expected)
+        assert np.array_equal(mask[index, ..., 0], alone)
+    boolean = on_a_mountain(patch_of())
+    assert np.array_equal(shadows(boolean, elevation=DEM, boolean=True), mask == 1)
+    assert np.array_equal(boolean[TERRAIN], shade == 1)
+    flat = patch_of()
+    shadows(flat)
+    assert TERRAIN not in flat
+
+
+def test_an_elevation_of_a_file(tmp_path: Path) -> None:
+    patch = on_a_mountain(patch_of())
+    path = tmp_path / "dem.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=200, width=210, count=1, dtype="float32", crs="EPSG:32633",
+        transform=Affine(PIXEL[1], 0, 330_000, 0, -PIXEL[0], 5_814_360 + 200 * PIXEL[0]),
+    ) as file:  # fmt: skip
+        file.write(patch[DEM][..., 0], 1)
+    expected = shadows(patch, elevation=DEM)
+    task = pickle.loads(pickle.dumps(AddCloudShadowTask(bands=NAMES, elevation=path)))
+    assert np.array_equal(task.execute(patch.copy())[SHADOW], expected)
+    elsewhere = patch.copy()
+    elsewhere.bbox = BBox((530_000, 5_814_360, 534_200, 5_818_360), CRS("EPSG:32633"))
+    with pytest.raises(GridError, match="has no height within"):
+        task.execute(elsewhere)
+
+
+def test_ground_and_frames_that_nobody_knows_of() -> None:
+    patch = on_a_mountain(patch_of())
+    patch[DEM][:20] = np.nan
+    with pytest.warns(ElevationWarning, match=r"DEM: has no height for 10\.0%"):
+        shadows(patch, elevation=DEM)
+    assert not (patch[TERRAIN][:, :20] == 1).any()
+    patch = on_a_mountain(patch_of())
+    patch[BANDS][1] = 0
+    patch[SUN_ANGLES][1] = np.nan
+    shadows(patch, elevation=DEM)
+    assert (patch[TERRAIN][1] == 255).all()  # without data nobody asks where the sun was
+    patch[SUN_ANGLES][0] = np.nan
+    patch[CLM][0] = 0
+    with pytest.raises(FeatureError, match="2017-01-01T00:00, terrain: there are none but NaN"):
+        shadows(patch, elevation=DEM)
+
+
+def test_an_elevation_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="for cloud shadow and for terrain shade"):
+        AddCloudShadowTask(elevation=DEM, terrain_shade_feature=SHADOW)
+    with pytest.raises(ConfigurationError):
+        AddCloudShadowTask(elevation=(FeatureType.DATA, "DEM"))
+    with pytest.raises(FeatureError, match="add the height of the ground"):
+        shadows(patch_of(), elevation=DEM)
+    patch = on_a_mountain(patch_of())
+    patch[DEM] = patch[DEM][:100]
+    with pytest.raises(GridError, match="DEM has shape"):
+        shadows(patch, elevation=DEM)
+    patch[DEM] = np.full((200, 210, 1), -9999.0)
+    with pytest.raises(FeatureError, match="-9999 is no height"):
+        shadows(patch, elevation=DEM)
+
+
+@pytest.mark.filterwarnings("ignore:EOPatch does not have timestamps")
+def test_frames_are_compared_with_other_dates() -> None:
+    def series() -> EOPatch:
+        patch = EOPatch(bbox=UTM, timestamps=["2017-01-01", "2017-01-11", "2017-01-21", "2017-02-01"])
+        clear = [frame([], shape=(200, 210), seed=seed) for seed in (5, 6)]
+        patch[BANDS] = np.stack([bands for bands, _, _ in (*FRAMES, *clear)])
+        patch[CLM] = np.stack([cloud for _, cloud, _ in (*FRAMES, *clear)]).astype(np.uint8)[..., None]
+        patch[SUN_ANGLES] = np.array([SUN] * 4, dtype=np.float32)
+        return patch
+
+    mask = shadows(series(), dates=3)
+    for index, (_, _, truth) in enumerate(FRAMES):
+        assert np.mean((mask[index, ..., 0] == 1) == truth) > 0.999
+    assert not mask[2:].any()
+    without = series()
+    without.timestamps = None
+    with pytest.raises(FeatureError, match="by their timestamps"):
+        shadows(without, dates=3)
+    with pytest.raises(ConfigurationError, match="dates"):
+        AddCloudShadowTask(dates=1)
+    with pytest.raises(ConfigurationError, match="dates=3 goes with method='geometric'"):
+        AddCloudShadowTask(dates=3, method="projection")

@@ -38,7 +38,14 @@ class ArchiveSettings(BaseModel):
 
     @classmethod
     def of(cls, options: CloudMaskOptions) -> ArchiveSettings:
-        """Those of some options, as they read back from JSON."""
+        """Those of some options, as they read back from JSON.
+
+        :raises ConfigurationError: they ask for terrain shade, which an archive has no place for.
+        """
+        if options.dem is not None:
+            raise ConfigurationError(
+                "dem goes with single products, not with an archive: leave it out, or use eotasks cloud-mask."
+            )
         settings: dict[str, Any] = json.loads(json.dumps(options.to_dict()))
         return cls(settings=settings, detector_package=options.detector_package())
 

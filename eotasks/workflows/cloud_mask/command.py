@@ -49,6 +49,7 @@ examples:
   eotasks cloud-mask PRODUCT --resolution 160 --sampling nearest
                                                        as Sentinel Hub computes its CLP
   eotasks cloud-mask PRODUCT --resolution 10 --preset eo-learn --shadows
+  eotasks cloud-mask PRODUCT --shadows --dem dem.tif   mountains: terrain shade apart from cloud shadow
   eotasks cloud-mask PRODUCT --snow --thin-cloud       snow and thin cirrus as classes of CLM
   eotasks cloud-mask L2A --detector scl                the scene classification of L2A as mask
 
@@ -69,7 +70,8 @@ shadows: "geometric" searches the height of every cloud and throws its outline t
 the clouds better than it does sunward, else there is none and a warning says so; "projection" takes ground that is dark
 within 1 km of a cloud, away from the sun (Earth Engine's tutorial). Both look for them with the mask before it grows;
 what it grows over is cloud. --beyond dark calls ground at the edge shadow by its looks, as far as those are right in
-the rest of the product; --beyond clear never does.
+the rest of the product; --beyond clear never does. With --dem the shade of hills is computed and is no cloud shadow:
+TERRAIN_SHADE is a file of its own, of 0, 1 and 255, clouds or not. Hills within 10 km of the product count.
 
 settings: radii are pixels of the results, so the same preset reaches farther at a coarser resolution; --unit metre
 makes them metres. A preset's own numbers are those its authors published, mostly for 10 m or 20 m. Where results of
@@ -119,6 +121,11 @@ def add_parser(commands: Commands) -> None:
     add_sign(parser)
     add_requester_pays(parser)
     add_mask_arguments(parser)
+    parser.add_argument(
+        "--dem",
+        metavar="FILE",
+        help="elevation model, a GeoTIFF here, on S3 or the web: tells terrain shade from shadow",
+    )
     parser.add_argument("--no-quicklook", action="store_true", help="no picture, which takes about a second a tile")
     parser.add_argument("--styles", action="store_true", help="styles of QGIS (.qml) beside the files")
     parser.add_argument("--format", choices=("cog",), default="cog", help="cog: Cloud Optimized GeoTIFF")
@@ -128,7 +135,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Make masks, and say what came out; 1 when products failed."""
-    options = mask_options(arguments, quicklook=not arguments.no_quicklook, styles=arguments.styles)
+    options = mask_options(arguments, quicklook=not arguments.no_quicklook, styles=arguments.styles, dem=arguments.dem)
     from eotasks.workflows.cloud_mask.run import CloudMaskRun
 
     console = new_console()
@@ -203,7 +210,12 @@ def summary_table(outcomes: Sequence[ProductOutcome], options: CloudMaskOptions)
 
 def _columns(options: CloudMaskOptions) -> dict[str, str]:
     """Heading -> name of the share, of the classes that are asked for."""
-    asked = {"thin_cloud": options.thin_cloud, "snow": options.snow, "shadow": options.shadows}
+    asked = {
+        "thin_cloud": options.thin_cloud,
+        "snow": options.snow,
+        "shadow": options.shadows,
+        "terrain_shade": options.dem is not None,
+    }
     return {name.replace("_", " "): name for name, is_asked in {"cloud": True, **asked}.items() if is_asked}
 
 

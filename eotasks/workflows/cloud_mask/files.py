@@ -1,9 +1,9 @@
 """The files of one product: Cloud Optimized GeoTIFFs, a quick-look, and a record that says they are complete.
 
-``DIR/NAME/`` holds ``NAME_CLP.tif`` where the detector has a probability, ``NAME_CLM.tif``, ``NAME_SHADOW.tif`` when
-asked for, ``NAME_quicklook.png`` unless left out, NAME_CLP.qml and the like when styles are asked for, and
-``NAME.json``, the record. Each file is written whole or not at all. The record is there first, and calls itself
-complete last: a run that was interrupted is known by it and done again.
+``DIR/NAME/`` holds ``NAME_CLP.tif`` where the detector has a probability, ``NAME_CLM.tif``, ``NAME_SHADOW.tif`` and
+``NAME_TERRAIN_SHADE.tif`` when asked for, ``NAME_quicklook.png`` unless left out, NAME_CLP.qml and the like when
+styles are asked for, and ``NAME.json``, the record. Each file is written whole or not at all. The record is there
+first, and calls itself complete last: a run that was interrupted is known by it and done again.
 
 `eotasks.workflows.product_masks.images` has what the GeoTIFFs hold.
 """
@@ -28,6 +28,7 @@ from eotasks.storage.place import Place
 from eotasks.workflows.product_masks.images import (
     CLM_CLASSES,
     SHADOW_CLASSES,
+    TERRAIN_CLASSES,
     TRANSPARENT,
     clm_classes,
     image_kinds,
@@ -47,10 +48,12 @@ _NAMES = {
     "CLP": "{}_CLP.tif",
     "CLM": "{}_CLM.tif",
     "SHADOW": "{}_SHADOW.tif",
+    "TERRAIN_SHADE": "{}_TERRAIN_SHADE.tif",
     "quicklook": "{}_quicklook.png",
     "CLP style": "{}_CLP.qml",
     "CLM style": "{}_CLM.qml",
     "SHADOW style": "{}_SHADOW.qml",
+    "TERRAIN_SHADE style": "{}_TERRAIN_SHADE.qml",
 }
 
 _CLP_STOPS: tuple[RampStop, ...] = (
@@ -96,7 +99,7 @@ class MaskFiles:
         return f"{self.name}.json"
 
     def file(self, kind: str) -> str:
-        """Name of the file of "CLP", "CLM", "SHADOW" or "quicklook"."""
+        """Name of the file of "CLP", "CLM", "SHADOW", "TERRAIN_SHADE" or "quicklook"."""
         return _NAMES[kind].format(self.name)
 
     def location(self, kind: str) -> str:
@@ -142,7 +145,7 @@ class MaskFiles:
         if not record.complete or not _is_whole(record, sizes) or not wanted_files <= record.files.keys():
             return "unfinished"
         software = (version("eotasks"), options.detector_package())
-        current = (record.eotasks, record.detector_package) == software and record.inputs == _inputs(scene)
+        current = (record.eotasks, record.detector_package) == software and record.inputs == _inputs(scene, options)
         return "complete" if current and not changed else "outdated"
 
     def shares(self) -> Shares:
@@ -163,6 +166,7 @@ class MaskFiles:
             "CLP": masks.probability,
             "CLM": masks.mask,
             "SHADOW": masks.shadow,
+            "TERRAIN_SHADE": masks.terrain_shade,
             "quicklook": masks.picture,
         }
         lacking = [kind for kind in kinds if made.get(kind, _STYLES) is None]
@@ -175,7 +179,7 @@ class MaskFiles:
             detector_package=options.detector_package(),
             product=self.name,
             settings=options.to_dict(),
-            inputs=_inputs(scene),
+            inputs=_inputs(scene, options),
             files={},
             shares=None,
             sun=None if masks.shadow is None else sun_angles(masks),
@@ -217,7 +221,8 @@ class MaskFiles:
     def _write_record(self, record: _Record) -> None:
         # what is kept apart is named where it was asked for only
         shares = record.shares
-        absent = {name for name in ("snow", "thin_cloud") if shares is not None and getattr(shares, name) is None}
+        named = ("snow", "thin_cloud", "terrain_shade")
+        absent = {name for name in named if shares is not None and getattr(shares, name) is None}
         text = record.model_dump_json(indent=1, exclude={"shares": absent} if absent else None)
         self.place.write_bytes(self.record, (text + "\n").encode())
 
@@ -226,6 +231,7 @@ _STYLES: Mapping[str, Callable[[], bytes]] = {
     "CLP": partial(ramp_style, _CLP_STOPS),
     "CLM": partial(class_style, CLM_CLASSES, transparent=TRANSPARENT),
     "SHADOW": partial(class_style, SHADOW_CLASSES, transparent=TRANSPARENT),
+    "TERRAIN_SHADE": partial(class_style, TERRAIN_CLASSES, transparent=TRANSPARENT),
 }
 """Of each kind of file that QGIS shows."""
 
@@ -234,9 +240,14 @@ def _is_whole(record: _Record, sizes: Mapping[str, int]) -> bool:
     return bool(record.files) and all(sizes.get(name) == size for name, size in record.files.items())
 
 
-def _inputs(scene: Scene) -> dict[str, list[int]]:
-    """Size and time of change of what a product is read from, as make looks at them."""
-    return {name: list(facts) for name, facts in scene.fingerprints().items()}
+def _inputs(scene: Scene, options: CloudMaskOptions) -> dict[str, list[int]]:
+    """Size and time of change of what a product, and the height of its ground, are read from, as make looks at them."""
+    inputs = {name: list(facts) for name, facts in scene.fingerprints().items()}
+    if options.dem is not None:
+        from eotasks.imagery.elevation import ElevationFile  # few products are masked with one
+
+        inputs["dem"] = list(ElevationFile(options.dem).fingerprint())
+    return inputs
 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:

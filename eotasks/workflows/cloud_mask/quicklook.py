@@ -21,7 +21,7 @@ from eotasks.workflows.report.raster import Bounds, Raster
 from eotasks.workflows.report.sheet import Across, Box, Sheet, fitted, width_of
 
 CLOUD_COLOR, SHADOW_COLOR = palette.ORANGE, palette.BLUE
-SNOW_COLOR, THIN_CLOUD_COLOR = "#56b4e9", "#f0e442"
+SNOW_COLOR, THIN_CLOUD_COLOR, TERRAIN_COLOR = "#56b4e9", "#f0e442", "#cc79a7"
 """Those of the files: of Okabe and Ito, whom the colour-blind tell apart."""
 
 _CLEAR_COLOR = "#9a9a9a"
@@ -183,7 +183,12 @@ def _grey(scene: Raster) -> Raster:
 
 def _mask_layers(masks: ProductMasks) -> Iterator[Raster]:
     colors = {CLOUD: CLOUD_COLOR, SNOW: SNOW_COLOR, THIN_CLOUD: THIN_CLOUD_COLOR}
-    for classes, shown in ((masks.shadow, {CLOUD: SHADOW_COLOR}), (masks.mask, colors)):
+    layers = (
+        (masks.terrain_shade, {CLOUD: TERRAIN_COLOR}),
+        (masks.shadow, {CLOUD: SHADOW_COLOR}),
+        (masks.mask, colors),
+    )
+    for classes, shown in layers:
         if classes is None:
             continue
         small = ground.decimate(Raster(classes, masks.grid.bounds), mean=False)
@@ -303,11 +308,14 @@ def _keys(masks: ProductMasks) -> list[tuple[str, str]]:
         (THIN_CLOUD_COLOR, "thin cloud", shares.thin_cloud),
         (SNOW_COLOR, "snow", shares.snow),
         (SHADOW_COLOR, "shadow", shares.shadow),
+        (TERRAIN_COLOR, "terrain shade", shares.terrain_shade),
     )
     entries = [(color, label, share) for color, label, share in known if share is not None]
     is_clear = masks.mask == CLEAR
     if masks.shadow is not None:
         is_clear &= masks.shadow == CLEAR
+    if masks.terrain_shade is not None:
+        is_clear &= masks.terrain_shade == CLEAR
     entries.append((_CLEAR_COLOR, "clear", float(is_clear.sum() / (masks.mask != NO_DATA).sum())))
     keys = [(color, f"{label}  {share:.1%}") for color, label, share in entries]
     if shares.data < 1:

@@ -80,6 +80,7 @@ class CloudMaskRun:
     :param modifier: Signs the addresses of STAC items before they are read, as of `eotasks.imagery.scene.open_scene`.
     :raises ConfigurationError: two products of one name, results of other settings in the way, or a place that lies
         in a product.
+    :raises ImageryError: a digital elevation model that is none.
     :raises EOTasksError: the first product's error when no product can be opened.
     """
 
@@ -94,6 +95,10 @@ class CloudMaskRun:
         modifier: Modifier | str | None = None,
     ) -> None:
         self.out, self.options = Place(out), options
+        if options.dem is not None:
+            from eotasks.imagery.elevation import ElevationFile  # few runs have one
+
+            ElevationFile(options.dem).check()
         self._threads = resolve_threads(threads)
         self._overwrite = overwrite
         self._jobs = _jobs(products, self.out, options, modifier_of(modifier))

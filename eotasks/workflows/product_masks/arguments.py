@@ -88,11 +88,14 @@ def _add_mask_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--unit", choices=get_args(Unit), help="of the radii: pixels of the results, or metres (pixel)")
 
 
-def mask_options(arguments: argparse.Namespace, *, quicklook: bool = False, styles: bool = False) -> CloudMaskOptions:
+def mask_options(
+    arguments: argparse.Namespace, *, quicklook: bool = False, styles: bool = False, dem: str | None = None
+) -> CloudMaskOptions:
     """The options of a command line that has those of :func:`add_mask_arguments`.
 
     :param quicklook: Whether a picture is drawn.
     :param styles: Whether styles of QGIS are written.
+    :param dem: Where a digital elevation model lies, by which terrain shade is told apart.
     :raises ConfigurationError: a value that no mask can be made with.
     """
     from eotasks.clouds.detectors.registry import find_detector
@@ -123,6 +126,7 @@ def mask_options(arguments: argparse.Namespace, *, quicklook: bool = False, styl
         shadows=arguments.shadows or "shadow" in detector.answers,
         shadow_method=arguments.shadow_method,
         beyond=arguments.beyond,
+        dem=dem,
         quicklook=quicklook,
         styles=styles,
         detector=detector.name,

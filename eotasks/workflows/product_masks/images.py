@@ -1,4 +1,5 @@
-"""The images of a product's masks: Cloud Optimized GeoTIFFs of CLP, CLM and SHADOW, their classes and their tags.
+"""The images of a product's masks: Cloud Optimized GeoTIFFs of CLP, CLM, SHADOW and TERRAIN_SHADE, their classes and
+their tags.
 
 CLP is stored as Sentinel Hub serves it, probability * 255, with one difference: 255 means no data, so a certain cloud
 is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data, and where asked for 3 snow
@@ -32,20 +33,27 @@ THIN_CLOUD_CLASS = LandCoverClass(THIN_CLOUD, "Thin cloud", "#f0e442")
 SHADOW_CLASSES = ClassTable(
     (LandCoverClass(CLEAR, "No shadow", "#d9e3d4"), LandCoverClass(CLOUD, "Cloud shadow", "#0072b2"))
 )
+TERRAIN_CLASSES = ClassTable(
+    (LandCoverClass(CLEAR, "No terrain shade", "#d9e3d4"), LandCoverClass(CLOUD, "Terrain shade", "#cc79a7"))
+)
 
 TRANSPARENT = (CLEAR,)
 
 
 def image_kinds(options: CloudMaskOptions) -> list[str]:
-    """Which of CLP, CLM and SHADOW are made under these options."""
-    left_out = {"CLP": "probability" not in options.answers, "SHADOW": not options.shadows}
-    return [kind for kind in ("CLP", "CLM", "SHADOW") if not left_out.get(kind)]
+    """Which of CLP, CLM, SHADOW and TERRAIN_SHADE are made under these options."""
+    left_out = {
+        "CLP": "probability" not in options.answers,
+        "SHADOW": not options.shadows,
+        "TERRAIN_SHADE": options.dem is None,
+    }
+    return [kind for kind in ("CLP", "CLM", "SHADOW", "TERRAIN_SHADE") if not left_out.get(kind)]
 
 
 def write_images(
     locations: Mapping[str, str], masks: ProductMasks, options: CloudMaskOptions, tags: Mapping[str, str]
 ) -> None:
-    """Write CLP, CLM and SHADOW, each whole or not at all, and the same bytes for the same masks and tags.
+    """Write what is made, each file whole or not at all, and the same bytes for the same masks and tags.
 
     :param locations: A path or an S3 location of each kind that is written (:func:`image_kinds`).
     :param tags: Of :func:`product_tags`, and more.
@@ -67,6 +75,9 @@ def write_images(
         _write_classes(locations["CLM"], masks.mask, clm_classes(options), "Cloud mask", masks, tags)
     if "SHADOW" in locations and masks.shadow is not None:
         _write_classes(locations["SHADOW"], masks.shadow, SHADOW_CLASSES, "Cloud shadow", masks, tags)
+    if "TERRAIN_SHADE" in locations and masks.terrain_shade is not None:
+        location = locations["TERRAIN_SHADE"]
+        _write_classes(location, masks.terrain_shade, TERRAIN_CLASSES, "Terrain shade", masks, tags)
 
 
 def _write_classes(

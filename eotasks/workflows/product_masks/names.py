@@ -8,7 +8,7 @@ from pathlib import Path
 from eotasks.errors import ImageryError
 from eotasks.text import NAME_BYTES, redacted, refuse_name
 
-_ENDING_BYTES = len("_quicklook.png")
+_ENDING_BYTES = len("_TERRAIN_SHADE.tif")
 """Of the longest ending that files of results have."""
 
 

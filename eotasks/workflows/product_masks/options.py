@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR, Answer, Need
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.presets import MaskSettings, Preset, mask_settings
-from eotasks.text import did_you_mean
+from eotasks.storage.location import is_remote
+from eotasks.text import did_you_mean, redacted
 
 if TYPE_CHECKING:
     from eotasks.clouds.detectors.protocol import Detector
@@ -68,6 +70,10 @@ class CloudMaskOptions:
     beyond: Beyond = DEFAULT_BEYOND
     """What the geometric method makes of ground whose cloud would lie outside of the product: "dark" or "clear"."""
 
+    dem: str | None = None
+    """Where a digital elevation model lies, a path or an address of a GeoTIFF: terrain shade is a mask of its own then,
+    and no cloud shadow. None: the ground is taken as flat."""
+
     quicklook: bool = True
     """Whether a picture is drawn too. No setting of the masks: it is not in :meth:`to_dict`."""
 
@@ -116,6 +122,8 @@ class CloudMaskOptions:
             for name, default in (("shadow_method", DEFAULT_SHADOW_METHOD), ("beyond", DEFAULT_BEYOND))
             if getattr(self, name) != default
         ]
+        if self.dem is not None:
+            changed.append(f"dem={_named(self.dem)!r}")
         if changed and not self.shadows:
             raise ConfigurationError(f"{changed[0]} makes no difference without shadows: ask for them (--shadows).")
         if changed and "shadow" in self.answers:
@@ -146,7 +154,8 @@ class CloudMaskOptions:
         if not self.searches_shadows:
             return {}
         beyond = {"beyond": self.beyond} if self.shadow_method == "geometric" else {}
-        return {"shadow_method": self.shadow_method, **beyond}
+        terrain = {} if self.dem is None else {"dem": _named(self.dem)}
+        return {"shadow_method": self.shadow_method, **beyond, **terrain}
 
     def _check_detector(self) -> None:
         from eotasks.clouds.detectors.registry import suited  # loads the detectors
@@ -228,7 +237,11 @@ class CloudMaskOptions:
         steps = f"mask: {self.steps()}" if self.has_mask_settings else used
         apart = " and ".join(name.replace("_", " ") for name in self.rules_apart())
         shadows = ", ".join(
-            [self.shadow_method, *([f"{self.beyond} beyond"] if "beyond" in self.shadow_settings else [])]
+            [
+                self.shadow_method,
+                *([f"{self.beyond} beyond"] if "beyond" in self.shadow_settings else []),
+                *(["terrain shade apart"] if self.dem is not None else []),
+            ]
         )
         searched = f"shadows: {shadows}" if self.searches_shadows else ""
         words = [f"{self.detector} at {self.resolution} m", steps, apart and f"{apart} apart", searched]
@@ -237,6 +250,11 @@ class CloudMaskOptions:
     def steps(self) -> str:
         """From probability to mask in words, as :func:`steps_of` gives them."""
         return steps_of(self.mask)
+
+
+def _named(location: str) -> str:
+    """A location as records and messages have it: without secrets, and the same from any folder."""
+    return redacted(location) if is_remote(location) else os.path.abspath(location)  # noqa: PTH100 - links stay
 
 
 def detector_of(options: CloudMaskOptions) -> Detector:

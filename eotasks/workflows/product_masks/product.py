@@ -67,6 +67,9 @@ class Shares:
     thin_cloud: float | None = None
     """The same of thin cloud, which is not in ``cloud`` then."""
 
+    terrain_shade: float | None = None
+    """Of the pixels with data, seen or under clouds; None without a DEM."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -100,6 +103,9 @@ class ProductMasks:
     classes: tuple[int, ...] = ()
     """Those that the mask has beside clear and cloud: 3 snow, 4 thin cloud."""
 
+    terrain_shade: NDArray[np.uint8] | None = None
+    """(h, w): 0 none, 1 ground that hills shade, 255 no data; None without a DEM."""
+
     @property
     def shares(self) -> Shares:
         """Cloud, shadow, data, and what is kept apart from cloud."""
@@ -110,7 +116,9 @@ class ProductMasks:
         snow, thin = (
             int((self.mask == value).sum()) / count if value in self.classes else None for value in (SNOW, THIN_CLOUD)
         )
-        return Shares(int((self.mask == CLOUD).sum()) / count, shadow, count / data.size, mean, snow, thin)
+        cloud = int((self.mask == CLOUD).sum()) / count
+        terrain = None if self.terrain_shade is None else int((self.terrain_shade == CLOUD).sum()) / count
+        return Shares(cloud, shadow, count / data.size, mean, snow, thin, terrain)
 
 
 def _sum(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
@@ -176,11 +184,14 @@ def make_masks(
     if mask is None:
         mask = found.mask(reading.is_data, options.mask, size, where)
     shadow = found.shadow() if search is None else search.find(mask, reading.is_data)
+    terrain_shade = None if search is None else search.terrain_shade
     del search  # some hundred megabytes of a full tile
     picture = _picture(scene, threads) if options.quicklook else None
     _give_back()
     classes = apart.classes(mask)
-    return ProductMasks(scene.acquisition, reading.grid, found.probability, classes, shadow, picture, apart.values)
+    return ProductMasks(
+        scene.acquisition, reading.grid, found.probability, classes, shadow, picture, apart.values, terrain_shade
+    )
 
 
 def refuse_product(scene: Scene, options: CloudMaskOptions) -> None:

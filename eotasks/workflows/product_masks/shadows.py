@@ -12,6 +12,7 @@ from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.clouds.shadows.packed import PackedLight
 from eotasks.models.sentinel2 import band_indices
 from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.terrain import ProductTerrain, coded_shade
 
 
 class ShadowSearch:
@@ -26,6 +27,10 @@ class ShadowSearch:
     ) -> None:
         self._sun, self._method, self._where = sun, options.shadow_search, where
         self._size = (grid.resolution, grid.resolution)
+        # first of all, since its heights take memory that is free then
+        self._terrain = None if options.dem is None else ProductTerrain(options.dem, grid, sun, where)
+        self.terrain_shade: NDArray[np.uint8] | None = None
+        """(h, w) of what was found: 0 none, 1 terrain shade, 255 no data; None without a DEM."""
         self._names = light_bands(bands)
         self._light: PackedLight | None = None
         if is_large(grid.shape):
@@ -59,7 +64,12 @@ class ShadowSearch:
         :param valid: (h, w) data.
         :raises ReflectanceError: values that are no reflectance.
         :warns ShadowWarning: shadows that cannot be told.
+        :warns ElevationWarning: ground whose height is not known.
         """
+        shade = None
+        if self._terrain is not None:
+            shade = self._terrain.shade(valid)
+            self.terrain_shade = coded_shade(shade, valid)
         if self._light is not None:
             self._light.check()
             return shadow_of_packed(
@@ -67,6 +77,7 @@ class ShadowSearch:
                 mask,
                 sun=self._sun,
                 pixel_size=self._size,
+                terrain_shade=shade,
                 method=self._method,
                 where=self._where,
             )
@@ -77,6 +88,7 @@ class ShadowSearch:
             sun=self._sun,
             pixel_size=self._size,
             valid=valid,
+            terrain_shade=shade,
             names=self._names,
             method=self._method,
             where=self._where,

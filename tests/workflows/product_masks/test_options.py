@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.shadows.geometric import GeometricMethod
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
+from eotasks.workflows.cloud_archive.settings import ArchiveSettings
 from eotasks.workflows.cloud_mask.command import add_parser
 from eotasks.workflows.product_masks.arguments import mask_options
 from eotasks.workflows.product_masks.options import CloudMaskOptions
@@ -61,3 +63,19 @@ def test_what_makes_no_difference_is_refused(options: dict[str, Any], message: s
 )
 def test_words_say_how_shadows_are_searched(options: dict[str, Any], words: str) -> None:
     assert CloudMaskOptions(**options).describe().endswith(words)
+
+
+def test_a_dem_goes_with_shadows_that_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = CloudMaskOptions(shadows=True, dem="dem.tif")
+    assert options.to_dict()["dem"] == str(tmp_path / "dem.tif")  # the same from any folder
+    assert options.describe().endswith("; shadows: geometric, dark beyond, terrain shade apart")
+    address = "https://example.com/dem.tif?X-Amz-Signature=SECRET"
+    assert "SECRET" not in str(CloudMaskOptions(shadows=True, dem=address).to_dict())
+    assert "dem" not in CloudMaskOptions(shadows=True).to_dict()
+    with pytest.raises(ConfigurationError, match=r"dem=.*makes no difference without shadows"):
+        CloudMaskOptions(dem="dem.tif")
+    with pytest.raises(ConfigurationError, match="'scl', which finds shadows itself"):
+        CloudMaskOptions(dem="dem.tif", shadows=True, detector="scl")
+    with pytest.raises(ConfigurationError, match="not with an archive"):
+        ArchiveSettings.of(options)

@@ -16,6 +16,8 @@ from eotasks.models.clouds.shadows.large import is_large, large_shadow
 from eotasks.models.clouds.shadows.light import Light, light_of
 from eotasks.models.clouds.shadows.packed import KEPT, VALID, PackedLight, has, strips_of
 from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow, untold
+from eotasks.models.clouds.shadows.series import against, note_expected
+from eotasks.models.clouds.shadows.terrain import check_shade, note_shade, told_apart_from
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ReflectanceScale, check_mask
 from eotasks.text import did_you_mean
@@ -66,6 +68,8 @@ def cloud_shadow(
     view: Angles = NADIR,
     pixel_size: tuple[float, float],
     valid: NDArray[np.bool_] | None = None,
+    terrain_shade: NDArray[np.bool_] | None = None,
+    expected: NDArray[np.float32] | None = None,
     names: Sequence[str] | None = None,
     method: MethodName | ShadowMethod = "geometric",
     scale: ReflectanceScale | None = None,
@@ -90,6 +94,10 @@ def cloud_shadow(
     :param view: The same of the sensor; the default looks straight down. The azimuth points to the sensor.
     :param pixel_size: Metres (y, x).
     :param valid: Boolean (h, w) of the pixels with data, or None for all.
+    :param terrain_shade: Boolean (h, w) of ground that hills shade (``shadows.terrain``): never cloud shadow, and no
+        witness of lit ground. None for ground that is taken as flat.
+    :param expected: (h, w) sunlight (``Light``) that the ground would have without shade, NaN where unknown, as other
+        dates of a series tell (``shadows.series``): shade is searched against it, by "geometric".
     :param names: Names of the bands, or None to tell by count.
     :param method: "geometric" or "projection", or a GeometricMethod or ProjectionMethod with other settings.
     :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
@@ -110,16 +118,27 @@ def cloud_shadow(
         if mask is not None and mask.shape != bands.shape[:2]:
             raise GridError(f"{where}: the {name} has shape {mask.shape}, the bands {bands.shape[:2]}.")
     hidden, cloudy, data = _masks(cloud, outlines, valid, where)
+    shade = check_shade(terrain_shade, bands.shape[:2], where=where)
     if is_large(bands.shape):
         packed = packed_light(bands.shape[:2], names=names, method=chosen, scale=scale, where=where)
         packed.add(0, bands, data)
         if check_bands:
             packed.check()
+        note_expected(packed, expected)
         packed.set_clouds(cloudy)
         return shadow_of_packed(
-            packed, hidden, sun=sun, view=view, pixel_size=pixel_size, method=chosen, where=where, tell=tell
+            packed,
+            hidden,
+            sun=sun,
+            view=view,
+            pixel_size=pixel_size,
+            terrain_shade=shade,
+            method=chosen,
+            where=where,
+            tell=tell,
         )
     light = light_of(bands, data, names=names, scale=scale, check_bands=check_bands, where=where)
+    light = against(told_apart_from(light, shade), expected)
     cloudy = cloudy & light.valid
     if not cloudy.any():
         # such frames, above all those without data, often have no angles either
@@ -134,7 +153,7 @@ def cloud_shadow(
         match = geometric_shadow(light, cloudy, shift, pixel_size=pixel_size, method=chosen, where=where)
         shadow, reason = match.shadow, match.reason
     warn_untold(reason, where, tell)
-    shadow = shadow & ~hidden
+    shadow = shadow & ~hidden if shade is None else shadow & ~hidden & ~shade
     return np.where(light.valid, shadow.astype(np.uint8) * np.uint8(SHADOW), np.uint8(NO_DATA))
 
 
@@ -163,6 +182,7 @@ def shadow_of_packed(
     sun: Angles,
     view: Angles = NADIR,
     pixel_size: tuple[float, float],
+    terrain_shade: NDArray[np.bool_] | None = None,
     method: MethodName | ShadowMethod = "geometric",
     where: str = "the frame",
     tell: Tell = warn_caller,
@@ -177,7 +197,9 @@ def shadow_of_packed(
     :raises GridError: shapes that do not fit.
     :warns ShadowWarning: there are clouds, and their shadows cannot be told, with the reason.
     """
+    shade = check_shade(terrain_shade, light.shape, where=where)
     light.leave_out(cloud)
+    note_shade(light, shade)
     if light.has_clouds:
         shift = _shift(sun, view, light.shape, pixel_size, where)
         reason = large_shadow(light, shift, pixel_size=pixel_size, method=shadow_method(method), where=where)
@@ -186,6 +208,8 @@ def shadow_of_packed(
     for rows in strips_of(light.shape):
         bits = light.bits[rows]
         shadow = has(bits, KEPT) & (cloud[rows] != 1)
+        if shade is not None:
+            shadow &= ~shade[rows]
         result[rows] = np.where(has(bits, VALID), shadow * np.uint8(SHADOW), np.uint8(NO_DATA))
     return result
 
