@@ -275,10 +275,11 @@ class _Thrift:
 
     def _column_metadata(self, kind: int) -> _Chunk:
         number, names = self._number, lambda kind: self._list(kind, self._text)
-        facts = self._inner({1: number, 3: names, 7: number, 9: number, 11: number}, kind)
+        facts = self._inner({1: number, 3: names, 5: number, 7: number, 9: number, 11: number}, kind)
         data, dictionary = facts[9], facts.get(11, 0)
         # Some writers say 0 where there is none. Where a column begins whose dictionary comes later, readers differ.
-        if dictionary and not _FIRST_BYTE <= dictionary < data:
+        begin = data if data or facts[5] else dictionary + 1  # without values there is no page behind the dictionary
+        if dictionary and not _FIRST_BYTE <= dictionary < begin:
             raise ValueError("a dictionary at no place")
         start = dictionary or data
         return _Chunk(".".join(facts[3]), facts[1], start, start + facts[7])

@@ -161,6 +161,16 @@ def test_the_same_items_give_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+def test_a_catalogue_without_items_is_one(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "a.parquet")
+    catalogue.add([make_item("a")])
+    catalogue.add([], remove=["a"])
+    assert catalogue.search() == []
+    assert catalogue.summary().items == 0
+    assert catalogue.add([make_item("b")]).added == ("b",)
+    assert [item.id for item in catalogue.search()] == ["b"]
+
+
 def test_an_id_that_others_have_written_twice_is_replaced_as_one(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
