@@ -190,7 +190,7 @@ def _group_of_file(path: str, modified: int, size: int, inode: int, number: int)
         return _group(file, _chunks_of_file(path, modified, size, inode)[number])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _chunks_of_file(path: str, *_: int) -> list[list[Chunk]]:
     with Path(path).open("rb") as file:
         return _chunks(file)
