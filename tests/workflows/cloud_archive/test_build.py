@@ -31,6 +31,7 @@ from eotasks.workflows.product_masks.product import product_grid
 from tests.builders.clouds.archives import add_product, build, images, items, pixels, too_bright
 from tests.builders.command_line import command
 from tests.builders.layouts import L2A_NAME, safe_parts, small_l2a, small_safe
+from tests.builders.stac.validation import validate
 from tests.builders.stac_items import make_item
 from tests.builders.tile import NAME
 
@@ -85,7 +86,6 @@ class TestMasks:
         np.testing.assert_array_equal(mask, detector.get_mask_from_prob(expected)[0])
 
     def test_items_beside_them_are_valid_and_name_what_is_there(self, source: Path, tmp_path: Path) -> None:
-        pytest.importorskip("jsonschema")
         build(source, tmp_path / "out", options=CloudMaskOptions(resolution=160, shadows=True))
         item = pystac.Item.from_file(str(tmp_path / f"out/{FOLDER}/A/A.json"))
         for kind in ("CLP", "CLM", "SHADOW"):
@@ -103,8 +103,7 @@ class TestMasks:
         assert item.properties["processing:software"].keys() == {"eotasks"}
         for prefix in ("classification", "raster", "processing", "file"):
             assert any(f"/{prefix}/" in each for each in item.stac_extensions)
-        item.stac_extensions = []  # the wheel of pystac has the schemas of the core only
-        item.validate()
+        assert validate(json.loads((tmp_path / f"out/{FOLDER}/A/A.json").read_text())) == 1 + len(item.stac_extensions)
 
 
 class TestAgain:

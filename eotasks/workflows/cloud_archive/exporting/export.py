@@ -50,7 +50,7 @@ WHAT = "eotasks archive export-stac"
 MARKER = ".eotasks-export.json"
 """In a folder that an export has begun to write, and may write again."""
 
-_PORTION = 128
+_PORTION = 64
 """Products that are read at a time."""
 
 

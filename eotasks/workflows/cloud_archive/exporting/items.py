@@ -48,14 +48,14 @@ def level_of_item(item: pystac.Item) -> str:
     return level
 
 
-def parsed_item(content: Mapping[str, Any], where: str) -> pystac.Item:
-    """An item of an archive as pystac has it.
+def parsed_item(content: dict[str, Any], where: str) -> pystac.Item:
+    """An item of an archive as pystac has it, which takes the dictionary for its own.
 
     :param where: For the message.
     :raises ImageryError: when it is none, or an address in it is not for others.
     """
     try:
-        item: pystac.Item = package("pystac").Item.from_dict(dict(content), preserve_dict=True)
+        item: pystac.Item = package("pystac").Item.from_dict(content, preserve_dict=False)
     except (EOTasksError, MemoryError):
         raise
     except Exception as error:  # pystac raises whatever it stumbles over

@@ -25,7 +25,7 @@ from eotasks.workflows.cloud_archive.item import DETECTOR_PACKAGE, INPUTS, SETTI
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PACKED = 128
+_PACKED = 64
 """Rows that become one piece in memory."""
 
 _EXTENT = ("xmin", "ymin", "xmax", "ymax")

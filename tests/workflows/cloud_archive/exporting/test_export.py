@@ -22,8 +22,8 @@ from eotasks.workflows.cloud_archive.exporting.export import ExportResult, expor
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from tests.builders.clouds.archives import add_product, build
 from tests.builders.command_line import command
+from tests.builders.stac.validation import core_schemas, extension_schemas, validate
 from tests.builders.stac_items import make_item
-from tests.builders.stac_validation import core_schemas, extension_schemas, validate
 
 L1C, L2A = "cloud-masks-l1c", "cloud-masks-l2a"
 GROUP = "33U/33UUU/2017"

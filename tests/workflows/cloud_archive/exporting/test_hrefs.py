@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eotasks.errors import ConfigurationError
 from eotasks.storage.place import Place
@@ -33,6 +36,19 @@ def hrefs(archive: Path | str, out: Path | str, **options: object) -> MaskHrefs:
 )
 def test_they_lead_to_the_masks(archive: str, out: str, options: dict[str, object], expected: str) -> None:
     assert hrefs(archive, out, **options).of_item("A_CLM.tif", HOME, ITEM) == expected
+
+
+FOLDERS = st.lists(st.sampled_from(["a", "b", "masks", "Ä ö", "x%20y"]), max_size=4).map("/".join)
+
+
+@given(FOLDERS, FOLDERS, st.sampled_from(["/nowhere/at/all", "s3://bucket"]))
+def test_they_lead_to_the_masks_from_wherever_to_wherever(archive: str, out: str, root: str) -> None:
+    """By the rule of RFC 3986, which is that of paths too."""
+    places = f"{root}/{archive}".rstrip("/"), f"{root}/{out}".rstrip("/")
+    found = hrefs(*places).of_item("A_CLM.tif", HOME, ITEM)
+    scheme, there = ("s3://", f"{places[1]}/{ITEM}"[5:]) if root.startswith("s3") else ("", f"{places[1]}/{ITEM}")
+    assert found.startswith("../")
+    assert f"{scheme}{posixpath.normpath(f'{there}/{found}')}" == f"{places[0]}/{HOME}/A_CLM.tif"
 
 
 @pytest.mark.parametrize(

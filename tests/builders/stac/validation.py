@@ -1,6 +1,6 @@
 """Validation by the schemas of STAC and of its extensions, without a network.
 
-Those of the core are in the wheel of pystac, those of the extensions in `stac_schemas`, as they are published.
+Those of the core are in the wheel of pystac, those of the extensions in `schemas`, as they are published.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import pystac
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
-FOLDER = Path(__file__).parent / "stac_schemas"
+FOLDER = Path(__file__).parent / "schemas"
 
 _KINDS = {
     "Feature": pystac.STACObjectType.ITEM,
