@@ -322,7 +322,7 @@ def run_plan(arguments: argparse.Namespace) -> ExitCode:
 
 def run_status(arguments: argparse.Namespace) -> ExitCode:
     """Say how an archive stands."""
-    from eotasks.workflows.cloud_archive.status import archive_status
+    from eotasks.workflows.cloud_archive.whole.status import archive_status
 
     status = archive_status(arguments.place)
     if arguments.json:
@@ -334,7 +334,7 @@ def run_status(arguments: argparse.Namespace) -> ExitCode:
 
 def run_verify(arguments: argparse.Namespace) -> ExitCode:
     """Look whether an archive is whole; 1 when it is not."""
-    from eotasks.workflows.cloud_archive.verify import verify_archive
+    from eotasks.workflows.cloud_archive.whole.verify import verify_archive
 
     with looking_bar() as look:
         found = verify_archive(
@@ -355,7 +355,7 @@ def run_verify(arguments: argparse.Namespace) -> ExitCode:
 
 def run_repair(arguments: argparse.Namespace) -> ExitCode:
     """Make an archive whole; 1 when masks could not be made again."""
-    from eotasks.workflows.cloud_archive.repair import repair_archive
+    from eotasks.workflows.cloud_archive.whole.repair import repair_archive
 
     told: list[str] = []
     with typed_warnings(told):

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from eotasks.workflows.cloud_archive.build import BuildResult
     from eotasks.workflows.cloud_archive.plan import Plan
-    from eotasks.workflows.cloud_archive.repair import RepairResult
-    from eotasks.workflows.cloud_archive.status import ArchiveStatus
-    from eotasks.workflows.cloud_archive.verify import Verification
+    from eotasks.workflows.cloud_archive.whole.repair import RepairResult
+    from eotasks.workflows.cloud_archive.whole.status import ArchiveStatus
+    from eotasks.workflows.cloud_archive.whole.verify import Verification
     from eotasks.workflows.product_masks.options import CloudMaskOptions
 
 _NAMED = 20

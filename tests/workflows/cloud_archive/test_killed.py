@@ -17,7 +17,7 @@ import pytest
 from eotasks.catalogue.store import Catalogue
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.item import files_of_item
-from eotasks.workflows.cloud_archive.verify import verify_archive
+from eotasks.workflows.cloud_archive.whole.verify import verify_archive
 from tests import ROOT
 from tests.builders.clouds.archives import add_product, build, images, items
 from tests.servers.s3 import S3Server

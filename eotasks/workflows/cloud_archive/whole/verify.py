@@ -33,7 +33,7 @@ from eotasks.workflows.cloud_archive.item import (
 from eotasks.workflows.cloud_archive.layout import CATALOGUE_FILE, MASKS, catalogue_of_archive, folder_below, folder_in
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, options_of, require_settings
 from eotasks.workflows.cloud_archive.source import level_of_detector, read_source
-from eotasks.workflows.cloud_archive.status import last_build
+from eotasks.workflows.cloud_archive.whole.status import last_build
 from eotasks.workflows.product_masks.images import stored_probability
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import make_masks

@@ -16,9 +16,9 @@ from eotasks.errors import ConfigurationError, StorageError
 from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import ManifestWriter
-from eotasks.workflows.cloud_archive.repair import RepairResult, repair_archive
-from eotasks.workflows.cloud_archive.status import archive_status
-from eotasks.workflows.cloud_archive.verify import verify_archive
+from eotasks.workflows.cloud_archive.whole.repair import RepairResult, repair_archive
+from eotasks.workflows.cloud_archive.whole.status import archive_status
+from eotasks.workflows.cloud_archive.whole.verify import verify_archive
 from tests.builders.clouds.archives import add_product, build, images, items, too_bright
 from tests.builders.command_line import command
 from tests.builders.stac_items import make_item

@@ -25,7 +25,7 @@ from eotasks.workflows.cloud_archive.layout import catalogue_of_archive, folder_
 from eotasks.workflows.cloud_archive.settings import options_of, require_settings
 from eotasks.workflows.cloud_archive.source import Source, SourceProduct
 from eotasks.workflows.cloud_archive.task import MakeMasksTask
-from eotasks.workflows.cloud_archive.verify import Finding, Verification, products_of, source_of, verify_archive
+from eotasks.workflows.cloud_archive.whole.verify import Finding, Verification, products_of, source_of, verify_archive
 
 if TYPE_CHECKING:
     import pystac
