@@ -63,7 +63,7 @@ def matching_rows(database: Any, paths: Sequence[str], request: SearchRequest) -
     return [(file, row) for _, _, file, row in found[: request.limit]]
 
 
-def _query(paths: Sequence[str], request: SearchRequest, wanted: str) -> tuple[str, list[Any]]:
+def _query(paths: Sequence[str], request: SearchRequest, wanted: str, *, ordered: bool = True) -> tuple[str, list[Any]]:
     """A query over files of one form, and its values.
 
     :param wanted: What is selected.
@@ -76,7 +76,7 @@ def _query(paths: Sequence[str], request: SearchRequest, wanted: str) -> tuple[s
     # What is put into the text are names of columns and numbers; values of the user are bound.
     query = (
         f"SELECT {wanted} FROM read_parquet(?, {names}file_row_number = true, hive_partitioning = false)"  # noqa: S608
-        f" {where} ORDER BY datetime, id {limit}"
+        f" {where} {'ORDER BY datetime, id' if ordered else ''} {limit}"
     )
     return query, [_patterns(paths), *values]
 
@@ -91,10 +91,26 @@ def _of_one_form(paths: Sequence[str], request: SearchRequest) -> list[list[int]
     return list(groups.values())
 
 
-def read_found(paths: Sequence[str], found: Sequence[tuple[int, int]]) -> list[tuple[pa.Table, list[int]]]:
+def times_of(database: Any, paths: Sequence[str], request: SearchRequest) -> tuple[NDArray[np.int64], int]:
+    """(n,) times of the rows that a request is for, in microseconds since 1970 (UTC), and how many have none."""
+    times: list[NDArray[np.int64]] = []
+    undated = 0
+    for group in _of_one_form(paths, request):
+        query, values = _query([paths[number] for number in group], request, "epoch_us(datetime) AS t", ordered=False)
+        found = database.execute(query, values).fetchnumpy()["t"]
+        absent = np.ma.getmaskarray(found)
+        undated += int(absent.sum())
+        times.append(np.asarray(np.ma.getdata(found)[~absent], dtype=np.int64))
+    return np.concatenate(times) if times else np.empty(0, np.int64), undated
+
+
+def read_found(
+    paths: Sequence[str], found: Sequence[tuple[int, int]], *, columns: Sequence[str] | None = None
+) -> list[tuple[pa.Table, list[int]]]:
     """Rows of several files: a table for each file, and where its rows stand among those asked for.
 
     :param found: Of :func:`matching_rows`.
+    :param columns: As of :func:`read_rows`.
     :raises ImageryError: when they are more than a catalogue has.
     """
     places: dict[int, list[int]] = {}
@@ -102,12 +118,21 @@ def read_found(paths: Sequence[str], found: Sequence[tuple[int, int]]) -> list[t
         places.setdefault(file, []).append(place)
     tables, size = [], 0
     for file, wanted in places.items():
-        table = read_rows(paths[file], [found[place][1] for place in wanted])
+        table = read_rows(paths[file], [found[place][1] for place in wanted], columns=columns)
         tables.append((table, wanted))
         size += table.nbytes
         if size > CATALOGUE_BYTES.value:
             raise ImageryError(f"{paths[file]}: rows of {CATALOGUE_BYTES.excess()}. Search for fewer.")
     return tables
+
+
+def rows_named(paths: Sequence[str], found: Sequence[tuple[int, int]], names: frozenset[str]) -> list[tuple[int, int]]:
+    """Those of the rows found whose items have one of some ids."""
+    wanted = set[int]()
+    for table, places in read_found(paths, found, columns=["id"]):
+        ids = table.column("id").to_pylist()
+        wanted.update(place for place, name in zip(places, ids, strict=True) if name in names)
+    return [found[place] for place in sorted(wanted)]
 
 
 def read_rows(path: str, rows: Sequence[int], *, columns: Sequence[str] | None = None) -> pa.Table:

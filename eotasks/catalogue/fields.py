@@ -21,6 +21,10 @@ PRODUCT_ASSET = "eotasks:product"
 CLOUD_ASSETS = ("CLP", "CLM", "SHADOW")
 """Keys of the assets that `eotasks cloud-mask` wrote; not every detector has a probability, or shadows."""
 
+MADE_OF = "eotasks:made_of"
+"""Property of a row in the catalogue of an archive: a digest of the product and the settings that its masks were made
+of, by which an archive knows what is done."""
+
 _NAMED_TILE = re.compile(r"(?:^|_)T?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z]{2})(?:_|$)")
 _NAMED_BASELINE = re.compile(r"_N(\d\d)(\d\d)_")
 _NAMED_LEVEL = re.compile(r"(?:MSI|_|^)(L1C|L2A)(?:_|$)")

@@ -143,7 +143,7 @@ def repeated_bytes(table: pa.Table, columns: Collection[str]) -> int:
 
     :param columns: Names of their leaves.
     """
-    names = {name.partition(".")[0] for name in columns}
+    names = {name.partition(".")[0] for name in columns} & set(table.column_names)
     return sum(_repeated(chunk, name, columns) for name in sorted(names) for chunk in table.column(name).chunks)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from eotasks.catalogue.fields import check_names, plain
+from eotasks.catalogue.fields import MADE_OF, check_names, plain
 from eotasks.catalogue.items import asset_keys, check_addresses
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.pages import columns_by_dictionary, repeated_bytes
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pystac
 
-VERSION = 2
+VERSION = 3
 """Of our columns. A file of a newer version is refused, and so is a file of others when items are to be added; one of
-version 1, which knew no datastrips, no SHADOW and no flag of the offset, is given the columns."""
+version 1, which knew no datastrips, no SHADOW and no flag of the offset, or 2, which did not say what masks are made
+of, is given the columns."""
 
 VERSION_KEY = b"eotasks:catalogue"
 ROWS_OF_GROUP = 4096
@@ -73,7 +74,7 @@ def schema() -> pa.Schema:
             ("sat:orbit_state", text), ("view:sun_azimuth", real), ("view:sun_elevation", real),
             ("processing:level", text), ("s2:product_uri", text), ("s2:product_type", text),
             ("s2:processing_baseline", text), ("s2:datastrip_id", text), ("s2:generation_time", moment),
-            ("earthsearch:boa_offset_applied", pa.bool_()),
+            ("earthsearch:boa_offset_applied", pa.bool_()), (MADE_OF, text),
         ]
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.files.signing import Modifier
-from eotasks.imagery.footprints import from_geojson, repaired
+from eotasks.imagery.footprints import from_geojson, from_wkb, repaired
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
@@ -30,6 +30,7 @@ from eotasks.models.clouds.mask_classes import without_classes
 if TYPE_CHECKING:
     import pystac
 
+    from eotasks.catalogue.brief.items import BriefItem
     from eotasks.catalogue.request import SearchRequest
 
 OPENERS = 8
@@ -115,6 +116,19 @@ class Candidate:
 
         :raises ImageryError: when what it says cannot be used.
         """
+        return cls._of_fields(item, _footprint_of(item))
+
+    @classmethod
+    def of_brief(cls, item: BriefItem) -> Candidate:
+        """From a brief item of a catalogue; one without the product's own place has the brief item for its location.
+
+        :raises ImageryError: when what it says cannot be used.
+        """
+        where = f"STAC item {item.id!r}"
+        return cls._of_fields(item, None if item.wkb is None else repaired(from_wkb(item.wkb, where), where))
+
+    @classmethod
+    def _of_fields(cls, item: Any, footprint: BaseGeometry | None) -> Candidate:
         from eotasks.catalogue import fields
 
         return cls(
@@ -130,7 +144,7 @@ class Candidate:
             cloud_cover=fields.cloud_cover_of(item),
             masks={key: item.assets[key].href for key in fields.CLOUD_ASSETS if key in item.assets},
             origin=origin_of(item),
-            footprint=_footprint_of(item),
+            footprint=footprint,
         )
 
     def open(self) -> Scene:

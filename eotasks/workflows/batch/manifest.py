@@ -259,7 +259,7 @@ class _Parts:
 
     def __init__(self, place: Place, run: str) -> None:
         self._place = place
-        self._stem = f"{BATCH_FOLDER}/{_PART_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{run}"
+        self._run, self._began = run, datetime.now(UTC)
         self._number = 0
         self._part = bytearray()
         self._put = 0
@@ -301,7 +301,7 @@ class _Parts:
                 data = bytes(self._part)
             if len(data) == self._put:
                 return
-            self._place.write_bytes(f"{self._stem}-{self._number:04d}.jsonl", data)
+            self._place.write_bytes(f"{BATCH_FOLDER}/{part_name(self._run, self._began, self._number)}", data)
             self._put = len(data)
             if self._put >= _PART_BYTES:
                 with self._lines:
@@ -339,15 +339,33 @@ def iter_events(place: Place) -> Iterator[Event]:
 
     :raises StorageError: when a line is of another version.
     """
+    for line, where in manifest_lines(place):
+        yield from _parse(line, where)
+
+
+def manifest_lines(place: Place) -> Iterator[tuple[str, str]]:
+    """The lines of a manifest as texts in the order they were written, and where each is, for messages.
+
+    :raises StorageError: when it cannot be read.
+    """
     files = [MANIFEST] if place.exists(MANIFEST) else []
-    parts = [name for name in place.names(BATCH_FOLDER) if name.startswith(_PART_PREFIX) and name.endswith(".jsonl")]
-    files += [f"{BATCH_FOLDER}/{name}" for name in parts]
+    files += [f"{BATCH_FOLDER}/{name}" for name in place.names(BATCH_FOLDER) if is_part(name)]
     with ThreadPoolExecutor(_READERS) as pool:
         contents = dict(zip(files, pool.map(lambda file: place.read_bytes(file, MANIFEST_BYTES), files), strict=True))
     for file in _in_order(contents):
         content = contents.pop(file).decode(errors="replace")
         for number, line in enumerate(content.split("\n"), start=1):  # a name may hold other ends of lines
-            yield from _parse(line, f"{place}/{file}, line {number}")
+            yield line, f"{place}/{file}, line {number}"
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of the folder of batches is a part of the manifest."""
+    return name.startswith(_PART_PREFIX) and name.endswith(".jsonl")
+
+
+def part_name(run: str, began: datetime, number: int = 0) -> str:
+    """Name of a part, by the run that writes it."""
+    return f"{_PART_PREFIX}{began:%Y%m%dT%H%M%S%f}-{run}-{number:04d}.jsonl"
 
 
 def _in_order(contents: Mapping[str, bytes]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,27 +13,30 @@ from typing import TYPE_CHECKING, Any
 from eolearn.core import EONode, EOWorkflow
 
 from eotasks.catalogue.packages import require
-from eotasks.catalogue.request import SearchRequest
+from eotasks.catalogue.request import Level, SearchRequest
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError, PatchFailedWarning
 from eotasks.imagery.files.signing import Modifier, modifier_of
-from eotasks.sources.replacement import choose_products
 from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place, PlaceLike, check_folder
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.result import BatchResult
 from eotasks.workflows.batch.run import run_batch
+from eotasks.workflows.batch.trim import trim_manifest
 from eotasks.workflows.cloud_archive.cataloguing import CatalogueWriter
-from eotasks.workflows.cloud_archive.layout import STAGE, catalogue_of_archive, folder_in
+from eotasks.workflows.cloud_archive.done import ArchiveState
+from eotasks.workflows.cloud_archive.layout import STAGE
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, read_settings, refuse_other_settings
-from eotasks.workflows.cloud_archive.source import Source, archived, level_of_detector, read_source
+from eotasks.workflows.cloud_archive.source import Source, level_of_detector
 from eotasks.workflows.cloud_archive.task import MakeMasksTask
+from eotasks.workflows.cloud_archive.windows import source_windows
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 
 if TYPE_CHECKING:
     from eotasks.workflows.batch.workers.kinds import ExecutorName
 
-LOGGER = logging.getLogger(__name__)
+BATCH = 20_000
+"""Products that are made at a time: what is kept of them in memory until their batch ends is some kilobytes each."""
 
 WHAT = "eotasks archive build"
 """What a lease says is running."""
@@ -46,8 +48,19 @@ class BuildResult:
 
     place: Place
     source: Source
-    batch: BatchResult | None
-    """None where no product was left to mask."""
+    """What was found: without products and siblings, which are counted only."""
+
+    batch: BatchResult | None = None
+    """The last one, of some thousand products; None where no product was left to mask."""
+
+    done: list[str] = field(default_factory=list)
+    """Names of products whose masks were made, or found to be those of another run."""
+
+    kept: list[str] = field(default_factory=list)
+    """Names of products whose masks were there."""
+
+    missing: dict[str, str] = field(default_factory=dict)
+    """Names of products whose masks could not be made, with the reason."""
 
     uncatalogued: Mapping[str, str] = field(default_factory=dict)
     """Names of products whose items cannot be kept in the catalogue, with the reason."""
@@ -55,22 +68,13 @@ class BuildResult:
     removed: tuple[str, ...] = ()
     """Names of products whose masks were replaced by those of a newer processing."""
 
-    @property
-    def done(self) -> list[str]:
-        """Names of products whose masks were made, or found to be those of another run."""
-        return [] if self.batch is None else self.batch.done
-
-    @property
-    def kept(self) -> list[str]:
-        """Names of products whose masks were there."""
-        return [] if self.batch is None else self.batch.skipped
+    seconds: float = 0.0
+    """Wall clock of all batches."""
 
     @property
     def failed(self) -> dict[str, str]:
         """Every product without masks, or without a row in the catalogue, with the reason."""
-        outcomes = [] if self.batch is None else self.batch.failed
-        missing = {each.name: each.error or each.state for each in outcomes}
-        return {**self.source.failed, **missing, **self.uncatalogued}
+        return {**self.source.failed, **self.missing, **self.uncatalogued}
 
 
 def build_archive(
@@ -123,48 +127,122 @@ def build_archive(
     level = level_of_detector(options)
     if not overwrite:
         refuse_other_settings(place, read_settings(place), settings)
-    with hold_lease(place, WHAT) as lease:
-        found = read_source(source, level, request, modifier=modifier, progress=on_source)
-        refuse_inside(place, found)
-        if not found.products:
-            if not found.failed:
-                raise ConfigurationError(
-                    f"{source}: no {level} product of what was asked for: check --time, --bbox and --max-cloud-cover."
-                )
-            return BuildResult(place, found, None)
-        settings.write(place)
-        catalogue = catalogue_of_archive(place)
-        catalogued = set(catalogue.masks()) if catalogue.exists() else set()
-        superseded = _superseded(place, catalogue, found, level)
-        writer = CatalogueWriter(place, found, superseded, lease.check)
+    task = MakeMasksTask(place, options, modifier=modifier, anew=overwrite)
+    with hold_lease(place, WHAT) as lease, _cluster(executor, ray, place):
+        builder = _Builder(
+            place,
+            settings,
+            level,
+            task,
+            lease.check,
+            overwrite=overwrite,
+            executor=executor,
+            workers=workers,
+            threads=threads,
+            patch_timeout=patch_timeout,
+            retry_quarantined=retry_quarantined,
+            progress=progress,
+        )
+        for window in source_windows(source, level, request, modifier=modifier, progress=on_source):
+            refuse_inside(place, window)
+            builder.take(window)
+        result = builder.finish()
+    if not (result.source.found or result.source.failed):
+        raise ConfigurationError(
+            f"{source}: no {level} product of what was asked for: check --time, --bbox and --max-cloud-cover."
+        )
+    return result
+
+
+class _Builder:
+    """Takes the products of a source as they are found, and makes the masks of some thousand at a time.
+
+    :param check: Whether this run still has the archive.
+    :param options: Of `run_batch`.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        settings: ArchiveSettings,
+        level: Level,
+        task: MakeMasksTask,
+        check: Callable[[], None],
+        *,
+        overwrite: bool,
+        **options: Any,
+    ) -> None:
+        self._place, self._settings, self._task, self._check = place, settings, task, check
+        self._overwrite, self._options = overwrite, options
+        self._state = ArchiveState(place, settings, level)
+        self._result = BuildResult(place, Source())
+        self._waiting = Source()
+        self._uncatalogued: set[str] = set()
+        self._superseded: dict[str, dict[str, str]] = {}
+
+    def take(self, window: Source) -> None:
+        """The next products: those that are done are left, the others are made as soon as there are enough."""
+        self._result.source.note(window)
+        if not window.products:
+            return
+        self._settings.write(self._place)
+        looked = self._state.look(window)
+        todo = list(window.products) if self._overwrite else looked.todo
+        if not self._overwrite:
+            self._result.kept.extend(looked.kept)
+        self._waiting.add(window.part(todo))
+        self._uncatalogued |= looked.uncatalogued
+        self._superseded |= looked.superseded
+        names = list(self._waiting.products)
+        while len(names) >= BATCH:
+            self._make(self._waiting.part(names[:BATCH]))
+            names = names[BATCH:]
+            self._waiting = self._waiting.part(names)
+
+    def finish(self) -> BuildResult:
+        """Makes what waits; what came of all."""
+        if self._waiting.products:
+            self._make(self._waiting)
+        return self._result
+
+    def _make(self, part: Source) -> None:
+        superseded = {name: self._superseded.pop(name) for name in part.products if name in self._superseded}
+        again = self._uncatalogued & part.products.keys()
+        self._uncatalogued -= again
+        writer = CatalogueWriter(self._place, part, superseded, self._check, self._state.made_of)
 
         def finish(outcome: PatchOutcome) -> None:
-            later = {each.name for each in found.siblings.get(outcome.name, ())} - catalogued
-            if outcome.state == "done" or (outcome.state == "skipped" and later):  # a sibling came after its masks
+            if outcome.state in ("done", "skipped"):  # of the latter the catalogue does not have all yet
                 writer.take(outcome.name)
 
-        node = EONode(MakeMasksTask(place, options, modifier=modifier, anew=overwrite), name="masks")
+        trim_manifest(self._place, STAGE)
+        node = EONode(self._task, name="masks")
         try:
-            with _cluster(executor, ray, place), without(PatchFailedWarning):
-                result = run_batch(
+            with without(PatchFailedWarning):
+                batch = run_batch(
                     EOWorkflow([node]),
-                    {name: {node: product.arguments()} for name, product in found.products.items()},
-                    executor=executor,
-                    workers=workers,
-                    threads=threads,
-                    patch_timeout=patch_timeout,
-                    place=place,
+                    {name: {node: product.arguments()} for name, product in part.products.items()},
+                    place=self._place,
                     stage=STAGE,
-                    again=found.products.keys() - catalogued,
-                    configuration=settings.compared(),
-                    retry_quarantined=retry_quarantined,
-                    overwrite=overwrite,
+                    again=again,
+                    configuration=self._settings.compared(),
+                    overwrite=self._overwrite,
                     on_progress=finish,
-                    progress=progress,
+                    **self._options,
                 )
         finally:
             writer.flush()
-    return BuildResult(place, found, result, writer.failed, tuple(writer.removed))
+        before = self._result
+        self._result = replace(
+            before,
+            batch=batch,
+            done=before.done + batch.done,
+            kept=before.kept + batch.skipped,
+            missing=before.missing | {each.name: each.error or each.state for each in batch.failed},
+            uncatalogued={**before.uncatalogued, **writer.failed},
+            removed=(*before.removed, *writer.removed),
+            seconds=before.seconds + batch.seconds,
+        )
 
 
 @contextlib.contextmanager
@@ -182,22 +260,6 @@ def _cluster(executor: ExecutorName, address: str | None, place: Place) -> Itera
         if place.is_local:
             check_reach(place.local_path())
         yield
-
-
-def _superseded(place: Place, catalogue: Catalogue, found: Source, level: Any) -> dict[str, dict[str, str]]:
-    """Masks in the archive that those of products of the source replace: name of the product -> names and folders."""
-    there = [each for each in archived(catalogue, found.products.values(), level) if each.name not in found.products]
-    mine = {id(each.candidate.location): each for each in found.products.values()}
-    old = {id(each.location): each for each in there}
-    choice = choose_products([*there, *(each.candidate for each in found.products.values())])
-    superseded: dict[str, dict[str, str]] = {}
-    for each in choice.replaced:
-        before, by = old.get(id(each.product.location)), mine.get(id(each.by.location))
-        if before is not None and by is not None and "CLM" in before.masks:
-            folder = folder_in(place, before.masks["CLM"])
-            if folder is not None:
-                superseded.setdefault(by.name, {})[before.name] = folder
-    return superseded
 
 
 def check_place(place: Place) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from eotasks.catalogue.fields import CLOUD_ASSETS, PRODUCT_ASSET
+from eotasks.catalogue.fields import CLOUD_ASSETS, MADE_OF, PRODUCT_ASSET
 from eotasks.catalogue.items import asset_keys, extensions_of, item_of
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.table import schema, table_of
@@ -19,7 +19,7 @@ from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.files import ArchivedFiles
 from eotasks.workflows.cloud_archive.item import add_row_masks, as_row, files_of_item
 from eotasks.workflows.cloud_archive.layout import catalogue_of_archive, folder_in
-from eotasks.workflows.cloud_archive.source import Source
+from eotasks.workflows.cloud_archive.source import Source, SourceProduct
 
 if TYPE_CHECKING:
     import pystac
@@ -37,6 +37,7 @@ class CatalogueWriter:
     :param superseded: Folders in the archive of masks that a product's replace, by the name of the replaced product, by
         the name of the one that replaces it.
     :param check: Called before anything is written: whether this run still has the archive.
+    :param made_of: What a row says that the masks of a product were made of; None: nothing.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class CatalogueWriter:
         source: Source,
         superseded: Mapping[str, Mapping[str, str]],
         check: Callable[[], None],
+        made_of: Callable[[SourceProduct], str] | None = None,
     ) -> None:
         self.failed: dict[str, str] = {}
         """Names of products whose items cannot be kept, with the reason."""
         self.removed: list[str] = []
         """Names of products whose masks others have replaced."""
         self._place, self._source, self._superseded, self._check = place, source, superseded, check
+        self._made_of = made_of
         self._catalogue = catalogue_of_archive(place)
         self._waiting: list[str] = []
 
@@ -69,8 +72,10 @@ class CatalogueWriter:
         if not names:
             return
         self._check()
+        siblings = [each for name in names for each in self._source.siblings.get(name, ())]
+        items = self._source.items_of(siblings)
         with ThreadPoolExecutor(OPENERS) as pool:
-            by_name = dict(zip(names, pool.map(self._rows, names), strict=True))
+            by_name = dict(zip(names, pool.map(lambda name: self._rows(name, items), names), strict=True))
         rows = {row.id: row for found in by_name.values() for row in found}
         replacing = [name for name in names if name in self._superseded and by_name[name]]
         old = {name: folder for each in replacing for name, folder in self._superseded[each].items()}
@@ -96,23 +101,30 @@ class CatalogueWriter:
             add_row_masks(each, {kind: row.assets[kind].href for kind in CLOUD_ASSETS if kind in row.assets})
         return left
 
-    def _rows(self, name: str) -> list[pystac.Item]:
-        """Items of a product and of its siblings, with their masks."""
+    def _rows(self, name: str, items: Mapping[str, pystac.Item]) -> list[pystac.Item]:
+        """Items of a product and of its siblings, with their masks.
+
+        :param items: Of siblings, as the source has them, by name.
+        """
         product = self._source.products[name]
         try:
             row, masks = row_of(self._place, name, product.folder)
+            if self._made_of is not None:
+                row.properties[MADE_OF] = self._made_of(product)
             table_of([row])  # what a catalogue has no room for is this product's fault, and not that of all
         except EOTasksError as error:
             LOGGER.info("%s cannot be catalogued", name, exc_info=True)
             self.failed[name] = message_of(error)
             return []
-        return [row, *self._siblings(self._source.siblings.get(name, ()), masks)]
+        return [row, *self._siblings(self._source.siblings.get(name, ()), masks, items)]
 
-    def _siblings(self, candidates: Iterable[Candidate], masks: Mapping[str, str]) -> list[pystac.Item]:
+    def _siblings(
+        self, candidates: Iterable[Candidate], masks: Mapping[str, str], items: Mapping[str, pystac.Item]
+    ) -> list[pystac.Item]:
         found = []
         for candidate in candidates:
             try:
-                item = described(candidate, self._source.items.get(candidate.name))
+                item = described(candidate, items.get(candidate.name))
                 add_row_masks(item, masks)
                 item.stac_extensions = extensions_of(item)
                 table_of([item])

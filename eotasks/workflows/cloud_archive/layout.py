@@ -45,5 +45,5 @@ def folder_in(place: Place, href: str) -> str | None:
 
 
 def catalogue_of_archive(place: Place) -> Catalogue:
-    """The catalogue of an archive; its file need not be there yet."""
-    return Catalogue(f"{place}/{CATALOGUE_FILE}")
+    """The catalogue of an archive, in parts by time; it need not be there yet. One that is a file stays one."""
+    return Catalogue(f"{place}/{CATALOGUE_FILE}", parts=True)

@@ -25,11 +25,13 @@ from eotasks.network.traffic import WEB, Traffic, TrafficCounter
 from eotasks.reading import read_regular
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.storage.temporary import temporary_folder
+from eotasks.workflows.cloud_archive.done import names_there
 from eotasks.workflows.cloud_archive.files import ArchivedFiles
 from eotasks.workflows.cloud_archive.item import SourceFacts
 from eotasks.workflows.cloud_archive.layout import catalogue_of_archive
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, read_settings, refuse_other_settings
-from eotasks.workflows.cloud_archive.source import Progress, Source, SourceProduct, level_of_detector, read_source
+from eotasks.workflows.cloud_archive.source import Progress, Source, SourceProduct, level_of_detector
+from eotasks.workflows.cloud_archive.windows import source_windows
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import make_masks, refuse_product
 
@@ -188,21 +190,46 @@ def plan_archive(
     options = replace(options or CloudMaskOptions(resolution=160), quicklook=False, styles=False)
     if workers < 1 or measured < 1:
         raise ConfigurationError(f"workers={workers}, measured={measured}: give numbers of at least 1.")
-    known: set[str] = set()
+    catalogue = None
     if out is not None:
         refuse_other_settings(Place(out), read_settings(Place(out)), ArchiveSettings.of(options))
         catalogue = catalogue_of_archive(Place(out))
-        known = set(catalogue.masks()) if catalogue.exists() else set()
+        catalogue = catalogue if catalogue.exists() else None
     level = level_of_detector(options)
-    found = read_source(source, level, request or SearchRequest(), modifier=modifier, progress=on_source)
-    left = [each for name, each in found.products.items() if name not in known]
-    if not found.products:
+    found, there = Source(), 0
+    left, others = _Sample(measured + 1, seed), _Sample(measured + 1, seed)
+    for window in source_windows(source, level, request or SearchRequest(), modifier=modifier, progress=on_source):
+        known = set() if catalogue is None else names_there(catalogue, window)
+        there += len(known)
+        for name, product in window.products.items():
+            (others if name in known else left).add(product)
+        found.note(window)
+    if not found.found:
         raise ConfigurationError(f"{source}: no {level} product of what was asked for: there is nothing to plan.")
     failed: dict[str, str] = {}
     figures = assume
     if figures is None:
-        figures, failed = measure(left or list(found.products.values()), options, measured, seed, modifier)
-    return Plan(found, len(left), len(found.products) - len(left), figures, workers, prices, failed)
+        figures, failed = measure(left.chosen or others.chosen, options, measured, seed, modifier)
+    return Plan(found, found.found - there, there, figures, workers, prices, failed)
+
+
+class _Sample:
+    """Some of many products, each as likely as the others, without keeping all (algorithm R; Vitter, 1985)."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.chosen: list[SourceProduct] = []
+        self._size, self._seen = size, 0
+        self._chance = random.Random(seed)  # noqa: S311 - no secret
+
+    def add(self, product: SourceProduct) -> None:
+        """The next one."""
+        self._seen += 1
+        if len(self.chosen) < self._size:
+            self.chosen.append(product)
+            return
+        place = self._chance.randrange(self._seen)
+        if place < self._size:
+            self.chosen[place] = product
 
 
 def measure(

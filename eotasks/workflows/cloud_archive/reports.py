@@ -68,7 +68,7 @@ def build_json(result: BuildResult) -> dict[str, Any]:
         "left_out": result.source.replaced,
         "parts": [list(names) for names in result.source.split],
         "removed": list(result.removed),
-        "seconds": 0.0 if result.batch is None else result.batch.seconds,
+        "seconds": result.seconds,
     }
 
 
@@ -192,14 +192,13 @@ def repair_json(result: RepairResult) -> dict[str, Any]:
 
 
 def _counts(result: BuildResult) -> dict[str, int]:
-    siblings = sum(len(each) for each in result.source.siblings.values())
     return {
         "done": len(result.done),
         "kept": len(result.kept),
         "failed": len(result.failed),
         "left out": len(result.source.replaced),
         "removed": len(result.removed),
-        "of the other level": siblings,
+        "of the other level": result.source.paired,
     }
 
 

@@ -8,8 +8,10 @@ both masked, each for itself.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import shapely
 
+from eotasks.catalogue.brief.items import BriefItem
 from eotasks.catalogue.discovery import find_products
 from eotasks.catalogue.open import catalogue_of
 from eotasks.catalogue.request import Level, SearchRequest
@@ -25,7 +28,7 @@ from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, I
 from eotasks.imagery.files.signing import Modifier, unsigned
 from eotasks.imagery.mosaic import SAME_DATATAKE
 from eotasks.imagery.scene import open_scene
-from eotasks.sources.frames import OPENERS, Candidate, candidates_of, meets
+from eotasks.sources.frames import OPENERS, Candidate, meets
 from eotasks.sources.replacement import choose_products
 from eotasks.storage.location import is_web
 from eotasks.text import redacted
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Is told how many products have been looked at, of how many."""
 
-_CATALOGUES = (".parquet", ".geoparquet")
+CATALOGUES = (".parquet", ".geoparquet")
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,23 @@ class SourceProduct:
         """Of the product."""
         return self.candidate.name
 
+    @property
+    def digest(self) -> str:
+        """Of what is known of it: another one when it was processed anew, the same for a copy elsewhere."""
+        one = self.candidate
+        return digest(
+            [one.name, one.satellite, one.tile, one.level, one.baseline, one.datastrip, one.generation, self.inputs]
+        )
+
     def arguments(self) -> dict[str, object]:
         """What the task is told, in a form that is cheap to send and to compare."""
         one = self.candidate
-        known = [one.name, one.satellite, one.tile, one.level, one.baseline, one.datastrip, one.generation, self.inputs]
         return {
             "name": one.name,
             "folder": self.folder,
             "location": encode_location(one.location),
             "origin": None if one.origin is None else replace(one.origin, modifier=None),
-            "source": digest(known),
+            "source": self.digest,
         }
 
 
@@ -92,7 +102,57 @@ class Source:
     """Location or name, and reason, of products that cannot be used."""
 
     items: dict[str, pystac.Item] = field(default_factory=dict)
-    """Items of siblings by their names, where the source has items."""
+    """Items of siblings by their names, where the source has items and has given them."""
+
+    ids: dict[str, str] = field(default_factory=dict)
+    """Ids of items of siblings by their names, which :attr:`catalogue` gives when they are needed."""
+
+    catalogue: Catalogue | None = None
+    found: int = 0
+    """How many products to mask were found, of those that are told no more by name too."""
+
+    paired: int = 0
+    """How many siblings they have."""
+
+    def items_of(self, siblings: Sequence[Candidate]) -> dict[str, pystac.Item]:
+        """Items of siblings by their names, of those that the source has items of.
+
+        :raises EOTasksError: when they cannot be read.
+        """
+        there = {each.name: self.items[each.name] for each in siblings if each.name in self.items}
+        wanted = {self.ids[each.name]: each for each in siblings if each.name in self.ids}
+        if self.catalogue is not None and wanted:
+            times = [each.time for each in wanted.values()]
+            request = SearchRequest(start=min(times), end=max(times))
+            read = self.catalogue.named(wanted, request)
+            there |= {wanted[item.id].name: unsigned(item) for item in read}
+        return there
+
+    def add(self, other: Source) -> None:
+        """Takes what another one has."""
+        self.products |= other.products
+        self.siblings |= other.siblings
+        self.items |= other.items
+        self.ids |= other.ids
+        self.catalogue = self.catalogue or other.catalogue
+        self.note(other)
+
+    def note(self, other: Source) -> None:
+        """Takes what is told at the end of another one, and not its products."""
+        self.replaced += other.replaced
+        self.split += other.split
+        self.failed |= other.failed
+        self.found += other.found
+        self.paired += other.paired
+
+    def part(self, names: Iterable[str]) -> Source:
+        """The products of some names, with their siblings, as a source."""
+        products = {name: self.products[name] for name in names}
+        siblings = {name: self.siblings[name] for name in products if name in self.siblings}
+        there = [each.name for group in siblings.values() for each in group]
+        items = {name: self.items[name] for name in there if name in self.items}
+        ids = {name: self.ids[name] for name in there if name in self.ids}
+        return Source(products, siblings, items=items, ids=ids, catalogue=self.catalogue)
 
 
 def level_of_detector(options: CloudMaskOptions) -> Level:
@@ -121,11 +181,11 @@ def read_source(
     wide = replace(request, level=None, max_cloud_cover=None, limit=None)
     text = os.fspath(source)
     found = Source()
-    if is_web(text) or text.lower().rstrip("/").endswith(_CATALOGUES):
-        listed = _of_items(catalogue_of(text, modifier=modifier).find(wide), level, found)
+    if is_web(text) or text.lower().rstrip("/").endswith(CATALOGUES):
+        listed = listed_items(catalogue_of(text, modifier=modifier).find(wide), level, found)
     else:
         listed = [each for each in _of_folder(text, found, modifier, progress) if meets(each.candidate, wide)]
-    _sort_out(found, listed, level, request)
+    sort_out(found, listed, level, request)
     return found
 
 
@@ -143,22 +203,31 @@ def decode_location(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class _Listed:
+class Listed:
+    """A product of a source, before it is known whether it is masked."""
+
     candidate: Candidate
     inputs: str | None = None
 
 
-def _of_items(items: Iterable[pystac.Item], level: Level, found: Source) -> list[_Listed]:
+def listed_items(items: Iterable[Any], level: Level, found: Source) -> list[Listed]:
+    """Products of items, of pystac or brief ones; what cannot be used is named as failed.
+
+    :param level: Of the products to mask.
+    """
     listed = []
     for item in items:
         try:
-            candidate = Candidate.of_item(item)
+            brief = isinstance(item, BriefItem)
+            candidate = Candidate.of_brief(item) if brief else Candidate.of_item(item)
             if candidate.level is None:
                 raise ImageryError(f"STAC item {item.id!r}: does not say whether it is L1C or L2A. Describe it again.")
             name = str(item.properties.get("s2:product_uri") or item.id).removesuffix(".SAFE")
             check_name(name, f"STAC item {item.id!r}")
-            listed.append(_Listed(replace(candidate, name=name)))
-            if candidate.level != level:
+            listed.append(Listed(replace(candidate, name=name)))
+            if candidate.level != level and brief:
+                found.ids[name] = item.id
+            elif candidate.level != level:
                 found.items[name] = unsigned(item)
         except EOTasksError as error:
             found.failed[item.id] = message_of(error)
@@ -167,7 +236,7 @@ def _of_items(items: Iterable[pystac.Item], level: Level, found: Source) -> list
 
 def _of_folder(
     location: str, found: Source, modifier: Modifier | str | None, progress: Progress | None
-) -> list[_Listed]:
+) -> list[Listed]:
     """:raises EOTasksError: when nothing is there, or credentials open none of the products."""
     products = find_products(location).products
     if not products:
@@ -176,18 +245,18 @@ def _of_folder(
             " catalogue (.parquet) or the address of a STAC API."
         )
 
-    def look(product: str) -> _Listed | EOTasksError | OSError:
+    def look(product: str) -> Listed | EOTasksError | OSError:
         try:
             scene = open_scene(product, modifier=modifier)
             check_name(scene.name, product)
-            return _Listed(Candidate.of_scene(product, scene, modifier=modifier), SourceFacts.of(scene).inputs)
+            return Listed(Candidate.of_scene(product, scene, modifier=modifier), SourceFacts.of(scene).inputs)
         except (EOTasksError, OSError) as error:
             return error
 
     listed, refused = [], []
     with ThreadPoolExecutor(OPENERS) as pool:
         for done, (product, result) in enumerate(zip(products, pool.map(look, products), strict=True), start=1):
-            if isinstance(result, _Listed):
+            if isinstance(result, Listed):
                 listed.append(result)
             else:
                 found.failed[product] = message_of(result)
@@ -199,52 +268,87 @@ def _of_folder(
     return listed
 
 
-def _sort_out(found: Source, listed: Sequence[_Listed], level: Level, request: SearchRequest) -> None:
-    """Puts what is listed where it belongs."""
+def sort_out(
+    found: Source,
+    listed: Sequence[Listed],
+    level: Level,
+    request: SearchRequest,
+    *,
+    within: Callable[[dt.datetime], bool] = lambda _: True,
+    taken: Callable[[str], bool] = lambda _: False,
+) -> None:
+    """Puts what is listed where it belongs.
+
+    :param within: Whether what is of a time is taken and told: products of other times are compared only.
+    :param taken: Whether a product of a name was taken before.
+    """
     masked = [each for each in listed if each.candidate.level == level]
     wanted = [each for each in masked if meets(each.candidate, replace(request, level=None))]
     known = {id(each.candidate.location): each for each in wanted}
     choice = choose_products(each.candidate for each in wanted)
-    found.replaced = [str(each) for each in choice.replaced]
+    found.replaced += [str(each) for each in choice.replaced if within(each.product.time)]
     parts: dict[tuple[object, ...], list[str]] = {}
-    for chosen in choice.products[: request.limit]:
-        each = known[id(chosen.location)]
+    chosen: list[Candidate] = []
+    for one in choice.products[: request.limit]:
+        each = known[id(one.location)]
         candidate = each.candidate
-        if candidate.name in found.products:
-            found.failed[_shown(candidate)] = (
-                f"{_shown(candidate)}: another product than {_shown(found.products[candidate.name].candidate)}, and of"
-                f" the same name {candidate.name}: rename one."
-            )
+        name = candidate.name
+        chosen.append(candidate)
+        if not within(one.time):
             continue
-        folder = folder_of(candidate.name, candidate.tile, candidate.time)
-        found.products[candidate.name] = SourceProduct(candidate, folder, each.inputs)
-        parts.setdefault((chosen.satellite, chosen.tile, chosen.time), []).append(candidate.name)
-    found.split = [tuple(names) for key, names in parts.items() if len(names) > 1 and None not in key]
-    _pair(found, [each.candidate for each in listed if each.candidate.level != level], masked, level)
+        if name in found.products or taken(name):
+            other = _shown(found.products[name].candidate) if name in found.products else "one before"
+            found.failed[_shown(candidate)] = (
+                f"{_shown(candidate)}: another product than {other}, and of the same name {name}: rename one."
+            )
+            chosen.pop()
+            continue
+        found.products[name] = SourceProduct(candidate, folder_of(name, candidate.tile, candidate.time), each.inputs)
+        parts.setdefault((one.satellite, one.tile, one.time), []).append(name)
+    found.split += [tuple(names) for key, names in parts.items() if len(names) > 1 and None not in key]
+    others = [each.candidate for each in listed if each.candidate.level != level]
+    _pair(found, others, chosen, masked, level, within)
+    found.found, found.paired = len(found.products), sum(len(each) for each in found.siblings.values())
 
 
-def _pair(found: Source, others: Sequence[Candidate], masked: Sequence[_Listed], level: Level) -> None:
+def _pair(
+    found: Source,
+    others: Sequence[Candidate],
+    chosen: Sequence[Candidate],
+    masked: Sequence[Listed],
+    level: Level,
+    within: Callable[[dt.datetime], bool],
+) -> None:
     """Gives products of the other level to those whose masks they share; names those without any."""
-    chosen = _by_tile(each.candidate for each in found.products.values())
-    there = _by_tile(each.candidate for each in masked)
+    to_mask = _ByTile(chosen)
+    there = _ByTile(each.candidate for each in masked)
     for other in others:
-        key = (other.satellite, other.tile)
-        near = [each for each in chosen.get(key, ()) if abs(each.time - other.time) < SAME_DATATAKE]
+        near = to_mask.near(other)
         if near:
             best = max(near, key=lambda each: (_shared(each, other), each.name))
-            found.siblings.setdefault(best.name, []).append(other)
-        elif not any(abs(each.time - other.time) < SAME_DATATAKE for each in there.get(key, ())):
+            if best.name in found.products:
+                found.siblings.setdefault(best.name, []).append(other)
+        elif within(other.time) and not there.near(other):
             found.failed[_shown(other)] = (
                 f"{_shown(other)}: {other.level} without the {level} product of its acquisition, which its masks are"
                 f" made of: add that product{' or take --detector scl' if level == 'L1C' else ''}."
             )
 
 
-def _by_tile(candidates: Iterable[Candidate]) -> dict[tuple[str | None, str | None], list[Candidate]]:
-    found: dict[tuple[str | None, str | None], list[Candidate]] = {}
-    for each in candidates:
-        found.setdefault((each.satellite, each.tile), []).append(each)
-    return found
+class _ByTile:
+    """Products by satellite, tile and time."""
+
+    def __init__(self, candidates: Iterable[Candidate]) -> None:
+        self._found: dict[tuple[str | None, str | None], list[Candidate]] = {}
+        for each in sorted(candidates, key=lambda each: each.time):
+            self._found.setdefault((each.satellite, each.tile), []).append(each)
+
+    def near(self, one: Candidate) -> list[Candidate]:
+        """Those that may be of the same acquisition."""
+        group = self._found.get((one.satellite, one.tile), [])
+        first = bisect_right(group, one.time - SAME_DATATAKE, key=lambda each: each.time)
+        last = bisect_left(group, one.time + SAME_DATATAKE, key=lambda each: each.time)
+        return group[first:last]
 
 
 def _shared(one: Candidate, other: Candidate) -> float:
@@ -261,24 +365,3 @@ def _shown(candidate: Candidate) -> str:
     """Where a product lies, or the name of its item."""
     location = candidate.location
     return redacted(os.fspath(location)) if isinstance(location, str | os.PathLike) else candidate.name
-
-
-def archived(catalogue: Catalogue, products: Iterable[SourceProduct], level: Level) -> list[Candidate]:
-    """Products of an archive that may be of the same acquisitions as some of a source.
-
-    :param catalogue: Of the archive.
-    """
-    if not catalogue.exists():
-        return []
-    items: list[pystac.Item] = []
-    by_tile: dict[str, list[SourceProduct]] = {}
-    for each in products:
-        if each.candidate.tile is not None:
-            by_tile.setdefault(each.candidate.tile, []).append(each)
-    for tile, group in by_tile.items():
-        times = [each.candidate.time for each in group]
-        request = SearchRequest(
-            level=level, tile=tile, start=min(times) - SAME_DATATAKE, end=max(times) + SAME_DATATAKE
-        )
-        items += [item for item in catalogue.find(request) if "CLM" in item.assets]
-    return candidates_of(items)

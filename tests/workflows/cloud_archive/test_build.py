@@ -140,8 +140,8 @@ class TestAgain:
         out = tmp_path / "out"
         build(source, out)
         whole = items(out)
-        for name in ("catalogue.parquet", "manifest.jsonl"):
-            (out / name).unlink()
+        shutil.rmtree(out / "catalogue.parquet")
+        (out / "manifest.jsonl").unlink()
         made = made_again(monkeypatch)
         build(source, out)
         assert (made, items(out)) == ([], whole)
@@ -156,7 +156,7 @@ class TestAgain:
         whole = images(out)
         (out / FOLDER / "A" / "A.json").unlink()
         os.truncate(out / FOLDER / "A" / "A_CLM.tif", 100)
-        (out / "catalogue.parquet").unlink()
+        shutil.rmtree(out / "catalogue.parquet")
         made = made_again(monkeypatch)
         build(source, out)
         assert (made, images(out)) == (["A"], whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -72,7 +73,7 @@ def test_kills(tmp_path: Path, s3_server: S3Server, on_s3: bool) -> None:
         if kill == KILLS // 2 and not on_s3:
             for path in sorted((tmp_path / "out" / "masks").rglob("*.json"))[:3]:  # more to do
                 path.unlink()
-            (tmp_path / "out" / "catalogue.parquet").unlink(missing_ok=True)
+            shutil.rmtree(tmp_path / "out" / "catalogue.parquet", ignore_errors=True)
     with builder(source, place) as process:
         out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
