@@ -23,6 +23,7 @@ from eolearn.core import EOTask
 
 from eotasks.errors import ReflectanceError, ScaleWarning
 from eotasks.storage.temporary import OwnFolder
+from eotasks.workflows.batch.ahead import Prepared
 
 LOGGER = logging.getLogger("tests.faults")
 
@@ -340,3 +341,26 @@ class HangTask(EOTask):
                 time.sleep(60)
                 os._exit(0)
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class PreparingTask(EOTask):
+    """Prepares patches before their turn, and writes whether it has. "deadly" ends the process that prepares or runs
+    it, "faulty" cannot be prepared, "warning" warns when it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def prepare(self, *, name: str) -> str:
+        if name == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "faulty":
+            raise ReflectanceError("faulty: cannot be prepared.")
+        if name == "warning":
+            warnings.warn("warning: prepared", ScaleWarning, stacklevel=1)
+        return name
+
+    def execute(self, *, name: str, prepared: Prepared[str] | None = None) -> None:
+        made = self.prepare(name=name) if prepared is None else prepared.result()
+        time.sleep(0.1)
+        (self.folder / name).write_text(f"{made} {'prepared' if prepared is not None else 'not prepared'}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +17,53 @@ _WARNINGS = 20
 """That are kept of a patch."""
 
 _CHARACTERS = 2_000
+
+Warned = tuple[Warning | str, type[Warning]]
+
+_THREAD = threading.local()
+
+
+@contextmanager
+def warnings_aside(into: list[Warned]) -> Iterator[None]:
+    """Warnings of ours that this thread gives inside the block go to a list: they are of another patch than the one
+    that the process runs.
+    """
+    _THREAD.aside = into
+    try:
+        yield
+    finally:
+        del _THREAD.aside
+
+
+def give_again(warned: Sequence[Warned]) -> None:
+    """Gives warnings that were put aside."""
+    for message, category in warned:
+        warnings.warn(message, category, stacklevel=3)
+
+
+@contextmanager
+def warnings_of_threads() -> Iterator[None]:
+    """Keeps what threads put aside also between two patches. What the user asked of Python (``-W``) holds."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("always", EOTasksWarning)
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+            if not _is_aside(message, category):
+                show(message, category, *where, **options)
+
+        warnings.showwarning = keep
+        yield
+
+
+def _is_aside(message: Warning | str, category: type[Warning]) -> bool:
+    """Whether a warning is put aside, which is done."""
+    aside: list[Warned] | None = getattr(_THREAD, "aside", None)
+    if aside is None or not issubclass(category, EOTasksWarning):
+        return False
+    aside.append((message, category))
+    return True
 
 
 @contextmanager
@@ -32,6 +80,8 @@ def kept_warnings() -> Iterator[list[str]]:
         show = warnings.showwarning
 
         def keep(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+            if _is_aside(message, category):
+                return
             if not issubclass(category, EOTasksWarning):
                 show(message, category, *where, **options)
             elif len(kept) < _WARNINGS:

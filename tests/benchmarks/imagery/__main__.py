@@ -35,7 +35,7 @@ from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.models.threads import available_cores
 from eotasks.workflows.product_masks.options import DEFAULT_SAMPLING, RESOLUTIONS
-from eotasks.workflows.product_masks.product import product_grid
+from eotasks.workflows.product_masks.reading import product_grid
 from tests import ROOT
 from tests.benchmarks.figures import Figure, check, keep
 from tests.benchmarks.imagery.web import WebRun, measure_web

@@ -17,7 +17,7 @@ from eotasks.imagery.pixels import kept, window
 from eotasks.imagery.pixels.raster import Pixels
 from eotasks.imagery.scene import open_scene
 from eotasks.sources.sample_files import sample_path
-from eotasks.workflows.product_masks.product import product_grid
+from eotasks.workflows.product_masks.reading import product_grid
 
 
 @pytest.fixture

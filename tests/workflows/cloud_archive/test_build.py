@@ -27,7 +27,7 @@ from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive import task
 from eotasks.workflows.cloud_archive.build import build_archive
 from eotasks.workflows.product_masks.options import CloudMaskOptions
-from eotasks.workflows.product_masks.product import product_grid
+from eotasks.workflows.product_masks.reading import product_grid
 from tests.builders.clouds.archives import add_product, build, images, items, pixels, too_bright
 from tests.builders.command_line import command
 from tests.builders.layouts import L2A_NAME, safe_parts, small_l2a, small_safe

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import Catalogue
+from eotasks.storage.place import Place
+from eotasks.workflows.batch.ahead import Prepared
+from eotasks.workflows.cloud_archive.source import read_source
+from eotasks.workflows.cloud_archive.task import MakeMasksTask
+from eotasks.workflows.product_masks.options import CloudMaskOptions
 from tests.benchmarks.imagery.web import WANTED_SHARE
 from tests.builders.clouds.archives import build, images
 from tests.builders.command_line import command
@@ -53,6 +59,23 @@ def test_parts_of_a_product_once(
     assert counts.requests == []
     build(product.parent, tmp_path / "disk")
     assert images(tmp_path / "out") == images(tmp_path / "disk")
+    _read_before_its_turn(source, tmp_path / "ahead", counts)
+    assert images(tmp_path / "ahead") == images(tmp_path / "disk")
+
+
+def _read_before_its_turn(source: Catalogue, out: Path, counts: Counts) -> None:
+    """While a worker has another product; then nothing of it is left to be read."""
+    (product,) = read_source(source.location, "L1C", SearchRequest()).products.values()
+    task = MakeMasksTask(Place(out), CloudMaskOptions(resolution=160, quicklook=False))
+    opened = task.prepare(**product.arguments())
+    assert opened is not None
+    assert opened.reading is not None
+    assert counts.sent > BLOCK
+    assert task.prepare(**product.arguments()) is not None
+    counts.clear()
+    task.execute(**product.arguments(), prepared=Prepared(lambda: opened))
+    assert counts.requests == []
+    assert task.prepare(**product.arguments()) is None  # the masks are there
 
 
 @pytest.mark.trial

@@ -19,7 +19,7 @@ from eotasks.workflows.cloud_mask import files, quicklook
 from eotasks.workflows.cloud_mask.run import CloudMaskRun
 from eotasks.workflows.product_masks import images
 from eotasks.workflows.product_masks.options import CloudMaskOptions as options
-from eotasks.workflows.product_masks.product import product_grid
+from eotasks.workflows.product_masks.reading import product_grid
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call
 from tests.builders.sample_products import MakeProduct

@@ -24,7 +24,7 @@ from eotasks.sources.sample import open_sample
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_mask.files import MaskFiles
 from eotasks.workflows.cloud_mask.quicklook import quicklook_sheet
-from eotasks.workflows.product_masks import apart, product
+from eotasks.workflows.product_masks import apart, reading
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import ProductMasks, make_masks
 from tests.builders.command_line import Result
@@ -82,7 +82,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     def add(detector: Detector) -> None:
         monkeypatch.setattr(registry, "BUILT_IN", {**registry.BUILT_IN, "stub": detector})
 
-    monkeypatch.setattr(product, "_STRIP", 48)
+    monkeypatch.setattr(reading, "_STRIP", 48)
     return add
 
 

@@ -14,7 +14,7 @@ from eotasks.imagery.scene import open_scene
 from eotasks.models.clouds.presets import mask_settings
 from eotasks.models.sentinel2 import BANDS, SceneClass
 from eotasks.workflows.cloud_mask.quicklook import quicklook_sheet
-from eotasks.workflows.product_masks import product
+from eotasks.workflows.product_masks import reading
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import make_masks
 from tests.builders.clouds.spectra import CIRRUS_OVER_GRASS, CLOUD, GRASS, SNOW
@@ -89,7 +89,7 @@ def test_strips_make_no_difference(make_product: MakeProduct, monkeypatch: pytes
     scene = open_scene(make_product(change=with_cloud))
     options = CloudMaskOptions(resolution=60, shadows=True, snow=True, thin_cloud=True, quicklook=False)
     whole = make_masks(scene, options)
-    monkeypatch.setattr(product, "_STRIP", 48)  # 8 rows of 60 m
+    monkeypatch.setattr(reading, "_STRIP", 48)  # 8 rows of 60 m
     pieces = make_masks(scene, options, threads=2)
     np.testing.assert_array_equal(pieces.mask, whole.mask)
     np.testing.assert_array_equal(pieces.shadow, whole.shadow)

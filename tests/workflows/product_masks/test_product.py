@@ -16,9 +16,10 @@ from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from eotasks.models.clouds.shadows import geometric, large, packed
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.sources.sample import open_sample
-from eotasks.workflows.product_masks import found, product
+from eotasks.workflows.product_masks import found, product, reading
 from eotasks.workflows.product_masks.options import CloudMaskOptions
-from eotasks.workflows.product_masks.product import make_masks, product_grid
+from eotasks.workflows.product_masks.product import make_masks
+from eotasks.workflows.product_masks.reading import product_grid
 from tests.builders.products import write_jp2
 from tests.builders.sample_products import LEFT, TOP, MakeProduct
 
@@ -73,7 +74,7 @@ def test_strips_make_no_difference(
     told: list[tuple[int, int]] = []
     whole = make_masks(scene, options, advance=lambda done, total: told.append((done, total)))
     assert told == [(1, 1)]
-    monkeypatch.setattr(product, "_STRIP", 48)  # 8 rows of 60 m
+    monkeypatch.setattr(reading, "_STRIP", 48)  # 8 rows of 60 m
     told.clear()
     pieces = make_masks(scene, options, threads=2, advance=lambda done, total: told.append((done, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -118,7 +119,7 @@ def test_a_large_product_is_masked_in_strips_as_a_large_frame_is(monkeypatch: py
     monkeypatch.setattr(large, "SEARCHED_PIXELS", 10_000)  # cells of 2 by 2 pixels
     monkeypatch.setattr(packed, "STRIP_PIXELS", 3_000)
     monkeypatch.setattr(postprocess, "WHOLE_PIXELS", 3_000)
-    monkeypatch.setattr(product, "_STRIP", 130)
+    monkeypatch.setattr(reading, "_STRIP", 130)
     masks = make_masks(scene, options)
     for name in ("probability", "mask"):
         np.testing.assert_array_equal(getattr(masks, name), getattr(whole, name), err_msg=name)

@@ -101,20 +101,25 @@ class RayWorker:
 
     def _work(self) -> None:
         """One patch after the other, in a thread of their own: the actor's own hands out the messages meanwhile."""
+        from eotasks.workflows.batch.ahead import Ahead
+        from eotasks.workflows.batch.warned import warnings_of_threads
         from eotasks.workflows.batch.workers.job import execute_packed_job
         from eotasks.workflows.batch.workers.loop import is_worn_out, step_memory
 
-        memory = step_memory()
-        while True:
-            job, send = self._jobs.get()
-            self._send = send
-            try:
-                report = execute_packed_job(self._workflow, job, memory=memory, on_step=lambda uid: send("step", uid))  # noqa: B023  # called before the next
-                self._send = None
-                send("last report" if is_worn_out() else "report", report)
-            except BaseException:
-                logging.getLogger(__name__).exception("A patch ends its worker.")
-                os._exit(_BROKEN)  # or the driver would wait for ever
+        memory, ahead = step_memory(), Ahead(self._workflow)
+        with warnings_of_threads():
+            while True:
+                job, send = self._jobs.get()
+                self._send = send
+                try:
+                    report = execute_packed_job(
+                        self._workflow, job, memory=memory, on_step=lambda uid: send("step", uid), ahead=ahead  # noqa: B023  # called before the next
+                    )  # fmt: skip
+                    self._send = None
+                    send("last report" if is_worn_out() else "report", report)
+                except BaseException:
+                    logging.getLogger(__name__).exception("A patch ends its worker.")
+                    os._exit(_BROKEN)  # or the driver would wait for ever
 
     def _forward(self, kind: str, content: object) -> None:
         """Passes a log record on to the driver, as long as a patch runs."""

@@ -21,6 +21,7 @@ from eolearn.core.eoworkflow import WorkflowResults
 
 from eotasks.errors import BatchError, MissingDependencyError
 from eotasks.models.threads import available_cores, resolve_threads, thread_environment
+from eotasks.workflows.batch.ahead import prepares
 from eotasks.workflows.batch.ray import actor
 from eotasks.workflows.batch.ray.cluster import Node, Request, module_paths, nodes, ray_cluster, worker_environment
 from eotasks.workflows.batch.workers.attempt import Attempt, StepWatch, hand_on
@@ -90,7 +91,14 @@ class RayWorkerExecutor(WorkerExecutor, RayExecutor):
             sizing = Sizing(ClusterCapacity(wanted, threads)) if workers is None else None
             start_with = Size(wanted, threads) if sizing is None else sizing.trial
             options = self.ray_remote_kwargs or {}
-            pool = RayPool(payload, start_with, steps=self._steps, options=options, patch_timeout=self.patch_timeout)
+            pool = RayPool(
+                payload,
+                start_with,
+                steps=self._steps,
+                options=options,
+                patch_timeout=self.patch_timeout,
+                prepares=prepares(self.workflow),
+            )
             pool.grows = workers is None
             yield from self._reports_of(pool, queue, sizing)
 
@@ -146,6 +154,7 @@ class RayPool:
     :param steps: Names of the steps by node uid, for messages.
     :param options: Further options of the actors.
     :param patch_timeout: Seconds after which the worker of a patch is ended; None for never.
+    :param prepares: Whether workers are told which patch they will get next.
     """
 
     def __init__(
@@ -156,6 +165,7 @@ class RayPool:
         steps: Mapping[str, str],
         options: Mapping[str, Any],
         patch_timeout: float | None = None,
+        prepares: bool = False,
     ) -> None:
         self.size = size
         self.steps = steps
@@ -163,6 +173,7 @@ class RayPool:
         """Whether the number of workers follows the cluster."""
         self.on_trial = False
         """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
+        self._prepares = prepares
         self._options = dict(options)
         self._payload = ray.put(workflow)
         ray.cloudpickle.register_pickle_by_value(actor)  # type: ignore[no-untyped-call]  # Ray has few hints
@@ -220,6 +231,7 @@ class RayPool:
         for worker in [worker for worker in self._workers if worker.stream is None]:
             if worker.request != self.request:
                 self._workers.remove(worker)
+                queue.release(worker, lost=False)
                 worker.end()
             elif queue.waiting:
                 worker.call()  # it may have died while it was idle, which is no fault of the patch
@@ -273,6 +285,7 @@ class RayPool:
             self._watch.end(report)
             if kind == "last report":
                 self._workers.remove(worker)
+                queue.release(worker, lost=False)
                 worker.end()
                 return report
         if worker.stream is None:
@@ -282,9 +295,10 @@ class RayPool:
         return report
 
     def _send_job(self, worker: _Worker, queue: PatchQueue) -> None:
-        job = queue.take() if worker.request == self.request else None
+        job = queue.take(worker) if worker.request == self.request else None
         if job is not None:
-            worker.begin(job)
+            upcoming = queue.reserve(worker, job, spare=self.size.workers - 1) if self._prepares else None
+            worker.begin(job, upcoming)
 
     def _end_overdue(self, queue: PatchQueue) -> Generator[PatchReport, None, None]:
         """Ends workers whose patch takes too long; reports of those that are quarantined."""
@@ -298,6 +312,7 @@ class RayPool:
     def _handle_lost_worker(self, worker: _Worker, queue: PatchQueue, error: Exception) -> PatchReport | None:
         """Removes a worker that died, or that has to; its patch runs again or is quarantined."""
         self._workers.remove(worker)
+        queue.release(worker, lost=True)
         worker.end()
         if worker.attempt is None:
             self._failed_starts += not worker.ready
@@ -331,10 +346,13 @@ class _Worker:
         """Asks whether it is still there."""
         self.stream = self.handle.facts.remote()
 
-    def begin(self, job: PatchJob) -> None:
-        """Gives it a patch."""
+    def begin(self, job: PatchJob, upcoming: PatchJob | None = None) -> None:
+        """Gives it a patch.
+
+        :param upcoming: What it will get next.
+        """
         self.attempt = Attempt(job)
-        packed = pack_job(job, ray.cloudpickle.dumps)
+        packed = pack_job(job, ray.cloudpickle.dumps, upcoming=upcoming)
         streaming = {"num_returns": "streaming", "_generator_backpressure_num_objects": 1}
         self.stream = self.handle.execute.options(**streaming).remote(packed)
 

@@ -12,6 +12,7 @@ from eolearn.core.eoexecution import EOExecutor, _ExecutionRunParams, _Processin
 from eolearn.core.eoworkflow import WorkflowResults
 
 from eotasks.errors import BatchError, ConfigurationError
+from eotasks.workflows.batch.ahead import prepares
 from eotasks.workflows.batch.outcomes import PatchOutcome, outcome_of, step_names
 from eotasks.workflows.batch.workers.job import PatchJob, PatchReport, make_job
 from eotasks.workflows.batch.workers.kinds import ExecutorName, StartMethod, checked_timeout
@@ -130,6 +131,7 @@ class WorkerExecutor(EOExecutor):
             start_method=self.start_method,
             steps=self._steps,
             patch_timeout=self.patch_timeout,
+            prepares=prepares(self.workflow),
         )
         pool.shrinks = sizing is not None
         return self._reports_of(pool, queue, sizing)

@@ -24,6 +24,7 @@ from eolearn.core.eoworkflow import WorkflowResults
 
 from eotasks.errors import message_of, stack_of
 from eotasks.text import harmless, shortened
+from eotasks.workflows.batch.ahead import PREPARED, Ahead
 from eotasks.workflows.batch.warned import kept_warnings
 from eotasks.workflows.batch.workers.memory import StepMemory
 
@@ -86,29 +87,58 @@ def make_job(index: int, name: str, data: _ProcessingData) -> PatchJob:
     return PatchJob(index, name, replace(data, workflow=_NO_WORKFLOW, workflow_kwargs={}), arguments)
 
 
-def pack_job(job: PatchJob, dumps: Callable[[object], bytes] = pickle.dumps) -> bytes:
-    """A job as it goes to a worker; the index is outside of what is pickled.
+def pack_job(
+    job: PatchJob, dumps: Callable[[object], bytes] = pickle.dumps, *, upcoming: PatchJob | None = None
+) -> bytes:
+    """A job as it goes to a worker; index and length are outside of what is pickled.
 
     :param dumps: What pickles.
+    :param upcoming: The job that the worker will get next, for tasks that prepare it (`eotasks.workflows.batch.ahead`).
     """
-    return job.index.to_bytes(_INDEX_BYTES, "big") + dumps(job)
+    pickled = dumps(job)
+    ahead = b"" if upcoming is None else upcoming.index.to_bytes(_INDEX_BYTES, "big") + dumps(upcoming.arguments)
+    return b"".join(
+        [job.index.to_bytes(_INDEX_BYTES, "big"), len(pickled).to_bytes(_INDEX_BYTES, "big"), pickled, ahead]
+    )
 
 
 def execute_packed_job(
-    workflow: EOWorkflow, packed: bytes, *, memory: StepMemory, on_step: Callable[[str], None]
+    workflow: EOWorkflow,
+    packed: bytes,
+    *,
+    memory: StepMemory,
+    on_step: Callable[[str], None],
+    ahead: Ahead | None = None,
 ) -> PatchReport:
     """As `execute_job`, in a worker; arguments that cannot be rebuilt there are a failure of their patch.
 
     :param packed: By `pack_job`.
+    :param ahead: Of this worker: has what of this patch is prepared, and prepares the next one.
     """
     start = datetime.now()  # noqa: DTZ005  # eo-learn's times are naive
+    view, index = memoryview(packed), int.from_bytes(packed[:_INDEX_BYTES], "big")
+    stop = 2 * _INDEX_BYTES + int.from_bytes(packed[_INDEX_BYTES : 2 * _INDEX_BYTES], "big")
     try:
-        job: PatchJob = pickle.loads(memoryview(packed)[_INDEX_BYTES:])  # noqa: S301  # of our own parent
+        job: PatchJob = pickle.loads(view[2 * _INDEX_BYTES : stop])  # noqa: S301  # of our own parent
     except BaseException as error:  # noqa: BLE001  # unpickling runs code of any class
-        return _failed_report(int.from_bytes(packed[:_INDEX_BYTES], "big"), error, start)
+        return _failed_report(index, error, start)
+    if ahead is not None:
+        job = replace(job, arguments=_with_prepared(job, ahead))
+        with contextlib.suppress(BaseException):  # what cannot be rebuilt fails when its own turn comes
+            if stop < len(packed):
+                upcoming = pickle.loads(view[stop + _INDEX_BYTES :])  # noqa: S301  # of our own parent
+                ahead.begin(int.from_bytes(packed[stop : stop + _INDEX_BYTES], "big"), upcoming)
     with kept_warnings() as warned:
         report = execute_job(workflow, job, memory=memory, on_step=on_step)
     return replace(report, warnings=tuple(warned))
+
+
+def _with_prepared(job: PatchJob, ahead: Ahead) -> dict[str, dict[str, object]]:
+    prepared = ahead.take(job.index)
+    return {
+        uid: {**arguments, PREPARED: prepared[uid]} if uid in prepared else arguments
+        for uid, arguments in job.arguments.items()
+    }
 
 
 def execute_job(

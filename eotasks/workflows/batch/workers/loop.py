@@ -19,6 +19,8 @@ from eolearn.core import EOWorkflow
 
 from eotasks.errors import message_of
 from eotasks.models.threads import resolve_threads
+from eotasks.workflows.batch.ahead import Ahead
+from eotasks.workflows.batch.warned import warnings_of_threads
 from eotasks.workflows.batch.workers.job import WORKFLOW_LOGGER, execute_packed_job
 from eotasks.workflows.batch.workers.memory import ResettablePeak, SampledPeak, StepMemory
 from eotasks.workflows.batch.workers.messages import encode
@@ -37,7 +39,8 @@ def run_loop(connection: Connection) -> None:
             connection.send_bytes(encode(kind, content))
 
     _end_with_the_parent(connection)
-    with contextlib.suppress(EOFError, OSError):  # the parent is gone or has closed the pool: nobody is listening
+    with contextlib.suppress(EOFError, OSError), contextlib.ExitStack() as stack:
+        # the parent may be gone, or have closed the pool: nobody is listening
         pickled, level = pickle.loads(connection.recv_bytes())  # noqa: S301  # of our own parent
         try:
             set_up_process(level, send)
@@ -45,11 +48,14 @@ def run_loop(connection: Connection) -> None:
         except BaseException as error:  # noqa: BLE001  # unpickling imports and runs the user's modules; the parent gets the error
             send("refused", rebuild_error(error))
             return
-        memory = step_memory()
+        memory, ahead = step_memory(), Ahead(workflow)
+        stack.enter_context(warnings_of_threads())
         send("ready")
         while True:
             job = connection.recv_bytes()
-            report = execute_packed_job(workflow, job, memory=memory, on_step=lambda uid: send("step", uid))
+            report = execute_packed_job(
+                workflow, job, memory=memory, on_step=lambda uid: send("step", uid), ahead=ahead
+            )
             if os.getpid() != own_pid:  # a task has forked, and its child came back as if it were this worker
                 os._exit(_FORKED)
             if is_worn_out():

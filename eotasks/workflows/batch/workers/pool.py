@@ -61,6 +61,7 @@ class WorkerPool:
         server, ``spawn`` it is.
     :param steps: Names of the steps by node uid, for messages.
     :param patch_timeout: Seconds after which the worker of a patch is ended; None for never.
+    :param prepares: Whether workers are told which patch they will get next.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class WorkerPool:
         start_method: StartMethod,
         steps: Mapping[str, str],
         patch_timeout: float | None = None,
+        prepares: bool = False,
     ) -> None:
         self.workflow = workflow
         self.size = size
@@ -79,6 +81,7 @@ class WorkerPool:
         """While it is true, a worker that has ended a patch gets the next one only after its report was handled."""
         self.shrinks = False
         """Whether there is one worker less each time that the kernel has killed one for lack of memory."""
+        self._prepares = prepares
         self._context = process_context(start_method)
         self._temporary = OwnFolder()  # of the workers: those that are killed leave what they have there
         self._watch = StepWatch(steps, patch_timeout)
@@ -117,6 +120,7 @@ class WorkerPool:
         for worker in [worker for worker in self._workers if worker.is_idle]:
             if worker.threads != self.size.threads or len(self._workers) > self.size.workers:
                 self._workers.remove(worker)
+                queue.release(worker, lost=False)
                 worker.end(time.monotonic() + _JOIN_SECONDS)
             else:
                 self._send_job(worker, queue)
@@ -169,6 +173,7 @@ class WorkerPool:
             self._watch.end(report)
             if kind == "last report":
                 self._workers.remove(worker)
+                queue.release(worker, lost=False)
                 worker.end(time.monotonic() + _JOIN_SECONDS)
                 return report
         if worker.is_idle and not self.on_trial and worker.threads == self.size.threads:
@@ -188,11 +193,12 @@ class WorkerPool:
         return None
 
     def _send_job(self, worker: _Worker, queue: PatchQueue) -> None:
-        job = queue.take() if len(self._workers) <= self.size.workers else None
+        job = queue.take(worker) if len(self._workers) <= self.size.workers else None
         if job is None:
             return
+        upcoming = queue.reserve(worker, job, spare=self.size.workers - 1) if self._prepares else None
         try:
-            worker.connection.send_bytes(pack_job(job))
+            worker.connection.send_bytes(pack_job(job, upcoming=upcoming))
         except OSError:  # it died while it was idle, or takes nothing
             queue.put_back(job)
             self._handle_lost_worker(worker, queue)
@@ -207,6 +213,7 @@ class WorkerPool:
         :param overdue: Why it has to die.
         """
         self._workers.remove(worker)
+        queue.release(worker, lost=True)
         if overdue is not None:
             worker.kill()  # before it is hung up on: it would end, and leave what it has started
         worker.end(time.monotonic() + _JOIN_SECONDS)

@@ -9,13 +9,17 @@ trial. Where that happens often, a patch that is well loses three in a row soone
 not certainly caused counts for less when it is one of many: once several other patches have lost workers too, and one
 of them has ended well after all, a patch gets up to ten attempts. Another attempt costs the start of a worker, a wrong
 quarantine costs the patch.
+
+A worker may be told which patch it will get next, to prepare it (`eotasks.workflows.batch.ahead`): that one is reserved
+for it, and goes to another worker only where nothing else waits. It is not begun by that. What has cost a worker, or
+was being prepared by one that is gone, is prepared no more, and nothing is prepared beside it: each answers for itself.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -57,6 +61,8 @@ class PatchQueue:
         self._caused: Counter[int] = Counter()
         self._uncertain: Counter[int] = Counter()
         self._recovered = 0
+        self._reserved: dict[Hashable, int] = {}
+        self._suspects: set[int] = set()
 
     def __len__(self) -> int:
         """Patches that wait or run."""
@@ -72,16 +78,54 @@ class PatchQueue:
         """Patches that a worker has, in the order in which they were taken."""
         return list(self._running.values())
 
-    def take(self) -> PatchJob | None:
-        """The next patch, for a worker that is free; None when none waits."""
+    def take(self, worker: Hashable = None) -> PatchJob | None:
+        """The next patch, for a worker that is free: the one that is reserved for it, else one that is not, else any.
+
+        :param worker: Which one; None for one that nothing was reserved for.
+        :return: None when none waits.
+        """
         if not self._waiting:
             return None
-        waiting = self._waiting.popleft()
+        own = self._reserved.pop(worker, None)
+        waiting = self._first(lambda job: job.index == own) if own is not None else None
+        if waiting is None:
+            others = set(self._reserved.values())
+            waiting = self._first(lambda job: job.index not in others) if others else None
+        if waiting is None:
+            waiting = self._waiting[0]
+        self._waiting.remove(waiting)  # one of the first
         job = replace(waiting, attempt=waiting.attempt + 1)
         self._running[job.index] = job
         if self._on_start is not None:
             self._on_start(job)
         return job
+
+    def reserve(self, worker: Hashable, job: PatchJob, *, spare: int) -> PatchJob | None:
+        """The patch that a worker will get after the one that it has now, and may prepare meanwhile.
+
+        :param job: What it has now.
+        :param spare: How many others have to be left for the other workers.
+        :return: None where it is not to prepare any.
+        """
+        taken = set(self._reserved.values())
+        if job.attempt > 1 or len(self._waiting) - len(taken) <= spare:
+            return None
+        found = self._first(lambda each: not each.attempt and each.index not in taken | self._suspects)
+        if found is not None:
+            self._reserved[worker] = found.index
+        return found
+
+    def release(self, worker: Hashable, *, lost: bool) -> None:
+        """A worker will take no more patches.
+
+        :param lost: It died: what it prepared may be the reason.
+        """
+        index = self._reserved.pop(worker, None)
+        if index is not None and lost:
+            self._suspects.add(index)
+
+    def _first(self, fits: Callable[[PatchJob], bool]) -> PatchJob | None:
+        return next((job for job in self._waiting if fits(job)), None)
 
     def put_back(self, job: PatchJob) -> None:
         """A patch that was taken and never began (its worker was gone before): it is next, at no cost."""
