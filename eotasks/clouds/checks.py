@@ -13,7 +13,7 @@ from sentinelhub.geometry import BBox
 from eotasks.errors import FeatureError, GridError
 from eotasks.features import Feature, array_of, describe
 from eotasks.models.clouds.postprocess import CLOUD
-from eotasks.models.clouds.validity import is_fill
+from eotasks.models.clouds.validity import is_fill, split_cloud_mask
 from eotasks.models.scale_signs import refuse_other_scale
 from eotasks.models.scales import ReflectanceScale, check_mask
 
@@ -53,6 +53,19 @@ def mask_beside(eopatch: EOPatch, feature: Feature, other: NDArray[Any], other_f
     :raises GridError: when time, height or width differ.
     """
     return check_mask(beside(eopatch, feature, other, other_feature), name=describe(feature))
+
+
+def snow_of(
+    eopatch: EOPatch, feature: Feature | None, other: NDArray[Any], other_feature: Feature
+) -> NDArray[np.bool_] | None:
+    """Where a mask (t, h, w, 1) has snow: boolean, or 1 of 0, 1 and 255; None where no mask is named.
+
+    :raises FeatureError: when it is missing, has several channels or other values.
+    :raises GridError: when time, height or width differ.
+    """
+    if feature is None:
+        return None
+    return split_cloud_mask(beside(eopatch, feature, other, other_feature), where=describe(feature))[0]
 
 
 def scalar_fraction(eopatch: EOPatch, feature: Feature, cure: str) -> NDArray[np.floating[Any]]:

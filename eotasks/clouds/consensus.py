@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 
-from eotasks.clouds.checks import as_stored, beside, refuse_wrong_scale, seen_pixels
+from eotasks.clouds.checks import as_stored, beside, refuse_wrong_scale, seen_pixels, snow_of
 from eotasks.errors import FeatureError
 from eotasks.features import Feature, array_of, describe, feature_of
 from eotasks.models.band_sets import band_names
@@ -22,8 +22,8 @@ class AddCloudConsensusTask(EOTask):
     """Adds a cloud mask of what a detector calls cloud and the ground's own brightness on other dates does too.
 
     Where there is a series, cloud has to be brighter in the blue than its ground was on the clear dates nearest in
-    time. Bright ground, haze and thin cirrus, which detectors of single dates take for cloud, come back; nothing
-    becomes cloud. It works on the mask of any detector, that of single scenes or the multi-temporal one. For shadows
+    time. Bright ground and faint haze, which detectors of single dates take for cloud, come back; nothing becomes
+    cloud. It works on the mask of any detector, that of single scenes or the multi-temporal one. For shadows
     use it on the mask before it was dilated too, with ``margin=0``: they are found better by clouds that are ones.
     """
 
@@ -34,6 +34,7 @@ class AddCloudConsensusTask(EOTask):
         *,
         mask_feature: Feature = (FeatureType.MASK, "CLM"),
         is_data_feature: Feature | None = None,
+        snow_feature: Feature | None = None,
         bands: Sequence[str] | None = None,
         min_brightening: float = MIN_BRIGHTENING,
         margin: int = MARGIN,
@@ -47,9 +48,11 @@ class AddCloudConsensusTask(EOTask):
         :param mask_feature: Cloud mask (t, h, w, 1) of a detector, boolean or 0 clear, 1 cloud, 255 no data.
         :param is_data_feature: Mask (t, h, w, 1) of the pixels with data; None: all that are not a fill value
             in every band (``eotasks.models.clouds.validity.is_fill``).
+        :param snow_feature: Mask (t, h, w, 1) of snow, as AddSnowMaskTask adds it. Other dates are not compared with
+            snow, which is as bright as cloud.
         :param bands: Names of the bands in their order; None tells by count (13 or 10).
-        :param min_brightening: Reflectance by which cloud is brighter than its ground in B02, at least; 0.03 keeps haze
-            and most cirrus cloud.
+        :param min_brightening: Reflectance by which cloud is brighter than its ground in B02, at least; with 0.06
+            most haze and thin cirrus come back too, and some thin cloud.
         :param margin: Pixels about such cloud that stay cloud where the mask says so: that by which the mask was
             dilated.
         :param dates: How many clear dates a pixel is compared with, at most; ground that was clear on fewer than two
@@ -64,6 +67,7 @@ class AddCloudConsensusTask(EOTask):
         self.consensus_feature = feature_of(consensus_feature, {FeatureType.MASK})
         self.mask_feature = feature_of(mask_feature, {FeatureType.MASK})
         self.is_data_feature = None if is_data_feature is None else feature_of(is_data_feature, {FeatureType.MASK})
+        self.snow_feature = None if snow_feature is None else feature_of(snow_feature, {FeatureType.MASK})
         self.bands = None if bands is None else tuple(bands)
         if self.bands is not None:
             band_indices((BLUE,), self.bands, where=describe(self.bands_feature))
@@ -102,6 +106,7 @@ class AddCloudConsensusTask(EOTask):
             mask,
             times,
             valid=valid,
+            snow=snow_of(eopatch, self.snow_feature, frames, self.bands_feature),
             min_brightening=self.min_brightening,
             margin=self.margin,
             dates=self.dates,

@@ -9,7 +9,15 @@ import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds.checks import as_stored, frame_name, pixel_size, refuse_wrong_scale, seen_pixels, single_channel
+from eotasks.clouds.checks import (
+    as_stored,
+    frame_name,
+    pixel_size,
+    refuse_wrong_scale,
+    seen_pixels,
+    single_channel,
+    snow_of,
+)
 from eotasks.clouds.elevation import Elevation, Heights, elevation_source, heights_of
 from eotasks.errors import ConfigurationError, FeatureError, GridError, warn_caller
 from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
@@ -62,6 +70,7 @@ class AddCloudShadowTask(EOTask):
         terrain_shade_feature: Feature = (FeatureType.MASK, "TERRAIN_SHADE"),
         method: MethodName | ShadowMethod = "geometric",
         dates: int | None = None,
+        snow_feature: Feature | None = None,
         scale: ReflectanceScale | None = None,
         probability_scale: ProbabilityScale | None = None,
         boolean: bool = False,
@@ -94,7 +103,10 @@ class AddCloudShadowTask(EOTask):
             ``eotasks.models.clouds.shadows.geometric`` and ``.projection``, to change a setting.
         :param dates: With how many clear dates nearest in time the ground of a frame is compared; 5 is a good number.
             None: each frame by itself. Frames that have too few, or show nothing that way, are looked at by themselves.
-            Needs timestamps and the geometric method, and takes about twice the time.
+            Needs timestamps and the geometric method, and takes about twice the time. For series of a date a month
+            and more: what lies farther apart are other seasons.
+        :param snow_feature: With ``dates``: mask (t, h, w, 1) of snow, as AddSnowMaskTask adds it. Ground under snow is
+            compared with none, and none with it.
         :param scale: What the numbers of the bands are: "reflectance", "percent", "0..255", "dn" or "0..65535"
             (``eotasks.models.scales``). None: floats are reflectance, integers DN.
         :param probability_scale: "0..1", "percent" or "0..255" of a cloud probability; None for what the dtype says.
@@ -126,6 +138,9 @@ class AddCloudShadowTask(EOTask):
         self.dates = None if dates is None else check_whole(dates, "dates", "number of dates", at_least=LEAST)
         if self.dates is not None and not isinstance(self.method, GeometricMethod):
             raise ConfigurationError(f"dates={dates} goes with method='geometric': leave out one of the two.")
+        self.snow_feature = None if snow_feature is None else feature_of(snow_feature, {FeatureType.MASK})
+        if self.snow_feature is not None and self.dates is None:
+            raise ConfigurationError("snow_feature makes no difference without dates: give both, or leave it out.")
         check_scale(scale, ReflectanceScale)
         check_scale(probability_scale, ProbabilityScale, "probability_scale")
         self.scale: ReflectanceScale | None = scale
@@ -161,22 +176,22 @@ class AddCloudShadowTask(EOTask):
         if self.elevation is not None:
             shade = self._shade(eopatch, heights_of(eopatch, self.elevation, frames, valid, size), sun, valid)
 
-        def search(index: int, *, expected: NDArray[np.float32] | None, tell: Tell) -> NDArray[np.uint8]:
+        def search(frame: int, *, expected: NDArray[np.float32] | None, tell: Tell) -> NDArray[np.uint8]:
             return cloud_shadow(
-                frames[index],
-                cloud[index],
-                outlines=None if outlines is None else outlines[index],
-                sun=sun[index],
-                view=view[index],
+                frames[frame],
+                cloud[frame],
+                outlines=None if outlines is None else outlines[frame],
+                sun=sun[frame],
+                view=view[frame],
                 pixel_size=size,
-                valid=valid[index],
-                terrain_shade=None if shade is None else shade[index],
+                valid=valid[frame],
+                terrain_shade=None if shade is None else shade[frame],
                 expected=expected,
                 names=self.bands,
                 method=self.method,
                 scale=self.scale,
                 check_bands=False,  # of all frames together, above
-                where=frame_name(eopatch, self.bands_feature, index),
+                where=frame_name(eopatch, self.bands_feature, frame),
                 tell=tell,
             )
 
@@ -208,7 +223,16 @@ class AddCloudShadowTask(EOTask):
             ]
         )
         hidden, unknown = split_cloud_mask(cloud, where=describe(self.cloud_feature))
-        return shadows_of_series(search, sunlight, hidden, valid & ~unknown, times, dates=self.dates, tell=warn_caller)
+        return shadows_of_series(
+            search,
+            sunlight,
+            hidden,
+            valid & ~unknown,
+            times,
+            snow=snow_of(eopatch, self.snow_feature, frames, self.bands_feature),
+            dates=self.dates,
+            tell=warn_caller,
+        )
 
     def _shade(
         self, eopatch: EOPatch, heights: Heights, sun: NDArray[np.float64], valid: NDArray[np.bool_]

@@ -15,6 +15,7 @@ from eotasks.models.clouds.consensus import cloud_consensus
 
 BANDS, CLM = (FeatureType.DATA, "BANDS"), (FeatureType.MASK, "CLM")
 CONSENSUS, IS_DATA = (FeatureType.MASK, "CLM_CONSENSUS"), (FeatureType.MASK, "IS_DATA")
+SNOW = (FeatureType.MASK, "SNOW")
 
 
 def patch_of() -> EOPatch:
@@ -69,6 +70,20 @@ def test_digital_numbers_and_no_data() -> None:
     patch[IS_DATA][0, :3] = True
     with pytest.raises(ReflectanceError):
         consensus(patch, is_data_feature=IS_DATA)
+
+
+def test_other_dates_are_not_compared_with_snow() -> None:
+    patch = patch_of()
+    patch[SNOW] = np.zeros((4, 20, 20, 1), dtype=np.uint8)
+    for index in (0, 2):
+        patch[BANDS][index, :, :10] = 0.75
+        patch[SNOW][index, :, :10] = 1
+    assert not (consensus(patch.copy())[1, 5:12, 5:8] == 1).any()  # as bright as the cloud
+    patch.timestamps = [*patch.timestamps[:3], "2020-02-10"]
+    assert (consensus(patch, snow_feature=SNOW)[1, 5:12, 5:12] == 1).all()
+    patch[SNOW] = patch[SNOW] * 7
+    with pytest.raises(FeatureError, match="mask/SNOW"):
+        consensus(patch, snow_feature=SNOW)
 
 
 def test_it_travels_to_workers() -> None:

@@ -35,7 +35,7 @@ from tests.builders.clouds.shadow_scene import NAMES, PIXEL, SUN, Blob, frame
 BANDS, SHADOW = (FeatureType.DATA, "BANDS"), (FeatureType.MASK, "SHADOW")
 CLM, CLP = (FeatureType.MASK, "CLM"), (FeatureType.DATA, "CLP")
 IS_DATA, SUN_ANGLES = (FeatureType.MASK, "IS_DATA"), (FeatureType.SCALAR, "SUN_ANGLES")
-VIEW = (FeatureType.SCALAR, "VIEW_ANGLES")
+VIEW, SNOW = (FeatureType.SCALAR, "VIEW_ANGLES"), (FeatureType.MASK, "SNOW")
 
 FRAMES = [
     frame([Blob(150, 90, 14, 1200), Blob(120, 180, 17, 1200)], shape=(200, 210)),
@@ -344,6 +344,13 @@ def test_frames_are_compared_with_other_dates() -> None:
     for index, (_, _, truth) in enumerate(FRAMES):
         assert np.mean((mask[index, ..., 0] == 1) == truth) > 0.999
     assert not mask[2:].any()
+    snowy = series()
+    snowy[SNOW] = np.zeros((4, 200, 210, 1), dtype=bool)
+    snowy[SNOW][3] = True
+    snowy[BANDS][3] = 0.8
+    assert np.array_equal(shadows(snowy, dates=3, snow_feature=SNOW)[:3], mask[:3])
+    with pytest.raises(ConfigurationError, match="without dates"):
+        AddCloudShadowTask(snow_feature=SNOW)
     without = series()
     without.timestamps = None
     with pytest.raises(FeatureError, match="by their timestamps"):

@@ -49,6 +49,7 @@ def shadows_of_series(
     valid: Mask,
     times: Sequence[dt.datetime],
     *,
+    snow: Mask | None = None,
     dates: int = DATES,
     tell: Tell,
 ) -> NDArray[np.uint8]:
@@ -60,6 +61,7 @@ def shadows_of_series(
     :param cloud: (t, h, w) where no ground is seen.
     :param valid: (t, h, w) data.
     :param times: (t,)
+    :param snow: (t, h, w) ground under snow: it is compared with none, and none with it.
     :param dates: How many clear dates a pixel is compared with, at most.
     :return: (t, h, w): 0 no shadow, 1 shadow, 255 no data.
     """
@@ -67,9 +69,13 @@ def shadows_of_series(
     alone = np.stack([search(index, expected=None, tell=kept[index]) for index in range(len(times))])
     far = np.stack([~grown(each, _NEAR_CLOUD) for each in cloud])
     clear = np.stack([~grown(each == 1, _NEAR_SHADOW) for each in alone]) & far & valid
+    if snow is not None:
+        clear &= ~snow
     result = np.empty_like(alone)
     for index in range(len(times)):
         expected = usual(sunlight, clear, times, index, dates=dates)
+        if snow is not None:
+            expected[snow[index]] = np.nan
         lit = clear[index] & np.isfinite(expected)
         found, told = alone[index], kept[index]
         if np.count_nonzero(lit) >= _FEWEST:

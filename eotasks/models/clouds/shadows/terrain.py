@@ -103,14 +103,15 @@ def check_heights(elevation: NDArray[np.generic], *, where: str = "the elevation
         raise GridError(f"{where}: shape {elevation.shape} where (height, width) is due.")
     if elevation.dtype.kind not in "iuf":
         raise FeatureError(f"{where}: {elevation.dtype} is no type of heights: give numbers in metres.")
-    outside = (elevation < LOWEST_GROUND) | (elevation > HIGHEST_GROUND)
+    heights = np.asarray(elevation, dtype=np.float32)
+    outside = (heights < LOWEST_GROUND) | (heights > HIGHEST_GROUND)
     if outside.any():
         raise FeatureError(
-            f"{where}: {float(elevation[outside].flat[0]):g} is no height of ground in metres"
+            f"{where}: {float(heights[outside].flat[0]):g} is no height of ground in metres"
             f" ({LOWEST_GROUND:g} to {HIGHEST_GROUND:g}). Set voids to NaN, or name their value as no-data value of the"
             " file."
         )
-    return np.asarray(elevation, dtype=np.float32)
+    return heights
 
 
 def tell_voids(elevation: NDArray[np.generic], valid: Mask | None = None, *, where: str) -> None:
