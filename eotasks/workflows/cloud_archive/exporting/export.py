@@ -118,8 +118,8 @@ def export_stac(
     _check_out(place, out)
     if not any(groups_of(place)):
         raise ConfigurationError(f"{place} has no masks yet: make them with eotasks archive build.")
-    anew = not out.exists(MARKER)
     with hold_lease(out, WHAT) as lease:
+        anew = not out.exists(MARKER)
         if anew:
             out.write_bytes(MARKER, b'{"version": 1}\n')
         return _Exporter(place, out, settings, hrefs, products, Writer(out, anew=anew)).run(lease.check, progress)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from eotasks.catalogue.fields import CLOUD_ASSETS, level_of
+from eotasks.catalogue.fields import CLOUD_ASSETS, check_names, level_of, time_of
 from eotasks.catalogue.items import check_addresses, extensions_of
 from eotasks.catalogue.packages import package
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, reason_of
+from eotasks.geometry.antimeridian import bounds_of
+from eotasks.imagery import footprints
 from eotasks.storage.location import is_remote
 from eotasks.workflows.cloud_archive.exporting.hrefs import MaskHrefs
 from eotasks.workflows.cloud_archive.item import DETECTOR_PACKAGE, SETTINGS, SOURCE, files_of_item
@@ -60,7 +62,9 @@ def parsed_item(content: dict[str, Any], where: str) -> pystac.Item:
         raise
     except Exception as error:  # pystac raises whatever it stumbles over
         raise ImageryError(f"{where}: no STAC item ({reason_of(error)}). Repair the archive.") from error
+    check_names(item)
     check_addresses(item)
+    time_of(item)
     return item
 
 
@@ -104,6 +108,10 @@ def shown_item(
     shown.stac_extensions = extensions_of(shown)
     root, collection, parent = (relative_href(each, here) for each in parents)
     content: dict[str, Any] = shown.to_dict(include_self_link=False, transform_hrefs=False)
+    place = footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
+    if place.is_empty:
+        raise ImageryError(f"STAC item {item.id!r}: its place is empty. Repair the archive.")
+    content["bbox"] = list(bounds_of(place))
     content["collection"] = parents[1].rpartition("/")[0]
     content["links"] = [
         {"rel": "root", "href": root, "type": JSON_TYPE},

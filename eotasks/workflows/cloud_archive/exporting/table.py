@@ -78,17 +78,17 @@ def row_of_item(item: Mapping[str, Any], hrefs: Mapping[str, str], columns: pa.S
     del row["properties"]
     row["links"] = [{"rel": "collection", "href": "./collection.json", "type": "application/json"}]
     row["bbox"] = dict(zip(_EXTENT, geometry.bounds, strict=True))
-    for key in ("datetime", "s2:generation_time"):
-        if row.get(key) is not None:
-            row[key] = dt.datetime.fromisoformat(row[key])
     strange = sorted(
         [*(row.keys() - set(columns.names)), *(assets.keys() - {each.name for each in columns.field("assets").type})]
     )
     if strange:
         raise ImageryError(f"STAC item {item['id']!r}: a table has no column for {', '.join(strange)}.")
     try:
+        for key in ("datetime", "s2:generation_time"):
+            if row.get(key) is not None:
+                row[key] = dt.datetime.fromisoformat(row[key])
         table: pa.Table = arrow.Table.from_pylist([row], schema=columns)
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError, UnicodeError) as error:
+    except (arrow.ArrowException, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ImageryError(f"STAC item {item['id']!r}: a table cannot have it ({reason_of(error)}).") from error
     return table
 

@@ -20,7 +20,7 @@ def item(name: str, day: int = 1, bbox: tuple[float, float, float, float] = (12,
         "id": name,
         "bbox": list(bbox),
         "properties": properties,
-        "assets": {"CLM": {"href": "a", "roles": ["data"]}},
+        "assets": {"CLM": {"href": "a", "title": "Cloud mask", "roles": ["data"]}},
     }
 
 
