@@ -293,6 +293,16 @@ class Catalogue:
         )
         return [moment_of(int(edge)) for edge in edges], undated
 
+    def count(self, request: SearchRequest) -> int:
+        """How many items a request is for."""
+        from eotasks.catalogue.engine import times_of
+
+        def look(paths: Sequence[str]) -> int:
+            times, undated = times_of(database(), paths, request) if paths else ((), 0)
+            return len(times) + undated
+
+        return self._look(look, lambda manifest: manifest.meeting(request))
+
     def masks(self) -> dict[str, str]:
         """Files of CLM by the id of their item, of all items that have one.
 

@@ -202,7 +202,7 @@ class PartsFolder:
     def discard(self, parts: Collection[Part]) -> None:
         """Removes files that were written for a manifest which another writer was faster than."""
         found = self.manifest()
-        there = set() if found is None else {each.name for each in (*found[0].parts, *found[0].retired)}
+        there = frozenset[str]() if found is None else found[0].names
         self.remove([each.name for each in parts if each.name not in there])
         self.forget([each for each in parts if each.name not in there])
 
