@@ -74,13 +74,14 @@ def brief_items(table: pa.Table, where: str, origin: Origin) -> Iterator[BriefIt
     assets = lists.get("assets")
     for row, name in enumerate(lists["id"]):
         moment, collection = lists["datetime"][row], lists["collection"][row] if "collection" in lists else None
-        if not isinstance(name, str) or not isinstance(moment, dt.datetime | None):
+        named = isinstance(name, str) and isinstance(collection, str | None)
+        if not named or not isinstance(moment, dt.datetime | None):
             raise ImageryError(f"{where}: a row is no STAC item (its name or time is none): write it again.")
         item = BriefItem(
             name,
             None if moment is None else naive_utc(moment),
             {key: plain(value) for key in properties if (value := lists[key][row]) is not None},
-            collection if isinstance(collection, str) else None,
+            collection,
             _assets(None if assets is None else assets[row]),
         )
         try:

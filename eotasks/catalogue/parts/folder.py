@@ -219,15 +219,13 @@ class PartsFolder:
         if files:
             self.place.remove_files(files)
 
-    def once_current(self, work: Callable[[Manifest], Any]) -> Any:
+    def once_current(self, work: Callable[[Manifest], Any], manifest: Manifest) -> Any:
         """What some work on the present parts gives; it is done again where they were exchanged meanwhile.
 
-        :raises StorageError: when there is no catalogue, or its files cannot be read.
+        :param manifest: Of :meth:`current`.
+        :raises StorageError: when files of the catalogue cannot be read.
         """
-        manifest = self.current()
         for left in reversed(range(_LOOKS)):
-            if manifest is None:
-                raise StorageError(f"{self.place}: there is no such catalogue.")
             try:
                 return work(manifest)
             except (StorageError, OSError):
