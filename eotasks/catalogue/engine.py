@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from eotasks.catalogue.packages import package
 from eotasks.catalogue.pages import chunks_of_group, footer, version_of
 from eotasks.catalogue.places import check_places
 from eotasks.catalogue.request import SearchRequest
@@ -28,12 +28,10 @@ from eotasks.limits import CATALOGUE_BYTES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC
 _NEEDED = ("id", "geometry", "datetime")
 _BOX = "(bbox.xmin <= ? AND bbox.xmax >= ? AND bbox.ymin <= ? AND bbox.ymax >= ?)"  # east, west, north, south
 _IN_ROWS = "list_contains(CAST(? AS BIGINT[]), file_row_number)"
 _ASSETS, _DOTS_OF_FIELD = "assets.", 2
-_FILES = "read_parquet(?, hive_partitioning = false)"
 _LEVELS = ("processing:level", "product:type", "s2:product_type", "collection")
 
 
@@ -78,7 +76,7 @@ def _query(paths: Sequence[str], request: SearchRequest, wanted: str, *, ordered
         f"SELECT {wanted} FROM read_parquet(?, {names}file_row_number = true, hive_partitioning = false)"  # noqa: S608
         f" {where} {'ORDER BY datetime, id' if ordered else ''} {limit}"
     )
-    return query, [_patterns(paths), *values]
+    return query, [patterns_of(paths), *values]
 
 
 def _of_one_form(paths: Sequence[str], request: SearchRequest) -> list[list[int]]:
@@ -180,7 +178,8 @@ def _pattern(path: str) -> str:
     return pattern
 
 
-def _patterns(paths: Sequence[str]) -> list[str]:
+def patterns_of(paths: Sequence[str]) -> list[str]:
+    """Paths for DuckDB."""
     return [_pattern(path) for path in paths]
 
 
@@ -192,6 +191,11 @@ def columns_of(path: str) -> frozenset[str]:
     return _columns_of(path, *version_of(path))
 
 
+def has_times(path: str) -> bool:
+    """Whether the column of times of a file is one."""
+    return bool(package("pyarrow").types.is_timestamp(footer(path).schema.to_arrow_schema().field("datetime").type))
+
+
 @lru_cache(maxsize=1024)
 def _columns_of(path: str, *_: int) -> frozenset[str]:
     columns = frozenset(footer(path).schema.to_arrow_schema().names)
@@ -199,70 +203,6 @@ def _columns_of(path: str, *_: int) -> frozenset[str]:
     if missing:
         raise ImageryError(f"{path}: no column {', '.join(missing)}, so this is no GeoParquet file of STAC items.")
     return columns
-
-
-def summarise(database: Any, paths: Sequence[str]) -> dict[str, Any]:
-    """Fields of :class:`eotasks.catalogue.store.CatalogueSummary` but for the bounds.
-
-    :param paths: Files of one catalogue.
-    """
-    total: dict[str, Any] = {"items": 0, "first": None, "last": None, "masks": 0, "shadows": 0}
-    tiles, levels, platforms = set[str](), Counter[str](), Counter[str]()
-    for group in _alike(paths):
-        columns, assets = columns_of(group[0]), _kinds_of_assets(database, group[0])
-        files = [_patterns(group)]
-        masks = "assets.CLP IS NOT NULL AND assets.CLM IS NOT NULL" if {"CLP", "CLM"} <= assets else "false"
-        shadows = "assets.SHADOW IS NOT NULL" if "SHADOW" in assets else "false"
-        row = database.execute(
-            "SELECT count(*), epoch_us(min(datetime)), epoch_us(max(datetime)),"  # noqa: S608 - columns of ours
-            f" count(*) FILTER ({masks}), count(*) FILTER ({shadows}) FROM {_FILES}",
-            files,
-        ).fetchone()
-        total["items"] += row[0]
-        total["first"] = min((each for each in (total["first"], row[1]) if each is not None), default=None)
-        total["last"] = max((each for each in (total["last"], row[2]) if each is not None), default=None)
-        total["masks"] += row[3]
-        total["shadows"] += row[4]
-        if "grid:code" in columns:
-            tiles.update(_counts(database, group, '"grid:code"', stated=True))
-        levels.update(_counts(database, group, '"processing:level"' if "processing:level" in columns else "NULL"))
-        platforms.update(_counts(database, group, "platform" if "platform" in columns else "NULL"))
-    return {
-        **total,
-        "first": _naive(total["first"]),
-        "last": _naive(total["last"]),
-        "tiles": len(tiles),
-        "levels": dict(sorted(levels.items())),
-        "platforms": dict(sorted(platforms.items())),
-    }
-
-
-def files_of_masks(database: Any, paths: Sequence[str]) -> dict[str, str]:
-    """The file of CLM of each item that has one, by the item's id.
-
-    :param paths: Files of one catalogue.
-    """
-    found: dict[str, str] = {}
-    for group in _alike(paths):
-        if "CLM" not in _kinds_of_assets(database, group[0]):
-            continue
-        rows = database.execute(
-            f"SELECT id, assets.CLM.href FROM {_FILES} WHERE assets.CLM.href IS NOT NULL",  # noqa: S608 - no value
-            [_patterns(group)],
-        ).fetchall()
-        found |= {str(name): str(href) for name, href in rows}
-    return found
-
-
-def _alike(paths: Sequence[str]) -> list[list[str]]:
-    """Files of the same columns and assets together."""
-    if len(paths) == 1:
-        columns_of(paths[0])
-        return [list(paths)]
-    groups: dict[object, list[str]] = {}
-    for path in paths:
-        groups.setdefault(columns_of(path), []).append(path)
-    return list(groups.values())
 
 
 def _conditions(
@@ -305,30 +245,3 @@ def _conditions(
         conditions.append(f"{column} IN (?, ?)")
         values += codes
     return conditions, values
-
-
-def _kinds_of_assets(database: Any, path: str) -> frozenset[str]:
-    """Words of the type of the assets, their keys among them."""
-    kind = database.execute(f"SELECT typeof(assets) FROM {_FILES} LIMIT 1", [_patterns([path])]).fetchone()  # noqa: S608 - no value
-    return frozenset(re.findall(r"\w+", kind[0]) if kind is not None else ())
-
-
-def _counts(database: Any, paths: Sequence[str], column: str, *, stated: bool = False) -> dict[str, int]:
-    """How often each value is there.
-
-    :param stated: Whether only rows with one count.
-    """
-    rows = database.execute(
-        f"SELECT {column}, count(*) FROM {_FILES} GROUP BY 1 ORDER BY 1",  # noqa: S608 - a column of ours
-        [_patterns(paths)],
-    ).fetchall()
-    return {
-        str(value if value is not None else "not stated"): count
-        for value, count in rows
-        if value is not None or not stated
-    }
-
-
-def _naive(microseconds: int | None) -> dt.datetime | None:
-    """Naive UTC. DuckDB's own conversion of times with a zone wants a package more."""
-    return None if microseconds is None else _EPOCH + dt.timedelta(microseconds=microseconds)

@@ -74,7 +74,7 @@ class PlacesReader:
             bounds = shapely.bounds(given)
         turned = _turned(batch)
         there = np.append(~shapely.is_missing(given), False)  # the last stands for rows without a place
-        odd = np.append(_may_cross(bounds), False)
+        odd = np.append(may_cross(bounds), False)
         rows = np.flatnonzero(there[index] & (odd[index] | turned))
         ours: dict[int, BaseGeometry] = {}
         for row in rows.tolist():
@@ -121,7 +121,7 @@ def _turned(batch: pa.RecordBatch) -> NDArray[np.bool_]:
     return np.asarray(compute.fill_null(compute.greater(west, east), False), dtype=np.bool_)
 
 
-def _may_cross(bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
+def may_cross(bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(n,) places that are wider than half the world, or reach out of it."""
     west, south, east, north = bounds.T
     inside: NDArray[np.bool_] = (west >= -180) & (east <= 180) & (east - west <= 180) & (south >= -90) & (north <= 90)

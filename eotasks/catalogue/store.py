@@ -8,13 +8,13 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from shapely.geometry.base import BaseGeometry
 
+from eotasks.catalogue.brief.summary import CatalogueSummary
 from eotasks.catalogue.packages import database, package
 from eotasks.catalogue.parts.folder import PartsFolder
 from eotasks.catalogue.parts.manifest import Manifest, Part, extent_of, moment_of
@@ -30,7 +30,7 @@ from eotasks.catalogue.table import (
     to_parquet,
 )
 from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
-from eotasks.geometry.antimeridian import bounds_of
+from eotasks.geometry.antimeridian import Bounds, bounds_of
 from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.imagery.files.signing import Modifier, modifier_of, unsigned
@@ -55,32 +55,6 @@ ARCHIVE_CATALOGUE = "catalogue.parquet"
 
 WRITERS = 5
 """How often an addition is tried again when another writer was faster."""
-
-
-@dataclass(frozen=True)
-class CatalogueSummary:
-    """What a catalogue holds."""
-
-    items: int
-    first: dt.datetime | None
-    """UTC, naive."""
-
-    last: dt.datetime | None
-    tiles: int
-    levels: Mapping[str, int]
-    """Items by level."""
-
-    platforms: Mapping[str, int]
-    """Items by satellite."""
-
-    masks: int
-    """Items with CLP and CLM."""
-
-    shadows: int
-    """Items with SHADOW."""
-
-    bounds: tuple[float, float, float, float] | None
-    """(west, south, east, north) in degrees; west is greater than east where it goes over the antimeridian."""
 
 
 class Catalogue:
@@ -293,13 +267,23 @@ class Catalogue:
         )
         return [moment_of(int(edge)) for edge in edges], undated
 
+    def count(self, request: SearchRequest) -> int:
+        """How many items a request is for."""
+        from eotasks.catalogue.engine import times_of
+
+        def look(paths: Sequence[str]) -> int:
+            times, undated = times_of(database(), paths, request) if paths else ((), 0)
+            return len(times) + undated
+
+        return self._look(look, lambda manifest: manifest.meeting(request))
+
     def masks(self) -> dict[str, str]:
         """Files of CLM by the id of their item, of all items that have one.
 
         :raises StorageError: when there is no catalogue.
         :raises ImageryError: when the file is damaged.
         """
-        from eotasks.catalogue.engine import files_of_masks
+        from eotasks.catalogue.brief.summary import files_of_masks
 
         return self._look(lambda paths: files_of_masks(database(), paths))
 
@@ -309,18 +293,22 @@ class Catalogue:
         :raises StorageError: when there is no catalogue.
         :raises ImageryError: when the file is damaged.
         """
-        from eotasks.catalogue.engine import summarise
+        from eotasks.catalogue.brief.summary import summarise
 
         parts: list[Part] = []
+        bounds: list[Bounds | None] = []
+
+        def look(paths: Sequence[str]) -> dict[str, Any]:
+            extent = extent_of(parts)
+            bounds[:] = [None if extent is None else bounds_of(extent)] if parts else map(_bounds_of_file, paths)
+            return summarise(database(), paths)
 
         def all_of(manifest: Manifest) -> Sequence[Part]:
             parts[:] = manifest.parts
             return parts
 
-        found = self._look(lambda paths: summarise(database(), paths), all_of)
-        extent = extent_of(parts)
-        bounds = check_places(self._file()).bounds if not self.is_parted() else extent and bounds_of(extent)
-        return CatalogueSummary(**found, bounds=bounds)
+        found = self._look(look, all_of)
+        return CatalogueSummary(**found, bounds=next(iter(bounds), None))
 
     def _look(
         self, look: Callable[[Sequence[str]], T], choose: Callable[[Manifest], Sequence[Part]] | None = None
@@ -334,8 +322,9 @@ class Catalogue:
             with self._errors_named():
                 return look(self._folder.paths(manifest.parts if choose is None else choose(manifest)))
 
-        if self.is_parted():
-            result: T = self._folder.once_current(at_parts)
+        manifest = self._folder.current()
+        if manifest is not None:
+            result: T = self._folder.once_current(at_parts, manifest)
             return result
         path = self._file()
         with self._errors_named():
@@ -393,6 +382,10 @@ class Catalogue:
             raise ImageryError(
                 f"{self.location} cannot be read as a catalogue ({reason}): make it anew with eotasks catalogue add."
             ) from error
+
+
+def _bounds_of_file(path: str) -> Bounds | None:
+    return check_places(path).bounds
 
 
 class _LocalCopy:

@@ -19,7 +19,7 @@ from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.origin import Origin, origin_of
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.files.signing import Modifier
-from eotasks.imagery.footprints import from_geojson, from_wkb, repaired
+from eotasks.imagery.footprints import from_geojson, repaired
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
@@ -124,8 +124,9 @@ class Candidate:
 
         :raises ImageryError: when what it says cannot be used.
         """
-        where = f"STAC item {item.id!r}"
-        return cls._of_fields(item, None if item.wkb is None else repaired(from_wkb(item.wkb, where), where))
+        if item.fault is not None:
+            raise ImageryError(item.fault)
+        return cls._of_fields(item, item.footprint)
 
     @classmethod
     def _of_fields(cls, item: Any, footprint: BaseGeometry | None) -> Candidate:

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
 from eotasks.catalogue.fields import CLOUD_ASSETS, MADE_OF, PRODUCT_ASSET, plain
+from eotasks.catalogue.foreign import may_cross
+from eotasks.catalogue.places import check_column
 from eotasks.errors import ImageryError
+from eotasks.imagery import footprints
 from eotasks.imagery.files.origin import Origin, mark
 from eotasks.times import naive_utc
 
@@ -46,10 +53,11 @@ class BriefItem:
     assets: dict[str, BriefAsset] = field(default_factory=dict)
     """The product itself, and its masks."""
 
-    wkb: bytes | None = field(default=None, repr=False)
-    """Its place, as the file has it."""
+    footprint: BaseGeometry | None = field(default=None, repr=False)
+    """Its place, valid and in our form; None without one."""
 
-    geometry: None = None
+    fault: str | None = None
+    """Why its place is none that can be used; None where nothing is wrong."""
 
 
 def brief_items(table: pa.Table, where: str, origin: Origin) -> Iterator[BriefItem]:
@@ -60,23 +68,53 @@ def brief_items(table: pa.Table, where: str, origin: Origin) -> Iterator[BriefIt
     :param origin: Of the catalogue.
     :raises ImageryError: when a row is no STAC item.
     """
-    lists = {name: table.column(name).to_pylist() for name in table.column_names}
+    lists = {name: table.column(name).to_pylist() for name in table.column_names if name != "geometry"}
+    places = _footprints(table.column("geometry"), where)
     properties = [name for name in _PROPERTIES if name in lists]
     assets = lists.get("assets")
     for row, name in enumerate(lists["id"]):
         moment, collection = lists["datetime"][row], lists["collection"][row] if "collection" in lists else None
-        if not isinstance(name, str) or not isinstance(moment, dt.datetime | None):
+        named = isinstance(name, str) and isinstance(collection, str | None)
+        if not named or not isinstance(moment, dt.datetime | None):
             raise ImageryError(f"{where}: a row is no STAC item (its name or time is none): write it again.")
         item = BriefItem(
             name,
             None if moment is None else naive_utc(moment),
             {key: plain(value) for key in properties if (value := lists[key][row]) is not None},
-            collection if isinstance(collection, str) else None,
+            collection,
             _assets(None if assets is None else assets[row]),
-            lists["geometry"][row],
         )
+        try:
+            place = places[row]
+            item.footprint = _slow(place, name) if isinstance(place, bytes) else place
+        except ImageryError as error:
+            item.fault = str(error)
         mark(item, origin)
         yield item
+
+
+def _footprints(column: pa.ChunkedArray, where: str) -> list[BaseGeometry | bytes | None]:
+    """Places of rows: those that are valid and in our form, as nearly all are, and the WKB of the others.
+
+    :raises ImageryError: when one is no polygon.
+    """
+    found: list[BaseGeometry | bytes | None] = []
+    for chunk in column.chunks:
+        stored = getattr(chunk, "storage", chunk)
+        if hasattr(stored, "dictionary"):
+            stored = stored.dictionary_decode()
+        check_column(stored, f"{where}: row", first=len(found))
+        content = stored.to_pylist()
+        with np.errstate(invalid="ignore"):  # of NaN, which the slow way refuses
+            given = shapely.from_wkb(content)
+            usual = shapely.is_valid(given) & ~may_cross(shapely.bounds(given)) & ~shapely.has_z(given)
+        found += [geometry if fits else wkb for geometry, fits, wkb in zip(given, usual.tolist(), content, strict=True)]
+    return found
+
+
+def _slow(wkb: bytes, name: str) -> BaseGeometry:
+    where = f"STAC item {name!r}"
+    return footprints.repaired(footprints.from_wkb(wkb, where), where)
 
 
 def _assets(content: Any) -> dict[str, BriefAsset]:

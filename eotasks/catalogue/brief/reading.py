@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.catalogue.brief.items import COLUMNS, BriefItem, brief_items
-from eotasks.catalogue.engine import matching_rows, read_found, times_of
+from eotasks.catalogue.engine import has_times, matching_rows, read_found, times_of
 from eotasks.catalogue.fields import MADE_OF
 from eotasks.catalogue.request import SearchRequest
 from eotasks.imagery.files.origin import Origin
@@ -52,12 +52,14 @@ def read_marks(database: Any, paths: Sequence[str], request: SearchRequest) -> d
 def window_edges(
     database: Any, paths: Sequence[str], request: SearchRequest, rows: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Times between windows of about so many items of a request, and how many of them have no time.
+    """Times between windows of about so many items of a request, and how many of them, at least, have no time.
 
     :return: Microseconds since 1970 (UTC), where each window begins; empty without items.
     """
     if not paths:
         return np.empty(0, np.int64), 0
+    if not all(map(has_times, paths)):  # but texts, which others may write
+        return np.empty(0, np.int64), 1
     times, undated = times_of(database, paths, request)
     times.sort()
     return np.unique(times[::rows]), undated

@@ -128,8 +128,7 @@ def _sweep(folder: PartsFolder, limit: dt.datetime) -> int:
     :param limit: What is younger stays: a writer may be about to name it.
     """
     found = folder.manifest()
-    manifest = Manifest() if found is None else found[0]
-    known = {each.name for each in (*manifest.parts, *manifest.retired)}
+    known = frozenset[str]() if found is None else found[0].names
     strays = []
     for entry in folder.place.entries():
         match = _FILE.fullmatch(entry.path)

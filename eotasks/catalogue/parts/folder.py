@@ -202,7 +202,7 @@ class PartsFolder:
     def discard(self, parts: Collection[Part]) -> None:
         """Removes files that were written for a manifest which another writer was faster than."""
         found = self.manifest()
-        there = set() if found is None else {each.name for each in (*found[0].parts, *found[0].retired)}
+        there = frozenset[str]() if found is None else found[0].names
         self.remove([each.name for each in parts if each.name not in there])
         self.forget([each for each in parts if each.name not in there])
 
@@ -219,15 +219,13 @@ class PartsFolder:
         if files:
             self.place.remove_files(files)
 
-    def once_current(self, work: Callable[[Manifest], Any]) -> Any:
+    def once_current(self, work: Callable[[Manifest], Any], manifest: Manifest) -> Any:
         """What some work on the present parts gives; it is done again where they were exchanged meanwhile.
 
-        :raises StorageError: when there is no catalogue, or its files cannot be read.
+        :param manifest: Of :meth:`current`.
+        :raises StorageError: when files of the catalogue cannot be read.
         """
-        manifest = self.current()
         for left in reversed(range(_LOOKS)):
-            if manifest is None:
-                raise StorageError(f"{self.place}: there is no such catalogue.")
             try:
                 return work(manifest)
             except (StorageError, OSError):

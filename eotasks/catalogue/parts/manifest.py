@@ -83,6 +83,11 @@ class Manifest:
     """Grows with each change, so that none is like one before."""
 
     @property
+    def names(self) -> frozenset[str]:
+        """Of all parts whose files are to stay."""
+        return frozenset([*(each.name for each in self.parts), *(each.name for each in self.retired)])
+
+    @property
     def rows(self) -> int:
         """Items."""
         return sum(each.rows for each in self.parts)
@@ -174,9 +179,9 @@ def boxes_around(bounds: Bounds | None) -> tuple[Bounds, ...]:
 
 def _part(content: Any) -> Part:
     boxes = tuple(_box(each) for each in content["boxes"])
-    numbers = (_whole(content[key]) for key in ("rows", "bytes"))
+    rows, size = (_whole(content[key]) for key in ("rows", "bytes"))
     first, last = (_time(content[key]) for key in ("first", "last"))
-    return Part(_name(content["name"]), *numbers, first, last, boxes)
+    return Part(_name(content["name"]), rows, size, first, last, boxes)
 
 
 def _box(content: Any) -> Bounds:

@@ -21,18 +21,18 @@ TRIM_BYTES = 16_000_000
 _RUN = "trimmed"
 
 
-def trim_manifest(place: Place, stage: str, *, above: int = TRIM_BYTES) -> bool:
+def trim_manifest(place: Place, stage: str, *, above: int | None = None) -> bool:
     """Takes lines of a stage out of a manifest that nobody asks for; whether it did. The caller has the place's lease.
 
     A run that is killed meanwhile leaves the manifest as it was, or lines that are there twice, which says the same.
 
-    :param above: Bytes; what has less is left.
+    :param above: Bytes; what has less is left. None: `TRIM_BYTES`.
     :raises StorageError: when it cannot be read or written.
     """
     sizes = place.files(BATCH_FOLDER)
     parts = [name for name in sizes if is_part(name)]
     whole = place.size(MANIFEST) or 0
-    if whole + sum(sizes[name] for name in parts) <= above:
+    if whole + sum(sizes[name] for name in parts) <= (TRIM_BYTES if above is None else above):
         return False
     heads: list[str] = []
     missing: dict[str, str] = {}

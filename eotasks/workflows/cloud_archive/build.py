@@ -29,6 +29,7 @@ from eotasks.workflows.cloud_archive.layout import STAGE
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, read_settings, refuse_other_settings
 from eotasks.workflows.cloud_archive.source import Source, level_of_detector
 from eotasks.workflows.cloud_archive.task import MakeMasksTask
+from eotasks.workflows.cloud_archive.totals import BuildTotals, remove_totals
 from eotasks.workflows.cloud_archive.windows import source_windows
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 
@@ -205,6 +206,16 @@ class _Builder:
             self._make(self._waiting)
         return self._result
 
+    def _write_totals(self, part: Source) -> None:
+        """Notes how far it is before a batch, where it is one of several."""
+        known = self._result
+        expected = known.source.expected
+        if expected > len(part.products):
+            counts = {"kept": len(known.kept), "done": len(known.done), "failed": len(known.missing)}
+            BuildTotals(products=expected, **counts).write(self._place)
+        elif not known.done:
+            remove_totals(self._place)
+
     def _make(self, part: Source) -> None:
         superseded = {name: self._superseded.pop(name) for name in part.products if name in self._superseded}
         again = self._uncatalogued & part.products.keys()
@@ -216,6 +227,7 @@ class _Builder:
                 writer.take(outcome.name)
 
         trim_manifest(self._place, STAGE)
+        self._write_totals(part)
         node = EONode(self._task, name="masks")
         try:
             with without(PatchFailedWarning):

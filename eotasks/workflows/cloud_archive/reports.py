@@ -129,6 +129,11 @@ def print_status(console: Console, status: ArchiveStatus) -> None:
     left = "" if build.remaining_seconds is None else f", {duration(build.remaining_seconds)} to go"
     began = f"{build.started:%Y-%m-%d %H:%M} UTC"
     print_line(console, f"builder   {build.state}, began {began}: {counts_in_words(counts)}{rate}{left}")
+    if status.totals is not None:
+        totals = status.totals
+        of_all = {"done": totals.done, "there before": totals.kept, "failed": totals.failed, "left": totals.left}
+        time = f", {duration(totals.left / build.rate)} to go" if build.rate and status.is_running else ""
+        print_line(console, f"all       {totals.products:,} products: {counts_in_words(of_all)}{time}")
     for text in _some([f"{each.name}: {each.error or each.state}" for each in build.missing]):
         print_failed(console, text)
 

@@ -114,6 +114,9 @@ class Source:
     paired: int = 0
     """How many siblings they have."""
 
+    expected: int = 0
+    """How many products to mask the whole source seems to have, where this is a part; 0 where nobody has counted."""
+
     def items_of(self, siblings: Sequence[Candidate]) -> dict[str, pystac.Item]:
         """Items of siblings by their names, of those that the source has items of.
 
@@ -144,6 +147,7 @@ class Source:
         self.failed |= other.failed
         self.found += other.found
         self.paired += other.paired
+        self.expected = max(self.expected, other.expected)
 
     def part(self, names: Iterable[str]) -> Source:
         """The products of some names, with their siblings, as a source."""

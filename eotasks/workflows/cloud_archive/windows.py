@@ -64,7 +64,7 @@ def source_windows(
         assert isinstance(catalogue, Catalogue)
         wide = replace(request, level=None, max_cloud_cover=None)
         starts, undated = catalogue.windows(wide, ROWS)
-        if len(starts) > 1 and not undated:  # without times, whole: order and windows are by them
+        if starts and not undated:  # without times, whole: order and windows are by them
             yield from _Stream(catalogue, level, request, wide).windows(starts)
             return
     yield read_source(source, level, request, modifier=modifier, progress=progress)
@@ -80,11 +80,12 @@ class _Stream:
 
     def windows(self, starts: list[dt.datetime]) -> Iterator[Source]:
         told: dt.datetime | None = None
+        expected = self._catalogue.count(replace(self._request, level=self._level)) if len(starts) > 1 else 0
         for start, following in zip(starts, [*starts[1:], None], strict=True):
             end = None if following is None else following - _MICROSECOND
             if end is None and self._wide.end is not None:
                 end = self._wide.end
-            found = Source(catalogue=self._catalogue)
+            found = Source(catalogue=self._catalogue, expected=expected)
             self._read(replace(self._wide, start=start, end=end), found)
             until = None if following is None else following - _MARGIN
             if told is not None and until is not None and until <= told:

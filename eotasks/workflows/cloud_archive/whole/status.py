@@ -12,6 +12,7 @@ from eotasks.storage.place import Place, PlaceLike
 from eotasks.workflows.batch.progress import StageProgress, read_progress
 from eotasks.workflows.cloud_archive.layout import STAGE, catalogue_of_archive
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, require_settings
+from eotasks.workflows.cloud_archive.totals import BuildTotals, read_totals
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,10 @@ class ArchiveStatus:
     """None where nothing is catalogued yet."""
 
     build: StageProgress | None
-    """The last run of a builder; None where its manifest is gone."""
+    """The last batch of a builder; None where its manifest is gone."""
+
+    totals: BuildTotals | None = None
+    """Of all batches of its last build; None where it took one."""
 
     @property
     def is_running(self) -> bool:
@@ -38,6 +42,8 @@ class ArchiveStatus:
             content = self.build.to_dict()
             build = {key: value for key, value in content.items() if key != "outcomes"}
             build["failed"] = {each.name: each.error for each in self.build.missing}
+            if self.totals is not None:
+                build["totals"] = {**self.totals.model_dump(exclude={"version"}), "left": self.totals.left}
         found = self.catalogue
         return {
             "archive": str(self.place),
@@ -57,7 +63,11 @@ def archive_status(place: PlaceLike) -> ArchiveStatus:
     place = Place(place)
     settings = require_settings(place)
     catalogue = catalogue_of_archive(place)
-    return ArchiveStatus(place, settings, catalogue.summary() if catalogue.exists() else None, last_build(place))
+    build = last_build(place)
+    totals = None if build is None else read_totals(place)
+    if build is not None and totals is not None:
+        totals = totals.with_batch(build)
+    return ArchiveStatus(place, settings, catalogue.summary() if catalogue.exists() else None, build, totals)
 
 
 def last_build(place: Place) -> StageProgress | None:

@@ -302,7 +302,7 @@ class ScenesSource(Source):
     @property
     def _is_searched(self) -> bool:
         """Whether products are found by a search, and not listed."""
-        return self._is_api or (isinstance(self.products, str) and self.products.endswith(_CATALOGUES))
+        return self._is_api or (isinstance(self.products, str) and self.products.rstrip("/").endswith(_CATALOGUES))
 
     def _catalogue(self) -> Catalogue | StacApi:
         from eotasks.catalogue.api import StacApi
