@@ -212,16 +212,16 @@ def main() -> int:
     parser.add_argument("--place", choices=["disk", "s3", "both"], default="both")
     arguments = parser.parse_args()
     both = arguments.place == "both"
-    outcomes = []
+    outcomes: list[Outcome] = []
+    print(f"{'':6}{'builders':>10}{'workers':>9}{'servers':>8}{'runs':>7}{'products':>10}{'s':>9}  faults", flush=True)
     if arguments.place != "s3":
         outcomes.append(run_on_disk(arguments.kills // 2 if both else arguments.kills, arguments.products))
+        print(outcomes[-1].row(), flush=True)
     if arguments.place != "disk":
         with tempfile.TemporaryDirectory(prefix="eotasks-kills-") as folder, running_server(Path(folder)) as server:
             left = arguments.kills - arguments.kills // 2 if both else arguments.kills
             outcomes.append(run_on_s3(server, left, arguments.products))
-    print(f"{'':6}{'builders':>10}{'workers':>9}{'servers':>8}{'runs':>7}{'products':>10}{'s':>9}  faults")
-    for outcome in outcomes:
-        print(outcome.row())
+        print(outcomes[-1].row(), flush=True)
     return int(any(outcome.faults for outcome in outcomes))
 
 

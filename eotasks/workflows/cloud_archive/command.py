@@ -38,6 +38,7 @@ from eotasks.workflows.product_masks.options import AVAILABLE
 
 if TYPE_CHECKING:
     from eotasks.catalogue.request import SearchRequest
+    from eotasks.workflows.cloud_archive.plan import Figures, Plan, Prices
 
 RESOLUTION = 160
 """Metres, as the service has it."""
@@ -67,6 +68,7 @@ examples:
   eotasks archive plan s3://bucket/tiles --workers 16 --prices prices.toml
   eotasks archive plan products.parquet --json > here.json
   eotasks archive plan https://stac.example.org/v1 --time 2024-05-01/2024-09-30 --assume here.json
+  eotasks archive plan --products 10000000 --assume here.json --prices prices.toml --workers 1000
 """
 
 _BUILD = """\
@@ -127,7 +129,10 @@ def _add_plan(actions: Commands) -> None:
         "\nwritten.",
         epilog=_PLAN,
     )
-    plan.add_argument("source", metavar="SOURCE", help="catalogue, STAC API, folder or s3://bucket/prefix")
+    plan.add_argument("source", nargs="?", metavar="SOURCE", help="catalogue, STAC API, folder or s3://bucket/prefix")
+    plan.add_argument(
+        "--products", type=int, metavar="N", help="without SOURCE: so many products, each as --assume has it"
+    )
     add_out(plan, metavar="PLACE", help="the archive: products that it has are not counted")
     add_search(plan)
     add_mask_arguments(plan, resolution=RESOLUTION)
@@ -291,26 +296,32 @@ def run_build(arguments: argparse.Namespace) -> ExitCode:
 
 def run_plan(arguments: argparse.Namespace) -> ExitCode:
     """Say what an archive will cost."""
+    from eotasks.errors import ConfigurationError
     from eotasks.workflows.cloud_archive.plan import plan_archive, read_figures, read_prices
 
+    if arguments.source is not None and arguments.products is not None:
+        raise ConfigurationError("--products counts no SOURCE: name one of them.")
     options, request = mask_options(arguments), request_of(arguments)
     assume = None if arguments.assume is None else read_figures(arguments.assume)
     prices = None if arguments.prices is None else read_prices(arguments.prices)
     told: list[str] = []
-    with typed_warnings(told), looking_bar() as look:
-        plan = plan_archive(
-            arguments.source,
-            options,
-            request=request,
-            out=arguments.out,
-            workers=arguments.workers,
-            measured=arguments.measure,
-            assume=assume,
-            prices=prices,
-            seed=arguments.seed,
-            modifier=arguments.sign,
-            on_source=look,
-        )
+    if arguments.source is None:
+        plan = _plan_of_number(arguments, assume, prices)
+    else:
+        with typed_warnings(told), looking_bar() as look:
+            plan = plan_archive(
+                arguments.source,
+                options,
+                request=request,
+                out=arguments.out,
+                workers=arguments.workers,
+                measured=arguments.measure,
+                assume=assume,
+                prices=prices,
+                seed=arguments.seed,
+                modifier=arguments.sign,
+                on_source=look,
+            )
     if arguments.json:
         write_json(plan.to_dict())
         for text in told:
@@ -320,6 +331,25 @@ def run_plan(arguments: argparse.Namespace) -> ExitCode:
         print_plan(console, plan)
         print_warnings(console, told)
     return ExitCode.DONE
+
+
+def _plan_of_number(arguments: argparse.Namespace, assume: Figures | None, prices: Prices | None) -> Plan:
+    """What so many products cost, none of which is looked at.
+
+    :raises ConfigurationError: neither a source nor a number, or a number without figures.
+    """
+    from eotasks.errors import ConfigurationError
+    from eotasks.workflows.cloud_archive.plan import Plan
+    from eotasks.workflows.cloud_archive.source import Source
+
+    products, workers = arguments.products, arguments.workers
+    if products is None or assume is None:
+        raise ConfigurationError(
+            "Name a SOURCE, or a number of products with their figures: --products N --assume FILE."
+        )
+    if products < 1 or workers < 1:
+        raise ConfigurationError(f"--products {products} --workers {workers}: give numbers of at least 1.")
+    return Plan(Source(), products, 0, assume, workers, prices)
 
 
 def run_status(arguments: argparse.Namespace) -> ExitCode:

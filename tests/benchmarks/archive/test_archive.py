@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from eotasks.imagery.scene import open_scene
+from eotasks.workflows.cloud_archive.plan import read_figures
+from tests.benchmarks.archive import web
 from tests.benchmarks.archive.__main__ import Comparison, Product, figures, main, report, verdict
 from tests.benchmarks.archive.family import Run, run
 from tests.benchmarks.archive.tiles import add_products, product_name
@@ -58,3 +60,26 @@ def test_verdict() -> None:
 def test_a_command_that_fails_is_told() -> None:
     with pytest.raises(RuntimeError, match="ended with 1"):
         run(["false"])
+
+
+@pytest.mark.trial
+def test_products_on_the_web(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EOTASKS_ALLOWED_HOSTS", "")  # the benchmark sets it
+    figures = tmp_path / "figures.json"
+    arguments = [
+        "--folder",
+        str(tmp_path),
+        "--pixels",
+        "768",
+        "--count",
+        "3",
+        "--pause",
+        "0",
+        "--figures",
+        str(figures),
+    ]
+    assert web.main(arguments) == 0
+    assert "reading ahead: " in capsys.readouterr().out
+    assert read_figures(figures).requests > 13

@@ -89,3 +89,20 @@ def test_bad_arguments(source: Path, tmp_path: Path) -> None:
             read_prices(path)
     with pytest.raises(ConfigurationError, match="workers=0"):
         plan_archive(source, workers=0)
+
+
+def test_a_number_of_products_without_a_source(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "figures.json").write_text(FIGURES.model_dump_json())
+    assumed = ("archive", "plan", "--assume", tmp_path / "figures.json")
+    content = json.loads(command(*assumed, "--products", 1_000_000, "--workers", 100, "--json").out)
+    assert (content["products"], content["core_hours"], content["hours"]) == (1_000_000, 2000, 25)
+    for bad in (
+        ("archive", "plan"),
+        ("archive", "plan", "--products", 5),
+        assumed,
+        (*assumed, "--products", 0),
+        (*assumed, "--products", 5, "--workers", 0),
+        (*assumed, "--products", 5, source),
+    ):
+        result = command(*bad)
+        assert (result.code, result.err.count("\n")) == (2, 1), bad
