@@ -78,5 +78,9 @@ def test_bad_input() -> None:
         cloud_consensus(blue[:3], mask, TIMES)
     with pytest.raises(GridError, match="5 times"):
         cloud_consensus(blue, mask, TIMES[:5])
+    with pytest.raises(GridError, match="mask of snow"):
+        cloud_consensus(blue, mask, TIMES, snow=np.zeros((6, 3, 3), dtype=bool))
+    with pytest.raises(FeatureError, match="data mask"):
+        cloud_consensus(blue, mask, TIMES, valid=mask)  # type: ignore[arg-type]
     with pytest.raises(FeatureError):
         cloud_consensus(blue, np.full_like(mask, 7), TIMES)
