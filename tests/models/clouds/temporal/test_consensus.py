@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eotasks.errors import FeatureError, GridError
-from eotasks.models.clouds.consensus import cloud_consensus
 from eotasks.models.clouds.smoothing import dilated
+from eotasks.models.clouds.temporal.consensus import cloud_consensus
 
 TIMES = [dt.datetime(2020, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=10 * index) for index in range(6)]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import GridError
-from eotasks.models.clouds.neighbours import DATES, usual
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.models.clouds.smoothing import dilated
+from eotasks.models.clouds.temporal.neighbours import DATES, usual
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import check_mask
 
