@@ -222,7 +222,7 @@ show(
         ]
         for index in (7, 9)
     ],
-    ("cloud", "shadow", "terrain shade"),
+    ("cloud", "shadow"),
 )
 
 # %% [markdown]

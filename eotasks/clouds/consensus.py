@@ -12,8 +12,8 @@ from eotasks.errors import FeatureError
 from eotasks.features import Feature, array_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_number, check_whole
-from eotasks.models.clouds.consensus import BLUE, MARGIN, MIN_BRIGHTENING, cloud_consensus
-from eotasks.models.clouds.neighbours import DATES, LEAST
+from eotasks.models.clouds.temporal.consensus import BLUE, MARGIN, MIN_BRIGHTENING, cloud_consensus
+from eotasks.models.clouds.temporal.neighbours import DATES, LEAST
 from eotasks.models.scales import ReflectanceScale, as_reflectance, check_scale
 from eotasks.models.sentinel2 import MAX_REFLECTANCE, band_indices
 

@@ -23,13 +23,13 @@ from eotasks.errors import ConfigurationError, FeatureError, GridError, warn_cal
 from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.band_sets import band_names
 from eotasks.models.checks import check_number, check_whole
-from eotasks.models.clouds.neighbours import LEAST
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.angles import NADIR
 from eotasks.models.clouds.shadows.frame import MethodName, ShadowMethod, cloud_shadow, shadow_method
 from eotasks.models.clouds.shadows.geometric import GeometricMethod
 from eotasks.models.clouds.shadows.light import SHADOW_BANDS, light_of
 from eotasks.models.clouds.shadows.series import Search, Tell, shadows_of_series
+from eotasks.models.clouds.temporal.neighbours import LEAST
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ProbabilityScale, ReflectanceScale, as_probability, check_scale, warn_of_percent
 from eotasks.models.sentinel2 import band_indices

@@ -11,7 +11,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks.clouds.consensus import AddCloudConsensusTask
 from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError
-from eotasks.models.clouds.consensus import cloud_consensus
+from eotasks.models.clouds.temporal.consensus import cloud_consensus
 
 BANDS, CLM = (FeatureType.DATA, "BANDS"), (FeatureType.MASK, "CLM")
 CONSENSUS, IS_DATA = (FeatureType.MASK, "CLM_CONSENSUS"), (FeatureType.MASK, "IS_DATA")

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.models.clouds.consensus import grown
-from eotasks.models.clouds.neighbours import DATES, usual
 from eotasks.models.clouds.shadows.light import Light
 from eotasks.models.clouds.shadows.packed import UNITS, PackedLight, strips_of
+from eotasks.models.clouds.temporal.consensus import grown
+from eotasks.models.clouds.temporal.neighbours import DATES, usual
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eotasks.errors import FeatureError, GridError
-from eotasks.models.clouds.consensus import cloud_consensus
 from eotasks.models.clouds.smoothing import dilated
+from eotasks.models.clouds.temporal.consensus import cloud_consensus
 
 TIMES = [dt.datetime(2020, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=10 * index) for index in range(6)]
 
@@ -78,5 +78,9 @@ def test_bad_input() -> None:
         cloud_consensus(blue[:3], mask, TIMES)
     with pytest.raises(GridError, match="5 times"):
         cloud_consensus(blue, mask, TIMES[:5])
+    with pytest.raises(GridError, match="mask of snow"):
+        cloud_consensus(blue, mask, TIMES, snow=np.zeros((6, 3, 3), dtype=bool))
+    with pytest.raises(FeatureError, match="data mask"):
+        cloud_consensus(blue, mask, TIMES, valid=mask)  # type: ignore[arg-type]
     with pytest.raises(FeatureError):
         cloud_consensus(blue, np.full_like(mask, 7), TIMES)

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import GridError
-from eotasks.models.clouds.neighbours import DATES, usual
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.models.clouds.smoothing import dilated
+from eotasks.models.clouds.temporal.neighbours import DATES, usual
 from eotasks.models.clouds.validity import split_cloud_mask
+from eotasks.models.scales import check_mask
 
 BLUE = "B02"
 
@@ -61,6 +62,9 @@ def cloud_consensus(
     """
     if blue.ndim != 3 or blue.shape != cloud.shape:
         raise GridError(f"{where} has shape {cloud.shape}, the blue band {blue.shape}: give (time, h, w) of one grid.")
+    for name, mask in (("data mask", valid), ("mask of snow", snow)):
+        if mask is not None and check_mask(mask, name=f"the {name}", where=where).shape != cloud.shape:
+            raise GridError(f"{where} has shape {cloud.shape}, the {name} {mask.shape}: give both on one grid.")
     cloudy, unknown = split_cloud_mask(cloud, where=where)
     data = ~unknown if valid is None else valid & ~unknown
     cloudy = cloudy & data

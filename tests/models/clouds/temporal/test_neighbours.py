@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eotasks.errors import GridError
-from eotasks.models.clouds.neighbours import usual
+from eotasks.models.clouds.temporal.neighbours import usual
 
 START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
