@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +20,7 @@ from eotasks.workflows.cloud_archive.exporting.hrefs import MaskHrefs, mask_href
 from eotasks.workflows.cloud_archive.exporting.items import (
     ProductAssets,
     check_products,
+    files_of,
     level_of_item,
     shown_item,
     with_masks_of,
@@ -34,7 +35,7 @@ from eotasks.workflows.cloud_archive.exporting.tree import (
     root_catalog,
 )
 from eotasks.workflows.cloud_archive.files import ArchivedFiles
-from eotasks.workflows.cloud_archive.item import files_of_item
+from eotasks.workflows.cloud_archive.item import WrittenFile
 from eotasks.workflows.cloud_archive.layout import MASKS
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, require_settings
 from eotasks.workflows.cloud_archive.whole.status import last_build
@@ -278,10 +279,11 @@ class _Exporter:
             try:
                 check_name(item.id, folder)
                 old = there[level].get(item.id, {})
+                files = files_of(item, path)
                 content, hrefs = shown_item(item, path, home, self._hrefs, self._products, parents)
                 row = row_of_item(content, hrefs, self._columns)
                 is_new = not self._writer.has(path, content, old)
-                copies = self._copy(folder, here, item, old, is_new) if home == here else set()
+                copies = self._copy(folder, here, files.values(), old, is_new) if home == here else set()
             except ImageryError as error:
                 LOGGER.info("%s cannot be shown", item.id, exc_info=True)
                 self._failed[item.id] = message_of(error)
@@ -293,14 +295,15 @@ class _Exporter:
             shown.append(_Shown(level, path, content, row, is_new, sorted(old.keys() - {path, *copies})))
         return shown
 
-    def _copy(self, folder: str, here: str, item: pystac.Item, there: Mapping[str, int], is_new: bool) -> set[str]:
+    def _copy(
+        self, folder: str, here: str, images: Iterable[WrittenFile], there: Mapping[str, int], is_new: bool
+    ) -> set[str]:
         """Copy the masks of a product, those that an unchanged item has already left out; their paths.
 
         :raises ImageryError: when one is another than its checksum says.
         """
-        content = item.to_dict(include_self_link=False, transform_hrefs=False)
-        files, paths = ArchivedFiles(self._place.child(folder), item.id), set()
-        for file in files_of_item(content, files.where).values():
+        files, paths = ArchivedFiles(self._place.child(folder), folder.rpartition("/")[2]), set()
+        for file in images:
             path = f"{here}/{file.name}"
             paths.add(path)
             if not is_new and there.get(path) == file.size:

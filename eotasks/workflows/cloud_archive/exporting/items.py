@@ -14,7 +14,7 @@ from eotasks.geometry.antimeridian import bounds_of
 from eotasks.imagery import footprints
 from eotasks.storage.location import is_remote
 from eotasks.workflows.cloud_archive.exporting.hrefs import MaskHrefs
-from eotasks.workflows.cloud_archive.item import DETECTOR_PACKAGE, SETTINGS, SOURCE, files_of_item
+from eotasks.workflows.cloud_archive.item import DETECTOR_PACKAGE, SETTINGS, SOURCE, WrittenFile, files_of_item
 
 if TYPE_CHECKING:
     import pystac
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ProductAssets = Literal["addresses", "all", "none"]
 """Which assets of the products themselves an export keeps: those on servers (S3, web), those of this machine too, or
 none."""
+
+STAC_VERSION = "1.1.0"
+"""Of what is written."""
 
 JSON_TYPE = "application/json"
 ITEM_TYPE = "application/geo+json"
@@ -57,7 +60,8 @@ def parsed_item(content: dict[str, Any], where: str) -> pystac.Item:
     :raises ImageryError: when it is none, or an address in it is not for others.
     """
     try:
-        item: pystac.Item = package("pystac").Item.from_dict(content, preserve_dict=False)
+        older = content.get("stac_version") != STAC_VERSION  # else nothing is to be migrated, which costs half the time
+        item: pystac.Item = package("pystac").Item.from_dict(content, migrate=older, preserve_dict=False)
     except (EOTasksError, MemoryError):
         raise
     except Exception as error:  # pystac raises whatever it stumbles over
@@ -88,7 +92,7 @@ def shown_item(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """An item as the files of an export have it.
 
-    :param item: Of an archive.
+    :param item: Of an archive; it is changed.
     :param path: Of its file, in the export.
     :param home: Folder of the masks, as of `MaskHrefs`.
     :param products: Which assets of the product it keeps.
@@ -96,18 +100,17 @@ def shown_item(
     :return: And the absolute hrefs of its masks, by their keys.
     :raises ImageryError: when the names of its masks are not those of an archive.
     """
-    shown, here = item.clone(), path.rpartition("/")[0]
-    files = files_of_item(item.to_dict(include_self_link=False, transform_hrefs=False), path)
-    for key in list(shown.assets):
-        if key not in files and (products == "none" or (products == "addresses" and not _is_address(shown, key))):
-            del shown.assets[key]
+    files, here = files_of(item, path), path.rpartition("/")[0]
+    for key in list(item.assets):
+        if key not in files and (products == "none" or (products == "addresses" and not _is_address(item, key))):
+            del item.assets[key]
     absolute = {}
     for key, file in files.items():
-        shown.assets[key].href = hrefs.of_item(file.name, home, here)
+        item.assets[key].href = hrefs.of_item(file.name, home, here)
         absolute[key] = hrefs.of_table(file.name, home)
-    shown.stac_extensions = extensions_of(shown)
+    item.stac_extensions = extensions_of(item)
     root, collection, parent = (relative_href(each, here) for each in parents)
-    content: dict[str, Any] = shown.to_dict(include_self_link=False, transform_hrefs=False)
+    content: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     place = footprints.from_geojson(item.geometry, f"STAC item {item.id!r}")
     if place.is_empty:
         raise ImageryError(f"STAC item {item.id!r}: its place is empty. Repair the archive.")
@@ -119,6 +122,16 @@ def shown_item(
         {"rel": "collection", "href": collection, "type": JSON_TYPE},
     ]
     return content, absolute
+
+
+def files_of(item: pystac.Item, where: str) -> dict[str, WrittenFile]:
+    """Files of masks that an item of an archive names, by "CLP", "CLM" and "SHADOW".
+
+    :param where: For the message.
+    :raises ImageryError: as :func:`eotasks.workflows.cloud_archive.item.files_of_item`.
+    """
+    assets = {key: item.assets[key].to_dict() for key in CLOUD_ASSETS if key in item.assets}
+    return files_of_item({"assets": assets}, where)
 
 
 def relative_href(path: str, folder: str) -> str:

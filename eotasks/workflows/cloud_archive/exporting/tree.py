@@ -17,14 +17,13 @@ from eotasks.catalogue.fields import CLOUD_ASSETS
 from eotasks.catalogue.items import EXTENSIONS
 from eotasks.geometry.antimeridian import bounds_of, box_of, boxes_of
 from eotasks.storage.place import Place
-from eotasks.workflows.cloud_archive.exporting.items import ITEM_TYPE, JSON_TYPE, relative_href
+from eotasks.workflows.cloud_archive.exporting.items import ITEM_TYPE, JSON_TYPE, STAC_VERSION, relative_href
 from eotasks.workflows.cloud_archive.item import SETTINGS, encode_item
 
 CATALOG_FILE = "catalog.json"
 COLLECTION_FILE = "collection.json"
 TABLE_FILE = "items.parquet"
 TABLE_TYPE = "application/vnd.apache.parquet"
-STAC_VERSION = "1.1.0"
 
 _OF_EACH_FILE = ("href", "file:size", "file:checksum", "proj:shape", "proj:transform")
 """Fields of an asset that no two items share."""
