@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, nargs="+", default=COUNTS, metavar="N", help="items of the source")
     parser.add_argument("--folder", help="where catalogues are put and kept; a temporary folder else")
+    parser.add_argument(
+        "--skip", nargs="+", choices=PHASES, default=(), help="leave these out, as where a folder has what they make"
+    )
     parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.phase is not None:
@@ -84,15 +87,17 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         for count in arguments.count:
-            report(Path(arguments.folder or temporary) / str(count), count)
+            report(Path(arguments.folder or temporary) / str(count), count, skip=arguments.skip)
 
 
-def report(folder: Path, count: int) -> list[dict[str, Any]]:
-    """Runs all phases, and prints a line of each."""
+def report(folder: Path, count: int, *, skip: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Runs all phases but some, and prints a line of each."""
     folder.mkdir(parents=True, exist_ok=True)
     print(f"\n{count:,} items\n{'phase':<10}{'CPU s':>9}{'wall s':>9}{'peak MB':>9}  what", flush=True)
     results = []
     for phase in PHASES:
+        if phase in skip:
+            continue
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.benchmarks.archive_scale", "--phase", phase]
         ended = subprocess.run(
@@ -175,7 +180,7 @@ def killed(folder: Path, count: int) -> str:
 
 
 def resumed(folder: Path, count: int) -> str:
-    before = left_of(count) * 2 // 5
+    before = left_of(count) * 2 // 5 if (folder / "killed.json").exists() else 0
     stub = _StubbedBatch()
     result = _build(folder, stub)
     again = stub.asked - (left_of(count) - before)
