@@ -37,6 +37,7 @@ from eotasks.catalogue.parts.folder import ROWS_OF_PART, PartsFolder
 from eotasks.catalogue.parts.manifest import Manifest
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.table import schema, table_of
+from eotasks.sources.frames import Candidate
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
@@ -47,6 +48,7 @@ from eotasks.workflows.cloud_archive.done import ArchiveState
 from eotasks.workflows.cloud_archive.layout import catalogue_of_archive
 from eotasks.workflows.cloud_archive.plan import Figures, plan_archive
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings
+from eotasks.workflows.cloud_archive.source import SourceProduct
 from eotasks.workflows.cloud_archive.whole.status import archive_status
 from eotasks.workflows.cloud_archive.windows import source_windows
 from eotasks.workflows.product_masks.options import CloudMaskOptions
@@ -152,13 +154,16 @@ def prepare(folder: Path, count: int) -> str:
     place, settings = Place(folder / "archive"), ArchiveSettings.of(OPTIONS)
     settings.write(place)
     state = ArchiveState(place, settings, "L1C")
-    made = {}
     done = count - left_of(count) * SIBLING_OF // (SIBLING_OF - 1)
-    for window in source_windows(folder / "source.parquet", "L1C", SearchRequest()):
-        made |= {int(name[4:]): state.made_of(product) for name, product in window.products.items()}
+
+    def made_of(index: int) -> str:
+        candidate = Candidate(
+            f"S2A_{index:09}", "", START.replace(tzinfo=None), "S2A", _tile(index), "05.10", level="L1C"
+        )
+        return state.made_of(SourceProduct(candidate, ""))
 
     def rows(indexes: np.ndarray[Any, Any]) -> list[str | None]:
-        return [made.get(int(index)) for index in indexes]
+        return [None if index % SIBLING_OF == SIBLING_OF - 1 else made_of(index) for index in indexes.tolist()]
 
     _write_catalogue(folder / "archive" / "catalogue.parquet", done, rows, total=count)
     return f"{done:,} rows"
