@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.pages import footer, version_of
+from eotasks.catalogue.pages import _version, footer, leaves_of
 from eotasks.catalogue.places import check_places
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.table import pick_rows
@@ -146,9 +146,7 @@ def read_rows(path: str, rows: Sequence[int], *, columns: Sequence[str] | None =
     before = np.cumsum([0, *(sizes[group] for group in groups)])[:-1]
     inside = wanted - starts[groups][group_of] + before[group_of]
     if columns is None:
-        columns = sorted(
-            {name for group in groups for name in _leaves_with_values(path, *version_of(path), int(group))}
-        )
+        columns = sorted({name for group in groups for name in _leaves_with_values(path, *_version(path), int(group))})
     return pick_rows(path, metadata, path, groups.tolist(), inside, columns=columns)
 
 
@@ -157,21 +155,15 @@ def _leaves_with_values(path: str, modified: int, size: int, inode: int, group: 
     """Leaves of the columns of a row group, without those of assets that it has no value of: each takes its time, and
     most items have few of the fields that a file has room for.
     """
-    columns = footer(path).row_group(group)
-    leaves = [columns.column(index) for index in range(columns.num_columns)]
-    empty = {leaf.path_in_schema for leaf in leaves if leaf.path_in_schema.startswith(_ASSETS) and _is_empty(leaf)}
+    leaves = leaves_of(path, group, path)
 
     def is_absent(name: str) -> bool:
         # A list that is empty says more than one that is absent, where there is an asset at all.
-        return name in empty and (name.count(".") <= _DOTS_OF_FIELD or f"{_ASSETS}{name.split('.')[1]}.href" in empty)
+        if not (name.startswith(_ASSETS) and leaves[name]):
+            return False
+        return name.count(".") <= _DOTS_OF_FIELD or leaves.get(f"{_ASSETS}{name.split('.')[1]}.href", False)
 
-    return frozenset(name for leaf in leaves if not is_absent(name := leaf.path_in_schema))
-
-
-def _is_empty(leaf: Any) -> bool:
-    """Whether the statistics of a column in a row group say that all of its values are absent."""
-    found = leaf.statistics
-    return found is not None and bool(found.has_null_count) and found.null_count == leaf.num_values
+    return frozenset(name for name in leaves if not is_absent(name))
 
 
 def _pattern(path: str) -> str:
@@ -195,7 +187,7 @@ def columns_of(path: str) -> frozenset[str]:
 
     :raises ImageryError: when it is no file of STAC items.
     """
-    return _columns_of(path, *version_of(path))
+    return _columns_of(path, *_version(path))
 
 
 def has_times(path: str) -> bool:

@@ -2,15 +2,16 @@
 
 What the end of a file says of sizes may be wrong, and one value or number of some bytes may stand for a thousand
 million: what counts is in the heads of pages, which are a few numbers each. They are Thrift structures in its compact
-protocol, described in the specification of Parquet (``parquet.thrift``).
+protocol, described in the specification of Parquet (``parquet.thrift``). So is the end of the file, whose columns are
+read here too: where what is said of one is at odds, `pyarrow.parquet.RowGroupMetaData.column` ends the process.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,15 +31,21 @@ _GROUP_BYTES = 1 << 30
 """Of a row group as it is stored: our own have one MB, those of others some hundred."""
 _MANY_BYTES, _MOST_PACKED = 1 << 26, 1000
 """Bytes of a row group that look suspicious when they are more than so many for each that is stored."""
-_WIDTH_OF = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4, "INT96": 12}
-"""Bytes of a number, or of what says where a text begins; 8 where nothing is said."""
+_TEXTS = 6
+_WIDTH_OF = {0: 1, 1: 4, 3: 12, 4: 4, _TEXTS: 4}
+"""Bytes of a number, or of what says where a text begins, by the number of its type; 8 where nothing is said."""
 
 _DICTIONARY_PAGE = 2
 _FRONT_CODED = 7  # DELTA_BYTE_ARRAY: a value repeats a part of the one before
-_BINARY, _STRUCT = 8, 12
+_BINARY, _LIST, _STRUCT = 8, 9, 12
 _NUMBERS, _WIDTHS = frozenset({4, 5, 6}), {1: 0, 2: 0, 3: 1, 7: 8}
 """Types of Thrift: of numbers as long as they need, and of those of so many bytes; true and false are types."""
+_BOOLEANS = frozenset({1, 2})
+"""Those that have a byte in a list, and none in a structure."""
+_I32, _LONG_LIST = 5, 15
 _LEVELS, _BITS = 8, 63
+_FIRST_BYTE = 4
+"""Where the pages of a file begin at the earliest, behind what says that it is one."""
 _FACTS = {5: (1, 2), 7: (1, 2), 8: (1, 4)}
 """Number of values and encoding, by the field of a page head that has them."""
 
@@ -52,6 +59,22 @@ class _Page:
     encoding: int
     end: int
     """Of its head."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A column in a row group."""
+
+    name: str
+    kind: int
+    """Number of its type."""
+
+    start: int
+    stop: int
+    """Of its pages in the file."""
+
+    is_empty: bool = False
+    """Whether it says that all of its values are absent."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +96,15 @@ def footer(path: str) -> Any:
 
     :return: A ``pyarrow.parquet.FileMetaData``.
     """
-    return _footer(path, *version_of(path))
+    return _footer(path, *_version(path))
 
 
 def columns_by_dictionary(
-    source: str | bytes, metadata: Any, where: str, *, groups: Sequence[int], column: str | None = None
+    source: str | bytes, where: str, *, groups: Sequence[int], column: str | None = None
 ) -> frozenset[str]:
     """Columns of texts whose values may be repeated so often that they are read by their dictionary only.
 
     :param source: Path of the Parquet file, or its content.
-    :param metadata: Its ``pyarrow.parquet.FileMetaData``.
     :param where: For messages.
     :param groups: Numbers of the row groups that will be read.
     :param column: The one that will be read; None for all.
@@ -90,12 +112,10 @@ def columns_by_dictionary(
     """
     found: frozenset[str] = frozenset()
     most = CATALOGUE_BYTES.value
+    group_of = partial(_group_of_file, source, *_version(source)) if isinstance(source, str) else _groups_of(source)
     for number in groups:
         try:
-            if isinstance(source, str):
-                group = _group_of_file(source, *version_of(source), number)
-            else:
-                group = _group(io.BytesIO(source), metadata, number)
+            group = group_of(number)
         except (IndexError, KeyError, ValueError) as error:
             raise ImageryError(f"{where}: its pages are damaged. Make the catalogue anew.") from error
         found |= group.repeated
@@ -105,6 +125,18 @@ def columns_by_dictionary(
         if size > max(_MANY_BYTES, _MOST_PACKED * group.stored):
             raise ImageryError(f"{where}: {group.stored:,} bytes hold {size:,}, as no catalogue does. It is not read.")
     return found if column is None else found & {column}
+
+
+def leaves_of(path: str, group: int, where: str) -> dict[str, bool]:
+    """Names of the columns of a row group of a file, and whether each says that it has no value there.
+
+    :param where: For the message.
+    :raises ImageryError: when the end of the file is damaged.
+    """
+    try:
+        return {chunk.name: chunk.is_empty for chunk in _chunks_of_file(path, *_version(path))[group]}
+    except (IndexError, KeyError, ValueError) as error:
+        raise ImageryError(f"{where}: its end is damaged. Make the catalogue anew.") from error
 
 
 def repeated_bytes(table: pa.Table, columns: Collection[str]) -> int:
@@ -138,8 +170,7 @@ def _repeated(array: pa.Array, path: str, columns: Collection[str]) -> int:
     return 0
 
 
-def version_of(path: str) -> tuple[int, int, int]:
-    """What changes when a file does: what is known of it is kept until then."""
+def _version(path: str) -> tuple[int, int, int]:
     facts = Path(path).stat()
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
@@ -152,41 +183,55 @@ def _footer(path: str, *_: int) -> Any:
 @lru_cache(maxsize=1024)
 def _group_of_file(path: str, modified: int, size: int, inode: int, number: int) -> _Group:
     with Path(path).open("rb") as file:
-        return _group(file, _footer(path, modified, size, inode), number)
+        return _group(file, _chunks_of_file(path, modified, size, inode)[number])
 
 
-def _group(file: IO[bytes], metadata: Any, number: int) -> _Group:
+@lru_cache(maxsize=64)
+def _chunks_of_file(path: str, *_: int) -> list[list[_Chunk]]:
+    with Path(path).open("rb") as file:
+        return _chunks(file)
+
+
+def _groups_of(content: bytes) -> Callable[[int], _Group]:
+    """The look at the pages of a row group of a file in memory, by its number."""
+    file = io.BytesIO(content)
+    chunks = cache(partial(_chunks, file))
+    return lambda number: _group(file, chunks()[number])
+
+
+def _group(file: IO[bytes], chunks: list[_Chunk]) -> _Group:
     """Look at the pages of a row group.
 
     :raises IndexError, KeyError, ValueError: when they are damaged.
     """
-    row_group = metadata.row_group(number)
-    chunks = [row_group.column(index) for index in range(metadata.num_columns)]
-    spans = [_span(chunk) for chunk in chunks]
-    start, stop = min((span[0] for span in spans), default=0), max((span[1] for span in spans), default=0)
+    start = min((chunk.start for chunk in chunks), default=0)
+    stop = max((chunk.stop for chunk in chunks), default=0)
     if start < 0 or not 0 <= stop - start <= _GROUP_BYTES:
         raise ValueError("columns at no place")
     file.seek(start)
     content = file.read(stop - start)
     sizes, repeated = {}, set()
-    for chunk, (first, last) in zip(chunks, spans, strict=True):
-        name = chunk.path_in_schema
-        pages = _pages(content, first - start, last - start)
+    for chunk in chunks:
+        pages = _pages(content, chunk.start - start, chunk.stop - start)
         values = sum(page.values for page in pages if page.kind != _DICTIONARY_PAGE)
-        width = _WIDTH_OF.get(chunk.physical_type, 8)
-        sizes[name] = sum(page.size for page in pages) + width * values
-        sizes[name] += sum(page.size * page.values for page in pages if page.encoding == _FRONT_CODED)
+        width = _WIDTH_OF.get(chunk.kind, 8)
+        sizes[chunk.name] = sum(page.size for page in pages) + width * values
+        sizes[chunk.name] += sum(page.size * page.values for page in pages if page.encoding == _FRONT_CODED)
         dictionary = sum(page.size for page in pages if page.kind == _DICTIONARY_PAGE)
-        if chunk.physical_type == "BYTE_ARRAY" and dictionary * values > REPEATED_BYTES:
-            repeated.add(name)
+        if chunk.kind == _TEXTS and dictionary * values > REPEATED_BYTES:
+            repeated.add(chunk.name)
     return _Group(sizes, stop - start, frozenset(repeated))
 
 
-def _span(chunk: Any) -> tuple[int, int]:
-    """Where the pages of a column in a row group begin and end."""
-    offsets = (chunk.data_page_offset, chunk.dictionary_page_offset if chunk.has_dictionary_page else None)
-    first = min(offset for offset in offsets if offset is not None)
-    return first, first + chunk.total_compressed_size
+def _chunks(file: IO[bytes]) -> list[list[_Chunk]]:
+    """The columns of each row group, as the end of a file has them.
+
+    :raises IndexError, KeyError, ValueError: when it is damaged.
+    """
+    end = file.seek(-8, io.SEEK_END)
+    length = int.from_bytes(file.read(4), "little")
+    file.seek(end - length)
+    return _Thrift(file.read(length)).chunks()
 
 
 def _pages(content: bytes, position: int, stop: int) -> list[_Page]:
@@ -196,7 +241,7 @@ def _pages(content: bytes, position: int, stop: int) -> list[_Page]:
     """
     pages = []
     while position < stop:
-        page = _Head(content[position : min(stop, position + _HEAD_BYTES)]).page()
+        page = _Thrift(content[position : min(stop, position + _HEAD_BYTES)]).page()
         position += page.end + page.stored
         pages.append(page)
     if position != stop:
@@ -204,8 +249,8 @@ def _pages(content: bytes, position: int, stop: int) -> list[_Page]:
     return pages
 
 
-class _Head:
-    """The head of a page."""
+class _Thrift:
+    """A structure in Thrift's compact protocol: the head of a page, or the end of a file."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0
@@ -215,12 +260,12 @@ class _Head:
         values = encoding = 0
         for field, kind in self._fields():
             if field in numbers:
-                numbers[field] = self._number()
+                numbers[field] = self._number(kind)
             elif field in _FACTS and kind == _STRUCT:
                 inner = {}
                 for name, inner_kind in self._fields():
                     if name in _FACTS[field]:
-                        inner[name] = self._number()
+                        inner[name] = self._number(inner_kind)
                     else:
                         self._skip(inner_kind)
                 values, encoding = (inner[name] for name in _FACTS[field])
@@ -230,11 +275,70 @@ class _Head:
             raise ValueError("a size below 0")
         return _Page(numbers[1], numbers[2], numbers[3], values, encoding, self._at)
 
+    def chunks(self) -> list[list[_Chunk]]:
+        """Of the end of a file, the columns of its row groups."""
+        groups: list[list[_Chunk]] = self._inner({4: lambda kind: self._list(kind, self._row_group)}).get(4, [])
+        return groups
+
+    def _row_group(self, kind: int) -> list[_Chunk]:
+        columns: list[_Chunk] = self._inner({1: lambda kind: self._list(kind, self._column)}, kind)[1]
+        return columns
+
+    def _column(self, kind: int) -> _Chunk:
+        column: _Chunk = self._inner({3: self._column_metadata}, kind)[3]
+        return column
+
+    def _column_metadata(self, kind: int) -> _Chunk:
+        number, names = self._number, lambda kind: self._list(kind, self._text)
+        readers = {1: number, 3: names, 5: number, 7: number, 9: number, 11: number, 12: self._absent_values}
+        facts = self._inner(readers, kind)
+        data, dictionary = facts[9], facts.get(11, 0)
+        # Some writers say 0 where there is none. Where a column begins whose dictionary comes later, readers differ.
+        begin = data if data or facts[5] else dictionary + 1  # without values there is no page behind the dictionary
+        if dictionary and not _FIRST_BYTE <= dictionary < begin:
+            raise ValueError("a dictionary at no place")
+        start = dictionary or data
+        return _Chunk(".".join(facts[3]), facts[1], start, start + facts[7], facts.get(12) == facts[5])
+
+    def _absent_values(self, kind: int) -> int:
+        """How many values of a column are absent, of its statistics; -1 where they do not say."""
+        number: int = self._inner({3: self._number}, kind).get(3, -1)
+        return number
+
+    def _inner(self, readers: Mapping[int, Callable[[int], Any]], kind: int = _STRUCT) -> dict[int, Any]:
+        """What some fields of a structure hold, by their numbers."""
+        if kind != _STRUCT:
+            raise ValueError("no structure")
+        found = {}
+        for field, inner in self._fields():
+            if field in readers:
+                found[field] = readers[field](inner)
+            else:
+                self._skip(inner)
+        return found
+
+    def _list(self, kind: int, read: Callable[[int], Any]) -> list[Any]:
+        """The elements of a list; each takes a byte or more."""
+        if kind != _LIST:
+            raise ValueError("no list")
+        length, inner = self._list_head()
+        return [read(inner) for _ in range(length)]
+
+    def _list_head(self) -> tuple[int, int]:
+        """Number and type of the elements of a list."""
+        head = self._byte()
+        length = head >> 4 if head >> 4 < _LONG_LIST else self._size()
+        if length > len(self._content) - self._at:
+            raise ValueError("a list that goes beyond the end")
+        return length, head & 15
+
     def _fields(self) -> Iterator[tuple[int, int]]:
         """Numbers and types of the fields of a structure, each before what it holds, which has to be taken then."""
         field = 0
         while head := self._byte():
-            field = field + (head >> 4) if head >> 4 else self._number()
+            last, field = field, field + (head >> 4) if head >> 4 else self._number(_I32)
+            if field <= last:  # readers do not agree which of two counts
+                raise ValueError("a field that comes again")
             yield field, head & 15
 
     def _byte(self) -> int:
@@ -253,9 +357,20 @@ class _Head:
             if shift > _BITS:
                 raise ValueError("a number without an end")
 
-    def _number(self) -> int:
+    def _number(self, kind: int) -> int:
+        if kind not in _NUMBERS:
+            raise ValueError("no number")
         value = self._size()
         return (value >> 1) ^ -(value & 1)
+
+    def _text(self, kind: int) -> str:
+        if kind != _BINARY:
+            raise ValueError("no text")
+        length = self._size()
+        self._at += length
+        if self._at > len(self._content):
+            raise ValueError("a text that goes beyond the end")
+        return self._content[self._at - length : self._at].decode()
 
     def _skip(self, kind: int, level: int = 0) -> None:
         if kind in _NUMBERS:
@@ -265,8 +380,15 @@ class _Head:
         elif kind == _BINARY:
             length = self._size()
             self._at += length
+        elif kind == _LIST and level < _LEVELS:
+            length, inner = self._list_head()
+            if inner in _BOOLEANS:
+                self._at += length
+            else:
+                for _ in range(length):
+                    self._skip(inner, level + 1)
         elif kind == _STRUCT and level < _LEVELS:
             for _, inner in self._fields():
                 self._skip(inner, level + 1)
         else:
-            raise ValueError("what no head of a page has")
+            raise ValueError("what no Parquet file has")

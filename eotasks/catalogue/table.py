@@ -136,7 +136,7 @@ def pick_rows(
         if metadata.num_rows > CATALOGUE_ROWS.value:
             raise ImageryError(f"{where}: {CATALOGUE_ROWS.excess(metadata.num_rows)}. Make a smaller catalogue.")
         groups = range(metadata.num_row_groups) if groups is None else groups
-        by_dictionary = columns_by_dictionary(source, metadata, where, groups=groups)
+        by_dictionary = columns_by_dictionary(source, where, groups=groups)
         reader = parquet.ParquetFile(file, metadata=metadata, read_dictionary=sorted(by_dictionary))
         order = None if rows is None else np.argsort(rows, kind="stable")
         wanted = None if rows is None else rows[order]

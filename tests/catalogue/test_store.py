@@ -167,6 +167,28 @@ def test_the_same_items_give_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+def test_a_catalogue_without_items_is_one(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "a.parquet")
+    catalogue.add([make_item("a")])
+    catalogue.add([], remove=["a"])
+    assert catalogue.search() == []
+    assert catalogue.summary().items == 0
+    assert catalogue.add([make_item("b")]).added == ("b",)
+    assert [item.id for item in catalogue.search()] == ["b"]
+
+
+def test_an_id_that_others_have_written_twice_is_replaced_as_one(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    Catalogue(path).add([make_item("a"), make_item("b")])
+    table = pq.read_table(path)
+    pq.write_table(table.take([0, 0, 1, 0]), path)
+    update = Catalogue(path).add([make_item("a"), make_item("c")])
+    assert (update.added, update.replaced) == (("c",), ("a",))
+    assert sorted(item.id for item in Catalogue(path).search()) == ["a", "b", "c"]
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000))
 def test_search_equals_looking_at_every_item(seed: int) -> None:

@@ -52,9 +52,14 @@ def update_of(there: Mapping[str, str], given: Mapping[str, str]) -> CatalogueUp
 
 
 def baselines(table: pa.Table) -> dict[str, str]:
-    """Baselines of the items of a table by id."""
+    """Baselines of the items of a table by id. The newest of each id: a file that others have changed may have one
+    twice.
+    """
     names, values = table.column("id").to_pylist(), table.column("s2:processing_baseline").to_pylist()
-    return {name: baseline or "" for name, baseline in zip(names, values, strict=True)}
+    found: dict[str, str] = {}
+    for name, baseline in zip(names, values, strict=True):
+        found[name] = max(found.get(name, ""), baseline or "")
+    return found
 
 
 def without(table: pa.Table, names: Collection[str]) -> pa.Table:

@@ -15,7 +15,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eotasks.catalogue.pages import columns_by_dictionary, footer, repeated_bytes
+from eotasks.catalogue.pages import _chunks, columns_by_dictionary, repeated_bytes
 from eotasks.catalogue.places import check_places
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ImageryError
@@ -106,7 +106,7 @@ def test_pages_of_honest_files_are_read(tmp_path: Path, rows: pa.Table, options:
     names = pa.array([f"item {number} {'of a long name' * 20}" for number in range(600)])
     table = with_column(rows[:600], "id", names)
     pq.write_table(table, path, row_group_size=250, **options)
-    by_dictionary = columns_by_dictionary(str(path), footer(str(path)), "a", groups=range(3))
+    by_dictionary = columns_by_dictionary(str(path), "a", groups=range(3))
     assert ("id" in by_dictionary) == options.get("use_dictionary", True)
     found = pq.read_table(path, read_dictionary=sorted(by_dictionary - {"geometry"}))
     assert found.column("id").to_pylist() == names.to_pylist()
@@ -133,6 +133,67 @@ def written(tmp_path_factory: pytest.TempPathFactory, rows: pa.Table) -> Path:
     return path
 
 
+@pytest.mark.parametrize("kind", range(8))
+def test_columns_that_are_at_odds_with_their_sizes_end_no_process(kind: int, written: Path, tmp_path: Path) -> None:
+    """Sizes of texts for columns that are said to be numbers: pyarrow's objects of such columns end the process."""
+    content = written.read_bytes()
+    texts = content.count(b"\x15\x0c\x19")  # the first field of a column, its type: 6, a text; a list comes next
+    assert texts > 5
+    (tmp_path / "a.parquet").write_bytes(content.replace(b"\x15\x0c\x19", bytes([0x15, 2 * kind, 0x19])))
+    catalogue = Catalogue(tmp_path / "a.parquet")
+    for act in (catalogue.search, lambda: catalogue.add([make_item("b")])):
+        with suppress(ImageryError):
+            act()
+
+
+@given(data=st.data())
+def test_damaged_ends_are_refused_or_read(data: st.DataObject, written: Path) -> None:
+    content = bytearray(written.read_bytes())
+    length = int.from_bytes(content[-8:-4], "little")
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[-8 - data.draw(st.integers(1, length))] = data.draw(st.integers(0, 255))
+    with suppress(ImageryError):
+        columns_by_dictionary(bytes(content), "a", groups=[0])
+
+
+def test_columns_are_where_arrow_finds_them(written: Path) -> None:
+    metadata = pq.read_metadata(written)
+    with written.open("rb") as file:
+        (chunks,) = _chunks(file)
+    assert len(chunks) == metadata.num_columns
+    for index, chunk in enumerate(chunks):
+        column = metadata.row_group(0).column(index)
+        start = column.dictionary_page_offset or column.data_page_offset
+        assert (chunk.name, chunk.start, chunk.stop) == (
+            column.path_in_schema,
+            start,
+            start + column.total_compressed_size,
+        )
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "494c 1c1c 15",  # row groups, columns, and their end
+        "494c 191c 01",
+        "49fc ffffffff0f",  # as many row groups as fit into 32 bits
+        "49fc ffffffffffffffffff01",
+        "494c 15",
+        "04",
+        "1904 0a",
+        "49",
+        "",
+        "5c" * 40,  # structures in structures
+        "59" * 40,
+    ],
+)
+def test_ends_that_are_none(hostile: str) -> None:
+    content = bytes.fromhex(hostile.replace(" ", ""))
+    whole = b"PAR1" + content + len(content).to_bytes(4, "little") + b"PAR1"
+    with pytest.raises(ImageryError, match="its pages are damaged"):
+        columns_by_dictionary(whole, "a", groups=[0])
+
+
 @given(data=st.data())
 def test_damaged_heads_are_refused_or_read(data: st.DataObject, written: Path) -> None:
     content = bytearray(written.read_bytes())
@@ -142,4 +203,4 @@ def test_damaged_heads_are_refused_or_read(data: st.DataObject, written: Path) -
     for _ in range(data.draw(st.integers(1, 4))):
         content[start + data.draw(st.integers(0, 60))] = data.draw(st.integers(0, 255))
     with suppress(ImageryError):
-        columns_by_dictionary(bytes(content), metadata, "a", groups=[0])
+        columns_by_dictionary(bytes(content), "a", groups=[0])
