@@ -141,6 +141,8 @@ def _product_name(item: pystac.Item) -> str:
 
 def plain(value: Any) -> Any:
     """A value of a table as JSON has it: absent fields left out, and times, bytes and whatever else as text."""
+    if type(value) is str:  # as most are
+        return value
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items() if each is not None}
     if isinstance(value, list | tuple):

@@ -47,12 +47,10 @@ def add_items(folder: PartsFolder, new: pa.Table, *, remove: Collection[str] = (
         ]
         there = {part: baselines(folder.table(part, columns=["id", "s2:processing_baseline"])) for part in parts}
         taken = frozenset(remove)
-        before = {
-            name: baseline
-            for found_there in there.values()
-            for name, baseline in found_there.items()
-            if name in given and name not in taken
-        }
+        before: dict[str, str] = {}
+        for names in there.values():
+            for name in given.keys() & names.keys() - taken:
+                before[name] = max(before.get(name, ""), names[name])
         update = update_of(before, given)
         gone = taken | set(update.replaced)
         touched = [part for part in parts if not gone.isdisjoint(there[part])]

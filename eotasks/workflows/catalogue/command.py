@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import pystac
     from rich.table import Table
 
-    from eotasks.catalogue.store import Catalogue, CatalogueSummary
+    from eotasks.catalogue.brief.summary import CatalogueSummary
+    from eotasks.catalogue.store import Catalogue
     from eotasks.workflows.catalogue.adding import AddResult
 
 DEFAULT_CATALOGUE = "catalogue.parquet"

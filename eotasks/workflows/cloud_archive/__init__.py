@@ -4,14 +4,16 @@ PLACE/ (a folder or ``s3://bucket/prefix``) holds
 
 - ``archive.json``: what its masks are made with (`settings`);
 - ``masks/TILE/YEAR/NAME/``: one COG each and, written last, a STAC item with sizes and checksums (`files`, `item`);
-- ``catalogue.parquet``: the products' items, L1C and L2A, with CLP and CLM among their assets (`cataloguing`);
-- ``manifest.jsonl`` or ``batch/``: what was done, of `eotasks.workflows.batch`.
+- ``catalogue.parquet/``: the products' items, L1C and L2A, with CLP and CLM among their assets (`cataloguing`), and of
+  each what its masks were made of, by which a builder knows what is done (`done`);
+- ``manifest.jsonl`` or ``batch/``: what the last batches did, of `eotasks.workflows.batch`; ``build.json``: how far a
+  build of several batches is (`totals`).
 
-The way of the data, and nothing goes back: source -> products to mask, siblings, what is left out and why (`source`)
--> one batch, each product a patch, whose workflow is one task (`task`) in warm workers -> files of the product ->
-catalogue, a portion at a time (`cataloguing`), all under one lease (`build`). `whole/status`
-reads the manifest, `whole/verify` the files, `whole/repair` does what that found. `exporting` shows it to
-the world. Reading in EOPatches is `eotasks.sources.archive`.
+The way of the data, and nothing goes back: source -> products to mask, siblings, what is left out and why (`source`),
+a window of time after the other (`windows`) -> a batch of some thousand, each product a patch, whose workflow is one
+task (`task`) in warm workers -> files of the product -> catalogue, a portion at a time (`cataloguing`), all under one
+lease (`build`). `whole/status` reads the manifest, `whole/verify` the files, `whole/repair` does what that found;
+`exporting` shows it to the world. Reading in EOPatches is `eotasks.sources.archive`.
 """
 
 from __future__ import annotations

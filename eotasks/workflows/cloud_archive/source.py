@@ -228,7 +228,7 @@ def listed_items(items: Iterable[Any], level: Level, found: Source) -> list[List
                 raise ImageryError(f"STAC item {item.id!r}: does not say whether it is L1C or L2A. Describe it again.")
             name = str(item.properties.get("s2:product_uri") or item.id).removesuffix(".SAFE")
             check_name(name, f"STAC item {item.id!r}")
-            listed.append(Listed(replace(candidate, name=name)))
+            listed.append(Listed(candidate if name == candidate.name else replace(candidate, name=name)))
             if candidate.level != level and brief:
                 found.ids[name] = item.id
             elif candidate.level != level:
@@ -287,7 +287,8 @@ def sort_out(
     :param taken: Whether a product of a name was taken before.
     """
     masked = [each for each in listed if each.candidate.level == level]
-    wanted = [each for each in masked if meets(each.candidate, replace(request, level=None))]
+    any_level = replace(request, level=None)
+    wanted = [each for each in masked if meets(each.candidate, any_level)]
     known = {id(each.candidate.location): each for each in wanted}
     choice = choose_products(each.candidate for each in wanted)
     found.replaced += [str(each) for each in choice.replaced if within(each.product.time)]

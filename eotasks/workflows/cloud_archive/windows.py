@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -113,7 +113,8 @@ class _Stream:
         def within(time: dt.datetime) -> bool:
             return (told is None or time >= told) and (until is None or time < until)
 
-        sort_out(found, self._listed, self._level, self._request, within=within, taken=self._names.__contains__)
+        taken = self._names.those({each.candidate.name for each in self._listed})
+        sort_out(found, self._listed, self._level, self._request, within=within, taken=taken.__contains__)
         self._names.add(found.products)
         there = [each.name for group in found.siblings.values() for each in group]
         found.ids = {name: self._ids[name] for name in there if name in self._ids}
@@ -153,13 +154,21 @@ class _Names:
         self._there: NDArray[np.bytes_] = np.empty(0, dtype=f"S{_DIGEST_BYTES}")
 
     def add(self, names: Iterable[str]) -> None:
-        new = np.array([_digest(name) for name in names], dtype=f"S{_DIGEST_BYTES}")
-        self._there = np.sort(np.concatenate([self._there, new]))
+        """Notes some."""
+        self._there = np.sort(np.concatenate([self._there, _digests(names)]))
 
-    def __contains__(self, name: str) -> bool:
-        digest = np.array(_digest(name), dtype=f"S{_DIGEST_BYTES}")
-        place = int(np.searchsorted(self._there, digest))
-        return place < len(self._there) and bool(self._there[place] == digest)
+    def those(self, names: Collection[str]) -> set[str]:
+        """Those of some names that were told."""
+        if not len(self._there):
+            return set()
+        listed = list(names)
+        digests = _digests(listed)
+        places = np.minimum(np.searchsorted(self._there, digests), len(self._there) - 1)
+        return {listed[index] for index in np.flatnonzero(self._there[places] == digests).tolist()}
+
+
+def _digests(names: Iterable[str]) -> NDArray[np.bytes_]:
+    return np.array([_digest(name) for name in names], dtype=f"S{_DIGEST_BYTES}")
 
 
 def _digest(name: str) -> bytes:

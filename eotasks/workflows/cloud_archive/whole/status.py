@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from eotasks.catalogue.brief.summary import CatalogueSummary
 from eotasks.catalogue.packages import require
-from eotasks.catalogue.store import Catalogue, CatalogueSummary
+from eotasks.catalogue.store import Catalogue
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place, PlaceLike
 from eotasks.workflows.batch.progress import StageProgress, read_progress
