@@ -86,7 +86,7 @@ def heights_of(
     heights = Heights(values, (shape[0], shape[1]), pixel_size)
     rows, columns = ((all_of - side) // 2 for all_of, side in zip(values.shape, shape, strict=True))
     inner = values[rows : rows + shape[0], columns : columns + shape[1]]
-    tell_voids(inner, np.asarray(valid.any(axis=0)), where=where)
+    tell_voids(np.isnan(inner), np.asarray(valid.any(axis=0)), where=where)
     return heights
 
 

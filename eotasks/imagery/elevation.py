@@ -89,7 +89,7 @@ class ElevationFile:
             width=grid.width + 2 * pixels,
         )
         values, known = self._opened(lambda source: _on_grid(source, around))
-        heights = np.where(known, values, np.nan).astype(np.float32)
+        heights = np.where(known, values, np.nan).astype(np.float32, copy=False)
         try:
             heights = check_heights(heights, where=self.name)
         except FeatureError as error:

@@ -14,8 +14,8 @@ from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.models.clouds.shadows.terrain import REACH, tell_voids, terrain_shade
 
 _CELLS = 32_000_000
-"""Heights that are looked at, at most, a quarter of a gigabyte with what is computed of them: of a tile at 10 m one for
-20 m of ground, which is finer than the elevation models of the whole Earth (30 m)."""
+"""Heights that are looked at, at most: of a tile at 10 m one for 20 m of ground, finer than the elevation models of the
+whole Earth (30 m). They take half a gigabyte for a moment, before anything else of the product is there."""
 
 
 class ProductTerrain:
@@ -56,11 +56,11 @@ class ProductTerrain:
         :warns ElevationWarning: of some it is not.
         """
         if self._unknown.any():
-            tell_voids(np.where(self._unpacked(self._unknown), np.nan, 0.0), valid, where=self._where)
+            tell_voids(self._unpacked(self._unknown), valid, where=self._where)
         return self._unpacked(self._shade) & valid
 
     def _unpacked(self, bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        return np.unpackbits(bits, axis=1, count=self._shape[1]).astype(bool)
+        return np.unpackbits(bits, axis=1, count=self._shape[1]).view(bool)
 
 
 def coded_shade(shade: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

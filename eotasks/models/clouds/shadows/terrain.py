@@ -114,22 +114,21 @@ def check_heights(elevation: NDArray[np.generic], *, where: str = "the elevation
     return heights
 
 
-def tell_voids(elevation: NDArray[np.generic], valid: Mask | None = None, *, where: str) -> None:
+def tell_voids(unknown: Mask, valid: Mask, *, where: str) -> None:
     """Warn of ground whose height is not known.
 
-    :param elevation: (h, w), NaN where it is not.
-    :param valid: (h, w) where there is data, None for all.
+    :param unknown: (h, w) where it is not.
+    :param valid: (h, w) where there is data.
     :raises FeatureError: no height is known at all.
-    :warns ElevationWarning: with the share.
+    :warns ElevationWarning: with the share of the ground with data.
     """
-    unknown = np.isnan(elevation)
     if unknown.all():
         raise FeatureError(f"{where}: has no height of this ground. Give an elevation that covers it.")
-    share = float(np.mean(unknown if valid is None else unknown & valid))
-    if share > 0:
+    missing = sum(int(np.count_nonzero(unknown[rows] & valid[rows])) for rows in strips_of(valid.shape))
+    if missing:
         warn_caller(
-            f"{where}: has no height for {share:.1%} of the ground, where no terrain shade is told apart. Fill its"
-            " gaps, or give one that covers all.",
+            f"{where}: has no height for {missing / int(np.count_nonzero(valid)):.1%} of the ground, where no terrain"
+            " shade is told apart. Fill its gaps, or give one that covers all.",
             ElevationWarning,
         )
 

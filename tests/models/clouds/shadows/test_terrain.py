@@ -113,17 +113,16 @@ def test_what_is_no_height_is_refused(heights: Any, error: type[Exception], told
 
 
 def test_voids_are_told_where_there_is_data() -> None:
-    heights = np.full((10, 10), 50.0)
-    heights[0] = np.nan
-    with pytest.warns(ElevationWarning, match=r"dem\.tif: has no height for 10\.0 %|10\.0%"):
-        tell_voids(heights, where="dem.tif")
-    data = np.ones((10, 10), dtype=bool)
+    unknown, data = np.zeros((10, 10), dtype=bool), np.ones((10, 10), dtype=bool)
+    unknown[0] = True
+    with pytest.warns(ElevationWarning, match=r"dem\.tif: has no height for 10\.0%"):
+        tell_voids(unknown, data, where="dem.tif")
     data[0] = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tell_voids(heights, data, where="dem.tif")
+        tell_voids(unknown, data, where="dem.tif")
     with pytest.raises(FeatureError, match="no height of this ground"):
-        tell_voids(np.full((3, 3), np.nan), where="dem.tif")
+        tell_voids(np.ones((3, 3), dtype=bool), np.ones((3, 3), dtype=bool), where="dem.tif")
 
 
 @pytest.mark.parametrize("searched", [large.SEARCHED_PIXELS, 20_000], ids=["small", "large"])
