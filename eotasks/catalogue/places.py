@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eotasks.catalogue.foreign import Places, PlacesReader, columns_of_places
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.pages import _version, columns_by_dictionary, footer
+from eotasks.catalogue.pages import columns_by_dictionary, footer, version_of
 from eotasks.errors import ImageryError
 from eotasks.geometry.antimeridian import Bounds
 from eotasks.imagery.footprints import check_wkb
@@ -37,7 +37,7 @@ def check_places(path: str) -> Places:
     :return: What they are.
     :raises ImageryError: naming the row.
     """
-    key = (path, *_version(path))
+    key = (path, *version_of(path))
     if key in _SOUND:
         return Places({}, _SOUND[key])
     found = _check_file(*key)
