@@ -10,8 +10,8 @@ PLACE/ (a folder or ``s3://bucket/prefix``) holds
 The way of the data, and nothing goes back: source -> products to mask, siblings, what is left out and why (`source`)
 -> one batch, each product a patch, whose workflow is one task (`task`) in warm workers -> files of the product ->
 catalogue, a portion at a time (`cataloguing`), all under one lease (`build`). `whole/status`
-reads the manifest, `whole/verify` the files, `whole/repair` does what that found. `exporting` shows it to
-the world. Reading in EOPatches is `eotasks.sources.archive`.
+reads the manifest, `whole/verify` the files, `whole/repair` does what that found. Reading in EOPatches is
+`eotasks.sources.archive`.
 """
 
 from __future__ import annotations
