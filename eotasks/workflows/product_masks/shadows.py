@@ -66,10 +66,15 @@ class ShadowSearch:
         :warns ShadowWarning: shadows that cannot be told.
         :warns ElevationWarning: ground whose height is not known.
         """
-        shade = None
-        if self._terrain is not None:
-            shade = self._terrain.shade(valid)
+        shade = None if self._terrain is None else self._terrain.shade(valid)
+        shadow = self._searched(mask, valid, shade)
+        if shade is not None:
             self.terrain_shade = coded_shade(shade, valid)
+        return shadow
+
+    def _searched(
+        self, mask: NDArray[np.uint8], valid: NDArray[np.bool_], shade: NDArray[np.bool_] | None
+    ) -> NDArray[np.uint8]:
         if self._light is not None:
             self._light.check()
             return shadow_of_packed(

@@ -57,15 +57,17 @@ class ProductTerrain:
         """
         if self._unknown.any():
             tell_voids(self._unpacked(self._unknown), valid, where=self._where)
-        return self._unpacked(self._shade) & valid
+        shade = self._unpacked(self._shade)
+        shade &= valid
+        return shade
 
     def _unpacked(self, bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
         return np.unpackbits(bits, axis=1, count=self._shape[1]).view(bool)
 
 
 def coded_shade(shade: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(h, w): 0 none, 1 terrain shade, 255 no data."""
-    coded = shade.astype(np.uint8)
+    """(h, w): 0 none, 1 terrain shade, 255 no data; in the place of the mask, which is used up by it."""
+    coded = shade.view(np.uint8)
     coded[~valid] = NO_DATA
     return coded
 
