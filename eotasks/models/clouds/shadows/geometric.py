@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number
-from eotasks.models.clouds.shadows.light import Ground
+from eotasks.models.clouds.shadows.learned import learned
+from eotasks.models.clouds.shadows.light import Ground, Light
 from eotasks.models.clouds.shadows.looks import Sight, beyond, refined
 from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
 from eotasks.models.clouds.shadows.significance import significance
@@ -65,8 +66,8 @@ class GeometricMethod:
     Transactions on Systems, Man, and Cybernetics 9(1)), and the two classes so found are the witnesses for each single
     cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about take the height
     of the frame. A frame has no shadow unless its clouds fit the ground better than they do thrown sunward
-    (``significance``); where enough is matched, single pixels are looked at after the throw (``looks``). Ground is
-    taken as flat.
+    (``significance``); where enough is matched, single pixels are looked at after the throw (``learned``, or ``looks``
+    where there is too little to learn from). Ground is taken as flat.
     """
 
     lowest: float = 200
@@ -156,7 +157,7 @@ class CloudHeights:
 
 
 def geometric_shadow(
-    light: Ground,
+    light: Light,
     cloud: Mask,
     shift: Floats,
     *,
@@ -180,9 +181,15 @@ def geometric_shadow(
     if not is_enough(int(np.count_nonzero(shadow)), int(np.count_nonzero(light.valid))):
         return ShadowMatch(shadow, clouds.labels, found.heights)
     sight = Sight(found.sunlight, light.valid & ~cloud, light.black, light.turbid, found.clear, pixel_size)
-    seen = refined(sight, shadow)
+    origin_known = clouds.origin_known(found.typical)
+    dark_beyond = np.zeros_like(shadow)
     if method.beyond == "dark":
-        seen |= beyond(sight, shadow, clouds.origin_known(found.typical), found.lit, found.shaded)
+        dark_beyond = beyond(sight, shadow, origin_known, found.lit, found.shaded)
+    seen = learned(sight, light.logs, shadow, origin_known, beyond=method.beyond == "dark")
+    if seen is None:
+        seen = refined(sight, shadow) | dark_beyond
+    else:
+        seen |= dark_beyond & (light.black | light.turbid)
     return ShadowMatch(seen & light.valid & ~cloud, clouds.labels, found.heights)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.models.band_sets import band_names
-from eotasks.models.clouds.shadows.light import GREEN, SHADOW_BANDS, Ground, light_bands, light_of
+from eotasks.models.clouds.shadows.light import Ground, light_bands, light_of
 from eotasks.models.scale_signs import refuse_other_scale
 from eotasks.models.scales import ReflectanceScale
 from eotasks.models.sentinel2 import band_indices
@@ -65,6 +65,7 @@ class PackedLight:
     ) -> None:
         self.shape, self._names, self._scale, self._where = shape, names, scale, where
         self._dark_nir = dark_nir
+        self._looked_at: tuple[str, ...] = ()
         self.sunlight: NDArray[np.int16] = np.zeros(shape if dark_nir is None else (0, 0), dtype=np.int16)
         """(h, w) in 4096ths, see ``Ground``; nothing where the projection does not need it."""
         self.bits: Bits = np.zeros(shape, dtype=np.uint8)
@@ -83,7 +84,8 @@ class PackedLight:
         """
         sample = slice(-start % self._every, None, self._every), slice(None, None, self._every)
         there = band_names(bands.shape[-1], self._names, where=self._where)
-        chosen = band_indices(light_bands(there), there, where=self._where)
+        self._looked_at = light_bands(there)
+        chosen = band_indices(self._looked_at, there, where=self._where)
         self._samples.append((bands[sample][..., chosen], valid[sample].copy()))
         for rows in strips_of(valid.shape):
             light = light_of(
@@ -103,8 +105,9 @@ class PackedLight:
         :raises ReflectanceError: another scale.
         """
         bands, valid = (np.concatenate(parts)[np.newaxis] for parts in zip(*self._samples, strict=True))
-        names = SHADOW_BANDS if bands.shape[-1] == len(SHADOW_BANDS) else (*SHADOW_BANDS, GREEN)
-        refuse_other_scale(bands, valid, names=names, scale=self._scale, frame_names=[self._where], where=self._where)
+        refuse_other_scale(
+            bands, valid, names=self._looked_at, scale=self._scale, frame_names=[self._where], where=self._where
+        )
 
     def set_clouds(self, outlines: NDArray[np.generic]) -> None:
         """Note where clouds are seen, before they were grown, when all rows have been added.
