@@ -18,7 +18,7 @@ help:
 	@echo "make hooks        the checks before every commit: lint, types, the contract of the house"
 	@echo "make benchmark    the chain against plain eo-learn, side by side"
 	@echo "make benchmarks   speed and memory against the last run, kept in results/benchmarks (ARGS=... for some of them)"
-	@echo "make clean        remove the environments, caches and results"
+	@echo "make clean        remove the environments, caches and results, not the figures in results/benchmarks"
 
 land-cover: run-environment
 	@$(BIN) -m eotasks.workflows.cli land-cover $(ARGS)
@@ -53,7 +53,8 @@ benchmarks: dev-environment
 	@$(BIN) -m tests.benchmarks $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis results
+	rm -rf .venv .venv-lowest .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	if [ -d results ]; then find results -mindepth 1 -maxdepth 1 ! -name benchmarks -exec rm -rf {} +; fi
 
 run-environment:
 	@$(PYTHON) tools/environment.py run

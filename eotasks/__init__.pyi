@@ -36,6 +36,7 @@ from .errors import GeometryError as GeometryError
 from .errors import GridError as GridError
 from .errors import ImageryError as ImageryError
 from .errors import MissingDependencyError as MissingDependencyError
+from .errors import MissingMasksWarning as MissingMasksWarning
 from .errors import ModelError as ModelError
 from .errors import NoClassLabelsError as NoClassLabelsError
 from .errors import NoDataPredictedWarning as NoDataPredictedWarning
@@ -82,6 +83,7 @@ from .reference.tasks import RasterizeReferenceTask as RasterizeReferenceTask
 from .reference.tasks import SampleTask as SampleTask
 from .series import AddNormalizedDifferenceTask as AddNormalizedDifferenceTask
 from .series import ResampleTimeSeriesTask as ResampleTimeSeriesTask
+from .sources.archive import ArchiveMasksTask as ArchiveMasksTask
 from .sources.bbox import snap_bbox as snap_bbox
 from .sources.eopatches import LoadEOPatchTask as LoadEOPatchTask
 from .sources.sample import SAMPLE_BBOX as SAMPLE_BBOX

@@ -159,6 +159,10 @@ class ProductSkippedWarning(EOTasksWarning):
     """A product was left out."""
 
 
+class MissingMasksWarning(EOTasksWarning):
+    """An archive has no cloud masks of some timestamps."""
+
+
 class OffsetWarning(EOTasksWarning):
     """The offset that a product's metadata says does not fit its pixels."""
 

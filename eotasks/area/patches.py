@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sentinelhub.geometry import BBox
@@ -45,5 +46,7 @@ def name_of(row: int, column: int, zone: str | None = None) -> str:
 
 def whole(value: float) -> int | None:
     """A number that is whole within the tolerance; None for others."""
+    if not math.isfinite(value):
+        return None
     nearest = round(value)
     return nearest if abs(value - nearest) <= TOLERANCE else None

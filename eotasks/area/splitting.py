@@ -53,7 +53,7 @@ def split_area(area: Geometry, *, patch_size: float, resolution: float, grid: Gr
             f"A patch of {patch_size} m has {side:,.0f} x {side:,.0f} pixels of {resolution} m, {GRID_PIXELS.excess()}:"
             " choose a smaller patch or a larger pixel."
         )
-    pixels = whole(side) if math.isfinite(side) else None
+    pixels = whole(side)
     if not pixels or pixels < 1:
         raise ConfigurationError(
             f"A patch of {patch_size} m is no whole number of pixels of {resolution} m: choose a multiple."

@@ -114,6 +114,18 @@ def summarise(database: Any, path: str) -> dict[str, Any]:
     }
 
 
+def files_of_masks(database: Any, path: str) -> dict[str, str]:
+    """The file of CLM of each item that has one, by the item's id."""
+    columns_of(path)
+    if "CLM" not in _kinds_of_assets(database, path):
+        return {}
+    rows = database.execute(
+        "SELECT id, assets.CLM.href FROM read_parquet(?, hive_partitioning = false) WHERE assets.CLM.href IS NOT NULL",
+        [_pattern(path)],
+    ).fetchall()
+    return {str(name): str(href) for name, href in rows}
+
+
 def _conditions(
     request: SearchRequest, columns: frozenset[str], foreign: Mapping[int, BaseGeometry]
 ) -> tuple[list[str], list[Any]]:

@@ -42,6 +42,7 @@ EXTENSIONS = {
     for prefix, name in {
         "eo": "eo/v1.1.0", "raster": "raster/v1.1.0", "proj": "projection/v2.0.0", "view": "view/v1.0.0",
         "sat": "sat/v1.0.0", "grid": "grid/v1.1.0", "processing": "processing/v1.1.0", "s2": "sentinel-2/v1.0.0",
+        "classification": "classification/v2.0.0", "file": "file/v2.1.0",
     }.items()
 }  # fmt: skip
 """Identifiers of extensions, by the prefix of their fields."""

@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from eotasks.storage.place import Place
 
 LOGGER = logging.getLogger(__name__)
+
+ARCHIVE_CATALOGUE = "catalogue.parquet"
+"""Name of the catalogue in the place of an archive of masks, as `eotasks archive build` makes one."""
 
 WRITERS = 5
 """How often an addition is tried again when another writer was faster."""
@@ -124,13 +127,14 @@ class Catalogue:
         place, name = self._place()
         return place.exists(name)
 
-    def add(self, items: Iterable[pystac.Item]) -> CatalogueUpdate:
+    def add(self, items: Iterable[pystac.Item], *, remove: Collection[str] = ()) -> CatalogueUpdate:
         """Adds items, or replaces those of the same id unless they are of a newer baseline.
 
         The file is written in one operation, and when another writer was faster the addition is made to what that one
         wrote: nothing is lost, and readers see the old catalogue or the new one.
 
         :param items: Of :func:`eotasks.catalogue.items.item_of`.
+        :param remove: Ids of items that are taken out, in the same operation; those given are added all the same.
         :raises ImageryError: when an item lacks what a catalogue needs, or the file is damaged.
         :raises ConfigurationError: when the file is not ours, or of a newer version.
         :raises StorageError: when it cannot be read or written.
@@ -141,7 +145,7 @@ class Catalogue:
         for left in reversed(range(WRITERS)):
             data, tag = place.read_tagged(name, CATALOGUE_BYTES) if place.exists(name) else (None, None)
             old = schema().empty_table() if data is None else from_parquet(data, self.location)
-            table, update = _merge(old, new)
+            table, update = _merge(old, new, remove)
             try:
                 place.write_if(name, to_parquet(table), tag)
             except StorageError:
@@ -204,6 +208,18 @@ class Catalogue:
         for item in items:
             mark(item, origin)
         return items
+
+    def masks(self) -> dict[str, str]:
+        """Files of CLM by the id of their item, of all items that have one.
+
+        :raises StorageError: when there is no catalogue.
+        :raises ImageryError: when the file is damaged.
+        """
+        from eotasks.catalogue.engine import files_of_masks
+
+        path = self._file()
+        with self._errors_named():
+            return files_of_masks(database(), path)
 
     def summary(self) -> CatalogueSummary:
         """What it holds.
@@ -281,8 +297,11 @@ def _newest(items: Iterable[pystac.Item]) -> dict[str, pystac.Item]:
     return found
 
 
-def _merge(old: pa.Table, new: pa.Table) -> tuple[pa.Table, CatalogueUpdate]:
+def _merge(old: pa.Table, new: pa.Table, remove: Collection[str]) -> tuple[pa.Table, CatalogueUpdate]:
     pa = package("pyarrow")
+    if remove:
+        gone = frozenset(remove)
+        old = old.filter(pa.array([name not in gone for name in old.column("id").to_pylist()], type=pa.bool_()))
     there, given = _baselines(old), _baselines(new)
     kept = {name for name, baseline in given.items() if name in there and there[name] > baseline}
     stay = np.array([name not in given or name in kept for name in there], dtype=bool)

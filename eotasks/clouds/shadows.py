@@ -31,7 +31,8 @@ class AddCloudShadowTask(EOTask):
 
     The geometric method searches the height of every cloud and throws its outline to the ground; the projection is that
     of the Earth Engine tutorial. ``eotasks.models.clouds.shadows`` says how both work. Frames are worked on one at a
-    time, and each by itself.
+    time, and each by itself. Of frames above 4,000,000 pixels the geometric method searches heights in cells of several
+    pixels (60 m of a full tile), and throws outlines at full resolution.
     """
 
     def __init__(
@@ -115,10 +116,12 @@ class AddCloudShadowTask(EOTask):
         names = band_names(frames.shape[-1], self.bands, where=describe(self.bands_feature))
         band_indices(SHADOW_BANDS, names, where=describe(self.bands_feature))
         refuse_wrong_scale(eopatch, self.bands_feature, frames, seen, names=names, scale=self.scale)
-        cloud = self._cloud(eopatch, self.cloud_feature, frames, valid)
+        cure = "run AddCloudProbabilityTask and AddCloudMaskTask first"
+        cloud = self._cloud(eopatch, self.cloud_feature, frames, valid, cure)
         outlines = None
         if self.outline_feature is not None:
-            outlines = self._cloud(eopatch, self.outline_feature, frames, valid)
+            cure = "run AddCloudMaskTask(..., dilation_size=None) first, which adds the mask before it grows"
+            outlines = self._cloud(eopatch, self.outline_feature, frames, valid, cure)
         size = self._pixel_size(eopatch, frames)
         sun, view = (_per_frame(eopatch, each, frames) for each in (self.sun_angles, self.view_angles))
         result = np.empty((*frames.shape[:3], 1), dtype=np.bool_ if self.boolean else np.uint8)
@@ -142,11 +145,11 @@ class AddCloudShadowTask(EOTask):
         return eopatch
 
     def _cloud(
-        self, eopatch: EOPatch, feature: Feature, frames: NDArray[Any], valid: NDArray[np.bool_]
+        self, eopatch: EOPatch, feature: Feature, frames: NDArray[Any], valid: NDArray[np.bool_], cure: str
     ) -> NDArray[Any]:
         """A cloud mask (t, h, w): boolean, or 0, 1 and 255."""
         where = describe(feature)
-        cloud = single_channel(eopatch, feature, "run AddCloudProbabilityTask and AddCloudMaskTask first")
+        cloud = single_channel(eopatch, feature, cure)
         if cloud.shape != frames.shape[:3]:
             raise GridError(
                 f"{where} has shape {cloud.shape}, {describe(self.bands_feature)} {frames.shape[:3]}: bring both to one"

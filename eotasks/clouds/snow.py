@@ -20,8 +20,10 @@ class AddSnowMaskTask(EOTask):
     """Adds a mask of snow, which cloud detectors are known to take for cloud.
 
     It sees snow on clear ground: bright in the visible and near infrared and not red, dark in short-wave infrared
-    (NDSI) and in the cirrus band. ``AddCloudMaskTask(snow_feature=...)`` gives such pixels back. Where there is no snow
-    it does little harm: in a tropical scene it marked 0.11 % of the pixels, and changed 0.02 % of the cloud mask.
+    (NDSI) and in the cirrus band. Surf and mud, which darken from red to near infrared, are no snow, under haze and a
+    low sun either; snow in the shade of hills and clouds is missed. ``AddCloudMaskTask(snow_feature=...)`` gives such
+    pixels back. Where there is no snow it does little harm: in a tropical scene it marked 0.11 % of the pixels, and
+    changed 0.02 % of the cloud mask.
     """
 
     def __init__(

@@ -49,6 +49,7 @@ class AddValidDataMaskTask(EOTask):
         :param cloud_masks: Masks (t, h, w, 1) of what is not to be used, cloud and shadow: boolean, or 0 clear, 1
             cloud, 255 no data. May be empty.
         :param bands_feature: Reflectance or DN (t, h, w, bands) with B03, B08 and B11; needed for snow and water.
+            With B04 among them surf and muddy water are no snow; without it they can be.
         :param bands: Names of the bands in their order; None when they are the 13 of L1C.
         :param snow: "ignore" (no difference), "exclude" (never valid), or "keep" (valid though a mask calls it cloud).
         :param water: The same for clear open water.

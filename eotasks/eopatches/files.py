@@ -14,7 +14,6 @@ import io
 import operator
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +33,7 @@ from eotasks.eopatches.pickles import refuse_pickles
 from eotasks.errors import EOTasksError, FeatureError, MissingDependencyError, StorageError, reason_of
 from eotasks.features import Feature, describe
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, VECTOR_BYTES
+from eotasks.models.threads import resolve_threads
 from eotasks.network.transfers import at_once
 from eotasks.reading import check_regular, open_regular
 from eotasks.storage import s3
@@ -392,8 +392,7 @@ def _write_arrays(eopatch: EOPatch, folder: Path, features: Sequence[Feature]) -
         feature_type, name = feature
         write_packed_array(eopatch[feature], folder / feature_type.value / f"{name}.npy.gz")
 
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(write, features))
+    at_once(write, features, threads=resolve_threads())
 
 
 def write_eopatch(eopatch: EOPatch, folder: Place, features: list[Feature]) -> dict[str, FileFacts]:

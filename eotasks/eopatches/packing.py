@@ -1,14 +1,17 @@
 """Packed files of EOPatches: gzip, which anything reads, by ISA-L where it is installed, in a fifth of zlib's time.
 
 ISA-L (https://github.com/intel/isa-l, by python-isal) has no wheels for some machines; there zlib does the same. What
-is packed differs between the two, never what comes out; each gives the same bytes for the same array.
+is packed differs between the two, never what comes out; each gives the same bytes for the same array on the same
+machine: ISA-L has other code for other processors.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -21,6 +24,9 @@ except ImportError:  # no wheel for this machine
     HAS_ISAL = False
 else:
     HAS_ISAL = True
+
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, *((isal_zlib.error,) if HAS_ISAL else ()))
+"""What is raised over bytes that are no gzip, or not all of one: an `OSError` among them, and kinds of their own."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 """A stream with the header and the checksum of gzip; it names no file and no time."""
@@ -37,13 +43,17 @@ class _Packer(Protocol):
         """What is left."""
 
 
-def open_packed(file: str | os.PathLike[str] | IO[bytes]) -> gzip.GzipFile:
+@contextlib.contextmanager
+def open_packed(file: str | os.PathLike[str] | IO[bytes]) -> Iterator[gzip.GzipFile]:
     """A gzip file, or a stream of one, to read to its end: unpacked. Of one that is cut off less comes than by `gzip`.
 
-    Reading raises what `gzip` raises of damage, or ISA-L's own error, which is none of Python's kinds.
+    :raises ValueError: in the block, when it is damaged, whatever unpacks it.
     """
-    opened: gzip.GzipFile = (igzip if HAS_ISAL else gzip).open(file, "rb")
-    return opened
+    try:
+        with (igzip if HAS_ISAL else gzip).open(file, "rb") as stream:
+            yield stream
+    except _DAMAGE as error:
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def write_packed_array(array: NDArray[Any], file: Path) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +57,13 @@ def save_eopatch(place: PlaceLike, name: str, eopatch: EOPatch, *, features: Seq
 
     :param name: Name of the patch inside the place.
     :param features: Features to save as (type, name); None saves all of them.
-    :raises FeatureError: when a feature is not in the EOPatch, or holds Python objects.
+    :raises FeatureError: when a feature is not in the EOPatch, holds Python objects, or has a name that differs from
+        another's in the case of its letters alone.
     :raises StorageError: when writing fails, or another run has saved the patch in the meantime.
     """
     place = Place(place)
     chosen = _features_to_save(eopatch, name, features)
+    _refuse_one_file_for_two(chosen, f"EOPatch {name!r}")
     patch = place.child(patch_folder(name))
     replaced = patch.read_if_there(MARKER)
     if replaced is not None:
@@ -108,7 +110,8 @@ def export_eopatch(
     try:
         make_folder(target.parent)
         with atomic_folder(target) as temporary:
-            write_folder(eopatch, temporary, _features_to_save(eopatch, name, None))
+            files = write_folder(eopatch, temporary, _features_to_save(eopatch, name, None))
+            _check_each_has_a_file(eopatch.get_features(), files, target)
     except (OSError, FSError) as error:
         if isinstance(error, EOTasksError):
             raise
@@ -123,11 +126,13 @@ class SaveEOPatchTask(EOTask):
 
     :param place: Where to save: a `Place` or a location.
     :param features: Features to save as (type, name); None saves all of them.
+    :raises FeatureError: when the names of two of the features differ in the case of their letters alone.
     """
 
     def __init__(self, place: PlaceLike, *, features: Sequence[Feature] | None = None) -> None:
         self.place = Place(place)
         self.features = None if features is None else tuple(features)
+        _refuse_one_file_for_two(self.features or (), "The features to save")
 
     def execute(self, eopatch: EOPatch, *, name: str) -> EOPatch:
         """Saves the EOPatch under a name and hands it on."""
@@ -254,19 +259,39 @@ def _features_to_save(eopatch: EOPatch, name: str, features: Sequence[Feature] |
                 f"EOPatch {name!r}: feature {describe(feature)} holds values of type {value.dtype}, which are never"
                 " read again, as they can run any program: make it numbers, or leave it out of the features to save."
             )
-    _refuse_one_file_for_two(chosen, name)
     return chosen
 
 
-def _refuse_one_file_for_two(features: Iterable[Feature], name: str) -> None:
-    seen: dict[tuple[FeatureType, str], str] = {}
-    for feature_type, key in features:
-        other = seen.setdefault((feature_type, key.lower()), key)
-        if other != key:
+def _refuse_one_file_for_two(features: Iterable[Feature], where: str) -> None:
+    for other, feature in _twins(features):
+        raise FeatureError(
+            f"{where}: {describe(other)} and {describe(feature)} differ in the case of their letters alone, which many"
+            " disks take for one file: rename one of them."
+        )
+
+
+def _check_each_has_a_file(features: Iterable[Feature], files: Iterable[str], target: Path) -> None:
+    """What was saved before such names were refused, or by others, goes to any disk that tells them apart.
+
+    :param files: What there is after writing, by the names that the disk gives them.
+    """
+    names = list(files)
+    for pair in _twins(features):
+        starts = [f"{feature_type.value}/{key}." for feature_type, key in pair]
+        if not all(any(name.startswith(start) for name in names) for start in starts):
             raise StorageError(
-                f"EOPatch {name!r}: features {describe((feature_type, other))} and {describe((feature_type, key))}"
-                " differ in the case of their letters alone, which many disks take for one file: rename one of them."
+                f"{target}: its disk takes {describe(pair[0])} and {describe(pair[1])} for one file. Export to a disk"
+                " that tells capitals from small letters, or one of them at a time with features."
             )
+
+
+def _twins(features: Iterable[Feature]) -> Iterator[tuple[Feature, Feature]]:
+    """Pairs of features whose names differ in the case of their letters alone."""
+    seen: dict[tuple[FeatureType, str], Feature] = {}
+    for feature_type, key in features:
+        other = seen.setdefault((feature_type, str(key).lower()), (feature_type, key))
+        if other[1] != key:
+            yield other, (feature_type, key)
 
 
 def _listing(features: Iterable[Feature]) -> str:

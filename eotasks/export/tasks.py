@@ -12,7 +12,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks.errors import ConfigurationError, FeatureError
-from eotasks.export.cog import Compression, NoData, check_compression, write_cog
+from eotasks.export.cog import Compression, NoData, check_compression, nodata_value, write_cog
 from eotasks.export.styles import class_style, write_style
 from eotasks.features import IMAGES, Feature, array_of, bbox_of, describe, feature_of
 from eotasks.models.classes import ClassTable
@@ -39,6 +39,7 @@ class ExportCogTask(EOTask):
         compression: Compression = "deflate",
         tags: Mapping[str, str] | None = None,
         style: bool = False,
+        valid_feature: Feature | None = None,
     ) -> None:
         """
         :param feature: An image feature (DATA, MASK and their timeless forms).
@@ -49,6 +50,8 @@ class ExportCogTask(EOTask):
         :param compression: "deflate", "zstd", "lzw" or "none".
         :param tags: Metadata of the file.
         :param style: Write a style of QGIS beside a map of classes, NAME.qml.
+        :param valid_feature: A timeless mask or map of classes, MASK_TIMELESS (h, w, 1): where it is 0 or False, every
+            band of the file has no data.
         :raises ConfigurationError: when a parameter is not usable.
         """
         self.feature = feature_of(feature, IMAGES)
@@ -63,6 +66,9 @@ class ExportCogTask(EOTask):
         if style and classes is None:
             raise ConfigurationError("style=True is for maps of classes: give classes, or leave it out.")
         self.style = style
+        self.valid_feature = None if valid_feature is None else feature_of(valid_feature, (FeatureType.MASK_TIMELESS,))
+        if self.valid_feature is not None and nodata is None:
+            raise ConfigurationError("valid_feature needs a value for pixels without data: give nodata.")
 
     def path(self, name: str) -> Path:
         """The file of a patch on disk.
@@ -83,7 +89,8 @@ class ExportCogTask(EOTask):
         """Write the file.
 
         :param name: Name of the patch.
-        :raises FeatureError: when the feature is missing, or the timestamps do not fit its frames.
+        :raises ConfigurationError: when the mask needs a value without data, and these integers have none.
+        :raises FeatureError: when a feature is missing, the timestamps do not fit its frames, or the mask its pixels.
         :raises GridError: when the patch has no bounding box.
         :raises StorageError: when the file cannot be written.
         """
@@ -91,6 +98,8 @@ class ExportCogTask(EOTask):
         bbox = bbox_of(eopatch)
         left, bottom, right, top = bbox
         image, descriptions = self._image(eopatch)
+        if self.valid_feature is not None:
+            image = self._without_invalid(image, eopatch, self.valid_feature)
         write_cog(
             location,
             image,
@@ -126,6 +135,23 @@ class ExportCogTask(EOTask):
             )
         stacked = np.moveaxis(array, 0, 2).reshape(*array.shape[1:3], -1)
         return stacked, [f"{channel} {time}" for time in times for channel in channels]
+
+    def _without_invalid(self, image: NDArray[Any], eopatch: EOPatch, feature: Feature) -> NDArray[Any]:
+        mask = array_of(eopatch, feature, "add it before the export, or leave valid_feature out")
+        if mask.shape != (*image.shape[:2], 1):
+            raise FeatureError(
+                f"Feature {describe(feature)} has shape {mask.shape}, feature {describe(self.feature)}"
+                f" {image.shape[:2]} pixels: give a mask of the same pixels."
+            )
+        image = image.astype(np.uint8 if image.dtype == bool else image.dtype)  # a copy: the patch goes on unchanged
+        fill = nodata_value(self.nodata, image.dtype, self.classes)
+        if fill is None:
+            raise ConfigurationError(
+                f"Feature {describe(self.feature)} is {image.dtype}, which has no value for pixels without data of its"
+                " own: give nodata, or leave valid_feature out."
+            )
+        image[mask[..., 0] == 0] = fill
+        return image
 
 
 def _check_filename(filename: str) -> None:

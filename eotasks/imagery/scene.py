@@ -57,6 +57,9 @@ _BROUGHT_ROWS = 128
 _PREVIEWED = 0.8
 """Decoded pixels along a side of a pixel of a picture, at least."""
 
+_KEEPING = Lock()
+"""While blocks of `Scene.keeping` are counted; of all scenes, since one of its own could not be pickled."""
+
 CLOUD_POLYGONS = ("OPAQUE", "CIRRUS")
 CLOUD_LAYERS = 2
 """Of an image of the product's mask: opaque and cirrus are the first, snow is the third."""
@@ -74,6 +77,9 @@ class Scene:
         self.product = product
         self._infos: dict[str, RasterInfo] = {}
         self._kept: KeptPixels | None = None
+        self._keeping = 0
+        """Blocks of `keeping` that have not ended."""
+
         self._is_compared = False
         """Whether a warning has been given that the offset does not fit the pixels."""
 
@@ -82,12 +88,25 @@ class Scene:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Decodes no small file twice at a level in a block. The values do not depend on it."""
-        self._kept = KeptPixels()
+        """Decodes no small file twice at a level in a block. The values do not depend on it.
+
+        Of several blocks at a time, in one another or in threads, each has what all of them keep, to the end of the
+        last.
+        """
+        with _KEEPING:
+            self._keeping += 1
+            if self._kept is None:
+                self._kept = KeptPixels()
         try:
             yield
         finally:
-            self._kept = None
+            with _KEEPING:
+                self._keeping -= 1
+                if not self._keeping:
+                    self._kept = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None, "_keeping": 0}  # in another process it is in no block
 
     @property
     def name(self) -> str:
@@ -317,7 +336,7 @@ class Scene:
     def _info(self, band: str) -> RasterInfo:
         band_indices([band], self.bands, where=self.location)
         if band not in self._infos:
-            self._infos[band] = describe(self.product.files, self.product.bands[band])
+            self._infos.setdefault(band, describe(self.product.files, self.product.bands[band]))
         return self._infos[band]
 
     def _as_dn(self, values: NDArray[np.float32], band: str) -> NDArray[np.float32]:

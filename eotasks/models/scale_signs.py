@@ -65,7 +65,8 @@ MAX_SATURATED_SHARE = 0.005
 
 _WHITE_BANDS = frozenset(("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A"))
 _LISTED = 5
-_BITS_8 = 255
+BITS_8 = 255
+"""The highest whole number of 8 bits."""
 _STEP = DIVISORS["0..65535"] / QUANTIFICATION
 _FEW, _ENOUGH = 512, 40
 """Numbers of a band that are looked at, and different ones that no accident brings to multiples."""
@@ -157,7 +158,7 @@ def refuse_by_signs(
     known = reflectance_scale(frames.dtype, scale, where=where)
     seen = [(name, sign) for name, sign in zip(frame_names, signs, strict=True) if sign.pixels >= FEWEST_PIXELS]
     highest = max((sign.highest for _, sign in seen), default=0.0)
-    if scale is None and known == "dn" and 0 < highest <= _BITS_8:
+    if scale is None and known == "dn" and 0 < highest <= BITS_8:
         _refuse_8_bits(frames, valid, where)
     if known == "dn":
         full = [name for name, sign in seen if sign.saturated_share > MAX_SATURATED_SHARE]
@@ -241,7 +242,7 @@ def _refuse_8_bits(frames: NDArray[np.generic], valid: NDArray[np.bool_] | None,
     """Refuse whole numbers of which all, and not only those that were looked at, have 8 bits."""
     inside = True if valid is None else valid[..., np.newaxis]
     highest = float(np.max(frames, initial=0, where=inside))
-    if highest > _BITS_8:
+    if highest > BITS_8:
         return
     likely = "by 100 (scale='percent') or by 255 (scale='0..255')" if highest <= 100 else "by 255 (scale='0..255')"
     raise ReflectanceError(

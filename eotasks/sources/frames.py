@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
@@ -28,6 +29,8 @@ from eotasks.models.clouds.mask_classes import without_classes
 
 if TYPE_CHECKING:
     import pystac
+
+    from eotasks.catalogue.request import SearchRequest
 
 OPENERS = 8
 """Products that are opened at a time: their metadata is small, and waiting for it takes most of the time."""
@@ -190,6 +193,25 @@ def candidates_of(items: Iterable[pystac.Item]) -> list[Candidate]:
     return found
 
 
+def meets(candidate: Candidate, request: SearchRequest) -> bool:
+    """Whether a search of a catalogue with the product would find it. Those that do not say their cloud, their level or
+    their place are found.
+    """
+    cover, most = candidate.cloud_cover, request.max_cloud_cover
+    return (
+        (request.level is None or candidate.level in (request.level, None))
+        and (request.tile is None or candidate.tile == request.tile)
+        and (cover is None or most is None or cover <= most)
+        and (request.start is None or candidate.time >= request.start)
+        and (request.end is None or candidate.time <= request.end)
+        and (
+            request.area is None
+            or candidate.footprint is None
+            or bool(shapely.intersects(candidate.footprint, request.area))
+        )
+    )
+
+
 def some_of(names: Sequence[str]) -> str:
     """The first few names of many, for a message."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
@@ -265,11 +287,21 @@ def mask_of(kind: str, candidates: Sequence[Candidate], which: NDArray[np.int16]
     values = np.full(grid.shape, NO_MASK, dtype=np.uint8)
     for index in _used(which):
         own = which == index
-        values[own] = _stored(candidates[index], kind, grid)[own]
+        near = stored_mask(candidates[index], kind, grid)
+        values[own] = np.where(np.isfinite(near), near, NO_MASK).astype(np.uint8)[own]
     return without_classes(values) if kind == "CLM" else values
 
 
-def _stored(candidate: Candidate, kind: str, grid: Grid) -> NDArray[np.uint8]:
+def stored_mask(
+    candidate: Candidate, kind: str, grid: Grid, *, method: Literal["nearest", "bilinear"] = "nearest"
+) -> NDArray[np.float32]:
+    """The numbers of a product's file of CLP, CLM or SHADOW on a grid.
+
+    :param kind: "CLP", "CLM" or "SHADOW", of which there is a file.
+    :param method: "nearest": those under the centres of pixels. "bilinear": interpolated between pixels with data.
+    :return: float32 (h, w), NaN without data and outside.
+    :raises ImageryError: when it cannot be read, or lies where it may not.
+    """
     location, origin = candidate.masks[kind], candidate.origin
     if origin is not None:
         location = origin.resolved(location)
@@ -278,9 +310,9 @@ def _stored(candidate: Candidate, kind: str, grid: Grid) -> NDArray[np.uint8]:
     info = describe(files, raster, MASK_TYPES)
     pixels = read_window(files, raster, info, info.full, grid, margin=2)
     if pixels is None:
-        return np.full(grid.shape, NO_MASK, dtype=np.uint8)
-    near = resample(pixels.values, pixels.transform, pixels.crs, grid, method="nearest")
-    return np.where(np.isfinite(near), near, NO_MASK).astype(np.uint8)
+        return np.full(grid.shape, np.nan, dtype=np.float32)
+    valid = np.isfinite(pixels.values) & (pixels.values != NO_MASK)
+    return resample(pixels.values, pixels.transform, pixels.crs, grid, valid=valid, method=method)
 
 
 def _used(which: NDArray[np.int16]) -> list[int]:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import shapely
 from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
@@ -43,6 +42,7 @@ from eotasks.sources.frames import (
     group_frames,
     mask_of,
     mean_direction,
+    meets,
     open_candidates,
     some_of,
 )
@@ -52,7 +52,7 @@ from eotasks.times import naive_utc, same_times
 
 if TYPE_CHECKING:
     from eotasks.catalogue.api import StacApi
-    from eotasks.catalogue.request import SearchRequest, TimeInterval
+    from eotasks.catalogue.request import TimeInterval
     from eotasks.catalogue.store import Catalogue
 
 Level = Literal["L1C", "L2A"]
@@ -400,17 +400,7 @@ def matching(
     from eotasks.catalogue.request import SearchRequest
 
     request = SearchRequest.of(bbox=bbox, crs=crs, time_interval=time_interval, max_cloud_cover=maxcc, level=level)
-    return [each for each in candidates if _meets(each, request)]
-
-
-def _meets(candidate: Candidate, request: SearchRequest) -> bool:
-    return (
-        candidate.level == request.level
-        and (candidate.cloud_cover is None or candidate.cloud_cover <= (request.max_cloud_cover or 0))
-        and (request.start is None or candidate.time >= request.start)
-        and (request.end is None or candidate.time <= request.end)
-        and (candidate.footprint is None or bool(shapely.intersects(candidate.footprint, request.area)))
-    )
+    return [each for each in candidates if meets(each, request)]
 
 
 def _opened(group: Sequence[Candidate]) -> list[Scene]:

@@ -6,6 +6,7 @@ Every number that comes of it is about the simulation. It says nothing about acc
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -67,8 +68,8 @@ class SimulateYearTask(EOTask):
     """Simulate a year of Sentinel-2 L1C acquisitions for a bounding box, from the embedded real scene.
 
     Adds the bands, the data mask, timestamps, SUN_ANGLES, the truth masks TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW and
-    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings; with options of realism or a DEM
-    also TRUTH_HAZE, TRUTH_TERRAIN_SHADE and TRUTH_WATER. Any place in the CRS of the sample
+    TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings (of a DEM its checksum); with
+    options of realism or a DEM also TRUTH_HAZE, TRUTH_TERRAIN_SHADE and TRUTH_WATER. Any place in the CRS of the sample
     (EPSG:32633) will do: beyond the scene the ground goes on as its mirror image. Patches of the same settings fit at
     their edges.
     """
@@ -163,11 +164,16 @@ class SimulateYearTask(EOTask):
         return self.settings.realism != PLAIN or self.elevation is not None
 
     def _described(self) -> dict[str, object]:
-        """The settings as plain values; a plain year says nothing of options that it has not."""
+        """The settings as plain values; a plain year says nothing of options that it has not. Which DEM it was is told
+        by the checksum of its heights: float32 in little-endian bytes, row by row.
+        """
         values = dataclasses.asdict(self.settings)
         if not self._is_realistic:
             del values["realism"]
-        return values | ({"dem": True} if self.elevation is not None else {})
+        if self.elevation is None:
+            return values
+        heights = np.ascontiguousarray(self.elevation, dtype="<f4")  # the same on every machine
+        return values | {"dem": True, "dem_sha256": hashlib.sha256(heights.tobytes()).hexdigest()}
 
     def _frames(self, ground: Ground, grid: Grid, count: int) -> dict[Feature, NDArray[np.generic]]:
         chosen = band_indices(self.bands)

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import tempfile
+import threading
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from functools import cache, cached_property
@@ -412,9 +413,17 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-@cache
+_MAKING = threading.Lock()
+
+
 def _bucket_filesystem() -> Any:
     """The class `BucketFilesystem`: fs-s3fs with the client and the endpoint of everything else here."""
+    with _MAKING:  # one class a process, which a cache alone does not make sure of: pickles know it by its name
+        return _made_bucket_filesystem()
+
+
+@cache
+def _made_bucket_filesystem() -> Any:
     from fs_s3fs import S3FS
 
     class BucketFilesystem(S3FS):  # type: ignore[misc]  # fs-s3fs has no types

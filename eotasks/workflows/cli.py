@@ -23,15 +23,18 @@ _NEW_OBJECTS = 10_000
 def main(argv: Sequence[str] | None = None) -> ExitCode:
     """Run the command.
 
-    :param argv: Arguments; None takes those of the process.
+    :param argv: Arguments; None takes those of the process, which is then the command's own and ends with it.
     """
     # Warnings of libraries are for developers; what a user can act on is an error or a line of the summary.
     warnings.simplefilter("ignore")
     for name, value in PASSIVE_WAIT.items():  # read when an engine is loaded, which has not happened yet
         os.environ.setdefault(name, value)
-    # When Python ends it looks for cycles once more, among half a million objects of libraries: a seventh of the time
-    # that a short command takes. The memory is given back all the same.
-    atexit.register(gc.freeze)
+    if argv is None:
+        # When Python ends it looks for cycles once more, among half a million objects of libraries: a seventh of the
+        # time that a short command takes. The memory is given back all the same. In the process of another program,
+        # which gives the arguments, finalizers of its cycles would no longer run.
+        atexit.unregister(gc.freeze)  # once, however often this is called
+        atexit.register(gc.freeze)
     with _few_collections():
         return _run(list(sys.argv[1:] if argv is None else argv))
 
@@ -64,6 +67,7 @@ COMMANDS = {
     "land-cover": "eotasks.workflows.land_cover.command",
     "cloud-mask": "eotasks.workflows.cloud_mask.command",
     "evaluate-clouds": "eotasks.workflows.evaluate_clouds.command",
+    "archive": "eotasks.workflows.cloud_archive.command",
     "catalogue": "eotasks.workflows.catalogue.command",
     "new-config": "eotasks.workflows.new_config.command",
     "status": "eotasks.workflows.status",

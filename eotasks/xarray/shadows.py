@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.models.clouds.shadows.angles import NADIR
-from eotasks.models.clouds.shadows.frame import MethodName, ShadowMethod, shadow_method
+from eotasks.models.clouds.shadows.angles import NADIR, shadow_shift
+from eotasks.models.clouds.shadows.frame import (
+    MethodName,
+    ShadowMethod,
+    clouds_and_ground,
+    shadow_method,
+    warn_untold,
+)
 from eotasks.models.clouds.shadows.frame import cloud_shadow as shadow_of_frame
 from eotasks.models.clouds.shadows.light import light_bands
-from eotasks.models.clouds.shadows.projection import ProjectionMethod
+from eotasks.models.clouds.shadows.projection import ProjectionMethod, untold
 from eotasks.models.clouds.validity import split_cloud_mask
-from eotasks.xarray.bands.stack import Bands, band_stack, bands_in
+from eotasks.xarray.bands.stack import Bands, BandStack, band_stack, bands_in
 from eotasks.xarray.beside import array_on, is_data_of
 from eotasks.xarray.chunks.blocks import Reader, map_frames
 from eotasks.xarray.chunks.overlap import Reach
+from eotasks.xarray.chunks.telling import warn_user
 from eotasks.xarray.chunks.verdict import judged
 from eotasks.xarray.grid import pixel_size_of, place_of
 from eotasks.xarray.packages import is_lazy, xarray_package
@@ -34,6 +41,8 @@ ATTRIBUTES: dict[str, Any] = {
     "flag_meanings": "no_shadow shadow no_data",
     "nodata": 255,
 }
+
+_CLOUDS, _GROUND = np.uint8(1), np.uint8(2)
 
 
 def cloud_shadow(
@@ -55,7 +64,9 @@ def cloud_shadow(
 
     Lazy where the data is dask's. "geometric" compares all clouds and all ground of a frame, so a frame is brought
     together in one chunk: B02, B08, B11, B03 and B04 where they are there, and the masks. "projection" looks no farther
-    than its distance, and works chunk by chunk with that margin. Both equal the result of whole frames.
+    than its distance, and works chunk by chunk with that margin. Both equal the result of whole frames. Of frames above
+    4,000,000 pixels "geometric" searches heights in cells of several pixels (60 m of a full tile), and throws outlines
+    at full resolution.
 
     :param data: Bands, as ``cloud_probability`` takes them, B02, B08 and B11 among them. Where they are
         there, B03 tells turbid water from ground, and both B03 and B04 shade from dark ground.
@@ -74,7 +85,8 @@ def cloud_shadow(
     :raises GridError: data without coordinates and a CRS in metres, or a mask on another grid.
     :raises FeatureError: a mask or angles that are none.
     :raises EOTasksError: and those of ``cloud_probability``.
-    :warns ShadowWarning: a frame has clouds whose shadows cannot be told, with the reason; when it is computed.
+    :warns ShadowWarning: a frame has clouds whose shadows cannot be told, with the reason: once a frame and however it
+        is chunked; when it is computed.
     """
     xarray_package()
     chosen = shadow_method(method)
@@ -100,6 +112,9 @@ def cloud_shadow(
     )
     present = is_data_of(is_data, layout)
     reader = Reader.of(stack, wanted)
+    # blocks of whole frames tell of them; parts do not, of which one may hold the clouds and another the ground
+    in_parts = isinstance(chosen, ProjectionMethod) and any(map(is_lazy, (*stack.arrays, *masks, present)))
+    work = replace(work, tells=not in_parts)
     shadow = map_frames(
         work,
         stack,
@@ -110,6 +125,8 @@ def cloud_shadow(
         margins=_reach(chosen, work.pixel_size) if isinstance(chosen, ProjectionMethod) else None,
         whole_frames=not isinstance(chosen, ProjectionMethod),
     )
+    if in_parts:
+        shadow = _told_of_frames(shadow, work, stack, reader, masks, present)
     if check_bands:
         shadow = judged(shadow, stack, reader, is_data=present, cirrus=False)
     return layout.result(shadow, "SHADOW", ATTRIBUTES)
@@ -136,6 +153,8 @@ class _Shadow:
     pixel_size: tuple[float, float]
     method: ShadowMethod
     upwards: bool
+    tells: bool = True
+    """Whether a block is a whole frame, and warns of it."""
 
     def __call__(
         self,
@@ -159,6 +178,80 @@ class _Shadow:
                 names=self.names,
                 method=self.method,
                 check_bands=False,  # a block alone tells too little: see eotasks.xarray.chunks.verdict
-                where=f"{self.where}, {self.frame_names[frame]}",
+                where=self.name_of(frame),
+                tell=warn_user if self.tells else _say_nothing,
             )
         return result
+
+    def name_of(self, frame: int) -> str:
+        """What messages call a frame."""
+        return f"{self.where}, {self.frame_names[frame]}"
+
+
+def _say_nothing(*_: object) -> None:
+    """Of parts of a frame."""
+
+
+def _told_of_frames(
+    shadow: Any, work: _Shadow, stack: BandStack, reader: Reader, masks: tuple[Any, ...], is_data: Any | None
+) -> Any:
+    """The same lazy result, whose user is warned of each frame that the projection can tell nothing of: once, by all
+    its chunks.
+    """
+    import dask.array
+
+    seen = map_frames(_Seen(work), stack, reader, is_data=is_data, others=masks, dtype=np.uint8, extent=(1, 1))
+    numbers = dask.array.from_array(np.arange(len(work.frame_names)), chunks=(seen.chunks[0],))
+    verdict = dask.array.blockwise(
+        _Verdict(work), "t", numbers, "t", seen, "tpq", dtype=np.uint8, concatenate=True, meta=np.empty(0, np.uint8)
+    )
+    return dask.array.blockwise(_once_told, "tyx", shadow, "tyx", verdict, "t", dtype=shadow.dtype, meta=shadow._meta)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a block has: clouds (1), ground beside them (2); (t, 1, 1)."""
+
+    work: _Shadow
+
+    def __call__(
+        self,
+        frames: NDArray[np.intp],
+        bands: NDArray[Any],
+        valid: NDArray[np.bool_] | None,
+        cloud: NDArray[Any],
+        outlines: NDArray[Any] | None = None,
+    ) -> NDArray[np.uint8]:
+        result = np.zeros((len(frames), 1, 1), dtype=np.uint8)
+        for index, frame in enumerate(frames):
+            clouds, ground = clouds_and_ground(
+                bands[index],
+                cloud[index],
+                outlines=None if outlines is None else outlines[index],
+                valid=None if valid is None else valid[index],
+                names=self.work.names,
+                where=self.work.name_of(frame),
+            )
+            result[index] = clouds * _CLOUDS | ground * _GROUND
+        return result
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """Warns of frames by what all their blocks have."""
+
+    work: _Shadow
+
+    def __call__(self, frames: NDArray[np.intp], seen: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        for frame, of_blocks in zip(frames, seen.reshape(len(frames), -1), strict=True):
+            clouds, ground = ((of_blocks & each).any() for each in (_CLOUDS, _GROUND))
+            if clouds:  # frames without any often have no angles either
+                where = self.work.name_of(frame)
+                sun, view, size = self.work.sun[frame], self.work.view[frame], self.work.pixel_size
+                moves = shadow_shift(sun, view, pixel_size=size, where=where).any()
+                warn_untold(untold(clouds=True, moves=bool(moves), ground=bool(ground)), where, warn_user)
+        return np.zeros(len(frames), dtype=np.uint8)
+
+
+def _once_told(shadow: NDArray[Any], _: NDArray[np.uint8]) -> NDArray[Any]:
+    return shadow

@@ -52,7 +52,7 @@ def valid_data(
     :param cloud_masks: Masks of what is not to be used, cloud and shadow: boolean, or 0 clear, 1 cloud, 255 no data.
     :param is_data: Boolean mask of the pixels with data, in place of what the bands tell.
     :param snow: "ignore" (no difference), "exclude" (never valid), or "keep" (valid though a mask calls it cloud);
-        the latter two need B03, B08 and B11.
+        the latter two need B03, B08 and B11; with B04 surf and muddy water are no snow, without it they can be.
     :param water: The same for clear open water.
     :param max_snow_swir: Highest B11 reflectance of snow; None for no limit.
     :param bands: This and ``scale``, ``offset`` and ``items`` as ``cloud_probability`` takes them.

@@ -7,6 +7,8 @@ Each ends in minutes, or is ended, and keeps its figures (`tests.benchmarks.figu
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -30,10 +32,14 @@ LIMIT = 900
 def run(name: str, limit: float = LIMIT) -> str | None:
     """Runs a benchmark; why it has no figures, None where it has."""
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", *BENCHMARKS[name], "--keep"]
-    try:
-        code = subprocess.run(command, cwd=ROOT, timeout=limit, check=False).returncode
-    except subprocess.TimeoutExpired:
-        return f"ended after {limit:g} s"
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as process:
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return f"ended after {limit:g} s"
+        finally:  # also of an interrupt, which a session of its own does not get
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # with its workers
     return f"exit code {code}" if code else None
 
 

@@ -42,7 +42,7 @@ def keep(benchmark: str, figures: Sequence[Figure], folder: Path | None = None) 
     :param folder: Where; None for the usual one.
     :raises ValueError: when what is kept there is damaged.
     """
-    path = (folder or results_folder()) / f"{benchmark}.json"
+    path = _file_of(benchmark, folder)
     runs = _kept(path)
     table = compared(figures, runs)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +50,14 @@ def keep(benchmark: str, figures: Sequence[Figure], folder: Path | None = None) 
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"version": 1, "runs": [*runs, this][-RUNS:]}, indent=1) + "\n")
     return f"{table}\n\nKept in {path}."
+
+
+def check(benchmark: str, folder: Path | None = None) -> None:
+    """What is kept of earlier runs can be read: for before a run, which takes minutes.
+
+    :raises ValueError: when it is damaged.
+    """
+    _kept(_file_of(benchmark, folder))
 
 
 def compared(figures: Sequence[Figure], runs: Sequence[dict[str, Any]]) -> str:
@@ -75,8 +83,12 @@ def _change(figure: Figure, before: float) -> str:
 
 
 def results_folder() -> Path:
-    """Where figures are kept."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or ROOT / "results" / "benchmarks")
+    """Where figures are kept: no part of what is handed out."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or ROOT.joinpath("results", "benchmarks"))
+
+
+def _file_of(benchmark: str, folder: Path | None) -> Path:
+    return (folder or results_folder()) / f"{benchmark}.json"
 
 
 def _kept(path: Path) -> list[dict[str, Any]]:

@@ -59,7 +59,8 @@ def kinds(seen: SimulatedAcquisition) -> dict[str, Mask]:
         "flooded fields": (water == WaterKind.FLOODED) & bare,
         "surf": (water == WaterKind.SURF) & bare,
         "dates with snow: ice": ice & ~seen.snow & snowy,
-        "dates with snow: less than half snow": ~ice & ~seen.snow & snowy,
+        "dates with snow: open water": seen.water & ~seen.snow & snowy,
+        "dates with snow: land, less than half snow": (water == WaterKind.NONE) & ~seen.snow & snowy,
     }
 
 

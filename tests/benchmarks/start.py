@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import ROOT
-from tests.benchmarks.figures import Figure, compared, keep
+from tests.benchmarks.figures import Figure, check, compared, keep
 
 MEGABYTE = 1024
 
@@ -78,6 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-quicklook", action="store_true", help="without the picture")
     parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
     options = parser.parse_args(arguments)
+    name = "start, no quick-look" if options.no_quicklook else "start"
+    if options.keep:
+        check(name)
     more = ["--no-quicklook"] if options.no_quicklook else []
     checkouts = [ROOT, *([options.other.resolve()] if options.other else [])]
     starts: dict[str, list[Start]] = {str(checkout): [] for checkout in checkouts}
@@ -90,7 +93,6 @@ def main(arguments: list[str] | None = None) -> int:
     for checkout, runs in starts.items():
         spread = ", ".join(f"{run.cpu_seconds:.2f}" for run in runs)
         print(f"{checkout}: CPU seconds of {len(runs)} turns {spread}")
-    name = "start, no quick-look" if options.no_quicklook else "start"
     print(keep(name, found) if options.keep else compared(found, []))
     return 0
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import start
-from tests.benchmarks.figures import RUNS, Figure, keep
+from tests.benchmarks.figures import FOLDER_VARIABLE, RUNS, Figure, keep
 
 CPU, RATIO = Figure("CPU", 2.0, "s"), Figure("against the peer", 10.0, "x", "more")
 
@@ -54,6 +58,33 @@ def test_damaged_figures_are_refused_and_left(tmp_path: Path, content: str) -> N
     with pytest.raises(ValueError, match="move it away"):
         keep("forest", [CPU], tmp_path)
     assert path.read_text() == content
+
+
+@pytest.mark.parametrize(
+    "module", ["start", "forest.__main__", "temporal.__main__", "land_cover.__main__", "imagery.__main__"]
+)
+def test_damaged_figures_are_told_before_a_run(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    (tmp_path / f"{module.partition('.')[0]}.json").write_text("")
+    with pytest.raises(ValueError, match="move it away"):
+        importlib.import_module(f"tests.benchmarks.{module}").main(["--keep"])
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_takes_too_long_ends_with_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\nsleep 600 & echo $! > '{tmp_path}/worker'\nwait\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    assert benchmarks.run("start", limit=2) == "ended after 2 s"
+    worker = int((tmp_path / "worker").read_text())
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(worker)
+        for _ in range(200):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return
+            time.sleep(0.05)
+        pytest.fail("it runs on")
 
 
 def test_a_benchmark_that_fails_or_takes_too_long_is_told(

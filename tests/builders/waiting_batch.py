@@ -33,11 +33,11 @@ if __name__ == "__main__":
 
 def until(condition: Callable[[], bool]) -> None:
     """Waits for something that another process does."""
-    for _ in range(3000):
+    for _ in range(15_000):
         if condition():
             return
         time.sleep(0.02)
-    raise AssertionError("it did not happen within a minute")
+    raise AssertionError("it did not happen within five minutes")
 
 
 @contextmanager
@@ -62,4 +62,4 @@ def waiting_batch(
     finally:
         (folder / "go").touch()
         batch.kill()
-        batch.communicate(timeout=60)
+        batch.communicate(timeout=300)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from shapely.geometry import box, shape
 
 from eotasks.catalogue import Catalogue
+from eotasks.catalogue.items import add_masks
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.table import VERSION, VERSION_KEY, hilbert, table_of, to_parquet
 from eotasks.errors import ConfigurationError, ImageryError, MissingDependencyError, StorageError
@@ -37,6 +38,24 @@ def test_items_come_out_as_they_went_in(catalogue: Catalogue) -> None:
     item = make_item("A", **{"sat:relative_orbit": 51, "s2:generation_time": "2024-05-01T12:00:00Z"})
     catalogue.add([item])
     assert catalogue.search()[0].to_dict() == item.to_dict()
+
+
+def test_items_are_taken_out(catalogue: Catalogue) -> None:
+    catalogue.add([make_item("A"), make_item("B"), make_item("C")])
+    update = catalogue.add([make_item("C", baseline="02.00"), make_item("D")], remove=["A", "C", "absent"])
+    assert (update.added, update.replaced, names(catalogue)) == (("C", "D"), (), ["B", "C", "D"])
+    assert catalogue.search()[1].properties["s2:processing_baseline"] == "02.00"
+    catalogue.add([], remove=["B", "C", "D"])
+    assert names(catalogue) == []
+
+
+def test_files_of_masks(catalogue: Catalogue) -> None:
+    item = make_item("A")
+    add_masks(item, {"CLM": "s3://bucket/a_CLM.tif"})
+    catalogue.add([item, make_item("B")])
+    assert catalogue.masks() == {"A": "s3://bucket/a_CLM.tif"}
+    catalogue.add([], remove=["A"])
+    assert catalogue.masks() == {}
 
 
 def test_items_are_valid_by_the_schemas_of_the_core(catalogue: Catalogue) -> None:

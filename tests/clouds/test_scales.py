@@ -93,6 +93,7 @@ TASKS: dict[str, Any] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # its clouds are made up
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_every_task_with_bands_refuses_another_scale_and_takes_it_by_its_name(task: Any) -> None:
     bands = stack(GRASS, LAKE)
@@ -141,6 +142,7 @@ def test_percentages_of_earth_engine(preset: Any) -> None:
         AddCloudMaskTask(scale="0..100")  # type: ignore[arg-type]  # refused
 
 
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # its clouds are made up
 def test_percentages_as_the_cloud_of_a_shadow() -> None:
     options: dict[str, Any] = {"cloud_feature": (D, "CLP"), "is_data_feature": IS_DATA, **ANGLES}
     shadow = AddCloudShadowTask(probability_scale="percent", **options).execute(percentages())

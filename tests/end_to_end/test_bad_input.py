@@ -233,7 +233,7 @@ class TestPlaces:
         arguments = ["cloud-mask", str(product), "--out", str(out), "--resolution", "10"]
         environment = os.environ | {"NUMBA_DISABLE_JIT": "0"}
         done = subprocess.run(
-            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=200, env=environment
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=400, env=environment
         )
         assert done.returncode in (1, 2), done.stderr
         assert "Traceback" not in done.stderr

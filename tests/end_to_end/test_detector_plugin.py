@@ -17,7 +17,7 @@ from eotasks.eopatches.load import load_eopatch
 from eotasks.imagery.scene import open_scene
 from eotasks.sources.sample import sample_path
 from eotasks.storage.place import Place
-from eotasks.workflows.cloud_mask.product import product_grid
+from eotasks.workflows.product_masks.product import product_grid
 from tests.builders.clouds.plugin import MODULE, install, write_installed, write_source
 from tests.builders.command_line import SAMPLE, merged, write_config
 from tests.builders.labelled_scenes import digital_numbers, truth, write_scene

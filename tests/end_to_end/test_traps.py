@@ -114,7 +114,7 @@ def test_a_lambda_is_named_with_its_task_before_work_starts() -> None:
 
 def test_eo_learn_needs_pkg_resources_and_the_pin_brings_it() -> None:
     code = "import sys; sys.modules['pkg_resources'] = None; import eolearn.core"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=400)
     assert ended.returncode == 1
     assert "ModuleNotFoundError" in ended.stderr
     assert "pkg_resources" in ended.stderr
@@ -125,7 +125,7 @@ def test_eo_learn_needs_pkg_resources_and_the_pin_brings_it() -> None:
 def test_importing_eotasks_needs_no_pkg_resources() -> None:
     code = "import sys; sys.modules['pkg_resources'] = None; import eotasks; print('imported')"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=environment)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=400, env=environment)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "imported\n", "")
 
 

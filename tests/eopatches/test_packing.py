@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
-from eotasks import StorageError, load_eopatch, save_eopatch
+from eotasks import FeatureError, StorageError, load_eopatch, save_eopatch
 from eotasks.eopatches import packing
 from eotasks.eopatches.arrays import read_array, read_header
+from eotasks.eopatches.files import write_folder
+from eotasks.eopatches.marker import FileFacts
+from eotasks.eopatches.save import SaveEOPatchTask, export_eopatch
 from tests.builders.eopatches import make_eopatch
 
 WAYS = ["zlib", "isal"]
@@ -118,10 +123,71 @@ def test_eo_learn_reads_what_is_saved(way: str, tmp_path: Path) -> None:
     assert EOPatch.load(str(tmp_path / "p")) == eopatch == load_eopatch(tmp_path, "p")
 
 
-def test_names_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"\x1f\x8b", b"no gzip at all, and longer than its head", b"\x1f\x8b\x08" + b"\xff" * 60],
+    ids=["two bytes", "text", "a head alone"],
+)
+def test_damage_is_an_error_of_value(way: str, tmp_path: Path, content: bytes) -> None:
+    """Whatever unpacks it, which raises an EOFError, an OSError or an error of its own."""
+    file = tmp_path / "a.npy.gz"
+    packing.write_packed_array(np.random.default_rng(1).normal(size=(40, 40)), file)
+    whole = file.read_bytes()
+    for damaged in (content, whole[:-9], whole[:200] + bytes(40) + whole[240:], whole[:-8] + b"1234" + whole[-4:]):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"\w"):
+            read_array(file)
+
+
+def twins() -> EOPatch:
     eopatch = EOPatch(bbox=make_eopatch().bbox)
-    for name in ("bands", "BANDS"):
-        eopatch[FeatureType.DATA_TIMELESS, name] = np.zeros((2, 2, 1))
-    with pytest.raises(StorageError, match=r"data_timeless/BANDS|data_timeless/bands"):
-        save_eopatch(tmp_path, "p", eopatch)
+    for value, name in enumerate(("bands", "BANDS")):
+        eopatch[FeatureType.DATA_TIMELESS, name] = np.full((2, 2, 1), value)
+    return eopatch
+
+
+def test_names_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FeatureError, match=r"EOPatch 'p': data_timeless/(BANDS|bands) and data_timeless/"):
+        save_eopatch(tmp_path, "p", twins())
+    with pytest.raises(FeatureError, match=r"The features to save: data_timeless/bands and data_timeless/BANDS differ"):
+        SaveEOPatchTask(tmp_path, features=list(twins().get_features()))  # before anything is computed
+    SaveEOPatchTask(tmp_path, features=[(FeatureType.DATA, "A"), (FeatureType.MASK, "a")])
     assert not list(tmp_path.rglob("*.npy.gz"))
+
+
+def test_such_names_of_others_are_exported_where_the_disk_tells_them_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "there" / "p"
+    folder.mkdir(parents=True)
+    write_folder(twins(), folder, list(twins().get_features()))
+    export_eopatch(tmp_path / "there", "p", tmp_path / "first")
+    assert load_eopatch(tmp_path, "first") == twins()
+
+    def one_file_for_two(*arguments: Any) -> dict[str, FileFacts]:
+        files = write_folder(*arguments)
+        return {path: facts for path, facts in files.items() if "BANDS" not in path}
+
+    monkeypatch.setattr("eotasks.eopatches.save.write_folder", one_file_for_two)
+    with pytest.raises(StorageError, match="its disk takes data_timeless/BANDS and data_timeless/bands for one file"):
+        export_eopatch(tmp_path / "there", "p", tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_as_many_threads_pack_as_the_setting_says(
+    threads: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: set[int] = set()
+
+    def slow(*arguments: Any) -> None:
+        used.add(threading.get_ident())
+        time.sleep(0.02)
+        packing.write_packed_array(*arguments)
+
+    monkeypatch.setenv("EOTASKS_NUM_THREADS", threads)
+    monkeypatch.setattr("eotasks.eopatches.files.write_packed_array", slow)
+    eopatch = EOPatch(bbox=make_eopatch().bbox, data_timeless={f"X{index}": np.zeros((2, 2, 1)) for index in range(9)})
+    save_eopatch(tmp_path, "p", eopatch)
+    assert len(used) == int(threads)
+    assert load_eopatch(tmp_path, "p") == eopatch

@@ -207,6 +207,45 @@ class TestExportTask:
             assert dataset.descriptions[0] == "BANDS_0 2020-01-01T10:20:30"
             assert dataset.descriptions[4] == "BANDS_1 2020-02-01T00:00:00"
 
+    @pytest.mark.parametrize("feature", ["BANDS", "SCORES"])
+    def test_no_data_where_a_mask_says_so(self, feature: str, tmp_path: Path) -> None:
+        eopatch = self.patch()
+        eopatch[FeatureType.DATA_TIMELESS, "SCORES"] = np.full((16, 9, 2), 0.5, np.float32)
+        kind = FeatureType.DATA if feature == "BANDS" else FeatureType.DATA_TIMELESS
+        classes = eopatch[FeatureType.MASK_TIMELESS, "PREDICTION"]
+        classes[:5], classes[5:] = 0, 2
+        before = eopatch[kind, feature].copy()
+        task = ExportCogTask(
+            (kind, feature),
+            folder=tmp_path,
+            filename="{name}.tif",
+            valid_feature=(FeatureType.MASK_TIMELESS, "PREDICTION"),
+        )
+        pickle.loads(pickle.dumps(task)).execute(eopatch, name="p")
+        np.testing.assert_array_equal(eopatch[kind, feature], before)
+        with rasterio.open(tmp_path / "p.tif") as dataset:
+            assert not dataset.read_masks()[:, :5].any()
+            assert dataset.read_masks()[:, 5:].all()
+            assert np.isnan(dataset.read()[:, :5]).all()
+
+    def test_no_data_of_integers_and_flags(self, tmp_path: Path) -> None:
+        eopatch = self.patch()
+        eopatch[FeatureType.MASK_TIMELESS, "FLAG"] = np.ones((16, 9, 1), bool)
+        eopatch[FeatureType.MASK_TIMELESS, "INSIDE"] = np.arange(144).reshape(16, 9, 1) > 70
+        flag, inside = ((FeatureType.MASK_TIMELESS, name) for name in ("FLAG", "INSIDE"))
+        ExportCogTask(flag, folder=tmp_path, valid_feature=inside, nodata=255, filename="{name}.tif").execute(
+            eopatch, name="p"
+        )
+        with rasterio.open(tmp_path / "p.tif") as dataset:
+            np.testing.assert_array_equal(dataset.read(1), np.where(eopatch[inside][..., 0], 1, 255))
+        with pytest.raises(ConfigurationError, match="mask_timeless/FLAG is uint8, which has no value"):
+            ExportCogTask(flag, folder=tmp_path, valid_feature=inside).execute(eopatch, name="p")
+        with pytest.raises(ConfigurationError, match="valid_feature needs a value"):
+            ExportCogTask(flag, folder=tmp_path, valid_feature=inside, nodata=None)
+        eopatch[inside] = np.ones((8, 9, 1), bool)
+        with pytest.raises(FeatureError, match=r"has shape \(8, 9, 1\), feature mask_timeless/FLAG \(16, 9\) pixels"):
+            ExportCogTask(flag, folder=tmp_path, valid_feature=inside, nodata=0).execute(eopatch, name="p")
+
     def test_errors(self, tmp_path: Path) -> None:
         feature = (FeatureType.MASK_TIMELESS, "PREDICTION")
         task = ExportCogTask(feature, folder=tmp_path)

@@ -21,10 +21,10 @@ from eotasks.imagery.scene import open_scene
 from eotasks.models.clouds.evaluation import confusion
 from eotasks.workflows.catalogue import adding
 from eotasks.workflows.cloud_mask import run as cloud_mask
-from eotasks.workflows.cloud_mask.product import make_masks
 from eotasks.workflows.evaluate_clouds import run as evaluation
 from eotasks.workflows.evaluate_clouds import scenes as labelled
 from eotasks.workflows.evaluate_clouds.rasters import read_raster_scene
+from eotasks.workflows.product_masks.product import make_masks
 from tests.builders.command_line import Result, command, tree
 from tests.builders.labelled_scenes import write_scene
 from tests.builders.sample_products import cut_sample

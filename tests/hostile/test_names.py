@@ -15,7 +15,7 @@ from eotasks.errors import AreaError, ConfigurationError, EOTasksError, StorageE
 from eotasks.export.tasks import ExportCogTask
 from eotasks.storage.place import Place
 from eotasks.text import refuse_name
-from eotasks.workflows.cloud_mask.files import check_name
+from eotasks.workflows.product_masks.names import check_name
 from tests.builders.command_line import command, tree
 from tests.builders.eopatches import make_eopatch
 from tests.builders.sample_products import cut_sample

@@ -168,7 +168,7 @@ print(counts)
 def trials(code: str, *arguments: str) -> str:
     """What a process prints that takes trials, whatever they do to it."""
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     return done.stdout

@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "workflows.notices",
         "workflows.settings",
     ),
-    ("workflows.batch",),
+    ("workflows.batch", "workflows.product_masks"),
     ("workflows.*",),  # the commands: a new one needs no line here
     ("workflows.land_cover", "workflows.new_config"),
     ("workflows.cli",),

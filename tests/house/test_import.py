@@ -20,7 +20,7 @@ def run_python(code: str) -> str:
 
 def shown_by(code: str, *options: str) -> str:
     """What a Python of its own with these options puts on the screen."""
-    ended = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=200)
+    ended = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=400)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout + ended.stderr
 

@@ -29,7 +29,7 @@ def test_loopback_stays_open() -> None:
         thread = threading.Thread(target=lambda: server.accept()[0].close())
         thread.start()
         assert attempt(server.getsockname()) == "connected"
-        thread.join(timeout=5)
+        thread.join(timeout=300)
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])

@@ -110,6 +110,22 @@ def test_each_kind_of_environment_is_git_ignored_and_cleaned() -> None:
         assert folder in cleaned
 
 
+def test_cleaning_spares_the_history_of_the_benchmarks(tmp_path: Path) -> None:
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("no make")
+    for file in ("results/benchmarks/start.json", "results/land-cover/map.tif", "results/a.txt"):
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for _ in range(2):
+        subprocess.run([make, "-f", ROOT / "Makefile", "clean"], cwd=tmp_path, check=True, capture_output=True)
+        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["start.json"]
+        assert [path.name for path in (tmp_path / "results").iterdir()] == ["benchmarks"]
+    shutil.rmtree(tmp_path / "results")
+    subprocess.run([make, "-f", ROOT / "Makefile", "clean"], cwd=tmp_path, check=True, capture_output=True)
+
+
 def test_the_oldest_and_newest_python_are_those_of_the_metadata() -> None:
     requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     (major, oldest), (_, newest) = environment.OLDEST, environment.NEWEST

@@ -14,7 +14,7 @@ from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS
-from eotasks.workflows.cloud_mask.product import product_grid
+from eotasks.workflows.product_masks.product import product_grid
 
 CLEAR_SAFE = "l1c_safe/S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE"
 CLOUDY_SAFE = "l1c_safe/S2B_MSIL1C_20240305T104819_N0510_R051_T31TCJ_20240305T125347.SAFE"

@@ -72,3 +72,37 @@ def test_a_forked_child_has_all_places() -> None:
     with gate.passed():
         gate.forget()
         assert gate._inside == 0
+    assert gate._inside == 0  # it leaves what its parent entered
+
+
+def test_who_is_interrupted_in_a_pause_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And waits for none before it hears of it."""
+    monkeypatch.setenv(REQUESTS.variable, "1")
+    gate, entered, go = Gate(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with gate.passed():
+            entered.set()
+            go.wait(SOON)
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def interrupt(_: float) -> None:
+            pool.submit(hold)
+            assert entered.wait(SOON)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("eotasks.network.gate.time.sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt), gate.passed():
+            gate.pause(1)
+        assert gate._inside == 1  # the other one
+        go.set()
+    assert gate._inside == 0
+
+
+def test_a_bound_that_becomes_none_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    monkeypatch.setattr("eotasks.network.gate.time.sleep", lambda _: monkeypatch.setenv(REQUESTS.variable, "many"))
+    with pytest.raises(ConfigurationError), gate.passed():
+        gate.pause(1)
+    assert gate._inside == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import pickle
@@ -81,6 +82,7 @@ def test_a_realistic_patch_has_its_truth_and_says_what_it_is():
     assert note["simulated"] is True
     assert note["realism"]["haze_veils"] == REALISTIC.haze_veils
     assert note["dem"] is True
+    assert note["dem_sha256"] == hashlib.sha256(bytes(4 * 192 * 384)).hexdigest()
     assert json.loads(json.dumps(note)) == note
 
 

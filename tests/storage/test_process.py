@@ -46,7 +46,7 @@ def in_a_container(*arguments: str) -> str:
     if unshare is None or subprocess.run([*IN_A_NEW_NAMESPACE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine gives no namespace of processes to its users")
     command = [*IN_A_NEW_NAMESPACE, sys.executable, "-c", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=400).stdout.strip()
 
 
 def test_the_current_process_lives() -> None:

@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(program: str) -> int:
     program = f"import os, signal, sys\nfrom eotasks.storage.temporary import OwnFolder, temporary_folder\n{program}"
-    return subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode
+    return subprocess.run([sys.executable, "-c", program], timeout=400, check=False).returncode
 
 
 def test_folders_are_private_and_go_with_their_block(folder: Path) -> None:

@@ -164,7 +164,7 @@ class TestRegistry:
         reader, writer = os.pipe()
         os.close(reader)
         line = [sys.executable, "-m", "eotasks.workflows.cli", *arguments]
-        ended = subprocess.run(line, stdout=writer, stderr=writer if both else subprocess.PIPE, timeout=100)
+        ended = subprocess.run(line, stdout=writer, stderr=writer if both else subprocess.PIPE, timeout=400)
         os.close(writer)
         assert ended.returncode == code
         if not both:
@@ -175,7 +175,7 @@ class TestRegistry:
     def test_streams_that_are_closed_from_the_beginning_lead_nowhere(self) -> None:
         line = f"exec {shlex.quote(sys.executable)} -m eotasks.workflows.cli clean /nowhere"
         for closed in (">&-", "2>&-", ">&- 2>&-"):
-            ended = subprocess.run(["sh", "-c", f"{line} {closed}"], capture_output=True, text=True, timeout=100)
+            ended = subprocess.run(["sh", "-c", f"{line} {closed}"], capture_output=True, text=True, timeout=400)
             assert ended.returncode == 2
             assert "Traceback" not in ended.stderr
 
@@ -211,7 +211,7 @@ class TestRegistry:
         process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.close()
-        _, error = process.communicate(b"begin\n", timeout=100)
+        _, error = process.communicate(b"begin\n", timeout=400)
         assert (process.returncode, error) == (141, b"")
 
     def test_another_broken_pipe_is_an_error(self, capfd: pytest.CaptureFixture[str]) -> None:
@@ -231,7 +231,7 @@ class TestRegistry:
 
 def loaded_by(*arguments: str) -> set[str]:
     """Top-level names of the modules that a command line has loaded in a process of its own."""
-    ended = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, timeout=100)
+    ended = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, timeout=400)
     assert ended.returncode == 0, ended.stderr
     assert "eotasks.workflows.console" in ended.stderr.split()
     return {name.partition(".")[0] for name in ended.stderr.split()}

@@ -52,6 +52,15 @@ def test_progress_counts_the_last_run(mixed: Place) -> None:
     assert (last.stage, last.count("done"), last.missing) == ("map", 1, [])
 
 
+@pytest.mark.parametrize("patches", [10**400, -1])
+def test_a_count_that_cannot_be_is_none(tmp_path: Path, patches: int) -> None:
+    writer = ManifestWriter(Place(tmp_path), "observe")
+    writer.batch(patches=patches, executor="processes")
+    writer.outcome(PatchOutcome("p0", "done"))
+    progress = read_progress(Place(tmp_path))[0]
+    assert (progress.state, progress.patches) == ("running", 1)
+
+
 def test_a_run_in_work_shows_what_runs_and_how_fast(tmp_path: Path) -> None:
     place = Place(tmp_path)
     writer = ManifestWriter(place, "observe")

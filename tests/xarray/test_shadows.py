@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray
 
-from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError
+from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ShadowWarning
 from eotasks.models.clouds.shadows.frame import cloud_shadow as shadow_of_frame
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
 from eotasks.xarray import cloud_shadow
@@ -17,6 +18,7 @@ from tests.builders.clouds.xarrays import EPSG, coordinates, item
 
 BLOBS = [Blob(60, 150, 18, 900), Blob(170, 200, 12, 1500), Blob(120, 90, 9, 700)]
 FRAMES = [frame(BLOBS)[:2], frame(BLOBS, sun=(45.0, 165.0), seed=2)[:2]]
+CHUNKS = [{"time": 1, "y": 100, "x": 90}, {"y": 30, "x": 260}]
 METHODS = ["geometric", "projection", ProjectionMethod(distance=700, erosion=20, dilation=30)]
 
 
@@ -42,7 +44,7 @@ def due(method: Any, sun: Any = (SUN, SUN)) -> Any:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=["geometric", "projection", "short projection"])
-@pytest.mark.parametrize("chunks", [None, {"time": 1, "y": 100, "x": 90}, {"y": 30, "x": 260}], ids=str)
+@pytest.mark.parametrize("chunks", [None, *CHUNKS], ids=str)
 def test_shadows_are_those_of_whole_frames(method: Any, chunks: dict[str, int] | None) -> None:
     given = (data(), cloud()) if chunks is None else (data().chunk(chunks), cloud().chunk(chunks))
     found = cloud_shadow(*given, sun=SUN, method=method)
@@ -78,6 +80,52 @@ def test_the_sun_is_computed_from_time_and_place() -> None:
     computed = cloud_shadow(data(), cloud())
     stated = cloud_shadow(data(), cloud(), sun=(26.8, 155.6))
     assert float((computed == stated).mean()) > 0.99
+
+
+def told(work: Any) -> list[tuple[str, str]]:
+    """Frames and reasons that warnings name, in the order of the frames."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        work()
+    assert all(each.category is ShadowWarning for each in caught), [str(each.message) for each in caught]
+    return sorted((str(each.message).partition(": has clouds")[0], each.message.reason) for each in caught)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("chunks", [None, *CHUNKS], ids=str)
+@pytest.mark.parametrize("method", ["geometric", "projection"])
+def test_what_cannot_be_told_is_told_once_a_frame(method: Any, chunks: dict[str, int] | None) -> None:
+    """A chunk full of clouds or water is no frame without ground, and one without clouds has no say."""
+    bands, mask = data(), cloud()
+    mask[0, :100, :90] = 1  # more than a chunk
+    bands["B08"][0, :, 100:] = 0.01
+    bands["B11"][0, :, 100:] = 0.01
+    given = (bands, mask) if chunks is None else (bands.chunk(chunks), mask.chunk(chunks))
+    if method == "projection":
+        assert told(lambda: cloud_shadow(*given, sun=SUN, method=method).compute()) == []
+    both = told(lambda: cloud_shadow(*given, sun=[SUN, (0, 0)], method=method).compute())
+    assert [reason for _, reason in both][-1] == "sun"
+    assert len(both) == (2 if method == "geometric" else 1)
+    drowned = bands.assign(B08=bands["B08"] * 0 + 0.01, B11=bands["B11"] * 0 + 0.01)
+    given = (drowned, mask) if chunks is None else (drowned.chunk(chunks), mask.chunk(chunks))
+    made: list[xarray.DataArray] = []
+    said = told(lambda: made.append(cloud_shadow(*given, sun=SUN, method=method).compute()))
+    assert [reason for _, reason in said] == ["ground", "ground"]
+    assert len({name for name, _ in said}) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["geometric", "projection"])
+def test_a_worker_of_dask_tells_the_user(method: Any) -> None:
+    from distributed import Client, LocalCluster
+
+    shadow = cloud_shadow(data().chunk({"x": 90}), cloud().chunk({"x": 90}), sun=(0, 0), method=method)
+    quiet: dict[str, Any] = {"protocol": "tcp", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=True, **quiet) as cluster,
+        Client(cluster) as client,
+    ):
+        said = told(lambda: (shadow.compute(), client.run_on_scheduler(lambda: None)))
+    assert [reason for _, reason in said] == ["sun", "sun"]
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,10 @@ class Detector(Protocol):
     bands: tuple[str, ...] = ()
     """Bands that it reads, such as ("B02", "B11"). It may be given others beside them, in any order."""
 
+    optional_bands: tuple[str, ...] = ()
+    """Bands that it looks at where they are there, and does without elsewhere: products that have them are read with
+    them, whatever else is asked for."""
+
     needs: frozenset[Need] = frozenset()
     """What it needs beside bands."""
 

@@ -52,11 +52,24 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _WIDTH = 22
 _VOCABULARY: Mapping[str, tuple[str, ...]] = {
     "bands": BANDS,
+    "optional_bands": BANDS,
     "needs": NEEDS,
     "answers": ANSWERS,
     "uses": tuple(DetectorSettings.__dataclass_fields__),
 }
-_MEMBERS = ("description", "bands", "needs", "answers", "uses", "per_pixel", "baseline", "tags", "detect", "prepare")
+_MEMBERS = (
+    "description",
+    "bands",
+    "optional_bands",
+    "needs",
+    "answers",
+    "uses",
+    "per_pixel",
+    "baseline",
+    "tags",
+    "detect",
+    "prepare",
+)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 
 from eotasks.errors import EOTasksError, ImageryError
+from eotasks.imagery.files.location import Version
 from eotasks.models.rasters import block_excess
 from eotasks.reading import check_regular
 from eotasks.storage.location import is_s3
@@ -181,6 +182,13 @@ class RasterSource(MultiByteRangeResourceContainer):  # type: ignore[misc]  # ra
         except EOTasksError as error:
             self.failure = self.failure or error
             raise FileNotFoundError(path) from None
+
+    @abstractmethod
+    def version(self) -> Version:
+        """What tells its version from others.
+
+        :raises EOTasksError: when it cannot be fetched.
+        """
 
     @abstractmethod
     def _size(self) -> int:

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import requests
 
 from eotasks.errors import AddressRefusedError, ImageryError
+from eotasks.imagery.files.location import is_other
 from eotasks.imagery.files.origin import InternalAddressError
 from eotasks.imagery.files.session import CONNECT_SECONDS, READ_SECONDS, session
 from eotasks.limits import Limit
@@ -71,13 +72,6 @@ def tag_of(answer: requests.Response) -> str | None:
         return tag.removeprefix("W/")[:200]
     changed = answer.headers.get("Last-Modified", "").strip()
     return f"changed {changed[:60]}" if changed else None
-
-
-def is_other(tag: str | None, known: str | None) -> bool:
-    """Whether two answers are of different versions of a file, as far as they say: an ETag is compared to ETags."""
-    if tag is None or known is None or tag.startswith("changed ") != known.startswith("changed "):
-        return False
-    return tag != known
 
 
 def size_of(url: str, internal: frozenset[str] = NO_INTERNAL_SERVERS) -> int | None:
@@ -153,27 +147,25 @@ def read_range(
     stop: int,
     internal: frozenset[str] = NO_INTERNAL_SERVERS,
     *,
-    tag: str | None = None,
+    facts: WebFacts | None = None,
 ) -> bytes:
     """Bytes ``start`` to ``stop`` (not included) of the file at an address.
 
     :param internal: As in `size_of`.
-    :param tag: Version that the file has to have still, as `facts_of` gave it, where several ranges belong together.
+    :param facts: Those that the file has to have still, as `facts_of` gave them, where several ranges belong together.
     :raises AddressRefusedError: when the server refuses the address.
     :raises ImageryError: when the server fails, does not answer to ranges, or the file is another one.
     """
-    return _ask_range(url, start, stop, internal, tag=tag, least=stop - start).content
+    return _ask_range(url, start, stop, internal, facts, least=stop - start).content
 
 
-def read_part(
-    url: str, start: int, stop: int, internal: frozenset[str] = NO_INTERNAL_SERVERS, *, tag: str | None = None
-) -> Part:
+def read_part(url: str, start: int, stop: int, internal: frozenset[str] = NO_INTERNAL_SERVERS) -> Part:
     """As `read_range`, fewer bytes where the file ends before; what is said of the whole file comes with them."""
-    return _ask_range(url, start, stop, internal, tag=tag)
+    return _ask_range(url, start, stop, internal)
 
 
 def _ask_range(
-    url: str, start: int, stop: int, internal: frozenset[str], *, tag: str | None, least: int | None = None
+    url: str, start: int, stop: int, internal: frozenset[str], facts: WebFacts | None = None, least: int | None = None
 ) -> Part:
     other = f"{redacted(url)}: sends other bytes than {start:,} to {stop:,}. Download the product first."
 
@@ -185,10 +177,10 @@ def _ask_range(
         packed = answer.headers.get("Content-Encoding", "identity") != "identity"
         if packed or (said is not None and int(said[1]) != start):
             raise ImageryError(other)
-        if is_other(tag_of(answer), tag):
+        size = None if said is None or said[2] is None else int(said[2])
+        if facts is not None and (is_other(tag_of(answer), facts.tag) or size not in (None, facts.size)):
             raise ImageryError(f"{redacted(url)}: changed while it was read. Read it again.")
         content = _content(answer, url, stop - start, other)
-        size = None if said is None or said[2] is None else int(said[2])
         expected = least if least is not None else stop - start if size is None else min(stop, size) - start
         if len(content) < expected and (least is not None or size is not None):
             raise PassingFailure(f"broke off after {len(content):,} of {expected:,} bytes")

@@ -1,10 +1,12 @@
-"""Where files of products lie, and what may be believed of names and sizes that others say.
+"""Where files of products lie, and what may be believed of names, sizes and versions that others say.
 
 What is inside an archive or behind an address is not ours: names that lead elsewhere are refused, nothing is unpacked,
 and no file of metadata is read that is larger than any real one.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from eotasks.errors import ImageryError
 from eotasks.limits import METADATA_BYTES
@@ -31,3 +33,30 @@ def check_size(name: str, size: int, where: str) -> None:
     """
     if size > METADATA_BYTES.value:
         raise ImageryError(f"{where}: {name} has {METADATA_BYTES.excess(size)}. It is not read.")
+
+
+def is_other(tag: str | None, known: str | None) -> bool:
+    """Whether two answers are of different versions of a file, as far as they say: an ETag is compared to ETags.
+
+    :param tag: An ETag, or ``changed`` and a time.
+    """
+    if tag is None or known is None or tag.startswith("changed ") != known.startswith("changed "):
+        return False
+    return tag != known
+
+
+class Version(NamedTuple):
+    """Of a file on a server, or of the archive there that it lies in."""
+
+    size: int
+    """Bytes of what lies on the server."""
+
+    tag: str | None
+    """As of `is_other`; None when the server says nothing of it."""
+
+    start: int = 0
+    """Where the file lies in the archive."""
+
+    def differs(self, known: Version) -> bool:
+        """Whether this is certainly another version."""
+        return self.size != known.size or self.start != known.start or is_other(self.tag, known.tag)

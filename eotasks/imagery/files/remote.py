@@ -13,6 +13,7 @@ from itertools import takewhile
 from eotasks.errors import AddressRefusedError, ImageryError
 from eotasks.imagery.files import http
 from eotasks.imagery.files.gdal import RangedFile, RasterSource, Stream
+from eotasks.imagery.files.location import Version, is_other
 from eotasks.network.gate import GATE
 from eotasks.storage import s3
 from eotasks.storage.location import is_s3
@@ -65,9 +66,12 @@ class RangedRaster(RasterSource):
         """
         return self._size()
 
-    def version(self) -> Hashable:
-        """Its size and tag."""
-        return self._size(), self._tag
+    def version(self) -> Version:
+        """Its size and tag.
+
+        :raises EOTasksError: when it cannot be fetched.
+        """
+        return Version(self._whole or self._size(), self._tag)
 
     def front(self, start: int, stop: int) -> bytes:
         """Bytes near its start, in blocks that are kept."""
@@ -93,7 +97,9 @@ class RangedRaster(RasterSource):
         return head + content if head else content
 
     def _blocks(self, wanted: Iterable[int], ahead: int = 0) -> tuple[list[bytes], int]:
-        content, size, tag = _BLOCKS.of(self._key(), self._asked, wanted, ahead, tag=self._tag)
+        key = self._key()
+        content, size, tag = _BLOCKS.of(key, self._asked, wanted, ahead, tag=self._tag)
+        _BLOCKS.check(key, {size, self._whole or size}, [])
         self._tag, self._whole = self._tag or tag, size
         return content, size
 
@@ -118,7 +124,7 @@ class WebRaster(RangedRaster):
 
     :param url: The address.
     :param internal: Servers of the user's network that may be asked.
-    :param tag: Of the version that it has to be, as of `eotasks.imagery.files.http.tag_of`; None for any.
+    :param facts: Of the version that it has to be; None for any.
     :param renewed: Gives the address with another signature, once the server has refused the one that it is given.
     """
 
@@ -127,10 +133,11 @@ class WebRaster(RangedRaster):
         url: str,
         internal: frozenset[str],
         *,
-        tag: str | None = None,
+        facts: http.WebFacts | None = None,
         renewed: Callable[[str], str] | None = None,
     ) -> None:
-        self._url, self._internal, self._tag, self._renewed = url, internal, tag, renewed
+        self._url, self._internal, self._renewed = url, internal, renewed
+        self._whole, self._tag = facts or (None, None)
         self._file = url
 
     def _size(self) -> int:
@@ -162,6 +169,10 @@ class BucketRaster(RangedRaster):
     @cached_property
     def _facts(self) -> s3.ObjectFacts:
         return self._known or s3.object_facts(self._location)
+
+    def version(self) -> Version:
+        """Size and ETag, which are known before the first byte is."""
+        return Version(self._facts.size, self._facts.tag)
 
     def _size(self) -> int:
         return self._facts.size
@@ -227,7 +238,7 @@ class _Blocks:
         """The first of some neighbouring blocks of a version of a file, as many as are kept one after another."""
         with self._lock:
             found = [self._kept.get((key, number)) for number in numbers]
-        blocks = takewhile(lambda block: block is not None and not http.is_other(block[2], tag), found)
+        blocks = takewhile(lambda block: block is not None and not is_other(block[2], tag), found)
         return b"".join(block[0] for block in blocks if block is not None)
 
     def check(self, key: _Key, sizes: set[int], tags: Sequence[str | None]) -> None:
@@ -235,7 +246,7 @@ class _Blocks:
 
         :raises ImageryError: when they are.
         """
-        if len(sizes) > 1 or any(http.is_other(each, other) for each in tags for other in tags):
+        if len(sizes) > 1 or any(is_other(each, other) for each in tags for other in tags):
             self._forget(key)
             raise ImageryError(f"{redacted(key[0])}: changed while it was read. Read it again.")
 

@@ -23,6 +23,7 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.origin import InternalAddressError, addresses, server_of
 from eotasks.network.answers import bounded_pools
+from eotasks.network.traffic import WEB
 from eotasks.text import redacted
 
 CONNECT_SECONDS = 10
@@ -46,7 +47,7 @@ def session(internal: frozenset[str]) -> requests.Session:
     for scheme in ("http://", "https://"):
         made.mount(scheme, _Adapter(internal, max_retries=0, pool_maxsize=_CONNECTIONS))
     made.max_redirects = _MAX_REDIRECTS
-    made.hooks["response"].append(check_redirect)
+    made.hooks["response"] += [check_redirect, WEB.note]
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return made
 

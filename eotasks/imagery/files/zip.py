@@ -7,7 +7,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +18,7 @@ from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.imagery.files import http
 from eotasks.imagery.files.folder import DiskBytes
 from eotasks.imagery.files.gdal import RangedFile, RasterSource, Stream, gdal_path
-from eotasks.imagery.files.location import check_size, checked_name
+from eotasks.imagery.files.location import Version, check_size, checked_name
 from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint, RangedBytes
 from eotasks.imagery.files.remote import BucketRaster, RangedRaster, WebRaster
@@ -212,10 +212,15 @@ class ZipFiles:
     def _stream(self) -> IO[bytes]:
         if not is_remote(self.address):
             return _Archive(open_regular(self.address).detach(), io.DEFAULT_BUFFER_SIZE, self.location)
-        return _Archive(RangedFile(self._version.size, self._fetch), _BUFFER, self.location)
+        return _Archive(RangedFile(self._facts.size, self._fetch), _BUFFER, self.location)
+
+    @property
+    def version(self) -> Version:
+        """Of an archive far away, as it was when it was first looked at."""
+        return Version(self._facts.size, self._facts.tag)
 
     @cached_property
-    def _version(self) -> s3.ObjectFacts | http.WebFacts:
+    def _facts(self) -> s3.ObjectFacts | http.WebFacts:
         """The archive far away as it was when it was first looked at: its list of files is of that version alone."""
         if is_s3(self.address):
             return s3.object_facts(self.address)
@@ -225,16 +230,17 @@ class ZipFiles:
         return found
 
     def _fetch(self, start: int, stop: int) -> bytes:
-        if is_s3(self.address):
-            return s3.read_range(self.address, start, stop, tag=self._version.tag)
-        return http.read_range(self.address, start, stop, self._internal, tag=self._version.tag)
+        facts = self._facts
+        if isinstance(facts, s3.ObjectFacts):
+            return s3.read_range(self.address, start, stop, tag=facts.tag)
+        return http.read_range(self.address, start, stop, self._internal, facts=facts)
 
     def _raster(self) -> RangedRaster:
         """The archive as blocks that are kept."""
-        version = self._version
-        if isinstance(version, s3.ObjectFacts):
-            return BucketRaster(self.address, version)
-        return WebRaster(self.address, self._internal, tag=version.tag)
+        facts = self._facts
+        if isinstance(facts, s3.ObjectFacts):
+            return BucketRaster(self.address, facts)
+        return WebRaster(self.address, self._internal, facts=facts)
 
     @property
     def _internal(self) -> frozenset[str]:
@@ -268,9 +274,9 @@ class _Stored(RasterSource):
         """Bytes of it."""
         return self._size()
 
-    def version(self) -> Hashable:
+    def version(self) -> Version:
         """That of the archive, and where it lies in it."""
-        return self._archive.version(), self._start
+        return self._archive.version()._replace(start=self._start)
 
     def front(self, start: int, stop: int) -> bytes:
         """Bytes near its start, in blocks that are kept."""
@@ -306,6 +312,10 @@ class _Packed(RasterSource):
 
     def __init__(self, files: ZipFiles, entry: zipfile.ZipInfo) -> None:
         self._files, self._entry = files, entry
+
+    def version(self) -> Version:
+        """That of the archive, and where it lies in it."""
+        return self._files.version._replace(start=self._entry.header_offset)
 
     def _size(self) -> int:
         return self._entry.file_size

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping
 
 MOST = 1 << 27
 """Bytes of all files of a process. Of a product at 10 m the tiles at an edge have some 60 MB, of ten bands."""
@@ -26,21 +27,45 @@ class Edge:
 
     def keep(self, kept: int, bodies: Mapping[int, bytes]) -> None:
         """Keep these in place of the last ones; of other files as long as there is room."""
-        with _LOCK:
-            _EDGES[:] = [
-                each for each in _EDGES if each[0]() is not None and (each[0]() is not self or each[1] != kept)
-            ]
-            self._kept[kept] = bodies
-            _EDGES.append((weakref.ref(self), kept, sum(map(len, bodies.values()))))
-            excess = sum(size for *_, size in _EDGES) - MOST
-            while excess > 0:
-                oldest, resolutions, size = _EDGES.pop(0)
-                edge = oldest()
-                if edge is not None:
-                    edge._kept.pop(resolutions, None)
-                excess -= size
+        with _EDGES.lock:
+            self._kept.pop(kept, None)
+            size = sum(map(len, bodies.values()))
+            if size:
+                self._kept[kept] = bodies
+            for edge, resolutions in _EDGES.pushed_out(self, kept, size):
+                edge._kept.pop(resolutions, None)
 
 
-_LOCK = threading.Lock()
-_EDGES: list[tuple[weakref.ref[Edge], int, int]] = []
-"""File, resolutions and bytes of what is kept, the oldest first."""
+class _Edges:
+    """What the files of a process keep, the oldest first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._sizes: OrderedDict[tuple[int, int], tuple[weakref.ref[Edge], int]] = OrderedDict()
+        """By number of the file's edge and resolutions; bytes."""
+
+        self._sum = 0
+        self._gone: deque[tuple[int, int]] = deque()
+        """Of files that nobody has any more. Filled at any moment, also while the lock is held."""
+
+    def pushed_out(self, edge: Edge, resolutions: int, size: int) -> Iterator[tuple[Edge, int]]:
+        """What there is no room for beside so many bytes that are new; 0 for none. The lock is held."""
+        while self._gone:
+            self._drop(self._gone.popleft())
+        key = id(edge), resolutions
+        self._drop(key)
+        if size:
+            self._sizes[key] = weakref.ref(edge, lambda _: self._gone.append(key)), size
+            self._sum += size
+        while self._sum > MOST:
+            oldest, (reference, _) = next(iter(self._sizes.items()))
+            self._drop(oldest)
+            if (found := reference()) is not None:
+                yield found, oldest[1]
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        _, size = self._sizes.pop(key, (None, 0))
+        self._sum -= size
+
+
+_EDGES = _Edges()

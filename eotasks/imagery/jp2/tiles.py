@@ -71,6 +71,9 @@ class Tiles:
     """A place, and what was read from there on with the tile before: it took less than was thought."""
 
     parts: dict[int, TilePart] = field(default_factory=dict)
+    order: list[TilePart] = field(default_factory=list)
+    """The same, as they lie in the file."""
+
     packets: dict[int, Packets] = field(default_factory=dict)
     counts: dict[int, list[int]] = field(default_factory=dict)
 
@@ -78,17 +81,18 @@ class Tiles:
     edge: Edge = field(default_factory=Edge)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def find(self, wanted: Collection[int]) -> tuple[list[TilePart], tuple[int, int] | None]:
+    def find(self, wanted: Collection[int], known: int) -> tuple[list[TilePart], int, tuple[int, int] | None]:
         """Those of some tiles of which it is known where they lie.
 
-        :return: They; and where the first tile-part lies that is not known, with the tile that it should be of, as long
-            as more of the file has to be looked at.
+        :param wanted: Tiles, none of which is among the first ones that are known.
+        :param known: How many these are: a file of many tiles is not gone through for each of them.
+        :return: They; how many are known; and where the first tile-part lies that is not, with the tile that it should
+            be of, as long as more of the file has to be looked at.
         """
         with self._lock:
-            found = [self.parts[tile] for tile in wanted if tile in self.parts]
-            are_all = all(tile in self.parts for tile in wanted)
-            ends = are_all and (self.in_order or len(self.parts) == self.stream.tiles)
-            return found, None if ends else (self.next, self.expected)
+            found = [part for part in self.order[known:] if part.tile in wanted]
+            ends = len(found) == len(wanted) and (self.in_order or len(self.parts) == self.stream.tiles)
+            return found, len(self.order), None if ends else (self.next, self.expected)
 
     def add(self, part: TilePart) -> None:
         """A tile-part that was found, behind all that are known."""
@@ -96,6 +100,7 @@ class Tiles:
             if part.start != self.next:  # another thread has found it, too
                 return
             self.parts[part.tile] = part
+            self.order.append(part)
             self.in_order &= part.tile == self.expected
             self.next, self.expected = part.start + part.length, part.tile + 1
 
@@ -109,6 +114,7 @@ class Tiles:
         for tile, length in lengths:
             tiles.parts[tile] = TilePart(tile, tiles.next, length)
             tiles.next += length
+        tiles.order += tiles.parts.values()
         return tiles
 
     def packet_counts(self, tile: int) -> list[int]:
@@ -157,7 +163,7 @@ def bodies(
             for part, data in _found(source, tiles, kept, rest):
                 body = partial(_body, source, tiles, kept, part, data)
                 if source.far and not tiles.has_all(part, kept, data):
-                    jobs.append((part.tile, pool.submit(tiles.asked.once, (part.tile, kept), body)))
+                    jobs.append((part.tile, pool.submit(tiles.asked.once, ("body", part.tile, kept), body)))
                 else:  # a thread would wait for nothing
                     found[part.tile] = body()
             found |= {tile: job.result() for tile, job in jobs}
@@ -171,16 +177,16 @@ def bodies(
 
 def _found(source: RangedBytes, tiles: Tiles, kept: int, wanted: Sequence[int]) -> Iterator[tuple[TilePart, bytes]]:
     """The tiles, each as soon as it is known where it lies, and what was read of it on the way."""
-    missing = dict.fromkeys(wanted)
+    missing, known = dict.fromkeys(wanted), 0
     while True:
-        parts, place = tiles.find(missing)
+        parts, known, place = tiles.find(missing, known)
         for part in parts:
             del missing[part.tile]
             yield part, b""
         if place is None:
             return
         count = tiles.guess(place[1], kept) if place[1] in missing else SOT_BYTES
-        part, data = tiles.asked.once(place, partial(_look, source, tiles, place[0], count, missing))
+        part, data = tiles.asked.once(("part", *place), partial(_look, source, tiles, place[0], count, missing))
         if part.tile in missing:
             del missing[part.tile]
             yield part, data

@@ -25,6 +25,7 @@ from rasterio.windows import Window
 
 from eotasks.errors import AreaError, ConfigurationError, CredentialsError, EOTasksError, ImageryError
 from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, RasterSource, check_overviews
+from eotasks.imagery.files.location import Version
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.jp2.index import PacketIndex
 from eotasks.imagery.jp2.verdicts import OtherLayout
@@ -83,6 +84,9 @@ class RasterInfo:
     packets: PacketIndex = field(default_factory=PacketIndex, repr=False, compare=False)
     """Of a JP2 file: what is known of where its packets lie."""
 
+    version: Version | None = field(default=None, repr=False, compare=False)
+    """Of a file far away: all windows are of this one."""
+
     @property
     def full(self) -> Level:
         """The full resolution."""
@@ -121,7 +125,8 @@ def describe(files: ProductFiles, raster: RasterFile, types: frozenset[str] = BA
     :raises ImageryError: when it is missing, damaged, of another format than its name says, not on a north-up grid of
         square pixels with a CRS, or of another type.
     """
-    with _opened(files, raster, None) as source:
+    far = files.raster_source(raster.name)
+    with _opened(files, raster, None, known=far) as source:
         where = f"{files.location}: {raster.name}"
         transform = source.transform
         if not np.isfinite(transform[:6]).all():
@@ -138,7 +143,8 @@ def describe(files: ProductFiles, raster: RasterFile, types: frozenset[str] = BA
         wavelet = source.driver != "GTiff"
         full = Level(None, transform, source.height, source.width)
         coarser = [_level(full, index, factor, wavelet) for index, factor in enumerate(source.overviews(1))]
-        return RasterInfo(source.crs, (full, *coarser), source.count, wavelet)
+        version = None if far is None else far.version()
+        return RasterInfo(source.crs, (full, *coarser), source.count, wavelet, version=version)
 
 
 def _level(full: Level, index: int, factor: int, wavelet: bool) -> Level:
@@ -166,7 +172,7 @@ class Wanted:
     """A small file that has the window, None where the file itself is opened."""
 
     source: RasterSource | None = field(default=None, repr=False, compare=False)
-    """What the file far away is opened by, where it was looked at before: its server has said how long it is."""
+    """What the file far away is opened by: its server has said how long it is."""
 
 
 def find_window(
@@ -180,23 +186,25 @@ def find_window(
     if window is None:
         return None
     where = f"{files.location}: {raster.name}"
-    if raster.driver != "JP2OpenJPEG":
-        return Wanted(level, window, None)
+    ranged: RangedBytes | None = None
+    content: bytes | None = None
     try:
-        if not files.is_far(raster.name):
-            _check_file(files, raster)
-        ranged = files.raster_bytes(raster.name)
-        if ranged is None:
+        if raster.driver == "JP2OpenJPEG":
+            if not files.is_far(raster.name):
+                _check_file(files, raster)
+            ranged = files.raster_bytes(raster.name)
+        far = ranged if isinstance(ranged, RasterSource) else files.raster_source(raster.name)
+        if far is not None and info.version is not None and far.version().differs(info.version):
+            raise ImageryError(f"{where}: was replaced after it was first looked at. Open the product again.")
+        if ranged is not None:
+            content = _small_file(ranged, where, info, level, window)
+        elif raster.driver == "JP2OpenJPEG":
             LOGGER.debug("%s: opened as a whole: packed in its archive", where)
-            return Wanted(level, window, None)
-        content = _small_file(ranged, where, info, level, window)
     except (CredentialsError, ConfigurationError):
         raise
     except EOTasksError as error:
         raise error if where in str(error) else ImageryError(f"{where}: {error}") from None
-    if content is None:
-        return Wanted(level, window, None, ranged if isinstance(ranged, RasterSource) else None)
-    return Wanted(level, window, content)
+    return Wanted(level, window, content, far if content is None else None)
 
 
 def _small_file(source: RangedBytes, where: str, info: RasterInfo, level: Level, window: Window) -> bytes | None:

@@ -144,7 +144,7 @@ class Window:
     def info(self, band: str) -> RasterInfo:
         """Grid and levels of a band."""
         if band not in self._infos:
-            self._infos[band] = describe(self._product.files, self._product.bands[band])
+            self._infos.setdefault(band, describe(self._product.files, self._product.bands[band]))
         return self._infos[band]
 
     def resampled(self, band: str, valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
@@ -237,7 +237,7 @@ class Window:
         files = self._product.files
         info = self._infos.get(raster.name)
         if info is None:
-            info = self._infos[raster.name] = describe(files, raster, MASK_TYPES)
+            info = self._infos.setdefault(raster.name, describe(files, raster, MASK_TYPES))
         level = info.full
         if pixels.transform.a > self.info(band).full.size:
             look = [each for each in info.levels if each.size <= _LOOK][-1:] or [info.full]

@@ -83,7 +83,7 @@ class SimulatedAcquisition:
     """(h, w) share of the ground that is snow, 0..1, seen or hidden."""
 
     haze: Mask
-    """(h, w) a veil of haze (``HAZE_OPTICAL_THICKNESS``), above clouds or hidden; no cloud."""
+    """(h, w) a veil of haze (``HAZE_OPTICAL_THICKNESS``), seen or hidden; no cloud."""
 
     terrain_shade: Mask
     """(h, w) slopes that the sun does not reach, seen or hidden; a cloud's shadow may lie on them too."""

@@ -21,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.errors import GeometryError, GridError
 from eotasks.geometry.antimeridian import boxes_of, crosses, unrolled
 from eotasks.geometry.degrees import WGS84, to_degrees
-from eotasks.geometry.systems import check_ground_metres, in_degrees, utm_of
+from eotasks.geometry.systems import check_ground_metres, has_ground_metres, in_degrees, utm_of
 
 _HALF_A_TURN = 180.0
 _SAME_PLACE = 1e-3
@@ -49,7 +49,6 @@ def check_place(shape: BaseGeometry, crs: CRS, what: str, *, ground_metres: bool
     bounds = shape.bounds
     try:
         ground = to_degrees(shapely.box(*bounds), crs.ogc_string())
-        cure = _cure(shape, crs)
     except GeometryError as error:
         raise GridError(f"{what} at {bounds} in {crs.ogc_string()}: {error}.") from error
     west, south, east, north = ground.bounds
@@ -57,12 +56,12 @@ def check_place(shape: BaseGeometry, crs: CRS, what: str, *, ground_metres: bool
     if east - west > _HALF_A_TURN and not crosses(ground) and not round_a_pole:
         raise GridError(
             f"{what} reaches over {east - west:.4g} degrees of longitude in {crs.ogc_string()}: what crosses the"
-            f" antimeridian has two ends there. {cure}"
+            f" antimeridian has two ends there. {_cure(shape, crs)}"
         )
     if not _comes_back(bounds, crs):
-        raise GridError(f"{what} at {bounds} lies beyond the edge of {crs.ogc_string()}. {cure}")
-    if ground_metres:
-        check_ground_metres(crs, bounds, what, cure)
+        raise GridError(f"{what} at {bounds} lies beyond the edge of {crs.ogc_string()}. {_cure(shape, crs)}")
+    if ground_metres and not has_ground_metres(crs, bounds):
+        check_ground_metres(crs, bounds, what, _cure(shape, crs))
 
 
 def utm_zone(shape: BaseGeometry, crs: Any) -> CRS:
@@ -76,7 +75,11 @@ def utm_zone(shape: BaseGeometry, crs: Any) -> CRS:
 
 
 def _cure(shape: BaseGeometry, crs: CRS) -> str:
-    zone = utm_zone(shape, crs.ogc_string())
+    """What to do, for a message: places cost milliseconds each to find a zone for, and nearly all are sound."""
+    try:
+        zone = utm_zone(shape, crs.ogc_string())
+    except GeometryError:
+        return "Give it in the UTM zone of the place."
     return f"Give it in the UTM zone of the place, {zone.ogc_string()}."
 
 

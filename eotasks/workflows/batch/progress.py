@@ -23,6 +23,9 @@ _RECENT_SECONDS = 600.0
 """The rate is that of the last ten minutes, when there are enough patches in them."""
 _RECENT_PATCHES = 10
 
+_MOST = 2**53
+"""Whole numbers from here on are no float, as rates and times are."""
+
 
 @dataclass(frozen=True)
 class RunningPatch:
@@ -187,8 +190,8 @@ def add_to_last_run(run: list[Event], event: Event) -> None:
 
 
 def _count(value: object, default: int) -> int:
-    """A whole number of the manifest; the default where it is none."""
-    return value if isinstance(value, int) else default
+    """A count of the manifest; the default where it is none, or of more than there can be."""
+    return value if isinstance(value, int) and 0 <= value < _MOST else default
 
 
 def run_state(run: Sequence[Event]) -> RunState:

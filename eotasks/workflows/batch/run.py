@@ -11,7 +11,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +52,7 @@ def run_batch(
     place: PlaceLike | None = None,
     stage: str = "batch",
     skip: Callable[[str], bool] | None = None,
+    again: Collection[str] = (),
     configuration: Mapping[str, Any] | None = None,
     retry_quarantined: bool = False,
     overwrite: bool = False,
@@ -87,6 +88,7 @@ def run_batch(
     :param skip: Whether a patch is complete already: then nothing runs for it. Asked once for each patch, here; where
         it raises a StorageError, the patch is made anew. None: a patch is complete when the manifest says that it was
         done with the same arguments and configuration.
+    :param again: Patches that run although they would be skipped: their results are known to be lost.
     :param configuration: What the results depend on, nested as it likes. Only its fingerprints are kept. A batch that
         is repeated in its place with another one is refused. None: what the steps were made with counts instead, and
         what was done otherwise is done anew.
@@ -121,6 +123,7 @@ def run_batch(
         if not overwrite:
             history.check_configuration()
         known = {} if overwrite else history.known(patches, skip=skip, retry_quarantined=retry_quarantined)
+        known = {name: outcome for name, outcome in known.items() if outcome.state != "skipped" or name not in again}
         remaining = {name: arguments for name, arguments in patches.items() if name not in known}
         shows = on_progress is None if progress is None else progress
         with shown_progress(stage, len(patches), wanted=shows) as show:

@@ -5,25 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
-from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
-from eotasks.models.clouds.presets import FROM_PRESET, Preset, Unit, mask_settings
 from eotasks.workflows.bars import progress_bars
-from eotasks.workflows.cloud_mask.options import (
-    AVAILABLE,
-    DEFAULT_BEYOND,
-    DEFAULT_PRESET,
-    DEFAULT_RESOLUTION,
-    DEFAULT_SAMPLING,
-    DEFAULT_SHADOW_METHOD,
-    RESOLUTIONS,
-    Beyond,
-    CellSampling,
-    CloudMaskOptions,
-    ShadowMethodName,
-    steps_of,
-)
 from eotasks.workflows.console import (
     Commands,
     ExitCode,
@@ -40,6 +24,8 @@ from eotasks.workflows.console import (
     print_line,
 )
 from eotasks.workflows.notices import print_warnings, typed_warnings
+from eotasks.workflows.product_masks.arguments import add_mask_arguments, mask_options
+from eotasks.workflows.product_masks.options import AVAILABLE, DEFAULT_RESOLUTION, CloudMaskOptions
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -47,9 +33,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from eotasks.workflows.cloud_mask.run import ProductOutcome
-
-_OPTIONS = {"average_over": "average-over", "dilation_size": "dilation"}
-"""Settings whose option has another name."""
 
 DEFAULT_OUT = "results/cloud-mask"
 
@@ -93,9 +76,10 @@ makes them metres. A preset's own numbers are those its authors published, mostl
 other settings lie in DIR, nothing is done before --overwrite or another --out says so.
 
 resolutions: {DEFAULT_RESOLUTION} m is that of the model's atmospheric bands B01, B09 and B10, 3.3 M pixels a tile;
-160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer. A tile at 10 m with
-shadows takes under 2 GB of memory: it is read in strips, and above 4 M pixels heights of clouds are searched in cells
-of several pixels (60 m of a tile); outlines are thrown, and pixels looked at, at the resolution asked for.
+160 m, the service's, misses small clouds; 10 m and 20 m show finer outlines, and take longer. A tile at 10 m by
+`--detector s2cloudless --shadows` takes bounded memory: it is read in strips, and above 4 M pixels heights of
+clouds are searched in cells of several pixels (60 m of a tile); outlines are thrown, and pixels looked at, at the
+resolution asked for. shadows-geometric and shadows-projection see a tile as a whole, which takes more.
 
 snow, thin cloud: --snow and --thin-cloud add classes to CLM, by spectrum: snow is bright in green and near infrared and
 dark in B11 (and B10), thin cloud bright in B10 and not in B02. They have no say in the cloud around them, and stay what
@@ -134,31 +118,7 @@ def add_parser(commands: Commands) -> None:
     add_allow_host(parser)
     add_sign(parser)
     add_requester_pays(parser)
-    parser.add_argument(
-        "--resolution",
-        type=int,
-        choices=RESOLUTIONS,
-        default=DEFAULT_RESOLUTION,
-        help=f"metres of a pixel of the results ({DEFAULT_RESOLUTION})",
-    )
-    parser.add_argument(
-        "--sampling",
-        choices=get_args(CellSampling),
-        default=DEFAULT_SAMPLING,
-        help=f"how bands come to these pixels ({DEFAULT_SAMPLING})",
-    )
-    parser.add_argument(
-        "--detector",
-        metavar="NAME",
-        default=DEFAULT_DETECTOR,
-        help=f"what finds clouds, see below ({DEFAULT_DETECTOR})",
-    )
-    parser.add_argument("--snow", action="store_true", help="snow as a class of the mask, apart from cloud (3)")
-    parser.add_argument(
-        "--thin-cloud", action="store_true", help="thin cirrus as a class of the mask, apart from opaque cloud (4)"
-    )
-    _add_mask_settings(parser)
-    _add_shadows(parser)
+    add_mask_arguments(parser)
     parser.add_argument("--no-quicklook", action="store_true", help="no picture, which takes about a second a tile")
     parser.add_argument("--styles", action="store_true", help="styles of QGIS (.qml) beside the files")
     parser.add_argument("--format", choices=("cog",), default="cog", help="cog: Cloud Optimized GeoTIFF")
@@ -166,39 +126,9 @@ def add_parser(commands: Commands) -> None:
     add_overwrite(parser, "make everything anew, and replace other results")
 
 
-def _add_shadows(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--shadows", action="store_true", help="cloud shadows too, see below")
-    parser.add_argument(
-        "--shadow-method",
-        choices=get_args(ShadowMethodName),
-        default=DEFAULT_SHADOW_METHOD,
-        help=f"how they are found ({DEFAULT_SHADOW_METHOD})",
-    )
-    parser.add_argument(
-        "--beyond",
-        choices=get_args(Beyond),
-        default=DEFAULT_BEYOND,
-        help=f"ground whose cloud would lie outside of the product: dark ground is shadow, or all is clear"
-        f" ({DEFAULT_BEYOND})",
-    )
-
-
-def _add_mask_settings(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("from probability to mask")
-    group.add_argument(
-        "--preset",
-        choices=get_args(Preset),
-        help=f"published settings ({DEFAULT_PRESET}: {_words(DEFAULT_PRESET)}); the options below change them",
-    )
-    group.add_argument("--threshold", type=float, metavar="P", help="probability above which a pixel is cloud, 0..1")
-    group.add_argument("--average-over", type=_number, metavar="R", help="radius of the averaging disk; 0: none")
-    group.add_argument("--dilation", type=_number, metavar="R", help="radius that cloud grows by; 0: none")
-    group.add_argument("--unit", choices=get_args(Unit), help="of the radii: pixels of the results, or metres (pixel)")
-
-
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Make masks, and say what came out; 1 when products failed."""
-    options = options_of(arguments)
+    options = mask_options(arguments, quicklook=not arguments.no_quicklook, styles=arguments.styles)
     from eotasks.workflows.cloud_mask.run import CloudMaskRun
 
     console = new_console()
@@ -228,57 +158,6 @@ def _sample() -> Path:
     from eotasks.sources.sample_files import sample_path
 
     return sample_path()
-
-
-def options_of(arguments: argparse.Namespace) -> CloudMaskOptions:
-    """The options of a command line.
-
-    :raises ConfigurationError: a value that no mask can be made with.
-    """
-    from eotasks.clouds.detectors.registry import find_detector
-    from eotasks.clouds.detectors.run import refuse_unused
-
-    given: dict[str, Any] = {
-        "threshold": arguments.threshold,
-        "average_over": arguments.average_over,
-        "dilation_size": arguments.dilation,
-    }
-    detector = find_detector(arguments.detector, available=AVAILABLE)
-    options = {"preset": arguments.preset, **given, "unit": arguments.unit}
-    refuse_unused(
-        {detector.name: detector.uses},
-        {f"--{_OPTIONS.get(name, name)}": name for name, value in options.items() if value is not None},
-    )
-    preset = arguments.preset or DEFAULT_PRESET
-    settings = mask_settings(
-        preset,
-        **{name: FROM_PRESET if value is None else value for name, value in given.items()},
-        unit=arguments.unit or "pixel",
-    )
-    return CloudMaskOptions(
-        resolution=arguments.resolution,
-        sampling=arguments.sampling,
-        preset=preset,
-        mask=settings,
-        shadows=arguments.shadows or "shadow" in detector.answers,
-        shadow_method=arguments.shadow_method,
-        beyond=arguments.beyond,
-        quicklook=not arguments.no_quicklook,
-        styles=arguments.styles,
-        detector=detector.name,
-        snow=arguments.snow,
-        thin_cloud=arguments.thin_cloud,
-    )
-
-
-def _number(text: str) -> float:
-    """A whole number stays one: radii in pixels have to be."""
-    value = float(text)
-    return int(value) if value.is_integer() else value
-
-
-def _words(preset: Preset) -> str:
-    return steps_of(mask_settings(preset))
 
 
 class ProgressReporter:

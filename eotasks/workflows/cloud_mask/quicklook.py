@@ -13,12 +13,12 @@ from PIL import ImageColor
 
 from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import Picture, ProductMasks
 from eotasks.workflows.report import ground, palette
 from eotasks.workflows.report.cividis import CIVIDIS, cividis
 from eotasks.workflows.report.raster import Bounds, Raster
-from eotasks.workflows.report.sheet import Across, Box, Sheet, width_of
+from eotasks.workflows.report.sheet import Across, Box, Sheet, fitted, width_of
 
 CLOUD_COLOR, SHADOW_COLOR = palette.ORANGE, palette.BLUE
 SNOW_COLOR, THIN_CLOUD_COLOR = "#56b4e9", "#f0e442"
@@ -34,7 +34,7 @@ _MIN_WIDTH, _KEY_WIDTH = 9.0, 1.4
 _BAR_BOTTOM, _BAR_HEIGHT, _KEYS_TOP = 0.56, 0.13, 0.78
 """Inches, all of them."""
 
-_TITLE, _LABEL, _NUMBER, _KEY, _NOTE, _MARK = 12, 10, 9, 9.5, 9, 8
+_TITLE, _LABEL, _NUMBER, _KEY, _NOTE, _MARK, _SMALLEST = 12, 10, 9, 9.5, 9, 8, 7
 """Points: sizes of letters."""
 
 _POINT = 1 / 72
@@ -342,9 +342,16 @@ def _write_captions(sheet: Sheet, layout: _Layout, masks: ProductMasks, options:
         f"tile {acquisition.tile}",
         ground.centre(masks.grid.bounds, masks.grid.crs),
     ]
-    sheet.text((_LEFT, height - 0.22), name, size=15, bold=True, up="top")
-    sheet.text((_LEFT, height - 0.54), "  ·  ".join(filter(None, place)), size=10.5, color=palette.QUIET, up="top")
-    sheet.text((_LEFT, 0.14), options.describe(), size=_NOTE, color=palette.QUIET, up="bottom")
+    room = layout.width - _LEFT - _RIGHT
+    shown, size = fitted(name, room, size=15, least=_NOTE, bold=True)
+    sheet.text((_LEFT, height - 0.22), shown, size=size, bold=True, up="top")
+    where, size = fitted("  ·  ".join(filter(None, place)), room, size=10.5, least=_SMALLEST)
+    sheet.text((_LEFT, height - 0.54), where, size=size, color=palette.QUIET, up="top")
+    if acquisition.attribution:
+        right = layout.left(layout.columns - 1) + layout.map_width
+        room = right - width_of(acquisition.attribution, _NOTE) - _GAP - _LEFT
+    how, size = fitted(options.describe(), room, size=_NOTE, least=_SMALLEST)
+    sheet.text((_LEFT, 0.14), how, size=size, color=palette.QUIET, up="bottom")
     if acquisition.attribution:
         right = layout.left(layout.columns - 1) + layout.map_width
         at = right, 0.14

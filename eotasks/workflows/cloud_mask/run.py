@@ -21,9 +21,10 @@ from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.threads import resolve_threads
 from eotasks.storage.lease import Lease, hold_lease
 from eotasks.storage.place import Place, check_folder
-from eotasks.workflows.cloud_mask.files import MaskFiles, check_name, product_name, resolved
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import Shares, make_masks, refuse_product
+from eotasks.workflows.cloud_mask.files import MaskFiles
+from eotasks.workflows.product_masks.names import check_name, product_name, resolved
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import Shares, make_masks, refuse_product
 
 LOGGER = logging.getLogger(__name__)
 

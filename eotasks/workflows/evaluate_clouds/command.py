@@ -48,7 +48,7 @@ examples:
 detectors (NAME:PRESET takes the mask settings of another preset: s2cloudless, eo-learn, sentinel-hub, gee):
 DETECTORS
 The two of shadows take the clouds of the labels as NAME:labels, judged by shadow alone, and those of clm.tif as
-NAME:stored; they then read B02, B08 and B11 only, of any sensor that has such bands.
+NAME:stored; they then read B02, B08 and B11 (B03, where it is there) only, of any sensor that has such bands.
 
 a folder of scenes has a folder for each scene, with
   bands.tif    10 or 13 bands of L1C, or bands with their names: integer DN = reflectance * 10000, or float reflectance

@@ -85,13 +85,14 @@ class PreparedChain:
 
         :raises EOTasksError: a task refuses its parameters, or the plan cannot be made.
         """
-        observe = observe_workflow(config, resolved, place)
+        observe = observe_workflow(config, resolved, place)  # what its tasks refuse is told before anything is read
         mapping = map_workflow(config, resolved, place, observe.features)
         plan = make_plan(config, resolved)
         if plan.absent:
             config = config.model_copy(update={"source": config.source.without(plan.absent)})
             resolved = ResolvedFeatures.of(config)
             observe = observe_workflow(config, resolved, place)
+            mapping = map_workflow(config, resolved, place, observe.features)
         return cls(name, config, resolved, place, observe, mapping, plan)
 
 
@@ -167,11 +168,11 @@ class Chain:
         splits = seed_splits(config.validation, self.plan.patches)
         with self._stage("train and validate", len(splits)):
             key = training_key(samples, config, resolved, splits)
-            trained = None if self.overwrite else trained_before(place, key, resolved)
+            trained = trained_before(place, key, resolved)
             if trained is not None:
                 LOGGER.info(
-                    "The model in %s is used again: samples, settings and code are those that made it (--overwrite"
-                    " trains anew).",
+                    "The model in %s is used again: samples, settings and code are those that made it (remove this"
+                    " folder to train anew).",
                     place,
                 )
                 for _ in splits:

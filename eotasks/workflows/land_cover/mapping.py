@@ -108,7 +108,13 @@ def map_workflow(config: LandCoverConfig, resolved: ResolvedFeatures, place: Pla
     )
     exports = [export]
     if config.output.scores:
-        scores = ExportCogTask(SCORES, folder=maps.child(SCORES_FOLDER), filename=MAP_NAME, tags=tags)
+        scores = ExportCogTask(
+            SCORES,
+            folder=maps.child(SCORES_FOLDER),
+            filename=MAP_NAME,
+            tags=tags,
+            valid_feature=PREDICTION,  # what has no class has no scores: outside of the area, or never observed
+        )
         exports.append(EONode(scores, inputs=[export], name="export scores"))
     save = EONode(
         SaveEOPatchTask(predictions, features=[PREDICTION, SCORES]), inputs=[exports[-1]], name="save prediction"
@@ -120,5 +126,11 @@ def map_workflow(config: LandCoverConfig, resolved: ResolvedFeatures, place: Pla
         maps=maps,
         folders=(PREDICTION_FOLDER, SCORES_FOLDER)[: len(exports)],
         nodes=(load, *exports, save),
-        clip="" if area is None else hashlib.sha256(shapely.to_wkb(area.geometry)).hexdigest(),
+        clip="" if area is None else digest_of(area),
     )
+
+
+def digest_of(area: Geometry) -> str:
+    """Of its corners and of the system that they are in: the same numbers are other places in another zone."""
+    system = area.crs.ogc_string().encode()
+    return hashlib.sha256(system + b"\n" + shapely.to_wkb(area.geometry)).hexdigest()

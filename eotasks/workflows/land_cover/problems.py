@@ -137,7 +137,7 @@ def _told(item: dict[str, Any], model: type[BaseModel], sources: Mapping[str, ty
         text = _of_unknown_key(location, model, sources)
     elif kind == "union_tag_invalid":
         key, tag = f"{key}.kind", context.get("tag")
-        text = f"there is no source {tag!r}{did_you_mean(tag, sources)}: choose of {', '.join(sources)}"
+        text = f"there is no source {excerpt(tag)}{did_you_mean(tag, sources)}: choose of {', '.join(sources)}"
     elif kind == "union_tag_not_found":
         key, text = f"{key}.kind", f"which source? choose of {', '.join(sources)}"
     elif kind == "missing":

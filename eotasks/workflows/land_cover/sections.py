@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
@@ -79,7 +80,7 @@ class AreaConfig(Section):
         if len(given) > 1:
             yield f"{' and '.join(given)} exclude each other: keep one"
         pixels = self.patch_size / self.resolution
-        if abs(pixels - round(pixels)) > 1e-6 * pixels:
+        if not math.isfinite(pixels) or abs(pixels - round(pixels)) > 1e-6 * pixels:
             sizes = f"patch_size {self.patch_size:g} m is no whole number of pixels of {self.resolution:g} m"
             yield f"{sizes}: choose a multiple"
         if self.bbox is None:

@@ -24,6 +24,9 @@ LINE = 0.8
 
 _POINTS = 72
 _COMPRESSION = 3
+_STEP = 0.5
+"""Points by which letters get smaller."""
+
 _HALO = 0.8
 """How much of the picture a halo around text or a line covers."""
 
@@ -150,9 +153,26 @@ class Sheet:
         self._image.paste(ImageColor.getrgb(color), (at[0], at[1] - length // 2), turned)
 
 
-def width_of(text: str, size: float) -> float:
+def width_of(text: str, size: float, *, bold: bool = False) -> float:
     """Inches that a line takes in letters of a size in points."""
-    return _font(size).getlength(text) / DPI
+    return _font(size, bold=bold).getlength(text) / DPI
+
+
+def fitted(text: str, width: float, *, size: float, least: float, bold: bool = False) -> tuple[str, float]:
+    """A line that has room: in smaller letters where it needs them, and then without its middle.
+
+    :param width: Inches that there are.
+    :param size: Points, where there is room.
+    :param least: The smallest letters, in points.
+    :return: The line, and the size of its letters.
+    """
+    while width_of(text, size, bold=bold) > width and size > least:
+        size = max(size - _STEP, least)
+    shown, left = text, len(text)
+    while width_of(shown, size, bold=bold) > width and left > 0:
+        left -= 1
+        shown = f"{text[: (left + 1) // 2]}…{text[len(text) - left // 2 :]}"
+    return shown, size
 
 
 def _pixels(inches: float) -> int:
@@ -166,7 +186,8 @@ def _dots(points: float) -> int:
 @cache
 def _font(size: float, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """:param size: Points."""
-    return ImageFont.truetype(_font_file(bold=bold), size * DPI / _POINTS)
+    # Pillow's own layout: that of Raqm, where a machine has it, puts letters elsewhere.
+    return ImageFont.truetype(_font_file(bold=bold), size * DPI / _POINTS, layout_engine=ImageFont.Layout.BASIC)
 
 
 @cache

@@ -15,8 +15,9 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ScaleWarning, warn_caller
+from eotasks.errors import ScaleWarning
 from eotasks.models.scales import ProbabilityScale, ends_as_percent, percent_words, warn_of_percent
+from eotasks.xarray.chunks.telling import warn_user
 from eotasks.xarray.packages import is_lazy
 
 _KEPT = 1000
@@ -83,7 +84,7 @@ class _Verdict:
     def __call__(self, frames: NDArray[np.intp], highest: NDArray[np.uint8]) -> NDArray[np.uint8]:
         for frame, most in zip(frames, highest.reshape(len(frames), -1).max(axis=1, initial=0), strict=True):
             if ends_as_percent(int(most)) and self._is_news(int(frame)):
-                _warn(percent_words(self.where))
+                warn_user(percent_words(self.where), ScaleWarning)
         return np.zeros(len(frames), dtype=np.uint8)
 
     def _is_news(self, frame: int) -> bool:
@@ -98,20 +99,6 @@ class _Verdict:
                 seen.clear()
             seen.add(frame)
         return news
-
-
-def _warn(text: str) -> None:
-    """To the user, also where this runs in another process: a worker of distributed sends it to its clients."""
-    try:
-        from distributed import get_worker, warn
-
-        elsewhere = getattr(get_worker(), "nanny", None) is not None
-    except (ImportError, ValueError):  # not there, or not in a worker
-        elsewhere = False
-    if elsewhere:
-        warn(text, category=ScaleWarning)
-    else:
-        warn_caller(text, ScaleWarning)
 
 
 def _once_noticed(result: NDArray[Any], _: NDArray[np.uint8]) -> NDArray[Any]:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from eotasks.models.threads import available_cores, thread_environment
 from tests import ROOT
-from tests.benchmarks.figures import Figure, keep
+from tests.benchmarks.figures import Figure, check, keep
 from tests.benchmarks.forest.cases import CASES, SCALING, Scale
 from tests.benchmarks.forest.data import DATA_VARIABLE, MissingDataError
 from tests.benchmarks.forest.worker import Measured, measure, measure_scaling
@@ -220,6 +220,8 @@ def verdict(rows: dict[str, Row]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the tables."""
     options = _parser().parse_args(arguments)
+    if options.keep:
+        check("forest")
     if options.data is not None:
         os.environ[DATA_VARIABLE] = str(options.data.resolve())
     scale = Scale(options.pixels, options.side, options.rounds)

@@ -17,12 +17,12 @@ from eotasks.workflows.batch.manifest import MANIFEST, ManifestWriter
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.progress import read_progress
 from eotasks.workflows.cloud_mask.files import MaskFiles
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 from eotasks.workflows.evaluate_clouds.labels import LABELS_FILE, SCENE_FILE, read_label_format, read_scene_facts
 from eotasks.workflows.evaluate_clouds.rasters import _time
 from eotasks.workflows.evaluate_clouds.results import METRICS, claim_results
 from eotasks.workflows.land_cover.claim import CONFIG_FILE, INPUTS_FILE, check_place, input_fingerprints
 from eotasks.workflows.land_cover.config_file import DEFAULT_CONFIG, load_config, parse_config, render_toml
+from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.status import overview
 from tests.benchmarks.hostile.format import Format, Read
 from tests.builders.batches import read_events

@@ -34,10 +34,10 @@ from eotasks.imagery.scene import open_scene
 from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.models.threads import available_cores
-from eotasks.workflows.cloud_mask.options import DEFAULT_SAMPLING, RESOLUTIONS
-from eotasks.workflows.cloud_mask.product import product_grid
+from eotasks.workflows.product_masks.options import DEFAULT_SAMPLING, RESOLUTIONS
+from eotasks.workflows.product_masks.product import product_grid
 from tests import ROOT
-from tests.benchmarks.figures import Figure, keep
+from tests.benchmarks.figures import Figure, check, keep
 from tests.benchmarks.imagery.web import WebRun, measure_web
 from tests.builders.tile import SCENE_PIXELS, TILE_PIXELS, build_tile
 
@@ -226,6 +226,8 @@ def figures(runs: dict[str, list[Run]], agreements: Sequence[Agreement], web: We
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     options = _parser().parse_args(arguments)
+    if options.keep:
+        check("imagery")
     folder = Path(options.folder)
     folder.mkdir(parents=True, exist_ok=True)
     _tell(f"tile in {folder}")

@@ -12,7 +12,7 @@ import rasterio
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import BANDS
 from eotasks.sources.sample import open_sample
-from eotasks.workflows.cloud_mask.options import DEFAULT_SAMPLING
+from eotasks.workflows.product_masks.options import DEFAULT_SAMPLING
 from tests.benchmarks.imagery.__main__ import (
     RESOLUTION,
     WANTED_AGREEMENT,

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from eotasks.models.threads import available_cores, thread_environment
-from tests.benchmarks.figures import Figure, keep
+from tests.benchmarks.figures import Figure, check, keep
 from tests.benchmarks.land_cover.layout import ALTERNATIVES, SIDES, STEPS, Measured, Prepared, Setup, Side
 from tests.benchmarks.land_cover.verdicts import Verdict, judge
 from tests.benchmarks.land_cover.worker import CORNER, Failure, prepare_in_process, serve
@@ -353,6 +353,8 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its tables. 1 when results differ without a reason that is known and checked."""
     options = _parser().parse_args(arguments)
+    if options.keep:
+        check("land_cover")
     with tempfile.TemporaryDirectory(prefix="eotasks-benchmark-") as folder:
         setup = Setup(
             Path(folder),

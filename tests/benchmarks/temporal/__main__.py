@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from eotasks.models.threads import available_cores, thread_environment
-from tests.benchmarks.figures import Figure, keep
+from tests.benchmarks.figures import Figure, check, keep
 from tests.benchmarks.forest.data import MissingDataError
 from tests.benchmarks.temporal.worker import CASES, Long, Measured, measure, measure_long
 
@@ -101,6 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--side", type=_positive, default=500, help="pixels of its frames; default: %(default)s")
     parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
     options = parser.parse_args(arguments)
+    if options.keep:
+        check("temporal")
     rows = run(options.repeats, options.threads)
     print(report(rows, options.threads))
     if options.keep:

@@ -15,7 +15,7 @@ from eotasks.clouds.detectors.frames import Frames
 from eotasks.clouds.detectors.run import detect_clouds
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.imagery.scene import open_scene
-from eotasks.workflows.cloud_mask.product import product_grid
+from eotasks.workflows.product_masks.product import product_grid
 from tests.builders.command_line import command
 from tests.builders.sample_products import cut_sample
 

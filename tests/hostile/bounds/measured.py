@@ -58,7 +58,7 @@ def measured(setup: str, cases: Mapping[str, str], **environment: str) -> dict[s
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", **environment},
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=500,
         check=False,
     )
     assert child.returncode == 0, child.stderr

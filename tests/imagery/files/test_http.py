@@ -198,12 +198,12 @@ def test_a_file_that_changes_is_refused_by_name(web_server: AnsweringServer) -> 
         facts = http.facts_of(url)
         assert facts is not None
         web_server.answers["GET", "/a"] = status(206, b"x" * 10, **first)
-        assert http.read_range(url, 0, 10, tag=facts.tag) == b"x" * 10
+        assert http.read_range(url, 0, 10, facts=facts) == b"x" * 10
         web_server.answers["GET", "/a"] = status(206, b"x" * 10, **later)
         with pytest.raises(ImageryError, match=r"/a: changed while it was read"):
-            http.read_range(url, 0, 10, tag=facts.tag)
+            http.read_range(url, 0, 10, facts=facts)
         web_server.answers["GET", "/a"] = status(206, b"x" * 10)  # says nothing of its version
-        assert http.read_range(url, 0, 10, tag=facts.tag) == b"x" * 10
+        assert http.read_range(url, 0, 10, facts=facts) == b"x" * 10
 
 
 def test_redirects_are_followed_on_the_same_machine(web_server: AnsweringServer) -> None:

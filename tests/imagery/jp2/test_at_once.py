@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -12,6 +12,8 @@ import pytest
 from eotasks.errors import ImageryError
 from eotasks.imagery.jp2.asked import Asked
 from eotasks.imagery.jp2.index import PacketIndex
+from eotasks.limits import REQUESTS
+from eotasks.network.gate import GATE
 from tests.builders.inputs.jp2 import ESA, CountedBytes, taken_apart
 
 LEVEL = 2
@@ -144,3 +146,70 @@ def test_a_failure_is_that_of_the_one_who_asked(pool: ThreadPoolExecutor) -> Non
     with pytest.raises(ImageryError, match="broke off"):
         failing.result(SOON)
     assert [other.result(SOON) for other in others] == [7, 7]
+
+
+def test_questions_of_two_kinds_are_never_equal(esa: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place in the file and a tile are both numbers, which a file may make equal."""
+    kinds: set[tuple[object, type]] = set()
+
+    def once(_: Asked, what: tuple[object, ...], ask: Callable[[], object]) -> object:
+        found = ask()
+        kinds.add((what[0], type(found)))
+        return found
+
+    monkeypatch.setattr(Asked, "once", once)
+    for content in (esa, with_tlm(esa)):
+        PacketIndex().small_file(CountedBytes(content, far=True), "a.jp2", LEVEL, WHOLE)
+    assert kinds == {("part", tuple), ("body", bytes)}
+
+
+def test_who_waits_for_a_place_is_not_silent(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor who pauses before another try: those who wait for its answer do not ask, too."""
+    monkeypatch.setenv(REQUESTS.variable, "1")
+    monkeypatch.setattr("eotasks.imagery.jp2.asked.PATIENCE", 0.05)
+    asked, asks, pause = Asked(), 0, time.sleep
+
+    def ask() -> int:
+        nonlocal asks
+        asks += 1
+        with GATE.passed():
+            GATE.pause(0)
+            return 7
+
+    def long_pause(_: float) -> None:
+        pause(0.3)
+
+    monkeypatch.setattr("eotasks.network.gate.time.sleep", long_pause)
+    with GATE.passed():
+        jobs = [pool.submit(asked.once, "a", ask) for _ in range(4)]
+        pause(0.3)
+    assert [job.result(SOON) for job in jobs] == [7] * 4
+    assert asks == 1
+
+
+def test_whose_answer_comes_first_is_taken(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the one who asked first, too, while another one asks again."""
+    monkeypatch.setattr("eotasks.imagery.jp2.asked.PATIENCE", 0.05)
+    asked, begun = Asked(), threading.Semaphore(0)
+    go = [threading.Event(), threading.Event(), threading.Event()]
+    numbers = iter(range(3))
+
+    def ask() -> int:
+        number = next(numbers)
+        begun.release()
+        go[number].wait(SOON)
+        return number
+
+    jobs = []
+    for _ in range(2):
+        jobs.append(pool.submit(asked.once, "a", ask))
+        assert begun.acquire(timeout=SOON)
+    monkeypatch.setattr("eotasks.imagery.jp2.asked.PATIENCE", SOON)
+    jobs += [pool.submit(asked.once, "a", ask) for _ in range(3)]
+    while asked._questions["a"].waiting < 3:
+        time.sleep(0.01)
+    go[0].set()
+    assert [job.result(SOON / 2) for job in (jobs[0], *jobs[2:])] == [0] * 4
+    assert not jobs[1].done()
+    go[1].set()
+    assert jobs[1].result(SOON) == 1

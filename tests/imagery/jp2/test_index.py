@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from eotasks.imagery.jp2.index import PacketIndex
+from eotasks.imagery.jp2.tiles import Tiles
 from eotasks.imagery.jp2.verdicts import OtherLayout
 from tests.builders.inputs.jp2 import ESA, SMALL, CountedBytes, FileBytes, Layout, taken_apart
 
@@ -308,3 +310,33 @@ def _moved(head: bytes) -> bytes:
 def test_a_file_far_away_that_is_small() -> None:
     with pytest.raises(OtherLayout, match=r"bytes in 12 tiles, less than their requests"):
         PacketIndex().small_file(CountedBytes(written(SMALL), far=True), "a.jp2", 2, (0, 0, 9, 9))
+
+
+def test_tiles_that_are_found_one_by_one_are_looked_at_once(esa: bytes) -> None:
+    """A file has up to 65,535 tiles, and says how many."""
+
+    class Counting(dict[int, None]):
+        looked = 0
+
+        def __contains__(self, tile: object) -> bool:
+            self.looked += 1
+            return super().__contains__(tile)
+
+        def __iter__(self) -> Iterator[int]:
+            self.looked += len(self)
+            return super().__iter__()
+
+    index = PacketIndex()
+    index.small_file(CountedBytes(esa), "a.jp2", 2, (0, 0, 275, 325))
+    assert index._known is not None
+    full = index._known.found
+    assert isinstance(full, Tiles)
+    tiles, missing, known = Tiles(full.stream, full.stop, full.order[0].start), Counting.fromkeys(range(9)), 0
+    for part in full.order:
+        assert tiles.find(missing, known) == ([], full.order.index(part), (part.start, part.tile))
+        known = full.order.index(part)
+        tiles.add(part)
+        del missing[part.tile]
+    assert tiles.find(missing, known) == ([], 9, None)
+    assert missing.looked == 9
+    assert tiles.find(range(3, 5), 0) == (full.order[3:5], 9, None)

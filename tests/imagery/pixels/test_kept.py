@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.crs import CRS
 
 from eotasks.imagery.pixels import kept, window
+from eotasks.imagery.pixels.raster import Pixels
 from eotasks.imagery.scene import open_scene
 from eotasks.sources.sample_files import sample_path
-from eotasks.workflows.cloud_mask.product import product_grid
+from eotasks.workflows.product_masks.product import product_grid
 
 
 @pytest.fixture
@@ -57,3 +63,38 @@ def test_parts_and_what_has_no_room_are_decoded_anew(decoded: list[str], monkeyp
         for _ in range(2):
             scene.read_masked(["B02", "B04"], grid, threads=1)
     assert decoded == ["B02", "B04", "B04"]
+
+
+def test_blocks_of_several_threads_keep_to_the_end_of_the_last(decoded: list[str]) -> None:
+    scene = open_scene(sample_path())
+    grid = product_grid(scene, 160)
+    first, second = scene.keeping(), scene.keeping()
+    first.__enter__()
+    scene.read_masked(["B02"], grid)
+    second.__enter__()
+    first.__exit__(None, None, None)
+    scene.read_masked(["B02"], grid)
+    assert decoded == ["B02"]
+    copied = pickle.loads(pickle.dumps(scene))
+    second.__exit__(None, None, None)
+    scene.read_masked(["B02"], grid)
+    copied.read_masked(["B02"], grid)
+    copied.read_masked(["B02"], grid)
+    assert decoded == ["B02"] * 4, "nothing is kept behind the blocks, nor in another process"
+
+
+def test_room_is_taken_once_for_what_two_threads_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = Pixels(np.zeros((1, 10, 10), np.uint8), rasterio.Affine.identity(), CRS.from_epsg(32633))
+    monkeypatch.setattr(kept, "KEPT_BYTES", 200)
+    both = threading.Barrier(2, timeout=300)
+    keeper = kept.KeptPixels()
+
+    def decode() -> Pixels:
+        both.wait()
+        return replace(pixels)
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: keeper.read("a", decode), range(2))
+    assert one is other
+    assert keeper.read("b", lambda: pixels) is pixels
+    assert keeper.read("b", lambda: replace(pixels)) is pixels, "there was room for two"

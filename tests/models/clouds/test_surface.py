@@ -61,6 +61,52 @@ def test_surf_is_never_snow(foam: float, water: float, air: float) -> None:
     assert not snow_mask(green + water + air, nir + 0.3 * water + 0.2 * air, swir).item()
 
 
+# Red of snow lies between its green and its near infrared: green is the most that it can be. Silt, in the range of the
+# estuary of Doxaran et al. 2002, Remote Sensing of Environment 81, 149-161: green, red, near and short-wave infrared.
+FOAM_RED = 0.98
+SILT = (0.120, 0.155, 0.115, 0.008)
+
+
+@given(st.sampled_from(list(SNOW_BY_GRAIN)), st.floats(0.5, 1), st.floats(0, 0.06))
+def test_lit_snow_of_every_age_is_snow_by_red_too(grain: int, light: float, air: float) -> None:
+    green, nir, swir = (np.array([light * value]) for value in SNOW_BY_GRAIN[grain])
+    assert snow_mask(green + air, nir + 0.2 * air, swir, red=green + 0.5 * air).item()
+
+
+@given(st.floats(0, 1), st.floats(0, 0.2), st.floats(0, 0.2))
+def test_by_red_surf_is_never_snow_under_any_haze(foam: float, water: float, air: float) -> None:
+    green, nir, swir = (np.array([foam * value]) for value in FOAM)
+    red = foam * FOAM_RED + 0.6 * water + 0.5 * air
+    assert not snow_mask(green + water + air, nir + 0.3 * water + 0.2 * air, swir, red=red).item()
+
+
+@given(st.floats(0.2, 1.7), st.floats(0, 0.2))
+def test_by_red_mud_is_never_snow_under_any_haze(silt: float, air: float) -> None:
+    """Which the ratio to green takes for snow as soon as it is bright."""
+    green, red, nir, swir = (np.array([silt * value]) for value in SILT)
+    assert not snow_mask(green + air, nir + 0.2 * air, swir, red=red + 0.5 * air).item()
+
+
+def test_what_haze_made_snow_of_before_is_none_by_red() -> None:
+    """Spectra of simulated surf, mud and shores under haze and a low sun, at the top of the atmosphere."""
+    for green, red, nir, swir in [
+        (0.263, 0.259, 0.196, 0.078),
+        (0.158, 0.166, 0.124, 0.017),
+        (0.179, 0.168, 0.136, 0.055),
+    ]:
+        spectrum = [np.array([value]) for value in (green, nir, swir)]
+        assert snow_mask(*spectrum).item()
+        assert not snow_mask(*spectrum, red=np.array([red])).item()
+    shallow = [np.array([value]) for value in (0.21, 0.125, 0.02)]
+    assert not snow_mask(*shallow, red=np.array([0.10])).item(), "green water over sand"
+
+
+def test_surfaces_are_told_by_red_where_there_is_red() -> None:
+    frame = np.array([[[0.263, 0.196, 0.078, 0.259], [0.80, 0.75, 0.10, 0.80]]], dtype=np.float32)
+    assert surface_masks(frame, None, ("B03", "B08", "B11", "B04"))[0].tolist() == [[False, True]]
+    assert surface_masks(frame[..., :3], None, ("B03", "B08", "B11"))[0].tolist() == [[True, True]]
+
+
 @pytest.mark.parametrize(
     ("green", "nir", "swir"),
     [(0.14, 0.14, 0.04), (0.16, 0.111, 0.03), (0.30, 0.20, 0.06)],
@@ -83,6 +129,9 @@ def test_thresholds_are_inclusive_as_documented() -> None:
     assert not snow_mask(np.array([0.1499]), np.array([0.15]), np.array([0.0])).item()
     assert snow_mask(np.array([0.5]), np.array([0.35]), np.array([0.1])).item()  # NIR 0.7 of green
     assert not snow_mask(np.array([0.5]), np.array([0.3499]), np.array([0.1])).item()
+    by_red = {"red": np.array([0.375])}
+    assert snow_mask(np.array([0.5]), np.array([0.3301]), np.array([0.125]), **by_red).item()  # 0.03 + 0.6 x 0.5
+    assert not snow_mask(np.array([0.5]), np.array([0.3299]), np.array([0.125]), **by_red).item()
 
 
 def test_masks_of_a_frame_by_names_and_where_there_is_data() -> None:

@@ -84,7 +84,7 @@ def test_worker_processes(method: str) -> None:
     forest = Forest.from_text(text())
     expected = forest.predict(rows(), threads=2)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
-        found = list(pool.map(predict_in_worker, [forest] * 2, [rows()] * 2, [1, 2], timeout=120))
+        found = list(pool.map(predict_in_worker, [forest] * 2, [rows()] * 2, [1, 2], timeout=400))
     for values in found:
         assert_same_bits(values, expected)
 
@@ -107,9 +107,9 @@ def test_a_pool_forked_after_the_forest_was_used(tmp_path: Path) -> None:
         "def again(threads):\n"
         "    return np.array_equal(forest.predict(rows, threads=threads), expected)\n"
         "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
-        "    print(pool.map_async(again, [1, 2, 3, 2]).get(timeout=60))\n"
+        "    print(pool.map_async(again, [1, 2, 3, 2]).get(timeout=400))\n"
         "print(again(3))\n"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert done.stdout.split("\n")[:2] == ["[True, True, True, True]", "True"], done.stderr

@@ -18,7 +18,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks import snap_bbox
 from eotasks.errors import ConfigurationError, GridError
-from eotasks.sources.sentinelhub import DownloadBandsTask, DownloadStatisticsTask
+from eotasks.sources.sentinelhub import DownloadBandsTask, DownloadStatisticsTask, places
 from eotasks.sources.sentinelhub.places import check_place, search_boxes
 from tests.builders.inputs.sentinelhub import YEAR, expected
 from tests.servers.sentinelhub import Service
@@ -86,6 +86,16 @@ def test_bands_round_the_world_are_refused(service: Service, box: BBox, message:
     with pytest.raises(GridError, match=message):
         DownloadBandsTask(bands=["B02"], size=(40, 40)).execute(bbox=box, time_interval=YEAR)
     assert service.tokens == 0
+
+
+def test_no_zone_is_looked_for_where_a_place_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> str:
+        raise AssertionError("only for a message")
+
+    monkeypatch.setattr(places, "_cure", none)
+    check_place(shapely.box(500_000, 5_100_000, 500_400, 5_100_300), CRS("EPSG:32633"), "The box")
+    with pytest.raises(AssertionError, match="only for a message"):
+        check_place(shapely.box(0, 8e6, 100, 8e6 + 100), CRS(3857), "The box")
 
 
 def test_snap_needs_a_resolution() -> None:

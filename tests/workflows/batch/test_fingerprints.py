@@ -131,7 +131,7 @@ def test_another_process_gives_the_same() -> None:
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "PYTHONHASHSEED": "77",
     }  # fmt: skip
     ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "ignore", "-c", script], env=environment, capture_output=True, text=True, timeout=400
     )
     assert ended.stdout.strip() == fingerprint(eval(values)), ended.stderr  # our own text
 

@@ -108,6 +108,14 @@ def test_skip_decides_where_it_is_given(tmp_path: Path) -> None:
     assert states(run(tmp_path, "a", "b", skip=lambda name: name == "b")) == {"a": "done", "b": "skipped"}
 
 
+def test_what_is_lost_runs_again(tmp_path: Path) -> None:
+    """Whoever decides what is skipped."""
+    run(tmp_path, "a", "b", "c")
+    assert states(run(tmp_path, "a", "b", "c", again={"b", "z"})) == {"a": "skipped", "b": "done", "c": "skipped"}
+    assert states(run(tmp_path, "a", "b", skip=lambda _: True, again=["a"])) == {"a": "done", "b": "skipped"}
+    assert calls(tmp_path) == ["a", "b", "c", "b", "a"]
+
+
 def test_a_quarantined_patch_is_not_tried_again_unless_asked(tmp_path: Path) -> None:
     workflow, patches = behaving("a", "killed")
     place = Place(tmp_path)

@@ -142,7 +142,7 @@ class TestProgress:
             env={"PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=400,
         )
         lines = ended.stderr.splitlines()
         assert lines[0].startswith("failed own_error, step ")

@@ -242,7 +242,7 @@ def run_script(tmp_path: Path, guard: str) -> subprocess.CompletedProcess[str]:
     script = tmp_path / "a script.py"
     script.write_text(SCRIPT.format(guard=guard))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=100)
+    return subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=400)
 
 
 def test_workers_keep_library_warnings_off_the_screen(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_script_from_standard_input_has_workers_too() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     ended = subprocess.run(
         [sys.executable, "-"], input=SCRIPT.format(guard="if True:"), env=environment, capture_output=True, text=True,
-        timeout=100,
+        timeout=400,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
 

@@ -16,9 +16,10 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.workflows.cloud_mask import files, quicklook
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions as options
-from eotasks.workflows.cloud_mask.product import product_grid
 from eotasks.workflows.cloud_mask.run import CloudMaskRun
+from eotasks.workflows.product_masks import images
+from eotasks.workflows.product_masks.options import CloudMaskOptions as options
+from eotasks.workflows.product_masks.product import product_grid
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call
 from tests.builders.sample_products import MakeProduct
@@ -169,7 +170,8 @@ class TestRepeated:
         elif damage == "gone":
             mask.unlink()
         else:
-            monkeypatch.setattr(files, "version", lambda _: "9.9")
+            for module in (files, images):
+                monkeypatch.setattr(module, "version", lambda _: "9.9")
         result = command(product, "--out", out)
         assert result.code == 0
         assert "done" in result.out

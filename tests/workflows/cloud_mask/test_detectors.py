@@ -18,13 +18,15 @@ from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.errors import ConfigurationError, ImageryError, ModelError, ShadowWarning
 from eotasks.imagery.scene import open_scene
+from eotasks.models.clouds.shadows import geometric
 from eotasks.models.sentinel2 import SceneClass
+from eotasks.sources.sample import open_sample
 from eotasks.storage.place import Place
-from eotasks.workflows.cloud_mask import product
 from eotasks.workflows.cloud_mask.files import MaskFiles
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import ProductMasks, make_masks
 from eotasks.workflows.cloud_mask.quicklook import quicklook_sheet
+from eotasks.workflows.product_masks import apart, product
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import ProductMasks, make_masks
 from tests.builders.command_line import Result
 from tests.builders.command_line import command as call
 from tests.builders.layouts import small_l2a, small_safe
@@ -239,6 +241,39 @@ def test_the_sun_without_an_answer_of_shadows(make_product: MakeProduct, install
     with pytest.warns(ShadowWarning, match="no shadow can be told"):  # its clouds are made up
         asked = make_masks(scene, CloudMaskOptions(detector="stub", shadows=True, quicklook=False))
     assert asked.shadow is not None
+
+
+class LooksAtMore(Stub):
+    """Looks at green where it is there, and at cirrus."""
+
+    optional_bands = ("B03", "B10")
+
+
+def test_bands_that_a_detector_looks_at_where_they_are_there(make_product: MakeProduct, install: Install) -> None:
+    detector = LooksAtMore(per_pixel=True)
+    install(detector)
+    for name, without in (("all", ()), ("less", ("B10",))):
+        detector.seen.clear()
+        options = CloudMaskOptions(detector="stub", shadows=True, quicklook=False)
+        make_masks(open_scene(make_product(name, without=without)), options)
+        assert set(detector.seen[0].names) == {*detector.bands, "B03", "B10"} - set(without)
+
+
+def test_snow_kept_apart_leaves_shadows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told by B03, which tells turbid water of shadows too: they are looked at with it anyway."""
+    monkeypatch.setattr(geometric, "_BEATS_CHANCE", 0.0)  # winter forests pass for cloud here, and no shadow is told
+    monkeypatch.setattr(apart, "snow_in", lambda bands, *_, **__: np.zeros(bands.shape[:2], dtype=bool))
+    plain, with_snow = (
+        make_masks(
+            open_sample(),
+            CloudMaskOptions(resolution=160, detector="shadows-geometric", shadows=True, snow=snow, quicklook=False),
+        ).shadow
+        for snow in (False, True)
+    )
+    assert plain is not None
+    assert with_snow is not None
+    assert (plain == 1).any()
+    np.testing.assert_array_equal(with_snow, plain)
 
 
 class LikelyWithShadows(Likely):

@@ -22,9 +22,11 @@ from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.models.clouds.presets import mask_settings
 from eotasks.sources.sample import open_sample
 from eotasks.storage.place import Place
-from eotasks.workflows.cloud_mask.files import CLM_CLASSES, MaskFiles, product_name, stored_probability
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
+from eotasks.workflows.cloud_mask.files import MaskFiles
+from eotasks.workflows.product_masks.images import CLM_CLASSES, stored_probability
+from eotasks.workflows.product_masks.names import product_name
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import Picture, ProductMasks
 from tests.builders.cog_layout import assert_is_cloud_optimized
 
 HEIGHT, WIDTH = 700, 1100

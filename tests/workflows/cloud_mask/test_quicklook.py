@@ -14,9 +14,9 @@ from PIL import Image, ImageColor
 
 from eotasks.imagery.grid import Grid
 from eotasks.sources.sample import open_sample
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import Picture, ProductMasks
 from eotasks.workflows.cloud_mask.quicklook import draw_quicklook, quicklook_sheet, round_numbers, true_color
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import Picture, ProductMasks
 
 
 def simple_masks(height: int = 60, width: int = 90, *, resolution: float = 60, crs: str = "EPSG:32633") -> ProductMasks:
@@ -64,6 +64,24 @@ def test_any_shape(tmp_path: Path, height: int, width: int) -> None:
     assert 0.2 < down / across < 1.1  # words have room however slender the product
     assert 300 < down < 2200
     assert 1300 < across <= 2400
+
+
+@pytest.mark.parametrize("probability", [True, False])
+@pytest.mark.parametrize("name", ["S2B_MSIL1C_20240903T103629_N0511_R008_T31TGJ_20240903T123000", "W" * 200])
+def test_words_have_room_in_slender_pictures(name: str, tmp_path: Path, *, probability: bool) -> None:
+    masks = simple_masks(300, 60)
+    masks = masks if probability else replace(masks, probability=None)
+    options = CloudMaskOptions(shadows=True, snow=True, thin_cloud=True)
+    said = texts(masks, options, name)
+    assert (name in said) is (len(name) < 100)
+    draw_quicklook(masks, options, name, tmp_path / "q.png")
+    with Image.open(tmp_path / "q.png") as image:
+        pixels = np.asarray(image)
+    for words in (pixels[:100], pixels[-40:]):  # above the maps, and below all else
+        assert (words[:, -30:] == 255).all()
+    attribution, how = said[-1], said[-2]
+    assert "Copernicus" in attribution
+    assert how == options.describe() or "…" in how
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:

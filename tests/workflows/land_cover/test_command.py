@@ -224,7 +224,7 @@ def test_a_process_of_its_own_prints_nothing_but_the_result(tmp_path: Path) -> N
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-W", "default", "-m", "eotasks.workflows.cli", "land-cover", *arguments]
-        return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=120)
+        return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=400)
 
     done = run("--config", str(write_config(tmp_path, SAMPLE)), "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")

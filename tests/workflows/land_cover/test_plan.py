@@ -9,6 +9,8 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pytest
+from sentinelhub.constants import CRS
+from sentinelhub.geometry import Geometry
 from shapely.geometry import box
 
 from eotasks.area import save_patch_grid
@@ -26,6 +28,7 @@ from eotasks.sources.sample import SAMPLE_BBOX, SAMPLE_TIME
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import BUILT_IN, checked_config, load_config
 from eotasks.workflows.land_cover.features import ResolvedFeatures
+from eotasks.workflows.land_cover.mapping import digest_of
 from eotasks.workflows.land_cover.plan import Plan, make_plan, seed_splits
 from eotasks.workflows.land_cover.preflight import check_inputs, check_labels_lie_here
 from eotasks.workflows.land_cover.problems import Causes
@@ -298,3 +301,14 @@ def test_pixels_of_eopatches_have_the_size_that_is_said(tmp_path: Path) -> None:
     write_eopatches(tmp_path / "eopatches")
     with pytest.raises(GridError, match=r"pixels of 10 x 10 m, area.resolution is 20 m"):
         plan_of(config_of(EOPATCHES, source={"folder": str(tmp_path / "eopatches")}, area={"resolution": 20}))
+
+
+def test_the_same_numbers_in_another_zone_are_another_area() -> None:
+    shape, moved = (
+        box(500_000, 5_100_000, 500_400, 5_100_300),
+        box(500_000, 5_100_000, 500_400, 5_100_310),
+    )
+    digest = digest_of(Geometry(shape, CRS("EPSG:32633")))
+    assert digest == digest_of(Geometry(shape, CRS("EPSG:32633")))
+    assert digest != digest_of(Geometry(shape, CRS("EPSG:32634")))
+    assert digest != digest_of(Geometry(moved, CRS("EPSG:32633")))

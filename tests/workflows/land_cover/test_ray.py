@@ -55,7 +55,7 @@ def test_results_are_those_of_one_process(tmp_path: Path) -> None:
     arguments = ["land-cover", "--config", str(config), "--ray", "local", "--workers", "2"]
     run = subprocess.run(
         [sys.executable, "-m", "eotasks.workflows.cli", *arguments],
-        capture_output=True, text=True, timeout=200, env=dict(os.environ), check=False,
+        capture_output=True, text=True, timeout=500, env=dict(os.environ), check=False,
     )  # fmt: skip
     assert (run.returncode, run.stderr) == (0, "")
     assert "Ray:" not in run.stdout

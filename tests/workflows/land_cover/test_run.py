@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -316,8 +317,9 @@ def test_another_model_makes_every_map_anew(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("at_length", [False, pytest.param(True, marks=pytest.mark.trial)])
 def test_a_repeat_trains_only_what_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, at_length: bool
 ) -> None:
     write_eopatches(tmp_path / "eopatches")
     trainings: list[object] = []
@@ -343,15 +345,28 @@ def test_a_repeat_trains_only_what_has_changed(
     before = files_of(out)
     assert first > 0
     assert trained(EOPATCHES, "--threads", "2") == 0, "threads change nothing"
+    assert "remove this folder to train anew" in caplog.text
+    assert "--overwrite" not in caplog.text, "which takes the downloads away too"
     assert files_of(out) == before
+    changed = merged(EOPATCHES, {"sampling": {"per_class": 50}})
+    if not at_length:
+        assert trained(changed) > 0
+        return
     assert trained(EOPATCHES, "--overwrite") == first
+    assert files_of(out) == before
+    shutil.rmtree(tmp_path / "out" / "model")
+    lines = manifest_outcomes(out.place())
+    assert trained(EOPATCHES) == first
+    assert states(manifest_outcomes(out.place())[len(lines) :]) == {
+        "observe": every("skipped"),
+        "map": every("skipped"),
+    }
     assert files_of(out) == before
     record = tmp_path / "out" / "model" / "roc.f64"
     record.write_bytes(record.read_bytes()[:-8])
     assert trained(EOPATCHES) == first
     assert "is damaged: the model is trained anew" in caplog.text
     assert files_of(out) == before
-    changed = merged(EOPATCHES, {"sampling": {"per_class": 50}})
     assert trained(changed) > 0
     monkeypatch.setattr(training, "_digest_of_code", lambda: "other code")
     assert trained(changed) > 0
@@ -372,7 +387,7 @@ def test_maps_are_clipped_to_the_polygons_of_the_area(tmp_path: Path) -> None:
     with rasterio.open(whole.out / "land_cover.tif") as source:
         before, transform = source.read(1), source.transform
     plain = json.loads((whole.out / "metrics.json").read_bytes())
-    clipped = run_in(tmp_path, merged(sections, {"output": {"clip": True}}))
+    clipped = run_in(tmp_path, merged(sections, {"output": {"clip": True, "scores": True}}))
     assert (clipped.result.code, clipped.result.err) == (0, "")
     with rasterio.open(clipped.out / "land_cover.tif") as source:
         after, nodata = source.read(1), source.nodata
@@ -384,6 +399,10 @@ def test_maps_are_clipped_to_the_polygons_of_the_area(tmp_path: Path) -> None:
     assert 0.3 < inside.mean() < 0.7
     np.testing.assert_array_equal(after[inside & ~edge], before[inside & ~edge])
     assert not after[~inside & ~edge].any()
+    for file in (clipped.out / "maps" / "scores").glob("*.tif"):
+        with rasterio.open(file) as source, rasterio.open(clipped.out / "maps" / "prediction" / file.name) as classes:
+            np.testing.assert_array_equal(source.read_masks(1) == 0, classes.read(1) == 0)
+            assert np.isnan(source.read()[:, classes.read(1) == 0]).all(), "no data, not a score of 0"
     metrics = json.loads((clipped.out / "metrics.json").read_bytes())
     assert metrics["validation"] == plain["validation"]
     assert metrics["areas"] != plain["areas"]

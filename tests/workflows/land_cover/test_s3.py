@@ -64,7 +64,7 @@ def test_worker_processes_write_there_too(s3_server: S3Server, tmp_path: Path, d
     sections = merged(SECTIONS, {"run": {"executor": "processes"}, "output": {"folder": s3.location}})
     config = write_config(tmp_path, sections, "two.toml")
     arguments = [sys.executable, "-m", "eotasks.workflows.cli", "land-cover", "--config", str(config), "--workers", "2"]
-    run = subprocess.run(arguments, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False)
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=400, env=dict(os.environ), check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert_equal_places(disk, s3)
     assert s3.read_bytes("report.html").startswith(b"<!DOCTYPE html>")

@@ -7,11 +7,14 @@ import io
 import matplotlib as mpl
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFont
 
+from eotasks.workflows.report import sheet as sheet_module
 from eotasks.workflows.report.cividis import CIVIDIS, cividis
-from eotasks.workflows.report.sheet import DPI, Sheet, width_of
+from eotasks.workflows.report.sheet import DPI, Sheet, fitted, width_of
 
 
 def pixels(sheet: Sheet) -> NDArray[np.uint8]:
@@ -88,3 +91,25 @@ def test_colours_are_those_of_matplotlib() -> None:
     assert np.array_equal(CIVIDIS, table(np.arange(256), bytes=True)[:, :3])
     values = np.linspace(-0.1, 1.1, 4001, dtype=np.float32)
     assert np.array_equal(cividis(values), table(values, bytes=True)[:, :3])
+
+
+def test_letters_lie_where_they_do_on_any_machine() -> None:
+    """Raqm, which a machine has or not, would put them elsewhere."""
+    for bold in (False, True):
+        assert sheet_module._font(10, bold=bold).layout_engine == ImageFont.Layout.BASIC
+
+
+@pytest.mark.parametrize("bold", [False, True])
+@given(text=st.text("AIl_m0 ·", max_size=200), width=st.floats(0.2, 9))
+def test_lines_that_have_room(text: str, width: float, *, bold: bool) -> None:
+    shown, size = fitted(text, width, size=15, least=9, bold=bold)
+    assert width_of(shown, size, bold=bold) <= width
+    assert 9 <= size <= 15
+    if width_of(text, 15, bold=bold) <= width:
+        assert (shown, size) == (text, 15)
+    elif width_of(text, 9, bold=bold) <= width:
+        assert shown == text
+    else:
+        head, _, tail = shown.partition("…")
+        assert text.startswith(head)
+        assert text.endswith(tail)

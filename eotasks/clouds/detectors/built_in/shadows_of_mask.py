@@ -1,6 +1,7 @@
 """Shadows of clouds that are given: so that how shadows are found is judged apart from how clouds are.
 
-It needs the bands of shadows alone (B02, B08, B11), so that scenes of six bands will do, of other sensors too.
+It needs the bands of shadows alone (B02, B08, B11, and B03 where it is there), so that scenes of six bands will do, of
+other sensors too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eotasks.clouds.detectors.built_in.shadows import GEOMETRIC, PROJECTION
+from eotasks.clouds.detectors.built_in.shadows import GEOMETRIC, PROJECTION, optional_bands_of
 from eotasks.clouds.detectors.built_in.stored import STORED_MASK
 from eotasks.clouds.detectors.frames import Frames
 from eotasks.clouds.detectors.protocol import Detection, Detector
@@ -41,6 +42,7 @@ class ShadowsOfMask(Detector):
         """
         self.name = name
         self.description = f"shadows of given clouds, by the method {method!r}"
+        self.optional_bands = optional_bands_of(method)
         self._method: MethodName = method
 
     def detect(self, frames: Frames, settings: DetectorSettings) -> Detection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,7 +15,7 @@ from eotasks.models.clouds.shadows.geometric import GeometricMethod, Reason, geo
 from eotasks.models.clouds.shadows.large import is_large, large_shadow
 from eotasks.models.clouds.shadows.light import Light, light_of
 from eotasks.models.clouds.shadows.packed import KEPT, VALID, PackedLight, has, strips_of
-from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow
+from eotasks.models.clouds.shadows.projection import ProjectionMethod, projected_shadow, untold
 from eotasks.models.clouds.validity import split_cloud_mask
 from eotasks.models.scales import ReflectanceScale, check_mask
 from eotasks.text import did_you_mean
@@ -26,6 +26,8 @@ SHADOW = 1
 MethodName = Literal["geometric", "projection"]
 ShadowMethod = GeometricMethod | ProjectionMethod
 Angles = NDArray[np.floating] | tuple[float, float]
+Tell = Callable[..., None]
+"""Warns: text, category, and what the category takes beside the text."""
 
 _REASONS: dict[Reason, str] = {
     "sun": "has clouds, but no shadow can be told: sun and sensor stand so that shadows lie under their clouds or fall"
@@ -69,8 +71,12 @@ def cloud_shadow(
     scale: ReflectanceScale | None = None,
     check_bands: bool = True,
     where: str = "the frame",
+    tell: Tell = warn_caller,
 ) -> NDArray[np.uint8]:
     """Cloud shadow of one frame.
+
+    Of frames above 4,000,000 pixels "geometric" searches the heights of clouds in cells of several pixels (60 m of a
+    full tile); outlines are thrown, and pixels looked at, at full resolution.
 
     :param bands: (h, w, bands) reflectance (float) or DN (integer), top-of-atmosphere or surface: 13 or 10 bands, or
         any with B02, B08 and B11 among their names. Where they are there, B03 tells turbid water from
@@ -91,6 +97,7 @@ def cloud_shadow(
     :param check_bands: Whether values that contradict it are refused (``eotasks.models.scale_signs``); False for
         callers that have looked at the whole series.
     :param where: What the frame is, for messages.
+    :param tell: What warns, called as ``eotasks.errors.warn_caller``.
     :return: uint8 (h, w): 0 no shadow, 1 shadow on ground in view, 255 no data. Clouds are 0.
     :raises BandError: a band is missing.
     :raises ReflectanceError: values that are no reflectance where there is data.
@@ -103,21 +110,16 @@ def cloud_shadow(
     for name, mask in (("cloud mask", cloud), ("mask of outlines", outlines)):
         if mask is not None and mask.shape != bands.shape[:2]:
             raise GridError(f"{where}: the {name} has shape {mask.shape}, the bands {bands.shape[:2]}.")
-    hidden, missing = split_cloud_mask(cloud, where=where)
-    cloudy = hidden
-    if outlines is not None:
-        cloudy, unknown = split_cloud_mask(outlines, where=f"{where}, outlines")
-        missing = missing | unknown
-    if valid is not None:
-        check_mask(valid, name="the data mask", where=where)  # before ~ and & make numbers of it
-    data = ~missing if valid is None else valid & ~missing
+    hidden, cloudy, data = _masks(cloud, outlines, valid, where)
     if is_large(bands.shape):
         packed = packed_light(bands.shape[:2], names=names, method=chosen, scale=scale, where=where)
         packed.add(0, bands, data)
         if check_bands:
             packed.check()
         packed.set_clouds(cloudy)
-        return shadow_of_packed(packed, hidden, sun=sun, view=view, pixel_size=pixel_size, method=chosen, where=where)
+        return shadow_of_packed(
+            packed, hidden, sun=sun, view=view, pixel_size=pixel_size, method=chosen, where=where, tell=tell
+        )
     light = light_of(bands, data, names=names, scale=scale, check_bands=check_bands, where=where)
     cloudy = cloudy & light.valid
     if not cloudy.any():
@@ -127,11 +129,12 @@ def cloud_shadow(
     if isinstance(chosen, ProjectionMethod):
         direction = mean_shift(shift, where=where)
         shadow = projected_shadow(light, cloudy, direction, pixel_size=pixel_size, method=chosen)
-        reason = _untold(light, cloudy, direction)
+        ground = _has_ground(light, cloudy)
+        reason = untold(clouds=True, moves=bool(direction.any()), ground=ground)
     else:
         match = geometric_shadow(light, cloudy, shift, pixel_size=pixel_size, method=chosen, where=where)
         shadow, reason = match.shadow, match.reason
-    _warn(reason, where)
+    warn_untold(reason, where, tell)
     shadow = shadow & ~hidden
     return np.where(light.valid, shadow.astype(np.uint8) * np.uint8(SHADOW), np.uint8(NO_DATA))
 
@@ -163,19 +166,23 @@ def shadow_of_packed(
     pixel_size: tuple[float, float],
     method: MethodName | ShadowMethod = "geometric",
     where: str = "the frame",
+    tell: Tell = warn_caller,
 ) -> NDArray[np.uint8]:
     """Cloud shadow of a large frame: as ``cloud_shadow``, which comes here with those that are large.
 
     :param light: All rows of it, added under the same method, and its clouds; used up by this.
-    :param cloud: (h, w) boolean, or 1 where there is cloud: the mask under which ground is no shadow.
+    :param cloud: (h, w) boolean, or 1 where there is cloud: the mask under which ground is no shadow. 255, without an
+        answer, is out of the data.
     :return: uint8 (h, w): 0 no shadow, 1 shadow on ground in view, 255 no data. Clouds are 0.
     :raises FeatureError: angles that are none.
     :raises GridError: shapes that do not fit.
     :warns ShadowWarning: there are clouds, and their shadows cannot be told, with the reason.
     """
+    light.leave_out(cloud)
     if light.has_clouds:
         shift = _shift(sun, view, light.shape, pixel_size, where)
-        _warn(large_shadow(light, shift, pixel_size=pixel_size, method=shadow_method(method), where=where), where)
+        reason = large_shadow(light, shift, pixel_size=pixel_size, method=shadow_method(method), where=where)
+        warn_untold(reason, where, tell)
     result = np.empty(light.shape, dtype=np.uint8)
     for rows in strips_of(light.shape):
         bits = light.bits[rows]
@@ -193,13 +200,46 @@ def _shift(
     return shift
 
 
-def _warn(reason: Reason | None, where: str) -> None:
+def clouds_and_ground(
+    bands: NDArray[np.generic],
+    cloud: NDArray[np.generic],
+    *,
+    outlines: NDArray[np.generic] | None,
+    valid: NDArray[np.bool_] | None,
+    names: Sequence[str],
+    where: str,
+) -> tuple[bool, bool]:
+    """Whether a part of a frame has clouds, and ground beside them that is no water: what ``untold`` asks of a whole.
+
+    Arguments and errors are those of ``cloud_shadow``.
+    """
+    _, cloudy, data = _masks(cloud, outlines, valid, where)
+    light = light_of(bands, data, names=names, check_bands=False, where=where)
+    return bool((cloudy & light.valid).any()), _has_ground(light, cloudy)
+
+
+def warn_untold(reason: Reason | None, where: str, tell: Tell) -> None:
+    """Say why no shadow can be told of a frame, where there is a reason."""
     if reason is not None:
-        warn_caller(f"{where}: {_REASONS[reason]}", ShadowWarning, reason)
+        tell(f"{where}: {_REASONS[reason]}", ShadowWarning, reason)
 
 
-def _untold(light: Light, cloud: NDArray[np.bool_], direction: NDArray[np.float64]) -> Reason | None:
-    """Why the projection can tell nothing of a frame."""
-    if not direction.any():
-        return "sun"
-    return None if (light.valid & ~light.black & ~cloud).any() else "ground"
+def _masks(
+    cloud: NDArray[np.generic],
+    outlines: NDArray[np.generic] | None,
+    valid: NDArray[np.bool_] | None,
+    where: str,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """(h, w) each: under which ground is no shadow, whose shadows are searched, and the data."""
+    hidden, missing = split_cloud_mask(cloud, where=where)
+    cloudy = hidden
+    if outlines is not None:
+        cloudy, unknown = split_cloud_mask(outlines, where=f"{where}, outlines")
+        missing = missing | unknown
+    if valid is not None:
+        check_mask(valid, name="the data mask", where=where)  # before ~ and & make numbers of it
+    return hidden, cloudy, ~missing if valid is None else valid & ~missing
+
+
+def _has_ground(light: Light, cloudy: NDArray[np.bool_]) -> bool:
+    return bool((light.valid & ~light.black & ~cloudy).any())

@@ -19,7 +19,6 @@ from scipy.sparse.csgraph import connected_components
 
 from eotasks.models.clouds.shadows.angles import mean_shift
 from eotasks.models.clouds.shadows.geometric import CloudHeights, GeometricMethod, Reason, heights_of, is_enough
-from eotasks.models.clouds.shadows.light import Ground
 from eotasks.models.clouds.shadows.looks import Neighbourhood, Sight, beyond, told_apart
 from eotasks.models.clouds.shadows.packed import (
     ADDED,
@@ -36,7 +35,7 @@ from eotasks.models.clouds.shadows.packed import (
     has,
     strips_of,
 )
-from eotasks.models.clouds.shadows.projection import ProjectionMethod, dark_in_reach, rows_in_reach
+from eotasks.models.clouds.shadows.projection import ProjectionMethod, dark_in_reach, rows_in_reach, untold
 from eotasks.models.clouds.shadows.search import clouds_of
 
 Mask = NDArray[np.bool_]
@@ -70,7 +69,7 @@ def large_shadow(
     :return: Why no shadow can be told though there are clouds.
     """
     if isinstance(method, ProjectionMethod):
-        return _projected(light, shift, pixel_size, method)
+        return _projected(light, shift, pixel_size, method, where)
     step = math.ceil(math.sqrt(light.shape[0] * light.shape[1] / SEARCHED_PIXELS))
     cells = light.cells(step)
     size = (pixel_size[0] * step, pixel_size[1] * step)
@@ -186,8 +185,9 @@ class _Looks:
             thrown = has(bits, THROWN)
             kept, added = thrown, np.zeros_like(thrown)
             if difference is not None and around is not None:
-                share = self._darker(window, around) / np.float32(difference)
-                kept, added = self._window_sight(window).parted(thrown, share, self._spread(around.near, window.rows))
+                sight = self._window_sight(window)
+                share = self._darker(sight, window, around) / np.float32(difference)
+                kept, added = sight.parted(thrown, share, self._spread(around.near, window.rows))
             inner = self._light.bits[window.inner]
             inner |= kept[window.cut] * KEPT | added[window.cut] * ADDED
         _keep_touching(self._light)
@@ -202,9 +202,9 @@ class _Looks:
         sunlight = self._light.sunlight[window.rows].astype(np.float32) / np.float32(UNITS)
         return Sight(np.clip(sunlight, *self._found.usual), seen, black, turbid, clear, self._pixel_size)
 
-    def _darker(self, window: _Window, around: Neighbourhood) -> NDArray[np.float32]:
+    def _darker(self, sight: Sight, window: _Window, around: Neighbourhood) -> NDArray[np.float32]:
         """How much darker than lit ground about them pixels are."""
-        return self._interpolated(around.expected, window.rows) - self._window_sight(window).smooth()
+        return self._interpolated(around.expected, window.rows) - sight.smooth()
 
     def _contrast(self, around: Neighbourhood) -> float | None:
         """How much darker shaded ground is, None where that tells nothing of a pixel: in whole numbers, whose sums do
@@ -213,7 +213,7 @@ class _Looks:
         sums = np.zeros((2, 3), dtype=object)
         for window in _windows(self._light.shape, Sight.ABOUT):
             sight = self._window_sight(window)
-            darker = np.rint(self._darker(window, around) * np.float32(UNITS)).astype(np.int64)[window.cut]
+            darker = np.rint(self._darker(sight, window, around) * np.float32(UNITS)).astype(np.int64)[window.cut]
             thrown = has(self._light.bits[window.inner], THROWN)
             for index, mask in enumerate((thrown, ~thrown)):
                 values = darker[mask & sight.clear[window.cut]]
@@ -322,17 +322,17 @@ def _neighbours(
 
 
 def _projected(
-    light: PackedLight, shift: Floats, pixel_size: tuple[float, float], method: ProjectionMethod
+    light: PackedLight, shift: Floats, pixel_size: tuple[float, float], method: ProjectionMethod, where: str
 ) -> Reason | None:
     """The projection, whose reach is short."""
-    direction = mean_shift(shift)
+    direction = mean_shift(shift, where=where)
     clouds = ground = False
     for window in _windows(light.shape, rows_in_reach(direction, pixel_size=pixel_size, method=method)):
         bits = light.bits[window.rows]
         cloud, valid, black = has(bits, CLOUD), has(bits, VALID), has(bits, BLACK)
         shadow = dark_in_reach(
-            has(bits, DARK),
-            Ground(np.zeros((0, 0), np.float32), black, black, valid),
+            has(bits, DARK) & ~black,
+            valid,
             cloud,
             direction,
             pixel_size=pixel_size,
@@ -341,8 +341,4 @@ def _projected(
         light.bits[window.inner] |= shadow[window.cut] * KEPT
         clouds |= bool(cloud.any())
         ground |= bool((valid & ~black & ~cloud).any())
-    if not clouds:
-        return None
-    if not direction.any():
-        return "sun"
-    return None if ground else "ground"
+    return untold(clouds=clouds, moves=bool(direction.any()), ground=ground)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.models.band_sets import band_names
-from eotasks.models.clouds.shadows.light import Ground, light_bands, light_of
-from eotasks.models.scale_signs import refuse_other_scale
+from eotasks.models.clouds.postprocess import NO_DATA
+from eotasks.models.clouds.shadows.light import Ground, light_of
+from eotasks.models.scale_signs import BITS_8, refuse_by_signs, sampled, scale_signs
 from eotasks.models.scales import ReflectanceScale
-from eotasks.models.sentinel2 import band_indices
 
 Mask = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
@@ -23,7 +23,10 @@ STRIP_PIXELS = 1 << 20
 """Looked at together: what is computed of them takes some ten bytes each, and no result depends on it."""
 
 UNITS: Final = 4096
-"""Steps in 1 of ln: sunlight goes from -7 to 7, and 0.0002 is far below what a sensor tells."""
+"""Steps in 1 of ln, 0.0002: far below what a sensor tells. What sunlight has beyond -8 and 8, as of saturated numbers
+beside black ones (8.8 at most of DN), is cut off: it is outlying either way."""
+
+_LEAST, _MOST = np.iinfo(np.int16).min, np.iinfo(np.int16).max
 
 _SAMPLED = 1 << 18
 """Pixels, spread over the frame, that tell whether its values can be right."""
@@ -65,15 +68,16 @@ class PackedLight:
     ) -> None:
         self.shape, self._names, self._scale, self._where = shape, names, scale, where
         self._dark_nir = dark_nir
-        self._looked_at: tuple[str, ...] = ()
         self.sunlight: NDArray[np.int16] = np.zeros(shape if dark_nir is None else (0, 0), dtype=np.int16)
-        """(h, w) in 4096ths, see ``Ground``; nothing where the projection does not need it."""
+        """(h, w) in 4096ths from -8 to 8, see ``Ground``; nothing where the projection does not need it."""
         self.bits: Bits = np.zeros(shape, dtype=np.uint8)
         """(h, w) the names above."""
         self.has_clouds = False
         """Whether there are any on valid data."""
         self._every = max(math.isqrt(shape[0] * shape[1] // _SAMPLED), 1)
         self._samples: list[tuple[NDArray[np.generic], Mask]] = []
+        self._there: tuple[str, ...] = ()
+        self._highest = 0.0  # of whole numbers
 
     def add(self, start: int, bands: NDArray[np.generic], valid: Mask) -> None:
         """Look at rows.
@@ -84,17 +88,20 @@ class PackedLight:
         """
         sample = slice(-start % self._every, None, self._every), slice(None, None, self._every)
         there = band_names(bands.shape[-1], self._names, where=self._where)
-        self._looked_at = light_bands(there)
-        chosen = band_indices(self._looked_at, there, where=self._where)
-        self._samples.append((bands[sample][..., chosen], valid[sample].copy()))
+        self._there = tuple(there)
+        # copies: what they are taken of is not kept. All bands: B10 says what those of shadows do not
+        self._samples.append((bands[sample].copy(), valid[sample].copy()))
         for rows in strips_of(valid.shape):
+            if bands.dtype.kind in "iu" and self._highest <= BITS_8:
+                inside = valid[rows][..., np.newaxis]
+                self._highest = max(self._highest, float(np.max(bands[rows], initial=0, where=inside)))
             light = light_of(
                 bands[rows], valid[rows], names=there, scale=self._scale, check_bands=False, where=self._where
             )
             place = slice(start + rows.start, start + rows.stop)
             bits = light.valid * VALID | light.black * BLACK | light.turbid * TURBID
             if self._dark_nir is None:
-                self.sunlight[place] = np.rint(light.sunlight * np.float32(UNITS))
+                self.sunlight[place] = np.clip(np.rint(light.sunlight * np.float32(UNITS)), _LEAST, _MOST)
             else:
                 bits |= (light.nir < self._dark_nir) * DARK
             self.bits[place] = bits
@@ -105,20 +112,31 @@ class PackedLight:
         :raises ReflectanceError: another scale.
         """
         bands, valid = (np.concatenate(parts)[np.newaxis] for parts in zip(*self._samples, strict=True))
-        refuse_other_scale(
-            bands, valid, names=self._looked_at, scale=self._scale, frame_names=[self._where], where=self._where
-        )
+        signs = scale_signs(*sampled(bands[0], valid[0]), names=self._there, scale=self._scale, where=self._where)
+        # whether numbers have 8 bits is asked of all of them
+        whole = np.full((1, 1, 1, 1), max(self._highest, signs.highest), dtype=bands.dtype)
+        refuse_by_signs([signs], [self._where], whole, None, names=self._there, scale=self._scale, where=self._where)
 
     def set_clouds(self, outlines: NDArray[np.generic]) -> None:
         """Note where clouds are seen, before they were grown, when all rows have been added.
 
-        :param outlines: (h, w) boolean, or 1 where there is cloud.
+        :param outlines: (h, w) boolean, or 1 where there is cloud and 255 without an answer, which is out of the data.
         """
         for rows in strips_of(self.shape):
+            self.bits[rows] |= (outlines[rows] == 1) * CLOUD
+        self.leave_out(outlines)
+
+    def leave_out(self, mask: NDArray[np.generic]) -> None:
+        """Take what a mask has no answer of out of the data.
+
+        :param mask: (h, w) 255 without an answer; booleans have one everywhere.
+        """
+        self.has_clouds = False
+        for rows in strips_of(self.shape):
             bits = self.bits[rows]
-            cloud = (outlines[rows] == 1) & has(bits, VALID)
-            bits |= cloud * CLOUD
-            self.has_clouds |= bool(cloud.any())
+            bits &= ~((mask[rows] == NO_DATA) * VALID)
+            bits &= ~(~has(bits, VALID) * CLOUD)
+            self.has_clouds |= bool((bits & CLOUD).any())
 
     def cells(self, step: int) -> Cells:
         """The frame in cells of step by step pixels, the last ones maybe of fewer.

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.models.checks import check_number
-from eotasks.models.clouds.shadows.light import Ground, Light
+from eotasks.models.clouds.shadows.geometric import Reason
+from eotasks.models.clouds.shadows.light import Light
 
 Mask = NDArray[np.bool_]
 
@@ -64,25 +65,40 @@ def projected_shadow(
     :param pixel_size: Metres (y, x).
     :return: (h, w) boolean, False on clouds and where there is no data.
     """
-    return dark_in_reach(light.nir < method.dark_nir, light, cloud, shift, pixel_size=pixel_size, method=method)
+    dark = (light.nir < method.dark_nir) & ~light.black
+    return dark_in_reach(dark, light.valid, cloud, shift, pixel_size=pixel_size, method=method)
 
 
 def dark_in_reach(
     dark: Mask,
-    light: Ground,
+    valid: Mask,
     cloud: Mask,
     shift: NDArray[np.float64],
     *,
     pixel_size: tuple[float, float],
     method: ProjectionMethod,
 ) -> Mask:
-    """The same where it is known which pixels are dark (h, w)."""
-    dark = dark & ~light.black & light.valid & ~cloud
+    """The same where it is known which pixels are dark and no water, and which have data; (h, w) each."""
+    dark = dark & valid & ~cloud
     shadow = dark & _swept(cloud, _reach(shift, method.distance, pixel_size))
     # a gap takes part as shadow does, as the world beyond the image: it must not eat what lies beside it
-    kept = _filtered(cv2.erode, cloud | shadow | ~light.valid, method.erosion, pixel_size) & shadow
+    kept = _filtered(cv2.erode, cloud | shadow | ~valid, method.erosion, pixel_size) & shadow
     grown = _filtered(cv2.dilate, kept, method.dilation, pixel_size)
-    return np.asarray(grown & ~cloud & light.valid)
+    return np.asarray(grown & ~cloud & valid)
+
+
+def untold(*, clouds: bool, moves: bool, ground: bool) -> Reason | None:
+    """Why the projection can tell no shadow of a frame.
+
+    :param clouds: Whether it has any, on valid data.
+    :param moves: Whether shadows lie elsewhere than their clouds.
+    :param ground: Whether there is ground beside the clouds that is no water.
+    """
+    if not clouds:
+        return None
+    if not moves:
+        return "sun"
+    return None if ground else "ground"
 
 
 def rows_in_reach(shift: NDArray[np.float64], *, pixel_size: tuple[float, float], method: ProjectionMethod) -> int:

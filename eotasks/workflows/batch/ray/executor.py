@@ -209,7 +209,7 @@ class RayPool:
             self.size = replace(self.size, workers=workers)
         if any(worker.ready for worker in self._workers):
             self._placed = now
-        elif not fitting and now - self._placed > _PLACEMENT_SECONDS:
+        elif not fitting and self._warned > self._placed and now - self._placed > _PLACEMENT_SECONDS:
             raise BatchError(f"No node of the Ray cluster has {self.request}: use fewer threads, or larger nodes.")
         elif now - max(self._placed, self._warned) > _WARN_SECONDS:
             self._warned = now

@@ -179,6 +179,17 @@ def test_cells_of_what_is_cloud_water_and_no_data() -> None:
     assert np.count_nonzero(light.bits & VALID) == valid.sum()
 
 
+def test_sunlight_beyond_what_is_packed_keeps_its_sign() -> None:
+    bands = np.zeros((1, 3, 3), dtype=np.float32)
+    bands[0, :, 0] = [1e-4, 9, 0.1]  # blue
+    bands[0, :, 1:] = [[9], [1e-4], [0.3]]
+    light = PackedLight((1, 3), names=NAMES)
+    light.add(0, bands, np.ones((1, 3), dtype=bool))
+    high, low, usual = light.sunlight[0] / packed.UNITS
+    assert (high, low) == (pytest.approx(8, abs=1e-3), -8)
+    assert usual == pytest.approx(np.log(3), abs=1e-3)
+
+
 def forest_at_the_sunward_edge(clouds: int) -> tuple[NDArray[np.float32], Mask, Mask]:
     """Cumuli over fields, and dark forest along the edge that the sun stands over."""
     random = np.random.default_rng(5)

@@ -52,7 +52,7 @@ def test_the_thread_sees_a_peak_between_two_looks() -> None:
     with MemoryMonitor(interval=0.01) as monitor:
         before = monitor.peak_mb
         data = new_pages(120)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while monitor.peak_mb < before + 100 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert monitor.peak_mb >= before + 100

@@ -41,5 +41,5 @@ def test_workers_have_what_the_fork_server_loaded(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    ended = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=100)
+    ended = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=400)
     assert ended.returncode == 0, ended.stderr

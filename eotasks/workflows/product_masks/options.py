@@ -60,7 +60,7 @@ class CloudMaskOptions:
 
     shadows: bool = False
     """Whether a mask of cloud shadow is made too: that of the detector where it finds shadows, which it then has to be,
-    else by the geometric method."""
+    else by ``shadow_method``."""
 
     shadow_method: ShadowMethodName = DEFAULT_SHADOW_METHOD
     """How shadows are found that the detector does not find itself: "geometric" or "projection"."""
@@ -78,7 +78,7 @@ class CloudMaskOptions:
     """What finds clouds: a detector of eotasks or of a plugin (``eotasks.clouds.detectors``)."""
 
     snow: bool = False
-    """Whether snow is a class of the mask, kept apart from cloud (``eotasks.workflows.cloud_mask.apart``)."""
+    """Whether snow is a class of the mask, kept apart from cloud (``eotasks.workflows.product_masks.apart``)."""
 
     thin_cloud: bool = False
     """Whether thin cloud is a class of the mask, kept apart from opaque cloud."""
@@ -193,12 +193,12 @@ class CloudMaskOptions:
 
     @property
     def apart(self) -> dict[str, bool]:
-        """What is kept apart from cloud, as the functions of ``eotasks.workflows.cloud_mask.apart`` take it."""
+        """What is kept apart from cloud, as the functions of ``eotasks.workflows.product_masks.apart`` take it."""
         return {"snow": self.snow, "thin_cloud": self.thin_cloud}
 
     def rules_apart(self) -> dict[str, str]:
         """What is kept apart from cloud, "snow" and "thin_cloud", and how it is known, in words."""
-        from eotasks.workflows.cloud_mask.apart import rules_of
+        from eotasks.workflows.product_masks.apart import rules_of
 
         return rules_of(detector_of(self), **self.apart) if any(self.apart.values()) else {}
 
@@ -221,11 +221,17 @@ class CloudMaskOptions:
         return package_of(self.detector)
 
     def describe(self) -> str:
-        """How masks are made in words: ``s2cloudless at 60 m; mask: mean over 1 px, > 0.4, grown by 1 px``."""
+        """How masks are made in words: ``s2cloudless at 60 m; mask: mean over 1 px, > 0.4, grown by 1 px``, and
+        ``; shadows: geometric, dark beyond`` where they are searched.
+        """
         used = ", ".join(f"{name} {value}" for name, value in self.used_settings.items())
         steps = f"mask: {self.steps()}" if self.has_mask_settings else used
         apart = " and ".join(name.replace("_", " ") for name in self.rules_apart())
-        words = [f"{self.detector} at {self.resolution} m", steps, apart and f"{apart} apart"]
+        shadows = ", ".join(
+            [self.shadow_method, *([f"{self.beyond} beyond"] if "beyond" in self.shadow_settings else [])]
+        )
+        searched = f"shadows: {shadows}" if self.searches_shadows else ""
+        words = [f"{self.detector} at {self.resolution} m", steps, apart and f"{apart} apart", searched]
         return "; ".join(filter(None, words))
 
     def steps(self) -> str:

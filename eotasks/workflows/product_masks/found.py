@@ -12,7 +12,7 @@ from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.models.clouds.evaluation.labels import SHADOW
 from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, mask_of
 from eotasks.models.clouds.presets import MaskSettings
-from eotasks.workflows.cloud_mask.apart import KeptApart
+from eotasks.workflows.product_masks.apart import KeptApart
 
 
 class Found:

@@ -24,9 +24,9 @@ from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, WHOLE_PIXELS
 from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION, SceneClass, band_indices
-from eotasks.workflows.cloud_mask.apart import KeptApart, bands_apart
-from eotasks.workflows.cloud_mask.found import Found
-from eotasks.workflows.cloud_mask.options import AVAILABLE, CellSampling, CloudMaskOptions
+from eotasks.workflows.product_masks.apart import KeptApart, bands_apart
+from eotasks.workflows.product_masks.found import Found
+from eotasks.workflows.product_masks.options import AVAILABLE, CellSampling, CloudMaskOptions
 
 TRUE_COLOR = ("B04", "B03", "B02")
 PICTURE_PIXELS = 800
@@ -142,13 +142,13 @@ def make_masks(
     more = bands_apart(detector, scene.bands, **options.apart)
     wanted = tuple(dict.fromkeys([*_bands_to_read(scene, detector, options), *more]))
     _check_bands(scene, [*wanted, *(TRUE_COLOR if options.quicklook else ())])
-    sun = _sun(scene, where) if _shadows_of_clouds(detector, options) or "sun angles" in detector.needs else None
+    sun = _sun(scene, where) if options.searches_shadows or "sun angles" in detector.needs else None
     reading = _Reading(scene, detector, options, wanted, threads)
     apart = KeptApart(detector, reading.grid.shape, **options.apart)
     found = Found(detector, reading.grid.shape, apart)
     search = None
-    if sun is not None and _shadows_of_clouds(detector, options):
-        from eotasks.workflows.cloud_mask.shadows import ShadowSearch  # loads scipy, a sixth of a second
+    if sun is not None and options.searches_shadows:
+        from eotasks.workflows.product_masks.shadows import ShadowSearch  # loads scipy, a sixth of a second
 
         search = ShadowSearch(reading.grid, wanted, sun, options, where)
     strips = list(_strips(scene, reading.grid, options.sampling))
@@ -202,14 +202,12 @@ def _check_bands(scene: Scene, bands: Sequence[str]) -> None:
 
 
 def _bands_to_read(scene: Scene, detector: Detector, options: CloudMaskOptions) -> tuple[str, ...]:
-    """Those of the detector, and those in which the shadows of its clouds are looked for."""
-    shadows = light_bands(scene.bands) if _shadows_of_clouds(detector, options) else ()
-    return tuple(dict.fromkeys([*detector.bands, *shadows]))
-
-
-def _shadows_of_clouds(detector: Detector, options: CloudMaskOptions) -> bool:
-    """Whether shadows are asked for that the detector does not find itself."""
-    return options.shadows and "shadow" not in detector.answers
+    """Those of the detector, with the optional ones that are there, and those in which the shadows of its clouds are
+    looked for.
+    """
+    optional = [band for band in detector.optional_bands if band in scene.bands]
+    shadows = light_bands(scene.bands) if options.searches_shadows else ()
+    return tuple(dict.fromkeys([*detector.bands, *optional, *shadows]))
 
 
 def _in_strips(detector: Detector) -> bool:

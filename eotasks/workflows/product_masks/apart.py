@@ -21,8 +21,10 @@ from eotasks.models.clouds.surface import (
     MIN_SNOW_GREEN,
     MIN_SNOW_NDSI,
     MIN_SNOW_NIR,
-    MIN_SNOW_NIR_RATIO,
+    MIN_SNOW_NIR_RATIO_BESIDE_RED,
+    MIN_SNOW_NIR_SHARE,
     SNOW_BANDS,
+    SNOW_NIR_OF_AIR,
     snow_in,
 )
 from eotasks.models.clouds.thin_cloud import MAX_THIN_BLUE, MIN_THIN_CIRRUS, THIN_CLOUD_BANDS, thin_cloud_in
@@ -51,7 +53,9 @@ def rules_of(detector: Detector, *, snow: bool, thin_cloud: bool) -> dict[str, s
     classes = {"snow": SceneClass.SNOW_OR_ICE, "thin_cloud": SceneClass.THIN_CIRRUS}
     spectra = {
         "snow": f"NDSI >= {MIN_SNOW_NDSI:g}, B03 >= {MIN_SNOW_GREEN:g}, B08 > {MIN_SNOW_NIR:g},"
-        f" B08 >= {MIN_SNOW_NIR_RATIO:g} B03, B02 >= {MIN_SNOW_BLUE:g} B04, B10 <= {MAX_SNOW_CIRRUS:g} (L1C)",
+        f" B08 >= {MIN_SNOW_NIR_RATIO_BESIDE_RED:g} B03,"
+        f" B08 - {SNOW_NIR_OF_AIR:g} >= {MIN_SNOW_NIR_SHARE:g} (B04 + B11),"
+        f" B02 >= {MIN_SNOW_BLUE:g} B04, B10 <= {MAX_SNOW_CIRRUS:g} (L1C)",
         "thin_cloud": f"B10 > {MIN_THIN_CIRRUS:g}, B02 < {MAX_THIN_BLUE:g}",
     }
     asked = {"snow": snow, "thin_cloud": thin_cloud}
@@ -86,7 +90,10 @@ class KeptApart:
     @property
     def pixels(self) -> NDArray[np.bool_] | None:
         """(h, w): all that is kept apart; None where nothing is."""
-        asked = [each for each in (self._snow, self._thin_cloud) if each is not None]
+        return self._of_rows(slice(None))
+
+    def _of_rows(self, rows: slice) -> NDArray[np.bool_] | None:
+        asked = [each[rows] for each in (self._snow, self._thin_cloud) if each is not None]
         return np.logical_or.reduce(asked) if asked else None
 
     def add(self, rows: slice, frames: Frames) -> None:
@@ -112,8 +119,8 @@ class KeptApart:
 
     def told(self, frames: Frames, rows: slice) -> Frames:
         """Some rows with what is kept apart in them, for a detector that makes a mask of its own."""
-        pixels = self.pixels
-        return frames if pixels is None else replace(frames, apart=pixels[rows][np.newaxis])
+        pixels = self._of_rows(rows)
+        return frames if pixels is None else replace(frames, apart=pixels[np.newaxis])
 
     def classes(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A mask (h, w) of clear, cloud and no data with what is kept apart as classes of their own."""

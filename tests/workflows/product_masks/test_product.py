@@ -15,9 +15,9 @@ from eotasks.models.clouds.presets import mask_settings
 from eotasks.models.clouds.shadows import geometric, large, packed
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.sources.sample import open_sample
-from eotasks.workflows.cloud_mask import product
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
-from eotasks.workflows.cloud_mask.product import make_masks, product_grid
+from eotasks.workflows.product_masks import product
+from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import make_masks, product_grid
 from tests.builders.products import write_jp2
 from tests.builders.sample_products import LEFT, TOP, MakeProduct
 

@@ -1,4 +1,4 @@
-"""A product for each test of `eotasks cloud-mask`."""
+"""A product for each test of masks."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from eotasks.models.clouds.shadows.large import is_large
 from eotasks.models.clouds.shadows.light import light_bands
 from eotasks.models.clouds.shadows.packed import PackedLight
 from eotasks.models.sentinel2 import band_indices
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.product_masks.options import CloudMaskOptions
 
 
 class ShadowSearch:

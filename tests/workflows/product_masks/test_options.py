@@ -10,8 +10,9 @@ import pytest
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.shadows.geometric import GeometricMethod
 from eotasks.models.clouds.shadows.projection import ProjectionMethod
-from eotasks.workflows.cloud_mask.command import add_parser, options_of
-from eotasks.workflows.cloud_mask.options import CloudMaskOptions
+from eotasks.workflows.cloud_mask.command import add_parser
+from eotasks.workflows.product_masks.arguments import mask_options
+from eotasks.workflows.product_masks.options import CloudMaskOptions
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from eotasks.workflows.cloud_mask.options import CloudMaskOptions
 def test_the_search_for_shadows_is_recorded(given: list[str], recorded: dict[str, str], method: Any) -> None:
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
-    options = options_of(parser.parse_args(["cloud-mask", "--shadows", *given]))
+    options = mask_options(parser.parse_args(["cloud-mask", "--shadows", *given]))
     settings = options.to_dict()
     assert {name: settings.get(name) for name in recorded} == recorded
     assert ("beyond" in settings) is ("beyond" in recorded)
@@ -46,3 +47,17 @@ def test_the_search_for_shadows_is_recorded(given: list[str], recorded: dict[str
 def test_what_makes_no_difference_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         CloudMaskOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shadows": True}, "; shadows: geometric, dark beyond"),
+        ({"shadows": True, "beyond": "clear"}, "; shadows: geometric, clear beyond"),
+        ({"shadows": True, "shadow_method": "projection"}, "; shadows: projection"),
+        ({}, "grown by 1 px"),
+        ({"shadows": True, "detector": "scl"}, "scl at 60 m"),
+    ],
+)
+def test_words_say_how_shadows_are_searched(options: dict[str, Any], words: str) -> None:
+    assert CloudMaskOptions(**options).describe().endswith(words)
