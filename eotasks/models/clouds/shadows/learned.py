@@ -112,7 +112,7 @@ def learned(sight: Sight, logs: NDArray[np.float32], thrown: Mask, origin_known:
             mix = _Mix.between(logs[where].astype(np.float64), belief.astype(np.float64))
     dark = prior + np.clip(_smooth(evidence, sight.ground), -_MOST, _MOST) > 0
     water = sight.black | sight.turbid
-    return _without_specks(np.where(water, thrown, dark) & sight.seen, thrown)
+    return _without_specks(np.where(water, thrown, dark) & sight.seen, thrown) & sight.seen
 
 
 def _spread(mask: Mask) -> tuple[NDArray[np.intp], ...]:
