@@ -218,8 +218,14 @@ def heights_of(
     usual = np.float32(median - np.float32(_OUTLYING)), np.float32(median + np.float32(_OUTLYING))
     sunlight = np.clip(light.sunlight, *usual)
     cells_per_pixel = pixel_size[0] * pixel_size[1] / _CELL**2
-    classes = _classes(clouds, sunlight, clear, coarse, cells_per_pixel)
-    if classes is None or not _is_significant(clouds, sunlight, clear, method, pixel_size):
+    heights = coarse
+    if clouds.sizes.sum() <= _OVERCAST * np.count_nonzero(clouds.valid):
+        height = _significant_height(clouds, sunlight, clear, method, pixel_size)
+        if height is None:
+            return "height"
+        heights = np.array([height])
+    classes = _classes(clouds, sunlight, clear, heights, cells_per_pixel)
+    if classes is None:
         return "height"
     heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
     if not np.isfinite(heights).any():
@@ -227,11 +233,10 @@ def heights_of(
     return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear)
 
 
-def _is_significant(
+def _significant_height(
     clouds: Clouds, sunlight: NDArray[np.float32], clear: Mask, method: GeometricMethod, pixel_size: tuple[float, float]
-) -> bool:
-    if clouds.sizes.sum() > _OVERCAST * np.count_nonzero(clouds.valid):
-        return True
+) -> float | None:
+    """The height at which the clouds of a frame fit shaded ground best, None where that is no better than chance."""
     cloud = np.zeros(clouds.valid.shape, dtype=bool)
     cloud[clouds.rows, clouds.columns] = True
     found = significance(
@@ -244,7 +249,7 @@ def _is_significant(
         highest=method.highest,
         pixel_size=pixel_size,
     )
-    return found.ratio >= _BEATS_CHANCE
+    return found.height if found.ratio >= _BEATS_CHANCE else None
 
 
 def _distance_to(cloud: Mask, pixel_size: tuple[float, float]) -> Floats:
