@@ -48,6 +48,12 @@ _SPREAD = 0.2
 _BEATS_CHANCE = 1.1
 """How much better than any direction that cannot be the true one must fit."""
 
+_LITTLE = 0.03
+"""Share of the data under cloud below which a mask may as well be false altogether, as of specks on bright ground."""
+
+_OF_LITTLE = 1.5
+"""How much better clouds must fit that are so few: by chance one mask in thirty fits a tenth better."""
+
 _OVERCAST = 0.6
 """Share of the data under cloud from which clouds thrown anywhere land on shadows: the test has no power there, and the
 contrast alone decides."""
@@ -182,14 +188,11 @@ def geometric_shadow(
         return ShadowMatch(shadow, clouds.labels, found.heights)
     sight = Sight(found.sunlight, light.valid & ~cloud, light.black, light.turbid, found.clear, pixel_size)
     origin_known = clouds.origin_known(found.typical)
-    dark_beyond = np.zeros_like(shadow)
-    if method.beyond == "dark":
-        dark_beyond = beyond(sight, shadow, origin_known, found.lit, found.shaded)
     seen = learned(sight, light.logs, shadow, origin_known, beyond=method.beyond == "dark")
     if seen is None:
-        seen = refined(sight, shadow) | dark_beyond
-    else:
-        seen |= dark_beyond & (light.black | light.turbid)
+        seen = refined(sight, shadow)
+        if method.beyond == "dark":
+            seen |= beyond(sight, shadow, origin_known, found.lit, found.shaded)
     return ShadowMatch(seen & light.valid & ~cloud, clouds.labels, found.heights)
 
 
@@ -218,13 +221,14 @@ def heights_of(
     usual = np.float32(median - np.float32(_OUTLYING)), np.float32(median + np.float32(_OUTLYING))
     sunlight = np.clip(light.sunlight, *usual)
     cells_per_pixel = pixel_size[0] * pixel_size[1] / _CELL**2
-    heights = coarse
-    if clouds.sizes.sum() <= _OVERCAST * np.count_nonzero(clouds.valid):
-        height = _significant_height(clouds, sunlight, clear, method, pixel_size)
+    searched, cover = coarse, clouds.sizes.sum() / np.count_nonzero(clouds.valid)
+    if cover <= _OVERCAST:
+        least = _OF_LITTLE if cover < _LITTLE else _BEATS_CHANCE
+        height = _significant_height(clouds, sunlight, clear, method, pixel_size, least=least)
         if height is None:
             return "height"
-        heights = np.array([height])
-    classes = _classes(clouds, sunlight, clear, heights, cells_per_pixel)
+        searched = np.array([max(height, coarse[0])])
+    classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel)
     if classes is None:
         return "height"
     heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
@@ -234,9 +238,18 @@ def heights_of(
 
 
 def _significant_height(
-    clouds: Clouds, sunlight: NDArray[np.float32], clear: Mask, method: GeometricMethod, pixel_size: tuple[float, float]
+    clouds: Clouds,
+    sunlight: NDArray[np.float32],
+    clear: Mask,
+    method: GeometricMethod,
+    pixel_size: tuple[float, float],
+    *,
+    least: float,
 ) -> float | None:
-    """The height at which the clouds of a frame fit shaded ground best, None where that is no better than chance."""
+    """The height at which the clouds of a frame fit shaded ground best, None where that is no better than chance.
+
+    :param least: The ratio that is better.
+    """
     cloud = np.zeros(clouds.valid.shape, dtype=bool)
     cloud[clouds.rows, clouds.columns] = True
     found = significance(
@@ -249,7 +262,7 @@ def _significant_height(
         highest=method.highest,
         pixel_size=pixel_size,
     )
-    return found.height if found.ratio >= _BEATS_CHANCE else None
+    return found.height if found.ratio >= least else None
 
 
 def _distance_to(cloud: Mask, pixel_size: tuple[float, float]) -> Floats:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from eotasks.models.clouds.shadows.looks import AS_SHADED, Sight
+from eotasks.models.clouds.shadows.significance import local_mean
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -46,6 +47,20 @@ _WORTH = 0.01
 
 _STEPS = 20
 
+_PATCH = 250.0
+"""Metres (standard deviation) over which ground whose cloud would lie outside is shaded alike: shadows are patches."""
+
+_LOCAL = (0.01, 0.9)
+"""The least and the greatest share of shadow in such a neighbourhood."""
+
+_LOCAL_STEPS = 3
+
+_SHORE = 100.0
+"""Metres (standard deviation) over which the shore of water tells whether the water is shaded."""
+
+_OFFSHORE = 400.0
+"""Metres from the shore beyond which nothing tells that."""
+
 
 @dataclass(frozen=True)
 class _Mix:
@@ -80,7 +95,9 @@ def learned(sight: Sight, logs: NDArray[np.float32], thrown: Mask, origin_known:
     enough for a linear discriminant of all bands, whose direction does not suffer from errors that are made on both
     sides. Geometry stays as the prior: shadow is likely under an outline, rare beside it, impossible elsewhere, and
     as frequent where the cloud would lie outside of the image as the looks there say (the share that makes them most
-    likely), unless that is too much to be true (``AS_SHADED``). Water keeps the outline.
+    likely, half of the frame and half of the neighbourhood), unless that is too much to be true (``AS_SHADED``). Water
+    tells nothing by its looks, and the deepest shade looks like water: it keeps the outline, and where the cloud would
+    lie outside it is what its shore is.
 
     :param logs: (h, w, bands) ln of reflectance.
     :param thrown: (h, w) shadow of the match.
@@ -91,10 +108,9 @@ def learned(sight: Sight, logs: NDArray[np.float32], thrown: Mask, origin_known:
     known = sight.clear & origin_known
     if min(np.count_nonzero(known & thrown), np.count_nonzero(known & ~thrown)) * cells_per_pixel < _LEAST_CELLS:
         return None
+    unknown = ~thrown & ~origin_known if beyond else np.zeros_like(thrown)
     near = ndimage.distance_transform_edt(~thrown, sampling=sight.pixel_size) <= _REACH
-    zones = [(thrown, _THROWN), (near & ~thrown & origin_known, _NEAR)]
-    if beyond:
-        zones.append((~thrown & ~origin_known, _UNKNOWN))
+    zones = ((thrown, _THROWN), (near & ~thrown & origin_known, _NEAR), (unknown, _UNKNOWN))
     where, shaded = _spread(known), thrown.astype(np.float64)
     mix = _Mix.between(logs[where].astype(np.float64), shaded[where])
     most = AS_SHADED * np.count_nonzero(known & thrown) / np.count_nonzero(known)
@@ -110,9 +126,36 @@ def learned(sight: Sight, logs: NDArray[np.float32], thrown: Mask, origin_known:
             where = _spread(sight.clear & np.isfinite(prior))
             belief = _probability(evidence[where] + prior[where])
             mix = _Mix.between(logs[where].astype(np.float64), belief.astype(np.float64))
-    dark = prior + np.clip(_smooth(evidence, sight.ground), -_MOST, _MOST) > 0
-    water = sight.black | sight.turbid
-    return _without_specks(np.where(water, thrown, dark) & sight.seen, thrown) & sight.seen
+    evidence, water = np.clip(_smooth(evidence, sight.ground), -_MOST, _MOST), sight.black | sight.turbid
+    unknown &= np.isfinite(prior)
+    patches = (unknown | thrown) & sight.seen & ~water
+    if unknown.any():
+        prior[unknown] = _local_prior(evidence, prior, patches, sight.pixel_size)[unknown]
+    dark = np.where(water, thrown, prior + evidence > 0)
+    if unknown.any():
+        dark |= unknown & water & _shore(dark, patches, sight.pixel_size)
+    return _without_specks(dark & sight.seen, thrown) & sight.seen
+
+
+def _local_prior(
+    evidence: NDArray[np.float32], prior: NDArray[np.float32], ground: Mask, pixel_size: tuple[float, float]
+) -> NDArray[np.float32]:
+    """(h, w) log odds of shadow by its share in the frame and its share about a pixel, half each."""
+    local = prior
+    for _ in range(_LOCAL_STEPS):
+        belief = np.where(ground, _probability(evidence + local), np.float32(0))
+        share = np.clip(local_mean(belief, ground, pixel_size, _PATCH)[0], *_LOCAL)
+        local = (np.log(share / (1 - share)) + prior) / 2
+    return local
+
+
+def _shore(dark: Mask, ground: Mask, pixel_size: tuple[float, float]) -> Mask:
+    """(h, w) whether the nearest ground is mostly dark about there."""
+    if not ground.any():
+        return np.zeros_like(dark)
+    share, _ = local_mean(dark.astype(np.float32), ground, pixel_size, _SHORE)
+    distance, nearest = ndimage.distance_transform_edt(~ground, sampling=pixel_size, return_indices=True)
+    return np.asarray((share[tuple(nearest)] > 0.5) & (distance <= _OFFSHORE))
 
 
 def _spread(mask: Mask) -> tuple[NDArray[np.intp], ...]:

@@ -37,8 +37,8 @@ class Significance:
     chance: float
     """The best of as many heights in every direction that cannot be."""
 
-    height: float = math.nan
-    """Metres above ground at which the clouds fit best, away from the sun; NaN where they fit nowhere."""
+    height: float | None = None
+    """Metres above ground at which the clouds fit best, away from the sun; None where they fit nowhere."""
 
     @property
     def ratio(self) -> float:
@@ -93,7 +93,8 @@ def significance(
         for angle in turned
     ]
     true, way = fits.best(unit, ways)
-    return Significance(true, max(fits.best(other, ways)[0] for other in others), way / speed)
+    chance = max(fits.best(other, ways)[0] for other in others)
+    return Significance(true, chance, way / speed if true > 0 else None)
 
 
 def local_mean(values: Floats, where: Mask, pixel_size: tuple[float, float], metres: float) -> tuple[Floats, Floats]:
@@ -157,13 +158,21 @@ class _Fits:
 
     def best(self, direction: NDArray[np.float64], ways: NDArray[np.float64]) -> tuple[float, float]:
         """The best fit of the moves in a direction (rows, columns of a unit vector, in metres) by so many metres, and
-        by how many; 0 and NaN where none fits.
+        by how many; 0 and 0 where none fits.
         """
-        moves = np.rint(ways[:, None] * direction / np.array(self._size)).astype(int)
+        moves = self._moves(direction, ways)
         inside = (np.abs(moves) < np.array(self._shape)).all(axis=1)
+        if not inside.any():
+            return 0.0, 0.0
         rows, columns = moves[inside].T
         fits = self._fits[rows, columns]
-        if not fits.max(initial=0.0) > 0:
-            return 0.0, math.nan
         best = int(fits.argmax())
-        return float(fits[best]), float(ways[inside][best])
+        if not fits[best] > 0:
+            return 0.0, 0.0
+        # the middle of the ways that are this move
+        about = ways[inside][best] + np.linspace(-1, 1, 41) * min(self._size)
+        same = (self._moves(direction, about) == moves[inside][best]).all(axis=1)
+        return float(fits[best]), float(about[same].mean())
+
+    def _moves(self, direction: NDArray[np.float64], ways: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.rint(ways[:, None] * direction / np.array(self._size)).astype(np.int64)
