@@ -34,6 +34,9 @@ _VEILED = 60.0
 _MIN_CONTRAST = 0.15
 """ln of the ratio by which shaded ground must have less sunlight than lit ground: a sixth."""
 
+_SIGNIFICANT_CONTRAST = 0.05
+"""The same where the match is significant: fields and shallows may differ by more than shade does."""
+
 _MIN_CELLS = 0.05
 _COARSE_STEP, _FINE_STEP = 2.0, 0.5
 """Steps of the search, in pixels of the shadow's way."""
@@ -221,14 +224,15 @@ def heights_of(
     usual = np.float32(median - np.float32(_OUTLYING)), np.float32(median + np.float32(_OUTLYING))
     sunlight = np.clip(light.sunlight, *usual)
     cells_per_pixel = pixel_size[0] * pixel_size[1] / _CELL**2
-    searched, cover = coarse, clouds.sizes.sum() / np.count_nonzero(clouds.valid)
+    searched, contrast = coarse, _MIN_CONTRAST
+    cover = clouds.sizes.sum() / np.count_nonzero(clouds.valid)
     if cover <= _OVERCAST:
         least = _OF_LITTLE if cover < _LITTLE else _BEATS_CHANCE
         height = _significant_height(clouds, sunlight, clear, method, pixel_size, least=least)
         if height is None:
             return "height"
-        searched = np.array([max(height, coarse[0])])
-    classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel)
+        searched, contrast = np.array([max(height, coarse[0])]), _SIGNIFICANT_CONTRAST
+    classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel, contrast)
     if classes is None:
         return "height"
     heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
@@ -282,7 +286,12 @@ def _heights(clouds: Clouds, method: GeometricMethod, step: float) -> Floats:
 
 
 def _classes(
-    clouds: Clouds, sunlight: NDArray[np.float32], ground: Mask, heights: Floats, cells_per_pixel: float
+    clouds: Clouds,
+    sunlight: NDArray[np.float32],
+    ground: Mask,
+    heights: Floats,
+    cells_per_pixel: float,
+    contrast: float,
 ) -> _Classes | None:
     """The one height for all clouds that parts the ground best, or None when none makes shadows darker.
 
@@ -298,7 +307,7 @@ def _classes(
     shaded = total / np.maximum(pixels, 1)
     lit = (known.sunlight - total) / np.maximum(lit_pixels, 1)
     between = np.where(
-        enough & (lit - shaded > _MIN_CONTRAST),
+        enough & (lit - shaded > contrast),
         pixels * lit_pixels / np.maximum(pixels + lit_pixels, 1) * np.square(lit - shaded),
         0,
     )
