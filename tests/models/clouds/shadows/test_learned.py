@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eotasks.models.clouds.shadows import learned as module
 from eotasks.models.clouds.shadows.learned import learned
 from eotasks.models.clouds.shadows.light import light_bands, light_of
 from eotasks.models.clouds.shadows.looks import Sight
@@ -79,6 +81,40 @@ def test_water_keeps_the_outline() -> None:
         assert seen is not None
         inner = box(31, 61, 58, 58)
         assert np.array_equal(seen & inner, thrown & inner)
+
+
+def test_water_whose_cloud_would_lie_outside_is_as_its_shore() -> None:
+    inside, outside = box(30, 30), box(0, 125, 80, 35)
+    ponds = [box(20, 135, 10, 10), box(110, 135, 10, 10)]
+    sight, logs = ground(inside | outside, 0.4)
+    for kind in ("black", "turbid"):
+        water = ponds[0] | ponds[1]
+        black, turbid = (water, NONE) if kind == "black" else (NONE, water)
+        seen = learned(Sight(sight.sunlight, ONES, black, turbid, ~water, PIXEL), logs, inside, KNOWN, beyond=True)
+        assert seen is not None
+        assert seen[ponds[0]].all()
+        assert not seen[ponds[1]].any()
+
+
+def test_open_water_far_from_its_shore_is_told_nothing_of() -> None:
+    inside, outside, sea = box(30, 30), box(0, 120, 70, 40), box(40, 120, 120, 40)
+    sight, logs = ground(inside | outside, 0.4)
+    seen = learned(Sight(sight.sunlight, ONES, sea, NONE, ~sea, PIXEL), logs, inside, KNOWN, beyond=True)
+    assert seen is not None
+    assert seen[:40, 130:].mean() > 0.98
+    assert seen[40:46, 130:].mean() > 0.95
+    assert not seen[60:, 130:].any()
+
+
+def test_ground_whose_cloud_would_lie_outside_is_shaded_in_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, outside = box(30, 30), box(20, 125, 60, 30)
+    arguments = (*ground(inside | outside, 0.15), inside, KNOWN)
+    patches = learned(*arguments, beyond=True)
+    monkeypatch.setattr(module, "_LOCAL_STEPS", 0)
+    pixels = learned(*arguments, beyond=True)
+    assert patches is not None
+    assert pixels is not None
+    assert f1(patches & ~KNOWN, outside) > f1(pixels & ~KNOWN, outside) + 0.01
 
 
 def test_too_little_ground_teaches_nothing() -> None:
