@@ -15,7 +15,7 @@ from eotasks.models.clouds.shadows.learned import learned
 from eotasks.models.clouds.shadows.light import Ground, Light
 from eotasks.models.clouds.shadows.looks import Sight, beyond, refined
 from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
-from eotasks.models.clouds.shadows.significance import significance
+from eotasks.models.clouds.shadows.significance import Significance, significance
 from eotasks.text import did_you_mean
 
 Mask = NDArray[np.bool_]
@@ -57,6 +57,9 @@ _LITTLE = 0.03
 _OF_LITTLE = 1.5
 """How much better clouds must fit that are so few: by chance one mask in thirty fits a tenth better."""
 
+_SURE = 2.5
+"""How much better they fit where that is no chance: of a thousand masks of specks none did."""
+
 _OVERCAST = 0.6
 """Share of the data under cloud from which clouds thrown anywhere land on shadows: the test has no power there, and the
 contrast alone decides."""
@@ -87,8 +90,8 @@ class GeometricMethod:
 
     beyond: Beyond = "dark"
     """What becomes of ground whose shadow would come from a cloud outside of the image, or from where there is no data:
-    "dark" takes it for shadow where it is as dark as the shadows that were matched in this frame, when these are 1 % of
-    the data at least and such dark ground is mostly shadow; "clear" never."""
+    "dark" takes it for shadow where it looks like the shadows that were matched in this frame, when these are 1 % of
+    the data at least, its clouds 3 % or fitting plainly, and ground of such looks is mostly shadow; "clear" never."""
 
     def __post_init__(self) -> None:
         check_number(self.lowest, "lowest", "height in metres", lowest=1, highest=20_000)
@@ -159,10 +162,19 @@ class CloudHeights:
     clear: Mask
     """(h, w) the witnesses."""
 
+    sure: bool
+    """Whether there is more than little cloud, or it fits far better than by chance."""
+
     @property
     def typical(self) -> float:
         """Median height of the matched cloud pixels."""
         return _typical(self.clouds, self.heights)
+
+    def tells_beyond(self, method: GeometricMethod) -> bool:
+        """Whether ground whose cloud the image does not show can be shadow: not where the match may be chance after
+        all.
+        """
+        return method.beyond == "dark" and self.sure
 
 
 def geometric_shadow(
@@ -191,10 +203,11 @@ def geometric_shadow(
         return ShadowMatch(shadow, clouds.labels, found.heights)
     sight = Sight(found.sunlight, light.valid & ~cloud, light.black, light.turbid, found.clear, pixel_size)
     origin_known = clouds.origin_known(found.typical)
-    seen = learned(sight, light.logs, shadow, origin_known, beyond=method.beyond == "dark")
+    tells_beyond = found.tells_beyond(method)
+    seen = learned(sight, light.logs, shadow, origin_known, beyond=tells_beyond)
     if seen is None:
         seen = refined(sight, shadow)
-        if method.beyond == "dark":
+        if tells_beyond:
             seen |= beyond(sight, shadow, origin_known, found.lit, found.shaded)
     return ShadowMatch(seen & light.valid & ~cloud, clouds.labels, found.heights)
 
@@ -225,38 +238,28 @@ def heights_of(
     sunlight = np.clip(light.sunlight, *usual)
     cells_per_pixel = pixel_size[0] * pixel_size[1] / _CELL**2
     searched, contrast = coarse, _MIN_CONTRAST
-    cover = clouds.sizes.sum() / np.count_nonzero(clouds.valid)
-    if cover <= _OVERCAST:
-        least = _OF_LITTLE if cover < _LITTLE else _BEATS_CHANCE
-        height = _significant_height(clouds, sunlight, clear, method, pixel_size, least=least)
-        if height is None:
+    sure = clouds.cover >= _LITTLE
+    if clouds.cover <= _OVERCAST:
+        fit = _significance(clouds, sunlight, clear, method, pixel_size)
+        if fit.height is None or fit.ratio < (_BEATS_CHANCE if sure else _OF_LITTLE):
             return "height"
-        searched, contrast = np.array([max(height, coarse[0])]), _SIGNIFICANT_CONTRAST
+        sure = sure or fit.ratio >= _SURE
+        searched, contrast = np.array([max(fit.height, coarse[0])]), _SIGNIFICANT_CONTRAST
     classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel, contrast)
     if classes is None:
         return "height"
     heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
     if not np.isfinite(heights).any():
         return "height"
-    return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear)
+    return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear, sure)
 
 
-def _significant_height(
-    clouds: Clouds,
-    sunlight: NDArray[np.float32],
-    clear: Mask,
-    method: GeometricMethod,
-    pixel_size: tuple[float, float],
-    *,
-    least: float,
-) -> float | None:
-    """The height at which the clouds of a frame fit shaded ground best, None where that is no better than chance.
-
-    :param least: The ratio that is better.
-    """
+def _significance(
+    clouds: Clouds, sunlight: NDArray[np.float32], clear: Mask, method: GeometricMethod, pixel_size: tuple[float, float]
+) -> Significance:
     cloud = np.zeros(clouds.valid.shape, dtype=bool)
     cloud[clouds.rows, clouds.columns] = True
-    found = significance(
+    return significance(
         cloud,
         clouds.valid,
         sunlight,
@@ -266,7 +269,6 @@ def _significant_height(
         highest=method.highest,
         pixel_size=pixel_size,
     )
-    return found.height if found.ratio >= least else None
 
 
 def _distance_to(cloud: Mask, pixel_size: tuple[float, float]) -> Floats:
