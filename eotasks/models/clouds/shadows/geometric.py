@@ -35,7 +35,7 @@ _MIN_CONTRAST = 0.15
 """ln of the ratio by which shaded ground must have less sunlight than lit ground: a sixth."""
 
 _SIGNIFICANT_CONTRAST = 0.05
-"""The same where the match is significant: fields and shallows may differ by more than shade does."""
+"""The same where the match is sure: fields and shallows may differ by more than shade does."""
 
 _MIN_CELLS = 0.05
 _COARSE_STEP, _FINE_STEP = 2.0, 0.5
@@ -244,7 +244,8 @@ def heights_of(
         if fit.height is None or fit.ratio < (_BEATS_CHANCE if sure else _OF_LITTLE):
             return "height"
         sure = sure or fit.ratio >= _SURE
-        searched, contrast = np.array([max(fit.height, coarse[0])]), _SIGNIFICANT_CONTRAST
+        searched = np.array([max(fit.height, coarse[0])])
+        contrast = _SIGNIFICANT_CONTRAST if sure else _MIN_CONTRAST
     classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel, contrast)
     if classes is None:
         return "height"
