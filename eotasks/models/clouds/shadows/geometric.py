@@ -57,6 +57,13 @@ _LITTLE = 0.03
 _OF_LITTLE = 1.5
 """How much better clouds must fit that are so few: by chance one mask in thirty fits a tenth better."""
 
+_MUCH = 0.25
+"""Share of the data under cloud from which a mask is hardly false altogether, and clouds thrown anywhere land on the
+shadows of others."""
+
+_OF_MUCH = 0.6
+"""How much better clouds must fit that are so many: one false mask in five would, one in twenty a tenth better."""
+
 _SURE = 2.5
 """How much better they fit where that is no chance: of a thousand masks of specks none did."""
 
@@ -75,11 +82,12 @@ class GeometricMethod:
     Matching clouds with shadows object by object over a range of heights is the idea of Fmask (Zhu & Woodcock 2012,
     Remote Sensing of Environment 118, 83-94). Here no threshold of darkness is set: the height of a frame is the one
     whose projection parts the ground best into a lit and a shaded class (the variance between classes, Otsu 1979, IEEE
-    Transactions on Systems, Man, and Cybernetics 9(1)), and the two classes so found are the witnesses for each single
-    cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about take the height
-    of the frame. A frame has no shadow unless its clouds fit the ground better than they do thrown sunward
-    (``significance``); where enough is matched, single pixels are looked at after the throw (``learned``, or ``looks``
-    where there is too little to learn from). Ground is taken as flat.
+    Transactions on Systems, Man, and Cybernetics 9(1)), by sunlight less its mean over a kilometre (``significance``)
+    or, where clouds cover over 60 % of the data, by sunlight itself; the two classes so found are the witnesses for
+    each single cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about
+    take the height of the frame. A frame has no shadow unless its clouds fit the ground better than they do thrown
+    sunward: by more where they are few, by less where they are many. Where enough is matched, single pixels are looked
+    at after the throw (``learned``, or ``looks`` where there is too little to learn from). Ground is taken as flat.
     """
 
     lowest: float = 200
@@ -241,7 +249,7 @@ def heights_of(
     sure = clouds.cover >= _LITTLE
     if clouds.cover <= _OVERCAST:
         fit = _significance(clouds, sunlight, clear, method, pixel_size)
-        if fit.height is None or fit.ratio < (_BEATS_CHANCE if sure else _OF_LITTLE):
+        if fit.height is None or fit.ratio < _least_ratio(clouds.cover):
             return "height"
         sure = sure or fit.ratio >= _SURE
         searched = np.array([max(fit.height, coarse[0])])
@@ -253,6 +261,13 @@ def heights_of(
     if not np.isfinite(heights).any():
         return "height"
     return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear, sure)
+
+
+def _least_ratio(cover: float) -> float:
+    """How much better than chance clouds must fit that are such a share of the data."""
+    if cover < _LITTLE:
+        return _OF_LITTLE
+    return _OF_MUCH if cover >= _MUCH else _BEATS_CHANCE
 
 
 def _significance(

@@ -90,6 +90,15 @@ def test_a_mask_of_little_cloud_has_to_fit_better(monkeypatch: pytest.MonkeyPatc
     assert many.shadow.any()
 
 
+def test_how_well_clouds_must_fit_goes_by_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = [Blob(row, column, 22, 1200) for row in (100, 150, 200) for column in (40, 90, 140, 190)]
+    for count, least in ((1, 1.5), (4, 1.1), (12, 0.6)):
+        for ratio in (least - 0.05, least + 0.05):
+            monkeypatch.setattr(module, "significance", lambda *_, ratio=ratio, **__: Significance(ratio, 1.0, 1200.0))
+            found, _ = match(blobs[:count])
+            assert (found.reason is None) == (ratio > least), (count, ratio)
+
+
 def test_pixels_that_are_not_square() -> None:
     found, truth = match(LOW[:2], pixel=(20.0, 30.0))
     assert f1(found.shadow, truth) > 0.97
