@@ -84,7 +84,8 @@ class _Mix:
             means.append(mean)
             spreads.append((off * share[:, None]).T @ off / total)
         within = (spreads[0] + spreads[1]) / 2 + _NOISE * np.eye(logs.shape[1])
-        return cls(np.linalg.solve(within, means[0] - means[1]), (means[0] + means[1]) / 2)
+        weights = np.asarray(np.linalg.solve(within, means[0] - means[1]), dtype=np.float64)
+        return cls(weights, (means[0] + means[1]) / 2)
 
 
 def learned(sight: Sight, logs: NDArray[np.float32], thrown: Mask, origin_known: Mask, *, beyond: bool) -> Mask | None:

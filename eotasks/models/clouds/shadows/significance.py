@@ -175,4 +175,4 @@ class _Fits:
         return float(fits[best]), float(about[same].mean())
 
     def _moves(self, direction: NDArray[np.float64], ways: NDArray[np.float64]) -> NDArray[np.int64]:
-        return np.rint(ways[:, None] * direction / np.array(self._size)).astype(np.int64)
+        return np.asarray(np.rint(ways[:, None] * direction / np.array(self._size)), dtype=np.int64)
