@@ -11,10 +11,11 @@ from scipy import ndimage
 
 from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number
-from eotasks.models.clouds.shadows.light import Ground
+from eotasks.models.clouds.shadows.learned import learned
+from eotasks.models.clouds.shadows.light import Ground, Light
 from eotasks.models.clouds.shadows.looks import Sight, beyond, refined
 from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
-from eotasks.models.clouds.shadows.significance import significance
+from eotasks.models.clouds.shadows.significance import Significance, significance
 from eotasks.text import did_you_mean
 
 Mask = NDArray[np.bool_]
@@ -33,6 +34,9 @@ _VEILED = 60.0
 _MIN_CONTRAST = 0.15
 """ln of the ratio by which shaded ground must have less sunlight than lit ground: a sixth."""
 
+_SIGNIFICANT_CONTRAST = 0.05
+"""The same where the match is sure: fields and shallows may differ by more than shade does."""
+
 _MIN_CELLS = 0.05
 _COARSE_STEP, _FINE_STEP = 2.0, 0.5
 """Steps of the search, in pixels of the shadow's way."""
@@ -46,6 +50,22 @@ _SPREAD = 0.2
 
 _BEATS_CHANCE = 1.1
 """How much better than any direction that cannot be the true one must fit."""
+
+_LITTLE = 0.03
+"""Share of the data under cloud below which a mask may as well be false altogether, as of specks on bright ground."""
+
+_OF_LITTLE = 1.5
+"""How much better clouds must fit that are so few: by chance one mask in thirty fits a tenth better."""
+
+_MUCH = 0.25
+"""Share of the data under cloud from which a mask is hardly false altogether, and clouds thrown anywhere land on the
+shadows of others."""
+
+_OF_MUCH = 0.6
+"""How much better clouds must fit that are so many: one false mask in five would, one in twenty a tenth better."""
+
+_SURE = 2.5
+"""How much better they fit where that is no chance: of a thousand masks of specks none did."""
 
 _OVERCAST = 0.6
 """Share of the data under cloud from which clouds thrown anywhere land on shadows: the test has no power there, and the
@@ -62,11 +82,12 @@ class GeometricMethod:
     Matching clouds with shadows object by object over a range of heights is the idea of Fmask (Zhu & Woodcock 2012,
     Remote Sensing of Environment 118, 83-94). Here no threshold of darkness is set: the height of a frame is the one
     whose projection parts the ground best into a lit and a shaded class (the variance between classes, Otsu 1979, IEEE
-    Transactions on Systems, Man, and Cybernetics 9(1)), and the two classes so found are the witnesses for each single
-    cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about take the height
-    of the frame. A frame has no shadow unless its clouds fit the ground better than they do thrown sunward
-    (``significance``); where enough is matched, single pixels are looked at after the throw (``looks``). Ground is
-    taken as flat.
+    Transactions on Systems, Man, and Cybernetics 9(1)), by sunlight less its mean over a kilometre (``significance``)
+    or, where clouds cover over 60 % of the data, by sunlight itself; the two classes so found are the witnesses for
+    each single cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about
+    take the height of the frame. A frame has no shadow unless its clouds fit the ground better than they do thrown
+    sunward: by more where they are few, by less where they are many. Where enough is matched, single pixels are looked
+    at after the throw (``learned``, or ``looks`` where there is too little to learn from). Ground is taken as flat.
     """
 
     lowest: float = 200
@@ -77,8 +98,8 @@ class GeometricMethod:
 
     beyond: Beyond = "dark"
     """What becomes of ground whose shadow would come from a cloud outside of the image, or from where there is no data:
-    "dark" takes it for shadow where it is as dark as the shadows that were matched in this frame, when these are 1 % of
-    the data at least and such dark ground is mostly shadow; "clear" never."""
+    "dark" takes it for shadow where it looks like the shadows that were matched in this frame, when these are 1 % of
+    the data at least, its clouds 3 % or fitting plainly, and ground of such looks is mostly shadow; "clear" never."""
 
     def __post_init__(self) -> None:
         check_number(self.lowest, "lowest", "height in metres", lowest=1, highest=20_000)
@@ -149,14 +170,23 @@ class CloudHeights:
     clear: Mask
     """(h, w) the witnesses."""
 
+    sure: bool
+    """Whether there is more than little cloud, or it fits far better than by chance."""
+
     @property
     def typical(self) -> float:
         """Median height of the matched cloud pixels."""
         return _typical(self.clouds, self.heights)
 
+    def tells_beyond(self, method: GeometricMethod) -> bool:
+        """Whether ground whose cloud the image does not show can be shadow: not where the match may be chance after
+        all.
+        """
+        return method.beyond == "dark" and self.sure
+
 
 def geometric_shadow(
-    light: Ground,
+    light: Light,
     cloud: Mask,
     shift: Floats,
     *,
@@ -180,9 +210,13 @@ def geometric_shadow(
     if not is_enough(int(np.count_nonzero(shadow)), int(np.count_nonzero(light.valid))):
         return ShadowMatch(shadow, clouds.labels, found.heights)
     sight = Sight(found.sunlight, light.valid & ~cloud, light.black, light.turbid, found.clear, pixel_size)
-    seen = refined(sight, shadow)
-    if method.beyond == "dark":
-        seen |= beyond(sight, shadow, clouds.origin_known(found.typical), found.lit, found.shaded)
+    origin_known = clouds.origin_known(found.typical)
+    tells_beyond = found.tells_beyond(method)
+    seen = learned(sight, light.logs, shadow, origin_known, beyond=tells_beyond)
+    if seen is None:
+        seen = refined(sight, shadow)
+        if tells_beyond:
+            seen |= beyond(sight, shadow, origin_known, found.lit, found.shaded)
     return ShadowMatch(seen & light.valid & ~cloud, clouds.labels, found.heights)
 
 
@@ -211,23 +245,37 @@ def heights_of(
     usual = np.float32(median - np.float32(_OUTLYING)), np.float32(median + np.float32(_OUTLYING))
     sunlight = np.clip(light.sunlight, *usual)
     cells_per_pixel = pixel_size[0] * pixel_size[1] / _CELL**2
-    classes = _classes(clouds, sunlight, clear, coarse, cells_per_pixel)
-    if classes is None or not _is_significant(clouds, sunlight, clear, method, pixel_size):
+    searched, contrast = coarse, _MIN_CONTRAST
+    sure = clouds.cover >= _LITTLE
+    if clouds.cover <= _OVERCAST:
+        fit = _significance(clouds, sunlight, clear, method, pixel_size)
+        if fit.height is None or fit.ratio < _least_ratio(clouds.cover):
+            return "height"
+        sure = sure or fit.ratio >= _SURE
+        searched = np.array([max(fit.height, coarse[0])])
+        contrast = _SIGNIFICANT_CONTRAST if sure else _MIN_CONTRAST
+    classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel, contrast)
+    if classes is None:
         return "height"
     heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
     if not np.isfinite(heights).any():
         return "height"
-    return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear)
+    return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear, sure)
 
 
-def _is_significant(
+def _least_ratio(cover: float) -> float:
+    """How much better than chance clouds must fit that are such a share of the data."""
+    if cover < _LITTLE:
+        return _OF_LITTLE
+    return _OF_MUCH if cover >= _MUCH else _BEATS_CHANCE
+
+
+def _significance(
     clouds: Clouds, sunlight: NDArray[np.float32], clear: Mask, method: GeometricMethod, pixel_size: tuple[float, float]
-) -> bool:
-    if clouds.sizes.sum() > _OVERCAST * np.count_nonzero(clouds.valid):
-        return True
+) -> Significance:
     cloud = np.zeros(clouds.valid.shape, dtype=bool)
     cloud[clouds.rows, clouds.columns] = True
-    found = significance(
+    return significance(
         cloud,
         clouds.valid,
         sunlight,
@@ -237,7 +285,6 @@ def _is_significant(
         highest=method.highest,
         pixel_size=pixel_size,
     )
-    return found.ratio >= _BEATS_CHANCE
 
 
 def _distance_to(cloud: Mask, pixel_size: tuple[float, float]) -> Floats:
@@ -257,7 +304,12 @@ def _heights(clouds: Clouds, method: GeometricMethod, step: float) -> Floats:
 
 
 def _classes(
-    clouds: Clouds, sunlight: NDArray[np.float32], ground: Mask, heights: Floats, cells_per_pixel: float
+    clouds: Clouds,
+    sunlight: NDArray[np.float32],
+    ground: Mask,
+    heights: Floats,
+    cells_per_pixel: float,
+    contrast: float,
 ) -> _Classes | None:
     """The one height for all clouds that parts the ground best, or None when none makes shadows darker.
 
@@ -273,7 +325,7 @@ def _classes(
     shaded = total / np.maximum(pixels, 1)
     lit = (known.sunlight - total) / np.maximum(lit_pixels, 1)
     between = np.where(
-        enough & (lit - shaded > _MIN_CONTRAST),
+        enough & (lit - shaded > contrast),
         pixels * lit_pixels / np.maximum(pixels + lit_pixels, 1) * np.square(lit - shaded),
         0,
     )

@@ -191,7 +191,7 @@ class _Looks:
             inner = self._light.bits[window.inner]
             inner |= kept[window.cut] * KEPT | added[window.cut] * ADDED
         _keep_touching(self._light)
-        if self._method.beyond == "dark":
+        if self._found.tells_beyond(self._method):
             self._add_beyond()
 
     def _window_sight(self, window: _Window) -> Sight:

@@ -18,7 +18,9 @@ SHADOW_BANDS: tuple[str, ...] = ("B02", "B08", "B11")
 """Blue, near infrared and short-wave infrared: what both methods look at."""
 
 GREEN = "B03"
-"""Looked at where it is there: it tells turbid water from ground."""
+"""Looked at where it is there: it tells turbid water from ground, and with RED shade from dark ground."""
+
+RED = "B04"
 
 _DARKEST = np.float32(1e-3)
 _DARK_NIR = np.float32(0.07)
@@ -50,10 +52,13 @@ class Ground:
 
 @dataclass(frozen=True)
 class Light(Ground):
-    """The same with what is dark by itself."""
+    """The same with what is dark by itself, and the bands."""
 
     nir: NDArray[np.float32]
     """(h, w) reflectance."""
+
+    logs: NDArray[np.float32]
+    """(h, w, bands) ln of the reflectance in the bands that are looked at."""
 
 
 def light_bands(there: Sequence[str]) -> tuple[str, ...]:
@@ -61,7 +66,7 @@ def light_bands(there: Sequence[str]) -> tuple[str, ...]:
 
     :param there: Names of bands; the three of SHADOW_BANDS are named whether they are there or not.
     """
-    return (*SHADOW_BANDS, GREEN) if GREEN in there else SHADOW_BANDS
+    return (*SHADOW_BANDS, *(band for band in (GREEN, RED) if band in there))
 
 
 def light_of(
@@ -76,7 +81,7 @@ def light_of(
     """Light and shade of one frame.
 
     :param bands: (h, w, bands) reflectance, float or DN, top-of-atmosphere or surface, B02, B08 and B11 among them;
-        B03 is used where it is there.
+        B03 and B04 are used where they are there.
     :param valid: Boolean (h, w), or None for all.
     :param names: Names of the bands, or None to tell by count (10 or 13).
     :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.
@@ -94,19 +99,23 @@ def light_of(
     if data.shape != bands.shape[:2]:
         raise GridError(f"{where}: the data mask has shape {data.shape}, the bands {bands.shape[:2]}.")
     there = band_names(bands.shape[-1], names, where=where)
-    chosen = band_indices(light_bands(there), there, where=where)
+    looked_at = light_bands(there)
+    chosen = band_indices(looked_at, there, where=where)
     reflectance = as_reflectance(bands[..., chosen], data[..., np.newaxis], scale=scale, where=where)
     if check_bands:
         frames, seen = bands[np.newaxis], data[np.newaxis]
         refuse_other_scale(frames, seen, names=there, scale=scale, frame_names=[where], where=where)
-    blue, nir, swir, *green = np.moveaxis(np.where(data[..., np.newaxis], reflectance, _DARKEST), -1, 0)
+    filled = np.where(data[..., np.newaxis], reflectance, _DARKEST)
+    nir, swir = filled[..., 1], filled[..., 2]
     turbid = np.zeros(data.shape, dtype=bool)
-    for band in green:
-        turbid |= (band - nir > _TURBID_NDWI * (band + nir)) & (swir < _TURBID_SWIR)
-    logs = [np.log(np.maximum(band, _DARKEST)) for band in (nir, swir, blue)]
+    if GREEN in looked_at:
+        green = filled[..., looked_at.index(GREEN)]
+        turbid = np.asarray((green - nir > _TURBID_NDWI * (green + nir)) & (swir < _TURBID_SWIR))
+    logs = np.log(np.maximum(filled, _DARKEST))
     return Light(
-        sunlight=np.asarray((logs[0] + logs[1]) / 2 - logs[2], dtype=np.float32),
+        sunlight=np.asarray((logs[..., 1] + logs[..., 2]) / 2 - logs[..., 0], dtype=np.float32),
         nir=np.asarray(nir),
+        logs=np.asarray(logs, dtype=np.float32),
         black=np.asarray((nir < _DARK_NIR) & (swir < _DARK_SWIR)),
         turbid=turbid,
         valid=data,

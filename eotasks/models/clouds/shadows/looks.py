@@ -38,7 +38,7 @@ _BEYOND_SHARE = 0.35
 _LEAST_PRECISION = 0.6
 """Share of the dark ground that has to be shadow by the estimate, for all of it to be called so."""
 
-_AS_SHADED = 6.0
+AS_SHADED = 6.0
 """How many times as much of the ground can be shaded where shadows are not known as where they are. More is no shade,
 but a kind of ground that lies at the edge and nowhere else, as a forest may."""
 
@@ -171,7 +171,7 @@ def beyond(sight: Sight, shadow: Mask, origin_known: Mask, lit: float, shaded: f
     found = np.zeros_like(shadow)
     shaded_ground = _share(shadow, sight.seen & origin_known)
     for kind in (sight.ground & ~sight.turbid, sight.ground & sight.turbid, sight.seen & sight.black):
-        if _tells(dark & kind, kind, shadow, origin_known, _AS_SHADED * shaded_ground):
+        if _tells(dark & kind, kind, shadow, origin_known, AS_SHADED * shaded_ground):
             found |= dark & kind
     return found & ~origin_known
 

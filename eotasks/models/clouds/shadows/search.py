@@ -63,6 +63,11 @@ class Clouds:
         """Number of clouds."""
         return len(self.sizes)
 
+    @property
+    def cover(self) -> float:
+        """Share of the data that they are."""
+        return float(self.sizes.sum() / max(np.count_nonzero(self.valid), 1))
+
     def sample(self, pixels: int) -> Clouds:
         """The same clouds by about so many of their pixels: every n-th of the large ones, all of the small ones."""
         if len(self.rows) <= pixels:

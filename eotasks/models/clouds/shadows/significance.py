@@ -37,6 +37,9 @@ class Significance:
     chance: float
     """The best of as many heights in every direction that cannot be."""
 
+    height: float | None = None
+    """Metres above ground at which the clouds fit best, away from the sun; None where they fit nowhere."""
+
     @property
     def ratio(self) -> float:
         """Above 1 where the true direction fits better than all others; 0 where nothing fits."""
@@ -89,7 +92,9 @@ def significance(
         np.array([unit[0] * np.cos(angle) - unit[1] * np.sin(angle), unit[0] * np.sin(angle) + unit[1] * np.cos(angle)])
         for angle in turned
     ]
-    return Significance(fits.best(unit, ways), max(fits.best(other, ways) for other in others))
+    true, way = fits.best(unit, ways)
+    chance = max(fits.best(other, ways)[0] for other in others)
+    return Significance(true, chance, way / speed if true > 0 else None)
 
 
 def local_mean(values: Floats, where: Mask, pixel_size: tuple[float, float], metres: float) -> tuple[Floats, Floats]:
@@ -151,9 +156,23 @@ class _Fits:
         enough = (np.minimum(covered, other) > least) & (difference > 0)
         self._fits = np.where(enough, covered * other / np.maximum(covered + other, 1) * np.square(difference), 0)
 
-    def best(self, direction: NDArray[np.float64], ways: NDArray[np.float64]) -> float:
-        """The best fit of the moves in a direction (rows, columns of a unit vector, in metres) by so many metres."""
-        moves = np.rint(ways[:, None] * direction / np.array(self._size)).astype(int)
+    def best(self, direction: NDArray[np.float64], ways: NDArray[np.float64]) -> tuple[float, float]:
+        """The best fit of the moves in a direction (rows, columns of a unit vector, in metres) by so many metres, and
+        by how many; 0 and 0 where none fits.
+        """
+        moves = self._moves(direction, ways)
         inside = (np.abs(moves) < np.array(self._shape)).all(axis=1)
+        if not inside.any():
+            return 0.0, 0.0
         rows, columns = moves[inside].T
-        return float(self._fits[rows, columns].max(initial=0.0))
+        fits = self._fits[rows, columns]
+        best = int(fits.argmax())
+        if not fits[best] > 0:
+            return 0.0, 0.0
+        # the middle of the ways that are this move
+        about = ways[inside][best] + np.linspace(-1, 1, 41) * min(self._size)
+        same = (self._moves(direction, about) == moves[inside][best]).all(axis=1)
+        return float(fits[best]), float(about[same].mean())
+
+    def _moves(self, direction: NDArray[np.float64], ways: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.asarray(np.rint(ways[:, None] * direction / np.array(self._size)), dtype=np.int64)

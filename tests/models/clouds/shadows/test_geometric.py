@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eotasks.errors import BandError, ConfigurationError, FeatureError, GridError, ReflectanceError, ShadowWarning
+from eotasks.models.clouds.shadows import geometric as module
 from eotasks.models.clouds.shadows.angles import shadow_shift
 from eotasks.models.clouds.shadows.frame import cloud_shadow
 from eotasks.models.clouds.shadows.geometric import GeometricMethod, ShadowMatch, geometric_shadow
 from eotasks.models.clouds.shadows.light import light_of
 from eotasks.models.clouds.shadows.search import clouds_of
+from eotasks.models.clouds.shadows.significance import Significance
 from tests.builders.clouds.shadow_scene import LAKE, NAMES, PIXEL, SUN, Blob, f1, frame
 
 LOW = [Blob(200, 60, 12, 1200), Blob(120, 120, 17, 1200), Blob(215, 200, 9, 1200)]
@@ -56,6 +58,45 @@ def test_angles_of_sun_and_sensor(sun: tuple[float, float], view: tuple[float, f
     found, truth = match(blobs, sun=sun, view=view)
     assert truth.any()
     assert f1(found.shadow, truth) > 0.97
+
+
+def test_ground_that_darkens_over_kilometres_draws_no_outlines_away() -> None:
+    bands, cloud, truth = frame(LOW)
+    darker = np.exp(np.linspace(-2, 0, cloud.shape[1]))
+    bands[..., 1:] *= np.where(cloud, 1, darker)[..., np.newaxis]
+    light, shift = light_of(bands, names=NAMES), shadow_shift(SUN, pixel_size=PIXEL)
+    found = geometric_shadow(light, cloud, shift, pixel_size=PIXEL, method=GeometricMethod(beyond="clear"))
+    assert f1(found.shadow, truth) > 0.5
+
+
+def test_weak_shade_is_told_where_the_match_is_significant(monkeypatch: pytest.MonkeyPatch) -> None:
+    bands, cloud, truth = frame(LOW)
+    bands[truth, 1:] *= np.exp(0.65)  # shade of 0.11 is left, in ln
+    light, shift = light_of(bands, names=NAMES), shadow_shift(SUN, pixel_size=PIXEL)
+    options: dict[str, Any] = {"pixel_size": PIXEL, "method": GeometricMethod(beyond="clear")}
+    assert f1(geometric_shadow(light, cloud, shift, **options).shadow, truth) > 0.9
+    monkeypatch.setattr(module, "_SIGNIFICANT_CONTRAST", 0.15)
+    assert geometric_shadow(light, cloud, shift, **options).reason == "height"
+
+
+@pytest.mark.parametrize(("ratio", "told"), [(1.4, False), (1.6, True)])
+def test_a_mask_of_little_cloud_has_to_fit_better(monkeypatch: pytest.MonkeyPatch, ratio: float, told: bool) -> None:
+    monkeypatch.setattr(module, "significance", lambda *_, **__: Significance(ratio, 1.0, 1200.0))
+    few, _ = match(LOW)
+    many, _ = match([*LOW, Blob(180, 130, 17, 1200), Blob(220, 130, 12, 1200)])
+    assert np.count_nonzero(few.labels) < 0.03 * few.labels.size < np.count_nonzero(many.labels)
+    assert few.shadow.any() == told
+    assert few.reason == (None if told else "height")
+    assert many.shadow.any()
+
+
+def test_how_well_clouds_must_fit_goes_by_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = [Blob(row, column, 22, 1200) for row in (100, 150, 200) for column in (40, 90, 140, 190)]
+    for count, least in ((1, 1.5), (4, 1.1), (12, 0.6)):
+        for ratio in (least - 0.05, least + 0.05):
+            monkeypatch.setattr(module, "significance", lambda *_, ratio=ratio, **__: Significance(ratio, 1.0, 1200.0))
+            found, _ = match(blobs[:count])
+            assert (found.reason is None) == (ratio > least), (count, ratio)
 
 
 def test_pixels_that_are_not_square() -> None:

@@ -31,12 +31,19 @@ def test_true_clouds_beat_chance_and_only_away_from_the_sun() -> None:
     assert found(SUN[1] + 180).ratio < 0.5
 
 
+def test_the_height_of_the_best_fit() -> None:
+    assert found(SUN[1]).height == pytest.approx(1200, abs=10)
+    assert found(SUN[1], lowest=1500).height != pytest.approx(1200, abs=200)
+    assert found(SUN[1], highest=150).height is None
+
+
 def test_a_coarser_grid_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     fine = found(SUN[1])
     monkeypatch.setattr(module, "_CELLS", 240 * 260 // 4)
     coarse = found(SUN[1])
     assert coarse != fine
     assert coarse.ratio > 2
+    assert coarse.height == pytest.approx(1200, abs=20)
 
 
 @settings(max_examples=10, deadline=None)
