@@ -135,7 +135,12 @@ def warn_caller(text: str, category: type[EOTasksWarning], *details: object) -> 
     :param text: What happened, where, and the cure.
     :param details: What the category takes beside the text.
     """
-    warning = category(text, *details)
+    give_warning(category(text, *details))
+
+
+def give_warning(warning: EOTasksWarning) -> None:
+    """Gives a warning in the name of the user's line, as `warn_caller` does."""
+    category = type(warning)
     frame = inspect.currentframe()
     while frame is not None and frame.f_back is not None and _package_of(frame) in _BETWEEN:
         frame = frame.f_back

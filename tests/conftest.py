@@ -27,6 +27,9 @@ sitecustomize.install()
 # Ray makes its workers give way to all else: beside busy processes a worker would take minutes to start.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+# Threads of LightGBM wait busily for each other, which beside busy processes takes many times the work itself.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # A shell starts what runs in its background deaf to interrupts, nohup to hang-ups, and children inherit that: tests
 # send both to children.
 for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -103,6 +103,6 @@ def test_a_product_of_such_a_name_fails_before_work_and_the_others_go_on(tmp_pat
     result = command("cloud-mask", bad, good, long, "--out", out, "--no-quicklook")
     assert result.code == 1
     assert result.out.count("cannot be that of a folder") == 2
-    assert "it has 250 bytes, 241 are possible: shorten it" in result.out
+    assert "it has 250 bytes, 237 are possible: shorten it" in result.out
     assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == {"good"}
     assert command("cloud-mask", bad, "--out", out).code == 2

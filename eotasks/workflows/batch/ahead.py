@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from eolearn.core import EOWorkflow
 
+from eotasks.errors import EOTasksWarning
 from eotasks.workflows.batch.warned import give_again, warnings_aside
 
 PREPARE = "prepare"
@@ -35,7 +36,7 @@ class Prepared(Generic[_Value]):
         self._make: Callable[[], _Value] | None = make
         self._made: list[_Value] = []
         self._error: BaseException | None = None
-        self._warned: list[tuple[Warning | str, type[Warning]]] = []
+        self._warned: list[EOTasksWarning] = []
         self._thread = threading.Thread(target=self._run, name="eotasks-ahead", daemon=True)
         self._thread.start()
 

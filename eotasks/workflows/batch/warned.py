@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from eotasks import errors
-from eotasks.errors import EOTasksWarning
+from eotasks.errors import EOTasksWarning, give_warning
 from eotasks.text import shortened
 
 _WARNINGS = 20
@@ -18,13 +18,11 @@ _WARNINGS = 20
 
 _CHARACTERS = 2_000
 
-Warned = tuple[Warning | str, type[Warning]]
-
 _THREAD = threading.local()
 
 
 @contextmanager
-def warnings_aside(into: list[Warned]) -> Iterator[None]:
+def warnings_aside(into: list[EOTasksWarning]) -> Iterator[None]:
     """Warnings of ours that this thread gives inside the block go to a list: they are of another patch than the one
     that the process runs.
     """
@@ -35,10 +33,10 @@ def warnings_aside(into: list[Warned]) -> Iterator[None]:
         del _THREAD.aside
 
 
-def give_again(warned: Sequence[Warned]) -> None:
+def give_again(warned: Sequence[EOTasksWarning]) -> None:
     """Gives warnings that were put aside."""
-    for message, category in warned:
-        warnings.warn(message, category, stacklevel=3)
+    for message in warned:
+        give_warning(message)
 
 
 @contextmanager
@@ -50,19 +48,19 @@ def warnings_of_threads() -> Iterator[None]:
         show = warnings.showwarning
 
         def keep(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
-            if not _is_aside(message, category):
+            if not _is_aside(message):
                 show(message, category, *where, **options)
 
         warnings.showwarning = keep
         yield
 
 
-def _is_aside(message: Warning | str, category: type[Warning]) -> bool:
+def _is_aside(message: Warning | str) -> bool:
     """Whether a warning is put aside, which is done."""
-    aside: list[Warned] | None = getattr(_THREAD, "aside", None)
-    if aside is None or not issubclass(category, EOTasksWarning):
+    aside: list[EOTasksWarning] | None = getattr(_THREAD, "aside", None)
+    if aside is None or not isinstance(message, EOTasksWarning):
         return False
-    aside.append((message, category))
+    aside.append(message)
     return True
 
 
@@ -80,7 +78,7 @@ def kept_warnings() -> Iterator[list[str]]:
         show = warnings.showwarning
 
         def keep(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
-            if _is_aside(message, category):
+            if _is_aside(message):
                 return
             if not issubclass(category, EOTasksWarning):
                 show(message, category, *where, **options)
