@@ -46,8 +46,8 @@ class TrafficCounter:
             self._traffic += Traffic(1, size)
 
     def note(self, answer: Any, **_: object) -> None:
-        """One answer of requests: a hook of its sessions."""
-        self.add(answer.headers.get("Content-Length"))
+        """One answer of requests: a hook of its sessions. That to HEAD says a length, and has no content."""
+        self.add(0 if answer.request.method == "HEAD" else answer.headers.get("Content-Length"))
 
 
 WEB = TrafficCounter()

@@ -32,6 +32,7 @@ import pytest
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import StorageError
 from eotasks.storage.place import Place
+from eotasks.workflows.batch.manifest import iter_events
 from eotasks.workflows.cloud_archive.item import checksum_of, files_of_item, parse_item
 from tests import ROOT
 from tests.builders.clouds.archives import add_product, build
@@ -43,7 +44,7 @@ _WORKING = 1e8
 
 _OUTAGE = 2.0
 _MOMENTS = 4.0
-"""Seconds within which the next kill comes."""
+"""Seconds within which the next kill comes, once a product is ready, or a worker."""
 
 
 @dataclass
@@ -119,10 +120,8 @@ def disturb(
     while outcome.killed < kills:
         outcome.runs += 1
         with builder(source, place, anew=anew) as process:
-            if chance.random() < 0.8:
-                _wait_for_workers(process)
             while process.poll() is None and outcome.killed < kills:
-                time.sleep(chance.uniform(0, _MOMENTS))
+                _wait_for_a_moment(process, place, chance)
                 if server is not None and outages and outcome.killed >= outages[0]:
                     outages.pop(0)
                     outcome.kills["S3 server"] += 1
@@ -239,9 +238,25 @@ def _kill_one(process: subprocess.Popen[str], chance: random.Random, outcome: Ou
     return False
 
 
-def _wait_for_workers(process: subprocess.Popen[str]) -> None:
-    while process.poll() is None and not any(_memory(each) > _WORKING for each in _below(process)):
-        time.sleep(0.1)
+def _wait_for_a_moment(process: subprocess.Popen[str], place: Place, chance: random.Random) -> None:
+    """Mostly until one more product is ready, however long that takes on a busy machine; else until there is a worker,
+    or not at all; and some seconds more.
+    """
+    what, before = chance.random(), _ready(place)
+    while process.poll() is None:
+        has_worker = any(_memory(each) > _WORKING for each in _below(process))
+        if what < 0.1 or (what < 0.3 and has_worker) or _ready(place) > before:
+            break
+        time.sleep(0.2)
+    time.sleep(chance.uniform(0, _MOMENTS))
+
+
+def _ready(place: Place) -> int:
+    """Products that were made so far, some of them more than once."""
+    try:
+        return sum(event.outcome is not None for event in iter_events(place))
+    except StorageError:  # the server is away
+        return 0
 
 
 def _below(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from eotasks.imagery.files import http
 from eotasks.limits import METADATA_BYTES
@@ -23,3 +24,10 @@ def test_lengths_that_are_none() -> None:
     for length in (None, "12", "x", -5, 7):
         counter.add(length)
     assert counter.total == Traffic(5, 19)
+
+
+def test_an_answer_to_head_has_no_content() -> None:
+    counter = TrafficCounter()
+    for method in ("GET", "HEAD"):
+        counter.note(SimpleNamespace(request=SimpleNamespace(method=method), headers={"Content-Length": "9"}))
+    assert counter.total == Traffic(2, 9)
