@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import archive_scale as benchmark
+from tests.benchmarks.archive import scale as benchmark
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Builders of an archive, their workers and the S3 server are killed: nothing is lost or half-written.
 
-``python -m tests.benchmarks.archive_kills [--kills 50] [--place disk|s3|both]`` prints a table; any fault is an error.
+``python -m tests.benchmarks.archive.kills [--kills 50] [--place disk|s3|both]`` prints a table; any fault is an error.
 `kill -9` hits the builder or a process below it, chosen at random, at a random moment: while it starts and looks for
 its source, while products are masked, while the catalogue is written. After each builder that was killed every item
 that is there is compared with its files, size and checksum. A builder that has done all makes it all anew

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.over_time import main
+from tests.benchmarks.temporal.over_time import main
 
 
 @pytest.mark.slow

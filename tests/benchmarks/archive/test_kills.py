@@ -1,4 +1,4 @@
-"""A run of `python -m tests.benchmarks.archive_kills` at less length, and that it finds what it looks for."""
+"""A run of `python -m tests.benchmarks.archive.kills` at less length, and that it finds what it looks for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eotasks.storage.place import Place
-from tests.benchmarks.archive_kills import Outcome, add_products, contents, half_written, run_on_disk, run_on_s3
+from tests.benchmarks.archive.kills import Outcome, add_products, contents, half_written, run_on_disk, run_on_s3
 from tests.builders.clouds.archives import build
 from tests.servers.s3 import S3Server
 

@@ -1,6 +1,6 @@
 """An archive of a million products: plan, state, catalogue and status, with pixels left out.
 
-    python -m tests.benchmarks.archive_scale [--count 10000 100000 1000000] [--folder PLACE]
+    python -m tests.benchmarks.archive.scale [--count 10000 100000 1000000] [--folder PLACE]
 
 The source is a catalogue of so many simulated items: ten years, 2,000 tiles, four of five L1C, the others their L2A
 siblings. No product is there: workers are stubbed, and what they would leave, the item beside the masks, is made up.
@@ -101,7 +101,7 @@ def report(folder: Path, count: int, *, skip: Collection[str] = ()) -> list[dict
         if phase in skip:
             continue
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "tests.benchmarks.archive_scale", "--phase", phase]
+        command = [sys.executable, "-m", "tests.benchmarks.archive.scale", "--phase", phase]
         ended = subprocess.run(
             [*command, "--folder", str(folder), "--count", str(count)],
             env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
