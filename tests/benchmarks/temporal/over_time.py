@@ -1,4 +1,4 @@
-"""What a series and the height of the ground add, on simulated years: ``python -m tests.benchmarks.temporal.over_time``.
+"""What a series and the height of the ground add on simulated years: ``python -m tests.benchmarks.temporal.over_time``.
 
 Prints precision, recall and F1 of clouds and of shadows, each date by itself and compared with others, and what hills
 shade that is called cloud shadow with and without their heights (``--relief`` makes mountains of hills). Every number
