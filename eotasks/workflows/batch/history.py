@@ -77,6 +77,10 @@ class History:
             self._before = event.facts
         elif event.name is not None and event.outcome is not None and event.outcome.state != "skipped":
             self._last_outcomes[event.name] = event
+        elif event.kind == "running" and event.name is not None:
+            before = self._last_outcomes.get(event.name)
+            if before is not None and before.outcome is not None and before.outcome.state == "done":
+                del self._last_outcomes[event.name]  # made anew, and nobody knows how far: its run may have been killed
 
     def check_configuration(self) -> None:
         """Refuses another configuration than the one that the results in this place were made with.
