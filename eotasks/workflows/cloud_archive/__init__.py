@@ -7,7 +7,7 @@ PLACE/ (a folder or ``s3://bucket/prefix``) holds
 - ``catalogue.parquet/``: the products' items, L1C and L2A, with CLP and CLM among their assets (`cataloguing`), and of
   each what its masks were made of, by which a builder knows what is done (`done`);
 - ``manifest.jsonl`` or ``batch/``: what the last batches did, of `eotasks.workflows.batch`; ``build.json``: how far a
-  build of several batches is (`totals`).
+  build of several batches is; ``anew.json``: that masks are being made anew (`totals`).
 
 The way of the data, and nothing goes back: source -> products to mask, siblings, what is left out and why (`source`),
 a window of time after the other (`windows`) -> a batch of some thousand, each product a patch, whose workflow is one

@@ -25,11 +25,12 @@ from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.trim import trim_manifest
 from eotasks.workflows.cloud_archive.cataloguing import CatalogueWriter
 from eotasks.workflows.cloud_archive.done import ArchiveState
+from eotasks.workflows.cloud_archive.item import digest
 from eotasks.workflows.cloud_archive.layout import STAGE
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, read_settings, refuse_other_settings
 from eotasks.workflows.cloud_archive.source import Source, level_of_detector
 from eotasks.workflows.cloud_archive.task import MakeMasksTask
-from eotasks.workflows.cloud_archive.totals import BuildTotals, remove_totals
+from eotasks.workflows.cloud_archive.totals import BuildTotals, begin_anew, end_anew, remove_totals, runs_anew
 from eotasks.workflows.cloud_archive.windows import source_windows
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 
@@ -136,6 +137,7 @@ def build_archive(
             level,
             task,
             lease.check,
+            run=_run_of(source, request),
             overwrite=overwrite,
             executor=executor,
             workers=workers,
@@ -155,10 +157,17 @@ def build_archive(
     return result
 
 
+def _run_of(source: PlaceLike, request: SearchRequest) -> str:
+    area = None if request.area is None else request.area.wkb_hex
+    facts = [request.start, request.end, request.max_cloud_cover, request.level, request.tile, request.limit]
+    return digest([str(source), area, *(None if fact is None else str(fact) for fact in facts)])
+
+
 class _Builder:
     """Takes the products of a source as they are found, and makes the masks of some thousand at a time.
 
     :param check: Whether this run still has the archive.
+    :param run: What this run takes, the same for another one that takes the same.
     :param options: Of `run_batch`.
     """
 
@@ -170,11 +179,13 @@ class _Builder:
         task: MakeMasksTask,
         check: Callable[[], None],
         *,
+        run: str,
         overwrite: bool,
         **options: Any,
     ) -> None:
         self._place, self._settings, self._task, self._check = place, settings, task, check
         self._overwrite, self._options = overwrite, options
+        self._run, self._anew = run, overwrite or bool(runs_anew(place))
         self._state = ArchiveState(place, settings, level)
         self._result = BuildResult(place, Source())
         self._waiting = Source()
@@ -187,9 +198,11 @@ class _Builder:
         if not window.products:
             return
         self._settings.write(self._place)
+        if self._overwrite:
+            begin_anew(self._place, self._run)
         looked = self._state.look(window)
-        todo = list(window.products) if self._overwrite else looked.todo
-        if not self._overwrite:
+        todo = list(window.products) if self._anew else looked.todo
+        if not self._anew:
             self._result.kept.extend(looked.kept)
         self._waiting.add(window.part(todo))
         self._uncatalogued |= looked.uncatalogued
@@ -204,6 +217,8 @@ class _Builder:
         """Makes what waits; what came of all."""
         if self._waiting.products:
             self._make(self._waiting)
+        if self._anew and not (self._result.missing or self._result.uncatalogued):
+            end_anew(self._place, self._run)
         return self._result
 
     def _write_totals(self, part: Source) -> None:
@@ -220,6 +235,8 @@ class _Builder:
         superseded = {name: self._superseded.pop(name) for name in part.products if name in self._superseded}
         again = self._uncatalogued & part.products.keys()
         self._uncatalogued -= again
+        if self._anew:  # each is looked at
+            again = set(part.products)
         writer = CatalogueWriter(self._place, part, superseded, self._check, self._state.made_of)
 
         def finish(outcome: PatchOutcome) -> None:

@@ -301,8 +301,9 @@ def counted() -> Iterator[Callable[[], Traffic]]:
     """Counts what servers answer in a block, S3 and web; gives what tells how much it was so far."""
     before, buckets = WEB.total, TrafficCounter()
 
-    def note(parsed: Mapping[str, Any], **_: object) -> None:
-        buckets.add(parsed.get("ContentLength", 0))
+    def note(parsed: Mapping[str, Any], model: Any = None, **_: object) -> None:
+        is_head = model is not None and model.name == "HeadObject"  # says how much there is, and brings nothing
+        buckets.add(0 if is_head else parsed.get("ContentLength", 0))
 
     from eotasks.storage import s3
 

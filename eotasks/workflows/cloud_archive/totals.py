@@ -1,6 +1,10 @@
-"""How far a build is that takes more than one batch: what was there, what is done and what is left, of all products."""
+"""How far a build is: of one that takes more than one batch what was there, what is done and what is left, of all
+products; of one that makes masks anew that it has not come to its end.
+"""
 
 from __future__ import annotations
+
+import json
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -10,6 +14,11 @@ from eotasks.workflows.batch.progress import StageProgress
 
 BUILD_FILE = "build.json"
 """Its name in an archive."""
+
+ANEW_FILE = "anew.json"
+"""There while masks are being made anew, and after a run that was killed then: what the catalogue says of them may not
+hold, since a product that was being written has lost masks that are as they were to be.
+"""
 
 _VERSION = 1
 _MOST = 1 << 53
@@ -72,3 +81,37 @@ def read_totals(place: Place) -> BuildTotals | None:
 def remove_totals(place: Place) -> None:
     """Removes those of an earlier build."""
     place.remove(BUILD_FILE)
+
+
+def runs_anew(place: Place) -> frozenset[str]:
+    """Runs that make masks anew, or did so and were killed or had failures; all that were noted, also by damaged files.
+
+    :raises StorageError: when the place cannot be reached.
+    """
+    found = place.read_if_there(ANEW_FILE)
+    if found is None:
+        return frozenset()
+    try:
+        runs = parse_json_object(found[0], ValueError)["runs"]
+        if not (isinstance(runs, list) and all(isinstance(run, str) for run in runs)):
+            raise ValueError("no runs")
+    except (KeyError, ValueError):
+        return frozenset({"unknown"})
+    return frozenset(runs)
+
+
+def begin_anew(place: Place, run: str) -> None:
+    """Notes a run before it makes its first masks anew."""
+    _write_runs(place, runs_anew(place) | {run})
+
+
+def end_anew(place: Place, run: str) -> None:
+    """Takes it out again when all that it took has its masks."""
+    _write_runs(place, runs_anew(place) - {run})
+
+
+def _write_runs(place: Place, runs: frozenset[str]) -> None:
+    if runs:
+        place.write_bytes(ANEW_FILE, (json.dumps({"runs": sorted(runs)}) + "\n").encode())
+    else:
+        place.remove(ANEW_FILE)

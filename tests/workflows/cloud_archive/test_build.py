@@ -26,6 +26,7 @@ from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive import task
 from eotasks.workflows.cloud_archive.build import build_archive
+from eotasks.workflows.cloud_archive.files import ArchivedFiles
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.reading import product_grid
 from tests.builders.clouds.archives import add_product, build, images, items, pixels, too_bright
@@ -181,6 +182,35 @@ class TestAgain:
             pytest.raises(StorageError, match="in use by another run"),
         ):
             build(source, tmp_path / "out")
+
+    def test_what_was_killed_while_it_was_made_anew_is_not_taken_for_done(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = tmp_path / "out"
+        build(source, out)
+        before = images(out)
+        write = ArchivedFiles.write
+
+        def killed(self: ArchivedFiles, *arguments: Any) -> None:
+            if self.name == "B":
+                self.place.remove(self.item)
+                self.place.remove(self.file("CLP"))
+                raise StorageError("the disk is full")
+            write(self, *arguments)
+
+        monkeypatch.setattr(ArchivedFiles, "write", killed)
+        assert sorted(build(source, out, overwrite=True).failed) == ["B"]
+        assert (out / "anew.json").exists()
+        monkeypatch.undo()
+        assert build(source, out, request=SearchRequest.of(tile="33UUU")).failed == {}  # another run, with the same
+        assert (out / "anew.json").exists()
+        assert images(out) == before
+        (out / FOLDER / "B" / "B.json").unlink()
+        assert build(source, out).failed == {}
+        assert images(out) == before
+        assert (out / FOLDER / "B" / "B.json").exists()
+        assert not (out / "anew.json").exists()
+        assert build(source, out).kept == ["A", "B"]
 
 
 class TestSource:
