@@ -8,6 +8,7 @@ would any other.
 from __future__ import annotations
 
 import inspect
+import threading
 import traceback
 import warnings
 from types import FrameType
@@ -17,6 +18,10 @@ from eotasks.text import harmless, shortened
 _CHARACTERS = 2_000
 """Of a message; some list all that a place holds."""
 _CHARACTERS_OF_REASON = 300
+
+WARNING_FILTERS = threading.Lock()
+"""Held while the filters of warnings, or what shows them, are changed and put back: they are of the whole process, and
+two threads that do so leave each other's. Rasterio does it while it warps or burns."""
 
 
 class _HarmlessText(Exception):  # noqa: N818 - a base of errors and of warnings

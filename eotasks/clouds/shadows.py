@@ -200,7 +200,8 @@ class AddCloudShadowTask(EOTask):
             for index in range(len(frames)):
                 result[index] = search(index, expected=None, tell=warn_caller)
         else:
-            result = self._of_series(eopatch, search, frames, cloud, valid)
+            told = valid if shade is None else valid & ~shade  # hills' shade says nothing of how lit ground looks
+            result = self._of_series(eopatch, search, frames, cloud, told)
         eopatch[self.shadow_feature] = as_stored(result, self.boolean)
         if shade is not None:
             coded = np.where(valid, shade.astype(np.uint8), np.uint8(NO_DATA))

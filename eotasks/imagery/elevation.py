@@ -13,23 +13,25 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Interleaving, MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
 
-from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError
+from eotasks.errors import WARNING_FILTERS, ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, check_overviews
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.pixels.raster import WARNING_FILTERS
 from eotasks.models.clouds.shadows.terrain import check_heights
 from eotasks.models.rasters import block_excess
 from eotasks.reading import check_regular
 from eotasks.storage.location import is_remote, plain_scheme
-from eotasks.text import redacted
+from eotasks.text import redacted, shortened
 
 T = TypeVar("T")
 
 _ASSET = "dem"
+_METRES = frozenset({"", "m", "metre", "metres", "meter", "meters"})
+_UNIT = 20
 _TOLERANCE = 1e-3
 """Share of a pixel by which GDAL may miss the place of a pixel when it warps. (0 makes GDAL 3.10 fail.)"""
 
@@ -88,14 +90,13 @@ class ElevationFile:
             height=grid.height + 2 * pixels,
             width=grid.width + 2 * pixels,
         )
-        values, known = self._opened(lambda source: _on_grid(source, around))
+        covers, values, known = self._opened(lambda source: (_covers(source, grid), *_on_grid(source, around)))
         heights = np.where(known, values, np.nan).astype(np.float32, copy=False)
         try:
             heights = check_heights(heights, where=self.name)
         except FeatureError as error:
             raise FeatureError(f"{error} gdal_edit.py -a_nodata VALUE does that.") from None
-        inner = heights[pixels : pixels + grid.height, pixels : pixels + grid.width]
-        if np.isnan(inner).all():
+        if not covers and np.isnan(heights[pixels : pixels + grid.height, pixels : pixels + grid.width]).all():
             raise GridError(
                 f"{self.name}: has no height within {tuple(map(float, grid.bounds))} ({grid.crs}). Give a DEM of this"
                 " area."
@@ -134,13 +135,27 @@ class ElevationFile:
                 f"{self.name}: {source.count} bands of {source.dtypes[0]} where one of heights in metres is due. Give"
                 " the elevation model itself, no picture of it."
             )
+        unit = (source.units[0] or "").strip().lower()
+        if unit not in _METRES:
+            raise ImageryError(
+                f"{self.name}: heights in {shortened(unit, _UNIT)!r} where metres are due. Write it anew in metres, or"
+                " mend its unit (gdal_edit.py -units m)."
+            )
         if source.crs is None or not np.isfinite(source.transform[:6]).all() or not source.transform.determinant:
             raise ImageryError(f"{self.name}: has no place on the ground. Write a coordinate system into it.")
 
 
+def _covers(source: rasterio.DatasetReader, grid: Grid) -> bool:
+    """Whether a grid lies on the ground of a file, which may know no height there: of the sea most do not."""
+    west, south, east, north = transform_bounds(grid.crs, source.crs, *grid.bounds)
+    left, right = sorted((source.bounds.left, source.bounds.right))
+    bottom, top = sorted((source.bounds.bottom, source.bounds.top))
+    return bool(west < right and left < east and south < top and bottom < north)
+
+
 def _on_grid(source: rasterio.DatasetReader, grid: Grid) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Values on the grid, and where the file has any. Without a no-data value an alpha band marks the outside."""
-    bare = MaskFlags.all_valid in source.mask_flag_enums[0]
+    bare = MaskFlags.nodata not in source.mask_flag_enums[0]  # a band that masks has no say beyond its own file
     options: dict[str, Any] = {
         "crs": grid.crs,
         "transform": grid.transform,
@@ -157,4 +172,8 @@ def _on_grid(source: rasterio.DatasetReader, grid: Grid) -> tuple[NDArray[Any], 
             # read as a band: rasterio does not take the alpha band of a signed or floating raster for a mask
             known = warped.read(warped.count) if bare else warped.read_masks(1)
             values = warped.read(1)
-    return values, np.asarray((known != 0) & np.isfinite(values))
+    known = np.asarray((known != 0) & np.isfinite(values))
+    scale, offset = source.scales[0], source.offsets[0]
+    if (scale, offset) != (1, 0):
+        values = np.where(known, values * scale + offset, np.nan)
+    return values, known

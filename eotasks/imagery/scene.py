@@ -15,10 +15,10 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from shapely.geometry import mapping
 
-from eotasks.errors import EOTasksError, ImageryError, OffsetWarning, message_of, warn_caller
+from eotasks.errors import WARNING_FILTERS, EOTasksError, ImageryError, OffsetWarning, message_of, warn_caller
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.kept import KeptPixels
-from eotasks.imagery.pixels.raster import MASK_TYPES, WARNING_FILTERS, RasterInfo, describe, read_window
+from eotasks.imagery.pixels.raster import MASK_TYPES, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
 from eotasks.imagery.pixels.threads import in_threads
 from eotasks.imagery.pixels.window import Sampling, Window

@@ -47,7 +47,7 @@ class TrafficCounter:
 
     def note(self, answer: Any, **_: object) -> None:
         """One answer of requests: a hook of its sessions. That to HEAD says a length, and has no content."""
-        self.add(0 if answer.request.method == "HEAD" else answer.headers.get("Content-Length"))
+        self.add(0 if getattr(answer.request, "method", None) == "HEAD" else answer.headers.get("Content-Length"))
 
 
 WEB = TrafficCounter()

@@ -17,11 +17,10 @@ from rasterio.features import geometry_mask
 from rasterio.warp import transform
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ProductSkippedWarning, warn_caller
+from eotasks.errors import WARNING_FILTERS, ProductSkippedWarning, warn_caller
 from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.mosaic import SAME_DATATAKE
-from eotasks.imagery.pixels.raster import WARNING_FILTERS
 from eotasks.sources.frames import Candidate, some_of
 
 _AGREE = 0.02

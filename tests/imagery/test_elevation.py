@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,41 @@ def test_a_dem_of_elsewhere_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "dem.tif", dem(), transform=Affine(STEP, 0, 20, 0, -STEP, 10))
     with pytest.raises(GridError, match=r"dem\.tif: has no height within"):
         ElevationFile(path).read(GRID)
+
+
+def test_ground_of_the_file_without_any_height_is_unknown(tmp_path: Path) -> None:
+    assert np.isnan(
+        ElevationFile(write(tmp_path / "sea.tif", np.full_like(dem(), -9999), nodata=-9999)).read(GRID)
+    ).all()
+
+
+def test_what_a_band_of_a_mask_hides_is_unknown(tmp_path: Path) -> None:
+    path = write(tmp_path / "dem.tif", dem())
+    shown = np.full((400, 500), 255, dtype=np.uint8)
+    shown[150:170, 200:260] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(shown)
+    heights = ElevationFile(path).read(GRID)
+    marked = np.where(shown == 0, np.float32(-9999), dem())
+    expected = ElevationFile(write(tmp_path / "marked.tif", marked, nodata=-9999)).read(GRID)
+    assert np.isnan(heights).any()
+    assert np.isfinite(heights).any()
+    assert np.mean(np.isnan(heights) == np.isnan(expected)) > 0.99
+    elsewhere = replace(GRID, left=GRID.left + 200_000)
+    with pytest.raises(GridError, match="has no height within"):
+        ElevationFile(path).read(elsewhere)
+
+
+def test_scale_offset_and_unit_of_a_file_count(tmp_path: Path) -> None:
+    path = write(tmp_path / "dem.tif", np.rint(dem() * 10 + 50).astype(np.int16))
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets, file.units = (0.1,), (-5.0,), ("m",)
+    plain = ElevationFile(write(tmp_path / "plain.tif", dem())).read(GRID)
+    assert np.abs(ElevationFile(path).read(GRID) - plain).max() < 0.2
+    with rasterio.open(path, "r+") as file:
+        file.units = ("ft",)
+    with pytest.raises(ImageryError, match=r"heights in 'ft' where metres are due"):
+        ElevationFile(path).check()
 
 
 def test_a_dem_of_the_web_is_read_by_its_blocks(web_folder: tuple[Path, str]) -> None:

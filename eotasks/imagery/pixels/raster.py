@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import ProductFiles, RangedBytes, RasterFile
 
 LOGGER = logging.getLogger(__name__)
-
-WARNING_FILTERS = threading.Lock()
-"""Held while rasterio warps or burns: it sets the filters of warnings of the whole process meanwhile, and two threads
-that do so leave each other's."""
 
 BAND_TYPES = frozenset({"uint16", "int16"})
 MASK_TYPES = frozenset({"uint8"})

@@ -13,9 +13,9 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 
-from eotasks.errors import ConfigurationError
+from eotasks.errors import WARNING_FILTERS, ConfigurationError
 from eotasks.imagery.grid import Grid, parse_crs
-from eotasks.imagery.pixels.raster import WARNING_FILTERS, pixel_size_in
+from eotasks.imagery.pixels.raster import pixel_size_in
 from eotasks.imagery.pixels.reduction import area_mean
 
 ResamplingName = Literal["nearest", "bilinear", "cubic", "mean", "fast"]

@@ -15,12 +15,11 @@ from rasterio.features import geometry_mask
 from shapely import union_all
 from shapely.geometry import box
 
-from eotasks.errors import ImageryError
+from eotasks.errors import WARNING_FILTERS, ImageryError
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.kept import KeptPixels
 from eotasks.imagery.pixels.raster import (
     MASK_TYPES,
-    WARNING_FILTERS,
     Level,
     Pixels,
     RasterInfo,

@@ -1,7 +1,7 @@
 """What of a worker's next patch is done while it has this one: reading, which waits for servers most of its time.
 
 A task has a part that can be done before the turn of its patch comes where it has a method ``prepare`` that takes the
-arguments of its ``execute``; that gets ``prepared`` beside them then, a :class:`Prepared` or None. A worker prepares
+arguments of its ``execute``, which has one more, ``prepared``: a :class:`Prepared`, or None. A worker prepares
 one patch, the one that it will get next, in a thread of its own. Errors and warnings of the preparation are those of
 its own patch: they come out when its turn has come. Records that it logs go to the log of the process as they come.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any, Generic, TypeVar
 
 from eolearn.core import EOWorkflow
@@ -68,7 +69,13 @@ class Prepared(Generic[_Value]):
 
 def prepares(workflow: EOWorkflow) -> bool:
     """Whether a workflow has a task of which a part can be done ahead."""
-    return any(hasattr(node.task, PREPARE) for node in workflow.get_nodes())
+    return any(has_part_ahead(node.task) for node in workflow.get_nodes())
+
+
+def has_part_ahead(task: object) -> bool:
+    """Whether a task has a method ``prepare`` whose result its ``execute`` takes: others may have one of that name."""
+    prepare, execute = getattr(task, PREPARE, None), getattr(task, "execute", None)
+    return callable(prepare) and callable(execute) and PREPARED in signature(execute).parameters
 
 
 class Ahead:
@@ -78,7 +85,7 @@ class Ahead:
     """
 
     def __init__(self, workflow: EOWorkflow) -> None:
-        self._tasks = {node.uid: node.task for node in workflow.get_nodes() if hasattr(node.task, PREPARE)}
+        self._tasks = {node.uid: node.task for node in workflow.get_nodes() if has_part_ahead(node.task)}
         self._index: int | None = None
         self._prepared: dict[str, Prepared[Any]] = {}
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from eotasks import errors
-from eotasks.errors import EOTasksWarning, give_warning
+from eotasks.errors import WARNING_FILTERS, EOTasksWarning, give_warning
 from eotasks.text import shortened
 
 _WARNINGS = 20
@@ -72,7 +72,9 @@ def kept_warnings() -> Iterator[list[str]]:
     """
     kept: dict[str, None] = {}
     texts: list[str] = []
-    with warnings.catch_warnings():
+    before = warnings.catch_warnings()
+    with WARNING_FILTERS:  # a thread that prepares the next patch may be changing them as well
+        before.__enter__()
         if not sys.warnoptions:
             warnings.simplefilter("always", EOTasksWarning)
         show = warnings.showwarning
@@ -86,10 +88,12 @@ def kept_warnings() -> Iterator[list[str]]:
                 kept[f"{category.__name__}: {shortened(str(message), _CHARACTERS)}"] = None
 
         warnings.showwarning = keep
-        try:
-            yield texts
-        finally:
-            texts.extend(kept)
+    try:
+        yield texts
+    finally:
+        with WARNING_FILTERS:
+            before.__exit__(None, None, None)
+        texts.extend(kept)
 
 
 def warning_class(kind: str) -> type[EOTasksWarning]:

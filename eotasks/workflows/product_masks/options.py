@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR, Answer, Need
@@ -253,8 +253,8 @@ class CloudMaskOptions:
 
 
 def _named(location: str) -> str:
-    """A location as records and messages have it: without secrets, and the same from any folder."""
-    return redacted(location) if is_remote(location) else os.path.abspath(location)  # noqa: PTH100 - links stay
+    """A location as files and records have it: without secrets, and the same on any machine."""
+    return redacted(location) if is_remote(location) else Path(location).name
 
 
 def detector_of(options: CloudMaskOptions) -> Detector:

@@ -52,8 +52,7 @@ class ProductTerrain:
         """(h, w) where there is data.
 
         :param valid: (h, w) data.
-        :raises FeatureError: of no ground the height is known.
-        :warns ElevationWarning: of some it is not.
+        :warns ElevationWarning: of some ground the height is not known.
         """
         if self._unknown.any():
             tell_voids(self._unpacked(self._unknown), valid, where=self._where)

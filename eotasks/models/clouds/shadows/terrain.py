@@ -119,11 +119,8 @@ def tell_voids(unknown: Mask, valid: Mask, *, where: str) -> None:
 
     :param unknown: (h, w) where it is not.
     :param valid: (h, w) where there is data.
-    :raises FeatureError: no height is known at all.
     :warns ElevationWarning: with the share of the ground with data.
     """
-    if unknown.all():
-        raise FeatureError(f"{where}: has no height of this ground. Give an elevation that covers it.")
     missing = sum(int(np.count_nonzero(unknown[rows] & valid[rows])) for rows in strips_of(valid.shape))
     if missing:
         warn_caller(
