@@ -57,7 +57,7 @@ def matching_rows(database: Any, paths: Sequence[str], request: SearchRequest) -
         numbers = dict(zip(chosen, group, strict=True))
         rows = database.execute(query, values).fetchall()
         found += [(time, name, numbers[path], row) for time, name, path, row in rows]
-    found.sort(key=lambda each: (each[0] is None, each[0], each[1]))
+    found.sort(key=lambda each: (each[0] is None, each[0], each[1] or ""))
     return [(file, row) for _, _, file, row in found[: request.limit]]
 
 

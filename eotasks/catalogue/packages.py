@@ -54,6 +54,7 @@ def database() -> Any:
     """
     with _LOCK:
         cursor = _connection().cursor()
+        cursor.execute("SET TimeZone = 'UTC'")  # times of others without a zone are compared as such of UTC
         cursor.execute(f"SET memory_limit = '{max(_WORKING_BYTES, CATALOGUE_BYTES.value)}B'")
         return cursor
 

@@ -29,7 +29,7 @@ from eotasks.catalogue.table import (
     table_of,
     to_parquet,
 )
-from eotasks.errors import ConfigurationError, EOTasksError, ImageryError, StorageError
+from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, ImageryError, StorageError
 from eotasks.geometry.antimeridian import Bounds, bounds_of
 from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.files.origin import Origin, mark
@@ -103,7 +103,12 @@ class Catalogue:
 
         :raises StorageError: when the place cannot be reached.
         """
-        return self._folder.current() is not None
+        try:
+            return self._folder.current() is not None
+        except CredentialsError:  # who may not list a bucket is refused what is not there
+            if self._is_file():
+                return False
+            raise
 
     def add(self, items: Iterable[pystac.Item], *, remove: Collection[str] = ()) -> CatalogueUpdate:
         """Adds items, or replaces those of the same id unless they are of a newer baseline.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import random
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -175,6 +178,25 @@ def test_a_catalogue_without_items_is_one(tmp_path: Path) -> None:
     assert catalogue.summary().items == 0
     assert catalogue.add([make_item("b")]).added == ("b",)
     assert [item.id for item in catalogue.search()] == ["b"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_times_of_others_without_a_zone_are_utc_wherever_one_is(zone: str, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    Catalogue(path).add([make_item("a", time="2020-05-01T02:00:00")])
+    table = pq.read_table(path)
+    naive = table.column("datetime").cast(pa.timestamp("us"))
+    pq.write_table(table.set_column(table.column_names.index("datetime"), "datetime", naive), path)
+    code = (
+        "from eotasks.catalogue import Catalogue\n"
+        f"found = Catalogue({str(path)!r}).search(time_interval=('2020-05-01T01:00:00', '2020-05-01T03:00:00'))\n"
+        "print([item.id for item in found])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], env=os.environ | {"TZ": zone}, capture_output=True, text=True)
+    assert ended.stdout.strip() == "['a']", ended.stderr
 
 
 def test_an_id_that_others_have_written_twice_is_replaced_as_one(tmp_path: Path) -> None:

@@ -11,11 +11,18 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.errors import ImageryError
+
 _BYTES = 8
 
 
 def digests_of(ids: Collection[str]) -> NDArray[np.uint64]:
-    """(n,) digests of ids, in ascending order."""
+    """(n,) digests of ids, in ascending order.
+
+    :raises ImageryError: when one is no text, as in damaged files.
+    """
+    if not all(isinstance(each, str) for each in ids):
+        raise ImageryError("An item of a part has no id: the part is damaged. Make the catalogue anew.")
     raw = b"".join(hashlib.blake2b(each.encode(), digest_size=_BYTES).digest() for each in ids)
     return np.sort(np.frombuffer(raw, dtype="<u8"))
 

@@ -20,6 +20,7 @@ ANEW_FILE = "anew.json"
 hold, since a product that was being written has lost masks that are as they were to be.
 """
 
+_UNKNOWN = "unknown"
 _VERSION = 1
 _MOST = 1 << 53
 
@@ -96,7 +97,7 @@ def runs_anew(place: Place) -> frozenset[str]:
         if not (isinstance(runs, list) and all(isinstance(run, str) for run in runs)):
             raise ValueError("no runs")
     except (KeyError, ValueError):
-        return frozenset({"unknown"})
+        return frozenset({_UNKNOWN})
     return frozenset(runs)
 
 
@@ -106,8 +107,10 @@ def begin_anew(place: Place, run: str) -> None:
 
 
 def end_anew(place: Place, run: str) -> None:
-    """Takes it out again when all that it took has its masks."""
-    _write_runs(place, runs_anew(place) - {run})
+    """Takes it out again when all that it took has its masks; what a damaged file said, too."""
+    runs = runs_anew(place)
+    if runs:
+        _write_runs(place, runs - {run, _UNKNOWN})
 
 
 def _write_runs(place: Place, runs: frozenset[str]) -> None:

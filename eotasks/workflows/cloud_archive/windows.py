@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ from eotasks.workflows.cloud_archive.source import (
     read_source,
     sort_out,
 )
+
+if TYPE_CHECKING:
+    import pystac
 
 ROWS = 20_000
 """Items that are read at a time."""
@@ -76,6 +80,7 @@ class _Stream:
         self._listed: list[Listed] = []
         """Read, and not told yet, or needed to compare."""
         self._ids: dict[str, str] = {}
+        self._items: dict[str, pystac.Item] = {}
         self._names = _Names()
 
     def windows(self, starts: list[dt.datetime]) -> Iterator[Source]:
@@ -102,7 +107,8 @@ class _Stream:
             items = [whole.get(item.id, item) if isinstance(item, BriefItem) else item for item in items]
         self._listed += listed_items(items, self._level, found)
         self._ids |= found.ids
-        found.ids = {}
+        self._items |= found.items
+        found.ids, found.items = {}, {}
 
     def _tell(self, found: Source, told: dt.datetime | None, until: dt.datetime | None) -> None:
         """What is known of products from where the last window ended until some time.
@@ -118,6 +124,7 @@ class _Stream:
         self._names.add(found.products)
         there = [each.name for group in found.siblings.values() for each in group]
         found.ids = {name: self._ids[name] for name in there if name in self._ids}
+        found.items = {name: self._items[name] for name in (*found.products, *there) if name in self._items}
         if until is not None:
             self._drop(until - _MARGIN)
 
@@ -145,6 +152,7 @@ class _Stream:
         self._listed = kept
         names = {each.candidate.name for each in kept}
         self._ids = {name: item for name, item in self._ids.items() if name in names}
+        self._items = {name: item for name, item in self._items.items() if name in names}
 
 
 class _Names:

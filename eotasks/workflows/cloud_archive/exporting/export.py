@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from eotasks.catalogue.packages import require
 from eotasks.catalogue.store import Catalogue
+from eotasks.documents import parse_json_object
 from eotasks.errors import ConfigurationError, ImageryError, message_of
 from eotasks.sources.frames import OPENERS
 from eotasks.storage.lease import LEASE_FILE, hold_lease
 from eotasks.storage.place import Place, PlaceLike, check_folder
+from eotasks.text import redacted, shortened
 from eotasks.workflows.cloud_archive.exporting.hrefs import MaskHrefs, mask_hrefs
 from eotasks.workflows.cloud_archive.exporting.items import (
     ProductAssets,
@@ -35,7 +37,7 @@ from eotasks.workflows.cloud_archive.exporting.tree import (
     root_catalog,
 )
 from eotasks.workflows.cloud_archive.files import ArchivedFiles
-from eotasks.workflows.cloud_archive.item import WrittenFile
+from eotasks.workflows.cloud_archive.item import WrittenFile, encode_item
 from eotasks.workflows.cloud_archive.layout import MASKS
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, require_settings
 from eotasks.workflows.cloud_archive.whole.status import last_build
@@ -49,6 +51,8 @@ LOGGER = logging.getLogger(__name__)
 
 WHAT = "eotasks archive export-stac"
 MARKER = ".eotasks-export.json"
+_NAMED = 200
+"""Characters that are shown of the place of another archive."""
 """In a folder that an export has begun to write, and may write again."""
 
 _PORTION = 64
@@ -122,7 +126,7 @@ def export_stac(
     with hold_lease(out, WHAT) as lease:
         anew = not out.exists(MARKER)
         if anew:
-            out.write_bytes(MARKER, b'{"version": 1}\n')
+            out.write_bytes(MARKER, encode_item({"version": 1, "archive": _archive_of(place, out)}))
         return _Exporter(place, out, settings, hrefs, products, Writer(out, anew=anew)).run(lease.check, progress)
 
 
@@ -141,10 +145,30 @@ def _check_out(place: Place, out: Place) -> None:
     if out.is_local:
         check_folder(out.local_path())
     names = set(out.names()) - {LEASE_FILE}
-    if names and MARKER not in names:
+    if MARKER in names:
+        _check_marker(place, out)
+    elif names:
         raise ConfigurationError(
             f"--out {out} holds other things ({', '.join(sorted(names)[:3])}): give a new folder, or that of an earlier"
             " export."
+        )
+
+
+def _archive_of(place: Place, out: Place) -> str:
+    """What an export says of whose it is; one that lies in its archive moves with it."""
+    return "." if f"{out}/".startswith(f"{place}/") else redacted(str(place))
+
+
+def _check_marker(place: Place, out: Place) -> None:
+    """Refuse the export of another archive: what this one has not would be removed from it."""
+    try:
+        other = parse_json_object(out.read_bytes(MARKER), ValueError).get("archive")
+    except ValueError:
+        other = None
+    if other != _archive_of(place, out):
+        what = f"is the export of {shortened(str(other), _NAMED)}" if other else f"has a damaged {MARKER}"
+        raise ConfigurationError(
+            f"--out {out} {what}: give a folder of its own; where the archive was moved, remove this one first."
         )
 
 
@@ -240,6 +264,7 @@ class _Exporter:
             names = list(sizes)[start : start + _PORTION]
             read = pool.map(lambda name: self._masks.read(group, name, sizes[name]), names)
             items = {name: item for name, item in zip(names, read, strict=True) if item is not None}
+            self._writer.kept_names |= set(names) - items.keys()
             siblings = self._masks.siblings(group, list(items.values()))
             for level in {level_of_item(each) for each in chain(items.values(), *siblings.values())} - there.keys():
                 there[level] = self._writer.there(f"{collection_name(level)}/{group.inside}")
@@ -287,6 +312,7 @@ class _Exporter:
             except ImageryError as error:
                 LOGGER.info("%s cannot be shown", item.id, exc_info=True)
                 self._failed[item.id] = message_of(error)
+                self._writer.kept_names.add(item.id)
                 if item is job[0]:  # its siblings have the same masks
                     break
                 continue

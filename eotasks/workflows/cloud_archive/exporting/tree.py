@@ -40,6 +40,9 @@ class Writer:
 
     def __init__(self, out: Place, *, anew: bool) -> None:
         self.written = self.kept = self.removed = 0
+        self.kept_names: set[str] = set()
+        """Of products that cannot be shown now: what an earlier export has of them stays."""
+
         self._out, self._anew = out, anew
 
     def there(self, folder: str) -> dict[str, dict[str, int]]:
@@ -70,9 +73,14 @@ class Writer:
         """Remove all that lies directly in a folder of an export and has none of these names."""
         if self._anew:
             return
-        for name in sorted(set(self._out.names(folder)) - set(keep)):
-            self._out.remove(f"{folder}/{name}")
-            self.removed += 1
+        for name in sorted(set(self._out.names(folder)) - set(keep) - self.kept_names):
+            if self._is_ours(folder, name):
+                self._out.remove(f"{folder}/{name}")
+                self.removed += 1
+
+    def _is_ours(self, folder: str, name: str) -> bool:
+        """Whether an export may have written it: folders, and files of its own kinds."""
+        return name.endswith((".json", ".parquet")) or self._out.is_folder(f"{folder}/{name}")
 
     def remove_each(self, names: Iterable[str]) -> None:
         """Remove what has these names directly in the export, where it is there."""

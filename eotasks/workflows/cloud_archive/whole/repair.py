@@ -25,6 +25,7 @@ from eotasks.workflows.cloud_archive.layout import catalogue_of_archive, folder_
 from eotasks.workflows.cloud_archive.settings import options_of, require_settings
 from eotasks.workflows.cloud_archive.source import Source, SourceProduct
 from eotasks.workflows.cloud_archive.task import MakeMasksTask
+from eotasks.workflows.cloud_archive.totals import begin_anew, end_anew
 from eotasks.workflows.cloud_archive.whole.verify import Finding, Verification, products_of, source_of, verify_archive
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from eotasks.workflows.batch.workers.kinds import ExecutorName
 
 WHAT = "eotasks archive repair"
+_RUN = "repair"
+"""What `eotasks.workflows.cloud_archive.totals` notes of a run."""
 STAGE = "repair"
 """Name of the batch that makes masks again."""
 
@@ -89,6 +92,7 @@ def repair_archive(
         writer = CatalogueWriter(place, plan.source(), {}, lease.check)
         failed, made = dict(plan.failed), list[str]()
         if plan.again:
+            begin_anew(place, _RUN)  # a row says that masks are there, and they are being written
             node = EONode(MakeMasksTask(place, options, modifier=modifier, anew=True), name="masks")
             with without(PatchFailedWarning):
                 result = run_batch(
@@ -110,6 +114,7 @@ def repair_archive(
         writer.flush()
         failed |= writer.failed
         gone += plan.remove_rows({each.folder for each in plan.again.values() if each.name in failed})
+        end_anew(place, _RUN)
     catalogued = tuple(name for name in plan.missing_rows if name not in failed)
     return RepairResult(before, tuple(made), catalogued, (*plan.removed, *gone), failed)
 

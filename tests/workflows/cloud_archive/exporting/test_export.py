@@ -304,6 +304,20 @@ class TestRefused:
                 export_stac(built, out)
         assert contents(tmp_path) == {"stac/notes.txt": b"mine"}
 
+    def test_the_export_of_another_archive(self, archive: Path, tmp_path: Path) -> None:
+        shutil.copytree(archive, tmp_path / "other")
+        export_stac(archive, tmp_path / "stac", copy=True)
+        (tmp_path / "stac/cloud-masks-l1c/README.txt").write_text("mine")
+        before = contents(tmp_path / "stac")
+        with pytest.raises(ConfigurationError, match=r"is the export of .*masks: give a folder of its own"):
+            export_stac(tmp_path / "other", tmp_path / "stac", copy=True)
+        assert contents(tmp_path / "stac") == before
+        assert export_stac(archive, tmp_path / "stac", copy=True).removed == 0
+        assert (tmp_path / "stac/cloud-masks-l1c/README.txt").read_text() == "mine"
+        (tmp_path / "stac/.eotasks-export.json").write_text("{")
+        with pytest.raises(ConfigurationError, match="has a damaged"):
+            export_stac(archive, tmp_path / "stac", copy=True)
+
     def test_no_archive_and_none_yet(self, archive: Path, tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="is no archive"):
             export_stac(tmp_path / "none", tmp_path / "stac")
@@ -373,7 +387,8 @@ class TestCommand:
         again = command("archive", "export-stac", archive, "--out", out, "--json")
         assert again.code == 1
         told = json.loads(again.out)
-        assert (told["kept"], told["removed"], list(told["failed"])) == (2, 1, ["B"])
+        assert (told["kept"], told["removed"], list(told["failed"])) == (2, 0, ["B"])
+        assert list(out.glob("**/B/B.json"))  # what was shown of it stays
 
     def test_refusals_and_help(self, archive: Path) -> None:
         assert "--out FOLDER" in command("archive", "export-stac", archive).err
