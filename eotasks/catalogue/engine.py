@@ -192,7 +192,11 @@ def columns_of(path: str) -> frozenset[str]:
 
 
 def has_times(path: str) -> bool:
-    """Whether the column of times of a file is one."""
+    """Whether the column of times of a file is one.
+
+    :raises ImageryError: when it is no file of STAC items.
+    """
+    columns_of(path)
     return bool(package("pyarrow").types.is_timestamp(footer(path).schema.to_arrow_schema().field("datetime").type))
 
 

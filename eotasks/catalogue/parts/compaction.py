@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eotasks.catalogue.engine import read_rows
+from eotasks.catalogue.engine import columns_of, read_rows
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.pages import footer
 from eotasks.catalogue.parts.folder import ROWS_OF_PART, PartsFolder
@@ -108,6 +108,7 @@ def in_order(paths: Sequence[str]) -> Iterator[pa.Table]:
     arrow = package("pyarrow")
     times, files, rows = [], [], []
     for number, path in enumerate(paths):
+        columns_of(path)  # or it is damaged
         moments = pick_rows(path, footer(path), path, columns=["datetime"]).column("datetime").cast("int64").to_numpy()
         times.append(moments)
         files.append(np.full(len(moments), number, dtype=np.int32))
