@@ -81,5 +81,5 @@ def test_products_on_the_web(
         str(figures),
     ]
     assert web.main(arguments) == 0
-    assert "reading ahead: " in capsys.readouterr().out
+    assert "reading ahead  " in capsys.readouterr().out
     assert read_figures(figures).requests > 13
