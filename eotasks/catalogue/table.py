@@ -226,22 +226,30 @@ def in_our_columns(table: pa.Table, where: str) -> pa.Table:
 
 
 def _completed(table: pa.Table) -> pa.Table:
-    """With the columns and assets that files of older versions have not."""
+    """With the columns and assets that files of older versions have not, or rows that were read have no value of."""
     arrow = package("pyarrow")
     for field in schema():
         if field.name not in table.column_names:
             table = table.append_column(field, arrow.nulls(table.num_rows, field.type))
-    wanted, place = schema().field("assets").type, table.column_names.index("assets")
-    given = table.schema.field("assets").type
-    keys = [given.field(index).name for index in range(given.num_fields)]
-    if {field.name for field in wanted} <= set(keys):
-        return table
     assets = table.column("assets").combine_chunks()
+    return table.set_column(
+        table.column_names.index("assets"), "assets", _of_type(assets, schema().field("assets").type)
+    )
+
+
+def _of_type(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """An array as another type, of whose structures it may lack fields: casts of older Arrow do not add them."""
+    arrow = package("pyarrow")
+    if array.type == wanted:
+        return array
+    if not (arrow.types.is_struct(wanted) and arrow.types.is_struct(array.type)):
+        return array.cast(wanted)
+    there = {array.type.field(index).name for index in range(array.type.num_fields)}
     parts = [
-        assets.field(field.name) if field.name in keys else arrow.nulls(len(assets), field.type) for field in wanted
+        _of_type(array.field(field.name), field.type) if field.name in there else arrow.nulls(len(array), field.type)
+        for field in wanted
     ]
-    whole = arrow.StructArray.from_arrays(parts, names=[field.name for field in wanted], mask=assets.is_null())
-    return table.set_column(place, "assets", whole)
+    return arrow.StructArray.from_arrays(parts, names=[field.name for field in wanted], mask=array.is_null())
 
 
 def hilbert(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.uint32]:
