@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from eotasks.durable import TEMPORARY_PREFIX
 from eotasks.errors import ImageryError
 from eotasks.imagery.scene import Scene
 from eotasks.storage.place import Place
@@ -86,6 +87,7 @@ class ArchivedFiles:
         """
         kinds = image_kinds(options)
         self.place.remove(self.item)
+        self._remove_unfinished()
         tags = product_tags(self.name, masks, options) | {"SOURCE": source.identity}
         for tag, angle in sun_angles(masks).items():
             if tag.upper() in tags:
@@ -96,6 +98,13 @@ class ArchivedFiles:
                 self.place.remove(name)
         files = {kind: self.written(self.file(kind)) for kind in kinds}
         self.place.write_bytes(self.item, encode_item(make_item(scene, masks, options, source, files)))
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a worker that was killed has left: nobody else writes to this folder."""
+        if self.place.is_local:  # a bucket shows no file before it is whole
+            for name in self.place.names(""):
+                if name.startswith(TEMPORARY_PREFIX):
+                    self.place.remove(name)
 
     def written(self, name: str) -> WrittenFile:
         """Size and checksum of a file as it can be read.

@@ -206,7 +206,9 @@ class TestAgain:
         assert (out / "anew.json").exists()
         assert images(out) == before
         (out / FOLDER / "B" / "B.json").unlink()
+        (out / FOLDER / "B" / f".tmp-{'0' * 32}-B.json").write_text("{")
         assert build(source, out).failed == {}
+        assert not list(out.rglob(".tmp-*"))
         assert images(out) == before
         assert (out / FOLDER / "B" / "B.json").exists()
         assert not (out / "anew.json").exists()
