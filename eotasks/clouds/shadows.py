@@ -92,7 +92,7 @@ class AddCloudShadowTask(EOTask):
         :param bands: Names of the bands in their order; None tells by count (13 or 10).
         :param sun_angles: Zenith and azimuth in degrees, azimuth clockwise from the grid's north and towards the sun:
             a scalar feature (t, 2), a grid as DATA feature (t, h, w, 2) with NaN where unknown, or two numbers for all
-            frames. Frames without a cloud may have NaN.
+            frames. Frames without a cloud may have NaN, unless hills are told apart by an elevation.
         :param view_angles: The same of the sensor, azimuth towards the sensor. The default looks straight down.
         :param elevation: The height of the ground: a feature DATA_TIMELESS (h, w, 1) in metres, NaN where unknown; or
             where a DEM lies as a GeoTIFF, in any coordinate system (a path, ``s3://…``, ``https://…``), of which hills

@@ -124,7 +124,7 @@ def test_each_kind_of_environment_is_git_ignored_and_cleaned() -> None:
 def test_cleaning_spares_the_history_of_the_benchmarks(tmp_path: Path) -> None:
     make = shutil.which("make")
     if make is None:
-        pytest.skip("no make")
+        pytest.skip("make is not installed: its rule `clean` cannot be run")
     for file in ("results/benchmarks/start.json", "results/land-cover/map.tif", "results/a.txt"):
         path = tmp_path / file
         path.parent.mkdir(parents=True, exist_ok=True)
