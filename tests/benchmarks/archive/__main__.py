@@ -30,8 +30,8 @@ from eotasks.workflows.batch.manifest import iter_events
 from tests.benchmarks.archive.family import Run, run
 from tests.benchmarks.archive.tiles import add_products
 from tests.benchmarks.figures import Figure, check, keep
-from tests.benchmarks.imagery.__main__ import FOLDER_VARIABLE, SPAWN
-from tests.builders.tile import TILE_PIXELS, build_tile
+from tests.benchmarks.imagery.__main__ import SPAWN, add_tile_options
+from tests.builders.tile import build_tile
 
 WANTED_RATIO, WANTED_MEGABYTES, WANTED_GROWTH = 20.0, 500.0, 0.1
 
@@ -196,10 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = os.environ.get(FOLDER_VARIABLE) or str(Path(tempfile.gettempdir()) / "eotasks-imagery-tile")
-    parser.add_argument("--folder", default=default, help=f"where the tile is kept ({FOLDER_VARIABLE}, {default})")
+    add_tile_options(parser)
     parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
-    parser.add_argument("--pixels", type=int, default=TILE_PIXELS, help=f"side of the tile ({TILE_PIXELS})")
     parser.add_argument("--count", type=_positive, default=40, help="products of the archive (40)")
     parser.add_argument("--peer", type=_positive, default=2, help="of these, how many the loop gets (2)")
     parser.add_argument("--workers", type=_positive, default=available_cores(), help="of the archive (the cores)")

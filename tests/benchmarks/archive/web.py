@@ -25,8 +25,8 @@ from typing import Any
 
 from tests.benchmarks.archive.family import run
 from tests.benchmarks.archive.tiles import add_products
-from tests.benchmarks.imagery.__main__ import FOLDER_VARIABLE
-from tests.builders.tile import TILE_PIXELS, build_tile
+from tests.benchmarks.imagery.__main__ import add_tile_options
+from tests.builders.tile import build_tile
 from tests.servers.counting import counting_server
 
 COMMAND = [sys.executable, "-m", "eotasks.workflows.cli"]
@@ -121,9 +121,7 @@ def _serve(connection: Connection, root: Path, pause: float) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 1 when more is fetched than was to be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = os.environ.get(FOLDER_VARIABLE) or str(Path(tempfile.gettempdir()) / "eotasks-imagery-tile")
-    parser.add_argument("--folder", default=default, help=f"where the tile is kept ({FOLDER_VARIABLE}, {default})")
-    parser.add_argument("--pixels", type=int, default=TILE_PIXELS, help=f"side of the tile ({TILE_PIXELS})")
+    add_tile_options(parser)
     parser.add_argument("--count", type=int, default=6, help="products (6)")
     parser.add_argument("--pause", type=float, default=0.03, help="seconds before each answer (0.03)")
     parser.add_argument("--figures", metavar="FILE", help="keep what the plan has measured")

@@ -259,12 +259,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_tile_options(parser: argparse.ArgumentParser) -> None:
+    """Where the tile is, and how large: the same for all benchmarks that use it."""
     default = os.environ.get(FOLDER_VARIABLE) or str(Path(tempfile.gettempdir()) / "eotasks-imagery-tile")
     parser.add_argument("--folder", default=default, help=f"where the tile is kept ({FOLDER_VARIABLE}, {default})")
-    parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
     parser.add_argument("--pixels", type=int, default=TILE_PIXELS, help=f"side of the tile ({TILE_PIXELS})")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_tile_options(parser)
+    parser.add_argument("--keep", action="store_true", help="keep the figures, and print them against the last run's")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each side; 0 for the agreement alone (3)")
     parser.add_argument(
         "--samplings", nargs="+", default=[DEFAULT_SAMPLING], help=f"of ours, the default first ({DEFAULT_SAMPLING})"
