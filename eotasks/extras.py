@@ -22,6 +22,14 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "xarray": ("xarray", "rioxarray"),
         "dask": ("dask", "odc.stac"),
         "ray": ("ray",),
+        "service": (
+            "fastapi",
+            "uvicorn",
+            "pydantic_settings",
+            "prometheus_client",
+            "jwt",
+            "py_mini_racer",
+        ),
     }
 )
 """Extra -> the modules that it brings, for those that a command or a function asks for."""

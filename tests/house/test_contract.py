@@ -38,6 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("workflows.*",),  # the commands: a new one needs no line here
     ("workflows.land_cover", "workflows.new_config"),
     ("workflows.cli",),
+    ("service",),
 )
 """Lowest first. A room imports from its own floor and from those below. "workflows.*" are the modules there without a
 line of their own."""

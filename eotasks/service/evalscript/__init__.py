@@ -1,0 +1,1 @@
+"""Evalscripts: what they ask for, and the engine that runs them."""

@@ -1,0 +1,1 @@
+"""Pixels of a request: which products, in which order, on which grid."""

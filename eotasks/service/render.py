@@ -1,0 +1,128 @@
+"""One request for pixels, whatever interface it came by: script, scenes, pixels, script again, images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from eotasks.models.sentinel2 import QUANTIFICATION
+from eotasks.service.contract.area import OutputArea
+from eotasks.service.contract.data import DataRequest
+from eotasks.service.errors import RequestError, TooLargeError
+from eotasks.service.evalscript.engine import Engine
+from eotasks.service.evalscript.planes import Pixels, Plane, SourcePixels
+from eotasks.service.evalscript.setup import Input, Setup
+from eotasks.service.pixels.reader import Found, PixelReader
+
+SERVICE_VERSION = "1.0.0"
+"""`inputMetadata.serviceVersion` of scripts."""
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """What is to be drawn."""
+
+    script: str
+    area: OutputArea
+    data: tuple[DataRequest, ...]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a script has drawn."""
+
+    images: Mapping[str, NDArray[Any]]
+    """By output: (h, w, bands)."""
+
+    setup: Setup
+    user_data: Any | None
+    products: int
+    """Products that were found."""
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Draws requests. May be used by several threads."""
+
+    engine: Engine
+    reader: PixelReader
+    max_bytes: int
+    """Of the bands of one request, as the script gets them."""
+
+    def render(self, request: RenderRequest) -> Rendered:
+        """Draw.
+
+        :raises RequestError: when the script asks for what the request does not name, or for what does not exist.
+        :raises TooLargeError: when its bands would take more memory than is given to one request; nothing is read.
+        :raises ScriptError: when the script fails.
+        :raises BusyError: when no worker is free in time.
+        """
+        setup = self.engine.describe(request.script).setup
+        pairs = pair(setup.inputs, request.data)
+        for declared, data in pairs:
+            self.reader.check(data, declared.bands)
+        found = [self.reader.find(data, request.area, declared.mosaicking) for declared, data in pairs]
+        if setup.hooks:
+            sources = [_source(each, declared, request.area) for (declared, _), each in zip(pairs, found, strict=True)]
+            description = self.engine.describe(request.script, sources)
+            found = [_kept(each, kept) for each, kept in zip(found, description.kept, strict=True)]
+        self._check_size(request.area, pairs, found)
+        pixels = Pixels(
+            request.area.height,
+            request.area.width,
+            tuple(
+                _source(each, declared, request.area, self.reader.read(data, request.area, each, declared.bands))
+                for (declared, data), each in zip(pairs, found, strict=True)
+            ),
+        )
+        result = self.engine.evaluate(request.script, pixels)
+        products = sum(len(scene.tiles) for each in found for scene in each.scenes)
+        return Rendered(result.images, result.setup or setup, result.user_data, products)
+
+    def _check_size(self, area: OutputArea, pairs: Sequence[tuple[Input, DataRequest]], found: Sequence[Found]) -> None:
+        bands = sum(len(declared.bands) * len(each.scenes) for (declared, _), each in zip(pairs, found, strict=True))
+        size = area.height * area.width * bands * 4
+        if size > self.max_bytes:
+            raise TooLargeError(
+                f"{area.width} x {area.height} pixels of {bands} bands and scenes take {size:,} bytes, more than the"
+                f" {self.max_bytes:,} of one request. Ask for fewer pixels, a shorter time, or SIMPLE mosaicking."
+            )
+
+
+def pair(inputs: Sequence[Input], data: Sequence[DataRequest]) -> list[tuple[Input, DataRequest]]:
+    """The inputs of a script, each with the data that it reads.
+
+    :raises RequestError: when a script names data that the request does not have, or does not say which of several.
+    """
+    by_id = {each.id: each for each in data}
+    pairs = []
+    for declared in inputs:
+        if declared.datasource is None and len(data) == 1:
+            pairs.append((declared, data[0]))
+        elif declared.datasource in by_id and declared.datasource is not None:
+            pairs.append((declared, by_id[declared.datasource]))
+        else:
+            known = ", ".join(repr(each.id) for each in data)
+            name = "no datasource" if declared.datasource is None else f"datasource {declared.datasource!r}"
+            raise RequestError(
+                f"The evalscript names {name}, the request has data of id {known}: give each input of the script the"
+                " id of one."
+            )
+    return pairs
+
+
+def _source(found: Found, declared: Input, area: OutputArea, planes: tuple[Plane, ...] = ()) -> SourcePixels:
+    metadata: dict[str, object] = {"serviceVersion": SERVICE_VERSION, "normalizationFactor": 1 / QUANTIFICATION}
+    if "bounds" in declared.metadata:
+        metadata["bounds"] = {"crs": area.crs, "bbox": list(area.bounds)}
+    return SourcePixels(found.scenes, planes, declared.datasource, metadata)
+
+
+def _kept(found: Found, positions: Sequence[int]) -> Found:
+    return Found(
+        tuple(found.scenes[position] for position in positions),
+        tuple(found.products[position] for position in positions),
+    )
