@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ class RenderRequest:
     script: str
     area: OutputArea
     data: tuple[DataRequest, ...]
+    check: Callable[[Setup], None] | None = None
+    """Looks at what the script declares, and raises, before anything is searched."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Renderer:
         :raises BusyError: when no worker is free in time.
         """
         setup = self.engine.describe(request.script).setup
+        if request.check is not None:
+            request.check(setup)
         pairs = pair(setup.inputs, request.data)
         for declared, data in pairs:
             self.reader.check(data, declared.bands)
