@@ -62,9 +62,9 @@ class TokenSigner:
                 raise jwt.InvalidTokenError
             options = {"require": _CLAIMS, "verify_exp": False, "verify_iat": False}
             claims = jwt.decode(token, self.key, algorithms=[_ALGORITHM], audience=_AUDIENCE, options=options)
-            expires = float(claims["exp"])
+            expires = int(claims["exp"])
             client, scopes = str(claims["sub"]), str(claims["scope"])
-        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
             raise UnauthorizedError("The token is none of this service: ask for one at its token address.") from None
         if not self.now() < expires:
             raise UnauthorizedError("The token has expired: ask for a new one at the service's token address.")
