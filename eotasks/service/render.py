@@ -77,9 +77,7 @@ class Renderer:
             request.area.height,
             request.area.width,
             tuple(
-                replace(
-                    source, scenes=each.scenes, planes=self.reader.read(data, request.area, each, declared.bands)
-                )
+                replace(source, scenes=each.scenes, planes=self.reader.read(data, request.area, each, declared.bands))
                 for source, (declared, data), each in zip(sources, pairs, found, strict=True)
             ),
         )
@@ -125,9 +123,7 @@ def _source(found: Found, declared: Input, data: DataRequest, area: OutputArea) 
     metadata: dict[str, object] = {"serviceVersion": SERVICE_VERSION, "normalizationFactor": 1 / QUANTIFICATION}
     if "bounds" in declared.metadata:
         metadata["bounds"] = {"crs": area.crs, "bbox": list(area.bounds)}
-    return SourcePixels(
-        found.scenes, datasource=declared.datasource, metadata=metadata, period=(data.start, data.end)
-    )
+    return SourcePixels(found.scenes, datasource=declared.datasource, metadata=metadata, period=(data.start, data.end))
 
 
 def _kept(found: Found, positions: Sequence[int]) -> Found:
