@@ -22,6 +22,7 @@ from eotasks.errors import ConfigurationError
 from eotasks.service.errors import BusyError, EngineError, ScriptError, ScriptTimeoutError, ServiceError
 from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
+from eotasks.service.evalscript.setup import SampleType
 from eotasks.service.evalscript.workers.channel import Channel, WorkerAnswerError, WorkerGoneError, WorkerLateError
 from eotasks.service.evalscript.workers.process import (
     WORKER,
@@ -157,7 +158,7 @@ class EnginePool:
             self._descriptions.put(script, description)
         return description
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """As `Engine.evaluate`."""
         shape = (pixels.height, pixels.width)
         scenes = sum(len(source.scenes) for source in pixels.sources)
@@ -168,7 +169,7 @@ class EnginePool:
 
         samples = pixels.height * pixels.width * max(1, scenes)
         what = f"for {pixels.width} x {pixels.height} pixels of {scenes} scenes"
-        return self._run(evaluate_job(script, pixels), samples, read, what, pixels.height * pixels.width)
+        return self._run(evaluate_job(script, pixels, auto), samples, read, what, pixels.height * pixels.width)
 
     def _run(
         self,

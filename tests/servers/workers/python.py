@@ -32,20 +32,20 @@ class PythonWorld:
 
     def describe(self, script: str, sources: Sequence[SourcePixels] = ()) -> Description:
         """The set-up of all scripts."""
-        self._run(script, None)
+        self._run(script)
         return Description(SETUP, tuple(tuple(range(len(source.scenes))) for source in sources))
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """What the script names `answer`; else the mean of the first scene's planes."""
-        found = self._run(script, pixels)
+        found = self._run(script, pixels, auto)
         return found or Evaluated(
             {"default": np.mean([plane.values[0] for plane in pixels.sources[0].planes], 0, np.float32)[..., None]}
         )
 
-    def _run(self, script: str, pixels: Pixels | None) -> Any:
+    def _run(self, script: str, pixels: Pixels | None = None, auto: SampleType | None = None) -> Any:
         if script.startswith(("//", "return")):  # the worker's own, which are JavaScript
             return None
-        names = {"world": self, "pixels": pixels, "report": _report, "Evaluated": Evaluated, "np": np}
+        names = {"world": self, "auto": auto, "pixels": pixels, "report": _report, "Evaluated": Evaluated, "np": np}
         exec(script, names)
         return names.get("answer")
 

@@ -21,6 +21,7 @@ import pytest
 from eotasks.errors import ConfigurationError
 from eotasks.service.errors import BusyError, EngineError, ScriptError, ScriptTimeoutError
 from eotasks.service.evalscript.pool import EnginePool, JobLimits
+from eotasks.service.evalscript.setup import SampleType
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits
 from eotasks.service.evalscript.workers.supervisor import Places
 from tests import ROOT
@@ -225,6 +226,11 @@ def test_many_threads_get_their_own_answers(hasty: EnginePool) -> None:
         results = list(threads.map(lambda n: hasty.evaluate("pass", script_pixels(n, n + 1)), sizes))
     shapes = [result.images["default"].shape for result in results]
     assert shapes == [(n, n + 1, 1) for n in sizes]
+
+
+def test_what_outputs_without_a_type_give_is_told(single: EnginePool) -> None:
+    with pytest.raises(ScriptError, match="FLOAT32"):
+        single.evaluate("report(auto)", ONE, auto=SampleType.FLOAT32)
 
 
 def test_descriptions_are_kept(single: EnginePool) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from eotasks.service.errors import RequestError
 from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.planes import Pixels, Plane, SceneInfo, SourcePixels, TileInfo
+from eotasks.service.evalscript.setup import SampleType
 from eotasks.service.evalscript.workers.channel import Channel, WorkerGoneError
 from eotasks.service.evalscript.workers.protocol import (
     LONGEST_JOB,
@@ -51,7 +52,7 @@ class World(Protocol):
         """As `Engine.describe`."""
         ...
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """As `Engine.evaluate`."""
         ...
 
@@ -82,7 +83,7 @@ def serve(options: Mapping[str, Any], world: World) -> None:
         _Worker(options, world).run()
     except WorkerGoneError:
         code = 0
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it was, the process ends
         traceback.print_exc()  # the service tells the last line in its log
     finally:
         # Not sys.exit: V8's threads can hang an interpreter that ends, and handlers at exit are nobody's here.
@@ -118,7 +119,8 @@ class _Worker:
                 return described(self._world.describe(script, sources))
             self._is_evaluating = True
             try:
-                return evaluated(self._world.evaluate(script, Pixels(header["height"], header["width"], sources)))
+                pixels = Pixels(header["height"], header["width"], sources)
+                return evaluated(self._world.evaluate(script, pixels, auto=SampleType(header["auto"])))
             finally:
                 with self._speaking:  # after this, nothing of its progress is told
                     self._is_evaluating = False

@@ -5,8 +5,8 @@ a big-endian unsigned integer of four bytes; the header is a JSON object in UTF-
 in C order. Nothing of it can be executed, and nothing is particular to an engine or to Python.
 
 To a worker: ``{"do": "describe", "script": bytes, "sources": [..]}``, then the script in UTF-8; or ``{"do":
-"evaluate", "script": bytes, "height": .., "width": .., "sources": [..]}``, then the script and the planes of all
-sources. What a source is, is in `source_header`.
+"evaluate", "script": bytes, "height": .., "width": .., "auto": "AUTO" or "FLOAT32", "sources": [..]}``, then the script
+and the planes of all sources. What a source is, is in `source_header`.
 
 From a worker, first of all ``{"say": "ready", "sandbox": {..}}``; of a job any number of ``{"say": "progress", "done":
 pixels}``, then one of
@@ -84,8 +84,10 @@ def describe_job(script: str, sources: Sequence[SourcePixels]) -> Job:
     return Job({"do": "describe", "script": len(content), "sources": headers}, [content])
 
 
-def evaluate_job(script: str, pixels: Pixels) -> Job:
+def evaluate_job(script: str, pixels: Pixels, auto: SampleType = SampleType.AUTO) -> Job:
     """Ask for what a script makes of pixels.
+
+    :param auto: As for `Engine.evaluate`.
 
     :raises ScriptError: when it is no text.
     """
@@ -95,6 +97,7 @@ def evaluate_job(script: str, pixels: Pixels) -> Job:
         "script": len(content),
         "height": pixels.height,
         "width": pixels.width,
+        "auto": auto,
         "sources": [source_header(source) for source in pixels.sources],
     }
     return Job(header, [content, *(plane.values for source in pixels.sources for plane in source.planes)])
