@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.engine import Engine
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
-from eotasks.service.evalscript.setup import Input, Setup
+from eotasks.service.evalscript.setup import Input, SampleType, Setup
 from eotasks.service.pixels.reader import Found, PixelReader
 
 SERVICE_VERSION = "1.0.0"
@@ -28,6 +28,10 @@ class RenderRequest:
     script: str
     area: OutputArea
     data: tuple[DataRequest, ...]
+    check: Callable[[Setup], None] | None = None
+    """Looks at what the script declares, and raises, before anything is searched."""
+    auto: SampleType = SampleType.AUTO
+    """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Renderer:
         :raises BusyError: when no worker is free in time.
         """
         setup = self.engine.describe(request.script).setup
+        if request.check is not None:
+            request.check(setup)
         pairs = pair(setup.inputs, request.data)
         for declared, data in pairs:
             self.reader.check(data, declared.bands)
@@ -81,7 +87,7 @@ class Renderer:
                 for source, (declared, data), each in zip(sources, pairs, found, strict=True)
             ),
         )
-        result = self.engine.evaluate(request.script, pixels)
+        result = self.engine.evaluate(request.script, pixels, auto=request.auto)
         products = sum(len(scene.tiles) for each in found for scene in each.scenes)
         return Rendered(result.images, result.setup or setup, result.user_data, products)
 
