@@ -1,0 +1,1 @@
+"""Who may ask: clients, their secrets, and the tokens that they get for them."""

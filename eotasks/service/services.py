@@ -1,0 +1,56 @@
+"""What endpoints are given: one object, made once for each process, with all that they ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from eotasks.catalogue.request import SearchRequest
+from eotasks.service.auth.access import Access
+from eotasks.service.render import Renderer
+from eotasks.service.settings import ServiceSettings
+from eotasks.service.traffic.work import Work
+
+T = TypeVar("T")
+
+
+class ProductSearch(Protocol):
+    """Where products are listed. `eotasks.catalogue.store.Catalogue` is one, and so is `StacApi`."""
+
+    def find(self, request: SearchRequest) -> list[Any]:
+        """STAC items (pystac) in order of time, then of id."""
+        ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """What endpoints are given. A module of `eotasks.service.api` has ``router(services) -> APIRouter``:
+
+    ```python
+    def router(services: Services) -> APIRouter:
+        routes = APIRouter(dependencies=[Depends(services.access.requires("statistics"))], tags=["Statistical"])
+
+        @routes.post("/api/v1/statistics", openapi_extra=described(StatisticsRequest))
+        async def statistics(request: Request) -> Response:
+            asked = await read_body(request, StatisticsRequest, services.settings)
+            return JSONResponse(await services.work.run(lambda: compute(services, asked)))
+
+        return routes
+    ```
+
+    What raises a `ServiceError` (`eotasks.service.errors`) is answered in Sentinel Hub's shape; of other errors a
+    client learns a number only, by which the log knows them.
+    """
+
+    settings: ServiceSettings
+    renderer: Renderer
+    search: ProductSearch
+    access: Access
+    """Who may do what: `requires(scope)` is a dependency of routes."""
+
+    work: Work
+    """Threads for what takes time, and how many requests may wait for one."""
+
+    close: Callable[[], None] = lambda: None
+    """Ends what the engine and the reader have started."""

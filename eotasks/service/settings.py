@@ -1,0 +1,179 @@
+"""How the service is set up: by the environment (`EOTASKS_SERVICE_*`), and by the options of `eotasks serve`."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from eotasks.documents import first_problem
+from eotasks.errors import ConfigurationError
+from eotasks.text import unknown_words
+
+PREFIX = "EOTASKS_SERVICE_"
+MEGABYTE = 1024**2
+
+_WORKING_SHARE = 3
+"""Bytes that a request takes for each byte of its bands: they are read, handed to the engine, and drawn from."""
+
+_NEVER_PASSED_ON = frozenset({"token_key"})
+
+Words = Annotated[tuple[str, ...], NoDecode]
+"""In the environment: separated by commas."""
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of the service. In the environment: the names of the fields in capitals, after EOTASKS_SERVICE_."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    catalogues: Words = Field((), description="Catalogues that products are searched in: files, s3://… or STAC APIs.")
+    archive: str | None = Field(
+        None, description="Archive or folder of cloud masks, where the catalogue does not name those of its products."
+    )
+    host: str = Field("127.0.0.1", description="Address that the service listens at; others than loopback are seen.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that the service listens at; 0 takes a free one.")
+    base_url: str | None = Field(
+        None, description="Address by which clients know the service, where it is not that of host and port."
+    )
+    workers: int = Field(1, ge=1, le=256, description="Processes that answer requests.")
+    engine_workers: int = Field(
+        2, ge=1, le=256, description="Processes of each of them that run evalscripts at the same time; one more waits."
+    )
+    concurrent: int = Field(
+        4, ge=1, le=1024, description="Requests for pixels that a process works on at the same time; others wait."
+    )
+    waiting: int = Field(64, ge=0, le=100_000, description="Requests that may wait in a process; more are sent away.")
+    waiting_s: float = Field(60, gt=0, le=3600, description="Seconds that a request may wait before it is sent away.")
+    memory_mb: int = Field(
+        4096, ge=256, description="Memory for the pixels of all requests together, in 2^20 bytes: shared out evenly."
+    )
+    max_side: int = Field(2500, ge=1, le=20_000, description="Rows and columns that an image may have, each.")
+    max_metres: float = Field(
+        1500, gt=0, description="Metres on the ground that a pixel may be wide: wider ones read too many products."
+    )
+    max_products: int = Field(500, ge=1, description="Products that one request may find.")
+    request_bytes: int = Field(2_000_000, ge=1_000, description="Bytes that the body of a request may have.")
+    script_bytes: int = Field(1_000_000, ge=1_000, description="Bytes that an evalscript may have.")
+    body_s: float = Field(30, gt=0, le=3600, description="Seconds in which the body of a request has to arrive.")
+    requests_per_minute: int = Field(
+        0, ge=0, description="Requests for pixels and statistics of a client in a minute; 0 for any number."
+    )
+    burst: int = Field(50, ge=1, description="Requests that a client may send at once before its rate counts.")
+    token_s: int = Field(
+        3600, ge=180, le=86_400, description="Seconds that a token is good for; clients renew theirs 120 s early."
+    )
+    clients_file: Path = Field(
+        Path("eotasks-clients.json"),
+        description="File of clients and their hashed secrets: `eotasks serve add-client`.",
+    )
+    token_key: SecretStr | None = Field(
+        None, description="Key that tokens are signed with; without one it is in a file beside that of the clients."
+    )
+    open: bool = Field(False, description="Answer everybody, without tokens: at loopback only.")
+    cors_origins: Words = Field(("*",), description="Web sites whose pages may ask the service, from a browser.")
+    store_masks: bool = Field(False, description="Keep cloud masks that were computed, in the archive.")
+    jitless: bool = Field(False, description="Run evalscripts without making machine code of them: safer, 7 x slower.")
+    shutdown_s: int = Field(30, ge=1, le=3600, description="Seconds that requests under way have at the end.")
+
+    @field_validator("catalogues", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("token_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("a key of less than 32 bytes can be guessed: make one with `openssl rand -hex 32`")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in value:
+            raise ValueError("give an address such as https://masks.example.org")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _open_at_loopback(self) -> ServiceSettings:
+        if self.open and not is_loopback(self.host):
+            raise ValueError(
+                f"open is for loopback, and everybody in the network sees {self.host}: leave out `open` and make"
+                " clients (`eotasks serve add-client NAME`), or leave the host at 127.0.0.1"
+            )
+        return self
+
+    @property
+    def url(self) -> str:
+        """Address by which clients know the service, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.base_url or f"http://{host}:{self.port}"
+
+    @property
+    def bytes_of_request(self) -> int:
+        """Of the bands of one request, so that all that are worked on keep to the budget."""
+        return self.memory_mb * MEGABYTE // (self.workers * self.concurrent * _WORKING_SHARE)
+
+    @property
+    def key_file(self) -> Path:
+        """Beside that of the clients."""
+        return self.clients_file.with_suffix(".key")
+
+    def environment(self) -> dict[str, str]:
+        """Variables that make the same settings in another process; a key is not among them."""
+        values = {}
+        for name in sorted(self.model_fields_set - _NEVER_PASSED_ON):
+            value = getattr(self, name)
+            if value is not None:
+                values[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+        return values
+
+
+def load_settings(given: Mapping[str, object] | None = None) -> ServiceSettings:
+    """Settings of the environment, and such as were given otherwise, which count more.
+
+    :raises ConfigurationError: for one that is not known or not usable, by name and with the cure.
+    """
+    known = {PREFIX + name.upper() for name in ServiceSettings.model_fields}
+    unknown = [name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"The environment has settings of the service that are not known: {unknown_words(sorted(unknown), known)}."
+            f" Known are: {', '.join(sorted(known))}."
+        )
+    try:
+        return ServiceSettings(**dict(given or {}))  # type: ignore[arg-type]  # pydantic looks at each
+    except ValidationError as error:
+        problem = first_problem(error, "settings").removeprefix("settings: ")
+        raise ConfigurationError(
+            f"Settings of the service: {problem}. Each is an option of `eotasks serve` or a variable {PREFIX}… of the"
+            " environment."
+        ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is that of this machine for itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def memory_text(settings: ServiceSettings) -> str:
+    """What the budget of memory means, for the start and the log."""
+    return (
+        f"{settings.memory_mb:,} MB for pixels: {settings.workers} x {settings.concurrent} requests at the same time,"
+        f" bands of {settings.bytes_of_request / MEGABYTE:,.0f} MB each"
+    )
