@@ -27,8 +27,8 @@ class Evaluated:
     """What a script gives."""
 
     images: Mapping[str, NDArray[Any]]
-    """By output: (h, w, bands), int8, uint8, int16, uint16 or float32 as its sample type says; AUTO is uint8, or float32
-    where that was asked for."""
+    """By output: (h, w, bands), int8, uint8, int16, uint16 or float32 as its sample type says; AUTO is uint8, or
+    float32 where that was asked for."""
 
     user_data: Any | None = None
     """`outputMetadata.userData`, JSON; None where the script sets none."""

@@ -155,5 +155,6 @@ def _check_count(count: float, where: str) -> None:
 
 
 def as_integers(edges: Sequence[Number]) -> list[Number]:
-    """Edges as integers where all of them are whole numbers, else as they are."""
-    return [int(edge) for edge in edges] if all(float(edge).is_integer() for edge in edges) else list(edges)
+    """Edges as integers where all of them are whole numbers, else all as floats."""
+    whole = all(float(edge).is_integer() for edge in edges)
+    return [int(edge) if whole else float(edge) for edge in edges]

@@ -21,8 +21,8 @@ DAY = dt.timedelta(days=1)
 RESOLUTION = dt.timedelta(microseconds=1)
 """The shortest time that there is between two moments."""
 
-_DATES = re.compile(r"P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})W)?(?:(\d{1,6})D)?")
-_TIMES = re.compile(r"PT(?:(\d{1,8})H)?(?:(\d{1,9})M)?(?:(\d{1,10})S)?")
+_DATES = re.compile(r"P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})W)?(?:(\d{1,6})D)?", re.ASCII)
+_TIMES = re.compile(r"PT(?:(\d{1,8})H)?(?:(\d{1,9})M)?(?:(\d{1,10})S)?", re.ASCII)
 _LAST_SECOND = dt.time(23, 59, 59)
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from eotasks.service.errors import RequestError
 from eotasks.service.evalscript.setup import Output, Setup
-from eotasks.service.statistics.bins import Binning
 from eotasks.service.statistics.summary import Calculation, summary_of
 from eotasks.text import excerpt, unknown_words
 
@@ -30,7 +29,7 @@ def outputs_of(setup: Setup) -> list[Output]:
     others = [output for output in setup.outputs if output.id != MASK]
     if mask is None:
         raise RequestError(
-            f"The evalscript has no output {MASK}, which says what pixels count: add {{id: \"{MASK}\", bands: 1}}, and"
+            f'The evalscript has no output {MASK}, which says what pixels count: add {{id: "{MASK}", bands: 1}}, and'
             " return the band dataMask in it."
         )
     if not others:
@@ -80,9 +79,7 @@ def summaries_of(
         counted = _counted(images[MASK], mask, output)
         asked = _chosen(calculations, output.id) or {}
         bands = {
-            band: summary_of(
-                image[..., number], counted, _chosen(asked, band) or Calculation(), f"{output.id}.{band}"
-            )
+            band: summary_of(image[..., number], counted, _chosen(asked, band) or Calculation(), f"{output.id}.{band}")
             for number, band in enumerate(output.bands[: image.shape[-1]])
         }
         told[output.id] = {"bands": bands}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from rasterio.features import geometry_mask
+from rasterio.transform import from_bounds
 
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
@@ -32,7 +35,7 @@ MOST_INTERVALS = 4_000
 MOST_PIXELS = 1_000_000_000
 """Of one request, in all intervals that have products: a year of acquisitions of 2500 x 2500 pixels."""
 
-MOST_VALUES = 2_000_000
+MOST_VALUES = 500_000
 """Bins and percentiles of one answer."""
 
 
@@ -61,6 +64,9 @@ class Plan:
 
     intervals: tuple[Interval, ...]
     """Those that have products."""
+
+    pixels_inside: int
+    """Pixels of the grid whose middle lies in the geometry of the request; all where it has none."""
 
 
 def call_of(request: StatisticsRequest, *, max_side: int) -> StatisticsCall:
@@ -117,7 +123,7 @@ def _percentiles(definition: StatisticsDefinition | None, where: str) -> tuple[f
     if definition is None or definition.percentiles is None:
         return ()
     found = definition.percentiles.k
-    if not all(math.isfinite(percent) and 0 <= percent <= 100 for percent in found):  # noqa: PLR2004
+    if not all(0 <= percent <= 100 for percent in found):  # nor is NaN
         raise RequestError(f"{where}.percentiles.k: give percent from 0 to 100, such as 50 for the median.")
     return tuple(dict.fromkeys(float(percent) for percent in found))
 
@@ -142,7 +148,16 @@ def plan_of(call: StatisticsCall, renderer: Renderer) -> Plan:
             f" {MOST_PIXELS:,} pixels: ask for larger ones, or less time."
         )
     _check_answer(call.calculations, outputs, len(intervals))
-    return Plan(call, tuple(outputs), tuple(intervals))
+    return Plan(call, tuple(outputs), tuple(intervals), pixels_inside(call.area))
+
+
+def pixels_inside(area: OutputArea) -> int:
+    """Pixels of a grid whose middle lies in the geometry of a request; all where it has none."""
+    if area.geometry is None:
+        return area.height * area.width
+    transform = from_bounds(*area.bounds, area.width, area.height)
+    inside = geometry_mask([area.geometry], (area.height, area.width), transform, invert=True)
+    return int(np.count_nonzero(inside))
 
 
 def _with_products(call: StatisticsCall, setup: Setup, renderer: Renderer) -> list[Interval]:
@@ -150,14 +165,17 @@ def _with_products(call: StatisticsCall, setup: Setup, renderer: Renderer) -> li
 
     Where that would find more than one request may, halves of the time are searched by themselves.
     """
-    for declared, data in pair(setup.inputs, data_of(call.entries, times=(dt.datetime.min, dt.datetime.max))):
-        renderer.reader.check(data, declared.bands)
+    for interval in call.intervals[:1]:
+        for declared, data in pair(setup.inputs, call.data_in(interval)):
+            renderer.reader.check(data, declared.bands)
 
     def search(intervals: Sequence[Interval]) -> list[Interval]:
         if not intervals:
             return []
         try:
-            return with_products(intervals, _times(call, Interval(intervals[0].start, intervals[-1].end), setup, renderer))
+            return with_products(
+                intervals, _times(call, Interval(intervals[0].start, intervals[-1].end), setup, renderer)
+            )
         except TooLargeError:
             if len(intervals) == 1:  # what is wrong with it is said when it is drawn
                 return list(intervals)

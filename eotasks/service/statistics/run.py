@@ -6,16 +6,11 @@ import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
-import numpy as np
-from rasterio.features import geometry_mask
-from rasterio.transform import from_bounds
-
 from eotasks.errors import EOTasksError
-from eotasks.service.contract.area import OutputArea
 from eotasks.service.errors import (
     BusyError,
     EngineError,
@@ -64,7 +59,7 @@ class Failure:
     @classmethod
     def of(cls, error: EOTasksError) -> Failure:
         """What a client is told: the messages of the service, and of other errors only that there was one."""
-        if isinstance(error, ScriptTimeoutError | BusyError):
+        if isinstance(error, ScriptTimeoutError):
             return cls("TIMEOUT", str(error))
         if isinstance(error, ScriptError):
             return cls("EXECUTION_ERROR", str(error))
@@ -98,7 +93,7 @@ async def statistics_of(
     errors = sum(isinstance(result, Failure) for result in results)
     status = "OK" if not errors else "PARTIAL" if errors < len(results) else "FAILED"
     data = [_told(interval, result) for interval, result in zip(plan.intervals, results, strict=True)]
-    return {"data": data, "status": status, "geometryPixelCount": pixels_inside(call.area)}
+    return {"data": data, "status": status, "geometryPixelCount": plan.pixels_inside}
 
 
 class _Run:
@@ -106,44 +101,43 @@ class _Run:
 
     def __init__(self, plan: Plan, renderer: Renderer, work: Work, until: float) -> None:
         self._plan, self._renderer, self._work, self._until = plan, renderer, work, until
+        self._results: list[dict[str, Any] | Failure] = [_LATE] * len(plan.intervals)
+        self._left = iter(range(len(plan.intervals)))
+        self._drawn = self._failed = 0
         self._hopeless: Failure | None = None
-        self._failed = self._drawn = 0
         self._busy: BusyError | None = None
+        self._broken: EngineError | None = None
 
     async def all(self, at_once: int) -> list[dict[str, Any] | Failure]:
-        places = iter(range(len(self._plan.intervals)))
-        results: list[Any] = [_LATE] * len(self._plan.intervals)
-
-        async def lane() -> None:
-            for place in places:  # shared: each interval is taken by one lane
-                results[place] = await self._one(self._plan.intervals[place])
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(at_once, len(results))):
-                group.create_task(lane())
+        await asyncio.gather(*(self._lane() for _ in range(min(at_once, len(self._results)))))
+        if self._broken is not None:
+            raise self._broken
         if self._busy is not None and not self._drawn and not self._failed:
             raise self._busy
-        return results
+        return self._results
+
+    async def _lane(self) -> None:
+        for place in self._left:  # that of all lanes: each interval is taken by one
+            if self._broken is not None:
+                return
+            self._results[place] = await self._one(self._plan.intervals[place])
 
     async def _one(self, interval: Interval) -> dict[str, Any] | Failure:
-        while True:
-            if self._hopeless is not None:
-                return self._hopeless
-            left = self._until - time.monotonic()
-            if left <= 0:
-                return _LATE if self._busy is None else Failure.of(self._busy)
+        while self._hopeless is None and (left := self._until - time.monotonic()) > 0:
             try:
                 drawn = await self._work.run(lambda: draw(self._plan, interval, self._renderer))
             except BusyError as error:
                 self._busy = error
                 await asyncio.sleep(min(error.wait_s, left))
-                continue
-            except EngineError:
-                raise
+            except EngineError as error:
+                self._broken = error
+                break
             except EOTasksError as error:
                 return self._failure(interval, error)
-            self._drawn += 1
-            return drawn
+            else:
+                self._drawn += 1
+                return drawn
+        return self._hopeless or _LATE
 
     def _failure(self, interval: Interval, error: EOTasksError) -> Failure:
         failure = Failure.of(error)
@@ -161,9 +155,7 @@ def draw(plan: Plan, interval: Interval, renderer: Renderer) -> dict[str, Any]:
     :raises EOTasksError: whatever goes wrong.
     """
     call = plan.call
-    rendered = renderer.render(
-        RenderRequest(call.script, call.area, call.data_in(interval), auto=SampleType.FLOAT32)
-    )
+    rendered = renderer.render(RenderRequest(call.script, call.area, call.data_in(interval), auto=SampleType.FLOAT32))
     outputs = outputs_of(rendered.setup)
     mask = next(output for output in rendered.setup.outputs if output.id == MASK)
     return summaries_of(outputs, rendered.images, mask, call.calculations)
@@ -179,17 +171,3 @@ def _told(interval: Interval, result: dict[str, Any] | Failure) -> dict[str, Any
 def moment(time_: dt.datetime) -> str:
     """A time as answers have it."""
     return f"{time_.isoformat()}Z"
-
-
-def pixels_inside(area: OutputArea) -> int:
-    """Pixels of a grid whose middle lies in the geometry of a request; all where it has none."""
-    if area.geometry is None:
-        return area.height * area.width
-    transform = from_bounds(*area.bounds, area.width, area.height)
-    inside = geometry_mask([area.geometry], (area.height, area.width), transform, invert=True)
-    return int(np.count_nonzero(inside))
-
-
-def failures_of(results: Sequence[dict[str, Any] | Failure]) -> int:
-    """How many intervals failed."""
-    return sum(isinstance(result, Failure) for result in results)
