@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ class RenderRequest:
     data: tuple[DataRequest, ...]
     auto: SampleType = SampleType.AUTO
     """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
+    check: Callable[[Setup], None] | None = None
+    """Looks at what the script declares, and raises, before anything is searched."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Renderer:
         :raises BusyError: when no worker is free in time.
         """
         setup = self.engine.describe(request.script).setup
+        if request.check is not None:
+            request.check(setup)
         pairs = pair(setup.inputs, request.data)
         for declared, data in pairs:
             self.reader.check(data, declared.bands)
