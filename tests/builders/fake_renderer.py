@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.features import geometry_mask
-from rasterio.transform import from_bounds
 from shapely.geometry import box
 
 from eotasks.service.contract.area import OutputArea
@@ -196,7 +196,9 @@ def inside_of(area: OutputArea) -> NDArray[np.bool_]:
     """(h, w) pixels whose middle lies in the geometry."""
     if area.geometry is None:
         return np.ones((area.height, area.width), dtype=bool)
-    transform = from_bounds(*area.bounds, area.width, area.height)
+    left, _, _, top = area.bounds
+    across, down = area.pixel_size
+    transform = Affine(across, 0, left, 0, -down, top)
     return np.asarray(geometry_mask([area.geometry], (area.height, area.width), transform, invert=True))
 
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+import requests
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eotasks.catalogue.request import SearchRequest
 from eotasks.service.errors import BusyError, ForbiddenError, ServiceError, UnauthorizedError
+from eotasks.service.render import Renderer
 from eotasks.service.services import ProductSearch, Services
 from eotasks.service.settings import ServiceSettings
-from eotasks.service.render import Renderer
 from eotasks.service.traffic.work import Work
+from tests.builders.fake_renderer import FakeEngine, FakeReader, renderer_of
 
-TOKEN = "token-of-the-tests"  # noqa: S105 - of a server on loopback
+TOKEN = "token-of-the-tests"
+HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
 
 
 @dataclass
@@ -42,12 +48,6 @@ class OneClient:
         return client
 
 
-def services_of(renderer: Renderer, search: ProductSearch, settings: ServiceSettings, access: OneClient) -> Services:
-    """What routes are given."""
-    work = Work(concurrent=settings.concurrent, waiting=settings.waiting, waiting_s=settings.waiting_s)
-    return Services(settings, renderer, search, access, work, work.close)
-
-
 def application(routers: Sequence[Callable[[Services], APIRouter]], services: Services) -> FastAPI:
     """The routes, a token for everybody, and errors in the shape of the service."""
     app = FastAPI()
@@ -65,6 +65,65 @@ def application(routers: Sequence[Callable[[Services], APIRouter]], services: Se
         return JSONResponse({"error": content}, error.status, headers)
 
     return app
+
+
+@dataclass
+class Loopback:
+    """Routes that are served."""
+
+    url: str
+    settings: ServiceSettings
+    access: OneClient
+    renderer: Renderer
+
+    @property
+    def engine(self) -> FakeEngine:
+        """Of the renderer, where it is one of fakes."""
+        assert isinstance(self.renderer.engine, FakeEngine)
+        return self.renderer.engine
+
+    @property
+    def reader(self) -> FakeReader:
+        """Of the renderer, where it is one of fakes."""
+        assert isinstance(self.renderer.reader, FakeReader)
+        return self.renderer.reader
+
+    @classmethod
+    @contextmanager
+    def running(
+        cls,
+        routers: Sequence[Callable[[Services], APIRouter]],
+        *,
+        renderer: Renderer | None = None,
+        search: ProductSearch | None = None,
+        settings: ServiceSettings | None = None,
+    ) -> Iterator[Loopback]:
+        """Routes on a free port, as long as the block lasts."""
+        renderer = renderer or renderer_of({}, [])
+        settings = settings or ServiceSettings(base_url="https://masks.example.org")
+        access = OneClient()
+        work = Work(concurrent=settings.concurrent, waiting=settings.waiting, waiting_s=settings.waiting_s)
+        services = Services(settings, renderer, search or NoProducts(), access, work)
+        try:
+            with serving(application(routers, services)) as url:
+                yield cls(url, settings, access, renderer)
+        finally:
+            work.close()
+
+    def post(self, path: str, document: Any) -> requests.Response:
+        """A request with a good token."""
+        return requests.post(f"{self.url}{path}", data=json.dumps(document), headers=HEADERS, timeout=60)
+
+    def get(self, path: str, **parameters: Any) -> requests.Response:
+        """A request with a good token."""
+        return requests.get(f"{self.url}{path}", params=parameters, headers=HEADERS, timeout=60)
+
+
+class NoProducts:
+    """A catalogue of nothing."""
+
+    def find(self, request: SearchRequest) -> list[Any]:
+        return []
 
 
 @contextmanager

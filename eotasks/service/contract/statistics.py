@@ -39,7 +39,7 @@ class AggregationInterval(Wire):
 class Aggregation(Wire):
     """Time, grid and script."""
 
-    evalscript: str = Field(description="With an output dataMask: 0 leaves a pixel out.")
+    evalscript: str | None = Field(None, description="With an output dataMask: 0 leaves a pixel out.")
     time_range: TimeRange = Field(alias="timeRange")
     interval: AggregationInterval = Field(alias="aggregationInterval")
     width: Count | None = Field(None, description="Columns; 256 where nothing is said.")
@@ -82,4 +82,5 @@ class StatisticsRequest(Wire):
 
     input: Input
     aggregation: Aggregation
+    evalscript: str | None = Field(None, description="As a part of a form: instead of that of `aggregation`.")
     calculations: dict[Name, CalculationDefinition] = Field({}, max_length=_MOST_NAMES)

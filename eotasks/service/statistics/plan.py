@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from affine import Affine
 from rasterio.features import geometry_mask
-from rasterio.transform import from_bounds
 
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
@@ -77,6 +77,9 @@ def call_of(request: StatisticsRequest, *, max_side: int) -> StatisticsCall:
     :raises TooLargeError: for too many intervals.
     """
     asked = request.aggregation
+    script = asked.evalscript if request.evalscript is None else request.evalscript
+    if script is None:
+        raise RequestError("aggregation.evalscript is missing: give the script whose outputs are summed up.")
     area = area_of(
         request.input.bounds,
         width=asked.width,
@@ -90,7 +93,7 @@ def call_of(request: StatisticsRequest, *, max_side: int) -> StatisticsCall:
     _check_times(request.input.data, start, end)
     intervals = intervals_of(start, end, Period.of(asked.interval.of), asked.interval.last, most=MOST_INTERVALS)
     calculations = {name: calculations_of(each, name) for name, each in request.calculations.items()}
-    return StatisticsCall(asked.evalscript, area, tuple(request.input.data), tuple(intervals), calculations)
+    return StatisticsCall(script, area, tuple(request.input.data), tuple(intervals), calculations)
 
 
 def calculations_of(definition: CalculationDefinition, name: str) -> dict[str, Calculation]:
@@ -155,7 +158,9 @@ def pixels_inside(area: OutputArea) -> int:
     """Pixels of a grid whose middle lies in the geometry of a request; all where it has none."""
     if area.geometry is None:
         return area.height * area.width
-    transform = from_bounds(*area.bounds, area.width, area.height)
+    left, _, _, top = area.bounds
+    across, down = area.pixel_size
+    transform = Affine(across, 0, left, 0, -down, top)
     inside = geometry_mask([area.geometry], (area.height, area.width), transform, invert=True)
     return int(np.count_nonzero(inside))
 

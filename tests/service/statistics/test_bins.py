@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def test_every_value_is_counted_once(binning: Binning, values: list[float]) -> N
     assert len(found.edges) == len(found.counts) + 1 if found.counts else not found.edges
     edges = [float(edge) for edge in found.edges]
     if len(edges) > 2:
-        assert all(first < second for first, second in zip(edges, edges[1:], strict=False))
+        assert all(first < second for first, second in pairwise(edges))
     for place, count in enumerate(found.counts):
         low, high = edges[place], edges[place + 1]
         is_last = place == len(found.counts) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -121,12 +122,10 @@ ENDS = SPANS | st.integers(1, 60).map(lambda count: dt.timedelta(days=count, sec
 
 
 @given(STARTS, ENDS, st.sampled_from(PERIODS), st.sampled_from(BEHAVIOURS))
-def test_what_holds_of_all_intervals(
-    start: dt.datetime, span: dt.timedelta, text: str, last: LastInterval
-) -> None:
+def test_what_holds_of_all_intervals(start: dt.datetime, span: dt.timedelta, text: str, last: LastInterval) -> None:
     period = Period.of(text)
     found = intervals_of(start, start + span, period, last, most=100)
-    assert all(first.end == second.start for first, second in zip(found, found[1:], strict=False))
+    assert all(first.end == second.start for first, second in pairwise(found))
     assert all(each.end == period.after(each.start) for each in found[:-1])
     if found:
         assert found[0].start == start
