@@ -24,6 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ray": ("ray",),
         "service": (
             "fastapi",
+            "starlette",
             "uvicorn",
             "pydantic_settings",
             "prometheus_client",

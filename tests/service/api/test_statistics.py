@@ -26,7 +26,7 @@ from tests.builders.fake_renderer import (
     setup_of,
     value,
 )
-from tests.servers.service import TOKEN, Loopback, OneClient
+from tests.servers.routes import TOKEN, Loopback, OneClient
 
 BOX = (330_000.0, 5_814_000.0, 330_400.0, 5_814_300.0)
 TRIANGLE = [[[330_000, 5_814_000], [330_400, 5_814_000], [330_000, 5_814_300], [330_000, 5_814_000]]]

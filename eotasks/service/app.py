@@ -1,0 +1,158 @@
+"""The application: endpoints, what is about them, and the one place where errors become answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from eotasks.errors import EOTasksError
+from eotasks.service.answers import Answer, answer_of, code_of_status
+from eotasks.service.api import page, process, status, tokens
+from eotasks.service.api.status import Health
+from eotasks.service.auth.access import Access
+from eotasks.service.auth.bearer import BearerAccess, OpenAccess
+from eotasks.service.auth.clients import Clients, signing_key
+from eotasks.service.auth.tokens import TokenSigner
+from eotasks.service.metrics import Metrics
+from eotasks.service.render import SERVICE_VERSION, Renderer
+from eotasks.service.services import ProductSearch, Services
+from eotasks.service.settings import ServiceSettings
+from eotasks.service.traffic.frame import Frame, log_error, number_of
+from eotasks.service.traffic.rate import Rate
+from eotasks.service.traffic.work import Work
+
+TITLE = "eotasks"
+DESCRIPTION = "Bands, cloud masks and statistics of Sentinel-2, for clients that were written for Sentinel Hub."
+
+_SECRETS_WAITING = 64
+"""Requests for tokens that may wait: one after the other is looked at, since each takes 16 MB and a core."""
+
+
+def create_app(
+    settings: ServiceSettings,
+    renderer: Renderer,
+    search: ProductSearch,
+    *,
+    health: Mapping[str, Health] | None = None,
+    close: Any = lambda: None,
+) -> FastAPI:
+    """The application.
+
+    :param renderer: Draws requests.
+    :param search: Where products are listed.
+    :param health: What its parts say of themselves in `/health`, by name.
+    :param close: Ends what renderer and search have started, when the application ends.
+    :raises ConfigurationError: when the file of clients or the key is damaged.
+    """
+    clients = Clients(settings.clients_file)
+    signer = TokenSigner(_key(settings), settings.token_s)
+    rate = Rate(per_minute=settings.requests_per_minute / settings.workers, burst=settings.burst)
+    access: Access = OpenAccess(rate) if settings.open else BearerAccess(signer, clients, rate)
+    work = Work(concurrent=settings.concurrent, waiting=settings.waiting, waiting_s=settings.waiting_s)
+    secrets = Work(concurrent=1, waiting=_SECRETS_WAITING, waiting_s=settings.waiting_s)
+    services = Services(settings, renderer, search, access, work, close)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            work.close()
+            secrets.close()
+            close()
+
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version=SERVICE_VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        servers=[{"url": settings.url}],
+    )
+    app.include_router(tokens.router(settings, clients, signer, secrets))
+    for each in (process,):
+        app.include_router(each.router(services))
+    app.include_router(status.router(work, metrics, health or {}))
+    app.include_router(page.router(app.openapi))
+    _answer_errors(app)
+    _describe(app)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Accept"],
+        expose_headers=["Retry-After", "X-Request-Id"],
+    )
+    app.add_middleware(Frame, settings=settings, metrics=metrics)
+    return app
+
+
+def _key(settings: ServiceSettings) -> str:
+    if settings.token_key is not None:
+        return settings.token_key.get_secret_value()
+    return signing_key(settings.key_file)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    async def ours(request: Request, error: Exception) -> Response:
+        log_error(error, number_of(request))
+        return answer_of(error, number_of(request)).response()
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        problem = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+        where = ".".join(map(str, problem.get("loc", ("request",))))
+        return Answer(400, code_of_status(400), f"{where}: {problem.get('msg', 'not usable')}.").response()
+
+    async def of_routes(request: Request, error: Exception) -> Response:
+        code = error.status_code if isinstance(error, StarletteHTTPException) else 500
+        texts = {404: f"There is nothing at {request.url.path}.", 405: f"{request.method} is not for this address."}
+        answer = Answer(code, code_of_status(code), texts.get(code, "The request is not usable.")).response()
+        for name, value in (getattr(error, "headers", None) or {}).items():
+            answer.headers[name] = value
+        return answer
+
+    app.add_exception_handler(EOTasksError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(StarletteHTTPException, of_routes)
+    app.add_exception_handler(HTTPException, of_routes)
+
+
+def _describe(app: FastAPI) -> None:
+    """Moves the parts of models from where pydantic puts them to where OpenAPI has them."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = plain()
+            parts: dict[str, Any] = {}
+            schema = _moved(schema, parts)
+            schema.setdefault("components", {}).setdefault("schemas", {}).update(parts)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
+
+
+def _moved(node: Any, parts: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_moved(each, parts) for each in node]
+    if not isinstance(node, dict):
+        return node
+    moved = {}
+    for name, value in node.items():
+        if name == "$defs":
+            parts.update({each: _moved(schema, parts) for each, schema in value.items()})
+        elif name == "$ref" and isinstance(value, str):
+            moved[name] = value.replace("#/$defs/", "#/components/schemas/")
+        else:
+            moved[name] = _moved(value, parts)
+    return moved

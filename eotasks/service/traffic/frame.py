@@ -1,0 +1,135 @@
+"""What is about every request: its number, bounds of its body, the log, the counts, and an answer to any error."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from eotasks.service.answers import Answer, answer_of, is_ours
+from eotasks.service.auth.bearer import CLIENT_STATE
+from eotasks.service.errors import ForbiddenError, TooLargeError
+from eotasks.service.metrics import Metrics
+from eotasks.service.settings import ServiceSettings, is_loopback
+from eotasks.service.traffic.log import FIELDS, REQUESTS
+
+LOGGER = logging.getLogger("eotasks.service")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+NUMBER_STATE = "eotasks_number"
+"""In the state of a request: its number."""
+
+_GONE = 499
+"""Status in the log of requests whose client did not wait."""
+_OTHER = "other"
+_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+
+
+class Frame:
+    """ASGI middleware, the outermost of the application."""
+
+    def __init__(self, app: App, *, settings: ServiceSettings, metrics: Metrics) -> None:
+        self._app, self._settings, self._metrics = app, settings, metrics
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self._settings.request_bytes)
+        self._metrics.begin()
+        try:
+            self._check(scope)
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = exchange.status or _GONE
+        except Exception as error:  # noqa: BLE001 - whatever it is, a client is answered and the log has it
+            log_error(error, exchange.number)
+            await exchange.answer(answer_of(error, exchange.number))
+        finally:
+            self._end(exchange, scope)
+
+    def _check(self, scope: MutableMapping[str, Any]) -> None:
+        """An open service knows nobody, so a page that has its own name lead to loopback may not ask it."""
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        if self._settings.open and not is_loopback(_name_of(host)):
+            raise ForbiddenError("An open service is asked by the names of loopback only, such as 127.0.0.1.")
+
+    def _end(self, exchange: _Exchange, scope: MutableMapping[str, Any]) -> None:
+        seconds, status = time.monotonic() - exchange.start, exchange.status or 500
+        route = getattr(scope.get("route"), "path", _OTHER)
+        self._metrics.end(route, status, seconds=seconds, size=exchange.size)
+        fields = {
+            "request": exchange.number,
+            "client": scope["state"].get(CLIENT_STATE),
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "received": exchange.received,
+            "sent": exchange.size,
+        }
+        REQUESTS.info("request", extra={FIELDS: fields})
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, most: int) -> None:
+        self.number, self.start = uuid.uuid4().hex, time.monotonic()
+        self.status = self.size = self.received = 0
+        self._scope, self._receive, self._send, self._most = scope, receive, send, most
+        scope.setdefault("state", {})[NUMBER_STATE] = self.number
+
+    async def receive(self) -> Message:
+        """A part of the body.
+
+        :raises TooLargeError: when its length is too much, whatever the header says of it.
+        """
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.received += len(message.get("body", b""))
+            if self.received > self._most:
+                raise TooLargeError(f"The body of the request has more than the {self._most:,} bytes that are taken.")
+        return message
+
+    async def send(self, message: Message) -> None:
+        """A part of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [*message.get("headers", ()), *_HEADERS, (b"x-request-id", self.number.encode())]
+            message = {**message, "headers": headers}
+        elif message["type"] == "http.response.body":
+            self.size += len(message.get("body", b""))
+        await self._send(message)
+
+    async def answer(self, answer: Answer) -> None:
+        """An answer, unless another has begun."""
+        if not self.status:
+            await answer.response()(self._scope, self.receive, self.send)
+
+
+def number_of(request: Request) -> str:
+    """The number of a request, by which the log has it."""
+    return str(getattr(request.state, NUMBER_STATE, ""))
+
+
+def log_error(error: BaseException, number: str) -> None:
+    """Of faults of the service the log has the stack; what a client did wrong is in the line of its request."""
+    if is_ours(error):
+        LOGGER.error("a request failed", exc_info=error, extra={FIELDS: {"request": number}})
+
+
+def _name_of(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

@@ -1,0 +1,82 @@
+"""Settings by the environment and by options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eotasks.errors import ConfigurationError
+from eotasks.service.settings import ServiceSettings, is_loopback, load_settings, memory_text
+
+
+def test_every_field_says_what_it_is() -> None:
+    assert [name for name, field in ServiceSettings.model_fields.items() if not field.description] == []
+
+
+def test_the_environment_and_what_counts_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EOTASKS_SERVICE_CATALOGUES", "a.parquet, s3://bucket/b.parquet")
+    monkeypatch.setenv("EOTASKS_SERVICE_PORT", "9000")
+    monkeypatch.setenv("EOTASKS_SERVICE_OPEN", "true")
+    settings = load_settings({"port": 9001})
+    assert settings.catalogues == ("a.parquet", "s3://bucket/b.parquet")
+    assert (settings.port, settings.open, settings.url) == (9001, True, "http://127.0.0.1:9001")
+
+
+def test_another_process_gets_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = {
+        "catalogues": ("a.parquet", "b.parquet"), "open": True, "waiting_s": 1.5, "clients_file": tmp_path / "c.json",
+        "archive": None, "token_key": "k" * 40,
+    }  # fmt: skip
+    settings = load_settings(given)
+    assert "k" * 40 not in str(settings.environment()) + repr(settings)
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings.model_copy(update={"token_key": None})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("EOTASKS_SERVICE_PROT", "1", "did you mean 'EOTASKS_SERVICE_PORT'?"),
+        ("EOTASKS_SERVICE_PORT", "http", "port"),
+        ("EOTASKS_SERVICE_PORT", "70000", "port"),
+        ("EOTASKS_SERVICE_TOKEN_S", "120", "token_s"),
+        ("EOTASKS_SERVICE_TOKEN_KEY", "guess-me", "can be guessed"),
+        ("EOTASKS_SERVICE_BASE_URL", "ftp://host", "base_url"),
+        ("EOTASKS_SERVICE_BASE_URL", "https://user:pass@host", "base_url"),
+        ("EOTASKS_SERVICE_WORKERS", "0", "workers"),
+    ],
+)
+def test_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as error:
+        load_settings()
+    assert said in str(error.value)
+    assert "guess-me" not in str(error.value)
+    assert "user:pass" not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_open_is_for_loopback(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="open is for loopback"):
+        load_settings({"host": host, "open": True})
+
+
+@pytest.mark.parametrize(
+    ("host", "inside"),
+    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)],
+)
+def test_loopback(host: str, inside: bool) -> None:
+    assert is_loopback(host) is inside
+
+
+def test_the_budget_is_shared_out() -> None:
+    settings = load_settings({"memory_mb": 6000, "workers": 2, "concurrent": 5})
+    assert settings.bytes_of_request * 2 * 5 * 3 <= 6000 * 1024**2
+    assert memory_text(settings).startswith("6,000 MB for pixels: 2 x 5 requests")
+
+
+def test_an_unknown_option() -> None:
+    with pytest.raises(ConfigurationError, match="catalogue"):
+        load_settings({"catalogue": "a.parquet"})
