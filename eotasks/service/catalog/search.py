@@ -23,7 +23,9 @@ MOST_LOOKED_AT = 50_000
 """Products that are read for one answer."""
 
 _READ_AT_ONCE = 2_000
-_FIRST_WINDOW = dt.timedelta(days=40)
+_FIRST_WINDOW, _FIRST_WINDOW_OF_ALL = dt.timedelta(days=400), dt.timedelta(days=10)
+"""Where a search names an area, and where it does not: of one place there are some hundred products in a year."""
+
 _GROWTH = 4
 _SHORTEST = dt.timedelta(seconds=1)
 _FIRST_PRODUCT = dt.datetime.fromisoformat("2015-06-01")
@@ -178,7 +180,8 @@ def _windows(request: SearchRequest) -> Iterator[SearchRequest]:
     start = request.start or _FIRST_TIME
     end = request.end or _LAST_TIME
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    length, low = _FIRST_WINDOW, min(max(end, _FIRST_PRODUCT), now)
+    length = _FIRST_WINDOW_OF_ALL if request.area is None else _FIRST_WINDOW
+    low = min(max(end, _FIRST_PRODUCT), now)
     while end >= start:
         low = low - length if low - length > _FIRST_PRODUCT else _FIRST_TIME
         low = max(low, start)

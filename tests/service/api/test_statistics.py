@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from eotasks.errors import ImageryError
+from eotasks.limits import FOOTPRINT_CORNERS
 from eotasks.service.api import statistics
 from eotasks.service.errors import BusyError, EngineError, RequestError, ScriptError, ScriptTimeoutError
 from eotasks.service.evalscript.setup import SampleType
@@ -412,14 +413,16 @@ def test_the_answer_has_a_bound(service: Loopback, engine: FakeEngine) -> None:
     assert engine.runs == []
 
 
-def test_a_polygon_of_many_corners(service: Loopback) -> None:
-    angles = np.linspace(0, 2 * np.pi, 100_000)
+def test_a_polygon_of_many_corners(service: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    angles = np.linspace(0, 2 * np.pi, 5_000)
     ring = np.column_stack([330_200 + 150 * np.cos(angles), 5_814_150 + 150 * np.sin(angles)]).tolist()
     document = request()
     document["input"]["bounds"] = {
         "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, "properties": CRS,
     }  # fmt: skip
-    assert service.post("/api/v1/statistics", document).status_code in (400, 413)
+    assert len(asked(service, document)["data"]) == 4
+    monkeypatch.setenv(FOOTPRINT_CORNERS.variable, "1000")
+    assert "1,000" in refused(service, document)
 
 
 @pytest.mark.parametrize(
