@@ -28,10 +28,11 @@ class RenderRequest:
     script: str
     area: OutputArea
     data: tuple[DataRequest, ...]
-    auto: SampleType = SampleType.AUTO
-    """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
     check: Callable[[Setup], None] | None = None
     """Looks at what the script declares, and raises, before anything is searched."""
+
+    auto: SampleType = SampleType.AUTO
+    """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
 
 
 @dataclass(frozen=True)
