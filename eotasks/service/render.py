@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.engine import Engine
-from eotasks.service.evalscript.planes import Pixels, Plane, SourcePixels
+from eotasks.service.evalscript.planes import Pixels, SourcePixels
 from eotasks.service.evalscript.setup import Input, SampleType, Setup
 from eotasks.service.pixels.reader import Found, PixelReader
 
@@ -30,6 +30,8 @@ class RenderRequest:
     data: tuple[DataRequest, ...]
     check: Callable[[Setup], None] | None = None
     """Looks at what the script declares, and raises, before anything is searched."""
+    auto: SampleType = SampleType.AUTO
+    """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
 
     auto: SampleType = SampleType.AUTO
     """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
@@ -72,17 +74,20 @@ class Renderer:
         for declared, data in pairs:
             self.reader.check(data, declared.bands)
         found = [self.reader.find(data, request.area, declared.mosaicking) for declared, data in pairs]
+        sources = [
+            _source(each, declared, data, request.area) for (declared, data), each in zip(pairs, found, strict=True)
+        ]
         if setup.hooks:
-            sources = [_source(each, declared, request.area) for (declared, _), each in zip(pairs, found, strict=True)]
             description = self.engine.describe(request.script, sources)
+            sources = [replace(each, considered=each.scenes) for each in sources]
             found = [_kept(each, kept) for each, kept in zip(found, description.kept, strict=True)]
         self._check_size(request.area, pairs, found)
         pixels = Pixels(
             request.area.height,
             request.area.width,
             tuple(
-                _source(each, declared, request.area, self.reader.read(data, request.area, each, declared.bands))
-                for (declared, data), each in zip(pairs, found, strict=True)
+                replace(source, scenes=each.scenes, planes=self.reader.read(data, request.area, each, declared.bands))
+                for source, (declared, data), each in zip(sources, pairs, found, strict=True)
             ),
         )
         result = self.engine.evaluate(request.script, pixels, auto=request.auto)
@@ -100,11 +105,13 @@ class Renderer:
 
 
 def pair(inputs: Sequence[Input], data: Sequence[DataRequest]) -> list[tuple[Input, DataRequest]]:
-    """The inputs of a script, each with the data that it reads.
+    """The inputs of a script, each with the data that it reads: by id, or by their order where no input names one.
 
     :raises RequestError: when a script names data that the request does not have, or does not say which of several.
     """
     by_id = {each.id: each for each in data}
+    if len(inputs) == len(data) and all(each.datasource is None for each in inputs):
+        return list(zip(inputs, data, strict=True))
     pairs = []
     for declared in inputs:
         if declared.datasource is None and len(data) == 1:
@@ -121,11 +128,11 @@ def pair(inputs: Sequence[Input], data: Sequence[DataRequest]) -> list[tuple[Inp
     return pairs
 
 
-def _source(found: Found, declared: Input, area: OutputArea, planes: tuple[Plane, ...] = ()) -> SourcePixels:
+def _source(found: Found, declared: Input, data: DataRequest, area: OutputArea) -> SourcePixels:
     metadata: dict[str, object] = {"serviceVersion": SERVICE_VERSION, "normalizationFactor": 1 / QUANTIFICATION}
     if "bounds" in declared.metadata:
         metadata["bounds"] = {"crs": area.crs, "bbox": list(area.bounds)}
-    return SourcePixels(found.scenes, planes, declared.datasource, metadata)
+    return SourcePixels(found.scenes, datasource=declared.datasource, metadata=metadata, period=(data.start, data.end))
 
 
 def _kept(found: Found, positions: Sequence[int]) -> Found:

@@ -85,13 +85,13 @@ class FakeEngine:
         kept = tuple(tuple(range(len(each.scenes))) for each in sources)
         return Description(Setup(declared, tuple(map(_output, said["output"])), frozenset(said.get("hooks", []))), kept)
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         self.before()
         said, setup = _said(script), self.describe(script).setup
         if "fails" in said:
             raise ScriptError(said["fails"])
         planes = [plane.values[0] / plane.divisor for source in pixels.sources for plane in source.planes]
-        return Evaluated({each.id: _image(planes, each) for each in setup.outputs}, said.get("userData"), setup)
+        return Evaluated({each.id: _image(planes, each, auto) for each in setup.outputs}, said.get("userData"), setup)
 
 
 @dataclass
@@ -240,12 +240,13 @@ def _output(said: dict[str, Any]) -> Output:
     return Output(said.get("id", "default"), names, SampleType(said.get("sampleType", "AUTO")), said.get("nodataValue"))
 
 
-def _image(planes: Sequence[np.ndarray], output: Output) -> np.ndarray:
+def _image(planes: Sequence[np.ndarray], output: Output, auto: SampleType) -> np.ndarray:
     first = [position for position, band in enumerate(planes)][: len(output.bands)]
     values = np.stack([planes[position] for position in first], axis=-1)
-    if output.sample_type == SampleType.FLOAT32:
+    sample_type = auto if output.sample_type == SampleType.AUTO else output.sample_type
+    if sample_type == SampleType.FLOAT32:
         return values.astype(np.float32)
-    if output.sample_type == SampleType.AUTO:
+    if sample_type == SampleType.AUTO:
         return np.floor(np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
-    limits = np.iinfo(output.sample_type.lower())
-    return np.clip(np.floor(values + 0.5), limits.min, limits.max).astype(output.sample_type.lower())
+    limits = np.iinfo(sample_type.lower())
+    return np.clip(np.floor(values + 0.5), limits.min, limits.max).astype(sample_type.lower())

@@ -82,7 +82,7 @@ def draw(services: Services, asked: ProcessRequest, accept: str) -> tuple[str, b
     )
     formats = formats_of(output.responses, accept)
     request = RenderRequest(
-        asked.evalscript, area, data_of(asked.input.data), lambda setup: check_outputs(setup, formats)
+        asked.evalscript, area, data_of(asked.input.data), check=lambda setup: check_outputs(setup, formats)
     )
     rendered = services.renderer.render(request)
     return together([_part(name, form, rendered, area) for name, form in formats.items()], accept)

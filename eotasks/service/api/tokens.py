@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, Request
@@ -37,7 +38,7 @@ _FORM = {
     },
 }
 _DESCRIBED = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": _FORM}}}}
-_ANSWERS = {
+_ANSWERS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Not a request for a token."},
     401: {"description": "No such client, or another secret."},
 }
@@ -68,7 +69,7 @@ def router(settings: ServiceSettings, clients: Clients, signer: TokenSigner, wor
             token,
             methods=["POST"],
             openapi_extra=_DESCRIBED,
-            responses=dict(_ANSWERS),
+            responses=_ANSWERS,
             include_in_schema=number == 0,
         )
     return routes

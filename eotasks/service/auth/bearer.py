@@ -12,12 +12,10 @@ from eotasks.service.auth.clients import Clients
 from eotasks.service.auth.tokens import TokenSigner
 from eotasks.service.errors import ForbiddenError, UnauthorizedError
 from eotasks.service.traffic.rate import Rate
+from eotasks.service.traffic.state import CLIENT_STATE
 
 OPEN_CLIENT = "open"
 """The client of an open service."""
-
-CLIENT_STATE = "eotasks_client"
-"""In the state of a request: the client that it came from, for the log."""
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,13 @@ class TokenSigner:
         try:
             if len(token) > _LONGEST:
                 raise jwt.InvalidTokenError
-            options = {"require": _CLAIMS, "verify_exp": False, "verify_iat": False}
-            claims = jwt.decode(token, self.key, algorithms=[_ALGORITHM], audience=_AUDIENCE, options=options)
+            claims = jwt.decode(
+                token,
+                self.key,
+                algorithms=[_ALGORITHM],
+                audience=_AUDIENCE,
+                options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False},  # by our clock, below
+            )
             expires = int(claims["exp"])
             client, scopes = str(claims["sub"]), str(claims["scope"])
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):

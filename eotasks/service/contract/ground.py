@@ -16,7 +16,6 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.errors import GeometryError, reason_of
 from eotasks.geometry.degrees import FARTHEST
 from eotasks.geometry.repair import repaired
-from eotasks.limits import FOOTPRINT_CORNERS
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.request import Bounds
 from eotasks.service.errors import RequestError
@@ -30,7 +29,9 @@ _CRS = re.compile(
     re.IGNORECASE,
 )
 _CRS84 = re.compile(r"https?://www\.opengis\.net/def/crs/OGC/1\.3/CRS84|urn:ogc:def:crs:OGC:1\.3:CRS84|(?:OGC:)?CRS84")
-_MOST_PARTS = 10_000
+MOST_CORNERS = 5_000
+"""Of a geometry: whether one is valid may take a time that grows with the square, two seconds for so many."""
+_MOST_PARTS = 1_000
 """Polygons of a geometry, and rings of each."""
 
 
@@ -106,8 +107,8 @@ def geometry_of(document: dict[str, Any]) -> BaseGeometry:
     polygons = [coordinates] if kind == "Polygon" else coordinates
     try:
         parts = [_polygon(polygon) for polygon in _list(polygons, _MOST_PARTS)]
-        if sum(shapely.get_num_coordinates(parts)) > FOOTPRINT_CORNERS.value:
-            raise GeometryError(f"more than {FOOTPRINT_CORNERS.value:,} corners")
+        if sum(shapely.get_num_coordinates(parts)) > MOST_CORNERS:
+            raise GeometryError(f"more than {MOST_CORNERS:,} corners")
         shape = repaired(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts))
     except (GeometryError, shapely.errors.ShapelyError) as error:
         raise RequestError(f"{where}: {reason_of(error)}. Give polygons as RFC 7946 has them.") from None
@@ -125,7 +126,7 @@ def _polygon(rings: Any) -> BaseGeometry:
 
 def _ring(positions: Any) -> NDArray[np.float64]:
     points = []
-    for position in _list(positions, FOOTPRINT_CORNERS.value):
+    for position in _list(positions, MOST_CORNERS):
         pair = _list(position, 4)[:2]
         if len(pair) < 2 or any(type(value) not in (int, float) for value in pair):
             raise GeometryError(f"{excerpt(position)} is no position of two numbers")

@@ -63,6 +63,13 @@ class SourcePixels:
     metadata: dict[str, object] = field(default_factory=dict)
     """`inputMetadata` of the script: "normalizationFactor", "serviceVersion", "bounds"."""
 
+    period: tuple[dt.datetime, dt.datetime] | None = None
+    """What the request asked for, UTC, naive: `from` and `to` of `preProcessScenes`."""
+
+    considered: tuple[SceneInfo, ...] = ()
+    """The scenes that the script's hooks chose `scenes` from, which are among them: hooks remember what they saw, so
+    they are called again where pixels are. Empty where none was left out."""
+
 
 @dataclass(frozen=True)
 class Pixels:

@@ -12,11 +12,11 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from eotasks.service.answers import Answer, answer_of, is_ours
-from eotasks.service.auth.bearer import CLIENT_STATE
 from eotasks.service.errors import ForbiddenError, TooLargeError
 from eotasks.service.metrics import Metrics
 from eotasks.service.settings import ServiceSettings, is_loopback
 from eotasks.service.traffic.log import FIELDS, REQUESTS
+from eotasks.service.traffic.state import CLIENT_STATE, NUMBER_STATE
 
 LOGGER = logging.getLogger("eotasks.service")
 
@@ -24,9 +24,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-
-NUMBER_STATE = "eotasks_number"
-"""In the state of a request: its number."""
 
 _GONE = 499
 """Status in the log of requests whose client did not wait."""

@@ -1,1 +1,1 @@
-from __future__ import annotations
+"""Scripts, scenes and pixels as the tests of the service need them."""

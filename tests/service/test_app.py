@@ -1,0 +1,146 @@
+"""What is about every request: health, counts, the description, headers, and the end of the service."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from eotasks.service.traffic.log import FIELDS, REQUESTS
+from tests.servers.service import FakeEngine, Running, request, running_service
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_service(tmp_path_factory.mktemp("service"), open=True, body_s=0.5) as running:
+        yield running
+
+
+def get(service: Running, path: str, **headers: str) -> requests.Response:
+    return requests.get(f"{service.url}{path}", headers=headers, timeout=60)
+
+
+def test_health(service: Running) -> None:
+    answer = get(service, "/health")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ok"
+    assert answer.json()["requests"] == {"running": 0, "waiting": 0}
+
+
+def test_counts(service: Running) -> None:
+    def count() -> float:
+        found = re.search(
+            r'eotasks_requests_total\{route="/api/v1/process",status="200"\} (\S+)', get(service, "/metrics").text
+        )
+        return float(found[1]) if found else 0.0
+
+    before = count()
+    service.post("/api/v1/process", request(), token="")
+    assert count() == before + 1
+    get(service, "/any/thing")
+    text = get(service, "/metrics").text
+    assert 'route="other",status="404"' in text
+    assert "any/thing" not in text
+
+
+def test_the_description_is_whole(service: Running) -> None:
+    content = get(service, "/openapi.json").json()
+    text = json.dumps(content)
+    assert "$defs" not in text
+    for reference in re.findall(r'"#/components/schemas/(\w+)"', text):
+        assert reference in content["components"]["schemas"]
+    assert content["servers"] == [{"url": service.url}]
+    assert {"/api/v1/process", "/health"} <= set(content["paths"])
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_the_page_asks_no_other_host(service: Running, path: str) -> None:
+    answer = get(service, path)
+    assert "/api/v1/process" in answer.text
+    assert "http" not in answer.text.replace(service.url, "")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_pages_of_others_may_ask(service: Running) -> None:
+    asked = {"Origin": "https://map.example", "Access-Control-Request-Method": "POST"}
+    answer = requests.options(f"{service.url}/api/v1/process", headers=asked, timeout=60)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    refused = requests.post(
+        f"{service.url}/api/v1/process", data="{", headers={"Origin": "https://map.example"}, timeout=60
+    )
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (400, "*")
+
+
+def test_headers(service: Running) -> None:
+    first, second = get(service, "/health"), get(service, "/health", **{"X-Request-Id": "forged"})
+    assert first.headers["x-request-id"] != second.headers["x-request-id"] != "forged"
+    assert first.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_log_has_a_line_for_a_request(service: Running, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", REQUESTS.name)
+    answer = service.post("/api/v1/process?token=s3cret-value", request(), token="s3cret-token")
+    lines = [getattr(record, FIELDS) for record in caplog.records if record.name == REQUESTS.name]
+    [line] = [each for each in lines if each["request"] == answer.headers["x-request-id"]]
+    assert (line["method"], line["path"], line["status"], line["client"]) == ("POST", "/api/v1/process", 200, "open")
+    assert line["sent"] == len(answer.content)
+    assert "s3cret" not in json.dumps(lines)
+
+
+def test_a_body_that_does_not_come(service: Running) -> None:
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(b"POST /api/v1/process HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        assert connection.recv(12) == b"HTTP/1.1 408"
+
+
+def test_a_client_that_goes_is_no_fault(service: Running, caplog: pytest.LogCaptureFixture) -> None:
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(b"POST /api/v1/process HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+    assert get(service, "/health").status_code == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_requests_under_way_are_answered_at_the_end(tmp_path: Path) -> None:
+    reached, gate, answers = threading.Event(), threading.Event(), []
+
+    def wait() -> None:
+        reached.set()
+        gate.wait(60)
+
+    with running_service(tmp_path, open=True, engine=FakeEngine(wait)) as service:
+        asking = threading.Thread(
+            target=lambda: answers.append(service.post("/api/v1/process", request(), token="").status_code)
+        )
+        asking.start()
+        assert reached.wait(60)
+        threading.Timer(0.1, gate.set).start()
+    asking.join()
+    assert answers == [200]
+
+
+def test_too_many_wait(tmp_path: Path) -> None:
+    reached, gate, answers = threading.Event(), threading.Event(), []
+
+    def wait() -> None:
+        reached.set()
+        gate.wait(60)
+
+    with running_service(tmp_path, open=True, engine=FakeEngine(wait), concurrent=1, waiting=0) as service:
+        asking = threading.Thread(
+            target=lambda: answers.append(service.post("/api/v1/process", request(), token="").status_code)
+        )
+        asking.start()
+        assert reached.wait(60)
+        refused = service.post("/api/v1/process", request(), token="")
+        gate.set()
+        asking.join()
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1000")
+    assert answers == [200]
