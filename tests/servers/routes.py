@@ -23,7 +23,7 @@ from eotasks.service.render import Renderer
 from eotasks.service.services import ProductSearch, Services
 from eotasks.service.settings import ServiceSettings
 from eotasks.service.traffic.work import Work
-from tests.builders.fake_renderer import FakeEngine, FakeReader, renderer_of
+from tests.builders.service.fake_renderer import FakeEngine, FakeReader, renderer_of
 
 TOKEN = "token-of-the-tests"
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}

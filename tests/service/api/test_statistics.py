@@ -17,7 +17,7 @@ from eotasks.limits import FOOTPRINT_CORNERS
 from eotasks.service.api import statistics
 from eotasks.service.errors import BusyError, EngineError, RequestError, ScriptError, ScriptTimeoutError
 from eotasks.service.evalscript.setup import SampleType
-from tests.builders.fake_renderer import (
+from tests.builders.service.fake_renderer import (
     FakeEngine,
     FakeReader,
     FakeScript,
@@ -338,7 +338,7 @@ def changed(path: str, content: Any) -> dict[str, Any]:
 
 
 HISTOGRAM = "calculations.default.histograms.default"
-HOSTILE = {
+HOSTILE: dict[str, tuple[str, Any, str, int]] = {
     "no script": ("aggregation.evalscript", None, "evalscript", 400),
     "unknown script": ("aggregation.evalscript", "while(true);", "SyntaxError", 400),
     "no mask": ("aggregation.evalscript", "unmasked", "dataMask", 400),

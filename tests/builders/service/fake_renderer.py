@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -16,7 +17,7 @@ from shapely.geometry import box
 
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
-from eotasks.service.errors import NotFoundError, RequestError, ScriptError
+from eotasks.service.errors import NotFoundError, RequestError, ScriptError, TooLargeError
 from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.planes import Pixels, Plane, SceneInfo, SourcePixels, TileInfo
 from eotasks.service.evalscript.setup import Input, InputBand, Mosaicking, Output, SampleType, Setup
@@ -25,10 +26,6 @@ from eotasks.service.render import Renderer
 
 Bands = Mapping[str, NDArray[np.float64]]
 """(h, w) by name, of SIMPLE mosaicking."""
-
-_INTEGERS = {
-    SampleType.INT8: np.int8, SampleType.UINT8: np.uint8, SampleType.INT16: np.int16, SampleType.UINT16: np.uint16,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class FakeScript:
     """What stands for a script: its text is only a name."""
 
     setup: Setup
-    draw: Callable[[Bands], Mapping[str, Sequence[NDArray[np.float64]]]]
+    draw: Callable[[Bands], Mapping[str, Sequence[NDArray[Any]]]]
     """From bands to the bands of each output."""
 
 
@@ -112,17 +109,17 @@ class FakeEngine:
                 self.at_once -= 1
 
 
-def _converted(image: NDArray[np.float64], kind: SampleType, auto: SampleType) -> NDArray[np.generic]:
+def _converted(image: NDArray[Any], kind: SampleType, auto: SampleType) -> NDArray[Any]:
     kind = auto if kind is SampleType.AUTO else kind
     if kind is SampleType.AUTO:
         return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
     if kind is SampleType.FLOAT32:
         return image.astype(np.float32)
-    limits = np.iinfo(_INTEGERS[kind])
-    return np.clip(np.rint(image), limits.min, limits.max).astype(_INTEGERS[kind])
+    limits = np.iinfo(kind.lower())
+    return np.clip(np.rint(image), limits.min, limits.max).astype(kind.lower())
 
 
-def value(band: str, x: NDArray[np.float64], y: NDArray[np.float64], time: dt.datetime) -> NDArray[np.float32]:
+def value(band: str, x: NDArray[Any], y: NDArray[Any], time: dt.datetime) -> NDArray[np.float32]:
     """Of a band at a place: 0..1, in steps of 0.0001 as reflectance has them."""
     number = x // 10 * 13 + y // 10 * 7 + time.timetuple().tm_yday * 101 + sum(band.encode()) * 17
     return (np.mod(number, 10_000) / 10_000).astype(np.float32)
@@ -144,8 +141,6 @@ class FakeReader:
             raise RequestError(f"{data.collection} has no band {unknown[0]!r}.")
 
     def find(self, data: DataRequest, area: OutputArea, mosaicking: Mosaicking) -> Found:
-        from eotasks.service.errors import TooLargeError
-
         self.searches.append((data, mosaicking))
         to_degrees = Transformer.from_crs(area.crs, "EPSG:4326", always_xy=True)
         ground = box(*to_degrees.transform_bounds(*area.bounds))
@@ -183,7 +178,7 @@ class FakeReader:
         return tuple(planes)
 
 
-def centres(area: OutputArea) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def centres(area: OutputArea) -> tuple[NDArray[Any], NDArray[Any]]:
     """(1, w) and (h, 1) middles of pixels."""
     left, _, _, top = area.bounds
     across, down = area.pixel_size
