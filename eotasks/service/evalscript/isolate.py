@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.loop import DTYPES, Band, Loop, Source, fill_value, kinds, limits
 from eotasks.service.evalscript.planes import Pixels, SceneInfo, SourcePixels, TileInfo
 from eotasks.service.evalscript.script import Samples, Script
-from eotasks.service.evalscript.setup import Mosaicking, Setup
+from eotasks.service.evalscript.setup import Mosaicking, SampleType, Setup
 
 _PROBES = (0.0, 0.05, 0.2, 0.5, 1.0, 3.0)
 """Reflectances with which a body is asked how many bands it gives."""
@@ -89,9 +90,10 @@ class Isolate:
             kept = _kept(context.call("choose"), sources)
             return Description(_adjusted(context, setup, kept), kept)
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """Run a script on pixels.
 
+        :param auto: As of `Engine.evaluate`.
         :raises ScriptError: as `describe`, and when it returns what is no output; says how many pixels were done.
         :raises TooLargeError: when there is no memory for its pixels.
         """
@@ -102,7 +104,7 @@ class Isolate:
             _open(context, setup, pixels.sources)
             if setup.hooks & {"preProcessScenes", "filterScenes"}:
                 context.call("choose")  # for what the script remembers of it; what it keeps was asked before
-            setup = _adjusted(context, setup, tuple(_chosen(source) for source in pixels.sources))
+            setup = _typed(_adjusted(context, setup, tuple(_chosen(source) for source in pixels.sources)), auto)
             loop = _loop(setup, shape, pixels, text)
             size = _prepared(context, loop, pixels, self._max_bytes)
             total = pixels.height * pixels.width
@@ -227,6 +229,13 @@ def _adjusted(context: Context, setup: Setup, kept: Sequence[Sequence[int]]) -> 
     output = {each.id: {"bands": len(each.bands)} for each in setup.outputs}
     told = context.call("adjust", {"chosen": [list(each) for each in kept], "output": output})
     return setup if told is None else changed_bands(setup, told)
+
+
+def _typed(setup: Setup, auto: SampleType) -> Setup:
+    outputs = (
+        replace(each, sample_type=auto) if each.sample_type is SampleType.AUTO else each for each in setup.outputs
+    )
+    return replace(setup, outputs=tuple(outputs))
 
 
 def _loop(setup: Setup, shape: Samples | None, pixels: Pixels, script: Script) -> Loop:
