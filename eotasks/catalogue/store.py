@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -97,6 +97,23 @@ class Catalogue:
         :raises StorageError: when the place cannot be reached.
         """
         return self.is_parted() or self._is_file()
+
+    def state(self) -> Hashable:
+        """Something that is another whenever what the catalogue holds has changed; cheap.
+
+        :raises StorageError: when there is no catalogue, or its place cannot be reached.
+        """
+        manifest = self._folder.current()
+        if manifest is not None:
+            return manifest.generation, manifest.names
+        place, name = self._place()
+        if not place.is_local:
+            return place.extent(name)
+        try:
+            facts = place.local_path(name).stat()
+        except OSError as error:
+            raise StorageError(f"{self.location} cannot be read ({error.strerror}): name another one.") from error
+        return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
     def is_parted(self) -> bool:
         """Whether it is a folder of parts.

@@ -82,6 +82,8 @@ class ElevationFile:
         :raises FeatureError: numbers that are no heights in metres.
         :raises GridError: it lies elsewhere.
         """
+        if grid.pixel_height is not None:
+            raise GridError(f"{self.name}: heights are read on grids of squares. Give one resolution.")
         pixels = math.ceil(margin / grid.resolution)
         around = replace(
             grid,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rasterio.crs import CRS
@@ -21,7 +21,7 @@ WHOLE_PIXEL_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Grid:
-    """A north-up grid of square pixels."""
+    """A north-up grid. Its pixels are squares, unless a height of them is given."""
 
     crs: str
     """Coordinate reference system, such as ``"EPSG:32633"``."""
@@ -33,7 +33,7 @@ class Grid:
     """Northern edge, in units of the CRS."""
 
     resolution: float
-    """Side of a pixel, in units of the CRS (metres in UTM)."""
+    """Side of a pixel, in units of the CRS (metres in UTM); its width where it has a height of its own."""
 
     height: int
     """Rows."""
@@ -41,7 +41,14 @@ class Grid:
     width: int
     """Columns."""
 
+    pixel_height: float | None = None
+    """Height of a pixel that is no square, in units of the CRS; None for a square."""
+
     def __post_init__(self) -> None:
+        if self.pixel_height == self.resolution:  # so that grids of squares are equal however they were made
+            object.__setattr__(self, "pixel_height", None)
+        if not (math.isfinite(self.down) and self.down > 0):
+            raise GridError(f"Grid: pixel height {self.down!r} is no pixel size: give a number above 0.")
         if not (math.isfinite(self.resolution) and self.resolution > 0):
             raise GridError(f"Grid: resolution {self.resolution!r} is no pixel size: give a number above 0.")
         if self.height < 1 or self.width < 1:
@@ -50,6 +57,16 @@ class Grid:
             raise GridError(f"Grid: origin ({self.left!r}, {self.top!r}) is not finite.")
         check_pixels(self.height, self.width, f"Grid of {self.resolution:g}")
         parse_crs(self.crs)
+
+    @property
+    def across(self) -> float:
+        """Width of a pixel, in units of the CRS."""
+        return self.resolution
+
+    @property
+    def down(self) -> float:
+        """Height of a pixel, in units of the CRS."""
+        return self.resolution if self.pixel_height is None else self.pixel_height
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,7 +78,7 @@ class Grid:
         """(left, bottom, right, top), in units of the CRS."""
         return (
             self.left,
-            self.top - self.height * self.resolution,
+            self.top - self.height * self.down,
             self.left + self.width * self.resolution,
             self.top,
         )
@@ -69,7 +86,17 @@ class Grid:
     @property
     def transform(self) -> Affine:
         """Affine transform from (column, row) of the upper left corner of a pixel to (x, y)."""
-        return Affine(self.resolution, 0.0, self.left, 0.0, -self.resolution, self.top)
+        return Affine(self.resolution, 0.0, self.left, 0.0, -self.down, self.top)
+
+    def part(self, rows: slice, columns: slice) -> Grid:
+        """Some rows and columns of it; both slices have a start and a stop."""
+        return replace(
+            self,
+            left=self.left + columns.start * self.resolution,
+            top=self.top - rows.start * self.down,
+            height=rows.stop - rows.start,
+            width=columns.stop - columns.start,
+        )
 
     @classmethod
     def from_bounds(cls, bounds: Sequence[float], crs: str, resolution: float) -> Grid:

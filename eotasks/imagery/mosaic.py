@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 
 from eotasks.errors import ConfigurationError
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
-from eotasks.imagery.products.acquisition import Acquisition
 from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import band_indices
 
@@ -83,17 +82,11 @@ def read_mosaic(
         np.full(grid.shape, NO_SCENE, dtype=np.int16),
     )
     for index in in_order(scenes, order, grid):
-        window = _holes(result.is_data)
+        window = holes(result.is_data)
         if window is None:
             break
         rows, columns = window
-        part = replace(
-            grid,
-            left=grid.left + columns.start * grid.resolution,
-            top=grid.top - rows.start * grid.resolution,
-            height=rows.stop - rows.start,
-            width=columns.stop - columns.start,
-        )
+        part = grid.part(rows, columns)
         dn, is_data = scenes[index].read_masked(bands, part, resampling=resampling, threads=threads)
         new = is_data & ~result.is_data[rows, columns]
         result.dn[rows, columns][new] = dn[new]
@@ -108,13 +101,47 @@ def check_order(order: str) -> None:
         raise ConfigurationError(f"order={order!r} is not known: use one of {', '.join(get_args(MosaicOrder))}.")
 
 
+class Ranked(NamedTuple):
+    """What the place of a scene in a mosaic follows from, read of the scene or of what a catalogue says of it."""
+
+    name: str
+    time: dt.datetime
+    """UTC, naive."""
+
+    satellite: str
+    tile: str
+    crs: CRS
+    processing_baseline: str | None = None
+    generation_time: dt.datetime | None = None
+    """UTC, naive."""
+
+    cloud_cover: float | None = None
+    """In any unit, the same for all."""
+
+    @classmethod
+    def of(cls, scene: Scene) -> Ranked:
+        """Of a scene."""
+        facts = scene.acquisition
+        return cls(
+            scene.name, facts.time, facts.satellite, facts.tile, parse_crs(scene.crs), facts.processing_baseline,
+            facts.generation_time, facts.cloud_cover,
+        )  # fmt: skip
+
+
 def in_order(scenes: Sequence[Scene], order: MosaicOrder, grid: Grid) -> list[int]:
     """Positions of scenes, the one that counts first at the front, by the rule of :func:`read_mosaic`."""
-    target = parse_crs(grid.crs)
-    first = _first_of_acquisitions([scene.acquisition for scene in scenes])
+    return ranked([Ranked.of(scene) for scene in scenes], order, parse_crs(grid.crs))
+
+
+def ranked(scenes: Sequence[Ranked], order: MosaicOrder, target: CRS) -> list[int]:
+    """Positions of scenes as :func:`in_order` gives them, of none of which a file is opened.
+
+    :param target: Of the grid of the mosaic.
+    """
+    first = _first_of_acquisitions(scenes)
 
     def age(index: int) -> tuple[tuple[int, ...], float]:
-        facts = scenes[index].acquisition
+        facts = scenes[index]
         baseline = tuple(-int(part) for part in (facts.processing_baseline or "00.00").split("."))
         return baseline, 0.0 if facts.generation_time is None else -_seconds(facts.generation_time)
 
@@ -123,14 +150,14 @@ def in_order(scenes: Sequence[Scene], order: MosaicOrder, grid: Grid) -> list[in
         newest.setdefault(first[index], index)
 
     def rank(index: int) -> tuple[float, float, bool, tuple[int, ...], str, float]:
-        facts = scenes[newest[first[index]]].acquisition
+        facts = scenes[newest[first[index]]]
         cover = 0.0
         if order == "leastCC":
             cover = float("inf") if facts.cloud_cover is None else facts.cloud_cover
-        seconds = _seconds(scenes[first[index]].acquisition.time)
+        seconds = _seconds(scenes[first[index]].time)
         late = seconds if order == "leastRecent" else -seconds
         baseline, made = age(index)
-        return cover, late, parse_crs(scenes[index].crs) != target, baseline, scenes[index].acquisition.tile, made
+        return cover, late, scenes[index].crs != target, baseline, scenes[index].tile, made
 
     # Names of items end in a number that counts: of two products of an acquisition the later name is the newer.
     by_name = sorted(range(len(scenes)), key=lambda index: scenes[index].name, reverse=True)
@@ -141,7 +168,7 @@ def _seconds(time: dt.datetime) -> float:
     return (time - _EPOCH).total_seconds()
 
 
-def _first_of_acquisitions(facts: Sequence[Acquisition]) -> list[int]:
+def _first_of_acquisitions(facts: Sequence[Ranked]) -> list[int]:
     """Of each scene the position of the earliest of its acquisition of its tile, which may be its own."""
     first = list(range(len(facts)))
     latest: dict[tuple[str, str], int] = {}
@@ -155,7 +182,7 @@ def _first_of_acquisitions(facts: Sequence[Acquisition]) -> list[int]:
     return first
 
 
-def _holes(is_data: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+def holes(is_data: NDArray[np.bool_]) -> tuple[slice, slice] | None:
     """Rows and columns that hold all pixels without data; None when there are none."""
     rows, columns = np.flatnonzero(~is_data.all(axis=1)), np.flatnonzero(~is_data.all(axis=0))
     if not rows.size:

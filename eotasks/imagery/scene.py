@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from eotasks.imagery.files.origin import Origin
     from eotasks.imagery.files.protocol import Fingerprint, RasterFile
     from eotasks.imagery.files.signing import Modifier
+    from eotasks.imagery.pixels.seen import SeenGround
     from eotasks.imagery.products.angles import AngleGrids
     from eotasks.imagery.products.product import MaskPolygons, MaskSource, Product
 
@@ -229,11 +230,35 @@ class Scene:
         """
         return Sampling(resampling).level(self._info(band), grid).size
 
+    def info(self, band: str) -> RasterInfo:
+        """Grid and levels of the file of a band.
+
+        :raises BandError: when the scene has no such band.
+        :raises ImageryError: when its file cannot be opened.
+        """
+        return self._info(band)
+
+    def window(
+        self,
+        grid: Grid,
+        sampling: Sampling,
+        *,
+        threads: int | None = None,
+        by_band: Mapping[str, Sampling] | None = None,
+        seen: SeenGround | None = None,
+    ) -> Window:
+        """The part of the product under a grid, for who wants its pixels as they are stored.
+
+        :param by_band: Samplings of bands that have another one.
+        :param seen: As of `Window`.
+        """
+        return Window(self.product, self._infos, grid, sampling, resolve_threads(threads), self._kept, by_band, seen)
+
     def _read(
         self, bands: Sequence[str], grid: Grid, sampling: Sampling, workers: int
     ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
         band_indices(bands, self.bands, where=self.location)
-        window = Window(self.product, self._infos, grid, sampling, workers, self._kept)
+        window = self.window(grid, sampling, threads=workers)
         window.decode(bands)
         dn = np.zeros((*grid.shape, len(bands)), dtype=np.uint16)
         if not bands or any(window.pixels(band) is None for band in bands):
@@ -296,29 +321,33 @@ class Scene:
         known &= self.is_data(grid, resampling="nearest", bands=[coarsest])
         return np.where(known, np.where(cloud, CLOUD, CLEAR), UNKNOWN).astype(np.uint8)
 
-    def sun_angles(self, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def sun_angles(self, grid: Grid, *, nearest: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Zenith and azimuth (clockwise from north) of the sun over a grid.
 
+        :param nearest: Those of the nearest node of the tile's angle grid; else they are interpolated.
         :return: Two float32 (h, w) in degrees; from the tile's angle grid, or the scene's one value where it has none.
         :raises ImageryError: when the product says nothing of the sun.
         """
         if self._angles is not None:
-            return self._angles.sun(grid)
+            return self._angles.sun(grid, nearest=nearest)
         zenith, azimuth = self.acquisition.sun_zenith, self.acquisition.sun_azimuth
         if zenith is None or azimuth is None:
             raise ImageryError(f"{self.location}: does not say where the sun stood: add sun_zenith and sun_azimuth.")
         return np.full(grid.shape, zenith, dtype=np.float32), np.full(grid.shape, azimuth, dtype=np.float32)
 
-    def view_angles(self, grid: Grid, band: str | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def view_angles(
+        self, grid: Grid, band: str | None = None, *, nearest: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Zenith and azimuth (clockwise from north) of the satellite over a grid.
 
         :param band: A band, or None for the mean of all.
+        :param nearest: As of :meth:`sun_angles`.
         :return: Two float32 (h, w) in degrees, NaN where no detector looked.
         :raises ImageryError: when the product has no angle grids.
         """
         if self._angles is None:
             raise ImageryError(f"{self.location}: has no angle grids. Products with the metadata of their tile do.")
-        return self._angles.view(grid, band)
+        return self._angles.view(grid, band, nearest=nearest)
 
     def fingerprints(self) -> dict[str, Fingerprint]:
         """Size and time of change of the files that the scene is read from, as make looks at them."""

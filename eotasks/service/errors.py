@@ -35,6 +35,10 @@ class TooLargeError(RequestError):
     status = 413
 
 
+class ProductError(ServiceError, OSError):
+    """A product or a catalogue that cannot be read: whoever runs the service has to mend it."""
+
+
 class UnauthorizedError(ServiceError, PermissionError):
     """No token, or one that is forged or has expired."""
 

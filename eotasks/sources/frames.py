@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -23,7 +23,7 @@ from eotasks.imagery.footprints import from_geojson, repaired
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
 from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
-from eotasks.imagery.pixels.resampling import resample
+from eotasks.imagery.pixels.resampling import ResamplingName, resample
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.clouds.mask_classes import without_classes
 
@@ -308,26 +308,34 @@ def mask_of(kind: str, candidates: Sequence[Candidate], which: NDArray[np.int16]
 
 
 def stored_mask(
-    candidate: Candidate, kind: str, grid: Grid, *, method: Literal["nearest", "bilinear"] = "nearest"
+    candidate: Candidate, kind: str, grid: Grid, *, method: ResamplingName = "nearest"
 ) -> NDArray[np.float32]:
     """The numbers of a product's file of CLP, CLM or SHADOW on a grid.
 
     :param kind: "CLP", "CLM" or "SHADOW", of which there is a file.
-    :param method: "nearest": those under the centres of pixels. "bilinear": interpolated between pixels with data.
+    :param method: "nearest": those under the centres of pixels. "bilinear", "cubic": interpolated between pixels with
+        data.
     :return: float32 (h, w), NaN without data and outside.
     :raises ImageryError: when it cannot be read, or lies where it may not.
     """
-    location, origin = candidate.masks[kind], candidate.origin
-    if origin is not None:
-        location = origin.resolved(location)
-    files = AssetFiles(candidate.name, {kind: location}, origin or Origin.of(location))
-    raster = RasterFile(kind, "GTiff")
+    files, raster = mask_file(candidate, kind)
     info = describe(files, raster, MASK_TYPES)
     pixels = read_window(files, raster, info, info.full, grid, margin=2)
     if pixels is None:
         return np.full(grid.shape, np.nan, dtype=np.float32)
     valid = np.isfinite(pixels.values) & (pixels.values != NO_MASK)
     return resample(pixels.values, pixels.transform, pixels.crs, grid, valid=valid, method=method)
+
+
+def mask_file(candidate: Candidate, kind: str) -> tuple[AssetFiles, RasterFile]:
+    """A product's file of CLP, CLM or SHADOW.
+
+    :raises ImageryError: when it lies where it may not.
+    """
+    location, origin = candidate.masks[kind], candidate.origin
+    if origin is not None:
+        location = origin.resolved(location)
+    return AssetFiles(candidate.name, {kind: location}, origin or Origin.of(location)), RasterFile(kind, "GTiff")
 
 
 def _used(which: NDArray[np.int16]) -> list[int]:

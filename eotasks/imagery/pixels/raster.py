@@ -263,6 +263,17 @@ def decode_window(
     return Pixels(values, shifted, info.crs)
 
 
+def tag_of(files: ProductFiles, raster: RasterFile, name: str, longest: int) -> str | None:
+    """A tag of a file; None where it has none, or one that is longer.
+
+    :param longest: Characters.
+    :raises ImageryError: when the file is missing or damaged.
+    """
+    with _opened(files, raster, None) as source:
+        text = source.tags().get(name)
+    return text if isinstance(text, str) and len(text) <= longest else None
+
+
 def damaged(files: ProductFiles, raster: RasterFile) -> ImageryError:
     """The error of a file that cannot be decoded."""
     return ImageryError(
@@ -390,5 +401,10 @@ def bounds_in(grid: Grid, crs: CRS) -> tuple[float, float, float, float]:
 
 def pixel_size_in(grid: Grid, crs: CRS) -> float:
     """The larger side of a grid's pixel, in units of another coordinate system."""
+    return max(pixel_sides_in(grid, crs))
+
+
+def pixel_sides_in(grid: Grid, crs: CRS) -> tuple[float, float]:
+    """Width and height of a grid's pixel, in units of another coordinate system."""
     left, bottom, right, top = bounds_in(grid, crs)
-    return max((right - left) / grid.width, (top - bottom) / grid.height)
+    return (right - left) / grid.width, (top - bottom) / grid.height

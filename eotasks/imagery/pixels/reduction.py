@@ -66,7 +66,7 @@ def area_mean(
     :return: float32 (grid.height, grid.width), NaN where no valid pixel lies.
     """
     across, down = transform.a, -transform.e
-    rows = _edges((transform.f - grid.top) / down, grid.resolution / down, grid.height, values.shape[0])
+    rows = _edges((transform.f - grid.top) / down, grid.down / down, grid.height, values.shape[0])
     columns = _edges((grid.left - transform.c) / across, grid.resolution / across, grid.width, values.shape[1])
     result = np.empty(grid.shape, dtype=np.float32)
     numbers = values if values.dtype in (np.uint16, np.uint8) else values.astype(np.float32, copy=False)

@@ -15,7 +15,7 @@ from rasterio.warp import reproject
 
 from eotasks.errors import WARNING_FILTERS, ConfigurationError
 from eotasks.imagery.grid import Grid, parse_crs
-from eotasks.imagery.pixels.raster import pixel_size_in
+from eotasks.imagery.pixels.raster import pixel_sides_in, pixel_size_in
 from eotasks.imagery.pixels.reduction import area_mean
 
 ResamplingName = Literal["nearest", "bilinear", "cubic", "mean", "fast"]
@@ -92,7 +92,7 @@ def _nearest(
 ) -> NDArray[np.float32]:
     """The source pixel in which the centre of a target pixel lies; a centre on an edge belongs to the south-east."""
     x = (grid.left + (np.arange(grid.width) + 0.5) * grid.resolution - transform.c) / transform.a
-    y = (grid.top - (np.arange(grid.height) + 0.5) * grid.resolution - transform.f) / transform.e
+    y = (grid.top - (np.arange(grid.height) + 0.5) * grid.down - transform.f) / transform.e
     columns, rows = (np.floor(centres + _SNAP).astype(np.intp) for centres in (x, y))
     height, width = values.shape
     inside_rows, inside_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
@@ -129,8 +129,9 @@ def _sampled_mean(source: NDArray[np.float32], transform: Affine, crs: CRS, grid
         height = min(rows, grid.height - start)
         points = replace(
             grid,
-            top=grid.top - start * grid.resolution,
+            top=grid.top - start * grid.down,
             resolution=grid.resolution / samples,
+            pixel_height=None if grid.pixel_height is None else grid.pixel_height / samples,
             height=height * samples,
             width=grid.width * samples,
         )
@@ -149,7 +150,8 @@ def _warp(
     source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid, method: Resampling
 ) -> NDArray[np.float32]:
     target = np.full(grid.shape, np.nan, dtype=np.float32)
-    scale = transform.a / pixel_size_in(grid, crs)
+    size = pixel_size_in(grid, crs)
+    across, down = (size, size) if grid.pixel_height is None else pixel_sides_in(grid, crs)
     with WARNING_FILTERS:
         reproject(
             source,
@@ -164,7 +166,7 @@ def _warp(
             tolerance=0.0,
             num_threads=1,
             # GDAL would take it from the sizes of the arrays, and kernels would be as wide as a window happens to be.
-            XSCALE=scale,
-            YSCALE=scale,
+            XSCALE=transform.a / across,
+            YSCALE=transform.a / down,
         )
     return target

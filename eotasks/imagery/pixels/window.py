@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,13 @@ from eotasks.imagery.pixels.raster import (
     decode_window,
     describe,
     find_window,
+    pixel_sides_in,
     pixel_size_in,
     read_window,
 )
 from eotasks.imagery.pixels.reduction import PIXELS_PER_TARGET, reduced_level
 from eotasks.imagery.pixels.resampling import ResamplingName, resample
+from eotasks.imagery.pixels.seen import LOOK, SPREAD, SeenGround
 from eotasks.imagery.pixels.threads import fetched_ahead, in_threads
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION, NO_DATA_DN
 
@@ -45,15 +47,8 @@ LOGGER = logging.getLogger(__name__)
 _KERNEL = 3
 """Source pixels read around the target: what a cubic kernel reaches, and one for rounding."""
 
-_SPREAD = {True: 2, False: 1}
-"""Pixels of a level that a hole reaches beyond those that are 0. The kernel of a wavelet's low band spans four, two on
-each side; a hole may have less than a hundredth part in what is left. An overview's pixel is the mean of its block."""
-
 _SAME, _NEAR = 1 + 1e-6, 1e-3
 """Sizes of pixels this near are the same; a corner is looked at this much inside, in pixels."""
-
-_LOOK = 80.0
-"""Metres of the pixels by which it is seen whether a detector footprint has an edge under the grid at all."""
 
 _BLOCK = 64
 """Pixels of a level along a side of what is decoded in full to tell a hole from a ripple, less than a tile of a JP2."""
@@ -68,13 +63,18 @@ class Sampling:
 
     method: ResamplingName
     pixels_per_target: float = PIXELS_PER_TARGET
-    """For "fast": decoded pixels along a side of a target pixel, at least."""
+    """Of a lower level: decoded pixels along a side of a target pixel, at least."""
+
+    reduced: bool = False
+    """Whether another method than "fast" takes a lower level where the grid is coarse, too."""
 
     def level(self, info: RasterInfo, grid: Grid) -> Level:
         """The level of a file that is decoded for a grid."""
-        if self.method != "fast":
+        if self.method != "fast" and not self.reduced:
             return info.full
-        return reduced_level(info, pixel_size_in(grid, info.crs), self.pixels_per_target)
+        sides = pixel_sides_in(grid, info.crs)
+        size = max(sides) if grid.pixel_height is None else min(sides)
+        return reduced_level(info, size, self.pixels_per_target)
 
 
 class Window:
@@ -84,6 +84,8 @@ class Window:
     :param infos: Grids and levels by band, those of masks by the name of their file; what is missing is filled in.
     :param threads: Files that are decoded at a time. The values do not depend on it.
     :param kept: Keeps what is decoded for other windows of the product; None keeps nothing.
+    :param by_band: Samplings of bands that have another one.
+    :param seen: What is known of where the detectors saw all; None: footprints are decoded under every grid.
     """
 
     def __init__(
@@ -94,6 +96,8 @@ class Window:
         sampling: Sampling,
         threads: int,
         kept: KeptPixels | None = None,
+        by_band: Mapping[str, Sampling] | None = None,
+        seen: SeenGround | None = None,
     ) -> None:
         self._product = product
         self._infos = infos
@@ -101,6 +105,8 @@ class Window:
         self._sampling = sampling
         self._threads = threads
         self._kept = kept
+        self._by_band = by_band or {}
+        self._seen = seen
         self._pixels: dict[str, Pixels | None] = {}
 
     def decode(self, bands: Iterable[str]) -> None:
@@ -151,7 +157,7 @@ class Window:
         pixels = self._pixels[band]
         if pixels is None:
             return np.full(self._grid.shape, np.nan, dtype=np.float32)
-        method = self._sampling.method
+        method = self._sampling_of(band).method
         return resample(pixels.values, pixels.transform, pixels.crs, self._grid, valid=valid, method=method)
 
     def _ahead(self, bands: Sequence[str]) -> int:
@@ -172,8 +178,9 @@ class Window:
 
     def _find(self, band: str) -> Wanted | None:
         info = self.info(band)
-        level = self._sampling.level(info, self._grid)
-        margin = self._margin(info, level)
+        sampling = self._sampling_of(band)
+        level = sampling.level(info, self._grid)
+        margin = self._margin(info, level, sampling)
         return find_window(self._product.files, self._product.bands[band], info, level, self._grid, margin)
 
     def _read(self, band: str, wanted: Wanted | None) -> Pixels | None:
@@ -188,9 +195,12 @@ class Window:
             return decode()
         return self._kept.read((band, level.overview), decode)
 
-    def _margin(self, info: RasterInfo, level: Level) -> int:
-        spread = _SPREAD[info.wavelet] if level is not info.full else 0
-        if self._sampling.method in ("mean", "fast"):
+    def _sampling_of(self, band: str) -> Sampling:
+        return self._by_band.get(band, self._sampling)
+
+    def _margin(self, info: RasterInfo, level: Level, sampling: Sampling) -> int:
+        spread = SPREAD[info.wavelet] if level is not info.full else 0
+        if sampling.method in ("mean", "fast"):
             return spread + (0 if parse_crs(self._grid.crs) == info.crs else 1)
         # A coarse target reaches further: its bilinear and cubic kernels are as wide as its own pixels.
         return _KERNEL + math.ceil(2 * pixel_size_in(self._grid, info.crs) / level.size)
@@ -229,7 +239,8 @@ class Window:
         if pixels is None or source is None:
             return None
         if callable(source):
-            return _outside_polygons(source(), pixels, f"{self._product.files.location}: footprint of {band}")
+            areas = source() if self._seen is None else self._seen.polygons(band, source)
+            return _outside_polygons(areas, pixels, f"{self._product.files.location}: footprint of {band}")
         return self._outside_image(source, band, pixels)
 
     def _outside_image(self, raster: RasterFile, band: str, pixels: Pixels) -> NDArray[np.bool_] | None:
@@ -238,9 +249,11 @@ class Window:
         if info is None:
             info = self._infos.setdefault(raster.name, describe(files, raster, MASK_TYPES))
         level = info.full
+        if self._seen is not None and self._seen.is_all(files, raster, info, _bounds(pixels)):
+            return None
         if pixels.transform.a > self.info(band).full.size:
-            look = [each for each in info.levels if each.size <= _LOOK][-1:] or [info.full]
-            seen = read_window(files, raster, info, look[0], self._grid, margin=2 * _SPREAD[info.wavelet])
+            look = [each for each in info.levels if each.size <= LOOK][-1:] or [info.full]
+            seen = read_window(files, raster, info, look[0], self._grid, margin=2 * SPREAD[info.wavelet])
             if seen is not None and seen.values.all() and _covers(info, pixels):
                 return None
             level = [each for each in info.levels if each.size <= pixels.transform.a][-1]
@@ -311,7 +324,7 @@ class Window:
         """Holes of a decoded band with the pixels of a lower level that share in them."""
         if not self._is_reduced(band):
             return holes
-        reach = _SPREAD[self.info(band).wavelet]
+        reach = SPREAD[self.info(band).wavelet]
         return _grown(_grown(holes, reach).T, reach).T
 
 

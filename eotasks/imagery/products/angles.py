@@ -42,19 +42,23 @@ class AngleGrids:
     view_nodes: Mapping[str, Sequence[AnglePair]]
     """By band: a pair for each detector."""
 
-    def sun(self, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def sun(self, grid: Grid, *, nearest: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Zenith and azimuth (clockwise from north) of the sun over a grid.
 
+        :param nearest: Those of the nearest node; else they are interpolated.
         :return: Two float32 (h, w) in degrees.
         """
-        return self._at(_directions(self.sun_nodes), grid)
+        return self._at(_directions(self.sun_nodes), grid, nearest=nearest)
 
-    def view(self, grid: Grid, band: str | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def view(
+        self, grid: Grid, band: str | None = None, *, nearest: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Zenith and azimuth (clockwise from north) of the satellite, as seen from the ground.
 
         Where the footprints of two detectors overlap, their directions are averaged.
 
         :param band: A band, or None for the mean direction of all bands.
+        :param nearest: As of :meth:`sun`, of the nodes around that are known.
         :return: Two float32 (h, w) in degrees, NaN where no detector looked.
         :raises BandError: when there are no angles of that band.
         """
@@ -66,20 +70,23 @@ class AngleGrids:
         if not detectors:
             nothing = np.full(grid.shape, np.nan, dtype=np.float32)
             return nothing, nothing.copy()
-        return self._at(_mean(detectors), grid)
+        return self._at(_mean(detectors), grid, nearest=nearest)
 
-    def _at(self, nodes: NDArray[np.float64], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _at(
+        self, nodes: NDArray[np.float64], grid: Grid, *, nearest: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         zenith, azimuth = (np.empty(grid.shape, dtype=np.float32) for _ in range(2))
         rows = max(_STRIP // grid.width, 1)
+        pick = _nearest if nearest else _interpolate
         for start in range(0, grid.height, rows):
             strip = slice(start, min(start + rows, grid.height))
-            zenith[strip], azimuth[strip] = _angles(_interpolate(nodes, *self._position(grid, strip)))
+            zenith[strip], azimuth[strip] = _angles(pick(nodes, *self._position(grid, strip)))
         return zenith, azimuth
 
     def _position(self, grid: Grid, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Row and column among the nodes of the centres of some rows of a grid; they broadcast to these rows."""
         x = grid.left + (np.arange(grid.width, dtype=np.float64) + 0.5)[np.newaxis] * grid.resolution
-        y = grid.top - (np.arange(rows.start, rows.stop, dtype=np.float64) + 0.5)[:, np.newaxis] * grid.resolution
+        y = grid.top - (np.arange(rows.start, rows.stop, dtype=np.float64) + 0.5)[:, np.newaxis] * grid.down
         source, target = parse_crs(grid.crs), parse_crs(self.crs)
         if source != target:
             x, y = (np.broadcast_to(each, (y.shape[0], x.shape[1])) for each in (x, y))
@@ -129,6 +136,26 @@ def _interpolate(
     mean: NDArray[np.float64] = np.full(total.shape, np.nan)
     np.divide(total, weights[..., np.newaxis], out=mean, where=weights[..., np.newaxis] > 0)
     return mean
+
+
+def _nearest(
+    nodes: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The nearest of the four nodes around that are known; of two as near the north-western one. (h, w, 3)."""
+    height, width = nodes.shape[:2]
+    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
+    i = np.minimum(rows.astype(np.intp), max(height - 2, 0))
+    j = np.minimum(columns.astype(np.intp), max(width - 2, 0))
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(nodes).all(axis=-1))
+    shape = np.broadcast_shapes(rows.shape, columns.shape)
+    found: NDArray[np.float64] = np.full((*shape, 3), np.nan)
+    best: NDArray[np.float64] = np.full(shape, np.inf)
+    for at in ((i + down, j + across) for down in (0, 1) for across in (0, 1)):
+        node = np.broadcast_arrays(np.minimum(at[0], height - 1), np.minimum(at[1], width - 1))
+        distance = np.where(known[node[0], node[1]], (rows - node[0]) ** 2 + (columns - node[1]) ** 2, np.inf)
+        nearer = distance < best
+        best[nearer], found[nearer] = distance[nearer], nodes[node[0], node[1]][nearer]
+    return found
 
 
 def _angles(directions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

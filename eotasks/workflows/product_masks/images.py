@@ -2,15 +2,18 @@
 their tags.
 
 CLP is stored as Sentinel Hub serves it, probability * 255, with one difference: 255 means no data, so a certain cloud
-is 254. The error is at most 1/255, half of that below. CLM is 0 clear, 1 cloud, 255 no data, and where asked for 3 snow
-and 4 thin cloud: its colour table and its tag ENCODING name the classes that it may hold. CLM and SHADOW carry a colour
-table, in which clear is transparent (by ``.aux.xml``); CLP does not: GDAL averages the colours of a file that
-has one, where probabilities are to be averaged.
+is 254. The error is at most 1/255, half of that below. Which pixels of 254 are 255 a tag says (`CERTAIN`), for the
+service, whose numbers are those of s2cloudless to the last one. CLM is 0 clear, 1 cloud, 255 no data, and where asked
+for 3 snow and 4 thin cloud: its colour table and its tag ENCODING name the classes that it may hold. CLM and SHADOW
+carry a colour table, in which clear is transparent (by ``.aux.xml``); CLP does not: GDAL averages the colours of a file
+that has one, where probabilities are to be averaged.
 """
 
 from __future__ import annotations
 
+import base64
 import math
+import zlib
 from collections.abc import Mapping
 from importlib.metadata import version
 
@@ -39,6 +42,15 @@ TERRAIN_CLASSES = ClassTable(
 
 TRANSPARENT = (CLEAR,)
 
+CERTAIN = "CERTAIN"
+"""Name of the tag of :func:`certain_tag`."""
+
+CERTAIN_PIXELS = 4_000_000
+"""Of the largest frame whose tag is written: tiles at 60 m."""
+
+CERTAIN_LETTERS = 1_000_000
+"""Of the longest tag that is read."""
+
 
 def image_kinds(options: CloudMaskOptions) -> list[str]:
     """Which of CLP, CLM, SHADOW and TERRAIN_SHADE are made under these options."""
@@ -60,14 +72,20 @@ def write_images(
     :raises StorageError: when a file cannot be written.
     """
     if "CLP" in locations and masks.probability is not None:
+        is_data = masks.mask != NO_DATA
+        certain = certain_tag(masks.probability, is_data)
         write_cog(
             locations["CLP"],
-            stored_probability(masks.probability, masks.mask != NO_DATA),
+            stored_probability(masks.probability, is_data),
             crs=masks.grid.crs,
             bounds=masks.grid.bounds,
             nodata=NO_DATA,
             descriptions=["Cloud probability"],
-            tags={**tags, "ENCODING": f"probability * {MAX_CLP}, at most {MAX_STORED_CLP}; {NO_DATA} no data"},
+            tags={
+                **tags,
+                "ENCODING": f"probability * {MAX_CLP}, at most {MAX_STORED_CLP}; {NO_DATA} no data",
+                **({} if certain is None else {CERTAIN: certain}),
+            },
             overviews="average",
             scale=1 / MAX_CLP,
         )
@@ -115,9 +133,44 @@ def stored_probability(probability: NDArray[np.float32], is_data: NDArray[np.boo
     """Probability 0..1 as uint8: times 255, at most 254, 255 without data."""
     stored = np.empty(probability.shape, dtype=np.uint8)
     for row, values in enumerate(probability):  # one by one: of a full tile all at once take gigabytes
-        scaled = np.minimum(np.rint(values * np.float32(MAX_CLP)), MAX_STORED_CLP)
+        scaled = np.minimum(_scaled(values), MAX_STORED_CLP)
         stored[row] = np.where(is_data[row], scaled, NO_DATA)
     return stored
+
+
+def certain_tag(probability: NDArray[np.float32], is_data: NDArray[np.bool_]) -> str | None:
+    """Which pixels of 254 are 255, as a tag: bits by rows, packed by zlib, in letters of base64. None where none are,
+    or where it would be too long, as of a frame of 10 m.
+    """
+    if probability.size > CERTAIN_PIXELS:
+        return None
+    certain = is_data & (_scaled(probability) > MAX_STORED_CLP)
+    if not certain.any():
+        return None
+    return base64.b64encode(zlib.compress(np.packbits(certain).tobytes(), 9)).decode()
+
+
+def exact_clp(stored: NDArray[np.uint8], tag: str | None) -> NDArray[np.uint8]:
+    """CLP 0..255 where there is data, of a whole file; what is no data stays 255.
+
+    :param tag: Of :func:`certain_tag`; None or anything else changes nothing.
+    """
+    if tag is None:
+        return stored
+    length = -(-stored.size // 8)
+    try:
+        bits = zlib.decompressobj().decompress(base64.b64decode(tag, validate=True), length)
+    except (ValueError, zlib.error):
+        return stored
+    if len(bits) != length:
+        return stored
+    certain = np.unpackbits(np.frombuffer(bits, np.uint8), count=stored.size).reshape(stored.shape).view(bool)
+    return np.where(certain & (stored == MAX_STORED_CLP), np.uint8(MAX_CLP), stored)
+
+
+def _scaled(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    scaled: NDArray[np.float32] = np.rint(probability * np.float32(MAX_CLP))
+    return scaled
 
 
 def product_tags(name: str, masks: ProductMasks, options: CloudMaskOptions) -> dict[str, str]:

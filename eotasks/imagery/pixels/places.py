@@ -1,0 +1,110 @@
+"""Where the centres of a grid's pixels lie in another coordinate system, found once for all files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+from rasterio.warp import transform
+
+from eotasks.errors import AreaError
+from eotasks.imagery.files.gdal import GDAL_ERRORS
+from eotasks.imagery.grid import Grid, parse_crs
+
+_SNAP = 1e-6
+"""Edges this near (in pixels) coincide: coordinates are not exact in floating point."""
+
+Index = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Centres of the pixels of a grid."""
+
+    crs: CRS
+    """In which they are."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    """(1, w) and (h, 1) in the grid's own system, else both (h, w); infinite where they are of no place."""
+
+    @classmethod
+    def of(cls, grid: Grid, crs: CRS) -> Places:
+        """In a coordinate system.
+
+        :raises AreaError: when none of them can be expressed there.
+        """
+        x: NDArray[np.float64] = (grid.left + (np.arange(grid.width, dtype=np.float64) + 0.5) * grid.across)[np.newaxis]
+        y: NDArray[np.float64] = (grid.top - (np.arange(grid.height, dtype=np.float64) + 0.5) * grid.down)[
+            :, np.newaxis
+        ]
+        own = parse_crs(grid.crs)
+        if own == crs:
+            return cls(crs, x, y)
+        x, y = (np.broadcast_to(each, grid.shape).ravel() for each in (x, y))
+        try:
+            there = transform(own, crs, x, y)
+        except GDAL_ERRORS as error:
+            raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
+        x, y = (np.asarray(each, dtype=np.float64).reshape(grid.shape) for each in there)
+        return cls(crs, x, y)
+
+    def part(self, rows: slice, columns: slice) -> Places:
+        """Those of some rows and columns."""
+        if self.y.shape[1] == 1:
+            return Places(self.crs, self.x[:, columns], self.y[rows])
+        return Places(self.crs, self.x[rows, columns], self.y[rows, columns])
+
+    def picker(self, origin: Affine, shape: tuple[int, int]) -> Picker:
+        """Takes the pixels of an image in which these places lie; a place on an edge belongs to the south-east.
+
+        :param origin: Of the image, from (column, row) to (x, y).
+        :param shape: Its rows and columns.
+        """
+        columns, rows = (
+            np.floor(np.nan_to_num((each - start) / step, nan=-1, posinf=-1, neginf=-1) + _SNAP).astype(np.intp)
+            for each, start, step in ((self.x, origin.c, origin.a), (self.y, origin.f, origin.e))
+        )
+        outside = (rows < 0) | (rows >= shape[0]), (columns < 0) | (columns >= shape[1])
+        is_outside = any(each.any() for each in outside)
+        if is_outside:
+            rows, columns = np.clip(rows, 0, shape[0] - 1), np.clip(columns, 0, shape[1] - 1)
+        if rows.shape[1] == 1 and rows.shape != columns.shape:
+            index: Index = rows, columns
+        else:
+            index = np.broadcast_arrays(rows, columns)[0], np.broadcast_arrays(rows, columns)[1]
+        return Picker(index, (outside[0] | outside[1]) if is_outside else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Picker:
+    """Pixels of an image by their rows and columns."""
+
+    index: Index
+    outside: NDArray[np.bool_] | None
+    """(h, w): places outside the image; None when there are none."""
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
+        """(h, w): of places outside the pixel that is nearest to them, which says nothing."""
+        picked: NDArray[Any] = values[self.index]
+        return picked
+
+    def known(self, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """(h, w): places in the image that are valid; None where all are.
+
+        :param valid: Of the image; None for all.
+        """
+        inside = None if self.outside is None else ~self.outside
+        if valid is None:
+            return inside
+        picked: NDArray[np.bool_] = valid[self.index]
+        return picked if inside is None else picked & inside
+
+
+PlacesOf = Callable[[CRS], Places]
+"""Gives the places of one grid in the system of a file."""

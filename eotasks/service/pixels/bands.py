@@ -1,0 +1,164 @@
+"""Digital numbers of a product's bands on a grid, each band by the method of its direction: up or down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from eotasks.imagery.grid import Grid
+from eotasks.imagery.pixels.places import Places
+from eotasks.imagery.pixels.resampling import ResamplingName
+from eotasks.imagery.pixels.threads import in_threads
+from eotasks.imagery.pixels.window import Sampling, Window
+from eotasks.imagery.products.acquisition import Acquisition
+from eotasks.models.sentinel2 import QUANTIFICATION, band_indices
+from eotasks.service.contract.data import Resampling
+from eotasks.service.pixels.products import OpenProduct
+
+METHODS: Mapping[Resampling, ResamplingName] = {
+    "NEAREST": "nearest",
+    "BILINEAR": "bilinear",
+    "BICUBIC": "cubic",
+}
+
+_COARSER = 1.01
+"""Pixels of a band that are wider than those of a request by less are as wide: zones of UTM differ."""
+
+_MOST_DN = np.iinfo(np.uint16).max
+
+
+@dataclass(frozen=True)
+class BandSampling:
+    """How bands come to the grid of a request."""
+
+    methods: Mapping[str, ResamplingName]
+    """By band."""
+
+    reduced: bool
+    """Whether lower levels of the files are read."""
+
+    harmonize: bool
+    is_only_mask: bool = False
+    """Whether the one band is read to know where there is data."""
+
+    @property
+    def by_band(self) -> dict[str, Sampling]:
+        """As windows of products take it."""
+        return {band: Sampling(method, reduced=self.reduced) for band, method in self.methods.items()}
+
+
+class BandPixels(NamedTuple):
+    """What a product has under a grid."""
+
+    values: dict[str, NDArray[Any]]
+    """By band: (h, w), uint16 of the method "nearest", else float32; 0 without data."""
+
+    is_data: NDArray[np.bool_]
+    """(h, w): where all of the bands have a value."""
+
+
+def method_of(
+    resolution: float, size: tuple[float, float], upsampling: Resampling, downsampling: Resampling
+) -> ResamplingName:
+    """The method of a band: that of upsampling where its pixels are coarser than those of the request.
+
+    :param resolution: Metres of the band's pixels.
+    :param size: Width and height of those of the request, in metres; what counts is a square of their area.
+    """
+    side = (size[0] * size[1]) ** 0.5
+    return METHODS[upsampling if resolution > side * _COARSER else downsampling]
+
+
+def read_bands(
+    product: OpenProduct,
+    sampling: BandSampling,
+    grid: Grid,
+    places: Callable[[CRS], Places],
+    *,
+    threads: int,
+) -> BandPixels:
+    """Bands of a product.
+
+    :param places: Of the grid's pixels in the product's coordinate system.
+    :param threads: Bands that are decoded at a time.
+    :raises BandError: when the product lacks a band.
+    :raises EOTasksError: when it cannot be read.
+    """
+    scene, bands = product.scene, list(sampling.methods)
+    band_indices(bands, scene.bands, where=scene.name)
+    window = scene.window(grid, Sampling("nearest"), threads=threads, by_band=sampling.by_band, seen=product.seen)
+    window.decode(bands)
+    if any(window.pixels(band) is None for band in bands):
+        return _nothing(sampling, grid)
+    valid = window.valid(bands)
+    facts = scene.acquisition
+
+    def bring(band: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        if sampling.methods[band] == "nearest":
+            values, known = _nearest(window, band, valid[band], places)
+            return _as_dn(values, facts, band, harmonize=sampling.harmonize), known
+        found = window.resampled(band, valid[band])
+        return _as_float_dn(found, facts, band, harmonize=sampling.harmonize), np.isfinite(found)
+
+    brought = dict(zip(bands, in_threads(bring, bands, threads), strict=True))
+    is_data = np.ones(grid.shape, dtype=bool)
+    for _, known in brought.values():
+        if known is not None:
+            is_data &= known
+    values = {band: each for band, (each, _) in brought.items()}
+    if not is_data.all():
+        for each in values.values():
+            each[~is_data] = 0
+    return BandPixels(values, is_data)
+
+
+def dtype_of(method: str) -> type[np.uint16] | type[np.float32]:
+    """Of the numbers that a method gives."""
+    return np.uint16 if method == "nearest" else np.float32
+
+
+def _nothing(sampling: BandSampling, grid: Grid) -> BandPixels:
+    values = {band: np.zeros(grid.shape, dtype_of(method)) for band, method in sampling.methods.items()}
+    return BandPixels(values, np.zeros(grid.shape, dtype=bool))
+
+
+def _nearest(
+    window: Window, band: str, valid: NDArray[np.bool_] | None, places: Callable[[CRS], Places]
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
+    pixels = window.pixels(band)
+    assert pixels is not None  # looked at before
+    pick = places(pixels.crs).picker(pixels.transform, pixels.shape)
+    return pick(pixels.values), pick.known(valid)
+
+
+def _as_dn(values: NDArray[np.uint16], facts: Acquisition, band: str, *, harmonize: bool) -> NDArray[np.uint16]:
+    """Stored numbers as reflectance * 10000, not below 0; as they are without `harmonize`."""
+    offset = facts.offset_of(band) if harmonize else 0
+    scaled = harmonize and facts.quantification != QUANTIFICATION
+    if not offset and not scaled:
+        return values
+    if not scaled and offset < 0:
+        lowest = np.uint16(-offset)
+        above: NDArray[np.uint16] = np.maximum(values, lowest) - lowest
+        return above
+    numbers = values.astype(np.float32) + np.float32(offset)
+    if scaled:
+        numbers = np.rint(numbers * np.float32(QUANTIFICATION / facts.quantification))
+    clipped: NDArray[np.uint16] = np.clip(numbers, 0, _MOST_DN).astype(np.uint16)
+    return clipped
+
+
+def _as_float_dn(values: NDArray[np.float32], facts: Acquisition, band: str, *, harmonize: bool) -> NDArray[np.float32]:
+    """The same of interpolated numbers, which are not rounded; 0 where there are none."""
+    if not harmonize:
+        return np.where(np.isfinite(values), values, np.float32(0))
+    numbers = values + np.float32(facts.offset_of(band))
+    if facts.quantification != QUANTIFICATION:
+        numbers *= np.float32(QUANTIFICATION / facts.quantification)
+    filled: NDArray[np.float32] = np.where(numbers > 0, numbers, np.float32(0))  # of NaN, too
+    return filled

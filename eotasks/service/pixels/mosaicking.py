@@ -1,0 +1,204 @@
+"""One scene of a request: its products over each other, each pixel with all its bands from one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from eotasks.errors import ImageryError
+from eotasks.imagery.grid import Grid
+from eotasks.imagery.mosaic import holes
+from eotasks.imagery.pixels.places import Places
+from eotasks.imagery.pixels.raster import bounds_in
+from eotasks.imagery.pixels.resampling import ResamplingName
+from eotasks.models.sentinel2 import NATIVE_RESOLUTION
+from eotasks.service.errors import RequestError
+from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands
+from eotasks.service.pixels.clouds import CloudBands
+from eotasks.service.pixels.collections import BandKind, ServedBand
+from eotasks.service.pixels.order import SceneProducts
+from eotasks.service.pixels.products import OpenProduct, OpenProducts, faults_of
+from eotasks.sources.frames import Candidate
+from eotasks.sources.replacement import still_needed
+
+STRIP_PIXELS = 24_000_000
+"""Stored pixels that are decoded at a time for one scene, of all bands together; of one alone they take 48 MB."""
+
+ANGLES = ("sunAzimuthAngles", "sunZenithAngles", "viewAzimuthMean", "viewZenithMean")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of each scene."""
+
+    bands: Mapping[str, ServedBand]
+    """By name, each once."""
+
+    sampling: BandSampling
+    """Of the bands of the product; one of them where none is asked for, which says where there is data."""
+
+    clp_method: ResamplingName
+    """Of the cloud probability; classes are always nearest."""
+
+    def of_kind(self, kind: BandKind) -> list[str]:
+        """Names of the bands of a kind."""
+        return [name for name, band in self.bands.items() if band.kind is kind]
+
+
+@dataclass(eq=False)
+class Canvas:
+    """The grid of a request, and what is the same for all its scenes. May be used by several threads."""
+
+    grid: Grid
+    inside: NDArray[np.bool_] | None
+    """(h, w): pixels that count; None for all."""
+
+    _places: dict[str, Places] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def places(self, crs: CRS) -> Places:
+        """The centres of its pixels in a coordinate system, found once."""
+        key = crs.to_wkt()
+        with self._lock:
+            found = self._places.get(key)
+            if found is None:
+                found = self._places[key] = Places.of(self.grid, crs)
+        return found
+
+
+class SceneReader:
+    """Reads scenes. May be used by several threads."""
+
+    def __init__(self, products: OpenProducts, clouds: CloudBands) -> None:
+        self._products, self._clouds = products, clouds
+
+    def read(
+        self, scene: SceneProducts, canvas: Canvas, wanted: Wanted, out: Mapping[str, NDArray[Any]], threads: int
+    ) -> None:
+        """Fill the planes of one scene.
+
+        :param out: By band: (h, w), zeros.
+        :param threads: Bands that are decoded at a time.
+        :raises ServiceError: as of `faults_of`.
+        """
+        missing = np.ones(canvas.grid.shape, dtype=bool) if canvas.inside is None else canvas.inside.copy()
+        for candidate in scene.candidates:
+            if not missing.any():
+                return
+            self._add(candidate, scene, canvas, wanted, out, missing, threads)
+        needed = still_needed(scene.replaced.replaced, ~missing, canvas.grid)
+        for each in needed:
+            self._add(each.product, scene, canvas, wanted, out, missing, threads)
+
+    def _add(
+        self,
+        candidate: Candidate,
+        scene: SceneProducts,
+        canvas: Canvas,
+        wanted: Wanted,
+        out: Mapping[str, NDArray[Any]],
+        missing: NDArray[np.bool_],
+        threads: int,
+    ) -> None:
+        """Fill what is missing from one product."""
+        window = holes(~missing)
+        if window is None:
+            return
+        with faults_of(candidate.name):
+            product = self._products.get(candidate)
+            sampling = _known_bands(product, wanted.sampling)
+            for rows in _strips(product, sampling, canvas.grid, window):
+                columns = window[1]
+                if not missing[rows, columns].any():
+                    continue
+                part = canvas.grid.part(rows, columns)
+                places = partial(_part_of, canvas.places, rows, columns)
+                found = read_bands(product, sampling, part, places, threads=threads)
+                new = found.is_data & missing[rows, columns]
+                if not new.any():
+                    continue
+                missing[rows, columns] &= ~new
+                for name, values in self._others(candidate, scene, product, part, places, wanted, found):
+                    if new.all():
+                        out[name][rows, columns] = values
+                    else:
+                        np.copyto(out[name][rows, columns], values, where=new)
+
+    def _others(
+        self,
+        candidate: Candidate,
+        scene: SceneProducts,
+        product: OpenProduct,
+        part: Grid,
+        places: Callable[[CRS], Places],
+        wanted: Wanted,
+        found: BandPixels,
+    ) -> Iterator[tuple[str, NDArray[Any] | int]]:
+        """All bands of a product under a grid; what holds no data is not looked at."""
+        for name in wanted.of_kind(BandKind.REFLECTANCE):
+            yield name, found.values[name]
+        for name in wanted.of_kind(BandKind.DATA_MASK):
+            yield name, 1
+        for name in wanted.of_kind(BandKind.CLASSES):
+            yield name, product.scene.scene_classification(part)
+        angles = set(wanted.of_kind(BandKind.ANGLES))
+        if angles & set(ANGLES[:2]):
+            zenith, azimuth = _told(product, partial(product.scene.sun_angles, part, nearest=True))
+            yield from ((name, each) for name, each in zip(ANGLES, (azimuth, zenith), strict=False) if name in angles)
+        if angles & set(ANGLES[2:]):
+            zenith, azimuth = _told(product, partial(product.scene.view_angles, part, nearest=True))
+            pairs = zip(ANGLES[2:], (azimuth, zenith), strict=True)
+            yield from ((name, each) for name, each in pairs if name in angles)
+        clouds = wanted.of_kind(BandKind.CLOUDS)
+        if clouds:
+            masked = scene.masked.get(candidate.name)
+            yield from self._clouds.read(clouds, candidate, masked, part, places, clp_method=wanted.clp_method).items()
+
+
+def _known_bands(product: OpenProduct, sampling: BandSampling) -> BandSampling:
+    """The same, or another band that says where there is data, where a product lacks the one."""
+    if not sampling.is_only_mask or set(sampling.methods) <= set(product.scene.bands):
+        return sampling
+    finest = min(product.scene.bands, key=lambda band: NATIVE_RESOLUTION[band])
+    return BandSampling({finest: "nearest"}, sampling.reduced, sampling.harmonize, is_only_mask=True)
+
+
+def _told(
+    product: OpenProduct, read: Callable[[], tuple[NDArray[np.float32], NDArray[np.float32]]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Angles of a product, 0 where there are none."""
+    try:
+        zenith, azimuth = read()
+    except ImageryError as error:
+        if product.scene.product.angles is not None:
+            raise
+        raise RequestError(f"Product {product.scene.name} does not say its angles: leave these bands out.") from error
+    return np.nan_to_num(zenith, nan=0), np.nan_to_num(azimuth, nan=0)
+
+
+def _part_of(places: Callable[[CRS], Places], rows: slice, columns: slice, crs: CRS) -> Places:
+    return places(crs).part(rows, columns)
+
+
+def _strips(product: OpenProduct, sampling: BandSampling, grid: Grid, window: tuple[slice, slice]) -> Iterator[slice]:
+    """Rows of a window in pieces for which no more is decoded at a time than `STRIP_PIXELS`."""
+    rows, columns = window
+    part = grid.part(rows, columns)
+    decoded = 0.0
+    for band, method in sampling.by_band.items():
+        info = product.scene.info(band)
+        (left, bottom, right, top), there = bounds_in(part, info.crs), info.grid.bounds
+        size = method.level(info, part).size
+        width, height = min(right, there[2]) - max(left, there[0]), min(top, there[3]) - max(bottom, there[1])
+        decoded += max(width, 0) * max(height, 0) / size**2
+    count = min(max(int(-(-decoded // STRIP_PIXELS)), 1), part.height)
+    edges = [rows.start + part.height * index // count for index in range(count + 1)]
+    yield from (slice(start, stop) for start, stop in pairwise(edges))

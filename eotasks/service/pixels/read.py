@@ -1,0 +1,212 @@
+"""Pixels of a request from catalogues of ours: the reader that the service runs with.
+
+What holds of every request:
+
+- A pixel has all its bands from one product: the first, in the order of the request, with data there in all bands that
+  are read. CLP, CLM, SCL and angles are those of the same product. `dataMask` is 1 there.
+- A pixel counts where its centre lies in the geometry. `dataMask` and all bands are 0 elsewhere, and where no product
+  has data; CLM and SHADOW, too.
+- A band is brought to the pixels by `upsampling` where its own are coarser, else by `downsampling`. NEAREST takes the
+  pixel in which the centre lies. SCL, CLM, SHADOW and angles are always nearest.
+- Pixels of up to `exact_metres` are made of the full resolution of the files; wider ones of the lowest resolution that
+  still has two pixels along each side of theirs. SCL and masks are read in full at any width.
+- Products whose metadata names more cloud than asked for are left out, those that name none are taken. Of several
+  products that show the same pixels the newest counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from eotasks.catalogue.request import SearchRequest
+from eotasks.errors import ConfigurationError, EOTasksError
+from eotasks.imagery.pixels.resampling import ResamplingName
+from eotasks.models.threads import resolve_threads
+from eotasks.service.contract.area import OutputArea
+from eotasks.service.contract.data import DataRequest
+from eotasks.service.errors import TooLargeError
+from eotasks.service.evalscript.planes import Plane
+from eotasks.service.evalscript.setup import InputBand, Mosaicking
+from eotasks.service.pixels.bands import BandSampling, dtype_of, method_of
+from eotasks.service.pixels.clouds import CloudBands, Keep
+from eotasks.service.pixels.collections import (
+    COLLECTIONS,
+    MASK_RESOLUTION,
+    BandKind,
+    Collection,
+    collection_of,
+    divisor_of,
+)
+from eotasks.service.pixels.ground import around, check_metres, grid_of, inside, metres_of, searched, wanted
+from eotasks.service.pixels.mosaicking import Canvas, SceneReader, Wanted
+from eotasks.service.pixels.order import mosaic_order, scenes_of
+from eotasks.service.pixels.products import OpenProducts, faults_of, unsearched
+from eotasks.service.pixels.reader import Found
+from eotasks.service.pixels.sources import ProductSources
+from eotasks.sources.frames import Candidate
+from eotasks.sources.replacement import choose_products
+
+DATA_BAND = "B02"
+"""The band that says where there is data, where a script reads none: of the finest pixels."""
+
+
+@dataclass(frozen=True)
+class ReadingLimits:
+    """What one request may ask for, and how it is worked on."""
+
+    max_metres: float = 1_500.0
+    """Of the side of a pixel on the ground; wider ones are refused."""
+
+    max_products: int = 500
+    """That one request may find."""
+
+    exact_metres: float = 200.0
+    """Of the side of a pixel, up to which bands are read in full; wider ones are made of a lower resolution."""
+
+    threads: int | None = None
+    """Files that are decoded at a time for a request; None for the cores there are."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_metres", "max_products", "exact_metres"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ConfigurationError(f"{name}={value!r} is no limit: give a number above 0.")
+
+
+class CatalogueReader:
+    """Finds and reads products of catalogues: a `PixelReader`.
+
+    :param sources: Where products are searched.
+    :param collections: Ids of the collections that are served.
+    :param compute_masks: Whether CLP, CLM and SHADOW without a file are computed; else they are missing.
+    :param keep_masks: Is told of masks that were computed, to store them.
+    """
+
+    def __init__(
+        self,
+        sources: ProductSources,
+        *,
+        limits: ReadingLimits = ReadingLimits(),
+        collections: Sequence[str] = tuple(COLLECTIONS),
+        compute_masks: bool = True,
+        keep_masks: Keep | None = None,
+    ) -> None:
+        self._sources, self._limits, self._served = sources, limits, tuple(collections)
+        self._products = OpenProducts(sources)
+        self._scenes = SceneReader(
+            self._products, CloudBands(sources, self._products, compute=compute_masks, keep=keep_masks)
+        )
+
+    def check(self, data: DataRequest, bands: Sequence[InputBand]) -> None:
+        """As of `PixelReader`."""
+        collection_of(data.collection, self._served).checked(bands)
+
+    def find(self, data: DataRequest, area: OutputArea, mosaicking: Mosaicking) -> Found:
+        """As of `PixelReader`.
+
+        :raises TooLargeError: when more products are found than a request may read.
+        :raises ProductError: when a catalogue cannot be searched.
+        """
+        collection = collection_of(data.collection, self._served)
+        check_metres(metres_of(area), self._limits.max_metres, collection.id)
+        grid_of(area)
+        candidates, masked = self._candidates(data, area, mosaicking, collection)
+        choice = choose_products(candidates)
+        if len(choice.products) > self._limits.max_products:
+            raise TooLargeError(
+                f"{len(choice.products):,} products of {collection.id} are asked for, more than the"
+                f" {self._limits.max_products:,} of one request. Ask for a shorter time, a smaller area, or less cloud."
+            )
+        ordered = mosaic_order(choice.products, data.order, area.crs, self._crs_of)
+        return Found(*scenes_of(ordered, choice, masked, mosaicking, data))
+
+    def read(self, data: DataRequest, area: OutputArea, found: Found, bands: Sequence[InputBand]) -> tuple[Plane, ...]:
+        """As of `PixelReader`.
+
+        :raises RequestError: when a product lacks a band, or the area cannot be expressed where it lies.
+        :raises ProductError: when a product is damaged.
+        """
+        checked = collection_of(data.collection, self._served).checked(bands)
+        served = {band.name: band for band, _ in checked}
+        size = metres_of(area)
+        grid = grid_of(area)
+        sampling = self._sampling(data, [band for band in served.values() if band.kind is BandKind.REFLECTANCE], size)
+        reading = Wanted(served, sampling, method_of(MASK_RESOLUTION, size, data.upsampling, data.downsampling))
+        shape = (len(found.products), *grid.shape)
+        arrays: dict[str, NDArray[Any]] = {}
+        for band in served.values():
+            kind: Any = np.uint8
+            if band.kind is BandKind.REFLECTANCE:
+                kind = dtype_of(sampling.methods[band.name])
+            elif band.kind is BandKind.ANGLES:
+                kind = np.float32
+            arrays[band.name] = np.zeros(shape, dtype=kind)
+        if found.products and served:
+            self._fill(found, Canvas(grid, inside(area, grid)), reading, arrays)
+        return tuple(Plane(band.name, arrays[band.name], divisor_of(band, unit)) for band, unit in checked)
+
+    def _fill(self, found: Found, canvas: Canvas, reading: Wanted, arrays: dict[str, NDArray[Any]]) -> None:
+        threads = resolve_threads(self._limits.threads)
+        workers = min(threads, len(found.products))
+        each = max(threads // workers, 1)
+
+        def fill(index: int) -> None:
+            planes = {name: values[index] for name, values in arrays.items()}
+            self._scenes.read(found.products[index], canvas, reading, planes, each)
+
+        if workers == 1:
+            for index in range(len(found.products)):
+                fill(index)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="eotasks-scene") as pool:
+            jobs = [pool.submit(fill, index) for index in range(len(found.products))]
+            try:
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _sampling(self, data: DataRequest, bands: Sequence[Any], size: tuple[float, float]) -> BandSampling:
+        reduced = max(size) > self._limits.exact_metres
+        methods: dict[str, ResamplingName] = {
+            band.name: method_of(band.resolution, size, data.upsampling, data.downsampling) for band in bands
+        }
+        if methods:
+            return BandSampling(methods, reduced, data.harmonize)
+        return BandSampling({DATA_BAND: "nearest"}, reduced, data.harmonize, is_only_mask=True)
+
+    def _candidates(
+        self, data: DataRequest, area: OutputArea, mosaicking: Mosaicking, collection: Collection
+    ) -> tuple[list[Candidate], dict[str, Candidate]]:
+        ground = wanted(area)
+        if ground.is_empty or data.end < data.start or data.max_cloud_coverage < 0:
+            return [], {}
+        request = SearchRequest(
+            area=searched(around(area), area.crs),
+            start=data.start,
+            end=data.end,
+            max_cloud_cover=None if data.max_cloud_coverage >= 100 else data.max_cloud_coverage / 100,
+            level=collection.level,
+        )
+        try:
+            listing = self._sources.find(request)
+        except (EOTasksError, OSError) as error:
+            raise unsearched(error) from error
+        found = list(listing.candidates)
+        if mosaicking is not Mosaicking.SIMPLE and found:
+            exact = searched(ground, area.crs)
+            shapely.prepare(exact)
+            found = [each for each in found if each.footprint is None or shapely.intersects(exact, each.footprint)]
+        return found, dict(listing.masked)
+
+    def _crs_of(self, candidate: Candidate) -> str:
+        with faults_of(candidate.name):
+            return self._products.get(candidate).scene.crs
