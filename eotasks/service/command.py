@@ -18,7 +18,7 @@ from eotasks.workflows.console import (
     add_requester_pays,
     new_console,
     print_line,
-    print_secret,
+    print_unredacted,
 )
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     settings = load_settings(given)
     check(settings)
     with listen(settings) as (listening, settings):
-        print_line(new_console(), start_text(settings, demo=arguments.demo))
+        print_unredacted(start_text(settings, demo=arguments.demo))
         serve(settings, listening)
     return ExitCode.DONE
 
@@ -138,10 +138,10 @@ def run_add_client(arguments: argparse.Namespace) -> ExitCode:
     client_id, secret = add_client(path, arguments.name, scopes)
     content = {"client_id": client_id, "client_secret": secret, "scopes": scopes}
     if arguments.json:
-        print_secret(json.dumps(content, indent=1) + "\n")
+        print_unredacted(json.dumps(content, indent=1) + "\n")
         return ExitCode.DONE
     print_line(new_console(), f"Client {arguments.name} of {path}, for {', '.join(scopes)}. Its secret is shown once:")
-    print_secret(f"client_id      {client_id}\nclient_secret  {secret}\n")
+    print_unredacted(f"client_id      {client_id}\nclient_secret  {secret}\n")
     return ExitCode.DONE
 
 
@@ -158,6 +158,7 @@ def start_text(settings: ServiceSettings, *, demo: bool = False) -> str:
             f"pages     {settings.url}/docs, {settings.url}/health, {settings.url}/metrics",
             "",
             *paste_text(settings, demo=demo),
+            "",
         )
     )
 

@@ -383,8 +383,10 @@ def print_plain(text: str) -> None:
     sys.stdout.write(harmless(text, lines=True))
 
 
-def print_secret(text: str) -> None:
-    """Writes a secret to stdout, for whoever it was made for: nothing else prints one."""
+def print_unredacted(text: str) -> None:
+    """Writes lines of our own to stdout as they are: a secret for whoever it was made for, code with words that look
+    like secrets. Nothing of others.
+    """
     sys.stdout.write(printable(text, lines=True))
 
 
