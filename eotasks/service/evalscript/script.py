@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import NamedTuple
 
 from eotasks.models.sentinel2 import BANDS
 from eotasks.service.errors import ScriptError
@@ -65,14 +66,19 @@ class Script:
         return int(found.group(1)) if found else None
 
     @cached_property
+    def scan(self) -> Scan:
+        return scanned(self.text)
+
+    @property
     def code(self) -> str:
         """The text without comments, and with nothing between its quotes."""
-        return scanned(self.text)
+        return self.scan.code
 
     @cached_property
     def is_body(self) -> bool:
         """Whether the script has no `evaluatePixel`: it is the body of a function of bands then."""
-        return re.search(r"\bevaluatePixel\b", self.code) is None
+        code = self.text if self.scan.doubtful else self.code
+        return re.search(r"\bevaluatePixel\b", code) is None
 
     @cached_property
     def bands(self) -> tuple[str, ...]:
@@ -96,7 +102,8 @@ class Script:
         head = r"(?:function\s*\*?\s*evaluatePixel|\bevaluatePixel\s*=\s*(?:function(?:\s+[\w$]+)?)?)\s*\(([^()]*)\)"
         found = re.findall(head, self.code)
         bare = re.findall(rf"\bevaluatePixel\s*=\s*({_WORD})\s*=>", self.code)
-        if len(found) + len(bare) != 1:
+        given = re.findall(r"\bfunction\s*\*?\s*evaluatePixel\b|\bevaluatePixel\s*=(?!=)", self.code)
+        if len(found) + len(bare) != 1 or len(given) != 1:
             return None
         names = [name.strip() for name in (found or bare)[0].split(",")]
         if names == [""]:
@@ -112,7 +119,9 @@ class Script:
         """Whether the code does nothing with its samples but read bands of them by name, so that one object serves all
         pixels. Any other use of the parameter's name, anywhere, says no.
         """
-        if self.parameters is None or re.search(r"\b(?:arguments|eval|Function|with)\b", self.code):
+        if self.parameters is None or self.scan.doubtful:
+            return False
+        if re.search(r"\b(?:arguments|eval|Function|with)\b", self.code):
             return False
         if not self.parameters:
             return True
@@ -142,9 +151,20 @@ class Script:
         return re.search(rf"(?<![\w$.]){name}(?![\w$])(?!\s*\[\s*0\s*\])", code) is None
 
 
-def scanned(text: str) -> str:
-    """A text without its comments and with nothing between its quotes; what is in templates stays."""
+class Scan(NamedTuple):
+    """What is code in a text."""
+
+    code: str
+    """The text without its comments and with nothing between its quotes; what is in templates stays."""
+
+    doubtful: bool
+    """Whether a slash or a quote may have been taken for what it is not, so that code may be missing."""
+
+
+def scanned(text: str) -> Scan:
+    """Tell code from comments, texts and patterns, as far as that can be done without parsing."""
     parts: list[str] = []
+    doubtful = False
     i, n = 0, len(text)
     last = ""
     while i < n:
@@ -158,22 +178,25 @@ def scanned(text: str) -> str:
             i = n if end < 0 else end + 2
             continue
         if char in "'\"":
-            i = _quoted_end(text, i, char)
+            end = _quoted_end(text, i, char)
+            doubtful |= text[end - 1] != char or end == i + 1
             parts.append(char + char)
-            last = char
+            i, last = end, char
             continue
-        if char == "/" and _regex_may_begin(parts, last):
+        if char == "/":
             end = _regex_end(text, i)
-            if end:
+            ambiguous = last in ("}", ")") or "".join(parts[-2:]) in ("++", "--")
+            doubtful |= ambiguous and end > 0
+            if end and not ambiguous and _regex_may_begin(parts, last):
                 parts.append("/./")
-                last = "/"
-                i = end
+                i, last = end, "/"
                 continue
+        doubtful |= char == "\\"
         parts.append(char)
         if not char.isspace():
             last = char
         i += 1
-    return "".join(parts)
+    return Scan("".join(parts), doubtful)
 
 
 def _line_end(text: str, i: int) -> int:

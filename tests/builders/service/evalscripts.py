@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from eotasks.service.evalscript.planes import Pixels, Plane, SceneInfo, SourcePixels, TileInfo
 
-PERIOD = (dt.datetime(2024, 1, 1), dt.datetime(2024, 12, 31, 23, 59, 59))
+PERIOD = (dt.datetime.fromisoformat("2024-01-01"), dt.datetime.fromisoformat("2024-12-31T23:59:59"))
 MASKS = frozenset({"dataMask", "SCL", "CLM", "CLP", "SNW", "CLD"})
 """Bands that scripts see as they are; of all others a ten thousandth."""
 
 
 def scene(month: int, *, day: int = 5, mosaicking: str = "ORBIT", cloud_cover: float | None = None) -> SceneInfo:
     """A scene of 2024: its day (ORBIT), or its product (TILE)."""
-    time = dt.datetime(2024, month, day, 10, 6, 7)
+    time = dt.datetime.fromisoformat(f"2024-{month:02}-{day:02}T10:06:07")
     tile = TileInfo(time, f"S2A_2024{month:02}{day:02}", cloud_cover)
     if mosaicking == "TILE":
         return SceneInfo(time, time, (tile,))
-    midnight = dt.datetime(2024, month, day)
+    midnight = time.replace(hour=0, minute=0, second=0)
     return SceneInfo(midnight, midnight + dt.timedelta(hours=23, minutes=59, seconds=59), (tile,))
 
 

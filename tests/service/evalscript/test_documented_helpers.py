@@ -1,5 +1,6 @@
 """The worked examples of the helpers on the Functions page of the public documentation (eu-cdse/documentation,
-f65bac2): values, restated."""
+f65bac2): values, restated.
+"""
 
 from __future__ import annotations
 
