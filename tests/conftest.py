@@ -41,8 +41,14 @@ for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 import eotasks  # noqa: E402, F401, I001
 import eolearn.core  # noqa: E402, F401
 
-# No test asserts a time; hypothesis does by default.
-hypothesis.settings.register_profile("eotasks", deadline=None)
+# No test asserts a time; hypothesis does by default. The same examples each time: a change is red by its own fault.
+# EOTASKS_RANDOM_EXAMPLES=1 looks at others.
+hypothesis.settings.register_profile(
+    "eotasks",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=os.environ.get("EOTASKS_RANDOM_EXAMPLES", "") in ("", "0"),
+)
 hypothesis.settings.load_profile("eotasks")
 
 pytest_plugins = [

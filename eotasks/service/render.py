@@ -33,6 +33,9 @@ class RenderRequest:
     auto: SampleType = SampleType.AUTO
     """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
 
+    auto: SampleType = SampleType.AUTO
+    """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
+
 
 @dataclass(frozen=True)
 class Rendered:

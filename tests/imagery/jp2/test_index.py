@@ -155,7 +155,7 @@ def asked_twice(source: CountedBytes) -> int:
     rows=st.integers(40, 500), margin=st.sampled_from([0, 1, 3, 30]), discarded=st.integers(0, 3), named=st.booleans()
 )
 def test_strips_ask_for_no_byte_twice(esa: bytes, rows: int, margin: int, discarded: int, named: bool) -> None:
-    """Whatever their height, and how far they overlap."""
+    """Whatever their height, and how far they overlap. After one that has all rows nothing is kept for another."""
     taken = taken_apart(esa)
     content = taken.written(taken.tlm() if named else None)
     height, width = -(-ESA.height >> discarded), -(-ESA.width >> discarded)
@@ -167,6 +167,8 @@ def test_strips_ask_for_no_byte_twice(esa: bytes, rows: int, margin: int, discar
         small = index.small_file(source, "a.jp2", discarded, window)
         # The bytes are the same whether tiles come from the edge of the window before, or from the file.
         assert small == PacketIndex().small_file(CountedBytes(content, far=True), "a.jp2", discarded, window)
+        if (window[1], window[3]) == (0, height):
+            break
     assert asked_twice(source) == 0
 
 

@@ -1,0 +1,1 @@
+"""Searching for products as the Catalog API of Sentinel Hub has it."""
