@@ -33,9 +33,6 @@ class RenderRequest:
     auto: SampleType = SampleType.AUTO
     """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
 
-    auto: SampleType = SampleType.AUTO
-    """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
-
 
 @dataclass(frozen=True)
 class Rendered:
