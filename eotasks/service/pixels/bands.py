@@ -91,7 +91,9 @@ def read_bands(
     """
     scene, bands = product.scene, list(sampling.methods)
     band_indices(bands, scene.bands, where=scene.name)
-    window = scene.window(grid, Sampling("nearest"), threads=threads, by_band=sampling.by_band, seen=product.seen)
+    window = scene.window(
+        grid, Sampling("nearest"), threads=threads, by_band=sampling.by_band, seen=product.seen, blocks=product.blocks
+    )
     window.decode(bands)
     if any(window.pixels(band) is None for band in bands):
         return _nothing(sampling, grid)
