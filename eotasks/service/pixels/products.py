@@ -12,7 +12,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from eotasks.errors import AreaError, BandError, EOTasksError, GridError, message_of
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.pixels.blocks import DecodedBlocks
+from eotasks.imagery.pixels.raster import MASK_TYPES, RasterInfo, describe
 from eotasks.imagery.pixels.seen import SeenGround
 from eotasks.imagery.scene import Scene
 from eotasks.service.errors import ProductError, RequestError, ServiceError
@@ -22,8 +24,8 @@ from eotasks.sources.frames import Candidate
 
 LOGGER = logging.getLogger(__name__)
 
-OPEN_PRODUCTS = 256
-"""That are kept: what is known of their files takes some hundred kilobytes each."""
+OPEN_PRODUCTS = 128
+"""That are kept: what is known of their files and angles takes one or two megabytes each."""
 
 DECODED_BYTES = 256 << 20
 """Of decoded blocks that are kept: a block of 10 m takes two megabytes, and is decoded in a tenth of a second."""
@@ -39,6 +41,17 @@ class OpenProduct:
     scene: Scene
     blocks: DecodedBlocks
     seen: SeenGround = field(default_factory=SeenGround)
+    layers: dict[str, RasterInfo] = field(default_factory=dict)
+    """Grids and levels of files that are no bands, by their names."""
+
+    def layer(self, raster: RasterFile) -> RasterInfo:
+        """Grid and levels of a file of bytes that is no band, such as that of the scene classification.
+
+        :raises ImageryError: when it cannot be opened.
+        """
+        if raster.name not in self.layers:
+            self.layers[raster.name] = describe(self.scene.product.files, raster, MASK_TYPES)
+        return self.layers[raster.name]
 
 
 class OpenProducts:
