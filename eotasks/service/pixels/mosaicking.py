@@ -21,7 +21,7 @@ from eotasks.imagery.pixels.raster import bounds_in
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.errors import RequestError
-from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands
+from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands, read_layer
 from eotasks.service.pixels.clouds import CloudBands
 from eotasks.service.pixels.collections import BandKind, ServedBand
 from eotasks.service.pixels.order import SceneProducts
@@ -148,7 +148,10 @@ class SceneReader:
         for name in wanted.of_kind(BandKind.DATA_MASK):
             yield name, 1
         for name in wanted.of_kind(BandKind.CLASSES):
-            yield name, product.scene.scene_classification(part)
+            raster = product.scene.product.classification
+            if raster is None:
+                raise RequestError(f"Product {product.scene.name} has no scene classification: leave out {name}.")
+            yield name, read_layer(product, raster, part, places)
         angles = set(wanted.of_kind(BandKind.ANGLES))
         if angles & set(ANGLES[:2]):
             zenith, azimuth = _told(product, partial(product.scene.sun_angles, part, nearest=True))

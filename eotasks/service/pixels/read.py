@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from eotasks.catalogue.request import SearchRequest
 from eotasks.errors import ConfigurationError, EOTasksError
+from eotasks.imagery.files.signing import Modifier
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.threads import resolve_threads
 from eotasks.service.contract.area import OutputArea
@@ -35,7 +36,7 @@ from eotasks.service.errors import TooLargeError
 from eotasks.service.evalscript.planes import Plane
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.bands import BandSampling, dtype_of, method_of
-from eotasks.service.pixels.clouds import CloudBands, Keep
+from eotasks.service.pixels.clouds import SERVED, CloudBands
 from eotasks.service.pixels.collections import (
     COLLECTIONS,
     MASK_RESOLUTION,
@@ -50,6 +51,7 @@ from eotasks.service.pixels.order import mosaic_order, scenes_of
 from eotasks.service.pixels.products import OpenProducts, faults_of, unsearched
 from eotasks.service.pixels.reader import Found
 from eotasks.service.pixels.sources import ProductSources
+from eotasks.service.pixels.storing import MaskStore
 from eotasks.sources.frames import Candidate
 from eotasks.sources.replacement import choose_products
 
@@ -86,7 +88,7 @@ class CatalogueReader:
     :param sources: Where products are searched.
     :param collections: Ids of the collections that are served.
     :param compute_masks: Whether CLP, CLM and SHADOW without a file are computed; else they are missing.
-    :param keep_masks: Is told of masks that were computed, to store them.
+    :param store: Takes masks that were computed; None keeps them in memory alone.
     """
 
     def __init__(
@@ -96,13 +98,45 @@ class CatalogueReader:
         limits: ReadingLimits = ReadingLimits(),
         collections: Sequence[str] = tuple(COLLECTIONS),
         compute_masks: bool = True,
-        keep_masks: Keep | None = None,
+        store: MaskStore | None = None,
     ) -> None:
         self._sources, self._limits, self._served = sources, limits, tuple(collections)
-        self._products = OpenProducts(sources)
+        self._products, self._store = OpenProducts(sources), store
+        options = SERVED if store is None else store.options
         self._scenes = SceneReader(
-            self._products, CloudBands(sources, self._products, compute=compute_masks, keep=keep_masks)
+            self._products,
+            CloudBands(sources, self._products, compute=compute_masks, keep=store, options=options),
         )
+
+    @classmethod
+    def open(
+        cls,
+        catalogues: Sequence[str],
+        *,
+        archive: str | None = None,
+        store_masks: bool = False,
+        limits: ReadingLimits | None = None,
+        modifier: Modifier | str | None = None,
+        compute_masks: bool = True,
+    ) -> CatalogueReader:
+        """A reader of what a user names; nothing of it is a client's.
+
+        :param catalogues: As of `ProductSources.open`.
+        :param archive: An archive of masks of their products.
+        :param store_masks: Whether masks that are computed go there.
+        :raises ConfigurationError: for what is no catalogue, and a store without an archive, or of other masks.
+        :raises StorageError: when a place cannot be reached.
+        """
+        if store_masks and archive is None:
+            raise ConfigurationError("Masks cannot be stored without an archive: name one, or do not store them.")
+        sources = ProductSources.open(catalogues, archive=archive, modifier=modifier)
+        store = MaskStore(archive) if store_masks and archive is not None else None
+        return cls(sources, limits=limits or ReadingLimits(), compute_masks=compute_masks, store=store)
+
+    def close(self) -> None:
+        """Ends what it has begun: masks that were computed are stored first."""
+        if self._store is not None:
+            self._store.close()
 
     def check(self, data: DataRequest, bands: Sequence[InputBand]) -> None:
         """As of `PixelReader`."""
