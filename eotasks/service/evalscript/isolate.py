@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.loop import DTYPES, Band, Loop, Source, fill_value, kinds, limits
 from eotasks.service.evalscript.planes import Pixels, SceneInfo, SourcePixels, TileInfo
 from eotasks.service.evalscript.script import Samples, Script
-from eotasks.service.evalscript.setup import Mosaicking, Setup
+from eotasks.service.evalscript.setup import Mosaicking, SampleType, Setup
 
 _PROBES = (0.0, 0.05, 0.2, 0.5, 1.0, 3.0)
 """Reflectances with which a body is asked how many bands it gives."""
@@ -89,15 +90,17 @@ class Isolate:
             kept = _kept(context.call("choose"), sources)
             return Description(_adjusted(context, setup, kept), kept)
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """Run a script on pixels.
 
+        :param auto: As for `Engine.evaluate`.
         :raises ScriptError: as `describe`, and when it returns what is no output; says how many pixels were done.
         :raises TooLargeError: when there is no memory for its pixels.
         """
         text = Script(script)
         with self._context() as context:
             setup, shape = _declared(context, text)
+            setup = _with_type(setup, auto)
             _check_sources(setup, pixels.sources)
             _open(context, setup, pixels.sources)
             if setup.hooks & {"preProcessScenes", "filterScenes"}:
@@ -136,6 +139,14 @@ def _declared(context: Context, script: Script) -> tuple[Setup, Samples | None]:
     if not isinstance(told, dict) or not isinstance(told.get("length"), int) or told["length"] < 0:
         raise ScriptError("The evalscript has no function evaluatePixel. Write one.")
     return read_setup(script, told)
+
+
+def _with_type(setup: Setup, auto: SampleType) -> Setup:
+    """With this type in the place of AUTO."""
+    outputs = [
+        replace(each, sample_type=auto) if each.sample_type is SampleType.AUTO else each for each in setup.outputs
+    ]
+    return replace(setup, outputs=tuple(outputs))
 
 
 def _check_sources(setup: Setup, sources: Sequence[SourcePixels]) -> None:
