@@ -132,8 +132,10 @@ class Context:
         """
         self._post(str(size))
         answer = self._invoke("allocate")
+        if not isinstance(answer, memoryview):
+            _answered(answer)
         if not isinstance(answer, memoryview) or len(answer) != size:
-            raise TooLargeError(f"There is no memory for {size:,} bytes of pixels. Ask for fewer pixels or bands.")
+            raise EngineError("The engine of evalscripts gave no buffer.")
         return np.frombuffer(answer, np.uint8)
 
     def results(self, size: int) -> NDArray[np.uint8]:
@@ -191,6 +193,8 @@ def _answered(answer: Any) -> Any:
         error = {}
     if error.get("kind") == "large":
         raise ScriptError("What the evalscript gives besides pixels is more than 4 MB. Give less.")
+    if error.get("kind") == "memory":
+        raise TooLargeError("There is no memory for the pixels of the evalscript. Ask for fewer pixels or bands.")
     found = _LINE.search(str(error.get("stack", "")))
     raise ScriptError(failure(str(error.get("message", "")), int(found.group(1)) if found else None))
 

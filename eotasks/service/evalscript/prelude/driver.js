@@ -7,6 +7,8 @@ const ANSWER_CHARACTERS = 4194304;
 const MESSAGE_CHARACTERS = 500;
 const STACK_CHARACTERS = 4000;
 
+const NO_MEMORY = { __proto__: null };
+
 const mailbox = new BufferOf(MAILBOX_BYTES);
 const letters = new BytesOf(mailbox);
 const progress = new Float64Array(new BufferOf(16));
@@ -54,7 +56,16 @@ function failure(error) {
   } catch {
     message = "an error that cannot be read";
   }
-  return answer({ __proto__: null, error: { __proto__: null, message, stack, kind: "script", done: progress[0] } });
+  const kind = error === NO_MEMORY ? "memory" : "script";
+  return answer({ __proto__: null, error: { __proto__: null, message, stack, kind } });
+}
+
+function memory(bytes) {
+  try {
+    return new BufferOf(bytes);
+  } catch {
+    throw NO_MEMORY;
+  }
 }
 
 function guarded(work) {
@@ -75,8 +86,8 @@ function spelled(key, value) {
 
 // V1: a set-up says by calls what it reads and gives.
 publish({
-  setInputComponents(components) { state.declared = { ...state.declared, components }; },
-  setOutputComponentCount(count) { state.declared = { ...state.declared, count }; },
+  setInputComponents(components) { state.declared = { __proto__: null, ...state.declared, components }; },
+  setOutputComponentCount(count) { state.declared = { __proto__: null, ...state.declared, count }; },
   evaluateBody(body) { state.body = body; },
 });
 
@@ -97,7 +108,7 @@ const bandsOfSource = { get: (target, name) => (typeof name === "string" ? name 
 
 function declare() {
   const evaluate = evaluator();
-  const found = {};
+  const found = { __proto__: null };
   for (const name in hooks) found[name] = hooks[name]() !== undefined;
   state.declared = null;
   let value;
@@ -113,7 +124,7 @@ function open() {
   state.metadata = given.metadata;
   state.chosen = [];
   for (let i = 0; i < state.sources.length; ++i) {
-    state.chosen[i] = state.sources[i].chosen === undefined ? everything(state.sources[i]) : state.sources[i].chosen;
+    append(state.chosen, state.sources[i].chosen);
   }
   return null;
 }
@@ -143,7 +154,7 @@ function probe() {
   let most = 0;
   for (let i = 0; i < values.length; ++i) {
     const samples = [];
-    for (let k = 0; k < bands; ++k) samples[k] = values[i] * (1 + 0.1 * k);
+    for (let k = 0; k < bands; ++k) append(samples, values[i] * (1 + 0.1 * k));
     try {
       const result = apply(state.body, undefined, samples);
       const length = isArray(result) ? spread(result, []).length : result === undefined ? 0 : 1;
@@ -156,7 +167,7 @@ function probe() {
 }
 
 function allocate() {
-  state.buffer = new BufferOf(numberOf(letter()));
+  state.buffer = memory(numberOf(letter()));
   return state.buffer;
 }
 
@@ -165,7 +176,7 @@ function spread(value, result, depth = 0) {
   if (depth > 16) throw new ErrorOf("evaluatePixel returns arrays more than 16 deep in one another");
   for (let i = 0; i < value.length && result.length < 4096; ++i) {
     if (isArray(value[i]) || isView(value[i])) spread(value[i], result, depth + 1);
-    else result[result.length] = value[i];
+    else append(result, value[i]);
   }
   return result;
 }
@@ -216,19 +227,20 @@ function mistaken(result) {
 
 function compile() {
   const { code, views, outputs, bytes } = parse(letter());
-  state.results = new BufferOf(bytes);
+  state.results = memory(bytes);
   const inputs = [];
   for (let i = 0; i < views.length; ++i) {
-    inputs[i] = new TYPES[views[i].type](state.buffer, views[i].offset, views[i].length);
+    append(inputs, new TYPES[views[i].type](state.buffer, views[i].offset, views[i].length));
   }
   const written = [];
+  state.outputs = [];
   for (let k = 0; k < outputs.length; ++k) {
-    const output = outputs[k];
-    if (output.fill === null) output.fill = NaN;
-    output.values = new TYPES[output.type](state.results, output.offset, output.length);
-    written[k] = output.values;
+    const { id, type, bands, low, high, offset, length } = outputs[k];
+    const fill = outputs[k].fill === null ? NaN : outputs[k].fill;
+    const values = new TYPES[type](state.results, offset, length);
+    append(written, values);
+    append(state.outputs, { __proto__: null, id, type, bands, low, high, length, fill, values });
   }
-  state.outputs = outputs;
   const loop = new FunctionOf(
     "evaluate", "scenes", "metadata", "custom", "outputMetadata", "v", "o", "put", "mistaken", "isArray", "isView",
     "round", "progress", code,
