@@ -14,7 +14,7 @@ from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.engine import Engine
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
-from eotasks.service.evalscript.setup import Input, Setup
+from eotasks.service.evalscript.setup import Input, SampleType, Setup
 from eotasks.service.pixels.reader import Found, PixelReader
 
 SERVICE_VERSION = "1.0.0"
@@ -28,6 +28,8 @@ class RenderRequest:
     script: str
     area: OutputArea
     data: tuple[DataRequest, ...]
+    auto: SampleType = SampleType.AUTO
+    """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Renderer:
                 for source, (declared, data), each in zip(sources, pairs, found, strict=True)
             ),
         )
-        result = self.engine.evaluate(request.script, pixels)
+        result = self.engine.evaluate(request.script, pixels, auto=request.auto)
         products = sum(len(scene.tiles) for each in found for scene in each.scenes)
         return Rendered(result.images, result.setup or setup, result.user_data, products)
 

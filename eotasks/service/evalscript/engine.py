@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
-from eotasks.service.evalscript.setup import Setup
+from eotasks.service.evalscript.setup import SampleType, Setup
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Evaluated:
     """What a script gives."""
 
     images: Mapping[str, NDArray[Any]]
-    """By output: (h, w, bands), int8, uint8, int16, uint16 or float32 as its sample type says; AUTO is uint8."""
+    """By output: (h, w, bands), int8, uint8, int16, uint16 or float32 as its sample type says; AUTO is uint8, or
+    float32 where that was asked for."""
 
     user_data: Any | None = None
     """`outputMetadata.userData`, JSON; None where the script sets none."""
@@ -49,11 +50,13 @@ class Engine(Protocol):
         """
         ...
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """Run a script on pixels, in a world of its own that nothing of it outlives.
 
         Hooks that leave out scenes have been asked before (`describe`): the pixels are of those that are kept.
 
+        :param auto: What outputs give whose sample type is AUTO or not declared: FLOAT32 for statistics, which the
+            values enter as the script returns them; AUTO for images.
         :raises ScriptError: as `describe`.
         :raises BusyError: as `describe`.
         """

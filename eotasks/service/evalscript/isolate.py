@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -25,7 +26,7 @@ from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.loop import DTYPES, Band, Loop, Source, fill_value, kinds, limits
 from eotasks.service.evalscript.planes import Pixels, SceneInfo, SourcePixels, TileInfo
 from eotasks.service.evalscript.script import Samples, Script
-from eotasks.service.evalscript.setup import Mosaicking, Setup
+from eotasks.service.evalscript.setup import Mosaicking, SampleType, Setup
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,13 +91,14 @@ class Isolate:
         """
         return self._run(self._described, Script(script), tuple(sources))
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """Run a script on pixels.
 
+        :param auto: As for `Engine.evaluate`.
         :raises ScriptError: as `describe`, and when it returns what is no output; says how many pixels were done.
         :raises TooLargeError: when there is no memory for its pixels.
         """
-        return self._run(self._evaluated, Script(script), pixels)
+        return self._run(self._evaluated, Script(script), pixels, auto)
 
     def _described(self, script: Script, sources: Sequence[SourcePixels]) -> Description:
         with self._context() as context:
@@ -108,9 +110,10 @@ class Isolate:
             kept = _kept(told, sources)
             return Description(changed_bands(setup, told["output"]), kept)
 
-    def _evaluated(self, script: Script, pixels: Pixels) -> Evaluated:
+    def _evaluated(self, script: Script, pixels: Pixels, auto: SampleType) -> Evaluated:
         with self._context() as context:
             setup, shape = _declared(context, script)
+            setup = _with_type(setup, auto)
             _check_sources(setup, pixels.sources)
             letter = _letter(setup, pixels.sources)
             if setup.hooks - {"updateOutputMetadata"}:
@@ -159,6 +162,14 @@ def _declared(context: Context, script: Script) -> tuple[Setup, Samples | None]:
     if not isinstance(told, dict) or not isinstance(told.get("length"), int) or told["length"] < 0:
         raise ScriptError("The evalscript has no function evaluatePixel. Write one.")
     return read_setup(script, told)
+
+
+def _with_type(setup: Setup, auto: SampleType) -> Setup:
+    """With this type in the place of AUTO."""
+    outputs = [
+        replace(each, sample_type=auto) if each.sample_type is SampleType.AUTO else each for each in setup.outputs
+    ]
+    return replace(setup, outputs=tuple(outputs))
 
 
 def _check_sources(setup: Setup, sources: Sequence[SourcePixels]) -> None:

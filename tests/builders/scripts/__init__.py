@@ -1,0 +1,1 @@
+"""Evalscripts for tests: pixels without files, and scripts of attackers."""

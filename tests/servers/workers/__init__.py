@@ -1,0 +1,1 @@
+"""Workers of the service that run Python in the place of JavaScript."""
