@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import json
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,6 +53,7 @@ class Isolate:
         self._runner: asyncio.Runner | None = None
         self._ready: Context | None = None
         self._running: Context | None = None
+        self._looking = threading.Lock()
 
     def __enter__(self) -> Self:
         """Load V8.
@@ -75,8 +77,8 @@ class Isolate:
     @property
     def done(self) -> int:
         """Pixels that the running script has done, rows at a time; for other threads."""
-        running = self._running
-        return 0 if running is None else int(running.progress[0])
+        with self._looking:
+            return 0 if self._running is None else int(self._running.progress[0])
 
     def prepare(self) -> None:
         """Make the isolate of the next call now, which takes a few milliseconds, so that the call need not."""
@@ -145,7 +147,8 @@ class Isolate:
         try:
             yield context
         finally:
-            self._running = None
+            with self._looking:  # nobody reads memory that goes
+                self._running = None
             context.close()
 
     def _made(self) -> Context:
