@@ -13,7 +13,6 @@ import pytest
 import requests
 
 from eotasks.errors import ImageryError
-from eotasks.limits import FOOTPRINT_CORNERS
 from eotasks.service.api import statistics
 from eotasks.service.errors import BusyError, EngineError, RequestError, ScriptError, ScriptTimeoutError
 from eotasks.service.evalscript.setup import SampleType
@@ -413,16 +412,18 @@ def test_the_answer_has_a_bound(service: Loopback, engine: FakeEngine) -> None:
     assert engine.runs == []
 
 
-def test_a_polygon_of_many_corners(service: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    angles = np.linspace(0, 2 * np.pi, 5_000)
+@pytest.mark.parametrize("corners", [4_000, 6_000])
+def test_a_polygon_of_many_corners(service: Loopback, corners: int) -> None:
+    angles = np.linspace(0, 2 * np.pi, corners)
     ring = np.column_stack([330_200 + 150 * np.cos(angles), 5_814_150 + 150 * np.sin(angles)]).tolist()
     document = request()
     document["input"]["bounds"] = {
         "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, "properties": CRS,
     }  # fmt: skip
-    assert len(asked(service, document)["data"]) == 4
-    monkeypatch.setenv(FOOTPRINT_CORNERS.variable, "1000")
-    assert "1,000" in refused(service, document)
+    if corners == 4_000:
+        assert len(asked(service, document)["data"]) == 4
+    else:
+        assert "5,000" in refused(service, document)
 
 
 @pytest.mark.parametrize(
