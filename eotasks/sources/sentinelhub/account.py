@@ -86,10 +86,17 @@ def collection_named(name: str) -> DataCollection:
 
 
 def collection_at(name: str, base_url: str) -> DataCollection:
-    """The collection as another deployment serves it: a collection names its host, whatever the profile says."""
+    """The collection as another deployment serves it: a collection names its host, whatever the profile says.
+
+    One that the user has defined already is taken: the client knows each definition under one name only.
+    """
     collection = collection_named(name)
     if not base_url or base_url == collection.service_url:
         return collection
+    wanted = collection.value.derive(service_url=base_url)
+    known: DataCollection | None = next((each for each in DataCollection if each.value == wanted), None)
+    if known is not None:
+        return known
     label = hashlib.sha256(base_url.encode()).hexdigest()[:8].upper()
     return collection.define_from(f"{name}_AT_{label}", service_url=base_url)
 
