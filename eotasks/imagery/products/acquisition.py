@@ -151,6 +151,7 @@ class _Sidecar(BaseModel):
     processing_baseline: str | None = Field(default=None, pattern=r"^\d\d\.\d\d$")
     level: Literal["L1C", "L2A"] = "L1C"
     radio_add_offset: int = Field(default=0, ge=-10_000, le=0)
+    cloud_cover: float | None = Field(default=None, ge=0, le=100)
     sun_zenith: float | None = Field(default=None, ge=0, le=180)
     sun_azimuth: float | None = Field(default=None, ge=0, lt=360)
     angles_source: AnglesSource = "metadata"

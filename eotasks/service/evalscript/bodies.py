@@ -7,9 +7,12 @@ import re
 
 from eotasks.service.errors import ScriptError
 from eotasks.service.evalscript.context import Context
-from eotasks.service.evalscript.script import Script, expressions
+from eotasks.service.evalscript.script import Script, expressions, scanned
 
 _DECLARED_TWICE = re.compile(r"Identifier '([\w$]+)' has already been declared")
+
+_NO_EXPRESSION = re.compile(r"\s*(?:\{|(?:async\s+)?function\b|class\b|let\s*\[)")
+"""With these no statement begins that is an expression."""
 
 
 def load_body(context: Context, script: Script) -> tuple[str, ...]:
@@ -25,7 +28,7 @@ def load_body(context: Context, script: Script) -> tuple[str, ...]:
         return _load(context, bands, text)
     for start in expressions(text):
         before, last = text[:start], text[start:].rstrip().rstrip(";")
-        if last.strip():
+        if last.strip() and not _NO_EXPRESSION.match(scanned(last).code):
             candidate = f"{before}return ({last}\n);"
             if context.parses(candidate):
                 return _load(context, bands, candidate)

@@ -32,6 +32,7 @@ from eotasks.service.evalscript.workers.process import (
     ended_from_outside,
 )
 from eotasks.service.evalscript.workers.protocol import (
+    OUT_OF_MEMORY,
     Bounds,
     Job,
     describe_job,
@@ -276,10 +277,12 @@ def _end_of(worker: WorkerProcess, what: str, limits: SandboxLimits) -> ServiceE
     status = worker.reap()
     if ended_from_outside(status):
         return _EndedFromOutsideError(describe_status(status))
-    if worker.last_words:
-        LOGGER.info("A worker of the engine has ended (%s): %s", describe_status(status), worker.last_words)
     if status == -signal.SIGXCPU:
         return ScriptTimeoutError(f"The evalscript took more processor time than it gets {what}: let it do less.")
+    if status >= 0 and status != OUT_OF_MEMORY:
+        LOGGER.error("A worker of the engine has ended (%s): %s", describe_status(status), worker.last_words)
+        return ScriptError("The engine cannot run this evalscript: the log of the service says why.")
+    LOGGER.info("An evalscript has ended its worker (%s).", describe_status(status))
     return ScriptError(
         f"The evalscript has ended its process ({describe_status(status)}): it took more than the"
         f" {limits.memory_bytes >> 20:,} MiB of memory that it gets, or broke the engine. Let it keep less, or ask for"

@@ -27,6 +27,8 @@ BODY_BANDS = (
 
 _VERSION = re.compile(r"(?m)^[ \t\ufeff]*//[ \t]*VERSION[ \t]*=[ \t]*(\d{1,9})")
 _WORD = r"[A-Za-z_$][\w$]*"
+_PLAIN = re.compile(r"[^/'\"\\]+")
+_ENDS_LINE = re.compile(r"[\n\r\u2028\u2029]")
 _REGEX_BEFORE = frozenset("(,=:[!&|?{};+-*%~^<>\n")
 _REGEX_WORDS = frozenset({"return", "typeof", "case", "in", "of", "delete", "void", "throw", "else", "do"})
 
@@ -113,7 +115,7 @@ class Script:
     @cached_property
     def takes_sources_by_number(self) -> bool:
         """Whether the code has `samples["0"]` or `samples[0][0]`: sources of data by their order in the request."""
-        return re.search(r"""\[\s*(?:""|'')\s*\]|\[\s*\d+\s*\]\s*\[""", self.code) is not None
+        return re.search(r"""[\w$)\]]\[\s*(?:""|'')\s*\]|[\w$)\]]\[\s*\d+\s*\]\s*\[""", self.code) is not None
 
     def reads_samples_only(self, samples: Samples) -> bool:
         """Whether the code does nothing with its samples but read bands of them by name, so that one object serves all
@@ -168,6 +170,12 @@ def scanned(text: str) -> Scan:
     i, n = 0, len(text)
     last = ""
     while i < n:
+        plain = _PLAIN.match(text, i)
+        if plain is not None:
+            parts.append(plain.group())
+            last = plain.group().rstrip()[-1:] or last
+            i = plain.end()
+            continue
         char = text[i]
         if char == "/" and text[i + 1 : i + 2] == "/":
             i = _line_end(text, i)
@@ -185,7 +193,7 @@ def scanned(text: str) -> Scan:
             continue
         if char == "/":
             end = _regex_end(text, i)
-            ambiguous = last in ("}", ")") or "".join(parts[-2:]) in ("++", "--")
+            ambiguous = last in ("}", ")") or "".join(parts[-2:]).rstrip()[-2:] in ("++", "--")
             doubtful |= ambiguous and end > 0
             if end and not ambiguous and _regex_may_begin(parts, last):
                 parts.append("/./")
@@ -193,16 +201,14 @@ def scanned(text: str) -> Scan:
                 continue
         doubtful |= char == "\\"
         parts.append(char)
-        if not char.isspace():
-            last = char
+        last = char
         i += 1
     return Scan("".join(parts), doubtful)
 
 
 def _line_end(text: str, i: int) -> int:
-    while i < len(text) and text[i] not in "\n\r\u2028\u2029":
-        i += 1
-    return i
+    end = _ENDS_LINE.search(text, i)
+    return len(text) if end is None else end.start()
 
 
 def _quoted_end(text: str, i: int, quote: str) -> int:
@@ -215,7 +221,7 @@ def _quoted_end(text: str, i: int, quote: str) -> int:
 def _regex_may_begin(parts: list[str], last: str) -> bool:
     if last == "" or last in _REGEX_BEFORE:
         return True
-    word = re.search(r"([A-Za-z]+)\s*$", "".join(parts[-16:]))
+    word = re.search(r"([A-Za-z]+)\s*$", "".join(parts[-4:])[-16:])
     return word is not None and word.group(1) in _REGEX_WORDS
 
 

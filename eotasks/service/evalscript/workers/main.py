@@ -28,6 +28,7 @@ from eotasks.service.evalscript.setup import SampleType
 from eotasks.service.evalscript.workers.channel import Channel, WorkerGoneError
 from eotasks.service.evalscript.workers.protocol import (
     LONGEST_JOB,
+    OUT_OF_MEMORY,
     Job,
     described,
     evaluated,
@@ -83,6 +84,8 @@ def serve(options: Mapping[str, Any], world: World) -> None:
         _Worker(options, world).run()
     except WorkerGoneError:
         code = 0
+    except MemoryError:
+        code = OUT_OF_MEMORY
     except Exception:  # noqa: BLE001 - whatever it was, the process ends
         traceback.print_exc()  # the service tells the last line in its log
     finally:

@@ -28,7 +28,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,17 @@ from eotasks.documents import parse_json
 from eotasks.service.errors import RequestError, ScriptError, ScriptTimeoutError, TooLargeError
 from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.planes import Pixels, Plane, SceneInfo, SourcePixels, TileInfo
-from eotasks.service.evalscript.setup import Input, InputBand, Mosaicking, Output, SampleType, Setup
+from eotasks.service.evalscript.setup import SampleType
 from eotasks.service.evalscript.workers.channel import Channel, WorkerAnswerError, as_bytes
+from eotasks.service.evalscript.workers.declared import (
+    BANDS,
+    OUTPUTS,
+    read_list,
+    read_setup,
+    read_text,
+    read_whole,
+    setup_header,
+)
 
 TYPES = ("|i1", "|u1", "<i2", "<u2", "<f4")
 """Of images and planes."""
@@ -53,11 +62,10 @@ LONGEST_ANSWER = 1 << 19
 LONGEST_JOB = 1 << 28
 """Bytes of a header that goes to a worker."""
 
-_TEXT = 256
-_MESSAGE = 2_000
-_INPUTS, _OUTPUTS, _BANDS = 100, 200, 3_000
+OUT_OF_MEMORY = 12
+"""Exit status of a worker that had no memory for what is around the script."""
 
-_Kind = TypeVar("_Kind", Mosaicking, SampleType)
+_MESSAGE = 2_000
 
 
 class Bounds(NamedTuple):
@@ -148,7 +156,7 @@ def read_sources(header: Mapping[str, Any], channel: Channel) -> tuple[SourcePix
 
 def described(description: Description) -> Job:
     """In a worker: its answer."""
-    setup = _setup_header(description.setup)
+    setup = setup_header(description.setup)
     return Job({"say": "described", "setup": setup, "kept": list(map(list, description.kept))})
 
 
@@ -164,7 +172,7 @@ def evaluated(result: Evaluated) -> Job:
         raise ScriptError(f"The user data of the evalscript cannot be written as JSON: {error}.") from error
     header = {
         "say": "evaluated",
-        "setup": None if result.setup is None else _setup_header(result.setup),
+        "setup": None if result.setup is None else setup_header(result.setup),
         "images": [
             {"id": name, "type": image.dtype.str, "bands": image.shape[-1]}
             for name, image in zip(result.images, images, strict=True)
@@ -185,7 +193,7 @@ def progress_of(header: Mapping[str, Any]) -> int | None:
 
     :raises WorkerAnswerError: when it is no number.
     """
-    return _whole(header, "done", 2**53) if header.get("say") == "progress" else None
+    return read_whole(header, "done", 2**53) if header.get("say") == "progress" else None
 
 
 def read_description(header: Mapping[str, Any], scenes: Sequence[int]) -> Description:
@@ -196,7 +204,7 @@ def read_description(header: Mapping[str, Any], scenes: Sequence[int]) -> Descri
     :raises WorkerAnswerError: when it is no such answer.
     """
     _expect(header, "described")
-    kept = _list(header, "kept", len(scenes))
+    kept = read_list(header, "kept", len(scenes))
     if len(kept) != (len(scenes) if scenes else 0):
         raise WorkerAnswerError("The engine tells kept scenes of other sources than there are.")
     for positions, count in zip(kept, scenes, strict=True):
@@ -206,7 +214,7 @@ def read_description(header: Mapping[str, Any], scenes: Sequence[int]) -> Descri
             positions
         ):
             raise WorkerAnswerError("The engine keeps a scene that is not there.")
-    return Description(_read_setup(header.get("setup")), tuple(map(tuple, kept)))
+    return Description(read_setup(header.get("setup")), tuple(map(tuple, kept)))
 
 
 def read_evaluated(
@@ -219,19 +227,19 @@ def read_evaluated(
     :raises WorkerAnswerError: when it is no such answer.
     """
     _expect(header, "evaluated")
-    setup = None if header.get("setup") is None else _read_setup(header["setup"])
+    setup = None if header.get("setup") is None else read_setup(header["setup"])
     declared = []
-    for each in _list(header, "images", _OUTPUTS):
+    for each in read_list(header, "images", OUTPUTS):
         if not isinstance(each, dict) or each.get("type") not in TYPES:
             raise WorkerAnswerError("The engine gives an image of no known type.")
-        declared.append((_text(each, "id"), np.dtype(each["type"]), _whole(each, "bands", _BANDS)))
+        declared.append((read_text(each, "id"), np.dtype(each["type"]), read_whole(each, "bands", BANDS)))
     size = sum(shape[0] * shape[1] * bands * kind.itemsize for _, kind, bands in declared)
     if size > bounds.image_bytes:
         raise ScriptError(
             f"The outputs of the evalscript take {size:,} bytes, more than the {bounds.image_bytes:,} of one request."
             " Ask for fewer pixels, or declare fewer bands."
         )
-    length = None if header.get("user_data") is None else _whole(header, "user_data", 2**53)
+    length = None if header.get("user_data") is None else read_whole(header, "user_data", 2**53)
     if length is not None and length > bounds.user_data_bytes:
         raise ScriptError(
             f"The user data of the evalscript take {length:,} bytes, more than the {bounds.user_data_bytes:,} that"
@@ -299,114 +307,14 @@ def _read_source(source: Mapping[str, Any], header: Mapping[str, Any], channel: 
     )
 
 
-def _setup_header(setup: Setup) -> dict[str, Any]:
-    return {
-        "inputs": [
-            {
-                "bands": [[band.name, band.units] for band in each.bands],
-                "datasource": each.datasource,
-                "mosaicking": each.mosaicking,
-                "metadata": sorted(each.metadata),
-            }
-            for each in setup.inputs
-        ],
-        "outputs": [
-            {"id": each.id, "bands": each.bands, "type": each.sample_type, "nodata": _number(each.nodata)}
-            for each in setup.outputs
-        ],
-        "hooks": sorted(setup.hooks),
-    }
-
-
-def _read_setup(value: object) -> Setup:
-    if not isinstance(value, dict):
-        raise WorkerAnswerError("The engine tells no set-up.")
-    hooks = frozenset(_texts(value, "hooks", 10))
-    inputs = tuple(_read_input(each) for each in _list(value, "inputs", _INPUTS))
-    outputs = tuple(_read_output(each) for each in _list(value, "outputs", _OUTPUTS))
-    if not inputs or not outputs:
-        raise WorkerAnswerError("The engine tells a set-up without inputs or outputs.")
-    return Setup(inputs, outputs, hooks)
-
-
-def _read_input(value: object) -> Input:
-    if not isinstance(value, dict):
-        raise WorkerAnswerError("The engine tells an input that is none.")
-    bands = []
-    for pair in _list(value, "bands", _BANDS):
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise WorkerAnswerError("The engine tells a band that is none.")
-        band = dict(zip(("name", "units"), pair, strict=True))
-        bands.append(InputBand(_text(band, "name"), _text_or_none(band, "units")))
-    return Input(
-        tuple(bands),
-        _text_or_none(value, "datasource"),
-        _member(Mosaicking, value, "mosaicking"),
-        frozenset(_texts(value, "metadata", 100)),
-    )
-
-
-def _read_output(value: object) -> Output:
-    if not isinstance(value, dict):
-        raise WorkerAnswerError("The engine tells an output that is none.")
-    nodata = value.get("nodata")
-    if nodata is not None:
-        try:
-            nodata = float(nodata)
-        except (TypeError, ValueError, OverflowError):
-            raise WorkerAnswerError("The engine tells a value of no data that is no number.") from None
-    return Output(_text(value, "id"), tuple(_texts(value, "bands", _BANDS)), _member(SampleType, value, "type"), nodata)
-
-
 def _expect(header: Mapping[str, Any], kind: str) -> None:
     if header.get("say") == "failed":
         message = header.get("message")
         if not isinstance(message, str):
             raise WorkerAnswerError("The engine tells no reason.")
-        kind = header.get("error")
-        if not isinstance(kind, str) or kind not in FAILURES:
+        failure = header.get("error")
+        if not isinstance(failure, str) or failure not in FAILURES:
             raise WorkerAnswerError("The engine tells a failure of no known kind.")
-        raise FAILURES[kind](message[:_MESSAGE])
+        raise FAILURES[failure](message[:_MESSAGE])
     if header.get("say") != kind:
         raise WorkerAnswerError("The engine answers something else.")
-
-
-def _number(value: float | None) -> float | str | None:
-    """JSON has no NaN, which is a usual value of no data."""
-    return value if value is None or math.isfinite(value) else str(value)
-
-
-def _whole(value: Mapping[str, Any], key: str, most: int) -> int:
-    number = value.get(key)
-    if type(number) is not int or not 0 <= number <= most:
-        raise WorkerAnswerError(f"The engine tells a {key!r} that cannot be.")
-    return number
-
-
-def _list(value: Mapping[str, Any], key: str, most: int) -> list[Any]:
-    found = value.get(key)
-    if not isinstance(found, list) or len(found) > most:
-        raise WorkerAnswerError(f"The engine tells {key!r} that cannot be.")
-    return found
-
-
-def _text(value: Mapping[str, Any], key: str) -> str:
-    text = value.get(key)
-    if not isinstance(text, str) or len(text) > _TEXT:
-        raise WorkerAnswerError(f"The engine tells a {key!r} that cannot be.")
-    return text
-
-
-def _text_or_none(value: Mapping[str, Any], key: str) -> str | None:
-    return None if value.get(key) is None else _text(value, key)
-
-
-def _texts(value: Mapping[str, Any], key: str, most: int) -> list[str]:
-    return [_text({key: each}, key) for each in _list(value, key, most)]
-
-
-def _member(kind: type[_Kind], value: Mapping[str, Any], key: str) -> _Kind:
-    try:
-        return kind(_text(value, key))
-    except ValueError:
-        raise WorkerAnswerError(f"The engine tells a {key!r} that cannot be.") from None
