@@ -110,7 +110,7 @@ def asked(
 def expected(band: str, day: int, area: OutputArea) -> np.ndarray:
     """Values of pixels inside, in double precision."""
     time = dt.datetime.fromisoformat(f"2019-06-{day:02}T10:10:00")
-    return value(band, *centres(area), time).astype(np.float64)[inside_of(area)]
+    return np.asarray(value(band, *centres(area), time)[inside_of(area)], dtype=np.float64)
 
 
 AREA = OutputArea("EPSG:32633", tuple(BOX), 30, 40, FIELD.geometry)  # type: ignore[arg-type]  # four numbers
@@ -118,7 +118,7 @@ AREA = OutputArea("EPSG:32633", tuple(BOX), 30, 40, FIELD.geometry)  # type: ign
 
 def expected_ndvi(day: int) -> np.ndarray:
     red, nir = expected("B04", day, AREA), expected("B08", day, AREA)
-    return ((nir - red) / (nir + red)).astype(np.float32).astype(np.float64)
+    return np.asarray((nir - red) / (nir + red), dtype=np.float32).astype(np.float64)
 
 
 def test_the_client_and_its_table(service: Loopback, config: SHConfig) -> None:
