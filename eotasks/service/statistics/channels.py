@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -32,11 +33,21 @@ Entry = dict[str, Any]
 
 
 async def channels_of(
-    asked: FisRequest, call: StatisticsCall, renderer: Renderer, work: Work, *, at_once: int, seconds: float = SECONDS
+    asked: FisRequest,
+    call: StatisticsCall,
+    renderer: Renderer,
+    work: Work,
+    *,
+    at_once: int,
+    is_gone: Callable[[], Awaitable[bool]],
+    seconds: float = SECONDS,
 ) -> dict[str, list[Entry]]:
     """The answer to a request.
 
     :param call: Its `statistics`, checked.
+    :param at_once: Days that are drawn at the same time.
+    :param is_gone: Whether who asked has hung up: then no day is begun.
+    :param seconds: After which none is begun.
     :raises ServiceError: when a day cannot be drawn: an answer has no place to say so.
     """
     until = time.monotonic() + seconds
@@ -47,7 +58,12 @@ async def channels_of(
 
     output, intervals = await work.run(plan)
     found = await draw_all(
-        intervals, lambda each: _entries(asked, call, each, renderer), work, at_once=at_once, until=until
+        intervals,
+        lambda each: _entries(asked, call, each, renderer),
+        work,
+        at_once=at_once,
+        until=until,
+        is_gone=is_gone,
     )
     channels: dict[str, list[Entry]] = {f"C{number}": [] for number in range(len(output.bands))}
     for interval, entries in reversed(list(zip(intervals, found, strict=True))):

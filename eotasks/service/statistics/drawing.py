@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -31,7 +31,8 @@ SECONDS = 100.0
 """After which no interval is begun: the client waits 120 s for an answer, and asks for the rest by itself."""
 
 HOPELESS = 3
-"""A script that fails in so many intervals, and works in none, is not run on the others."""
+"""A script that fails in so many intervals, and works in none, is not run on the others. One whose time was over counts
+for two: it has cost enough."""
 
 
 class Work(Protocol):
@@ -69,8 +70,18 @@ class Failure:
 _LATE = Failure("TIMEOUT", "The time of the request was over before this interval was begun: ask for it by itself.")
 
 
+async def _stays() -> bool:
+    return False
+
+
 async def draw_all(
-    intervals: Sequence[Interval], draw: Callable[[Interval], T], work: Work, *, at_once: int, until: float
+    intervals: Sequence[Interval],
+    draw: Callable[[Interval], T],
+    work: Work,
+    *,
+    at_once: int,
+    until: float,
+    is_gone: Callable[[], Awaitable[bool]] = _stays,
 ) -> list[T | Failure]:
     """What a function gives of each interval, or why it gives nothing.
 
@@ -78,10 +89,11 @@ async def draw_all(
 
     :param at_once: Intervals that are drawn at the same time.
     :param until: Of the monotonic clock: no interval is begun after it.
+    :param is_gone: Whether who asked has hung up: then no interval is begun either.
     :raises BusyError: when none was drawn, as others are served.
     :raises EngineError: when the engine does not work.
     """
-    run = _Run(intervals, draw, work, until)
+    run = _Run(intervals, draw, work, until, is_gone)
     await asyncio.gather(*(run.lane() for _ in range(min(at_once, len(intervals)))))
     return run.results()
 
@@ -89,11 +101,19 @@ async def draw_all(
 class _Run(Generic[T]):
     """Intervals being drawn."""
 
-    def __init__(self, intervals: Sequence[Interval], draw: Callable[[Interval], T], work: Work, until: float) -> None:
-        self._intervals, self._draw, self._work, self._until = intervals, draw, work, until
+    def __init__(
+        self,
+        intervals: Sequence[Interval],
+        draw: Callable[[Interval], T],
+        work: Work,
+        until: float,
+        is_gone: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._intervals, self._draw, self._work = intervals, draw, work
+        self._until, self._is_gone = until, is_gone
         self._found: list[T | Failure] = [_LATE] * len(intervals)
         self._left = iter(range(len(intervals)))
-        self._drawn = self._failed = 0
+        self._drawn = self._failed = self._marks = 0
         self._hopeless: Failure | None = None
         self._busy: BusyError | None = None
         self._broken: EngineError | None = None
@@ -109,7 +129,7 @@ class _Run(Generic[T]):
     async def lane(self) -> None:
         """Draw one interval after the other, until none is left."""
         for place in self._left:  # that of all lanes: each interval is taken by one
-            if self._broken is not None:
+            if self._broken is not None or await self._is_gone():
                 return
             self._found[place] = await self._one(self._intervals[place])
 
@@ -135,6 +155,8 @@ class _Run(Generic[T]):
         self._failed += 1
         if not isinstance(error, RequestError):
             LOGGER.error("Statistics from %s: %s", interval.start.isoformat(), error)
-        if isinstance(error, ScriptError) and not self._drawn and self._failed >= HOPELESS:
-            self._hopeless = failure
+        if isinstance(error, ScriptError):
+            self._marks += 2 if isinstance(error, ScriptTimeoutError) else 1
+            if self._marks >= HOPELESS and not self._drawn:
+                self._hopeless = failure
         return failure

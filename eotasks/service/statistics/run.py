@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from eotasks.service.evalscript.setup import SampleType
@@ -15,13 +16,20 @@ from eotasks.service.statistics.plan import Plan, StatisticsCall, plan_of
 
 
 async def statistics_of(
-    call: StatisticsCall, renderer: Renderer, work: Work, *, at_once: int, seconds: float = SECONDS
+    call: StatisticsCall,
+    renderer: Renderer,
+    work: Work,
+    *,
+    at_once: int,
+    is_gone: Callable[[], Awaitable[bool]],
+    seconds: float = SECONDS,
 ) -> dict[str, Any]:
     """The answer to a request.
 
     Of intervals without products nothing is said, and no script is run.
 
     :param at_once: Intervals that are drawn at the same time.
+    :param is_gone: Whether who asked has hung up: then no interval is begun.
     :param seconds: After which no interval is begun: the others are told as TIMEOUT.
     :raises RequestError: when the request cannot be drawn, whatever the interval.
     :raises BusyError: when no interval was drawn, as others are served.
@@ -30,7 +38,12 @@ async def statistics_of(
     until = time.monotonic() + seconds
     plan = await work.run(lambda: plan_of(call, renderer))
     results = await draw_all(
-        plan.intervals, lambda interval: draw(plan, interval, renderer), work, at_once=at_once, until=until
+        plan.intervals,
+        lambda interval: draw(plan, interval, renderer),
+        work,
+        at_once=at_once,
+        until=until,
+        is_gone=is_gone,
     )
     errors = sum(isinstance(result, Failure) for result in results)
     status = "OK" if not errors else "PARTIAL" if errors < len(results) else "FAILED"

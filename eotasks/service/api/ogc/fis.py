@@ -39,24 +39,30 @@ def router(services: Services) -> APIRouter:
     """Its routes."""
     routes = APIRouter(dependencies=[Depends(services.access.requires("statistics"))], tags=["FIS"])
 
-    async def answered(parameters: dict[str, Any]) -> Response:
+    async def answered(request: Request, parameters: dict[str, Any]) -> Response:
         def check() -> Any:
             asked = fis_request(parameters)
             return asked, call_of(asked.statistics, max_side=services.settings.max_side)
 
         asked, call = await services.work.run(check)
         channels = await channels_of(
-            asked, call, services.renderer, services.work, at_once=services.settings.engine_workers
+            asked,
+            call,
+            services.renderer,
+            services.work,
+            at_once=services.settings.engine_workers,
+            is_gone=request.is_disconnected,
         )
         content = await services.work.run(lambda: json.dumps(channels, allow_nan=False).encode())
         return Response(content, media_type="application/json")
 
     async def by_address(instance: str, request: Request) -> Response:  # noqa: ARG001 - any is as good
-        return await answered(dict(request.query_params))
+        return await answered(request, dict(request.query_params))
 
     async def by_body(instance: str, request: Request) -> Response:  # noqa: ARG001 - any is as good
         body = await raw_body(request, services.settings)
-        return await answered({**request.query_params, **_parameters(body, request.headers.get("content-type", ""))})
+        parameters = _parameters(body, request.headers.get("content-type", ""))
+        return await answered(request, {**request.query_params, **parameters})
 
     described = [
         {"name": name, "in": "query", "required": name in ("LAYER", "TIME"), "description": text,
