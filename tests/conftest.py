@@ -72,7 +72,8 @@ def pytest_collection(session: pytest.Session) -> None:
     half of what collecting takes. Here each begins with files of its own, and finds those of the others done.
     """
     worker = getattr(session.config, "workerinput", None)
-    if worker is None or sys.dont_write_bytecode or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+    all_are_run = session.config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if worker is None or sys.dont_write_bytecode or not all_are_run:
         return
     files = sorted((ROOT / "tests").rglob("test_*.py"))
     for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
