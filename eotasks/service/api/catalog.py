@@ -13,12 +13,14 @@ from starlette.responses import JSONResponse, Response
 
 from eotasks.documents import first_problem
 from eotasks.service.api.body import described, read_body
-from eotasks.service.catalog.collections import COLLECTIONS, STAC_VERSION, collection_at
+from eotasks.service.catalog.collections import STAC_VERSION, all_collections
+from eotasks.service.catalog.collections import described as described_collection
 from eotasks.service.catalog.features import Links, chosen, feature_of
 from eotasks.service.catalog.filters import QUERYABLES
 from eotasks.service.catalog.search import Page, item_named, page_of, search_of
 from eotasks.service.contract.catalog import CatalogSearch, search_document
 from eotasks.service.errors import NotFoundError, RequestError
+from eotasks.service.pixels.collections import collection_of
 from eotasks.service.services import Services
 from eotasks.text import excerpt
 
@@ -77,18 +79,18 @@ def router(services: Services) -> APIRouter:
         return JSONResponse({"conformsTo": CONFORMS_TO})
 
     async def collections() -> Response:
-        found = [each.described(_links_of(each.id, links)) for each in COLLECTIONS.values()]
+        found = [described_collection(each, _links_of(each.id, links)) for each in all_collections()]
         return JSONResponse({"collections": found, "links": [links.to("root"), links.to("self", "/collections")]})
 
     async def collection(collection_id: str) -> Response:
-        found = collection_at(collection_id)
-        return JSONResponse(found.described(_links_of(found.id, links)))
+        found = collection_of(collection_id)
+        return JSONResponse(described_collection(found, _links_of(found.id, links)))
 
     async def queryables(collection_id: str) -> Response:
-        return JSONResponse(_queryables(collection_at(collection_id).id, links), media_type=_SCHEMA)
+        return JSONResponse(_queryables(collection_of(collection_id).id, links), media_type=_SCHEMA)
 
     async def items(collection_id: str, request: Request) -> Response:
-        name = collection_at(collection_id).id
+        name = collection_of(collection_id).id
         unknown = sorted(set(request.query_params) - _OF_ITEMS)
         if unknown:
             raise RequestError(f"{excerpt(unknown[0])} is not known here: known are {', '.join(sorted(_OF_ITEMS))}.")
@@ -96,7 +98,7 @@ def router(services: Services) -> APIRouter:
         return await answered(asked, f"/collections/{name}/items", dict(request.query_params))
 
     async def item(collection_id: str, item_id: str) -> Response:
-        found = collection_at(collection_id)
+        found = collection_of(collection_id)
         product = await services.work.run(lambda: item_named(item_id, found, services.search))
         if product is None:
             raise NotFoundError(f"{found.id} has no item {excerpt(item_id)}.")
@@ -213,7 +215,7 @@ def _landing(links: Links) -> dict[str, Any]:
             links.to("conformance", "/conformance"),
             links.to("search", "/search", _GEOJSON, method="GET"),
             links.to("search", "/search", _GEOJSON, method="POST"),
-            *(links.to("child", f"/collections/{each.id}", title=each.title) for each in COLLECTIONS.values()),
+            *(links.to("child", f"/collections/{each.id}", title=each.title) for each in all_collections()),
         ],
     }
 

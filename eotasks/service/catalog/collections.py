@@ -2,85 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from eotasks.catalogue.items import COMMON_NAMES, EXTENSIONS
-from eotasks.catalogue.request import Level
-from eotasks.models.sentinel2 import BANDS, CENTRAL_WAVELENGTH
+from eotasks.models.sentinel2 import CENTRAL_WAVELENGTH
 from eotasks.service.errors import NotFoundError, RequestError
-from eotasks.text import excerpt
+from eotasks.service.pixels.collections import COLLECTIONS, BandKind, Collection, collection_of
 
 STAC_VERSION = "1.0.0"
 
+_FIRST_PRODUCT = "2015-06-27T00:00:00Z"
+_NORTH, _SOUTH = 84, -56
+"""Degrees between which Sentinel-2 looks at land."""
 
-@dataclass(frozen=True)
-class Collection:
-    """Products of one kind."""
 
-    id: str
-    title: str
-    level: Level
-    begins: str
-    """When the first product was taken."""
-
-    lacks: frozenset[str] = frozenset()
-    """Bands that its products have not."""
-
-    def described(self, links: list[dict[str, Any]]) -> dict[str, Any]:
-        """As STAC has a collection."""
-        bands = [
-            {
-                "name": band,
-                "common_name": COMMON_NAMES[band],
-                "center_wavelength": round(CENTRAL_WAVELENGTH[band] / 1000, 4),
-            }
-            for band in BANDS
-            if band not in self.lacks
-        ]
-        return {
-            "type": "Collection",
-            "stac_version": STAC_VERSION,
-            "stac_extensions": [EXTENSIONS["eo"]],
-            "id": self.id,
-            "title": self.title,
-            "description": f"{self.title}: all bands, and cloud masks of 160 m (CLP, CLM).",
-            "license": "proprietary",
-            "providers": [{"name": "ESA", "roles": ["producer"], "url": "https://www.esa.int"}],
-            "extent": {
-                "spatial": {"bbox": [[-180, -56, 180, 84]]},
-                "temporal": {"interval": [[self.begins, None]]},
-            },
-            "summaries": {
-                "constellation": ["sentinel-2"],
-                "instruments": ["msi"],
-                "gsd": [10],
-                "eo:cloud_cover": {"minimum": 0, "maximum": 100},
-                "eo:bands": bands,
-            },
-            "links": links,
+def described(collection: Collection, links: list[dict[str, Any]]) -> dict[str, Any]:
+    """A collection as STAC has it."""
+    bands = [
+        {
+            "name": band.name,
+            "common_name": COMMON_NAMES[band.name],
+            "center_wavelength": round(CENTRAL_WAVELENGTH[band.name] / 1000, 4),
         }
+        for band in collection.bands.values()
+        if band.kind is BandKind.REFLECTANCE
+    ]
+    return {
+        "type": "Collection",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": [EXTENSIONS["eo"]],
+        "id": collection.id,
+        "title": collection.title,
+        "description": f"{collection.title}: {', '.join(collection.bands)}.",
+        "license": "proprietary",
+        "providers": [{"name": "ESA", "roles": ["producer"], "url": "https://www.esa.int"}],
+        "extent": {
+            "spatial": {"bbox": [[-180, _SOUTH, 180, _NORTH]]},
+            "temporal": {"interval": [[_FIRST_PRODUCT, None]]},
+        },
+        "summaries": {
+            "constellation": ["sentinel-2"],
+            "instruments": ["msi"],
+            "gsd": [10],
+            "eo:cloud_cover": {"minimum": 0, "maximum": 100},
+            "eo:bands": bands,
+        },
+        "links": links,
+    }
 
 
-COLLECTIONS: Mapping[str, Collection] = {
-    each.id: each
-    for each in (
-        Collection("sentinel-2-l1c", "Sentinel 2 L1C", "L1C", "2015-06-27T00:00:00Z"),
-        Collection("sentinel-2-l2a", "Sentinel 2 L2A", "L2A", "2015-06-27T00:00:00Z", frozenset({"B10"})),
-    )
-}
-"""By id."""
-
-
-def collection_at(name: str) -> Collection:
-    """The collection of an address.
-
-    :raises NotFoundError: when there is none.
-    """
-    if name not in COLLECTIONS:
-        raise NotFoundError(f"There is no collection {excerpt(name)}: known are {', '.join(COLLECTIONS)}.")
-    return COLLECTIONS[name]
+def all_collections() -> list[Collection]:
+    """Those that are served."""
+    return list(COLLECTIONS.values())
 
 
 def collection_named(name: str) -> Collection:
@@ -88,6 +61,7 @@ def collection_named(name: str) -> Collection:
 
     :raises RequestError: when there is none.
     """
-    if name not in COLLECTIONS:
-        raise RequestError(f"collections: there is no {excerpt(name)}: known are {', '.join(COLLECTIONS)}.")
-    return COLLECTIONS[name]
+    try:
+        return collection_of(name)
+    except NotFoundError as error:
+        raise RequestError(f"collections: {error}") from None

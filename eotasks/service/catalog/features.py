@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from eotasks.catalogue.fields import plain, time_of
 from eotasks.catalogue.items import EXTENSIONS
-from eotasks.service.catalog.collections import STAC_VERSION, Collection
+from eotasks.service.catalog.collections import STAC_VERSION
 from eotasks.service.contract.catalog import Fields
+from eotasks.service.pixels.collections import Collection
 from eotasks.text import harmless
 
 PROPERTIES = (

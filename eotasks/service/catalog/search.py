@@ -12,11 +12,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from eotasks.catalogue.fields import time_of
 from eotasks.catalogue.request import SearchRequest
-from eotasks.service.catalog.collections import Collection as Products
 from eotasks.service.catalog.collections import collection_named
 from eotasks.service.catalog.filters import QUERYABLES, Filter, parse_filter
 from eotasks.service.contract.catalog import MOST_FEATURES, CatalogSearch, place_of, times_of
 from eotasks.service.errors import RequestError, TooLargeError
+from eotasks.service.pixels.collections import Collection as Products
 from eotasks.text import excerpt
 
 MOST_LOOKED_AT = 50_000
@@ -86,7 +86,7 @@ def search_of(asked: CatalogSearch) -> Search:
 
     :raises RequestError: for what cannot be searched for.
     """
-    collections = tuple(collection_named(name) for name in dict.fromkeys(asked.collections))
+    collections = {each.id: each for each in map(collection_named, asked.collections)}
     start, end = times_of(asked.time)
     found = parse_filter(asked.filter, asked.filter_lang)
     if asked.filter_crs is not None and _CRS84.fullmatch(asked.filter_crs) is None:
@@ -103,7 +103,9 @@ def search_of(asked: CatalogSearch) -> Search:
         None if clouds is None or clouds >= 100 else max(clouds + 0.01, 0) / 100,
     )
     ids = None if asked.ids is None else frozenset(asked.ids)
-    return Search(collections, request, found, ids, asked.distinct, min(asked.limit, MOST_FEATURES), asked.next)
+    return Search(
+        tuple(collections.values()), request, found, ids, asked.distinct, min(asked.limit, MOST_FEATURES), asked.next
+    )
 
 
 def page_of(search: Search, catalogue: ItemSearch) -> Page:

@@ -32,6 +32,9 @@ from eotasks.sources.replacement import still_needed
 STRIP_PIXELS = 24_000_000
 """Stored pixels that are decoded at a time for one scene, of all bands together; of one alone they take 48 MB."""
 
+STRIP_BYTES = 5 * STRIP_PIXELS
+"""Of what a strip takes while it is worked on, about: numbers of two bytes, and masks of them."""
+
 ANGLES = ("sunAzimuthAngles", "sunZenithAngles", "viewAzimuthMean", "viewZenithMean")
 
 
@@ -97,6 +100,18 @@ class SceneReader:
         needed = still_needed(scene.replaced.replaced, ~missing, canvas.grid)
         for each in needed:
             self._add(each.product, scene, canvas, wanted, out, missing, threads)
+
+    def has_data(self, candidate: Candidate, canvas: Canvas) -> bool:
+        """Whether a product has data anywhere on a canvas, by its coarsest band.
+
+        :raises ServiceError: as of `faults_of`.
+        """
+        with faults_of(candidate.name):
+            product = self._products.get(candidate)
+            coarsest = max(product.scene.bands, key=lambda band: NATIVE_RESOLUTION[band])
+            sampling = BandSampling({coarsest: "nearest"}, reduced=False, harmonize=True, is_only_mask=True)
+            found = read_bands(product, sampling, canvas.grid, canvas.places, threads=1).is_data
+        return bool((found if canvas.inside is None else found & canvas.inside).any())
 
     def _add(
         self,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 
 from eotasks.errors import AreaError, BandError, EOTasksError, GridError, message_of
 from eotasks.imagery.files.protocol import RasterFile
@@ -26,6 +28,9 @@ LOGGER = logging.getLogger(__name__)
 
 OPEN_PRODUCTS = 128
 """That are kept: what is known of their files and angles takes one or two megabytes each."""
+
+OPEN_BYTES = 2 << 20
+"""Of an open product, about."""
 
 DECODED_BYTES = 256 << 20
 """Of decoded blocks that are kept: a block of 10 m takes two megabytes, and is decoded in a tenth of a second."""
@@ -99,7 +104,7 @@ def faults_of(name: str) -> Iterator[None]:
         yield
     except ServiceError:
         raise
-    except (AreaError, GridError) as error:
+    except (AreaError, GridError, RasterioError, CPLE_BaseError) as error:  # the last of the warper
         LOGGER.info("Product %s: %s", name, message_of(error))
         raise RequestError(f"Product {name}: the area cannot be expressed in its coordinate system.") from error
     except BandError as error:

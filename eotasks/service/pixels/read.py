@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.request import SearchRequest
 from eotasks.errors import ConfigurationError, EOTasksError
@@ -36,7 +37,7 @@ from eotasks.service.errors import TooLargeError
 from eotasks.service.evalscript.planes import Plane
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.bands import BandSampling, dtype_of, method_of
-from eotasks.service.pixels.clouds import SERVED, CloudBands
+from eotasks.service.pixels.clouds import MASKS_BYTES, SERVED, CloudBands
 from eotasks.service.pixels.collections import (
     COLLECTIONS,
     MASK_RESOLUTION,
@@ -46,9 +47,16 @@ from eotasks.service.pixels.collections import (
     divisor_of,
 )
 from eotasks.service.pixels.ground import around, check_metres, grid_of, inside, metres_of, searched, wanted
-from eotasks.service.pixels.mosaicking import Canvas, SceneReader, Wanted
+from eotasks.service.pixels.mosaicking import STRIP_BYTES, Canvas, SceneReader, Wanted
 from eotasks.service.pixels.order import mosaic_order, scenes_of
-from eotasks.service.pixels.products import OpenProducts, faults_of, unsearched
+from eotasks.service.pixels.products import (
+    DECODED_BYTES,
+    OPEN_BYTES,
+    OPEN_PRODUCTS,
+    OpenProducts,
+    faults_of,
+    unsearched,
+)
 from eotasks.service.pixels.reader import Found
 from eotasks.service.pixels.sources import ProductSources
 from eotasks.service.pixels.storing import MaskStore
@@ -57,6 +65,9 @@ from eotasks.sources.replacement import choose_products
 
 DATA_BAND = "B02"
 """The band that says where there is data, where a script reads none: of the finest pixels."""
+
+
+_ROOMS = (("decoded_bytes", -1), ("masks_bytes", -1))
 
 
 @dataclass(frozen=True)
@@ -75,11 +86,27 @@ class ReadingLimits:
     threads: int | None = None
     """Files that are decoded at a time for a request; None for the cores there are."""
 
+    decoded_bytes: int = DECODED_BYTES
+    """Of decoded bands that are kept in memory for requests that come next."""
+
+    masks_bytes: int = MASKS_BYTES
+    """Of cloud masks that are kept in memory."""
+
     def __post_init__(self) -> None:
-        for name in ("max_metres", "max_products", "exact_metres"):
+        for name, least in (("max_metres", 0), ("max_products", 0), ("exact_metres", 0), *_ROOMS):
             value = getattr(self, name)
-            if not value > 0:
-                raise ConfigurationError(f"{name}={value!r} is no limit: give a number above 0.")
+            if not value > least:
+                raise ConfigurationError(f"{name}={value!r} is no limit: give a number above {least}.")
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory that a process keeps between requests, at most: what is decoded, masks, and open products."""
+        return self.decoded_bytes + self.masks_bytes + OPEN_PRODUCTS * OPEN_BYTES
+
+    @property
+    def working_bytes(self) -> int:
+        """Memory that a request takes besides its planes, at most."""
+        return STRIP_BYTES * resolve_threads(self.threads)
 
 
 class CatalogueReader:
@@ -101,11 +128,18 @@ class CatalogueReader:
         store: MaskStore | None = None,
     ) -> None:
         self._sources, self._limits, self._served = sources, limits, tuple(collections)
-        self._products, self._store = OpenProducts(sources), store
+        self._products, self._store = OpenProducts(sources, decoded=limits.decoded_bytes), store
         options = SERVED if store is None else store.options
         self._scenes = SceneReader(
             self._products,
-            CloudBands(sources, self._products, compute=compute_masks, keep=store, options=options),
+            CloudBands(
+                sources,
+                self._products,
+                compute=compute_masks,
+                keep=store,
+                options=options,
+                room=limits.masks_bytes,
+            ),
         )
 
     @classmethod
@@ -150,15 +184,20 @@ class CatalogueReader:
         """
         collection = collection_of(data.collection, self._served)
         check_metres(metres_of(area), self._limits.max_metres, collection.id)
-        grid_of(area)
-        candidates, masked = self._candidates(data, area, mosaicking, collection)
+        grid = grid_of(area)
+        candidates, masked = self._candidates(data, area, collection)
         choice = choose_products(candidates)
         if len(choice.products) > self._limits.max_products:
             raise TooLargeError(
                 f"{len(choice.products):,} products of {collection.id} are asked for, more than the"
                 f" {self._limits.max_products:,} of one request. Ask for a shorter time, a smaller area, or less cloud."
             )
-        ordered = mosaic_order(choice.products, data.order, area.crs, self._crs_of)
+        products = choice.products
+        if mosaicking is not Mosaicking.SIMPLE:
+            exact = None if not products else searched(wanted(area), area.crs)
+            canvas = Canvas(grid, inside(area, grid))
+            products = tuple(each for each in products if self._is_seen(each, exact, canvas))
+        ordered = mosaic_order(products, data.order, area.crs, self._crs_of)
         return Found(*scenes_of(ordered, choice, masked, mosaicking, data))
 
     def read(self, data: DataRequest, area: OutputArea, found: Found, bands: Sequence[InputBand]) -> tuple[Plane, ...]:
@@ -217,8 +256,17 @@ class CatalogueReader:
             return BandSampling(methods, reduced, data.harmonize)
         return BandSampling({DATA_BAND: "nearest"}, reduced, data.harmonize, is_only_mask=True)
 
+    def _is_seen(self, candidate: Candidate, exact: BaseGeometry | None, canvas: Canvas) -> bool:
+        """Whether a product is a scene of an area: those beside it, which a search finds too, may have pixels of it.
+
+        :param exact: What counts of the area, in degrees.
+        """
+        if candidate.footprint is None or exact is None or shapely.intersects(exact, candidate.footprint):
+            return True
+        return self._scenes.has_data(candidate, canvas)
+
     def _candidates(
-        self, data: DataRequest, area: OutputArea, mosaicking: Mosaicking, collection: Collection
+        self, data: DataRequest, area: OutputArea, collection: Collection
     ) -> tuple[list[Candidate], dict[str, Candidate]]:
         ground = wanted(area)
         if ground.is_empty or data.end < data.start or data.max_cloud_coverage < 0:
@@ -234,12 +282,7 @@ class CatalogueReader:
             listing = self._sources.find(request)
         except (EOTasksError, OSError) as error:
             raise unsearched(error) from error
-        found = list(listing.candidates)
-        if mosaicking is not Mosaicking.SIMPLE and found:
-            exact = searched(ground, area.crs)
-            shapely.prepare(exact)
-            found = [each for each in found if each.footprint is None or shapely.intersects(exact, each.footprint)]
-        return found, dict(listing.masked)
+        return list(listing.candidates), dict(listing.masked)
 
     def _crs_of(self, candidate: Candidate) -> str:
         with faults_of(candidate.name):

@@ -143,13 +143,7 @@ def plan_of(call: StatisticsCall, renderer: Renderer) -> Plan:
     outputs = outputs_of(setup)
     if "updateOutput" not in setup.hooks:  # which changes the bands, once it knows the scenes
         check_names(call.calculations, outputs)
-    intervals = _with_products(call, setup, renderer)
-    pixels = call.area.height * call.area.width * len(intervals)
-    if pixels > MOST_PIXELS:
-        raise TooLargeError(
-            f"{len(intervals):,} intervals with data of {call.area.width} x {call.area.height} pixels are more than"
-            f" {MOST_PIXELS:,} pixels: ask for larger ones, or less time."
-        )
+    intervals = intervals_drawn(call, setup, renderer)
     _check_answer(call.calculations, outputs, len(intervals))
     return Plan(call, tuple(outputs), tuple(intervals), pixels_inside(call.area))
 
@@ -165,10 +159,12 @@ def pixels_inside(area: OutputArea) -> int:
     return int(np.count_nonzero(inside))
 
 
-def _with_products(call: StatisticsCall, setup: Setup, renderer: Renderer) -> list[Interval]:
+def intervals_drawn(call: StatisticsCall, setup: Setup, renderer: Renderer) -> list[Interval]:
     """The intervals that any data of a request has products in, by one search of all the time.
 
     Where that would find more than one request may, halves of the time are searched by themselves.
+
+    :raises TooLargeError: when all of them together have too many pixels.
     """
     for interval in call.intervals[:1]:
         for declared, data in pair(setup.inputs, call.data_in(interval)):
@@ -187,7 +183,13 @@ def _with_products(call: StatisticsCall, setup: Setup, renderer: Renderer) -> li
         half = len(intervals) // 2
         return search(intervals[:half]) + search(intervals[half:])
 
-    return search(call.intervals)
+    found = search(call.intervals)
+    if call.area.height * call.area.width * len(found) > MOST_PIXELS:
+        raise TooLargeError(
+            f"{len(found):,} intervals with data of {call.area.width} x {call.area.height} pixels are more than"
+            f" {MOST_PIXELS:,} pixels: ask for larger ones, or less time."
+        )
+    return found
 
 
 def _times(call: StatisticsCall, interval: Interval, setup: Setup, renderer: Renderer) -> list[dt.datetime]:

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -86,10 +87,17 @@ def collection_named(name: str) -> DataCollection:
 
 
 def collection_at(name: str, base_url: str) -> DataCollection:
-    """The collection as another deployment serves it: a collection names its host, whatever the profile says."""
+    """The collection as another deployment serves it: a collection names its host, whatever the profile says.
+
+    One that the user has defined for it is taken: sentinelhub has no two of one definition.
+    """
     collection = collection_named(name)
     if not base_url or base_url == collection.service_url:
         return collection
+    wanted = replace(collection.value, service_url=base_url)
+    own = next((member for member in DataCollection if member.value == wanted), None)
+    if own is not None:
+        return own
     label = hashlib.sha256(base_url.encode()).hexdigest()[:8].upper()
     return collection.define_from(f"{name}_AT_{label}", service_url=base_url)
 

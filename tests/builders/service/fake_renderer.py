@@ -112,17 +112,17 @@ class FakeEngine:
 def _converted(image: NDArray[Any], kind: SampleType, auto: SampleType) -> NDArray[Any]:
     kind = auto if kind is SampleType.AUTO else kind
     if kind is SampleType.AUTO:
-        return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(image * 255), 0, 255), dtype=np.uint8)
     if kind is SampleType.FLOAT32:
         return image.astype(np.float32)
     limits = np.iinfo(kind.lower())
-    return np.clip(np.rint(image), limits.min, limits.max).astype(kind.lower())
+    return np.asarray(np.clip(np.rint(image), limits.min, limits.max), dtype=kind.lower())
 
 
 def value(band: str, x: NDArray[Any], y: NDArray[Any], time: dt.datetime) -> NDArray[np.float32]:
     """Of a band at a place: 0..1, in steps of 0.0001 as reflectance has them."""
     number = x // 10 * 13 + y // 10 * 7 + time.timetuple().tm_yday * 101 + sum(band.encode()) * 17
-    return (np.mod(number, 10_000) / 10_000).astype(np.float32)
+    return np.asarray(np.mod(number, 10_000) / 10_000, dtype=np.float32)
 
 
 @dataclass

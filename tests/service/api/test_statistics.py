@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +15,6 @@ import pytest
 import requests
 
 from eotasks.errors import ImageryError
-from eotasks.limits import FOOTPRINT_CORNERS
 from eotasks.service.api import statistics
 from eotasks.service.errors import BusyError, EngineError, RequestError, ScriptError, ScriptTimeoutError
 from eotasks.service.evalscript.setup import SampleType
@@ -27,7 +28,7 @@ from tests.builders.service.fake_renderer import (
     setup_of,
     value,
 )
-from tests.servers.routes import TOKEN, Loopback, OneClient
+from tests.servers.routes import HEADERS, TOKEN, Loopback, OneClient
 
 BOX = (330_000.0, 5_814_000.0, 330_400.0, 5_814_300.0)
 TRIANGLE = [[[330_000, 5_814_000], [330_400, 5_814_000], [330_000, 5_814_300], [330_000, 5_814_000]]]
@@ -63,7 +64,7 @@ def service(running: Loopback) -> Loopback:
     engine, reader = running.engine, running.reader
     engine.scripts = {"red": RED, "both": BOTH, "unmasked": UNMASKED}
     engine.runs, engine.faults, engine.most_at_once = [], {}, 0
-    reader.products = [Product(time) for time in days("2019-06-01", 4, step=5)]
+    reader.products = [Product(moment) for moment in days("2019-06-01", 4, step=5)]
     reader.searches, reader.most = [], 1_000
     return running
 
@@ -166,7 +167,7 @@ def test_the_documented_sizes(service: Loopback) -> None:
     ):
         document = request()
         document["input"]["bounds"]["bbox"] = bbox
-        service.reader.products = [Product(time, bounds=(-180, -90, 180, 90)) for time in days("2019-06-01", 1)]
+        service.reader.products = [Product(moment, bounds=(-180, -90, 180, 90)) for moment in days("2019-06-01", 1)]
         answer = asked(service, document)
         assert answer["data"][0]["outputs"]["default"]["bands"]["B0"]["stats"]["sampleCount"] == expected
 
@@ -240,7 +241,9 @@ def test_the_last_day_counts_however_its_end_is_written(service: Loopback, end: 
 
 
 def test_cloudy_products_are_left_out(service: Loopback, reader: FakeReader) -> None:
-    reader.products = [Product(time, cover) for time, cover in zip(days("2019-06-01", 2), (80.0, 81.0), strict=True)]
+    reader.products = [
+        Product(moment, cover) for moment, cover in zip(days("2019-06-01", 2), (80.0, 81.0), strict=True)
+    ]
     document = request()
     document["input"]["data"][0]["dataFilter"]["maxCloudCoverage"] = 80
     assert len(asked(service, document)["data"]) == 1
@@ -282,14 +285,44 @@ def test_faults_of_one_interval(
 
 
 def test_a_script_that_never_works_is_not_run_on_all_intervals(service: Loopback, engine: FakeEngine) -> None:
-    service.reader.products = [Product(time) for time in days("2019-06-01", 25)]
-    for time in days("2019-06-01", 25):
-        engine.faults[time.date()] = [ScriptError("no")] * 10
+    service.reader.products = [Product(moment) for moment in days("2019-06-01", 25)]
+    for moment in days("2019-06-01", 25):
+        engine.faults[moment.date()] = [ScriptError("no")] * 10
     answer = asked(service, request())
     assert answer["status"] == "FAILED"
     assert {each["error"]["type"] for each in answer["data"]} == {"EXECUTION_ERROR"}
     assert len(answer["data"]) == 25
     assert len(engine.runs) <= 5
+
+
+def test_a_script_whose_time_is_over_is_not_run_on_other_intervals(service: Loopback, engine: FakeEngine) -> None:
+    service.reader.products = [Product(moment) for moment in days("2019-06-01", 25)]
+    for moment in days("2019-06-01", 25):
+        engine.faults[moment.date()] = [ScriptTimeoutError("ended after 2 s")] * 10
+    answer = asked(service, request())
+    assert answer["status"] == "FAILED"
+    assert {each["error"]["type"] for each in answer["data"]} == {"TIMEOUT"}
+    assert len(engine.runs) <= service.settings.engine_workers + 1
+
+
+def test_who_hangs_up_is_not_worked_for(service: Loopback, engine: FakeEngine) -> None:
+    service.reader.products = [Product(moment) for moment in days("2019-06-01", 25)]
+    waiting = threading.Event()
+
+    def draw(bands: Any) -> Any:
+        waiting.wait(10)
+        return RED.draw(bands)
+
+    engine.scripts["red"] = FakeScript(RED.setup, draw)
+    with pytest.raises(requests.Timeout):
+        requests.post(f"{service.url}/api/v1/statistics", json=request(), headers=HEADERS, timeout=(5, 0.3))
+    time.sleep(0.1)  # until the server knows
+    waiting.set()
+    deadline = time.monotonic() + 10
+    while (engine.at_once or not engine.runs) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    asked(service, request(timeRange={"from": "2018-06-01", "to": "2018-06-30"}))
+    assert len(engine.runs) <= service.settings.engine_workers
 
 
 def test_busy_workers_are_waited_for(service: Loopback, engine: FakeEngine) -> None:
@@ -303,7 +336,7 @@ def test_an_engine_that_does_not_work(service: Loopback, engine: FakeEngine) -> 
 
 
 def test_intervals_are_drawn_some_at_a_time(service: Loopback, engine: FakeEngine) -> None:
-    service.reader.products = [Product(time) for time in days("2019-06-01", 25)]
+    service.reader.products = [Product(moment) for moment in days("2019-06-01", 25)]
     assert len(asked(service, request())["data"]) == 25
     assert engine.most_at_once <= service.settings.engine_workers
 
@@ -398,7 +431,7 @@ def test_what_is_refused(service: Loopback, engine: FakeEngine, name: str) -> No
 
 
 def test_all_pixels_together_have_a_bound(service: Loopback, engine: FakeEngine) -> None:
-    service.reader.products = [Product(time) for time in days("2018-01-01", 700)]
+    service.reader.products = [Product(moment) for moment in days("2018-01-01", 700)]
     document = request(width=2500, height=2500, timeRange={"from": "2018-01-01", "to": "2020-01-01"})
     del document["aggregation"]["resx"], document["aggregation"]["resy"]
     assert "pixels" in refused(service, document, 413)
@@ -406,23 +439,25 @@ def test_all_pixels_together_have_a_bound(service: Loopback, engine: FakeEngine)
 
 
 def test_the_answer_has_a_bound(service: Loopback, engine: FakeEngine) -> None:
-    service.reader.products = [Product(time) for time in days("2018-01-01", 700)]
+    service.reader.products = [Product(moment) for moment in days("2018-01-01", 700)]
     document = changed(f"{HISTOGRAM}.nBins", 10_000)
     document["aggregation"]["timeRange"] = {"from": "2018-01-01", "to": "2020-01-01"}
     assert "bins and percentiles" in refused(service, document, 413)
     assert engine.runs == []
 
 
-def test_a_polygon_of_many_corners(service: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    angles = np.linspace(0, 2 * np.pi, 5_000)
+@pytest.mark.parametrize("corners", [4_000, 6_000])
+def test_a_polygon_of_many_corners(service: Loopback, corners: int) -> None:
+    angles = np.linspace(0, 2 * np.pi, corners)
     ring = np.column_stack([330_200 + 150 * np.cos(angles), 5_814_150 + 150 * np.sin(angles)]).tolist()
     document = request()
     document["input"]["bounds"] = {
         "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, "properties": CRS,
     }  # fmt: skip
-    assert len(asked(service, document)["data"]) == 4
-    monkeypatch.setenv(FOOTPRINT_CORNERS.variable, "1000")
-    assert "1,000" in refused(service, document)
+    if corners == 4_000:
+        assert len(asked(service, document)["data"]) == 4
+    else:
+        assert "5,000" in refused(service, document)
 
 
 @pytest.mark.parametrize(

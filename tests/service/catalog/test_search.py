@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import eotasks.service.catalog.search as module
 from eotasks.catalogue.request import SearchRequest
-from eotasks.service.catalog.collections import COLLECTIONS
 from eotasks.service.catalog.search import item_named, newest_first, page_of, search_of
 from eotasks.service.contract.catalog import CatalogSearch
 from eotasks.service.errors import RequestError, TooLargeError
+from eotasks.service.pixels.collections import COLLECTIONS
 from tests.builders.stac_items import make_item
 
 OFFICIAL = "S2A_MSIL1C_20240501T100031_N0510_R122_T33UUU_20240501T121502"
@@ -69,7 +69,7 @@ TIMES = st.datetimes(dt.datetime.fromisoformat("2014-01-01"), dt.datetime.fromis
 BOUNDS = st.none() | TIMES
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(TIMES, max_size=25), BOUNDS, BOUNDS)
 def test_windows_leave_nothing_out_and_nothing_twice(
     times: list[dt.datetime], start: dt.datetime | None, end: dt.datetime | None

@@ -13,6 +13,7 @@ import pytest
 from eotasks.service.errors import RequestError, ServiceError
 from eotasks.service.evalscript.engine import Evaluated
 from eotasks.service.evalscript.pool import EnginePool, JobLimits
+from eotasks.service.evalscript.setup import SampleType
 from eotasks.service.evalscript.workers.supervisor import Places
 from tests.builders.scripts.attacks import HONEST, OURS, PROTOTYPE, Attack
 from tests.builders.scripts.pixels import script_pixels
@@ -85,3 +86,10 @@ def test_nothing_of_a_script_outlives_it(pool: EnginePool) -> None:
         for _ in range(3):
             one.evaluate(leave, MANY)
             assert one.evaluate(look, MANY).images["default"].min() == 1
+
+
+def test_statistics_get_the_numbers_as_they_are(pool: EnginePool) -> None:
+    script = HONEST.replace('sampleType: "FLOAT32"', 'sampleType: "AUTO"')
+    image = pool.evaluate(script, MANY, auto=SampleType.FLOAT32).images["default"]
+    np.testing.assert_array_equal(image[..., 0], MANY.sources[0].planes[0].values[0] * 2)
+    assert pool.evaluate(script, MANY).images["default"].dtype == np.uint8

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eotasks.service.contract.statistics import MOST_BINS
@@ -125,6 +125,7 @@ BINNINGS = st.one_of(
 )  # fmt: skip
 
 
+@settings(max_examples=60)
 @given(BINNINGS, VALUES)
 def test_every_value_is_counted_once(binning: Binning, values: list[float]) -> None:
     array = np.array(values, dtype=np.float64)

@@ -6,7 +6,7 @@ import datetime as dt
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eotasks.service.contract.statistics import LastInterval
@@ -121,6 +121,7 @@ SPANS = st.timedeltas(dt.timedelta(microseconds=1), dt.timedelta(days=60))
 ENDS = SPANS | st.integers(1, 60).map(lambda count: dt.timedelta(days=count, seconds=-1))
 
 
+@settings(max_examples=60)
 @given(STARTS, ENDS, st.sampled_from(PERIODS), st.sampled_from(BEHAVIOURS))
 def test_what_holds_of_all_intervals(start: dt.datetime, span: dt.timedelta, text: str, last: LastInterval) -> None:
     period = Period.of(text)
@@ -143,6 +144,7 @@ def test_what_holds_of_all_intervals(start: dt.datetime, span: dt.timedelta, tex
         assert all(each.end == period.after(each.start) for each in found)
 
 
+@settings(max_examples=60)
 @given(STARTS, ENDS, st.sampled_from(PERIODS), st.sampled_from(BEHAVIOURS), st.data())
 def test_who_asks_for_one_interval_gets_it(
     start: dt.datetime, span: dt.timedelta, text: str, last: LastInterval, data: st.DataObject
@@ -155,6 +157,7 @@ def test_who_asks_for_one_interval_gets_it(
         assert intervals_of(one.start, one.end, period, last, most=100)[0] == one
 
 
+@settings(max_examples=60)
 @given(st.lists(STARTS, max_size=20), STARTS, ENDS, st.sampled_from(PERIODS), st.sampled_from(BEHAVIOURS))
 def test_every_moment_is_in_one_interval_at_most(
     times: list[dt.datetime], start: dt.datetime, span: dt.timedelta, text: str, last: LastInterval

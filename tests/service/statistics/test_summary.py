@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
@@ -27,6 +27,25 @@ def test_moments_and_percentiles_are_those_of_numpy() -> None:
     for name, value in told["percentiles"].items():
         assert value == np.percentile(kept, float(name), method="inverted_cdf")
         assert np.float32(value) in VALUES
+
+
+@pytest.mark.parametrize(
+    ("counts", "mean", "deviation"),
+    [
+        ({8: 99, 9: 1, 10: 710}, 9.75432098765432, 0.6555648554361158),
+        ({2: 29, 4: 235, 5: 103, 6: 428, 7: 13, 8: 1, 9: 1}, 5.1716049382715985, 1.09834157450977),
+    ],
+    ids=["first", "second"],
+)
+def test_the_documented_answers(counts: dict[int, int], mean: float, deviation: float) -> None:
+    """Of 810 pixels of the scene classification, whose histogram is documented with their moments."""
+    values = np.repeat(list(counts), list(counts.values())).astype(np.uint8).reshape(30, 27)
+    told = summary_of(values, None, Calculation(Binning(edges=tuple(range(12)))), "output_scl.B0")
+    assert told["stats"]["mean"] == pytest.approx(mean, rel=1e-14)
+    assert told["stats"]["stDev"] == pytest.approx(deviation, rel=1e-14)
+    assert told["histogram"]["bins"] == [
+        {"lowEdge": low, "highEdge": low + 1, "count": counts.get(low, 0)} for low in range(11)
+    ]
 
 
 def test_what_is_no_number_is_no_data() -> None:
@@ -78,6 +97,7 @@ def test_integers_are_binned_as_integers(values: type, binning: Binning, kind: t
     assert sum(each["count"] for each in bins) > 0
 
 
+@settings(max_examples=50)
 @given(
     stn.arrays(np.float32, stn.array_shapes(min_dims=2, max_dims=2), elements=st.floats(width=32)),
     st.lists(st.floats(0, 100), max_size=4),

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from sentinelhub.config import SHConfig
+from sentinelhub.data_collections import DataCollection
 
 from eotasks.errors import CredentialsError, ImageryError
 from eotasks.sources.sentinelhub import DownloadBandsTask, load_credentials
+from eotasks.sources.sentinelhub.account import collection_at
 from tests.builders.inputs.sentinelhub import SIX, SMALL, TIMES, YEAR, profile_of, write_profile
 from tests.servers.sentinelhub import CLIENT_SECRET, TOKEN, Service
 
@@ -23,6 +25,16 @@ def test_the_profile_s_service_is_asked_also_after_pickling(service: Service) ->
         pickle.loads(pickle.dumps(task)).execute(bbox=SMALL, time_interval=YEAR)
     assert len(service.processes) == 4
     assert service.tokens == 1
+
+
+def test_a_collection_that_the_user_has_defined_is_taken() -> None:
+    """The client refuses a second name for the same definition."""
+    url = "https://masks.example.org"
+    own = DataCollection.SENTINEL2_L2A.define_from("MASKS_OF_MINE", service_url=url)
+    assert collection_at("SENTINEL2_L2A", url) is own
+    other = collection_at("SENTINEL2_L1C", url)
+    assert other.service_url == url
+    assert collection_at("SENTINEL2_L1C", url) is other
 
 
 def test_no_credentials(home: Path) -> None:
