@@ -34,11 +34,10 @@ class Descriptions:
     def put(self, script: str, description: Description) -> None:
         """Keep what a script declares."""
         setup = description.setup
-        names = len(setup.inputs) + len(setup.outputs)
-        names += sum(len(each.bands) for each in (*setup.inputs, *setup.outputs))
+        names = sum(1 + len(each.bands) for each in setup.inputs) + sum(1 + len(each.bands) for each in setup.outputs)
         key = _digest(script)
         with self._lock:
-            if key in self._known:
+            if key in self._known or names > self._most_names // 10:  # one shall not push out all others
                 return
             self._known[key] = (description, names)
             self._names += names
