@@ -121,8 +121,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     settings = load_settings(given)
     check(settings)
     with listen(settings) as (listening, settings):
-        print_unredacted(start_text(settings, demo=arguments.demo))
-        serve(settings, listening)
+        serve(settings, listening, lambda: print_unredacted(start_text(settings, demo=arguments.demo)))
     return ExitCode.DONE
 
 

@@ -6,19 +6,21 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
 from eotasks.catalogue.open import catalogue_of
+from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError
 from eotasks.service.auth.clients import read_clients, signing_key
 from eotasks.service.settings import ServiceSettings
 from eotasks.service.traffic.log import set_up_json_log
 from eotasks.storage.location import is_web
+from eotasks.storage.place import Place
 from eotasks.text import redacted
 
 _BACKLOG = 1024
@@ -32,6 +34,7 @@ def check(settings: ServiceSettings) -> None:
     """Refuse what cannot work, before anything starts.
 
     :raises ConfigurationError: no catalogue, or one that is not there; no client that could ask.
+    :raises EOTasksError: a catalogue that is damaged, or cannot be reached.
     """
     if not settings.catalogues:
         raise ConfigurationError(
@@ -40,11 +43,19 @@ def check(settings: ServiceSettings) -> None:
     for location in settings.catalogues:
         if location.endswith((".parquet", ".geoparquet")) or is_web(location):
             catalogue = catalogue_of(location)
-            if isinstance(catalogue, Catalogue) and not catalogue.exists():
+            if not isinstance(catalogue, Catalogue):
+                continue
+            if catalogue.exists():
+                catalogue.count(SearchRequest())  # reads it: one that is damaged is refused here
+            else:
                 raise ConfigurationError(
                     f"There is no catalogue {redacted(location)}: make one with"
                     f" eotasks catalogue add PRODUCTS --catalogue {redacted(location)}."
                 )
+        elif not Place(location).names(""):
+            raise ConfigurationError(
+                f"There is nothing at {redacted(location)}: give a catalogue or a folder of products."
+            )
     if not settings.open and not read_clients(settings.clients_file).clients:
         raise ConfigurationError(
             f"{settings.clients_file} has no clients, so nobody could ask: make one with eotasks serve add-client NAME,"
@@ -77,8 +88,12 @@ def listen(settings: ServiceSettings) -> Iterator[tuple[socket.socket, ServiceSe
         yield listening, settings.model_copy(update={"port": listening.getsockname()[1]})
 
 
-def serve(settings: ServiceSettings, listening: socket.socket) -> None:
-    """Answer requests until a signal ends it, and those under way before it ends."""
+def serve(settings: ServiceSettings, listening: socket.socket, announce: Callable[[], None]) -> None:
+    """Answer requests until a signal ends it, and those under way before it ends.
+
+    :param announce: Called when all is ready but the first request.
+    :raises EOTasksError: when a catalogue or the engine does not work.
+    """
     set_up_json_log()
     if not settings.open and settings.token_key is None:
         signing_key(settings.key_file)  # once, before several processes look for it
@@ -92,11 +107,13 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
         "timeout_graceful_shutdown": settings.shutdown_s,
     }
     if settings.workers > 1:
+        announce()
         _serve_by_many(settings, listening, options)
         return
     from eotasks.service.build import build_app
 
     server = uvicorn.Server(uvicorn.Config(build_app(settings), **options))
+    announce()
     # When it has ended, the server gives the signal on, which is to end nothing else then.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:

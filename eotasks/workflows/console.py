@@ -388,6 +388,7 @@ def print_unredacted(text: str) -> None:
     like secrets. Nothing of others.
     """
     sys.stdout.write(printable(text, lines=True))
+    sys.stdout.flush()
 
 
 def print_failed(console: Console, what: str) -> None:

@@ -67,13 +67,14 @@ def test_the_scopes_are_those_of_the_service() -> None:
     [
         ([], "no products"),
         (["--catalogue", "absent.parquet", "--open"], "There is no catalogue absent.parquet"),
+        (["--catalogue", "absent/", "--open"], "There is nothing at absent"),
         (["--catalogue", "CATALOGUE"], "has no clients"),
         (["--catalogue", "CATALOGUE", "--open", "--host", "0.0.0.0"], "open is for loopback"),
         (["--catalogue", "CATALOGUE", "--open", "--port", "70000"], "port"),
         (["--catalogue", "CATALOGUE", "--open", "--workers", "0"], "workers"),
         (["--catalogue", "CATALOGUE", "--open", "--host", "no.such.host.invalid"], "open is for loopback"),
     ],
-    ids=["nothing", "no catalogue", "no clients", "open to all", "port", "workers", "host"],
+    ids=["nothing", "no catalogue", "no folder", "no clients", "open to all", "port", "workers", "host"],
 )
 def test_refused(
     arguments: list[str],
@@ -89,6 +90,14 @@ def test_refused(
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
+
+
+def test_a_damaged_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "products.parquet").write_bytes(b"PAR1 and no more")
+    assert main(["serve", "--open", "--catalogue", str(tmp_path / "products.parquet")]) == ExitCode.BAD_INPUT
+    told = capsys.readouterr()
+    assert "products.parquet" in told.err
+    assert told.out == ""
 
 
 def test_a_port_in_use(catalogue: str, capsys: pytest.CaptureFixture[str]) -> None:

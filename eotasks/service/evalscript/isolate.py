@@ -286,7 +286,8 @@ def _loop(setup: Setup, shape: Samples | None, pixels: Pixels, script: Script) -
         view += len(source.planes)
         sources.append(Source(_key(source, i), scenes, bands))
     single = len(sources) == 1 and setup.mosaicking is Mosaicking.SIMPLE
-    reused = single and shape is not None and script.reads_samples_only(shape)
+    bands_read = [band.name for band in sources[0].bands]
+    reused = single and shape is not None and script.reads_samples_only(shape, bands_read)
     return Loop(pixels.height, pixels.width, tuple(sources), setup.outputs, shape, single, reused)
 
 
