@@ -1,7 +1,7 @@
 // The peer: what somebody would write for node. A fresh isolate (a worker thread) for each call, a loop that makes an
 // object of samples a pixel (an array of them where there are dates), rounding and clamping, planes and results as raw
 // bytes. The work comes as one line of JSON each. The answer is what it took in milliseconds: copy in, script, loop,
-// copy out; with the start of the thread, and without.
+// copy out; the processor's time for it; and that of the call with the start of the thread.
 
 const fs = require("fs");
 const { Worker, isMainThread, parentPort, workerData } = require("worker_threads");
@@ -10,6 +10,7 @@ const types = { u1: Uint8Array, u2: Uint16Array, f4: Float32Array };
 
 function run({ bytes, work }) {
   const begin = process.hrtime.bigint();
+  const before = process.cpuUsage();
   const memory = new ArrayBuffer(bytes.length);
   new Uint8Array(memory).set(bytes);
   const planes = {};
@@ -20,18 +21,19 @@ function run({ bytes, work }) {
   const loop = new Function("return " + work.loop)();
   const image = loop(evaluatePixel, planes, work.size, work.bands);
   const copy = new Uint8Array(image.buffer).slice();
-  return { took: Number(process.hrtime.bigint() - begin) / 1e6, copy };
+  const { user, system } = process.cpuUsage(before);
+  return { took: Number(process.hrtime.bigint() - begin) / 1e6, computed: (user + system) / 1e3, copy };
 }
 
 function called(work) {
   const bytes = fs.readFileSync(work.file);
   const begin = process.hrtime.bigint();
   const worker = new Worker(__filename, { workerData: { bytes, work } });
-  worker.once("message", ({ took, copy }) => {
+  worker.once("message", ({ took, computed, copy }) => {
     const whole = Number(process.hrtime.bigint() - begin) / 1e6;
     worker.once("exit", () => {
       fs.writeFileSync(work.result, copy);
-      process.stdout.write(JSON.stringify([took, whole]) + "\n");
+      process.stdout.write(JSON.stringify([took, computed, whole]) + "\n");
     });
   });
 }
