@@ -144,7 +144,7 @@ figure, axis = plt.subplots(figsize=(10, 3.2), layout="constrained")
 axis.bar(days, share, width=6, color="0.8", label="share of cloud")
 seen = np.isfinite(ndvi)
 axis.plot(np.array(days)[seen], ndvi[seen], "o-", color="tab:green", label="NDVI of clear pixels, where there are some")
-axis.set(ylim=(-0.2, 1.05), title="one field, twelve simulated acquisitions")
+axis.set(ylim=(-0.2, 1.05), title="one field in the simulated year")
 axis.legend(loc="upper left")
 plt.show()
 
@@ -163,7 +163,8 @@ task = SentinelHubInputTask(
 )
 patch = task.execute(bbox=field, time_interval=("2024-04-01", "2024-09-30"))
 for time, mask in zip(patch.timestamps, patch.mask["CLM"], strict=True):
-    print(f"{time:%Y-%m-%d}   {np.mean(mask == 1):4.0%} cloud")
+    known = mask != 255  # the swath of a day may miss the field
+    print(f"{time:%Y-%m-%d}   {np.mean(mask[known] == 1):4.0%} cloud" if known.any() else f"{time:%Y-%m-%d}   no data")
 
 # %%
 service.terminate()
