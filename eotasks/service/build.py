@@ -43,7 +43,7 @@ class Catalogues:
         return sorted(found.values(), key=lambda item: (item.datetime, item.id))[: request.limit]
 
     def named(self, names: Collection[str], request: SearchRequest) -> list[Any]:
-        """Items of some names, as `Catalogue.named` gives them; where a catalogue cannot ask for names, all are seen."""
+        """Items of some names, as `Catalogue.named` gives them; a catalogue that has no such way is gone through."""
         found: dict[str, Any] = {}
         for catalogue in self._catalogues:
             ask = getattr(catalogue, "named", None)
