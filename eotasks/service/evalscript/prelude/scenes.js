@@ -56,12 +56,12 @@ function positions(returned, origins, hook) {
   const taken = new MapOf();
   for (let i = 0; i < returned.length; ++i) {
     const scene = returned[i];
-    let position = remembered(origins, scene);
+    let position = placeOf(origins, scene);
     if (position === undefined && scene !== null && typeof scene === "object") {
       position = scene.__idx === undefined ? scene.idx : scene.__idx;
     }
     if (typeof position !== "number") throw new ErrorOf(hook + " returns a scene that it was not given");
-    if (remembered(taken, position) === undefined) append(kept, position);
+    if (placeOf(taken, position) === undefined) append(kept, position);
     remember(taken, position, true);
   }
   return kept;
