@@ -22,11 +22,12 @@ function collected(source, chosen) {
 // `scenes` of evaluatePixel and of updateOutputMetadata.
 function scenesOf(source, chosen) {
   const { scenes, listed } = collected(source, chosen);
+  const told = {};
   if (source.listed !== undefined) {
     own(scenes, source.listed, listed, false);
-    const told = { [source.listed]: listed };
-    own(scenes, "toJSON", () => told, false);
+    own(told, source.listed, listed);
   }
+  own(scenes, "toJSON", () => told, false);
   own(scenes, "scenes", scenes, false);
   return scenes;
 }
