@@ -9,14 +9,14 @@ const STACK_CHARACTERS = 4000;
 
 const NO_MEMORY = { __proto__: null };
 
+// The first eight bytes are the number of pixels that are done, for Python to look at while a script runs.
 const mailbox = new BufferOf(MAILBOX_BYTES);
-const letters = new BytesOf(mailbox);
-const progress = new Float64Array(new BufferOf(16));
-const progressBuffer = progress.buffer;
+const progress = new Float64Array(mailbox, 0, 1);
+const letters = new BytesOf(mailbox, 8);
 
 const state = {
   __proto__: null, sources: [], chosen: [], metadata: {}, outputMetadata: {}, buffer: null, results: null,
-  outputs: [], loop: null, declared: null, body: null,
+  outputs: [], loop: null, declared: null, body: null, stage: "setup",
 };
 
 // The first line is as many digits as the text has characters.
@@ -57,7 +57,7 @@ function failure(error) {
     message = "an error that cannot be read";
   }
   const kind = error === NO_MEMORY ? "memory" : "script";
-  return answer({ __proto__: null, error: { __proto__: null, message, stack, kind } });
+  return answer({ __proto__: null, error: { __proto__: null, message, stack, kind, stage: state.stage } });
 }
 
 function memory(bytes) {
@@ -118,15 +118,11 @@ function declare() {
   return parse(stringify({ __proto__: null, setup: has, value, calls: state.declared, hooks: found, length }, spelled));
 }
 
-function open() {
-  const given = parse(letter());
+function open(given) {
   state.sources = given.sources;
   state.metadata = given.metadata;
   state.chosen = [];
-  for (let i = 0; i < state.sources.length; ++i) {
-    append(state.chosen, state.sources[i].chosen);
-  }
-  return null;
+  for (let i = 0; i < state.sources.length; ++i) append(state.chosen, state.sources[i].chosen);
 }
 
 function choose() {
@@ -137,15 +133,18 @@ function choose() {
   return state.chosen;
 }
 
-// Bands of each output, as updateOutput leaves them.
-function adjust() {
+// Asks the hooks which scenes they keep, and for the bands of each output. Where pixels are (`decided`) what is kept
+// has been asked before; the hooks are called for what they remember.
+function arrange() {
   const given = parse(letter());
-  state.chosen = given.chosen;
+  open(given);
+  const kept = choose();
+  if (!given.decided) state.chosen = kept;
   const hook = hooks.updateOutput();
-  if (hook === undefined) return null;
+  if (hook === undefined) return { __proto__: null, kept, output: null };
   const output = given.output;
   hook(output, dated(state.sources, state.chosen));
-  return parse(stringify(output, spelled));
+  return { __proto__: null, kept, output: parse(stringify(output, spelled)) };
 }
 
 // A body's own idea of how many bands it gives: the most that it returns for some samples.
@@ -225,8 +224,7 @@ function mistaken(result) {
   throw new ErrorOf("evaluatePixel returns no object: with several outputs it has to return one with the keys " + ids);
 }
 
-function compile() {
-  const { code, views, outputs, bytes } = parse(letter());
+function compile({ code, views, outputs, bytes }) {
   state.results = memory(bytes);
   const inputs = [];
   for (let i = 0; i < views.length; ++i) {
@@ -252,7 +250,6 @@ function compile() {
     evaluate, scenes, metadata, {}, state.outputMetadata, inputs, written, put, mistaken, isArray, isView, round,
     progress,
   );
-  return null;
 }
 
 function withoutScenes() {
@@ -273,7 +270,6 @@ function run() {
       for (let i = 0; i < length; ++i) values[i] = fill;
     }
   }
-  return progress[0];
 }
 
 function finish() {
@@ -285,18 +281,24 @@ function finish() {
   return told === undefined ? null : told;
 }
 
+// Runs the loop; gives what the script tells besides pixels.
+function execute() {
+  const given = parse(letter());
+  open(given);
+  compile(given);
+  state.stage = "pixels";
+  run();
+  state.stage = "metadata";
+  return finish();
+}
+
 return {
   __proto__: null,
   mailbox: () => mailbox,
-  progress: () => progressBuffer,
   allocate: () => { try { return allocate(); } catch (error) { return failure(error); } },
   results: () => state.results,
-  open: guarded(open),
   declare: guarded(declare),
-  choose: guarded(choose),
-  adjust: guarded(adjust),
+  arrange: guarded(arrange),
   probe: guarded(probe),
-  compile: guarded(compile),
-  run: guarded(run),
-  finish: guarded(finish),
+  execute: guarded(execute),
 };
