@@ -7,10 +7,11 @@ ARGS ?=
 # Where bytecode may not be kept, each of the hundreds of processes of a run compiles the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help land-cover test trials test-lowest test-newest lint types hooks benchmark benchmarks clean run-environment dev-environment lowest-environment newest-environment
+.PHONY: help land-cover serve test trials test-lowest test-newest lint types hooks benchmark benchmarks clean run-environment serve-environment dev-environment lowest-environment newest-environment
 
 help:
 	@echo "make land-cover   the land-cover example on the embedded sample: map, validation, report (ARGS=... for options)"
+	@echo "make serve        the service on loopback, with the embedded scene and a simulated year (ARGS=... for options)"
 	@echo "make test         lint, types and all tests"
 	@echo "make trials       attacks, faults and whole runs at length, which make test leaves out"
 	@echo "make test-lowest  the fast tests with every direct dependency at its floor, on Python 3.11"
@@ -22,6 +23,9 @@ help:
 
 land-cover: run-environment
 	@$(BIN) -m eotasks.workflows.cli land-cover $(ARGS)
+
+serve: serve-environment
+	@$(BIN) -m eotasks.workflows.cli serve --demo $(ARGS)
 
 test: lint types
 	@$(BIN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not trial"  # tests of a file share their runs
@@ -58,6 +62,9 @@ clean:
 
 run-environment:
 	@$(PYTHON) tools/environment.py run
+
+serve-environment:
+	@$(PYTHON) tools/environment.py serve
 
 dev-environment:
 	@$(PYTHON) tools/environment.py dev

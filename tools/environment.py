@@ -1,4 +1,4 @@
-"""Build or refresh an environment that holds this checkout: `python3 tools/environment.py run|dev|lowest|newest`.
+"""Build or refresh an environment that holds this checkout: `python3 tools/environment.py run|serve|dev|lowest|newest`.
 
 An environment is stale when pyproject.toml, the interpreter or the folder's path changed since it was built; then it
 is built anew. `dev` holds all of `run`, so a fresh `dev` also serves `run`. `lowest` has every direct dependency at its
@@ -19,9 +19,10 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {"run": ".venv", "dev": ".venv", "lowest": ".venv-lowest", "newest": ".venv-newest"}
-REQUIREMENTS = {"run": ".", "dev": ".[dev]", "lowest": ".[dev]", "newest": ".[dev]"}
-WIDER = {"run": "dev"}
+FOLDERS = {"run": ".venv", "serve": ".venv", "dev": ".venv", "lowest": ".venv-lowest", "newest": ".venv-newest"}
+REQUIREMENTS = {"run": ".", "serve": ".[service]", "dev": ".[dev]", "lowest": ".[dev]", "newest": ".[dev]"}
+WIDER = {"run": ("serve", "dev"), "serve": ("dev",)}
+"""Environments that hold all of another."""
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     if interpreter != sys.executable:
         return subprocess.run([interpreter, __file__, wanted], check=False).returncode
     fingerprint = environment_fingerprint()
-    if wanted != "newest" and any(is_fresh(kind, fingerprint) for kind in {wanted, WIDER.get(wanted, wanted)}):
+    if wanted != "newest" and any(is_fresh(kind, fingerprint) for kind in (wanted, *WIDER.get(wanted, ()))):
         return 0
     return build(wanted, fingerprint)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from eotasks.imagery.files.origin import Origin
     from eotasks.imagery.files.protocol import Fingerprint, RasterFile
     from eotasks.imagery.files.signing import Modifier
+    from eotasks.imagery.pixels.blocks import DecodedBlocks
     from eotasks.imagery.pixels.seen import SeenGround
     from eotasks.imagery.products.angles import AngleGrids
     from eotasks.imagery.products.product import MaskPolygons, MaskSource, Product
@@ -246,13 +247,16 @@ class Scene:
         threads: int | None = None,
         by_band: Mapping[str, Sampling] | None = None,
         seen: SeenGround | None = None,
+        blocks: DecodedBlocks | None = None,
     ) -> Window:
         """The part of the product under a grid, for who wants its pixels as they are stored.
 
         :param by_band: Samplings of bands that have another one.
         :param seen: As of `Window`.
+        :param blocks: As of `Window`.
         """
-        return Window(self.product, self._infos, grid, sampling, resolve_threads(threads), self._kept, by_band, seen)
+        workers = resolve_threads(threads)
+        return Window(self.product, self._infos, grid, sampling, workers, self._kept, by_band, seen, blocks)
 
     def _read(
         self, bands: Sequence[str], grid: Grid, sampling: Sampling, workers: int

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from eotasks.errors import EOTasksError
 from eotasks.service.answers import Answer, answer_of, code_of_status
-from eotasks.service.api import page, process, status, tokens
+from eotasks.service.api import catalog, page, process, statistics, status, tokens
+from eotasks.service.api.ogc import fis
 from eotasks.service.api.status import Health
 from eotasks.service.auth.access import Access
 from eotasks.service.auth.bearer import BearerAccess, OpenAccess
@@ -79,7 +80,7 @@ def create_app(
         servers=[{"url": settings.url}],
     )
     app.include_router(tokens.router(settings, clients, signer, secrets))
-    for each in (process,):
+    for each in (process, statistics, catalog, fis):
         app.include_router(each.router(services))
     app.include_router(status.router(work, metrics, health or {}))
     app.include_router(page.router(app.openapi))

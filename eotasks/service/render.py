@@ -30,7 +30,6 @@ class RenderRequest:
     data: tuple[DataRequest, ...]
     check: Callable[[Setup], None] | None = None
     """Looks at what the script declares, and raises, before anything is searched."""
-
     auto: SampleType = SampleType.AUTO
     """What outputs give that declare no sample type: as `Engine.evaluate` has it."""
 

@@ -115,6 +115,12 @@ class ServiceSettings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _stored_somewhere(self) -> ServiceSettings:
+        if self.store_masks and not self.archive:
+            raise ValueError("store_masks needs an archive: name the folder or s3://… that masks are to be kept in")
+        return self
+
     @property
     def url(self) -> str:
         """Address by which clients know the service, without a slash at its end."""

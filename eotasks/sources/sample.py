@@ -18,6 +18,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks.errors import AreaError, ConfigurationError, FeatureError
 from eotasks.features import Feature, feature_of
+from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
@@ -92,19 +93,25 @@ class LoadSampleTask(EOTask):
         area = bbox_for(eopatch, bbox)
         grid = grid_of_bbox(area, self.resolution)
         scene = open_sample()
-        is_data = scene.is_data(grid, resampling=self.resampling)
+        dn, is_data = self._read(scene, grid)
         if not is_data.any():
             raise AreaError(
                 f"Bounding box {tuple(area)} ({grid.crs}) lies outside of the sample, which covers"
                 f" {tuple(SAMPLE_BBOX)} (EPSG:32633). Choose a place inside of it."
             )
-        dn = scene.read(self.bands, grid, resampling=self.resampling)
         patch = _with_time(eopatch, area, scene.acquisition.time)
         patch[self.bands_feature] = (dn if self.dtype == "dn" else _reflectance(dn))[np.newaxis]
         patch[self.is_data_feature] = is_data[np.newaxis, ..., np.newaxis]
         angles = (scene.acquisition.sun_zenith, scene.acquisition.sun_azimuth)
         patch[SUN_ANGLES] = np.array([angles], dtype=np.float32)
         return patch
+
+    def _read(self, scene: Scene, grid: Grid) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        """The bands wanted, and where all bands of the scene are data: each file is decoded once where it can be."""
+        if set(self.bands) == set(scene.bands):
+            return scene.read_masked(self.bands, grid, resampling=self.resampling)
+        is_data = scene.is_data(grid, resampling=self.resampling)
+        return scene.read(self.bands, grid, resampling=self.resampling), is_data
 
 
 def _reflectance(dn: NDArray[np.uint16]) -> NDArray[np.float32]:

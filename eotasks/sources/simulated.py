@@ -217,8 +217,8 @@ def sample_ground(resolution: float, seed: int) -> Ground:
     """
     grid = grid_of_bbox(SAMPLE_BBOX, resolution)
     scene = open_sample()
-    bands = scene.read(BANDS, grid).astype(np.float32) / np.float32(QUANTIFICATION)
-    is_data = scene.is_data(grid)
+    dn, is_data = scene.read_masked(BANDS, grid)
+    bands = dn.astype(np.float32) / np.float32(QUANTIFICATION)
     longitude, latitude = SAMPLE_BBOX.transform(CRS.WGS84).middle
     return prepare_ground(
         bands, is_data, _coarse_probability(bands, is_data, resolution),

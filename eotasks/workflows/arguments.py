@@ -34,7 +34,11 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse_without_action(self, args: Sequence[str]) -> None:
         actions = next((each for each in self._actions if isinstance(each, argparse._SubParsersAction)), None)
-        if actions is None or any(each in self._option_string_actions or each in actions.choices for each in args):
+        if (
+            actions is None
+            or not actions.required
+            or any(each in self._option_string_actions or each in actions.choices for each in args)
+        ):
             return
         first, names = next(iter(args), ""), list(actions.choices)
         if first and not first.startswith("-") and (did_you_mean(first, names) or not _is_place(first)):

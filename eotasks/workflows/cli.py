@@ -73,6 +73,7 @@ COMMANDS = {
     "status": "eotasks.workflows.status",
     "clean": "eotasks.workflows.clean",
     "doctor": "eotasks.workflows.doctor.command",
+    "serve": "eotasks.service.command",
 }
 """A line for each command: the module whose ``add_parser`` registers it under this name. All else is there."""
 

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from eotasks.errors import ConfigurationError, EOTasksError, message_of, stack_of
-from eotasks.text import harmless, json_text
+from eotasks.text import harmless, json_text, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -381,6 +381,14 @@ def print_note(text: str) -> None:
 def print_plain(text: str) -> None:
     """Writes lines to stdout for a file or a script: no colours, nothing wrapped."""
     sys.stdout.write(harmless(text, lines=True))
+
+
+def print_unredacted(text: str) -> None:
+    """Writes lines of our own to stdout as they are: a secret for whoever it was made for, code with words that look
+    like secrets. Nothing of others.
+    """
+    sys.stdout.write(printable(text, lines=True))
+    sys.stdout.flush()
 
 
 def print_failed(console: Console, what: str) -> None:

@@ -35,11 +35,12 @@ const statistics = await layer.getStats(
   "STAPI",
 );
 
-console.log(
+process.stdout.write(
   JSON.stringify({
     image: Buffer.from(image).toString("base64"),
     tiles: tiles.tiles.map((tile) => ({ time: tile.sensingTime, cloud: tile.meta.cloudCoverPercent })),
     dates,
     statistics,
   }),
+  () => process.exit(0), // its cache keeps a timer
 );

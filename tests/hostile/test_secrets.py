@@ -332,7 +332,7 @@ def test_workers_print_and_keep_no_secret_and_no_process_is_called_so(runs: Runs
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):  # it has ended
                 seen.add(process.read_bytes())
-        time.sleep(0.02)
+        time.sleep(0.1)
     assert run.stdout is not None
     runs.said.append(run.stdout.read())
     assert run.returncode == 0, runs.said

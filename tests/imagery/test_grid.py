@@ -91,3 +91,20 @@ def test_the_advice_can_be_followed(left: float, top: float, width: float, heigh
         grid = Grid.from_bounds((left, bottom, right, top), "EPSG:32633", resolution)
         assert abs(grid.bounds[2] - bounds[2]) <= resolution
         assert abs(grid.bounds[1] - bounds[1]) <= resolution
+
+
+def test_pixels_that_are_no_squares() -> None:
+    grid = Grid(UTM, 300_000, 5_000_000, 10, 30, 20, pixel_height=25)
+    assert grid.bounds == (300_000, 5_000_000 - 750, 300_200, 5_000_000)
+    assert tuple(grid.transform)[:6] == (10, 0, 300_000, 0, -25, 5_000_000)
+    assert (grid.across, grid.down) == (10, 25)
+    part = grid.part(slice(2, 5), slice(1, 3))
+    assert part == Grid(UTM, 300_010, 5_000_000 - 50, 10, 3, 2, pixel_height=25)
+    with pytest.raises(GridError, match=r"pixel height -1 is no pixel size"):
+        Grid(UTM, 0, 0, 10, 1, 1, pixel_height=-1)
+
+
+def test_a_square_is_a_square_however_it_was_said() -> None:
+    assert Grid(UTM, 0, 0, 10, 1, 1, pixel_height=10) == Grid(UTM, 0, 0, 10, 1, 1)
+    assert Grid(UTM, 0, 0, 10, 1, 1, pixel_height=10).pixel_height is None
+    assert Grid(UTM, 0, 0, 10, 1, 1).down == 10

@@ -16,6 +16,9 @@ import rasterio
 import requests
 from sentinelhub import DataCollection, SHConfig
 
+from eotasks.catalogue.items import item_of
+from eotasks.catalogue.store import Catalogue
+from eotasks.imagery.scene import open_scene
 from eotasks.service.auth.clients import add_client
 from eotasks.service.build import build_app
 from eotasks.service.settings import load_settings
@@ -80,9 +83,11 @@ def real_service(folder: Path, products: Path, **settings: Any) -> Iterator[Real
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
+        catalogue = folder / "catalogue.parquet"
+        Catalogue(catalogue).add([item_of(open_scene(each)) for each in sorted(products.iterdir())])
         made = load_settings(
             {
-                "catalogues": [str(products)],
+                "catalogues": [str(catalogue)],
                 "clients_file": folder / "clients.json",
                 "port": port,
                 "engine_workers": 1,

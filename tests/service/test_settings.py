@@ -8,6 +8,7 @@ import pytest
 
 from eotasks.errors import ConfigurationError
 from eotasks.service.settings import ServiceSettings, is_loopback, load_settings, memory_text
+from tests import ROOT
 
 
 def test_every_field_says_what_it_is() -> None:
@@ -80,3 +81,31 @@ def test_the_budget_is_shared_out() -> None:
 def test_an_unknown_option() -> None:
     with pytest.raises(ConfigurationError, match="catalogue"):
         load_settings({"catalogue": "a.parquet"})
+
+
+OPTIONS = {
+    "catalogues": "--catalogue",
+    "archive": "--archive",
+    "host": "--host",
+    "port": "--port",
+    "workers": "--workers",
+    "clients_file": "--clients",
+    "open": "--open",
+}
+
+
+def settings_rows() -> list[str]:
+    """Of the table in docs/how-to-service.md."""
+    rows = []
+    for name, field in ServiceSettings.model_fields.items():
+        default = field.default
+        shown = "" if default is None or default == () else ",".join(default) if isinstance(default, tuple) else default
+        option = f", `{OPTIONS[name]}`" if name in OPTIONS else ""
+        value = f"`{str(shown).lower() if isinstance(shown, bool) else shown}`" if shown != "" else ""
+        rows.append(f"| `EOTASKS_SERVICE_{name.upper()}`{option} | {value} | {field.description} |")
+    return rows
+
+
+def test_each_setting_is_on_the_page_as_it_is() -> None:
+    page = (ROOT / "docs" / "how-to-service.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("| `EOTASKS_SERVICE_")] == settings_rows()

@@ -156,7 +156,7 @@ def test_adds_to_an_eopatch_that_brings_the_box() -> None:
 @pytest.mark.parametrize("hours", [0, 2, -7])
 def test_adds_to_an_eopatch_of_the_same_instant_in_another_zone(hours: int) -> None:
     zone = dt.timezone(dt.timedelta(hours=hours))
-    eopatch = EOPatch(bbox=SAMPLE_BBOX, timestamps=[SAMPLE_TIME.replace(tzinfo=dt.UTC).astimezone(zone)])
+    eopatch = EOPatch(bbox=CORNER, timestamps=[SAMPLE_TIME.replace(tzinfo=dt.UTC).astimezone(zone)])
     assert LoadSampleTask(resolution=160).execute(eopatch).timestamps == [SAMPLE_TIME]
 
 

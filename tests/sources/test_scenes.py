@@ -36,6 +36,8 @@ from tests.builders.products import LEFT, TOP, write_jp2
 
 SIZE = 20
 UTM33 = CRS("EPSG:32633")
+CORNER = BBox((330_000, 5_819_480, 332_560, 5_822_040), UTM33)
+"""Of the embedded scene."""
 BOX = BBox((LEFT, TOP - SIZE * 10, LEFT + SIZE * 10, TOP), UTM33)
 CLP, CLM, SHADOW = (FeatureType.DATA, "CLP"), (FeatureType.MASK, "CLM"), (FeatureType.MASK, "SHADOW")
 
@@ -81,10 +83,10 @@ def catalogue_with(path: Path, products: list[Path], masks: dict[str, dict[str, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resolution", [10, 60])
-def test_the_sample_is_as_its_own_task_loads_it(resolution: int) -> None:
-    patch = LoadScenesTask(scenes=[sample_path()], resolution=resolution).execute(bbox=SAMPLE_BBOX)
-    expected = LoadSampleTask(resolution=resolution).execute(bbox=SAMPLE_BBOX)
+@pytest.mark.parametrize(("resolution", "bbox"), [(10, CORNER), (60, SAMPLE_BBOX)], ids=["10", "60"])
+def test_the_sample_is_as_its_own_task_loads_it(resolution: int, bbox: BBox) -> None:
+    patch = LoadScenesTask(scenes=[sample_path()], resolution=resolution).execute(bbox=bbox)
+    expected = LoadSampleTask(resolution=resolution).execute(bbox=bbox)
     assert patch == expected
 
 

@@ -188,7 +188,8 @@ def test_bad_places_are_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seed", "resolution"), [pytest.param(42, 20, marks=pytest.mark.trial), (1, 40), (3, 40), (7, 40)]
+    ("seed", "resolution"),
+    [(1, 40), *(pytest.param(*each, marks=pytest.mark.trial) for each in [(42, 20), (3, 40), (7, 40)])],
 )
 def test_s2cloudless_sees_the_clouds_and_not_the_clear_ground(seed, resolution):
     """By the engine: that its numbers are those of s2cloudless, other tests say."""

@@ -1,4 +1,4 @@
-"""A product for each test of masks."""
+"""A product for each test of masks, and reports without their pictures."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def make_product(tmp_path: Path) -> MakeProduct:
         return cut_sample(tmp_path / "products" / name, **options)
 
     return make
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made but not drawn, which takes longest: for tests of pages and files, not of pixels."""
+    monkeypatch.setattr("eotasks.workflows.report.page._draw", lambda figure, image_format, dpi: (b"", (10, 10)))
+    monkeypatch.setattr(
+        "eotasks.workflows.evaluate_clouds.results.save_picture", lambda figure, path: path.write_bytes(b"")
+    )

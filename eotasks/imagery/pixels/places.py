@@ -90,9 +90,12 @@ class Picker:
     """(h, w): places outside the image; None when there are none."""
 
     def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
-        """(h, w): of places outside the pixel that is nearest to them, which says nothing."""
-        picked: NDArray[Any] = values[self.index]
-        return picked
+        """(h, w), a copy: of places outside the pixel that is nearest to them, which says nothing."""
+        rows, columns = self.index
+        if rows.shape == columns.shape and rows.shape[1] != 1:
+            picked: NDArray[Any] = values[self.index]
+            return picked
+        return _taken(_taken(values, rows[:, 0], 0), columns[0], 1).copy()
 
     def known(self, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """(h, w): places in the image that are valid; None where all are.
@@ -102,8 +105,16 @@ class Picker:
         inside = None if self.outside is None else ~self.outside
         if valid is None:
             return inside
-        picked: NDArray[np.bool_] = valid[self.index]
+        picked: NDArray[np.bool_] = self(valid)
         return picked if inside is None else picked & inside
+
+
+def _taken(values: NDArray[Any], index: NDArray[np.intp], axis: int) -> NDArray[Any]:
+    """Rows or columns; without a copy where they follow one another."""
+    first, last = int(index[0]), int(index[-1])
+    if last - first == len(index) - 1 and bool((np.diff(index) == 1).all()):
+        return values[first : last + 1] if axis == 0 else values[:, first : last + 1]
+    return values.take(index, axis=axis)
 
 
 PlacesOf = Callable[[CRS], Places]

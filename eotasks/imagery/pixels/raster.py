@@ -82,6 +82,9 @@ class RasterInfo:
     version: Version | None = field(default=None, repr=False, compare=False)
     """Of a file far away: all windows are of this one."""
 
+    block: tuple[int, int] = field(default=(1, 1), compare=False)
+    """Rows and columns that are decoded together, at the full resolution."""
+
     @property
     def full(self) -> Level:
         """The full resolution."""
@@ -139,7 +142,8 @@ def describe(files: ProductFiles, raster: RasterFile, types: frozenset[str] = BA
         full = Level(None, transform, source.height, source.width)
         coarser = [_level(full, index, factor, wavelet) for index, factor in enumerate(source.overviews(1))]
         version = None if far is None else far.version()
-        return RasterInfo(source.crs, (full, *coarser), source.count, wavelet, version=version)
+        block = source.block_shapes[0]
+        return RasterInfo(source.crs, (full, *coarser), source.count, wavelet, version=version, block=block)
 
 
 def _level(full: Level, index: int, factor: int, wavelet: bool) -> Level:
@@ -177,7 +181,7 @@ def find_window(
 
     The parameters and errors of :func:`read_window`.
     """
-    window = _window(info, level, grid, margin)
+    window = window_under(info, level, grid, margin)
     if window is None:
         return None
     where = f"{files.location}: {raster.name}"
@@ -370,7 +374,8 @@ def _check_size(source: rasterio.DatasetReader, where: str) -> None:
         raise ImageryError(f"{where}: {excess}. It is not read.")
 
 
-def _window(info: RasterInfo, level: Level, grid: Grid, margin: float) -> Window | None:
+def window_under(info: RasterInfo, level: Level, grid: Grid, margin: float) -> Window | None:
+    """The pixels of a level under a grid and a margin around it; None when there are none."""
     left, bottom, right, top = bounds_in(grid, info.crs)
     origin, across, down = level.transform, level.transform.a, -level.transform.e
     first_column = max(math.floor((left - origin.c) / across - margin + _SNAP), 0)

@@ -31,6 +31,7 @@ from eotasks.imagery.pixels.raster import (
     pixel_sides_in,
     pixel_size_in,
     read_window,
+    window_under,
 )
 from eotasks.imagery.pixels.reduction import PIXELS_PER_TARGET, reduced_level
 from eotasks.imagery.pixels.resampling import ResamplingName, resample
@@ -40,6 +41,7 @@ from eotasks.models.sentinel2 import NATIVE_RESOLUTION, NO_DATA_DN
 
 if TYPE_CHECKING:
     from eotasks.imagery.files.protocol import RasterFile
+    from eotasks.imagery.pixels.blocks import DecodedBlocks
     from eotasks.imagery.products.product import MaskPolygons, Product
 
 LOGGER = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Window:
     :param kept: Keeps what is decoded for other windows of the product; None keeps nothing.
     :param by_band: Samplings of bands that have another one.
     :param seen: What is known of where the detectors saw all; None: footprints are decoded under every grid.
+    :param blocks: What is decoded already, of bands; None keeps nothing.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Window:
         kept: KeptPixels | None = None,
         by_band: Mapping[str, Sampling] | None = None,
         seen: SeenGround | None = None,
+        blocks: DecodedBlocks | None = None,
     ) -> None:
         self._product = product
         self._infos = infos
@@ -107,6 +111,7 @@ class Window:
         self._kept = kept
         self._by_band = by_band or {}
         self._seen = seen
+        self._blocks = blocks
         self._pixels: dict[str, Pixels | None] = {}
 
     def decode(self, bands: Iterable[str]) -> None:
@@ -181,6 +186,10 @@ class Window:
         sampling = self._sampling_of(band)
         level = sampling.level(info, self._grid)
         margin = self._margin(info, level, sampling)
+        if self._blocks is not None:
+            window = window_under(info, level, self._grid, margin)
+            if window is None or self._blocks.takes(info, level, window):
+                return None if window is None else Wanted(level, window, None)
         return find_window(self._product.files, self._product.bands[band], info, level, self._grid, margin)
 
     def _read(self, band: str, wanted: Wanted | None) -> Pixels | None:
@@ -191,6 +200,8 @@ class Window:
             return decode_window(self._product.files, self._product.bands[band], self.info(band), wanted)
 
         level, window = wanted.level, wanted.window
+        if self._blocks is not None and self._blocks.takes(self.info(band), level, window):
+            return self._blocks.window(self._product.files, self._product.bands[band], self.info(band), level, window)
         if self._kept is None or (window.height, window.width) != (level.height, level.width):
             return decode()
         return self._kept.read((band, level.overview), decode)

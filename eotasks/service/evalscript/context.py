@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 _FILES = ("constants", "helpers", "colours", "visualizers", "intrinsics", "scenes", "driver")
 """In the order in which they build on one another: `prelude/NAME.js`."""
 
-_FUNCTIONS = (
-    "mailbox", "progress", "allocate", "results", "open", "declare", "choose", "adjust", "probe", "compile", "run",
-    "finish",
-)  # fmt: skip
+_FUNCTIONS = ("mailbox", "allocate", "results", "declare", "arrange", "probe", "execute")
 _LINE = re.compile(r"\bevalscript:(\d{1,7})")
 _PARSED_LINE = re.compile(r"^<anonymous>:(\d{1,7}): (?:Uncaught )?([^\n]*)")
 _THROWN_LINE = re.compile(r"^evalscript:(\d{1,7}): (?:Uncaught )?([^\n]*)")
 _OUR_FRAME = re.compile(r"\s*\b(?:service|<anonymous>):\d+(?::\d+)?")
 _MESSAGE = 500
 _TAMPERED = "The evalscript has changed what it was run with. Leave the built-in objects as they are."
+
+
+class PixelError(ScriptError):
+    """A script that failed at a pixel."""
 
 
 @cache
@@ -56,7 +57,8 @@ def start_engine(flags: tuple[str, ...] = ()) -> None:
 
 
 class Context:
-    """A world for one script. What a script does in it ends with it.
+    """A world for one script. What a script does in it ends with it. It is made and used in the thread of a running
+    event loop, and waits there: so a call changes threads twice, not four times, and needs no thread of its own.
 
     Nothing is given to the driver as an argument, and nothing but ASCII, well-formed JSON and buffers comes back:
     a script can catch arguments on their way, and what py_mini_racer cannot turn into a Python object hangs it.
@@ -71,8 +73,9 @@ class Context:
             self._racer.set_hard_memory_limit(heap_bytes)
         driver: Any = self._racer.eval(prelude())
         self._functions: dict[str, Any] = {name: driver[name] for name in _FUNCTIONS}
-        self._mailbox = self._bytes("mailbox")
-        self.progress: NDArray[np.float64] = self._bytes("progress").view(np.float64)
+        memory = self._bytes("mailbox")
+        self._mailbox = memory[8:]
+        self.progress: NDArray[np.float64] = memory[:8].view(np.float64)
         """Pixels that are done; may be read by other threads while a script runs."""
 
     def __enter__(self) -> Self:
@@ -86,7 +89,7 @@ class Context:
     def close(self) -> None:
         """End the isolate. Arrays of its buffers must not be used from then on."""
         self._mailbox = np.zeros(0, np.uint8)
-        self.progress = np.zeros(2)
+        self.progress = np.zeros(1)
         self._racer.close()
 
     def load(self, code: str) -> None:
@@ -132,8 +135,10 @@ class Context:
         """
         self._post(str(size))
         answer = self._invoke("allocate")
+        if not isinstance(answer, memoryview):
+            _answered(answer)
         if not isinstance(answer, memoryview) or len(answer) != size:
-            raise TooLargeError(f"There is no memory for {size:,} bytes of pixels. Ask for fewer pixels or bands.")
+            raise EngineError("The engine of evalscripts gave no buffer.")
         return np.frombuffer(answer, np.uint8)
 
     def results(self, size: int) -> NDArray[np.uint8]:
@@ -191,8 +196,11 @@ def _answered(answer: Any) -> Any:
         error = {}
     if error.get("kind") == "large":
         raise ScriptError("What the evalscript gives besides pixels is more than 4 MB. Give less.")
+    if error.get("kind") == "memory":
+        raise TooLargeError("There is no memory for the pixels of the evalscript. Ask for fewer pixels or bands.")
     found = _LINE.search(str(error.get("stack", "")))
-    raise ScriptError(failure(str(error.get("message", "")), int(found.group(1)) if found else None))
+    message = failure(str(error.get("message", "")), int(found.group(1)) if found else None)
+    raise PixelError(message) if error.get("stage") == "pixels" else ScriptError(message)
 
 
 def failure(message: str, line: int | None = None) -> str:

@@ -67,8 +67,10 @@ def body_setup(bands: Sequence[str], count: int) -> Setup:
 def changed_bands(setup: Setup, told: Any) -> Setup:
     """A set-up with the numbers of bands that `updateOutput` has left.
 
-    :param told: {id: {"bands": number}}.
+    :param told: {id: {"bands": number}}; None where there is no `updateOutput`.
     """
+    if told is None:
+        return setup
     outputs = []
     for output in setup.outputs:
         entry = _mapping(_mapping(told).get(output.id))

@@ -4,27 +4,33 @@ none of memory that could be relied on: that is the business of whoever starts t
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.service.errors import ScriptError, TooLargeError
+from eotasks.service.errors import EngineError, ScriptError, TooLargeError
 from eotasks.service.evalscript.bodies import load_body
-from eotasks.service.evalscript.context import Context, start_engine
+from eotasks.service.evalscript.context import Context, PixelError, start_engine
 from eotasks.service.evalscript.declared import body_setup, changed_bands, read_setup
 from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.loop import DTYPES, Band, Loop, Source, fill_value, kinds, limits
 from eotasks.service.evalscript.planes import Pixels, SceneInfo, SourcePixels, TileInfo
 from eotasks.service.evalscript.script import Samples, Script
-from eotasks.service.evalscript.setup import Mosaicking, Setup
+from eotasks.service.evalscript.setup import Mosaicking, SampleType, Setup
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PROBES = (0.0, 0.05, 0.2, 0.5, 1.0, 3.0)
 """Reflectances with which a body is asked how many bands it gives."""
@@ -44,8 +50,10 @@ class Isolate:
         self._flags = flags
         self._heap_bytes = heap_bytes
         self._max_bytes = max_bytes
+        self._runner: asyncio.Runner | None = None
         self._ready: Context | None = None
         self._running: Context | None = None
+        self._looking = threading.Lock()
 
     def __enter__(self) -> Self:
         """Load V8.
@@ -53,6 +61,7 @@ class Isolate:
         :raises MissingDependencyError: when py_mini_racer is not installed.
         """
         start_engine(self._flags)
+        self._runner = asyncio.Runner()
         return self
 
     def __exit__(
@@ -61,17 +70,20 @@ class Isolate:
         ready, self._ready = self._ready, None
         if ready is not None:
             ready.close()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
 
     @property
     def done(self) -> int:
         """Pixels that the running script has done, rows at a time; for other threads."""
-        running = self._running
-        return 0 if running is None else int(running.progress[0])
+        with self._looking:
+            return 0 if self._running is None else int(self._running.progress[0])
 
     def prepare(self) -> None:
         """Make the isolate of the next call now, which takes a few milliseconds, so that the call need not."""
         if self._ready is None:
-            self._ready = Context(heap_bytes=self._heap_bytes)
+            self._ready = self._run(self._made)
 
     def describe(self, script: str, sources: Sequence[SourcePixels] = ()) -> Description:
         """Ask a script what it declares, and with scenes also which of them it keeps and what `updateOutput` changes.
@@ -79,51 +91,68 @@ class Isolate:
         :param sources: Without pixels, one for each input of the script; empty to ask for the set-up only.
         :raises ScriptError: when the script cannot be read, declares nothing usable, or fails.
         """
-        text = Script(script)
-        with self._context() as context:
-            setup, _ = _declared(context, text)
-            if not sources:
-                return Description(setup)
-            _check_sources(setup, sources)
-            _open(context, setup, sources)
-            kept = _kept(context.call("choose"), sources)
-            return Description(_adjusted(context, setup, kept), kept)
+        return self._run(self._described, Script(script), tuple(sources))
 
-    def evaluate(self, script: str, pixels: Pixels) -> Evaluated:
+    def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """Run a script on pixels.
 
+        :param auto: As for `Engine.evaluate`.
         :raises ScriptError: as `describe`, and when it returns what is no output; says how many pixels were done.
         :raises TooLargeError: when there is no memory for its pixels.
         """
-        text = Script(script)
+        return self._run(self._evaluated, Script(script), pixels, auto)
+
+    def _described(self, script: Script, sources: Sequence[SourcePixels]) -> Description:
         with self._context() as context:
-            setup, shape = _declared(context, text)
+            setup, _ = _declared(context, script)
+            if not sources:
+                return Description(setup)
+            _check_sources(setup, sources)
+            told = context.call("arrange", _letter(setup, sources) | {"output": _counts(setup), "decided": False})
+            kept = _kept(told, sources)
+            return Description(changed_bands(setup, told["output"]), kept)
+
+    def _evaluated(self, script: Script, pixels: Pixels, auto: SampleType) -> Evaluated:
+        with self._context() as context:
+            setup, shape = _declared(context, script)
+            setup = _with_type(setup, auto)
             _check_sources(setup, pixels.sources)
-            _open(context, setup, pixels.sources)
-            if setup.hooks & {"preProcessScenes", "filterScenes"}:
-                context.call("choose")  # for what the script remembers of it; what it keeps was asked before
-            setup = _adjusted(context, setup, tuple(_chosen(source) for source in pixels.sources))
-            loop = _loop(setup, shape, pixels, text)
-            size = _prepared(context, loop, pixels, self._max_bytes)
-            total = pixels.height * pixels.width
+            letter = _letter(setup, pixels.sources)
+            if setup.hooks - {"updateOutputMetadata"}:
+                told = context.call("arrange", letter | {"output": _counts(setup), "decided": True})
+                setup = changed_bands(setup, told.get("output") if isinstance(told, dict) else None)
+            loop = _loop(setup, shape, pixels, script)
+            work, size = _prepared(context, loop, pixels, self._max_bytes)
             try:
-                context.call("run")
-            except ScriptError as error:
-                raise type(error)(f"{error} {int(context.progress[0]):,} of {total:,} pixels were done.") from None
-            told = context.call("finish")
+                told = context.call("execute", letter | work)
+            except PixelError as error:
+                done, total = int(context.progress[0]), pixels.height * pixels.width
+                raise ScriptError(f"{error} {done:,} of {total:,} pixels were done.") from None
             return Evaluated(_images(context.results(size), loop), _clean(told), setup)
+
+    def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do work where `Context` wants to be."""
+
+        async def in_loop() -> T:
+            return work(*args, **kwargs)
+
+        if self._runner is None:
+            raise EngineError("An isolate is used outside of its `with`.")
+        return self._runner.run(in_loop())
 
     @contextmanager
     def _context(self) -> Iterator[Context]:
-        self.prepare()
-        context, self._ready = self._ready, None
-        assert context is not None
+        context, self._ready = self._ready or self._made(), None
         self._running = context
         try:
             yield context
         finally:
-            self._running = None
+            with self._looking:  # nobody reads memory that goes
+                self._running = None
             context.close()
+
+    def _made(self) -> Context:
+        return Context(heap_bytes=self._heap_bytes)
 
 
 def _declared(context: Context, script: Script) -> tuple[Setup, Samples | None]:
@@ -138,6 +167,14 @@ def _declared(context: Context, script: Script) -> tuple[Setup, Samples | None]:
     return read_setup(script, told)
 
 
+def _with_type(setup: Setup, auto: SampleType) -> Setup:
+    """With this type in the place of AUTO."""
+    outputs = [
+        replace(each, sample_type=auto) if each.sample_type is SampleType.AUTO else each for each in setup.outputs
+    ]
+    return replace(setup, outputs=tuple(outputs))
+
+
 def _check_sources(setup: Setup, sources: Sequence[SourcePixels]) -> None:
     if len(sources) != len(setup.inputs):
         raise ScriptError(
@@ -146,8 +183,8 @@ def _check_sources(setup: Setup, sources: Sequence[SourcePixels]) -> None:
         )
 
 
-def _open(context: Context, setup: Setup, sources: Sequence[SourcePixels]) -> None:
-    """Tell the driver the scenes."""
+def _letter(setup: Setup, sources: Sequence[SourcePixels]) -> dict[str, Any]:
+    """What the driver is told of the scenes."""
     metadata: dict[str, object] = dict(sources[0].metadata)
     if len(sources) > 1:
         metadata |= {_key(source, i): dict(source.metadata) for i, source in enumerate(sources)}
@@ -155,7 +192,7 @@ def _open(context: Context, setup: Setup, sources: Sequence[SourcePixels]) -> No
         _told_source(source, i, declared.mosaicking)
         for i, (source, declared) in enumerate(zip(sources, setup.inputs, strict=True))
     ]
-    context.call("open", {"sources": told, "metadata": metadata})
+    return {"sources": told, "metadata": metadata}
 
 
 def _key(source: SourcePixels, i: int) -> str:
@@ -210,6 +247,7 @@ def _iso(time: dt.datetime) -> str:
 
 def _kept(told: Any, sources: Sequence[SourcePixels]) -> tuple[tuple[int, ...], ...]:
     """What hooks left, checked: a script may say anything."""
+    told = told.get("kept") if isinstance(told, dict) else None
     wrong = ScriptError("The hooks of the evalscript leave scenes that there are not. Return some of those given.")
     if not isinstance(told, list) or len(told) != len(sources):
         raise wrong
@@ -223,10 +261,8 @@ def _kept(told: Any, sources: Sequence[SourcePixels]) -> tuple[tuple[int, ...], 
     return tuple(kept)
 
 
-def _adjusted(context: Context, setup: Setup, kept: Sequence[Sequence[int]]) -> Setup:
-    output = {each.id: {"bands": len(each.bands)} for each in setup.outputs}
-    told = context.call("adjust", {"chosen": [list(each) for each in kept], "output": output})
-    return setup if told is None else changed_bands(setup, told)
+def _counts(setup: Setup) -> dict[str, dict[str, int]]:
+    return {each.id: {"bands": len(each.bands)} for each in setup.outputs}
 
 
 def _loop(setup: Setup, shape: Samples | None, pixels: Pixels, script: Script) -> Loop:
@@ -250,14 +286,15 @@ def _loop(setup: Setup, shape: Samples | None, pixels: Pixels, script: Script) -
         view += len(source.planes)
         sources.append(Source(_key(source, i), scenes, bands))
     single = len(sources) == 1 and setup.mosaicking is Mosaicking.SIMPLE
-    reused = single and shape is not None and script.reads_samples_only(shape)
+    bands_read = [band.name for band in sources[0].bands]
+    reused = single and shape is not None and script.reads_samples_only(shape, bands_read)
     return Loop(pixels.height, pixels.width, tuple(sources), setup.outputs, shape, single, reused)
 
 
-def _prepared(context: Context, loop: Loop, pixels: Pixels, max_bytes: int | None) -> int:
-    """Give the isolate its pixels and its loop.
+def _prepared(context: Context, loop: Loop, pixels: Pixels, max_bytes: int | None) -> tuple[dict[str, Any], int]:
+    """Give the isolate its pixels.
 
-    :return: Bytes of the results.
+    :return: What the driver is told of the loop, and the bytes of the results.
     """
     planes = [plane for source in pixels.sources for plane in source.planes]
     offsets, size = _laid([plane.values.nbytes for plane in planes])
@@ -287,8 +324,7 @@ def _prepared(context: Context, loop: Loop, pixels: Pixels, max_bytes: int | Non
         {"type": kind, "offset": offset, "length": plane.values.size}
         for plane, offset, kind in zip(planes, offsets, kinds([each.values.dtype for each in planes]), strict=True)
     ]
-    context.call("compile", {"code": loop.code(), "views": views, "outputs": told, "bytes": result_size})
-    return result_size
+    return {"code": loop.code(), "views": views, "outputs": told, "bytes": result_size}, result_size
 
 
 def _laid(sizes: Sequence[int]) -> tuple[list[int], int]:

@@ -8,18 +8,16 @@ those that wait, and give up their priority.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import signal
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from eotasks.errors import ConfigurationError
 from eotasks.service.errors import BusyError, EngineError, ScriptError, ScriptTimeoutError, ServiceError
+from eotasks.service.evalscript.descriptions import Descriptions
 from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
 from eotasks.service.evalscript.setup import SampleType
@@ -45,7 +43,8 @@ from eotasks.service.evalscript.workers.supervisor import Lease, Places, Supervi
 
 LOGGER = logging.getLogger(__name__)
 
-_DESCRIPTIONS = 512
+_DESCRIPTIONS, _NAMES = 512, 20_000
+"""That are kept, and names of bands in them."""
 _START_SECONDS = 120.0
 _WORKER_JOBS = 4
 """Jobs of the longest kind that a worker must be able to do: it is replaced when half of its time is spent."""
@@ -107,7 +106,7 @@ class EnginePool:
                 f" worker at least {_WORKER_JOBS} times as much."
             )
         self._supervisor = Supervisor(places, limits, module)
-        self._descriptions = _Descriptions(_DESCRIPTIONS)
+        self._descriptions = Descriptions(_DESCRIPTIONS, _NAMES)
 
     def __enter__(self) -> EnginePool:
         return self
@@ -236,32 +235,6 @@ class EnginePool:
 
 class _EndedFromOutsideError(EngineError):
     """A worker that somebody else has ended: its job was not at fault."""
-
-
-class _Descriptions:
-    """What scripts declare, by their text; those that were asked for last."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._known: OrderedDict[bytes, Description] = OrderedDict()
-
-    def get(self, script: str) -> Description | None:
-        with self._lock:
-            key = _digest(script)
-            if key in self._known:
-                self._known.move_to_end(key)
-            return self._known.get(key)
-
-    def put(self, script: str, description: Description) -> None:
-        with self._lock:
-            self._known[_digest(script)] = description
-            if len(self._known) > self._most:
-                self._known.popitem(last=False)
-
-
-def _digest(script: str) -> bytes:
-    return hashlib.sha256(script.encode("utf-8", "surrogatepass")).digest()
 
 
 def _late(what: str, seconds: float, progress: Progress) -> str:

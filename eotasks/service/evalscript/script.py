@@ -8,6 +8,7 @@ right for all scripts is taken.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -117,9 +118,11 @@ class Script:
         """Whether the code has `samples["0"]` or `samples[0][0]`: sources of data by their order in the request."""
         return re.search(r"""[\w$)\]]\[\s*(?:""|'')\s*\]|[\w$)\]]\[\s*\d+\s*\]\s*\[""", self.code) is not None
 
-    def reads_samples_only(self, samples: Samples) -> bool:
-        """Whether the code does nothing with its samples but read bands of them by name, so that one object serves all
-        pixels. Any other use of the parameter's name, anywhere, says no.
+    def reads_samples_only(self, samples: Samples, bands: Collection[str]) -> bool:
+        """Whether the code does nothing with its samples but name bands of them, so that one object serves all pixels:
+        what it writes to a band is gone with the next pixel. Any other use of the parameter's name, anywhere, says no.
+
+        :param bands: That the samples have.
         """
         if self.parameters is None or self.scan.doubtful:
             return False
@@ -132,14 +135,9 @@ class Script:
         code = re.sub(head, "", self.code)
         code = re.sub(rf"\bevaluatePixel\s*=\s*{_WORD}\s*=>", "", code)
         item = r"\s*\[\s*0\s*\]" if samples is Samples.ARRAY else ""
-        read = (
-            rf"(?<![\w$.]){name}{item}\s*\.\s*{_WORD}(?![\w$])"
-            r"(?!\s*(?:[-+*/%&|^]|\*\*|<<|>>>?|&&|\|\||\?\?)?=(?![=>]))(?!\s*(?:\+\+|--|\(|`|\[|\?\.|\.))"
-        )
-        changed = rf"(?:\+\+|--|\bdelete)\s*\(*\s*{name}(?![\w$])"
-        if re.search(changed, code):
-            return False
-        return re.search(rf"(?<![\w$]){name}(?![\w$])", re.sub(read, "", code)) is None
+        known = "|".join(re.escape(band) for band in bands)
+        variable = rf"(?<![\w$])(?<![^.]\.){name}(?![\w$])"
+        return re.search(rf"{variable}(?!{item}\s*\.\s*(?:{known})(?![\w$]))", code) is None
 
     @cached_property
     def reads_first_sample_only(self) -> bool:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.places import Places
+from eotasks.imagery.pixels.raster import Wanted, decode_window, window_under
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.pixels.threads import in_threads
 from eotasks.imagery.pixels.window import Sampling, Window
@@ -91,7 +93,9 @@ def read_bands(
     """
     scene, bands = product.scene, list(sampling.methods)
     band_indices(bands, scene.bands, where=scene.name)
-    window = scene.window(grid, Sampling("nearest"), threads=threads, by_band=sampling.by_band, seen=product.seen)
+    window = scene.window(
+        grid, Sampling("nearest"), threads=threads, by_band=sampling.by_band, seen=product.seen, blocks=product.blocks
+    )
     window.decode(bands)
     if any(window.pixels(band) is None for band in bands):
         return _nothing(sampling, grid)
@@ -115,6 +119,28 @@ def read_bands(
         for each in values.values():
             each[~is_data] = 0
     return BandPixels(values, is_data)
+
+
+def read_layer(
+    product: OpenProduct, raster: RasterFile, grid: Grid, places: Callable[[CRS], Places]
+) -> NDArray[np.uint8]:
+    """A file of classes or of per cents, each pixel that at the centre of the grid's; (h, w), 0 outside of it.
+
+    :raises EOTasksError: when it cannot be read.
+    """
+    info, files = product.layer(raster), product.scene.product.files
+    window = window_under(info, info.full, grid, 1)
+    if window is None:
+        return np.zeros(grid.shape, dtype=np.uint8)
+    if product.blocks.takes(info, info.full, window):
+        pixels = product.blocks.window(files, raster, info, info.full, window)
+    else:
+        pixels = decode_window(files, raster, info, Wanted(info.full, window, None))
+    pick = places(info.crs).picker(pixels.transform, pixels.shape)
+    found, known = pick(pixels.values), pick.known(None)
+    if known is not None:
+        found[~known] = 0
+    return found
 
 
 def dtype_of(method: str) -> type[np.uint16] | type[np.float32]:

@@ -204,7 +204,7 @@ class CloudBands:
         """A mask that is computed of an L1C product, once, whoever asks for it."""
         if not self._compute:
             return _Missing()
-        shadows = kind == "SHADOW"
+        shadows = kind == "SHADOW" or self._options.shadows
         key = candidate.name, candidate.baseline, candidate.generation
 
         def make() -> Mask:

@@ -21,7 +21,7 @@ from eotasks.imagery.pixels.raster import bounds_in
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.errors import RequestError
-from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands
+from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands, read_layer
 from eotasks.service.pixels.clouds import CloudBands
 from eotasks.service.pixels.collections import BandKind, ServedBand
 from eotasks.service.pixels.order import SceneProducts
@@ -31,6 +31,9 @@ from eotasks.sources.replacement import still_needed
 
 STRIP_PIXELS = 24_000_000
 """Stored pixels that are decoded at a time for one scene, of all bands together; of one alone they take 48 MB."""
+
+STRIP_BYTES = 5 * STRIP_PIXELS
+"""Of what a strip takes while it is worked on, about: numbers of two bytes, and masks of them."""
 
 ANGLES = ("sunAzimuthAngles", "sunZenithAngles", "viewAzimuthMean", "viewZenithMean")
 
@@ -98,6 +101,18 @@ class SceneReader:
         for each in needed:
             self._add(each.product, scene, canvas, wanted, out, missing, threads)
 
+    def has_data(self, candidate: Candidate, canvas: Canvas) -> bool:
+        """Whether a product has data anywhere on a canvas, by its coarsest band.
+
+        :raises ServiceError: as of `faults_of`.
+        """
+        with faults_of(candidate.name):
+            product = self._products.get(candidate)
+            coarsest = max(product.scene.bands, key=lambda band: NATIVE_RESOLUTION[band])
+            sampling = BandSampling({coarsest: "nearest"}, reduced=False, harmonize=True, is_only_mask=True)
+            found = read_bands(product, sampling, canvas.grid, canvas.places, threads=1).is_data
+        return bool((found if canvas.inside is None else found & canvas.inside).any())
+
     def _add(
         self,
         candidate: Candidate,
@@ -148,7 +163,10 @@ class SceneReader:
         for name in wanted.of_kind(BandKind.DATA_MASK):
             yield name, 1
         for name in wanted.of_kind(BandKind.CLASSES):
-            yield name, product.scene.scene_classification(part)
+            raster = product.scene.product.classification
+            if raster is None:
+                raise RequestError(f"Product {product.scene.name} has no scene classification: leave out {name}.")
+            yield name, read_layer(product, raster, part, places)
         angles = set(wanted.of_kind(BandKind.ANGLES))
         if angles & set(ANGLES[:2]):
             zenith, azimuth = _told(product, partial(product.scene.sun_angles, part, nearest=True))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 
 from eotasks.errors import AreaError, BandError, EOTasksError, GridError, message_of
+from eotasks.imagery.files.protocol import RasterFile
+from eotasks.imagery.pixels.blocks import DecodedBlocks
+from eotasks.imagery.pixels.raster import MASK_TYPES, RasterInfo, describe
 from eotasks.imagery.pixels.seen import SeenGround
 from eotasks.imagery.scene import Scene
 from eotasks.service.errors import ProductError, RequestError, ServiceError
@@ -17,8 +26,14 @@ from eotasks.sources.frames import Candidate
 
 LOGGER = logging.getLogger(__name__)
 
-OPEN_PRODUCTS = 256
-"""That are kept: what is known of their files takes some hundred kilobytes each."""
+OPEN_PRODUCTS = 128
+"""That are kept: what is known of their files and angles takes one or two megabytes each."""
+
+OPEN_BYTES = 2 << 20
+"""Of an open product, about."""
+
+DECODED_BYTES = 256 << 20
+"""Of decoded blocks that are kept: a block of 10 m takes two megabytes, and is decoded in a tenth of a second."""
 
 OPEN_SECONDS = 600.0
 """How long a product is kept open: it may be replaced by another of its name."""
@@ -29,14 +44,40 @@ class OpenProduct:
     """A product whose metadata is read."""
 
     scene: Scene
+    blocks: DecodedBlocks
     seen: SeenGround = field(default_factory=SeenGround)
+    layers: dict[str, RasterInfo] = field(default_factory=dict)
+    """Grids and levels of files that are no bands, by their names."""
+
+    def layer(self, raster: RasterFile) -> RasterInfo:
+        """Grid and levels of a file of bytes that is no band, such as that of the scene classification.
+
+        :raises ImageryError: when it cannot be opened.
+        """
+        if raster.name not in self.layers:
+            self.layers[raster.name] = describe(self.scene.product.files, raster, MASK_TYPES)
+        return self.layers[raster.name]
 
 
 class OpenProducts:
-    """Opens products, and keeps those that were used last. May be used by several threads."""
+    """Opens products, and keeps those that were used last. May be used by several threads.
 
-    def __init__(self, sources: ProductSources, *, room: int = OPEN_PRODUCTS, seconds: float = OPEN_SECONDS) -> None:
+    :param room: Products that are kept.
+    :param seconds: How long one is kept at most.
+    :param decoded: Bytes of decoded blocks that are kept, of all products.
+    """
+
+    def __init__(
+        self,
+        sources: ProductSources,
+        *,
+        room: int = OPEN_PRODUCTS,
+        seconds: float = OPEN_SECONDS,
+        decoded: int = DECODED_BYTES,
+    ) -> None:
         self._sources = sources
+        self._blocks: Kept[NDArray[Any]] = Kept(decoded, size=lambda block: block.nbytes)
+        self._numbers = itertools.count()
         self._kept: Kept[OpenProduct] = Kept(room, seconds=seconds)
 
     def get(self, candidate: Candidate) -> OpenProduct:
@@ -45,7 +86,11 @@ class OpenProducts:
         :raises EOTasksError: when it cannot be opened.
         """
         key = candidate.name, candidate.baseline, candidate.generation
-        return self._kept.get(key, lambda: OpenProduct(self._sources.openable(candidate).open()))
+        return self._kept.get(key, lambda: self._opened(candidate))
+
+    def _opened(self, candidate: Candidate) -> OpenProduct:
+        scene = self._sources.openable(candidate).open()
+        return OpenProduct(scene, DecodedBlocks(self._blocks.get, next(self._numbers)))
 
 
 @contextmanager
@@ -59,7 +104,7 @@ def faults_of(name: str) -> Iterator[None]:
         yield
     except ServiceError:
         raise
-    except (AreaError, GridError) as error:
+    except (AreaError, GridError, RasterioError, CPLE_BaseError) as error:  # the last of the warper
         LOGGER.info("Product %s: %s", name, message_of(error))
         raise RequestError(f"Product {name}: the area cannot be expressed in its coordinate system.") from error
     except BandError as error:

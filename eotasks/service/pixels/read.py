@@ -24,9 +24,11 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.request import SearchRequest
 from eotasks.errors import ConfigurationError, EOTasksError
+from eotasks.imagery.files.signing import Modifier
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.threads import resolve_threads
 from eotasks.service.contract.area import OutputArea
@@ -35,7 +37,7 @@ from eotasks.service.errors import TooLargeError
 from eotasks.service.evalscript.planes import Plane
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.bands import BandSampling, dtype_of, method_of
-from eotasks.service.pixels.clouds import CloudBands, Keep
+from eotasks.service.pixels.clouds import MASKS_BYTES, SERVED, CloudBands
 from eotasks.service.pixels.collections import (
     COLLECTIONS,
     MASK_RESOLUTION,
@@ -45,16 +47,27 @@ from eotasks.service.pixels.collections import (
     divisor_of,
 )
 from eotasks.service.pixels.ground import around, check_metres, grid_of, inside, metres_of, searched, wanted
-from eotasks.service.pixels.mosaicking import Canvas, SceneReader, Wanted
+from eotasks.service.pixels.mosaicking import STRIP_BYTES, Canvas, SceneReader, Wanted
 from eotasks.service.pixels.order import mosaic_order, scenes_of
-from eotasks.service.pixels.products import OpenProducts, faults_of, unsearched
+from eotasks.service.pixels.products import (
+    DECODED_BYTES,
+    OPEN_BYTES,
+    OPEN_PRODUCTS,
+    OpenProducts,
+    faults_of,
+    unsearched,
+)
 from eotasks.service.pixels.reader import Found
 from eotasks.service.pixels.sources import ProductSources
+from eotasks.service.pixels.storing import MaskStore
 from eotasks.sources.frames import Candidate
 from eotasks.sources.replacement import choose_products
 
 DATA_BAND = "B02"
 """The band that says where there is data, where a script reads none: of the finest pixels."""
+
+
+_ROOMS = (("decoded_bytes", -1), ("masks_bytes", -1))
 
 
 @dataclass(frozen=True)
@@ -73,11 +86,27 @@ class ReadingLimits:
     threads: int | None = None
     """Files that are decoded at a time for a request; None for the cores there are."""
 
+    decoded_bytes: int = DECODED_BYTES
+    """Of decoded bands that are kept in memory for requests that come next."""
+
+    masks_bytes: int = MASKS_BYTES
+    """Of cloud masks that are kept in memory."""
+
     def __post_init__(self) -> None:
-        for name in ("max_metres", "max_products", "exact_metres"):
+        for name, least in (("max_metres", 0), ("max_products", 0), ("exact_metres", 0), *_ROOMS):
             value = getattr(self, name)
-            if not value > 0:
-                raise ConfigurationError(f"{name}={value!r} is no limit: give a number above 0.")
+            if not value > least:
+                raise ConfigurationError(f"{name}={value!r} is no limit: give a number above {least}.")
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory that a process keeps between requests, at most: what is decoded, masks, and open products."""
+        return self.decoded_bytes + self.masks_bytes + OPEN_PRODUCTS * OPEN_BYTES
+
+    @property
+    def working_bytes(self) -> int:
+        """Memory that a request takes besides its planes, at most."""
+        return STRIP_BYTES * resolve_threads(self.threads)
 
 
 class CatalogueReader:
@@ -86,7 +115,7 @@ class CatalogueReader:
     :param sources: Where products are searched.
     :param collections: Ids of the collections that are served.
     :param compute_masks: Whether CLP, CLM and SHADOW without a file are computed; else they are missing.
-    :param keep_masks: Is told of masks that were computed, to store them.
+    :param store: Takes masks that were computed; None keeps them in memory alone.
     """
 
     def __init__(
@@ -96,13 +125,52 @@ class CatalogueReader:
         limits: ReadingLimits = ReadingLimits(),
         collections: Sequence[str] = tuple(COLLECTIONS),
         compute_masks: bool = True,
-        keep_masks: Keep | None = None,
+        store: MaskStore | None = None,
     ) -> None:
         self._sources, self._limits, self._served = sources, limits, tuple(collections)
-        self._products = OpenProducts(sources)
+        self._products, self._store = OpenProducts(sources, decoded=limits.decoded_bytes), store
+        options = SERVED if store is None else store.options
         self._scenes = SceneReader(
-            self._products, CloudBands(sources, self._products, compute=compute_masks, keep=keep_masks)
+            self._products,
+            CloudBands(
+                sources,
+                self._products,
+                compute=compute_masks,
+                keep=store,
+                options=options,
+                room=limits.masks_bytes,
+            ),
         )
+
+    @classmethod
+    def open(
+        cls,
+        catalogues: Sequence[str],
+        *,
+        archive: str | None = None,
+        store_masks: bool = False,
+        limits: ReadingLimits | None = None,
+        modifier: Modifier | str | None = None,
+        compute_masks: bool = True,
+    ) -> CatalogueReader:
+        """A reader of what a user names; nothing of it is a client's.
+
+        :param catalogues: As of `ProductSources.open`.
+        :param archive: An archive of masks of their products.
+        :param store_masks: Whether masks that are computed go there.
+        :raises ConfigurationError: for what is no catalogue, and a store without an archive, or of other masks.
+        :raises StorageError: when a place cannot be reached.
+        """
+        if store_masks and archive is None:
+            raise ConfigurationError("Masks cannot be stored without an archive: name one, or do not store them.")
+        sources = ProductSources.open(catalogues, archive=archive, modifier=modifier)
+        store = MaskStore(archive) if store_masks and archive is not None else None
+        return cls(sources, limits=limits or ReadingLimits(), compute_masks=compute_masks, store=store)
+
+    def close(self) -> None:
+        """Ends what it has begun: masks that were computed are stored first."""
+        if self._store is not None:
+            self._store.close()
 
     def check(self, data: DataRequest, bands: Sequence[InputBand]) -> None:
         """As of `PixelReader`."""
@@ -116,15 +184,20 @@ class CatalogueReader:
         """
         collection = collection_of(data.collection, self._served)
         check_metres(metres_of(area), self._limits.max_metres, collection.id)
-        grid_of(area)
-        candidates, masked = self._candidates(data, area, mosaicking, collection)
+        grid = grid_of(area)
+        candidates, masked = self._candidates(data, area, collection)
         choice = choose_products(candidates)
         if len(choice.products) > self._limits.max_products:
             raise TooLargeError(
                 f"{len(choice.products):,} products of {collection.id} are asked for, more than the"
                 f" {self._limits.max_products:,} of one request. Ask for a shorter time, a smaller area, or less cloud."
             )
-        ordered = mosaic_order(choice.products, data.order, area.crs, self._crs_of)
+        products = choice.products
+        if mosaicking is not Mosaicking.SIMPLE:
+            exact = None if not products else searched(wanted(area), area.crs)
+            canvas = Canvas(grid, inside(area, grid))
+            products = tuple(each for each in products if self._is_seen(each, exact, canvas))
+        ordered = mosaic_order(products, data.order, area.crs, self._crs_of)
         return Found(*scenes_of(ordered, choice, masked, mosaicking, data))
 
     def read(self, data: DataRequest, area: OutputArea, found: Found, bands: Sequence[InputBand]) -> tuple[Plane, ...]:
@@ -183,8 +256,17 @@ class CatalogueReader:
             return BandSampling(methods, reduced, data.harmonize)
         return BandSampling({DATA_BAND: "nearest"}, reduced, data.harmonize, is_only_mask=True)
 
+    def _is_seen(self, candidate: Candidate, exact: BaseGeometry | None, canvas: Canvas) -> bool:
+        """Whether a product is a scene of an area: those beside it, which a search finds too, may have pixels of it.
+
+        :param exact: What counts of the area, in degrees.
+        """
+        if candidate.footprint is None or exact is None or shapely.intersects(exact, candidate.footprint):
+            return True
+        return self._scenes.has_data(candidate, canvas)
+
     def _candidates(
-        self, data: DataRequest, area: OutputArea, mosaicking: Mosaicking, collection: Collection
+        self, data: DataRequest, area: OutputArea, collection: Collection
     ) -> tuple[list[Candidate], dict[str, Candidate]]:
         ground = wanted(area)
         if ground.is_empty or data.end < data.start or data.max_cloud_coverage < 0:
@@ -200,12 +282,7 @@ class CatalogueReader:
             listing = self._sources.find(request)
         except (EOTasksError, OSError) as error:
             raise unsearched(error) from error
-        found = list(listing.candidates)
-        if mosaicking is not Mosaicking.SIMPLE and found:
-            exact = searched(ground, area.crs)
-            shapely.prepare(exact)
-            found = [each for each in found if each.footprint is None or shapely.intersects(exact, each.footprint)]
-        return found, dict(listing.masked)
+        return list(listing.candidates), dict(listing.masked)
 
     def _crs_of(self, candidate: Candidate) -> str:
         with faults_of(candidate.name):

@@ -20,6 +20,7 @@ from eotasks.sources.frames import Candidate, candidates_of, meets, open_candida
 from eotasks.storage.location import is_web
 from eotasks.storage.place import Place
 from eotasks.text import redacted
+from eotasks.workflows.cloud_archive.layout import catalogue_of_archive
 
 REFRESH_SECONDS = 5.0
 """Between looks at whether a catalogue has changed."""
@@ -57,18 +58,20 @@ class ProductSources:
     masks of the first that has some.
 
     :param sources: At least one.
+    :param masks: Asked for files of masks only: products that only these list are not served.
     """
 
-    def __init__(self, sources: Sequence[ProductSource]) -> None:
+    def __init__(self, sources: Sequence[ProductSource], masks: Sequence[ProductSource] = ()) -> None:
         if not sources:
             raise ConfigurationError("Name at least one catalogue that products are searched in.")
-        self._sources = tuple(sources)
+        self._sources, self._masks = tuple(sources), tuple(masks)
 
     @classmethod
     def open(
         cls,
         locations: Sequence[str | Catalogue | StacApi],
         *,
+        archive: str | None = None,
         modifier: Modifier | str | None = None,
         refresh: float = REFRESH_SECONDS,
     ) -> ProductSources:
@@ -76,13 +79,15 @@ class ProductSources:
 
         :param locations: Catalogues (``.parquet``, a file or a folder of parts, on disk or ``s3://``), archives (their
             folder or prefix), addresses of STAC APIs, or folders of products, whose metadata is read now.
+        :param archive: An archive that has masks of their products; it need not be there yet.
         :param modifier: Signs the addresses of items before they are read.
         :param refresh: Seconds between looks at whether a catalogue has changed.
         :raises ConfigurationError: for what is none of these.
         :raises StorageError: when a place cannot be reached.
         :raises ImageryError: when a product of a folder is damaged.
         """
-        return cls([_source(each, modifier, refresh) for each in locations])
+        masks = [] if archive is None else [_ArchiveSource(catalogue_of_archive(Place(archive)), refresh=refresh)]
+        return cls([_source(each, modifier, refresh) for each in locations], masks)
 
     def find(self, request: SearchRequest) -> FoundProducts:
         """Search all.
@@ -96,6 +101,11 @@ class ProductSources:
                 names.setdefault(each.name, each)
                 if each.masks:
                     masked.setdefault(each.name, each)
+        if not names.keys() <= masked.keys():
+            for source in self._masks:
+                for each in source.find(request):
+                    if each.masks and each.name in names:
+                        masked.setdefault(each.name, each)
         return FoundProducts(tuple(names.values()), masked)
 
     def openable(self, candidate: Candidate) -> Candidate:
@@ -144,6 +154,22 @@ class _IndexSource(CatalogueIndex):
         origin = candidate.origin
         mine = origin is not None and origin.document == self.catalogue.location
         return super().openable(candidate) if mine else candidate
+
+
+class _ArchiveSource(CatalogueIndex):
+    """The catalogue of an archive that may not have been begun."""
+
+    def find(self, request: SearchRequest) -> list[Candidate]:
+        """As of `ProductSource`; nothing while there is no catalogue."""
+        return super().find(request) if self._is_there() else []
+
+    def _is_there(self) -> bool:
+        with self._lock:
+            if not self._exists:
+                self._exists = self.catalogue.exists()
+            return self._exists
+
+    _exists = False
 
 
 def _source(location: str | Catalogue | StacApi, modifier: Modifier | str | None, refresh: float) -> ProductSource:

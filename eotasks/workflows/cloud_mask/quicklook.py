@@ -201,20 +201,43 @@ def _mask_layers(masks: ProductMasks) -> Iterator[Raster]:
 def _draw_map(sheet: Sheet, box: Box, view: Bounds, rasters: Sequence[Raster]) -> None:
     """Pictures (h, w, 4) one over the other, each dot of the sheet from the pixel at its middle."""
     height, width = sheet.size_of(box)
-    drawn = np.empty((height, width, 3), np.float32)
-    drawn[:] = ImageColor.getrgb(palette.NO_DATA_COLOR)
     x = view[0] + (np.arange(width) + 0.5) / width * (view[2] - view[0])
     y = view[3] - (np.arange(height) + 0.5) / height * (view[3] - view[1])
-    for raster in rasters:
-        left, bottom, right, top = raster.bounds
-        rows, columns = raster.values.shape[:2]
-        row, column = np.floor((top - y) / (top - bottom) * rows), np.floor((x - left) / (right - left) * columns)
-        inside_y, inside_x = (row >= 0) & (row < rows), (column >= 0) & (column < columns)
-        at = np.ix_(row[inside_y].astype(np.intp), column[inside_x].astype(np.intp))
-        colors, where = raster.values[at].astype(np.float32), np.ix_(inside_y, inside_x)
-        drawn[where] += (colors[..., :3] - drawn[where]) * (colors[..., 3:] / 255)
-    sheet.picture(box, np.rint(drawn).astype(np.uint8))
+    # Dots side by side that show the same pixels are computed once: of a small product that is nearly all of them.
+    wide, across = _runs(
+        [_pixels_at(x, raster.bounds[0], raster.bounds[2], raster.values.shape[1]) for raster in rasters]
+    )
+    tall, down = _runs(
+        [_pixels_at(-y, -raster.bounds[3], -raster.bounds[1], raster.values.shape[0]) for raster in rasters]
+    )
+    drawn = np.empty((len(tall), len(wide), 3), np.float32)
+    drawn[:] = ImageColor.getrgb(palette.NO_DATA_COLOR)
+    for raster, rows, columns in zip(rasters, down, across, strict=True):
+        inside = _inside(rows), _inside(columns)
+        colors = raster.values[rows[inside[0]]][:, columns[inside[1]]].astype(np.float32)
+        drawn[inside] += (colors[..., :3] - drawn[inside]) * (colors[..., 3:] / 255)
+    dots = np.rint(drawn).astype(np.uint8).repeat(tall, axis=0).repeat(wide, axis=1)
+    sheet.picture(box, dots)
     sheet.rectangle(box, outline=palette.QUIET)
+
+
+def _pixels_at(places: NDArray[np.float64], start: float, stop: float, count: int) -> NDArray[np.intp]:
+    """The pixel of an image at each place along an axis; -1 beside the image."""
+    found = np.floor((places - start) / (stop - start) * count)
+    return np.where((found >= 0) & (found < count), found, -1).astype(np.intp)
+
+
+def _runs(pixels: Sequence[NDArray[np.intp]]) -> tuple[NDArray[np.intp], list[NDArray[np.intp]]]:
+    """How many dots in a row show the same pixels of all images, and which these are."""
+    stacked = np.stack(pixels)
+    first = np.flatnonzero(np.append(True, (np.diff(stacked) != 0).any(axis=0)))
+    return np.diff(np.append(first, stacked.shape[1])), list(stacked[:, first])
+
+
+def _inside(pixels: NDArray[np.intp]) -> slice:
+    """The dots that show an image: they lie side by side."""
+    shown = np.flatnonzero(pixels >= 0)
+    return slice(shown[0], shown[-1] + 1) if len(shown) else slice(0)
 
 
 def _draw_axes(sheet: Sheet, box: Box, axis: ground.Axis, view: Bounds, *, is_first: bool) -> None:

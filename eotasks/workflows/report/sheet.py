@@ -141,7 +141,10 @@ class Sheet:
     def _shaded(self, color: str, draw_on: Callable[[ImageDraw.ImageDraw], None]) -> None:
         mask = Image.new("L", self._image.size)
         draw_on(ImageDraw.Draw(mask))
-        self._image.paste(ImageColor.getrgb(color), mask=mask.point(lambda value: int(value * _HALO)))
+        box = mask.getbbox()
+        if box is not None:
+            shade = mask.crop(box).point(lambda value: int(value * _HALO))
+            self._image.paste(ImageColor.getrgb(color), box, shade)
 
     def _upright(
         self, text: str, font: ImageFont.FreeTypeFont, at: tuple[int, int], height: int, color: str

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.enums import Resampling
 from rasterio.transform import Affine
+from rasterio.warp import reproject, transform_bounds
 from rasterio.warp import transform as warp
 
 from eotasks.errors import ConfigurationError
@@ -124,3 +126,24 @@ def test_unknown_method() -> None:
     values, transform, crs = source(10)
     with pytest.raises(ConfigurationError, match="nearest, bilinear, cubic, mean"):
         resample(values, transform, crs, Grid(UTM, LEFT, TOP, 20, 5, 5), method=cast("ResamplingName", "average"))
+
+
+@pytest.mark.parametrize("crs", [UTM, "EPSG:4326"])
+def test_pixels_that_are_no_squares(crs: str) -> None:
+    """Each is what the squares that it consists of are together, and GDAL interpolates as for any other grid."""
+    values, transform, system = source(20.0)
+    left, bottom, right, top = transform_bounds(UTM, crs, LEFT + 40, TOP - 440, LEFT + 520, TOP - 40)
+    wide = Grid(crs, left, top, (right - left) / 12, 20, 12, pixel_height=(top - bottom) / 20)
+    for method in ("bilinear", "cubic"):
+        expected = np.zeros(wide.shape, np.float32)
+        options = {"dst_transform": wide.transform, "dst_crs": crs, "tolerance": 0.0}
+        reproject(
+            values.astype(np.float32), expected, src_transform=transform, src_crs=system,
+            resampling=Resampling[method], XSCALE=0.5, YSCALE=1.0, **options,
+        )  # fmt: skip
+        found = resample(values, transform, system, wide, method=cast("ResamplingName", method))
+        np.testing.assert_allclose(found, expected, rtol=2e-2 if crs != UTM else 1e-5)
+    if crs == UTM:
+        squares = Grid(crs, left, top, 20, 20, 24)
+        fine = resample(values, transform, system, squares, method="mean").reshape(20, 12, 2)
+        np.testing.assert_allclose(resample(values, transform, system, wide, method="mean"), fine.mean(2), rtol=1e-6)

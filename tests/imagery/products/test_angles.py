@@ -123,3 +123,28 @@ def test_large_grids_are_worked_on_in_strips(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("eotasks.imagery.products.angles._STRIP", 500)
     for one, other in zip(whole, grids.sun(grid), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_nearest_node() -> None:
+    zenith = np.arange(529, dtype=np.float64).reshape(23, 23) / 20
+    grids = angle_grids(nodes(zenith, 120))
+    for (row, column), node in {(4.4, 9.6): (4, 10), (4.5, 9.5): (4, 9), (-3, 30): (0, 22), (21.6, 0): (22, 0)}.items():
+        found, azimuth = grids.sun(pixel_at(row, column), nearest=True)
+        assert found[0, 0] == pytest.approx(zenith[node], abs=1e-5)
+        assert azimuth[0, 0] == pytest.approx(120)
+
+
+def test_the_nearest_node_that_is_known() -> None:
+    holes = np.full((23, 23), np.nan)
+    holes[3, 4] = 7
+    grids = angle_grids(flat(30, 120), B02=[nodes(holes, 100)])
+    assert grids.view(pixel_at(3.9, 3.1), nearest=True)[0][0, 0] == pytest.approx(7)
+    assert np.isnan(grids.view(pixel_at(9.9, 3.1), nearest=True)[0][0, 0])
+
+
+def test_pixels_that_are_no_squares_have_the_angles_of_their_centres() -> None:
+    zenith = np.linspace(20, 40, 23)[:, None] + np.linspace(0, 3, 23)
+    grids = angle_grids(nodes(zenith, 120))
+    flat_grid = Grid(UTM, LEFT, TOP, 1000, 4, 30, pixel_height=250)
+    squares = Grid(UTM, LEFT + 375, TOP, 250, 4, 120)
+    np.testing.assert_allclose(grids.sun(flat_grid)[0], grids.sun(squares)[0][:, ::4], rtol=1e-6)

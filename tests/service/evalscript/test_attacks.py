@@ -13,6 +13,8 @@ import pytest
 from eotasks.service.errors import RequestError, ServiceError
 from eotasks.service.evalscript.engine import Evaluated
 from eotasks.service.evalscript.pool import EnginePool, JobLimits
+from eotasks.service.evalscript.setup import SampleType
+from eotasks.service.evalscript.workers.sandbox import SandboxLimits
 from eotasks.service.evalscript.workers.supervisor import Places
 from tests.builders.scripts.attacks import HONEST, OURS, PROTOTYPE, Attack
 from tests.builders.scripts.pixels import script_pixels
@@ -85,3 +87,18 @@ def test_nothing_of_a_script_outlives_it(pool: EnginePool) -> None:
         for _ in range(3):
             one.evaluate(leave, MANY)
             assert one.evaluate(look, MANY).images["default"].min() == 1
+
+
+def test_statistics_get_the_numbers_as_they_are(pool: EnginePool) -> None:
+    script = HONEST.replace('sampleType: "FLOAT32"', 'sampleType: "AUTO"')
+    image = pool.evaluate(script, MANY, auto=SampleType.FLOAT32).images["default"]
+    np.testing.assert_array_equal(image[..., 0], MANY.sources[0].planes[0].values[0] * 2)
+    assert pool.evaluate(script, MANY).images["default"].dtype == np.uint8
+
+
+@pytest.mark.slow
+def test_without_a_compiler() -> None:
+    attacks = {name: PROTOTYPE[name] for name in ("heap", "endless loop", "endless async loop")}
+    with EnginePool(Places(2), jobs=LIMITS, limits=SandboxLimits(jitless=True)) as pool:
+        assert pool.start().jitless
+        check_all(pool, attacks)

@@ -472,9 +472,8 @@ def test_script_equals_numpy(isolate: Isolate, name: str) -> None:
     bands = made(case)
     months = range(1, case.scenes + 1)
     scenes = [scene(month, mosaicking=case.mosaicking, cloud_cover=10.0 * month) for month in months] or None
-    setup = isolate.describe(case.script).setup
-    read = {band.name: bands[band.name] for band in setup.inputs[0].bands}
     described = isolate.describe(case.script, [source({}, scenes)])
+    read = {band.name: bands[band.name] for band in described.setup.inputs[0].bands}
     kept = list(described.kept[0])
     given = source({key: values[kept] if scenes else values for key, values in read.items()}, scenes)
     given = replace(given, scenes=tuple(given.scenes[i] for i in kept), considered=given.scenes)

@@ -320,23 +320,24 @@ def test_a_fork_has_workers_of_its_own(single: EnginePool) -> None:
 
 
 PARENT = """
-import os, sys, threading
+import os, sys, threading, time
 from eotasks.service.evalscript.pool import EnginePool, JobLimits
 from eotasks.service.evalscript.workers.supervisor import Places
 from tests.builders.scripts.pixels import script_pixels
 
-pool = EnginePool(Places(2), jobs=JobLimits(100, ceiling_s=100), module="tests.servers.workers.python")
+jobs = JobLimits(100, ceiling_s=100, slow_s=100)
+pool = EnginePool(Places(2), jobs=jobs, module="tests.servers.workers.python")
 pool.start()
 threading.Thread(target=pool.evaluate, args=("while True: pass", script_pixels(1, 1)), daemon=True).start()
 while pool.counts["busy"] < 1 or pool.counts["idle"] < 2:
-    pass
+    time.sleep(0.01)
 print(*pool.pids, flush=True)
 {end}
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["import time; time.sleep(100)", "sys.exit(0)", "os._exit(1)"])
+@pytest.mark.parametrize("end", ["time.sleep(100)", "sys.exit(0)", "os._exit(1)"])
 def test_no_worker_outlives_the_parent(end: str) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT.format(end=end)], stdout=subprocess.PIPE, cwd=ROOT, text=True

@@ -16,6 +16,7 @@ from rasterio.features import geometry_mask
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject, transform_bounds
+from shapely.affinity import translate
 from shapely.geometry import Polygon
 
 from eotasks.errors import ImageryError
@@ -182,6 +183,25 @@ def test_days_and_products_as_scenes(tmp_path: Path) -> None:
     part = source.find(asked(), where, Mosaicking.ORBIT)
     kept = part._replace(scenes=part.scenes[2:], products=part.products[2:])
     assert source.read(asked(), where, kept, [InputBand("B02")])[0].values[:, 0, 0].tolist() == [1]
+
+
+@pytest.mark.parametrize("mosaicking", [Mosaicking.ORBIT, Mosaicking.TILE])
+def test_products_beside_the_area_are_scenes_where_they_have_pixels_of_it(
+    tmp_path: Path, mosaicking: Mosaicking
+) -> None:
+    """Footprints are straight in degrees, so they may miss a strip; a search looks a little farther."""
+    west = made(tmp_path / "WEST", {"B02": noise("B02")}, time=day(1), left=LEFT - SIDE, processing_baseline="02.04")
+    here = made(tmp_path / "HERE", {"B02": noise("B02")}, time=day(2), processing_baseline="02.04")
+    assert west.footprint is not None
+    where = area(bounds=(LEFT - 20, TOP - 400, LEFT + 300, TOP - 200))
+    missed = replace(west, footprint=translate(west.footprint, -50 / 66_000))
+    for found in (west, missed):
+        assert len(reader(found, here).find(asked(), where, mosaicking).scenes) == 2
+    planes = planes_of(reader(missed, here), where, ["B02"], mosaicking=mosaicking)
+    np.testing.assert_array_equal(planes["B02"].values[1, :, :2], noise("B02")[20:40, -2:])
+    beside = area(bounds=(LEFT + 20, TOP - 400, LEFT + 300, TOP - 200))
+    assert len(reader(west, here).find(asked(), beside, mosaicking).scenes) == 1
+    assert len(reader(west, here).find(asked(), beside, Mosaicking.SIMPLE).scenes[0].tiles) == 2
 
 
 def test_cloud_cover_is_at_most_what_is_asked_for(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_the_same_command_gives_the_same_bytes(folder: Path, tmp_path: Path) -> 
     assert files(out) == first
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_bad_scene_is_named_and_the_others_are_judged(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_bad_scene_is_named_and_the_others_are_judged(
     assert "What could not be judged" in (out / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_clouds_whose_shadows_cannot_be_told_are_listed_with_the_reason(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,6 +248,7 @@ def test_a_view_keeps_what_a_picture_needs(folder: Path) -> None:
     assert not np.allclose(picture[0, 0], picture[0, 23])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_frames_of_like_names_keep_their_pictures(folder: Path, tmp_path: Path) -> None:
     (folder / "exact").rename(folder / "shifted é")
     (folder / "shifted").rename(folder / "shifted e")
@@ -284,6 +287,7 @@ def test_nothing_that_can_be_judged_is_an_error_with_the_first_reason(folder: Pa
         evaluated(folder, ["scl"])
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", [[], ["--realistic", "--with-snow"]], ids=["plain", "realistic"])
 def test_simulated_scenes_say_so_everywhere(
     kind: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -302,6 +306,7 @@ def test_simulated_scenes_say_so_everywhere(
     assert title in printed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_probability_has_a_curve(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     names = ["--detector", "s2cloudless", "--detector", "s2cloudless:gee"]

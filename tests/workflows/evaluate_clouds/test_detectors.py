@@ -192,6 +192,7 @@ def test_clouds_are_unknown_where_labels_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_six_bands_from_the_command_line(tmp_path: Path) -> None:
     six_bands(tmp_path / "scenes" / "scene")
     names = ("--detector", "shadows-geometric:labels", "--detector", "shadows-projection:stored")

@@ -179,10 +179,11 @@ def damaged_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 @pytest.mark.parametrize("kind", ["sample", "simulated"])
 def test_damaged_jp2(kind: str, tmp_path: Path, damaged_scene: Path) -> None:
-    sections = merged(SAMPLE, {"source": {"kind": kind}, "area": {"resolution": 40}})
+    two_patches = {"resolution": 40, "bbox": [336_400, 5_816_280, 337_680, 5_818_840]}
+    sections = merged(SAMPLE, {"source": {"kind": kind}, "area": two_patches})
     result = command("land-cover", "--config", write_config(tmp_path, sections))
     assert (result.code, result.err.count("\n")) == (2, 1), result.err
-    for word in ("4 patches failed", "step 'source'", str(damaged_scene.parent), damaged_scene.name, "Fetch it again"):
+    for word in ("2 patches failed", "step 'source'", str(damaged_scene.parent), damaged_scene.name, "Fetch it again"):
         assert word in result.err
     assert not (tmp_path / "out").exists()
 

@@ -234,6 +234,7 @@ def test_a_process_of_its_own_prints_nothing_but_the_result(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_without_a_terminal_has_lines_and_styles_on_request(tmp_path: Path) -> None:
     eopatches()(tmp_path)
     result = command("land-cover", "--config", write_config(tmp_path, merged(EOPATCHES, {"output": {"styles": True}})))

@@ -57,12 +57,6 @@ def full_page(full_chain: ChainResult) -> str:
     return build_report([full_chain]).render()
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made but not rendered: for tests of the page, not of the pixels."""
-    monkeypatch.setattr("eotasks.workflows.report.page._draw", lambda figure, image_format, dpi: (b"", (10, 10)))
-
-
 def captions(page: str) -> list[str]:
     return re.findall(r"<figcaption>(.*?)</figcaption>", page, re.DOTALL)
 

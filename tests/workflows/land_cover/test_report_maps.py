@@ -95,8 +95,8 @@ def test_why_a_real_date_beats_the_simulated_year() -> None:
     assert better_than_simulated([simulated]) == better_than_simulated([real]) == better_than_simulated([]) == ""
 
 
-def test_captions_are_about_the_patches(observed: tuple[Place, list[Patch]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eotasks.workflows.report.page._draw", lambda figure, image_format, dpi: (b"", (10, 10)))
+@pytest.mark.usefixtures("undrawn")
+def test_captions_are_about_the_patches(observed: tuple[Place, list[Patch]]) -> None:
     page = build_report([chain(maps=drawn(observed))]).render()
     for text in (
         "Valid observations per pixel: between 2 and 7, median 4.5.",

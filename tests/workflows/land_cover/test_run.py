@@ -254,6 +254,7 @@ def generations(out: Path) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     """A patch fails and is named, the others go on; mended, only what is missing runs; then nothing but training."""
     source = write_eopatches(tmp_path / "eopatches") / "south-west" / "mask" / "CLM.npy.gz"

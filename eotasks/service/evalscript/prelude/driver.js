@@ -7,14 +7,16 @@ const ANSWER_CHARACTERS = 4194304;
 const MESSAGE_CHARACTERS = 500;
 const STACK_CHARACTERS = 4000;
 
+const NO_MEMORY = { __proto__: null };
+
+// The first eight bytes are the number of pixels that are done, for Python to look at while a script runs.
 const mailbox = new BufferOf(MAILBOX_BYTES);
-const letters = new BytesOf(mailbox);
-const progress = new Float64Array(new BufferOf(16));
-const progressBuffer = progress.buffer;
+const progress = new Float64Array(mailbox, 0, 1);
+const letters = new BytesOf(mailbox, 8);
 
 const state = {
   __proto__: null, sources: [], chosen: [], metadata: {}, outputMetadata: {}, buffer: null, results: null,
-  outputs: [], loop: null, declared: null, body: null,
+  outputs: [], loop: null, declared: null, body: null, stage: "setup",
 };
 
 // The first line is as many digits as the text has characters.
@@ -54,7 +56,16 @@ function failure(error) {
   } catch {
     message = "an error that cannot be read";
   }
-  return answer({ __proto__: null, error: { __proto__: null, message, stack, kind: "script", done: progress[0] } });
+  const kind = error === NO_MEMORY ? "memory" : "script";
+  return answer({ __proto__: null, error: { __proto__: null, message, stack, kind, stage: state.stage } });
+}
+
+function memory(bytes) {
+  try {
+    return new BufferOf(bytes);
+  } catch {
+    throw NO_MEMORY;
+  }
 }
 
 function guarded(work) {
@@ -75,8 +86,8 @@ function spelled(key, value) {
 
 // V1: a set-up says by calls what it reads and gives.
 publish({
-  setInputComponents(components) { state.declared = { ...state.declared, components }; },
-  setOutputComponentCount(count) { state.declared = { ...state.declared, count }; },
+  setInputComponents(components) { state.declared = { __proto__: null, ...state.declared, components }; },
+  setOutputComponentCount(count) { state.declared = { __proto__: null, ...state.declared, count }; },
   evaluateBody(body) { state.body = body; },
 });
 
@@ -97,7 +108,7 @@ const bandsOfSource = { get: (target, name) => (typeof name === "string" ? name 
 
 function declare() {
   const evaluate = evaluator();
-  const found = {};
+  const found = { __proto__: null };
   for (const name in hooks) found[name] = hooks[name]() !== undefined;
   state.declared = null;
   let value;
@@ -107,15 +118,11 @@ function declare() {
   return parse(stringify({ __proto__: null, setup: has, value, calls: state.declared, hooks: found, length }, spelled));
 }
 
-function open() {
-  const given = parse(letter());
+function open(given) {
   state.sources = given.sources;
   state.metadata = given.metadata;
   state.chosen = [];
-  for (let i = 0; i < state.sources.length; ++i) {
-    state.chosen[i] = state.sources[i].chosen === undefined ? everything(state.sources[i]) : state.sources[i].chosen;
-  }
-  return null;
+  for (let i = 0; i < state.sources.length; ++i) append(state.chosen, state.sources[i].chosen);
 }
 
 function choose() {
@@ -126,15 +133,18 @@ function choose() {
   return state.chosen;
 }
 
-// Bands of each output, as updateOutput leaves them.
-function adjust() {
+// Asks the hooks which scenes they keep, and for the bands of each output. Where pixels are (`decided`) what is kept
+// has been asked before; the hooks are called for what they remember.
+function arrange() {
   const given = parse(letter());
-  state.chosen = given.chosen;
+  open(given);
+  const kept = choose();
+  if (!given.decided) state.chosen = kept;
   const hook = hooks.updateOutput();
-  if (hook === undefined) return null;
+  if (hook === undefined) return { __proto__: null, kept, output: null };
   const output = given.output;
   hook(output, dated(state.sources, state.chosen));
-  return parse(stringify(output, spelled));
+  return { __proto__: null, kept, output: parse(stringify(output, spelled)) };
 }
 
 // A body's own idea of how many bands it gives: the most that it returns for some samples.
@@ -143,7 +153,7 @@ function probe() {
   let most = 0;
   for (let i = 0; i < values.length; ++i) {
     const samples = [];
-    for (let k = 0; k < bands; ++k) samples[k] = values[i] * (1 + 0.1 * k);
+    for (let k = 0; k < bands; ++k) append(samples, values[i] * (1 + 0.1 * k));
     try {
       const result = apply(state.body, undefined, samples);
       const length = isArray(result) ? spread(result, []).length : result === undefined ? 0 : 1;
@@ -156,7 +166,7 @@ function probe() {
 }
 
 function allocate() {
-  state.buffer = new BufferOf(numberOf(letter()));
+  state.buffer = memory(numberOf(letter()));
   return state.buffer;
 }
 
@@ -165,7 +175,7 @@ function spread(value, result, depth = 0) {
   if (depth > 16) throw new ErrorOf("evaluatePixel returns arrays more than 16 deep in one another");
   for (let i = 0; i < value.length && result.length < 4096; ++i) {
     if (isArray(value[i]) || isView(value[i])) spread(value[i], result, depth + 1);
-    else result[result.length] = value[i];
+    else append(result, value[i]);
   }
   return result;
 }
@@ -214,21 +224,21 @@ function mistaken(result) {
   throw new ErrorOf("evaluatePixel returns no object: with several outputs it has to return one with the keys " + ids);
 }
 
-function compile() {
-  const { code, views, outputs, bytes } = parse(letter());
-  state.results = new BufferOf(bytes);
+function compile({ code, views, outputs, bytes }) {
+  state.results = memory(bytes);
   const inputs = [];
   for (let i = 0; i < views.length; ++i) {
-    inputs[i] = new TYPES[views[i].type](state.buffer, views[i].offset, views[i].length);
+    append(inputs, new TYPES[views[i].type](state.buffer, views[i].offset, views[i].length));
   }
   const written = [];
+  state.outputs = [];
   for (let k = 0; k < outputs.length; ++k) {
-    const output = outputs[k];
-    if (output.fill === null) output.fill = NaN;
-    output.values = new TYPES[output.type](state.results, output.offset, output.length);
-    written[k] = output.values;
+    const { id, type, bands, low, high, offset, length } = outputs[k];
+    const fill = outputs[k].fill === null ? NaN : outputs[k].fill;
+    const values = new TYPES[type](state.results, offset, length);
+    append(written, values);
+    append(state.outputs, { __proto__: null, id, type, bands, low, high, length, fill, values });
   }
-  state.outputs = outputs;
   const loop = new FunctionOf(
     "evaluate", "scenes", "metadata", "custom", "outputMetadata", "v", "o", "put", "mistaken", "isArray", "isView",
     "round", "progress", code,
@@ -240,7 +250,6 @@ function compile() {
     evaluate, scenes, metadata, {}, state.outputMetadata, inputs, written, put, mistaken, isArray, isView, round,
     progress,
   );
-  return null;
 }
 
 function withoutScenes() {
@@ -261,7 +270,6 @@ function run() {
       for (let i = 0; i < length; ++i) values[i] = fill;
     }
   }
-  return progress[0];
 }
 
 function finish() {
@@ -273,18 +281,24 @@ function finish() {
   return told === undefined ? null : told;
 }
 
+// Runs the loop; gives what the script tells besides pixels.
+function execute() {
+  const given = parse(letter());
+  open(given);
+  compile(given);
+  state.stage = "pixels";
+  run();
+  state.stage = "metadata";
+  return finish();
+}
+
 return {
   __proto__: null,
   mailbox: () => mailbox,
-  progress: () => progressBuffer,
   allocate: () => { try { return allocate(); } catch (error) { return failure(error); } },
   results: () => state.results,
-  open: guarded(open),
   declare: guarded(declare),
-  choose: guarded(choose),
-  adjust: guarded(adjust),
+  arrange: guarded(arrange),
   probe: guarded(probe),
-  compile: guarded(compile),
-  run: guarded(run),
-  finish: guarded(finish),
+  execute: guarded(execute),
 };

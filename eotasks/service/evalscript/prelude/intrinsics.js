@@ -23,3 +23,12 @@ const TYPES = {
   FLOAT32: Float32Array,
 };
 const BytesOf = Uint8Array;
+
+// An own property, whatever the script has put into prototypes: an assignment could hand it what is ours.
+function own(object, key, value, enumerable = true) {
+  defineProperty(object, key, { __proto__: null, value, enumerable, configurable: true, writable: true });
+}
+
+function append(list, value) {
+  own(list, list.length, value);
+}

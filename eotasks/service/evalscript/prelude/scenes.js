@@ -10,38 +10,30 @@ function collected(source, chosen) {
     const info = source.scenes[chosen[i]];
     const entry = parse(info.entry);
     const scene = { ...entry, date: new DateOf(info.date), idx: i };
-    entry.__idx = i;
+    own(entry, "__idx", i);
     remember(origins, entry, i);
     remember(origins, scene, i);
-    defineProperty(scenes, i, { value: scene, enumerable: true, configurable: true, writable: true });
-    defineProperty(listed, i, { value: entry, enumerable: true, configurable: true, writable: true });
+    append(scenes, scene);
+    append(listed, entry);
   }
   return { scenes, listed, origins };
-}
-
-function hidden(object, name, value) {
-  defineProperty(object, name, { value, configurable: true, writable: true });
 }
 
 // `scenes` of evaluatePixel and of updateOutputMetadata.
 function scenesOf(source, chosen) {
   const { scenes, listed } = collected(source, chosen);
   if (source.listed !== undefined) {
-    hidden(scenes, source.listed, listed);
+    own(scenes, source.listed, listed, false);
     const told = { [source.listed]: listed };
-    hidden(scenes, "toJSON", () => told);
+    own(scenes, "toJSON", () => told, false);
   }
-  hidden(scenes, "scenes", scenes);
+  own(scenes, "scenes", scenes, false);
   return scenes;
 }
 
 function byKey(sources, made) {
   const result = {};
-  for (let i = 0; i < sources.length; ++i) {
-    defineProperty(result, sources[i].key, {
-      value: made(sources[i], i), enumerable: true, configurable: true, writable: true,
-    });
-  }
+  for (let i = 0; i < sources.length; ++i) own(result, sources[i].key, made(sources[i], i));
   return result;
 }
 
@@ -52,7 +44,7 @@ function allScenes(sources, chosen) {
 
 function everything(source) {
   const all = [];
-  for (let i = 0; i < source.scenes.length; ++i) all[i] = i;
+  for (let i = 0; i < source.scenes.length; ++i) append(all, i);
   return all;
 }
 
@@ -68,7 +60,7 @@ function positions(returned, origins, hook) {
       position = scene.__idx === undefined ? scene.idx : scene.__idx;
     }
     if (typeof position !== "number") throw new ErrorOf(hook + " returns a scene that it was not given");
-    if (positionOf(taken, position) === undefined) kept[kept.length] = position;
+    if (positionOf(taken, position) === undefined) append(kept, position);
     remember(taken, position, true);
   }
   return kept;
@@ -76,15 +68,15 @@ function positions(returned, origins, hook) {
 
 function period(source, collection) {
   if (source.from === undefined) return collection;
-  collection.from = new DateOf(source.from);
-  collection.to = new DateOf(source.to);
+  own(collection, "from", new DateOf(source.from));
+  own(collection, "to", new DateOf(source.to));
   return collection;
 }
 
 function preProcessed(sources, hook) {
   const made = [];
   const collections = byKey(sources, (source, i) => {
-    made[i] = collected(source, everything(source));
+    append(made, collected(source, everything(source)));
     const scenes = source.listed === undefined ? {} : { [source.listed]: made[i].listed };
     return period(source, { scenes });
   });
@@ -96,9 +88,9 @@ function preProcessed(sources, hook) {
   for (let i = 0; i < sources.length; ++i) {
     const source = sources[i];
     const collection = single ? returned : returned[source.key];
-    kept[i] = source.listed === undefined
+    append(kept, source.listed === undefined
       ? everything(source)
-      : positions(collection.scenes[source.listed], made[i].origins, "preProcessScenes");
+      : positions(collection.scenes[source.listed], made[i].origins, "preProcessScenes"));
   }
   return kept;
 }
@@ -108,8 +100,8 @@ function filtered(sources, hook, metadata) {
   const kept = [];
   for (let i = 0; i < sources.length; ++i) {
     const { scenes, listed, origins } = collected(sources[i], everything(sources[i]));
-    if (sources[i].listed !== undefined) hidden(scenes, sources[i].listed, listed);
-    kept[i] = positions(hook(scenes, period(sources[i], parse(metadata))), origins, "filterScenes");
+    if (sources[i].listed !== undefined) own(scenes, sources[i].listed, listed, false);
+    append(kept, positions(hook(scenes, period(sources[i], parse(metadata))), origins, "filterScenes"));
   }
   return kept;
 }

@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 _MIB = 1 << 20
@@ -85,7 +86,7 @@ _PLAIN_CALLS = (
 _CLONE_THREAD = 0x00010000
 _FIONBIO = 0x5421
 _LOW_BITS = 0xFFFF_FFFF
-_MAP_ANONYMOUS = 0x20
+_MAP_KIND, _MAP_PRIVATE_ANONYMOUS = 0x23, 0x22
 _PROT_EXEC = 0x4
 _SOCK_KIND, _SOCK_STREAM = 0xF, 1
 _AF_UNIX = 1
@@ -110,6 +111,8 @@ def limit(limits: SandboxLimits) -> dict[str, int]:
 
     :return: Those that were set; a system may know no limit of memory.
     """
+    with contextlib.suppress(OSError):  # where memory is short, the kernel is to end this process and not the service
+        Path("/proc/self/oom_score_adj").write_text("1000")
     wanted = {
         "memory_bytes": (resource.RLIMIT_DATA, limits.memory_bytes),
         "cpu_seconds": (resource.RLIMIT_CPU, limits.cpu_seconds),
@@ -188,7 +191,8 @@ def _rules(seccomp: Any, *, jitless: bool) -> Any:
     allow("clone", Arg(0, MASKED, _CLONE_THREAD, _CLONE_THREAD))  # threads, no processes
     rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags are behind a pointer: the C library takes clone
     code = [Arg(2, MASKED, _PROT_EXEC, 0)] if jitless else []
-    allow("mmap", Arg(3, MASKED, _MAP_ANONYMOUS, _MAP_ANONYMOUS), *code)  # no files
+    # No files, and nothing shared, which RLIMIT_DATA does not count.
+    allow("mmap", Arg(3, MASKED, _MAP_KIND, _MAP_PRIVATE_ANONYMOUS), *code)
     allow("mprotect", *code)
     allow("pkey_mprotect", *code)
     allow("sendto", Arg(4, EQ, 0))  # to the other end only

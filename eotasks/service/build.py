@@ -1,0 +1,112 @@
+"""The service put together: products, pixels, the engine, the application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+
+from eotasks.catalogue.open import catalogue_of
+from eotasks.catalogue.request import SearchRequest
+from eotasks.catalogue.store import ARCHIVE_CATALOGUE
+from eotasks.service.app import create_app
+from eotasks.service.evalscript.pool import EnginePool, JobLimits
+from eotasks.service.evalscript.workers.sandbox import SandboxLimits
+from eotasks.service.evalscript.workers.supervisor import Places
+from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
+from eotasks.service.render import Renderer
+from eotasks.service.services import ProductSearch
+from eotasks.service.settings import ServiceSettings, load_settings, memory_text
+from eotasks.service.traffic.log import FIELDS, set_up_json_log
+from eotasks.sources.frames import meets, open_candidates
+from eotasks.storage.location import is_web
+from eotasks.storage.place import Place
+from eotasks.workflows.cloud_archive.cataloguing import described
+
+LOGGER = logging.getLogger("eotasks.service")
+
+
+class Catalogues:
+    """Several catalogues as one: a product that two of them list is that of the first."""
+
+    def __init__(self, catalogues: Sequence[ProductSearch]) -> None:
+        self._catalogues = catalogues
+
+    def find(self, request: SearchRequest) -> list[Any]:
+        """See `ProductSearch`."""
+        found: dict[str, Any] = {}
+        for catalogue in self._catalogues:
+            for item in catalogue.find(request):
+                found.setdefault(item.id, item)
+        return sorted(found.values(), key=lambda item: (item.datetime, item.id))[: request.limit]
+
+
+def build_app(settings: ServiceSettings) -> FastAPI:
+    """The application of one process, with its engine started.
+
+    :raises ConfigurationError: for a catalogue that is none.
+    :raises EngineError: when no engine starts.
+    """
+    limits = ReadingLimits(max_metres=settings.max_metres, max_products=settings.max_products)
+    reader = CatalogueReader.open(
+        settings.catalogues, archive=settings.archive, store_masks=settings.store_masks, limits=limits
+    )
+    engine = EnginePool(
+        Places(workers=settings.engine_workers, waiting=settings.concurrent + settings.waiting),
+        jobs=JobLimits(script_bytes=settings.script_bytes, image_bytes=settings.bytes_of_request),
+        limits=SandboxLimits(jitless=settings.jitless),
+    )
+    try:
+        sandbox = engine.start()
+        told = {"memory": memory_text(settings), "sandbox": sandbox.as_json()}
+        level = logging.INFO if sandbox.seccomp else logging.WARNING
+        LOGGER.log(level, "evalscripts run with %s", sandbox.text, extra={FIELDS: told})
+
+        def close() -> None:
+            engine.close()
+            reader.close()
+
+        def health() -> Mapping[str, Any]:
+            state = engine.sandbox
+            return {"ok": state is not None, "workers": engine.counts, "sandbox": state.as_json() if state else None}
+
+        return create_app(
+            settings,
+            Renderer(engine, reader, settings.bytes_of_request),
+            Catalogues([_search(location) for location in settings.catalogues]),
+            health={"engine": health},
+            close=close,
+        )
+    except BaseException:
+        engine.close()
+        raise
+
+
+def from_environment() -> FastAPI:
+    """The application of one of several processes, as the environment describes it."""
+    set_up_json_log()
+    return build_app(load_settings())
+
+
+class FolderItems:
+    """Products of a folder without a catalogue: their metadata is read once."""
+
+    def __init__(self, folder: str) -> None:
+        """:raises ImageryError: when one is damaged."""
+        self._products = [(each, described(each)) for each in open_candidates([folder])]
+
+    def find(self, request: SearchRequest) -> list[Any]:
+        """See `ProductSearch`."""
+        return [item for candidate, item in self._products if meets(candidate, request)]
+
+
+def _search(location: str) -> ProductSearch:
+    """Where the Catalog API searches, by what `ProductSources.open` takes."""
+    if not is_web(location) and not location.rstrip("/").endswith((".parquet", ".geoparquet")):
+        place = Place(location)
+        if place.exists(ARCHIVE_CATALOGUE):
+            return catalogue_of(f"{place}/{ARCHIVE_CATALOGUE}")
+        return FolderItems(location)
+    return catalogue_of(location)

@@ -1,0 +1,139 @@
+"""Pixels of a request against rasterio reading the same windows: ``python -m tests.benchmarks.service.pixels``.
+
+The product is the embedded scene repeated over a tile (tests/builders/tile.py), packed as the ground segment packs one.
+A request is 512 x 512 pixels of 10 m: six bands, CLP and CLM. Both sides read the same windows in turns in one process;
+rasterio opens each file of a band, and reads the window to 512 x 512 pixels. Rows: requests whose ground was read
+before ("kept", as a map or a series of fields asks), with nothing kept but open products ("decoded anew"), and several
+clients at a time. Look at the ratios: seconds of a shared machine mean little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.windows import from_bounds
+
+from eotasks.catalogue.items import item_of
+from eotasks.catalogue.store import Catalogue
+from eotasks.imagery.scene import Scene, open_scene
+from eotasks.service.contract.area import OutputArea
+from eotasks.service.contract.data import DataRequest
+from eotasks.service.evalscript.setup import InputBand, Mosaicking
+from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
+from tests.benchmarks.figures import Figure, check, keep
+from tests.builders.tile import EPSG, LEFT, TOP, build_tile
+
+BANDS = ("B02", "B03", "B04", "B08", "B11", "B12")
+SIDE = 512
+NAME = "service-pixels"
+DATA = DataRequest("sentinel-2-l1c", dt.datetime(2017, 2, 1), dt.datetime(2017, 3, 1))  # noqa: DTZ001
+WANTED = tuple(InputBand(name) for name in (*BANDS, "CLP", "CLM"))
+
+
+def areas(pixels: int, count: int) -> list[OutputArea]:
+    """Windows of the tile, the same every time."""
+    free = pixels - SIDE
+    corners = np.random.default_rng(1).integers(0, free + 1, (count, 2)) * 10 if free else np.zeros((count, 2), int)
+    return [
+        OutputArea(
+            f"EPSG:{EPSG}",
+            (LEFT + float(x), TOP - float(y) - SIDE * 10, LEFT + float(x) + SIDE * 10, TOP - float(y)),
+            SIDE,
+            SIDE,
+        )
+        for x, y in corners
+    ]
+
+
+def ours(reader: CatalogueReader, area: OutputArea) -> None:
+    """One request."""
+    reader.check(DATA, WANTED)
+    reader.read(DATA, area, reader.find(DATA, area, Mosaicking.SIMPLE), WANTED)
+
+
+def peer(scene: Scene, area: OutputArea) -> None:
+    """The same windows by rasterio, without clouds."""
+    for band in BANDS:
+        with rasterio.open(scene.product.files.raster_path(scene.product.bands[band].name)) as source:
+            window = from_bounds(*area.bounds, transform=source.transform)
+            source.read(1, window=window, out_shape=(SIDE, SIDE))
+
+
+def seconds(work: Callable[[OutputArea], None], grounds: Sequence[OutputArea]) -> list[float]:
+    """Of each request."""
+    found = []
+    for ground in grounds:
+        begun = time.perf_counter()
+        work(ground)
+        found.append(time.perf_counter() - begun)
+    return found
+
+
+def by_clients(work: Callable[[OutputArea], None], grounds: Sequence[OutputArea], clients: int) -> list[float]:
+    """Of each request of several clients at a time, each with all of them."""
+    with ThreadPoolExecutor(clients) as pool:
+        return [each for found in pool.map(lambda _: seconds(work, grounds), range(clients)) for each in found]
+
+
+def measure(folder: Path, pixels: int, repeats: int, clients: int) -> list[Figure]:
+    """All rows."""
+    product = build_tile(folder / f"tile-{pixels}", pixels=(pixels, pixels))
+    catalogue = Catalogue(folder / f"products-{pixels}.parquet")
+    if not catalogue.exists():
+        catalogue.add([item_of(open_scene(str(product)))])
+    scene, grounds = open_scene(str(product)), areas(pixels, repeats)
+    kept = CatalogueReader.open([catalogue.location])
+    anew = CatalogueReader.open([catalogue.location], limits=ReadingLimits(decoded_bytes=0))
+    for reader in (kept, anew):  # masks are computed, files opened
+        for ground in grounds:
+            ours(reader, ground)
+    rows: dict[str, list[float]] = {"rasterio": [], "kept": [], "decoded anew": []}
+    for ground in grounds:
+        rows["rasterio"] += seconds(lambda area: peer(scene, area), [ground])
+        rows["kept"] += seconds(lambda area: ours(kept, area), [ground])
+        rows["decoded anew"] += seconds(lambda area: ours(anew, area), [ground])
+    middle = {name: statistics.median(found) for name, found in rows.items()}
+    several = by_clients(lambda area: ours(kept, area), grounds * 3, clients)
+    last = float(np.percentile(several, 99))
+    return [
+        Figure("rasterio, six bands", middle["rasterio"], "s"),
+        Figure("ours, kept: six bands, CLP, CLM", middle["kept"], "s"),
+        Figure("ours, kept / rasterio", middle["kept"] / middle["rasterio"], "x"),
+        Figure("ours, decoded anew / rasterio", middle["decoded anew"] / middle["rasterio"], "x"),
+        Figure(f"{clients} clients, kept: p99 / p50", last / statistics.median(several), "x"),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pixels", type=int, default=3072, help="rows and columns of the tile (3072)")
+    parser.add_argument("--repeats", type=int, default=12, help="windows (12)")
+    parser.add_argument("--clients", type=int, default=8, help="at a time (8)")
+    parser.add_argument("--folder", type=Path, help="where the tile is kept; else it is made anew")
+    parser.add_argument("--keep", action="store_true", help="keep the figures, and show them against the last run's")
+    options = parser.parse_args(arguments)
+    if options.keep:
+        check(NAME)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = measure(folder, options.pixels, options.repeats, options.clients)
+    if options.keep:
+        print(keep(NAME, figures))
+        return
+    for figure in figures:
+        print(f"{figure.name:36} {figure.value:10.4g} {figure.unit}")
+
+
+if __name__ == "__main__":
+    main()

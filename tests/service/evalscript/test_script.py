@@ -1,0 +1,221 @@
+"""What is read of a script's text before it runs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eotasks.service.errors import ScriptError
+from eotasks.service.evalscript.script import MAX_BYTES, Samples, Script, expressions, scanned
+
+SETUP = "function setup() { return {input: ['B04'], output: {bands: 1}}; }\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("//VERSION=3\n", 3),
+        ("// VERSION = 3\r\n", 3),
+        ("\ufeff\n  //VERSION=3 (auto-converted from 1)\n", 3),
+        ("//VERSION=3.A_name\n", 3),
+        ("/* author */\n//VERSION=2\n", 2),
+        ("//VERSION=1", 1),
+        ("// version 3", None),
+        ("return [B04]", None),
+        ('"//VERSION=3"', None),
+    ],
+)
+def test_version(text: str, version: int | None) -> None:
+    assert Script(text).version == version
+
+
+@pytest.mark.parametrize("text", ["//VERSION=4", "//VERSION=0", "//VERSION=33"])
+def test_versions_that_there_are_not(text: str) -> None:
+    with pytest.raises(ScriptError, match="claims version"):
+        Script(text)
+
+
+def test_length() -> None:
+    Script("x" * MAX_BYTES)
+    with pytest.raises(ScriptError, match="1,000,002 bytes"):
+        Script("é" * (MAX_BYTES // 2 + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a // b\nc", "a \nc"),
+        ("a /* b */ c", "a   c"),
+        ("a /* b\n */ c", "a \n c"),
+        ("a 'b' c", "a '' c"),
+        ('a "b\\"b" c', 'a "" c'),
+        ("a `b ${c}` d", "a `b ${c}` d"),
+        ("a / b / c", "a / b / c"),
+        ("x = /[/'\"]/.test(y)", "x = /./.test(y)"),
+        ("return /'/.test(y)", "return /./.test(y)"),
+        ("'//' + b // c", "'' + b "),
+        ("http: //x", "http: "),
+        ("a /* b", "a  "),
+        ("", ""),
+    ],
+)
+def test_code(text: str, code: str) -> None:
+    assert scanned(text).code == code
+    assert not scanned(text).doubtful
+
+
+@pytest.mark.parametrize("text", ["if (a) /'/.test(b)", "} / x; s.y = 1; z / 2", "i++ / 2 / 3", "'a", "\\u0061 = 1"])
+def test_doubtful_code(text: str) -> None:
+    assert scanned(text).doubtful
+
+
+@given(st.text(alphabet="/*'\"`\\\n ab;(){}[]=.+", max_size=40))
+def test_any_text_is_scanned(text: str) -> None:
+    assert len(scanned(text).code) <= 2 * len(text) + 1
+    assert all(0 <= start <= len(text) for start in expressions(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_body"),
+    [
+        ("return [B04]", True),
+        ("// evaluatePixel\nreturn [B04]", True),
+        ("let s = 'evaluatePixel'; return [B04]", True),
+        ("function evaluatePixel() {}", False),
+        ("const evaluatePixel = x => x", False),
+        ("let myevaluatePixel2 = 1; return [1]", True),
+    ],
+)
+def test_body(text: str, is_body: bool) -> None:
+    assert Script(text).is_body == is_body
+
+
+@pytest.mark.parametrize(
+    ("text", "bands"),
+    [
+        ("return [B04, B8A, B02]", ("B02", "B04", "B8A")),
+        ("return [samples.B04, B08]", ("B08",)),
+        ("let B04 = 1; return [B04, B08]", ("B08",)),
+        ("// B01\nreturn ['B02', B03, B04x, xB05, B$06]", ("B03",)),
+        ("return dataMask ? [CLM, SCL] : [sunZenithAngles]", ("dataMask", "SCL", "CLM", "sunZenithAngles")),
+        ("return eval('B04 + B08')", ("B04", "B08")),
+        ("return [1]", ()),
+    ],
+)
+def test_bands_of_a_body(text: str, bands: tuple[str, ...]) -> None:
+    assert Script(text).bands == bands
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        ("function evaluatePixel(samples) {}", ("samples",)),
+        ("function evaluatePixel (s, scenes) {}", ("s", "scenes")),
+        ("function evaluatePixel() {}", ()),
+        ("const evaluatePixel = (s) => [1]", ("s",)),
+        ("const evaluatePixel = s => [1]", ("s",)),
+        ("var evaluatePixel = function named(s) {}", ("s",)),
+        ("var evaluatePixel = function (s) {}", ("s",)),
+        ("function evaluatePixel({B04}) {}", None),
+        ("function evaluatePixel(s = {}) {}", None),
+        ("function evaluatePixel(...s) {}", None),
+        ("const evaluatePixel = other;", None),
+        ("function evaluatePixel(s) {} evaluatePixel = other", None),
+        ("function evaluatePixel(s) {} function evaluatePixel(t) {}", None),
+    ],
+)
+def test_parameters(function: str, names: tuple[str, ...] | None) -> None:
+    assert Script(function).parameters == names
+
+
+BANDS = ("B02", "B04", "B08")
+ONLY_BANDS = [
+    "return [s.B04]",
+    "return [s.B04 - s.B08 / s . B02]",
+    "return s.B04 == 1 ? [s.B08] : [1]",
+    "let a = s.B04; a += 1; return [a]",
+    "const f = x => x; return [f(s.B04), s.B04.toFixed(1)]",
+    "return [other.s.x, other?.s, 1]",
+    "/* s = 1 */ return [s.B04] // s.x = 1",
+    "s.B04 += 1; s.B08++; [s.B02] = [1]; return [s.B04]",
+]
+MORE = [
+    "return [s.B05]",
+    "s.x = 1; return [1]",
+    "[s.x] = [1]; return [1]",
+    "for (s.x of [1]); return [1]",
+    "s.B04x = 1; return [1]",
+    "return f(s)",
+    "let t = s; return [1]",
+    "const {B04} = s; return [B04]",
+    "return [s['B04']]",
+    "return [s[name]]",
+    "return [...s]",
+    "return Object.values(s)",
+    "for (const k in s) {} return [1]",
+    "return [s.toString()]",
+    "return [s?.B04]",
+    "return [arguments[0].B04]",
+    "eval('s.x = 1'); return [1]",
+    "return [`${s}`]",
+    "return [\\u0073.x = 1]",
+]
+
+
+@pytest.mark.parametrize("body", ONLY_BANDS)
+def test_samples_of_which_bands_are_named_only(body: str) -> None:
+    assert Script(f"{SETUP}function evaluatePixel(s) {{ {body} }}").reads_samples_only(Samples.OBJECT, BANDS)
+
+
+@pytest.mark.parametrize("body", MORE)
+def test_samples_of_which_more_is_done(body: str) -> None:
+    assert not Script(f"{SETUP}function evaluatePixel(s) {{ {body} }}").reads_samples_only(Samples.OBJECT, BANDS)
+
+
+@pytest.mark.parametrize(
+    ("body", "only"),
+    [
+        ("return [s[0].B04]", True),
+        ("return [s[ 0 ].B04 - s[0].B08]", True),
+        ("return [s[1].B04]", False),
+        ("return [s.B04]", False),
+        ("s[0].x = 1; return [1]", False),
+        ("s[0] = 1; return [1]", False),
+        ("return s.map(x => x.B04)", False),
+        ("return f(s[0])", False),
+    ],
+)
+def test_samples_of_an_array(body: str, only: bool) -> None:
+    assert Script(f"function evaluatePixel(s) {{ {body} }}").reads_samples_only(Samples.ARRAY, BANDS) == only
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("function evaluatePixel(s) { return [s[0].B04]; }", True),
+        ("function evaluatePixel(s) { const x = s[0]; return [x.B04]; }", True),
+        ("function evaluatePixel(s) { return [s[1].B04]; }", False),
+        ("function evaluatePixel(s) { return s.map(x => x.B04); }", False),
+        ("function evaluatePixel(s, scenes) { return [s[0].B04]; }", False),
+        ("const evaluatePixel = s => [s[0].B04]", True),
+        ("function evaluatePixel({length}) { return [length]; }", False),
+    ],
+)
+def test_scripts_that_use_the_first_sample_only(text: str, first: bool) -> None:
+    assert Script(text).reads_first_sample_only == first
+
+
+@pytest.mark.parametrize(
+    ("code", "numbered"),
+    [
+        ("return s['0'][0].B04", True),
+        ('return s["1"]', True),
+        ("return s[0][0].B04", True),
+        ("return [s.B04, s.SCL]", False),
+        ("const a = ['B04']; return [s.B04]", False),
+        ("return s[0].B04", False),
+    ],
+)
+def test_sources_by_number(code: str, numbered: bool) -> None:
+    assert Script(f"function evaluatePixel(s) {{ {code} }}").takes_sources_by_number == numbered
