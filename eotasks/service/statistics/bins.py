@@ -151,7 +151,7 @@ def _of_width(width: Number, low: Number, high: Number, where: str, *, open_end:
 
 def _check_count(count: float, where: str) -> None:
     if not count <= MOST_BINS:
-        raise RequestError(f"{where}: {count:,.0f} bins are more than {MOST_BINS:,}: ask for fewer or wider ones.")
+        raise RequestError(f"{where}: there would be more than {MOST_BINS:,} bins: ask for fewer or wider ones.")
 
 
 def as_integers(edges: Sequence[Number]) -> list[Number]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.service.contract.fis import FisRequest, HistogramType
-from eotasks.service.errors import BusyError, RequestError, ScriptError
+from eotasks.service.errors import RequestError, ScriptError, ScriptTimeoutError
 from eotasks.service.evalscript.setup import Output, SampleType, Setup
 from eotasks.service.render import Renderer, RenderRequest
 from eotasks.service.statistics.bins import Binning, histogram_of
@@ -125,5 +125,5 @@ def _binning(bins: int, kind: HistogramType, kept: NDArray[np.float64]) -> Binni
 def _error(interval: Interval, failure: Failure) -> Exception:
     text = f"{interval.start.date().isoformat()}: {failure.message}"
     if failure.type == "TIMEOUT":
-        return BusyError(f"{text} Ask for a shorter time.", wait_s=1)
+        return ScriptTimeoutError(f"{text} Or ask for a shorter time.")
     return ScriptError(text) if failure.type == "EXECUTION_ERROR" else RequestError(text)

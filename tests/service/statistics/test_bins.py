@@ -82,6 +82,8 @@ def test_values_that_leave_no_bin() -> None:
         (Binning(count=-5), "1 or more"),
         (Binning(count=MOST_BINS + 1), "10,000"),
         (Binning(count=10**30), "10,000"),
+        (Binning(count=10**400), "10,000"),
+        (Binning(width=10**400), "finite"),
         (Binning(edges=tuple(range(MOST_BINS + 2))), "10,000"),
         (Binning(width=0), "above 0"),
         (Binning(width=-1.0), "above 0"),
