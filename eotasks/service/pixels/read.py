@@ -84,6 +84,10 @@ class ReadingLimits:
     exact_metres: float = 200.0
     """Of the side of a pixel, up to which bands are read in full; wider ones are made of a lower resolution."""
 
+    computed_pixels: int = 1_500_000_000
+    """Of the finest bands of products whose cloud masks are computed for a series of scenes: a dozen whole tiles, some
+    minutes of two cores. More want an archive."""
+
     threads: int | None = None
     """Files that are decoded at a time for a request; None for the cores there are."""
 
@@ -224,9 +228,21 @@ class CatalogueReader:
             elif band.name == AOT:
                 kind = np.uint16
             arrays[band.name] = np.zeros(shape, dtype=kind)
+        if len(found.products) > 1:
+            self._check_computing(found, reading)
         if found.products and served:
             self._fill(found, Canvas(grid, inside(area, grid)), reading, arrays)
         return tuple(Plane(band.name, arrays[band.name], divisor_of(unit)) for band, unit in checked)
+
+    def _check_computing(self, found: Found, reading: Wanted) -> None:
+        """Refuse a series whose cloud masks would take many minutes to compute."""
+        pixels = self._scenes.pixels_to_compute(found.products, reading)
+        if pixels > self._limits.computed_pixels:
+            raise TooLargeError(
+                f"The cloud masks of these {len(found.products)} scenes are not there, and computing them of"
+                f" {pixels:,} pixels is more than the {self._limits.computed_pixels:,} of one request. Ask for a"
+                " shorter time, or leave out CLP, CLM and SHADOW."
+            )
 
     def _fill(self, found: Found, canvas: Canvas, reading: Wanted, arrays: dict[str, NDArray[Any]]) -> None:
         threads = resolve_threads(self._limits.threads)
