@@ -18,6 +18,7 @@ from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError
 from eotasks.service.auth.clients import read_clients, signing_key
 from eotasks.service.settings import ServiceSettings
+from eotasks.service.traffic.connection import BoundedConnection
 from eotasks.service.traffic.log import set_up_json_log
 from eotasks.storage.location import is_web
 from eotasks.storage.place import Place
@@ -98,6 +99,7 @@ def serve(settings: ServiceSettings, listening: socket.socket, announce: Callabl
     if not settings.open and settings.token_key is None:
         signing_key(settings.key_file)  # once, before several processes look for it
     options: dict[str, Any] = {
+        "http": BoundedConnection,
         "ws": "none",
         "log_config": None,
         "access_log": False,
@@ -113,10 +115,11 @@ def serve(settings: ServiceSettings, listening: socket.socket, announce: Callabl
     from eotasks.service.build import build_app
 
     server = uvicorn.Server(uvicorn.Config(build_app(settings), **options))
-    announce()
-    # When it has ended, the server gives the signal on, which is to end nothing else then.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    # One that comes before the server looks out for it ends it as well; one that the server gives on when it has ended
+    # ends nothing else.
+    before = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     try:
+        announce()
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass
