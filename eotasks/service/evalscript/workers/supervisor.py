@@ -27,6 +27,8 @@ _STARTING = 2
 _LOOK_SECONDS = 1.0
 _DYING_SECONDS = 0.05
 """Between two looks, while there are workers that were killed and have not ended yet."""
+_SLOW_TIMES, _SLOW_SECONDS = 3, 0.2
+"""A job takes long when it takes so many times as long as others do on average, and at least so many seconds."""
 _FAULTS = 3
 """Workers that end while they start, one after the other, before it is said that the engine does not work."""
 _PAUSES = (0.0, 0.2, 1.0, 5.0, 15.0)
@@ -99,6 +101,7 @@ class Supervisor:
         self._fault = ""
         self._next_start = 0.0
         self._job_s = 0.5
+        """Seconds of jobs on average, the last ten or so."""
         self.state: SandboxState | None = None
         """What holds of the newest worker; None until one was ready."""
 
@@ -162,6 +165,10 @@ class Supervisor:
                 self._queue.remove(ticket)
                 self._changed.notify_all()
 
+    def slow_after(self, most: float) -> float:
+        """Seconds after which a job takes long: some times as long as others do, within bounds."""
+        return min(most, max(_SLOW_SECONDS, _SLOW_TIMES * self._job_s))
+
     def slow_down(self, lease: Lease) -> None:
         """Let a job that takes long leave its place to others, while there is room for it beside them."""
         with self._changed:
@@ -181,7 +188,7 @@ class Supervisor:
         worker.busy_s += took
         if fit:
             worker.take_as_before()
-        fit = (
+        reusable = (
             fit
             and not worker.is_nice
             and worker.jobs < self.places.jobs
@@ -190,10 +197,13 @@ class Supervisor:
         )
         with self._changed:
             self._leases.discard(lease)
-            self._job_s += (took - self._job_s) / 10
+            if fit and not lease.is_slow:
+                self._job_s += (took - self._job_s) / 10
             others = len(self._idle) + len(self._leases) + len(self._starting)
             # Those that were started beside slow jobs stay: to start others for the next ones would cost more.
-            kept = fit and not self._closed and others < self.places.workers + self.places.spares + self.places.slow
+            kept = (
+                reusable and not self._closed and others < self.places.workers + self.places.spares + self.places.slow
+            )
             if kept:
                 self._idle.appendleft(worker)  # the one whose memory is warm
             self._changed.notify_all()
