@@ -22,6 +22,7 @@ from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
 from eotasks.service.evalscript.setup import SampleType
 from eotasks.service.evalscript.workers.channel import Channel, WorkerAnswerError, WorkerGoneError, WorkerLateError
+from eotasks.service.evalscript.workers.places import Lease
 from eotasks.service.evalscript.workers.process import (
     WORKER,
     Progress,
@@ -39,7 +40,7 @@ from eotasks.service.evalscript.workers.protocol import (
     read_evaluated,
 )
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits, SandboxState
-from eotasks.service.evalscript.workers.supervisor import Lease, Places, Supervisor
+from eotasks.service.evalscript.workers.supervisor import Places, Supervisor
 
 LOGGER = logging.getLogger(__name__)
 
