@@ -14,8 +14,9 @@ import weakref
 from collections import deque
 
 from eotasks.service.errors import BusyError, EngineError
+from eotasks.service.evalscript.workers.channel import WorkerGoneError
 from eotasks.service.evalscript.workers.places import Lease, Places
-from eotasks.service.evalscript.workers.process import WorkerProcess, describe_status
+from eotasks.service.evalscript.workers.process import WorkerProcess, describe_status, ended_from_outside
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits, SandboxState
 
 __all__ = ["Places", "Supervisor"]
@@ -323,6 +324,8 @@ class Supervisor:
             if worker.fileno() in ready:
                 try:
                     state = worker.become_ready(time.monotonic() + 10)
+                except WorkerGoneError as error:
+                    self._end_start(worker, str(error), worker.reap())
                 except EngineError as error:
                     self._end_start(worker, str(error))
                 else:
@@ -357,11 +360,15 @@ class Supervisor:
             self.state, self._faults, self._fault, self._next_start = state, 0, "", 0.0
             self._changed.notify_all()
 
-    def _end_start(self, worker: WorkerProcess, reason: str) -> None:
+    def _end_start(self, worker: WorkerProcess, reason: str, status: int = 0) -> None:
         with self._changed:
             self._starting.remove(worker)
         worker.kill()
-        self._note_fault(worker.last_words.splitlines()[-1] if worker.last_words else reason)
+        if ended_from_outside(status):  # no fault of the engine
+            LOGGER.warning("A worker of the engine was ended from outside (%s).", describe_status(status))
+            self._next_start = time.monotonic() + _PAUSES[1]
+        else:
+            self._note_fault(worker.last_words.splitlines()[-1] if worker.last_words else reason)
 
     def _note_fault(self, reason: str) -> None:
         LOGGER.error("A worker of the engine does not start: %s", reason)
