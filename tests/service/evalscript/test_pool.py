@@ -293,6 +293,7 @@ def test_an_engine_that_does_not_start_says_why() -> None:
             pool.start()
         with pytest.raises(EngineError, match="No module named 'no'"):
             pool.describe("pass")
+        assert "No module named 'no'" in pool.fault
 
 
 def test_time_of_a_worker_and_of_its_jobs_must_fit() -> None:
