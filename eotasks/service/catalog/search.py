@@ -19,7 +19,7 @@ from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.pixels.collections import Collection as Products
 from eotasks.text import excerpt
 
-MOST_LOOKED_AT = 50_000
+MOST_LOOKED_AT = 10_000
 """Products that are read for one answer."""
 
 _READ_FIRST, _READ_AT_ONCE = 250, 2_000
