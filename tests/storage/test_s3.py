@@ -11,10 +11,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+from botocore.loaders import JSONFileLoader
 from rasterio.windows import Window
 
 from eotasks.errors import ConfigurationError, CredentialsError, EOTasksError, StorageError
@@ -121,6 +123,31 @@ def test_a_process_has_one_client_until_settings_change(s3_server: S3Server, mon
     first = s3.s3_client()
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     assert s3.s3_client() is not first
+
+
+def test_what_is_known_of_s3_is_read_once_and_from_where_the_user_says(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    read: list[str] = []
+    load = JSONFileLoader.load_file
+
+    def noted(self: JSONFileLoader, file_path: str) -> Any:
+        found = load(self, file_path)
+        read.extend([file_path] if found is not None else [])
+        return found
+
+    aws.setattr(JSONFileLoader, "load_file", noted)
+    _s3_connection._descriptions.cache_clear()
+    aws.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    first = s3.s3_client()
+    assert any("service-2" in file for file in read)
+    read.clear()
+    aws.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    second = s3.s3_client()
+    assert second is not first
+    assert second.meta.region_name == "us-west-2"
+    assert not [file for file in read if "boto3" not in file]
+    aws.setenv("AWS_DATA_PATH", str(tmp_path))
+    assert s3.s3_client() is not second
+    assert any("service-2" in file for file in read)
 
 
 def test_credentials_that_a_tool_renews_in_its_file_are_used(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ from eotasks.imagery.products.parts import (
     finest,
     footprints,
     in_order,
+    layers,
     own_name,
 )
 from eotasks.imagery.products.product import Product
@@ -99,6 +100,7 @@ def describe_tile(files: ProductFiles) -> Product:
         bands=bands,
         footprints=footprints(files, masks, tile.crs),
         classification=classification,
+        layers=layers(names) if tile.level == "L2A" else {},
         cloud_mask=cloud_mask(files, masks, tile.crs),
         angles=partial(angles_of, files, TILE_METADATA),
     )

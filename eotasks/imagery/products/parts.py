@@ -20,6 +20,10 @@ PRODUCT_METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 TILE_METADATA = "metadata.xml"
 
 _FOOTPRINT = re.compile(r"/?MSK_DETFOO_(?P<band>B\d[\dA])\.(?P<kind>jp2|gml)$")
+_LAYER = re.compile(
+    r"(?:(?:^|/)(?:QI_DATA|qi)/(?:[^/]*_)?(?P<mask>CLD|SNW)(?:PRB)?_(?P<size>\d\d)m"
+    r"|(?:^|/)R(?P<folder>\d\d)m/(?:[^/]*_)?(?P<image>AOT)(?:_\d\dm)?)\.jp2$"
+)
 _CLOUDS = re.compile(r"/?(?:MSK_CLASSI_B00\.jp2|MSK_CLOUDS_B00\.gml)$")
 
 
@@ -95,6 +99,21 @@ def cloud_mask(files: ProductFiles, masks: Sequence[str], crs: str) -> MaskSourc
     """The product's own cloud mask: an image since baseline 04.00, polygons before; None when there is none."""
     name = next((name for name in masks if _CLOUDS.search(name)), None)
     return None if name is None else _mask(files, name, crs)
+
+
+def layers(names: Sequence[str]) -> dict[str, RasterFile]:
+    """Probabilities of cloud and snow, and optical depth of aerosol, of an L2A product; the finest file of each.
+
+    :param names: Of its files.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for name in names:
+        match = _LAYER.search(name)
+        if match is not None:
+            found.setdefault(match["mask"] or match["image"], {}).setdefault(
+                int(match["size"] or match["folder"]), name
+            )
+    return {layer: RasterFile(name, "JP2OpenJPEG") for layer, name in sorted(finest(found).items())}
 
 
 def angles_of(files: ProductFiles, name: str) -> AngleGrids:

@@ -51,6 +51,10 @@ class Product:
     classification: RasterFile | None = None
     """SCL of an L2A product."""
 
+    layers: Mapping[str, RasterFile] = field(default_factory=dict)
+    """Of an L2A product: CLD and SNW (probability of cloud and of snow, 0..100) and AOT (optical depth of aerosol, a
+    thousand times it), as far as it holds them."""
+
     cloud_mask: MaskSource | None = None
     """The product's own: polygons OPAQUE and CIRRUS, or an image of three layers (opaque, cirrus, snow)."""
 

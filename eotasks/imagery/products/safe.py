@@ -26,6 +26,7 @@ from eotasks.imagery.products.parts import (
     finest,
     footprints,
     in_order,
+    layers,
     own_name,
 )
 from eotasks.imagery.products.product import Product
@@ -70,6 +71,7 @@ def describe_safe(files: ProductFiles) -> Product:
         bands=bands,
         footprints=footprints(files, masks, tile.crs),
         classification=classification,
+        layers=layers(inside) if facts.level == "L2A" else {},
         cloud_mask=cloud_mask(files, masks, tile.crs),
         angles=partial(angles_of, files, tiles[0]),
     )

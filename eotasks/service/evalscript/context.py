@@ -171,7 +171,7 @@ class Context:
         try:
             return self._racer.eval(code)
         except JSEvalException as error:
-            raise _script_error(error) from None
+            raise self._script_error(error) from None
 
     def _invoke(self, name: str) -> Any:
         from py_mini_racer import JSEvalException
@@ -179,7 +179,22 @@ class Context:
         try:
             return self._functions[name]()
         except JSEvalException as error:
-            raise _script_error(error) from None
+            raise self._script_error(error) from None
+
+    def _script_error(self, error: Exception) -> ScriptError:
+        """An exception that left the script, without what V8 says of the places."""
+        from py_mini_racer import JSOOMException, JSParseException
+
+        text = str(error)
+        if isinstance(error, JSOOMException) or self._racer.was_hard_memory_limit_reached():
+            return ScriptError("The evalscript takes more memory than it may. Keep less of it between pixels.")
+        found = _THROWN_LINE.search(text) or _PARSED_LINE.search(text)
+        if found is None:
+            return ScriptError("The evalscript was ended. Make it do less.")
+        line, message = int(found.group(1)), found.group(2)
+        if isinstance(error, JSParseException):
+            return ScriptError(f"The evalscript is no JavaScript: line {line}: {message[:_MESSAGE]}. Mend it there.")
+        return ScriptError(failure(message, line))
 
 
 def _answered(answer: Any) -> Any:
@@ -208,19 +223,3 @@ def failure(message: str, line: int | None = None) -> str:
     where = f" in line {line}" if line is not None else ""
     what = " ".join(_OUR_FRAME.sub("", message).split())[:_MESSAGE] or "something that has no text was thrown"
     return f"The evalscript fails{where}: {what}. Mend it there."
-
-
-def _script_error(error: Exception) -> ScriptError:
-    """An exception that left the script, without what V8 says of the places."""
-    from py_mini_racer import JSOOMException, JSParseException
-
-    text = str(error)
-    if isinstance(error, JSOOMException):
-        return ScriptError("The evalscript takes more memory than it may. Keep less of it between pixels.")
-    found = _THROWN_LINE.search(text) or _PARSED_LINE.search(text)
-    if found is None:
-        return ScriptError("The evalscript was ended. Make it do less.")
-    line, message = int(found.group(1)), found.group(2)
-    if isinstance(error, JSParseException):
-        return ScriptError(f"The evalscript is no JavaScript: line {line}: {message[:_MESSAGE]}. Mend it there.")
-    return ScriptError(failure(message, line))

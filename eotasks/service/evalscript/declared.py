@@ -24,6 +24,8 @@ _ID = re.compile(r"(?!__)[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _BAND = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,63}")
 _SOURCE = re.compile(r"(?!__)[A-Za-z0-9_][A-Za-z0-9_.: -]{0,63}")
 _LABEL = 64
+_NO_BAND = "dataMask"
+"""Read where a script names no band: it says where there is something."""
 _KEYS = "Return {input, output} from setup."
 
 
@@ -59,7 +61,7 @@ def body_setup(bands: Sequence[str], count: int) -> Setup:
     """
     number = min(count, 4) if count > 0 else 3
     return Setup(
-        inputs=(Input(tuple(InputBand(band) for band in bands) or (InputBand("dataMask"),)),),
+        inputs=(Input(tuple(InputBand(band) for band in bands) or (InputBand(_NO_BAND),)),),
         outputs=(Output("default", _numbered(number)),),
     )
 
@@ -86,7 +88,7 @@ def _read_v3(value: Mapping[str, Any], hooks: frozenset[str], *, numbered: bool)
     given = value["input"]
     if not isinstance(given, list):
         given = [given]
-    if given and all(isinstance(each, str) for each in given):
+    if all(isinstance(each, str) for each in given):
         given = [{"bands": given}]
     if not 1 <= len(given) <= MAX_INPUTS:
         raise ScriptError(f"The evalscript declares {len(given)} inputs: 1 to {MAX_INPUTS} may be.")
@@ -123,9 +125,9 @@ def _input(given: Any, default: Mosaicking) -> Input:
     if not isinstance(given, Mapping):
         raise ScriptError('An input of the evalscript is no object: write {bands: ["B04"]}.')
     names = _names(given.get("bands"), "bands")
-    if not names:
-        raise ScriptError('An input of the evalscript has no bands: write {bands: ["B04"]}.')
     units = given.get("units")
+    if not names:  # a script that looks at scenes only
+        names, units = [_NO_BAND], None
     if units is None or isinstance(units, str):
         units = [units] * len(names)
     if not isinstance(units, list) or len(units) != len(names):
@@ -215,9 +217,11 @@ def _bands(given: Any, output: str) -> tuple[str, ...]:
     if isinstance(number, str) and number.strip().isdigit() and len(number) < 9:
         number = int(number)
     whole = isinstance(number, (int, float)) and not isinstance(number, bool) and float(number).is_integer()
-    if not whole or not 1 <= number <= MAX_BANDS:
-        raise ScriptError(f"Output {output!r} has {str(given)[:_LABEL]} bands: write 1 to {MAX_BANDS}, or names.")
-    return _numbered(int(number))
+    if not whole or not 0 <= number <= MAX_BANDS:
+        raise ScriptError(
+            f"Output {output!r} has {str(given)[:_LABEL]} bands: write a number up to {MAX_BANDS}, or names."
+        )
+    return _numbered(max(int(number), 1))  # as many bands as scenes, of which there are none: no data
 
 
 def _numbered(count: int) -> tuple[str, ...]:

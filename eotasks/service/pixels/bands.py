@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.places import Places
-from eotasks.imagery.pixels.raster import Wanted, decode_window, window_under
+from eotasks.imagery.pixels.raster import BAND_TYPES, MASK_TYPES, Wanted, decode_window, window_under
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.pixels.threads import in_threads
 from eotasks.imagery.pixels.window import Sampling, Window
@@ -122,16 +122,21 @@ def read_bands(
 
 
 def read_layer(
-    product: OpenProduct, raster: RasterFile, grid: Grid, places: Callable[[CRS], Places]
-) -> NDArray[np.uint8]:
-    """A file of classes or of per cents, each pixel that at the centre of the grid's; (h, w), 0 outside of it.
+    product: OpenProduct,
+    raster: RasterFile,
+    grid: Grid,
+    places: Callable[[CRS], Places],
+    types: frozenset[str] = MASK_TYPES,
+) -> NDArray[Any]:
+    """A file that is no band, each pixel that at the centre of the grid's; (h, w), 0 outside of it.
 
+    :param types: What its pixels may be.
     :raises EOTasksError: when it cannot be read.
     """
-    info, files = product.layer(raster), product.scene.product.files
+    info, files = product.layer(raster, types), product.scene.product.files
     window = window_under(info, info.full, grid, 1)
     if window is None:
-        return np.zeros(grid.shape, dtype=np.uint8)
+        return np.zeros(grid.shape, dtype=np.uint16 if types is BAND_TYPES else np.uint8)
     if product.blocks.takes(info, info.full, window):
         pixels = product.blocks.window(files, raster, info, info.full, window)
     else:

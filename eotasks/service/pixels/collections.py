@@ -16,6 +16,10 @@ from eotasks.text import did_you_mean, excerpt
 MASK_RESOLUTION = 160.0
 ANGLE_RESOLUTION = 5_000.0
 
+AOT = "AOT"
+_AOT_QUANTIFICATION = 1_000.0
+"""Numbers of AOT files of an optical depth of 1, in all products (AOT_QUANTIFICATION_VALUE)."""
+
 
 class BandKind(StrEnum):
     """What a band is read from."""
@@ -24,6 +28,9 @@ class BandKind(StrEnum):
     DATA_MASK = "data mask"
     CLASSES = "classes"
     """The scene classification of L2A."""
+
+    LAYER = "layer"
+    """What products of L2A may hold beside it: SNW, CLD and AOT."""
 
     CLOUDS = "clouds"
     """CLP, CLM and SHADOW, which are made of the product."""
@@ -56,8 +63,6 @@ class Collection:
     title: str
     level: Level
     bands: Mapping[str, ServedBand]
-    absent: frozenset[str] = frozenset()
-    """Bands that Sentinel Hub has of it, and products of ours do not hold."""
 
     def checked(self, wanted: Sequence[InputBand]) -> tuple[tuple[ServedBand, str], ...]:
         """Bands that a script reads, each with its unit.
@@ -70,10 +75,6 @@ class Collection:
         band = self.bands.get(wanted.name)
         if band is None:
             there = ", ".join(self.bands)
-            if wanted.name in self.absent:
-                raise RequestError(
-                    f"Band {wanted.name} of {self.id} is not held here: leave it out. There are {there}."
-                )
             raise RequestError(
                 f"Band {excerpt(wanted.name)} of {self.id} does not exist{did_you_mean(wanted.name, self.bands)}. There"
                 f" are {there}."
@@ -86,9 +87,9 @@ class Collection:
         return band, unit
 
 
-def divisor_of(band: ServedBand, unit: str) -> float:
+def divisor_of(unit: str) -> float:
     """By which numbers as they are read become what a script sees."""
-    return float(QUANTIFICATION) if band.kind is BandKind.REFLECTANCE and unit == "REFLECTANCE" else 1.0
+    return {"REFLECTANCE": float(QUANTIFICATION), "OPTICAL_DEPTH": _AOT_QUANTIFICATION}.get(unit, 1.0)
 
 
 def _bands(level: Level) -> Mapping[str, ServedBand]:
@@ -99,7 +100,16 @@ def _bands(level: Level) -> Mapping[str, ServedBand]:
     ]
     dn, degrees = ("DN",), ("DEGREES",)
     others = [
-        *([ServedBand("SCL", BandKind.CLASSES, dn, 20.0, "Scene classification, 0..11")] if level == "L2A" else []),
+        *(
+            [
+                ServedBand("SCL", BandKind.CLASSES, dn, 20.0, "Scene classification, 0..11"),
+                ServedBand("SNW", BandKind.LAYER, ("PERCENT",), 20.0, "Probability of snow, of products that hold it"),
+                ServedBand("CLD", BandKind.LAYER, ("PERCENT",), 20.0, "Probability of cloud by Sen2Cor, likewise"),
+                ServedBand(AOT, BandKind.LAYER, ("OPTICAL_DEPTH", "DN"), 10.0, "Optical depth of aerosol, likewise"),
+            ]
+            if level == "L2A"
+            else []
+        ),
         ServedBand("CLP", BandKind.CLOUDS, dn, MASK_RESOLUTION, "Cloud probability, 0..255; 0 where it is missing"),
         ServedBand("CLM", BandKind.CLOUDS, dn, MASK_RESOLUTION, "Cloud mask: 0 clear, 1 cloud, 255 no data"),
         ServedBand("SHADOW", BandKind.CLOUDS, dn, MASK_RESOLUTION, "Cloud shadow: 0 none, 1 shadow, 255 no data"),
@@ -113,7 +123,7 @@ def _bands(level: Level) -> Mapping[str, ServedBand]:
 
 
 L1C = Collection("sentinel-2-l1c", "Sentinel-2 L1C", "L1C", _bands("L1C"))
-L2A = Collection("sentinel-2-l2a", "Sentinel-2 L2A", "L2A", _bands("L2A"), frozenset({"SNW", "CLD", "AOT"}))
+L2A = Collection("sentinel-2-l2a", "Sentinel-2 L2A", "L2A", _bands("L2A"))
 
 COLLECTIONS: Mapping[str, Collection] = MappingProxyType({each.id: each for each in (L1C, L2A)})
 

@@ -17,13 +17,13 @@ from eotasks.errors import ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import holes
 from eotasks.imagery.pixels.places import Places
-from eotasks.imagery.pixels.raster import bounds_in
+from eotasks.imagery.pixels.raster import BAND_TYPES, MASK_TYPES, bounds_in
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.errors import RequestError
 from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands, read_layer
 from eotasks.service.pixels.clouds import CloudBands
-from eotasks.service.pixels.collections import BandKind, ServedBand
+from eotasks.service.pixels.collections import AOT, BandKind, ServedBand
 from eotasks.service.pixels.order import SceneProducts
 from eotasks.service.pixels.products import OpenProduct, OpenProducts, faults_of
 from eotasks.sources.frames import Candidate
@@ -167,6 +167,11 @@ class SceneReader:
             if raster is None:
                 raise RequestError(f"Product {product.scene.name} has no scene classification: leave out {name}.")
             yield name, read_layer(product, raster, part, places)
+        for name in wanted.of_kind(BandKind.LAYER):
+            raster = product.scene.product.layers.get(name)
+            if raster is None:
+                raise RequestError(f"Product {product.scene.name} does not hold {name}: leave this band out.")
+            yield name, read_layer(product, raster, part, places, BAND_TYPES if name == AOT else MASK_TYPES)
         angles = set(wanted.of_kind(BandKind.ANGLES))
         if angles & set(ANGLES[:2]):
             zenith, azimuth = _told(product, partial(product.scene.sun_angles, part, nearest=True))

@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError
 from eotasks.errors import AreaError, BandError, EOTasksError, GridError, message_of
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.pixels.blocks import DecodedBlocks
-from eotasks.imagery.pixels.raster import MASK_TYPES, RasterInfo, describe
+from eotasks.imagery.pixels.raster import RasterInfo, describe
 from eotasks.imagery.pixels.seen import SeenGround
 from eotasks.imagery.scene import Scene
 from eotasks.service.errors import ProductError, RequestError, ServiceError
@@ -49,13 +49,14 @@ class OpenProduct:
     layers: dict[str, RasterInfo] = field(default_factory=dict)
     """Grids and levels of files that are no bands, by their names."""
 
-    def layer(self, raster: RasterFile) -> RasterInfo:
-        """Grid and levels of a file of bytes that is no band, such as that of the scene classification.
+    def layer(self, raster: RasterFile, types: frozenset[str]) -> RasterInfo:
+        """Grid and levels of a file that is no band, such as that of the scene classification.
 
+        :param types: What its pixels may be.
         :raises ImageryError: when it cannot be opened.
         """
         if raster.name not in self.layers:
-            self.layers[raster.name] = describe(self.scene.product.files, raster, MASK_TYPES)
+            self.layers[raster.name] = describe(self.scene.product.files, raster, types)
         return self.layers[raster.name]
 
 

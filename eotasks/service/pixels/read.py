@@ -39,6 +39,7 @@ from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.bands import BandSampling, dtype_of, method_of
 from eotasks.service.pixels.clouds import MASKS_BYTES, SERVED, CloudBands
 from eotasks.service.pixels.collections import (
+    AOT,
     COLLECTIONS,
     MASK_RESOLUTION,
     BandKind,
@@ -220,10 +221,12 @@ class CatalogueReader:
                 kind = dtype_of(sampling.methods[band.name])
             elif band.kind is BandKind.ANGLES:
                 kind = np.float32
+            elif band.name == AOT:
+                kind = np.uint16
             arrays[band.name] = np.zeros(shape, dtype=kind)
         if found.products and served:
             self._fill(found, Canvas(grid, inside(area, grid)), reading, arrays)
-        return tuple(Plane(band.name, arrays[band.name], divisor_of(band, unit)) for band, unit in checked)
+        return tuple(Plane(band.name, arrays[band.name], divisor_of(unit)) for band, unit in checked)
 
     def _fill(self, found: Found, canvas: Canvas, reading: Wanted, arrays: dict[str, NDArray[Any]]) -> None:
         threads = resolve_threads(self._limits.threads)

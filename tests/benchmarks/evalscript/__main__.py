@@ -173,9 +173,7 @@ class Node:
         return took, computed, whole, np.fromfile(result, dtype).reshape(given.height, given.width, work.outputs)
 
     def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.communicate(timeout=10)
 
 
 def _loop(work: Work) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from eotasks.service.errors import ScriptError
 from eotasks.service.evalscript.isolate import Isolate
+from eotasks.service.evalscript.planes import Pixels
 from eotasks.service.evalscript.setup import Input, InputBand, Mosaicking, Output, SampleType, Setup
 from tests.builders.service.evalscripts import pixels, scene, source
 
@@ -18,6 +19,8 @@ def described(isolate: Isolate, setup: str, rest: str = "") -> Setup:
 
 RED, NIR = InputBand("B04"), InputBand("B08")
 INPUTS: dict[str, tuple[Input, ...]] = {
+    "[]": (Input((InputBand("dataMask"),)),),
+    "[{bands: [], units: []}]": (Input((InputBand("dataMask"),)),),
     "'B04'": (Input((RED,)),),
     "['B04', 'B08']": (Input((RED, NIR)),),
     "['B04', 'B04']": (Input((RED,)),),
@@ -80,10 +83,8 @@ def test_a_nodata_value_that_is_no_number(isolate: Isolate) -> None:
         ("5", "declares no input"),
         ("null", "declares no input"),
         ("{output: {bands: 1}}", "declares no input"),
-        ("{input: [], output: {bands: 1}}", "0 inputs"),
         ("{input: [5], output: {bands: 1}}", "no object"),
         ("{input: [{}], output: {bands: 1}}", "names of bands"),
-        ("{input: [{bands: []}], output: {bands: 1}}", "no bands"),
         ("{input: [{bands: [5]}], output: {bands: 1}}", "names of bands"),
         ("{input: ['B04/../x'], output: {bands: 1}}", "names of bands"),
         ("{input: ['__proto__'], output: {bands: 1}}", "names of bands"),
@@ -102,7 +103,6 @@ def test_a_nodata_value_that_is_no_number(isolate: Isolate) -> None:
         ("{input: ['B04'], output: []}", "0 outputs"),
         ("{input: ['B04'], output: Array.from({length: 101}, (_, i) => ({id: 'o' + i, bands: 1}))}", "101 outputs"),
         ("{input: ['B04'], output: 5}", "no object"),
-        ("{input: ['B04'], output: {bands: 0}}", "has 0 bands"),
         ("{input: ['B04'], output: {bands: 301}}", "has 301 bands"),
         ("{input: ['B04'], output: {bands: 1.5}}", "has 1.5 bands"),
         ("{input: ['B04'], output: {bands: -1}}", "has -1 bands"),
@@ -135,7 +135,7 @@ def test_what_is_refused(isolate: Isolate, setup: str, message: str) -> None:
         described(isolate, setup)
 
 
-@pytest.mark.parametrize("bands", ["-1", "0", "'x'", "{}", "1e9", "0.5"])
+@pytest.mark.parametrize("bands", ["-1", "301", "'x'", "{}", "1e9", "0.5"])
 def test_update_output_may_not_say_anything(isolate: Isolate, bands: str) -> None:
     text = (
         "//VERSION=3\nfunction setup() { return {input: ['B04'], output: {bands: 1}, mosaicking: 'ORBIT'}; }\n"
@@ -144,6 +144,20 @@ def test_update_output_may_not_say_anything(isolate: Isolate, bands: str) -> Non
 
     with pytest.raises(ScriptError, match="Output 'default'"):
         isolate.describe(text, [source({}, [scene(1)])])
+
+
+def test_no_bands_are_one_without_data(isolate: Isolate) -> None:
+    """Scripts say as many bands as there are scenes, and there may be none; others want user data only."""
+    text = (
+        "//VERSION=3\nfunction setup() { return {input: [{bands: []}], output: {bands: 0, sampleType: 'FLOAT32'},"
+        " mosaicking: 'ORBIT'}; }\nfunction evaluatePixel(s) { return s.map(e => e.dataMask); }\n"
+        "function updateOutput(o, c) { o.default.bands = c.scenes.length; }"
+    )
+    empty = source({"dataMask": np.zeros((0, 2, 3), np.uint8)}, [])
+
+    result = isolate.evaluate(text, Pixels(2, 3, (empty,)))
+
+    np.testing.assert_array_equal(result.images["default"], np.full((2, 3, 1), np.nan, np.float32))
 
 
 def test_update_output_that_forgets_outputs_leaves_them(isolate: Isolate) -> None:

@@ -244,7 +244,7 @@ CASES: dict[str, Case] = {
     "DefaultVisualizer": Case(
         simple("return [samples.B04, samples.B08].map(v => viz.process(v));", bands=RED_NIR, output="{bands: 2}")
         + "let viz = new DefaultVisualizer(0.1, 0.6, 1.5, 0.05);",
-        lambda b: one(auto(1.5 * ((stack(b["B04"], b["B08"]) - 0.1) * (1 / (0.6 - 0.1))) + 0.05)),
+        lambda b: one(auto(1.5 * (stack(b["B04"], b["B08"]) - 0.1) * (1 / (0.6 - 0.1)) + 0.05)),
     ),
     "Identity": Case(
         simple("return viz.process(samples.B04);", output=FLOAT) + "let viz = new Identity();",

@@ -237,6 +237,24 @@ def test_classes_of_l2a_are_nearest(tmp_path: Path) -> None:
     assert (planes["CLM"].values == 255).all()
 
 
+def test_what_products_of_l2a_hold_beside_it(tmp_path: Path) -> None:
+    """Probabilities of snow and cloud and optical depth: of those that hold them."""
+    snow = np.random.default_rng(1).integers(0, 101, (48, 48)).astype(np.uint8)
+    depth = np.random.default_rng(2).integers(0, 3000, (48, 48)).astype(np.uint16)
+    (tmp_path / "P").mkdir()
+    write_jp2(tmp_path / "P/SNW.jp2", snow, 20)
+    write_jp2(tmp_path / "P/AOT.jp2", depth, 20)
+    candidate = made(tmp_path / "P", {"B02": noise("B02")}, level="L2A", time=day(1))
+    files = {name: RasterFile(f"{name}.jp2", "JP2OpenJPEG") for name in ("SNW", "AOT")}
+    full = replace(candidate, location=Scene(replace(candidate.location.product, layers=files)))
+    planes = planes_of(reader(full), area(), ["SNW", "AOT", InputBand("SNW", "percent")], asked("sentinel-2-l2a"))
+    np.testing.assert_array_equal(planes["SNW"].values[0], snow.repeat(2, 0).repeat(2, 1))
+    np.testing.assert_array_equal(planes["AOT"].values[0], depth.repeat(2, 0).repeat(2, 1))
+    assert (planes["SNW"].divisor, planes["AOT"].divisor, planes["AOT"].values.dtype) == (1, 1000, np.uint16)
+    with pytest.raises(RequestError, match="Product P does not hold CLD"):
+        planes_of(reader(full), area(), ["CLD"], asked("sentinel-2-l2a"))
+
+
 def test_wide_pixels_are_made_of_lower_levels(tmp_path: Path) -> None:
     """Up to `exact_metres` the pixel under the centre counts; beyond it one of the lowest level that is fine enough."""
     values = np.full((512, 512), 1000, np.uint16)
@@ -265,7 +283,7 @@ def test_angles_are_those_of_the_nearest_node(tmp_path: Path) -> None:
         ("sentinel-2-l1c", "B13", None, r"Band 'B13' of sentinel-2-l1c does not exist.*There are B01, B02"),
         ("sentinel-2-l2a", "B10", None, r"Band 'B10' of sentinel-2-l2a does not exist"),
         ("sentinel-2-l1c", "SCL", None, r"Band 'SCL'"),
-        ("sentinel-2-l2a", "SNW", None, r"Band SNW of sentinel-2-l2a is not held here"),
+        ("sentinel-2-l1c", "SNW", None, r"Band 'SNW' of sentinel-2-l1c does not exist"),
         ("sentinel-2-l2a", "SCL", "REFLECTANCE", r"SCL of sentinel-2-l2a has no units 'REFLECTANCE': give DN"),
         ("sentinel-2-l1c", "B02", "PERCENT", r"give REFLECTANCE or DN"),
     ],

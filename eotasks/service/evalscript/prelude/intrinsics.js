@@ -16,7 +16,7 @@ const fromCharCode = String.fromCharCode;
 const defineProperty = Object.defineProperty;
 const wellFormed = uncurried(String.prototype.toWellFormed);
 const sliced = uncurried(String.prototype.slice);
-const positionOf = uncurried(Map.prototype.get);
+const placeOf = uncurried(Map.prototype.get);
 const remember = uncurried(Map.prototype.set);
 const TYPES = {
   __proto__: null, UINT8: Uint8Array, AUTO: Uint8Array, INT8: Int8Array, UINT16: Uint16Array, INT16: Int16Array,

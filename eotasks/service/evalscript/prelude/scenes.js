@@ -22,11 +22,12 @@ function collected(source, chosen) {
 // `scenes` of evaluatePixel and of updateOutputMetadata.
 function scenesOf(source, chosen) {
   const { scenes, listed } = collected(source, chosen);
+  const told = {};
   if (source.listed !== undefined) {
     own(scenes, source.listed, listed, false);
-    const told = { [source.listed]: listed };
-    own(scenes, "toJSON", () => told, false);
+    own(told, source.listed, listed);
   }
+  own(scenes, "toJSON", () => told, false);
   own(scenes, "scenes", scenes, false);
   return scenes;
 }
@@ -55,12 +56,12 @@ function positions(returned, origins, hook) {
   const taken = new MapOf();
   for (let i = 0; i < returned.length; ++i) {
     const scene = returned[i];
-    let position = positionOf(origins, scene);
+    let position = placeOf(origins, scene);
     if (position === undefined && scene !== null && typeof scene === "object") {
       position = scene.__idx === undefined ? scene.idx : scene.__idx;
     }
     if (typeof position !== "number") throw new ErrorOf(hook + " returns a scene that it was not given");
-    if (positionOf(taken, position) === undefined) append(kept, position);
+    if (placeOf(taken, position) === undefined) append(kept, position);
     remember(taken, position, true);
   }
   return kept;

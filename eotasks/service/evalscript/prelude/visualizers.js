@@ -18,7 +18,7 @@ class DefaultVisualizer {
   }
 
   stretched(value, i) {
-    let v = this.gain * ((value - this.minValue) * this.factor) + this.offset;
+    let v = this.gain * (value - this.minValue) * this.factor + this.offset;
     if (this.ranges !== null && this.ranges[i] !== undefined) v = valueInterpolate(v, this.ranges[i], [0, 1]);
     return this.gamma === 1 ? v : Math.pow(v < 0 ? 0 : v, this.gamma);
   }

@@ -105,11 +105,10 @@ class _Worker:
         self._is_evaluating = False
 
     def run(self) -> NoReturn:
-        done = limit(self._limits)
         threading.Thread(target=self._watch, daemon=True).start()
         self._do_jobs_of_ours()
-        state = confine(self._limits, done, self._parent)
         self._world.prepare()
+        state = confine(self._limits, limit(self._limits), self._parent)
         self._say({"say": "ready", "sandbox": state.as_json()})
         while True:
             self._say(*self._answer(self._channel.receive()))

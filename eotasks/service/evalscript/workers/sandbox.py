@@ -28,7 +28,8 @@ class SandboxLimits:
     """What a worker may take, for its whole life."""
 
     memory_bytes: int = 1024 * _MIB
-    """RLIMIT_DATA: heap, buffers, stacks and pixels of one worker together. Some 150 MB of it are taken at rest."""
+    """For heap, buffers and pixels: on top of what a worker has at rest, it becomes RLIMIT_DATA. V8's heap gets half of
+    it. Pixels and images are there twice while a script runs, once in Python and once in V8."""
 
     cpu_seconds: int = 600
     """RLIMIT_CPU. The deadline of a job is the parent's business; this ends a worker whose parent cannot."""
@@ -107,14 +108,14 @@ def follow_parent(parent: int) -> None:
 
 
 def limit(limits: SandboxLimits) -> dict[str, int]:
-    """Set the limits of the kernel for this process.
+    """Set the limits of the kernel for this process, once everything is loaded.
 
     :return: Those that were set; a system may know no limit of memory.
     """
     with contextlib.suppress(OSError):  # where memory is short, the kernel is to end this process and not the service
         Path("/proc/self/oom_score_adj").write_text("1000")
     wanted = {
-        "memory_bytes": (resource.RLIMIT_DATA, limits.memory_bytes),
+        "memory_bytes": (resource.RLIMIT_DATA, _data_bytes() + limits.memory_bytes),
         "cpu_seconds": (resource.RLIMIT_CPU, limits.cpu_seconds),
         "open_files": (resource.RLIMIT_NOFILE, _OPEN_FILES),
         "file_bytes": (resource.RLIMIT_FSIZE, 0),
@@ -129,6 +130,16 @@ def limit(limits: SandboxLimits) -> dict[str, int]:
             resource.setrlimit(kind, (max(1, most - 1) if kind == resource.RLIMIT_CPU else most, most))
             done[name] = most
     return done
+
+
+def _data_bytes() -> int:
+    """What RLIMIT_DATA counts of this process now: with V8 some 600 MB, most of it reserved and not touched."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmData":
+                return int(value.split()[0]) << 10
+    return 0
 
 
 def confine(limits: SandboxLimits, done: Mapping[str, int], parent: int) -> SandboxState:

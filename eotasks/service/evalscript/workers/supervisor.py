@@ -44,7 +44,7 @@ class Places:
     """Workers that stand ready beside them."""
 
     slow: int = 2
-    """Jobs that take long and run beside the others."""
+    """Jobs that take long and run beside the others, in workers that are started for them."""
 
     waiting: int = 64
     """Jobs that wait for a worker; more are refused at once."""
@@ -192,7 +192,8 @@ class Supervisor:
             self._leases.discard(lease)
             self._job_s += (took - self._job_s) / 10
             others = len(self._idle) + len(self._leases) + len(self._starting)
-            kept = fit and not self._closed and others < self._wanted()
+            # Those that were started beside slow jobs stay: to start others for the next ones would cost more.
+            kept = fit and not self._closed and others < self.places.workers + self.places.spares + self.places.slow
             if kept:
                 self._idle.appendleft(worker)  # the one whose memory is warm
             self._changed.notify_all()

@@ -159,11 +159,16 @@ def test_without_seccomp_it_runs_and_says_so(caplog: pytest.LogCaptureFixture) -
     ]
 
 
-def test_limits_hold() -> None:
-    with EnginePool(Places(1, spares=0), module="tests.servers.workers.python") as pool:
-        limits = pool.start().limits
-    assert limits["memory_bytes"] <= SandboxLimits().memory_bytes
-    assert limits["core_bytes"] == limits["file_bytes"] == 0
+def test_memory_is_what_a_script_may_take_on_top() -> None:
+    limits = SandboxLimits(memory_bytes=300 << 20)
+    with EnginePool(Places(1, spares=0), limits=limits, module="tests.servers.workers.python_beside_v8") as pool:
+        set_ones = pool.start().limits
+        assert set_ones["core_bytes"] == set_ones["file_bytes"] == 0
+        if "memory_bytes" not in set_ones:
+            pytest.skip("no limit of memory here")
+        assert ask(pool, "bytearray(200 << 20); report(1)") == 1
+        with pytest.raises(ScriptError, match="300 MiB"):
+            pool.describe("bytearray(310 << 20)")
 
 
 def test_state_in_one_line() -> None:
