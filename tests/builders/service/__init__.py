@@ -1,0 +1,1 @@
+"""Scripts, scenes and pixels as the tests of the service need them."""
