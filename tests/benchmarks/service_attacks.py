@@ -113,9 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=max(2, os.cpu_count() or 1))
     parser.add_argument("--slow", type=int, default=2, help="places for jobs that take long")
     parser.add_argument("--size", type=int, default=256, help="pixels of a side, of honest images")
-    parser.add_argument(
-        "--undisturbed", type=float, default=100, help="seconds without attacks, before rounds"
-    )
+    parser.add_argument("--undisturbed", type=float, default=100, help="seconds without attacks, before rounds")
     parser.add_argument("--all", action="store_true", help="attacks of ours besides the 24 of the prototype")
     parser.add_argument("--keep", action="store_true", help="keep the figures, and compare them with the last run's")
     options = parser.parse_args(arguments)
