@@ -52,7 +52,7 @@ os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the client asks for its token
 # %%
 command = [sys.executable, "-m", "eotasks.workflows.cli", "serve", "--demo", "--port", "0"]
 environment = {**os.environ, "XDG_CACHE_HOME": str(Path("cache").resolve())}  # its products, made once
-log = Path("service.log").open("w")
+log = Path("requests.log").open("w")
 service = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
 first = service.stdout.readline()
 url = re.search(r"http://\S+?(?=,)", first).group()
