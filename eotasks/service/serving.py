@@ -18,6 +18,7 @@ from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError
 from eotasks.service.auth.clients import read_clients, signing_key
 from eotasks.service.settings import ServiceSettings
+from eotasks.service.traffic.connection import BoundedConnection
 from eotasks.service.traffic.log import set_up_json_log
 from eotasks.storage.location import is_web
 from eotasks.storage.place import Place
@@ -98,6 +99,7 @@ def serve(settings: ServiceSettings, listening: socket.socket, announce: Callabl
     if not settings.open and settings.token_key is None:
         signing_key(settings.key_file)  # once, before several processes look for it
     options: dict[str, Any] = {
+        "http": BoundedConnection,
         "ws": "none",
         "log_config": None,
         "access_log": False,

@@ -32,6 +32,7 @@ from eotasks.service.evalscript.setup import Input, InputBand, Mosaicking, Outpu
 from eotasks.service.pixels.reader import Found
 from eotasks.service.render import Renderer
 from eotasks.service.settings import load_settings
+from eotasks.service.traffic.connection import BoundedConnection
 
 BANDS = ("B02", "B03", "B04", "B08", "CLM", "CLP", "dataMask")
 COLLECTIONS = ("sentinel-2-l1c", "sentinel-2-l2a")
@@ -184,7 +185,10 @@ def running_service(
 @contextmanager
 def served(app: Any, listening: socket.socket) -> Iterator[None]:
     """An application on a socket, by uvicorn in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_keep_alive=5))
+    config = uvicorn.Config(
+        app, http=BoundedConnection, ws="none", log_config=None, access_log=False, timeout_keep_alive=5
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     while not server.started and thread.is_alive():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from email.parser import BytesParser
-from email.policy import HTTP
+import re
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -17,6 +16,9 @@ from eotasks.service.settings import ServiceSettings
 Model = TypeVar("Model", bound=BaseModel)
 
 _FORM = "multipart/form-data"
+_MOST_PARTS = 20
+_HEAD_BYTES = 1_000
+"""Of a part of a form."""
 
 
 class SlowBodyError(RequestError):
@@ -63,7 +65,7 @@ def model_of(body: bytes, content_type: str, model: type[Model]) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise RequestError(f"{first_problem(error, 'request').replace(': Value error, ', ': ')}.") from None
+        raise RequestError(f"{_in_words(first_problem(error, 'request'))}.") from None
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
@@ -73,18 +75,29 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _form(body: bytes, content_type: str) -> dict[str, bytes]:
-    """The parts of a form by their names; files count as text."""
-    message = BytesParser(policy=HTTP).parsebytes(
-        b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body
-    )
-    if not message.is_multipart():
-        raise RequestError("The form has no parts: send `multipart/form-data` with its boundary, or JSON.")
+    """The parts of a form (RFC 7578) by their names; files count as text. In a time that grows with its length only."""
+    found = re.search(r'boundary="?([^\s";,]{1,70})"?', content_type, re.IGNORECASE)
+    if found is None:
+        raise RequestError("The form does not say its boundary: send multipart/form-data with one, or JSON.")
+    mark = b"--" + found[1].encode("latin-1")
+    pieces = (b"\r\n" + body).split(b"\r\n" + mark, _MOST_PARTS + 2)
+    if len(pieces) > _MOST_PARTS + 2:
+        raise RequestError(f"The form has more than {_MOST_PARTS} parts.")
     parts = {}
-    for part in message.iter_parts():
-        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes):
-            parts[name] = content
+    for piece in pieces[1:]:
+        head, blank, content = piece.partition(b"\r\n\r\n")
+        name = re.search(
+            rb'content-disposition:[^\r\n]*[;\s]name="?([\w.-]{1,100})"?', head[:_HEAD_BYTES], re.IGNORECASE
+        )
+        if blank and name is not None:
+            parts[name[1].decode()] = content
     return parts
+
+
+def _in_words(problem: str) -> str:
+    """Without words of Python's."""
+    problem = problem.replace(": Value error, ", ": ")
+    return re.sub(r"a valid dictionary or instance of \w+", "an object", problem)
 
 
 def _refuse(reason: str) -> RequestError:

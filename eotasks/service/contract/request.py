@@ -67,8 +67,16 @@ Count = Annotated[int, BeforeValidator(_whole)]
 class TimeRange(Wire):
     """From and to, both inclusive."""
 
-    start: str = Field(alias="from", description="First time, ISO 8601; without a zone it is UTC.")
-    end: str = Field(alias="to", description="Last time; a day without a time is all of it.")
+    start: str = Field(
+        alias="from",
+        description="First time, ISO 8601; without a zone it is UTC.",
+        json_schema_extra={"format": "date-time"},
+    )
+    end: str = Field(
+        alias="to",
+        description="Last time; a day without a time is all of it.",
+        json_schema_extra={"format": "date-time"},
+    )
 
 
 class DataFilter(Wire):
@@ -113,8 +121,19 @@ class Bounds(Wire):
     """The ground: a box, a polygon, or both."""
 
     properties: CrsProperties = CrsProperties()
-    bbox: list[float] | None = Field(None, description="Left, bottom, right, top; in degrees the longitude is first.")
-    geometry: dict[str, Any] | None = Field(None, description="Polygon or MultiPolygon of GeoJSON, in the same system.")
+    bbox: list[float] | None = Field(
+        None,
+        description="Left, bottom, right, top; in degrees the longitude is first.",
+        json_schema_extra={"minItems": 4, "maxItems": 4, "examples": [[12.5, 52.46, 12.6, 52.5]]},
+    )
+    geometry: dict[str, Any] | None = Field(
+        None,
+        description="Polygon or MultiPolygon of GeoJSON, in the same system.",
+        json_schema_extra={
+            "required": ["type", "coordinates"],
+            "properties": {"type": {"enum": ["Polygon", "MultiPolygon"]}, "coordinates": {"type": "array"}},
+        },
+    )
 
 
 class Input(Wire):
@@ -141,15 +160,55 @@ class ResponseEntry(Wire):
 class Output(Wire):
     """The grid of the images, and their formats."""
 
-    width: Count | None = Field(None, description="Columns; 256 where nothing is said.")
-    height: Count | None = Field(None, description="Rows; 256 where nothing is said.")
-    resx: float | None = Field(None, description="Width of a pixel in units of the CRS, instead of width.")
-    resy: float | None = Field(None, description="Height of a pixel in units of the CRS, instead of height.")
+    width: Count | None = Field(
+        None, description="Columns; 256 where nothing is said.", json_schema_extra={"minimum": 1, "maximum": 2500}
+    )
+    height: Count | None = Field(
+        None, description="Rows; 256 where nothing is said.", json_schema_extra={"minimum": 1, "maximum": 2500}
+    )
+    resx: float | None = Field(
+        None,
+        description="Width of a pixel in units of the CRS, instead of width.",
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
+    resy: float | None = Field(
+        None,
+        description="Height of a pixel in units of the CRS, instead of height.",
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
     responses: list[ResponseEntry] = Field([], max_length=MOST_RESPONSES)
+
+
+EXAMPLE: dict[str, Any] = {
+    "input": {
+        "bounds": {
+            "bbox": [12.5, 52.46, 12.6, 52.5],
+            "properties": {"crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
+        },
+        "data": [
+            {
+                "type": "sentinel-2-l1c",
+                "dataFilter": {
+                    "timeRange": {"from": "2024-06-01T00:00:00Z", "to": "2024-06-30T23:59:59Z"},
+                    "mosaickingOrder": "leastCC",
+                },
+            }
+        ],
+    },
+    "evalscript": (
+        '//VERSION=3\nfunction setup() { return {input: ["B04", "B08", "CLM"], output: {bands: 1,'
+        ' sampleType: "FLOAT32"}}; }\n'
+        "function evaluatePixel(s) { return [s.CLM == 1 ? NaN : (s.B08 - s.B04) / (s.B08 + s.B04)]; }"
+    ),
+    "output": {"width": 256, "height": 128, "responses": [{"format": {"type": "image/tiff"}}]},
+}
+"""NDVI without clouds."""
 
 
 class ProcessRequest(Wire):
     """A request of the Process API."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     input: Input
     evalscript: str

@@ -1,0 +1,30 @@
+"""Who sends nothing, or half of a head, does not keep a connection."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import requests
+
+from eotasks.service.traffic.connection import BoundedConnection
+from tests.servers.service import running_service
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+def test_heads_that_do_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedConnection, "head_s", 0.2)
+    with running_service(tmp_path, open=True) as service:
+        host, _, port = service.url.removeprefix("http://").partition(":")
+        for first in (b"", b"GET /health", HEALTH + b"\r\n" + HEALTH):
+            with socket.create_connection((host, int(port)), timeout=60) as connection:
+                if first:
+                    connection.sendall(first)
+                answer = b""
+                while part := connection.recv(10_000):  # ends when the service closes
+                    answer += part
+                assert answer.count(b"HTTP/1.1 200") == first.count(b"\r\n\r\n")
+        with requests.Session() as session:
+            assert [session.get(f"{service.url}/health", timeout=60).status_code for _ in range(3)] == [200] * 3
