@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -57,7 +58,7 @@ def create_app(
     rate = Rate(per_minute=settings.requests_per_minute / settings.workers, burst=settings.burst)
     access: Access = OpenAccess(rate) if settings.open else BearerAccess(signer, clients, rate)
     work = Work(concurrent=settings.concurrent, waiting=settings.waiting, waiting_s=settings.waiting_s)
-    secrets = Work(concurrent=1, waiting=_SECRETS_WAITING, waiting_s=settings.waiting_s)
+    logins = Work(concurrent=1, waiting=_SECRETS_WAITING, waiting_s=settings.waiting_s)
     services = Services(settings, renderer, search, access, work, close)
     metrics = Metrics()
 
@@ -67,7 +68,7 @@ def create_app(
             yield
         finally:
             work.close()
-            secrets.close()
+            logins.close()
             close()
 
     app = FastAPI(
@@ -79,7 +80,7 @@ def create_app(
         redoc_url=None,
         servers=[{"url": settings.url}],
     )
-    app.include_router(tokens.router(settings, clients, signer, secrets))
+    app.include_router(tokens.router(settings, clients, signer, logins))
     for each in (process, statistics, catalog, fis):
         app.include_router(each.router(services))
     app.include_router(status.router(work, metrics, health or {}))
@@ -100,6 +101,8 @@ def create_app(
 def _key(settings: ServiceSettings) -> str:
     if settings.token_key is not None:
         return settings.token_key.get_secret_value()
+    if settings.open:
+        return secrets.token_hex(32)  # tokens are given and never looked at: there is nothing to keep
     return signing_key(settings.key_file)
 
 
