@@ -28,6 +28,7 @@ from eotasks.service.services import ProductSearch, Services
 from eotasks.service.settings import ServiceSettings
 from eotasks.service.traffic.frame import Frame, log_error, number_of
 from eotasks.service.traffic.rate import Rate
+from eotasks.service.traffic.sending import Sending
 from eotasks.service.traffic.work import Work
 
 TITLE = "eotasks"
@@ -59,7 +60,8 @@ def create_app(
     access: Access = OpenAccess(rate) if settings.open else BearerAccess(signer, clients, rate)
     work = Work(concurrent=settings.concurrent, waiting=settings.waiting, waiting_s=settings.waiting_s)
     logins = Work(concurrent=1, waiting=_SECRETS_WAITING, waiting_s=settings.waiting_s)
-    services = Services(settings, renderer, search, access, work, close)
+    sending = Sending(settings.bytes_of_answers)
+    services = Services(settings, renderer, search, access, work, close, sending)
     metrics = Metrics()
 
     @asynccontextmanager
@@ -94,7 +96,7 @@ def create_app(
         allow_headers=["Authorization", "Content-Type", "Accept"],
         expose_headers=["Retry-After", "X-Request-Id"],
     )
-    app.add_middleware(Frame, settings=settings, metrics=metrics)
+    app.add_middleware(Frame, settings=settings, metrics=metrics, sending=sending)
     return app
 
 

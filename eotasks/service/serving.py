@@ -25,6 +25,8 @@ from eotasks.storage.place import Place
 from eotasks.text import redacted
 
 _BACKLOG = 1024
+_CONNECTIONS = 1000
+"""Of a process; others are answered 503 at once."""
 _COUNTS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """As `eotasks.service.metrics` has it, which may only be imported when it is set."""
 
@@ -106,6 +108,7 @@ def serve(settings: ServiceSettings, listening: socket.socket, announce: Callabl
         "server_header": False,
         "proxy_headers": False,
         "timeout_keep_alive": 15,
+        "limit_concurrency": _CONNECTIONS,
         "timeout_graceful_shutdown": settings.shutdown_s,
     }
     if settings.workers > 1:

@@ -22,6 +22,9 @@ MEGABYTE = 1024**2
 _WORKING_SHARE = 3
 """Bytes that a request takes for each byte of its bands: they are read, handed to the engine, and drawn from."""
 
+_ANSWERS_PART = 8
+"""Of the memory for pixels, what answers may take beside it."""
+
 _NEVER_PASSED_ON = frozenset({"token_key"})
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -131,6 +134,11 @@ class ServiceSettings(BaseSettings):
     def bytes_of_request(self) -> int:
         """Of the bands of one request, so that all that are worked on keep to the budget."""
         return self.memory_mb * MEGABYTE // (self.workers * self.concurrent * _WORKING_SHARE)
+
+    @property
+    def bytes_of_answers(self) -> int:
+        """Of answers that clients have not taken yet, in one process: with more nothing is drawn."""
+        return self.memory_mb * MEGABYTE // (self.workers * _ANSWERS_PART)
 
     @property
     def key_file(self) -> Path:

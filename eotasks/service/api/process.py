@@ -17,6 +17,7 @@ from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.setup import SampleType, Setup
 from eotasks.service.render import Rendered, RenderRequest
 from eotasks.service.services import Services
+from eotasks.service.traffic.state import CLIENT_STATE
 
 PATHS = ("/api/v1/process", "/process/v1")
 """Where clients ask, and where newer documentation has it."""
@@ -48,6 +49,7 @@ def router(services: Services) -> APIRouter:
         """Images of a place and a time, as an evalscript draws them."""
         asked = await read_body(request, ProcessRequest, services.settings)
         accept = request.headers.get("accept", "*/*")
+        services.sending.check(getattr(request.state, CLIENT_STATE, None))
         media_type, content = await services.work.run(lambda: draw(services, asked, accept))
         return Response(content, media_type=media_type)
 
@@ -70,6 +72,7 @@ def draw(services: Services, asked: ProcessRequest, accept: str) -> tuple[str, b
     :param accept: Its header.
     :raises ServiceError: see `eotasks.service.render.Renderer`.
     """
+    services.sending.check()  # once more: the request may have waited
     check_script(asked.evalscript, services.settings.script_bytes)
     output = asked.output
     area = area_of(

@@ -16,6 +16,7 @@ from eotasks.service.errors import ForbiddenError, TooLargeError
 from eotasks.service.metrics import Metrics
 from eotasks.service.settings import ServiceSettings, is_loopback
 from eotasks.service.traffic.log import FIELDS, REQUESTS
+from eotasks.service.traffic.sending import PIECE_BYTES, Sending
 from eotasks.service.traffic.state import CLIENT_STATE, NUMBER_STATE
 
 LOGGER = logging.getLogger("eotasks.service")
@@ -34,15 +35,15 @@ _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-r
 class Frame:
     """ASGI middleware, the outermost of the application."""
 
-    def __init__(self, app: App, *, settings: ServiceSettings, metrics: Metrics) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+    def __init__(self, app: App, *, settings: ServiceSettings, metrics: Metrics, sending: Sending) -> None:
+        self._app, self._settings, self._metrics, self._sending = app, settings, metrics, sending
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._settings.request_bytes)
+        exchange = _Exchange(scope, receive, send, self._settings.request_bytes, self._sending)
         self._metrics.begin()
         try:
             self._check(scope)
@@ -81,10 +82,12 @@ class Frame:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, most: int) -> None:
+    def __init__(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, most: int, sending: Sending
+    ) -> None:
         self.number, self.start = uuid.uuid4().hex, time.monotonic()
         self.status = self.size = self.received = 0
-        self._scope, self._receive, self._send, self._most = scope, receive, send, most
+        self._scope, self._receive, self._send, self._most, self._sending = scope, receive, send, most, sending
         scope.setdefault("state", {})[NUMBER_STATE] = self.number
 
     async def receive(self) -> Message:
@@ -105,9 +108,16 @@ class _Exchange:
             self.status = message["status"]
             headers = [*message.get("headers", ()), *_HEADERS, (b"x-request-id", self.number.encode())]
             message = {**message, "headers": headers}
-        elif message["type"] == "http.response.body":
-            self.size += len(message.get("body", b""))
-        await self._send(message)
+        body = message.get("body", b"") if message["type"] == "http.response.body" else b""
+        self.size += len(body)
+        if len(body) <= PIECE_BYTES:
+            await self._send(message)
+            return
+        with self._sending.of(self._scope["state"].get(CLIENT_STATE), len(body)):
+            for start in range(0, len(body), PIECE_BYTES):
+                end = start + PIECE_BYTES
+                more = end < len(body) or message.get("more_body", False)
+                await self._send({**message, "body": body[start:end], "more_body": more})
 
     async def answer(self, answer: Answer) -> None:
         """An answer, unless another has begun."""
