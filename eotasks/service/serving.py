@@ -118,10 +118,11 @@ def serve(settings: ServiceSettings, listening: socket.socket, announce: Callabl
     from eotasks.service.build import build_app
 
     server = uvicorn.Server(uvicorn.Config(build_app(settings), **options))
-    announce()
-    # When it has ended, the server gives the signal on, which is to end nothing else then.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    # One that comes before the server looks out for it ends it as well; one that the server gives on when it has ended
+    # ends nothing else.
+    before = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     try:
+        announce()
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass

@@ -1,4 +1,4 @@
-"""`eotasks serve` as a user starts it: processes, lines to paste, and an end by a signal."""
+"""`eotasks serve` as a user starts it, at length: processes, lines to paste, and an end by a signal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from eotasks.workflows.catalogue.adding import add_products
 from tests import ROOT
 from tests.servers.service import request
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.trial
 
 SCRIPT = """//VERSION=3
 function setup() { return {input: [{bands: ["B04"], units: "DN"}], output: {bands: 1, sampleType: "UINT16"}} }
