@@ -25,7 +25,7 @@ from eotasks.service.auth.tokens import TokenSigner
 from eotasks.service.metrics import Metrics
 from eotasks.service.render import SERVICE_VERSION, Renderer
 from eotasks.service.services import ProductSearch, Services
-from eotasks.service.settings import ServiceSettings
+from eotasks.service.settings import LOOPBACK_ORIGINS, ServiceSettings
 from eotasks.service.traffic.frame import Frame, log_error, number_of
 from eotasks.service.traffic.rate import Rate
 from eotasks.service.traffic.sending import Sending
@@ -91,7 +91,8 @@ def create_app(
     _describe(app)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=settings.cors_origins,
+        allow_origins=settings.sites,
+        allow_origin_regex=LOOPBACK_ORIGINS if settings.open else None,
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "Accept"],
         expose_headers=["Retry-After", "X-Request-Id"],

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from eotasks.service.answers import Answer, answer_of, is_ours
 from eotasks.service.errors import ForbiddenError, TooLargeError
 from eotasks.service.metrics import Metrics
-from eotasks.service.settings import ServiceSettings, is_loopback
+from eotasks.service.settings import ServiceSettings, lets_in
 from eotasks.service.traffic.log import FIELDS, REQUESTS
 from eotasks.service.traffic.sending import PIECE_BYTES, Sending
 from eotasks.service.traffic.state import CLIENT_STATE, NUMBER_STATE
@@ -57,10 +57,11 @@ class Frame:
             self._end(exchange, scope)
 
     def _check(self, scope: MutableMapping[str, Any]) -> None:
-        """An open service knows nobody, so a page that has its own name lead to loopback may not ask it."""
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if self._settings.open and not is_loopback(_name_of(host)):
-            raise ForbiddenError("An open service is asked by the names of loopback only, such as 127.0.0.1.")
+        if not lets_in(self._settings, scope["headers"]):
+            raise ForbiddenError(
+                "An open service is asked by the names of loopback only, such as 127.0.0.1, and by no pages but those"
+                " of loopback and of its cors_origins."
+            )
 
     def _end(self, exchange: _Exchange, scope: MutableMapping[str, Any]) -> None:
         seconds, status = time.monotonic() - exchange.start, exchange.status or 500
@@ -134,9 +135,3 @@ def log_error(error: BaseException, number: str) -> None:
     """Of faults of the service the log has the stack; what a client did wrong is in the line of its request."""
     if is_ours(error):
         LOGGER.error("a request failed", exc_info=error, extra={FIELDS: {"request": number}})
-
-
-def _name_of(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
