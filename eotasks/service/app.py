@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,6 +33,11 @@ from eotasks.service.traffic.rate import Rate
 from eotasks.service.traffic.sending import Sending
 from eotasks.service.traffic.work import Work
 
+LOGGER = logging.getLogger("eotasks.service")
+
+END_S = 5.0
+"""Seconds that threads have to end when the engine has."""
+
 TITLE = "eotasks"
 DESCRIPTION = "Bands, cloud masks and statistics of Sentinel-2, for clients that were written for Sentinel Hub."
 
@@ -44,14 +51,16 @@ def create_app(
     search: ProductSearch,
     *,
     health: Mapping[str, Health] | None = None,
-    close: Any = lambda: None,
+    close: Callable[[], None] = lambda: None,
+    leave: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The application.
 
     :param renderer: Draws requests.
     :param search: Where products are listed.
     :param health: What its parts say of themselves in `/health`, by name.
-    :param close: Ends what renderer and search have started, when the application ends.
+    :param close: Ends what renderer and search have started, when the application ends: scripts that still run end too.
+    :param leave: Called after that when requests do not end with it, as nobody waits for them any more.
     :raises ConfigurationError: when the file of clients or the key is damaged.
     """
     clients = Clients(settings.clients_file)
@@ -69,9 +78,13 @@ def create_app(
         try:
             yield
         finally:
-            work.close()
-            logins.close()
-            close()
+            # First, as scripts that still run end with the engine. Nobody waits for them: their time is over.
+            await asyncio.to_thread(close)
+            for each in (work, logins):
+                each.close()
+            if not await work.ended(END_S):
+                LOGGER.warning("%d requests have not ended in time and are left", work.load[0])
+                leave()
 
     app = FastAPI(
         title=TITLE,

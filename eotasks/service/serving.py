@@ -115,9 +115,9 @@ def serve(settings: ServiceSettings, listening: socket.socket, announce: Callabl
         announce()
         _serve_by_many(settings, listening, options)
         return
-    from eotasks.service.build import build_app
+    from eotasks.service.build import build_app, leave_process
 
-    server = uvicorn.Server(uvicorn.Config(build_app(settings), **options))
+    server = uvicorn.Server(uvicorn.Config(build_app(settings, leave=leave_process), **options))
     # One that comes before the server looks out for it ends it as well; one that the server gives on when it has ended
     # ends nothing else.
     before = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))

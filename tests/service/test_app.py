@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from eotasks.service import app
 from eotasks.service.traffic.log import FIELDS, REQUESTS
 from tests.servers.service import FakeEngine, Running, request, running_service
 
@@ -164,6 +165,39 @@ def test_requests_under_way_are_answered_at_the_end(tmp_path: Path) -> None:
         threading.Timer(0.1, gate.set).start()
     asking.join()
     assert answers == [200]
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["with the engine", "not at all"])
+def test_requests_that_do_not_end_in_time_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    monkeypatch.setattr(app, "END_S", 60 if ends else 0.1)
+    reached, gate, done, ended = threading.Event(), threading.Event(), threading.Event(), []
+
+    def wait() -> None:
+        reached.set()
+        gate.wait(60)
+        ended.append("job")
+        done.set()
+
+    def close() -> None:
+        ended.append("engine")
+        if ends:
+            gate.set()
+
+    engine = FakeEngine(wait, close, lambda: ended.append("left"))
+    with running_service(tmp_path, open=True, engine=engine, shutdown_s=1) as service:
+        host, _, port = service.url.removeprefix("http://").partition(":")
+        body = json.dumps(request()).encode()
+        connection = socket.create_connection((host, int(port)), timeout=60)
+        connection.sendall(
+            b"POST /api/v1/process HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        assert reached.wait(60)
+    connection.close()
+    gate.set()
+    assert done.wait(60)
+    assert ended == (["engine", "job"] if ends else ["engine", "left", "job"])
 
 
 def test_too_many_wait(tmp_path: Path) -> None:

@@ -128,6 +128,11 @@ class EnginePool:
         return self._supervisor.state
 
     @property
+    def works(self) -> bool:
+        """Whether scripts can be run: not when no worker starts any more."""
+        return self._supervisor.works
+
+    @property
     def counts(self) -> dict[str, int]:
         """Workers: "idle", "busy", "slow", "starting"; and jobs that are "waiting"."""
         return self._supervisor.counts()
