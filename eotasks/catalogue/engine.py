@@ -32,6 +32,9 @@ _NEEDED = ("id", "geometry", "datetime")
 _BOX = "(bbox.xmin <= ? AND bbox.xmax >= ? AND bbox.ymin <= ? AND bbox.ymax >= ?)"  # east, west, north, south
 _IN_ROWS = "list_contains(CAST(? AS BIGINT[]), file_row_number)"
 _ASSETS, _DOTS_OF_FIELD = "assets.", 2
+_ROUNDING = 1e-9
+"""Per cent: 0.29 * 100 is less than 29."""
+
 _LEVELS = ("processing:level", "product:type", "s2:product_type", "collection")
 
 
@@ -237,7 +240,7 @@ def _conditions(
             values.append(moment.replace(tzinfo=dt.UTC))
     if request.max_cloud_cover is not None and "eo:cloud_cover" in columns:
         conditions.append('("eo:cloud_cover" IS NULL OR "eo:cloud_cover" <= ?)')
-        values.append(request.max_cloud_cover * 100)
+        values.append(request.max_cloud_cover * 100 + _ROUNDING)
     if request.level is not None:
         known = ", ".join(f'"{name}"' for name in _LEVELS if name in columns)
         value = f"coalesce({known}, id)" if known else "id"

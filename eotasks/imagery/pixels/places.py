@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,9 @@ class Places:
     y: NDArray[np.float64]
     """(1, w) and (h, 1) in the grid's own system, else both (h, w); infinite where they are of no place."""
 
+    is_separable: bool
+    """Whether they are of the first kind: an array of one column does not tell."""
+
     @classmethod
     def of(cls, grid: Grid, crs: CRS) -> Places:
         """In a coordinate system.
@@ -45,20 +48,20 @@ class Places:
         ]
         own = parse_crs(grid.crs)
         if own == crs:
-            return cls(crs, x, y)
+            return cls(crs, x, y, is_separable=True)
         x, y = (np.broadcast_to(each, grid.shape).ravel() for each in (x, y))
         try:
             there = transform(own, crs, x, y)
         except GDAL_ERRORS as error:
             raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
         x, y = (np.asarray(each, dtype=np.float64).reshape(grid.shape) for each in there)
-        return cls(crs, x, y)
+        return cls(crs, x, y, is_separable=False)
 
     def part(self, rows: slice, columns: slice) -> Places:
         """Those of some rows and columns."""
-        if self.y.shape[1] == 1:
-            return Places(self.crs, self.x[:, columns], self.y[rows])
-        return Places(self.crs, self.x[rows, columns], self.y[rows, columns])
+        if self.is_separable:
+            return replace(self, x=self.x[:, columns], y=self.y[rows])
+        return replace(self, x=self.x[rows, columns], y=self.y[rows, columns])
 
     def picker(self, origin: Affine, shape: tuple[int, int]) -> Picker:
         """Takes the pixels of an image in which these places lie; a place on an edge belongs to the south-east.
@@ -74,11 +77,7 @@ class Places:
         is_outside = any(each.any() for each in outside)
         if is_outside:
             rows, columns = np.clip(rows, 0, shape[0] - 1), np.clip(columns, 0, shape[1] - 1)
-        if rows.shape[1] == 1 and rows.shape != columns.shape:
-            index: Index = rows, columns
-        else:
-            index = np.broadcast_arrays(rows, columns)[0], np.broadcast_arrays(rows, columns)[1]
-        return Picker(index, (outside[0] | outside[1]) if is_outside else None)
+        return Picker((rows, columns), (outside[0] | outside[1]) if is_outside else None, self.is_separable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +88,13 @@ class Picker:
     outside: NDArray[np.bool_] | None
     """(h, w): places outside the image; None when there are none."""
 
+    is_separable: bool
+    """As of `Places`."""
+
     def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
         """(h, w), a copy: of places outside the pixel that is nearest to them, which says nothing."""
         rows, columns = self.index
-        if rows.shape == columns.shape and rows.shape[1] != 1:
+        if not self.is_separable:
             picked: NDArray[Any] = values[self.index]
             return picked
         return _taken(_taken(values, rows[:, 0], 0), columns[0], 1).copy()

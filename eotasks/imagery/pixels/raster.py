@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine
+from rasterio.warp import transform as points_in
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
@@ -410,6 +411,21 @@ def pixel_size_in(grid: Grid, crs: CRS) -> float:
 
 
 def pixel_sides_in(grid: Grid, crs: CRS) -> tuple[float, float]:
-    """Width and height of a grid's pixel, in units of another coordinate system."""
-    left, bottom, right, top = bounds_in(grid, crs)
+    """Width and height of a grid's pixel, in units of another coordinate system: those of the pixel in its middle.
+
+    The extent of a whole grid would say more the longer and narrower it is, where the systems are turned against each
+    other: a strip of a grid would have other kernels and levels than the grid.
+
+    :raises AreaError: when it cannot be expressed there.
+    """
+    left, bottom, right, top = grid.bounds
+    if CRS.from_user_input(grid.crs) != crs:
+        x, y, across, down = (left + right) / 2, (bottom + top) / 2, grid.across / 2, grid.down / 2
+        try:
+            xs, ys = points_in(grid.crs, crs, [x - across, x + across, x, x], [y, y, y - down, y + down])
+        except GDAL_ERRORS:
+            xs, ys = [math.inf], [math.inf]
+        if np.isfinite([*xs, *ys]).all():
+            return math.hypot(xs[1] - xs[0], ys[1] - ys[0]), math.hypot(xs[3] - xs[2], ys[3] - ys[2])
+        left, bottom, right, top = bounds_in(grid, crs)
     return (right - left) / grid.width, (top - bottom) / grid.height

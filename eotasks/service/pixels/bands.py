@@ -45,8 +45,17 @@ class BandSampling:
     """Whether lower levels of the files are read."""
 
     harmonize: bool
+    """Whether numbers are reflectance * 10000, not below 0; else they are as in the file."""
+
+    signed: frozenset[str] = frozenset()
+    """Bands whose reflectance is wanted as it is, below 0, too: reflectance * 10000 as float32."""
+
     is_only_mask: bool = False
     """Whether the one band is read to know where there is data."""
+
+    def dtype_of(self, band: str) -> type[np.uint16] | type[np.float32]:
+        """Of the numbers of a band."""
+        return np.uint16 if self.methods[band] == "nearest" and band not in self.signed else np.float32
 
     @property
     def by_band(self) -> dict[str, Sampling]:
@@ -58,7 +67,7 @@ class BandPixels(NamedTuple):
     """What a product has under a grid."""
 
     values: dict[str, NDArray[Any]]
-    """By band: (h, w), uint16 of the method "nearest", else float32; 0 without data."""
+    """By band: (h, w), of the type of its sampling; 0 without data."""
 
     is_data: NDArray[np.bool_]
     """(h, w): where all of the bands have a value."""
@@ -105,8 +114,12 @@ def read_bands(
     def bring(band: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         if sampling.methods[band] == "nearest":
             values, known = _nearest(window, band, valid[band], places)
+            if band in sampling.signed:
+                return _as_signed(values, facts, band), known
             return _as_dn(values, facts, band, harmonize=sampling.harmonize), known
         found = window.resampled(band, valid[band])
+        if band in sampling.signed:
+            return _as_signed(found, facts, band), np.isfinite(found)
         return _as_float_dn(found, facts, band, harmonize=sampling.harmonize), np.isfinite(found)
 
     brought = dict(zip(bands, in_threads(bring, bands, threads), strict=True))
@@ -148,13 +161,8 @@ def read_layer(
     return found
 
 
-def dtype_of(method: str) -> type[np.uint16] | type[np.float32]:
-    """Of the numbers that a method gives."""
-    return np.uint16 if method == "nearest" else np.float32
-
-
 def _nothing(sampling: BandSampling, grid: Grid) -> BandPixels:
-    values = {band: np.zeros(grid.shape, dtype_of(method)) for band, method in sampling.methods.items()}
+    values = {band: np.zeros(grid.shape, sampling.dtype_of(band)) for band in sampling.methods}
     return BandPixels(values, np.zeros(grid.shape, dtype=bool))
 
 
@@ -193,3 +201,11 @@ def _as_float_dn(values: NDArray[np.float32], facts: Acquisition, band: str, *, 
         numbers *= np.float32(QUANTIFICATION / facts.quantification)
     filled: NDArray[np.float32] = np.where(numbers > 0, numbers, np.float32(0))  # of NaN, too
     return filled
+
+
+def _as_signed(values: NDArray[np.uint16] | NDArray[np.float32], facts: Acquisition, band: str) -> NDArray[np.float32]:
+    """Stored numbers as reflectance * 10000, as they are; 0 where there are none."""
+    numbers: NDArray[np.float32] = values.astype(np.float32) + np.float32(facts.offset_of(band))
+    if facts.quantification != QUANTIFICATION:
+        numbers *= np.float32(QUANTIFICATION / facts.quantification)
+    return np.where(np.isfinite(numbers), numbers, np.float32(0))

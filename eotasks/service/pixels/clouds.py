@@ -27,6 +27,7 @@ from eotasks.imagery.pixels.resampling import ResamplingName, resample
 from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.mask_classes import without_classes
 from eotasks.models.clouds.postprocess import MAX_CLP, NO_DATA
+from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.pixels.kept import Kept
 from eotasks.service.pixels.products import OpenProducts
 from eotasks.service.pixels.sources import ProductSources
@@ -149,6 +150,24 @@ class CloudBands:
             found[kind] = values if known.all() else np.where(known, values, missing)
         return found
 
+    def pixels_to_compute(self, kinds: Sequence[str], candidate: Candidate, masked: Candidate | None) -> int:
+        """Pixels of the finest band of products whose masks would have to be computed for one; 0 where they are there.
+
+        :raises EOTasksError: when a product cannot be opened.
+        """
+        without = [kind for kind in kinds if masked is None or kind not in masked.masks]
+        if not self._compute or not without:
+            return 0
+        total = 0
+        for each, own in self._made_of(candidate):
+            key = _key_of(each)
+            if all((own is not None and kind in own.masks) or self._masks.has((key, kind)) for kind in without):
+                continue
+            scene = self._products.get(each).scene
+            finest = scene.info(min(scene.bands, key=lambda band: NATIVE_RESOLUTION[band])).full
+            total += finest.height * finest.width
+        return total
+
     def _stored(
         self, masked: Candidate, kind: str, grid: Grid, places: Callable[[CRS], Places], method: ResamplingName
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -205,7 +224,7 @@ class CloudBands:
         if not self._compute:
             return _Missing()
         shadows = kind == "SHADOW" or self._options.shadows
-        key = candidate.name, candidate.baseline, candidate.generation
+        key = _key_of(candidate)
 
         def make() -> Mask:
             # shadows are searched where they are asked for; CLP and CLM do not depend on it
@@ -227,6 +246,10 @@ class CloudBands:
         if self._keep is not None:
             self._keep(scene, masks, options)
         return masks
+
+
+def _key_of(candidate: Candidate) -> tuple[str, str | None, str]:
+    return candidate.name, candidate.baseline, candidate.generation
 
 
 def _loaded(candidate: Candidate, kind: str) -> Mask:

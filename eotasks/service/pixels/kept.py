@@ -63,10 +63,11 @@ class Kept(Generic[_Value]):
         future.set_result(value)
         return value
 
-    def forget(self, key: Hashable) -> None:
-        """Makes it anew when it is asked for next."""
+    def has(self, key: Hashable) -> bool:
+        """Whether it would be given without being made."""
         with self._lock:
-            self._drop(key)
+            entry = self._entries.get(key)
+            return entry is not None and self._is_fresh(entry)
 
     @property
     def taken(self) -> int:

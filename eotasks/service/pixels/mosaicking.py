@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -100,6 +100,18 @@ class SceneReader:
         needed = still_needed(scene.replaced.replaced, ~missing, canvas.grid)
         for each in needed:
             self._add(each.product, scene, canvas, wanted, out, missing, threads)
+
+    def pixels_to_compute(self, scenes: Iterable[SceneProducts], wanted: Wanted) -> int:
+        """Pixels of products whose cloud masks would have to be computed for some scenes, each read in full.
+
+        :raises ServiceError: as of `faults_of`.
+        """
+        kinds, total = wanted.of_kind(BandKind.CLOUDS), 0
+        for scene in scenes if kinds else ():
+            for each in scene.candidates:
+                with faults_of(each.name):
+                    total += self._clouds.pixels_to_compute(kinds, each, scene.masked.get(each.name))
+        return total
 
     def has_data(self, candidate: Candidate, canvas: Canvas) -> bool:
         """Whether a product has data anywhere on a canvas, by its coarsest band.

@@ -33,10 +33,10 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.threads import resolve_threads
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
-from eotasks.service.errors import TooLargeError
+from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.planes import Plane
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
-from eotasks.service.pixels.bands import BandSampling, dtype_of, method_of
+from eotasks.service.pixels.bands import BandSampling, method_of
 from eotasks.service.pixels.clouds import MASKS_BYTES, SERVED, CloudBands
 from eotasks.service.pixels.collections import (
     AOT,
@@ -44,6 +44,7 @@ from eotasks.service.pixels.collections import (
     MASK_RESOLUTION,
     BandKind,
     Collection,
+    ServedBand,
     collection_of,
     divisor_of,
 )
@@ -83,6 +84,10 @@ class ReadingLimits:
 
     exact_metres: float = 200.0
     """Of the side of a pixel, up to which bands are read in full; wider ones are made of a lower resolution."""
+
+    computed_pixels: int = 1_500_000_000
+    """Of the finest bands of products whose cloud masks are computed for a series of scenes: a dozen whole tiles, some
+    minutes of two cores. More want an archive."""
 
     threads: int | None = None
     """Files that are decoded at a time for a request; None for the cores there are."""
@@ -175,7 +180,11 @@ class CatalogueReader:
 
     def check(self, data: DataRequest, bands: Sequence[InputBand]) -> None:
         """As of `PixelReader`."""
-        collection_of(data.collection, self._served).checked(bands)
+        checked = collection_of(data.collection, self._served).checked(bands)
+        if not data.harmonize and len({band.name for band, _ in checked}) < len(set(checked)):
+            raise RequestError(
+                "A band is asked for in DN and in REFLECTANCE, which differ with harmonizeValues=false: ask for one."
+            )
 
     def find(self, data: DataRequest, area: OutputArea, mosaicking: Mosaicking) -> Found:
         """As of `PixelReader`.
@@ -211,22 +220,34 @@ class CatalogueReader:
         served = {band.name: band for band, _ in checked}
         size = metres_of(area)
         grid = grid_of(area)
-        sampling = self._sampling(data, [band for band in served.values() if band.kind is BandKind.REFLECTANCE], size)
+        sampling = self._sampling(data, checked, size)
         reading = Wanted(served, sampling, method_of(MASK_RESOLUTION, size, data.upsampling, data.downsampling))
         shape = (len(found.products), *grid.shape)
         arrays: dict[str, NDArray[Any]] = {}
         for band in served.values():
             kind: Any = np.uint8
             if band.kind is BandKind.REFLECTANCE:
-                kind = dtype_of(sampling.methods[band.name])
+                kind = sampling.dtype_of(band.name)
             elif band.kind is BandKind.ANGLES:
                 kind = np.float32
             elif band.name == AOT:
                 kind = np.uint16
             arrays[band.name] = np.zeros(shape, dtype=kind)
+        if len(found.products) > 1:
+            self._check_computing(found, reading)
         if found.products and served:
             self._fill(found, Canvas(grid, inside(area, grid)), reading, arrays)
         return tuple(Plane(band.name, arrays[band.name], divisor_of(unit)) for band, unit in checked)
+
+    def _check_computing(self, found: Found, reading: Wanted) -> None:
+        """Refuse a series whose cloud masks would take many minutes to compute."""
+        pixels = self._scenes.pixels_to_compute(found.products, reading)
+        if pixels > self._limits.computed_pixels:
+            raise TooLargeError(
+                f"The cloud masks of these {len(found.products)} scenes are not there, and computing them of"
+                f" {pixels:,} pixels is more than the {self._limits.computed_pixels:,} of one request. Ask for a"
+                " shorter time, or leave out CLP, CLM and SHADOW."
+            )
 
     def _fill(self, found: Found, canvas: Canvas, reading: Wanted, arrays: dict[str, NDArray[Any]]) -> None:
         threads = resolve_threads(self._limits.threads)
@@ -250,13 +271,18 @@ class CatalogueReader:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _sampling(self, data: DataRequest, bands: Sequence[Any], size: tuple[float, float]) -> BandSampling:
+    def _sampling(
+        self, data: DataRequest, bands: Sequence[tuple[ServedBand, str]], size: tuple[float, float]
+    ) -> BandSampling:
         reduced = max(size) > self._limits.exact_metres
+        units = {band: unit for band, unit in bands if band.kind is BandKind.REFLECTANCE}
         methods: dict[str, ResamplingName] = {
-            band.name: method_of(band.resolution, size, data.upsampling, data.downsampling) for band in bands
+            band.name: method_of(band.resolution, size, data.upsampling, data.downsampling) for band in units
         }
         if methods:
-            return BandSampling(methods, reduced, data.harmonize)
+            # Reflectance has its offset in any case; only what is below 0 is left as it is.
+            signed = () if data.harmonize else (band.name for band, unit in units.items() if unit == "REFLECTANCE")
+            return BandSampling(methods, reduced, data.harmonize, frozenset(signed))
         return BandSampling({DATA_BAND: "nearest"}, reduced, data.harmonize, is_only_mask=True)
 
     def _is_seen(self, candidate: Candidate, exact: BaseGeometry | None, canvas: Canvas) -> bool:

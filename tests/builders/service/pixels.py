@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,15 @@ def noise(band: str, seed: int = 0, *, side: int = SIDE) -> NDArray[np.uint16]:
     return generator.integers(1, 9_000, (pixels, pixels)).astype(np.uint16)
 
 
-def made(folder: Path, bands: Mapping[str, NDArray[np.uint16]], **facts: Any) -> SceneCandidate:
-    """A product, as :func:`tests.builders.products.product` makes it, to be found by a reader."""
-    scene = Scene(product(folder, dict(bands), **({"name": folder.name} | facts)))
+def made(
+    folder: Path, bands: Mapping[str, NDArray[np.uint16]], *, of_tile: str = "33UUU", **facts: Any
+) -> SceneCandidate:
+    """A product, as :func:`tests.builders.products.product` makes it, to be found by a reader.
+
+    :param of_tile: Its tile of the military grid.
+    """
+    described = product(folder, dict(bands), **({"name": folder.name} | facts))
+    scene = Scene(replace(described, acquisition=replace(described.acquisition, tile=of_tile)))
     candidate = SceneCandidate.of_scene(scene, scene)
     assert isinstance(candidate, SceneCandidate)
     return candidate

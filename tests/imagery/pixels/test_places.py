@@ -39,8 +39,33 @@ def test_nearest_pixels_are_those_of_the_warper(
     pick = Places.of(grid, UTM).picker(ORIGIN, (48, 40))
     found, known = pick(IMAGE), pick.known(mask)
     assert found.shape == grid.shape
-    np.testing.assert_array_equal(np.isfinite(expected), np.ones(grid.shape, bool) if known is None else known)
-    np.testing.assert_array_equal(np.where(np.isfinite(expected), found, 0), np.nan_to_num(expected))
+    known = np.ones(grid.shape, bool) if known is None else known
+    sure = ~near_an_edge(grid)
+    np.testing.assert_array_equal(np.isfinite(expected)[sure], known[sure])
+    np.testing.assert_array_equal(np.where(known, found, 0)[sure], np.nan_to_num(expected)[sure])
+
+
+def near_an_edge(grid: Grid) -> np.ndarray:
+    """Centres less than a centimetre from another pixel of the image: the warper's own way there may end beyond."""
+    if grid.crs == "EPSG:32633":
+        return np.zeros(grid.shape, bool)
+    places = Places.of(grid, UTM)
+    parts = (places.x - ORIGIN.c) / ORIGIN.a, (places.y - ORIGIN.f) / ORIGIN.e
+    return np.any([np.abs(each - np.round(each)) < 5e-4 for each in parts], axis=0)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:3857"])
+@pytest.mark.parametrize("shape", [(40, 1), (1, 40), (1, 1)])
+def test_one_row_or_column_is_that_of_the_whole(crs: str, shape: tuple[int, int]) -> None:
+    bounds = transform_bounds(UTM, crs, LEFT, TOP - 400, LEFT + 400, TOP)
+    whole = Places.of(Grid(crs, bounds[0], bounds[3], (bounds[2] - bounds[0]) / 40, 40, 40), UTM)
+    alone = Places.of(Grid(crs, bounds[0], bounds[3], (bounds[2] - bounds[0]) / 40, *shape), UTM)
+    expected = whole.picker(ORIGIN, (48, 40))(IMAGE)[: shape[0], : shape[1]]
+    np.testing.assert_array_equal(alone.picker(ORIGIN, (48, 40))(IMAGE), expected)
+    part = whole.part(slice(shape[0]), slice(shape[1])).picker(ORIGIN, (12, 11))
+    np.testing.assert_array_equal(
+        part.known(IMAGE[:12, :11] > 0), whole.picker(ORIGIN, (12, 11)).known(None)[: shape[0], : shape[1]]
+    )
 
 
 def test_parts_are_parts() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -88,7 +90,7 @@ ENDS = {
     "leaves": ("import os; os._exit(0)", ScriptError, "the log"),
     "closes its end": ("import os\nfor each in range(3, 64):\n  os.close(each)", ScriptError, None),
     "other type": ("answer = Evaluated({'default': np.ones((1, 1, 1))})", ScriptError, "broken the engine"),
-    "other size": ("answer = Evaluated({'default': np.ones((0, 1, 1), 'u1')})", ScriptTimeoutError, None),
+    "other size": ("answer = Evaluated({'default': np.ones((0, 1, 2000), 'u1')})", ScriptTimeoutError, None),
     "many": ("answer = Evaluated({str(i): np.ones((1, 1, 0), 'u1') for i in range(500)})", ScriptError, "'images'"),
     "user data": ("answer = Evaluated({}, {'a': float('inf')})", ScriptError, "JSON"),
     "much user data": ("answer = Evaluated({}, 'a' * 2**21)", ScriptError, "2,097,154 bytes"),
@@ -126,6 +128,14 @@ channel.end.sendall(b"EOW1" + b"\\xff" * 1000)
 """
     with pytest.raises(ScriptError, match="no header"):
         hasty.evaluate(script, ONE)
+
+
+@pytest.mark.parametrize("end", ["raise SystemError", "os._exit(1)", "os.abort()"])
+def test_a_worker_that_ends_once_it_has_answered_gets_no_job(end: str) -> None:
+    script = f"import os\ndef prepare():\n    {end}\nworld.prepare = prepare\nreport(1)"
+    with EnginePool(Places(1, spares=0), jobs=PATIENT, module=MODULE) as pool:
+        for _ in range(3):
+            assert ask(pool, script) == 1
 
 
 def test_how_far_it_was(hasty: EnginePool) -> None:
@@ -185,6 +195,31 @@ def test_a_job_whose_workers_are_always_killed_is_to_come_again(hasty: EnginePoo
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.trial
+def test_workers_that_are_killed_all_the_time_cost_no_answer(hasty: EnginePool) -> None:
+    end = time.monotonic() + 20
+
+    def be_honest(number: int) -> int:
+        count = 0
+        while time.monotonic() < end:
+            shape = hasty.evaluate("import time; time.sleep(0.01)", script_pixels(20, number)).images["default"].shape
+            assert shape == (20, number, 1)
+            count += 1
+        return count
+
+    draw, before = random.Random(0), psutil.Process().memory_info().rss
+    with ThreadPoolExecutor(4) as threads:
+        counts = [threads.submit(be_honest, number) for number in range(20, 24)]
+        while time.monotonic() < end:
+            time.sleep(1)
+            with contextlib.suppress(OSError, IndexError):
+                os.kill(draw.choice(hasty.pids), signal.SIGKILL)
+        assert min(count.result(60) for count in counts) > 0
+    assert psutil.Process().memory_info().rss - before < 32 << 20
+    assert soon(lambda: hasty.counts["idle"] >= 3)
+    assert [child.status() for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE] == []
 
 
 def test_slow_jobs_leave_their_place() -> None:
@@ -258,6 +293,7 @@ def test_an_engine_that_does_not_start_says_why() -> None:
             pool.start()
         with pytest.raises(EngineError, match="No module named 'no'"):
             pool.describe("pass")
+        assert "No module named 'no'" in pool.fault
 
 
 def test_it_is_known_when_no_worker_starts_any_more(single: EnginePool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,6 +303,7 @@ def test_it_is_known_when_no_worker_starts_any_more(single: EnginePool, monkeypa
         os.kill(pid, signal.SIGKILL)
     assert soon(lambda: not single.works)
     monkeypatch.undo()
+    single._supervisor._next_start = 0.0  # at once
     assert soon(lambda: single.works)
 
 
@@ -313,7 +350,9 @@ def test_a_job_that_runs_gets_its_grace() -> None:
 def test_a_fork_has_workers_of_its_own(single: EnginePool) -> None:
     mine = ask(single, PID)
     read, write = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: this process has threads
+        child = os.fork()
     if child == 0:
         code = 1
         with contextlib.suppress(BaseException):

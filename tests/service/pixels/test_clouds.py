@@ -17,9 +17,10 @@ from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
-from eotasks.service.evalscript.setup import InputBand
+from eotasks.service.errors import TooLargeError
+from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels import clouds
-from eotasks.service.pixels.read import CatalogueReader
+from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
 from eotasks.service.pixels.sources import ListSource, ProductSources
 from eotasks.sources.frames import Candidate, open_candidates
 from eotasks.storage.place import Place
@@ -169,6 +170,20 @@ def test_masks_are_computed_once_for_all_who_ask(candidate: Candidate, monkeypat
     assert len(found) == 4
     for each in found:
         np.testing.assert_array_equal(each[0], found[0][0])
+
+
+def test_a_long_series_wants_an_archive(candidate: Candidate, tmp_path: Path) -> None:
+    later = {"name": "LATER", "time": candidate.time + dt.timedelta(days=5)}
+    bands, few = ["CLP", "CLM"], ReadingLimits(computed_pixels=2 * 192 * 192 - 1)
+    source = reader_of(candidate, replace(candidate, **later), limits=few)
+    with pytest.raises(TooLargeError, match=r"cloud masks of these 2 scenes are not there.* 73,728 pixels"):
+        planes_of(source, AREA, bands, DATA, Mosaicking.TILE)
+    planes_of(source, AREA, ["B02"], DATA, Mosaicking.TILE)
+    planes_of(source, AREA, bands, DATA)  # computes those of one
+    planes_of(source, AREA, bands, DATA, Mosaicking.TILE)
+    stored = archived(candidate, tmp_path)
+    source = reader_of(stored, replace(stored, **later), limits=ReadingLimits(computed_pixels=1))
+    planes_of(source, AREA, bands, DATA, Mosaicking.TILE)
 
 
 def test_masks_are_not_computed_where_that_is_off(candidate: Candidate) -> None:

@@ -75,12 +75,36 @@ def test_the_offset_of_new_products_is_removed_or_left(tmp_path: Path, harmonize
     values = noise("B02")
     values[:4] = 500  # below the offset
     source = reader(made(tmp_path / "P", {"B02": values}, offsets={"B02": -1000}))
-    found = planes_of(source, area(), ["B02"], asked(harmonize=harmonize))["B02"].values[0]
+    raw = [InputBand("B02", "DN")]
+    found = planes_of(source, area(), raw, asked(harmonize=harmonize))["B02"].values[0]
     expected = np.maximum(values.astype(int) - 1000, 0) if harmonize else values
     np.testing.assert_array_equal(found, expected)
-    smooth = planes_of(source, area(size=5), ["B02"], asked(harmonize=harmonize, upsampling="BILINEAR"))["B02"].values
+    smooth = planes_of(source, area(size=5), raw, asked(harmonize=harmonize, upsampling="BILINEAR"))["B02"].values
     assert smooth.dtype == np.float32
     np.testing.assert_allclose(smooth[0, :4], 0 if harmonize else 500)
+
+
+@pytest.mark.parametrize("harmonize", [True, False])
+def test_reflectance_has_its_offset_in_any_case(tmp_path: Path, harmonize: bool) -> None:
+    """What is below 0 is that with values that are not harmonized."""
+    values = noise("B02")
+    values[:4], values[8] = 500, 0  # below the offset; no data
+    source = reader(made(tmp_path / "P", {"B02": values}, offsets={"B02": -1000}))
+    expected = np.where(values == 0, 0, values.astype(int) - 1000)
+    planes = planes_of(source, area(), ["B02", "dataMask"], asked(harmonize=harmonize))
+    assert planes["B02"].divisor == 10_000
+    np.testing.assert_array_equal(planes["B02"].values[0], np.maximum(expected, 0) if harmonize else expected)
+    np.testing.assert_array_equal(planes["dataMask"].values[0], values > 0)
+    smooth = planes_of(source, area(size=5), ["B02"], asked(harmonize=harmonize, upsampling="BILINEAR"))["B02"].values
+    np.testing.assert_allclose(smooth[0, :4], 0 if harmonize else -500)
+
+
+def test_two_units_of_one_band_that_differ_are_refused(tmp_path: Path) -> None:
+    source = reader(made(tmp_path / "P", {"B02": noise("B02")}, offsets={"B02": -1000}))
+    both = [InputBand("B02", "DN"), InputBand("B02", "REFLECTANCE")]
+    source.check(asked(), both)
+    with pytest.raises(RequestError, match="ask for one"):
+        source.check(asked(harmonize=False), both)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +129,31 @@ def test_a_grid_that_reaches_beyond_the_product(tmp_path: Path) -> None:
     expected[10:, 20:] = values[:30, :20]
     np.testing.assert_array_equal(planes["B02"].values[0], expected)
     np.testing.assert_array_equal(planes["dataMask"].values[0], expected > 0)
+
+
+@pytest.mark.parametrize("method", ["NEAREST", "BILINEAR", "BICUBIC"])
+@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326"])
+def test_parts_of_a_grid_have_the_values_of_the_whole(tmp_path: Path, crs: str, method: Resampling) -> None:
+    """Whatever their shape: kernels are as wide in a row alone, but for what the scale of the system changes."""
+    source = reader(made(tmp_path / "P", {"B02": noise("B02")}, processing_baseline="02.04"))
+    inner = (LEFT + 95, TOP - SIDE + 103, LEFT + SIDE - 87, TOP - 91)
+    left, bottom, right, top = transform_bounds(UTM, crs, *inner)
+    across, down = (right - left) / 40, (top - bottom) / 40
+    wanted = asked(upsampling=method, downsampling=method)
+
+    def values(rows: slice, columns: slice) -> np.ndarray:
+        bounds = (
+            left + columns.start * across,
+            top - rows.stop * down,
+            left + columns.stop * across,
+            top - rows.start * down,
+        )
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        return planes_of(source, area(bounds=bounds, crs=crs, shape=shape), ["B02"], wanted)["B02"].values[0]
+
+    whole = values(slice(0, 40), slice(0, 40))
+    for rows, columns in ((slice(7, 8), slice(0, 40)), (slice(0, 40), slice(31, 32)), (slice(20, 25), slice(3, 30))):
+        np.testing.assert_allclose(values(rows, columns), whole[rows, columns], atol=5.0 if method != "NEAREST" else 0)
 
 
 @pytest.mark.parametrize(("up", "down"), [("NEAREST", "BILINEAR"), ("BILINEAR", "NEAREST"), ("BICUBIC", "BICUBIC")])

@@ -12,11 +12,14 @@ import threading
 import time
 import weakref
 from collections import deque
-from dataclasses import dataclass
 
 from eotasks.service.errors import BusyError, EngineError
-from eotasks.service.evalscript.workers.process import WorkerProcess, describe_status
+from eotasks.service.evalscript.workers.channel import WorkerGoneError
+from eotasks.service.evalscript.workers.places import Lease, Places
+from eotasks.service.evalscript.workers.process import WorkerProcess, describe_status, ended_from_outside
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits, SandboxState
+
+__all__ = ["Places", "Supervisor"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -24,45 +27,18 @@ _START_SECONDS = 120.0
 """How long a worker may take to start, on a machine that does much else."""
 _STARTING = 2
 """Workers that start at the same time."""
+_REST_SECONDS = 5.0
+"""How long a worker may take to make ready for the next job: some milliseconds, as a rule."""
+_JOIN_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 _DYING_SECONDS = 0.05
 """Between two looks, while there are workers that were killed and have not ended yet."""
+_SLOW_TIMES, _SLOW_SECONDS = 3, 0.2
+"""A job takes long when it takes so many times as long as others do on average, and at least so many seconds."""
 _FAULTS = 3
 """Workers that end while they start, one after the other, before it is said that the engine does not work."""
 _PAUSES = (0.0, 0.2, 1.0, 5.0, 15.0)
 """Seconds before the next start, by the number of those that failed."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """How many workers there are and what each does before it is replaced."""
-
-    workers: int
-    """Jobs that run at the same time."""
-
-    spares: int = 1
-    """Workers that stand ready beside them."""
-
-    slow: int = 2
-    """Jobs that take long and run beside the others, in workers that are started for them."""
-
-    waiting: int = 64
-    """Jobs that wait for a worker; more are refused at once."""
-
-    jobs: int = 500
-    """Jobs of one worker."""
-
-    resident_bytes: int = 400 << 20
-    """Memory that an idle worker may hold on to."""
-
-
-class Lease:
-    """A worker, for one job."""
-
-    def __init__(self, worker: WorkerProcess) -> None:
-        self.worker = worker
-        self.is_slow = False
-        self.started = time.monotonic()
 
 
 class Supervisor:
@@ -92,13 +68,17 @@ class Supervisor:
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._idle: deque[WorkerProcess] = deque()
         self._starting: list[WorkerProcess] = []
+        self._resting: list[WorkerProcess] = []
+        """Those that have answered, and make ready for the next job: one that cannot shall not get it."""
         self._leases: set[Lease] = set()
         self._dying: list[WorkerProcess] = []
         self._queue: deque[object] = deque()
         self._faults = 0
-        self._fault = ""
+        self.fault = ""
+        """Why no worker starts; empty while all is well."""
         self._next_start = 0.0
         self._job_s = 0.5
+        """Seconds of jobs on average, the last ten or so."""
         self.state: SandboxState | None = None
         """What holds of the newest worker; None until one was ready."""
 
@@ -125,9 +105,9 @@ class Supervisor:
         """
         self.start()
         with self._changed:
-            self._changed.wait_for(lambda: self.state is not None or self._fault or self._closed, seconds)
+            self._changed.wait_for(lambda: self.state is not None or self.fault or self._closed, seconds)
             if self.state is None:
-                raise EngineError(self._fault or f"No worker of the engine has started within {seconds:g} s.")
+                raise EngineError(self.fault or f"No worker of the engine has started within {seconds:g} s.")
             return self.state
 
     def take(self, wait_s: float) -> Lease:
@@ -147,8 +127,8 @@ class Supervisor:
             try:
                 while True:
                     free = self._changed.wait_for(lambda: self._is_next(ticket), max(0.0, until - time.monotonic()))
-                    if self._closed or (self._fault and not self._idle and not self._leases):
-                        raise EngineError(self._fault or "The service ends: no script is run any more.")
+                    if self._closed or self._is_broken():
+                        raise EngineError(self.fault or "The service ends: no script is run any more.")
                     if not free:
                         raise self._busy(f"No worker was free within {wait_s:g} s")
                     worker = self._idle.popleft()
@@ -161,6 +141,10 @@ class Supervisor:
             finally:
                 self._queue.remove(ticket)
                 self._changed.notify_all()
+
+    def slow_after(self, most: float) -> float:
+        """Seconds after which a job takes long: some times as long as others do, within bounds."""
+        return min(most, max(_SLOW_SECONDS, _SLOW_TIMES * self._job_s))
 
     def slow_down(self, lease: Lease) -> None:
         """Let a job that takes long leave its place to others, while there is room for it beside them."""
@@ -181,7 +165,7 @@ class Supervisor:
         worker.busy_s += took
         if fit:
             worker.take_as_before()
-        fit = (
+        reusable = (
             fit
             and not worker.is_nice
             and worker.jobs < self.places.jobs
@@ -190,12 +174,14 @@ class Supervisor:
         )
         with self._changed:
             self._leases.discard(lease)
-            self._job_s += (took - self._job_s) / 10
-            others = len(self._idle) + len(self._leases) + len(self._starting)
+            if fit and not lease.is_slow:
+                self._job_s += (took - self._job_s) / 10
             # Those that were started beside slow jobs stay: to start others for the next ones would cost more.
-            kept = fit and not self._closed and others < self.places.workers + self.places.spares + self.places.slow
+            most = self.places.workers + self.places.spares + self.places.slow
+            kept = reusable and not self._closed and self._count() < most
             if kept:
-                self._idle.appendleft(worker)  # the one whose memory is warm
+                worker.rests_until = time.monotonic() + _REST_SECONDS
+                self._resting.append(worker)
             self._changed.notify_all()
             if not kept:
                 worker.end()  # a process of a gigabyte takes a while to end: nobody waits for it
@@ -213,19 +199,16 @@ class Supervisor:
             self._changed.wait_for(lambda: not self._leases, grace_s)
             self._ended = True
             running = [lease.worker for lease in self._leases]
-            idle, self._idle = list(self._idle), deque()
         for worker in running:  # whoever waits for it hears that it has ended, and reaps it
             worker.end()
-        for worker in idle:
-            worker.kill()
         self._call()
         if thread is not threading.current_thread():
-            thread.join(_START_SECONDS)
+            thread.join(_JOIN_SECONDS)
         atexit.unregister(self.close)
 
     def forget(self) -> None:
         """In a process that was forked: the workers are those of the parent."""
-        for worker in [*self._idle, *self._starting, *self._dying, *(lease.worker for lease in self._leases)]:
+        for worker in [*self._workers(), *self._dying]:
             worker.forget()
         for end in self._wake or ():
             end.close()
@@ -235,7 +218,7 @@ class Supervisor:
         """Workers by what they do, and jobs that wait."""
         with self._changed:
             return {
-                "idle": len(self._idle),
+                "idle": len(self._idle) + len(self._resting),
                 "busy": len(self._leases) - self._count_slow(),
                 "slow": self._count_slow(),
                 "starting": len(self._starting),
@@ -246,16 +229,25 @@ class Supervisor:
     def works(self) -> bool:
         """Whether a job can be done: a worker was ready, and there is one, or no fault in starting the next."""
         with self._changed:
-            return self.state is not None and not (self._fault and not self._idle and not self._leases)
+            return self.state is not None and not self._is_broken()
 
     def pids(self) -> list[int]:
         """Of all workers."""
         with self._changed:
-            workers = [*self._idle, *self._starting, *(lease.worker for lease in self._leases)]
-            return [worker.pid for worker in workers]
+            return [worker.pid for worker in self._workers()]
+
+    def _workers(self) -> list[WorkerProcess]:
+        """All that have not been ended."""
+        return [*self._idle, *self._resting, *self._starting, *(lease.worker for lease in self._leases)]
+
+    def _count(self) -> int:
+        return len(self._idle) + len(self._resting) + len(self._starting) + len(self._leases)
+
+    def _is_broken(self) -> bool:
+        return bool(self.fault) and not (self._idle or self._resting or self._leases)
 
     def _is_next(self, ticket: object) -> bool:
-        if self._closed or (self._fault and not self._idle and not self._leases):
+        if self._closed or self._is_broken():
             return True
         busy = len(self._leases) - self._count_slow()
         return self._queue[0] is ticket and busy < self.places.workers and bool(self._idle)
@@ -284,21 +276,25 @@ class Supervisor:
                 try:
                     self._bury()
                     self._start_missing()
-                    self._look_at_starting(self._wait(wake[0]))
+                    ready = self._wait(wake[0])
+                    self._look_at_starting(ready)
+                    self._look_at_resting(ready)
                 except Exception:  # this thread ends with the pool and not before: the workers would end with it
                     LOGGER.exception("The supervisor of the engine goes on after a fault.")
                     time.sleep(_LOOK_SECONDS)
         finally:
-            for worker in [*self._starting, *self._dying]:
+            for worker in [*self._starting, *self._resting, *self._idle, *self._dying]:
                 worker.kill()
             for end in wake:
                 end.close()
 
     def _wait(self, wake: socket.socket) -> set[int]:
-        """:return: Descriptors of starting workers that have spoken or ended."""
+        """:return: Descriptors of starting and resting workers that have spoken or ended."""
         poll = select.poll()
         poll.register(wake, select.POLLIN)
-        for worker in self._starting:
+        with self._changed:
+            spoken_to = [*self._starting, *self._resting]
+        for worker in spoken_to:
             poll.register(worker, select.POLLIN)
         seconds = _DYING_SECONDS if self._dying else _LOOK_SECONDS
         ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
@@ -323,8 +319,7 @@ class Supervisor:
     def _start_missing(self) -> None:
         while len(self._starting) < _STARTING and time.monotonic() >= self._next_start:
             with self._changed:
-                count = len(self._idle) + len(self._leases) + len(self._starting)
-                if self._closed or count >= self._wanted():
+                if self._closed or self._count() >= self._wanted():
                     return
             try:
                 worker = WorkerProcess(self.limits, self._module)
@@ -339,12 +334,31 @@ class Supervisor:
             if worker.fileno() in ready:
                 try:
                     state = worker.become_ready(time.monotonic() + 10)
+                except WorkerGoneError as error:
+                    self._end_start(worker, str(error), worker.reap())
                 except EngineError as error:
                     self._end_start(worker, str(error))
                 else:
                     self._welcome(worker, state)
             elif time.monotonic() > worker.started + _START_SECONDS:
                 self._end_start(worker, f"it was not ready within {_START_SECONDS:g} s")
+
+    def _look_at_resting(self, ready: set[int]) -> None:
+        with self._changed:
+            resting = list(self._resting)
+        for worker in resting:
+            has_spoken = worker.fileno() in ready
+            if not has_spoken and time.monotonic() < worker.rests_until:
+                continue
+            fit = has_spoken and worker.is_rested()
+            with self._changed:
+                self._resting.remove(worker)
+                if fit:
+                    self._idle.appendleft(worker)  # the one whose memory is warm
+                    self._changed.notify_all()
+            if not fit:
+                LOGGER.info("A worker of the engine does not come back from a script.")
+                worker.kill()
 
     def _welcome(self, worker: WorkerProcess, state: SandboxState) -> None:
         if state != self.state:
@@ -353,14 +367,18 @@ class Supervisor:
         with self._changed:
             self._starting.remove(worker)
             self._idle.append(worker)
-            self.state, self._faults, self._fault, self._next_start = state, 0, "", 0.0
+            self.state, self._faults, self.fault, self._next_start = state, 0, "", 0.0
             self._changed.notify_all()
 
-    def _end_start(self, worker: WorkerProcess, reason: str) -> None:
+    def _end_start(self, worker: WorkerProcess, reason: str, status: int = 0) -> None:
         with self._changed:
             self._starting.remove(worker)
         worker.kill()
-        self._note_fault(worker.last_words.splitlines()[-1] if worker.last_words else reason)
+        if ended_from_outside(status):  # no fault of the engine
+            LOGGER.warning("A worker of the engine was ended from outside (%s).", describe_status(status))
+            self._next_start = time.monotonic() + _PAUSES[1]
+        else:
+            self._note_fault(worker.last_words.splitlines()[-1] if worker.last_words else reason)
 
     def _note_fault(self, reason: str) -> None:
         LOGGER.error("A worker of the engine does not start: %s", reason)
@@ -368,7 +386,7 @@ class Supervisor:
             self._faults += 1
             self._next_start = time.monotonic() + _PAUSES[min(self._faults, len(_PAUSES) - 1)]
             if self._faults >= _FAULTS:
-                self._fault = f"The engine of evalscripts does not start: {reason}"
+                self.fault = f"The engine of evalscripts does not start: {reason}"
             self._changed.notify_all()
 
 
