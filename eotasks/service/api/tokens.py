@@ -28,6 +28,8 @@ PATHS = (
 
 _GRANT = "client_credentials"
 _MOST_FIELDS = 20
+_MOST_BYTES = 100_000
+"""Of a form: it is read before it is known whose it is."""
 _FORM = {
     "type": "object",
     "required": ["grant_type"],
@@ -87,6 +89,8 @@ def _refused(status: int, error: str, description: str) -> Response:
 
 def _form(body: bytes) -> dict[str, str] | None:
     """The fields of a form; None for what is none."""
+    if len(body) > _MOST_BYTES:
+        return None
     try:
         return dict(parse_qsl(body.decode(), strict_parsing=True, max_num_fields=_MOST_FIELDS))
     except ValueError:

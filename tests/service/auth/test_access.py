@@ -157,9 +157,10 @@ def test_token_by_form_and_by_header(service: Running, path: str) -> None:
         ({"client_id": "nobody", "client_secret": "x" * 50_000}, 401, "invalid_client"),
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
         ({"grant_type": ""}, 400, "unsupported_grant_type"),
+        ({"client_id": "nobody", "client_secret": "x" * 150_000}, 400, "unsupported_grant_type"),
         ({f"f{number}": "x" for number in range(50)}, 400, "unsupported_grant_type"),
     ],
-    ids=["unknown", "empty", "long", "another grant", "no grant", "many fields"],
+    ids=["unknown", "empty", "long", "another grant", "no grant", "very long", "many fields"],
 )
 def test_no_token(service: Running, form: dict[str, str], status: int, error: str) -> None:
     answer = requests.post(service.url + TOKEN_PATH, data={"grant_type": "client_credentials", **form}, timeout=60)
