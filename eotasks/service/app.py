@@ -23,6 +23,7 @@ from eotasks.service.api.status import Health
 from eotasks.service.auth.access import Access
 from eotasks.service.auth.bearer import BearerAccess, OpenAccess
 from eotasks.service.auth.clients import Clients, signing_key
+from eotasks.service.auth.logins import Logins
 from eotasks.service.auth.tokens import TokenSigner
 from eotasks.service.metrics import Metrics
 from eotasks.service.render import SERVICE_VERSION, Renderer
@@ -40,9 +41,6 @@ END_S = 5.0
 
 TITLE = "eotasks"
 DESCRIPTION = "Bands, cloud masks and statistics of Sentinel-2, for clients that were written for Sentinel Hub."
-
-_SECRETS_WAITING = 64
-"""Requests for tokens that may wait: one after the other is looked at, since each takes 16 MB and a core."""
 
 
 def create_app(
@@ -68,7 +66,7 @@ def create_app(
     rate = Rate(per_minute=settings.requests_per_minute / settings.workers, burst=settings.burst)
     access: Access = OpenAccess(rate) if settings.open else BearerAccess(signer, clients, rate)
     work = Work(concurrent=settings.concurrent, waiting=settings.waiting, waiting_s=settings.waiting_s)
-    logins = Work(concurrent=1, waiting=_SECRETS_WAITING, waiting_s=settings.waiting_s)
+    logins = Logins(clients, waiting_s=settings.waiting_s)
     sending = Sending(settings.bytes_of_answers)
     services = Services(settings, renderer, search, access, work, close, sending)
     metrics = Metrics()
@@ -80,8 +78,8 @@ def create_app(
         finally:
             # First, as scripts that still run end with the engine. Nobody waits for them: their time is over.
             await asyncio.to_thread(close)
-            for each in (work, logins):
-                each.close()
+            work.close()
+            logins.close()
             if not await work.ended(END_S):
                 LOGGER.warning("%d requests have not ended in time and are left", work.load[0])
                 leave()
@@ -95,7 +93,7 @@ def create_app(
         redoc_url=None,
         servers=[{"url": settings.url}],
     )
-    app.include_router(tokens.router(settings, clients, signer, logins))
+    app.include_router(tokens.router(settings, signer, logins))
     for each in (process, statistics, catalog, fis):
         app.include_router(each.router(services))
     app.include_router(status.router(work, metrics, health or {}))
