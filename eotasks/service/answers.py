@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -29,6 +29,8 @@ TOLD: tuple[type[EOTasksError], ...] = (GridError, GeometryError, AreaError, Ban
 LATER: tuple[type[BaseException], ...] = (StorageError, OSError, TimeoutError)
 """What may be well when it is tried again: 503. A client is not told which place it was."""
 
+_LIMITS = r" \(EOTASKS_\w+ allows more\)"
+"""How limits are lifted (`eotasks.limits`), for whoever runs the service."""
 _PLACES = r"(?:\b[a-z][a-z0-9+.-]*://|(?<![\w.])~?/(?=[^\s/]))[^\s'\"]+"
 """Addresses, and paths from the root."""
 
@@ -79,6 +81,11 @@ def answer_of(error: BaseException, number: str) -> Answer:
 
     :param number: Of the request.
     """
+    answer = _answer_of(error, number)
+    return replace(answer, message=re.sub(_LIMITS, "", answer.message))
+
+
+def _answer_of(error: BaseException, number: str) -> Answer:
     if isinstance(error, BusyError):
         return Answer(error.status, error.code, message_of(error), error.wait_s)
     if isinstance(error, ServiceError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,20 +23,24 @@ from eotasks.service.api.status import Health
 from eotasks.service.auth.access import Access
 from eotasks.service.auth.bearer import BearerAccess, OpenAccess
 from eotasks.service.auth.clients import Clients, signing_key
+from eotasks.service.auth.logins import Logins
 from eotasks.service.auth.tokens import TokenSigner
 from eotasks.service.metrics import Metrics
 from eotasks.service.render import SERVICE_VERSION, Renderer
 from eotasks.service.services import ProductSearch, Services
-from eotasks.service.settings import ServiceSettings
+from eotasks.service.settings import LOOPBACK_ORIGINS, ServiceSettings
 from eotasks.service.traffic.frame import Frame, log_error, number_of
 from eotasks.service.traffic.rate import Rate
+from eotasks.service.traffic.sending import Sending
 from eotasks.service.traffic.work import Work
+
+LOGGER = logging.getLogger("eotasks.service")
+
+END_S = 5.0
+"""Seconds that threads have to end when the engine has."""
 
 TITLE = "eotasks"
 DESCRIPTION = "Bands, cloud masks and statistics of Sentinel-2, for clients that were written for Sentinel Hub."
-
-_SECRETS_WAITING = 64
-"""Requests for tokens that may wait: one after the other is looked at, since each takes 16 MB and a core."""
 
 
 def create_app(
@@ -42,14 +49,16 @@ def create_app(
     search: ProductSearch,
     *,
     health: Mapping[str, Health] | None = None,
-    close: Any = lambda: None,
+    close: Callable[[], None] = lambda: None,
+    leave: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The application.
 
     :param renderer: Draws requests.
     :param search: Where products are listed.
     :param health: What its parts say of themselves in `/health`, by name.
-    :param close: Ends what renderer and search have started, when the application ends.
+    :param close: Ends what renderer and search have started, when the application ends: scripts that still run end too.
+    :param leave: Called after that when requests do not end with it, as nobody waits for them any more.
     :raises ConfigurationError: when the file of clients or the key is damaged.
     """
     clients = Clients(settings.clients_file)
@@ -57,8 +66,9 @@ def create_app(
     rate = Rate(per_minute=settings.requests_per_minute / settings.workers, burst=settings.burst)
     access: Access = OpenAccess(rate) if settings.open else BearerAccess(signer, clients, rate)
     work = Work(concurrent=settings.concurrent, waiting=settings.waiting, waiting_s=settings.waiting_s)
-    secrets = Work(concurrent=1, waiting=_SECRETS_WAITING, waiting_s=settings.waiting_s)
-    services = Services(settings, renderer, search, access, work, close)
+    logins = Logins(clients, waiting_s=settings.waiting_s)
+    sending = Sending(settings.bytes_of_answers)
+    services = Services(settings, renderer, search, access, work, close, sending)
     metrics = Metrics()
 
     @asynccontextmanager
@@ -66,9 +76,13 @@ def create_app(
         try:
             yield
         finally:
+            # First, as scripts that still run end with the engine. Nobody waits for them: their time is over.
+            await asyncio.to_thread(close)
             work.close()
-            secrets.close()
-            close()
+            logins.close()
+            if not await work.ended(END_S):
+                LOGGER.warning("%d requests have not ended in time and are left", work.load[0])
+                leave()
 
     app = FastAPI(
         title=TITLE,
@@ -79,7 +93,7 @@ def create_app(
         redoc_url=None,
         servers=[{"url": settings.url}],
     )
-    app.include_router(tokens.router(settings, clients, signer, secrets))
+    app.include_router(tokens.router(settings, signer, logins))
     for each in (process, statistics, catalog, fis):
         app.include_router(each.router(services))
     app.include_router(status.router(work, metrics, health or {}))
@@ -88,18 +102,21 @@ def create_app(
     _describe(app)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=settings.cors_origins,
+        allow_origins=settings.sites,
+        allow_origin_regex=LOOPBACK_ORIGINS if settings.open else None,
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "Accept"],
         expose_headers=["Retry-After", "X-Request-Id"],
     )
-    app.add_middleware(Frame, settings=settings, metrics=metrics)
+    app.add_middleware(Frame, settings=settings, metrics=metrics, sending=sending)
     return app
 
 
 def _key(settings: ServiceSettings) -> str:
     if settings.token_key is not None:
         return settings.token_key.get_secret_value()
+    if settings.open:
+        return secrets.token_hex(32)  # tokens are given and never looked at: there is nothing to keep
     return signing_key(settings.key_file)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -54,9 +56,10 @@ class Catalogues:
         return list(found.values())
 
 
-def build_app(settings: ServiceSettings) -> FastAPI:
+def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: None) -> FastAPI:
     """The application of one process, with its engine started.
 
+    :param leave: See `eotasks.service.app.create_app`.
     :raises ConfigurationError: for a catalogue that is none.
     :raises EngineError: when no engine starts.
     """
@@ -81,7 +84,7 @@ def build_app(settings: ServiceSettings) -> FastAPI:
 
         def health() -> Mapping[str, Any]:
             state = engine.sandbox
-            return {"ok": state is not None, "workers": engine.counts, "sandbox": state.as_json() if state else None}
+            return {"ok": engine.works, "workers": engine.counts, "sandbox": state.as_json() if state else None}
 
         return create_app(
             settings,
@@ -89,6 +92,7 @@ def build_app(settings: ServiceSettings) -> FastAPI:
             Catalogues([_search(location) for location in settings.catalogues]),
             health={"engine": health},
             close=close,
+            leave=leave,
         )
     except BaseException:
         engine.close()
@@ -98,7 +102,14 @@ def build_app(settings: ServiceSettings) -> FastAPI:
 def from_environment() -> FastAPI:
     """The application of one of several processes, as the environment describes it."""
     set_up_json_log()
-    return build_app(load_settings())
+    return build_app(load_settings(), leave=leave_process)
+
+
+def leave_process() -> None:
+    """End this process though threads of it run, which Python would wait for: with 0, as it was asked to end."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 class FolderItems:

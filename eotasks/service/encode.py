@@ -176,9 +176,10 @@ def _tiff(image: NDArray[Any], area: OutputArea, nodata: float | None) -> bytes:
 
 
 def _has(dtype: np.dtype[Any], value: float) -> bool:
-    """Whether a number is one of a type's."""
+    """Whether a number is one of a type's: a float when it is none that is beyond the largest."""
     if dtype.kind == "f":
-        return True
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(dtype.type(value)) or not np.isfinite(value))
     limits = np.iinfo(dtype)
     return float(value).is_integer() and limits.min <= value <= limits.max
 

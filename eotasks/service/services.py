@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from eotasks.catalogue.request import SearchRequest
 from eotasks.service.auth.access import Access
 from eotasks.service.render import Renderer
 from eotasks.service.settings import ServiceSettings
+from eotasks.service.traffic.sending import Sending
 from eotasks.service.traffic.work import Work
 
 T = TypeVar("T")
@@ -54,3 +56,6 @@ class Services:
 
     close: Callable[[], None] = lambda: None
     """Ends what the engine and the reader have started."""
+
+    sending: Sending = field(default_factory=lambda: Sending(sys.maxsize))
+    """Answers that were not taken yet: `check` before a large one is drawn."""

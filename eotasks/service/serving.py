@@ -25,6 +25,8 @@ from eotasks.storage.place import Place
 from eotasks.text import redacted
 
 _BACKLOG = 1024
+_CONNECTIONS = 1000
+"""Of a process; others are answered 503 at once."""
 _COUNTS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """As `eotasks.service.metrics` has it, which may only be imported when it is set."""
 
@@ -106,15 +108,16 @@ def serve(settings: ServiceSettings, listening: socket.socket, announce: Callabl
         "server_header": False,
         "proxy_headers": False,
         "timeout_keep_alive": 15,
+        "limit_concurrency": _CONNECTIONS,
         "timeout_graceful_shutdown": settings.shutdown_s,
     }
     if settings.workers > 1:
         announce()
         _serve_by_many(settings, listening, options)
         return
-    from eotasks.service.build import build_app
+    from eotasks.service.build import build_app, leave_process
 
-    server = uvicorn.Server(uvicorn.Config(build_app(settings), **options))
+    server = uvicorn.Server(uvicorn.Config(build_app(settings, leave=leave_process), **options))
     # One that comes before the server looks out for it ends it as well; one that the server gives on when it has ended
     # ends nothing else.
     before = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))

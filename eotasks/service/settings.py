@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -21,6 +22,12 @@ MEGABYTE = 1024**2
 
 _WORKING_SHARE = 3
 """Bytes that a request takes for each byte of its bands: they are read, handed to the engine, and drawn from."""
+
+_ANSWERS_PART = 8
+"""Of the memory for pixels, what answers may take beside it."""
+
+LOOPBACK_ORIGINS = r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
+"""Pages of this machine."""
 
 _NEVER_PASSED_ON = frozenset({"token_key"})
 
@@ -60,7 +67,7 @@ class ServiceSettings(BaseSettings):
     )
     max_products: int = Field(500, ge=1, description="Products that one request may find.")
     request_bytes: int = Field(2_000_000, ge=1_000, description="Bytes that the body of a request may have.")
-    script_bytes: int = Field(1_000_000, ge=1_000, description="Bytes that an evalscript may have.")
+    script_bytes: int = Field(1_000_000, ge=1_000, le=1_000_000, description="Bytes that an evalscript may have.")
     body_s: float = Field(30, gt=0, le=3600, description="Seconds in which the body of a request has to arrive.")
     requests_per_minute: int = Field(
         0, ge=0, description="Requests for pixels and statistics of a client in a minute; 0 for any number."
@@ -77,7 +84,11 @@ class ServiceSettings(BaseSettings):
         None, description="Key that tokens are signed with; without one it is in a file beside that of the clients."
     )
     open: bool = Field(False, description="Answer everybody, without tokens: at loopback only.")
-    cors_origins: Words = Field(("*",), description="Web sites whose pages may ask the service, from a browser.")
+    cors_origins: Words = Field(
+        ("*",),
+        description="Web sites whose pages may ask the service, from a browser; of an open one those of loopback, and"
+        " such as are named.",
+    )
     store_masks: bool = Field(False, description="Keep cloud masks that were computed, in the archive.")
     jitless: bool = Field(False, description="Run evalscripts without making machine code of them: safer, 7 x slower.")
     shutdown_s: int = Field(30, ge=1, le=3600, description="Seconds that requests under way have at the end.")
@@ -116,6 +127,15 @@ class ServiceSettings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _open_to_named_sites(self) -> ServiceSettings:
+        if self.open and "cors_origins" in self.model_fields_set and "*" in self.cors_origins:
+            raise ValueError(
+                "open with cors_origins * lets the pages of every web site in, as nobody is asked for a token: name the"
+                " sites, such as https://map.example.org, or leave out `open`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _stored_somewhere(self) -> ServiceSettings:
         if self.store_masks and not self.archive:
             raise ValueError("store_masks needs an archive: name the folder or s3://… that masks are to be kept in")
@@ -128,9 +148,19 @@ class ServiceSettings(BaseSettings):
         return self.base_url or f"http://{host}:{self.port}"
 
     @property
+    def sites(self) -> tuple[str, ...]:
+        """Origins of pages that may ask; `*` for all. Those of loopback are let in to an open service as well."""
+        return () if self.open and "*" in self.cors_origins else self.cors_origins
+
+    @property
     def bytes_of_request(self) -> int:
         """Of the bands of one request, so that all that are worked on keep to the budget."""
         return self.memory_mb * MEGABYTE // (self.workers * self.concurrent * _WORKING_SHARE)
+
+    @property
+    def bytes_of_answers(self) -> int:
+        """Of answers that clients have not taken yet, in one process: with more nothing is drawn."""
+        return self.memory_mb * MEGABYTE // (self.workers * _ANSWERS_PART)
 
     @property
     def key_file(self) -> Path:
@@ -175,6 +205,30 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def lets_in(settings: ServiceSettings, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a request may come from where its headers say. An open service knows nobody, so it is not asked by pages:
+    those of other sites, and those whose own name leads to loopback. Browsers say where a page is from; others do not.
+    """
+    if not settings.open:
+        return True
+    said = [(name, value.decode("latin-1")) for name, value in headers]
+    hosts = [_host_of(value) for name, value in said if name == b"host"]
+    if not hosts or not all(map(is_loopback, hosts)):
+        return False
+    origins = [value for name, value in said if name == b"origin"]
+    if origins:
+        return all(each in settings.sites or re.fullmatch(LOOPBACK_ORIGINS, each) for each in origins)
+    # Images, frames and forms that a page loads have no origin. Who follows a link to the description may see it.
+    fetched = dict(said)
+    return fetched.get(b"sec-fetch-site") != "cross-site" or fetched.get(b"sec-fetch-dest") == "document"
+
+
+def _host_of(header: str) -> str:
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0]
 
 
 def memory_text(settings: ServiceSettings) -> str:

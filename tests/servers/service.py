@@ -71,6 +71,10 @@ class FakeEngine:
     before: Callable[[], None] = lambda: None
     """Called at each evaluation."""
 
+    close: Callable[[], None] = lambda: None
+    leave: Callable[[], None] = lambda: None
+    """As `create_app` has them."""
+
     def describe(self, script: str, sources: Sequence[SourcePixels] = ()) -> Description:
         said = _said(script)
         if "fault" in said:
@@ -177,16 +181,24 @@ def running_service(
         given = {"clients_file": folder / "clients.json", "port": port, **settings}
         made = load_settings(given)
         client_id, secret = add_client(made.clients_file, "tests")
-        app = create_app(made, Renderer(engine, reader, made.bytes_of_request), NoProducts())
-        with served(app, listening):
+        app = create_app(
+            made, Renderer(engine, reader, made.bytes_of_request), NoProducts(), close=engine.close, leave=engine.leave
+        )
+        with served(app, listening, shutdown_s=made.shutdown_s):
             yield Running(f"http://127.0.0.1:{port}", client_id, secret, reader, engine, app)
 
 
 @contextmanager
-def served(app: Any, listening: socket.socket) -> Iterator[None]:
+def served(app: Any, listening: socket.socket, *, shutdown_s: int | None = None) -> Iterator[None]:
     """An application on a socket, by uvicorn in a thread."""
     config = uvicorn.Config(
-        app, http=BoundedConnection, ws="none", log_config=None, access_log=False, timeout_keep_alive=5
+        app,
+        http=BoundedConnection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=shutdown_s,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eotasks import errors as below
+from eotasks.limits import DOCUMENT_VALUES
 from eotasks.service import errors
 from eotasks.service.answers import answer_of, is_ours, without_places
 
@@ -47,6 +48,12 @@ def test_every_error_of_the_service_has_its_status() -> None:
     assert len(leaves) > 8
     for each in leaves:
         assert 400 <= each.status < 600
+
+
+@pytest.mark.parametrize("kind", [errors.RequestError, errors.TooLargeError, below.GeometryError, below.AreaError])
+def test_clients_are_not_told_how_limits_are_lifted(kind: type[Exception]) -> None:
+    answer = answer_of(kind(f"The request: {DOCUMENT_VALUES.excess(9)}. Send less."), "number-7")
+    assert answer.message == f"The request: 9, more than {DOCUMENT_VALUES.value:,} document values. Send less."
 
 
 @pytest.mark.parametrize(

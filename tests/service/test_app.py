@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from eotasks.service import app
 from eotasks.service.traffic.log import FIELDS, REQUESTS
 from tests.servers.service import FakeEngine, Running, request, running_service
 
@@ -67,14 +68,54 @@ def test_the_page_asks_no_other_host(service: Running, path: str) -> None:
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-def test_pages_of_others_may_ask(service: Running) -> None:
+def test_pages_of_others_may_ask_with_a_token(tmp_path: Path) -> None:
     asked = {"Origin": "https://map.example", "Access-Control-Request-Method": "POST"}
-    answer = requests.options(f"{service.url}/api/v1/process", headers=asked, timeout=60)
-    assert answer.headers["access-control-allow-origin"] == "*"
-    refused = requests.post(
-        f"{service.url}/api/v1/process", data="{", headers={"Origin": "https://map.example"}, timeout=60
-    )
-    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (400, "*")
+    with running_service(tmp_path) as service:
+        url = f"{service.url}/api/v1/process"
+        answer = requests.options(url, headers=asked, timeout=60)
+        assert answer.headers["access-control-allow-origin"] == "*"
+        refused = requests.post(url, data="{", headers={"Origin": "https://map.example"}, timeout=60)
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")
+
+
+SITE = "https://map.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://127.0.0.1:8888"}, 200),
+        ({"Origin": "http://localhost"}, 200),
+        ({"Origin": "https://[::1]:3000"}, 200),
+        ({"Origin": SITE}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": f"{SITE}.evil.example"}, 403),
+        ({"Origin": "http://localhost.evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1@evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}, 200),
+        ({}, 200),
+    ],
+    ids=str,
+)
+def test_pages_that_may_ask_an_open_service(open_to_one: Running, headers: dict[str, str], status: int) -> None:
+    answer = requests.get(f"{open_to_one.url}/health", headers=headers, timeout=60)
+    assert answer.status_code == status
+    asked = {"Access-Control-Request-Method": "POST", **headers}
+    before = requests.options(f"{open_to_one.url}/api/v1/process", headers=asked, timeout=60)
+    for each in (answer, before):
+        let_in = status == 200 and "Origin" in headers
+        assert each.headers.get("access-control-allow-origin") == (headers["Origin"] if let_in else None)
+
+
+@pytest.fixture(scope="module")
+def open_to_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_service(tmp_path_factory.mktemp("open"), open=True, cors_origins=[SITE]) as running:
+        yield running
 
 
 def test_headers(service: Running) -> None:
@@ -124,6 +165,39 @@ def test_requests_under_way_are_answered_at_the_end(tmp_path: Path) -> None:
         threading.Timer(0.1, gate.set).start()
     asking.join()
     assert answers == [200]
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["with the engine", "not at all"])
+def test_requests_that_do_not_end_in_time_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    monkeypatch.setattr(app, "END_S", 60 if ends else 0.1)
+    reached, gate, done, ended = threading.Event(), threading.Event(), threading.Event(), []
+
+    def wait() -> None:
+        reached.set()
+        gate.wait(60)
+        ended.append("job")
+        done.set()
+
+    def close() -> None:
+        ended.append("engine")
+        if ends:
+            gate.set()
+
+    engine = FakeEngine(wait, close, lambda: ended.append("left"))
+    with running_service(tmp_path, open=True, engine=engine, shutdown_s=1) as service:
+        host, _, port = service.url.removeprefix("http://").partition(":")
+        body = json.dumps(request()).encode()
+        connection = socket.create_connection((host, int(port)), timeout=60)
+        connection.sendall(
+            b"POST /api/v1/process HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        assert reached.wait(60)
+    connection.close()
+    gate.set()
+    assert done.wait(60)
+    assert ended == (["engine", "job"] if ends else ["engine", "left", "job"])
 
 
 def test_too_many_wait(tmp_path: Path) -> None:

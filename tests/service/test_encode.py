@@ -61,6 +61,10 @@ def test_pixels_of_one_row_and_of_one_column() -> None:
     [
         ("float32", -9999.0, -9999.0),
         ("float32", math.nan, math.nan),
+        ("float32", 3.4028235e38, 3.4028235e38),
+        ("float32", 3.4028235677973366e38, None),
+        ("float32", 1e300, None),
+        ("float32", -1e39, None),
         ("uint8", 255.0, 255.0),
         ("uint8", -1.0, None),
         ("uint8", 1.5, None),

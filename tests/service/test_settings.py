@@ -64,6 +64,14 @@ def test_open_is_for_loopback(host: str) -> None:
         load_settings({"host": host, "open": True})
 
 
+def test_open_to_every_site_is_not_taken() -> None:
+    with pytest.raises(ConfigurationError, match="name the sites"):
+        load_settings({"open": True, "cors_origins": "*"})
+    assert load_settings({"open": True}).sites == ()
+    assert load_settings({"open": True, "cors_origins": "https://a.example"}).sites == ("https://a.example",)
+    assert load_settings().sites == ("*",)
+
+
 @pytest.mark.parametrize(
     ("host", "inside"),
     [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)],

@@ -13,10 +13,11 @@ from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.ground import area_of
 from eotasks.service.contract.request import Format, ProcessRequest, ResponseEntry, data_of
 from eotasks.service.encode import SUFFIXES, USER_DATA, Part, accepted, check_format, encode, encode_json, together
-from eotasks.service.errors import RequestError, TooLargeError
+from eotasks.service.errors import RequestError, ScriptError, TooLargeError
 from eotasks.service.evalscript.setup import SampleType, Setup
 from eotasks.service.render import Rendered, RenderRequest
 from eotasks.service.services import Services
+from eotasks.service.traffic.state import CLIENT_STATE
 
 PATHS = ("/api/v1/process", "/process/v1")
 """Where clients ask, and where newer documentation has it."""
@@ -48,6 +49,7 @@ def router(services: Services) -> APIRouter:
         """Images of a place and a time, as an evalscript draws them."""
         asked = await read_body(request, ProcessRequest, services.settings)
         accept = request.headers.get("accept", "*/*")
+        services.sending.check(getattr(request.state, CLIENT_STATE, None))
         media_type, content = await services.work.run(lambda: draw(services, asked, accept))
         return Response(content, media_type=media_type)
 
@@ -70,6 +72,7 @@ def draw(services: Services, asked: ProcessRequest, accept: str) -> tuple[str, b
     :param accept: Its header.
     :raises ServiceError: see `eotasks.service.render.Renderer`.
     """
+    services.sending.check()  # once more: the request may have waited
     check_script(asked.evalscript, services.settings.script_bytes)
     output = asked.output
     area = area_of(
@@ -140,7 +143,12 @@ def _default(identifier: str, by_header: Format) -> Format:
 
 def _part(name: str, form: Format, rendered: Rendered, area: OutputArea) -> Part:
     outputs = {output.id: output for output in rendered.setup.outputs}
-    if name not in outputs:  # user data: others were refused
+    if name not in outputs:
+        if name != USER_DATA or form.type != "application/json":
+            raise ScriptError(
+                f"The evalscript declared an output {name!r} when it was asked first, and has none when it draws: let"
+                " `setup` say the same each time."
+            )
         return Part(name, form.type, encode_json({} if rendered.user_data is None else rendered.user_data))
     image = rendered.images[name]
     check_format(name, form.type, image.dtype.name, image.shape[-1])

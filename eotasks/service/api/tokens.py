@@ -14,10 +14,10 @@ from fastapi.responses import JSONResponse, Response
 from eotasks.service.api.body import raw_body
 from eotasks.service.auth.access import SCOPES
 from eotasks.service.auth.bearer import OPEN_CLIENT
-from eotasks.service.auth.clients import Clients
+from eotasks.service.auth.logins import Logins
 from eotasks.service.auth.tokens import TokenSigner
+from eotasks.service.errors import BusyError
 from eotasks.service.settings import ServiceSettings
-from eotasks.service.traffic.work import Work
 
 PATHS = (
     "/auth/realms/main/protocol/openid-connect/token",
@@ -28,6 +28,8 @@ PATHS = (
 
 _GRANT = "client_credentials"
 _MOST_FIELDS = 20
+_MOST_BYTES = 100_000
+"""Of a form: it is read before it is known whose it is."""
 _FORM = {
     "type": "object",
     "required": ["grant_type"],
@@ -41,11 +43,12 @@ _DESCRIBED = {"requestBody": {"content": {"application/x-www-form-urlencoded": {
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Not a request for a token."},
     401: {"description": "No such client, or another secret."},
+    503: {"description": "Too many requests for tokens wait."},
 }
 
 
-def router(settings: ServiceSettings, clients: Clients, signer: TokenSigner, work: Work) -> APIRouter:
-    """:param work: Threads for secrets, which take time on purpose."""
+def router(settings: ServiceSettings, signer: TokenSigner, logins: Logins) -> APIRouter:
+    """The routes."""
     routes = APIRouter(tags=["Token"])
 
     async def token(request: Request) -> Response:
@@ -58,7 +61,10 @@ def router(settings: ServiceSettings, clients: Clients, signer: TokenSigner, wor
             return _refused(401, "invalid_client", "client_id and client_secret are missing.")
         if settings.open:
             return _granted(signer.make(OPEN_CLIENT, SCOPES), signer)
-        client = await work.run(lambda: clients.known(client_id, secret))
+        try:
+            client = await logins.client(client_id, secret, request.client.host if request.client else "")
+        except BusyError:  # 429 ends clients here, after 503 they try again
+            return _refused(503, "temporarily_unavailable", "Too many requests for tokens wait: try again.")
         if client is None:
             return _refused(401, "invalid_client", "The client is not known, or its secret is another.")
         return _granted(signer.make(client_id, client.scopes), signer)
@@ -87,6 +93,8 @@ def _refused(status: int, error: str, description: str) -> Response:
 
 def _form(body: bytes) -> dict[str, str] | None:
     """The fields of a form; None for what is none."""
+    if len(body) > _MOST_BYTES:
+        return None
     try:
         return dict(parse_qsl(body.decode(), strict_parsing=True, max_num_fields=_MOST_FIELDS))
     except ValueError:

@@ -118,9 +118,7 @@ def add_client(path: Path, name: str, scopes: Sequence[Scope] = SCOPES) -> tuple
             raise ConfigurationError(f"{path} has a client {name!r} already: give another name, or remove that one.")
         client_id, secret = secrets.token_hex(16), secrets.token_urlsafe(32)
         clients = {**content.clients, client_id: _new_client(name, secret, tuple(scopes))}
-        with atomic_path(path, without=_HIDDEN_FROM_OTHERS) as temporary:
-            temporary.touch(0o600)
-            temporary.write_text(ClientsFile(clients=clients).model_dump_json(indent=1) + "\n")
+        _write_hidden(path, ClientsFile(clients=clients).model_dump_json(indent=1) + "\n")
     return client_id, secret
 
 
@@ -130,15 +128,9 @@ def signing_key(path: Path) -> str:
     :raises ConfigurationError: when it is no key.
     """
     make_folder(path.parent)
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    with _alone(path):
+        if not path.exists():
+            _write_hidden(path, secrets.token_hex(32) + "\n")  # whole at once: others may read it at any moment
     key = path.read_text().strip()
     if len(key) < 32:
         raise ConfigurationError(f"{path} holds no key for tokens: remove it, a new one is made at the next start.")
@@ -163,6 +155,13 @@ def _hash(secret: str, salt: bytes, cost: int) -> bytes:
     )
 
 
+def _write_hidden(path: Path, text: str) -> None:
+    """Write a file for its owner alone."""
+    with atomic_path(path, without=_HIDDEN_FROM_OTHERS) as temporary:
+        temporary.touch(0o600)
+        temporary.write_text(text)
+
+
 def _state_of(path: Path) -> tuple[int, ...]:
     try:
         facts = path.stat()
@@ -173,7 +172,7 @@ def _state_of(path: Path) -> tuple[int, ...]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Holds off others that add clients to the same file."""
+    """Holds off others that write in the same folder."""
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

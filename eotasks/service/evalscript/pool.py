@@ -129,6 +129,11 @@ class EnginePool:
         return self._supervisor.state
 
     @property
+    def works(self) -> bool:
+        """Whether scripts can be run: not when no worker starts any more."""
+        return self._supervisor.works
+
+    @property
     def fault(self) -> str:
         """Why no worker starts; empty while all is well."""
         return self._supervisor.fault

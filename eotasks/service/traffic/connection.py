@@ -1,25 +1,36 @@
-"""Connections that do not stay open for who sends nothing: uvicorn waits for the head of a request without end."""
+"""Connections that do not stay open for who sends nothing, or takes nothing: uvicorn waits for both without end."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 30.0
 """Seconds in which the first line and the headers of a request have to arrive."""
+TAKE_S = 20.0
+"""Seconds in which a client has to take what was handed to its connection: a piece of an answer
+(`eotasks.service.traffic.sending`), so 13 kB/s."""
 
 
 class BoundedConnection(H11Protocol):
-    """uvicorn's, which is closed when the head of a request does not arrive in time."""
+    """uvicorn's, which ends when the head of a request does not arrive in time, or an answer is not taken."""
 
     head_s = HEAD_S
+    take_s = TAKE_S
     _late: asyncio.TimerHandle | None = None
+    _full: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """A client has come."""
         super().connection_made(transport)
+        # asyncio does so only for sockets that name their protocol, which accepted ones do as the listening one does.
+        # Without it the second half of an answer waits up to 40 ms for the client to confirm the first.
+        with contextlib.suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -33,7 +44,19 @@ class BoundedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._stop()
+        self._taken()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        super().pause_writing()
+        if self._full is None:
+            self._full = self.loop.call_later(self.take_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken most."""
+        super().resume_writing()
+        self._taken()
 
     def _is_between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -45,6 +68,11 @@ class BoundedConnection(H11Protocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _taken(self) -> None:
+        if self._full is not None:
+            self._full.cancel()
+            self._full = None
 
     def _close(self) -> None:
         self._late = None

@@ -14,8 +14,9 @@ from starlette.requests import ClientDisconnect
 from eotasks.service.answers import Answer, answer_of, is_ours
 from eotasks.service.errors import ForbiddenError, TooLargeError
 from eotasks.service.metrics import Metrics
-from eotasks.service.settings import ServiceSettings, is_loopback
+from eotasks.service.settings import ServiceSettings, lets_in
 from eotasks.service.traffic.log import FIELDS, REQUESTS
+from eotasks.service.traffic.sending import PIECE_BYTES, Sending
 from eotasks.service.traffic.state import CLIENT_STATE, NUMBER_STATE
 
 LOGGER = logging.getLogger("eotasks.service")
@@ -34,15 +35,15 @@ _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-r
 class Frame:
     """ASGI middleware, the outermost of the application."""
 
-    def __init__(self, app: App, *, settings: ServiceSettings, metrics: Metrics) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+    def __init__(self, app: App, *, settings: ServiceSettings, metrics: Metrics, sending: Sending) -> None:
+        self._app, self._settings, self._metrics, self._sending = app, settings, metrics, sending
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._settings.request_bytes)
+        exchange = _Exchange(scope, receive, send, self._settings.request_bytes, self._sending)
         self._metrics.begin()
         try:
             self._check(scope)
@@ -56,10 +57,11 @@ class Frame:
             self._end(exchange, scope)
 
     def _check(self, scope: MutableMapping[str, Any]) -> None:
-        """An open service knows nobody, so a page that has its own name lead to loopback may not ask it."""
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if self._settings.open and not is_loopback(_name_of(host)):
-            raise ForbiddenError("An open service is asked by the names of loopback only, such as 127.0.0.1.")
+        if not lets_in(self._settings, scope["headers"]):
+            raise ForbiddenError(
+                "An open service is asked by the names of loopback only, such as 127.0.0.1, and by no pages but those"
+                " of loopback and of its cors_origins."
+            )
 
     def _end(self, exchange: _Exchange, scope: MutableMapping[str, Any]) -> None:
         seconds, status = time.monotonic() - exchange.start, exchange.status or 500
@@ -81,10 +83,12 @@ class Frame:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, most: int) -> None:
+    def __init__(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, most: int, sending: Sending
+    ) -> None:
         self.number, self.start = uuid.uuid4().hex, time.monotonic()
         self.status = self.size = self.received = 0
-        self._scope, self._receive, self._send, self._most = scope, receive, send, most
+        self._scope, self._receive, self._send, self._most, self._sending = scope, receive, send, most, sending
         scope.setdefault("state", {})[NUMBER_STATE] = self.number
 
     async def receive(self) -> Message:
@@ -105,9 +109,16 @@ class _Exchange:
             self.status = message["status"]
             headers = [*message.get("headers", ()), *_HEADERS, (b"x-request-id", self.number.encode())]
             message = {**message, "headers": headers}
-        elif message["type"] == "http.response.body":
-            self.size += len(message.get("body", b""))
-        await self._send(message)
+        body = message.get("body", b"") if message["type"] == "http.response.body" else b""
+        self.size += len(body)
+        if len(body) <= PIECE_BYTES:
+            await self._send(message)
+            return
+        with self._sending.of(self._scope["state"].get(CLIENT_STATE), len(body)):
+            for start in range(0, len(body), PIECE_BYTES):
+                end = start + PIECE_BYTES
+                more = end < len(body) or message.get("more_body", False)
+                await self._send({**message, "body": body[start:end], "more_body": more})
 
     async def answer(self, answer: Answer) -> None:
         """An answer, unless another has begun."""
@@ -124,9 +135,3 @@ def log_error(error: BaseException, number: str) -> None:
     """Of faults of the service the log has the stack; what a client did wrong is in the line of its request."""
     if is_ours(error):
         LOGGER.error("a request failed", exc_info=error, extra={FIELDS: {"request": number}})
-
-
-def _name_of(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -13,6 +14,9 @@ T = TypeVar("T")
 
 _COME_BACK_S = 1.0
 """Seconds after which who was sent away may try again."""
+
+_LOOK_S = 0.02
+"""Between two looks whether all has ended."""
 
 
 class Work:
@@ -73,5 +77,12 @@ class Work:
             future.exception()  # looked at: nobody may wait for it any more
 
     def close(self) -> None:
-        """Lets what runs end, and takes nothing more."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Takes nothing more. What runs is not waited for: :meth:`ended` does."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def ended(self, wait_s: float) -> bool:
+        """Whether all that runs has ended, for which some seconds are waited."""
+        until = time.monotonic() + wait_s
+        while self.load[0] and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_S)
+        return not self.load[0]

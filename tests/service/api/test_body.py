@@ -81,6 +81,41 @@ def test_any_bytes(body: bytes, kind: str) -> None:
         assert isinstance(asked, Asked)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"input":[' + b",".join([b"[]"] * 600_000) + b"]}",
+        b'{"input":{"data":[' + b"{}," * 30_000 + b"{}]}}",
+        b"{" + b'"":0,' * 300_000 + b'"":0}',
+        b"[" * 1_000_000,
+        b'{"evalscript": "' + b'\\"' * 900_000,
+        b'"' * 1_999_999,
+        b'{"a": "' + b"\\" * 1_900_000,
+    ],
+    ids=["lists", "objects", "members", "levels", "quotes", "texts", "backslashes"],
+)
+def test_large_bodies_are_refused_before_they_are_read(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(json, "loads", lambda text: read.append(len(text)) or json.JSONDecoder().decode(text.decode()))
+    with pytest.raises(
+        RequestError, match=r"The body of the request: (some [\d,]+ values, more than|no JSON)"
+    ) as error:
+        model_of(body, "", ProcessRequest)
+    assert ("values" in str(error.value)) is not bool(read)
+    assert "EOTASKS_" not in str(error.value)
+
+
+def test_commas_of_a_script_are_no_values() -> None:
+    script = '[{,"' * 100_000
+    assert model_of(json.dumps({"evalscript": script}).encode(), "", Asked).evalscript == script
+
+
+def test_other_characters_than_those_of_utf_8() -> None:
+    with pytest.raises(RequestError, match="no UTF-8"):
+        model_of('{"number": 5}'.encode("utf-16"), "", Asked)
+    assert model_of("\ufeff{}".encode(), "", Asked) == Asked()
+
+
 def test_messages_are_in_words_of_json() -> None:
     with pytest.raises(RequestError, match=r"input: Input should be an object\."):
         model_of(b'{"input": 5, "evalscript": ""}', "", ProcessRequest)

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import requests
 import tifffile
 from PIL import Image
 
-from tests.servers.service import BOX, Running, expected, request, running_service, script
+from eotasks.service.evalscript.engine import Evaluated
+from eotasks.service.evalscript.planes import Pixels
+from tests.servers.service import BOX, FakeEngine, Running, expected, request, running_service, script
 
 FLOATS = {"bands": 1, "sampleType": "FLOAT32"}
 
@@ -176,6 +179,23 @@ def test_a_body_without_a_length_is_bounded_too(service: Running, token: str) ->
     parts = (b" " * 10_000 for _ in range(20))
     answer = requests.post(f"{service.url}/api/v1/process", data=parts, headers=headers, timeout=60)
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("first", ["default", "userdata"])
+@pytest.mark.parametrize("media_type", ["image/tiff", "image/png"])
+def test_a_script_that_declares_another_output_when_it_draws(tmp_path: Path, first: str, media_type: str) -> None:
+    class Fickle(FakeEngine):
+        def evaluate(self, script: str, pixels: Pixels, **options: Any) -> Evaluated:
+            evaluated = super().evaluate(script, pixels, **options)
+            outputs = tuple(replace(each, id="another") for each in evaluated.setup.outputs)
+            return Evaluated({"another": evaluated.images[first]}, {"a": 1}, replace(evaluated.setup, outputs=outputs))
+
+    code = script("B04", outputs=[{"id": first, "bands": 1, "sampleType": "UINT16"}])
+    output = {"responses": [{"identifier": first, "format": {"type": media_type}}]}
+    with running_service(tmp_path, open=True, engine=Fickle()) as service:
+        answer = service.post("/api/v1/process", request(evalscript=code, output=output), token="")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "RENDERER_EXCEPTION")
+    assert "has none when it draws" in answer.json()["error"]["message"]
 
 
 def test_a_fault_shows_no_text_of_it(service: Running, token: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import stat
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jwt
@@ -155,9 +157,10 @@ def test_token_by_form_and_by_header(service: Running, path: str) -> None:
         ({"client_id": "nobody", "client_secret": "x" * 50_000}, 401, "invalid_client"),
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
         ({"grant_type": ""}, 400, "unsupported_grant_type"),
+        ({"client_id": "nobody", "client_secret": "x" * 150_000}, 400, "unsupported_grant_type"),
         ({f"f{number}": "x" for number in range(50)}, 400, "unsupported_grant_type"),
     ],
-    ids=["unknown", "empty", "long", "another grant", "no grant", "many fields"],
+    ids=["unknown", "empty", "long", "another grant", "no grant", "very long", "many fields"],
 )
 def test_no_token(service: Running, form: dict[str, str], status: int, error: str) -> None:
     answer = requests.post(service.url + TOKEN_PATH, data={"grant_type": "client_credentials", **form}, timeout=60)
@@ -218,9 +221,23 @@ def test_the_key_is_made_once(tmp_path: Path) -> None:
     key = signing_key(path)
     assert (len(key), stat.S_IMODE(path.stat().st_mode)) == (64, 0o600)
     assert signing_key(path) == key
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
     path.write_text("short")
     with pytest.raises(ConfigurationError, match="no key"):
         signing_key(path)
+
+
+def test_the_key_is_whole_whenever_it_is_seen(tmp_path: Path) -> None:
+    path, start = tmp_path / "clients.key", threading.Barrier(16)
+
+    def key(_: int) -> str:
+        start.wait()
+        return signing_key(path)
+
+    with ThreadPoolExecutor(16) as threads:
+        keys = list(threads.map(key, range(16)))
+    assert (len(set(keys)), len(keys[0])) == (1, 64)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_token_ends_at_its_time() -> None:
@@ -249,3 +266,4 @@ def test_an_open_service_is_of_loopback_by_name_too(tmp_path: Path) -> None:
             )
         }
     assert list(statuses.values()) == [200, 200, 200, 403, 403]
+    assert not (tmp_path / "clients.key").exists()  # an open service looks at no token

@@ -296,6 +296,17 @@ def test_an_engine_that_does_not_start_says_why() -> None:
         assert "No module named 'no'" in pool.fault
 
 
+def test_it_is_known_when_no_worker_starts_any_more(single: EnginePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert single.works
+    monkeypatch.setattr(single._supervisor, "_module", "no.such.module")
+    for pid in single.pids:
+        os.kill(pid, signal.SIGKILL)
+    assert soon(lambda: not single.works)
+    monkeypatch.undo()
+    single._supervisor._next_start = 0.0  # at once
+    assert soon(lambda: single.works)
+
+
 def test_time_of_a_worker_and_of_its_jobs_must_fit() -> None:
     with pytest.raises(ConfigurationError, match="at least 4 times"):
         EnginePool(Places(1), jobs=JobLimits(ceiling_s=300), limits=SandboxLimits(cpu_seconds=600))

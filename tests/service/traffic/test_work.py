@@ -66,6 +66,21 @@ def test_who_waits_too_long_is_sent_away() -> None:
     run(main)
 
 
+def test_its_end_is_waited_for_as_long_as_is_said() -> None:
+    async def main() -> None:
+        gate = threading.Event()
+        work = Work(concurrent=1, waiting=5, waiting_s=60)
+        first = asyncio.create_task(work.run(gate.wait))
+        await asyncio.sleep(0)
+        work.close()
+        assert not await work.ended(0.05)
+        gate.set()
+        assert await work.ended(60)
+        assert await first
+
+    run(main)
+
+
 def test_a_place_is_free_again_when_the_work_is_done_and_not_when_nobody_waits_for_it() -> None:
     async def main() -> None:
         gate = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,8 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eotasks.documents import parse_json_object
-from eotasks.service.api.body import raw_body
+from eotasks.service.api.body import json_object, raw_body
 from eotasks.service.contract.fis import fis_request
 from eotasks.service.errors import RequestError
 from eotasks.service.services import Services
@@ -61,7 +61,7 @@ def router(services: Services) -> APIRouter:
 
     async def by_body(instance: str, request: Request) -> Response:  # noqa: ARG001 - any is as good
         body = await raw_body(request, services.settings)
-        parameters = _parameters(body, request.headers.get("content-type", ""))
+        parameters = await asyncio.to_thread(_parameters, body, request.headers.get("content-type", ""))
         return await answered(request, {**request.query_params, **parameters})
 
     described = [
@@ -96,7 +96,7 @@ def router(services: Services) -> APIRouter:
 def _parameters(body: bytes, content_type: str) -> dict[str, Any]:
     """Those of a body: JSON, or a form as an address has it."""
     if "x-www-form-urlencoded" not in content_type.lower():
-        return parse_json_object(body, lambda reason: RequestError(f"The body is {reason}: send a JSON object."))
+        return json_object(body)
     try:
         return dict(parse_qsl(body.decode(), strict_parsing=True, max_num_fields=_MOST_PARAMETERS))
     except ValueError:

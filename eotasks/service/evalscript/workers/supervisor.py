@@ -225,6 +225,12 @@ class Supervisor:
                 "waiting": len(self._queue),
             }
 
+    @property
+    def works(self) -> bool:
+        """Whether a job can be done: a worker was ready, and there is one, or no fault in starting the next."""
+        with self._changed:
+            return self.state is not None and not self._is_broken()
+
     def pids(self) -> list[int]:
         """Of all workers."""
         with self._changed:
