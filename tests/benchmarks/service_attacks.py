@@ -75,6 +75,8 @@ class Attackers:
         self.outcomes: Counter[str] = Counter()
         self.faults: list[str] = []
         self.longest = 0.0
+        self.memory: list[int] = []
+        """Of this process, after each round."""
 
     def run(self, rounds: int, seed: int) -> None:
         """Some rounds of all attacks, one after the other."""
@@ -82,6 +84,7 @@ class Attackers:
         for _ in range(rounds):
             for name in draw.sample(self._names, len(self._names)):
                 self._attack(name)
+            self.memory.append(psutil.Process().memory_info().rss)
 
     def _attack(self, name: str) -> None:
         begun = time.perf_counter()
@@ -124,7 +127,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         until = threading.Event()
         threading.Timer(options.undisturbed, until.set).start()
         alone = honest.times(until)
-        before = psutil.Process().memory_info().rss
         until = threading.Event()
         with ThreadPoolExecutor(options.attackers + 1) as threads:
             beside = threads.submit(honest.times, until)
@@ -132,29 +134,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             list(threads.map(lambda seed: attackers.run(share, seed), range(options.attackers)))
             until.set()
             attacked = beside.result()
-        after = psutil.Process().memory_info().rss
-    return report(alone, attacked, honest, attackers, (before, after), keep_them=options.keep)
+    return report(alone, attacked, honest, attackers, keep_them=options.keep)
 
 
-def report(
-    alone: list[float],
-    attacked: list[float],
-    honest: Honest,
-    attackers: Attackers,
-    memory: tuple[int, int],
-    *,
-    keep_them: bool,
-) -> int:
+def report(alone: list[float], attacked: list[float], honest: Honest, attackers: Attackers, *, keep_them: bool) -> int:
     """The table."""
     print("\n| honest requests | number | p50 ms | p99 ms | longest ms |\n| --- | ---: | ---: | ---: | ---: |")
     for name, times in (("undisturbed", alone), ("attacked", attacked)):
         p50, p99, most = np.quantile(times, [0.5, 0.99, 1.0]) * 1000
         print(f"| {name} | {len(times):,} | {p50:.0f} | {p99:.0f} | {most:.0f} |")
     ratio = float(np.quantile(attacked, 0.99) / np.quantile(alone, 0.99))
-    growth = (memory[1] - memory[0]) / (1 << 20)
+    first, last = attackers.memory[0] / (1 << 20), attackers.memory[-1] / (1 << 20)
+    growth = last - first
     print(f"\np99 attacked / undisturbed: {ratio:.2f}")
     print(f"attacks: {dict(attackers.outcomes)}, the longest {attackers.longest:.2f} s")
-    print(f"parent: {memory[0] >> 20} MiB before, {memory[1] >> 20} MiB after ({growth:+.1f})")
+    print(f"parent: {first:.1f} MiB after the first round, {last:.1f} after the last ({growth:+.1f})")
     for fault in [*attackers.faults, *(f"honest: {text} ({count})" for text, count in honest.wrong.items())]:
         print(f"FAULT {fault}")
     if keep_them:

@@ -2,8 +2,8 @@
 
 Only the parent ends a script: V8's own limit of time does not hold (an array that is filled, a promise that never
 rests). A worker that is late is killed; one that dies takes only its script along, and a spare stands ready, as a new
-one needs a third of a second. Scripts that take long run beside the others: after a second they leave their place to
-those that wait, and give up their priority.
+one needs a third of a second. Scripts that take longer than others run beside them: they leave their place to those
+that wait, and lose their priority.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
 from eotasks.service.evalscript.setup import SampleType
 from eotasks.service.evalscript.workers.channel import Channel, WorkerAnswerError, WorkerGoneError, WorkerLateError
+from eotasks.service.evalscript.workers.places import Lease
 from eotasks.service.evalscript.workers.process import (
     WORKER,
     Progress,
@@ -39,7 +40,7 @@ from eotasks.service.evalscript.workers.protocol import (
     read_evaluated,
 )
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits, SandboxState
-from eotasks.service.evalscript.workers.supervisor import Lease, Places, Supervisor
+from eotasks.service.evalscript.workers.supervisor import Places, Supervisor
 
 LOGGER = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class JobLimits:
     """For a worker."""
 
     slow_s: float = 1.0
-    """After so long a job runs beside the others."""
+    """After so long at most a job runs beside the others; after less, where others take much less."""
 
     script_bytes: int = 1 << 20
     """Public scripts reach 411 kB."""
@@ -223,7 +224,7 @@ class EnginePool:
             lease.worker.send(job, progress.deadline)
         except WorkerGoneError:  # while it was idle: not this script's doing
             raise _EndedFromOutsideError(describe_status(lease.worker.reap())) from None
-        slow_at = min(lease.started + self.jobs.slow_s, progress.deadline)
+        slow_at = min(lease.started + self._supervisor.slow_after(self.jobs.slow_s), progress.deadline)
         header = lease.worker.hear(slow_at, progress)
         if header is None and slow_at < progress.deadline:
             self._supervisor.slow_down(lease)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -88,7 +89,7 @@ ENDS = {
     "leaves": ("import os; os._exit(0)", ScriptError, "the log"),
     "closes its end": ("import os\nfor each in range(3, 64):\n  os.close(each)", ScriptError, None),
     "other type": ("answer = Evaluated({'default': np.ones((1, 1, 1))})", ScriptError, "broken the engine"),
-    "other size": ("answer = Evaluated({'default': np.ones((0, 1, 1), 'u1')})", ScriptTimeoutError, None),
+    "other size": ("answer = Evaluated({'default': np.ones((0, 1, 2000), 'u1')})", ScriptTimeoutError, None),
     "many": ("answer = Evaluated({str(i): np.ones((1, 1, 0), 'u1') for i in range(500)})", ScriptError, "'images'"),
     "user data": ("answer = Evaluated({}, {'a': float('inf')})", ScriptError, "JSON"),
     "much user data": ("answer = Evaluated({}, 'a' * 2**21)", ScriptError, "2,097,154 bytes"),
@@ -126,6 +127,14 @@ channel.end.sendall(b"EOW1" + b"\\xff" * 1000)
 """
     with pytest.raises(ScriptError, match="no header"):
         hasty.evaluate(script, ONE)
+
+
+@pytest.mark.parametrize("end", ["raise SystemError", "os._exit(1)", "os.abort()"])
+def test_a_worker_that_ends_once_it_has_answered_gets_no_job(end: str) -> None:
+    script = f"import os\ndef prepare():\n    {end}\nworld.prepare = prepare\nreport(1)"
+    with EnginePool(Places(1, spares=0), jobs=PATIENT, module=MODULE) as pool:
+        for _ in range(3):
+            assert ask(pool, script) == 1
 
 
 def test_how_far_it_was(hasty: EnginePool) -> None:
@@ -303,7 +312,9 @@ def test_a_job_that_runs_gets_its_grace() -> None:
 def test_a_fork_has_workers_of_its_own(single: EnginePool) -> None:
     mine = ask(single, PID)
     read, write = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: this process has threads
+        child = os.fork()
     if child == 0:
         code = 1
         with contextlib.suppress(BaseException):

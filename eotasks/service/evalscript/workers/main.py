@@ -113,6 +113,7 @@ class _Worker:
         while True:
             self._say(*self._answer(self._channel.receive()))
             self._world.prepare()
+            self._say({"say": "rested"})
 
     def _answer(self, header: Mapping[str, Any]) -> Job:
         script, sources = read_script(header, self._channel), read_sources(header, self._channel)

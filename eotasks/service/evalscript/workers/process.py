@@ -44,7 +44,9 @@ _LIBRARIES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PAT
 _OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT})
 """Signals by which others end a process: an operator, the kernel that is out of memory. No script raises them, as long
 as only the parent kills."""
-_REAP_SECONDS = 5.0
+_END_SECONDS, _REAP_SECONDS = 1.0, 5.0
+"""How long one that has closed its stream may take to end, and one that was killed."""
+_SENTENCE_SECONDS = 1.0
 _NICE = 10
 _TOLD = 300
 """Characters of what a worker has written to its standard error, in messages."""
@@ -66,10 +68,13 @@ class WorkerProcess:
         self.busy_s = 0.0
         """Seconds that its jobs have taken."""
         self.is_nice = False
-        self.state: SandboxState | None = None
-        """None until it is ready."""
+        self.rests_until = 0.0
+        """When it has to be ready for the next job, once it has answered; by `time.monotonic`."""
         self.started = time.monotonic()
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise EngineError(f"No worker of the engine can be started: {error}.") from error
         try:
             options = {
                 "path": [each for each in sys.path if Path(each).is_absolute()],
@@ -121,8 +126,14 @@ class WorkerProcess:
         sandbox = header.get("sandbox")
         if header.get("say") != "ready" or not isinstance(sandbox, dict):
             raise WorkerAnswerError("A worker of the engine does not start as it should.")
-        self.state = SandboxState(**sandbox)
-        return self.state
+        return SandboxState(**sandbox)
+
+    def is_rested(self) -> bool:
+        """Hear, of one that has answered and said something, that it is ready for the next job."""
+        try:
+            return self.channel.receive(time.monotonic() + _SENTENCE_SECONDS).get("say") == "rested"
+        except EngineError:
+            return False
 
     def send(self, job: Job, deadline: float) -> None:
         """Give it a job.
@@ -183,13 +194,15 @@ class WorkerProcess:
     def reap(self) -> int:
         """Wait for the end of one that has ended or was killed.
 
-        :return: Its exit status; negative: the signal.
+        :return: Its exit status; negative: the signal. One that has closed its stream and goes on is ended, as 0.
         """
         try:
-            status = self._process.wait(_REAP_SECONDS)
-        except subprocess.TimeoutExpired:  # its stream is closed, and yet it lives
+            status = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
             self._process.kill()
-            status = self._process.wait(_REAP_SECONDS)
+            status = 0
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_REAP_SECONDS)
         if self._process.stderr is not None and not self._process.stderr.closed:
             os.set_blocking(self._process.stderr.fileno(), False)
             with contextlib.suppress(OSError):

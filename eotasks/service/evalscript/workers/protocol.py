@@ -16,6 +16,8 @@ pixels}``, then one of
   bytes or null}``, then the images, and the user data as JSON
 - ``{"say": "failed", "error": "script", "timeout" or "large", "message": ".."}``
 
+When it can take the next job, it says ``{"say": "rested"}``.
+
 The service believes nothing of what a worker says: a script may have taken it over. Lengths are compared with what the
 request can give before memory is taken for them, and every value is looked at.
 """

@@ -114,8 +114,9 @@ def limit(limits: SandboxLimits) -> dict[str, int]:
     """
     with contextlib.suppress(OSError):  # where memory is short, the kernel is to end this process and not the service
         Path("/proc/self/oom_score_adj").write_text("1000")
+    rest = _data_bytes()
     wanted = {
-        "memory_bytes": (resource.RLIMIT_DATA, _data_bytes() + limits.memory_bytes),
+        "memory_bytes": (resource.RLIMIT_DATA, rest + limits.memory_bytes),
         "cpu_seconds": (resource.RLIMIT_CPU, limits.cpu_seconds),
         "open_files": (resource.RLIMIT_NOFILE, _OPEN_FILES),
         "file_bytes": (resource.RLIMIT_FSIZE, 0),
@@ -128,7 +129,7 @@ def limit(limits: SandboxLimits) -> dict[str, int]:
         with contextlib.suppress(OSError, ValueError):
             # Past the soft limit of time comes SIGXCPU, past the hard one SIGKILL, which others send, too.
             resource.setrlimit(kind, (max(1, most - 1) if kind == resource.RLIMIT_CPU else most, most))
-            done[name] = most
+            done[name] = most - rest if kind == resource.RLIMIT_DATA else most
     return done
 
 

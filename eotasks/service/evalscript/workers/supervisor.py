@@ -12,11 +12,13 @@ import threading
 import time
 import weakref
 from collections import deque
-from dataclasses import dataclass
 
 from eotasks.service.errors import BusyError, EngineError
+from eotasks.service.evalscript.workers.places import Lease, Places
 from eotasks.service.evalscript.workers.process import WorkerProcess, describe_status
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits, SandboxState
+
+__all__ = ["Places", "Supervisor"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -24,45 +26,18 @@ _START_SECONDS = 120.0
 """How long a worker may take to start, on a machine that does much else."""
 _STARTING = 2
 """Workers that start at the same time."""
+_REST_SECONDS = 5.0
+"""How long a worker may take to make ready for the next job: some milliseconds, as a rule."""
+_JOIN_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 _DYING_SECONDS = 0.05
 """Between two looks, while there are workers that were killed and have not ended yet."""
+_SLOW_TIMES, _SLOW_SECONDS = 3, 0.2
+"""A job takes long when it takes so many times as long as others do on average, and at least so many seconds."""
 _FAULTS = 3
 """Workers that end while they start, one after the other, before it is said that the engine does not work."""
 _PAUSES = (0.0, 0.2, 1.0, 5.0, 15.0)
 """Seconds before the next start, by the number of those that failed."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """How many workers there are and what each does before it is replaced."""
-
-    workers: int
-    """Jobs that run at the same time."""
-
-    spares: int = 1
-    """Workers that stand ready beside them."""
-
-    slow: int = 2
-    """Jobs that take long and run beside the others, in workers that are started for them."""
-
-    waiting: int = 64
-    """Jobs that wait for a worker; more are refused at once."""
-
-    jobs: int = 500
-    """Jobs of one worker."""
-
-    resident_bytes: int = 400 << 20
-    """Memory that an idle worker may hold on to."""
-
-
-class Lease:
-    """A worker, for one job."""
-
-    def __init__(self, worker: WorkerProcess) -> None:
-        self.worker = worker
-        self.is_slow = False
-        self.started = time.monotonic()
 
 
 class Supervisor:
@@ -92,6 +67,8 @@ class Supervisor:
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._idle: deque[WorkerProcess] = deque()
         self._starting: list[WorkerProcess] = []
+        self._resting: list[WorkerProcess] = []
+        """Those that have answered, and make ready for the next job: one that cannot shall not get it."""
         self._leases: set[Lease] = set()
         self._dying: list[WorkerProcess] = []
         self._queue: deque[object] = deque()
@@ -99,6 +76,7 @@ class Supervisor:
         self._fault = ""
         self._next_start = 0.0
         self._job_s = 0.5
+        """Seconds of jobs on average, the last ten or so."""
         self.state: SandboxState | None = None
         """What holds of the newest worker; None until one was ready."""
 
@@ -162,6 +140,10 @@ class Supervisor:
                 self._queue.remove(ticket)
                 self._changed.notify_all()
 
+    def slow_after(self, most: float) -> float:
+        """Seconds after which a job takes long: some times as long as others do, within bounds."""
+        return min(most, max(_SLOW_SECONDS, _SLOW_TIMES * self._job_s))
+
     def slow_down(self, lease: Lease) -> None:
         """Let a job that takes long leave its place to others, while there is room for it beside them."""
         with self._changed:
@@ -181,7 +163,7 @@ class Supervisor:
         worker.busy_s += took
         if fit:
             worker.take_as_before()
-        fit = (
+        reusable = (
             fit
             and not worker.is_nice
             and worker.jobs < self.places.jobs
@@ -190,12 +172,14 @@ class Supervisor:
         )
         with self._changed:
             self._leases.discard(lease)
-            self._job_s += (took - self._job_s) / 10
-            others = len(self._idle) + len(self._leases) + len(self._starting)
+            if fit and not lease.is_slow:
+                self._job_s += (took - self._job_s) / 10
             # Those that were started beside slow jobs stay: to start others for the next ones would cost more.
-            kept = fit and not self._closed and others < self.places.workers + self.places.spares + self.places.slow
+            most = self.places.workers + self.places.spares + self.places.slow
+            kept = reusable and not self._closed and self._count() < most
             if kept:
-                self._idle.appendleft(worker)  # the one whose memory is warm
+                worker.rests_until = time.monotonic() + _REST_SECONDS
+                self._resting.append(worker)
             self._changed.notify_all()
             if not kept:
                 worker.end()  # a process of a gigabyte takes a while to end: nobody waits for it
@@ -213,19 +197,16 @@ class Supervisor:
             self._changed.wait_for(lambda: not self._leases, grace_s)
             self._ended = True
             running = [lease.worker for lease in self._leases]
-            idle, self._idle = list(self._idle), deque()
         for worker in running:  # whoever waits for it hears that it has ended, and reaps it
             worker.end()
-        for worker in idle:
-            worker.kill()
         self._call()
         if thread is not threading.current_thread():
-            thread.join(_START_SECONDS)
+            thread.join(_JOIN_SECONDS)
         atexit.unregister(self.close)
 
     def forget(self) -> None:
         """In a process that was forked: the workers are those of the parent."""
-        for worker in [*self._idle, *self._starting, *self._dying, *(lease.worker for lease in self._leases)]:
+        for worker in [*self._workers(), *self._dying]:
             worker.forget()
         for end in self._wake or ():
             end.close()
@@ -235,7 +216,7 @@ class Supervisor:
         """Workers by what they do, and jobs that wait."""
         with self._changed:
             return {
-                "idle": len(self._idle),
+                "idle": len(self._idle) + len(self._resting),
                 "busy": len(self._leases) - self._count_slow(),
                 "slow": self._count_slow(),
                 "starting": len(self._starting),
@@ -245,8 +226,14 @@ class Supervisor:
     def pids(self) -> list[int]:
         """Of all workers."""
         with self._changed:
-            workers = [*self._idle, *self._starting, *(lease.worker for lease in self._leases)]
-            return [worker.pid for worker in workers]
+            return [worker.pid for worker in self._workers()]
+
+    def _workers(self) -> list[WorkerProcess]:
+        """All that have not been ended."""
+        return [*self._idle, *self._resting, *self._starting, *(lease.worker for lease in self._leases)]
+
+    def _count(self) -> int:
+        return len(self._idle) + len(self._resting) + len(self._starting) + len(self._leases)
 
     def _is_next(self, ticket: object) -> bool:
         if self._closed or (self._fault and not self._idle and not self._leases):
@@ -278,21 +265,25 @@ class Supervisor:
                 try:
                     self._bury()
                     self._start_missing()
-                    self._look_at_starting(self._wait(wake[0]))
+                    ready = self._wait(wake[0])
+                    self._look_at_starting(ready)
+                    self._look_at_resting(ready)
                 except Exception:  # this thread ends with the pool and not before: the workers would end with it
                     LOGGER.exception("The supervisor of the engine goes on after a fault.")
                     time.sleep(_LOOK_SECONDS)
         finally:
-            for worker in [*self._starting, *self._dying]:
+            for worker in [*self._starting, *self._resting, *self._idle, *self._dying]:
                 worker.kill()
             for end in wake:
                 end.close()
 
     def _wait(self, wake: socket.socket) -> set[int]:
-        """:return: Descriptors of starting workers that have spoken or ended."""
+        """:return: Descriptors of starting and resting workers that have spoken or ended."""
         poll = select.poll()
         poll.register(wake, select.POLLIN)
-        for worker in self._starting:
+        with self._changed:
+            spoken_to = [*self._starting, *self._resting]
+        for worker in spoken_to:
             poll.register(worker, select.POLLIN)
         seconds = _DYING_SECONDS if self._dying else _LOOK_SECONDS
         ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
@@ -317,8 +308,7 @@ class Supervisor:
     def _start_missing(self) -> None:
         while len(self._starting) < _STARTING and time.monotonic() >= self._next_start:
             with self._changed:
-                count = len(self._idle) + len(self._leases) + len(self._starting)
-                if self._closed or count >= self._wanted():
+                if self._closed or self._count() >= self._wanted():
                     return
             try:
                 worker = WorkerProcess(self.limits, self._module)
@@ -339,6 +329,23 @@ class Supervisor:
                     self._welcome(worker, state)
             elif time.monotonic() > worker.started + _START_SECONDS:
                 self._end_start(worker, f"it was not ready within {_START_SECONDS:g} s")
+
+    def _look_at_resting(self, ready: set[int]) -> None:
+        with self._changed:
+            resting = list(self._resting)
+        for worker in resting:
+            has_spoken = worker.fileno() in ready
+            if not has_spoken and time.monotonic() < worker.rests_until:
+                continue
+            fit = has_spoken and worker.is_rested()
+            with self._changed:
+                self._resting.remove(worker)
+                if fit:
+                    self._idle.appendleft(worker)  # the one whose memory is warm
+                    self._changed.notify_all()
+            if not fit:
+                LOGGER.info("A worker of the engine does not come back from a script.")
+                worker.kill()
 
     def _welcome(self, worker: WorkerProcess, state: SandboxState) -> None:
         if state != self.state:
