@@ -128,6 +128,8 @@ def _input(given: Any, default: Mosaicking) -> Input:
     units = given.get("units")
     if not names:  # a script that looks at scenes only
         names, units = [_NO_BAND], None
+    if isinstance(units, list) and len(units) == 1:
+        units = units[0]
     if units is None or isinstance(units, str):
         units = [units] * len(names)
     if not isinstance(units, list) or len(units) != len(names):

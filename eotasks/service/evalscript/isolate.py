@@ -121,7 +121,7 @@ class Isolate:
             if setup.hooks - {"updateOutputMetadata"}:
                 told = context.call("arrange", letter | {"output": _counts(setup), "decided": True})
                 setup = changed_bands(setup, told.get("output") if isinstance(told, dict) else None)
-            loop = _loop(setup, shape, pixels, script)
+            loop = _loop(setup, shape, pixels)
             work, size = _prepared(context, loop, pixels, self._max_bytes)
             try:
                 told = context.call("execute", letter | work)
@@ -265,7 +265,7 @@ def _counts(setup: Setup) -> dict[str, dict[str, int]]:
     return {each.id: {"bands": len(each.bands)} for each in setup.outputs}
 
 
-def _loop(setup: Setup, shape: Samples | None, pixels: Pixels, script: Script) -> Loop:
+def _loop(setup: Setup, shape: Samples | None, pixels: Pixels) -> Loop:
     sources = []
     view = 0
     for i, (source, declared) in enumerate(zip(pixels.sources, setup.inputs, strict=True)):
@@ -286,9 +286,7 @@ def _loop(setup: Setup, shape: Samples | None, pixels: Pixels, script: Script) -
         view += len(source.planes)
         sources.append(Source(_key(source, i), scenes, bands))
     single = len(sources) == 1 and setup.mosaicking is Mosaicking.SIMPLE
-    bands_read = [band.name for band in sources[0].bands]
-    reused = single and shape is not None and script.reads_samples_only(shape, bands_read)
-    return Loop(pixels.height, pixels.width, tuple(sources), setup.outputs, shape, single, reused)
+    return Loop(pixels.height, pixels.width, tuple(sources), setup.outputs, shape, single)
 
 
 def _prepared(context: Context, loop: Loop, pixels: Pixels, max_bytes: int | None) -> tuple[dict[str, Any], int]:

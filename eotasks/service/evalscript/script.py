@@ -1,14 +1,12 @@
 """The text of an evalscript: its dialect, its limits, and what of it has to be known before it runs.
 
 A text is scanned, not parsed: V8 alone knows the language. What is read here is the version it claims, whether it is a
-body or has functions, which bands a body names, and how it uses its samples; where in doubt, the slower way that is
-right for all scripts is taken.
+body or has functions, which bands a body names, and how V1 and V2 use their samples.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -117,27 +115,6 @@ class Script:
     def takes_sources_by_number(self) -> bool:
         """Whether the code has `samples["0"]` or `samples[0][0]`: sources of data by their order in the request."""
         return re.search(r"""[\w$)\]]\[\s*(?:""|'')\s*\]|[\w$)\]]\[\s*\d+\s*\]\s*\[""", self.code) is not None
-
-    def reads_samples_only(self, samples: Samples, bands: Collection[str]) -> bool:
-        """Whether the code does nothing with its samples but name bands of them, so that one object serves all pixels:
-        what it writes to a band is gone with the next pixel. Any other use of the parameter's name, anywhere, says no.
-
-        :param bands: That the samples have.
-        """
-        if self.parameters is None or self.scan.doubtful:
-            return False
-        if re.search(r"\b(?:arguments|eval|Function|with)\b", self.code):
-            return False
-        if not self.parameters:
-            return True
-        name = re.escape(self.parameters[0])
-        head = r"(?:function\s*\*?\s*evaluatePixel|\bevaluatePixel\s*=\s*(?:function(?:\s+[\w$]+)?)?)\s*\([^()]*\)"
-        code = re.sub(head, "", self.code)
-        code = re.sub(rf"\bevaluatePixel\s*=\s*{_WORD}\s*=>", "", code)
-        item = r"\s*\[\s*0\s*\]" if samples is Samples.ARRAY else ""
-        known = "|".join(re.escape(band) for band in bands)
-        variable = rf"(?<![\w$])(?<![^.]\.){name}(?![\w$])"
-        return re.search(rf"{variable}(?!{item}\s*\.\s*(?:{known})(?![\w$]))", code) is None
 
     @cached_property
     def reads_first_sample_only(self) -> bool:

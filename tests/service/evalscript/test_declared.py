@@ -28,6 +28,7 @@ INPUTS: dict[str, tuple[Input, ...]] = {
     "[{bands: ['B04', 'B08'], units: 'reflectance'}]": (
         Input((InputBand("B04", "REFLECTANCE"), InputBand("B08", "REFLECTANCE"))),
     ),
+    "[{bands: ['B04', 'B08'], units: ['DN']}]": (Input((InputBand("B04", "DN"), InputBand("B08", "DN"))),),
     "[{bands: ['B04', 'B08'], units: ['Dn', 'REFLECTANCE']}]": (
         Input((InputBand("B04", "DN"), InputBand("B08", "REFLECTANCE"))),
     ),
@@ -91,7 +92,7 @@ def test_a_nodata_value_that_is_no_number(isolate: Isolate) -> None:
         ("{input: Array(200).fill('B04'), output: {bands: 1}}", "reads 200 bands"),
         ("{input: Array(21).fill({bands: ['B04']}), output: {bands: 1}}", "21 inputs"),
         ("{input: [{bands: ['B04'], units: ['DN', 'DN']}], output: {bands: 1}}", "units of an input"),
-        ("{input: [{bands: ['B04'], units: [5]}], output: {bands: 1}}", "unit of band B04"),
+        ("{input: [{bands: ['B04', 'B08'], units: [5, 5]}], output: {bands: 1}}", "unit of band B04"),
         ("{input: [{bands: ['B04'], units: 5}], output: {bands: 1}}", "units of an input"),
         ("{input: [{bands: ['B04'], units: 'DN'}, {bands: ['B04']}], output: {bands: 1}}", "in two units"),
         ("{input: [{bands: ['B04'], datasource: '../x'}], output: {bands: 1}}", "datasource"),

@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eotasks.service.errors import ScriptError
-from eotasks.service.evalscript.script import MAX_BYTES, Samples, Script, expressions, scanned
-
-SETUP = "function setup() { return {input: ['B04'], output: {bands: 1}}; }\n"
+from eotasks.service.evalscript.script import MAX_BYTES, Script, expressions, scanned
 
 
 @pytest.mark.parametrize(
@@ -127,67 +125,6 @@ def test_bands_of_a_body(text: str, bands: tuple[str, ...]) -> None:
 )
 def test_parameters(function: str, names: tuple[str, ...] | None) -> None:
     assert Script(function).parameters == names
-
-
-BANDS = ("B02", "B04", "B08")
-ONLY_BANDS = [
-    "return [s.B04]",
-    "return [s.B04 - s.B08 / s . B02]",
-    "return s.B04 == 1 ? [s.B08] : [1]",
-    "let a = s.B04; a += 1; return [a]",
-    "const f = x => x; return [f(s.B04), s.B04.toFixed(1)]",
-    "return [other.s.x, other?.s, 1]",
-    "/* s = 1 */ return [s.B04] // s.x = 1",
-    "s.B04 += 1; s.B08++; [s.B02] = [1]; return [s.B04]",
-]
-MORE = [
-    "return [s.B05]",
-    "s.x = 1; return [1]",
-    "[s.x] = [1]; return [1]",
-    "for (s.x of [1]); return [1]",
-    "s.B04x = 1; return [1]",
-    "return f(s)",
-    "let t = s; return [1]",
-    "const {B04} = s; return [B04]",
-    "return [s['B04']]",
-    "return [s[name]]",
-    "return [...s]",
-    "return Object.values(s)",
-    "for (const k in s) {} return [1]",
-    "return [s.toString()]",
-    "return [s?.B04]",
-    "return [arguments[0].B04]",
-    "eval('s.x = 1'); return [1]",
-    "return [`${s}`]",
-    "return [\\u0073.x = 1]",
-]
-
-
-@pytest.mark.parametrize("body", ONLY_BANDS)
-def test_samples_of_which_bands_are_named_only(body: str) -> None:
-    assert Script(f"{SETUP}function evaluatePixel(s) {{ {body} }}").reads_samples_only(Samples.OBJECT, BANDS)
-
-
-@pytest.mark.parametrize("body", MORE)
-def test_samples_of_which_more_is_done(body: str) -> None:
-    assert not Script(f"{SETUP}function evaluatePixel(s) {{ {body} }}").reads_samples_only(Samples.OBJECT, BANDS)
-
-
-@pytest.mark.parametrize(
-    ("body", "only"),
-    [
-        ("return [s[0].B04]", True),
-        ("return [s[ 0 ].B04 - s[0].B08]", True),
-        ("return [s[1].B04]", False),
-        ("return [s.B04]", False),
-        ("s[0].x = 1; return [1]", False),
-        ("s[0] = 1; return [1]", False),
-        ("return s.map(x => x.B04)", False),
-        ("return f(s[0])", False),
-    ],
-)
-def test_samples_of_an_array(body: str, only: bool) -> None:
-    assert Script(f"function evaluatePixel(s) {{ {body} }}").reads_samples_only(Samples.ARRAY, BANDS) == only
 
 
 @pytest.mark.parametrize(

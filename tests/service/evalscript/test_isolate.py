@@ -1,0 +1,101 @@
+"""An isolate as workers use it: made before it is needed, looked at by another thread, gone with its call."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from eotasks.errors import MissingDependencyError
+from eotasks.service.errors import EngineError, ScriptError
+from eotasks.service.evalscript.context import prelude, start_engine
+from eotasks.service.evalscript.isolate import Isolate
+from tests.builders.service.evalscripts import dn, pixels, simple
+
+IMAGE = pixels({"B04": dn(1, 60, 50)})
+
+
+def test_isolates_may_be_prepared(isolate: Isolate) -> None:
+    isolate.prepare()
+    isolate.prepare()
+
+    assert isolate.evaluate(simple("return [1];"), IMAGE).images["default"].all()
+
+
+def test_an_isolate_that_was_prepared_and_never_used_is_closed() -> None:
+    with Isolate() as made:
+        made.prepare()
+
+
+def test_how_far_a_script_is(isolate: Isolate) -> None:
+    """Rows at a time, for another thread."""
+    seen = set()
+    running = threading.Event()
+
+    def look() -> None:
+        while not running.is_set():
+            seen.add(isolate.done)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        text = (
+            simple("const end = Date.now() + 1; while (n % 50 === 0 && Date.now() < end); n++; return [1];")
+            + "let n = 0;"
+        )
+        isolate.evaluate(text, IMAGE)
+    finally:
+        running.set()
+        thread.join()
+
+    assert isolate.done == 0
+    assert len(seen) >= 2
+    assert all(0 <= each <= 3_000 and each % 50 == 0 for each in seen)
+
+
+def test_a_script_that_fails_leaves_the_next_alone(isolate: Isolate) -> None:
+    for _ in range(3):
+        with pytest.raises(ScriptError):
+            isolate.evaluate(simple("throw 1;"), IMAGE)
+        assert isolate.evaluate(simple("return [1];"), IMAGE).images["default"].all()
+
+
+def test_images_are_not_memory_of_the_isolate(isolate: Isolate) -> None:
+    first = isolate.evaluate(simple("return [samples.B04];"), IMAGE).images["default"]
+    kept = first.copy()
+
+    isolate.evaluate(simple("return [0];"), IMAGE)
+
+    np.testing.assert_array_equal(first, kept)
+    assert first.flags.writeable
+
+
+def test_an_isolate_is_used_in_its_with() -> None:
+    with pytest.raises(EngineError, match="outside"):
+        Isolate().evaluate(simple("return [1];"), IMAGE)
+
+
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "py_mini_racer", None)
+
+    with pytest.raises(MissingDependencyError, match="mini-racer"):
+        start_engine()
+
+
+def test_the_prelude_is_one_strict_function_that_names_no_file_of_ours() -> None:
+    text = prelude()
+
+    assert text.startswith("(() => {'use strict';")
+    assert "sourceURL=service" in text
+
+
+def test_importing_eotasks_imports_no_engine() -> None:
+    code = (
+        "import sys, eotasks\n"
+        "print([name for name in sys.modules if 'mini_racer' in name or 'eotasks.service' in name])"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
