@@ -65,7 +65,7 @@ def build_app(settings: ServiceSettings) -> FastAPI:
     engine = EnginePool(
         Places(workers=settings.engine_workers, waiting=settings.concurrent + settings.waiting),
         jobs=JobLimits(script_bytes=settings.script_bytes, image_bytes=settings.bytes_of_request),
-        limits=SandboxLimits(jitless=settings.jitless),
+        limits=SandboxLimits.for_pixels(settings.bytes_of_request, jitless=settings.jitless),
     )
     try:
         sandbox = engine.start()

@@ -30,6 +30,10 @@ class PythonWorld:
     def prepare(self) -> None:
         """Nothing to prepare."""
 
+    def room(self, sizes: Sequence[int]) -> list[Any]:
+        """Memory of its own."""
+        return [np.empty(size, np.uint8) for size in sizes]
+
     def describe(self, script: str, sources: Sequence[SourcePixels] = ()) -> Description:
         """The set-up of all scripts."""
         self._run(script)
