@@ -48,7 +48,7 @@ def router(services: Services) -> APIRouter:
         """Images of a place and a time, as an evalscript draws them."""
         asked = await read_body(request, ProcessRequest, services.settings)
         accept = request.headers.get("accept", "*/*")
-        media_type, content = await services.work.run(lambda: draw(services, asked, accept))
+        media_type, content = await services.work_for(request).run(lambda: draw(services, asked, accept))
         return Response(content, media_type=media_type)
 
     for number, path in enumerate(PATHS):
