@@ -106,6 +106,18 @@ def test_a_job_that_fails_takes_only_itself_along(
     assert hasty.evaluate("pass", MANY).images["default"].shape == (20, 20, 1)
 
 
+def test_a_worker_that_tells_a_failure_of_no_known_kind_is_not_used_again(single: EnginePool) -> None:
+    script = (
+        "import eotasks.service.evalscript.workers.main as worker\n"
+        "worker.failed = lambda error: worker.Job({'say': 'failed', 'error': 'odd', 'message': 'x'})\n"
+        "report(1)"
+    )
+    before = ask(single, PID)
+    with pytest.raises(ScriptError, match="broken the engine"):
+        single.evaluate(script, ONE)
+    assert ask(single, PID) != before
+
+
 def test_a_worker_that_floods(hasty: EnginePool) -> None:
     script = """
 import gc
