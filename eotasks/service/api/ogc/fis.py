@@ -24,7 +24,7 @@ _MOST_PARAMETERS = 100
 _PARAMETERS = {
     "LAYER": "A layer: NDVI, CLOUDS, BANDS-S2-L1C, ...; or a collection, with EVALSCRIPT.",
     "TIME": "A day, or two with / between them.",
-    "GEOMETRY": "POLYGON or MULTIPOLYGON in WKT; in EPSG:4326 the latitude comes first.",
+    "GEOMETRY": "POLYGON or MULTIPOLYGON in WKT; in EPSG codes of degrees the latitude comes first.",
     "BBOX": "Four numbers, instead of GEOMETRY.",
     "CRS": "Such as EPSG:32633; EPSG:3857 without it.",
     "RESOLUTION": "Size of a pixel, such as 10m.",
