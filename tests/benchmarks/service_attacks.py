@@ -78,13 +78,10 @@ class Attackers:
         self.memory: list[int] = []
         """Of this process, after each round."""
 
-    def run(self, rounds: int, seed: int) -> None:
-        """Some rounds of all attacks, one after the other."""
-        draw = random.Random(seed)
-        for _ in range(rounds):
-            for name in draw.sample(self._names, len(self._names)):
-                self._attack(name)
-            self.memory.append(psutil.Process().memory_info().rss)
+    def run(self, seed: int) -> None:
+        """All attacks, one after the other."""
+        for name in random.Random(seed).sample(self._names, len(self._names)):
+            self._attack(name)
 
     def _attack(self, name: str) -> None:
         begun = time.perf_counter()
@@ -116,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=max(2, os.cpu_count() or 1))
     parser.add_argument("--slow", type=int, default=2, help="places for jobs that take long")
     parser.add_argument("--size", type=int, default=256, help="pixels of a side, of honest images")
-    parser.add_argument("--undisturbed", type=float, default=30, help="seconds without attacks")
+    parser.add_argument("--undisturbed", type=float, default=100, help="seconds without attacks, before rounds")
     parser.add_argument("--all", action="store_true", help="attacks of ours besides the 24 of the prototype")
     parser.add_argument("--keep", action="store_true", help="keep the figures, and compare them with the last run's")
     options = parser.parse_args(arguments)
@@ -124,16 +121,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with EnginePool(Places(options.workers, slow=options.slow), jobs=JobLimits(wait_s=60)) as pool:
         print(f"Sandbox: {pool.start().text}", flush=True)
         honest, attackers = Honest(pool, options.clients, options.size), Attackers(pool, names)
-        until = threading.Event()
-        threading.Timer(options.undisturbed, until.set).start()
-        alone = honest.times(until)
-        until = threading.Event()
-        with ThreadPoolExecutor(options.attackers + 1) as threads:
-            beside = threads.submit(honest.times, until)
-            share = options.rounds // options.attackers
-            list(threads.map(lambda seed: attackers.run(share, seed), range(options.attackers)))
-            until.set()
-            attacked = beside.result()
+        alone: list[float] = []
+        attacked: list[float] = []
+        for number in range(options.rounds):  # in turns: what else the machine does is then the same for both
+            until = threading.Event()
+            threading.Timer(options.undisturbed / options.rounds, until.set).start()
+            alone += honest.times(until)
+            until = threading.Event()
+            with ThreadPoolExecutor(options.attackers + 1) as threads:
+                beside = threads.submit(honest.times, until)
+                seeds = range(number * options.attackers, (number + 1) * options.attackers)
+                list(threads.map(attackers.run, seeds))
+                until.set()
+                attacked += beside.result()
+            attackers.memory.append(psutil.Process().memory_info().rss)
     return report(alone, attacked, honest, attackers, keep_them=options.keep)
 
 

@@ -129,6 +129,11 @@ class EnginePool:
         return self._supervisor.state
 
     @property
+    def fault(self) -> str:
+        """Why no worker starts; empty while all is well."""
+        return self._supervisor.fault
+
+    @property
     def counts(self) -> dict[str, int]:
         """Workers: "idle", "busy", "slow", "starting"; and jobs that are "waiting"."""
         return self._supervisor.counts()

@@ -36,7 +36,7 @@ def pool() -> Iterator[EnginePool]:
 
 def outcome(pool: EnginePool, attack: Attack) -> Evaluated | ServiceError:
     try:
-        return pool.evaluate(attack.script, ONE)
+        return pool.evaluate(attack.script, MANY if attack.harmless else ONE)
     except ServiceError as error:
         return error
 
@@ -74,12 +74,12 @@ def test_what_the_prototype_was_attacked_with(pool: EnginePool) -> None:
     assert psutil.Process().memory_info().rss - memory < 64 << 20
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_more_attacks(pool: EnginePool) -> None:
     check_all(pool, OURS)
 
 
-def test_nothing_of_a_script_outlives_it(pool: EnginePool) -> None:
+def test_nothing_of_a_script_outlives_it() -> None:
     leave = HONEST.replace("//VERSION=3", "//VERSION=3\nglobalThis.left = 1; Object.prototype.left = 1; Math.max = 7;")
     look = HONEST.replace("sample.B04 * 2", "typeof left === 'undefined' && typeof Math.max === 'function' ? 1 : 0")
     one = EnginePool(Places(1, spares=0), jobs=LIMITS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -208,6 +209,31 @@ def test_a_job_whose_workers_are_always_killed_is_to_come_again(hasty: EnginePoo
         thread.join()
 
 
+@pytest.mark.trial
+def test_workers_that_are_killed_all_the_time_cost_no_answer(hasty: EnginePool) -> None:
+    end = time.monotonic() + 20
+
+    def be_honest(number: int) -> int:
+        count = 0
+        while time.monotonic() < end:
+            shape = hasty.evaluate("import time; time.sleep(0.01)", script_pixels(20, number)).images["default"].shape
+            assert shape == (20, number, 1)
+            count += 1
+        return count
+
+    draw, before = random.Random(0), psutil.Process().memory_info().rss
+    with ThreadPoolExecutor(4) as threads:
+        counts = [threads.submit(be_honest, number) for number in range(20, 24)]
+        while time.monotonic() < end:
+            time.sleep(1)
+            with contextlib.suppress(OSError, IndexError):
+                os.kill(draw.choice(hasty.pids), signal.SIGKILL)
+        assert min(count.result(60) for count in counts) > 0
+    assert psutil.Process().memory_info().rss - before < 32 << 20
+    assert soon(lambda: hasty.counts["idle"] >= 3)
+    assert [child.status() for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE] == []
+
+
 def test_slow_jobs_leave_their_place() -> None:
     with EnginePool(Places(1, spares=1, slow=1), jobs=HASTY, module=MODULE) as pool, ThreadPoolExecutor(1) as threads:
         slow = threads.submit(pool.evaluate, "import time; time.sleep(1)", MANY)
@@ -279,6 +305,7 @@ def test_an_engine_that_does_not_start_says_why() -> None:
             pool.start()
         with pytest.raises(EngineError, match="No module named 'no'"):
             pool.describe("pass")
+        assert "No module named 'no'" in pool.fault
 
 
 def test_time_of_a_worker_and_of_its_jobs_must_fit() -> None:

@@ -124,9 +124,12 @@ class WorkerProcess:
         """
         header = self.channel.receive(deadline)
         sandbox = header.get("sandbox")
-        if header.get("say") != "ready" or not isinstance(sandbox, dict):
-            raise WorkerAnswerError("A worker of the engine does not start as it should.")
-        return SandboxState(**sandbox)
+        try:
+            if header.get("say") != "ready":
+                raise TypeError
+            return SandboxState(**sandbox)  # type: ignore[arg-type]  # one of another version tells something else
+        except TypeError:
+            raise WorkerAnswerError("A worker of the engine does not start as it should.") from None
 
     def is_rested(self) -> bool:
         """Hear, of one that has answered and said something, that it is ready for the next job."""

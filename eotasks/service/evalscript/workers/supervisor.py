@@ -14,8 +14,9 @@ import weakref
 from collections import deque
 
 from eotasks.service.errors import BusyError, EngineError
+from eotasks.service.evalscript.workers.channel import WorkerGoneError
 from eotasks.service.evalscript.workers.places import Lease, Places
-from eotasks.service.evalscript.workers.process import WorkerProcess, describe_status
+from eotasks.service.evalscript.workers.process import WorkerProcess, describe_status, ended_from_outside
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits, SandboxState
 
 __all__ = ["Places", "Supervisor"]
@@ -73,7 +74,8 @@ class Supervisor:
         self._dying: list[WorkerProcess] = []
         self._queue: deque[object] = deque()
         self._faults = 0
-        self._fault = ""
+        self.fault = ""
+        """Why no worker starts; empty while all is well."""
         self._next_start = 0.0
         self._job_s = 0.5
         """Seconds of jobs on average, the last ten or so."""
@@ -103,9 +105,9 @@ class Supervisor:
         """
         self.start()
         with self._changed:
-            self._changed.wait_for(lambda: self.state is not None or self._fault or self._closed, seconds)
+            self._changed.wait_for(lambda: self.state is not None or self.fault or self._closed, seconds)
             if self.state is None:
-                raise EngineError(self._fault or f"No worker of the engine has started within {seconds:g} s.")
+                raise EngineError(self.fault or f"No worker of the engine has started within {seconds:g} s.")
             return self.state
 
     def take(self, wait_s: float) -> Lease:
@@ -125,8 +127,8 @@ class Supervisor:
             try:
                 while True:
                     free = self._changed.wait_for(lambda: self._is_next(ticket), max(0.0, until - time.monotonic()))
-                    if self._closed or (self._fault and not self._idle and not self._leases):
-                        raise EngineError(self._fault or "The service ends: no script is run any more.")
+                    if self._closed or self._is_broken():
+                        raise EngineError(self.fault or "The service ends: no script is run any more.")
                     if not free:
                         raise self._busy(f"No worker was free within {wait_s:g} s")
                     worker = self._idle.popleft()
@@ -235,8 +237,11 @@ class Supervisor:
     def _count(self) -> int:
         return len(self._idle) + len(self._resting) + len(self._starting) + len(self._leases)
 
+    def _is_broken(self) -> bool:
+        return bool(self.fault) and not (self._idle or self._resting or self._leases)
+
     def _is_next(self, ticket: object) -> bool:
-        if self._closed or (self._fault and not self._idle and not self._leases):
+        if self._closed or self._is_broken():
             return True
         busy = len(self._leases) - self._count_slow()
         return self._queue[0] is ticket and busy < self.places.workers and bool(self._idle)
@@ -323,6 +328,8 @@ class Supervisor:
             if worker.fileno() in ready:
                 try:
                     state = worker.become_ready(time.monotonic() + 10)
+                except WorkerGoneError as error:
+                    self._end_start(worker, str(error), worker.reap())
                 except EngineError as error:
                     self._end_start(worker, str(error))
                 else:
@@ -354,14 +361,18 @@ class Supervisor:
         with self._changed:
             self._starting.remove(worker)
             self._idle.append(worker)
-            self.state, self._faults, self._fault, self._next_start = state, 0, "", 0.0
+            self.state, self._faults, self.fault, self._next_start = state, 0, "", 0.0
             self._changed.notify_all()
 
-    def _end_start(self, worker: WorkerProcess, reason: str) -> None:
+    def _end_start(self, worker: WorkerProcess, reason: str, status: int = 0) -> None:
         with self._changed:
             self._starting.remove(worker)
         worker.kill()
-        self._note_fault(worker.last_words.splitlines()[-1] if worker.last_words else reason)
+        if ended_from_outside(status):  # no fault of the engine
+            LOGGER.warning("A worker of the engine was ended from outside (%s).", describe_status(status))
+            self._next_start = time.monotonic() + _PAUSES[1]
+        else:
+            self._note_fault(worker.last_words.splitlines()[-1] if worker.last_words else reason)
 
     def _note_fault(self, reason: str) -> None:
         LOGGER.error("A worker of the engine does not start: %s", reason)
@@ -369,7 +380,7 @@ class Supervisor:
             self._faults += 1
             self._next_start = time.monotonic() + _PAUSES[min(self._faults, len(_PAUSES) - 1)]
             if self._faults >= _FAULTS:
-                self._fault = f"The engine of evalscripts does not start: {reason}"
+                self.fault = f"The engine of evalscripts does not start: {reason}"
             self._changed.notify_all()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from eotasks.service.errors import ScriptError
 from eotasks.service.evalscript.pool import EnginePool
+from eotasks.service.evalscript.workers import sandbox
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits, SandboxState
 from eotasks.service.evalscript.workers.supervisor import Places
 
@@ -157,6 +158,17 @@ def test_without_seccomp_it_runs_and_says_so(caplog: pytest.LogCaptureFixture) -
     assert [record.levelname for record in caplog.records if "seccomp OFF (turned off)" in record.message] == [
         "WARNING"
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is of Linux")
+def test_why_there_is_no_seccomp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyseccomp", None)
+    assert sandbox._prepare_filter(jitless=False) == (None, "the package pyseccomp is not installed")
+    monkeypatch.delitem(sys.modules, "pyseccomp")
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None if name == "seccomp" else "libc.so.6")
+    assert sandbox._prepare_filter(jitless=False) == (None, "Unable to find libseccomp: install libseccomp2")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert sandbox._prepare_filter(jitless=False) == (None, "darwin has none")
 
 
 def test_memory_is_what_a_script_may_take_on_top() -> None:
