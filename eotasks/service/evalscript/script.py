@@ -23,7 +23,7 @@ BODY_BANDS = (
 
 _VERSION = re.compile(r"(?m)^[ \t\ufeff]*//[ \t]*VERSION[ \t]*=[ \t]*(\d{1,9})")
 _WORD = r"[A-Za-z_$][\w$]*"
-_PLAIN = re.compile(r"[^/'\"\\]+")
+_PLAIN = re.compile(r"[^/'\"\\`]+")
 _ENDS_LINE = re.compile(r"[\n\r\u2028\u2029]")
 _REGEX_BEFORE = frozenset("(,=:[!&|?{};+-*%~^<>\n")
 _REGEX_WORDS = frozenset({"return", "typeof", "case", "in", "of", "delete", "void", "throw", "else", "do"})
@@ -125,7 +125,7 @@ class Scan(NamedTuple):
     """What is code in a text."""
 
     code: str
-    """The text without its comments and with nothing between its quotes; what is in templates stays."""
+    """The text without its comments and with nothing between its quotes, but for templates that have code in them."""
 
     doubtful: bool
     """Whether a slash or a quote may have been taken for what it is not, so that code may be missing."""
@@ -135,6 +135,7 @@ def scanned(text: str) -> Scan:
     """Tell code from comments, texts and patterns, as far as that can be done without parsing."""
     parts: list[str] = []
     doubtful = False
+    hopeless = 0  # before it no pattern ends
     i, n = 0, len(text)
     last = ""
     while i < n:
@@ -159,8 +160,18 @@ def scanned(text: str) -> Scan:
             parts.append(char + char)
             i, last = end, char
             continue
+        if char == "`":
+            end = _template_end(text, i)
+            template = text[i + 1 : end - 1]
+            has_code = "${" in template
+            doubtful |= has_code or text[end - 1] != char or end == i + 1
+            parts.append(f"`{template if has_code else ''}`")
+            i, last = end, char
+            continue
         if char == "/":
-            end = _regex_end(text, i)
+            end = 0 if i < hopeless else _regex_end(text, i)
+            if not end and i >= hopeless:
+                hopeless = _line_end(text, i)
             ambiguous = last in ("}", ")") or "".join(parts[-2:]).rstrip()[-2:] in ("++", "--")
             doubtful |= ambiguous and end > 0
             if end and not ambiguous and _regex_may_begin(parts, last):
@@ -197,7 +208,7 @@ def _regex_end(text: str, i: int) -> int:
     """After the literal that begins at a slash; 0 where none ends in the line."""
     in_class = False
     i += 1
-    while i < len(text) and text[i] != "\n":
+    while i < len(text) and text[i] not in "\n\r\u2028\u2029":
         char = text[i]
         if char == "\\":
             i += 1
@@ -216,7 +227,7 @@ def expressions(text: str) -> list[int]:
 
     :return: Positions in the text after which an expression may stand, at most 200.
     """
-    depth = 0
+    depth = hopeless = 0
     starts = [0]
     i, n = 0, len(text)
     last = ""
@@ -233,9 +244,12 @@ def expressions(text: str) -> list[int]:
             i = _quoted_end(text, i, char) if char != "`" else _template_end(text, i)
             last = char
             continue
-        if char == "/" and _regex_may_begin([text[max(0, i - 16) : i]], last) and (end := _regex_end(text, i)):
-            i, last = end, "/"
-            continue
+        if char == "/" and i >= hopeless and _regex_may_begin([text[max(0, i - 16) : i]], last):
+            end = _regex_end(text, i)
+            if end:
+                i, last = end, "/"
+                continue
+            hopeless = _line_end(text, i)
         if char in "([{":
             depth += 1
         elif char in ")]}":

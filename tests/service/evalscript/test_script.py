@@ -48,7 +48,8 @@ def test_how_long_a_script_may_be_is_for_whoever_takes_it_to_say() -> None:
         ("a /* b\n */ c", "a \n c"),
         ("a 'b' c", "a '' c"),
         ('a "b\\"b" c', 'a "" c'),
-        ("a `b ${c}` d", "a `b ${c}` d"),
+        ("a `it's // b\n'` d", "a `` d"),
+        ("a `\\`'` d", "a `` d"),
         ("a / b / c", "a / b / c"),
         ("x = /[/'\"]/.test(y)", "x = /./.test(y)"),
         ("return /'/.test(y)", "return /./.test(y)"),
@@ -63,7 +64,9 @@ def test_code(text: str, code: str) -> None:
     assert not scanned(text).doubtful
 
 
-@pytest.mark.parametrize("text", ["if (a) /'/.test(b)", "} / x; s.y = 1; z / 2", "i++ / 2 / 3", "'a", "\\u0061 = 1"])
+@pytest.mark.parametrize(
+    "text", ["if (a) /'/.test(b)", "} / x; s.y = 1; z / 2", "i++ / 2 / 3", "'a", "\\u0061 = 1", "`${a}`", "`a"]
+)
 def test_doubtful_code(text: str) -> None:
     assert scanned(text).doubtful
 
@@ -72,6 +75,15 @@ def test_doubtful_code(text: str) -> None:
 def test_any_text_is_scanned(text: str) -> None:
     assert len(scanned(text).code) <= 2 * len(text) + 1
     assert all(0 <= start <= len(text) for start in expressions(text))
+
+
+@pytest.mark.parametrize("piece", ["=/[", "/[", "=/a/ ", "a/b ", "`${", "'", "/ ", "evaluatePixel(", "\\"])
+def test_long_lines_are_scanned_once(piece: str) -> None:
+    """A square of their length would be hours."""
+    text = piece * (MAX_BYTES // 4 // len(piece))
+
+    assert scanned(text).code
+    assert expressions(text)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +95,7 @@ def test_any_text_is_scanned(text: str) -> None:
         ("function evaluatePixel() {}", False),
         ("const evaluatePixel = x => x", False),
         ("let myevaluatePixel2 = 1; return [1]", True),
+        ("let s = `it's`; function evaluatePixel() {} let t = 'x'", False),
     ],
 )
 def test_body(text: str, is_body: bool) -> None:
