@@ -73,6 +73,12 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def is_zombie(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return False
+
+
 def test_honest_jobs(single: EnginePool) -> None:
     result = single.evaluate("pass", MANY)
     np.testing.assert_array_equal(result.images["default"][..., 0], MANY.sources[0].planes[0].values[0])
@@ -231,7 +237,7 @@ def test_workers_that_are_killed_all_the_time_cost_no_answer(hasty: EnginePool) 
         assert min(count.result(60) for count in counts) > 0
     assert psutil.Process().memory_info().rss - before < 32 << 20
     assert soon(lambda: hasty.counts["idle"] >= 3)
-    assert [child.status() for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE] == []
+    assert soon(lambda: not any(map(is_zombie, psutil.Process().children())))  # one may have been killed just now
 
 
 def test_slow_jobs_leave_their_place() -> None:
