@@ -10,7 +10,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from eotasks.errors import AreaError, BandError, EOTasksError, GeometryError, GridError, StorageError, message_of
-from eotasks.service.errors import BusyError, ServiceError
+from eotasks.service.errors import BusyError, EngineError, ServiceError
 
 _REASONS = {413: "Content Too Large"}
 """Those that Pythons of different age name differently."""
@@ -88,6 +88,9 @@ def answer_of(error: BaseException, number: str) -> Answer:
 def _answer_of(error: BaseException, number: str) -> Answer:
     if isinstance(error, BusyError):
         return Answer(error.status, error.code, message_of(error), error.wait_s)
+    if isinstance(error, EngineError):  # whose reasons are of this machine: paths, what a worker has written
+        text = "The engine of evalscripts does not work now. Try again later; the log of the service says why."
+        return Answer(error.status, error.code, text)
     if isinstance(error, ServiceError):
         return Answer(error.status, error.code, message_of(error))
     if isinstance(error, TOLD):

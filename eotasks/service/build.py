@@ -14,6 +14,7 @@ from eotasks.catalogue.open import catalogue_of
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import ARCHIVE_CATALOGUE
 from eotasks.service.app import create_app
+from eotasks.service.catalog.search import items_named
 from eotasks.service.evalscript.pool import EnginePool, JobLimits
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits
 from eotasks.service.evalscript.workers.supervisor import Places
@@ -45,14 +46,11 @@ class Catalogues:
         return sorted(found.values(), key=lambda item: (item.datetime, item.id))[: request.limit]
 
     def named(self, names: Collection[str], request: SearchRequest) -> list[Any]:
-        """Items of some names, as `Catalogue.named` gives them; a catalogue that has no such way is gone through."""
+        """See `eotasks.service.catalog.search.NamedSearch`."""
         found: dict[str, Any] = {}
         for catalogue in self._catalogues:
-            ask = getattr(catalogue, "named", None)
-            items = catalogue.find(request) if ask is None else ask(names, request)
-            for item in items:
-                if item.id in names:
-                    found.setdefault(item.id, item)
+            for item in items_named(names, request, catalogue):
+                found.setdefault(item.id, item)
         return list(found.values())
 
 
@@ -70,7 +68,7 @@ def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: 
     engine = EnginePool(
         Places(workers=settings.engine_workers, waiting=settings.concurrent + settings.waiting),
         jobs=JobLimits(script_bytes=settings.script_bytes, image_bytes=settings.bytes_of_request),
-        limits=SandboxLimits(jitless=settings.jitless),
+        limits=SandboxLimits.for_pixels(settings.bytes_of_request, jitless=settings.jitless),
     )
     try:
         sandbox = engine.start()

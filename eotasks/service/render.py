@@ -8,17 +8,27 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from eotasks.models.sentinel2 import QUANTIFICATION
+from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.engine import Engine
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
-from eotasks.service.evalscript.setup import Input, SampleType, Setup
+from eotasks.service.evalscript.setup import Input, InputBand, Output, SampleType, Setup
 from eotasks.service.pixels.reader import Found, PixelReader
 
 SERVICE_VERSION = "1.0.0"
 """`inputMetadata.serviceVersion` of scripts."""
+
+
+_OUTPUT_BYTES = {
+    SampleType.INT8: 1,
+    SampleType.UINT8: 1,
+    SampleType.AUTO: 1,
+    SampleType.INT16: 2,
+    SampleType.UINT16: 2,
+    SampleType.FLOAT32: 4,
+}
 
 
 @dataclass(frozen=True)
@@ -54,17 +64,18 @@ class Renderer:
     engine: Engine
     reader: PixelReader
     max_bytes: int
-    """Of the bands of one request, as the script gets them."""
+    """Of the bands of one request, as the script gets them, and of its outputs, together."""
 
     def render(self, request: RenderRequest) -> Rendered:
         """Draw.
 
         :raises RequestError: when the script asks for what the request does not name, or for what does not exist.
-        :raises TooLargeError: when its bands would take more memory than is given to one request; nothing is read.
+        :raises TooLargeError: when bands and outputs would take more memory than one request is given; nothing is read.
         :raises ScriptError: when the script fails.
         :raises BusyError: when no worker is free in time.
         """
         setup = self.engine.describe(request.script).setup
+        outputs = setup.outputs
         if request.check is not None:
             request.check(setup)
         pairs = pair(setup.inputs, request.data)
@@ -76,9 +87,11 @@ class Renderer:
         ]
         if setup.hooks:
             description = self.engine.describe(request.script, sources)
+            outputs = description.setup.outputs
             sources = [replace(each, considered=each.scenes) for each in sources]
             found = [_kept(each, kept) for each, kept in zip(found, description.kept, strict=True)]
-        self._check_size(request.area, pairs, found)
+        outputs = tuple(_typed(output, request.auto) for output in outputs)
+        self._check_size(request.area, pairs, found, outputs)
         pixels = Pixels(
             request.area.height,
             request.area.width,
@@ -91,14 +104,39 @@ class Renderer:
         products = sum(len(scene.tiles) for each in found for scene in each.scenes)
         return Rendered(result.images, result.setup or setup, result.user_data, products)
 
-    def _check_size(self, area: OutputArea, pairs: Sequence[tuple[Input, DataRequest]], found: Sequence[Found]) -> None:
-        bands = sum(len(declared.bands) * len(each.scenes) for (declared, _), each in zip(pairs, found, strict=True))
-        size = area.height * area.width * bands * 4
+    def _check_size(
+        self,
+        area: OutputArea,
+        pairs: Sequence[tuple[Input, DataRequest]],
+        found: Sequence[Found],
+        outputs: Sequence[Output],
+    ) -> None:
+        read = sum(
+            len(each.scenes) * _bytes_of(band, data)
+            for (declared, data), each in zip(pairs, found, strict=True)
+            for band in declared.bands
+        )
+        drawn = sum(len(output.bands) * _OUTPUT_BYTES[output.sample_type] for output in outputs)
+        size = area.height * area.width * (read + drawn)
         if size > self.max_bytes:
-            raise TooLargeError(
-                f"{area.width} x {area.height} pixels of {bands} bands and scenes take {size:,} bytes, more than the"
-                f" {self.max_bytes:,} of one request. Ask for fewer pixels, a shorter time, or SIMPLE mosaicking."
+            bands = sum(
+                len(declared.bands) * len(each.scenes) for (declared, _), each in zip(pairs, found, strict=True)
             )
+            results = sum(len(output.bands) for output in outputs)
+            raise TooLargeError(
+                f"{area.width} x {area.height} pixels of {bands} bands and scenes and {results} bands of outputs take"
+                f" {size:,} bytes, more than the {self.max_bytes:,} of one request. Ask for fewer pixels or bands, a"
+                " shorter time, SIMPLE mosaicking, or smaller sample types."
+            )
+
+
+def _typed(output: Output, auto: SampleType) -> Output:
+    return replace(output, sample_type=auto) if output.sample_type is SampleType.AUTO else output
+
+
+def _bytes_of(band: InputBand, data: DataRequest) -> int:
+    """Of a value as the script gets it, or more: bands that are not resampled stay whole numbers."""
+    return 2 if band.name in BANDS and {data.upsampling, data.downsampling} == {"NEAREST"} else 4
 
 
 def pair(inputs: Sequence[Input], data: Sequence[DataRequest]) -> list[tuple[Input, DataRequest]]:

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from starlette.requests import Request
+
 from eotasks.catalogue.request import SearchRequest
 from eotasks.service.auth.access import Access
 from eotasks.service.render import Renderer
 from eotasks.service.settings import ServiceSettings
 from eotasks.service.traffic.sending import Sending
-from eotasks.service.traffic.work import Work
+from eotasks.service.traffic.state import CLIENT_STATE
+from eotasks.service.traffic.work import ClientWork, Work
 
 T = TypeVar("T")
 
@@ -36,7 +39,7 @@ class Services:
         @routes.post("/api/v1/statistics", openapi_extra=described(StatisticsRequest))
         async def statistics(request: Request) -> Response:
             asked = await read_body(request, StatisticsRequest, services.settings)
-            return JSONResponse(await services.work.run(lambda: compute(services, asked)))
+            return JSONResponse(await services.work_for(request).run(lambda: compute(services, asked)))
 
         return routes
     ```
@@ -59,3 +62,12 @@ class Services:
 
     sending: Sending = field(default_factory=lambda: Sending(sys.maxsize))
     """Answers that were not taken yet: `check` before a large one is drawn."""
+
+    def work_for(self, request: Request) -> ClientWork:
+        """`work`, with the share of the client that a request comes from: by its id, or in an open service, where all
+        have the same, by its address.
+        """
+        client = str(getattr(request.state, CLIENT_STATE, ""))
+        if self.settings.open:
+            client = request.client.host if request.client is not None else ""
+        return ClientWork(self.work, client, request.is_disconnected)

@@ -66,6 +66,12 @@ def test_faults_tell_no_place(error: Exception) -> None:
     assert "bucket" not in answer.message
 
 
+def test_what_an_engine_dies_of_is_for_the_log() -> None:
+    answer = answer_of(errors.EngineError("Cannot allocate memory: '/opt/venv/bin/python'"), "")
+    assert "engine" in answer.message
+    assert "python" not in answer.message
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [

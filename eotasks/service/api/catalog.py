@@ -95,24 +95,26 @@ def router(services: Services) -> APIRouter:
         if unknown:
             raise RequestError(f"{excerpt(unknown[0])} is not known here: known are {', '.join(sorted(_OF_ITEMS))}.")
         asked = _model({**search_document(request.query_params), "collections": [name]})
-        return await answered(asked, f"/collections/{name}/items", dict(request.query_params))
+        return await answered(request, asked, f"/collections/{name}/items", dict(request.query_params))
 
-    async def item(collection_id: str, item_id: str) -> Response:
+    async def item(collection_id: str, item_id: str, request: Request) -> Response:
         found = collection_of(collection_id)
-        product = await services.work.run(lambda: item_named(item_id, found, services.search))
+        product = await services.work_for(request).run(lambda: item_named(item_id, found, services.search))
         if product is None:
             raise NotFoundError(f"{found.id} has no item {excerpt(item_id)}.")
         return JSONResponse(feature_of(product, found, links), media_type=_GEOJSON)
 
     async def search(request: Request) -> Response:
-        return await answered(await read_body(request, CatalogSearch, services.settings), "/search", None)
+        return await answered(request, await read_body(request, CatalogSearch, services.settings), "/search", None)
 
     async def search_by_address(request: Request) -> Response:
         asked = _model(search_document(request.query_params))
-        return await answered(asked, "/search", dict(request.query_params))
+        return await answered(request, asked, "/search", dict(request.query_params))
 
-    async def answered(asked: CatalogSearch, path: str, parameters: dict[str, str] | None) -> Response:
-        content = await services.work.run(lambda: _found(services, asked, links, path, parameters))
+    async def answered(
+        request: Request, asked: CatalogSearch, path: str, parameters: dict[str, str] | None
+    ) -> Response:
+        content = await services.work_for(request).run(lambda: _found(services, asked, links, path, parameters))
         return JSONResponse(content, media_type=_GEOJSON)
 
     add("", landing, "What the API is", operation_id="catalog")

@@ -50,7 +50,7 @@ def router(services: Services) -> APIRouter:
         asked = await read_body(request, ProcessRequest, services.settings)
         accept = request.headers.get("accept", "*/*")
         services.sending.check(getattr(request.state, CLIENT_STATE, None))
-        media_type, content = await services.work.run(lambda: draw(services, asked, accept))
+        media_type, content = await services.work_for(request).run(lambda: draw(services, asked, accept))
         return Response(content, media_type=media_type)
 
     for number, path in enumerate(PATHS):

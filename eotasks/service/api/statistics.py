@@ -24,15 +24,16 @@ def router(services: Services) -> APIRouter:
 
     async def statistics(request: Request) -> Response:
         asked = await read_body(request, StatisticsRequest, services.settings)
-        call = await services.work.run(lambda: call_of(asked, max_side=services.settings.max_side))
+        work = services.work_for(request)
+        call = await work.run(lambda: call_of(asked, max_side=services.settings.max_side))
         answer = await statistics_of(
             call,
             services.renderer,
-            services.work,
+            work,
             at_once=services.settings.engine_workers,
             is_gone=request.is_disconnected,
         )
-        content = await services.work.run(lambda: json.dumps(answer, allow_nan=False).encode())
+        content = await work.run(lambda: json.dumps(answer, allow_nan=False).encode())
         return Response(content, media_type="application/json")
 
     for path in PATHS:

@@ -135,7 +135,7 @@ def page_of(search: Search, catalogue: ItemSearch) -> Page:
 def item_named(name: str, products: Products, catalogue: ItemSearch) -> Any | None:
     """The item of an id; None where there is none."""
     request = SearchRequest(level=products.level)
-    return next((item for item in _named(frozenset({name}), request, catalogue)), None)
+    return next((item for item in items_named(frozenset({name}), request, catalogue)), None)
 
 
 def _of_collection(search: Search, products: Products, catalogue: ItemSearch) -> Iterator[tuple[Any, Products]]:
@@ -145,28 +145,43 @@ def _of_collection(search: Search, products: Products, catalogue: ItemSearch) ->
         wanted = search.skipped + search.limit + 1 if is_all else _READ_AT_ONCE
         items: Iterable[Any] = newest_first(request, catalogue, wanted)
     else:
-        items = sorted(_named(search.ids, request, catalogue), key=_order, reverse=True)
+        items = sorted(items_named(search.ids, request, catalogue), key=_order, reverse=True)
     return ((item, products) for item in items if search.filter.holds(item.properties))
 
 
-def _named(names: frozenset[str], request: SearchRequest, catalogue: ItemSearch) -> list[Any]:
-    """Items by their ids: where the catalogue does not know them, by the time that official names have in them."""
+def items_named(names: Collection[str], request: SearchRequest, catalogue: ItemSearch) -> list[Any]:
+    """Items by their ids: where the catalogue does not know them, by the time that official names have in them, and
+    those of other names among the newest.
+
+    :raises TooLargeError: when too many products would have to be looked at.
+    """
     if isinstance(catalogue, NamedSearch):
         return catalogue.named(names, request)
     found: dict[str, Any] = {}
     unknown = set(names)
     for name in sorted(names):
-        named = _NAMED_TIME.match(name)
-        if named is None:
+        time = _time_of_name(name)
+        if time is None:
             continue
         unknown.discard(name)
-        time = dt.datetime.strptime(named.group(1), "%Y%m%dT%H%M%S")  # noqa: DTZ007 - naive UTC
         around = _narrowed(request, time - _AROUND_NAME, time + _AROUND_NAME)
         if around is not None:
             found |= {item.id: item for item in catalogue.find(around) if item.id in names}
     if unknown:
         found |= {item.id: item for item in newest_first(request, catalogue) if item.id in unknown}
     return list(found.values())
+
+
+def _time_of_name(name: str) -> dt.datetime | None:
+    """The time in an official name; None where it has none, or one at which there is no product."""
+    named = _NAMED_TIME.match(name)
+    if named is None:
+        return None
+    try:
+        time = dt.datetime.strptime(named.group(1), "%Y%m%dT%H%M%S")  # noqa: DTZ007 - naive UTC
+    except ValueError:
+        return None
+    return time if _FIRST_PRODUCT <= time <= _LAST_TIME - _AROUND_NAME else None
 
 
 def newest_first(request: SearchRequest, catalogue: ItemSearch, wanted: int = _READ_AT_ONCE) -> Iterator[Any]:

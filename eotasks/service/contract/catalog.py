@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -18,7 +17,7 @@ from eotasks.errors import ConfigurationError, GeometryError, GridError, reason_
 from eotasks.geometry.degrees import WGS84
 from eotasks.geometry.repair import repaired
 from eotasks.limits import FOOTPRINT_CORNERS
-from eotasks.service.contract.request import Count, Wire, time_of
+from eotasks.service.contract.request import Count, Wire, end_of, time_of
 from eotasks.service.errors import RequestError
 from eotasks.text import excerpt
 
@@ -29,8 +28,6 @@ MOST_FEATURES = 100
 MOST_SKIPPED = 10_000
 MOST_IDS = 500
 _MOST_NAMES = 100
-_ALL = dt.timedelta(seconds=1) - dt.timedelta(microseconds=1)
-_TO_THE_SECOND = re.compile(r".*\d\d:\d\d:\d\d(?:Z|z|[+-]\d\d:?\d\d)?")
 _DIMENSIONS = {
     "Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3,
 }  # fmt: skip
@@ -109,7 +106,7 @@ def _object(name: str, text: str) -> dict[str, Any]:
 def times_of(text: str | None) -> tuple[dt.datetime | None, dt.datetime | None]:
     """First and last moment of a search, naive UTC; None where it is open.
 
-    A time by itself is all that it says: of a day the day, of a second the second.
+    A time by itself is all that it says, and so is the last of two: of a day the day, of a second the second.
 
     :raises RequestError: when it is no time, or ends before it starts.
     """
@@ -117,14 +114,12 @@ def times_of(text: str | None) -> tuple[dt.datetime | None, dt.datetime | None]:
         return None, None
     parts = [part.strip() for part in text.split("/")]
     if len(parts) == 1:
-        start = time_of(parts[0], "datetime")
-        is_second = _TO_THE_SECOND.fullmatch(parts[0]) is not None
-        return start, start + _ALL if is_second else time_of(parts[0], "datetime", last=True)
+        return time_of(parts[0], "datetime"), end_of(parts[0], "datetime")
     if len(parts) != 2:
         raise RequestError(f"datetime is {excerpt(text)}: give a time, or two with / between them.")
     first, last = (None if part in ("", "..") else part for part in parts)
     begin = None if first is None else time_of(first, "datetime")
-    end = None if last is None else time_of(last, "datetime", last=True)
+    end = None if last is None else end_of(last, "datetime")
     if begin is not None and end is not None and end < begin:
         raise RequestError(f"datetime is {excerpt(text)}, which ends before it starts: exchange the two.")
     return begin, end

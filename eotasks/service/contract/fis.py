@@ -21,7 +21,9 @@ from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.documents import first_problem
-from eotasks.service.contract.ground import crs_of
+from eotasks.geometry.degrees import in_degrees
+from eotasks.imagery.grid import parse_crs
+from eotasks.service.contract.ground import cells_of, crs_of
 from eotasks.service.contract.layers import LAYERS, layer_of
 from eotasks.service.contract.request import time_of
 from eotasks.service.contract.statistics import MOST_BINS, StatisticsRequest
@@ -153,22 +155,23 @@ def _days(text: str) -> dict[str, str]:
 def _ground(parameters: Mapping[str, str]) -> tuple[dict[str, Any], BaseGeometry, bool]:
     """`bounds` of a request, the same as a geometry, and whether it is in degrees.
 
-    EPSG:4326 has the latitude first here, as in WCS 1.1.1; CRS:84 has not.
+    Systems in degrees, such as EPSG:4326, have the latitude first here, as in WCS 1.1.1; CRS:84 has not.
     """
     text = parameters.get("crs", "EPSG:3857").strip()
     is_longitude_first = text.upper() in ("CRS:84", "OGC:CRS84")
     crs = crs_of("OGC:CRS84" if is_longitude_first else text)
+    is_degrees = in_degrees(parse_crs(crs))
     if ("geometry" in parameters) == ("bbox" in parameters):
         raise RequestError("Give one of GEOMETRY (WKT) and BBOX.")
     place = _wkt(parameters["geometry"]) if "geometry" in parameters else _box(parameters["bbox"])
-    if crs == "EPSG:4326" and not is_longitude_first:
+    if is_degrees and not is_longitude_first:
         place = shapely.transform(place, lambda points: points[:, ::-1])
     bounds: dict[str, Any] = {"properties": {"crs": crs}}
     if "geometry" in parameters:
         bounds["geometry"] = _geojson(place)
     else:
         bounds["bbox"] = list(place.bounds)
-    return bounds, place, crs == "EPSG:4326"
+    return bounds, place, is_degrees
 
 
 def _wkt(text: str) -> BaseGeometry:
@@ -213,10 +216,13 @@ def _grid(text: str, place: BaseGeometry, *, is_degrees: bool) -> dict[str, Any]
         return {"resx": size, "resy": size}
     west, south, east, north = place.bounds
     if not (-360 <= west < east <= 360 and -90 <= south < north <= 90):
-        raise RequestError("The area is at no place on Earth: in EPSG:4326 the latitude comes first here.")
+        raise RequestError("The area is at no place on Earth: in EPSG codes of degrees the latitude comes first here.")
     across = _ELLIPSOID.line_length([west, east], [(south + north) / 2] * 2)
     down = _ELLIPSOID.line_length([west, west], [south, north])
-    return {"width": max(1, round(across / size)), "height": max(1, round(down / size))}
+    return {
+        "width": cells_of(across, size, "RESOLUTION", "metres"),
+        "height": cells_of(down, size, "RESOLUTION", "metres"),
+    }
 
 
 def _histogram(parameters: Mapping[str, str]) -> tuple[int | None, HistogramType]:

@@ -62,8 +62,9 @@ def area_of(
     if (resx is None) != (resy is None):
         raise RequestError(f"{where} has one of resx and resy: give both.")
     if resx is not None and resy is not None:
-        width = _count(box[2] - box[0], resx, f"{where}.resx")
-        height = _count(box[3] - box[1], resy, f"{where}.resy")
+        unit = "degrees" if _is_geographic(crs) else "units of its coordinate system"
+        width = cells_of(box[2] - box[0], resx, f"{where}.resx", unit)
+        height = cells_of(box[3] - box[1], resy, f"{where}.resy", unit)
     columns, rows = (DEFAULT_SIDE if side is None else side for side in (width, height))
     for name, side in (("width", columns), ("height", rows)):
         if not 1 <= side <= max_side:
@@ -184,8 +185,18 @@ def _is_geographic(crs: str) -> bool:
     return bool(pyproj.CRS.from_user_input(crs).is_geographic)
 
 
-def _count(extent: float, size: float, where: str) -> int:
+def cells_of(extent: float, size: float, where: str, unit: str) -> int:
+    """Pixels of a size that an extent has, rounded.
+
+    :param unit: Of both, for messages.
+    :raises RequestError: when it has none: metres where degrees are due, as a rule.
+    """
     if not (math.isfinite(size) and size > 0):
-        raise RequestError(f"{where} is {size:g}: give a size above 0, in units of the coordinate system.")
+        raise RequestError(f"{where} is {size:g}: give a size above 0, in {unit}.")
     cells = extent / size
-    return max(1, round(cells)) if cells < 1e9 else 10**9
+    if round(min(cells, 1e9)) < 1:
+        raise RequestError(
+            f"{where} is {size:g}, in {unit}: the area has {extent:.6g} of them, less than half a pixel. Give a smaller"
+            " size, or width and height."
+        )
+    return round(cells) if cells < 1e9 else 10**9

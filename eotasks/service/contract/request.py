@@ -7,6 +7,7 @@ clients send without an effect on optical data is known and taken. Words are tak
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
@@ -22,6 +23,8 @@ MOST_DATA = 10
 """Entries of `data`."""
 MOST_RESPONSES = 100
 _TIME_CHARACTERS = 40
+_ALL = dt.timedelta(seconds=1) - dt.timedelta(microseconds=1)
+_TO_THE_SECOND = re.compile(r".*[T ](?:\d\d:\d\d:\d\d|\d{6})(?: ?[+-]\d\d(?::?\d\d)?|Z)?", re.ASCII | re.IGNORECASE)
 
 MediaType = Literal["image/tiff", "image/png", "image/jpeg", "application/json"]
 """Formats of a response."""
@@ -247,16 +250,29 @@ def _data(number: int, entry: DataEntry, times: tuple[dt.datetime, dt.datetime] 
     )
 
 
-def time_range_of(times: TimeRange, where: str) -> tuple[dt.datetime, dt.datetime]:
+def time_range_of(times: TimeRange, where: str, *, includes_last: bool = True) -> tuple[dt.datetime, dt.datetime]:
     """First and last moment of a range, naive UTC.
 
     :param where: The field, for messages.
+    :param includes_last: A `to` to the second is all of that second; False for ranges that end at their `to`.
     :raises RequestError: when one is no time, or the first comes after the last.
     """
     start, end = time_of(times.start, f"{where}.from"), time_of(times.end, f"{where}.to", last=True)
+    if includes_last:
+        end = end_of(times.end, f"{where}.to")
     if end < start:
         raise RequestError(f"{where}: `to` ({times.end}) is before `from` ({times.start}). Exchange the two.")
     return start, end
+
+
+def end_of(text: str, where: str) -> dt.datetime:
+    """The last moment of what a text says, naive UTC: of a day the day, of a whole second the second, as products have
+    times of milliseconds.
+
+    :raises RequestError: when it is no time.
+    """
+    end = time_of(text, where, last=True)
+    return end + _ALL if _TO_THE_SECOND.fullmatch(text.strip()) else end
 
 
 def time_of(text: str, where: str, *, last: bool = False) -> dt.datetime:

@@ -40,12 +40,18 @@ class Isolate:
     """Runs scripts, one at a time, each in an isolate of its own."""
 
     def __init__(
-        self, *, flags: tuple[str, ...] = (), heap_bytes: int | None = None, max_bytes: int | None = None
+        self,
+        *,
+        flags: tuple[str, ...] = (),
+        heap_bytes: int | None = None,
+        max_bytes: int | None = None,
+        lends: bool = False,
     ) -> None:
         """
         :param flags: Of V8, such as "--jitless"; they count when this is the first isolate of the process.
         :param heap_bytes: Of V8's heap, without pixels.
         :param max_bytes: Of pixels in and out of one call together.
+        :param lends: Images are memory of V8 and no copies: they must not be used after the next call of anything.
         """
         self._flags = flags
         self._heap_bytes = heap_bytes
@@ -53,6 +59,9 @@ class Isolate:
         self._runner: asyncio.Runner | None = None
         self._ready: Context | None = None
         self._running: Context | None = None
+        self._lends = lends
+        self._lent: Context | None = None
+        self._room: NDArray[np.uint8] | None = None
         self._looking = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -67,6 +76,7 @@ class Isolate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._take_back()
         ready, self._ready = self._ready, None
         if ready is not None:
             ready.close()
@@ -82,8 +92,21 @@ class Isolate:
 
     def prepare(self) -> None:
         """Make the isolate of the next call now, which takes a few milliseconds, so that the call need not."""
+        self._take_back()
         if self._ready is None:
             self._ready = self._run(self._made)
+
+    def room(self, sizes: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """Memory of the isolate that the next call gets, so that planes which are read into it are there once.
+
+        :param sizes: Bytes of all planes of the next call, in order.
+        :raises TooLargeError: when there is not as much.
+        """
+        self.prepare()
+        assert self._ready is not None
+        offsets, size = _laid(sizes)
+        room = self._room = self._run(self._ready.buffer, size)
+        return [room[offset : offset + each] for offset, each in zip(offsets, sizes, strict=True)]
 
     def describe(self, script: str, sources: Sequence[SourcePixels] = ()) -> Description:
         """Ask a script what it declares, and with scenes also which of them it keeps and what `updateOutput` changes.
@@ -113,6 +136,7 @@ class Isolate:
             return Description(changed_bands(setup, told["output"]), kept)
 
     def _evaluated(self, script: Script, pixels: Pixels, auto: SampleType) -> Evaluated:
+        room, self._room = self._room, None
         with self._context() as context:
             setup, shape = _declared(context, script)
             setup = _with_type(setup, auto)
@@ -122,13 +146,21 @@ class Isolate:
                 told = context.call("arrange", letter | {"output": _counts(setup), "decided": True})
                 setup = changed_bands(setup, told.get("output") if isinstance(told, dict) else None)
             loop = _loop(setup, shape, pixels)
-            work, size = _prepared(context, loop, pixels, self._max_bytes)
+            work, size = _prepared(context, loop, pixels, self._max_bytes, room)
             try:
                 told = context.call("execute", letter | work)
+            except TooLargeError as error:
+                raise TooLargeError(f"{error} Its results would take {size:,} bytes.") from None
             except PixelError as error:
                 done, total = int(context.progress[0]), pixels.height * pixels.width
                 raise ScriptError(f"{error} {done:,} of {total:,} pixels were done.") from None
-            return Evaluated(_images(context.results(size), loop), _clean(told), setup)
+            images = _images(context.results(size), loop)
+            if not self._lends:
+                images = {name: image.copy() for name, image in images.items()}
+            told = _clean(told)
+            if self._lends:
+                self._lent = context
+            return Evaluated(images, told, setup)
 
     def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do work where `Context` wants to be."""
@@ -142,14 +174,21 @@ class Isolate:
 
     @contextmanager
     def _context(self) -> Iterator[Context]:
-        context, self._ready = self._ready or self._made(), None
+        self._take_back()
+        context, self._ready, self._room = self._ready or self._made(), None, None
         self._running = context
         try:
             yield context
         finally:
             with self._looking:  # nobody reads memory that goes
                 self._running = None
-            context.close()
+            if self._lent is not context:
+                context.close()
+
+    def _take_back(self) -> None:
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            lent.close()
 
     def _made(self) -> Context:
         return Context(heap_bytes=self._heap_bytes)
@@ -289,9 +328,12 @@ def _loop(setup: Setup, shape: Samples | None, pixels: Pixels) -> Loop:
     return Loop(pixels.height, pixels.width, tuple(sources), setup.outputs, shape, single)
 
 
-def _prepared(context: Context, loop: Loop, pixels: Pixels, max_bytes: int | None) -> tuple[dict[str, Any], int]:
+def _prepared(
+    context: Context, loop: Loop, pixels: Pixels, max_bytes: int | None, room: NDArray[np.uint8] | None
+) -> tuple[dict[str, Any], int]:
     """Give the isolate its pixels.
 
+    :param room: Where they are, when they are in it already.
     :return: What the driver is told of the loop, and the bytes of the results.
     """
     planes = [plane for source in pixels.sources for plane in source.planes]
@@ -304,9 +346,11 @@ def _prepared(context: Context, loop: Loop, pixels: Pixels, max_bytes: int | Non
             f"The pixels of the evalscript take {size + result_size:,} bytes, more than {max_bytes:,}. Ask for fewer"
             " pixels, scenes or bands."
         )
-    memory = context.buffer(size)
+    memory = room if room is not None and room.size == size else context.buffer(size)
     for plane, offset in zip(planes, offsets, strict=True):
         values = np.ascontiguousarray(plane.values)
+        if values.ctypes.data == memory.ctypes.data + offset:
+            continue
         memory[offset : offset + values.nbytes].view(values.dtype)[:] = values.reshape(-1)
     told = []
     for (output, _), offset in zip(outputs, places, strict=True):
@@ -341,7 +385,7 @@ def _images(results: NDArray[np.uint8], loop: Loop) -> dict[str, NDArray[Any]]:
     offsets, _ = _laid([count * each for each in sizes])
     for output, offset, size in zip(loop.outputs, offsets, sizes, strict=True):
         flat = results[offset : offset + count * size].view(DTYPES[output.sample_type])
-        images[output.id] = flat.reshape(loop.height, loop.width, len(output.bands)).copy()
+        images[output.id] = flat.reshape(loop.height, loop.width, len(output.bands))
     return images
 
 

@@ -222,6 +222,7 @@ class EnginePool:
         except WorkerGoneError:
             raise _end_of(worker, what, self._supervisor.limits) from None
         except WorkerAnswerError as error:
+            fit = False  # also of one that says that a script has failed, and how in no way that there is
             LOGGER.error("A worker of the engine was ended for its answer: %s", error)
             raise ScriptError(f"The evalscript has broken the engine. {error}") from error
         finally:

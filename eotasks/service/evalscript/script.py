@@ -1,4 +1,4 @@
-"""The text of an evalscript: its dialect, its limits, and what of it has to be known before it runs.
+"""The text of an evalscript: its dialect, and what of it has to be known before it runs.
 
 A text is scanned, not parsed: V8 alone knows the language. What is read here is the version it claims, whether it is a
 body or has functions, which bands a body names, and how V1 and V2 use their samples.
@@ -14,9 +14,6 @@ from typing import NamedTuple
 
 from eotasks.models.sentinel2 import BANDS
 from eotasks.service.errors import ScriptError
-
-MAX_BYTES = 1_000_000
-"""Of a script in UTF-8. The longest public ones have 411 kB."""
 
 BODY_BANDS = (
     *BANDS, "dataMask", "SCL", "CLM", "CLP", "SNW", "CLD", "AOT", "SHADOW",
@@ -50,13 +47,9 @@ class Script:
 
     def __post_init__(self) -> None:
         try:
-            size = len(self.text.encode())
+            self.text.encode()
         except UnicodeEncodeError as error:
             raise ScriptError("The evalscript is no text: it has half a character. Send it in UTF-8.") from error
-        if size > MAX_BYTES:
-            raise ScriptError(
-                f"The evalscript has {size:,} bytes, more than {MAX_BYTES:,}. Shorten it: tables may become formulas."
-            )
         if self.version not in (None, 1, 2, 3):
             raise ScriptError(f"The evalscript claims version {self.version}: there are //VERSION=1, 2 and 3.")
 

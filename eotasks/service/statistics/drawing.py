@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
-from eotasks.errors import EOTasksError
-from eotasks.service.answers import TOLD
+from starlette.requests import ClientDisconnect
+
+from eotasks.service.answers import TOLD, answer_of, is_ours
 from eotasks.service.errors import (
     BusyError,
     EngineError,
@@ -54,17 +55,16 @@ class Failure:
     message: str
 
     @classmethod
-    def of(cls, error: EOTasksError) -> Failure:
-        """What a client is told: the messages of the service, and of other errors only that there was one."""
+    def of(cls, error: Exception) -> Failure:
+        """What a client is told: what it can mend, and of other errors only that there was one."""
+        kind: ErrorType = "EXECUTION_ERROR"
         if isinstance(error, ScriptTimeoutError):
-            return cls("TIMEOUT", str(error))
-        if isinstance(error, ScriptError):
-            return cls("EXECUTION_ERROR", str(error))
-        if isinstance(error, (RequestError, *TOLD)):
-            return cls("BAD_REQUEST", str(error))
-        if isinstance(error, ServiceError):
-            return cls("EXECUTION_ERROR", str(error))
-        return cls("EXECUTION_ERROR", "The pixels of this interval could not be read.")
+            kind = "TIMEOUT"
+        elif isinstance(error, (RequestError, *TOLD)) and not isinstance(error, ScriptError):
+            kind = "BAD_REQUEST"
+        if isinstance(error, (ServiceError, *TOLD)):
+            return cls(kind, answer_of(error, "").message)
+        return cls(kind, "The pixels of this interval could not be read or drawn. Try again, or tell who runs it.")
 
 
 _LATE = Failure("TIMEOUT", "The time of the request was over before this interval was begun: ask for it by itself.")
@@ -143,18 +143,20 @@ class _Run(Generic[T]):
             except EngineError as error:
                 self._broken = error
                 break
-            except EOTasksError as error:
+            except ClientDisconnect:
+                break
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this interval's
                 return self._failure(interval, error)
             else:
                 self._drawn += 1
                 return drawn
         return self._hopeless or _LATE
 
-    def _failure(self, interval: Interval, error: EOTasksError) -> Failure:
+    def _failure(self, interval: Interval, error: Exception) -> Failure:
         failure = Failure.of(error)
         self._failed += 1
-        if not isinstance(error, RequestError):
-            LOGGER.error("Statistics from %s: %s", interval.start.isoformat(), error)
+        if is_ours(error):
+            LOGGER.error("Statistics from %s failed", interval.start.isoformat(), exc_info=error)
         if isinstance(error, ScriptError):
             self._marks += 2 if isinstance(error, ScriptTimeoutError) else 1
             if self._marks >= HOPELESS and not self._drawn:

@@ -88,7 +88,7 @@ def call_of(request: StatisticsRequest, *, max_side: int) -> StatisticsCall:
         max_side=max_side,
         where="aggregation",
     )
-    start, end = time_range_of(asked.time_range, "aggregation.timeRange")
+    start, end = time_range_of(asked.time_range, "aggregation.timeRange", includes_last=False)
     _check_times(request.input.data, start, end)
     intervals = intervals_of(start, end, Period.of(asked.interval.of), asked.interval.last, most=MOST_INTERVALS)
     calculations = {name: calculations_of(each, name) for name, each in request.calculations.items()}

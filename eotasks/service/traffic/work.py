@@ -1,12 +1,18 @@
-"""Threads for what takes time: so many requests at once, so many that wait, and the others are sent away."""
+"""Threads for what takes time: so many requests at once, so many that wait, and the others are sent away. No client has
+all threads or all places to wait, and those who wait get their turn client by client.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
+
+from starlette.requests import ClientDisconnect
 
 from eotasks.service.errors import BusyError
 
@@ -14,6 +20,13 @@ T = TypeVar("T")
 
 _COME_BACK_S = 1.0
 """Seconds after which who was sent away may try again."""
+_WAITING_SHARE = 4
+"""A client has one of so many places to wait."""
+
+
+async def _stays() -> bool:
+    return False
+
 
 _LOOK_S = 0.02
 """Between two looks whether all has ended."""
@@ -24,56 +37,102 @@ class Work:
 
     def __init__(self, *, concurrent: int, waiting: int, waiting_s: float) -> None:
         """
-        :param concurrent: Functions that run at the same time.
-        :param waiting: Others that may wait for their turn.
+        :param concurrent: Functions that run at the same time; of one client one less, where there are several.
+        :param waiting: Others that may wait for their turn; of one client a quarter.
         :param waiting_s: Seconds that one may wait.
         """
         self._pool = ThreadPoolExecutor(concurrent, thread_name_prefix="request")
-        self._free = asyncio.Semaphore(concurrent)
-        self._most_waiting, self._waiting_s = waiting, waiting_s
-        self._waiting = self._running = 0
+        self._concurrent, self._most_waiting, self._waiting_s = concurrent, waiting, waiting_s
+        self._running: Counter[str | None] = Counter()
+        self._lines: OrderedDict[str | None, deque[asyncio.Future[None]]] = OrderedDict()
+        """Those who wait, by client; the client whose turn is next comes first."""
 
     @property
     def load(self) -> tuple[int, int]:
         """How many run and how many wait."""
-        return self._running, self._waiting
+        return self._running.total(), sum(map(len, self._lines.values()))
 
-    async def run(self, job: Callable[[], T]) -> T:
+    async def run(
+        self, job: Callable[[], T], *, client: str | None = None, is_gone: Callable[[], Awaitable[bool]] = _stays
+    ) -> T:
         """What a function gives. It runs to its end also when nobody waits for it any more.
 
+        :param client: Whose it is; None has no share that it keeps to.
+        :param is_gone: Whether who asked has hung up: asked when the turn has come.
         :raises BusyError: when too many wait already, or this one has waited too long.
+        :raises starlette.requests.ClientDisconnect: when who asked has hung up; the function is not begun.
         """
-        await self._turn()
-        self._running += 1
+        await self._turn(client)
         try:
+            if await is_gone():
+                raise ClientDisconnect
             future = asyncio.get_running_loop().run_in_executor(self._pool, job)
         except BaseException:
-            self._done()
+            self._release(client)
             raise
-        future.add_done_callback(self._done)
+        future.add_done_callback(lambda done: self._done(done, client))
         return await asyncio.shield(future)
 
-    async def _turn(self) -> None:
-        if self._free.locked() and self._waiting >= self._most_waiting:
-            raise BusyError(
-                f"{self._waiting} requests wait already: try again in {_COME_BACK_S:.0f} s.", wait_s=_COME_BACK_S
-            )
-        self._waiting += 1
+    async def _turn(self, client: str | None) -> None:
+        if self._may_run(client):
+            self._running[client] += 1
+            return
+        self._check_waiting(client)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(client, deque()).append(turn)
         try:
             async with asyncio.timeout(self._waiting_s):
-                await self._free.acquire()
-        except TimeoutError:
+                await turn
+        except BaseException as error:
+            self._leave(client, turn)
+            if not isinstance(error, TimeoutError):
+                raise
             raise BusyError(
                 f"The request waited {self._waiting_s:g} s for others to end: try again in {_COME_BACK_S:.0f} s.",
                 wait_s=_COME_BACK_S,
             ) from None
-        finally:
-            self._waiting -= 1
 
-    def _done(self, future: asyncio.Future[T] | None = None) -> None:
-        self._running -= 1
-        self._free.release()
-        if future is not None and not future.cancelled():
+    def _may_run(self, client: str | None) -> bool:
+        share = self._concurrent if client is None else max(1, self._concurrent - 1)
+        return self._running.total() < self._concurrent and self._running[client] < share
+
+    def _check_waiting(self, client: str | None) -> None:
+        waiting, own = self.load[1], len(self._lines.get(client, ()))
+        if waiting >= self._most_waiting:
+            text = f"{waiting} requests wait already"
+        elif client is not None and own >= max(1, self._most_waiting // _WAITING_SHARE):
+            text = f"{own} requests of this client wait already, as many as one client may have"
+        else:
+            return
+        raise BusyError(f"{text}: try again in {_COME_BACK_S:.0f} s.", wait_s=_COME_BACK_S)
+
+    def _leave(self, client: str | None, turn: asyncio.Future[None]) -> None:
+        """One that waits no more; its turn may have come at this very moment."""
+        if turn in self._lines.get(client, ()):
+            self._lines[client].remove(turn)
+            self._forget(client)
+        elif turn.done():
+            self._release(client)
+
+    def _release(self, client: str | None) -> None:
+        self._running[client] -= 1
+        if not self._running[client]:
+            del self._running[client]
+        for each in [*self._lines]:
+            if self._may_run(each):
+                self._lines[each].popleft().set_result(None)
+                self._running[each] += 1
+                self._lines.move_to_end(each)
+                self._forget(each)
+                return
+
+    def _forget(self, client: str | None) -> None:
+        if not self._lines[client]:
+            del self._lines[client]
+
+    def _done(self, future: asyncio.Future[T], client: str | None) -> None:
+        self._release(client)
+        if not future.cancelled():
             future.exception()  # looked at: nobody may wait for it any more
 
     def close(self) -> None:
@@ -86,3 +145,16 @@ class Work:
         while self.load[0] and time.monotonic() < until:
             await asyncio.sleep(_LOOK_S)
         return not self.load[0]
+
+
+@dataclass(frozen=True)
+class ClientWork:
+    """`Work` for one request."""
+
+    work: Work
+    client: str
+    is_gone: Callable[[], Awaitable[bool]]
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """As `Work.run`."""
+        return await self.work.run(job, client=self.client, is_gone=self.is_gone)

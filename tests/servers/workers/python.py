@@ -30,6 +30,10 @@ class PythonWorld:
     def prepare(self) -> None:
         """Nothing to prepare."""
 
+    def room(self, sizes: Sequence[int]) -> list[Any]:
+        """Memory of its own."""
+        return [np.empty(size, np.uint8) for size in sizes]
+
     def describe(self, script: str, sources: Sequence[SourcePixels] = ()) -> Description:
         """The set-up of all scripts."""
         self._run(script)
@@ -38,9 +42,10 @@ class PythonWorld:
     def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
         """What the script names `answer`; else the mean of the first scene's planes."""
         found = self._run(script, pixels, auto)
-        return found or Evaluated(
-            {"default": np.mean([plane.values[0] for plane in pixels.sources[0].planes], 0, np.float32)[..., None]}
-        )
+        if found:
+            return found  # type: ignore[no-any-return]  # as the script has it
+        mean = np.mean([plane.values[0] for plane in pixels.sources[0].planes], 0, np.float32)
+        return Evaluated({"default": np.asarray(mean)[..., None]})
 
     def _run(self, script: str, pixels: Pixels | None = None, auto: SampleType | None = None) -> Any:
         if script.startswith(("//", "return")):  # the worker's own, which are JavaScript

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import requests
 
-from eotasks.errors import ImageryError
+from eotasks.errors import GridError, ImageryError
 from eotasks.service.api import statistics
 from eotasks.service.errors import BusyError, EngineError, RequestError, ScriptError, ScriptTimeoutError
 from eotasks.service.evalscript.setup import SampleType
@@ -152,7 +152,7 @@ def test_pixels_outside_of_a_polygon_are_no_data(service: Loopback) -> None:
 
 
 @pytest.mark.parametrize(
-    ("resx", "resy", "expected"), [(10, 10, 1200), (10.0, 20.0, 600), (33.2, 33.2, 108), (1000, 1000, 1)]
+    ("resx", "resy", "expected"), [(10, 10, 1200), (10.0, 20.0, 600), (33.2, 33.2, 108), (500, 500, 1)]
 )
 def test_the_grid_is_the_extent_by_the_resolution(service: Loopback, resx: float, resy: float, expected: int) -> None:
     answer = asked(service, request(resx=resx, resy=resy))
@@ -270,6 +270,8 @@ def test_one_interval_with_more_products_than_one_request_may_find(service: Loop
         (ScriptTimeoutError("ended after 2 s"), "TIMEOUT", "2 s"),
         (RequestError("it cannot be"), "BAD_REQUEST", "cannot be"),
         (ImageryError("/srv/archive/B04.jp2 is damaged"), "EXECUTION_ERROR", "could not be read"),
+        (GridError("/srv/archive/B04.jp2 has no grid"), "BAD_REQUEST", "… has no grid"),
+        (ValueError("of /srv/archive"), "EXECUTION_ERROR", "could not be read"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import eotasks.service.catalog.search as module
 from eotasks.catalogue.request import SearchRequest
+from eotasks.service.build import Catalogues
 from eotasks.service.catalog.search import item_named, newest_first, page_of, search_of
 from eotasks.service.contract.catalog import CatalogSearch
 from eotasks.service.errors import RequestError, TooLargeError
@@ -155,6 +156,21 @@ def test_items_by_their_ids(kind: type[Listed]) -> None:
     assert item is official
     assert item_named("nothing", COLLECTIONS["sentinel-2-l1c"], catalogue) is None
     assert item_named(OFFICIAL.replace("2024", "0001"), COLLECTIONS["sentinel-2-l1c"], catalogue) is None
+
+
+@pytest.mark.parametrize("time", ["20209999T999999", "00010101T000000", "99991231T235959", "20240501T100060"])
+def test_names_of_no_time_are_names_of_nothing(time: str) -> None:
+    catalogue = Listed([make_item(OFFICIAL, time="2024-05-01T10:00:31")])
+    name = OFFICIAL.replace("20240501T100031", time, 1)
+    assert item_named(name, COLLECTIONS["sentinel-2-l1c"], catalogue) is None
+
+
+def test_of_several_catalogues_each_is_asked_in_its_own_way() -> None:
+    """One that knows no names is looked through in windows, never as a whole."""
+    listed = Listed(items_at([dt.datetime.fromisoformat("2024-05-01T10:00:00")]))
+    named = Named(items_at([dt.datetime.fromisoformat("2023-05-01T10:00:00")]))
+    assert item_named("item-000", COLLECTIONS["sentinel-2-l1c"], Catalogues([listed, named])) is not None
+    assert all(request.limit is not None and request.start is not None for request in listed.asked)
 
 
 def test_an_official_name_is_searched_for_about_its_time() -> None:

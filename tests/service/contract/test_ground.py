@@ -58,7 +58,7 @@ def test_systems_that_are_none(text: str) -> None:
         ({"height": 12}, (12, 256)),
         ({"width": 3, "height": 2}, (2, 3)),
         ({"resx": 10.0, "resy": 20.0}, (46, 33)),
-        ({"resx": 1e6, "resy": 1e6}, (1, 1)),
+        ({"resx": 600.0, "resy": 1_500.0}, (1, 1)),
     ],
     ids=str,
 )
@@ -81,6 +81,8 @@ def test_size(size: dict[str, Any], shape: tuple[int, int]) -> None:
         ({"resx": -1.0, "resy": 1.0}, "above 0"),
         ({"resx": math.nan, "resy": 1.0}, "above 0"),
         ({"resx": 1e-300, "resy": 1e-300}, "1,000,000,000"),
+        ({"resx": 1e6, "resy": 1.0}, r"resx.*less than half a pixel"),
+        ({"resx": 10.0, "resy": 1e308}, r"resy.*less than half a pixel"),
         ({"resx": 0.1, "resy": 0.1}, "3,328"),
     ],
     ids=lambda value: str(value)[:30],
@@ -196,3 +198,11 @@ def test_nothing_is_printed_of_a_hostile_name() -> None:
         crs_of("\x1b[2J" * 1000)
     assert "\x1b" not in str(error.value)
     assert len(json.dumps(str(error.value))) < 400
+
+
+@pytest.mark.parametrize("code", [None, "EPSG:4258"])
+def test_metres_for_degrees_are_no_image_of_one_pixel(code: str | None) -> None:
+    bounds = Bounds(properties=CrsProperties(crs=code), bbox=[13.0, 45.0, 13.1, 45.1])
+    with pytest.raises(RequestError, match="resx is 10, in degrees"):
+        area_of(bounds, resx=10.0, resy=10.0)
+    assert area_of(bounds, resx=0.001, resy=0.001).width == 100

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from eotasks.service.api.body import model_of
-from eotasks.service.contract.request import Input, ProcessRequest, data_of, time_of
+from eotasks.service.contract.request import Input, ProcessRequest, TimeRange, data_of, end_of, time_of, time_range_of
 from eotasks.service.errors import RequestError
 from tests.servers.service import request
 
@@ -40,7 +40,10 @@ def test_defaults_are_those_of_the_documentation() -> None:
         "NEAREST",
     )
     assert one.harmonize
-    assert (one.start.isoformat(), one.end.isoformat()) == ("2024-06-01T00:00:00", "2024-06-02T23:59:59")
+    assert (one.start.isoformat(), one.end.isoformat()) == (
+        "2024-06-01T00:00:00",
+        "2024-06-02T23:59:59.999999",
+    )
 
 
 def test_all_that_can_be_said() -> None:
@@ -112,6 +115,23 @@ def test_times(text: str, time: str) -> None:
 
 def test_a_day_is_all_of_it_at_the_end() -> None:
     assert time_of("2024-06-01", "to", last=True).isoformat() == "2024-06-01T23:59:59.999999"
+
+
+@pytest.mark.parametrize(
+    "text", ["T23:59:59Z", "T23:59:59", " 23:59:59", "T235959Z", "T23:59:59+00:00", "", "T21:59:59-02"]
+)
+def test_what_ends_at_a_whole_second_has_all_of_it(text: str) -> None:
+    """Products have times of milliseconds: one of 23:59:59.463 is of that day."""
+    assert end_of(f"9999-12-31{text}", "to") == dt.datetime.fromisoformat("9999-12-31T23:59:59.999999")
+    exact = time_range_of(
+        TimeRange.model_validate({"from": "2024-06-01", "to": "2024-06-01T10:00:00Z"}), "x", includes_last=False
+    )
+    assert exact[1] == dt.datetime.fromisoformat("2024-06-01T10:00:00")
+
+
+@pytest.mark.parametrize("text", ["2024-06-01T10:00:00.000Z", "2024-06-01T10:00Z", "2024-06-01T12:00:00.0+02:00"])
+def test_what_ends_elsewhere_ends_there(text: str) -> None:
+    assert end_of(text, "to") == dt.datetime.fromisoformat("2024-06-01T10:00:00")
 
 
 @given(st.text(max_size=60))

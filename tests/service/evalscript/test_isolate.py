@@ -99,3 +99,21 @@ def test_importing_eotasks_imports_no_engine() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_pixels_and_images_of_a_worker_are_in_memory_once() -> None:
+    with Isolate(lends=True) as lending:
+        for _ in range(2):
+            (room, other) = lending.room([IMAGE.height * IMAGE.width * 2, 24])
+            values = room.view(np.uint16).reshape(1, IMAGE.height, IMAGE.width)
+            values[:], other[:] = 5_000, 0
+            seen = lending.evaluate(simple("return [samples.B04];"), pixels({"B04": values}))
+            assert (seen.images["default"] == 128).all()  # the room was for other planes: they are copied
+            (room,) = lending.room([IMAGE.height * IMAGE.width * 2])
+            values = room.view(np.uint16).reshape(1, IMAGE.height, IMAGE.width)
+            values[:] = 10_000
+            image = lending.evaluate(simple("return [samples.B04];"), pixels({"B04": values})).images["default"]
+            assert image.base is not None
+            assert (image == 255).all()
+            lending.prepare()
+            assert lending.describe(simple("return [1];")).setup.outputs

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from eotasks.service.errors import BusyError
 from eotasks.service.traffic.work import Work
@@ -96,6 +98,69 @@ def test_a_place_is_free_again_when_the_work_is_done_and_not_when_nobody_waits_f
         while work.load != (0, 0):
             await asyncio.sleep(0.001)
         assert await work.run(lambda: 7) == 7
+        work.close()
+
+    run(main)
+
+
+def test_one_client_has_neither_all_threads_nor_all_places_to_wait() -> None:
+    async def main() -> None:
+        gate = threading.Event()
+        work = Work(concurrent=3, waiting=8, waiting_s=60)
+        greedy = [asyncio.create_task(work.run(gate.wait, client="greedy")) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert work.load == (2, 2)
+        with pytest.raises(BusyError, match="of this client"):
+            await work.run(gate.wait, client="greedy")
+        assert await work.run(lambda: 7, client="other") == 7
+        gate.set()
+        assert all(await asyncio.gather(*greedy))
+        assert work.load == (0, 0)
+        work.close()
+
+    run(main)
+
+
+def test_who_waits_gets_the_turn_client_by_client() -> None:
+    async def main() -> None:
+        gate = threading.Event()
+        order: list[str] = []
+        work = Work(concurrent=1, waiting=40, waiting_s=60)
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(work.run(gate.wait, client="a"))]
+        tasks += [
+            asyncio.create_task(work.run(partial(order.append, client), client=client))
+            for client in ("a", "a", "a", "b", "b", "c")
+        ]
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*tasks)
+        assert order == ["a", "b", "c", "a", "b", "a"]
+        work.close()
+
+    run(main)
+
+
+def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+    async def gone() -> bool:
+        return True
+
+    async def main() -> None:
+        done: list[int] = []
+        work = Work(concurrent=1, waiting=4, waiting_s=60)
+        with pytest.raises(ClientDisconnect):
+            await work.run(lambda: done.append(1), client="a", is_gone=gone)
+        assert (done, work.load) == ([], (0, 0))
+        gate = threading.Event()
+        first = asyncio.create_task(work.run(gate.wait, client="a"))
+        second = asyncio.create_task(work.run(lambda: done.append(1), client="b"))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        assert work.load == (1, 0)
+        gate.set()
+        await first
+        assert await work.run(lambda: 7) == 7
+        assert done == []
         work.close()
 
     run(main)

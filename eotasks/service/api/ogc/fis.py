@@ -24,7 +24,7 @@ _MOST_PARAMETERS = 100
 _PARAMETERS = {
     "LAYER": "A layer: NDVI, CLOUDS, BANDS-S2-L1C, ...; or a collection, with EVALSCRIPT.",
     "TIME": "A day, or two with / between them.",
-    "GEOMETRY": "POLYGON or MULTIPOLYGON in WKT; in EPSG:4326 the latitude comes first.",
+    "GEOMETRY": "POLYGON or MULTIPOLYGON in WKT; in EPSG codes of degrees the latitude comes first.",
     "BBOX": "Four numbers, instead of GEOMETRY.",
     "CRS": "Such as EPSG:32633; EPSG:3857 without it.",
     "RESOLUTION": "Size of a pixel, such as 10m.",
@@ -44,16 +44,17 @@ def router(services: Services) -> APIRouter:
             asked = fis_request(parameters)
             return asked, call_of(asked.statistics, max_side=services.settings.max_side)
 
-        asked, call = await services.work.run(check)
+        work = services.work_for(request)
+        asked, call = await work.run(check)
         channels = await channels_of(
             asked,
             call,
             services.renderer,
-            services.work,
+            work,
             at_once=services.settings.engine_workers,
             is_gone=request.is_disconnected,
         )
-        content = await services.work.run(lambda: json.dumps(channels, allow_nan=False).encode())
+        content = await work.run(lambda: json.dumps(channels, allow_nan=False).encode())
         return Response(content, media_type="application/json")
 
     async def by_address(instance: str, request: Request) -> Response:  # noqa: ARG001 - any is as good

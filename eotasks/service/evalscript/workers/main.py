@@ -21,7 +21,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.service.errors import RequestError
+from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.engine import Description, Evaluated
 from eotasks.service.evalscript.planes import Pixels, Plane, SceneInfo, SourcePixels, TileInfo
 from eotasks.service.evalscript.setup import SampleType
@@ -33,6 +33,7 @@ from eotasks.service.evalscript.workers.protocol import (
     described,
     evaluated,
     failed,
+    plane_sizes,
     read_script,
     read_sources,
 )
@@ -53,8 +54,15 @@ class World(Protocol):
         """As `Engine.describe`."""
         ...
 
+    def room(self, sizes: Sequence[int]) -> Sequence[NDArray[np.uint8]]:
+        """Memory that the planes of the next call are read into, of so many bytes each.
+
+        :raises TooLargeError: when there is not as much.
+        """
+        ...
+
     def evaluate(self, script: str, pixels: Pixels, *, auto: SampleType = SampleType.AUTO) -> Evaluated:
-        """As `Engine.evaluate`."""
+        """As `Engine.evaluate`; the images are used before the next call only."""
         ...
 
     @property
@@ -73,7 +81,7 @@ def main(options: Mapping[str, Any]) -> None:
     limits = SandboxLimits(**options["limits"])
     flags = ("--jitless",) if limits.jitless else ()
     # V8 counts its heap alone: a script that fills it ends, and the process only when buffers and pixels are too many.
-    with Isolate(flags=flags, heap_bytes=limits.memory_bytes // 2) as isolate:
+    with Isolate(flags=flags, heap_bytes=limits.heap_bytes, lends=True) as isolate:
         serve(options, isolate)
 
 
@@ -116,7 +124,8 @@ class _Worker:
             self._say({"say": "rested"})
 
     def _answer(self, header: Mapping[str, Any]) -> Job:
-        script, sources = read_script(header, self._channel), read_sources(header, self._channel)
+        script = read_script(header, self._channel)
+        sources = read_sources(header, self._channel, self._room(header))
         try:
             if header["do"] == "describe":
                 return described(self._world.describe(script, sources))
@@ -129,6 +138,13 @@ class _Worker:
                     self._is_evaluating = False
         except RequestError as error:
             return failed(error)
+
+    def _room(self, header: Mapping[str, Any]) -> Sequence[NDArray[np.uint8]]:
+        sizes = plane_sizes(header)
+        try:
+            return self._world.room(sizes) if sizes else ()
+        except TooLargeError as error:  # the stream is full of pixels: there is no way back
+            raise MemoryError(str(error)) from None
 
     def _say(self, header: dict[str, Any], blobs: Sequence[bytes | NDArray[Any]] = ()) -> None:
         with self._speaking:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -151,9 +151,28 @@ def read_script(header: Mapping[str, Any], channel: Channel) -> str:
     return content.decode()
 
 
-def read_sources(header: Mapping[str, Any], channel: Channel) -> tuple[SourcePixels, ...]:
-    """In a worker: the sources of a job, with their pixels, once the script is read."""
-    return tuple(_read_source(source, header, channel) for source in header["sources"])
+def plane_sizes(header: Mapping[str, Any]) -> list[int]:
+    """In a worker: bytes of the planes that come with a job, in order."""
+    return [math.prod(_shape(each, header)) * np.dtype(each["type"]).itemsize for each in _planes(header)]
+
+
+def read_sources(
+    header: Mapping[str, Any], channel: Channel, room: Iterable[NDArray[np.uint8]] | None = None
+) -> tuple[SourcePixels, ...]:
+    """In a worker: the sources of a job, with their pixels, once the script is read.
+
+    :param room: Memory for the planes, as `plane_sizes` has them; some of their own without it.
+    """
+    places = (np.empty(size, np.uint8) for size in plane_sizes(header)) if room is None else iter(room)
+    return tuple(_read_source(source, header, channel, places) for source in header["sources"])
+
+
+def _planes(header: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for source in header["sources"] for each in source["planes"]]
+
+
+def _shape(plane: Mapping[str, Any], header: Mapping[str, Any]) -> tuple[int, int, int]:
+    return plane["scenes"], header["height"], header["width"]
 
 
 def described(description: Description) -> Job:
@@ -283,7 +302,9 @@ def _positions(scenes: Sequence[SceneInfo], among: Sequence[SceneInfo]) -> list[
     return [same[id(scene)] if id(scene) in same else among.index(scene) for scene in scenes]
 
 
-def _read_source(source: Mapping[str, Any], header: Mapping[str, Any], channel: Channel) -> SourcePixels:
+def _read_source(
+    source: Mapping[str, Any], header: Mapping[str, Any], channel: Channel, room: Iterator[NDArray[np.uint8]]
+) -> SourcePixels:
     time = dt.datetime.fromisoformat
     scenes = tuple(
         SceneInfo(
@@ -295,7 +316,7 @@ def _read_source(source: Mapping[str, Any], header: Mapping[str, Any], channel: 
     )
     planes = []
     for each in source["planes"]:
-        values = np.empty((each["scenes"], header["height"], header["width"]), each["type"])
+        values = next(room).view(each["type"]).reshape(_shape(each, header))
         channel.fill(as_bytes(values))
         planes.append(Plane(each["band"], values, each["divisor"]))
     period, chosen = source["period"], source["chosen"]

@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 _MIB = 1 << 20
+_HEAP_BYTES = 512 * _MIB
+_AROUND_BYTES = 256 * _MIB
+"""For what is neither heap nor pixels: code, messages, the two isolates that are there for a moment."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class SandboxLimits:
     """What a worker may take, for its whole life."""
 
     memory_bytes: int = 1024 * _MIB
-    """For heap, buffers and pixels: on top of what a worker has at rest, it becomes RLIMIT_DATA. V8's heap gets half of
-    it. Pixels and images are there twice while a script runs, once in Python and once in V8."""
+    """For heap, buffers and pixels: on top of what a worker has at rest, it becomes RLIMIT_DATA. Pixels and images are
+    there once, in memory of V8."""
 
     cpu_seconds: int = 600
     """RLIMIT_CPU. The deadline of a job is the parent's business; this ends a worker whose parent cannot."""
@@ -39,6 +42,16 @@ class SandboxLimits:
 
     jitless: bool = False
     """JavaScript is interpreted, some seven times slower, and no memory of the worker can become code any more."""
+
+    @property
+    def heap_bytes(self) -> int:
+        """Of V8's heap: half of the memory, and no more of it for those who get more for their pixels."""
+        return min(self.memory_bytes // 2, _HEAP_BYTES)
+
+    @classmethod
+    def for_pixels(cls, size: int, *, jitless: bool = False) -> SandboxLimits:
+        """Those of workers whose jobs have pixels and images of so many bytes together."""
+        return cls(memory_bytes=_HEAP_BYTES + _AROUND_BYTES + size, jitless=jitless)
 
 
 @dataclass(frozen=True)

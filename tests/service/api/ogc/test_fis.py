@@ -122,7 +122,7 @@ def test_histograms(service: Loopback, kind: str) -> None:
 
 
 def test_one_pixel(service: Loopback) -> None:
-    field = {**FIELD, "RESOLUTION": "1000m", "BBOX": ",".join(map(str, BOX))}
+    field = {**FIELD, "RESOLUTION": "500m", "BBOX": ",".join(map(str, BOX))}
     del field["GEOMETRY"]
     for kind in ("EQUIDISTANT", "EQUALFREQUENCY"):
         entry = service.get(PATH, **field, EVALSCRIPT=PLAIN, BINS="5", TYPE=kind).json()["C0"][0]
@@ -143,6 +143,20 @@ def test_degrees_have_the_latitude_first() -> None:
         {"LAYER": "NDVI", "TIME": "2019-06-01", "CRS": "CRS:84", "BBOX": "12.5,52.4,12.6,52.5"}
     ).statistics
     assert other.input.bounds.bbox == [12.5, 52.4, 12.6, 52.5]
+
+
+@pytest.mark.parametrize("code", ["EPSG:4258", "EPSG:4269", "EPSG:4326"])
+def test_other_degrees_are_degrees_too(code: str) -> None:
+    asked = fis_request(
+        {"LAYER": "NDVI", "TIME": "2019-06-01", "CRS": code, "BBOX": "52.4,12.5,52.5,12.6", "RESOLUTION": "10m"}
+    ).statistics
+    assert asked.input.bounds.bbox == [12.5, 52.4, 12.6, 52.5]
+    assert asked.aggregation.width == pytest.approx(680, abs=2)
+    assert asked.aggregation.height == pytest.approx(1113, abs=2)
+    with pytest.raises(RequestError, match="less than half a pixel"):
+        fis_request(
+            {"LAYER": "NDVI", "TIME": "2019-06-01", "CRS": code, "BBOX": "52.4,12.5,52.5,12.6", "RESOLUTION": "100000m"}
+        )
 
 
 @pytest.mark.parametrize("fault", [ScriptError("x is undefined"), ScriptTimeoutError("2 s")], ids=["error", "time"])
