@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import heapq
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
@@ -19,10 +19,12 @@ from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.pixels.collections import Collection as Products
 from eotasks.text import excerpt
 
-MOST_LOOKED_AT = 50_000
+MOST_LOOKED_AT = 10_000
 """Products that are read for one answer."""
 
-_READ_AT_ONCE = 2_000
+_READ_FIRST, _READ_AT_ONCE = 250, 2_000
+"""Products of a window that are read: few while few are wanted, then more."""
+
 _FIRST_WINDOW, _FIRST_WINDOW_OF_ALL = dt.timedelta(days=400), dt.timedelta(days=10)
 """Where a search names an area, and where it does not: of one place there are some hundred products in a year."""
 
@@ -54,6 +56,15 @@ class NamedSearch(ItemSearch, Protocol):
 
     def named(self, names: Collection[str], request: SearchRequest) -> list[Any]:
         """Those that a request is for which have one of some ids."""
+        ...
+
+
+@runtime_checkable
+class WindowedSearch(ItemSearch, Protocol):
+    """One that knows how its items lie in time, as `eotasks.catalogue.store.Catalogue` does."""
+
+    def windows(self, request: SearchRequest, rows: int) -> tuple[list[dt.datetime], int]:
+        """When windows of about so many items of a request begin (naive UTC), and how many items have no time."""
         ...
 
 
@@ -130,7 +141,9 @@ def item_named(name: str, products: Products, catalogue: ItemSearch) -> Any | No
 def _of_collection(search: Search, products: Products, catalogue: ItemSearch) -> Iterator[tuple[Any, Products]]:
     request = replace(search.request, level=products.level)
     if search.ids is None:
-        items: Iterable[Any] = newest_first(request, catalogue.find)
+        is_all = not search.filter.comparisons and search.distinct is None
+        wanted = search.skipped + search.limit + 1 if is_all else _READ_AT_ONCE
+        items: Iterable[Any] = newest_first(request, catalogue, wanted)
     else:
         items = sorted(items_named(search.ids, request, catalogue), key=_order, reverse=True)
     return ((item, products) for item in items if search.filter.holds(item.properties))
@@ -155,7 +168,7 @@ def items_named(names: Collection[str], request: SearchRequest, catalogue: ItemS
         if around is not None:
             found |= {item.id: item for item in catalogue.find(around) if item.id in names}
     if unknown:
-        found |= {item.id: item for item in newest_first(request, catalogue.find) if item.id in unknown}
+        found |= {item.id: item for item in newest_first(request, catalogue) if item.id in unknown}
     return list(found.values())
 
 
@@ -171,32 +184,39 @@ def _time_of_name(name: str) -> dt.datetime | None:
     return time if _FIRST_PRODUCT <= time <= _LAST_TIME - _AROUND_NAME else None
 
 
-def newest_first(request: SearchRequest, find: Callable[[SearchRequest], list[Any]]) -> Iterator[Any]:
+def newest_first(request: SearchRequest, catalogue: ItemSearch, wanted: int = _READ_AT_ONCE) -> Iterator[Any]:
     """Items of a search from the last to the first, read as they are taken.
 
-    :param find: Gives the items of a search, in order of time and then of id.
+    :param wanted: How many are about to be taken.
     :raises TooLargeError: when more are taken than are read for one answer, or too many are of one second.
     """
-    read = 0
-    for window in _windows(request):
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    read, room = 0, min(max(wanted, _READ_FIRST), _READ_AT_ONCE)
+    edges: list[dt.datetime] | None = None
+    if request.area is None and isinstance(catalogue, WindowedSearch):
+        # A catalogue of all the world is slow to search: products of one time lie all over its file.
+        begins, undated = catalogue.windows(request, room)
+        edges = None if undated else begins
+    for window in _windows(request, now) if edges is None else _known_windows(request, edges):
         pending = [window]
         while pending:
             part = pending.pop()
-            items = find(replace(part, limit=_READ_AT_ONCE + 1))
-            if len(items) > _READ_AT_ONCE:
-                pending += _halves(part)
+            items = catalogue.find(replace(part, limit=room + 1))
+            if len(items) > room:
+                pending += _halves(part, now)
                 continue
             read += len(items)
             if read > MOST_LOOKED_AT:
                 raise _too_many()
             yield from reversed(items)
+            if items:
+                room = min(2 * room, _READ_AT_ONCE)
 
 
-def _windows(request: SearchRequest) -> Iterator[SearchRequest]:
+def _windows(request: SearchRequest, now: dt.datetime) -> Iterator[SearchRequest]:
     """Parts of the time of a search, the last first, each longer than the one after it."""
     start = request.start or _FIRST_TIME
     end = request.end or _LAST_TIME
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     length = _FIRST_WINDOW_OF_ALL if request.area is None else _FIRST_WINDOW
     low = min(max(end, _FIRST_PRODUCT), now)
     while end >= start:
@@ -209,15 +229,23 @@ def _windows(request: SearchRequest) -> Iterator[SearchRequest]:
         length *= _GROWTH
 
 
-def _halves(request: SearchRequest) -> list[SearchRequest]:
-    """The earlier and the later half of the time of a search."""
+def _known_windows(request: SearchRequest, edges: Sequence[dt.datetime]) -> Iterator[SearchRequest]:
+    """Parts of the time of a search, the last first, by when each begins."""
+    end = request.end or _LAST_TIME
+    for edge in reversed(edges):
+        yield replace(request, start=edge, end=end)
+        end = edge - dt.timedelta(microseconds=1)
+
+
+def _halves(request: SearchRequest, now: dt.datetime) -> list[SearchRequest]:
+    """The earlier and the later half of the time of a search; of one that goes on into the future, that by itself."""
     start, end = request.start or _FIRST_TIME, request.end or _LAST_TIME
     if end - start < _SHORTEST:
         raise _too_many()
-    middle = start + (end - start) / 2
+    cut = now if start < now < end else start + (end - start) / 2
     return [
-        replace(request, start=start, end=middle),
-        replace(request, start=middle + dt.timedelta(microseconds=1), end=end),
+        replace(request, start=start, end=cut),
+        replace(request, start=cut + dt.timedelta(microseconds=1), end=end),
     ]
 
 

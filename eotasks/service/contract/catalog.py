@@ -25,7 +25,7 @@ DEFAULT_LIMIT = 10
 MOST_FEATURES = 100
 """Of an answer; who asks for more gets so many, and `next`."""
 
-MOST_SKIPPED = 50_000
+MOST_SKIPPED = 10_000
 MOST_IDS = 500
 _MOST_NAMES = 100
 _DIMENSIONS = {

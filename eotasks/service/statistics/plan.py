@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from affine import Affine
-from rasterio.features import geometry_mask
 
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
@@ -23,6 +21,7 @@ from eotasks.service.contract.statistics import (
 )
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.setup import Mosaicking, Output, Setup
+from eotasks.service.pixels.ground import grid_of, inside
 from eotasks.service.render import Renderer, pair
 from eotasks.service.statistics.bins import Binning, check
 from eotasks.service.statistics.intervals import Interval, Period, intervals_of
@@ -150,13 +149,8 @@ def plan_of(call: StatisticsCall, renderer: Renderer) -> Plan:
 
 def pixels_inside(area: OutputArea) -> int:
     """Pixels of a grid whose middle lies in the geometry of a request; all where it has none."""
-    if area.geometry is None:
-        return area.height * area.width
-    left, _, _, top = area.bounds
-    across, down = area.pixel_size
-    transform = Affine(across, 0, left, 0, -down, top)
-    inside = geometry_mask([area.geometry], (area.height, area.width), transform, invert=True)
-    return int(np.count_nonzero(inside))
+    found = inside(area, grid_of(area))
+    return area.height * area.width if found is None else int(np.count_nonzero(found))
 
 
 def intervals_drawn(call: StatisticsCall, setup: Setup, renderer: Renderer) -> list[Interval]:

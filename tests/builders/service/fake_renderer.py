@@ -15,6 +15,7 @@ from pyproj import Transformer
 from rasterio.features import geometry_mask
 from shapely.geometry import box
 
+from eotasks.errors import WARNING_FILTERS
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import NotFoundError, RequestError, ScriptError, TooLargeError
@@ -194,7 +195,8 @@ def inside_of(area: OutputArea) -> NDArray[np.bool_]:
     left, _, _, top = area.bounds
     across, down = area.pixel_size
     transform = Affine(across, 0, left, 0, -down, top)
-    return np.asarray(geometry_mask([area.geometry], (area.height, area.width), transform, invert=True))
+    with WARNING_FILTERS:  # which rasterio changes: intervals are drawn by several threads
+        return np.asarray(geometry_mask([area.geometry], (area.height, area.width), transform, invert=True))
 
 
 def renderer_of(scripts: dict[str, FakeScript], products: list[Product]) -> Renderer:

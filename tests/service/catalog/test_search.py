@@ -48,7 +48,11 @@ class Listed:
 
 
 class Named(Listed):
-    """One that knows its items by their ids."""
+    """One that knows its items by their ids, and how they lie in time."""
+
+    def windows(self, request: SearchRequest, rows: int) -> tuple[list[dt.datetime], int]:
+        times = [item.datetime.replace(tzinfo=None) for item in self.find(request) if item.datetime]
+        return sorted(set(times[::rows])), 0
 
     def named(self, names: Collection[str], request: SearchRequest) -> list[Any]:
         self.asked.append(request)
@@ -71,11 +75,11 @@ BOUNDS = st.none() | TIMES
 
 
 @settings(max_examples=25)
-@given(st.lists(TIMES, max_size=25), BOUNDS, BOUNDS)
+@given(st.lists(TIMES, max_size=25), BOUNDS, BOUNDS, st.sampled_from([Listed, Named]))
 def test_windows_leave_nothing_out_and_nothing_twice(
-    times: list[dt.datetime], start: dt.datetime | None, end: dt.datetime | None
+    times: list[dt.datetime], start: dt.datetime | None, end: dt.datetime | None, kind: type[Listed]
 ) -> None:
-    catalogue = Listed(items_at(times))
+    catalogue = kind(items_at(times))
     if start is not None and end is not None and end < start:
         start, end = end, start
     request = SearchRequest(start=start, end=end)
@@ -83,7 +87,7 @@ def test_windows_leave_nothing_out_and_nothing_twice(
         patch.setattr(module, "_READ_AT_ONCE", 3)
         if len({time.replace(microsecond=0) for time in times}) < len(times):
             return
-        found = [item.id for item in newest_first(request, catalogue.find)]
+        found = [item.id for item in newest_first(request, catalogue)]
     assert found == [item.id for item in reversed(catalogue.find(request))]
 
 

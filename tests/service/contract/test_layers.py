@@ -53,7 +53,7 @@ def test_ndvi(engine: Isolate) -> None:
 def test_clouds(engine: Isolate) -> None:
     row = pixels(CLM=[0, 1, 255, 1], CLP=[0, 255, 0, 51], dataMask=[1, 1, 1, 0])
     images = engine.evaluate(SCRIPTS["CLOUDS"], row).images
-    np.testing.assert_allclose(images["default"][0], [[0, 0], [1, 1], [255, 0], [1, 0.2]], atol=1e-7)
+    np.testing.assert_allclose(images["default"][0], [[0.0, 0.0], [1.0, 1.0], [255.0, 0.0], [1.0, 0.2]], atol=1e-7)
     assert images["dataMask"][0, :, 0].tolist() == [1, 1, 0, 0]
 
 
