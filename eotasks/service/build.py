@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from eotasks.catalogue.open import catalogue_of
 from eotasks.catalogue.request import SearchRequest
-from eotasks.catalogue.store import ARCHIVE_CATALOGUE
+from eotasks.catalogue.store import ARCHIVE_CATALOGUE, Catalogue
 from eotasks.service.app import create_app
 from eotasks.service.catalog.search import items_named
 from eotasks.service.evalscript.pool import EnginePool, JobLimits
@@ -87,7 +87,7 @@ def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: 
         return create_app(
             settings,
             Renderer(engine, reader, settings.bytes_of_request),
-            Catalogues([_search(location) for location in settings.catalogues]),
+            search_in(settings.catalogues),
             health={"engine": health},
             close=close,
             leave=leave,
@@ -95,6 +95,12 @@ def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: 
     except BaseException:
         engine.close()
         raise
+
+
+def search_in(locations: Sequence[str]) -> ProductSearch:
+    """Where the Catalog API searches. One catalogue of ours is asked itself: it knows how its products lie in time."""
+    found = [_search(location) for location in locations]
+    return found[0] if len(found) == 1 and isinstance(found[0], Catalogue) else Catalogues(found)
 
 
 def from_environment() -> FastAPI:

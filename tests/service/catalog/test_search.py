@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pystac
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 import eotasks.service.catalog.search as module
 from eotasks.catalogue.request import SearchRequest
-from eotasks.service.build import Catalogues
-from eotasks.service.catalog.search import item_named, newest_first, page_of, search_of
+from eotasks.service.build import Catalogues, search_in
+from eotasks.service.catalog.search import WindowedSearch, item_named, newest_first, page_of, search_of
 from eotasks.service.contract.catalog import CatalogSearch
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.pixels.collections import COLLECTIONS
@@ -203,3 +204,9 @@ def test_the_first_page_of_a_long_time_reads_little() -> None:
     found, following = search(catalogue, bbox=[0, 0, 90, 80], datetime="../2024-01-01")
     assert (len(found), following) == (10, 10)
     assert len(catalogue.asked) == 1
+
+
+def test_one_catalogue_of_ours_is_asked_itself(tmp_path: Path) -> None:
+    one, other = (str(tmp_path / name) for name in ("a.parquet", "b.parquet"))
+    assert isinstance(search_in([one]), WindowedSearch)
+    assert isinstance(search_in([one, other]), Catalogues)
