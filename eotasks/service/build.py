@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -65,10 +66,17 @@ def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: 
     reader = CatalogueReader.open(
         settings.catalogues, archive=settings.archive, store_masks=settings.store_masks, limits=limits
     )
+    jobs = JobLimits(
+        base_s=settings.script_s,
+        ceiling_s=settings.script_ceiling_s,
+        script_bytes=settings.script_bytes,
+        image_bytes=settings.bytes_of_request,
+    )
+    sandbox_limits = SandboxLimits.for_pixels(settings.bytes_of_request, jitless=settings.jitless)
     engine = EnginePool(
         Places(workers=settings.engine_workers, waiting=settings.concurrent + settings.waiting),
-        jobs=JobLimits(script_bytes=settings.script_bytes, image_bytes=settings.bytes_of_request),
-        limits=SandboxLimits.for_pixels(settings.bytes_of_request, jitless=settings.jitless),
+        jobs=jobs,
+        limits=replace(sandbox_limits, cpu_seconds=max(sandbox_limits.cpu_seconds, jobs.worker_cpu_seconds)),
     )
     try:
         sandbox = engine.start()

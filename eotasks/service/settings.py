@@ -68,6 +68,13 @@ class ServiceSettings(BaseSettings):
     max_products: int = Field(500, ge=1, description="Products that one request may find.")
     request_bytes: int = Field(2_000_000, ge=1_000, description="Bytes that the body of a request may have.")
     script_bytes: int = Field(1_000_000, ge=1_000, description="Bytes that an evalscript may have.")
+    script_s: float = Field(
+        2,
+        gt=0,
+        le=3600,
+        description="Seconds that an evalscript gets, and 20 µs for each pixel of each scene.",
+    )
+    script_ceiling_s: float = Field(60, gt=0, le=3600, description="Seconds that an evalscript gets at most.")
     body_s: float = Field(30, gt=0, le=3600, description="Seconds in which the body of a request has to arrive.")
     requests_per_minute: int = Field(
         0, ge=0, description="Requests for pixels and statistics of a client in a minute; 0 for any number."

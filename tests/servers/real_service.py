@@ -91,6 +91,7 @@ def real_service(folder: Path, products: Path, **settings: Any) -> Iterator[Real
                 "clients_file": folder / "clients.json",
                 "port": port,
                 "engine_workers": 1,
+                "script_s": 60,  # a loaded machine is no fault of a script
                 **settings,
             }
         )

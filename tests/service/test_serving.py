@@ -28,12 +28,19 @@ SCRIPT = """//VERSION=3
 function setup() { return {input: [{bands: ["B04"], units: "DN"}], output: {bands: 1, sampleType: "UINT16"}} }
 function evaluatePixel(s) { return [s.B04] }"""
 
+SETTINGS = {"EOTASKS_SERVICE_ENGINE_WORKERS": "1", "EOTASKS_SERVICE_SCRIPT_S": "60"}
+
 
 @contextmanager
 def serving(*arguments: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The command in a process of its own: the process, its address, and all that it printed at its start."""
     command = [sys.executable, "-m", "eotasks.workflows.cli", "serve", "--port", "0", *arguments]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "EOTASKS_SERVICE_ENGINE_WORKERS": "1"}
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "EOTASKS_SERVICE_ENGINE_WORKERS": "1",
+        "EOTASKS_SERVICE_SCRIPT_S": "60",
+    }
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None

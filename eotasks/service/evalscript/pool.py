@@ -9,6 +9,7 @@ that wait, and lose their priority.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -74,6 +75,11 @@ class JobLimits:
     image_bytes: int = 1 << 30
     user_data_bytes: int = 1 << 20
 
+    @property
+    def worker_cpu_seconds(self) -> int:
+        """Processor time that a worker has to have at least."""
+        return math.ceil(_WORKER_JOBS * self.ceiling_s)
+
     def seconds(self, samples: int) -> float:
         """Deadline of a job.
 
@@ -101,7 +107,7 @@ class EnginePool:
     ) -> None:
         self.jobs = jobs or JobLimits()
         limits = limits or SandboxLimits()
-        if limits.cpu_seconds < _WORKER_JOBS * self.jobs.ceiling_s:
+        if limits.cpu_seconds < self.jobs.worker_cpu_seconds:
             raise ConfigurationError(
                 f"A worker gets {limits.cpu_seconds} s of processor time, a job up to {self.jobs.ceiling_s:g} s: give a"
                 f" worker at least {_WORKER_JOBS} times as much."

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from eotasks.service.errors import ScriptError
-from eotasks.service.evalscript.pool import EnginePool
+from eotasks.service.evalscript.pool import EnginePool, JobLimits
 from eotasks.service.evalscript.workers import sandbox
 from eotasks.service.evalscript.workers.sandbox import SandboxLimits, SandboxState
 from eotasks.service.evalscript.workers.supervisor import Places
+
+PATIENT = JobLimits(base_s=60, wait_s=60)
+"""A loaded machine is no fault of a script."""
 
 pytest.importorskip("py_mini_racer", reason="needs the extra 'service'")
 
@@ -104,7 +107,7 @@ def ask(pool: EnginePool, script: str) -> Any:
 def pool() -> Iterator[EnginePool]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EOTASKS_TEST_SECRET_TOKEN", "hush")
-        with EnginePool(Places(1, spares=0), module="tests.servers.workers.python_beside_v8") as pool:
+        with EnginePool(Places(1, spares=0), jobs=PATIENT, module="tests.servers.workers.python_beside_v8") as pool:
             pool.start()
             yield pool
 
@@ -137,7 +140,7 @@ def refused(rights, flags):
 report([refused(3, 0x22), refused(7, 0x22), refused(3, 0x21)])
 """
     limits = SandboxLimits(jitless=True)
-    with EnginePool(Places(1, spares=0), limits=limits, module="tests.servers.workers.python") as pool:
+    with EnginePool(Places(1, spares=0), jobs=PATIENT, limits=limits, module="tests.servers.workers.python") as pool:
         state = pool.start()
         assert state.jitless
         if not state.seccomp:
@@ -149,7 +152,7 @@ def test_without_seccomp_it_runs_and_says_so(caplog: pytest.LogCaptureFixture) -
     limits = SandboxLimits(seccomp=False)
     with (
         caplog.at_level(logging.INFO),
-        EnginePool(Places(1, spares=0), limits=limits, module="tests.servers.workers.python") as pool,
+        EnginePool(Places(1, spares=0), jobs=PATIENT, limits=limits, module="tests.servers.workers.python") as pool,
     ):
         state = pool.start()
         assert not state.seccomp
@@ -173,7 +176,9 @@ def test_why_there_is_no_seccomp(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_memory_is_what_a_script_may_take_on_top() -> None:
     limits = SandboxLimits(memory_bytes=300 << 20)
-    with EnginePool(Places(1, spares=0), limits=limits, module="tests.servers.workers.python_beside_v8") as pool:
+    with EnginePool(
+        Places(1, spares=0), jobs=PATIENT, limits=limits, module="tests.servers.workers.python_beside_v8"
+    ) as pool:
         set_ones = pool.start().limits
         assert set_ones["core_bytes"] == set_ones["file_bytes"] == 0
         if "memory_bytes" not in set_ones:
