@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -35,6 +36,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Extra -> the modules that it brings, for those that a command or a function asks for."""
 
+_PACKAGES = MappingProxyType({"jwt": "pyjwt", "py_mini_racer": "mini-racer"})
+"""Modules that are imported by another name than that of their package."""
+
 
 def install_line(extra: str | None) -> str:
     """The line for a shell that adds an extra to the environment of this process: from where eotasks came there (a
@@ -52,6 +56,11 @@ def command_line() -> str:
     if not script.is_file():
         return f"{shlex.quote(_seen_from_here(Path(sys.executable)))} -m eotasks.workflows.cli"
     return "eotasks" if found is not None and Path(found) == script else shlex.quote(_seen_from_here(script))
+
+
+def package_of(module: str) -> str:
+    """The name of the package that brings a module of an extra, as pip knows it."""
+    return _PACKAGES.get(module, re.sub("[_.]", "-", module))
 
 
 def missing_modules(extra: str) -> list[str]:

@@ -8,12 +8,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from eotasks.service import app
 from eotasks.service.traffic.log import FIELDS, REQUESTS
+from tests.builders.waiting_batch import until
 from tests.servers.service import FakeEngine, Running, request, running_service
 
 
@@ -127,7 +129,14 @@ def test_headers(service: Running) -> None:
 def test_the_log_has_a_line_for_a_request(service: Running, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", REQUESTS.name)
     answer = service.post("/api/v1/process?token=s3cret-value", request(), token="s3cret-token")
-    lines = [getattr(record, FIELDS) for record in caplog.records if record.name == REQUESTS.name]
+    lines: list[Any] = []
+
+    def is_logged() -> bool:
+        """The line comes when the answer is out, which the client may have before."""
+        lines[:] = [getattr(record, FIELDS) for record in caplog.records if record.name == REQUESTS.name]
+        return any(each["request"] == answer.headers["x-request-id"] for each in lines)
+
+    until(is_logged)
     [line] = [each for each in lines if each["request"] == answer.headers["x-request-id"]]
     assert (line["method"], line["path"], line["status"], line["client"]) == ("POST", "/api/v1/process", 200, "open")
     assert line["sent"] == len(answer.content)

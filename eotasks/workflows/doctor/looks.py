@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from eotasks.errors import CredentialsError, EOTasksError, message_of
-from eotasks.extras import EXTRAS, install_line, missing_modules
+from eotasks.extras import EXTRAS, install_line, missing_modules, package_of
 from eotasks.workflows.doctor.findings import Finding
 from eotasks.workflows.report.units import duration, memory, size
 
@@ -88,7 +88,8 @@ def extras() -> Iterator[Finding]:
             from eotasks.catalogue.packages import database
 
             database()  # its parts have to fit each other
-        yield Finding(extra, "ok", ", ".join(f"{re.sub('[_.]', '-', name)} {version(name)}" for name in modules))
+        packages = map(package_of, modules)
+        yield Finding(extra, "ok", ", ".join(f"{package} {version(package)}" for package in packages))
 
 
 def drivers() -> Iterator[Finding]:
