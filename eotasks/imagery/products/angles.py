@@ -114,14 +114,22 @@ def _mean(directions: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return mean
 
 
+def _among(
+    height: int, width: int, rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+    """Places held to the nodes that there are, and of each the node in the north-west."""
+    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
+    i = np.minimum(rows.astype(np.intp), max(height - 2, 0))
+    j = np.minimum(columns.astype(np.intp), max(width - 2, 0))
+    return rows, columns, i, j
+
+
 def _interpolate(
     nodes: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Bilinear between nodes that are known; beyond the outermost their value goes on. (h, w, 3)."""
     height, width = nodes.shape[:2]
-    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-    i = np.minimum(rows.astype(np.intp), max(height - 2, 0))
-    j = np.minimum(columns.astype(np.intp), max(width - 2, 0))
+    rows, columns, i, j = _among(height, width, rows, columns)
     down, across = rows - i, columns - j
     known: NDArray[np.bool_] = np.asarray(np.isfinite(nodes).all(axis=-1))
     filled = np.where(known[..., np.newaxis], nodes, 0)
@@ -143,9 +151,7 @@ def _nearest(
 ) -> NDArray[np.float64]:
     """The nearest of the four nodes around that are known; of two as near the north-western one. (h, w, 3)."""
     height, width = nodes.shape[:2]
-    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-    i = np.minimum(rows.astype(np.intp), max(height - 2, 0))
-    j = np.minimum(columns.astype(np.intp), max(width - 2, 0))
+    rows, columns, i, j = _among(height, width, rows, columns)
     known: NDArray[np.bool_] = np.asarray(np.isfinite(nodes).all(axis=-1))
     shape = np.broadcast_shapes(rows.shape, columns.shape)
     found: NDArray[np.float64] = np.full((*shape, 3), np.nan)

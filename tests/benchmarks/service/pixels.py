@@ -9,10 +9,8 @@ clients at a time. Look at the ratios: seconds of a shared machine mean little.
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +27,8 @@ from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
-from tests.benchmarks.figures import Figure, check, keep
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.service.command import run
 from tests.builders.tile import EPSG, LEFT, TOP, build_tile
 
 BANDS = ("B02", "B03", "B04", "B08", "B11", "B12")
@@ -115,24 +114,7 @@ def measure(folder: Path, pixels: int, repeats: int, clients: int) -> list[Figur
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pixels", type=int, default=3072, help="rows and columns of the tile (3072)")
-    parser.add_argument("--repeats", type=int, default=12, help="windows (12)")
-    parser.add_argument("--clients", type=int, default=8, help="at a time (8)")
-    parser.add_argument("--folder", type=Path, help="where the tile is kept; else it is made anew")
-    parser.add_argument("--keep", action="store_true", help="keep the figures, and show them against the last run's")
-    options = parser.parse_args(arguments)
-    if options.keep:
-        check(NAME)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        figures = measure(folder, options.pixels, options.repeats, options.clients)
-    if options.keep:
-        print(keep(NAME, figures))
-        return
-    for figure in figures:
-        print(f"{figure.name:36} {figure.value:10.4g} {figure.unit}")
+    run(NAME, __doc__, measure, arguments)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ core. Rows: one client whose ground was read before, and eight at a time. Look a
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import statistics
@@ -27,7 +26,8 @@ from eotasks.service.auth.clients import add_client
 from eotasks.service.build import build_app
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.settings import load_settings
-from tests.benchmarks.figures import Figure, check, keep
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.service.command import run
 from tests.benchmarks.service.pixels import BANDS, SIDE, areas, by_clients, peer, seconds
 from tests.builders.tile import EPSG, build_tile
 from tests.servers.service import served
@@ -97,24 +97,7 @@ def measure(folder: Path, pixels: int, repeats: int, clients: int) -> list[Figur
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pixels", type=int, default=3072, help="rows and columns of the tile (3072)")
-    parser.add_argument("--repeats", type=int, default=12, help="windows (12)")
-    parser.add_argument("--clients", type=int, default=8, help="at a time (8)")
-    parser.add_argument("--folder", type=Path, help="where the tile is kept; else it is made anew")
-    parser.add_argument("--keep", action="store_true", help="keep the figures, and show them against the last run's")
-    options = parser.parse_args(arguments)
-    if options.keep:
-        check(NAME)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        figures = measure(folder, options.pixels, options.repeats, options.clients)
-    if options.keep:
-        print(keep(NAME, figures))
-        return
-    for figure in figures:
-        print(f"{figure.name:36} {figure.value:10.4g} {figure.unit}")
+    run(NAME, __doc__, measure, arguments)
 
 
 if __name__ == "__main__":
