@@ -20,7 +20,6 @@ from rasterio.io import MemoryFile
 
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.errors import RequestError
-from eotasks.service.evalscript.engine import as_image
 
 USER_DATA = "userdata"
 """Identifier of `outputMetadata.userData`."""
@@ -186,7 +185,9 @@ def _has(dtype: np.dtype[Any], value: float) -> bool:
 
 def _pillow(image: NDArray[Any], name: str, **options: Any) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(as_image(image))).save(stream, format=name, **options)
+    Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)).save(
+        stream, format=name, **options
+    )
     return stream.getvalue()
 
 

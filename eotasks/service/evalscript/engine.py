@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
@@ -61,8 +60,3 @@ class Engine(Protocol):
         :raises BusyError: as `describe`.
         """
         ...
-
-
-def as_image(values: NDArray[Any]) -> NDArray[Any]:
-    """An image without the axis of a single band, as files of one band are decoded."""
-    return values[..., 0] if values.shape[-1] == 1 else np.ascontiguousarray(values)
