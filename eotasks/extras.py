@@ -32,6 +32,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "jwt",
             "py_mini_racer",
         ),
+        "zonal": ("exactextract", "whittaker_eilers", "pyarrow"),
+        "detectors": ("ukis_csmask", "onnxruntime"),
     }
 )
 """Extra -> the modules that it brings, for those that a command or a function asks for."""

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models", "network"),
     ("storage", "features", "geometry"),
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray", "s2cloudless"),
-    ("catalogue", "area"),
+    ("catalogue", "area", "zonal", "water"),
     ("sources",),
     (
         "workflows.report",
