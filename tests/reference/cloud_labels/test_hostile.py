@@ -15,7 +15,7 @@ import pytest
 from eotasks.errors import EOTasksError, MissingDependencyError, ReferenceDataError
 from eotasks.limits import ARRAY_BYTES, LISTED_OBJECTS, RECORD_BYTES
 from eotasks.reference.cloud_labels.registry import find_label_set
-from tests.builders.label_sets import (
+from tests.builders.clouds.label_sets import (
     PATCH,
     SCENE,
     tortilla,

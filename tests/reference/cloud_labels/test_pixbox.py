@@ -20,7 +20,7 @@ from eotasks.reference.cloud_labels.protocol import LabelledFrame
 from eotasks.reference.cloud_labels.sets import pixbox
 from eotasks.reference.cloud_labels.sets.pixbox import PIXBOX
 from eotasks.reference.cloud_labels.sets.pixbox_products import PRODUCTS
-from tests.builders.label_sets import write_rows
+from tests.builders.clouds.label_sets import write_rows
 from tests.builders.layouts import small_safe
 from tests.builders.tile import NAME
 

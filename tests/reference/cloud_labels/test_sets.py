@@ -16,7 +16,7 @@ from eotasks.reference.cloud_labels.classes import JUDGED_AS, judged_as
 from eotasks.reference.cloud_labels.names import band_called, offset_of, time_in
 from eotasks.reference.cloud_labels.protocol import LabelledFrame, LabelSet
 from eotasks.reference.cloud_labels.registry import LABEL_SETS, find_label_set, label_set_list
-from tests.builders.label_sets import (
+from tests.builders.clouds.label_sets import (
     HOLLSTEIN_NUMBERS,
     LATE_PRODUCT,
     OLD_PRODUCT,

@@ -18,7 +18,7 @@ from eotasks.workflows.evaluate_clouds.command import THIN_CLOUDS
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.known_labels import named_labels, on_spectra, scenes_of_labels
 from eotasks.workflows.evaluate_clouds.scenes import LabelledScene
-from tests.builders.label_sets import (
+from tests.builders.clouds.label_sets import (
     SCENE,
     THIN,
     write_catalogue,
