@@ -186,7 +186,7 @@ TACO: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a table outside": (lambda whole: header(len(whole), 100) + whole[18:], "lies outside"),
     "a table without end": (lambda whole: header(200, 2**63) + whole[18:], "EOTASKS_MAX"),
     "no table": (lambda whole: header(18, 50) + whole[18:], "cannot be read"),
-    "another table": (lambda _: tortilla([]).replace(b"tortilla:length", b"tortilla:lengts"), "no column"),
+    "another table": (lambda _: tortilla([]).replace(b"tortilla:length", b"tortilla:extent"), "no column"),
     "no patch": (lambda _: tortilla([("a", "GTiff", b"x")]), "no patch in its files"),
     "an empty patch": (lambda _: tortilla([("a", "TORTILLA", tortilla([]))]), "nothing in it where"),
     "other formats": (
