@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,6 +73,12 @@ def files_ending(folder: Path, *endings: str) -> list[Path]:
 def name_below(folder: Path, path: Path) -> str:
     """What a file or folder is called: its path below the folder, without a suffix."""
     return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def shorter(names: Sequence[str], shorten: Callable[[str], str]) -> list[str]:
+    """Names made shorter, where they still differ then; else as they are."""
+    short = [shorten(name) for name in names]
+    return short if len(set(short)) == len(short) else list(names)
 
 
 def read_npy(file: Path) -> NDArray[np.generic]:

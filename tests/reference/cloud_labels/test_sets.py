@@ -86,7 +86,7 @@ def test_cloudsen12_as_folders(tmp_path: Path) -> None:
     (patch.parent / "without-labels").mkdir()
     (patch.parent / "without-labels" / "S2L1C.tif").write_bytes(b"")
     (source,) = find_label_set("cloudsen12").frames(tmp_path)
-    assert source.name == f"03__ROI_0047__ROI_0069/ROI_0051/{PATCH}"
+    assert source.name == f"ROI_0051/{PATCH}"
     frame = source.load()
     np.testing.assert_array_equal(frame.bands, digital_numbers(truth()))
     assert frame.band_names == BANDS
@@ -95,6 +95,12 @@ def test_cloudsen12_as_folders(tmp_path: Path) -> None:
     assert (frame.crs, frame.bounds) == ("EPSG:32633", (LEFT, TOP - PIXEL * height, LEFT + PIXEL * width, TOP))
     assert (frame.time, frame.resolution, frame.sun) == (PATCH_TIME, PIXEL, None)
     assert only_frame("cloudsen12", patch).time == PATCH_TIME
+    write_cloudsen12(tmp_path / "again")
+    first, again = find_label_set("cloudsen12").frames(tmp_path)
+    assert (again.name, first.name) == (
+        f"again/03__ROI_0047__ROI_0069/ROI_0051/{PATCH}",
+        f"03__ROI_0047__ROI_0069/ROI_0051/{PATCH}",
+    )
 
 
 @pytest.mark.parametrize("below", ["", "test"], ids=["here", "in test"])
@@ -177,8 +183,7 @@ def test_pixels_of_the_mask_catalogue_in_no_class_are_not_judged(tmp_path: Path)
 def test_hollstein_spectra_by_product_and_granule(tmp_path: Path) -> None:
     write_hollstein(tmp_path)
     first, second = find_label_set("hollstein").frames(tmp_path)
-    name = OLD_PRODUCT.removesuffix(".SAFE")
-    assert [first.name, second.name] == [f"32TNR_{name}", f"33UUU_{name}"]
+    assert [first.name, second.name] == ["32TNR_20151211T084342", "33UUU_20151211T084342"]
     frame = second.load()
     assert frame.bands.shape == (5, 6, 13)
     assert frame.is_data.sum() == 28
@@ -191,6 +196,17 @@ def test_hollstein_spectra_by_product_and_granule(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frame.bands[frame.is_data], expected[frame.is_data])
     assert frame.time == dt.datetime(2015, 12, 11, 8, 43, 42)  # noqa: DTZ001
     assert find_label_set("hollstein").points
+
+
+def test_hollstein_products_of_one_second_keep_their_names(tmp_path: Path) -> None:
+    again = OLD_PRODUCT.replace("153317", "160000")
+    write_hollstein(
+        tmp_path,
+        product_id=np.array([OLD_PRODUCT, again] * 21, dtype="S"),
+        granule_id=np.array(["33UUU"] * 42, dtype="S"),
+    )
+    names = [source.name for source in find_label_set("hollstein").frames(tmp_path)]
+    assert names == [f"33UUU_{each.removesuffix('.SAFE')}" for each in (OLD_PRODUCT, again)]
 
 
 def test_hollstein_spectra_of_a_file_without_products(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from eotasks.workflows.cli import main
 from eotasks.workflows.evaluate_clouds.command import THIN_CLOUDS
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.known_labels import named_labels, on_spectra, scenes_of_labels
+from eotasks.workflows.evaluate_clouds.pictures import frame_figure
+from eotasks.workflows.evaluate_clouds.run import evaluate_scenes
 from eotasks.workflows.evaluate_clouds.scenes import LabelledScene
 from tests.builders.clouds.label_sets import (
     SCENE,
@@ -160,3 +163,21 @@ def test_a_frame_that_cannot_be_read_is_noted_and_the_others_go_on(
         "--detector", "all-clear", "--pictures", "0",
     ]) == 1  # fmt: skip
     assert "b: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [("a", "a"), (SCENE, SCENE), (f"{SCENE}/{SCENE}", f"{SCENE}/{SCENE}"[-50:])],
+    ids=["short", "product", "longer than the picture"],
+)
+def test_names_of_frames_are_drawn_within_the_picture(name: str, drawn: str, tmp_path: Path) -> None:
+    write_kappazeta(tmp_path / "a.nc")
+    collection = scenes_of_labels(*named_labels(f"kappazeta:{tmp_path}"))
+    outcome = evaluate_scenes(collection, contestants(["braaten-cohen-yang"], DetectorSettings()), pictures=1)
+    view = replace(outcome.views[0], frame=name)
+    figure = frame_figure(view, ["braaten-cohen-yang"], {"braaten-cohen-yang": ("cloud",)})
+    title = figure.get_suptitle()
+    assert title.endswith(drawn)
+    figure.draw_without_rendering()
+    (text,) = [each for each in figure.texts if each.get_text() == title]
+    assert text.get_window_extent().x1 <= figure.bbox.x1

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from eotasks.reference.cloud_labels.classes import LabelClass
-from eotasks.reference.cloud_labels.files import existing, name_below, none_found, walk
+from eotasks.reference.cloud_labels.files import existing, none_found, shorter, walk
 from eotasks.reference.cloud_labels.protocol import FrameSource, LabelledFrame, LabelSet
 from eotasks.reference.cloud_labels.rasters import l1c_frame, read_geotiff
 
@@ -44,7 +44,8 @@ class CloudSEN12(LabelSet):
         found = [at for at, _, files in walk(existing(folder, self.title)) if IMAGE in files and (at / LABELS).exists()]
         if not found:
             raise none_found(folder, self.title, self.layout)
-        names = [folder.resolve().name if at == folder else name_below(folder, at / "_")[:-2] for at in found]
+        names = [at.resolve().name if at == folder else at.relative_to(folder).as_posix() for at in found]
+        names = shorter(names, lambda name: "/".join(name.split("/")[-2:]))  # region and patch
         return [FrameSource(name, partial(_load, at)) for name, at in sorted(zip(names, found, strict=True))]
 
 

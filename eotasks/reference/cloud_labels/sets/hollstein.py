@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from eotasks.errors import ReferenceDataError
 from eotasks.models.sentinel2 import BANDS
 from eotasks.reference.cloud_labels.classes import NO_DATA_LABEL, LabelClass
-from eotasks.reference.cloud_labels.files import existing, files_ending, none_found
+from eotasks.reference.cloud_labels.files import existing, files_ending, none_found, shorter
 from eotasks.reference.cloud_labels.hdf5 import Hdf5, open_hdf5
 from eotasks.reference.cloud_labels.names import band_called, time_in
 from eotasks.reference.cloud_labels.protocol import FrameSource, LabelledFrame, LabelSet
@@ -125,14 +125,17 @@ def _groups(content: Hdf5, count: int, file: Path) -> dict[str, Rows]:
             raise ReferenceDataError(f"{file}: more than {_MOST_FRAMES:,} products and granules. Download it again.")
     order = np.argsort(codes, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(codes))[:-1])
-    names = [_frame_name(product, granule) for product, granule in known]
+    names = [re.sub(r"\.SAFE$", "", f"{granule}_{product}") for product, granule in known]
+    names = shorter(names, _short_name)
     if len(set(names)) < len(names):
         raise ReferenceDataError(f"{file}: two of its products have one name. Download it again.")
     return dict(zip(names, parts, strict=True))
 
 
-def _frame_name(product: str, granule: str) -> str:
-    return re.sub(r"\.SAFE$", "", f"{granule}_{product}")
+def _short_name(name: str) -> str:
+    """Granule and time, where the name of the product says one."""
+    time = time_in(name)
+    return name if time is None else f"{name.partition('_')[0]}_{time:%Y%m%dT%H%M%S}"
 
 
 def _load(file: Path, name: str, rows: Rows) -> LabelledFrame:
