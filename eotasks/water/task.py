@@ -173,7 +173,7 @@ class WaterLevelTask(EOTask):
         """The outlines in the system of the patch, each with its window of pixels."""
         moved = outlines.to_crs(bbox.crs.pyproj_crs())
         return [
-            _Body(str(name), str(title), outline, _window(outline, bbox, shape, self.margin))
+            _Body(str(name), str(title), outline, frame_window(outline, bbox, shape, self.margin))
             for name, title, outline in zip(moved[ID], moved[NAME], moved.geometry, strict=True)
         ]
 
@@ -256,9 +256,15 @@ def _optional(feature: Feature | None, allowed: FeatureType) -> Feature | None:
     return None if feature is None else feature_of(feature, {allowed})
 
 
-def _window(
+def frame_window(
     outline: BaseGeometry, bbox: BBox, shape: tuple[int, int], margin: float | None
 ) -> tuple[slice, slice] | None:
+    """Rows and columns of an outline's frame in a patch; None where they do not meet.
+
+    :param outline: In the coordinate system of the patch.
+    :param shape: Rows and columns of the patch.
+    :param margin: As of `WaterLevelTask`.
+    """
     if outline.is_empty or not np.isfinite(outline.bounds).all():
         return None
     left, bottom, right, top = outline.bounds
