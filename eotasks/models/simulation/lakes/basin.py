@@ -29,7 +29,7 @@ _UNEVEN_SHORE = 0.3
 """Share by which the exponent of the shore is smaller on the gentle side and greater on the steep one."""
 
 _BANK_HEIGHT = 0.45
-_DIRECTIONS, _RINGS = 480, 300
+_DIRECTIONS, _RINGS = 360, 200
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ def bed(lake: Lake, x: Coordinates, y: Coordinates) -> Float:
 
 @lru_cache(maxsize=64)
 def polar_grid(lake: Lake) -> PolarGrid:
-    """The whole basin, out to ``RIM``, in cells of about ``radius / 300`` by ``radius / 75`` or less."""
+    """The whole basin, out to ``RIM``, in cells of ``radius / 200`` by one degree."""
     ring = RIM / round(_RINGS * RIM)
-    rho = (np.arange(round(_RINGS * RIM)) + 0.5)[:, None] * ring
-    direction = ((np.arange(_DIRECTIONS) + 0.5) * (2 * np.pi / _DIRECTIONS))[None, :]
+    rho = (np.arange(round(_RINGS * RIM), dtype=np.float64) + 0.5)[:, None] * ring
+    direction = (np.arange(_DIRECTIONS, dtype=np.float64) + 0.5)[None, :] * (2 * np.pi / _DIRECTIONS)
     radius = shore_radius(lake, direction)
     x, y = lake.x + rho * radius * np.cos(direction), lake.y + rho * radius * np.sin(direction)
     heights = _bed_at(lake, rho, direction, x, y)

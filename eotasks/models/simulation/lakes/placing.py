@@ -15,7 +15,7 @@ from eotasks.models.simulation.lakes.lake import Lake
 from eotasks.models.simulation.noise import hash_uniform
 
 _PLACE = 631
-_TRIES = 400
+_TRIES = 150
 _APART = 150.0
 """Metres between a basin and the next one, the waters of the scene, or its edge."""
 
