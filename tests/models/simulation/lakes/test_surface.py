@@ -145,5 +145,5 @@ def test_lakes_are_placed_apart_on_dry_ground_by_their_seed() -> None:
 
 
 def test_a_scene_without_room_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="room for . of 30 lakes"):
+    with pytest.raises(ConfigurationError, match=r"room for \d of 30 lakes"):
         place_lakes(ground(), 30, seed=4)
