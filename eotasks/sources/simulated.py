@@ -74,8 +74,8 @@ TRUTH_LAKE_STATE: Feature = (FeatureType.LABEL, "TRUTH_LAKE_STATE")
 (``eotasks.models.simulation.lakes.season.LakeState``)."""
 
 LAKE_OUTLINES: Feature = (FeatureType.VECTOR_TIMELESS, "LAKES")
-"""A row per lake, in the order of the levels: ``id`` (from 1), ``name``, ``nominal_area`` (square metres) and the outline
-of the full lake, in the CRS of the sample."""
+"""A row per lake, in the order of the levels: ``id`` (text, from 1), ``name``, ``nominal_area`` (square metres) and the
+outline of the full lake, in the CRS of the sample."""
 
 RECONSTRUCTED: Feature = (FeatureType.MASK_TIMELESS, "RECONSTRUCTED")
 """bool (h, w, 1): ground that lay under real clouds or shadows and was made up from similar clear ground."""
@@ -260,7 +260,7 @@ def lake_outlines(lakes: Sequence[Lake]) -> GeoDataFrame:
     """Names, areas and outlines of full lakes: what LAKES is in an EOPatch."""
     return GeoDataFrame(
         {
-            "id": range(1, len(lakes) + 1),
+            "id": [str(number + 1) for number in range(len(lakes))],
             "name": [lake.name for lake in lakes],
             "nominal_area": [nominal_area(lake) for lake in lakes],
         },
