@@ -52,10 +52,10 @@ outlines: polygons in GeoPackage, GeoJSON, Shapefile, GeoParquet or what else GD
 are those of the column id (BLUEDOT_WB_ID, osm_id), or of --id-column, each once; without such a column outlines are
 numbered.
 
-level: water that is connected with the outline counts, inside and outside of it: 1 is a full lake, 0 an empty one, above
-1 a flood. What is no level has a status: too_cloudy (more than --max-cloud of the frame, or --max-water-cloud of the
-lake itself), frozen (ice or snow on more than --max-ice of the lake), invalid_data (less than 98 % of the frame or the
-lake has data), no_data, no_cloud_data, invalid_polygon, request_error (the source failed).
+level: water that is connected with the outline counts, inside and outside of it: 1 is a full lake, 0 an empty one,
+above 1 a flood. What is no level has a status: too_cloudy (more than --max-cloud of the frame, or --max-water-cloud of
+the lake itself), frozen (ice or snow on more than --max-ice of the lake), invalid_data (less than 98 % of the frame or
+the lake has data), no_data, no_cloud_data, invalid_polygon, request_error (the source failed).
 
 files: levels.csv (its columns are in the report), extents.parquet (measured outlines by date, GeoParquet in degrees),
 outlines.parquet, pictures/, summary.json, report.html.
@@ -127,6 +127,11 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help="most ice on the lake (0.05); none: not looked for",
     )
     method.add_argument(
+        "--no-shadows",
+        action="store_true",
+        help="do not look for cloud shadow, which counts as cloud over the lake",
+    )
+    method.add_argument(
         "--elevation", metavar="DEM", help="GeoTIFF of heights: no water outside of an outline 15 m above the lake"
     )
 
@@ -195,14 +200,17 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
                 "--elevation: method water-monitor sees nothing outside of outlines: leave it out."
             )
         elevation.check()
-    return RunOptions(settings, elevation, arguments.threads, arguments.pictures)
+    return RunOptions(
+        settings, elevation, shadows=not arguments.no_shadows, threads=arguments.threads, views=arguments.pictures
+    )
 
 
 def _check_source(arguments: argparse.Namespace) -> None:
     given = [each for each in SOURCES if getattr(arguments, each.name)]
     if len(given) != 1:
         raise ConfigurationError(
-            f"give one source of pixels: {', '.join(each.option for each in SOURCES)}. As in: eotasks water-level --demo"
+            f"give one source of pixels, of {', '.join(each.option for each in SOURCES)}, as in: eotasks water-level"
+            " --demo"
         )
     if arguments.start is not None and arguments.end is not None and arguments.end < arguments.start:
         raise ConfigurationError(f"--end {arguments.end} lies before --start {arguments.start}: exchange them.")
@@ -218,14 +226,22 @@ def _check_source(arguments: argparse.Namespace) -> None:
 
 def _source(arguments: argparse.Namespace) -> PixelSource:
     from eotasks.sources.bbox import check_resolution
-    from eotasks.workflows.water_level.sources.base import SourceRequest
+    from eotasks.workflows.water_level.sources.base import SURROUNDINGS, SourceRequest
 
     if arguments.resolution is not None:
         check_resolution(arguments.resolution)
     option = next(each for each in SOURCES if getattr(arguments, each.name))
     bands = None if arguments.bands is None else tuple(name.strip() for name in arguments.bands.split(","))
     location = "" if option.metavar is None else getattr(arguments, option.name)
-    request = SourceRequest(location, arguments.start, arguments.end, arguments.resolution, arguments.seed, bands)
+    request = SourceRequest(
+        location,
+        arguments.start,
+        arguments.end,
+        arguments.resolution,
+        surroundings=0 if arguments.no_shadows else SURROUNDINGS,
+        seed=arguments.seed,
+        bands=bands,
+    )
     return option.open(request)
 
 
@@ -260,6 +276,12 @@ def _show(outcome: Outcome, console: Console) -> None:
     console.print(summary_table(outcome))
     for job, error in outcome.failures:
         print_failed(console, f"{job}: {error}")
+    if outcome.untold_shadows:
+        print_line(
+            console,
+            f"Warning: the shadows of clouds cannot be told on {outcome.untold_shadows} lakes and dates; none is taken"
+            " for such.",
+        )
     if outcome.source.is_simulated:
         print_line(console, "Simulated pixels: these levels say nothing about accuracy in the field.")
 

@@ -13,8 +13,6 @@ import pandas as pd
 from eolearn.core import EOPatch, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.clouds.masks import AddCloudMaskTask
-from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.errors import AreaError, EOTasksError, TooFewFramesError, message_of
 from eotasks.imagery.elevation import ElevationFile
 from eotasks.models.sentinel2 import band_indices
@@ -24,18 +22,15 @@ from eotasks.sources.bbox import grid_of_bbox
 from eotasks.water.columns import COLUMNS, NO_ALGORITHM, TIME
 from eotasks.water.outlines import ID, NAME
 from eotasks.water.task import WaterLevelTask
-from eotasks.workflows.water_level.sources.base import BANDS, CLM, IS_DATA, Job, PixelSource
+from eotasks.workflows.water_level.clouds import add_clouds
+from eotasks.workflows.water_level.sources.base import BANDS, CLM, IS_DATA, SHADOW, Job, PixelSource
 from eotasks.workflows.water_level.views import LakeView, keep_views
 
 LOGGER = logging.getLogger(__name__)
 
-CLOUD_RESOLUTION = 80.0
-"""Metres at which clouds are looked for, at the finest, as the Water Observatory has it."""
-
 WGS84 = "EPSG:4326"
 TRUE_LEVEL, TRUE_STATE = "true_level", "true_state"
 
-_CLP = (FeatureType.DATA, "CLP")
 _ELEVATION = (FeatureType.DATA_TIMELESS, "ELEVATION")
 _LEVELS = (FeatureType.VECTOR, "WATER_LEVEL")
 
@@ -46,6 +41,9 @@ class RunOptions:
 
     settings: WaterLevelSettings = field(default_factory=WaterLevelSettings)
     elevation: ElevationFile | None = None
+    shadows: bool = True
+    """Whether cloud shadow is looked for, which counts as cloud over the water does."""
+
     threads: int | None = None
     views: int = 20
     """Lakes of which images are kept for pictures."""
@@ -64,6 +62,9 @@ class Outcome:
     views: dict[str, LakeView]
     failures: list[tuple[str, str]]
     """Jobs that failed, and why."""
+
+    untold_shadows: int = 0
+    """Lakes and dates with clouds whose shadows cannot be told."""
 
     @property
     def has_truth(self) -> bool:
@@ -90,9 +91,10 @@ def measure_lakes(
     tables = [_without_pixels(outlines[outlines.geometry.is_empty], MeasurementStatus.INVALID_POLYGON, _EMPTY)]
     views: dict[str, LakeView] = {}
     failures: list[tuple[str, str]] = []
+    untold = [0]
     for job in jobs:
         try:
-            tables += list(_measured(source, job, options, views))
+            tables += list(_measured(source, job, options, views, untold))
         except (AreaError, TooFewFramesError) as error:
             tables.append(_without_pixels(job.outlines, MeasurementStatus.NO_DATA, message_of(error)))
         except EOTasksError as error:
@@ -100,18 +102,17 @@ def measure_lakes(
             failures.append((job.name, message_of(error)))
             tables.append(_without_pixels(job.outlines, MeasurementStatus.REQUEST_ERROR, message_of(error)))
         advance()
-    return Outcome(source, outlines, options, _together(tables, outlines), views, failures)
+    return Outcome(source, outlines, options, _together(tables, outlines), views, failures, untold[0])
 
 
 _EMPTY = "the outline is empty, no polygon, or cannot be repaired"
 
 
 def _measured(
-    source: PixelSource, job: Job, options: RunOptions, views: dict[str, LakeView]
+    source: PixelSource, job: Job, options: RunOptions, views: dict[str, LakeView], untold: list[int]
 ) -> Iterator[gpd.GeoDataFrame]:
     for patch in job.load():
-        if CLM not in patch:
-            add_clouds(patch, source.band_names, options.threads)
+        untold[0] += add_clouds(patch, source.band_names, shadows=options.shadows, threads=options.threads)
         if options.elevation is not None:
             size = (patch.bbox.max_x - patch.bbox.min_x) / patch[BANDS].shape[2]
             patch[_ELEVATION] = options.elevation.read(grid_of_bbox(patch.bbox, size))[..., np.newaxis]
@@ -121,6 +122,7 @@ def _measured(
             _LEVELS,
             clm_feature=CLM,
             is_data_feature=IS_DATA,
+            shadow_feature=SHADOW if options.shadows else None,
             elevation_feature=None if options.elevation is None else _ELEVATION,
             bands=source.band_names,
             settings=options.settings,
@@ -130,30 +132,6 @@ def _measured(
         levels = levels.to_crs(WGS84)
         truth = source.truth(patch)
         yield levels if truth is None else levels.merge(truth, on=[ID, TIME], how="left")
-
-
-def add_clouds(patch: EOPatch, bands: tuple[str, ...], threads: int | None = None) -> None:
-    """Adds CLM by s2cloudless at 80 m: threshold 0.4, averaged over and grown by one of these pixels."""
-    size = (patch.bbox.max_x - patch.bbox.min_x) / patch[BANDS].shape[2]
-    probability = AddCloudProbabilityTask(
-        BANDS,
-        _CLP,
-        is_data_feature=IS_DATA,
-        bands=bands,
-        resolution=max(size, CLOUD_RESOLUTION),
-        threads=threads,
-    )
-    mask = AddCloudMaskTask(
-        _CLP,
-        CLM,
-        is_data_feature=IS_DATA,
-        preset="s2cloudless",
-        threshold=0.4,
-        average_over=CLOUD_RESOLUTION,
-        dilation_size=CLOUD_RESOLUTION,
-        unit="metre",
-    )
-    mask.execute(probability.execute(patch))
 
 
 def _true_colors(patch: EOPatch, bands: tuple[str, ...]) -> Callable[[int, Any], NDArray[np.float32]] | None:

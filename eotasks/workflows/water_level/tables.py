@@ -77,7 +77,7 @@ def levels_csv(outcome: Outcome, *, bluedot_names: bool = False) -> str:
 
 def summary_json(outcome: Outcome) -> str:
     """Everything that was found, but the rows."""
-    settings = asdict(outcome.options.settings)
+    settings = asdict(outcome.options.settings) | {"shadows": outcome.options.shadows}
     if outcome.options.elevation is not None:
         settings["elevation"] = outcome.options.elevation.name
     content = {

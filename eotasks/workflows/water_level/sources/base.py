@@ -27,9 +27,13 @@ from eotasks.water.task import FRAME_MARGIN
 BANDS: Feature = (FeatureType.DATA, "BANDS")
 IS_DATA: Feature = (FeatureType.MASK, "IS_DATA")
 CLM: Feature = (FeatureType.MASK, "CLM")
+SHADOW: Feature = (FeatureType.MASK, "SHADOW")
 
 FINEST = 10.0
 """Metres: pixels of B03 and B08."""
+
+SURROUNDINGS = 1000.0
+"""Metres around a lake's frame that are read too, for the clouds that throw shadows into it."""
 
 MOST_PIXELS = 5000
 """Of a side of a frame, as the Water Observatory has it: larger lakes are seen in coarser pixels."""
@@ -46,6 +50,9 @@ class SourceRequest:
     end: dt.date | None = None
     resolution: float | None = None
     """Metres of a pixel; None for the finest that the size of the lake allows."""
+
+    surroundings: float = SURROUNDINGS
+    """Metres around the frame of a lake that are read too; 0 where shadows are not looked for."""
 
     seed: int = 42
     """Of simulated pixels."""
@@ -90,11 +97,15 @@ class PixelSource:
         return None
 
 
-def lake_box(outline: gpd.GeoDataFrame, resolution: float | None, system: CRS | None = None) -> tuple[BBox, float]:
-    """The ground around an outline, a tenth of its size wider on each side, in whole pixels, and the size of these.
+def lake_box(
+    outline: gpd.GeoDataFrame, resolution: float | None, surroundings: float = 0, system: CRS | None = None
+) -> tuple[BBox, float]:
+    """The frame of an outline, a tenth of its size wider on each side, with its surroundings, in whole pixels; and the
+    size of these.
 
     :param outline: One row, not empty.
     :param resolution: Metres; None for the finest multiple of 10 m that gives at most 5000 pixels a side.
+    :param surroundings: Metres on each side.
     :param system: To be in; None for the UTM zone of the middle.
     """
     if system is None:
@@ -104,7 +115,7 @@ def lake_box(outline: gpd.GeoDataFrame, resolution: float | None, system: CRS | 
     across, up = FRAME_MARGIN * (right - left), FRAME_MARGIN * (top - bottom)
     box = shapely.box(left - across, bottom - up, right + across, top + up)
     size = resolution or frame_resolution(box.bounds)
-    return snap_bbox(BBox(box.bounds, system), size), size
+    return snap_bbox(BBox(box.buffer(surroundings).bounds, system), size), size
 
 
 def frame_resolution(bounds: tuple[float, float, float, float]) -> float:

@@ -15,6 +15,7 @@ from eotasks.models.simulation.lakes.placing import place_lakes
 from eotasks.models.simulation.lakes.season import LakeState
 from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.sources.simulated import (
+    LAKE_OUTLINES,
     TRUTH_LAKE_LEVEL,
     TRUTH_LAKE_STATE,
     SimulateYearTask,
@@ -22,7 +23,7 @@ from eotasks.sources.simulated import (
     sample_ground,
 )
 from eotasks.water.columns import TIME
-from eotasks.water.outlines import ID, NAME, checked_outlines
+from eotasks.water.outlines import ID, checked_outlines
 from eotasks.workflows.water_level.sources.base import (
     BANDS,
     FINEST,
@@ -35,8 +36,8 @@ from eotasks.workflows.water_level.sources.base import (
     single,
 )
 
-LAKES, ACQUISITIONS = 4, 24
-SMALLEST, LARGEST = 250.0, 650.0
+LAKES, ACQUISITIONS = 3, 24
+SMALLEST, LARGEST = 250.0, 550.0
 """Metres, of disks with the area of the full lakes."""
 
 CLOUDINESS = 0.15
@@ -50,6 +51,7 @@ class DemoSource(PixelSource):
     attribution: ClassVar[str] = "Contains modified Copernicus Sentinel data 2017."
 
     def __init__(self, request: SourceRequest) -> None:
+        self._surroundings = request.surroundings
         self._size = request.resolution or FINEST
         ground = sample_ground(self._size, request.seed)
         self._lakes: tuple[Lake, ...] = place_lakes(
@@ -67,22 +69,21 @@ class DemoSource(PixelSource):
         )
 
     def own_outlines(self) -> gpd.GeoDataFrame:
-        outlines = lake_outlines(self._lakes)
-        return checked_outlines(outlines.assign(id=outlines[NAME]))
+        return checked_outlines(lake_outlines(self._lakes))
 
     def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
         return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
-        box, _ = lake_box(outline, self._size, SAMPLE_BBOX.crs)
+        box, _ = lake_box(outline, self._size, self._surroundings, SAMPLE_BBOX.crs)
         yield self._task.execute(bbox=box)
 
     def truth(self, eopatch: EOPatch) -> pd.DataFrame:
         levels, states = eopatch[TRUTH_LAKE_LEVEL], eopatch[TRUTH_LAKE_STATE]
         rows = [
-            (lake.name, time, float(levels[index, position]), LakeState(states[index, position]).name.lower())
+            (name, time, float(levels[index, position]), LakeState(states[index, position]).name.lower())
             for index, time in enumerate(eopatch.timestamps or ())
-            for position, lake in enumerate(self._lakes)
+            for position, name in enumerate(eopatch[LAKE_OUTLINES][ID])
         ]
         return pd.DataFrame(rows, columns=[ID, TIME, "true_level", "true_state"])
 

@@ -17,13 +17,16 @@ from eotasks.errors import FeatureError
 from eotasks.models.sentinel2 import BANDS as ALL_BANDS
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.sources.eopatches import list_source_eopatches
+from eotasks.sources.sample import SUN_ANGLES
 from eotasks.storage.place import Place
 from eotasks.times import naive_utc
-from eotasks.workflows.water_level.sources.base import BANDS, CLM, IS_DATA, Job, PixelSource, SourceRequest
+from eotasks.workflows.water_level.sources.base import BANDS, CLM, IS_DATA, SHADOW, Job, PixelSource, SourceRequest
+
+_OPTIONAL = (IS_DATA, CLM, SHADOW, SUN_ANGLES)
 
 
 class EOPatchesSource(PixelSource):
-    """Patches with data/BANDS and, where they are there, mask/IS_DATA and mask/CLM. Nothing is written to them."""
+    """Patches with data/BANDS and, where they are there, mask/IS_DATA, mask/CLM, mask/SHADOW and scalar/SUN_ANGLES."""
 
     title: ClassVar[str] = "EOPatches"
 
@@ -48,7 +51,7 @@ class EOPatchesSource(PixelSource):
         return jobs
 
     def _load(self, name: str) -> Iterator[EOPatch]:
-        patch = load_eopatch(self._place, name, features=[BANDS], optional=[IS_DATA, CLM])
+        patch = load_eopatch(self._place, name, features=[BANDS], optional=_OPTIONAL)
         where = f"EOPatch {self._place}/{name}"
         count = patch[BANDS].shape[-1]
         if count != len(self.band_names):
@@ -59,7 +62,7 @@ class EOPatchesSource(PixelSource):
         times = [naive_utc(time) for time in patch.timestamps or ()]
         kept = [index for index, time in enumerate(times) if self._is_wanted(time)]
         result = EOPatch(bbox=patch.bbox, timestamps=[times[index] for index in kept])
-        for feature in (BANDS, IS_DATA, CLM):
+        for feature in (BANDS, *_OPTIONAL):
             if feature in patch:
                 result[feature] = patch[feature] if len(kept) == len(times) else patch[feature][kept]
         if IS_DATA not in result:

@@ -48,7 +48,7 @@ class ProductsSource(PixelSource):
         return [Job(name_of(each), each, partial(self._load, each, tasks)) for each in single(outlines)]
 
     def _load(self, outline: gpd.GeoDataFrame, tasks: dict[float, LoadScenesTask]) -> Iterator[EOPatch]:
-        box, size = lake_box(outline, self._request.resolution)
+        box, size = lake_box(outline, self._request.resolution, self._request.surroundings)
         if size not in tasks:  # its products are opened once for all lakes
             tasks[size] = self._task(size)
         pixels = (box.max_x - box.min_x) * (box.max_y - box.min_y) / size**2
@@ -76,7 +76,6 @@ class ProductsSource(PixelSource):
             resolution=resolution,
             dtype="dn",
             maxcc=MOST_CLOUD,
-            sun_angles_feature=None,
             snap=True,
         )
 

@@ -48,6 +48,7 @@ class SampleSource(PixelSource):
     attribution: ClassVar[str] = ATTRIBUTION
 
     def __init__(self, request: SourceRequest) -> None:
+        self._surroundings = request.surroundings
         self._resolution = request.resolution
 
     def own_outlines(self) -> gpd.GeoDataFrame:
@@ -57,7 +58,7 @@ class SampleSource(PixelSource):
         return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
-        box, size = lake_box(outline, self._resolution, SAMPLE_BBOX.crs)
+        box, size = lake_box(outline, self._resolution, self._surroundings, SAMPLE_BBOX.crs)
         yield LoadSampleTask(BANDS, IS_DATA, resolution=size).execute(bbox=box)
 
 

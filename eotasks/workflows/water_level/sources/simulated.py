@@ -35,6 +35,7 @@ class SimulatedSource(PixelSource):
     attribution: ClassVar[str] = ATTRIBUTION
 
     def __init__(self, request: SourceRequest) -> None:
+        self._surroundings = request.surroundings
         self._size = request.resolution or FINEST
         self._task = SimulateYearTask(
             BANDS, IS_DATA, seed=request.seed, acquisitions=ACQUISITIONS, snow=True, resolution=self._size
@@ -47,7 +48,7 @@ class SimulatedSource(PixelSource):
         return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
-        box, _ = lake_box(outline, self._size, SAMPLE_BBOX.crs)
+        box, _ = lake_box(outline, self._size, self._surroundings, SAMPLE_BBOX.crs)
         yield self._task.execute(bbox=box)
 
 
