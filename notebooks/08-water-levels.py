@@ -14,9 +14,9 @@
 # # Water levels: how full a lake is, date by date
 #
 # The area of a lake's water over the area of its outline tells how full it is. Clouds, their shadows and ice are what
-# goes wrong: a lake that was not seen must not pass for an empty one. Here a lake is measured whose true level is known:
-# it lies in a **simulated** year over the scene that comes with eotasks, so that the numbers say nothing about accuracy
-# in the field. No account, no network. The how-to beside this: `docs/how-to-water-levels.md`.
+# goes wrong: a lake that was not seen must not pass for an empty one. Here a lake is measured whose true level is
+# known: it lies in a **simulated** year over the scene that comes with eotasks, so that the numbers say nothing about
+# accuracy in the field. No account, no network. The how-to beside this: `docs/how-to-water-levels.md`.
 
 # %%
 import eotasks  # first: it keeps back warnings of its pinned dependencies
@@ -42,8 +42,8 @@ IS_DATA, SHADOW, LEVELS = (MASK, "IS_DATA"), (MASK, "SHADOW"), (FeatureType.VECT
 # %% [markdown]
 # ## A lake with a known level
 #
-# A reservoir of some 1.2 km across that falls until autumn, in 24 dates with clouds, snow and ice. It lies apart from the
-# waters of the scene, and around it is enough ground for the clouds that throw shadows on it.
+# A reservoir of some 1.2 km across that falls until autumn, in 24 dates with clouds, snow and ice. It lies apart from
+# the waters of the scene, and around it is enough ground for the clouds that throw shadows on it.
 
 # %%
 (lake,) = place_lakes(sample_ground(20, SEED), 1, seed=SEED, smallest=500, largest=700)
@@ -89,11 +89,9 @@ figure, axes = plt.subplots(figsize=(10, 3.6), layout="constrained")
 axes.plot(times, truth, color="0.6", linestyle="--", label="true level")
 axes.plot(times, bare["level"], "x", color="tab:red", markersize=8, label="original checks")
 axes.plot(times[valid], levels["level"][valid], "o-", color="tab:blue", label="measured")
-for status, color in {"too_cloudy": "0.5", "frozen": "skyblue", "invalid_data": "orange", "no_data": "orange"}.items():
-    those = (levels["status"] == status).to_numpy()
-    axes.plot(
-        times[those], np.full(those.sum(), -0.04), "|", markersize=12, color=color, label=status.replace("_", " ")
-    )
+for status, color in {"too_cloudy": "0.5", "frozen": "skyblue", "invalid_data": "orange", "no_data": "brown"}.items():
+    those = times[(levels["status"] == status).to_numpy()]
+    axes.plot(those, [-0.04] * len(those), "|", markersize=12, color=color, label=status.replace("_", " "))
 axes.set(ylabel="measured / nominal area", ylim=(-0.1, None), title="A simulated reservoir")
 axes.legend(ncols=1, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
 
