@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from eotasks.models.scales import ReflectanceScale, as_reflectance, check_scale
 from eotasks.models.sentinel2 import BANDS, band_indices
 from eotasks.models.water.index import FROZEN_BANDS, INDEX_BANDS, frozen_mask, water_index
 from eotasks.models.water.measure import DEFAULTS, WaterFrame, WaterLevelSettings, WaterMeasurement, measure_frame
+from eotasks.models.water.series import without_hidden_shadows
 from eotasks.models.water.vocabulary import MeasurementStatus
 from eotasks.water.columns import COLUMNS, NO_ALGORITHM, TIME
 from eotasks.water.outlines import ID, NAME, checked_outlines
@@ -130,10 +131,13 @@ class WaterLevelTask(EOTask):
         bbox = bbox_of(eopatch)
         masks = self._masks(eopatch, bands)
         bodies = self._bodies(self._outlines(eopatch), bbox, bands.shape[1:3])
+        times = eopatch.timestamps or ()
+        dates = [self._measure(eopatch, bands, masks, index, bodies) for index in range(len(times))]
+        lakes = [without_hidden_shadows(lake, self.settings) for lake in zip(*dates, strict=True)]
         rows = [
-            _row(body, time, measurement)
-            for index, time in enumerate(eopatch.timestamps or ())
-            for body, measurement in self._measure(eopatch, bands, masks, index, bodies)
+            _row(body, time, lake[index])
+            for index, time in enumerate(times)
+            for body, lake in zip(bodies, lakes, strict=True)
         ]
         eopatch[self.levels_feature] = _table(rows, bbox)
         return eopatch
@@ -179,18 +183,22 @@ class WaterLevelTask(EOTask):
 
     def _measure(
         self, eopatch: EOPatch, bands: NDArray[Any], masks: _Masks, index: int, bodies: Sequence[_Body]
-    ) -> Iterator[tuple[_Body, WaterMeasurement]]:
+    ) -> list[WaterMeasurement]:
+        """Those of one date, in the order of the bodies."""
+        found = []
         where = f"{describe(self.bands_feature)} of {moment(eopatch, index)}"
-        transform = pixel_transform(tuple(bbox_of(eopatch)), bands.shape[1:3])
+        box = bbox_of(eopatch)
+        transform = pixel_transform((box.min_x, box.min_y, box.max_x, box.max_y), bands.shape[1:3])
         for body in bodies:
             if body.window is None:
                 status = MeasurementStatus.INVALID_POLYGON if body.outline.is_empty else MeasurementStatus.NO_DATA
-                yield body, WaterMeasurement(status, _NO_WINDOW[status])
+                found.append(WaterMeasurement(status, _NO_WINDOW[status]))
                 continue
             frame = self._frame(bands[index][body.window], masks.part(index, body.window), where)
             rows, columns = body.window
             place = _moved(transform, rows.start, columns.start)
-            yield body, measure_frame(replace(frame, transform=place), body.outline, self.settings)
+            found.append(measure_frame(replace(frame, transform=place), body.outline, self.settings))
+        return found
 
     def _frame(self, pixels: NDArray[Any], masks: _Masks, where: str) -> WaterFrame:
         names = INDEX_BANDS if self.settings.max_frozen_fraction is None else FROZEN_BANDS
@@ -304,6 +312,7 @@ def _row(body: _Body, time: Any, found: WaterMeasurement) -> dict[str, Any]:
         "cloud_fraction": found.cloud_fraction,
         "water_cloud_fraction": found.water_cloud_fraction,
         "frozen_fraction": found.frozen_fraction,
+        "beyond_fraction": found.beyond_fraction,
         "geometry": found.extent,
     }
 

@@ -13,7 +13,7 @@ import shapely
 
 from eotasks.errors import AreaError, ConfigurationError, EOTasksError, GridError
 from eotasks.water.outlines import checked_outlines, read_outlines
-from tests.builders import water as builders
+from tests.builders.water import lakes as builders
 
 LAKE, OTHER = builders.outline(), shapely.box(builders.LEFT, builders.TOP - 100, builders.LEFT + 100, builders.TOP)
 

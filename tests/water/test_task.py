@@ -15,7 +15,7 @@ from skimage.filters import threshold_otsu
 from eotasks.errors import BandError, ConfigurationError, EOTasksError, FeatureError, GridError, ReflectanceError
 from eotasks.models.water.measure import WaterLevelSettings
 from eotasks.water import BLUEDOT_COLUMNS, COLUMNS, WaterLevelTask, with_bluedot_names
-from tests.builders import water as builders
+from tests.builders.water import lakes as builders
 
 LEVELS = (FeatureType.VECTOR, "WATER_LEVEL")
 BANDS = (FeatureType.DATA, "BANDS")

@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from scipy import ndimage
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import Polygon
@@ -58,6 +59,10 @@ class WaterLevelSettings:
     max_frozen_fraction: float | None = 0.05
     """Highest share of ice and snow over the body of water; None looks for none."""
 
+    max_beyond_fraction: float | None = 0.02
+    """Of a series: by how much more water (share of the nominal area) may lie beyond the outline of a lake that is not
+    full than on the median of its dates (`eotasks.models.water.series`); None looks at no other date."""
+
     elevation_margin: float = ELEVATION_MARGIN
     """Metres above the lake from which there is no water outside of its outline, where an elevation is given."""
 
@@ -68,7 +73,13 @@ class WaterLevelSettings:
                 f"method={self.method!r} is unknown{did_you_mean(self.method, known)}: give"
                 f" {' or '.join(map(repr, known))}."
             )
-        for name in ("min_valid_fraction", "max_cloud_fraction", "max_water_cloud_fraction", "max_frozen_fraction"):
+        for name in (
+            "min_valid_fraction",
+            "max_cloud_fraction",
+            "max_water_cloud_fraction",
+            "max_frozen_fraction",
+            "max_beyond_fraction",
+        ):
             value = getattr(self, name)
             if value is not None:
                 check_number(value, name, "share", lowest=0, highest=1)
@@ -153,6 +164,12 @@ class WaterMeasurement:
 
     frozen_fraction: float = math.nan
     """Share of the body's pixels under ice or snow; NaN where none was looked for."""
+
+    inside_fraction: float = math.nan
+    """Share of the outline's pixels that are water of the extent; NaN unless the status is VALID."""
+
+    beyond_fraction: float = math.nan
+    """Area of the extent's pixels beyond the outline, and not beside it, over that of the outline; NaN likewise."""
 
 
 def measure_frame(
@@ -253,27 +270,32 @@ def _by_areas(
         index = np.where(_covered(frame), np.float32(np.nan), index)
     threshold = edge_threshold(index)
     water = _above(index, threshold)
-    plain = _with_extent(found, water, outline, frame, threshold)
+    plain = _with_extent(found, water, inside, outline, frame, threshold)
     if frame.elevation is None:
         return plain
     kept = without_high_ground(water, inside, frame.elevation, margin=settings.elevation_margin)
-    vetoed = _with_extent(found, kept, outline, frame, threshold)
+    vetoed = _with_extent(found, kept, inside, outline, frame, threshold)
     return replace(vetoed, sensor=Sensor.NDWI_WITH_ELEVATION, level_without_veto=plain.level)
 
 
 def _with_extent(
     found: WaterMeasurement,
     water: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
     outline: BaseGeometry,
     frame: WaterFrame,
     threshold: WaterThreshold,
 ) -> WaterMeasurement:
     """No water is a level of 0 (the original has no answer then, and calls the polygon invalid)."""
     extent = water_extent(water, outline, frame.transform)
+    covered = outline_pixels(extent, water.shape, frame.transform) if not extent.is_empty else np.zeros_like(water)
+    beyond = np.count_nonzero(covered & ~ndimage.binary_dilation(inside, iterations=2))
     return replace(
         found,
         status=MeasurementStatus.VALID,
         level=float(extent.area / outline.area),
+        inside_fraction=float(covered[inside].mean()),
+        beyond_fraction=float(beyond * abs(frame.transform.a * frame.transform.e) / outline.area),
         extent=shortened_extent(extent, outline, abs(frame.transform.a)),
         threshold=threshold.value,
         algorithm_status=threshold.status,
@@ -290,6 +312,8 @@ def _by_counts(
         found,
         status=MeasurementStatus.VALID,
         level=float(np.count_nonzero(water) / np.count_nonzero(inside)),
+        inside_fraction=float(water[inside].mean()),
+        beyond_fraction=0.0,
         extent=shortened_extent(extent, outline, abs(frame.transform.a)),
         threshold=threshold.value,
         algorithm_status=threshold.status,

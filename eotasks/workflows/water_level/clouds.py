@@ -10,7 +10,7 @@ from eotasks.clouds.masks import AddCloudMaskTask
 from eotasks.clouds.probability import AddCloudProbabilityTask
 from eotasks.clouds.shadows import AddCloudShadowTask
 from eotasks.errors import WARNING_FILTERS, FeatureError, ShadowWarning
-from eotasks.features import Feature
+from eotasks.features import Feature, bbox_of
 from eotasks.sources.sample import SUN_ANGLES
 from eotasks.workflows.water_level.sources.base import BANDS, CLM, IS_DATA, SHADOW
 
@@ -53,7 +53,8 @@ def add_clouds(patch: EOPatch, bands: tuple[str, ...], *, shadows: bool, threads
 
 
 def _add_mask(patch: EOPatch, bands: tuple[str, ...], threads: int | None) -> None:
-    size = (patch.bbox.max_x - patch.bbox.min_x) / patch[BANDS].shape[2]
+    box = bbox_of(patch)
+    size = (box.max_x - box.min_x) / patch[BANDS].shape[2]
     AddCloudProbabilityTask(
         BANDS, _CLP, is_data_feature=IS_DATA, bands=bands, resolution=max(size, CLOUD_RESOLUTION), threads=threads
     ).execute(patch)

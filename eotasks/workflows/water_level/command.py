@@ -127,6 +127,13 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help="most ice on the lake (0.05); none: not looked for",
     )
     method.add_argument(
+        "--max-beyond",
+        type=_limit,
+        default=0.02,
+        metavar="SHARE",
+        help="most water beyond the outline of a lake that is not full, over that of other dates (0.02); none: no test",
+    )
+    method.add_argument(
         "--no-shadows",
         action="store_true",
         help="do not look for cloud shadow, which counts as cloud over the lake",
@@ -192,6 +199,7 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         max_cloud_fraction=arguments.max_cloud,
         max_water_cloud_fraction=arguments.max_water_cloud,
         max_frozen_fraction=arguments.max_ice,
+        max_beyond_fraction=arguments.max_beyond,
     )
     elevation = None if arguments.elevation is None else ElevationFile(arguments.elevation)
     if elevation is not None:

@@ -14,6 +14,7 @@ from eolearn.core import EOPatch, FeatureType
 from numpy.typing import NDArray
 
 from eotasks.errors import AreaError, EOTasksError, TooFewFramesError, message_of
+from eotasks.features import bbox_of
 from eotasks.imagery.elevation import ElevationFile
 from eotasks.models.sentinel2 import band_indices
 from eotasks.models.water.measure import WaterLevelSettings
@@ -112,10 +113,11 @@ def _measured(
     source: PixelSource, job: Job, options: RunOptions, views: dict[str, LakeView], untold: list[int]
 ) -> Iterator[gpd.GeoDataFrame]:
     for patch in job.load():
+        box = bbox_of(patch)
         untold[0] += add_clouds(patch, source.band_names, shadows=options.shadows, threads=options.threads)
         if options.elevation is not None:
-            size = (patch.bbox.max_x - patch.bbox.min_x) / patch[BANDS].shape[2]
-            patch[_ELEVATION] = options.elevation.read(grid_of_bbox(patch.bbox, size))[..., np.newaxis]
+            size = (box.max_x - box.min_x) / patch[BANDS].shape[2]
+            patch[_ELEVATION] = options.elevation.read(grid_of_bbox(box, size))[..., np.newaxis]
         task = WaterLevelTask(
             job.outlines,
             BANDS,
@@ -128,7 +130,7 @@ def _measured(
             settings=options.settings,
         )
         levels = task.execute(patch)[_LEVELS]
-        keep_views(views, levels, job.outlines, patch.bbox, _true_colors(patch, source.band_names), options.views)
+        keep_views(views, levels, job.outlines, box, _true_colors(patch, source.band_names), options.views)
         levels = levels.to_crs(WGS84)
         truth = source.truth(patch)
         yield levels if truth is None else levels.merge(truth, on=[ID, TIME], how="left")

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
-import numpy as np
 import pandas as pd
 
 from eotasks.water.columns import COLUMNS, TIME, with_bluedot_names
@@ -14,8 +13,6 @@ from eotasks.workflows.water_level.run import TRUE_LEVEL, TRUE_STATE, Outcome
 
 SUMMARY_VERSION = 1
 _DIGITS = 6
-ALLOWED_ERROR = 0.05
-"""Share of the nominal area by which a level may miss the truth before it is called off."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def summaries(outcome: Outcome) -> list[LakeSummary]:
 
 def _summary(name: str, rows: pd.DataFrame) -> LakeSummary:
     valid = rows[rows["status"] == "valid"]
-    errors = np.abs(valid["level"] - valid[TRUE_LEVEL]) if TRUE_LEVEL in rows else pd.Series(dtype=float)
+    errors = (valid["level"] - valid[TRUE_LEVEL]).abs().dropna() if TRUE_LEVEL in rows else pd.Series(dtype=float)
     last = None if valid.empty else valid.iloc[-1]
     return LakeSummary(
         id=name,
@@ -60,8 +57,8 @@ def _summary(name: str, rows: pd.DataFrame) -> LakeSummary:
         last=None if last is None else round(float(last["level"]), _DIGITS),
         last_date=None if last is None else f"{last[TIME]:%Y-%m-%d}",
         statuses={str(key): int(count) for key, count in rows["status"].value_counts().sort_index().items()},
-        median_error=None if not len(errors.dropna()) else round(float(errors.median()), _DIGITS),
-        greatest_error=None if not len(errors.dropna()) else round(float(errors.max()), _DIGITS),
+        median_error=None if errors.empty else round(float(errors.median()), _DIGITS),
+        greatest_error=None if errors.empty else round(float(errors.max()), _DIGITS),
     )
 
 

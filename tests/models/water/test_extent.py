@@ -12,7 +12,7 @@ from eotasks.models.water.extent import (
     water_extent,
     without_high_ground,
 )
-from tests.builders import water as builders
+from tests.builders.water import lakes as builders
 
 
 def test_water_that_meets_the_outline_counts_whole_and_other_water_does_not() -> None:

@@ -14,7 +14,7 @@ from skimage.filters import threshold_otsu
 from eotasks.errors import ConfigurationError
 from eotasks.models.water.measure import WaterLevelSettings, measure_frame
 from eotasks.models.water.vocabulary import AlgorithmStatus, MeasurementStatus, Sensor
-from tests.builders import water as builders
+from tests.builders.water import lakes as builders
 
 FULL = builders.disk()
 NOTHING = np.zeros_like(FULL)

@@ -12,7 +12,7 @@ from skimage.morphology import binary_dilation, disk
 from eotasks.models.water import threshold as steps
 from eotasks.models.water.threshold import edge_threshold, frame_threshold, near_edges
 from eotasks.models.water.vocabulary import AlgorithmStatus
-from tests.builders import water as builders
+from tests.builders.water import lakes as builders
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*binary_dilation.*:FutureWarning")
 

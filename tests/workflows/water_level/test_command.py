@@ -16,7 +16,7 @@ from eolearn.core import EOPatch, FeatureType
 from eotasks.workflows.cli import main
 from eotasks.workflows.water_level import pictures
 from eotasks.workflows.water_level.sources.registry import SOURCES
-from tests.builders import water as builders
+from tests.builders.water import lakes as builders
 
 LAKE = builders.outline()
 FULL, LOW = builders.disk(), builders.disk(120)

@@ -20,7 +20,7 @@ from eotasks.workflows.water_level.sources.products import ProductsSource
 from eotasks.workflows.water_level.sources.sample import SampleSource, scene_lakes
 from eotasks.workflows.water_level.sources.simulated import SimulatedSource
 from eotasks.workflows.water_level.tables import errors_by_state
-from tests.builders import water as builders
+from tests.builders.water import lakes as builders
 
 QUICK = RunOptions(shadows=False)
 
