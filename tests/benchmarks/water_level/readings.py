@@ -48,14 +48,13 @@ SURROUNDINGS = 1000.0
 TOUCHED = 0.02
 """Share of the outline from which cloud, shadow or cirrus in truth makes a date one of that kind."""
 
+_NO_CHECKS_OF_OURS = {"max_water_cloud_fraction": None, "max_frozen_fraction": None, "max_beyond_fraction": None}
+
 METHODS: dict[str, tuple[WaterLevelSettings, Feature | None]] = {
     "ours": (WaterLevelSettings(), SHADOW),
     "ours, no shadow mask": (WaterLevelSettings(), None),
-    "BlueDot's own checks": (WaterLevelSettings(max_water_cloud_fraction=None, max_frozen_fraction=None), None),
-    "water-monitor's own": (
-        WaterLevelSettings("water-monitor", max_water_cloud_fraction=None, max_frozen_fraction=None),
-        None,
-    ),
+    "BlueDot's own checks": (WaterLevelSettings("bluedot", **_NO_CHECKS_OF_OURS), None),
+    "water-monitor's own": (WaterLevelSettings("water-monitor", **_NO_CHECKS_OF_OURS), None),
 }
 """Name -> limits, and the mask of shadows."""
 
