@@ -1,21 +1,13 @@
-"""Water levels of simulated lakes, where the truth is known: ``python -m tests.benchmarks.water_level``.
-
-For each lake, date and method: what the date is in truth, and the level or the status that came out. Printed by kind of
-date: how many were refused, how far the others are off, in percent of the area of the full lake. Clouds and shadows are
-found from the pixels, as in use: cloud probability at 80 m, the default mask, geometric shadows. Every number is about
-the simulation. Seeds 1 to 3 were looked at when methods were set; the default ones were not.
-"""
+"""What each date of simulated lakes is in truth, and what each method reads on it."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import datetime as dt
 import math
 import warnings
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from eolearn.core import EOPatch, FeatureType
 from sentinelhub.geometry import BBox
 from shapely.geometry.polygon import Polygon
@@ -30,7 +22,7 @@ from eotasks.models.simulation.lakes.basin import outline
 from eotasks.models.simulation.lakes.lake import Lake
 from eotasks.models.simulation.lakes.placing import place_lakes
 from eotasks.models.simulation.lakes.season import LakeState
-from eotasks.models.simulation.year import PLAIN, REALISTIC, Realism
+from eotasks.models.simulation.year import PLAIN, Realism
 from eotasks.models.water.extent import outline_pixels
 from eotasks.models.water.measure import WaterLevelSettings
 from eotasks.sources.sample import SAMPLE_BBOX
@@ -56,14 +48,13 @@ SURROUNDINGS = 1000.0
 TOUCHED = 0.02
 """Share of the outline from which cloud, shadow or cirrus in truth makes a date one of that kind."""
 
+_NO_CHECKS_OF_OURS = {"max_water_cloud_fraction": None, "max_frozen_fraction": None, "max_beyond_fraction": None}
+
 METHODS: dict[str, tuple[WaterLevelSettings, Feature | None]] = {
     "ours": (WaterLevelSettings(), SHADOW),
     "ours, no shadow mask": (WaterLevelSettings(), None),
-    "BlueDot's own checks": (WaterLevelSettings(max_water_cloud_fraction=None, max_frozen_fraction=None), None),
-    "water-monitor's own": (
-        WaterLevelSettings("water-monitor", max_water_cloud_fraction=None, max_frozen_fraction=None),
-        None,
-    ),
+    "BlueDot's own checks": (WaterLevelSettings("bluedot", **_NO_CHECKS_OF_OURS), None),
+    "water-monitor's own": (WaterLevelSettings("water-monitor", **_NO_CHECKS_OF_OURS), None),
 }
 """Name -> limits, and the mask of shadows."""
 
@@ -161,82 +152,3 @@ def kinds_of(patch: EOPatch, lake: Lake) -> list[str]:
         return "thin cirrus" if share(TRUTH_CIRRUS, index) >= TOUCHED else state.name.lower()
 
     return [kind(index) for index in range(len(patch.timestamps))]
-
-
-def table(found: Sequence[Reading]) -> str:
-    """A Markdown table for each method: a row for each kind of date, and one of clear dates together."""
-    lines = []
-    for method in dict.fromkeys(reading.method for reading in found):
-        lines += [
-            f"\n{method}\n",
-            "| date in truth | dates | refused | measured | median error | 90 % within | worst | beyond 5 % |",
-            "| --- |" + " --- |" * 7,
-        ]
-        of_method = [reading for reading in found if reading.method == method]
-        lines += [_row(kind, [each for each in of_method if each.kind == kind]) for kind in KINDS]
-        lines.append(_row("clear (open, turbid)", [each for each in of_method if each.kind in CLEAR]))
-    return "\n".join(lines)
-
-
-def _row(kind: str, found: Sequence[Reading]) -> str:
-    errors = np.abs([reading.error for reading in found if not math.isnan(reading.level)])
-    cells: list[object] = [kind, len(found), len(found) - errors.size, errors.size]
-    if errors.size:
-        cells += [f"{value:.2f} %" for value in (*np.quantile(errors, [0.5, 0.9]), errors.max())]
-        cells.append(int(np.count_nonzero(errors > 5)))
-    else:
-        cells += ["-"] * 4
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def statuses(found: Sequence[Reading], method: str) -> str:
-    """A Markdown table of the statuses of each kind of date, by one method."""
-    names = sorted({reading.status for reading in found})
-    lines = [f"| {method}: date in truth | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
-    for kind in KINDS:
-        of_kind = [reading.status for reading in found if reading.kind == kind and reading.method == method]
-        lines.append(f"| {kind} | {' | '.join(str(of_kind.count(name)) for name in names)} |")
-    return "\n".join(lines)
-
-
-def worst(found: Sequence[Reading], method: str, count: int) -> str:
-    """The readings farthest off, a line each."""
-    measured = [reading for reading in found if reading.method == method and not math.isnan(reading.level)]
-    measured.sort(key=lambda reading: -abs(reading.error))
-    return "\n".join(
-        f"seed {each.seed}, {each.lake}, {each.time:%Y-%m-%d}, {each.kind}: level {each.level:.3f},"
-        f" in truth {each.truth:.3f}, off {each.error:+.1f} %"
-        for each in measured[:count]
-    )
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14], help="years to simulate")
-    parser.add_argument("--lakes", type=int, default=3, help="of each year")
-    parser.add_argument("--acquisitions", type=int, default=24, help="dates a year")
-    parser.add_argument("--resolution", type=float, default=20, help="metres of a pixel")
-    parser.add_argument("--realistic", action="store_true", help="soft clouds, haze, hills, mud, floods")
-    parser.add_argument("--worst", type=int, default=5, help="how many of the readings farthest off are listed")
-    args = parser.parse_args(arguments)
-    found = list(
-        readings(
-            args.seeds,
-            lakes=args.lakes,
-            acquisitions=args.acquisitions,
-            resolution=args.resolution,
-            realism=REALISTIC if args.realistic else PLAIN,
-        )
-    )
-    kind = "realistic" if args.realistic else "plain"
-    print(
-        f"Simulated years ({kind}), seeds {args.seeds}, {args.lakes} lakes each, {args.acquisitions} dates,"
-        f" {args.resolution:g} m: levels against the truth, in percent of the full lake's area"
-    )
-    print(table(found))
-    for method in list(METHODS)[:1]:
-        print(f"\n{statuses(found, method)}\n\n{worst(found, method, args.worst)}")
-
-
-if __name__ == "__main__":
-    main()
