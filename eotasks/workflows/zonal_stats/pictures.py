@@ -95,7 +95,8 @@ def field_figure(
     _draw_curve(values, curve)
     values.set_ylabel(f"mean {band} of the field")
     values.grid(axis="y")
-    values.legend(handles=_handles(series, curve), loc="outside upper left" if False else "upper left", ncols=2)
+    values.yaxis.set_major_locator(MaxNLocator(nbins=7))
+    values.legend(handles=_handles(series, curve), loc="upper left", ncols=2)
     _leave_room_above(values)
     _draw_hidden(hidden, series)
     style.date_axis(hidden, series.times)
@@ -103,9 +104,9 @@ def field_figure(
     values.tick_params(labelbottom=False, length=0)
     if shown:
         _draw_images(axes[2], shown, series, hidden.get_xlim(), room=style.CHART_WIDTH - 0.9)
-    figure.suptitle(
-        title or f"Field {shortened(str(field), 60)}", x=0.01, ha="left", fontsize=13, fontweight="bold"
-    )
+    name = shortened(str(field), 60)
+    heading = title or f"{band}, {name if isinstance(field, str) else f'field {name}'}"
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
 
 
@@ -236,8 +237,9 @@ def _draw_hidden(axes: Axes, series: FieldSeries) -> None:
     days = style.time_values(series.times)
     width = max(float(np.ptp(days)) / 180, 0.6) if days.size else 1.0
     cloud, shadow = np.nan_to_num(series.cloud), np.nan_to_num(series.shadow)
-    axes.bar(days, cloud, width, color=CLOUD)
-    axes.bar(days, shadow, width, bottom=cloud, color=SHADOW)
+    axes.bar(days, cloud, width, color=CLOUD, label="cloud")
+    axes.bar(days, shadow, width, bottom=cloud, color=SHADOW, label="shadow")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=2, fontsize=8, handlelength=1, borderpad=0)
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 1])
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
