@@ -25,8 +25,8 @@ from eotasks.models.series import seconds_since_1970
 Times = NDArray[np.datetime64] | Sequence[dt.datetime]
 
 STRENGTHS: NDArray[np.float64] = 10.0 ** np.arange(1.0, 8.01, 0.25)
-"""Strengths of smoothing that the V-curve is walked along, in days³ per unit of weight: from a curve that bends within a
-week to a straight line through a year."""
+"""Strengths of smoothing that the V-curve is walked along, in days³ per unit of weight: from a curve that bends within
+a week to a straight line through a year."""
 
 _DIFFERENCES = 2
 _LEAST_DAYS = 3
@@ -140,8 +140,9 @@ def _on_days(
     first, length = int(days.min()), int(np.ptp(days)) + 1
     if length > _MOST_DAYS:
         raise ConfigurationError(f"Observations over {length:,} days: at most {_MOST_DAYS:,} make one curve.")
-    total = np.bincount(days - first, weights=weighed, minlength=length)
-    summed = np.bincount(days - first, weights=weighed * observed, minlength=length)
+    total, summed = np.zeros(length), np.zeros(length)
+    np.add.at(total, days - first, weighed)
+    np.add.at(summed, days - first, weighed * observed)
     # one of the mean and the sum of the weights costs what all of a day do, but for a constant
     return first, np.divide(summed, total, out=np.zeros(length), where=total > 0), total
 

@@ -88,9 +88,7 @@ def _window(
     )  # fmt: skip
 
 
-def _stretched(
-    colors: NDArray[np.float32], known: NDArray[np.bool_], clear: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
+def _stretched(colors: NDArray[np.float32], known: NDArray[np.bool_], clear: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Reflectance (t, h, w, 3) as pictures; where nothing is known they are grey."""
     ground = colors[clear] if clear.any() else colors[known]
     if not ground.size:
@@ -100,6 +98,6 @@ def _stretched(
     dark = np.percentile(ground, _DARK, axis=0) * _HAZE
     span = max(float((np.percentile(ground, _BRIGHT, axis=0) - dark).max()) * _HEADROOM, 0.02)
     light = np.clip((np.nan_to_num(colors) - dark) / span, 0, 1) ** 0.75
-    pictures = np.rint(light * 255).astype(np.uint8)
+    pictures: NDArray[np.uint8] = np.rint(light * 255).astype(np.uint8)
     pictures[~known] = _NO_DATA
     return pictures

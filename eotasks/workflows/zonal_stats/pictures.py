@@ -11,6 +11,7 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,7 @@ def field_figure(
     shown = spread(images, _MOST_IMAGES)
     heights = [3.2, 0.55, *([1.45] if shown else [])]
     figure = style.new_figure(sum(heights) + 1.0)
-    figure.get_layout_engine().set(hspace=0.0, h_pad=0.03)  # type: ignore[union-attr]  # constrained: see new_figure
+    figure.set_layout_engine("constrained", hspace=0.0, h_pad=0.03)
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     values, hidden = axes[:2]
     _draw_observations(values, series, joined=True)
@@ -131,7 +132,9 @@ def field_pages(
     if not chosen:
         raise ConfigurationError(f"No field to draw: the table has no row of {band}, or none was named.")
     pages = [chosen[start : start + PER_PAGE] for start in range(0, len(chosen), PER_PAGE)]
-    groups = dict(tuple(table[table[BAND].astype(str) == band].groupby(ID, sort=False, observed=True)))
+    groups: dict[Any, pd.DataFrame] = dict(
+        tuple(table[table[BAND].astype(str) == band].groupby(ID, sort=False, observed=True))
+    )
     for number, page in enumerate(pages, start=1):
         series = [field_series(groups.get(each, table[:0]), each, band, max_hidden=max_hidden) for each in page]
         heading = (title or f"{band} of {len(chosen)} fields") + (f", page {number} of {len(pages)}" * (len(pages) > 1))
@@ -149,7 +152,8 @@ def write_picture(figure: Figure, path: Path) -> None:
 
 def spread(images: Sequence[FieldImage], most: int) -> list[FieldImage]:
     """Images in the order of time, at most some of them: the first, the last, and of the others those nearest to even
-    steps between."""
+    steps between.
+    """
     ordered = sorted(images, key=lambda each: each.time)
     if len(ordered) <= most:
         return ordered
