@@ -9,7 +9,6 @@ from typing import Literal
 from eotasks.errors import ConfigurationError
 from eotasks.models.clouds.scene_classification import SCL_CLOUD
 from eotasks.models.sentinel2 import SceneClass
-from eotasks.series import INDICES
 from eotasks.zonal.quantities import Quantity
 from eotasks.zonal.vocabulary import Over
 
@@ -92,10 +91,10 @@ def _expression(quantity: Quantity) -> str:
     """A quantity of a sample, in the language of scripts."""
     if quantity.formula:
         return _of_node(ast.parse(quantity.formula, mode="eval").body)
-    if quantity.name in INDICES:
+    if len(quantity.bands) == 2:
         first, second = quantity.bands
         return f"ratio(s.{first}, s.{second})"
-    return f"s.{quantity.name}"
+    return f"s.{quantity.bands[0]}"
 
 
 def _of_node(node: ast.AST) -> str:

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
@@ -30,7 +29,6 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
 from eotasks.errors import ConfigurationError, GeometryError, GridError, ImageryError
-from eotasks.geometry.systems import utm_of
 from eotasks.models.zonal import (
     ALL_ROW,
     CLEAR_ROW,
@@ -44,8 +42,8 @@ from eotasks.models.zonal import (
     PixelState,
     check_percentiles,
 )
-from eotasks.reference.places import in_one_form
 from eotasks.sources.bbox import check_resolution
+from eotasks.sources.field_windows import zoned
 from eotasks.sources.frames import some_of
 from eotasks.sources.sentinelhub.account import (
     collection_at,
@@ -62,9 +60,9 @@ from eotasks.sources.sentinelhub.statistics import StatisticalClient, whole_days
 from eotasks.times import parse_time
 from eotasks.zonal.frames import ZonalBlock
 from eotasks.zonal.polygons import Polygons
-from eotasks.zonal.quantities import Quantity, check_bands
+from eotasks.zonal.quantities import Quantity, resolved
 from eotasks.zonal.table import joined, long_table, rows_without_numbers
-from eotasks.zonal.vocabulary import Over, Status
+from eotasks.zonal.vocabulary import ID, Over, Status
 
 MOST_SIDE = 2_500
 """Rows and columns that a request may have."""
@@ -130,12 +128,12 @@ class FieldStatisticsRequest:
             raise ConfigurationError(f"clouds={clouds!r} is not known: use one of {', '.join(get_args(Clouds))}.")
         if clouds == "SCL" and "L2A" not in data_collection:
             raise ConfigurationError("clouds='SCL' is of L2A: ask for data_collection='SENTINEL2_L2A'.")
-        check_bands(quantities, [band.name for band in collection.bands], where=data_collection)
+        there = [band.name for band in collection.bands]
+        self.quantities = resolved(quantities, there, where=data_collection)
         check_resolution(resolution)
         check_number("maxcc", maxcc, least=0, most=1)
         if max_threads is not None:
             check_count("max_threads", max_threads)
-        self.quantities = tuple(quantities)
         self.percentiles = check_percentiles(percentiles)
         self.resolution = float(resolution)
         self.data_collection = data_collection
@@ -145,12 +143,23 @@ class FieldStatisticsRequest:
         self.max_threads = max_threads
         self.script = field_script(self.quantities, clouds)
 
+    def statistics(self, polygons: Polygons, time_interval: tuple[str | dt.date, str | dt.date]) -> pd.DataFrame:
+        """The whole table in long form; see `tables`."""
+        return joined(list(self.tables(polygons, time_interval)))
+
     def tables(
-        self, polygons: Polygons, time_interval: tuple[str | dt.date, str | dt.date]
-    ) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Parts of the table in long form, polygon after polygon, and of how many polygons each is.
+        self,
+        polygons: Polygons,
+        time_interval: tuple[str | dt.date, str | dt.date],
+        *,
+        key: str = ID,
+        advance: Callable[[int, int], None] | None = None,
+    ) -> Iterator[pd.DataFrame]:
+        """The table in long form, some polygons after the others.
 
         :param time_interval: First and last day, both counted in whole.
+        :param key: Column that says the polygon: ID has its id, `eotasks.zonal.table.POLYGON` its index.
+        :param advance: Is told how many polygons are done, of how many.
         :raises ConfigurationError: when the interval is no two days.
         :raises GridError: when a polygon is larger than a request may be.
         :raises GeometryError: when one lies at no place, or has too many corners.
@@ -162,10 +171,11 @@ class FieldStatisticsRequest:
         config = load_credentials(self.profile)
         keep_secrets_out_of_logs()
         names = [each.name for each in self.quantities]
+        ids = polygons.ids if key == ID else np.arange(len(polygons))
         odd = [index for index, state in enumerate(polygons.states) if state != Status.OK]
         if odd:
             states = [polygons.states[index] for index in odd]
-            yield len(odd), rows_without_numbers(polygons.ids[odd], states, names, self.percentiles)
+            yield rows_without_numbers(ids[odd], states, names, self.percentiles, key=key)
         client = StatisticalClient(config=config)
         for first in range(0, len(asked), _TOGETHER):
             part = asked[first : first + _TOGETHER]
@@ -173,10 +183,18 @@ class FieldStatisticsRequest:
             with service_errors(config, "The statistics"):
                 answers = client.fetch(requests, max_threads=self.max_threads)
             self._refuse_failed(config, polygons, part, answers)
-            yield (
-                len(part),
-                joined([self._table(polygons, each, answer) for each, answer in zip(part, answers, strict=True)]),
-            )
+            tables = []
+            for each, answer in zip(part, answers, strict=True):
+                block = self._block(each, answer, f"statistics of polygon {polygons.ids[each.index]}")
+                own = ids[[each.index]]
+                tables.append(
+                    long_table(own, block, names, self.percentiles, key=key)
+                    if block.times
+                    else rows_without_numbers(own, [Status.OUTSIDE], names, self.percentiles, key=key)
+                )
+            yield joined(tables)
+            if advance is not None:
+                advance(first + len(part), len(asked))
 
     def _refuse_failed(self, config: SHConfig, polygons: Polygons, part: Sequence[_Asked], answers: list[Any]) -> None:
         failed = [
@@ -192,19 +210,11 @@ class FieldStatisticsRequest:
 
     def _asked(self, polygons: Polygons) -> list[_Asked]:
         """Polygons on whole pixels of their UTM zones, zone by zone; refused before anything is asked for."""
-        usable = polygons.usable
-        if not usable.size:
-            return []
-        shapes = in_one_form(polygons.shapes[usable], polygons.crs)
-        series = gpd.GeoSeries(list(shapes), crs=polygons.crs)
-        points = series.representative_point().to_crs("EPSG:4326")
-        found: list[_Asked] = []
-        zones = [utm_of(point.x, point.y) for point in points]
-        for zone in dict.fromkeys(zones):
-            inside = [number for number, each in enumerate(zones) if each == zone]
-            for number, shape in zip(inside, series.iloc[inside].to_crs(zone.ogc_string()), strict=True):
-                index = int(usable[number])
-                found.append(_on_pixels(index, shape, zone, self.resolution, f"Polygon {polygons.ids[index]}"))
+        found = [
+            _on_pixels(int(index), shape, CRS(zone), self.resolution, f"Polygon {polygons.ids[index]}")
+            for zone, (indices, shapes) in zoned(polygons).items()
+            for index, shape in zip(indices, shapes, strict=True)
+        ]
         return sorted(found, key=lambda each: each.index)
 
     def _request(self, config: SHConfig, asked: _Asked, start: dt.datetime, end: dt.datetime) -> Any:
@@ -232,15 +242,6 @@ class FieldStatisticsRequest:
             config=config,
         )
         return request.download_list[0]
-
-    def _table(self, polygons: Polygons, asked: _Asked, answer: Any) -> pd.DataFrame:
-        where = f"statistics of polygon {polygons.ids[asked.index]}"
-        names = [each.name for each in self.quantities]
-        ids = polygons.ids[[asked.index]]
-        block = self._block(asked, answer, where)
-        if not block.times:
-            return rows_without_numbers(ids, [Status.OUTSIDE], names, self.percentiles)
-        return long_table(ids, block, names, self.percentiles)
 
     def _block(self, asked: _Asked, answer: Any, where: str) -> ZonalBlock:
         if not isinstance(answer, Mapping) or not isinstance(answer.get("data"), list):
@@ -309,8 +310,6 @@ def _counted(stats: Mapping[str, Any]) -> float:
 
 def _on_pixels(index: int, shape: Any, crs: CRS, resolution: float, where: str) -> _Asked:
     """A polygon on the whole pixels around it."""
-    if not np.isfinite(shapely.bounds(shape)).all():
-        raise GeometryError(f"{where} has no place in {crs.ogc_string()}: leave it out, or cut it.")
     left, bottom, right, top = (float(each) for each in shapely.bounds(shape))
     west, south = (math.floor(each / resolution + 1e-6) * resolution for each in (left, bottom))
     east, north = (math.ceil(each / resolution - 1e-6) * resolution for each in (right, top))
