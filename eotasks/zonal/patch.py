@@ -16,7 +16,7 @@ from eotasks.imagery.grid import Grid
 from eotasks.models.band_sets import band_names
 from eotasks.times import naive_utc
 from eotasks.zonal.frames import ZonalFrame, pixel_states
-from eotasks.zonal.quantities import Quantity, check_bands, stacked
+from eotasks.zonal.quantities import Quantity, resolved, stacked
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def frames_of(eopatch: EOPatch, features: PatchFeatures, quantities: Sequence[Qu
     """
     bands = _bands(eopatch, features)
     names = features.names_of(bands.shape[-1])
-    check_bands(quantities, names, where=describe(features.bands))
+    chosen = resolved(quantities, names, where=describe(features.bands))
     masks = [_mask(eopatch, each, bands.shape) for each in (features.is_data, features.cloud_mask, features.shadow)]
     times = [naive_utc(time) for time in eopatch.timestamps or ()]
     if len(times) != len(bands):
@@ -105,7 +105,7 @@ def frames_of(eopatch: EOPatch, features: PatchFeatures, quantities: Sequence[Qu
     for index, time in enumerate(times):
         states = pixel_states(*(None if each is None else each[index] for each in masks), bands.shape[1:3])
         planes = {name: bands[index, ..., band] for band, name in enumerate(names)}
-        yield ZonalFrame(time, stacked(quantities, planes), states)
+        yield ZonalFrame(time, stacked(chosen, planes), states)
 
 
 def _bands(eopatch: EOPatch, features: PatchFeatures) -> NDArray[Any]:

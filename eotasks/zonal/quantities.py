@@ -49,16 +49,11 @@ class Quantity:
     name: str
     """Of the column ``band``."""
 
-    formula: str = ""
-    """Of bands; empty for a band, or a normalised difference of `eotasks.series.INDICES`."""
+    bands: tuple[str, ...]
+    """That it is made of: one, those of a normalised difference, or those of the formula."""
 
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Bands that it is made of."""
-        if self.formula:
-            names = (node.id for node in ast.walk(_parsed(self)) if isinstance(node, ast.Name))
-            return tuple(dict.fromkeys(names))
-        return INDICES.get(self.name, (self.name,))
+    formula: str = ""
+    """Of bands; empty for a band, or a normalised difference."""
 
     def of(self, bands: Mapping[str, NDArray[Any]]) -> Numbers:
         """Its values, of bands of one shape; NaN or infinity where it has none, as 0/0.
@@ -66,11 +61,14 @@ class Quantity:
         :param bands: At least its own.
         """
         if self.formula:
+            numbers = {name: _numbers(bands[name]) for name in self.bands}
             with np.errstate(all="ignore"):
-                return np.asarray(_value(_parsed(self).body, {name: _numbers(bands[name]) for name in self.bands}))
-        if self.name in INDICES:
-            return normalized_difference(*(bands[name] for name in self.bands))
-        return _numbers(bands[self.name])
+                value = _value(_parsed(self.name, self.formula).body, numbers)
+            shape = np.broadcast_shapes(np.shape(value), *(each.shape for each in numbers.values()))
+            return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+        if len(self.bands) == 2:
+            return normalized_difference(bands[self.bands[0]], bands[self.bands[1]])
+        return _numbers(bands[self.bands[0]])
 
 
 def quantity_of(text: str) -> Quantity:
@@ -84,10 +82,17 @@ def quantity_of(text: str) -> Quantity:
             f"{excerpt(text)} is no band or index: give a name as B04 or NDVI, or NAME=FORMULA as"
             " 'NDVI=(B08-B04)/(B08+B04)'."
         )
-    quantity = Quantity(name, formula or ("" if name in INDICES else FORMULAS.get(name, "")))
-    if quantity.formula:
-        _check(_parsed(quantity).body, text)
-    return quantity
+    if name in INDICES and not formula:
+        return Quantity(name, INDICES[name])
+    formula = formula or FORMULAS.get(name, "")
+    if not formula:
+        return Quantity(name, (name,))
+    tree = _parsed(name, formula)
+    _check(tree.body, text)
+    bands = tuple(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
+    if not bands:
+        raise _no_formula(text)
+    return Quantity(name, bands, formula)
 
 
 def quantities_of(texts: Iterable[str]) -> tuple[Quantity, ...]:
@@ -102,13 +107,16 @@ def quantities_of(texts: Iterable[str]) -> tuple[Quantity, ...]:
     return found
 
 
-def check_bands(quantities: Sequence[Quantity], there: Sequence[str], *, where: str) -> None:
-    """Refuse quantities whose bands are not there.
+def resolved(quantities: Sequence[Quantity], there: Sequence[str], *, where: str) -> tuple[Quantity, ...]:
+    """Quantities of the bands that are there; one that is there under its own name is taken as it is.
 
-    :raises BandError: names the quantity, the band and what may have been meant.
+    :raises BandError: one needs a band that is not there; names it, and what may have been meant.
     """
+    found = []
     for quantity in quantities:
-        for band in quantity.bands:
+        own = quantity.name in there and quantity.formula in ("", FORMULAS.get(quantity.name))
+        chosen = Quantity(quantity.name, (quantity.name,)) if own else quantity
+        for band in chosen.bands:
             if band not in there:
                 known = (*there, *INDICES, *FORMULAS)
                 of = "" if quantity.name == band else f", which {quantity.name} is made of"
@@ -116,6 +124,8 @@ def check_bands(quantities: Sequence[Quantity], there: Sequence[str], *, where: 
                     f"{where}: no band {band!r}{of}{did_you_mean(band, known)}; there are {', '.join(there)}, and"
                     f" indices of them: {', '.join((*INDICES, *FORMULAS))}."
                 )
+        found.append(chosen)
+    return tuple(found)
 
 
 def stacked(quantities: Sequence[Quantity], bands: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
@@ -127,11 +137,11 @@ def _numbers(band: NDArray[Any]) -> Numbers:
     return band if band.dtype.kind == "f" else band.astype(np.float64)
 
 
-def _parsed(quantity: Quantity) -> ast.Expression:
+def _parsed(name: str, formula: str) -> ast.Expression:
     try:
-        return ast.parse(quantity.formula, mode="eval")
+        return ast.parse(formula, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _no_formula(f"{quantity.name}={quantity.formula}") from error
+        raise _no_formula(f"{name}={formula}") from error
 
 
 def _check(node: ast.AST, text: str) -> None:

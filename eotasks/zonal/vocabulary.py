@@ -1,6 +1,7 @@
 """Names of the table of field statistics: its columns, and what a row's status may be.
 
-One row for each polygon, time, band and kind of pixels (``over``). What makes such a table, from whatever source, uses
+One row for each polygon, time, band and kind of pixels (``over``); polygons that no image shows have one without a time
+for each band and kind. What makes such a table, from whatever source, uses
 these names, and so does what draws it.
 """
 
@@ -66,6 +67,9 @@ class Status(StrEnum):
 
     NO_DATA = "no data"
     """No pixel of the polygon has data at this time, or none has a value of this band (0/0 of an index)."""
+
+    FAILED = "failed"
+    """The images that show the polygon could not be read; the log of the run says why."""
 
     OUTSIDE = "outside"
     """The polygon covers no pixel of any image."""

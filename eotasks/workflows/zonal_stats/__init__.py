@@ -1,1 +1,1 @@
-"""`eotasks zonal-stats`: statistics of fields, date by date, as a table and as pictures."""
+"""`eotasks zonal-stats`: statistics of fields, date by date, from whatever source of images."""
