@@ -24,7 +24,6 @@ from shapely.geometry import MultiPolygon, Polygon
 
 from eotasks.durable import atomic_path
 from eotasks.errors import ConfigurationError
-from eotasks.text import shortened
 from eotasks.workflows.report import palette, style
 from eotasks.workflows.report.raster import Bounds
 from eotasks.zonal.series import MAX_HIDDEN, FieldSeries, check_columns, field_series
@@ -105,7 +104,7 @@ def field_figure(
     values.tick_params(labelbottom=False, length=0)
     if shown:
         _draw_images(axes[2], shown, series, hidden.get_xlim(), room=style.CHART_WIDTH - 0.9)
-    name = shortened(str(field), 60)
+    name = _short(field, 60)
     heading = title or f"{band}, {name if isinstance(field, str) else f'field {name}'}"
     figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
@@ -174,7 +173,7 @@ def _page(series: Sequence[FieldSeries], curves: Sequence[SmoothCurve | None], t
     for panel, each, curve in zip(axes.flat, series, curves, strict=False):
         _draw_observations(panel, each, joined=False, size=3.2)
         _draw_curve(panel, curve, width=1.5)
-        panel.set_title(shortened(str(each.field), _NAME_CHARACTERS), fontsize=9, pad=3)
+        panel.set_title(_short(each.field, _NAME_CHARACTERS), fontsize=9, pad=3)
         panel.grid(axis="y")
         panel.tick_params(labelsize=8, length=2)
     times = [time for each in series for time in each.times]
@@ -228,6 +227,12 @@ def _handles(series: FieldSeries | None, curve: SmoothCurve | None) -> list[Line
     if series is not None:
         handles.append(Line2D([], [], color=palette.RULE, linewidth=1.2, label="without a mask"))
     return handles
+
+
+def _short(field: Hashable, most: int) -> str:
+    """The name of a field in one line; of a long one the beginning."""
+    text = " ".join(str(field).split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _leave_room_above(axes: Axes) -> None:
