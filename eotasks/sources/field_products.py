@@ -133,6 +133,11 @@ class FieldProducts:
         self.mosaicking_order: MosaicOrder = mosaicking_order
         self.threads = threads
 
+    @property
+    def _cell(self) -> int:
+        """Pixels along a side of the cells in which clouds are found."""
+        return max(round(CLOUD_RESOLUTION / self.resolution), 1)
+
     def statistics(self, polygons: Polygons, time_interval: TimeInterval | None = None) -> pd.DataFrame:
         """The whole table in long form; see `tables`."""
         return joined(list(self.tables(polygons, time_interval)))
@@ -160,7 +165,8 @@ class FieldProducts:
         ids = polygons.ids if key == ID else np.arange(len(polygons))
         if not polygons.usable.size:
             raise AreaError("No polygon has an area: nothing to make statistics of.")
-        windows = windows_of(polygons, self.resolution, margin=_MARGIN if self.clouds == "s2cloudless" else 0.0)
+        margin, step = (_MARGIN, self._cell) if self.clouds == "s2cloudless" else (0.0, 1)
+        windows = windows_of(polygons, self.resolution, margin=margin, step=step)
         choice = choose_products(self._candidates(windows, time_interval))
         groups = group_frames(choice.products, self.time_difference)
         if not groups:
@@ -262,11 +268,10 @@ class FieldProducts:
 
     def _found_clouds(self, frame: SceneFrame, grid: Grid, where: str) -> NDArray[np.uint8]:
         size = (grid.down, grid.across)
-        coarse = max(CLOUD_RESOLUTION, self.resolution)
         probability = frame_probability(
             frame.bands, frame.is_data, names=self.bands, pixel_size=size,
-            resolution=coarse if coarse > self.resolution else None, check_bands=False, threads=self.threads,
-            where=where,
+            resolution=self._cell * self.resolution if self._cell > 1 else None, check_bands=False,
+            threads=self.threads, where=where,
         )  # fmt: skip
         settings = mask_settings("eo-learn", unit="metre")
         mask = mask_of(probability[np.newaxis], settings, pixel_size=size, valid=frame.is_data[np.newaxis], where=where)

@@ -65,13 +65,15 @@ def zoned(polygons: Polygons) -> dict[str, tuple[NDArray[np.intp], NDArray[Any]]
     return found
 
 
-def windows_of(polygons: Polygons, resolution: float, *, margin: float = 0.0) -> list[FieldWindow]:
+def windows_of(polygons: Polygons, resolution: float, *, margin: float = 0.0, step: int = 1) -> list[FieldWindow]:
     """Windows that hold all polygons, each polygon whole in one of them.
 
     Their pixels lie on whole multiples of the resolution, as those of Sentinel-2 do.
 
     :param resolution: Metres.
     :param margin: Metres around the fields.
+    :param step: Pixels on whole multiples of which windows begin and end: with those of a coarser grid, what is found
+        on it does not depend on the window.
     :raises GridError: when a polygon has more pixels than a grid may have.
     :raises GeometryError: when one has no place in its UTM zone.
     :raises MissingDependencyError: when exactextract is not installed.
@@ -85,7 +87,7 @@ def windows_of(polygons: Polygons, resolution: float, *, margin: float = 0.0) ->
         _, cells = np.unique(middles, axis=0, return_inverse=True)
         for cell in range(int(cells.max()) + 1):
             inside = np.flatnonzero(cells.reshape(-1) == cell)
-            grid = _around(bounds[inside], crs, resolution, margin)
+            grid = _around(bounds[inside], crs, resolution, margin, step)
             part = Polygons(
                 polygons.ids[indices[inside]], polygons.shapes[indices[inside]],
                 tuple(polygons.states[index] for index in indices[inside]), polygons.crs,
@@ -96,9 +98,10 @@ def windows_of(polygons: Polygons, resolution: float, *, margin: float = 0.0) ->
     return windows
 
 
-def _around(bounds: NDArray[np.float64], crs: str, resolution: float, margin: float) -> Grid:
+def _around(bounds: NDArray[np.float64], crs: str, resolution: float, margin: float, step: int) -> Grid:
     left, bottom = bounds[:, :2].min(axis=0) - margin
     right, top = bounds[:, 2:].max(axis=0) + margin
-    west, north = math.floor(left / resolution) * resolution, math.ceil(top / resolution) * resolution
-    columns, rows = math.ceil((right - west) / resolution), math.ceil((north - bottom) / resolution)
-    return Grid(crs, west, north, resolution, max(rows, 1), max(columns, 1))
+    size = resolution * step
+    west, north = math.floor(left / size) * size, math.ceil(top / size) * size
+    columns, rows = (max(math.ceil(each / size), 1) * step for each in (right - west, north - bottom))
+    return Grid(crs, west, north, resolution, rows, columns)
