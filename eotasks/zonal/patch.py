@@ -95,7 +95,9 @@ def frames_of(eopatch: EOPatch, features: PatchFeatures, quantities: Sequence[Qu
     bands = _bands(eopatch, features)
     names = features.names_of(bands.shape[-1])
     chosen = resolved(quantities, names, where=describe(features.bands))
-    masks = [_mask(eopatch, each, bands.shape) for each in (features.is_data, features.cloud_mask, features.shadow)]
+    is_data, cloud_mask, shadow = (
+        _mask(eopatch, each, bands.shape) for each in (features.is_data, features.cloud_mask, features.shadow)
+    )
     times = [naive_utc(time) for time in eopatch.timestamps or ()]
     if len(times) != len(bands):
         raise FeatureError(
@@ -103,13 +105,18 @@ def frames_of(eopatch: EOPatch, features: PatchFeatures, quantities: Sequence[Qu
             " frame its time."
         )
     for index, time in enumerate(times):
-        states = pixel_states(*(None if each is None else each[index] for each in masks), bands.shape[1:3])
+        shown = _frame(is_data, index), _frame(cloud_mask, index), _frame(shadow, index)
+        states = pixel_states(*shown, bands.shape[1:3])
         planes = {name: bands[index, ..., band] for band, name in enumerate(names)}
         yield ZonalFrame(time, stacked(chosen, planes), states)
 
 
 def _bands(eopatch: EOPatch, features: PatchFeatures) -> NDArray[Any]:
     return array_of(eopatch, features.bands, "load or download the bands first")
+
+
+def _frame(mask: NDArray[Any] | None, index: int) -> NDArray[Any] | None:
+    return None if mask is None else mask[index]
 
 
 def _mask(eopatch: EOPatch, feature: Feature | None, shape: tuple[int, ...]) -> NDArray[Any] | None:

@@ -193,13 +193,16 @@ def _system(frame: gpd.GeoDataFrame, given: Any, where: str) -> str:
         raise GridError(f"Coordinate system {excerpt(given)} is not known: give one such as EPSG:32633.") from error
     if says and other is not None and not frame.crs.equals(other, ignore_axis_order=True):
         raise GridError(f"{where}: it is in {frame.crs.name}, not in {other.name}: leave out crs.")
-    return str((frame.crs if says else other).to_wkt())
+    system = frame.crs if says else other
+    assert system is not None
+    return str(system.to_wkt())
 
 
 def _checked(shapes: NDArray[Any]) -> tuple[NDArray[Any], tuple[Status, ...], list[int]]:
     """Valid polygons, what each is, and which were repaired."""
-    empty = shapely.is_missing(shapes) | shapely.is_empty(shapes)
-    result: NDArray[Any] = np.where(empty, None, shapely.force_2d(shapes))
+    empty = np.asarray(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    result = np.array(shapely.force_2d(shapes), dtype=object)
+    result[empty] = None
     states: list[Status] = [Status.EMPTY if each else Status.OK for each in empty]
     polygonal = np.isin(shapely.get_type_id(result), _POLYGONS)
     on_earth = np.abs(shapely.bounds(result)).max(axis=1) < FARTHEST  # not NaN and infinity

@@ -30,7 +30,7 @@ _KINDS = pd.CategoricalDtype([str(each) for each in Over]), pd.CategoricalDtype(
 
 def utc_times(times: Sequence[dt.datetime]) -> pd.DatetimeIndex:
     """Naive times of UTC as those of the column ``time``."""
-    return pd.DatetimeIndex(times).tz_localize("UTC").as_unit("ns")
+    return pd.DatetimeIndex(np.array(times, dtype="datetime64[us]")).tz_localize("UTC").as_unit("ns")
 
 
 def long_table(
@@ -52,7 +52,7 @@ def long_table(
         key: np.repeat(ids, times * per_date),
         names.TIME: np.tile(np.repeat(utc_times(block.times), per_date), polygons),
         names.BAND: pd.Categorical.from_codes(
-            np.tile(np.repeat(np.arange(quantities), overs), polygons * times), categories=list(bands)
+            np.tile(np.repeat(np.arange(quantities), overs), polygons * times), dtype=pd.CategoricalDtype(list(bands))
         ),
         names.OVER: pd.Categorical.from_codes(
             np.tile(np.arange(overs), polygons * times * quantities), dtype=_KINDS[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -23,7 +23,7 @@ from eotasks.zonal.quantities import quantities_of
 from eotasks.zonal.table import joined, long_table, rows_without_numbers
 from eotasks.zonal.vocabulary import BAND, ID, OVER, STATUS, TIME
 
-PolygonsLike = str | Path | gpd.GeoDataFrame | Feature
+PolygonsLike: TypeAlias = str | Path | gpd.GeoDataFrame | Feature
 """A vector file, polygons, or the feature of the EOPatch that has them."""
 
 _ALL = 1 << 62

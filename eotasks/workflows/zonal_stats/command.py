@@ -52,7 +52,8 @@ examples:
 
 def examples() -> str:
     """The text below the options."""
-    from eotasks.zonal.quantities import FORMULAS, INDICES
+    from eotasks.series import INDICES
+    from eotasks.zonal.quantities import FORMULAS
 
     return _EXAMPLES.replace("INDICES", ", ".join((*INDICES, *FORMULAS)))
 

@@ -44,7 +44,7 @@ class Totals:
         """Count the rows of a table."""
         self.rows += len(table)
         clear = table[table[OVER] == Over.CLEAR]
-        self.states.update(clear[STATUS].astype(str).value_counts().to_dict())
+        self.states.update(clear[STATUS].astype(str).tolist())
         timed = clear[clear[TIME].notna()]
         self.times.update(timed[TIME].unique())
         self.seen.update(timed[POLYGON].unique().tolist())

@@ -128,7 +128,9 @@ def zonal_stats(
         check_folder(place.local_path())
     bands = tuple(each.name for each in quantities)
     with hold_lease(place, "eotasks zonal-stats") as lease:
-        batch, images, shares = None, (), ()
+        batch: BatchResult | None = None
+        images: tuple[ImagePlace, ...] = ()
+        shares: tuple[Share, ...] = ()
         if not isinstance(source, TableSource):
             images, shares = images_of(polygons, source, quantities)
             task = MeasureFieldsTask(source, place, quantities, percentiles)
@@ -141,7 +143,7 @@ def zonal_stats(
                     patch_timeout=patch_timeout,
                     place=place,
                     stage=STAGE,
-                    again=[each.name for each in images if not is_there(place, each.name)],
+                    again=[image.name for image in images if not is_there(place, image.name)],
                     overwrite=overwrite,
                     progress=progress,
                 )
@@ -150,7 +152,7 @@ def zonal_stats(
             if isinstance(source, TableSource):
                 joiner.take(source.tables(polygons, quantities, percentiles, advance or _no_advance))
             else:
-                failed = {each.name for each in batch.failed} if batch is not None else set()
+                failed = {outcome.name for outcome in batch.failed} if batch is not None else set()
                 joiner.join(place, images, shares, failed, advance or _no_advance)
             lease.check()
     return ZonalResult(place, file_format, form, polygons, bands, joiner.totals, batch)
