@@ -12,13 +12,13 @@ from eotasks.models.sentinel2 import SceneClass
 from eotasks.zonal.quantities import Quantity
 from eotasks.zonal.vocabulary import Over
 
-Clouds = Literal["CLM", "CLM+SHADOW", "SCL"]
-"""Bands that say clouds and shadows."""
+Clouds = Literal["CLM", "CLM+SHADOW", "SCL", "none"]
+"""Bands that say clouds and shadows; "none" calls all clear."""
 
 CLOUD, SHADOW = "cloud", "shadow"
 """Outputs whose mean is the share of the pixels that are seen."""
 
-_INPUTS: dict[Clouds, tuple[str, ...]] = {"CLM": ("CLM",), "CLM+SHADOW": ("CLM", "SHADOW"), "SCL": ("SCL",)}
+_INPUTS: dict[Clouds, tuple[str, ...]] = {"CLM": ("CLM",), "CLM+SHADOW": ("CLM", "SHADOW"), "SCL": ("SCL",), "none": ()}
 _SCL_CLOUD = ", ".join(str(int(SceneClass[name])) for name in SCL_CLOUD)
 _VERDICTS: dict[Clouds, tuple[str, str, str]] = {
     "CLM": ("s.CLM !== 255", "s.CLM === 1", "false"),
@@ -28,6 +28,7 @@ _VERDICTS: dict[Clouds, tuple[str, str, str]] = {
         f"[{_SCL_CLOUD}].includes(s.SCL)",
         f"s.SCL === {int(SceneClass.CLOUD_SHADOW)}",
     ),
+    "none": ("true", "false", "false"),
 }
 """Whether there is a verdict, cloud, shadow."""
 

@@ -112,7 +112,7 @@ class FieldStatisticsRequest:
         """
         :param quantities: Bands and indices (`eotasks.zonal.quantities.quantities_of`).
         :param clouds: What says clouds and shadows: "CLM" (no shadows are told), "CLM+SHADOW" (a service of eotasks),
-            or "SCL" of L2A.
+            "SCL" of L2A, or "none".
         :param percentiles: 0..100, beside the median.
         :param resolution: Metres of a pixel.
         :param data_collection: Name of a sentinelhub DataCollection of Sentinel-2.
