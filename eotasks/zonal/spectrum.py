@@ -2,9 +2,9 @@
 
 The maintainers of s2cloudless say that its model can be asked for the mean spectrum of a polygon
 (sentinel-hub/sentinel2-cloud-detector, issue 30): a prediction for each polygon and date instead of one for each pixel.
-It is no cloud fraction. A field that is half cloud has one mixed spectrum, which is mostly called cloud, and whether
-half of the field would do is not told; so it stands beside the fraction of pixels and does not replace it. How both
-agree is measured by ``python -m tests.benchmarks.zonal_spectrum``.
+It is no cloud fraction: a field that is partly cloud has one mixed spectrum, and on simulated years that of half a
+cloud is mostly called clear. So it stands beside the fraction of pixels and does not replace it. How both agree is
+measured by ``python -m tests.benchmarks.fields.spectrum``.
 """
 
 from __future__ import annotations

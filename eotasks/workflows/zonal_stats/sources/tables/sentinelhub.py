@@ -16,6 +16,11 @@ from eotasks.zonal.polygons import Polygons
 from eotasks.zonal.quantities import Quantity, quantities_of
 from eotasks.zonal.table import POLYGON
 
+_OF_A_SERVICE = (
+    "Of a service: a row is of a day, a pixel counts whole where its middle lies in the field, and percentiles are"
+    " values that occur."
+)
+
 
 class StatisticalSource:
     """A service of a profile of the sentinelhub package.
@@ -44,13 +49,8 @@ class StatisticalSource:
         self._options = options | {"clouds": clouds or ("SCL" if is_l2a else "CLM"), "profile": profile}
         self._request(quantities_of(["B04"]), ())  # which checks all of it
         self._host = host(load_credentials(profile).sh_base_url)
-        self.notes: tuple[str, ...] = (
-            "Of a service: a row is of a day, a pixel counts whole where its middle lies in the field, and percentiles"
-            " are values that occur.",
-        )
-        if self._options["clouds"] in ("CLM", "none"):
-            hidden = "No pixel counts as cloud." if clouds == "none" else "Shadows are not told apart."
-            self.notes = (*self.notes, hidden)
+        hidden = {"CLM": "Shadows are not told apart.", "none": "No pixel counts as cloud."}
+        self.notes = (_OF_A_SERVICE, *(text for name, text in hidden.items() if name == self._options["clouds"]))
 
     @property
     def title(self) -> str:
