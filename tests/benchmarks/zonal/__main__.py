@@ -2,9 +2,9 @@
 
 ``python -m tests.benchmarks.zonal`` makes fields over the embedded scene, and a simulated year over it at 10 m.
 
-1. Some dates as arrays, in seconds of the processor, one thread each: rasterstats (``pip install rasterstats``; its pixels are those whose centre lies in a field)
-   over all pixels with data and over clear ones, and ours, which makes both at once with the fractions of cloud,
-   shadow and no data. Equal numbers are not to be expected, since parts of pixels count here; how far means are apart is
+1. Some dates as arrays, in seconds of the processor, one thread each: rasterstats (``pip install rasterstats``) over
+   all pixels with data and over clear ones, and ours, which makes both at once with the fractions of cloud, shadow and
+   no data. Its pixels are those whose centre lies in a field, here parts of them count: how far means are apart is
    printed.
 2. `zonal_stats` over the whole year by worker processes, once for a quarter of the dates and once for all: memory may
    not grow with them. And by Ray, on a cluster that is started for it. Most of the time is the simulation's.
