@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from eotasks.errors import ConfigurationError
 from eotasks.workflows.zonal_stats.sources.entry import SourceEntry
 from eotasks.workflows.zonal_stats.sources.eopatches import EOPatchEntry
+from eotasks.workflows.zonal_stats.sources.products import ProductEntry
+from eotasks.workflows.zonal_stats.sources.sentinelhub import StatisticalEntry
 from eotasks.workflows.zonal_stats.sources.simulated import SimulatedEntry
 
 if TYPE_CHECKING:
     from eotasks.workflows.zonal_stats.sources.base import Source
 
-SOURCES: tuple[type[SourceEntry], ...] = (EOPatchEntry, SimulatedEntry)
+SOURCES: tuple[type[SourceEntry], ...] = (EOPatchEntry, ProductEntry, StatisticalEntry, SimulatedEntry)
 """A line for each; all else is in its module."""
 
 
