@@ -231,12 +231,15 @@ def only_polygons(shape: Any) -> Any | None:
 
 def _warn(ids: NDArray[Any], states: Sequence[Status], mended: Sequence[int], where: str) -> None:
     kinds = {"repaired, since their rings cross themselves": list(mended)}
-    for status, words in ((Status.EMPTY, "without an area"), (Status.INVALID, "that cannot be repaired, or no place")):
+    for status, words in (
+        (Status.EMPTY, "without an area"),
+        (Status.INVALID, "that cannot be repaired, or are no place"),
+    ):
         kinds[words] = [index for index, each in enumerate(states) if each == status]
     said = []
     for words, indices in kinds.items():
         if indices:
-            named = ", ".join(excerpt(ids[each]) for each in indices[:_NAMED])
+            named = ", ".join(excerpt(each) for each in ids[indices[:_NAMED]].tolist())
             said.append(f"{len(indices)} {words} ({named}{', …' * (len(indices) > _NAMED)})")
     if said:
         warn_caller(f"{where}: of {len(ids)} polygons {'; '.join(said)}. Those without an area have rows without"

@@ -18,7 +18,7 @@ from eotasks.workflows.console import (
     print_line,
 )
 from eotasks.workflows.notices import print_warnings, typed_warnings
-from eotasks.workflows.zonal_stats.options import DEFAULT_OUT, FORMATS, FORMS, add_demo, numbers_of, words_of
+from eotasks.workflows.zonal_stats.options import DEFAULT_OUT, EXECUTORS, FORMATS, FORMS, add_demo, numbers_of, words_of
 from eotasks.workflows.zonal_stats.sources.registry import add_source_options, source_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="of the table (geoparquet)")
     add_out(parser, DEFAULT_OUT)
     add_source_options(parser)
-    parser.add_argument("--executor", choices=("processes", "ray"), help="what runs the images (processes)")
+    parser.add_argument("--executor", choices=EXECUTORS, help="what runs the images (processes)")
     parser.add_argument("--ray", metavar="ADDRESS", help="Ray cluster: auto, HOST:PORT, or local")
     parser.add_argument("--workers", type=int, metavar="N", help="images at a time (as memory and cores allow)")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that an image may take (any time)")
@@ -122,9 +122,9 @@ def _measure(arguments: argparse.Namespace, polygons: Polygons, source: Source, 
     from eotasks.workflows.bars import StageReporter, progress_bars
     from eotasks.workflows.zonal_stats.run import zonal_stats
 
-    ray = arguments.ray is not None or arguments.executor == "ray"
-    if ray and arguments.executor == "processes":
-        raise ConfigurationError("--ray with --executor processes: leave out one of them.")
+    executor = arguments.executor or ("processes" if arguments.ray is None else "ray")
+    if arguments.ray is not None and executor != "ray":
+        raise ConfigurationError(f"--ray with --executor {executor}: leave out one of them.")
     reporter: list[StageReporter] = []
 
     def advance(done: int, total: int) -> None:
@@ -142,7 +142,7 @@ def _measure(arguments: argparse.Namespace, polygons: Polygons, source: Source, 
             percentiles=numbers_of(arguments.percentiles),
             form=arguments.form,
             file_format=arguments.format,
-            executor="ray" if ray else "processes",
+            executor=executor,
             ray=arguments.ray,
             workers=arguments.workers,
             patch_timeout=arguments.timeout,

@@ -10,6 +10,7 @@ from eotasks.errors import ConfigurationError
 DEFAULT_OUT = "results/zonal-stats"
 FORMS = ("long", "wide")
 FORMATS = ("geoparquet", "csv")
+EXECUTORS = ("processes", "threads", "serial", "ray")
 
 _NAMED = 4
 
