@@ -88,22 +88,21 @@ def together(parts: list[Observations]) -> Observations:
 
 
 def simulated(
-    seeds: Sequence[int], dates: int, sides: Sequence[int], *, realistic: bool, rows: int | None = None
+    seeds: Sequence[int], dates: int, sides: Sequence[int], *, realistic: bool, resolution: float = 20.0
 ) -> list[Observations]:
-    """Squares over simulated years at 20 m, for each side.
+    """Squares over simulated years, for each side.
 
     :param sides: Pixels.
-    :param rows: Of the scene that are used; None for all.
+    :param resolution: Metres of a pixel.
     """
-    ground = sample_ground(20.0, 42)
-    height, width = ground.shape
+    ground = sample_ground(resolution, 42)
     parts = []
     for seed in seeds:
         settings = SimulationSettings(
             seed=seed, acquisitions=dates, swath_edges=0, realism=REALISTIC if realistic else PLAIN
         )
         for index in range(dates):
-            seen = simulate(ground, settings, index, ground.left, ground.top, rows or height, width)
+            seen = simulate(ground, settings, index, ground.left, ground.top, *ground.shape)
             parts.append(observed(seen.bands, sides, seen.cloud | seen.cirrus))
     return [together(list(each)) for each in zip(*parts, strict=True)]
 
@@ -170,10 +169,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22], help="years to simulate")
     parser.add_argument("--dates", type=int, default=12, help="of each year")
     parser.add_argument("--sides", type=int, nargs="+", default=[5, 10, 20], help="of fields, in pixels of 20 m")
-    parser.add_argument("--rows", type=int, help="of the scene (all)")
     args = parser.parse_args(arguments)
     for kind, realistic in (("plain", False), ("realistic", True)):
-        years = simulated(args.seeds, args.dates, args.sides, realistic=realistic, rows=args.rows)
+        years = simulated(args.seeds, args.dates, args.sides, realistic=realistic)
         for side, found in zip(args.sides, years, strict=True):
             print(f"\nSimulated years ({kind}), seeds {args.seeds}, {args.dates} dates, fields of {side * 20} m\n")
             print(by_pixels(found), agreement(found), sep="\n\n")
