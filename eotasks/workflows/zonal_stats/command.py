@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from eotasks.workflows.batch.workers.kinds import ExecutorName
     from eotasks.workflows.zonal_stats.run import ZonalResult
     from eotasks.workflows.zonal_stats.sources.base import Source
     from eotasks.zonal.polygons import Polygons
@@ -85,7 +86,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--ray", metavar="ADDRESS", help="Ray cluster: auto, HOST:PORT, or local")
     parser.add_argument("--workers", type=int, metavar="N", help="images at a time (as memory and cores allow)")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that an image may take (any time)")
-    parser.add_argument("--pictures", type=int, default=1, metavar="N", help="fields with a picture of their own (1)")
+    parser.add_argument(
+        "--pictures", type=int, default=1, metavar="N", help="fields to draw one by one (1); 0: no pictures"
+    )
     add_overwrite(parser, "measure everything anew, also with other settings")
 
 
@@ -96,9 +99,12 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     with typed_warnings(told):
         polygons, source = _inputs(arguments)
         result = _measure(arguments, polygons, source, console)
+        pictures = _draw(result, source, arguments.pictures)
     _show(result, source, console)
     print_warnings(console, told)
     print_line(console, f"Table: {result.file}")
+    for picture in pictures:
+        print_line(console, f"Picture: {picture}")
     return ExitCode.SOME_FAILED if result.failed else ExitCode.DONE
 
 
@@ -122,7 +128,7 @@ def _measure(arguments: argparse.Namespace, polygons: Polygons, source: Source, 
     from eotasks.workflows.bars import StageReporter, progress_bars
     from eotasks.workflows.zonal_stats.run import zonal_stats
 
-    executor = arguments.executor or ("processes" if arguments.ray is None else "ray")
+    executor: ExecutorName = arguments.executor or ("processes" if arguments.ray is None else "ray")
     if arguments.ray is not None and executor != "ray":
         raise ConfigurationError(f"--ray with --executor {executor}: leave out one of them.")
     reporter: list[StageReporter] = []
@@ -150,6 +156,18 @@ def _measure(arguments: argparse.Namespace, polygons: Polygons, source: Source, 
             progress=True,
             advance=advance,
         )
+
+
+def _draw(result: ZonalResult, source: Source, count: int) -> list[str]:
+    """Pictures; where they fail, a warning: the table is written."""
+    from eotasks.errors import EOTasksError, EOTasksWarning, message_of, warn_caller
+    from eotasks.workflows.zonal_stats.drawing import draw_fields
+
+    try:
+        return draw_fields(result, source, count) if count else []
+    except EOTasksError as error:
+        warn_caller(f"No pictures: {message_of(error)}", EOTasksWarning)
+        return []
 
 
 def _show(result: ZonalResult, source: Source, console: Console) -> None:

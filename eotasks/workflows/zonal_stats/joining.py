@@ -21,6 +21,9 @@ from eotasks.zonal.vocabulary import AREA_PIXELS, OVER, STATUS, TIME, Over, Stat
 _HELD = 8
 """Images whose pixels of shared fields are in memory at once."""
 
+SHOWN = 24
+"""Fields on the page of pictures."""
+
 _TOGETHER = 200
 """Shared fields that are written at once."""
 
@@ -57,6 +60,13 @@ class Joiner:
     def __init__(self, polygons: Polygons, bands: Sequence[str], percentiles: Sequence[float], writer: Writer) -> None:
         self._polygons, self._bands, self._percentiles, self._writer = polygons, bands, percentiles, writer
         self.totals = Totals()
+        self._shown: dict[int, list[pd.DataFrame]] = {}
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The rows of the first fields that have any, for pictures: long form, with indices in the place of ids."""
+        tables = [table for each in self._shown.values() for table in each]
+        return joined(tables) if tables else pd.DataFrame()
 
     def take(self, tables: Iterable[pd.DataFrame]) -> None:
         """Tables of a source that makes them itself, and the rows of those that it has none of."""
@@ -94,7 +104,17 @@ class Joiner:
     def _write(self, table: pd.DataFrame) -> None:
         if len(table):
             self.totals.take(table)
+            self._show(table)
             self._writer.write(table)
+
+    def _show(self, table: pd.DataFrame) -> None:
+        timed = table[table[TIME].notna()]
+        new = [each for each in timed[POLYGON].unique().tolist() if each not in self._shown]
+        for polygon in new[: SHOWN - len(self._shown)]:
+            self._shown[polygon] = []
+        wanted = timed[timed[POLYGON].isin(list(self._shown))]
+        for polygon in wanted[POLYGON].unique().tolist():
+            self._shown[polygon].append(wanted[wanted[POLYGON] == polygon])
 
     def _write_shared(
         self, place: Place, images: Sequence[ImagePlace], shares: Sequence[Share], there: Sequence[int]

@@ -35,6 +35,8 @@ from eotasks.zonal.packages import require
 from eotasks.zonal.polygons import Polygons
 from eotasks.zonal.quantities import Quantity, quantities_of
 from eotasks.zonal.shared import Share, shares_of
+from eotasks.zonal.table import POLYGON
+from eotasks.zonal.vocabulary import ID
 
 if TYPE_CHECKING:
     from eotasks.workflows.batch.workers.kinds import ExecutorName
@@ -53,6 +55,13 @@ class ZonalResult:
     polygons: Polygons
     bands: tuple[str, ...]
     totals: Totals
+    shown: pd.DataFrame
+    """Rows of the first fields that have any, in long form, for pictures."""
+
+    images: tuple[ImagePlace, ...] = ()
+    shares: tuple[Share, ...] = ()
+    """Images, and which of the fields each has."""
+
     batch: BatchResult | None = None
     """That of the images; None for sources that make their tables themselves."""
 
@@ -155,7 +164,10 @@ def zonal_stats(
                 failed = {outcome.name for outcome in batch.failed} if batch is not None else set()
                 joiner.join(place, images, shares, failed, advance or _no_advance)
             lease.check()
-    return ZonalResult(place, file_format, form, polygons, bands, joiner.totals, batch)
+    shown = joiner.shown
+    if len(shown):
+        shown = shown.assign(**{ID: polygons.ids[shown[POLYGON]]}).drop(columns=POLYGON)
+    return ZonalResult(place, file_format, form, polygons, bands, joiner.totals, shown, images, shares, batch)
 
 
 def images_of(

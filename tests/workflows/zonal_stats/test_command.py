@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 
 from eotasks.workflows.cli import main
 from eotasks.workflows.zonal_stats.demo import demo_fields
@@ -27,13 +28,31 @@ def test_the_demo_needs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert {"p05", "p95"} <= set(table.columns)
     for text in ("Simulated data", f"Table: {out}/fields.csv", f"{len(fields)}", f"{len(table):,}"):
         assert text in shown
+    pictures = sorted((out / "pictures").iterdir())
+    assert [f"Picture: {each}" in shown for each in pictures] == [True, True]
+    assert pictures[1].name == "fields.png"
+    for each in pictures:
+        assert imread(each)[..., :3].std() > 0.05
 
 
 def test_eopatches_and_a_file_of_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zonal_patch().save(str(tmp_path / "patches/one"))
     fields = tmp_path / "fields.geojson"
     some_polygons().to_crs(4326).to_file(fields, engine="pyogrio")
-    options = ["--id", "name", "--index", "NDVI", "--index", "R=B04/B08", "--form", "wide", "--time", "2020-05-06/.."]
+    options = [
+        "--pictures",
+        "0",
+        "--id",
+        "name",
+        "--index",
+        "NDVI",
+        "--index",
+        "R=B04/B08",
+        "--form",
+        "wide",
+        "--time",
+        "2020-05-06/..",
+    ]
     command = ["zonal-stats", str(fields), "--eopatches", str(tmp_path / "patches"), "--out", str(tmp_path / "out")]
     assert main([*command, *SERIAL, *options]) == 0
     found = pd.read_parquet(tmp_path / "out/fields.parquet")

@@ -24,6 +24,10 @@ class ImagePlace:
     grid: Grid
 
 
+Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns, each with a start and a stop."""
+
+
 @runtime_checkable
 class ImageSource(Protocol):
     """A source of images. It is sent to worker processes, so it is configuration alone."""
@@ -46,9 +50,12 @@ class ImageSource(Protocol):
         :raises EOTasksError: there are none, or they have not what the quantities are made of.
         """
 
-    def frames(self, place: ImagePlace, quantities: Sequence[Quantity]) -> Iterator[ZonalFrame]:
+    def frames(
+        self, place: ImagePlace, quantities: Sequence[Quantity], window: Window | None = None
+    ) -> Iterator[ZonalFrame]:
         """Images of a place, one at a time, in the order of time; asked for in a worker process.
 
+        :param window: Rows and columns of the place that are wanted; None for all.
         :raises EOTasksError: they cannot be read.
         """
 

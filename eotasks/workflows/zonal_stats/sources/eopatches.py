@@ -6,12 +6,10 @@ import argparse
 from typing import TYPE_CHECKING, ClassVar
 
 from eotasks.workflows.zonal_stats.sources.entry import time_of
+from eotasks.workflows.zonal_stats.sources.vocabulary import MASKS
 
 if TYPE_CHECKING:
     from eotasks.workflows.zonal_stats.sources.images.eopatches import EOPatchSource
-
-MASKS = {"is_data": ("IS_DATA", "--is-data"), "cloud_mask": ("CLM", "--cloud-mask"), "shadow": ("SHADOW", "--shadow")}
-"""Masks by argument: their names in the project, and the options that name others."""
 
 
 class EOPatchEntry:

@@ -6,12 +6,10 @@ import argparse
 from typing import TYPE_CHECKING, ClassVar
 
 from eotasks.workflows.zonal_stats.sources.entry import time_of
+from eotasks.workflows.zonal_stats.sources.vocabulary import ACQUISITIONS, RESOLUTION
 
 if TYPE_CHECKING:
     from eotasks.workflows.zonal_stats.sources.images.simulated import SimulatedSource
-
-ACQUISITIONS = 24
-RESOLUTION = 20.0
 
 
 class SimulatedEntry:

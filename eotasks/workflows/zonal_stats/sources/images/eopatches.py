@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from eolearn.core import FeatureType
 
@@ -12,8 +13,8 @@ from eotasks.errors import ConfigurationError, FeatureError, TooFewFramesError
 from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.text import did_you_mean
 from eotasks.times import parse_time
-from eotasks.workflows.zonal_stats.sources.base import ImagePlace
-from eotasks.workflows.zonal_stats.sources.eopatches import MASKS
+from eotasks.workflows.zonal_stats.sources.base import ImagePlace, Window
+from eotasks.workflows.zonal_stats.sources.vocabulary import MASKS
 from eotasks.zonal.frames import ZonalFrame
 from eotasks.zonal.patch import PatchFeatures, frames_of, grid_of_patch
 from eotasks.zonal.quantities import Quantity, resolved
@@ -70,7 +71,9 @@ class EOPatchSource:
             resolved(quantities, self.band_names, where=self.bands)
         return [ImagePlace(name, grid_of_patch(info.bbox, info.shape)) for name, info in infos.items()]
 
-    def frames(self, place: ImagePlace, quantities: Sequence[Quantity]) -> Iterator[ZonalFrame]:
+    def frames(
+        self, place: ImagePlace, quantities: Sequence[Quantity], window: Window | None = None
+    ) -> Iterator[ZonalFrame]:
         """Images of an EOPatch; none where it has no time of those asked for.
 
         :raises StorageError: it cannot be read.
@@ -81,7 +84,8 @@ class EOPatchSource:
             patch = task.execute(name=place.name)
         except TooFewFramesError:
             return
-        yield from frames_of(patch, features, quantities)
+        for frame in frames_of(patch, features, quantities):
+            yield frame if window is None else replace(frame, values=frame.values[window], states=frame.states[window])
 
     def _choose_masks(self, infos: Mapping[str, EOPatchInfo]) -> None:
         """Masks that are not named: those of the project's names where all have them, none where no EOPatch has."""

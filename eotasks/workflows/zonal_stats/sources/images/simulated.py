@@ -10,8 +10,8 @@ from eotasks.models.simulation.year import SimulationSettings, acquisition_times
 from eotasks.sources.bbox import grid_of_bbox
 from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.sources.simulated import SimulateYearTask, sample_ground
-from eotasks.workflows.zonal_stats.sources.base import ImagePlace
-from eotasks.workflows.zonal_stats.sources.simulated import ACQUISITIONS, RESOLUTION
+from eotasks.workflows.zonal_stats.sources.base import ImagePlace, Window
+from eotasks.workflows.zonal_stats.sources.vocabulary import ACQUISITIONS, RESOLUTION
 from eotasks.zonal.frames import ZonalFrame, pixel_states
 from eotasks.zonal.quantities import Quantity, resolved, stacked
 
@@ -73,11 +73,14 @@ class SimulatedSource:
             for column in columns
         ]
 
-    def frames(self, place: ImagePlace, quantities: Sequence[Quantity]) -> Iterator[ZonalFrame]:
+    def frames(
+        self, place: ImagePlace, quantities: Sequence[Quantity], window: Window | None = None
+    ) -> Iterator[ZonalFrame]:
         """Images of a part."""
         ground = sample_ground(self.resolution, self.settings.seed)
         chosen = resolved(quantities, BANDS, where="the simulated year")
-        times, grid = acquisition_times(self.settings), place.grid
+        times = acquisition_times(self.settings)
+        grid = place.grid if window is None else place.grid.part(*window)
         for index in self.indices:
             frame = simulate(ground, self.settings, index, grid.left, grid.top, grid.height, grid.width)
             planes = {name: frame.bands[..., band] for band, name in enumerate(BANDS)}
