@@ -24,9 +24,11 @@ from eotasks.models.series import seconds_since_1970
 
 Times = NDArray[np.datetime64] | Sequence[dt.datetime]
 
-STRENGTHS: NDArray[np.float64] = 10.0 ** np.arange(1.0, 8.01, 0.25)
-"""Strengths of smoothing that the V-curve is walked along, in days³ per unit of weight: from a curve that bends within
-a week to a straight line through a year."""
+STRENGTHS: NDArray[np.float64] = 10.0 ** np.arange(1.0, 5.01, 0.25)
+"""Strengths of smoothing that the V-curve is walked along, in days³ per unit of weight. Of waves of 2 pi (strength /
+density)^(1/4) days, where density is the weight of the observations of a day, half is left: with one in eight days, from
+waves of three weeks to waves of half a year. Beyond that a curve does not follow a season, and of a few scattered
+observations the V-curve would choose such a one."""
 
 _DIFFERENCES = 2
 _LEAST_DAYS = 3
@@ -72,7 +74,7 @@ def smooth_series(
     :param times: (n,) in UTC, in any order; observations of one day count together. Uneven spacing is fine.
     :param values: (n,); NaN is no observation.
     :param weights: (n,) from 0 (does not count), such as the clear share of a field; NaN is 0. None weighs all by 1.
-    :param smoothing: How strong, in days³ per unit of weight: 1e3 follows weeks, 1e6 seasons. None for the V-curve's.
+    :param smoothing: How strong, in days³ per unit of weight: 1e3 follows weeks, 1e5 seasons. None for the V-curve's.
     :raises TooFewFramesError: fewer than three days with an observation that counts.
     :raises GridError: shapes that differ.
     :raises ConfigurationError: a weight below 0 or that is infinite, an observation that is infinite, a strength that
