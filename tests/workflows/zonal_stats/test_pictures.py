@@ -23,7 +23,7 @@ from eotasks.workflows.zonal_stats.pictures import (
     spread,
     write_picture,
 )
-from tests.builders.field_tables import dates, field_table
+from tests.builders.zonal.field_tables import dates, field_table
 
 COUNT = 12
 MEANS = (0.4 + 0.3 * np.sin(np.arange(COUNT) / 3))[np.newaxis, :, np.newaxis]
