@@ -45,16 +45,16 @@ DATA, MASK = FeatureType.DATA, FeatureType.MASK
 # %% [markdown]
 # ## A year, and its masks
 #
-# Fifty dates over 3 x 2 km. Clouds and their shadows are found as in any EOPatch.
+# Fifty dates over 6 x 4 km. Clouds and their shadows are found as in any EOPatch.
 
 # %%
-bbox = BBox((339_840, 5_817_480, 342_840, 5_819_480), CRS.UTM_33N)
-patch = SimulateYearTask(seed=7, acquisitions=50, swath_edges=0.1, resolution=20).execute(bbox=bbox)
+bbox = BBox((337_200, 5_816_800, 342_960, 5_820_640), CRS.UTM_33N)
+patch = SimulateYearTask(seed=7, acquisitions=50, swath_edges=0.1, resolution=40).execute(bbox=bbox)
 is_data = (MASK, "IS_DATA")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", eotasks.ShadowWarning)  # dates that are all cloud
     for task in (
-        eotasks.AddCloudProbabilityTask(is_data_feature=is_data, resolution=60),
+        eotasks.AddCloudProbabilityTask(is_data_feature=is_data),
         eotasks.AddCloudMaskTask(is_data_feature=is_data, unit="metre"),
         eotasks.AddCloudShadowTask(),
     ):

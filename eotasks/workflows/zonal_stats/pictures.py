@@ -36,12 +36,22 @@ CLEAR, MASKED, CURVE, CLOUD, SHADOW = palette.GREEN, palette.VERMILION, "#00694d
 PER_PAGE = 24
 """Fields on a page of small multiples."""
 
+MOST_IMAGES = 9
+"""Below the axis of time of one field."""
+
 _COLUMNS = 4
-_MOST_IMAGES = 9
 _NAME_CHARACTERS = 28
 _PANEL_HEIGHT = 1.5
+_ROOM = style.CHART_WIDTH - 0.9
+"""Inches of the axis of time."""
+
 _IMAGE_ROOM = 0.9
 """Of the part of the axis that an image has."""
+
+_FEWEST_PLACES = 5
+_LARGEST_IMAGE = 1.2
+_ABOVE_IMAGE, _BELOW_IMAGE = 0.24, 0.22
+"""Inches: for the line to its date, and for the date."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +95,9 @@ def field_figure(
     """
     series = field_series(table, field, band, max_hidden=max_hidden)
     curve = series.curve(smoothing=smoothing)
-    shown = spread(images, _MOST_IMAGES)
-    heights = [3.2, 0.55, *([1.45] if shown else [])]
+    shown = chosen_images(images, series)
+    side = min(_IMAGE_ROOM * _ROOM / max(len(shown), _FEWEST_PLACES), _LARGEST_IMAGE)
+    heights = [3.2, 0.55, *([_ABOVE_IMAGE + side + _BELOW_IMAGE] if shown else [])]
     figure = style.new_figure(sum(heights) + 1.0)
     figure.set_layout_engine("constrained", hspace=0.0, h_pad=0.03)
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -103,7 +114,7 @@ def field_figure(
     values.set_xlim(hidden.get_xlim())
     values.tick_params(labelbottom=False, length=0)
     if shown:
-        _draw_images(axes[2], shown, series, hidden.get_xlim(), room=style.CHART_WIDTH - 0.9)
+        _draw_images(axes[2], shown, series, hidden.get_xlim(), side)
     name = _short(field, 60)
     heading = title or f"{band}, {name if isinstance(field, str) else f'field {name}'}"
     figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold")
@@ -147,6 +158,17 @@ def write_picture(figure: Figure, path: Path) -> None:
     """
     with atomic_path(path) as beside:
         figure.savefig(beside, format="png", dpi=PICTURE_DPI, facecolor="white", metadata={"Software": None})
+
+
+def chosen_images(images: Sequence[FieldImage], series: FieldSeries, most: int = MOST_IMAGES) -> list[FieldImage]:
+    """Images in the order of time, at most some of them: two of three are of dates that are used, the others of dates
+    that are masked, each kind spread evenly over the year. Dates on which the field has no data have none.
+    """
+    used = {time for time, use in zip(series.times, series.used, strict=True) if use}
+    masked = {time for time, hide in zip(series.times, series.masked, strict=True) if hide}
+    clear, hidden = ([each for each in images if each.time in times] for times in (used, masked))
+    shown = min(len(hidden), max(most // 3, most - len(clear)))
+    return sorted([*spread(clear, most - shown), *spread(hidden, shown)], key=lambda each: each.time)
 
 
 def spread(images: Sequence[FieldImage], most: int) -> list[FieldImage]:
@@ -257,24 +279,24 @@ def _draw_hidden(axes: Axes, series: FieldSeries) -> None:
 
 
 def _draw_images(
-    axes: Axes, images: Sequence[FieldImage], series: FieldSeries, limits: tuple[float, float], *, room: float
+    axes: Axes, images: Sequence[FieldImage], series: FieldSeries, limits: tuple[float, float], side: float
 ) -> None:
-    """Images below the axis of time, each with a line to its date and a frame that says whether it is used."""
-    axes.set_xlim(limits)
-    axes.set_ylim(-1.45, 0)  # inches, as its height
+    """Images below the axis of time, each with a line to its date and a frame that says whether it is used.
+
+    :param side: Inches of the longer side of an image.
+    """
     axes.set_axis_off()
-    per_inch = (limits[1] - limits[0]) / room
-    share = room / max(len(images), 5)
+    per_inch = (limits[1] - limits[0]) / _ROOM
+    part = _ROOM / len(images)
     for number, image in enumerate(images):
         height, width = image.picture.shape[:2]
-        side = min(_IMAGE_ROOM * share, 1.0)
         wide, high = (side, side * height / width) if width >= height else (side * width / height, side)
-        middle = limits[0] + (number + 0.5) * share * per_inch if len(images) >= 5 else _day(image)
+        middle = limits[0] + (number + 0.5) * part * per_inch
         left, right = middle - wide / 2 * per_inch, middle + wide / 2 * per_inch
         used = any(time == image.time and use for time, use in zip(series.times, series.used, strict=True))
         color = CLEAR if used else MASKED
-        axes.plot([_day(image), middle], [-0.02, -0.22], color=color, linewidth=1, clip_on=False)
-        box = (left, right, -0.22 - high, -0.22)
+        axes.plot([_day(image), middle], [-0.02, -_ABOVE_IMAGE], color=color, linewidth=1, clip_on=False)
+        box = (left, right, -_ABOVE_IMAGE - high, -_ABOVE_IMAGE)
         axes.imshow(image.picture, extent=box, aspect="auto", interpolation="bilinear", zorder=2)
         _draw_outline(axes, image, box)
         axes.plot(
@@ -283,7 +305,7 @@ def _draw_images(
         )  # fmt: skip
         axes.text(middle, box[2] - 0.06, f"{image.time.day} {image.time:%b}", ha="center", va="top", fontsize=8)
     axes.set_xlim(limits)
-    axes.set_ylim(-1.45, 0)
+    axes.set_ylim(-_ABOVE_IMAGE - side - _BELOW_IMAGE, 0)  # inches, as its height
 
 
 def _day(image: FieldImage) -> float:
@@ -301,5 +323,5 @@ def _draw_outline(axes: Axes, image: FieldImage, box: tuple[float, float, float,
             axes.plot(
                 box[0] + (x - left) / (right - left) * (box[1] - box[0]),
                 box[2] + (y - bottom) / (top - bottom) * (box[3] - box[2]),
-                color="#ffe14d", linewidth=1.1, zorder=3,
+                color="#ffe14d", linewidth=0.9, zorder=3,
             )  # fmt: skip

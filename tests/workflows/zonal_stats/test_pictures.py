@@ -18,11 +18,13 @@ from eotasks.workflows.zonal_stats.pictures import (
     CLEAR,
     MASKED,
     FieldImage,
+    chosen_images,
     field_figure,
     field_pages,
     spread,
     write_picture,
 )
+from eotasks.zonal.series import field_series
 from tests.builders.zonal.field_tables import dates, field_table
 
 COUNT = 12
@@ -120,8 +122,12 @@ def test_says_what_it_cannot_draw() -> None:
         list(field_pages(TABLE, "EVI"))
 
 
-def test_an_image_of_another_time_is_not_used() -> None:
-    """It has no row: nothing says that it is clear."""
-    (stray,) = [FieldImage(dt.datetime(2024, 3, 3), np.zeros((2, 2, 3), np.uint8), (0, 0, 1, 1))]  # noqa: DTZ001
-    strip = field_figure(TABLE, "meadow", images=[stray]).axes[2]
-    assert {to_hex(line.get_color()) for line in strip.lines} == {MASKED}
+def test_images_are_of_dates_that_were_seen_most_of_them_clear() -> None:
+    series = field_series(TABLE, "meadow", "NDVI")
+    chosen = [each.time for each in chosen_images(images(), series, 6)]
+    assert [time in {dates(COUNT)[index] for index in (1, 4, 7, 10)} for time in chosen].count(True) == 2
+    assert chosen == sorted(chosen)
+    assert len(chosen) == 6
+    assert len(chosen_images(images(2), series, 6)) == 2
+    stray = FieldImage(dt.datetime(2024, 3, 3), np.zeros((2, 2, 3), np.uint8), (0, 0, 1, 1))  # noqa: DTZ001
+    assert len(field_figure(TABLE, "meadow", images=[stray]).axes) == 2  # it has no row: nothing says that it is clear
