@@ -7,7 +7,7 @@ import pytest
 
 from eotasks.errors import ConfigurationError, FeatureError
 from eotasks.zonal.series import field_series
-from tests.builders.field_tables import dates, field_table
+from tests.builders.zonal.field_tables import dates, field_table
 
 MEANS = np.linspace(0.2, 0.8, 6)[np.newaxis, :, np.newaxis] * np.ones((2, 1, 1))
 CLOUD = np.array([[0, 0.2, 0.5, 1.0, 0, 0.3], [0] * 6], dtype=float)

@@ -16,7 +16,7 @@ from eotasks.zonal.spectrum import (
 )
 from eotasks.zonal.table import joined, rows_without_numbers
 from eotasks.zonal.vocabulary import Status
-from tests.builders.field_tables import field_table
+from tests.builders.zonal.field_tables import field_table
 
 
 @pytest.fixture(scope="module")

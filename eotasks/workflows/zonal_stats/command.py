@@ -41,13 +41,15 @@ count with the part of them that lies in the field, exactly. The table has the c
   shadow_fraction, no_data_fraction, status
 in wide form one row for each field and date: NDVI_mean over clear pixels, NDVI_mean_all over all, and so on.
 
-indices: INDICES, bands by their names (B04), or a formula: "NDVI=(B08-B04)/(B08+B04)"
+indices: INDICES,
+  bands by their names (B04), or a formula: "NDVI=(B08-B04)/(B08+B04)"
 
 examples:
   eotasks zonal-stats --demo                             fields west of Berlin over a simulated year: table and picture
   eotasks zonal-stats fields.gpkg --eopatches patches/ --id name --percentiles 5,95
   eotasks zonal-stats fields.geojson --eopatches s3://bucket/patches --index NDVI --index NDMI --form wide --format csv
-  eotasks zonal-stats fields.parquet --eopatches /share/patches --out /share/result --executor ray --ray auto
+  eotasks zonal-stats fields.parquet --eopatches /share/patches --out /share/result --ray auto
+  eotasks zonal-stats fields.shp --products products.parquet --time 2024-04-01/2024-09-30
 """
 
 

@@ -130,11 +130,12 @@ def whole_runs(made: gpd.GeoDataFrame, dates: int, *, ray: bool) -> list[Figure]
     peaks: dict[tuple[str, int], Peak] = {}
     tables = []
     for executor, count in runs:
-        with tempfile.TemporaryDirectory() as folder, Watch() as peak, warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            begun = time.perf_counter()
-            result = one_run(made, count, executor, Path(folder))
-            seconds = time.perf_counter() - begun
+            with Watch() as peak:
+                begun = time.perf_counter()
+                result = one_run(made, count, executor, Path(folder))
+                seconds = time.perf_counter() - begun
             if count == dates:
                 tables.append(result.table().drop(columns="id").select_dtypes("number").to_numpy())
         peaks[executor, count] = peak

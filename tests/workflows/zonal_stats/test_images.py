@@ -12,7 +12,7 @@ from shapely.geometry import box
 from eotasks.errors import FeatureError, GridError
 from eotasks.models.sentinel2 import BANDS
 from eotasks.workflows.zonal_stats.images import field_images
-from tests.builders.field_tables import dates
+from tests.builders.zonal.field_tables import dates
 
 WEST, SOUTH = 400_000.0, 5_000_000.0
 FIELD = box(WEST + 300, SOUTH + 300, WEST + 360, SOUTH + 340)

@@ -25,7 +25,7 @@ from eotasks.workflows.zonal_stats.pictures import (
     write_picture,
 )
 from eotasks.zonal.series import field_series
-from tests.builders.field_tables import dates, field_table
+from tests.builders.zonal.field_tables import dates, field_table
 
 COUNT = 12
 MEANS = (0.4 + 0.3 * np.sin(np.arange(COUNT) / 3))[np.newaxis, :, np.newaxis]
