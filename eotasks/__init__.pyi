@@ -101,5 +101,6 @@ from .workflows.batch.report import write_batch_report as write_batch_report
 from .workflows.batch.run import run_batch as run_batch
 from .xarray import from_xarray as from_xarray
 from .xarray import to_xarray as to_xarray
+from .zonal.task import ZonalStatisticsTask as ZonalStatisticsTask
 
 __version__: str

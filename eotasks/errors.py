@@ -224,6 +224,10 @@ class ElevationWarning(EOTasksWarning):
     """The height of some ground is not known, so that terrain shade is not told apart there."""
 
 
+class PolygonWarning(EOTasksWarning):
+    """Polygons were repaired, or have no area."""
+
+
 class UnusedSettingWarning(EOTasksWarning):
     """A setting was changed where that has no effect."""
 

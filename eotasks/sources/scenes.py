@@ -5,9 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -19,34 +16,29 @@ from eotasks.errors import (
     ConfigurationError,
     FeatureError,
     FrameDroppedWarning,
-    ImageryError,
     TooFewFramesError,
     warn_caller,
 )
 from eotasks.features import Feature, feature_of
 from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.mosaic import Mosaic, MosaicOrder, check_order, read_mosaic
+from eotasks.imagery.mosaic import MosaicOrder, check_order
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling
-from eotasks.imagery.scene import Scene
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 from eotasks.sources.bbox import bbox_for, check_resolution, grid_of_bbox, snap_bbox
+from eotasks.sources.frame_reading import MaskKind, SceneFrame, WantedOfFrame, read_frame
 from eotasks.sources.frames import (
     NO_MASK,
-    OPENERS,
     Angles,
     Candidate,
-    angles_of,
     candidates_of,
-    classification_of,
     group_frames,
-    mask_of,
     mean_direction,
     meets,
     open_candidates,
     some_of,
 )
-from eotasks.sources.replacement import Choice, Replaced, choose_products, still_needed
+from eotasks.sources.replacement import Choice, Replaced, choose_products
 from eotasks.sources.sample import SUN_ANGLES, BandsDtype
 from eotasks.times import naive_utc, same_times
 
@@ -168,7 +160,7 @@ class LoadScenesTask(EOTask):
             raise ConfigurationError(f"maxcc={maxcc!r}: give a share from 0 to 1, such as 0.8.")
         if time_difference < dt.timedelta(0):
             raise ConfigurationError(f"time_difference={time_difference!r} is negative: give 0 or more.")
-        self.catalogue, self.scenes = _source(catalogue, scenes, modifier)
+        self.catalogue, self.scenes = source_of(catalogue, scenes, modifier)
         if self.scenes is not None and masks is None and self._masks_wanted():
             raise ConfigurationError(
                 "clp_feature, clm_feature and shadow_feature need a catalogue, which knows the files of CLP, CLM and"
@@ -221,7 +213,10 @@ class LoadScenesTask(EOTask):
         choice = choose_products(candidates)
         groups = group_frames(choice.products, self.time_difference)
         left_out, lost = list[Replaced](), list[Replaced]()
-        frames = [self._frame(group, grid, choice.replaced, left_out, lost) for group in groups]
+        wanted = self._wanted()
+        frames = [
+            read_frame(group, grid, wanted, replaced=choice.replaced, left_out=left_out, lost=lost) for group in groups
+        ]
         Choice((), tuple(left_out), tuple(lost)).warn()
         filled = [frame for frame in frames if frame is not None]
         if not filled:
@@ -249,7 +244,7 @@ class LoadScenesTask(EOTask):
             return matching(
                 self._listed, bbox=around, crs=grid.crs, time_interval=time_interval, level=self.level, maxcc=self.maxcc
             )
-        items = self.catalogue.search(  # type: ignore[union-attr]  # one of the two is there: see _source
+        items = self.catalogue.search(  # type: ignore[union-attr]  # one of the two is there: see source_of
             bbox=around,
             crs=grid.crs,
             time_interval=time_interval,
@@ -258,71 +253,28 @@ class LoadScenesTask(EOTask):
         )
         return candidates_of(items)
 
-    def _frame(
-        self,
-        group: Sequence[Candidate],
-        grid: Grid,
-        replaced: Sequence[Replaced],
-        left_out: list[Replaced],
-        lost: list[Replaced],
-    ) -> _Frame | None:
-        """One frame; None when there is no data in it.
-
-        :param replaced: Products that others stand for, of all frames.
-        :param left_out: Is told those of this frame that were not needed.
-        :param lost: Is told those that were needed, and have no masks.
-        """
-        scenes, (dn, is_data, which) = self._mosaic(group, grid)
-        own = [each for each in replaced if any(each.by.location is other.location for other in group)]
-        needed = still_needed(own, is_data, grid)
-        useful = [each for each in needed if not self._masks_missing(each.product)]
-        if useful:
-            group = [*group, *(each.product for each in useful)]
-            scenes, (dn, is_data, which) = self._mosaic(group, grid)
-        left_out += [each for each in own if each not in needed]
-        lost += [each for each in needed if each not in useful]
-        if not is_data.any():
-            return None
-        used = partial(angles_of, scenes, which, grid)
-        return _Frame(
-            time=min(scene.acquisition.time for scene in scenes),
-            bands=dn,
-            is_data=is_data,
-            sun=None if self.sun_angles_feature is None else used(Scene.sun_angles),
-            view=None if self.view_angles_feature is None else used(Scene.view_angles),
-            clp=None if self.clp_feature is None else mask_of("CLP", group, which, grid),
-            clm=None if self.clm_feature is None else mask_of("CLM", group, which, grid),
-            shadow=None if self.shadow_feature is None else mask_of("SHADOW", group, which, grid),
-            scl=None if self.scl_feature is None else classification_of(scenes, which, grid),
-        )
-
-    def _mosaic(self, group: Sequence[Candidate], grid: Grid) -> tuple[list[Scene], Mosaic]:
-        self._check_masks(group)
-        scenes = _opened(group)
-        return scenes, read_mosaic(
-            scenes, self.bands, grid, order=self.mosaicking_order, resampling=self.resampling, threads=self.threads
-        )
-
-    def _masks_wanted(self) -> list[str]:
-        features = {"CLP": self.clp_feature, "CLM": self.clm_feature, "SHADOW": self.shadow_feature}
+    def _masks_wanted(self) -> list[MaskKind]:
+        features: dict[MaskKind, Feature | None] = {
+            "CLP": self.clp_feature,
+            "CLM": self.clm_feature,
+            "SHADOW": self.shadow_feature,
+        }
         return [kind for kind, feature in features.items() if feature is not None]
 
-    def _masks_missing(self, candidate: Candidate) -> list[str]:
-        return [kind for kind in self._masks_wanted() if kind not in candidate.masks]
+    def _wanted(self) -> WantedOfFrame:
+        return WantedOfFrame(
+            bands=self.bands,
+            order=self.mosaicking_order,
+            resampling=self.resampling,
+            masks=tuple(self._masks_wanted()),
+            masks_are_catalogued=self.masks is None,
+            sun_angles=self.sun_angles_feature is not None,
+            view_angles=self.view_angles_feature is not None,
+            classification=self.scl_feature is not None,
+            threads=self.threads,
+        )
 
-    def _check_masks(self, group: Sequence[Candidate]) -> None:
-        for candidate in group:
-            missing = self._masks_missing(candidate)
-            if missing:
-                raise ImageryError(
-                    f"{candidate.name}: the catalogue has no {' and no '.join(missing)} of it. Make them with eotasks"
-                    " cloud-mask, then add the product again with --masks DIR."
-                    if self.masks is None
-                    else f"{candidate.name}: there is no {' and no '.join(missing)} of it. Make them with eotasks"
-                    " cloud-mask."
-                )
-
-    def _as_patch(self, eopatch: EOPatch | None, area: BBox, frames: Sequence[_Frame]) -> EOPatch:
+    def _as_patch(self, eopatch: EOPatch | None, area: BBox, frames: Sequence[SceneFrame]) -> EOPatch:
         times = [frame.time for frame in frames]
         if eopatch is None:
             eopatch = EOPatch(bbox=area, timestamps=times)
@@ -345,28 +297,20 @@ class LoadScenesTask(EOTask):
         return eopatch
 
 
-@dataclass(frozen=True)
-class _Frame:
-    time: dt.datetime
-    bands: NDArray[np.uint16]
-    is_data: NDArray[np.bool_]
-    sun: Angles | None
-    view: Angles | None
-    clp: NDArray[np.uint8] | None
-    clm: NDArray[np.uint8] | None
-    shadow: NDArray[np.uint8] | None
-    scl: NDArray[np.uint8] | None
-
-
 def _optional(feature: Feature | None, allowed: Sequence[FeatureType]) -> Feature | None:
     return None if feature is None else feature_of(feature, allowed)
 
 
-def _source(
+def source_of(
     catalogue: Catalogue | StacApi | str | os.PathLike[str] | None,
     scenes: Sequence[SceneLocation] | None,
     modifier: Modifier | str | None,
 ) -> tuple[Catalogue | StacApi | None, tuple[SceneLocation, ...] | None]:
+    """Where products are looked for: a catalogue or an API, else the list.
+
+    :raises ConfigurationError: both are given, or none.
+    :raises MissingDependencyError: it needs packages that are not installed.
+    """
     if (catalogue is None) == (scenes is None):
         raise ConfigurationError("Give one of catalogue (a file, an address) and scenes (a list of products).")
     if scenes is not None:
@@ -401,13 +345,6 @@ def matching(
 
     request = SearchRequest.of(bbox=bbox, crs=crs, time_interval=time_interval, max_cloud_cover=maxcc, level=level)
     return [each for each in candidates if meets(each, request)]
-
-
-def _opened(group: Sequence[Candidate]) -> list[Scene]:
-    if len(group) == 1:
-        return [group[0].open()]
-    with ThreadPoolExecutor(OPENERS) as pool:
-        return list(pool.map(Candidate.open, group))
 
 
 def _put(

@@ -68,6 +68,7 @@ COMMANDS = {
     "cloud-mask": "eotasks.workflows.cloud_mask.command",
     "evaluate-clouds": "eotasks.workflows.evaluate_clouds.command",
     "water-level": "eotasks.workflows.water_level.command",
+    "zonal-stats": "eotasks.workflows.zonal_stats.command",
     "archive": "eotasks.workflows.cloud_archive.command",
     "catalogue": "eotasks.workflows.catalogue.command",
     "new-config": "eotasks.workflows.new_config.command",

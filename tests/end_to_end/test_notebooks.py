@@ -24,6 +24,5 @@ def test_runs_to_its_end_and_shows_a_picture(path: Path, tmp_path: Path, monkeyp
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     told = [output["text"] for output in outputs if output.get("name") == "stderr"]
-    assert [
-        text for text in told if "IProgress not found" not in text
-    ] == []  # that one goes with `pip install ipywidgets`
+    said = ("IProgress not found", "Compiling array kernels")  # for want of ipywidgets; once on a machine
+    assert [text for text in told if not any(each in text for each in said)] == []

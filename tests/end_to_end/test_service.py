@@ -15,6 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from eolearn.core import FeatureType
 from eolearn.io import SentinelHubEvalscriptTask, SentinelHubInputTask
 from PIL import Image
@@ -34,6 +35,11 @@ from sentinelhub import (
 )
 
 from eotasks.sources.sentinelhub import DownloadBandsTask, DownloadStatisticsTask
+from eotasks.sources.sentinelhub.field_statistics import FieldStatisticsRequest
+from eotasks.zonal.polygons import polygons_of
+from eotasks.zonal.quantities import quantities_of
+from eotasks.zonal.task import ZonalStatisticsTask
+from eotasks.zonal.vocabulary import FRACTIONS
 from tests.builders.inputs.sentinelhub import write_profile
 from tests.servers.real_service import RealService, real_service, write_day
 
@@ -273,6 +279,34 @@ def test_our_statistics_task(profile: None, service: RealService) -> None:
     table = patch.vector["STATISTICS"]
     means = [stored(service, day, "B04").mean() / 10_000 for day in DAYS]
     np.testing.assert_allclose(table["mean"], means, atol=1e-6)
+
+
+@pytest.mark.usefixtures("profile")
+def test_field_statistics_equal_those_of_the_same_pixels_at_home(l1c: DataCollection) -> None:
+    """A field whose edges are those of pixels: there a pixel lies in it whole, by its middle and by its part."""
+    del l1c  # defined before our task looks for it
+    corners = [(331_200, 5_816_400), (332_160, 5_816_400), (332_160, 5_817_000), (331_800, 5_817_000)]
+    field = shapely.Polygon([*corners, (331_800, 5_817_360), (331_200, 5_817_360)])
+    polygons = gpd.GeoDataFrame({"name": ["corner"]}, geometry=[field], crs="EPSG:32633")
+    indices, percentiles = ["B04", "B11", "NDVI", "NIR=B08 * 2 - B04"], [10]
+    bands = ["B04", "B08", "B11"]
+    patch = DownloadBandsTask(bands=bands, clm_feature=(FeatureType.MASK, "CLM"), resolution=10).execute(
+        bbox=CLIP, time_interval=YEAR
+    )
+    at_home = ZonalStatisticsTask(
+        polygons, indices=indices, band_names=bands, shadow_feature=None, percentiles=percentiles, id_column="name"
+    ).statistics(patch)
+    request = FieldStatisticsRequest(quantities_of(indices), percentiles=percentiles)
+    served = request.statistics(polygons_of(polygons, id_column="name"), YEAR)
+    assert served.columns.tolist() == at_home.columns.tolist()
+    assert served["time"].dt.date.tolist() == at_home["time"].dt.date.tolist()
+    keys = ["id", "band", "over", "status"]
+    assert served[keys].astype(str).equals(at_home[keys].astype(str))
+    numbers = ["mean", "std", "min", "max", "pixels", "area_pixels", *FRACTIONS]
+    np.testing.assert_allclose(served[numbers], at_home[numbers], rtol=0, atol=1e-6)
+    assert 0 < served["cloud_fraction"].max() < 1
+    for name in ("median", "p10"):  # values that occur, and between them
+        assert (abs(served[name] - at_home[name]) < 0.02).all()
 
 
 @pytest.mark.skipif(not os.environ.get("EOTASKS_SENTINELHUB_JS"), reason="EOTASKS_SENTINELHUB_JS names no npm package")

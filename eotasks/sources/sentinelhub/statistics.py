@@ -149,7 +149,7 @@ class DownloadStatisticsTask(EOTask):
         keep_secrets_out_of_logs()
         requests = [self._request(config, shape, polygons.crs, start, end) for shape in polygons.geometry]
         with service_errors(config, "The statistics"):
-            answers = _StatisticalClient(config=config).fetch(requests, max_threads=self.max_threads)
+            answers = StatisticalClient(config=config).fetch(requests, max_threads=self.max_threads)
         failed = {
             index: each for index, each in zip(polygons.index, answers, strict=True) if isinstance(each, Exception)
         }
@@ -196,7 +196,7 @@ class DownloadStatisticsTask(EOTask):
         return request.download_list[0]
 
 
-class _StatisticalClient(SentinelHubStatisticalDownloadClient):
+class StatisticalClient(SentinelHubStatisticalDownloadClient):
     """The client's own, with one failure costing no other answer, and damaged answers fetched again."""
 
     def __init__(self, **options: Any) -> None:

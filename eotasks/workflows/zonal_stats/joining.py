@@ -1,0 +1,154 @@
+"""From what workers left to the table: fields of one image as they are, those of several put together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from eotasks.storage.place import Place
+from eotasks.workflows.zonal_stats.output import Writer
+from eotasks.workflows.zonal_stats.parts import read_pieces, read_tables
+from eotasks.workflows.zonal_stats.sources.base import ImagePlace
+from eotasks.zonal.polygons import Polygons
+from eotasks.zonal.shared import Pieces, Share, joined_block
+from eotasks.zonal.table import POLYGON, joined, long_table, rows_without_numbers
+from eotasks.zonal.vocabulary import AREA_PIXELS, OVER, STATUS, TIME, Over, Status
+
+_HELD = 8
+"""Images whose pixels of shared fields are in memory at once."""
+
+SHOWN = 24
+"""Fields on the page of pictures."""
+
+_TOGETHER = 200
+"""Shared fields that are written at once."""
+
+
+@dataclass
+class Totals:
+    """What the rows of a table say, counted as they pass."""
+
+    rows: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    """Rows over clear pixels by status."""
+
+    times: set[pd.Timestamp] = field(default_factory=set)
+    smaller: set[int] = field(default_factory=set)
+    """Polygons that are smaller than a pixel."""
+
+    seen: set[int] = field(default_factory=set)
+    """Polygons with rows of a time."""
+
+    def take(self, table: pd.DataFrame) -> None:
+        """Count the rows of a table."""
+        self.rows += len(table)
+        clear = table[table[OVER] == Over.CLEAR]
+        self.states.update(clear[STATUS].astype(str).tolist())
+        timed = clear[clear[TIME].notna()]
+        self.times.update(timed[TIME].unique())
+        self.seen.update(timed[POLYGON].unique().tolist())
+        self.smaller.update(timed.loc[timed[AREA_PIXELS] < 1, POLYGON].unique().tolist())
+
+
+class Joiner:
+    """Writes the rows of all polygons: those of one image, of several, and of none."""
+
+    def __init__(self, polygons: Polygons, bands: Sequence[str], percentiles: Sequence[float], writer: Writer) -> None:
+        self._polygons, self._bands, self._percentiles, self._writer = polygons, bands, percentiles, writer
+        self.totals = Totals()
+        self._shown: dict[int, list[pd.DataFrame]] = {}
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The rows of the first fields that have any, for pictures: long form, with indices in the place of ids."""
+        tables = [table for each in self._shown.values() for table in each]
+        return joined(tables) if tables else pd.DataFrame()
+
+    def take(self, tables: Iterable[pd.DataFrame]) -> None:
+        """Tables of a source that makes them itself, and the rows of those that it has none of."""
+        for table in tables:
+            self._write(table)
+        self._write_others([self._polygons.unseen_state(index) for index in range(len(self._polygons))])
+
+    def join(
+        self,
+        place: Place,
+        images: Sequence[ImagePlace],
+        shares: Sequence[Share],
+        failed: Collection[str],
+        advance: Callable[[int, int], None],
+    ) -> None:
+        """What workers left.
+
+        :param failed: Images that could not be read.
+        :param advance: Is told how many images are done, of how many.
+        """
+        there = [index for index, image in enumerate(images) if image.name not in failed]
+        for done, index in enumerate(there, start=1):
+            for table in read_tables(place, images[index].name):
+                self._write(table)
+            advance(done, len(there))
+        self._write_shared(place, images, shares, there)
+        states = [self._polygons.unseen_state(index) for index in range(len(self._polygons))]
+        for image, share in zip(images, shares, strict=True):
+            status = Status.FAILED if image.name in failed else Status.NO_DATA
+            for index in (*share.own, *share.shared):
+                if states[index] != Status.FAILED:
+                    states[index] = status
+        self._write_others(states)
+
+    def _write(self, table: pd.DataFrame) -> None:
+        if len(table):
+            self.totals.take(table)
+            self._show(table)
+            self._writer.write(table)
+
+    def _show(self, table: pd.DataFrame) -> None:
+        timed = table[table[TIME].notna()]
+        new = [each for each in timed[POLYGON].unique().tolist() if each not in self._shown]
+        for polygon in new[: SHOWN - len(self._shown)]:
+            self._shown[polygon] = []
+        wanted = timed[timed[POLYGON].isin(list(self._shown))]
+        for polygon in wanted[POLYGON].unique().tolist():
+            self._shown[polygon].append(wanted[wanted[POLYGON] == polygon])
+
+    def _write_shared(
+        self, place: Place, images: Sequence[ImagePlace], shares: Sequence[Share], there: Sequence[int]
+    ) -> None:
+        held: dict[int, Pieces | None] = {}
+        tables = []
+        for polygon, places in images_of_shared(shares, there):
+            for index in places:
+                held[index] = held.pop(index) if index in held else read_pieces(place, images[index].name)
+            while len(held) > max(_HELD, len(places)):
+                del held[next(iter(held))]
+            parts = [each for index in places if (each := held[index]) is not None]
+            block = joined_block(polygon, parts, self._percentiles)
+            if block is not None:
+                ids = np.array([polygon])
+                tables.append(long_table(ids, block, self._bands, self._percentiles, key=POLYGON))
+            if len(tables) == _TOGETHER:
+                self._write(joined(tables))
+                tables = []
+        if tables:
+            self._write(joined(tables))
+
+    def _write_others(self, states: Sequence[Status]) -> None:
+        """Rows without a time, of polygons that have none with one."""
+        seen = np.array(sorted(self.totals.seen), dtype=np.intp)
+        others = np.setdiff1d(np.arange(len(self._polygons)), seen)
+        chosen = [states[index] for index in others]
+        self._write(rows_without_numbers(others, chosen, self._bands, self._percentiles, key=POLYGON))
+
+
+def images_of_shared(shares: Sequence[Share], there: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
+    """Shared polygons with the images that have parts of them, neighbours one after the other."""
+    found: dict[int, list[int]] = {}
+    for index in there:
+        for polygon in shares[index].shared.tolist():
+            found.setdefault(polygon, []).append(index)
+    return sorted(((polygon, tuple(each)) for polygon, each in found.items()), key=lambda each: (each[1], each[0]))

@@ -1,0 +1,1 @@
+"""Where field statistics get their numbers: a protocol, a registry, and one module a source."""

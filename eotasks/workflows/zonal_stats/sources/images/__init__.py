@@ -1,0 +1,1 @@
+"""Sources of images: what their entries on the command line open."""

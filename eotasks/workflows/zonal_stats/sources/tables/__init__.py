@@ -1,0 +1,1 @@
+"""Sources that make tables themselves: what they are on the command line lies in the folder above."""

@@ -1,0 +1,67 @@
+"""One cloud probability for a whole polygon, from the mean of its spectra.
+
+The maintainers of s2cloudless say that its model can be asked for the mean spectrum of a polygon
+(sentinel-hub/sentinel2-cloud-detector, issue 30): a prediction for each polygon and date instead of one for each pixel.
+It is no cloud fraction: a field that is partly cloud has one mixed spectrum, and on simulated years that of half a
+cloud is mostly called clear. So it stands beside the fraction of pixels and does not replace it. How both agree is
+measured by ``python -m tests.benchmarks.fields.spectrum``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from eotasks.errors import BandError, GridError
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.sentinel2 import CLOUD_BANDS
+from eotasks.zonal.vocabulary import BAND, ID, MEAN, OVER, TIME, Over
+
+MEAN_SPECTRUM_CLOUD_PROBABILITY = "mean_spectrum_cloud_probability"
+"""Column: 0..1, the same in all rows of a polygon and time; NaN where one of the ten bands has no mean."""
+
+
+def mean_spectrum_probability(means: NDArray[np.floating], *, where: str = "mean spectra") -> NDArray[np.float64]:
+    """Cloud probability of mean spectra.
+
+    Means of float64 are predicted in float64: the model's thresholds are met as they are.
+
+    :param means: (..., 10) L1C reflectance (1.0 = 100 %), the offset of the baseline removed, in the order of
+        `CLOUD_BANDS`; means over all pixels with data, clouds too.
+    :param where: What they are, for messages.
+    :return: float64 (...), 0..1; NaN where a band is NaN.
+    :raises GridError: another number of bands.
+    :raises ReflectanceError: numbers that are no reflectance.
+    """
+    if means.ndim < 1 or means.shape[-1] != len(CLOUD_BANDS):
+        raise GridError(f"{where}: shape {means.shape}, where the last axis has to be {len(CLOUD_BANDS)} bands.")
+    known = ~np.isnan(means).any(axis=-1)
+    probability = np.full(known.shape, np.nan)
+    # check_bands: rows of means are no picture of the ground, in which bands would show each other's likeness
+    probability[known] = cloud_probability(means[known], bands=CLOUD_BANDS, check_bands=False, where=where)
+    return probability
+
+
+def with_mean_spectrum_probability(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of field statistics with the column of `MEAN_SPECTRUM_CLOUD_PROBABILITY`.
+
+    :param table: Long form, with rows of the ten bands of L1C reflectance over all pixels.
+    :return: A new table, its rows in the same order.
+    :raises BandError: one of the ten bands has no row.
+    :raises ReflectanceError: means that are no reflectance.
+    """
+    over_all = table[table[OVER].astype(str) == Over.ALL]
+    there = set(over_all[BAND].astype(str))
+    missing = [band for band in CLOUD_BANDS if band not in there]
+    if missing:
+        raise BandError(
+            f"The probability of mean spectra needs rows of {', '.join(missing)} over all pixels: ask for statistics of"
+            f" {', '.join(CLOUD_BANDS)} of L1C."
+        )
+    bands = over_all[over_all[BAND].isin(CLOUD_BANDS)]
+    means = bands.pivot_table(index=[ID, TIME], columns=BAND, values=MEAN, dropna=False, observed=True, sort=False)
+    spectra = means.reindex(columns=list(CLOUD_BANDS))
+    found = pd.Series(mean_spectrum_probability(spectra.to_numpy(np.float64)), index=spectra.index)
+    keys = pd.MultiIndex.from_frame(table[[ID, TIME]])
+    return table.assign(**{MEAN_SPECTRUM_CLOUD_PROBABILITY: found.reindex(keys).to_numpy()})
