@@ -69,6 +69,7 @@ COMMANDS = {
     "evaluate-clouds": "eotasks.workflows.evaluate_clouds.command",
     "water-level": "eotasks.workflows.water_level.command",
     "zonal-stats": "eotasks.workflows.zonal_stats.command",
+    "compare-mask-sources": "eotasks.workflows.compare_mask_sources.command",
     "archive": "eotasks.workflows.cloud_archive.command",
     "catalogue": "eotasks.workflows.catalogue.command",
     "new-config": "eotasks.workflows.new_config.command",
