@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -36,9 +36,9 @@ class SharedResults(dict[object, Any]):
         if key in self:
             self.spared_seconds += self._seconds.get(key, 0.0)
         else:
-            started = time.perf_counter()
+            started = perf_counter()
             self[key] = compute()
-            self._seconds[key] = time.perf_counter() - started
+            self._seconds[key] = perf_counter() - started
         result: _Result = self[key]
         return result
 

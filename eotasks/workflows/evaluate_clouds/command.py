@@ -230,10 +230,12 @@ def comparison_table(outcome: Outcome) -> Table:
     names = list(dict.fromkeys(row.detector for row in rows))
     numbers = [str(index) for index in range(1, len(names) + 1)]
     columns = ("s / Mpx", *numbers)
-    table = new_table("", "detector", "class", "F1, 95 % interval", *columns, numbers=columns, boxed=False)
+    table = new_table("", "detector", "class", "F1, 95 %", *columns, numbers=columns, boxed=False)
     for row in rows:
-        number = numbers[names.index(row.detector)] if row.target == "cloud" or row.frames else ""
+        number = numbers[names.index(row.detector)]
         kappas = (kappa_text(row, name) for name in names)
-        table.add_row(number, row.detector, row.target, str(row.estimates["F1"]), seconds_text(row.seconds), *kappas)
-    table.caption = "1, 2 …: agreement of two masks, Cohen's kappa. s / Mpx: of the detector alone, on this machine."
+        table.add_row(
+            number, row.detector, row.target, str(row.estimates["F1"].interval), seconds_text(row.seconds), *kappas
+        )
+    table.caption = "1, 2 …: agreement of two masks, Cohen's kappa. s / Mpx: the detector alone, on this machine."
     return table

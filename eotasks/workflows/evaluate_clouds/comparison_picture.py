@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from eotasks.models.clouds.evaluation import Target
 from eotasks.workflows.evaluate_clouds.comparison import COMPARED, Row, seconds_text
@@ -21,12 +22,13 @@ _MATRIX = 0.52
 
 
 @style.styled
-def comparison_figure(rows: Sequence[Row], title: str) -> Figure:
+def comparison_figure(rows: Sequence[Row], title: str, *, unit: str) -> Figure:
     """Above: balanced overall accuracy and F1 of clouds, F1 of shadows, and time, a line for each detector. Below: how
     far each two of them agree.
 
     :param rows: Of two detectors at least.
     :param title: What they were judged on.
+    :param unit: What was drawn for the intervals.
     """
     names = list(dict.fromkeys(row.detector for row in rows))
     by_class = {target: {row.detector: row for row in rows if row.target == target} for target in COMPARED}
@@ -52,6 +54,14 @@ def comparison_figure(rows: Sequence[Row], title: str) -> Figure:
             _agreement(each, [name for name in names if name in by_class[target]], names, by_class[target], target)
         else:
             each.set_axis_off()
+    lower.supxlabel(
+        f"Dots: medians over frames, lines: their 95 % intervals, by a bootstrap over {unit}. In each field: Cohen's κ"
+        " of two masks, and the share of pixels that both call alike.",
+        x=0.01,
+        ha="left",
+        fontsize=9,
+        color=palette.QUIET,
+    )
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
 
@@ -90,14 +100,7 @@ def _estimates(axes: Axes, names: Sequence[str], rows: Mapping[str, Row], short:
             lowest = min(lowest, estimate.interval.low)
         axes.plot(estimate.median, line, "o", color=palette.BLUE, markersize=6)
         lowest = min(lowest, estimate.median)
-        axes.annotate(
-            f"{estimate.median:.2f}",
-            (estimate.median, line),
-            xytext=(0, 5),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-        )
+        _label(axes, f"{estimate.median:.2f}", estimate.median, line)
     axes.set_xlim(max(math.floor(lowest * 10 - 0.5) / 10, -0.02), 1.03)
     _lines(axes)
 
@@ -108,16 +111,19 @@ def _times(axes: Axes, names: Sequence[str], seconds: Mapping[str, float]) -> No
     _lines(axes)
     if not known:
         return
-    start = 10 ** math.floor(math.log10(min(known)) - 0.2)
     axes.set_xscale("log")
-    axes.set_xlim(start, max(known) * 6)
+    axes.set_xlim(min(known) / 2.5, max(known) * 2.5)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     for line, name in enumerate(names):
         value = seconds.get(name, math.nan)
         if value > 0:
-            axes.barh(line, value - start, 0.5, left=start, color=palette.ORANGE, alpha=0.75)
-            axes.annotate(
-                seconds_text(value), (value, line), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9
-            )
+            axes.plot(value, line, "o", color=palette.ORANGE, markersize=6)
+            _label(axes, seconds_text(value), value, line)
+
+
+def _label(axes: Axes, text: str, x: float, line: int) -> None:
+    axes.annotate(text, (x, line), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=9)
 
 
 def _agreement(axes: Axes, told: Sequence[str], names: Sequence[str], rows: Mapping[str, Row], target: Target) -> None:
@@ -141,7 +147,10 @@ def _agreement(axes: Axes, told: Sequence[str], names: Sequence[str], rows: Mapp
     numbers = [names.index(name) + 1 for name in told]
     axes.set_xticks(range(size), list(map(str, numbers)))
     axes.set_yticks(range(size), [f"{name}  {number}" for name, number in zip(told, numbers, strict=True)])
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(f"{target.capitalize()}: agreement of masks (Cohen's κ; same pixels)", fontsize=11)
+    axes.set_title(f"{target.capitalize()}: agreement", fontsize=11)
+    axes.set_xlim(-0.5, len(names) - 0.5)  # fields of one size, whichever detectors tell the class
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_anchor("W")

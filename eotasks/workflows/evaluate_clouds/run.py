@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import heapq
 import logging
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -209,9 +209,9 @@ def _prepare(contestants: Sequence[Contestant]) -> None:
 def _timed(contestant: Contestant, scene: LabelledScene) -> tuple[Detection, float]:
     """What a detector finds, and the seconds that it would have taken alone."""
     shared = scene.frames.shared
-    started, spared = time.perf_counter(), shared.spared_seconds
+    started, spared = perf_counter(), shared.spared_seconds
     detection = contestant.detect(scene)
-    return detection, time.perf_counter() - started + shared.spared_seconds - spared
+    return detection, perf_counter() - started + shared.spared_seconds - spared
 
 
 def _add_agreements(outcome: Outcome, detections: Mapping[str, Detection]) -> None:

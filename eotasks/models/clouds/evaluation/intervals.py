@@ -36,6 +36,10 @@ class Interval:
         """Whether it can be said."""
         return not math.isnan(self.low)
 
+    def __str__(self) -> str:
+        """As 0.89–0.93; a dash where it is not known."""
+        return f"{self.low:.2f}–{self.high:.2f}" if self.known else "–"
+
 
 UNKNOWN = Interval(math.nan, math.nan)
 

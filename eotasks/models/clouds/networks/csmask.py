@@ -91,7 +91,7 @@ def csmask_probabilities(
     height, width = bands.shape[:2]
     around = ((_PAD, _TILE + _PAD + 1),) * 2
     padded = np.pad(bands, (*around, (0, 0)), mode="symmetric")
-    seen = np.pad(np.ones((height, width), dtype=bool) if valid is None else valid, around, mode="symmetric")
+    seen = np.pad(np.ones((height, width), dtype=bool) if valid is None else valid, around)
     total = np.zeros((*padded.shape[:2], len(CSMASK_CLASSES)))
     window = _window()
     for tile in _tiles(padded.shape[0], padded.shape[1]):
