@@ -41,6 +41,7 @@ examples:
   eotasks evaluate-clouds --simulated --realistic --seed 11 years that are hard on purpose (docs/simulated-year.md)
   eotasks evaluate-clouds scenes --out results/clouds       a folder of labelled scenes
   eotasks evaluate-clouds scenes --detector s2cloudless --detector s2cloudless:gee --detector scl
+                                                            several beside each other: agreement, intervals, time
   eotasks evaluate-clouds scenes --detector stored          masks that somebody else made, as clm.tif in the scenes
   eotasks evaluate-clouds scenes --detector shadows-geometric:labels --detector shadows-projection:labels
                                                             shadows alone, of the labelled clouds; six bands will do
@@ -224,7 +225,7 @@ def summary_table(outcome: Outcome) -> Table:
 
 def comparison_table(outcome: Outcome) -> Table:
     """How far the detectors agree on cloud, and what each takes."""
-    from eotasks.workflows.evaluate_clouds.comparison import kappa_text, rows_of, seconds_text
+    from eotasks.workflows.evaluate_clouds.comparison.rows import kappa_text, rows_of, seconds_text
 
     rows = rows_of(outcome)
     names = list(dict.fromkeys(row.detector for row in rows))

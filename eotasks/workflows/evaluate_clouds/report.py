@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from eotasks.models.clouds.evaluation import Target, ThresholdCurve, accuracy
 from eotasks.workflows.evaluate_clouds import pictures
-from eotasks.workflows.evaluate_clouds.comparison import cells_of, header_of, note, rows_of
+from eotasks.workflows.evaluate_clouds.comparison.rows import cells_of, header_of, note, rows_of
 from eotasks.workflows.evaluate_clouds.run import FrameView, Outcome
 from eotasks.workflows.evaluate_clouds.scene_errors import SceneErrors
 from eotasks.workflows.evaluate_clouds.tables import (

@@ -12,8 +12,8 @@ from eotasks.documents import parse_json_object
 from eotasks.errors import ConfigurationError
 from eotasks.storage.lease import LEASE_FILE
 from eotasks.storage.place import Place, check_folder
-from eotasks.workflows.evaluate_clouds.comparison import comparison_csv, drawn, rows_of
-from eotasks.workflows.evaluate_clouds.comparison_picture import comparison_figure
+from eotasks.workflows.evaluate_clouds.comparison.picture import comparison_figure
+from eotasks.workflows.evaluate_clouds.comparison.rows import comparison_csv, drawn, rows_of
 from eotasks.workflows.evaluate_clouds.contestants import without_baselines
 from eotasks.workflows.evaluate_clouds.pictures import errors_figure, frame_figure
 from eotasks.workflows.evaluate_clouds.report import build_report, save_picture

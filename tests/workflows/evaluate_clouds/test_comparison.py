@@ -13,9 +13,9 @@ from matplotlib.image import imread
 from eotasks.clouds.detectors import frames
 from eotasks.clouds.detectors.frames import SharedResults
 from eotasks.clouds.detectors.settings import DetectorSettings
-from eotasks.workflows.evaluate_clouds import comparison
-from eotasks.workflows.evaluate_clouds.comparison import cells_of, drawn, header_of, note, rows_of, seconds_text
-from eotasks.workflows.evaluate_clouds.comparison_picture import comparison_figure
+from eotasks.workflows.evaluate_clouds.comparison import rows as comparison_rows
+from eotasks.workflows.evaluate_clouds.comparison.picture import comparison_figure
+from eotasks.workflows.evaluate_clouds.comparison.rows import cells_of, drawn, header_of, note, rows_of, seconds_text
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.report import save_picture
 from eotasks.workflows.evaluate_clouds.run import Outcome, evaluate_scenes
@@ -66,7 +66,7 @@ def test_rows_hold_medians_intervals_and_agreement_of_all_pixels(outcome: Outcom
 def test_scenes_are_drawn_where_there_are_enough(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn(outcome) == "frames"
     assert "bootstrap over frames (there are fewer than 10 scenes)" in note(outcome)
-    monkeypatch.setattr(comparison, "SCENES_TO_DRAW", 3)
+    monkeypatch.setattr(comparison_rows, "SCENES_TO_DRAW", 3)
     assert drawn(outcome) == "scenes"
     assert "bootstrap over scenes. κ" in note(outcome)
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from eotasks.models.clouds.evaluation import Target
-from eotasks.workflows.evaluate_clouds.comparison import COMPARED, Row, seconds_text
+from eotasks.workflows.evaluate_clouds.comparison.rows import COMPARED, Row, seconds_text
 from eotasks.workflows.report import palette, style
 
 _AGREEMENT: Any = LinearSegmentedColormap.from_list("agreement", ["#f7f8f6", palette.SKY, "#00456e"])
