@@ -34,6 +34,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "zonal": ("exactextract", "whittaker_eilers", "pyarrow"),
         "detectors": ("ukis_csmask", "onnxruntime"),
+        "labels": ("h5py", "pyarrow"),
     }
 )
 """Extra -> the modules that it brings, for those that a command or a function asks for."""
