@@ -52,6 +52,14 @@ def install_line(extra: str | None) -> str:
     return f"{_installer()} {_source('' if extra is None else f'[{extra}]')}"
 
 
+def package_line(requirement: str) -> str:
+    """The line for a shell that adds a package to the environment of this process which no extra brings.
+
+    :param requirement: As pip takes it, such as ``"name>=1.8"``.
+    """
+    return f"{_installer()} {shlex.quote(requirement)}"
+
+
 def command_line() -> str:
     """What a shell calls the command of this environment by: its name where that is found, else its path."""
     script = Path(sys.executable).parent / "eotasks"

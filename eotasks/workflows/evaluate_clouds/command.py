@@ -42,6 +42,7 @@ examples:
   eotasks evaluate-clouds --simulated --realistic --seed 11 years that are hard on purpose (docs/simulated-year.md)
   eotasks evaluate-clouds scenes --out results/clouds       a folder of labelled scenes
   eotasks evaluate-clouds scenes --detector s2cloudless --detector s2cloudless:gee --detector scl
+                                                            several beside each other: agreement, intervals, time
   eotasks evaluate-clouds scenes --detector stored          masks that somebody else made, as clm.tif in the scenes
   eotasks evaluate-clouds scenes --detector shadows-geometric:labels --detector shadows-projection:labels
                                                             shadows alone, of the labelled clouds; six bands will do
@@ -213,6 +214,8 @@ def _evaluate(collection: SceneCollection, chosen: list[Contestant], pictures: i
 
 def _show(outcome: Outcome, console: Console) -> None:
     console.print(summary_table(outcome))
+    if len(outcome.contestants) > 1:
+        console.print(comparison_table(outcome))
     for detector, reasons in _untold(outcome).items():
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
         print_line(
@@ -247,4 +250,23 @@ def summary_table(outcome: Outcome) -> Table:
         last = contestant.name
         table.add_row(name, found.target, str(found.scenes_with), *(number(each.median) for each in medians))
     table.caption = "BOA, PA, UA, F1: medians over the frames that have the class."
+    return table
+
+
+def comparison_table(outcome: Outcome) -> Table:
+    """How far the detectors agree on cloud, and what each takes."""
+    from eotasks.workflows.evaluate_clouds.comparison.rows import kappa_text, rows_of, seconds_text
+
+    rows = rows_of(outcome)
+    names = list(dict.fromkeys(row.detector for row in rows))
+    numbers = [str(index) for index in range(1, len(names) + 1)]
+    columns = ("s / Mpx", *numbers)
+    table = new_table("", "detector", "class", "F1, 95 %", *columns, numbers=columns, boxed=False)
+    for row in rows:
+        number = numbers[names.index(row.detector)]
+        kappas = (kappa_text(row, name) for name in names)
+        table.add_row(
+            number, row.detector, row.target, str(row.estimates["F1"].interval), seconds_text(row.seconds), *kappas
+        )
+    table.caption = "1, 2 …: agreement of two masks, Cohen's kappa. s / Mpx: the detector alone, on this machine."
     return table
