@@ -97,7 +97,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """CI's time is bounded: no test begins after the second of the epoch that is named, and those left out are counted."""
+    """CI has an end: no test begins after this second of the epoch, and those left out are counted."""
     if time.time() > float(os.environ.get("EOTASKS_TESTS_UNTIL", "inf")):
         pytest.skip("its time was over (EOTASKS_TESTS_UNTIL)")
 
