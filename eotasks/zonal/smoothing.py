@@ -27,9 +27,9 @@ Times = NDArray[np.datetime64] | Sequence[dt.datetime]
 STRENGTHS: NDArray[np.float64] = 10.0 ** np.arange(1.0, 5.01, 0.25)
 """Strengths of smoothing that the V-curve is walked along, in days³ per unit of weight.
 
-Of waves of 2 pi (strength / density)^(1/4) days, where density is the weight of the observations of a day, half is left:
-with an observation in eight days, from waves of three weeks to waves of half a year. Beyond that a curve does not follow
-a season, and of a few scattered observations the V-curve would choose such a one."""
+Of waves of 2 pi (strength / density)^(1/4) days, where density is the weight of the observations of a day, half is
+left: with an observation in eight days, from waves of three weeks to waves of half a year. Beyond that a curve does not
+follow a season, and of a few scattered observations the V-curve would choose such a one."""
 
 _DIFFERENCES = 2
 _LEAST_DAYS = 3

@@ -37,8 +37,8 @@ CLOUD_FRACTION, SHADOW_FRACTION, NO_DATA_FRACTION = "cloud_fraction", "shadow_fr
 clear part add up to 1. NaN where the polygon covers no pixel."""
 
 MEAN_SPECTRUM_CLOUD_PROBABILITY = "mean_spectrum_cloud_probability"
-"""Where it was asked for: float64 0..1, what the cloud model says of the means of its ten bands over all pixels; NaN where
-one of them has none."""
+"""Where it was asked for: float64 0..1, what the cloud model says of the means of its ten bands over all pixels; NaN
+where one of them has none."""
 
 STATUS = "status"
 """``Status``."""
