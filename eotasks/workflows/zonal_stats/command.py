@@ -48,8 +48,9 @@ examples:
   eotasks zonal-stats --demo                             fields west of Berlin over a simulated year: table and picture
   eotasks zonal-stats fields.gpkg --eopatches patches/ --id name --percentiles 5,95
   eotasks zonal-stats fields.geojson --eopatches s3://bucket/patches --index NDVI --index NDMI --form wide --format csv
+  eotasks zonal-stats fields.gpkg --products catalogue.parquet --time 2024-04-01/2024-09-30 --mean-spectrum
+  eotasks zonal-stats fields.gpkg --sentinelhub mine --time 2024-04-01/2024-09-30
   eotasks zonal-stats fields.parquet --eopatches /share/patches --out /share/result --ray auto
-  eotasks zonal-stats fields.shp --products products.parquet --time 2024-04-01/2024-09-30
 """
 
 
