@@ -25,10 +25,11 @@ from eotasks.models.series import seconds_since_1970
 Times = NDArray[np.datetime64] | Sequence[dt.datetime]
 
 STRENGTHS: NDArray[np.float64] = 10.0 ** np.arange(1.0, 5.01, 0.25)
-"""Strengths of smoothing that the V-curve is walked along, in days³ per unit of weight. Of waves of 2 pi (strength /
-density)^(1/4) days, where density is the weight of the observations of a day, half is left: with one in eight days, from
-waves of three weeks to waves of half a year. Beyond that a curve does not follow a season, and of a few scattered
-observations the V-curve would choose such a one."""
+"""Strengths of smoothing that the V-curve is walked along, in days³ per unit of weight.
+
+Of waves of 2 pi (strength / density)^(1/4) days, where density is the weight of the observations of a day, half is
+left: with an observation in eight days, from waves of three weeks to waves of half a year. Beyond that a curve does not
+follow a season, and of a few scattered observations the V-curve would choose such a one."""
 
 _DIFFERENCES = 2
 _LEAST_DAYS = 3

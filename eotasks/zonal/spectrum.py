@@ -2,9 +2,9 @@
 
 The maintainers of s2cloudless say that its model can be asked for the mean spectrum of a polygon
 (sentinel-hub/sentinel2-cloud-detector, issue 30): a prediction for each polygon and date instead of one for each pixel.
-It is no cloud fraction: a field that is partly cloud has one mixed spectrum, and on simulated years that of half a
-cloud is mostly called clear. So it stands beside the fraction of pixels and does not replace it. How both agree is
-measured by ``python -m tests.benchmarks.fields.spectrum``.
+It is no cloud fraction: a field that is partly cloud has one mixed spectrum, and what that of half a cloud is called
+depends on the cloud and on the size of the field. So it stands beside the fraction of pixels and does not replace it.
+How both agree is measured by ``python -m tests.benchmarks.fields.spectrum``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from eotasks.errors import BandError, GridError
 from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import CLOUD_BANDS
-from eotasks.zonal.vocabulary import BAND, ID, MEAN, OVER, TIME, Over
-
-MEAN_SPECTRUM_CLOUD_PROBABILITY = "mean_spectrum_cloud_probability"
-"""Column: 0..1, the same in all rows of a polygon and time; NaN where one of the ten bands has no mean."""
+from eotasks.zonal.vocabulary import BAND, ID, MEAN, MEAN_SPECTRUM_CLOUD_PROBABILITY, OVER, TIME, Over
 
 
 def mean_spectrum_probability(means: NDArray[np.floating], *, where: str = "mean spectra") -> NDArray[np.float64]:

@@ -121,17 +121,23 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     bands = list(dict.fromkeys(table[names.BAND]))
     overs = list(dict.fromkeys(table[names.OVER]))
     per_date = len(bands) * len(overs)
-    own = [name for name in table.columns if name not in (*names.KEYS, *names.PER_DATE)]
+    shared = _per_date(table)
+    own = [name for name in table.columns if name not in (*names.KEYS, *shared)]
     if len(table) % max(per_date, 1) or not _is_regular(table, bands, overs):
         raise FeatureError("The table is not complete: every polygon and time needs a row for each band and kind.")
     first = table.iloc[:: max(per_date, 1)].reset_index(drop=True)
-    columns: dict[str, Any] = {name: first[name] for name in (names.ID, names.TIME, *names.PER_DATE)}
+    columns: dict[str, Any] = {name: first[name] for name in (names.ID, names.TIME, *shared)}
     for number, (band, over) in enumerate((band, over) for band in bands for over in overs):
         part = table.iloc[number::per_date].reset_index(drop=True)
         suffix = "" if over == Over.CLEAR else f"_{over}"
         for name in own:
             columns[f"{band}_{name}{suffix}"] = part[name]
     return pd.DataFrame(columns)
+
+
+def _per_date(table: pd.DataFrame) -> list[str]:
+    """Columns that are the same in all rows of a polygon and time."""
+    return [*names.PER_DATE, *(name for name in names.PER_DATE_IF_THERE if name in table)]
 
 
 def _is_regular(table: pd.DataFrame, bands: Sequence[str], overs: Sequence[str]) -> bool:
@@ -163,8 +169,8 @@ def dataset_of(table: pd.DataFrame) -> xarray.Dataset:
     for name in (names.BAND, names.OVER, names.STATUS):
         timed[name] = timed[name].astype(str)
     keys = list(names.KEYS)
-    own = timed.drop(columns=list(names.PER_DATE)).set_index(keys)
-    per_date = timed.drop_duplicates(keys[:2]).set_index(keys[:2])[list(names.PER_DATE)]
+    own = timed.drop(columns=_per_date(table)).set_index(keys)
+    per_date = timed.drop_duplicates(keys[:2]).set_index(keys[:2])[_per_date(table)]
     result: xarray.Dataset = own.to_xarray().merge(per_date.to_xarray())
     result[names.TIME].attrs["long_name"] = "time, UTC"
     return result

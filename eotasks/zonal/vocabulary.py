@@ -36,6 +36,10 @@ CLOUD_FRACTION, SHADOW_FRACTION, NO_DATA_FRACTION = "cloud_fraction", "shadow_fr
 """float64 0..1: parts of ``area_pixels`` under cloud, in a shadow that no cloud hides, without data; they and the
 clear part add up to 1. NaN where the polygon covers no pixel."""
 
+MEAN_SPECTRUM_CLOUD_PROBABILITY = "mean_spectrum_cloud_probability"
+"""Where it was asked for: float64 0..1, what the cloud model says of the means of its ten bands over all pixels; NaN
+where one of them has none."""
+
 STATUS = "status"
 """``Status``."""
 
@@ -46,6 +50,9 @@ STATISTICS = (MEAN, STD, MIN, MAX, MEDIAN)
 FRACTIONS = (CLOUD_FRACTION, SHADOW_FRACTION, NO_DATA_FRACTION)
 PER_DATE = (AREA_PIXELS, *FRACTIONS)
 """The same in all rows of a polygon and time."""
+
+PER_DATE_IF_THERE = (MEAN_SPECTRUM_CLOUD_PROBABILITY,)
+"""The same, of a table that has it."""
 
 
 class Over(StrEnum):

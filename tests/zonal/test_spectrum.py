@@ -9,13 +9,9 @@ from s2cloudless import S2PixelCloudDetector
 from eotasks.errors import BandError, GridError, ReflectanceError
 from eotasks.models.sentinel2 import CLOUD_BANDS, band_indices
 from eotasks.sources.sample import SAMPLE_BBOX, LoadSampleTask
-from eotasks.zonal.spectrum import (
-    MEAN_SPECTRUM_CLOUD_PROBABILITY,
-    mean_spectrum_probability,
-    with_mean_spectrum_probability,
-)
+from eotasks.zonal.spectrum import mean_spectrum_probability, with_mean_spectrum_probability
 from eotasks.zonal.table import joined, rows_without_numbers
-from eotasks.zonal.vocabulary import Status
+from eotasks.zonal.vocabulary import MEAN_SPECTRUM_CLOUD_PROBABILITY, Status
 from tests.builders.zonal.field_tables import field_table
 
 

@@ -48,8 +48,9 @@ examples:
   eotasks zonal-stats --demo                             fields west of Berlin over a simulated year: table and picture
   eotasks zonal-stats fields.gpkg --eopatches patches/ --id name --percentiles 5,95
   eotasks zonal-stats fields.geojson --eopatches s3://bucket/patches --index NDVI --index NDMI --form wide --format csv
+  eotasks zonal-stats fields.gpkg --products catalogue.parquet --time 2024-04-01/2024-09-30 --mean-spectrum
+  eotasks zonal-stats fields.gpkg --sentinelhub mine --time 2024-04-01/2024-09-30
   eotasks zonal-stats fields.parquet --eopatches /share/patches --out /share/result --ray auto
-  eotasks zonal-stats fields.shp --products products.parquet --time 2024-04-01/2024-09-30
 """
 
 
@@ -79,6 +80,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--crs", metavar="CRS", help="of a file that says none, such as EPSG:32633")
     parser.add_argument("--index", action="append", metavar="NAME", help="index, band, formula; may be repeated (NDVI)")
     parser.add_argument("--percentiles", metavar="P,P,...", help="0..100, such as 5,95 (none)")
+    parser.add_argument(
+        "--mean-spectrum", action="store_true", help="add bands, and what the cloud model says of their means (L1C)"
+    )
     parser.add_argument("--time", metavar="FIRST[/LAST]", help="days, UTC; .. leaves an end open (all)")
     parser.add_argument("--form", choices=FORMS, default=FORMS[0], help="a row for each band, or for each date (long)")
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="of the table (geoparquet)")
@@ -146,7 +150,8 @@ def _measure(arguments: argparse.Namespace, polygons: Polygons, source: Source, 
             polygons,
             source,
             arguments.out,
-            indices=arguments.index or ["NDVI"],
+            indices=_indices(arguments),
+            mean_spectrum=arguments.mean_spectrum,
             percentiles=numbers_of(arguments.percentiles),
             form=arguments.form,
             file_format=arguments.format,
@@ -158,6 +163,14 @@ def _measure(arguments: argparse.Namespace, polygons: Polygons, source: Source, 
             progress=True,
             advance=advance,
         )
+
+
+def _indices(arguments: argparse.Namespace) -> list[str]:
+    """Those that are named, and the bands that a mean spectrum needs."""
+    from eotasks.models.sentinel2 import CLOUD_BANDS
+
+    named = arguments.index or ["NDVI"]
+    return [*named, *(band for band in CLOUD_BANDS if arguments.mean_spectrum and band not in named)]
 
 
 def _draw(result: ZonalResult, source: Source, count: int) -> list[str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from eotasks.storage.place import Place
 from eotasks.zonal.packages import package
 from eotasks.zonal.polygons import Polygons
+from eotasks.zonal.spectrum import with_mean_spectrum_probability
 from eotasks.zonal.table import POLYGON, wide_table
 from eotasks.zonal.vocabulary import ID, TIME
 
@@ -37,22 +38,34 @@ class Writer(Protocol):
 
 
 @contextlib.contextmanager
-def table_writer(place: Place, polygons: Polygons, *, form: Form, file_format: Format) -> Iterator[Writer]:
+def table_writer(
+    place: Place, polygons: Polygons, *, form: Form, file_format: Format, mean_spectrum: bool = False
+) -> Iterator[Writer]:
     """Writes the result as tables come; the file is put in place when the block ends well, and not otherwise.
 
+    :param mean_spectrum: Whether it has a column of the cloud probability of mean spectra.
     :raises StorageError: the place cannot be written.
     """
     opened = _parquet_writer if file_format == "geoparquet" else _csv_writer
     with place.writing(FILES[file_format]) as path, opened(path, polygons) as write:
-        yield _Shaped(polygons, form, write)
+        yield _Shaped(polygons, form, write, mean_spectrum=mean_spectrum)
 
 
 class _Shaped:
-    def __init__(self, polygons: Polygons, form: Form, write: Callable[[pd.DataFrame, NDArray[np.intp]], None]) -> None:
-        self._polygons, self._form, self._write = polygons, form, write
+    def __init__(
+        self,
+        polygons: Polygons,
+        form: Form,
+        write: Callable[[pd.DataFrame, NDArray[np.intp]], None],
+        *,
+        mean_spectrum: bool,
+    ) -> None:
+        self._polygons, self._form, self._write, self._mean_spectrum = polygons, form, write, mean_spectrum
 
     def write(self, table: pd.DataFrame) -> None:
         table = table.rename(columns={POLYGON: ID})
+        if self._mean_spectrum:
+            table = with_mean_spectrum_probability(table)
         if self._form == "wide":
             table = wide_table(table)
         indices = table[ID].to_numpy()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -200,6 +201,10 @@ def _page(series: Sequence[FieldSeries], curves: Sequence[SmoothCurve | None], t
         panel.tick_params(labelsize=8, length=2)
     times = [time for each in series for time in each.times]
     style.date_axis(axes[0, 0], times)
+    dates: Any = mdates  # parts of it have no type hints
+    locator = dates.AutoDateLocator(minticks=3, maxticks=6)  # panels are narrow
+    axes[0, 0].xaxis.set_major_locator(locator)
+    axes[0, 0].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     axes[0, 0].yaxis.set_major_locator(MaxNLocator(nbins=4))
     for panel in list(axes.flat)[len(series) :]:
         panel.set_visible(False)

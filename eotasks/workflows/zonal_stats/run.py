@@ -20,6 +20,7 @@ from eotasks.durable import make_folder
 from eotasks.errors import AreaError, ConfigurationError, PatchFailedWarning
 from eotasks.imagery.files.gdal import GDAL_ERRORS
 from eotasks.imagery.grid import Grid
+from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.models.zonal import check_percentiles
 from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place, PlaceLike, check_folder
@@ -95,6 +96,7 @@ def zonal_stats(
     *,
     indices: Sequence[str] = ("NDVI",),
     percentiles: Sequence[float] = (),
+    mean_spectrum: bool = False,
     form: Form = "long",
     file_format: Format = "geoparquet",
     executor: ExecutorName = "processes",
@@ -114,6 +116,8 @@ def zonal_stats(
     :param out: Folder or ``s3://bucket/prefix`` of the table, and of what belongs to the run.
     :param indices: Bands, indices, or NAME=FORMULA.
     :param percentiles: 0..100.
+    :param mean_spectrum: Adds the cloud probability of each polygon's mean spectrum; the ten bands of the cloud model
+        have to be among the indices, of L1C reflectance.
     :param form: ``long``: rows of polygon, time, band and kind of pixels; ``wide``: rows of polygon and time.
     :param file_format: ``geoparquet``, or ``csv`` without geometries.
     :param executor: As of `run_batch`.
@@ -132,10 +136,12 @@ def zonal_stats(
     quantities, percentiles = quantities_of(indices), check_percentiles(percentiles)
     if form not in get_args(Form) or file_format not in FILES:
         raise ConfigurationError(f"form={form!r}, file_format={file_format!r}: long or wide, and {' or '.join(FILES)}.")
+    bands = tuple(each.name for each in quantities)
+    if mean_spectrum and (missing := [band for band in CLOUD_BANDS if band not in bands]):
+        raise ConfigurationError(f"mean_spectrum needs {', '.join(missing)} among the indices: add them.")
     place = Place(out)
     if place.is_local:
         check_folder(place.local_path())
-    bands = tuple(each.name for each in quantities)
     with hold_lease(place, "eotasks zonal-stats") as lease:
         batch: BatchResult | None = None
         images: tuple[ImagePlace, ...] = ()
@@ -156,7 +162,7 @@ def zonal_stats(
                     overwrite=overwrite,
                     progress=progress,
                 )
-        with table_writer(place, polygons, form=form, file_format=file_format) as writer:
+        with table_writer(place, polygons, form=form, file_format=file_format, mean_spectrum=mean_spectrum) as writer:
             joiner = Joiner(polygons, bands, percentiles, writer)
             if isinstance(source, TableSource):
                 joiner.take(source.tables(polygons, quantities, percentiles, advance or _no_advance))

@@ -12,11 +12,17 @@ import pytest
 from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 from shapely.geometry import box
 
+from eotasks.errors import ConfigurationError
 from eotasks.export.cog import write_cog
+from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.service.api import statistics
 from eotasks.sources.sentinelhub.field_script import field_script
 from eotasks.workflows.cli import main
+from eotasks.workflows.zonal_stats.run import zonal_stats
+from eotasks.workflows.zonal_stats.sources.tables.products import ProductSource
+from eotasks.zonal.polygons import read_polygons
 from eotasks.zonal.quantities import quantities_of
+from eotasks.zonal.spectrum import mean_spectrum_probability
 from eotasks.zonal.vocabulary import columns
 from tests.builders.inputs.sentinelhub import write_profile
 from tests.builders.sample_products import LEFT, SIDE, TOP, cut_sample
@@ -60,6 +66,17 @@ def test_products_with_masks(place: Path, tmp_path: Path, capsys: pytest.Capture
     told = capsys.readouterr().out
     assert "products of" in told
     assert "No pixel counts as cloud." in told
+
+
+def test_the_mean_spectrum_of_a_field(place: Path, tmp_path: Path) -> None:
+    products = ("--products", str(place / "products"), "--clouds", "none", "--resolution", "60")
+    wide = command(place, tmp_path, *products, "--mean-spectrum", "--form", "wide")
+    spectra = wide[[f"{band}_mean_all" for band in CLOUD_BANDS]].to_numpy()
+    np.testing.assert_allclose(wide["mean_spectrum_cloud_probability"], mean_spectrum_probability(spectra), atol=1e-6)
+    assert [name for name in wide.columns if "spectrum" in name] == ["mean_spectrum_cloud_probability"]
+    long = read_polygons(place / "fields.gpkg", id_column="name")
+    with pytest.raises(ConfigurationError, match="mean_spectrum needs B01"):
+        zonal_stats(long, ProductSource(str(place / "products")), tmp_path / "none", mean_spectrum=True)
 
 
 @pytest.fixture

@@ -24,7 +24,12 @@ class SimulatedEntry:
         group.add_argument("--simulated", action="store_true", help="simulated images, of known clouds and shadows")
         group.add_argument("--seed", type=int, metavar="N", help="of the simulation (42)")
         group.add_argument("--dates", type=int, metavar="N", help=f"dates of the year ({ACQUISITIONS})")
-        group.add_argument("--resolution", type=float, metavar="M", help=f"metres of a pixel ({RESOLUTION:g})")
+        group.add_argument(
+            "--resolution",
+            type=float,
+            metavar="M",
+            help=f"metres of a pixel ({RESOLUTION:g}; of products and services 10)",
+        )
 
     @staticmethod
     def is_chosen(arguments: argparse.Namespace) -> bool:
