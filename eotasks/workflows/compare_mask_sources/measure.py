@@ -100,7 +100,7 @@ def measure(job: Job, endpoint: Endpoint, folder: Path, *, repeat: int = 0) -> R
     environment = {**thread_environment(1), **endpoint.environment(folder / "settings")}
     service_before, began = cpu_of_family(endpoint.pid), time.monotonic()
     with running(WORKER, [str(job_file), str(report_file)], environment, folder / "output", log) as process:
-        samples = _sampled(process, began)
+        samples = sampled(process, began)
         whole = time.monotonic() - began
     service_after = cpu_of_family(endpoint.pid)
     report = _report(report_file, job.way, process.returncode, log)
@@ -108,7 +108,7 @@ def measure(job: Job, endpoint: Endpoint, folder: Path, *, repeat: int = 0) -> R
     return run_of(job.way, repeat, report, samples, began=began, whole_s=whole, service_cpu_s=service)
 
 
-def _sampled(process: Process, began: float) -> list[Sample]:
+def sampled(process: Process, began: float) -> list[Sample]:
     """The resident set of a process until it ends."""
     watched = psutil.Process(process.pid)
     samples: list[Sample] = []
