@@ -54,8 +54,8 @@ numbered.
 
 level: water that is connected with the outline counts, inside and outside of it: 1 is a full lake, 0 an empty one,
 above 1 a flood. What is no level has a status: too_cloudy (more than --max-cloud of the frame, or --max-water-cloud of
-the lake itself), frozen (ice or snow on more than --max-ice of the lake), invalid_data (less than 98 % of the frame or
-the lake has data), no_data, no_cloud_data, invalid_polygon, request_error (the source failed).
+the lake itself, or shadow beside it), frozen (ice or snow on more than --max-ice of the lake), invalid_data (less than
+98 % of the frame or the lake has data), no_data, no_cloud_data, invalid_polygon, request_error (the source failed).
 
 files: levels.csv (its columns are in the report), extents.parquet (measured outlines by date, GeoParquet in degrees),
 outlines.parquet, pictures/, summary.json, report.html.
@@ -83,7 +83,10 @@ def add_parser(commands: Commands) -> None:
     pixels.add_argument("--start", type=_day, metavar="DATE", help="first day (YYYY-MM-DD)")
     pixels.add_argument("--end", type=_day, metavar="DATE", help="last day (YYYY-MM-DD)")
     pixels.add_argument(
-        "--resolution", type=float, metavar="M", help="metres of a pixel (10, coarser for lakes beyond 5000 pixels)"
+        "--resolution",
+        type=float,
+        metavar="M",
+        help="metres of a pixel (10, coarser for lakes beyond 5000 pixels; 20 of --demo)",
     )
     pixels.add_argument("--bands", metavar="LIST", help="bands of EOPatches in their order, such as B02,B03 (all 13)")
     pixels.add_argument("--seed", type=int, default=42, metavar="N", help="of simulated pixels (42)")

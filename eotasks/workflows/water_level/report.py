@@ -21,9 +21,9 @@ METHOD = """\
 The level is the area of the water that is connected with the nominal outline, over the area of that outline: 1 is a \
 lake as its outline has it, above 1 it has flooded land. Water is what exceeds a threshold of NDWI = (B03 - B08) / \
 (B03 + B08), which Otsu's method finds among the pixels near edges (Canny); where that would take much land for water, \
-0 is taken. It is the method of the Water Observatory (BlueDot), with two additions: a date is left out when more \
-than a small share of the lake itself is under cloud, and when there is ice or snow on it, so that no lake that was \
-not seen is taken for an empty one.
+0 is taken. It is the method of the Water Observatory (BlueDot), with additions: a date is left out when more than a \
+small share of the lake itself is under cloud or its shadow, when there is ice or snow on it, and when, unlike other \
+dates, it shows dark land beyond a lake that is not full. So no lake that was not seen is taken for an empty one.
 """
 
 METHOD_OF_EXAMPLE = """\

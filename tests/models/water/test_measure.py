@@ -229,3 +229,11 @@ def test_nothing_is_changed() -> None:
     np.testing.assert_array_equal(frame.index, before["index"])
     for name, values in zip(("is_data", "cloud", "shadow", "frozen", "elevation"), kept, strict=True):
         np.testing.assert_array_equal(getattr(frame, name), values)
+
+
+def test_an_outline_of_a_hundred_thousand_corners() -> None:
+    angle = np.linspace(0, 2 * np.pi, 100_000, endpoint=False)
+    radius = builders.RADIUS * (1 + 0.02 * np.cos(500 * angle))
+    x, y = builders.CENTRE[0] + radius * np.cos(angle), builders.CENTRE[1] + radius * np.sin(angle)
+    found = measure_frame(builders.frame_of(FULL), shapely.Polygon(np.stack([x, y], axis=1)))
+    assert found.level == pytest.approx(1, abs=0.02)
