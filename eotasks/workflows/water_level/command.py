@@ -54,8 +54,8 @@ numbered.
 
 level: water that is connected with the outline counts, inside and outside of it: 1 is a full lake, 0 an empty one,
 above 1 a flood. What is no level has a status: too_cloudy (more than --max-cloud of the frame, or --max-water-cloud of
-the lake itself), frozen (ice or snow on more than --max-ice of the lake), invalid_data (less than 98 % of the frame or
-the lake has data), no_data, no_cloud_data, invalid_polygon, request_error (the source failed).
+the lake itself, or shadow beside it), frozen (ice or snow on more than --max-ice of the lake), invalid_data (less than
+98 % of the frame or the lake has data), no_data, no_cloud_data, invalid_polygon, request_error (the source failed).
 
 files: levels.csv (its columns are in the report), extents.parquet (measured outlines by date, GeoParquet in degrees),
 outlines.parquet, pictures/, summary.json, report.html.
@@ -83,7 +83,10 @@ def add_parser(commands: Commands) -> None:
     pixels.add_argument("--start", type=_day, metavar="DATE", help="first day (YYYY-MM-DD)")
     pixels.add_argument("--end", type=_day, metavar="DATE", help="last day (YYYY-MM-DD)")
     pixels.add_argument(
-        "--resolution", type=float, metavar="M", help="metres of a pixel (10, coarser for lakes beyond 5000 pixels)"
+        "--resolution",
+        type=float,
+        metavar="M",
+        help="metres of a pixel (10, coarser for lakes beyond 5000 pixels; 20 of --demo)",
     )
     pixels.add_argument("--bands", metavar="LIST", help="bands of EOPatches in their order, such as B02,B03 (all 13)")
     pixels.add_argument("--seed", type=int, default=42, metavar="N", help="of simulated pixels (42)")
@@ -134,6 +137,13 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help="most water beyond the outline of a lake that is not full, over that of other dates (0.02); none: no test",
     )
     method.add_argument(
+        "--min-threshold",
+        type=_limit,
+        default=-0.1,
+        metavar="NDWI",
+        help="lowest NDWI of water beside a bare shore (-0.1); none: what Otsu's method says",
+    )
+    method.add_argument(
         "--no-shadows",
         action="store_true",
         help="do not look for cloud shadow, which counts as cloud over the lake",
@@ -156,7 +166,7 @@ def _limit(text: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: give 0 to 1, or {_NOT_LOOKED_AT}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is no number: give one, or {_NOT_LOOKED_AT}") from error
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
@@ -200,6 +210,7 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         max_water_cloud_fraction=arguments.max_water_cloud,
         max_frozen_fraction=arguments.max_ice,
         max_beyond_fraction=arguments.max_beyond,
+        min_threshold=arguments.min_threshold,
     )
     elevation = None if arguments.elevation is None else ElevationFile(arguments.elevation)
     if elevation is not None:

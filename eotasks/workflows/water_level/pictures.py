@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import geopandas as gpd
+import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 import shapely
@@ -65,14 +66,20 @@ def overview_figure(levels: gpd.GeoDataFrame, names: Sequence[str]) -> Figure:
     figure = style.new_figure(1.85 * rows + 0.5)
     grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
     statuses: set[str] = set()
+    dates: Any = mdates  # parts of it have no type hints
     for axes, name in zip(grid.flat, names, strict=False):
         mine = levels[levels["id"] == name]
         statuses |= _draw_series(axes, mine, markers=3)
         axes.set_title(_title(mine), fontsize=10)
         axes.grid(axis="y")
         axes.tick_params(labelsize=8)
+        few = dates.AutoDateLocator(minticks=3, maxticks=5)
+        axes.xaxis.set_major_locator(few)
+        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(few))
     for axes in grid.flat[len(names) :]:
         axes.set_visible(False)
+    for axes in grid.flat[max(0, len(names) - _COLUMNS) : len(names)]:
+        axes.tick_params(labelbottom=True)  # the lowest of each column
     handles = _series_legend(statuses, truth=TRUE_LEVEL in levels)
     figure.legend(handles=handles, loc="outside lower left", ncols=6)
     return figure

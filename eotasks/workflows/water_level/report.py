@@ -21,9 +21,9 @@ METHOD = """\
 The level is the area of the water that is connected with the nominal outline, over the area of that outline: 1 is a \
 lake as its outline has it, above 1 it has flooded land. Water is what exceeds a threshold of NDWI = (B03 - B08) / \
 (B03 + B08), which Otsu's method finds among the pixels near edges (Canny); where that would take much land for water, \
-0 is taken. It is the method of the Water Observatory (BlueDot), with two additions: a date is left out when more \
-than a small share of the lake itself is under cloud, and when there is ice or snow on it, so that no lake that was \
-not seen is taken for an empty one.
+0 is taken. It is the method of the Water Observatory (BlueDot), with additions: a date is left out when more than a \
+small share of the lake itself is under cloud or its shadow, when there is ice or snow on it, and when, unlike other \
+dates, it shows dark land beyond a lake that is not full. So no lake that was not seen is taken for an empty one.
 """
 
 METHOD_OF_EXAMPLE = """\
@@ -164,6 +164,7 @@ def _add_method(section: Section, outcome: Outcome) -> None:
         "most cloud over the water": _limit(settings.max_water_cloud_fraction),
         "most ice over the water": _limit(settings.max_frozen_fraction),
         "most water beyond the outline, against other dates": _limit(settings.max_beyond_fraction),
+        "least NDWI of water": _limit(settings.min_threshold),
         "cloud shadow": "counts as cloud over the water" if outcome.options.shadows else "not looked for",
         "elevation": "none" if outcome.options.elevation is None else outcome.options.elevation.name,
     }

@@ -26,7 +26,6 @@ from eotasks.water.columns import TIME
 from eotasks.water.outlines import ID, checked_outlines
 from eotasks.workflows.water_level.sources.base import (
     BANDS,
-    FINEST,
     IS_DATA,
     Job,
     PixelSource,
@@ -37,10 +36,13 @@ from eotasks.workflows.water_level.sources.base import (
 )
 
 LAKES, ACQUISITIONS = 3, 24
-SMALLEST, LARGEST = 250.0, 550.0
+SMALLEST, LARGEST = 350.0, 700.0
 """Metres, of disks with the area of the full lakes."""
 
 CLOUDINESS = 0.15
+
+PIXEL = 20.0
+"""Metres, where no other size is asked for: a year of these lakes is simulated in seconds."""
 
 
 class DemoSource(PixelSource):
@@ -52,7 +54,7 @@ class DemoSource(PixelSource):
 
     def __init__(self, request: SourceRequest) -> None:
         self._surroundings = request.surroundings
-        self._size = request.resolution or FINEST
+        self._size = request.resolution or PIXEL
         ground = sample_ground(self._size, request.seed)
         self._lakes: tuple[Lake, ...] = place_lakes(
             ground, LAKES, seed=request.seed, smallest=SMALLEST, largest=LARGEST
