@@ -63,6 +63,11 @@ class WaterLevelSettings:
     """Of a series: by how much more water (share of the nominal area) may lie beyond the outline of a lake that is not
     full than on the median of its dates (`eotasks.models.water.series`); None looks at no other date."""
 
+    min_threshold: float | None = -0.1
+    """Lowest NDWI from which on there is water (method "bluedot"). Between green land and muddy water Otsu's threshold
+    may lie below the NDWI of a bare shore. Not used where most of what Otsu's threshold finds in the outline lies below
+    it: such water is itself that muddy. None: as the original."""
+
     elevation_margin: float = ELEVATION_MARGIN
     """Metres above the lake from which there is no water outside of its outline, where an elevation is given."""
 
@@ -83,10 +88,14 @@ class WaterLevelSettings:
             value = getattr(self, name)
             if value is not None:
                 check_number(value, name, "share", lowest=0, highest=1)
+        if self.min_threshold is not None:
+            check_number(self.min_threshold, "min_threshold", "NDWI", lowest=-1, highest=1)
         check_number(self.elevation_margin, "elevation_margin", "height in metres", lowest=0, highest=10_000)
 
 
 DEFAULTS = WaterLevelSettings()
+
+_MOST = 0.5
 
 MOST_COVERAGE = 0.05
 """Share of the frame without data or under cloud from which the example of water monitoring leaves a date out."""
@@ -268,7 +277,7 @@ def _by_areas(
     index = frame.index
     if settings.max_water_cloud_fraction is not None:
         index = np.where(_covered(frame), np.float32(np.nan), index)
-    threshold = edge_threshold(index)
+    threshold = _above_shores(edge_threshold(index), index[inside], settings.min_threshold)
     water = _above(index, threshold)
     plain = _with_extent(found, water, inside, outline, frame, threshold)
     if frame.elevation is None:
@@ -276,6 +285,17 @@ def _by_areas(
     kept = without_high_ground(water, inside, frame.elevation, margin=settings.elevation_margin)
     vetoed = _with_extent(found, kept, inside, outline, frame, threshold)
     return replace(vetoed, sensor=Sensor.NDWI_WITH_ELEVATION, level_without_veto=plain.level)
+
+
+def _above_shores(threshold: WaterThreshold, index: NDArray[np.floating[Any]], least: float | None) -> WaterThreshold:
+    """A threshold that is at least ``least``, unless that would take most of the water away.
+
+    :param index: (n,) NDWI within the outline.
+    """
+    if least is None or threshold.value >= least:
+        return threshold
+    found, kept = np.count_nonzero(index > threshold.value), np.count_nonzero(index > least)
+    return replace(threshold, value=least) if kept >= _MOST * found else threshold
 
 
 def _with_extent(

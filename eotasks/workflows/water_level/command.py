@@ -137,6 +137,13 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help="most water beyond the outline of a lake that is not full, over that of other dates (0.02); none: no test",
     )
     method.add_argument(
+        "--min-threshold",
+        type=_limit,
+        default=-0.1,
+        metavar="NDWI",
+        help="lowest NDWI of water beside a bare shore (-0.1); none: what Otsu's method says",
+    )
+    method.add_argument(
         "--no-shadows",
         action="store_true",
         help="do not look for cloud shadow, which counts as cloud over the lake",
@@ -159,7 +166,7 @@ def _limit(text: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: give 0 to 1, or {_NOT_LOOKED_AT}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is no number: give one, or {_NOT_LOOKED_AT}") from error
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
@@ -203,6 +210,7 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         max_water_cloud_fraction=arguments.max_water_cloud,
         max_frozen_fraction=arguments.max_ice,
         max_beyond_fraction=arguments.max_beyond,
+        min_threshold=arguments.min_threshold,
     )
     elevation = None if arguments.elevation is None else ElevationFile(arguments.elevation)
     if elevation is not None:

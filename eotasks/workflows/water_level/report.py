@@ -165,6 +165,7 @@ def _add_method(section: Section, outcome: Outcome) -> None:
         "most cloud over the water": _limit(settings.max_water_cloud_fraction),
         "most ice over the water": _limit(settings.max_frozen_fraction),
         "most water beyond the outline, against other dates": _limit(settings.max_beyond_fraction),
+        "least NDWI of water": _limit(settings.min_threshold),
         "cloud shadow": "counts as cloud over the water" if outcome.options.shadows else "not looked for",
         "elevation": "none" if outcome.options.elevation is None else outcome.options.elevation.name,
     }

@@ -48,7 +48,12 @@ SURROUNDINGS = 1000.0
 TOUCHED = 0.02
 """Share of the outline from which cloud, shadow or cirrus in truth makes a date one of that kind."""
 
-_NO_CHECKS_OF_OURS = {"max_water_cloud_fraction": None, "max_frozen_fraction": None, "max_beyond_fraction": None}
+_NO_CHECKS_OF_OURS = {
+    "max_water_cloud_fraction": None,
+    "max_frozen_fraction": None,
+    "max_beyond_fraction": None,
+    "min_threshold": None,
+}
 
 METHODS: dict[str, tuple[WaterLevelSettings, Feature | None]] = {
     "ours": (WaterLevelSettings(), SHADOW),

@@ -19,7 +19,7 @@ from tests.builders.water import lakes as builders
 FULL = builders.disk()
 NOTHING = np.zeros_like(FULL)
 OUTLINE = builders.outline()
-AS_ORIGINAL = WaterLevelSettings(max_water_cloud_fraction=None, max_frozen_fraction=None)
+AS_ORIGINAL = WaterLevelSettings(max_water_cloud_fraction=None, max_frozen_fraction=None, min_threshold=None)
 
 
 def part(share: float) -> NDArray[np.bool_]:
@@ -51,6 +51,30 @@ def test_an_empty_lake_has_level_zero_and_is_valid(water: NDArray[np.bool_]) -> 
     found = measure_frame(builders.frame_of(water), OUTLINE)
     assert (found.status, found.level) == (MeasurementStatus.VALID, 0.0)
     assert found.extent.is_empty
+
+
+def noisy(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    return np.asarray(values + np.random.default_rng(1).normal(0, 0.01, values.shape), dtype=np.float32)
+
+
+def test_a_bare_shore_beside_muddy_water_is_no_water() -> None:
+    low = builders.disk(172)
+    index = noisy(np.where(low, 0.05, np.where(FULL, -0.18, -0.6)))
+    frame = builders.frame_of(FULL, index=index)
+    original, ours = (measure_frame(frame, OUTLINE, settings) for settings in (AS_ORIGINAL, WaterLevelSettings()))
+    assert original.threshold < -0.2
+    assert original.level == pytest.approx(1, abs=0.01)
+    assert (ours.threshold, ours.level) == (-0.1, pytest.approx(np.count_nonzero(low) * 100 / OUTLINE.area))
+
+
+def test_water_that_is_itself_as_muddy_as_that_is_found() -> None:
+    """Beside a clear lake, for which the original keeps its threshold."""
+    pond = builders.disk(40, builders.LEFT + 100)
+    clear = np.broadcast_to(np.arange(60) >= 25, pond.shape)
+    frame = builders.frame_of(FULL, index=noisy(np.where(clear, 0.45, np.where(pond, -0.15, -0.6))))
+    outline = shapely.Point(builders.LEFT + 100, builders.CENTRE[1]).buffer(40)
+    assert measure_frame(frame, outline, AS_ORIGINAL).threshold < -0.15
+    assert measure_frame(frame, outline).level == pytest.approx(1, abs=0.1)
 
 
 def test_nan_does_not_hide_the_lake() -> None:
@@ -178,7 +202,13 @@ def test_the_water_monitor_leaves_out_five_percent_of_coverage(pixels: int, stat
 
 @pytest.mark.parametrize(
     "changes",
-    [{"method": "bludot"}, {"max_cloud_fraction": 20}, {"min_valid_fraction": -1}, {"elevation_margin": np.nan}],
+    [
+        {"method": "bludot"},
+        {"max_cloud_fraction": 20},
+        {"min_valid_fraction": -1},
+        {"elevation_margin": np.nan},
+        {"min_threshold": -2},
+    ],
     ids=str,
 )
 def test_settings_are_checked(changes: dict[str, Any]) -> None:
