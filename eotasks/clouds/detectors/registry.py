@@ -208,7 +208,9 @@ def _faults(detector: Any, name: str) -> Iterable[str]:
             yield "answers has no 'cloud'"
     if not isinstance(detector.tags, Mapping) or not all(isinstance(key, str) for key in detector.tags):
         yield f"tags is {detector.tags!r}, names with values are due"
-    for method in ("detect", "prepare"):
+    if detector.coarsest is not None and not (isinstance(detector.coarsest, int | float) and detector.coarsest > 0):
+        yield f"coarsest is {detector.coarsest!r}, metres or None are due"
+    for method in ("detect", "check_installed", "prepare"):
         if not callable(getattr(detector, method)):
             yield f"{method} is no method"
 
