@@ -127,9 +127,12 @@ def conclusion(comparison: Comparison) -> str:
     words = []
     for way, whom in ((COMPUTED, "computing them"), (S2CLOUDLESS, "computing them by s2cloudless")):
         if way in comparison.plan.ways:
-            names = ("seconds", "peak_mb", "bytes")
-            time, memory, received = (ratio_text(ratio(comparison, name, way)) for name in names)
-            words.append(f"{time} of the time, {memory} of the memory and {received} of the bytes of {whom}")
+            names = ("seconds", "cpu_s", "peak_mb", "bytes")
+            time, cpu, memory, received = (ratio_text(ratio(comparison, name, way)) for name in names)
+            words.append(
+                f"{time} of the time, {cpu} of the processor time, {memory} of the memory and {received} of the bytes"
+                f" of {whom}"
+            )
     return (
         f"With masks of the service: {'; '.join(words)}. (The article on Sentinel Hub's masks, against s2cloudless:"
         " half the time, and less memory.)"

@@ -177,7 +177,7 @@ def test_medians_and_the_run_of_the_lines(comparison: run.Comparison) -> None:
     assert header[-2:] == ("service / computed", "service / s2cloudless")
     assert all(len(row) == len(header) == 6 for row in rows)
     assert ("requests", "9", "9", "9", "1.00", "1.00") in rows
-    assert "0.50 of the time, 0.67 of the memory" in tables.conclusion(comparison)
+    assert "0.50 of the time, 0.50 of the processor time, 0.67 of the memory" in tables.conclusion(comparison)
     assert tables.conclusion(comparison).count("of the time") == 2
 
 
