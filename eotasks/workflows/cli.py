@@ -67,6 +67,7 @@ COMMANDS = {
     "land-cover": "eotasks.workflows.land_cover.command",
     "cloud-mask": "eotasks.workflows.cloud_mask.command",
     "evaluate-clouds": "eotasks.workflows.evaluate_clouds.command",
+    "compare-mask-sources": "eotasks.workflows.compare_mask_sources.command",
     "archive": "eotasks.workflows.cloud_archive.command",
     "catalogue": "eotasks.workflows.catalogue.command",
     "new-config": "eotasks.workflows.new_config.command",
