@@ -130,8 +130,8 @@ def conclusion(comparison: Comparison) -> str:
             names = ("seconds", "cpu_s", "peak_mb", "bytes")
             time, cpu, memory, received = (ratio_text(ratio(comparison, name, way)) for name in names)
             words.append(
-                f"{time} of the time, {cpu} of the processor time, {memory} of the memory and {received} of the bytes of"
-                f" {whom}"
+                f"{time} of the time, {cpu} of the processor time, {memory} of the memory and {received} of the bytes"
+                f" of {whom}"
             )
     return (
         f"With masks of the service: {'; '.join(words)}. (The article on Sentinel Hub's masks, against s2cloudless:"
