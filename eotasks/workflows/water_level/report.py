@@ -78,7 +78,7 @@ def _add_overview(section: Section, outcome: Outcome, found: list[LakeSummary]) 
         [_row(each) for each in found],
         _caption(outcome, "Levels of each body of water; 1 is its nominal outline."),
     )
-    drawn = [each.id for each in found if each.dates][:IN_OVERVIEW]
+    drawn = [each.id for each in found if each.dates > 1][:IN_OVERVIEW]
     if len(drawn) > 1:
         _picture(
             section,
@@ -118,7 +118,8 @@ def _add_lake(
         text = f"{title} at its highest and its lowest level: nominal outline red, measured water blue."
         _picture(section, outlines, _caption(outcome, text), f"True colour of {title} with both outlines.", svg=False)
     if series is None and outlines is None:
-        section.text("No date has pixels of it.")
+        found = outcome.levels[outcome.levels["id"] == summary.id].iloc[0]
+        section.text(f"No level: {found['reason']}." if found["reason"] else f"Level {found['level']:.2f}.")
 
 
 @styled  # ticks are made when a figure is drawn, with the settings of that moment

@@ -110,8 +110,10 @@ def _pictures(
     """Draws and writes the pictures of one lake after the other."""
     for number, summary in enumerate(chosen, start=1):
         name = f"{number:03d}_{_file_name(summary.id)}"
-        series = series_figure(outcome.levels[outcome.levels["id"] == summary.id])
-        _save(series, place, f"{PICTURES}/{name}_levels.png")
+        series = None
+        if summary.dates > 1:
+            series = series_figure(outcome.levels[outcome.levels["id"] == summary.id])
+            _save(series, place, f"{PICTURES}/{name}_levels.png")
         view = outcome.views.get(summary.id)
         outlines = None if view is None else outline_figure(view)
         if outlines is not None:

@@ -143,6 +143,9 @@ def test_what_the_source_lacks_is_said_and_is_exit_code_1(
 def test_days_that_are_asked_for(patches: Path, lakes: Path, tmp_path: Path, undrawn_levels: None) -> None:
     assert measure(patches, lakes, tmp_path / "out", "--start", "2020-05-02", "--end", "2020-05-02") == 0
     assert [row["TIMESTAMP"][:10] for row in rows_of(tmp_path / "out") if row["id"] == "a"] == ["2020-05-02"]
+    pictures = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
+    assert pictures == ["001_a_outlines.png"]  # one date makes no chart
+    assert "No level: the outline lies beyond the scene." in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_an_elevation_model_keeps_water_off_the_slopes(tmp_path: Path, undrawn_levels: None) -> None:
