@@ -9,6 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from eotasks.workflows.cli import main
+from eotasks.workflows.zonal_stats import joining
 from eotasks.workflows.zonal_stats.demo import demo_fields
 from eotasks.workflows.zonal_stats.sources.images.simulated import SimulatedSource
 from eotasks.zonal.quantities import quantities_of
@@ -17,7 +18,10 @@ from tests.builders.zonal.patches import some_polygons, zonal_patch
 SERIAL = ("--executor", "serial")
 
 
-def test_the_demo_needs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_needs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "SHOWN", 2)  # panels cost most of the time
     out = tmp_path / "out"
     options = ["--dates", "2", "--resolution", "160", "--out", str(out), "--percentiles", "5,95", "--format", "csv"]
     assert main(["zonal-stats", "--demo", *SERIAL, *options]) == 0
