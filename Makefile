@@ -27,17 +27,18 @@ land-cover: run-environment
 serve: serve-environment
 	@$(BIN) -m eotasks.workflows.cli serve --demo $(ARGS)
 
+# pytest-xdist waits for ever for the rest of a process that died and was replaced: hence none is.
 test: lint types
-	@$(BIN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not trial"  # tests of a file share their runs
+	@$(BIN) -m pytest -n 3 --dist loadfile --max-worker-restart 0 --no-loadscope-reorder -m "not trial"  # tests of a file share their runs
 
 trials: dev-environment
-	@$(BIN) -m pytest -n 2 --dist loadfile -m trial
+	@$(BIN) -m pytest -n 2 --dist loadfile --max-worker-restart 0 -m trial
 
 test-lowest: lowest-environment
-	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not trial"
+	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not trial"
 
 test-newest: newest-environment
-	@.venv-newest/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not trial"
+	@.venv-newest/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not trial"
 
 lint: dev-environment
 	@$(BIN) -m ruff check .

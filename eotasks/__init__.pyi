@@ -95,6 +95,7 @@ from .sources.sentinelhub import DownloadBandsTask as DownloadBandsTask
 from .sources.sentinelhub import DownloadStatisticsTask as DownloadStatisticsTask
 from .sources.simulated import SimulateYearTask as SimulateYearTask
 from .storage.place import Place as Place
+from .water.task import WaterLevelTask as WaterLevelTask
 from .workflows.batch.progress import read_progress as read_progress
 from .workflows.batch.report import write_batch_report as write_batch_report
 from .workflows.batch.run import run_batch as run_batch

@@ -34,6 +34,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "zonal": ("exactextract", "whittaker_eilers", "pyarrow"),
         "detectors": ("ukis_csmask", "onnxruntime"),
+        "labels": ("h5py", "pyarrow"),
     }
 )
 """Extra -> the modules that it brings, for those that a command or a function asks for."""
@@ -49,6 +50,14 @@ def install_line(extra: str | None) -> str:
     :param extra: One of `EXTRAS`; None installs eotasks alone, and what it needs.
     """
     return f"{_installer()} {_source('' if extra is None else f'[{extra}]')}"
+
+
+def package_line(requirement: str) -> str:
+    """The line for a shell that adds a package to the environment of this process which no extra brings.
+
+    :param requirement: As pip takes it, such as ``"name>=1.8"``.
+    """
+    return f"{_installer()} {shlex.quote(requirement)}"
 
 
 def command_line() -> str:

@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: one that starts last would leave the other processes with nothing to do."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """CI has an end: no test begins after this second of the epoch, and those left out are counted."""
+    if time.time() > float(os.environ.get("EOTASKS_TESTS_UNTIL", "inf")):
+        pytest.skip("its time was over (EOTASKS_TESTS_UNTIL)")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,13 +62,17 @@ def layers_of(path: Path) -> list[str]:
         ) from error
 
 
-def read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
+def read_layer(path: Path, layer: str, columns: Sequence[str] | None = ("name", "row", "column")) -> gpd.GeoDataFrame:
+    """A layer with its geometries.
+
+    :param columns: Those to read, where they are there; None for all.
+    """
     try:
         # Counted before: a bound of the reading itself takes room for as many as may come.
         count = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
         if count > VECTOR_FEATURES.value:
             raise AreaError(f"{path}, layer {layer!r}: {VECTOR_FEATURES.excess(count)}. Give a file of the area alone.")
-        return pyogrio.read_dataframe(path, layer=layer, columns=["name", "row", "column"])
+        return pyogrio.read_dataframe(path, layer=layer, columns=columns)
     except AreaError:  # a ValueError too
         raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:

@@ -12,9 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 from eolearn.core import EOPatch, EOTask, FeatureType
+from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
+from shapely.geometry.polygon import Polygon
 
 from eotasks.errors import ConfigurationError, FeatureError, GridError
 from eotasks.features import Feature, feature_of
@@ -22,8 +24,11 @@ from eotasks.imagery.grid import Grid
 from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION, band_indices
 from eotasks.models.simulation.ground import Ground, check_elevation, prepare_ground
+from eotasks.models.simulation.lakes.basin import nominal_area, outline
 from eotasks.models.simulation.year import (
     PLAIN,
+    Lake,
+    LakeOnDate,
     Realism,
     SimulatedAcquisition,
     SimulationSettings,
@@ -57,6 +62,21 @@ TRUTH_WATER: Feature = (FeatureType.MASK, "TRUTH_WATER")
 """uint8 (t, h, w, 1): 0 none, 1 clear, 2 muddy, 3 flooded field, 4 surf, 5 ice
 (``eotasks.models.simulation.water_and_snow.WaterKind``)."""
 
+TRUTH_LAKE_WATER: Feature = (FeatureType.DATA, "TRUTH_LAKE_WATER")
+"""float32 (t, h, w, 1): share of the pixel that is water or ice of the lakes asked for. This and what follows: years
+with lakes only."""
+
+TRUTH_LAKE_LEVEL: Feature = (FeatureType.SCALAR, "TRUTH_LAKE_LEVEL")
+"""float32 (t, lakes): area under water / area of the full lake, of the whole lake."""
+
+TRUTH_LAKE_STATE: Feature = (FeatureType.LABEL, "TRUTH_LAKE_STATE")
+"""uint8 (t, lakes): 0 open, 1 turbid, 2 partly frozen, 3 frozen
+(``eotasks.models.simulation.lakes.season.LakeState``)."""
+
+LAKE_OUTLINES: Feature = (FeatureType.VECTOR_TIMELESS, "LAKES")
+"""A row per lake, in the order of the levels: ``id`` (text, from 1), ``name``, ``nominal_area`` (square metres) and the
+outline of the full lake, in the CRS of the sample."""
+
 RECONSTRUCTED: Feature = (FeatureType.MASK_TIMELESS, "RECONSTRUCTED")
 """bool (h, w, 1): ground that lay under real clouds or shadows and was made up from similar clear ground."""
 
@@ -69,7 +89,8 @@ class SimulateYearTask(EOTask):
 
     Adds the bands, the data mask, timestamps, SUN_ANGLES, the truth masks TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW and
     TRUTH_SNOW, RECONSTRUCTED, and the meta information SIMULATED with the settings (of a DEM its checksum); with
-    options of realism or a DEM also TRUTH_HAZE, TRUTH_TERRAIN_SHADE and TRUTH_WATER. Any place in the CRS of the sample
+    options of realism or a DEM also TRUTH_HAZE, TRUTH_TERRAIN_SHADE and TRUTH_WATER; with lakes also TRUTH_WATER,
+    TRUTH_LAKE_WATER, TRUTH_LAKE_LEVEL, TRUTH_LAKE_STATE and the outlines LAKES. Any place in the CRS of the sample
     (EPSG:32633) will do: beyond the scene the ground goes on as its mirror image. Patches of the same settings fit at
     their edges.
     """
@@ -91,6 +112,7 @@ class SimulateYearTask(EOTask):
         bands: Sequence[str] | None = None,
         realism: Realism = PLAIN,
         elevation: NDArray[np.generic] | None = None,
+        lakes: Sequence[Lake] = (),
     ) -> None:
         """
         :param bands_feature: Feature for the bands (t, h, w, bands), float32 reflectance in steps of 1/10000.
@@ -110,6 +132,7 @@ class SimulateYearTask(EOTask):
             ``eotasks.models.simulation.realism.REALISTIC`` for all of it, or a Realism(...) of single options.
         :param elevation: (h, w) metres of a DEM on the grid of the whole sample at the resolution, in the place of
             simulated hills; None for none.
+        :param lakes: Lakes to lay into the ground (``eotasks.models.simulation.lakes.placing.place_lakes`` finds room).
         :raises GridError: for an elevation of another shape, or with gaps.
         :raises ConfigurationError: when an argument is not usable; BandError for an unknown band.
         """
@@ -127,6 +150,7 @@ class SimulateYearTask(EOTask):
         _check_fits_the_sample(resolution)
         grid = grid_of_bbox(SAMPLE_BBOX, resolution)
         self.elevation = None if elevation is None else check_elevation(elevation, (grid.height, grid.width))
+        self.lakes = tuple(lakes)
 
     def execute(self, eopatch: EOPatch | None = None, *, bbox: BBox | None = None) -> EOPatch:
         """
@@ -151,6 +175,8 @@ class SimulateYearTask(EOTask):
             patch[feature] = values
         window = (grid.left, grid.top, grid.height, grid.width)
         patch[RECONSTRUCTED] = reconstructed(ground, *window)[..., np.newaxis]
+        if self.lakes:
+            patch[LAKE_OUTLINES] = lake_outlines(self.lakes)
         patch[(FeatureType.META_INFO, "SIMULATED")] = {
             "simulated": True,
             "from": "T33UUU 2017-02-16 (Copernicus Sentinel data 2017)",
@@ -170,6 +196,8 @@ class SimulateYearTask(EOTask):
         values = dataclasses.asdict(self.settings)
         if not self._is_realistic:
             del values["realism"]
+        if self.lakes:
+            values["lakes"] = [dataclasses.asdict(lake) for lake in self.lakes]
         if self.elevation is None:
             return values
         heights = np.ascontiguousarray(self.elevation, dtype="<f4")  # the same on every machine
@@ -182,22 +210,63 @@ class SimulateYearTask(EOTask):
         angles = np.empty((count, 2), dtype=np.float32)
         features = [self.is_data_feature, TRUTH_CLOUD, TRUTH_CIRRUS, TRUTH_SHADOW, TRUTH_SNOW]
         features += _REALISTIC_TRUTH if self._is_realistic else ()
+        features += (TRUTH_WATER,) if self.lakes and not self._is_realistic else ()
         masks: dict[Feature, NDArray[np.generic]] = {
             feature: np.empty((*shape, 1), dtype=np.uint8 if feature == TRUTH_WATER else np.bool_)
             for feature in features
         }
+        frames = []
         for index in range(count):
-            frame = simulate(ground, self.settings, index, grid.left, grid.top, grid.height, grid.width)
+            frame = simulate(
+                ground, self.settings, index, grid.left, grid.top, grid.height, grid.width, lakes=self.lakes
+            )
             bands[index] = frame.bands[..., chosen]
             angles[index] = frame.sun_zenith, frame.sun_azimuth
-            for mask, values in zip(masks.values(), _masks(frame)[: len(masks)], strict=True):
-                mask[index, ..., 0] = values
-        return {self.bands_feature: bands, SUN_ANGLES: angles, **masks}
+            truth = _masks(frame, self.is_data_feature)
+            for feature, mask in masks.items():
+                mask[index, ..., 0] = truth[feature]
+            frames.append((frame.lake_water, frame.lakes))
+        return {self.bands_feature: bands, SUN_ANGLES: angles, **masks, **_lake_truth(frames)}
 
 
-def _masks(frame: SimulatedAcquisition) -> tuple[NDArray[np.generic], ...]:
-    plain = (frame.is_data, frame.cloud, frame.cirrus, frame.shadow, frame.snow)
-    return *plain, frame.haze, frame.terrain_shade, frame.water_kind
+def _masks(frame: SimulatedAcquisition, is_data_feature: Feature) -> dict[Feature, NDArray[np.generic]]:
+    return {
+        is_data_feature: frame.is_data,
+        TRUTH_CLOUD: frame.cloud,
+        TRUTH_CIRRUS: frame.cirrus,
+        TRUTH_SHADOW: frame.shadow,
+        TRUTH_SNOW: frame.snow,
+        TRUTH_HAZE: frame.haze,
+        TRUTH_TERRAIN_SHADE: frame.terrain_shade,
+        TRUTH_WATER: frame.water_kind,
+    }
+
+
+def _lake_truth(
+    frames: Sequence[tuple[NDArray[np.float32] | None, tuple[LakeOnDate, ...]]],
+) -> dict[Feature, NDArray[np.generic]]:
+    """Of each date the water of its lakes and their states; nothing in a year without lakes."""
+    water = [share for share, _ in frames if share is not None]
+    if not water:
+        return {}
+    return {
+        TRUTH_LAKE_WATER: np.stack(water)[..., np.newaxis],
+        TRUTH_LAKE_LEVEL: np.array([[lake.level for lake in lakes] for _, lakes in frames], dtype=np.float32),
+        TRUTH_LAKE_STATE: np.array([[lake.state for lake in lakes] for _, lakes in frames], dtype=np.uint8),
+    }
+
+
+def lake_outlines(lakes: Sequence[Lake]) -> GeoDataFrame:
+    """Names, areas and outlines of full lakes: what LAKES is in an EOPatch."""
+    return GeoDataFrame(
+        {
+            "id": [str(number + 1) for number in range(len(lakes))],
+            "name": [lake.name for lake in lakes],
+            "nominal_area": [nominal_area(lake) for lake in lakes],
+        },
+        geometry=[Polygon(outline(lake)) for lake in lakes],
+        crs=SAMPLE_BBOX.crs.pyproj_crs(),
+    )
 
 
 def _check_crs(bbox: BBox) -> None:

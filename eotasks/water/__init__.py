@@ -1,1 +1,7 @@
-"""Water levels: where water is in an image, and how much of the outline of a full lake it fills."""
+"""Levels of lakes and reservoirs from optical images: outlines, the task, and the table that comes of it."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

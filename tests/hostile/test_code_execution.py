@@ -45,6 +45,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("workflows/doctor/looks.py", "system"): "platform.system",
     ("service/evalscript/context.py", "importlib"): "JavaScript of ours, which lies in the package",
     ("service/evalscript/workers/process.py", "subprocess"): "workers: this interpreter, a program of ours",
+    ("workflows/compare_mask_sources/processes.py", "subprocess"): "this interpreter, programs of ours",
     ("service/evalscript/workers/sandbox.py", "ctypes"): "prctl of the C library that runs already",
     ("storage/exchange.py", "ctypes"): "renameat2 of the C library that runs already",
     ("workflows/product_masks/product.py", "ctypes"): "malloc_trim of the C library that runs already",

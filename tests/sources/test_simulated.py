@@ -17,14 +17,18 @@ from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import BANDS
 from eotasks.models.simulation import refill
 from eotasks.models.simulation.refill import _veil_spectrum
-from eotasks.models.simulation.year import REALISTIC, SimulationSettings, acquisition_times, simulate
+from eotasks.models.simulation.year import REALISTIC, Lake, SimulationSettings, acquisition_times, simulate
 from eotasks.models.sun import sun_position
 from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES
 from eotasks.sources.simulated import (
+    LAKE_OUTLINES,
     RECONSTRUCTED,
     TRUTH_CIRRUS,
     TRUTH_CLOUD,
     TRUTH_HAZE,
+    TRUTH_LAKE_LEVEL,
+    TRUTH_LAKE_STATE,
+    TRUTH_LAKE_WATER,
     TRUTH_SHADOW,
     TRUTH_SNOW,
     TRUTH_TERRAIN_SHADE,
@@ -87,7 +91,9 @@ def test_a_realistic_patch_has_its_truth_and_says_what_it_is():
 
 
 def test_a_plain_patch_has_no_truth_of_options_that_it_lacks(year):
-    assert not {TRUTH_HAZE, TRUTH_TERRAIN_SHADE, TRUTH_WATER} & set(year.get_features())
+    options = {TRUTH_HAZE, TRUTH_TERRAIN_SHADE, TRUTH_WATER, TRUTH_LAKE_WATER, TRUTH_LAKE_LEVEL, LAKE_OUTLINES}
+    assert not options & set(year.get_features())
+    assert "lakes" not in year[(FeatureType.META_INFO, "SIMULATED")]
 
 
 def test_a_dem_on_another_grid_is_refused():
@@ -208,3 +214,21 @@ def test_s2cloudless_sees_the_clouds_and_not_the_clear_ground(seed, resolution):
     assert sum(map(len, clear_ground)) > 5_000
     assert found >= 0.90
     assert mistaken <= 0.05
+
+
+def test_a_patch_with_lakes_has_their_outlines_levels_and_states():
+    lake = Lake(x=330_320, y=5_821_720, radius=120, name="pond")
+    patch = task(lakes=[lake], cloudiness=0.0)(bbox=box())
+    assert patch[TRUTH_LAKE_WATER].shape == patch[TRUTH_WATER].shape == (4, 16, 16, 1)
+    assert patch[TRUTH_LAKE_LEVEL].shape == patch[TRUTH_LAKE_STATE].shape == (4, 1)
+    seen = (
+        patch[TRUTH_LAKE_WATER].sum(axis=(1, 2), dtype=np.float64)
+        * RESOLUTION**2
+        / patch[LAKE_OUTLINES].geometry.area[0]
+    )
+    assert seen == pytest.approx(patch[TRUTH_LAKE_LEVEL], abs=0.01)
+    assert patch[LAKE_OUTLINES].name.tolist() == ["pond"]
+    assert patch[LAKE_OUTLINES].nominal_area.tolist() == pytest.approx([np.pi * 120**2])
+    described = patch[(FeatureType.META_INFO, "SIMULATED")]["lakes"]
+    assert TRUTH_HAZE not in patch.get_features()
+    assert [Lake(**values) for values in json.loads(json.dumps(described))] == [lake]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,10 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "eotasks.workflows.evaluate_clouds.results.save_picture", lambda figure, path: path.write_bytes(b"")
     )
+
+
+@pytest.fixture
+def even_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every detector takes the same time for every scene: for tests of files that two runs make alike."""
+    ticks = itertools.count()
+    monkeypatch.setattr("eotasks.workflows.evaluate_clouds.run.perf_counter", lambda: float(next(ticks)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,30 @@ from eotasks.models.sentinel2 import band_indices
 
 if TYPE_CHECKING:
     from sentinelhub.geometry import BBox
+
+
+_Result = TypeVar("_Result")
+
+
+class SharedResults(dict[object, Any]):
+    """What several detectors compute alike of the same frames, under keys that name it with its settings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spared_seconds = 0.0
+        """Time that was not spent because a result was there already: who measures a detector adds it."""
+        self._seconds: dict[object, float] = {}
+
+    def once(self, key: object, compute: Callable[[], _Result]) -> _Result:
+        """A result, computed where it is asked for first."""
+        if key in self:
+            self.spared_seconds += self._seconds.get(key, 0.0)
+        else:
+            started = perf_counter()
+            self[key] = compute()
+            self._seconds[key] = perf_counter() - started
+        result: _Result = self[key]
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +85,8 @@ class Frames:
     """(t, h, w): what the mask is to keep apart from cloud, such as snow and thin cloud: it has no say in averages, and
     is clear but where cloud beside it grows over it. None where nothing is. For detectors with ``keeps_apart``."""
 
-    shared: dict[object, Any] = field(default_factory=dict)
-    """For what several detectors compute alike of the same frames, under a key that names it with its settings."""
+    shared: SharedResults = field(default_factory=SharedResults)
+    """For what several detectors compute alike of the same frames."""
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -79,6 +79,9 @@ class Detector(Protocol):
     baseline: bool = False
     """No detector, only a number to compare with."""
 
+    coarsest: float | None = None
+    """Metres of the largest pixels that it works on, None for any. Products at coarser ones are refused before work."""
+
     tags: Mapping[str, str] = MappingProxyType({})
     """Facts that files of results carry, such as the file, checksum and licence of a model."""
 
@@ -91,6 +94,13 @@ class Detector(Protocol):
         :param settings: Look at those that ``uses`` names.
         :raises EOTasksError: what makes an answer impossible, in one line with the cure.
         """
+
+    def check_installed(self) -> None:
+        """Refuse, before any work, where a package that it needs is missing. Looks for it, and loads nothing.
+
+        :raises MissingDependencyError: with the line that installs it.
+        """
+        return None  # noqa: RET501 - a default, not an abstract method
 
     def prepare(self) -> None:
         """Load what the first call needs, such as a model. May be called early, from another thread, or never."""

@@ -20,10 +20,12 @@ from typing import Any
 from eotasks.clouds.detectors.built_in.all_clear import ALL_CLEAR
 from eotasks.clouds.detectors.built_in.braaten_cohen_yang import BRAATEN_COHEN_YANG
 from eotasks.clouds.detectors.built_in.multi_temporal import MULTI_TEMPORAL
+from eotasks.clouds.detectors.built_in.omnicloudmask import OMNICLOUDMASK
 from eotasks.clouds.detectors.built_in.s2cloudless import S2CLOUDLESS
 from eotasks.clouds.detectors.built_in.scene_classification import SCENE_CLASSIFICATION
 from eotasks.clouds.detectors.built_in.shadows import GEOMETRIC, PROJECTION
 from eotasks.clouds.detectors.built_in.stored import STORED_MASK
+from eotasks.clouds.detectors.built_in.ukis_csmask import CSMASK_L1C, CSMASK_L2A
 from eotasks.clouds.detectors.protocol import Detector, is_masked_by_settings
 from eotasks.clouds.detectors.settings import MASK_SETTINGS, DetectorSettings
 from eotasks.clouds.detectors.vocabulary import ANSWERS, NEEDS, Need
@@ -42,6 +44,9 @@ BUILT_IN: Mapping[str, Detector] = {
         PROJECTION,
         SCENE_CLASSIFICATION,
         BRAATEN_COHEN_YANG,
+        CSMASK_L1C,
+        CSMASK_L2A,
+        OMNICLOUDMASK,
         STORED_MASK,
         ALL_CLEAR,
     )
@@ -65,9 +70,11 @@ _MEMBERS = (
     "answers",
     "uses",
     "per_pixel",
+    "coarsest",
     "baseline",
     "tags",
     "detect",
+    "check_installed",
     "prepare",
 )
 
@@ -94,8 +101,12 @@ def find_detector(name: str, *, available: Collection[Need] | None = None) -> De
         is not offers those that need no more, and no baselines. None offers all.
     :raises ConfigurationError: there is none, two packages give one of this name, or that of a plugin cannot be loaded
         or is none.
+    :raises MissingDependencyError: a package that one of ours needs is not installed.
     """
-    return BUILT_IN[name] if name in BUILT_IN else _load(_entry_of(name, available))
+    if name not in BUILT_IN:
+        return _load(_entry_of(name, available))
+    BUILT_IN[name].check_installed()
+    return BUILT_IN[name]
 
 
 def package_of(name: str) -> str | None:
@@ -197,7 +208,9 @@ def _faults(detector: Any, name: str) -> Iterable[str]:
             yield "answers has no 'cloud'"
     if not isinstance(detector.tags, Mapping) or not all(isinstance(key, str) for key in detector.tags):
         yield f"tags is {detector.tags!r}, names with values are due"
-    for method in ("detect", "prepare"):
+    if detector.coarsest is not None and not (isinstance(detector.coarsest, int | float) and detector.coarsest > 0):
+        yield f"coarsest is {detector.coarsest!r}, metres or None are due"
+    for method in ("detect", "check_installed", "prepare"):
         if not callable(getattr(detector, method)):
             yield f"{method} is no method"
 

@@ -142,15 +142,15 @@ def call(detector: Detector, frames: Frames, work: Callable[[], _Answered]) -> _
 
 
 def _check_plausible(frames: Frames) -> None:
-    key = "plausible"
-    if key in frames.shared:
-        return
+    frames.shared.once("plausible", lambda: _refuse_implausible(frames))
+
+
+def _refuse_implausible(frames: Frames) -> None:
     bands, is_data, names, moments = frames.bands, frames.is_data, frames.names, _moments(frames)
     if set(CLOUD_BANDS) <= set(names):
         refuse_implausible(bands, is_data, bands=names, frame_names=moments, where=frames.where)
     else:
         refuse_other_scale(bands, is_data, names=names, frame_names=moments, where=frames.where)
-    frames.shared[key] = True
 
 
 def _moments(frames: Frames) -> list[str]:

@@ -93,6 +93,11 @@ class DateWeather:
     conditions: DateConditions = field(default_factory=DateConditions)
     """What the options of realism make of it."""
 
+    @property
+    def is_cold(self) -> bool:
+        """Whether the date lies in the cold of the winter."""
+        return _is_cold(self.day)
+
 
 def acquisition_times(settings: SimulationSettings) -> list[dt.datetime]:
     """Times of the acquisitions, UTC without time zone, in order.

@@ -21,7 +21,7 @@ _MOISTURE, _SNOW, _VIGOUR = 402, 403, 404
 SNOW_SPECTRUM: Float = np.array(
     [0.84, 0.85, 0.84, 0.83, 0.82, 0.81, 0.79, 0.77, 0.75, 0.68, 0.0, 0.10, 0.09], dtype=np.float32
 )  # fresh to settled snow: Dozier (1989), Remote Sensing of Environment 28
-_ALGAE: Float = np.array(
+ALGAE: Float = np.array(
     [0.0, 0.004, 0.022, 0.010, 0.018, 0.006, 0.006, 0.004, 0.003, 0.0, 0.0, 0.0, 0.0], dtype=np.float32
 )
 SOAKED: Float = np.array([0.20, 0.21, 0.23, 0.25, 0.26, 0.27, 0.28, 0.28, 0.29, 0.30, 0, 0.40, 0.46], dtype=np.float32)
@@ -126,7 +126,7 @@ def surface_of(ground: Ground, settings: SimulationSettings, weather: DateWeathe
     surface *= (1 - green - dry)[..., None]
     surface += (green * ground.texture[at])[..., None] * canopy
     surface += dry[..., None] * litter
-    surface += (water * summer)[..., None] * _ALGAE
+    surface += (water * summer)[..., None] * ALGAE
     return np.asarray(surface, dtype=np.float32)
 
 
@@ -161,12 +161,17 @@ def snow_share_of(ground: Ground, weather: DateWeather, window: Window) -> Float
     at = (window.rows, window.columns)
     if weather.snow_depth <= 0:
         return np.zeros(np.broadcast_shapes(window.rows.shape, window.columns.shape), dtype=np.float32)
-    patchy = fractal_noise(
-        window.x, window.y, weather.seed, _SNOW, wavelength=1800, octaves=6, gain=0.6, finest=2 * ground.resolution
-    )
-    cover = np.clip(
-        (np.float32(weather.snow_depth) + np.float32(0.35) * patchy - np.float32(0.15)) / np.float32(0.6), 0, 1
-    )
+    cover = snow_cover(weather, window, ground.resolution)
     wood = ground.wood[at]
     hidden = wood * (np.float32(0.6) + np.float32(0.25) * ground.evergreen[at]) + np.float32(0.35) * ground.built[at]
     return np.asarray(cover * np.clip(1 - hidden, 0, 1) * (1 - ground.water[at]) * np.float32(0.96))
+
+
+def snow_cover(weather: DateWeather, window: Window, resolution: float) -> Float:
+    """(h, w) how closed the snow is on open ground, 0..1."""
+    patchy = fractal_noise(
+        window.x, window.y, weather.seed, _SNOW, wavelength=1800, octaves=6, gain=0.6, finest=2 * resolution
+    )
+    return np.asarray(
+        np.clip((np.float32(weather.snow_depth) + np.float32(0.35) * patchy - np.float32(0.15)) / np.float32(0.6), 0, 1)
+    )

@@ -103,7 +103,7 @@ def surface_on(ground: Ground, settings: SimulationSettings, weather: DateWeathe
     share = snow_share_of(ground, weather, window)
     if weather.snow_depth > 0:
         share = np.where(kind == WaterKind.FLOODED, np.float32(0), share) + _snow_on_ice(ground, weather, window, ice)
-        surface = under_snow(surface, share, _snow_spectrum(ground, weather, window))
+        surface = under_snow(surface, share, snow_spectrum(ground, weather, window))
     return DaySurface(surface, kind, share)
 
 
@@ -147,7 +147,7 @@ def _snow_on_ice(ground: Ground, weather: DateWeather, window: Window, ice: Floa
     return np.asarray(ice * np.clip(cover, 0, 1))
 
 
-def _snow_spectrum(ground: Ground, weather: DateWeather, window: Window) -> Float:
+def snow_spectrum(ground: Ground, weather: DateWeather, window: Window) -> Float:
     """(13,) of the snow of the plain year, or (h, w, 13) by its age."""
     if weather.conditions.snow_age is None:
         return SNOW_SPECTRUM

@@ -6,6 +6,7 @@ and process, and fit. Beyond the real scene the ground goes on as its mirror ima
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
 from eotasks.models.simulation.dates import DateWeather, SimulationSettings, acquisition_times, date_weather
 from eotasks.models.simulation.ground import Ground, prepare_ground
+from eotasks.models.simulation.lakes.lake import Lake
+from eotasks.models.simulation.lakes.season import LakeOnDate
+from eotasks.models.simulation.lakes.surface import with_lakes
 from eotasks.models.simulation.noise import fractal_noise, hash_integers
 from eotasks.models.simulation.radiation import CIRRUS, clear_atmosphere
 from eotasks.models.simulation.realism import PLAIN, REALISTIC, Realism
@@ -27,6 +31,8 @@ __all__ = [
     "PLAIN",
     "REALISTIC",
     "Ground",
+    "Lake",
+    "LakeOnDate",
     "Realism",
     "SimulatedAcquisition",
     "SimulationSettings",
@@ -100,6 +106,13 @@ class SimulatedAcquisition:
     sun_azimuth: float
     """Degrees clockwise from north."""
 
+    lakes: tuple[LakeOnDate, ...] = ()
+    """The truth about each lake that was asked for, all of it, in view or not."""
+
+    lake_water: Float | None = None
+    """(h, w) share of the pixel that is water or ice of these lakes, seen or hidden, 0..1; None where none was asked
+    for."""
+
     @property
     def water(self) -> Mask:
         """(h, w) water that is not frozen, flooded fields among it, seen or hidden."""
@@ -107,7 +120,15 @@ class SimulatedAcquisition:
 
 
 def simulate(
-    ground: Ground, settings: SimulationSettings, time_index: int, left: float, top: float, height: int, width: int
+    ground: Ground,
+    settings: SimulationSettings,
+    time_index: int,
+    left: float,
+    top: float,
+    height: int,
+    width: int,
+    *,
+    lakes: Sequence[Lake] = (),
 ) -> SimulatedAcquisition:
     """One date over one window of the plane.
 
@@ -117,6 +138,7 @@ def simulate(
     :param top: Map coordinate of its upper edge, metres.
     :param height: Pixels.
     :param width: Pixels.
+    :param lakes: Made-up lakes to lay into the ground; nothing else of the date changes with them.
     :raises ConfigurationError: for an index without a date, or an empty window.
     """
     weather = date_weather(settings, time_index, ground.latitude, ground.longitude)
@@ -128,6 +150,9 @@ def simulate(
     layers = weather.conditions.layers
     sky = soft_clouds(layers, place) if layers else opaque_clouds(weather.clouds, place)
     land = surface_on(ground, settings, weather, window)
+    drawn = with_lakes(land, ground, weather, window, lakes) if lakes else None
+    if drawn is not None:
+        land = drawn.land
     sunlit, skylight = sky.sunlit, sky.skylight
     if terrain is not None:
         sunlit, skylight = sunlit * terrain.sunlight, skylight * terrain.skylight
@@ -162,6 +187,8 @@ def simulate(
         optical_thickness=sky.optical_thickness,
         sun_zenith=weather.sun_zenith,
         sun_azimuth=weather.sun_azimuth,
+        lakes=() if drawn is None else drawn.states,
+        lake_water=None if drawn is None else np.where(is_data, drawn.water, np.float32(0)),
     )
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = "results/evaluate-clouds"
 DEFAULT_PICTURES = 8
+THIN_CLOUDS = ("cloud", "ignore")
 
 DESCRIPTION = (
     "How good cloud and shadow masks are: any of the detectors on labelled scenes, as table, pictures, report."
@@ -41,9 +42,15 @@ examples:
   eotasks evaluate-clouds --simulated --realistic --seed 11 years that are hard on purpose (docs/simulated-year.md)
   eotasks evaluate-clouds scenes --out results/clouds       a folder of labelled scenes
   eotasks evaluate-clouds scenes --detector s2cloudless --detector s2cloudless:gee --detector scl
+                                                            several beside each other: agreement, intervals, time
   eotasks evaluate-clouds scenes --detector stored          masks that somebody else made, as clm.tif in the scenes
   eotasks evaluate-clouds scenes --detector shadows-geometric:labels --detector shadows-projection:labels
                                                             shadows alone, of the labelled clouds; six bands will do
+  eotasks evaluate-clouds --labels cloud-mask-catalogue:data/catalogue --thin-cloud ignore
+                                                            published labels that you have downloaded
+
+published labels, as NAME:FOLDER (docs/how-to-label-datasets.md says where each can be had):
+LABELS
 
 detectors (NAME:PRESET takes the mask settings of another preset: s2cloudless, eo-learn, sentinel-hub, gee):
 DETECTORS
@@ -65,10 +72,11 @@ or is an EOPatch with data/BANDS and mask/LABEL. Beside them, labels.toml may sa
 
 
 def examples() -> str:
-    """The text below the options, with the detectors that are there."""
+    """The text below the options, with the detectors and the data sets of labels that are there."""
     from eotasks.clouds.detectors.registry import detector_list
+    from eotasks.reference.cloud_labels.registry import label_set_list
 
-    return _EXAMPLES.replace("DETECTORS", detector_list())
+    return _EXAMPLES.replace("DETECTORS", detector_list()).replace("LABELS", label_set_list())
 
 
 def add_parser(commands: Commands) -> None:
@@ -83,6 +91,15 @@ def add_parser(commands: Commands) -> None:
         failed="some scenes failed",
     )
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder or s3:// prefix of labelled scenes")
+    parser.add_argument(
+        "--labels", metavar="NAME:FOLDER", help="published labels in a folder of their own layout, instead of FOLDER"
+    )
+    parser.add_argument(
+        "--thin-cloud",
+        choices=THIN_CLOUDS,
+        metavar="WORD",
+        help="what thin cloud of published labels counts as: cloud, or ignore (cloud)",
+    )
     parser.add_argument("--simulated", action="store_true", help="simulated scenes instead of a folder")
     parser.add_argument(
         "--realistic",
@@ -119,7 +136,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     if arguments.pictures < 0:
         raise ConfigurationError(f"--pictures {arguments.pictures} is no number of pictures: give 0 or more.")
     chosen = _contestants(arguments)
-    collection = _collection(arguments)
+    chosen, collection = _collection(arguments, chosen)
     place = claim_results(arguments.out)
     console = new_console()
     with hold_lease(place, "eotasks evaluate-clouds") as lease:
@@ -156,20 +173,34 @@ def _whole_where_possible(value: float | None) -> float | None:
     return int(value) if value is not None and value.is_integer() else value
 
 
-def _collection(arguments: argparse.Namespace) -> SceneCollection:
+def _collection(arguments: argparse.Namespace, chosen: list[Contestant]) -> tuple[list[Contestant], SceneCollection]:
+    """What to judge by, and the detectors as they can be run on it."""
     from eotasks.models.simulation.realism import PLAIN, REALISTIC
     from eotasks.workflows.evaluate_clouds.scenes import scenes_of_folder
     from eotasks.workflows.evaluate_clouds.simulated import simulated_scenes
 
-    if arguments.simulated == (arguments.folder is not None):
-        raise ConfigurationError("give either a FOLDER of labelled scenes or --simulated.")
+    if arguments.simulated + (arguments.folder is not None) + (arguments.labels is not None) != 1:
+        raise ConfigurationError("give either a FOLDER of labelled scenes, --labels NAME:FOLDER or --simulated.")
+    if arguments.thin_cloud is not None and arguments.labels is None:
+        raise ConfigurationError("--thin-cloud is for published labels: give --labels, or leave it out.")
     for option, given in (("--realistic", arguments.realistic), ("--with-snow", arguments.with_snow)):
         if given and not arguments.simulated:
             raise ConfigurationError(f"{option} is for simulated scenes: give --simulated, or leave it out.")
+    if arguments.labels is not None:
+        return _published(arguments, chosen)
     if not arguments.simulated:
-        return scenes_of_folder(arguments.folder)
+        return chosen, scenes_of_folder(arguments.folder)
     realism = REALISTIC if arguments.realistic else PLAIN
-    return simulated_scenes(seed=arguments.seed, realism=realism, snow=arguments.with_snow)
+    return chosen, simulated_scenes(seed=arguments.seed, realism=realism, snow=arguments.with_snow)
+
+
+def _published(arguments: argparse.Namespace, chosen: list[Contestant]) -> tuple[list[Contestant], SceneCollection]:
+    from eotasks.workflows.evaluate_clouds.known_labels import named_labels, on_spectra, scenes_of_labels
+
+    label_set, folder = named_labels(arguments.labels)
+    if label_set.points:
+        chosen = on_spectra(chosen)
+    return chosen, scenes_of_labels(label_set, folder, thin_cloud=arguments.thin_cloud or "cloud")
 
 
 def _evaluate(collection: SceneCollection, chosen: list[Contestant], pictures: int, console: Console) -> Outcome:
@@ -183,6 +214,8 @@ def _evaluate(collection: SceneCollection, chosen: list[Contestant], pictures: i
 
 def _show(outcome: Outcome, console: Console) -> None:
     console.print(summary_table(outcome))
+    if len(outcome.contestants) > 1:
+        console.print(comparison_table(outcome))
     for detector, reasons in _untold(outcome).items():
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
         print_line(
@@ -217,4 +250,23 @@ def summary_table(outcome: Outcome) -> Table:
         last = contestant.name
         table.add_row(name, found.target, str(found.scenes_with), *(number(each.median) for each in medians))
     table.caption = "BOA, PA, UA, F1: medians over the frames that have the class."
+    return table
+
+
+def comparison_table(outcome: Outcome) -> Table:
+    """How far the detectors agree on cloud, and what each takes."""
+    from eotasks.workflows.evaluate_clouds.comparison.rows import kappa_text, rows_of, seconds_text
+
+    rows = rows_of(outcome)
+    names = list(dict.fromkeys(row.detector for row in rows))
+    numbers = [str(index) for index in range(1, len(names) + 1)]
+    columns = ("s / Mpx", *numbers)
+    table = new_table("", "detector", "class", "F1, 95 %", *columns, numbers=columns, boxed=False)
+    for row in rows:
+        number = numbers[names.index(row.detector)]
+        kappas = (kappa_text(row, name) for name in names)
+        table.add_row(
+            number, row.detector, row.target, str(row.estimates["F1"].interval), seconds_text(row.seconds), *kappas
+        )
+    table.caption = "1, 2 …: agreement of two masks, Cohen's kappa. s / Mpx: the detector alone, on this machine."
     return table

@@ -39,7 +39,7 @@ class Contestant:
     def detect(self, scene: LabelledScene) -> Detection:
         """Run it on a scene."""
         frames = scene.frames_with_labelled_clouds if self.clouds == "labels" else scene.frames
-        return detect_clouds(self.detector, frames, self.settings)
+        return scene.judgeable(detect_clouds(self.detector, frames, self.settings))
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -57,6 +57,10 @@ _COLUMN = 3.15
 """Inches of an image in a picture of a frame."""
 
 _MOST_COLUMNS = 5
+_TITLE, _SMALLEST_TITLE = 13.0, 6.5
+_LETTER = 0.71
+"""Width of a bold letter of the title, as a share of its size: capitals and digits, as names of products have."""
+
 _BRIGHTNESS = 0.9
 """Reflectance that is white: clouds keep their structure, the ground is lifted by the gamma."""
 
@@ -94,7 +98,7 @@ def frame_figure(view: FrameView, detectors: Sequence[str], targets: Mapping[str
     _legends(
         figure, axes[1:, :], view, [agreement(view.reference, view.masks[name], row) for name in shown for row in rows]
     )
-    figure.suptitle(view.frame, x=0.01, ha="left", fontsize=13, fontweight="bold")
+    _title(figure, view.frame)
     return figure
 
 
@@ -109,6 +113,16 @@ _ERROR_NAMES = {
 
 
 @style.styled
+def _title(figure: Figure, name: str) -> None:
+    """The name of a frame over all, smaller where it is long: names of products are cut off otherwise."""
+    room = 72 * figure.get_figwidth() * 0.97 / _LETTER
+    size = min(_TITLE, max(_SMALLEST_TITLE, room / max(len(name), 1)))
+    most = int(room / size)
+    figure.suptitle(
+        name if len(name) <= most else f"…{name[-most + 1 :]}", x=0.01, ha="left", fontsize=size, fontweight="bold"
+    )
+
+
 def errors_figure(errors: SceneErrors, detectors: Sequence[str], targets: Mapping[str, tuple[Target, ...]]) -> Figure:
     """One scene: in true colour, and for each detector what is true, false and missed, drawn over the scene in grey.
 
@@ -142,7 +156,7 @@ def errors_figure(errors: SceneErrors, detectors: Sequence[str], targets: Mappin
     if handles:
         columns = 3 if len(shown) == 1 else len(handles)  # of one detector's narrow picture
         figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=1.2, columnspacing=1.3)
-    figure.suptitle(errors.frame, x=0.01, ha="left", fontsize=13, fontweight="bold")
+    _title(figure, errors.frame)
     return figure
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from eotasks.models.clouds.evaluation import Target, ThresholdCurve, accuracy
 from eotasks.workflows.evaluate_clouds import pictures
+from eotasks.workflows.evaluate_clouds.comparison.rows import cells_of, header_of, note, rows_of
 from eotasks.workflows.evaluate_clouds.run import FrameView, Outcome
 from eotasks.workflows.evaluate_clouds.scene_errors import SceneErrors
 from eotasks.workflows.evaluate_clouds.tables import (
@@ -36,13 +37,17 @@ alarms are what was called the class in frames without any. A labelled pixel wit
 
 
 def build_report(
-    outcome: Outcome, figures: list[tuple[FrameView, Figure]], errors: Iterable[tuple[SceneErrors, Figure]]
+    outcome: Outcome,
+    figures: list[tuple[FrameView, Figure]],
+    errors: Iterable[tuple[SceneErrors, Figure]],
+    compared: Figure | None = None,
 ) -> Report:
     """The page.
 
     :param figures: Pictures of frames, those with most errors first.
     :param errors: Pictures of the errors of the outcome's scenes, in their order: the worst first. Each is let go
         before the next one is made.
+    :param compared: The picture of all detectors beside each other, where there is one.
     """
     collection = outcome.collection
     frames = len({result.frame for result in outcome.results})
@@ -54,6 +59,7 @@ def build_report(
     )
     section = report.section("Accuracy")
     _add_scores(section, outcome)
+    _add_comparison(report.section("Beside each other"), outcome, compared)
     _add_thresholds(report.section("Other thresholds"), outcome)
     _add_errors(report.section("Errors, scene by scene"), outcome, errors)
     _add_frames(report.section("Frames with most errors"), outcome, figures)
@@ -110,6 +116,22 @@ def _add_scores(section: Section, outcome: Outcome) -> None:
         _caption(outcome, "What became of each reference class, all frames together."),
         "Bars of the shares of each reference class that each detector called clear, cloud or shadow.",
     )
+
+
+def _add_comparison(section: Section, outcome: Outcome, compared: Figure | None) -> None:
+    rows = rows_of(outcome)
+    if not rows:
+        return
+    if compared is not None:
+        _map(
+            section,
+            compared,
+            _caption(
+                outcome, "Accuracy of each detector with its 95 % interval, its time, and how far each two agree."
+            ),
+            f"Medians with intervals, times and agreement of {', '.join(dict.fromkeys(row.detector for row in rows))}.",
+        )
+    section.table(header_of(rows), _cells(cells_of(rows)), _caption(outcome, note(outcome)))
 
 
 def _cells(rows: list[tuple[str, ...]]) -> list[list[Cell]]:

@@ -6,10 +6,14 @@ import re
 import unicodedata
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from eotasks.documents import parse_json_object
 from eotasks.errors import ConfigurationError
 from eotasks.storage.lease import LEASE_FILE
 from eotasks.storage.place import Place, check_folder
+from eotasks.workflows.evaluate_clouds.comparison.picture import comparison_figure
+from eotasks.workflows.evaluate_clouds.comparison.rows import comparison_csv, drawn, rows_of
 from eotasks.workflows.evaluate_clouds.contestants import without_baselines
 from eotasks.workflows.evaluate_clouds.pictures import errors_figure, frame_figure
 from eotasks.workflows.evaluate_clouds.report import build_report, save_picture
@@ -17,6 +21,8 @@ from eotasks.workflows.evaluate_clouds.run import Outcome
 from eotasks.workflows.evaluate_clouds.tables import frames_csv, markdown, metrics_json
 
 METRICS, FRAMES, TABLE, REPORT, PICTURES = "metrics.json", "frames.csv", "table.md", "report.html", "pictures"
+COMPARISON, COMPARISON_PICTURE = "comparison.csv", "comparison.png"
+"""Those and the report hold times, which no second run repeats; the other files do not."""
 
 IN_REPORT = 8
 """Pictures of frames on the page; the folder may hold more."""
@@ -61,6 +67,8 @@ def write_results(outcome: Outcome, place: Place) -> str:
     place.write_bytes(METRICS, metrics_json(outcome).encode())
     place.write_bytes(FRAMES, frames_csv(outcome).encode())
     place.write_bytes(TABLE, markdown(outcome).encode())
+    place.write_bytes(COMPARISON, comparison_csv(outcome).encode())
+    compared = _comparison(outcome, place)
     names = [contestant.name for contestant in without_baselines(outcome.contestants)]
     targets = {contestant.name: contestant.targets for contestant in outcome.contestants}
     place.remove(PICTURES)
@@ -78,7 +86,19 @@ def write_results(outcome: Outcome, place: Place) -> str:
             figures.append((view, figure))
     # One at a time: dozens of figures would be held at once, of which the page takes the PNG alone.
     errors = ((each, errors_figure(each, names, targets)) for each in outcome.scene_errors)
-    return build_report(outcome, figures, errors).save(f"{place}/{REPORT}")
+    return build_report(outcome, figures, errors, compared).save(f"{place}/{REPORT}")
+
+
+def _comparison(outcome: Outcome, place: Place) -> Figure | None:
+    """The picture of all detectors, where there are several and pictures are wanted."""
+    place.remove(COMPARISON_PICTURE)
+    rows = rows_of(outcome, without_baselines(outcome.contestants))
+    if len({row.detector for row in rows}) < 2 or not outcome.views:
+        return None
+    figure = comparison_figure(rows, f"Detectors of clouds on {outcome.collection.title}", unit=drawn(outcome))
+    with place.writing(COMPARISON_PICTURE) as temporary:
+        save_picture(figure, temporary)
+    return figure
 
 
 _LONGEST_NAME = 150

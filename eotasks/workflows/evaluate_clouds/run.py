@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,14 @@ from numpy.typing import NDArray
 from eotasks.clouds.detectors.eopatch import IS_DATA
 from eotasks.clouds.detectors.protocol import Detection
 from eotasks.errors import ReferenceDataError, ShadowWarning, message_of
-from eotasks.models.clouds.evaluation import CloudConfusion, Target, ThresholdCurve, confusion, threshold_curve
+from eotasks.models.clouds.evaluation import (
+    CloudConfusion,
+    Target,
+    ThresholdCurve,
+    confusion,
+    pair_counts,
+    threshold_curve,
+)
 from eotasks.models.clouds.postprocess import NO_DATA
 from eotasks.workflows.evaluate_clouds.contestants import Contestant, without_baselines
 from eotasks.workflows.evaluate_clouds.scene_errors import (
@@ -52,6 +61,19 @@ class Failure:
     scene: str
     detector: str | None
     error: str
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a detector took for a scene."""
+
+    detector: str
+    scene: str
+    pixels: int
+    """Of all frames, with data or without."""
+
+    seconds: float
+    """Of the wall clock, with what it shares with other detectors and they may have computed."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +119,10 @@ class Outcome:
     curves: dict[str, ThresholdCurve] = field(default_factory=dict)
     """Detector -> curve over all frames, of those that have a probability."""
 
+    agreements: dict[frozenset[str], CloudConfusion] = field(default_factory=dict)
+    """Two detectors -> pixels by the classes of both masks, of all scenes that both could work on."""
+
+    runtimes: list[Runtime] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     untold: list[UntoldShadows] = field(default_factory=list)
     views: list[FrameView] = field(default_factory=list)
@@ -128,6 +154,7 @@ def evaluate_scenes(
     targets = {each.name: each.targets for each in without_baselines(contestants)}
     worst = _Worst(pictures, targets)
     scenes = WorstScenes(targets, MOST_SCENES if pictures else 0)
+    _prepare(contestants)
     for source in collection.sources:
         try:
             scene = source.load()
@@ -150,11 +177,12 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: Wor
         untold: list[ShadowWarning] = []
         try:
             with _shadow_warnings(untold):
-                detection = contestant.detect(scene)
+                detection, seconds = _timed(contestant, scene)
         except Exception as error:  # noqa: BLE001 - whatever a detector does, too
             _note(outcome, scene.name, name, error)
             continue
         detections[name] = detection
+        outcome.runtimes.append(Runtime(name, scene.name, detection.mask.size, seconds))
         outcome.untold += [UntoldShadows(scene.name, name, each.reason, str(each)) for each in untold]
         for index, frame in enumerate(scene.frame_names):
             counts = confusion(scene.reference[index], detection.mask[index], where=f"{name} on {frame}")
@@ -162,10 +190,35 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: Wor
                 counted[index][name] = counts
                 outcome.results.append(FrameResult(name, scene.name, frame, counts))
         _add_curve(outcome, name, scene, detection)
+    _add_agreements(outcome, detections)
     for index, confusions in enumerate(counted):
         if confusions:
             worst.offer(scene, index, detections, confusions)
     scenes.offer(scene, detections, counted)
+
+
+def _prepare(contestants: Sequence[Contestant]) -> None:
+    """Load models before anything is timed. What cannot be loaded fails again, and is noted, when it is its turn."""
+    for contestant in contestants:
+        try:
+            contestant.detector.prepare()
+        except Exception as error:
+            LOGGER.info("%s cannot be prepared", contestant.name, exc_info=error)
+
+
+def _timed(contestant: Contestant, scene: LabelledScene) -> tuple[Detection, float]:
+    """What a detector finds, and the seconds that it would have taken alone."""
+    shared = scene.frames.shared
+    started, spared = perf_counter(), shared.spared_seconds
+    detection = contestant.detect(scene)
+    return detection, perf_counter() - started + shared.spared_seconds - spared
+
+
+def _add_agreements(outcome: Outcome, detections: Mapping[str, Detection]) -> None:
+    for first, second in combinations(detections, 2):
+        counts = pair_counts(detections[first].mask, detections[second].mask)
+        pair = frozenset((first, second))
+        outcome.agreements[pair] = outcome.agreements[pair] + counts if pair in outcome.agreements else counts
 
 
 @contextmanager

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from eotasks.clouds.detectors.eopatch import BANDS, IS_DATA, SCL, STORED_MASK, SUN_ANGLES, frames_of
 from eotasks.clouds.detectors.frames import Frames
+from eotasks.clouds.detectors.protocol import Detection
 from eotasks.eopatches.load import eopatch_info
 from eotasks.errors import AreaError, ConfigurationError, EOTasksError, FeatureError, GridError, ReferenceDataError
 from eotasks.models.band_sets import band_names
-from eotasks.models.clouds.evaluation import map_labels
-from eotasks.models.clouds.postprocess import CLOUD, NO_DATA
+from eotasks.models.clouds.evaluation import SHADOW, map_labels
+from eotasks.models.clouds.postprocess import CLEAR, CLOUD, NO_DATA
 from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.storage.location import is_s3
 from eotasks.storage.place import Place
@@ -53,6 +54,15 @@ class LabelledScene:
 
     reference: NDArray[np.uint8]
     """(t, h, w): 0 clear, 1 cloud, 2 shadow, 255 not judged, which no data is."""
+
+    shadows_labelled: bool = True
+    """False where nobody looked for shadows: clear pixels may hold some."""
+
+    def judgeable(self, detection: Detection) -> Detection:
+        """What a detector found, as far as the labels can say: without labels of shadows, shadows count as clear."""
+        if self.shadows_labelled:
+            return detection
+        return replace(detection, mask=np.where(detection.mask == SHADOW, CLEAR, detection.mask))
 
     @cached_property
     def frames(self) -> Frames:

@@ -168,6 +168,11 @@ class CloudMaskOptions:
                 f"detector {detector.name!r} reads nothing of a product, neither bands nor a scene classification: use"
                 f" {', '.join(suited(AVAILABLE))}, or that of another plugin."
             )
+        if detector.coarsest is not None and self.resolution > detector.coarsest:
+            raise ConfigurationError(
+                f"detector {self.detector!r} cannot be given pixels of {self.resolution} m: set resolution to"
+                f" {max(each for each in RESOLUTIONS if each <= detector.coarsest)} or finer."
+            )
         if "shadow" in self.answers and not self.shadows:
             raise ConfigurationError(f"detector {self.detector!r} finds shadows too: set shadows=True.")
 

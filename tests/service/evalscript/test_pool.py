@@ -166,7 +166,7 @@ def test_errors_of_scripts_keep_the_worker(single: EnginePool) -> None:
 
 
 def test_a_worker_is_replaced_after_its_jobs() -> None:
-    with EnginePool(Places(1, spares=0, jobs=2), jobs=PATIENT, module=MODULE) as pool:
+    with EnginePool(Places(1, spares=0, slow=0, jobs=2), jobs=PATIENT, module=MODULE) as pool:
         assert [ask(pool, PID) == ask(pool, PID) for _ in range(2)] == [True, True]
 
 

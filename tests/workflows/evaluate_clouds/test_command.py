@@ -59,7 +59,8 @@ def test_numbers_pictures_and_report(folder: Path, tmp_path: Path, capsys: pytes
     out = tmp_path / "out"
     assert main(["evaluate-clouds", str(folder), "--out", str(out), *BOTH]) == 0
     assert sorted(files(out)) == [
-        "frames.csv", "metrics.json", "pictures/exact.png", "pictures/shifted.png", "report.html", "table.md",
+        "comparison.csv", "frames.csv", "metrics.json", "pictures/exact.png", "pictures/shifted.png", "report.html",
+        "table.md",
     ]  # fmt: skip
     metrics = json.loads((out / "metrics.json").read_text())
     stored = metrics["detectors"]["stored"]["accuracy"]["cloud"]
@@ -87,6 +88,7 @@ def test_numbers_pictures_and_report(folder: Path, tmp_path: Path, capsys: pytes
     assert min(image.shape[:2]) > 300
 
 
+@pytest.mark.usefixtures("even_clock")
 def test_the_same_command_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["evaluate-clouds", str(folder), "--out", str(out), *BOTH]

@@ -24,6 +24,7 @@ from eotasks.models.sentinel2 import SceneClass
 from eotasks.workflows.evaluate_clouds.command import examples
 from eotasks.workflows.evaluate_clouds.contestants import WITH_SHADOWS, contestants
 from eotasks.workflows.evaluate_clouds.scenes import LabelledScene, scenes_of_folder
+from tests.builders.clouds.omnicloudmask import FakeOmniCloudMask
 from tests.builders.clouds.shadow_scene import Blob, frame
 from tests.builders.command_line import command
 from tests.builders.labelled_scenes import digital_numbers, truth, write_image, write_scene
@@ -67,7 +68,11 @@ def test_frames_of_one_second_have_names_of_their_own(scene: LabelledScene) -> N
 
 @pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # clouds of this scene are made up
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
-def test_every_detector_answers_every_pixel_with_data(name: str, scene: LabelledScene) -> None:
+def test_every_detector_answers_every_pixel_with_data(
+    name: str, scene: LabelledScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "omnicloudmask":
+        FakeOmniCloudMask().install(monkeypatch, tmp_path)
     scene = series_of(scene) if name == "multi-temporal" else scene
     features = set(scene.eopatch.get_features())
     detection = detect(name, scene)

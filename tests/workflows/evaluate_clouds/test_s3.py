@@ -29,6 +29,7 @@ def contents(place: Place) -> dict[str, bytes]:
     return {path: place.read_bytes(path) for path in place.files()}
 
 
+@pytest.mark.usefixtures("even_clock")
 def test_results_are_those_on_disk(s3_server: S3Server, folder: Path, tmp_path: Path) -> None:
     disk, s3 = Place(tmp_path / "out"), Place(s3_server.location())
     for out in (disk, s3):
@@ -36,7 +37,7 @@ def test_results_are_those_on_disk(s3_server: S3Server, folder: Path, tmp_path: 
         assert (result.code, result.err) == (0, "")
         assert f"Report: {out}/report.html" in result.out
     assert contents(s3) == contents(disk)
-    assert len(contents(s3)) == 5
+    assert len(contents(s3)) == 6
 
     before = contents(s3)
     s3.write_bytes("pictures/of_before.png", b"")
@@ -66,6 +67,7 @@ def test_another_run_and_a_place_that_is_none(s3_server: S3Server, folder: Path,
 
 
 @pytest.mark.trial
+@pytest.mark.usefixtures("even_clock")
 def test_scenes_on_s3_are_those_on_disk(s3_server: S3Server, folder: Path, tmp_path: Path) -> None:
     write_scene(folder / "shifted", mask=np.roll(truth(), 2, axis=1))
     write_eopatch(folder / "patch")

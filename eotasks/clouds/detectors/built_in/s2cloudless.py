@@ -33,10 +33,7 @@ class S2Cloudless(ProbabilityDetector):
     def probability(self, frames: Frames, settings: DetectorSettings) -> NDArray[np.float32]:
         """As ``AddCloudProbabilityTask`` computes it, 0 where there is no data. Computed once for all masks of it."""
         key = (self.name, settings.resolution, settings.sampling)
-        if key not in frames.shared:
-            frames.shared[key] = self._probability(frames, settings)
-        probability: NDArray[np.float32] = frames.shared[key]
-        return probability
+        return frames.shared.once(key, lambda: self._probability(frames, settings))
 
     def _probability(self, frames: Frames, settings: DetectorSettings) -> NDArray[np.float32]:
         size = None if settings.resolution is None else frames.pixel_size()

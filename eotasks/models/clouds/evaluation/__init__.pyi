@@ -1,6 +1,8 @@
 from .counts import BinaryCounts as BinaryCounts
 from .counts import CloudConfusion as CloudConfusion
 from .counts import confusion as confusion
+from .intervals import Interval as Interval
+from .intervals import median_interval as median_interval
 from .labels import CLASSES as CLASSES
 from .labels import IGNORED as IGNORED
 from .labels import LABEL_SCHEMES as LABEL_SCHEMES
@@ -25,6 +27,9 @@ from .maps import UNANSWERED as UNANSWERED
 from .maps import agreement as agreement
 from .maps import agreement_picture as agreement_picture
 from .maps import error_map as error_map
+from .pairs import ClassAgreement as ClassAgreement
+from .pairs import class_agreement as class_agreement
+from .pairs import pair_counts as pair_counts
 from .summary import Accuracy as Accuracy
 from .summary import Spread as Spread
 from .summary import accuracy as accuracy

@@ -1,0 +1,3 @@
+"""Where the pixels around lakes come from: one module a source."""
+
+from __future__ import annotations

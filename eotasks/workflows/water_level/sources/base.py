@@ -1,0 +1,137 @@
+"""What a source of pixels is to `eotasks water-level`, and the ground around a lake."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import geopandas as gpd
+import pandas as pd
+import shapely
+from eolearn.core import EOPatch, FeatureType
+from sentinelhub.constants import CRS
+from sentinelhub.geometry import BBox
+
+from eotasks.features import Feature
+from eotasks.geometry.antimeridian import unrolled
+from eotasks.geometry.degrees import to_degrees
+from eotasks.geometry.systems import utm_of
+from eotasks.models.sentinel2 import BANDS as ALL_BANDS
+from eotasks.sources.bbox import snap_bbox
+from eotasks.water.outlines import ID
+from eotasks.water.task import FRAME_MARGIN
+
+BANDS: Feature = (FeatureType.DATA, "BANDS")
+IS_DATA: Feature = (FeatureType.MASK, "IS_DATA")
+CLM: Feature = (FeatureType.MASK, "CLM")
+SHADOW: Feature = (FeatureType.MASK, "SHADOW")
+
+FINEST = 10.0
+"""Metres: pixels of B03 and B08."""
+
+SURROUNDINGS = 1000.0
+"""Metres around a lake's frame that are read too, for the clouds that throw shadows into it."""
+
+MOST_PIXELS = 5000
+"""Of a side of a frame, as the Water Observatory has it: larger lakes are seen in coarser pixels."""
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """What of the command line is for the source."""
+
+    location: str = ""
+    """Of a source that has one: a folder, a file, an address."""
+
+    start: dt.date | None = None
+    end: dt.date | None = None
+    resolution: float | None = None
+    """Metres of a pixel; None for the finest that the size of the lake allows."""
+
+    surroundings: float = SURROUNDINGS
+    """Metres around the frame of a lake that are read too; 0 where shadows are not looked for."""
+
+    seed: int = 42
+    """Of simulated pixels."""
+
+    bands: tuple[str, ...] | None = None
+    """Names of the bands of EOPatches in their order; None for all 13."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Outlines whose pixels are loaded together."""
+
+    name: str
+    """For messages."""
+
+    outlines: gpd.GeoDataFrame
+    load: Callable[[], Iterator[EOPatch]]
+    """EOPatches with BANDS, IS_DATA and, where the source has it, CLM: one, or several for parts of the time."""
+
+
+class PixelSource:
+    """A source: it knows lakes of its own, or takes the user's, and loads the pixels around them."""
+
+    title: ClassVar[str]
+    is_simulated: ClassVar[bool] = False
+    attribution: ClassVar[str] = ""
+    band_names: tuple[str, ...] = ALL_BANDS
+
+    def own_outlines(self) -> gpd.GeoDataFrame | None:
+        """Outlines that come with it; None where the user's are needed."""
+        return None
+
+    def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
+        """What is to be loaded, each outline that is not empty in at least one of them.
+
+        :raises EOTasksError: the source cannot be used at all.
+        """
+        raise NotImplementedError
+
+    def truth(self, eopatch: EOPatch) -> pd.DataFrame | None:  # noqa: ARG002 - those that know it use it
+        """True levels of an EOPatch (columns id, TIMESTAMP, true_level, true_state); None where nobody knows them."""
+        return None
+
+
+def lake_box(
+    outline: gpd.GeoDataFrame, resolution: float | None, surroundings: float = 0, system: CRS | None = None
+) -> tuple[BBox, float]:
+    """The frame of an outline, a tenth of its size wider on each side, with its surroundings, in whole pixels; and the
+    size of these.
+
+    :param outline: One row, not empty.
+    :param resolution: Metres; None for the finest multiple of 10 m that gives at most 5000 pixels a side.
+    :param surroundings: Metres on each side.
+    :param system: To be in; None for the UTM zone of the middle.
+    """
+    if system is None:
+        west, south, east, north = unrolled(to_degrees(outline.geometry.iloc[0], outline.crs)).bounds
+        system = utm_of((west + east) / 2, (south + north) / 2)
+    left, bottom, right, top = outline.to_crs(system.pyproj_crs()).total_bounds
+    across, up = FRAME_MARGIN * (right - left), FRAME_MARGIN * (top - bottom)
+    box = shapely.box(left - across, bottom - up, right + across, top + up)
+    size = resolution or frame_resolution(box.bounds)
+    return snap_bbox(BBox(box.buffer(surroundings).bounds, system), size), size
+
+
+def frame_resolution(bounds: tuple[float, float, float, float]) -> float:
+    """Metres of a pixel: the finest multiple of 10 with at most 5000 pixels a side."""
+    longest = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
+    return max(FINEST, FINEST * math.ceil(longest / MOST_PIXELS / FINEST))
+
+
+def single(outlines: gpd.GeoDataFrame) -> Iterator[gpd.GeoDataFrame]:
+    """The outlines one by one, without those that are empty."""
+    for position in range(len(outlines)):
+        row = outlines.iloc[position : position + 1]
+        if not row.geometry.iloc[0].is_empty:
+            yield row
+
+
+def name_of(outline: gpd.GeoDataFrame) -> str:
+    """Of one row, for messages."""
+    return f"outline {outline[ID].iloc[0]}"

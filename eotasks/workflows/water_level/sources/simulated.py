@@ -1,0 +1,57 @@
+"""A simulated year over the embedded scene as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import ClassVar
+
+import geopandas as gpd
+from eolearn.core import EOPatch
+
+from eotasks.sources.sample import SAMPLE_BBOX
+from eotasks.sources.simulated import SimulateYearTask
+from eotasks.workflows.water_level.sources.base import (
+    BANDS,
+    FINEST,
+    IS_DATA,
+    Job,
+    PixelSource,
+    SourceRequest,
+    lake_box,
+    name_of,
+    single,
+)
+from eotasks.workflows.water_level.sources.sample import ATTRIBUTION, scene_lakes
+
+ACQUISITIONS = 24
+
+
+class SimulatedSource(PixelSource):
+    """A year of the real ground of one scene; its lakes keep their size, so that their levels should stay."""
+
+    title: ClassVar[str] = "a simulated year over the embedded scene"
+    is_simulated: ClassVar[bool] = True
+    attribution: ClassVar[str] = ATTRIBUTION
+
+    def __init__(self, request: SourceRequest) -> None:
+        self._surroundings = request.surroundings
+        self._size = request.resolution or FINEST
+        self._task = SimulateYearTask(
+            BANDS, IS_DATA, seed=request.seed, acquisitions=ACQUISITIONS, snow=True, resolution=self._size
+        )
+
+    def own_outlines(self) -> gpd.GeoDataFrame:
+        return scene_lakes()
+
+    def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
+        return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
+
+    def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
+        box, _ = lake_box(outline, self._size, self._surroundings, SAMPLE_BBOX.crs)
+        yield self._task.execute(bbox=box)
+
+
+def open_source(request: SourceRequest) -> PixelSource:
+    """The source."""
+    return SimulatedSource(request)
