@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ConfigurationError, GridError, MissingDependencyError, TooFewFramesError
-from eotasks.extras import install_line
+from eotasks.errors import ConfigurationError, GridError, TooFewFramesError
 from eotasks.models.checks import check_number
 from eotasks.models.series import seconds_since_1970
+from eotasks.zonal.packages import package
 
 Times = NDArray[np.datetime64] | Sequence[dt.datetime]
 
@@ -160,11 +160,6 @@ def _days(times: Times) -> NDArray[np.float64]:
 
 
 def _solve(values: NDArray[np.float64], weights: NDArray[np.float64], smoothing: float) -> NDArray[np.float64]:
-    try:
-        from whittaker_eilers import WhittakerSmoother
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"A smooth curve needs the package whittaker-eilers: {install_line('zonal')}"
-        ) from error
-    smoother = WhittakerSmoother(smoothing, _DIFFERENCES, len(values), None, weights.tolist())
+    made = package("whittaker_eilers").WhittakerSmoother
+    smoother = made(smoothing, _DIFFERENCES, len(values), None, weights.tolist())
     return np.asarray(smoother.smooth(values.tolist()), dtype=np.float64)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from eotasks.errors import ConfigurationError, GridError, TooFewFramesError
+from eotasks.errors import ConfigurationError, GridError, MissingDependencyError, TooFewFramesError
 from eotasks.zonal.smoothing import STRENGTHS, smooth_series
 
 FIRST = np.datetime64("2024-03-01")
@@ -114,6 +115,12 @@ TIMES = FIRST + np.arange(5)
 def test_says_what_it_cannot_smooth(arguments: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         smooth_series(*arguments)
+
+
+def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "whittaker_eilers", None)
+    with pytest.raises(MissingDependencyError, match=r"whittaker_eilers: .*zonal"):
+        smooth_series(TIMES, np.ones(5))
 
 
 def test_a_strength_that_is_none() -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.clouds.postprocess import cloud_mask
@@ -31,7 +32,7 @@ CLASSES = ((0.0, 0.0), (0.0, 0.1), (0.1, 0.3), (0.3, 0.7), (0.7, 0.9), (0.9, 1.0
 """Shares of a field that is cloud: beyond the first number, to the second; the ends by themselves."""
 
 SERIES = ROOT.parent / "shared" / "data" / "crop_series" / "togo_12x13.tif"
-_BANDS_OF_MONTH, _FIRST, _OTHERS = 17, 2, 4
+_BANDS_OF_MONTH, _FIRST, _OTHERS = 17, 2, 2
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def real() -> Iterator[tuple[str, Observations]]:
     """The months of the cropharvest series, as one field of 170 m and as four of 80 m."""
     with rasterio.open(SERIES) as source:
         values = source.read()
-    months = values[: values.shape[0] - _OTHERS // 2].reshape(-1, _BANDS_OF_MONTH, *values.shape[1:])
+    months = values[: values.shape[0] - _OTHERS].reshape(-1, _BANDS_OF_MONTH, *values.shape[1:])
     reflectance = [month[_FIRST : _FIRST + len(BANDS)].transpose(1, 2, 0) / 10_000 for month in months]
     parts = [observed(each.astype(np.float32), (17, 8)) for each in reflectance]
     names = ("one field of 170 m", "four fields of 80 m")
@@ -140,7 +141,7 @@ def by_pixels(found: Observations) -> str:
 def agreement(found: Observations) -> str:
     """A line: how often both say the same of a field, and how both stand to the truth where it is known."""
     by_mean, by_pixel = found.probability > THRESHOLD, found.pixels > 0.5
-    rank = np.corrcoef(found.probability.argsort().argsort(), found.pixels.argsort().argsort())[0, 1]
+    rank = spearmanr(found.probability, found.pixels).statistic
     text = f"same verdict (mean spectrum > 0.4, more than half of the pixels): {(by_mean == by_pixel).mean():.1%};"
     text += f" rank correlation {rank:.2f}"
     if found.truth is None:

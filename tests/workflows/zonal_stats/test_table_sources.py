@@ -12,8 +12,11 @@ import pytest
 from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 from shapely.geometry import box
 
+from eotasks.catalogue import Catalogue, item_of
+from eotasks.catalogue.store import ARCHIVE_CATALOGUE
 from eotasks.errors import ConfigurationError
 from eotasks.export.cog import write_cog
+from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.service.api import statistics
 from eotasks.sources.sentinelhub.field_script import field_script
@@ -66,6 +69,14 @@ def test_products_with_masks(place: Path, tmp_path: Path, capsys: pytest.Capture
     told = capsys.readouterr().out
     assert "products of" in told
     assert "No pixel counts as cloud." in told
+
+
+def test_an_archive_brings_its_masks(place: Path, tmp_path: Path) -> None:
+    masks = {"CLM": place / "masks" / "T33UUU_20170216_CLM.tif"}
+    item = item_of(open_scene(place / "products" / "T33UUU_20170216"), masks=masks)
+    Catalogue(tmp_path / "archive" / ARCHIVE_CATALOGUE).add([item])
+    table = command(place, tmp_path / "out", "--products", str(tmp_path / "archive"))
+    assert table.groupby("id")["cloud_fraction"].first().to_dict() == {"north": 1, "south": 0}
 
 
 def test_the_mean_spectrum_of_a_field(place: Path, tmp_path: Path) -> None:
