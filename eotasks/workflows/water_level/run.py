@@ -13,7 +13,7 @@ import pandas as pd
 from eolearn.core import EOPatch, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.errors import AreaError, EOTasksError, TooFewFramesError, message_of
+from eotasks.errors import AreaError, TooFewFramesError, message_of
 from eotasks.features import bbox_of
 from eotasks.imagery.elevation import ElevationFile
 from eotasks.models.sentinel2 import band_indices
@@ -98,15 +98,19 @@ def measure_lakes(
             tables += list(_measured(source, job, options, views, untold))
         except (AreaError, TooFewFramesError) as error:
             tables.append(_without_pixels(job.outlines, MeasurementStatus.NO_DATA, message_of(error)))
-        except EOTasksError as error:
-            LOGGER.info("%s failed: %s", job.name, message_of(error))
+        except Exception as error:  # whatever one job does, the others go on
+            LOGGER.warning("%s: %s", job.name, message_of(error))
+            LOGGER.info("%s failed", job.name, exc_info=error)
             failures.append((job.name, message_of(error)))
             tables.append(_without_pixels(job.outlines, MeasurementStatus.REQUEST_ERROR, message_of(error)))
         advance()
+    told = {name for table in tables for name in table[ID]}
+    tables.append(_without_pixels(outlines[~outlines[ID].isin(told)], MeasurementStatus.NO_DATA, _NO_DATE))
     return Outcome(source, outlines, options, _together(tables, outlines), views, failures, untold[0])
 
 
 _EMPTY = "the outline is empty, no polygon, or cannot be repaired"
+_NO_DATE = "the source has no date of those that were asked for"
 
 
 def _measured(

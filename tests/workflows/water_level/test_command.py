@@ -220,3 +220,31 @@ def test_patches_without_timestamps_or_masks(tmp_path: Path, lakes: Path, undraw
     patch.save(str(tmp_path / "patches" / "one"))
     assert measure(tmp_path / "patches", lakes, tmp_path / "out") == 1
     assert "request_error" in {row["status"] for row in rows_of(tmp_path / "out")}
+
+
+def test_days_without_a_frame_are_rows_that_say_so(
+    patches: Path, lakes: Path, tmp_path: Path, undrawn_levels: None
+) -> None:
+    assert measure(patches, lakes, tmp_path / "out", "--start", "2021-01-01") == 0
+    rows = [(row["id"], row["status"], row["TIMESTAMP"]) for row in rows_of(tmp_path / "out")]
+    assert rows == [("a", "no_data", ""), ("b", "no_data", ""), ("c", "invalid_polygon", "")]
+
+
+def test_a_patch_that_cannot_be_read_is_a_failure_and_the_others_go_on(
+    lakes: Path, tmp_path: Path, undrawn_levels: None
+) -> None:
+    for name in ("broken", "whole"):
+        builders.lake_patch(FULL).save(str(tmp_path / "patches" / name))
+    (tmp_path / "patches" / "broken" / "bbox.geojson").write_text("{")
+    assert measure(tmp_path / "patches", lakes, tmp_path / "out") == 1
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [each["job"] for each in summary["failures"]] == ["EOPatch broken"]
+    rows = [(row["id"], row["status"]) for row in rows_of(tmp_path / "out")]
+    assert rows == [("a", "valid"), ("b", "request_error"), ("c", "invalid_polygon")]
+
+
+def test_patches_of_which_none_can_be_read(lakes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    builders.lake_patch(FULL).save(str(tmp_path / "patches" / "broken"))
+    (tmp_path / "patches" / "broken" / "bbox.geojson").write_text("{")
+    assert measure(tmp_path / "patches", lakes, tmp_path / "out") == 2
+    assert "broken" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import shapely
 from eolearn.core import EOPatch
 
 from eotasks.eopatches.load import eopatch_info, load_eopatch
-from eotasks.errors import FeatureError
+from eotasks.errors import EOTasksError, FeatureError
 from eotasks.models.sentinel2 import BANDS as ALL_BANDS
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.sources.eopatches import list_source_eopatches
@@ -38,14 +38,24 @@ class EOPatchesSource(PixelSource):
 
     def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
         jobs, met = [], np.zeros(len(outlines), dtype=bool)
+        unread: dict[str, EOTasksError] = {}
         for name in self._names:
-            box = eopatch_info(self._place, name).bbox
+            try:
+                box = eopatch_info(self._place, name).bbox
+            except EOTasksError as error:
+                unread[name] = error
+                continue
             here = outlines.to_crs(box.crs.pyproj_crs())
             inside = np.asarray(shapely.intersects(here.geometry.to_numpy(), shapely.box(*box)))
             met |= inside
             if inside.any():
                 jobs.append(Job(f"EOPatch {name}", outlines[inside], partial(self._load, name)))
+        if len(unread) == len(self._names):
+            raise next(iter(unread.values()))
         beyond = outlines[~met & ~outlines.geometry.is_empty.to_numpy()]
+        for name, error in unread.items():  # outlines that lie in no other may lie in the first of these
+            jobs.append(Job(f"EOPatch {name}", beyond, partial(_fail, error)))
+            beyond = beyond.iloc[:0]
         if len(beyond):  # a row that says so, from the first patch
             jobs.append(Job(f"EOPatch {self._names[0]}", beyond, partial(self._load, self._names[0])))
         return jobs
@@ -71,11 +81,16 @@ class EOPatchesSource(PixelSource):
             result[IS_DATA] = (known & (bands != 0).any(axis=-1))[..., np.newaxis]
         if result[IS_DATA].dtype != bool:
             result[IS_DATA] = result[IS_DATA] == 1
-        yield result
+        if kept:
+            yield result
 
     def _is_wanted(self, time: dt.datetime) -> bool:
         day = time.date()
         return (self._start is None or day >= self._start) and (self._end is None or day <= self._end)
+
+
+def _fail(error: EOTasksError) -> Iterator[EOPatch]:
+    raise error
 
 
 def open_source(request: SourceRequest) -> PixelSource:
