@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import geopandas as gpd
@@ -22,10 +22,11 @@ from eotasks.models.water.vocabulary import MeasurementStatus, Sensor
 from eotasks.sources.bbox import grid_of_bbox
 from eotasks.water.columns import COLUMNS, NO_ALGORITHM, TIME
 from eotasks.water.outlines import ID, NAME
+from eotasks.water.series import levels_without_hidden_shadows
 from eotasks.water.task import WaterLevelTask
 from eotasks.workflows.water_level.clouds import add_clouds
 from eotasks.workflows.water_level.sources.base import BANDS, CLM, IS_DATA, SHADOW, Job, PixelSource
-from eotasks.workflows.water_level.views import LakeView, keep_views
+from eotasks.workflows.water_level.views import LakeView, keep_views, settle_views
 
 LOGGER = logging.getLogger(__name__)
 
@@ -106,7 +107,9 @@ def measure_lakes(
         advance()
     told = {name for table in tables for name in table[ID]}
     tables.append(_without_pixels(outlines[~outlines[ID].isin(told)], MeasurementStatus.NO_DATA, _NO_DATE))
-    return Outcome(source, outlines, options, _together(tables, outlines), views, failures, untold[0])
+    levels = levels_without_hidden_shadows(_together(tables, outlines), options.settings)
+    settle_views(views, levels)
+    return Outcome(source, outlines, options, levels, views, failures, untold[0])
 
 
 _EMPTY = "the outline is empty, no polygon, or cannot be repaired"
@@ -131,10 +134,11 @@ def _measured(
             shadow_feature=SHADOW if options.shadows else None,
             elevation_feature=None if options.elevation is None else _ELEVATION,
             bands=source.band_names,
-            settings=options.settings,
+            settings=replace(options.settings, max_beyond_fraction=None),  # all dates of a lake are compared at the end
         )
         levels = task.execute(patch)[_LEVELS]
-        keep_views(views, levels, job.outlines, box, _true_colors(patch, source.band_names), options.views)
+        seen = levels_without_hidden_shadows(levels, options.settings)  # no picture of what only this patch refuses
+        keep_views(views, seen, job.outlines, box, _true_colors(patch, source.band_names), options.views)
         levels = levels.to_crs(WGS84)
         truth = source.truth(patch)
         yield levels if truth is None else levels.merge(truth, on=[ID, TIME], how="left")
