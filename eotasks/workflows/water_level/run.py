@@ -116,6 +116,24 @@ _EMPTY = "the outline is empty, no polygon, or cannot be repaired"
 _NO_DATE = "the source has no date of those that were asked for"
 
 
+def new_task(source: PixelSource, outlines: gpd.GeoDataFrame, options: RunOptions) -> WaterLevelTask:
+    """What measures the outlines of a job.
+
+    :raises EOTasksError: the bands of the source lack one that is needed.
+    """
+    return WaterLevelTask(
+        outlines,
+        BANDS,
+        _LEVELS,
+        clm_feature=CLM,
+        is_data_feature=IS_DATA,
+        shadow_feature=SHADOW if options.shadows else None,
+        elevation_feature=None if options.elevation is None else _ELEVATION,
+        bands=source.band_names,
+        settings=replace(options.settings, max_beyond_fraction=None),  # all dates of a lake are compared at the end
+    )
+
+
 def _measured(
     source: PixelSource, job: Job, options: RunOptions, views: dict[str, LakeView], untold: list[int]
 ) -> Iterator[gpd.GeoDataFrame]:
@@ -125,18 +143,7 @@ def _measured(
         if options.elevation is not None:
             size = (box.max_x - box.min_x) / patch[BANDS].shape[2]
             patch[_ELEVATION] = options.elevation.read(grid_of_bbox(box, size))[..., np.newaxis]
-        task = WaterLevelTask(
-            job.outlines,
-            BANDS,
-            _LEVELS,
-            clm_feature=CLM,
-            is_data_feature=IS_DATA,
-            shadow_feature=SHADOW if options.shadows else None,
-            elevation_feature=None if options.elevation is None else _ELEVATION,
-            bands=source.band_names,
-            settings=replace(options.settings, max_beyond_fraction=None),  # all dates of a lake are compared at the end
-        )
-        levels = task.execute(patch)[_LEVELS]
+        levels = new_task(source, job.outlines, options).execute(patch)[_LEVELS]
         seen = levels_without_hidden_shadows(levels, options.settings)  # no picture of what only this patch refuses
         keep_views(views, seen, job.outlines, box, _true_colors(patch, source.band_names), options.views)
         levels = levels.to_crs(WGS84)

@@ -180,6 +180,11 @@ def test_an_elevation_model_keeps_water_off_the_slopes(tmp_path: Path, undrawn_l
         (["LAKES", "--eopatches", "PATCHES", "--max-cloud", "20"], "max_cloud_fraction"),
         (["LAKES", "--sample", "--bands", "B03,B08"], "--bands is for --eopatches"),
         (["LAKES", "--eopatches", "PATCHES", "--resolution", "10"], "own pixels"),
+        (["LAKES", "--eopatches", "PATCHES", "--bands", "B03,B8"], "B8"),
+        (["LAKES", "--eopatches", "PATCHES", "--bands", "B03,B08,B08"], "each band once"),
+        (["LAKES", "--eopatches", "PATCHES", "--bands", "B02,B03,B04,B08,B11"], "has 13 bands"),
+        (["LAKES", "--products", "PATCHES"], "PATCHES"),
+        (["LAKES", "--products", "JUNK"], "junk.parquet"),
         (["LAKES", "--eopatches", "PATCHES", "--pictures", "-1"], "no number of lakes"),
         (["LAKES", "--eopatches", "PATCHES", "--elevation", "absent.tif"], "absent.tif"),
     ],
@@ -187,9 +192,11 @@ def test_an_elevation_model_keeps_water_off_the_slopes(tmp_path: Path, undrawn_l
 def test_bad_input_is_refused_before_work(
     arguments: list[str], words: str, patches: Path, lakes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [{"PATCHES": str(patches), "LAKES": str(lakes)}.get(each, each) for each in arguments]
+    (tmp_path / "junk.parquet").write_text("x")
+    named = {"PATCHES": str(patches), "LAKES": str(lakes), "JUNK": str(tmp_path / "junk.parquet")}
+    given = [named.get(each, each) for each in arguments]
     assert main(["water-level", *given, "--out", str(tmp_path / "out")]) == 2
-    assert words in capsys.readouterr().err
+    assert named.get(words, words) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -248,3 +255,17 @@ def test_patches_of_which_none_can_be_read(lakes: Path, tmp_path: Path, capsys: 
     (tmp_path / "patches" / "broken" / "bbox.geojson").write_text("{")
     assert measure(tmp_path / "patches", lakes, tmp_path / "out") == 2
     assert "broken" in capsys.readouterr().err
+
+
+def test_bands_that_show_no_ice_are_refused_before_work(
+    lakes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], undrawn_levels: None
+) -> None:
+    patch = builders.lake_patch(FULL)
+    chosen = [builders.BANDS.index(name) for name in ("B03", "B08")]
+    patch[FeatureType.DATA, "BANDS"] = patch[FeatureType.DATA, "BANDS"][..., chosen]
+    patch.save(str(tmp_path / "patches" / "one"))
+    assert measure(tmp_path / "patches", lakes, tmp_path / "out", "--bands", "B03,B08") == 2
+    assert "to tell ice from water" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert measure(tmp_path / "patches", lakes, tmp_path / "out", "--bands", "B03,B08", "--max-ice", "none") == 0
+    assert rows_of(tmp_path / "out")[0]["status"] == "valid"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from eotasks.workflows.water_level.pictures import outline_figure
 from eotasks.workflows.water_level.run import Outcome, RunOptions, measure_lakes
 from eotasks.workflows.water_level.sources.base import SourceRequest
 from eotasks.workflows.water_level.sources.eopatches import EOPatchesSource
+from eotasks.workflows.water_level.tables import levels_csv
 from tests.builders.water import lakes as builders
 
 LOW, LOWER = builders.disk(150), builders.disk(120)
@@ -72,3 +74,12 @@ def test_frames_of_two_zones_keep_their_own_system(tmp_path: Path) -> None:
 def test_one_level_is_one_picture(tmp_path: Path) -> None:
     patch_of(1, LOW).save(str(tmp_path / "a"))
     assert len(measured(tmp_path).views["a"].shown) == 1
+
+
+def test_areas_of_large_lakes_are_not_rounded_in_the_table(tmp_path: Path) -> None:
+    patch_of(1, LOW).save(str(tmp_path / "a"))
+    outcome = measured(tmp_path)
+    for area, expected in ((123_456_789.04, "123456789.0"), (1234.5678, "1234.57"), (np.nan, "")):
+        outcome.levels["nominal_area"] = area
+        (row,) = csv.DictReader(levels_csv(outcome).splitlines())
+        assert row["nominal_area"] == expected
