@@ -74,8 +74,8 @@ class EOPatchesSource(PixelSource):
         if len(unread) == len(self._names):
             raise next(iter(unread.values()))
         beyond = outlines[~met & ~outlines.geometry.is_empty.to_numpy()]
-        for name, error in unread.items():  # outlines that lie in no other may lie in the first of these
-            jobs.append(Job(f"EOPatch {name}", beyond, partial(_fail, error)))
+        for name, why in unread.items():  # outlines that lie in no other may lie in the first of these
+            jobs.append(Job(f"EOPatch {name}", beyond, partial(_fail, why)))
             beyond = beyond.iloc[:0]
         if len(beyond):  # a row that says so, from the first patch
             jobs.append(Job(f"EOPatch {self._names[0]}", beyond, partial(self._load, self._names[0])))
