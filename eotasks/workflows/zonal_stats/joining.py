@@ -146,9 +146,17 @@ class Joiner:
 
 
 def images_of_shared(shares: Sequence[Share], there: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
-    """Shared polygons with the images that have parts of them, neighbours one after the other."""
+    """Shared polygons with the images that have parts of them, neighbours one after the other.
+
+    Those of which an image is not there are left out: statistics of a part are not those of the polygon.
+
+    :param there: Images that could be read.
+    """
+    lost = set(range(len(shares))) - set(there)
+    halved = {polygon for index in lost for polygon in shares[index].shared.tolist()}
     found: dict[int, list[int]] = {}
     for index in there:
         for polygon in shares[index].shared.tolist():
-            found.setdefault(polygon, []).append(index)
+            if polygon not in halved:
+                found.setdefault(polygon, []).append(index)
     return sorted(((polygon, tuple(each)) for polygon, each in found.items()), key=lambda each: (each[1], each[0]))

@@ -104,9 +104,16 @@ def test_an_image_that_fails_leaves_rows_that_say_so(patches: Path, tmp_path: Pa
     shutil.copytree(patches, damaged)
     file = next((damaged / "east/data").glob("BANDS.npy*"))
     file.write_bytes(file.read_bytes()[:200])
-    result = measured(damaged, tmp_path / "out")
+    cut = LEFT + 10 * CUT
+    across = gpd.GeoDataFrame(
+        {"name": ["across"]}, geometry=[shapely.box(cut - 50, TOP - 200, cut + 50, TOP - 100)], crs=32633
+    )
+    polygons = polygons_of(pd.concat([some_polygons(), across], ignore_index=True), id_column="name")
+    result = measured(damaged, tmp_path / "out", polygons)
     assert list(result.failed) == ["east"]
     table = result.table().set_index("id")
+    assert set(table.loc["across"].status) == {Status.FAILED}  # half of which is on the image that is there
+    assert table.loc["across"].time.isna().all()
     assert set(table.loc["ring"].status) == {Status.FAILED}
     assert table.loc["ring"].time.isna().all()
     assert set(table.loc["beside"].status) == {Status.OK}  # which lies on the other one alone
