@@ -95,7 +95,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--pictures", type=int, default=1, metavar="N", help="fields to draw one by one (1); 0: no pictures"
     )
-    add_overwrite(parser, "measure everything anew, also with other settings")
+    add_overwrite(parser, "measure everything anew, also what has been measured with these settings")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

@@ -10,8 +10,9 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
-from eolearn.core import EOPatch, FeatureType
+from eolearn.core import EOPatch, FeatureType, OverwritePermission
 
+from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import AreaError, FeatureError
 from eotasks.workflows.zonal_stats.run import ZonalResult, zonal_stats
 from eotasks.workflows.zonal_stats.sources.images.eopatches import EOPatchSource
@@ -97,6 +98,28 @@ def test_runs_what_is_missing_only(patches: Path, tmp_path: Path) -> None:
     assert other.batch is not None
     assert sorted(other.batch.done) == ["east", "west"]
     assert "p50" in other.table()
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_measures_what_has_been_written_since(tmp_path: Path, saved: bool) -> None:
+    folder, out = tmp_path / "patches", tmp_path / "out"
+    for name, column in (("one", 0), ("other", 40)):
+        patch = zonal_patch(column=column)
+        save_eopatch(folder, name, patch) if saved else patch.save(str(folder / name))
+    shapes = [shapely.box(LEFT + x, TOP - 200, LEFT + x + 100, TOP - 100) for x in (100, 500)]
+    polygons = polygons_of(gpd.GeoDataFrame(geometry=shapes, crs=32633))
+    measured(folder, out, polygons, indices=["B04"])
+    changed = zonal_patch()
+    changed[FeatureType.DATA, "BANDS"][...] = 0.25
+    if saved:
+        save_eopatch(folder, "one", changed)
+    else:
+        changed.save(str(folder / "one"), overwrite_permission=OverwritePermission.OVERWRITE_FEATURES)
+    again = measured(folder, out, polygons, indices=["B04"])
+    assert again.batch is not None
+    assert (again.batch.done, again.batch.skipped) == (["one"], ["other"])
+    table = again.table()
+    assert table[table.id == 0]["mean"].dropna().unique() == pytest.approx([0.25])
 
 
 def test_an_image_that_fails_leaves_rows_that_say_so(patches: Path, tmp_path: Path) -> None:
