@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from eotasks.storage.place import Place
+from eotasks.workflows.zonal_stats.options import SHOWN
 from eotasks.workflows.zonal_stats.output import Writer
 from eotasks.workflows.zonal_stats.parts import read_pieces, read_tables
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace
@@ -20,9 +21,6 @@ from eotasks.zonal.vocabulary import AREA_PIXELS, OVER, STATUS, TIME, Over, Stat
 
 _HELD = 8
 """Images whose pixels of shared fields are in memory at once."""
-
-SHOWN = 24
-"""Fields on the page of pictures."""
 
 _TOGETHER = 200
 """Shared fields that are written at once."""
