@@ -31,6 +31,7 @@ from eotasks.workflows.zonal_stats.joining import Joiner, Totals
 from eotasks.workflows.zonal_stats.measuring import MeasureFieldsTask
 from eotasks.workflows.zonal_stats.output import FILES, Form, Format, read_result, table_writer
 from eotasks.workflows.zonal_stats.parts import is_there
+from eotasks.workflows.zonal_stats.shared_fields import refuse_too_large
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace, ImageSource, Source, TableSource
 from eotasks.zonal.packages import require
 from eotasks.zonal.polygons import Polygons
@@ -129,6 +130,7 @@ def zonal_stats(
     :param progress: Whether stderr shows how far the batch is.
     :param advance: Is told how many images of the table are written, of how many.
     :raises ConfigurationError: arguments that are not usable.
+    :raises AreaError: no polygon lies on an image, or one has more pixels than can be put together.
     :raises EOTasksError: the source has no images, or not the bands; the place cannot be written.
     :raises MissingDependencyError: the extra ``zonal`` is not installed.
     :warns EOTasksWarning: what images warned of, once for each kind.
@@ -149,6 +151,7 @@ def zonal_stats(
         shares: tuple[Share, ...] = ()
         if not isinstance(source, TableSource):
             images, shares = images_of(polygons, source, quantities)
+            refuse_too_large(polygons, images, shares, len(quantities))
             task = MeasureFieldsTask(source, place, quantities, percentiles)
             with _cluster(executor, ray, place), _without(PatchFailedWarning):
                 batch = run_batch(
