@@ -40,17 +40,17 @@ class Totals:
     smaller: set[int] = field(default_factory=set)
     """Polygons that are smaller than a pixel."""
 
-    seen: set[int] = field(default_factory=set)
-    """Polygons with rows of a time."""
+    written: set[int] = field(default_factory=set)
+    """Polygons with rows, of a time or of none."""
 
     def take(self, table: pd.DataFrame) -> None:
         """Count the rows of a table."""
         self.rows += len(table)
+        self.written.update(table[POLYGON].unique().tolist())
         clear = table[table[OVER] == Over.CLEAR]
         self.states.update(clear[STATUS].astype(str).tolist())
         timed = clear[clear[TIME].notna()]
         self.times.update(timed[TIME].unique())
-        self.seen.update(timed[POLYGON].unique().tolist())
         self.smaller.update(timed.loc[timed[AREA_PIXELS] < 1, POLYGON].unique().tolist())
 
 
@@ -138,9 +138,9 @@ class Joiner:
             self._write(joined(tables))
 
     def _write_others(self, states: Sequence[Status]) -> None:
-        """Rows without a time, of polygons that have none with one."""
-        seen = np.array(sorted(self.totals.seen), dtype=np.intp)
-        others = np.setdiff1d(np.arange(len(self._polygons)), seen)
+        """Rows without a time, of polygons that have no row yet."""
+        written = np.array(sorted(self.totals.written), dtype=np.intp)
+        others = np.setdiff1d(np.arange(len(self._polygons)), written)
         chosen = [states[index] for index in others]
         self._write(rows_without_numbers(others, chosen, self._bands, self._percentiles, key=POLYGON))
 
