@@ -125,7 +125,9 @@ class ZonalStatisticsTask(EOTask):
         coverage = coverage_of(polygons, grid_of(eopatch, self.features))
         bands = [each.name for each in self.quantities]
         frames = frames_of(eopatch, self.features, self.quantities)
-        blocks = blocks_of(frames, coverage.pixels, percentiles=self.percentiles, most=_ALL)
+        blocks = blocks_of(
+            frames, coverage.pixels, percentiles=self.percentiles, most=_ALL, beyond=coverage.beyond
+        )  # fmt: skip
         ids = polygons.ids[coverage.polygons]
         tables = [long_table(ids, block, bands, self.percentiles) for block in blocks]
         others = np.setdiff1d(np.arange(len(polygons)), coverage.polygons)

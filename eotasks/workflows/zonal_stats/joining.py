@@ -14,7 +14,7 @@ from eotasks.workflows.zonal_stats.output import Writer
 from eotasks.workflows.zonal_stats.parts import read_pieces, read_tables
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace
 from eotasks.zonal.polygons import Polygons
-from eotasks.zonal.shared import Pieces, Share, joined_block
+from eotasks.zonal.shared import Outlines, Pieces, Share, joined_block
 from eotasks.zonal.table import POLYGON, joined, long_table, rows_without_numbers
 from eotasks.zonal.vocabulary import AREA_PIXELS, OVER, STATUS, TIME, Over, Status
 
@@ -121,13 +121,15 @@ class Joiner:
     ) -> None:
         held: dict[int, Pieces | None] = {}
         tables = []
-        for polygon, places in images_of_shared(shares, there):
+        shared = images_of_shared(shares, there)
+        outlines = Outlines(self._polygons, [polygon for polygon, _ in shared])
+        for polygon, places in shared:
             for index in places:
                 held[index] = held.pop(index) if index in held else read_pieces(place, images[index].name)
             while len(held) > max(_HELD, len(places)):
                 del held[next(iter(held))]
             parts = [each for index in places if (each := held[index]) is not None]
-            block = joined_block(polygon, parts, self._percentiles)
+            block = joined_block(polygon, parts, self._percentiles, outlines)
             if block is not None:
                 ids = np.array([polygon])
                 tables.append(long_table(ids, block, self._bands, self._percentiles, key=POLYGON))
