@@ -33,17 +33,17 @@ class Totals:
     smaller: set[int] = field(default_factory=set)
     """Polygons that are smaller than a pixel."""
 
-    seen: set[int] = field(default_factory=set)
-    """Polygons with rows of a time."""
+    written: set[int] = field(default_factory=set)
+    """Polygons with rows, of a time or of none."""
 
     def take(self, table: pd.DataFrame) -> None:
         """Count the rows of a table."""
         self.rows += len(table)
+        self.written.update(table[POLYGON].unique().tolist())
         clear = table[table[OVER] == Over.CLEAR]
         self.states.update(clear[STATUS].astype(str).tolist())
         timed = clear[clear[TIME].notna()]
         self.times.update(timed[TIME].unique())
-        self.seen.update(timed[POLYGON].unique().tolist())
         self.smaller.update(timed.loc[timed[AREA_PIXELS] < 1, POLYGON].unique().tolist())
 
 
@@ -85,7 +85,7 @@ class Joiner:
             for table in read_tables(place, images[index].name):
                 self._write(table)
             advance(done, len(there))
-        for table in shared_tables(place, images, shares, there, self._bands, self._percentiles):
+        for table in shared_tables(place, self._polygons, images, shares, there, self._bands, self._percentiles):
             self._write(table)
         states = [self._polygons.unseen_state(index) for index in range(len(self._polygons))]
         for image, share in zip(images, shares, strict=True):
@@ -111,8 +111,8 @@ class Joiner:
             self._shown[polygon].append(wanted[wanted[POLYGON] == polygon])
 
     def _write_others(self, states: Sequence[Status]) -> None:
-        """Rows without a time, of polygons that have none with one."""
-        seen = np.array(sorted(self.totals.seen), dtype=np.intp)
-        others = np.setdiff1d(np.arange(len(self._polygons)), seen)
+        """Rows without a time, of polygons that have no row yet."""
+        written = np.array(sorted(self.totals.written), dtype=np.intp)
+        others = np.setdiff1d(np.arange(len(self._polygons)), written)
         chosen = [states[index] for index in others]
         self._write(rows_without_numbers(others, chosen, self._bands, self._percentiles, key=POLYGON))

@@ -54,7 +54,7 @@ class MeasureFieldsTask(EOTask):
         """
         mine, mine_of = _coverage(crs, tuple(own[1]), image.grid), own[0]
         parts, parts_of = _coverage(crs, tuple(shared[1]), image.grid), shared[0]
-        shares = Coverage(parts_of[parts.polygons], parts.pixels, parts.whole)
+        shares = Coverage(parts_of[parts.polygons], parts.pixels, parts.whole, parts.beyond)
         empty = rows_without_numbers(
             np.zeros(0, dtype=np.int64), (), [each.name for each in self.quantities], self.percentiles, key=POLYGON
         )
@@ -71,7 +71,9 @@ class MeasureFieldsTask(EOTask):
         self, frames: Iterator[ZonalFrame], coverage: Coverage, indices: NDArray[np.intp]
     ) -> Iterator[pd.DataFrame]:
         bands = [each.name for each in self.quantities]
-        for block in blocks_of(frames, coverage.pixels, percentiles=self.percentiles, most=ROWS):
+        for block in blocks_of(
+            frames, coverage.pixels, percentiles=self.percentiles, most=ROWS, beyond=coverage.beyond
+        ):  # fmt: skip
             yield long_table(indices[coverage.polygons], block, bands, self.percentiles, key=POLYGON)
 
 

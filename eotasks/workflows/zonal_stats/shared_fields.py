@@ -18,7 +18,7 @@ from eotasks.workflows.zonal_stats.pieces import PieceFile, bytes_of_date, open_
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace
 from eotasks.zonal.coverage import on_grid
 from eotasks.zonal.polygons import Polygons
-from eotasks.zonal.shared import SAME_PASS, Pieces, Share, joined_block
+from eotasks.zonal.shared import SAME_PASS, Outlines, Pieces, Share, joined_block
 from eotasks.zonal.table import POLYGON, joined, long_table
 
 _HELD = 8
@@ -75,6 +75,7 @@ def refuse_too_large(
 
 def shared_tables(
     place: Place,
+    polygons: Polygons,
     images: Sequence[ImagePlace],
     shares: Sequence[Share],
     there: Sequence[int],
@@ -86,13 +87,15 @@ def shared_tables(
     :param there: Images that could be read.
     :raises StorageError: what workers left of them is not there, or damaged.
     """
+    shared = images_of_shared(shares, there)
+    outlines = Outlines(polygons, [polygon for polygon, _ in shared])
     tables: list[pd.DataFrame] = []
     with _Held(place, images, len(bands)) as held:
-        for places, group in itertools.groupby(images_of_shared(shares, there), key=lambda each: each[1]):
+        for places, group in itertools.groupby(shared, key=lambda each: each[1]):
             own = [polygon for polygon, _ in group]
             for parts in _parts(held.files(places)):
                 for polygon in own:
-                    block = joined_block(polygon, parts, percentiles)
+                    block = joined_block(polygon, parts, percentiles, outlines)
                     if block is not None and block.times:
                         tables.append(long_table(np.array([polygon]), block, bands, percentiles, key=POLYGON))
                     if len(tables) == _TOGETHER:
