@@ -7,6 +7,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -18,6 +19,12 @@ from eotasks.zonal.polygons import Polygons, only_polygons
 
 _TOGETHER = 20_000
 """Polygons that exactextract is given at once: a moment's memory."""
+
+_EDGE_PARTS = 32
+"""Into how many pieces an edge as long as its polygon is cut before it is moved to another system."""
+
+_ROUNDING = 1e-9
+"""Of an area, below which it is rounding."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,9 @@ class Coverage:
 
     whole: NDArray[np.bool_]
     """(n): the polygon lies inside of the grid with all of its area."""
+
+    beyond: NDArray[np.float64]
+    """(n): its area outside of the grid, in pixels."""
 
 
 def coverage_of(polygons: Polygons, grid: Grid) -> Coverage:
@@ -53,14 +63,46 @@ def coverage_of(polygons: Polygons, grid: Grid) -> Coverage:
     touching = whole.copy()
     touching[~whole] = inside > 0
     pixels = _pixels(shapes[touching], grid)
-    return Coverage(indices[touching], pixels, whole[touching])
+    beyond = np.zeros(np.count_nonzero(touching))
+    partly = np.flatnonzero(~whole[touching])
+    outlines = outlines_in(polygons.shapes[indices[touching][partly]], polygons.crs, grid.crs)
+    beyond[partly] = area_beyond(np.where(shapely.is_empty(outlines), shapes[touching][partly], outlines), box, grid)
+    return Coverage(indices[touching], pixels, whole[touching], beyond)
+
+
+def outlines_in(shapes: NDArray[Any], crs: str, target: str) -> NDArray[Any]:
+    """Polygons in another system, valid, with all of them; empty where that has no coordinates for one.
+
+    :raises GeometryError: when a polygon lies at no place on Earth.
+    """
+    if not len(shapes) or pyproj.CRS.from_user_input(crs) == pyproj.CRS.from_user_input(target):
+        return shapes
+    fine = in_one_form(shapes, crs)
+    left, bottom, right, top = shapely.bounds(fine).T
+    fine = shapely.segmentize(fine, np.maximum(right - left, top - bottom) / _EDGE_PARTS)
+    return _valid(np.asarray(gpd.GeoSeries(fine, crs=crs).to_crs(target).array, dtype=object))
+
+
+def area_beyond(outlines: Any, grounds: Any, grid: Grid) -> NDArray[np.float64]:
+    """Area of polygons outside of what images show, in pixels of a grid.
+
+    :param outlines: In the system of the grid.
+    :param grounds: What the images show, in the same.
+    """
+    area = shapely.area(outlines)
+    outside = area - shapely.area(shapely.intersection(outlines, grounds))
+    result: NDArray[np.float64] = np.where(outside > _ROUNDING * area, outside, 0.0) / (grid.across * grid.down)
+    return result
 
 
 def on_grid(shapes: NDArray[Any], crs: str, grid: Grid) -> NDArray[Any]:
     """Polygons in the system of a grid, valid; what reaches far beyond it is cut, and may be empty."""
     if not len(shapes):
         return shapes
-    moved = reprojected(in_one_form(shapes, crs), crs, grid.crs, grid.bounds)
+    return _valid(reprojected(in_one_form(shapes, crs), crs, grid.crs, grid.bounds))
+
+
+def _valid(moved: NDArray[Any]) -> NDArray[Any]:
     moved[~np.isfinite(shapely.bounds(moved)).all(axis=1)] = shapely.Polygon()  # where the grid's system ends
     for index in np.flatnonzero(~shapely.is_valid(moved)):
         moved[index] = only_polygons(shapely.make_valid(moved[index])) or shapely.Polygon()

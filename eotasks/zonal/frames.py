@@ -85,10 +85,16 @@ def pixel_states(
 
 
 def blocks_of(
-    frames: Iterable[ZonalFrame], polygons: PolygonPixels, *, percentiles: Sequence[float], most: int
+    frames: Iterable[ZonalFrame],
+    polygons: PolygonPixels,
+    *,
+    percentiles: Sequence[float],
+    most: int,
+    beyond: NDArray[np.float64] | None = None,
 ) -> Iterator[ZonalBlock]:
     """Statistics of frames, some times together: what is in memory does not grow with their number.
 
+    :param beyond: (polygons) pixels that lie outside of the frames: they have no data. None: there are none.
     :param most: Rows of polygon and time in a block, at most; one time has all polygons.
     """
     together = max(1, most // max(1, len(polygons)))
@@ -99,9 +105,19 @@ def blocks_of(
         found = frame_statistics(frame.values, frame.states, polygons, percentiles=percentiles)
         times.append(frame.time)
         values.append(found.values)
-        parts.append(found.parts)
+        parts.append(found.parts if beyond is None else with_beyond(found.parts, beyond))
         if len(times) == together:
             yield ZonalBlock(tuple(times), np.stack(values, axis=1), np.stack(parts, axis=1))
             times, values, parts = [], [], []
     if times:
         yield ZonalBlock(tuple(times), np.stack(values, axis=1), np.stack(parts, axis=1))
+
+
+def with_beyond(parts: NDArray[np.float64], beyond: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Sums of parts (n, 4), and among those without data what lies outside of the images.
+
+    :param beyond: (n) or one number, in pixels.
+    """
+    result = parts.copy()
+    result[:, PixelState.NO_DATA] += beyond
+    return result

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from eolearn.core import EOPatch, FeatureType
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
@@ -14,6 +15,7 @@ from eotasks.errors import FeatureError
 from eotasks.features import Feature, array_of, bbox_of, describe, feature_of
 from eotasks.imagery.grid import Grid
 from eotasks.models.band_sets import band_names
+from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
 from eotasks.times import naive_utc
 from eotasks.zonal.frames import ZonalFrame, pixel_states
 from eotasks.zonal.quantities import Quantity, resolved, stacked
@@ -24,7 +26,7 @@ class PatchFeatures:
     """Where the numbers and masks of an EOPatch are."""
 
     bands: Feature = (FeatureType.DATA, "BANDS")
-    """(t, h, w, bands), any number."""
+    """(t, h, w, bands), any number; integers of bands of Sentinel-2 are DN (reflectance * 10000)."""
 
     band_names: tuple[str, ...] | None = None
     """In their order; None tells by their count (13 or 10), and calls a single one by the name of its feature."""
@@ -89,6 +91,8 @@ def grid_of(eopatch: EOPatch, features: PatchFeatures) -> Grid:
 def frames_of(eopatch: EOPatch, features: PatchFeatures, quantities: Sequence[Quantity]) -> Iterator[ZonalFrame]:
     """Images of an EOPatch, one at a time; its arrays stay as they are.
 
+    Bands of Sentinel-2 are taken as reflectance, whatever their dtype: indices with constants, such as EVI, are of that.
+
     :raises FeatureError: a feature is missing, or of another shape.
     :raises BandError: a quantity needs a band that is not there.
     """
@@ -107,8 +111,14 @@ def frames_of(eopatch: EOPatch, features: PatchFeatures, quantities: Sequence[Qu
     for index, time in enumerate(times):
         shown = _frame(is_data, index), _frame(cloud_mask, index), _frame(shadow, index)
         states = pixel_states(*shown, bands.shape[1:3])
-        planes = {name: bands[index, ..., band] for band, name in enumerate(names)}
+        planes = {name: _reflectance(name, bands[index, ..., band]) for band, name in enumerate(names)}
         yield ZonalFrame(time, stacked(chosen, planes), states)
+
+
+def _reflectance(name: str, band: NDArray[Any]) -> NDArray[Any]:
+    """A band as reflectance; of what is no band of Sentinel-2, the numbers as they are."""
+    is_dn = band.dtype.kind in "iu" and name in BANDS
+    return band / np.float32(QUANTIFICATION) if is_dn else band
 
 
 def _bands(eopatch: EOPatch, features: PatchFeatures) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyproj
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from eotasks.imagery.grid import Grid
 from eotasks.models.zonal import PixelState, PolygonPixels, frame_statistics
-from eotasks.zonal.coverage import Coverage, on_grid
-from eotasks.zonal.frames import ZonalBlock, ZonalFrame
+from eotasks.zonal.coverage import Coverage, area_beyond, on_grid, outlines_in
+from eotasks.zonal.frames import ZonalBlock, ZonalFrame, with_beyond
 from eotasks.zonal.polygons import Polygons
 
 SAME_PASS = dt.timedelta(minutes=30)
@@ -155,12 +156,34 @@ def _touching(shapes: NDArray[np.object_], grid: Grid) -> NDArray[np.intp]:
     return np.sort(found)
 
 
-def joined_block(polygon: int, parts: Iterable[Pieces], percentiles: Sequence[float]) -> ZonalBlock | None:
+class Outlines:
+    """Polygons, brought to the systems of images when they are asked for: some together, each system once."""
+
+    def __init__(self, polygons: Polygons, indices: Sequence[int]) -> None:
+        """
+        :param indices: Which of the polygons are asked for.
+        """
+        self._polygons, self._indices = polygons, np.array(sorted(indices), dtype=np.intp)
+        self._found: dict[str, NDArray[np.object_]] = {}
+
+    def of(self, polygon: int, crs: str) -> Any:
+        """A polygon in a system; empty where that has no coordinates for it."""
+        if crs not in self._found:
+            shapes = self._polygons.shapes[self._indices]
+            self._found[crs] = outlines_in(shapes, self._polygons.crs, crs)
+        return self._found[crs][np.searchsorted(self._indices, polygon)]
+
+
+def joined_block(
+    polygon: int, parts: Iterable[Pieces], percentiles: Sequence[float], outlines: Outlines
+) -> ZonalBlock | None:
     """Statistics of a polygon whose pixels are on several images; None where none has any.
 
     Images of one lattice (coordinate system, size of pixels, origin) are put together: where two show a pixel at one
     time, the first that has data counts. Of several lattices, as those of two UTM zones, the one that has most of the
-    polygon is taken alone.
+    polygon is taken alone. What of the polygon lies on none of them has no data.
+
+    :param outlines: Of the polygons, this among them.
     """
     lattices: list[list[tuple[Pieces, slice]]] = []
     for piece in parts:
@@ -174,7 +197,10 @@ def joined_block(polygon: int, parts: Iterable[Pieces], percentiles: Sequence[fl
             fitting.append((piece, own))
     if not lattices:
         return None
-    return _block(max(lattices, key=_ground), percentiles)
+    chosen = max(lattices, key=_ground)
+    grid = chosen[0][0].grid
+    ground = shapely.union_all([shapely.box(*piece.grid.bounds) for piece, _ in chosen])
+    return _block(chosen, percentiles, float(area_beyond(outlines.of(polygon, grid.crs), ground, grid)))
 
 
 def on_one_lattice(one: Grid, other: Grid) -> bool:
@@ -192,7 +218,8 @@ def _ground(parts: list[tuple[Pieces, slice]]) -> float:
     return sum(float(piece.pixels.weights[own].sum()) * piece.grid.across * piece.grid.down for piece, own in parts)
 
 
-def _block(parts: list[tuple[Pieces, slice]], percentiles: Sequence[float]) -> ZonalBlock:
+def _block(parts: list[tuple[Pieces, slice]], percentiles: Sequence[float], beyond: float) -> ZonalBlock:
+    """:param beyond: Pixels of the polygon outside of the images."""
     places = np.concatenate([piece.lattice_pixels(own, parts[0][0].grid) for piece, own in parts])
     weights = np.concatenate([piece.pixels.weights[own] for piece, own in parts])
     different, first, numbers = np.unique(places, axis=0, return_index=True, return_inverse=True)
@@ -217,7 +244,8 @@ def _block(parts: list[tuple[Pieces, slice]], percentiles: Sequence[float]) -> Z
         np.tile(weights[first], len(times)),
     )
     found = frame_statistics(values.reshape(-1, quantities), states.reshape(-1), rows, percentiles=percentiles)
-    return ZonalBlock(tuple(time for time, _ in times), found.values[np.newaxis], found.parts[np.newaxis])
+    sums = with_beyond(found.parts, beyond)
+    return ZonalBlock(tuple(time for time, _ in times), found.values[np.newaxis], sums[np.newaxis])
 
 
 def passes(times: Sequence[Sequence[dt.datetime]]) -> list[tuple[dt.datetime, dict[int, int]]]:

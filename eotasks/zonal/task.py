@@ -57,7 +57,8 @@ class ZonalStatisticsTask(EOTask):
         :param output_feature: A VECTOR: the long table with TIMESTAMP in the place of ``time``, and the geometry of
             each polygon as given. Polygons that the EOPatch does not show have no rows in it; `statistics` has them.
         :param indices: Bands (B04), indices (NDVI and others of `eotasks.series.INDICES`), or NAME=FORMULA of bands.
-        :param bands_feature: (t, h, w, bands), any number; indices such as EVI need reflectance.
+        :param bands_feature: (t, h, w, bands), any number. Bands of Sentinel-2 are reflectance, or as integers DN
+            (reflectance * 10000), whose statistics are of reflectance too.
         :param band_names: In their order. None tells by their count (13 or 10); a single one has its feature's name.
         :param is_data_feature: Boolean (t, h, w, 1); None: all pixels have data.
         :param cloud_mask_feature: (t, h, w, 1) 0 clear, 1 cloud, 255 no data, 2 shadow, 3 snow, 4 thin cloud, or
@@ -124,7 +125,9 @@ class ZonalStatisticsTask(EOTask):
         coverage = coverage_of(polygons, grid_of(eopatch, self.features))
         bands = [each.name for each in self.quantities]
         frames = frames_of(eopatch, self.features, self.quantities)
-        blocks = blocks_of(frames, coverage.pixels, percentiles=self.percentiles, most=_ALL)
+        blocks = blocks_of(
+            frames, coverage.pixels, percentiles=self.percentiles, most=_ALL, beyond=coverage.beyond
+        )  # fmt: skip
         ids = polygons.ids[coverage.polygons]
         tables = [long_table(ids, block, bands, self.percentiles) for block in blocks]
         others = np.setdiff1d(np.arange(len(polygons)), coverage.polygons)

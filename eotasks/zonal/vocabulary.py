@@ -30,11 +30,12 @@ PIXELS = "pixels"
 """float64: sum of the parts of the pixels that count in this row."""
 
 AREA_PIXELS = "area_pixels"
-"""float64: sum of the parts of all pixels of the grid that the polygon covers, the same at every time."""
+"""float64: sum of the parts of all pixels of the grid that the polygon covers, also where no image reaches: its whole
+area, the same at every time and of every source."""
 
 CLOUD_FRACTION, SHADOW_FRACTION, NO_DATA_FRACTION = "cloud_fraction", "shadow_fraction", "no_data_fraction"
-"""float64 0..1: parts of ``area_pixels`` under cloud, in a shadow that no cloud hides, without data; they and the
-clear part add up to 1. NaN where the polygon covers no pixel."""
+"""float64 0..1: parts of ``area_pixels`` under cloud, in a shadow that no cloud hides, without data (or beyond the
+images); they and the clear part add up to 1. NaN where the polygon covers no pixel."""
 
 MEAN_SPECTRUM_CLOUD_PROBABILITY = "mean_spectrum_cloud_probability"
 """Where it was asked for: float64 0..1, what the cloud model says of the means of its ten bands over all pixels; NaN

@@ -84,6 +84,9 @@ def test_equals_an_eopatch_of_the_same_products(products: list[Path], polygons: 
     pd.testing.assert_frame_equal(*whole, check_categorical=False, atol=1e-9)
     edge = found[(found.id == "edge") & (found.band == "B04") & (found.over == "all")]
     np.testing.assert_allclose(edge["no_data_fraction"], 0.5)
+    same = expected[(expected.id == "edge") & (expected.band == "B04") & (expected.over == "all")]
+    for name in ("area_pixels", "no_data_fraction"):
+        np.testing.assert_allclose(same[name], edge[name])
     assert found[found.id == "off"].status.unique().tolist() == ["outside"]
 
 

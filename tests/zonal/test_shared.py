@@ -13,7 +13,7 @@ from eotasks.models.zonal import CLEAR_ROW, MEAN, PIXELS, PixelState
 from eotasks.zonal.coverage import coverage_of
 from eotasks.zonal.frames import ZonalBlock, ZonalFrame, blocks_of
 from eotasks.zonal.polygons import Polygons, polygons_of
-from eotasks.zonal.shared import PieceKeeper, Pieces, joined_block, on_one_lattice, passes, shares_of
+from eotasks.zonal.shared import Outlines, PieceKeeper, Pieces, joined_block, on_one_lattice, passes, shares_of
 from tests.builders.zonal.patches import LEFT, SIZE, TOP, some_polygons
 
 TIMES = [dt.datetime(2020, 5, day, 10) for day in (1, 6)]  # noqa: DTZ001
@@ -47,7 +47,8 @@ def polygons() -> Polygons:
 
 @pytest.fixture(scope="module")
 def whole(polygons: Polygons) -> ZonalBlock:
-    return next(blocks_of(frames(WHOLE), coverage_of(polygons, WHOLE).pixels, percentiles=(5,), most=10**6))
+    found = coverage_of(polygons, WHOLE)
+    return next(blocks_of(frames(WHOLE), found.pixels, percentiles=(5,), most=10**6, beyond=found.beyond))
 
 
 CUTS = {
@@ -61,8 +62,9 @@ CUTS = {
 def test_the_whole_does_not_depend_on_the_cut(polygons: Polygons, whole: ZonalBlock, cut: str) -> None:
     grids = [WHOLE.part(*part) for part in CUTS[cut]]
     parts = [pieces(polygons, grid, frames(grid)) for grid in grids]
+    outlines = Outlines(polygons, range(len(polygons)))
     for polygon in range(len(polygons)):
-        joined = joined_block(polygon, parts, (5,))
+        joined = joined_block(polygon, parts, (5,), outlines)
         assert joined is not None
         np.testing.assert_allclose(joined.values[0], whole.values[polygon], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(joined.parts[0], whole.parts[polygon], rtol=1e-9, atol=1e-9)
@@ -71,7 +73,7 @@ def test_the_whole_does_not_depend_on_the_cut(polygons: Polygons, whole: ZonalBl
 def test_a_date_that_one_image_lacks_is_no_data_there(polygons: Polygons) -> None:
     left, right = (WHOLE.part(*part) for part in CUTS["beside"])
     parts = [pieces(polygons, left, frames(left)), pieces(polygons, right, frames(right, TIMES[:1]))]
-    joined = joined_block(0, parts, ())
+    joined = joined_block(0, parts, (), Outlines(polygons, [0]))
     assert joined is not None
     assert joined.times == tuple(TIMES)
     lacking = coverage_of(polygons, right).pixels.areas[0]
@@ -83,11 +85,26 @@ def test_of_two_lattices_the_one_with_most_counts(polygons: Polygons, whole: Zon
     other = Grid("EPSG:32633", LEFT + 3, TOP, SIZE, 30, 12)
     assert not on_one_lattice(WHOLE, other)
     apart = [pieces(polygons, other, frames(other)), pieces(polygons, WHOLE, frames(WHOLE))]
-    joined = joined_block(0, apart, ())
+    joined = joined_block(0, apart, (), Outlines(polygons, [0]))
     assert joined is not None
     assert joined.values[0, :, 0, CLEAR_ROW, MEAN] == pytest.approx(whole.values[0, :, 0, CLEAR_ROW, MEAN])
     assert joined.values[0, :, 0, CLEAR_ROW, PIXELS] == pytest.approx(whole.values[0, :, 0, CLEAR_ROW, PIXELS])
-    assert joined_block(99, apart, ()) is None
+    assert joined_block(99, apart, (), Outlines(polygons, [99])) is None
+
+
+def test_what_lies_beyond_all_images_has_no_data(polygons: Polygons) -> None:
+    """In degrees too, where the polygon has to be moved: its whole area counts."""
+    left, right = (WHOLE.part(*part) for part in CUTS["beside"])
+    for given, near in ((polygons, 1e-9), (polygons_of(some_polygons().to_crs(4326)), 1e-4)):
+        parts = [pieces(given, each, frames(each)) for each in (left, right)]
+        outlines = Outlines(given, [0, 4])
+        for polygon, most in ((0, 0.9), (4, 1.0)):
+            joined = joined_block(polygon, parts, (), outlines)
+            assert joined is not None
+            area = some_polygons().area[polygon] / SIZE**2
+            assert joined.parts[0].sum(axis=-1) == pytest.approx([area] * 2, rel=max(near, 1e-6))
+            assert (joined.parts[0, :, PixelState.NO_DATA] < most * area).all()
+        assert (joined.parts[0, :, PixelState.NO_DATA] > area * 55 / 97 * (1 - near)).all()
 
 
 def test_who_has_what(polygons: Polygons) -> None:

@@ -14,8 +14,9 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.errors import BandError, ConfigurationError, FeatureError, PolygonWarning
-from eotasks.models.sentinel2 import BANDS
+from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS
 from eotasks.models.series import normalized_difference
+from eotasks.zonal.spectrum import with_mean_spectrum_probability
 from eotasks.zonal.task import ZonalStatisticsTask
 from eotasks.zonal.vocabulary import Status, columns
 from tests.builders.zonal.patches import BY_HAND, LEFT, SIZE, TIMES, TOP, by_hand, some_polygons, zonal_patch
@@ -65,11 +66,11 @@ def test_columns_are_those_of_the_vocabulary(table: pd.DataFrame) -> None:
 
 def test_fractions_and_the_clear_part_make_the_polygon(table: pd.DataFrame) -> None:
     areas = some_polygons().area / SIZE**2
-    areas.iloc[-1] *= 42 / 97  # what of the last one lies on the patch
     first = table[(table.time == pd.Timestamp(TIMES[0], tz="UTC")) & (table.band == "B04")]
     clear, whole = first[first.over == "clear"], first[first.over == "all"]
     np.testing.assert_allclose(clear.area_pixels, areas, rtol=1e-6)
     np.testing.assert_allclose(whole.pixels, clear.area_pixels * (1 - clear.no_data_fraction), rtol=1e-6)
+    assert clear.no_data_fraction.iloc[-1] > 55 / 97  # what of the last one lies beside the patch
     hidden = clear.cloud_fraction + clear.shadow_fraction + clear.no_data_fraction
     np.testing.assert_allclose(clear.pixels, clear.area_pixels * (1 - hidden), rtol=1e-6, atol=1e-6)
 
@@ -124,6 +125,17 @@ def test_an_index_of_nothing_by_nothing_is_left_out() -> None:
     first = ZonalStatisticsTask(dark, indices=[NDVI, "B04"]).statistics(patch).iloc[:4].set_index(["band", "over"])
     assert first.loc[(NDVI, "all"), "status"] == Status.NO_DATA
     assert first.loc[("B04", "all"), ["mean", "pixels", "no_data_fraction"]].tolist() == [0.0, 9.0, 0.0]
+
+
+def test_digital_numbers_give_the_same_as_reflectance(patch: EOPatch) -> None:
+    """Indices with constants and the bands themselves, and so what the cloud model says of mean spectra."""
+    task = ZonalStatisticsTask(some_polygons(), indices=["EVI", "SAVI", "X=B04/(B08+0.1)", *CLOUD_BANDS])
+    dn = patch.copy()
+    dn[DATA_BANDS] = np.rint(patch[DATA_BANDS] * 10_000).astype(np.uint16)
+    found, expected = (with_mean_spectrum_probability(task.statistics(each)) for each in (dn, patch))
+    assert expected["mean_spectrum_cloud_probability"].notna().all()
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-5, atol=1e-6)
+    assert found.loc[found.band == "B04", "max"].max() < 0.51
 
 
 def test_other_systems_give_the_same(patch: EOPatch, table: pd.DataFrame) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
-from shapely.geometry import box
+from shapely.geometry import Point, box
 
 from eotasks.catalogue import Catalogue, item_of
 from eotasks.catalogue.store import ARCHIVE_CATALOGUE
-from eotasks.errors import ConfigurationError
+from eotasks.errors import ConfigurationError, PolygonWarning
 from eotasks.export.cog import write_cog
 from eotasks.imagery.scene import open_scene
 from eotasks.models.sentinel2 import CLOUD_BANDS
@@ -23,7 +23,7 @@ from eotasks.sources.sentinelhub.field_script import field_script
 from eotasks.workflows.cli import main
 from eotasks.workflows.zonal_stats.run import zonal_stats
 from eotasks.workflows.zonal_stats.sources.tables.products import ProductSource
-from eotasks.zonal.polygons import read_polygons
+from eotasks.zonal.polygons import polygons_of, read_polygons
 from eotasks.zonal.quantities import quantities_of
 from eotasks.zonal.spectrum import mean_spectrum_probability
 from eotasks.zonal.vocabulary import columns
@@ -69,6 +69,21 @@ def test_products_with_masks(place: Path, tmp_path: Path, capsys: pytest.Capture
     told = capsys.readouterr().out
     assert "products of" in told
     assert "No pixel counts as cloud." in told
+
+
+def test_fields_without_a_date_have_one_row_each(place: Path, tmp_path: Path) -> None:
+    """Of each band and kind, although the source knows of them and the table has rows for all others."""
+    far = box(LEFT + 90_000, TOP - 600, LEFT + 90_300, TOP - 300)
+    fields = gpd.GeoDataFrame({"name": ["north", "far", "point"]}, geometry=[FIELDS.geometry[0], far, Point(1, 1)],
+                              crs=32633)  # fmt: skip
+    with pytest.warns(PolygonWarning, match="without an area"):
+        polygons = polygons_of(fields, id_column="name")
+    result = zonal_stats(polygons, ProductSource(str(place / "products"), clouds="none"), tmp_path / "out")
+    table = result.table()
+    assert table.groupby(["id", "status"]).size().to_dict() == {
+        ("north", "ok"): 2, ("far", "outside"): 2, ("point", "empty polygon"): 2,
+    }  # fmt: skip
+    assert result.states == {"ok": 1, "outside": 1, "empty polygon": 1}
 
 
 def test_an_archive_brings_its_masks(place: Path, tmp_path: Path) -> None:
