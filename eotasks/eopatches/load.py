@@ -7,6 +7,8 @@ write over a saved one is noticed, and read as they left it.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -92,6 +94,19 @@ def eopatch_info(place: PlaceLike, name: str | None = None) -> EOPatchInfo:
     """
     where = Place(place)
     return _read(where, name, lambda folder: _info(folder, name or own_name(where)), listed=True)
+
+
+def eopatch_version(place: PlaceLike, name: str | None = None) -> str:
+    """A digest of what its files are: another one says that they have been written since.
+
+    Of each file count its size and the time of its last change, and of a saved EOPatch the sha256 that its marker has.
+    No array is read. Files that are written anew with what they had count as others too.
+
+    :param place: A place of EOPatches, or one EOPatch.
+    :param name: As in `load_eopatch`.
+    :raises StorageError: when the patch is absent, or a file of it is not there.
+    """
+    return _read(Place(place), name, _version, listed=True)
 
 
 def is_complete(place: PlaceLike, name: str, *, features: Sequence[Feature] | None = None) -> bool:
@@ -240,3 +255,13 @@ def _info(folder: EOPatchFolder, name: str) -> EOPatchInfo:
     height, width = shape[-3:-1]
     timestamps = tuple(map(naive_utc, stored.timestamps or ()))
     return EOPatchInfo(name=name, bbox=stored.bbox, shape=(height, width), timestamps=timestamps, features=features)
+
+
+def _version(folder: EOPatchFolder) -> str:
+    place = folder.place
+    below = {} if place.is_local else {entry.path: (entry.size, entry.changed) for entry in place.entries()}
+    facts = {}
+    for path, known in sorted(folder.files.items()):
+        size, changed = below[path] if path in below else place.extent(path)
+        facts[path] = [known.get("sha256"), size, changed.isoformat()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

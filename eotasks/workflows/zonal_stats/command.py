@@ -18,7 +18,16 @@ from eotasks.workflows.console import (
     print_line,
 )
 from eotasks.workflows.notices import print_warnings, typed_warnings
-from eotasks.workflows.zonal_stats.options import DEFAULT_OUT, EXECUTORS, FORMATS, FORMS, add_demo, numbers_of, words_of
+from eotasks.workflows.zonal_stats.options import (
+    DEFAULT_OUT,
+    EXECUTORS,
+    FORMATS,
+    FORMS,
+    SHOWN,
+    add_demo,
+    numbers_of,
+    words_of,
+)
 from eotasks.workflows.zonal_stats.sources.registry import add_source_options, source_of
 
 if TYPE_CHECKING:
@@ -93,9 +102,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--workers", type=int, metavar="N", help="images at a time (as memory and cores allow)")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that an image may take (any time)")
     parser.add_argument(
-        "--pictures", type=int, default=1, metavar="N", help="fields to draw one by one (1); 0: no pictures"
+        "--pictures",
+        type=int,
+        default=1,
+        metavar="N",
+        help=f"fields to draw one by one, {SHOWN} at most (1); 0: no pictures",
     )
-    add_overwrite(parser, "measure everything anew, also with other settings")
+    add_overwrite(parser, "measure everything anew, also what has been measured with these settings")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
@@ -118,8 +131,10 @@ def _inputs(arguments: argparse.Namespace) -> tuple[Polygons, Source]:
     from eotasks.workflows.zonal_stats.demo import demo_fields
     from eotasks.zonal.polygons import read_polygons
 
-    if arguments.pictures < 0:
-        raise ConfigurationError(f"--pictures {arguments.pictures} is no number of pictures: give 0 or more.")
+    if not 0 <= arguments.pictures <= SHOWN:
+        raise ConfigurationError(
+            f"--pictures {arguments.pictures} is no number of pictures: give 0 or more, to {SHOWN}."
+        )
     if arguments.demo:
         arguments.simulated = True
     elif arguments.fields is None:

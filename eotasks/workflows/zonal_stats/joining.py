@@ -10,22 +10,15 @@ import numpy as np
 import pandas as pd
 
 from eotasks.storage.place import Place
+from eotasks.workflows.zonal_stats.options import SHOWN
 from eotasks.workflows.zonal_stats.output import Writer
-from eotasks.workflows.zonal_stats.parts import read_pieces, read_tables
+from eotasks.workflows.zonal_stats.parts import read_tables
+from eotasks.workflows.zonal_stats.shared_fields import shared_tables
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace
 from eotasks.zonal.polygons import Polygons
-from eotasks.zonal.shared import Outlines, Pieces, Share, joined_block
-from eotasks.zonal.table import POLYGON, joined, long_table, rows_without_numbers
+from eotasks.zonal.shared import Share
+from eotasks.zonal.table import POLYGON, joined, rows_without_numbers
 from eotasks.zonal.vocabulary import AREA_PIXELS, OVER, STATUS, TIME, Over, Status
-
-_HELD = 8
-"""Images whose pixels of shared fields are in memory at once."""
-
-SHOWN = 24
-"""Fields on the page of pictures."""
-
-_TOGETHER = 200
-"""Shared fields that are written at once."""
 
 
 @dataclass
@@ -92,7 +85,8 @@ class Joiner:
             for table in read_tables(place, images[index].name):
                 self._write(table)
             advance(done, len(there))
-        self._write_shared(place, images, shares, there)
+        for table in shared_tables(place, self._polygons, images, shares, there, self._bands, self._percentiles):
+            self._write(table)
         states = [self._polygons.unseen_state(index) for index in range(len(self._polygons))]
         for image, share in zip(images, shares, strict=True):
             status = Status.FAILED if image.name in failed else Status.NO_DATA
@@ -116,41 +110,9 @@ class Joiner:
         for polygon in wanted[POLYGON].unique().tolist():
             self._shown[polygon].append(wanted[wanted[POLYGON] == polygon])
 
-    def _write_shared(
-        self, place: Place, images: Sequence[ImagePlace], shares: Sequence[Share], there: Sequence[int]
-    ) -> None:
-        held: dict[int, Pieces | None] = {}
-        tables = []
-        shared = images_of_shared(shares, there)
-        outlines = Outlines(self._polygons, [polygon for polygon, _ in shared])
-        for polygon, places in shared:
-            for index in places:
-                held[index] = held.pop(index) if index in held else read_pieces(place, images[index].name)
-            while len(held) > max(_HELD, len(places)):
-                del held[next(iter(held))]
-            parts = [each for index in places if (each := held[index]) is not None]
-            block = joined_block(polygon, parts, self._percentiles, outlines)
-            if block is not None:
-                ids = np.array([polygon])
-                tables.append(long_table(ids, block, self._bands, self._percentiles, key=POLYGON))
-            if len(tables) == _TOGETHER:
-                self._write(joined(tables))
-                tables = []
-        if tables:
-            self._write(joined(tables))
-
     def _write_others(self, states: Sequence[Status]) -> None:
         """Rows without a time, of polygons that have no row yet."""
         written = np.array(sorted(self.totals.written), dtype=np.intp)
         others = np.setdiff1d(np.arange(len(self._polygons)), written)
         chosen = [states[index] for index in others]
         self._write(rows_without_numbers(others, chosen, self._bands, self._percentiles, key=POLYGON))
-
-
-def images_of_shared(shares: Sequence[Share], there: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
-    """Shared polygons with the images that have parts of them, neighbours one after the other."""
-    found: dict[int, list[int]] = {}
-    for index in there:
-        for polygon in shares[index].shared.tolist():
-            found.setdefault(polygon, []).append(index)
-    return sorted(((polygon, tuple(each)) for polygon, each in found.items()), key=lambda each: (each[1], each[0]))

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from eotasks.imagery.grid import Grid
 from eotasks.storage.place import Place
-from eotasks.workflows.zonal_stats.parts import write_pieces, write_tables
+from eotasks.workflows.zonal_stats.parts import write_tables
+from eotasks.workflows.zonal_stats.pieces import PieceWriter, piece_writer
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace, ImageSource
 from eotasks.zonal.coverage import Coverage, coverage_of
 from eotasks.zonal.frames import ZonalFrame, blocks_of
 from eotasks.zonal.polygons import Polygons
 from eotasks.zonal.quantities import Quantity
-from eotasks.zonal.shared import PieceKeeper
 from eotasks.zonal.table import POLYGON, long_table, rows_without_numbers
 from eotasks.zonal.vocabulary import Status
 
@@ -54,18 +54,17 @@ class MeasureFieldsTask(EOTask):
         """
         mine, mine_of = _coverage(crs, tuple(own[1]), image.grid), own[0]
         parts, parts_of = _coverage(crs, tuple(shared[1]), image.grid), shared[0]
-        keeper = PieceKeeper(image.grid, Coverage(parts_of[parts.polygons], parts.pixels, parts.whole, parts.beyond))
-        frames = self._passing(image, keeper if len(parts.pixels) else None)
+        shares = Coverage(parts_of[parts.polygons], parts.pixels, parts.whole, parts.beyond)
         empty = rows_without_numbers(
             np.zeros(0, dtype=np.int64), (), [each.name for each in self.quantities], self.percentiles, key=POLYGON
         )
-        write_tables(self.place, image.name, self._tables(frames, mine, mine_of), empty)
-        write_pieces(self.place, image.name, keeper.pieces())
+        with piece_writer(self.place, image.name, image.grid, shares, len(self.quantities)) as pieces:
+            frames = self._passing(image, pieces)
+            write_tables(self.place, image.name, self._tables(frames, mine, mine_of), empty)
 
-    def _passing(self, image: ImagePlace, keeper: PieceKeeper | None) -> Iterator[ZonalFrame]:
+    def _passing(self, image: ImagePlace, pieces: PieceWriter) -> Iterator[ZonalFrame]:
         for frame in self.source.frames(image, self.quantities):
-            if keeper is not None:
-                keeper.take(frame)
+            pieces.take(frame)
             yield frame
 
     def _tables(

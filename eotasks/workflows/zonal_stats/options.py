@@ -10,6 +10,9 @@ from eotasks.errors import ConfigurationError
 DEFAULT_OUT = "results/zonal-stats"
 FORMS = ("long", "wide")
 FORMATS = ("geoparquet", "csv")
+SHOWN = 24
+"""Fields on the page of pictures, and so those that there can be pictures of."""
+
 EXECUTORS = ("processes", "threads", "serial", "ray")
 
 _NAMED = 4

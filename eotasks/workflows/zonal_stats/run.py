@@ -31,6 +31,7 @@ from eotasks.workflows.zonal_stats.joining import Joiner, Totals
 from eotasks.workflows.zonal_stats.measuring import MeasureFieldsTask
 from eotasks.workflows.zonal_stats.output import FILES, Form, Format, read_result, table_writer
 from eotasks.workflows.zonal_stats.parts import is_there
+from eotasks.workflows.zonal_stats.shared_fields import refuse_too_large
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace, ImageSource, Source, TableSource
 from eotasks.zonal.packages import require
 from eotasks.zonal.polygons import Polygons
@@ -109,7 +110,8 @@ def zonal_stats(
 ) -> ZonalResult:
     """Statistics of polygons from a source of images or tables, date by date.
 
-    Run again in the same place, it measures only the images that are missing or failed, and writes the table anew.
+    Run again in the same place, it measures only the images that are missing or failed, have been written since, or
+    were measured with other settings or polygons, and writes the table anew.
 
     :param polygons: As `eotasks.zonal.polygons.read_polygons` gives them.
     :param source: Of `eotasks.workflows.zonal_stats.sources`.
@@ -124,10 +126,11 @@ def zonal_stats(
     :param ray: Address of the cluster for the executor "ray": ``auto``, ``HOST:PORT`` or ``local``.
     :param workers: Images at a time; None finds out by memory.
     :param patch_timeout: Seconds that an image may take.
-    :param overwrite: Measure everything anew, also where other settings were used.
+    :param overwrite: Measure everything anew, also what has been measured so.
     :param progress: Whether stderr shows how far the batch is.
     :param advance: Is told how many images of the table are written, of how many.
-    :raises ConfigurationError: arguments that are not usable, or settings other than those of what is there.
+    :raises ConfigurationError: arguments that are not usable.
+    :raises AreaError: no polygon lies on an image, or one has more pixels than can be put together.
     :raises EOTasksError: the source has no images, or not the bands; the place cannot be written.
     :raises MissingDependencyError: the extra ``zonal`` is not installed.
     :warns EOTasksWarning: what images warned of, once for each kind.
@@ -148,6 +151,7 @@ def zonal_stats(
         shares: tuple[Share, ...] = ()
         if not isinstance(source, TableSource):
             images, shares = images_of(polygons, source, quantities)
+            refuse_too_large(polygons, images, shares, len(quantities))
             task = MeasureFieldsTask(source, place, quantities, percentiles)
             with _cluster(executor, ray, place), _without(PatchFailedWarning):
                 batch = run_batch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,9 @@ from eotasks.errors import ConfigurationError
 from eotasks.workflows.cli import main
 from eotasks.workflows.zonal_stats import joining
 from eotasks.workflows.zonal_stats.demo import demo_fields
+from eotasks.workflows.zonal_stats.sources.entry import WORKER_OPTIONS
 from eotasks.workflows.zonal_stats.sources.images.simulated import SimulatedSource
+from eotasks.workflows.zonal_stats.sources.registry import SOURCES, add_source_options
 from eotasks.zonal.quantities import quantities_of
 from tests.builders.zonal.patches import some_polygons, zonal_patch
 
@@ -83,6 +86,17 @@ def test_eopatches_and_a_file_of_fields(tmp_path: Path, capsys: pytest.CaptureFi
         (["absent.gpkg", "--simulated"], "is not there"),
         (["absent.gpkg"], "no source"),
         (["--demo", "--pictures", "-1"], "give 0 or more"),
+        (["--demo", "--pictures", "25"], "give 0 or more, to 24"),
+        (["--demo", "--clouds", "none"], "--clouds belongs to --products and --sentinelhub, and does nothing with"),
+        (["--demo", "--cloud-mask", "none"], "--cloud-mask belongs to --eopatches"),
+        (["f", "--eopatches", "x", "--seed", "0"], "--seed belongs to --simulated"),
+        (["f", "--eopatches", "x", "--resolution", "10"], "--resolution belongs to"),
+        (["f", "--products", "x", "--collection", "y"], "--collection belongs to --sentinelhub"),
+        (["f", "--products", "x", "--ray", "local"], "--ray belongs to --eopatches and --simulated"),
+        (["f", "--products", "x", "--executor", "serial"], "--executor belongs to"),
+        (["f", "--sentinelhub", "--workers", "2"], "--workers belongs to"),
+        (["f", "--sentinelhub", "--timeout", "9"], "--timeout belongs to"),
+        (["f", "--sentinelhub", "--masks", "x"], "--masks belongs to --products"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -129,3 +143,12 @@ def test_times_of_the_simulated_year_are_read(time: tuple[str | None, str | None
 def test_times_that_are_none_are_refused(time: tuple[str | None, str | None], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         SimulatedSource(acquisitions=3, resolution=160, time=time)
+
+
+def test_every_option_is_of_a_source() -> None:
+    """An option that no source lists would be taken and do nothing with the others."""
+    parser = argparse.ArgumentParser()
+    add_source_options(parser)
+    found = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
+    listed = {option for entry in SOURCES for option in entry.options} - set(WORKER_OPTIONS)
+    assert found == listed | {f"--{entry.name}" for entry in SOURCES}

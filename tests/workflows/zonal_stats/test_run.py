@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,10 +12,14 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
-from eolearn.core import EOPatch, FeatureType
+from eolearn.core import EOPatch, FeatureType, OverwritePermission
 
+from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import AreaError, FeatureError
+from eotasks.limits import Limit
+from eotasks.workflows.zonal_stats import pieces, shared_fields
 from eotasks.workflows.zonal_stats.run import ZonalResult, zonal_stats
+from eotasks.workflows.zonal_stats.shared_fields import times_together
 from eotasks.workflows.zonal_stats.sources.images.eopatches import EOPatchSource
 from eotasks.zonal.polygons import Polygons, polygons_of
 from eotasks.zonal.task import ZonalStatisticsTask
@@ -82,6 +87,47 @@ def test_ids_that_look_otherwise_in_parts(patches: Path, tmp_path: Path) -> None
     assert set(result.table().id) == set(fields.name)
 
 
+def test_large_fields_are_put_together_date_by_date(
+    patches: Path, tmp_path: Path, expected: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "KEPT_BYTES", 0)
+    monkeypatch.setattr(shared_fields, "CHUNK_BYTES", 1)
+    read: list[str] = []
+    monkeypatch.setattr(pieces, "_array", lambda found, name: read.append(name) or found[name])
+    found = by_keys(measured(patches, tmp_path / "out").table())
+    pd.testing.assert_frame_equal(found, by_keys(expected), check_dtype=False, rtol=1e-9, atol=1e-9)
+    dates = [int(name.removeprefix("values_")) for name in read if name.startswith("values_")]
+    assert dates == [0, 0, 1, 1, 2, 2, 0, 1, 2]  # of both images, and of the one that "beside" is half beside of
+
+
+def test_what_cannot_be_put_together_is_refused_before_the_work(
+    patches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = LEFT + 10 * CUT
+    shapes = [shapely.box(cut - 50, TOP - 200, cut + 50, TOP - 100), shapely.box(cut + 1, TOP - 9, cut + 9, TOP - 1)]
+    polygons = polygons_of(gpd.GeoDataFrame(geometry=shapes, crs=32633))
+    small = Limit("array bytes", 1_600, "less than 100 pixels of two indices take")
+    monkeypatch.setattr(shared_fields, "ARRAY_BYTES", small)
+    with pytest.raises(AreaError, match=r"Polygon 0 lies on 2 images, and its 100 pixels .* array bytes \(EOTASKS"):
+        measured(patches, tmp_path / "out", polygons)
+    assert not (tmp_path / "out/parts").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(pieces, "ARRAY_BYTES", Limit("array bytes", 800, "less than half of it takes"))
+    failed = measured(patches, tmp_path / "out", polygons).failed
+    assert ["EOTASKS_MAX_ARRAY_BYTES allows more" in reason for reason in failed.values()] == [True, True]
+    monkeypatch.undo()
+    assert measured(patches, tmp_path / "out", polygons).failed == {}
+
+
+def test_passes_are_not_cut() -> None:
+    start = dt.datetime(2020, 5, 1)  # noqa: DTZ001 - EOPatch times are naive
+    minutes = ([0, 40, 75], [10, 85, 50])
+    times = [[start + dt.timedelta(minutes=each) for each in of_image] for of_image in minutes]
+    assert list(times_together(times, 1)) == [[[0], [0]], [[1, 2], [2, 1]]]
+    assert list(times_together(times, 9)) == [[[0, 1, 2], [0, 2, 1]]]
+    assert list(times_together([[], []], 1)) == []
+
+
 def test_wide_geoparquet_has_geometries(patches: Path, tmp_path: Path) -> None:
     result = measured(patches, tmp_path / "out", form="wide")
     found = gpd.read_parquet(result.file)
@@ -107,14 +153,43 @@ def test_runs_what_is_missing_only(patches: Path, tmp_path: Path) -> None:
     assert "p50" in other.table()
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_measures_what_has_been_written_since(tmp_path: Path, saved: bool) -> None:
+    folder, out = tmp_path / "patches", tmp_path / "out"
+    for name, column in (("one", 0), ("other", 40)):
+        patch = zonal_patch(column=column)
+        save_eopatch(folder, name, patch) if saved else patch.save(str(folder / name))
+    shapes = [shapely.box(LEFT + x, TOP - 200, LEFT + x + 100, TOP - 100) for x in (100, 500)]
+    polygons = polygons_of(gpd.GeoDataFrame(geometry=shapes, crs=32633))
+    measured(folder, out, polygons, indices=["B04"])
+    changed = zonal_patch()
+    changed[FeatureType.DATA, "BANDS"][...] = 0.25
+    if saved:
+        save_eopatch(folder, "one", changed)
+    else:
+        changed.save(str(folder / "one"), overwrite_permission=OverwritePermission.OVERWRITE_FEATURES)
+    again = measured(folder, out, polygons, indices=["B04"])
+    assert again.batch is not None
+    assert (again.batch.done, again.batch.skipped) == (["one"], ["other"])
+    table = again.table()
+    assert table[table.id == 0]["mean"].dropna().unique() == pytest.approx([0.25])
+
+
 def test_an_image_that_fails_leaves_rows_that_say_so(patches: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "patches"
     shutil.copytree(patches, damaged)
     file = next((damaged / "east/data").glob("BANDS.npy*"))
     file.write_bytes(file.read_bytes()[:200])
-    result = measured(damaged, tmp_path / "out")
+    cut = LEFT + 10 * CUT
+    across = gpd.GeoDataFrame(
+        {"name": ["across"]}, geometry=[shapely.box(cut - 50, TOP - 200, cut + 50, TOP - 100)], crs=32633
+    )
+    polygons = polygons_of(pd.concat([some_polygons(), across], ignore_index=True), id_column="name")
+    result = measured(damaged, tmp_path / "out", polygons)
     assert list(result.failed) == ["east"]
     table = result.table().set_index("id")
+    assert set(table.loc["across"].status) == {Status.FAILED}  # half of which is on the image that is there
+    assert table.loc["across"].time.isna().all()
     assert set(table.loc["ring"].status) == {Status.FAILED}
     assert table.loc["ring"].time.isna().all()
     assert set(table.loc["beside"].status) == {Status.OK}  # which lies on the other one alone

@@ -23,6 +23,9 @@ class ImagePlace:
 
     grid: Grid
 
+    version: str = ""
+    """Another one where the images have changed: they are measured anew then. Empty where they never change."""
+
 
 Window: TypeAlias = tuple[slice, slice]
 """Rows and columns, each with a start and a stop."""

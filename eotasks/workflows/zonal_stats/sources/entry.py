@@ -9,10 +9,17 @@ if TYPE_CHECKING:
     from eotasks.workflows.zonal_stats.sources.base import Source
 
 
+WORKER_OPTIONS = ("--executor", "--ray", "--workers", "--timeout")
+"""Of sources whose images are measured by a batch."""
+
+
 class SourceEntry(Protocol):
     """How a source is chosen on the command line."""
 
     name: ClassVar[str]
+
+    options: ClassVar[tuple[str, ...]]
+    """Options that it makes use of, some of which others do too; those of workers are among them."""
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:

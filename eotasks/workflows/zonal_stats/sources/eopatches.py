@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, ClassVar
 
-from eotasks.workflows.zonal_stats.sources.entry import time_of
+from eotasks.workflows.zonal_stats.sources.entry import WORKER_OPTIONS, time_of
 from eotasks.workflows.zonal_stats.sources.vocabulary import MASKS
 
 if TYPE_CHECKING:
@@ -16,6 +16,14 @@ class EOPatchEntry:
     """``--eopatches FOLDER``."""
 
     name: ClassVar[str] = "eopatches"
+    options: ClassVar[tuple[str, ...]] = (
+        "--bands-feature",
+        "--band-names",
+        "--cloud-mask",
+        "--shadow",
+        "--is-data",
+        *WORKER_OPTIONS,
+    )
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:

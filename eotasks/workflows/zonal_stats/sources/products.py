@@ -18,6 +18,7 @@ class ProductEntry:
     """``--products PLACE``."""
 
     name: ClassVar[str] = "products"
+    options: ClassVar[tuple[str, ...]] = ("--masks", "--level", "--maxcc", "--clouds", "--resolution")
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:

@@ -28,11 +28,27 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 def source_of(arguments: argparse.Namespace) -> Source:
     """The source that a command line asks for.
 
-    :raises ConfigurationError: when it names none, or several.
+    :raises ConfigurationError: when it names none, or several, or gives options of another one.
     """
     chosen = [entry for entry in SOURCES if entry.is_chosen(arguments)]
     if len(chosen) != 1:
         options = ", ".join(f"--{entry.name}" for entry in SOURCES)
         found = f"{' and '.join(f'--{entry.name}' for entry in chosen)} are several sources" if chosen else "no source"
         raise ConfigurationError(f"{found}: say where the images are, by one of {options}.")
+    _refuse_options_of_others(chosen[0], arguments)
     return chosen[0].open(arguments)
+
+
+def _refuse_options_of_others(chosen: type[SourceEntry], arguments: argparse.Namespace) -> None:
+    """An option that would do nothing is a mistake of whoever gives it.
+
+    :raises ConfigurationError: names it, and the sources that it belongs to.
+    """
+    for option in dict.fromkeys(option for entry in SOURCES for option in entry.options):
+        given = getattr(arguments, option.removeprefix("--").replace("-", "_")) is not None
+        if given and option not in chosen.options:
+            owners = " and ".join(f"--{entry.name}" for entry in SOURCES if option in entry.options)
+            raise ConfigurationError(
+                f"{option} belongs to {owners}, and does nothing with --{chosen.name}: leave it out, or choose the"
+                " other source."
+            )

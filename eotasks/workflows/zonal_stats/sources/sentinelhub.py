@@ -20,6 +20,7 @@ class StatisticalEntry:
     """``--sentinelhub [PROFILE]``."""
 
     name: ClassVar[str] = "sentinelhub"
+    options: ClassVar[tuple[str, ...]] = ("--collection", "--level", "--maxcc", "--clouds", "--resolution")
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, ClassVar
 
-from eotasks.workflows.zonal_stats.sources.entry import time_of
+from eotasks.workflows.zonal_stats.sources.entry import WORKER_OPTIONS, time_of
 from eotasks.workflows.zonal_stats.sources.vocabulary import ACQUISITIONS, RESOLUTION
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ class SimulatedEntry:
     """``--simulated``."""
 
     name: ClassVar[str] = "simulated"
+    options: ClassVar[tuple[str, ...]] = ("--seed", "--dates", "--resolution", *WORKER_OPTIONS)
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from eolearn.core import FeatureType
 
-from eotasks.eopatches.load import EOPatchInfo, eopatch_info
+from eotasks.eopatches.load import EOPatchInfo, eopatch_info, eopatch_version
 from eotasks.errors import FeatureError, TooFewFramesError
 from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.text import did_you_mean
@@ -68,7 +68,10 @@ class EOPatchSource:
         self.simulated = any("meta_info/SIMULATED" in info.features for info in infos.values())
         if self.band_names is not None:
             resolved(quantities, self.band_names, where=self.bands)
-        return [ImagePlace(name, grid_of_patch(info.bbox, info.shape)) for name, info in infos.items()]
+        return [
+            ImagePlace(name, grid_of_patch(info.bbox, info.shape), eopatch_version(self.folder, name))
+            for name, info in infos.items()
+        ]
 
     def frames(
         self, place: ImagePlace, quantities: Sequence[Quantity], window: Window | None = None
