@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import geopandas as gpd
@@ -77,6 +78,13 @@ def test_several_images_give_the_table_of_one(
     assert result.totals.rows == len(expected)
     assert result.states == {"ok": 14, "no clear pixel": 1}
     assert len(result.totals.smaller) == 1
+
+
+def test_ids_that_look_otherwise_in_parts(patches: Path, tmp_path: Path) -> None:
+    """Decimals, whose digits differ from image to image."""
+    fields = some_polygons().assign(name=[Decimal(each) for each in ("1", "100.5", "2.25", "3", "40000")])
+    result = measured(patches, tmp_path / "out", polygons_of(fields, id_column="name"), indices=["B04"])
+    assert set(result.table().id) == set(fields.name)
 
 
 def test_large_fields_are_put_together_date_by_date(
