@@ -96,10 +96,11 @@ def sums_of(values: Float, starts: NDArray[np.int64]) -> Float:
 def check_percentiles(percentiles: Sequence[float]) -> tuple[float, ...]:
     """Percentiles in ascending order.
 
-    :raises ConfigurationError: when one is no number from 0 to 100, or is named twice.
+    :raises ConfigurationError: when one is no number from 0 to 100, or two are the same in six digits, as columns are
+        named.
     """
     values = [each for each in percentiles if isinstance(each, int | float | np.number) and 0 <= each <= 100]
-    if len(values) != len(percentiles) or len(set(values)) != len(values):
+    if len(values) != len(percentiles) or len({f"{each:g}" for each in values}) != len(values):
         raise ConfigurationError(f"percentiles={list(percentiles)!r}: give each once, as numbers from 0 to 100.")
     return tuple(sorted(float(each) for each in values))
 

@@ -156,7 +156,7 @@ class FieldProducts:
         :param key: Column that says the polygon: ID has its id, `eotasks.zonal.table.POLYGON` its index.
         :param advance: Is told how many frames are done, of how many.
         :raises TooFewFramesError: no product lies over the fields.
-        :raises AreaError: no polygon has an area.
+        :raises AreaError: no polygon has an area, or none lies where products are.
         :raises GridError: a polygon has more pixels than a window may have.
         :raises ImageryError: a product is damaged, or lacks what is asked for.
         :warns ProductSkippedWarning: others show the same pixels, or items cannot be used.
@@ -167,6 +167,8 @@ class FieldProducts:
             raise AreaError("No polygon has an area: nothing to make statistics of.")
         margin, step = (_MARGIN, self._cell) if self.clouds == "s2cloudless" else (0.0, 1)
         windows = windows_of(polygons, self.resolution, margin=margin, step=step)
+        if not windows:
+            raise AreaError("No polygon lies where UTM zones are, between 80° south and 84° north: check their system.")
         choice = choose_products(self._candidates(windows, time_interval))
         groups = group_frames(choice.products, self.time_difference)
         if not groups:

@@ -11,7 +11,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from eotasks.errors import GeometryError
 from eotasks.geometry.degrees import WGS84, to_degrees
 from eotasks.geometry.systems import utm_of
 from eotasks.imagery.grid import Grid
@@ -25,6 +24,11 @@ if TYPE_CHECKING:
 
 SIDE = 512
 """Pixels of a cell: fields whose middles lie in one are read together."""
+
+_SOUTH, _NORTH = -80.0, 84.0
+"""Degrees of latitude between which there are UTM zones."""
+
+_NONE = ""
 
 
 @dataclass(frozen=True)
@@ -45,28 +49,33 @@ class FieldWindow:
 def zoned(polygons: Polygons) -> dict[str, tuple[NDArray[np.intp], NDArray[Any]]]:
     """Polygons that have an area in the UTM zones of their middles: by zone, which they are and their geometries.
 
-    :raises GeometryError: when one has no place there.
+    Those that no zone has a place for, as beyond 84° north and 80° south, are left out: no image shows them.
     """
     usable = polygons.usable
     if not usable.size:
         return {}
     series = gpd.GeoSeries(list(in_one_form(polygons.shapes[usable], polygons.crs)), crs=polygons.crs)
     points = series.representative_point().to_crs(WGS84)
-    zones = np.array([utm_of(point.x, point.y).ogc_string() for point in points])
+    zones = np.array([_zone(point.x, point.y) for point in points])
     found = {}
-    for zone in dict.fromkeys(zones.tolist()):
+    for zone in dict.fromkeys(zones[zones != _NONE].tolist()):
         inside = np.flatnonzero(zones == zone)
         shapes = np.asarray(series.iloc[inside].to_crs(zone).array, dtype=object)
-        odd = ~np.isfinite(shapely.bounds(shapes)).all(axis=1)
-        if odd.any():
-            identifier = polygons.ids[usable[inside[np.flatnonzero(odd)[0]]]]
-            raise GeometryError(f"Polygon {identifier} has no place in {zone}: leave it out, or cut it.")
-        found[str(zone)] = usable[inside], shapes
+        there = np.isfinite(shapely.bounds(shapes)).all(axis=1)
+        if there.any():
+            found[str(zone)] = usable[inside[there]], shapes[there]
     return found
 
 
+def _zone(longitude: float, latitude: float) -> str:
+    """The UTM zone of a place; none where there is none."""
+    if not (math.isfinite(longitude) and _SOUTH <= latitude < _NORTH):
+        return _NONE
+    return utm_of(longitude, latitude).ogc_string()
+
+
 def windows_of(polygons: Polygons, resolution: float, *, margin: float = 0.0, step: int = 1) -> list[FieldWindow]:
-    """Windows that hold all polygons, each polygon whole in one of them.
+    """Windows that hold all polygons of UTM zones, each polygon whole in one of them.
 
     Their pixels lie on whole multiples of the resolution, as those of Sentinel-2 do.
 
@@ -75,7 +84,6 @@ def windows_of(polygons: Polygons, resolution: float, *, margin: float = 0.0, st
     :param step: Pixels on whole multiples of which windows begin and end: with those of a coarser grid, what is found
         on it does not depend on the window.
     :raises GridError: when a polygon has more pixels than a grid may have.
-    :raises GeometryError: when one has no place in its UTM zone.
     :raises MissingDependencyError: when exactextract is not installed.
     """
     from eotasks.catalogue.request import SearchRequest

@@ -91,7 +91,7 @@ def grid_of(eopatch: EOPatch, features: PatchFeatures) -> Grid:
 def frames_of(eopatch: EOPatch, features: PatchFeatures, quantities: Sequence[Quantity]) -> Iterator[ZonalFrame]:
     """Images of an EOPatch, one at a time; its arrays stay as they are.
 
-    Bands of Sentinel-2 are taken as reflectance, whatever their dtype: indices with constants, such as EVI, are of that.
+    Bands of Sentinel-2 are taken as reflectance, whatever their dtype: indices with constants, as EVI, are of that.
 
     :raises FeatureError: a feature is missing, or of another shape.
     :raises BandError: a quantity needs a band that is not there.

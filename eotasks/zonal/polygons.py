@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,12 +31,15 @@ from eotasks.geometry.degrees import FARTHEST
 from eotasks.geometry.repair import repaired
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.reading import check_regular
+from eotasks.reference.places import in_one_form
+from eotasks.storage.location import is_s3
 from eotasks.text import did_you_mean, excerpt
 from eotasks.zonal.packages import package
 from eotasks.zonal.vocabulary import Status
 
 _PARQUET = (".parquet", ".geoparquet", ".pq")
 _POLYGONS = (int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON))
+_KINDS_OF_IDS = (str, int, float, decimal.Decimal, dt.date)
 _NAMED = 5
 """Polygons or columns that a message names."""
 
@@ -77,7 +82,8 @@ def read_polygons(
 ) -> Polygons:
     """Polygons of a vector file.
 
-    :param file: GeoPackage, GeoJSON, GeoParquet, Shapefile or another that GDAL reads, on disk or ``s3://bucket/key``.
+    :param file: GeoPackage, GeoJSON, GeoParquet, Shapefile or another that GDAL reads, on disk or, but for
+        Shapefiles, ``s3://bucket/key``.
     :param id_column: Column whose values tell polygons apart; None numbers them from 0.
     :param layer: Of a file with several.
     :param crs: Coordinate system of a file that says none, as pyproj takes it.
@@ -87,6 +93,11 @@ def read_polygons(
     :raises MissingDependencyError: GeoParquet without pyarrow.
     :warns PolygonWarning: polygons were repaired, or have no area.
     """
+    if is_s3(file) and str(file).lower().endswith(".shp"):
+        raise AreaError(
+            f"{file} is one of the files of a Shapefile, which is read from disk alone: copy all of them, or give"
+            " GeoPackage or GeoParquet."
+        )
     with on_disk(file) as path, damage(path):
         frame = _parquet(path) if path.suffix.lower() in _PARQUET else _layer(path, layer, id_column)
         return polygons_of(frame, id_column=id_column, crs=crs, where=str(file))
@@ -103,7 +114,7 @@ def polygons_of(
         raise AreaError(f"{where}: no polygon in it. Give at least one.")
     ids = _ids(frame, id_column, where)
     system = _system(frame, crs, where)
-    shapes, states, mended = _checked(np.array(frame.geometry.array, dtype=object))
+    shapes, states, mended = _placed(*_checked(np.array(frame.geometry.array, dtype=object)), system)
     _warn(ids, states, mended, where)
     return Polygons(ids, shapes, states, system)
 
@@ -142,10 +153,13 @@ def _layer(path: Path, layer: str | None, id_column: str | None) -> gpd.GeoDataF
     if info["features"] > VECTOR_FEATURES.value:
         raise AreaError(f"{path}: {VECTOR_FEATURES.excess(info['features'])}. Give a file of fewer polygons.")
     fields = [str(each) for each in info["fields"]]
-    if id_column is not None and id_column not in fields:
+    numbered = id_column is not None and id_column not in fields and id_column == info["fid_column"]
+    if id_column is not None and id_column not in fields and not numbered:
         raise _no_column(id_column, fields, str(path))
+    columns = [] if id_column is None or numbered else [id_column]
     try:
-        return pyogrio.read_dataframe(path, layer=chosen, columns=[] if id_column is None else [id_column])
+        frame = pyogrio.read_dataframe(path, layer=chosen, columns=columns, fid_as_index=numbered)
+        return frame.reset_index(names=id_column) if numbered else frame
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise AreaError(f"{path}, layer {chosen!r} cannot be read ({reason_of(error)}): check the file.") from error
 
@@ -174,6 +188,10 @@ def _ids(frame: gpd.GeoDataFrame, column: str | None, where: str) -> NDArray[Any
         twice = [value for value, count in Counter(ids.tolist()).items() if count > 1]
     except TypeError as error:
         raise AreaError(f"{where}: values of {column} are no ids: name a column of numbers or texts.") from error
+    kinds = {type(value) for value in ids.tolist()}
+    if len(kinds) > 1 or not all(issubclass(each, _KINDS_OF_IDS) for each in kinds):
+        named = " and ".join(sorted(each.__name__ for each in kinds))
+        raise AreaError(f"{where}: values of {column} are {named}: name a column of numbers or texts of one kind.")
     if twice:
         named = ", ".join(excerpt(each) for each in twice[:_NAMED]) + ", …" * (len(twice) > _NAMED)
         raise AreaError(
@@ -218,6 +236,23 @@ def _checked(shapes: NDArray[Any]) -> tuple[NDArray[Any], tuple[Status, ...], li
             states[index] = Status.OK
             mended.append(int(index))
     return result, tuple(states), mended
+
+
+def _placed(
+    shapes: NDArray[Any], states: tuple[Status, ...], mended: list[int], crs: str
+) -> tuple[NDArray[Any], tuple[Status, ...], list[int]]:
+    """The same, where degrees that are no place on Earth are invalid."""
+    found = list(states)
+    usable = [index for index, state in enumerate(states) if state == Status.OK]
+    try:
+        in_one_form(shapes[usable], crs)
+    except GeometryError:  # of one of them, at least
+        for index in usable:
+            try:
+                in_one_form(shapes[[index]], crs)
+            except GeometryError:
+                shapes[index], found[index] = None, Status.INVALID
+    return shapes, tuple(found), [index for index in mended if found[index] == Status.OK]
 
 
 def only_polygons(shape: Any) -> Any | None:

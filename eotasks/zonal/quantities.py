@@ -29,6 +29,8 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _LONGEST = 500
+_TRIED = (0.0371, 0.223, 0.6113)
+"""Reflectances that a formula is tried with."""
 _OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = MappingProxyType(
     {
         ast.Add: operator.add,
@@ -92,7 +94,8 @@ def quantity_of(text: str) -> Quantity:
     bands = tuple(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
     if not bands:
         raise _no_formula(text)
-    return Quantity(name, bands, formula)
+    _try(found := Quantity(name, bands, formula), text)
+    return found
 
 
 def quantities_of(texts: Iterable[str]) -> tuple[Quantity, ...]:
@@ -159,6 +162,23 @@ def _no_formula(text: str) -> ConfigurationError:
         f"{excerpt(text, longest=80)}: a formula has names of bands, numbers, + - * / and brackets, as"
         " 'NDVI=(B08-B04)/(B08+B04)'."
     )
+
+
+def _try(quantity: Quantity, text: str) -> None:
+    """Refuse a formula that cannot be counted, or has no value whatever the bands are, as one with 1/0.
+
+    :raises ConfigurationError: for these.
+    """
+    some = {band: np.array(_TRIED) * (1 + number / 7) for number, band in enumerate(quantity.bands)}
+    try:
+        has_value = bool(np.isfinite(quantity.of(some)).any())
+    except (ArithmeticError, TypeError, RecursionError):  # numbers that are none, or of hundreds of digits
+        has_value = False
+    if not has_value:
+        raise ConfigurationError(
+            f"{excerpt(text, longest=80)} has no value, whatever the bands are: look for a division by zero and for"
+            " numbers that are too large."
+        )
 
 
 def _value(node: ast.AST, bands: Mapping[str, Numbers]) -> Any:

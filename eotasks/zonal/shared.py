@@ -160,9 +160,7 @@ class Outlines:
     """Polygons, brought to the systems of images when they are asked for: some together, each system once."""
 
     def __init__(self, polygons: Polygons, indices: Sequence[int]) -> None:
-        """
-        :param indices: Which of the polygons are asked for.
-        """
+        """:param indices: Which of the polygons are asked for."""
         self._polygons, self._indices = polygons, np.array(sorted(indices), dtype=np.intp)
         self._found: dict[str, NDArray[np.object_]] = {}
 

@@ -48,7 +48,8 @@ def with_mean_spectrum_probability(table: pd.DataFrame) -> pd.DataFrame:
     :raises BandError: one of the ten bands has no row.
     :raises ReflectanceError: means that are no reflectance.
     """
-    over_all = table[table[OVER].astype(str) == Over.ALL]
+    is_over_all = table[OVER].astype(str) == Over.ALL
+    over_all = table[is_over_all]
     there = set(over_all[BAND].astype(str))
     missing = [band for band in CLOUD_BANDS if band not in there]
     if missing:
@@ -56,9 +57,12 @@ def with_mean_spectrum_probability(table: pd.DataFrame) -> pd.DataFrame:
             f"The probability of mean spectra needs rows of {', '.join(missing)} over all pixels: ask for statistics of"
             f" {', '.join(CLOUD_BANDS)} of L1C."
         )
-    bands = over_all[over_all[BAND].isin(CLOUD_BANDS)]
-    means = bands.pivot_table(index=[ID, TIME], columns=BAND, values=MEAN, dropna=False, observed=True, sort=False)
-    spectra = means.reindex(columns=list(CLOUD_BANDS))
-    found = pd.Series(mean_spectrum_probability(spectra.to_numpy(np.float64)), index=spectra.index)
-    keys = pd.MultiIndex.from_frame(table[[ID, TIME]])
-    return table.assign(**{MEAN_SPECTRUM_CLOUD_PROBABILITY: found.reindex(keys).to_numpy()})
+    # numbered, since a table of ids by times would be far larger than what there is; -1 without a time
+    dates = table.groupby([ID, TIME], sort=False, observed=True).ngroup().fillna(-1).to_numpy(np.intp)
+    spectra = np.full((int(dates.max()) + 1, len(CLOUD_BANDS)), np.nan)
+    places = pd.Index(CLOUD_BANDS).get_indexer(pd.Index(over_all[BAND].astype(str)))
+    rows = dates[is_over_all.to_numpy()]
+    counts = (places >= 0) & (rows >= 0)
+    spectra[rows[counts], places[counts]] = over_all[MEAN].to_numpy(np.float64)[counts]
+    found = np.append(mean_spectrum_probability(spectra), np.nan)  # the last one is of -1
+    return table.assign(**{MEAN_SPECTRUM_CLOUD_PROBABILITY: found[dates]})

@@ -103,7 +103,7 @@ def test_refuses_images_of_another_size() -> None:
         frame_statistics(np.zeros((2, 1)), np.zeros(3, dtype=np.uint8), one_polygon([1, 1]))
 
 
-@pytest.mark.parametrize("percentiles", [[-1], [101], [5, 5], ["5"], [float("nan")]], ids=str)
+@pytest.mark.parametrize("percentiles", [[-1], [101], [5, 5], [5, 5.0000001], ["5"], [float("nan")]], ids=str)
 def test_refuses_what_is_no_percentile(percentiles: list[float]) -> None:
     with pytest.raises(ConfigurationError, match="from 0 to 100"):
         check_percentiles(percentiles)

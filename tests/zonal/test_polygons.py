@@ -53,6 +53,24 @@ def test_repairs_or_names_what_is_no_polygon() -> None:
     assert coverage_of(found, GRID).polygons.tolist() == [0, 5]
 
 
+def test_degrees_that_are_no_place_are_named() -> None:
+    """One of them does not end a run: it is told apart as others that are none."""
+    places = [shapely.box(13, 52, 13.1, 52.1), shapely.box(99_999, 52, 99_999.1, 52.1)]
+    with pytest.warns(PolygonWarning, match=r"1 that cannot be repaired, or are no place \(1\)"):
+        found = polygons_of(gpd.GeoDataFrame(geometry=places, crs=4326))
+    assert found.states == (Status.OK, Status.INVALID)
+
+
+def test_ids_of_a_geopackage_without_columns(tmp_path: Path) -> None:
+    frame(SQUARE, SQUARE).to_file(tmp_path / "fields.gpkg", engine="pyogrio")
+    assert read_polygons(tmp_path / "fields.gpkg", id_column="fid").ids.tolist() == [1, 2]
+
+
+def test_a_shapefile_on_s3_is_refused_before_it_is_fetched() -> None:
+    with pytest.raises(AreaError, match="read from disk alone"):
+        read_polygons("s3://bucket/fields.shp")
+
+
 def test_a_ring_that_crosses_itself_everywhere_is_named() -> None:
     corners = np.random.default_rng(0).random((400, 2)) * 100 + (500_100, 5_000_100)
     with pytest.warns(PolygonWarning, match="cannot be repaired"):
@@ -97,13 +115,15 @@ def test_only_what_lies_on_the_grid_counts() -> None:
     [
         (frame(SQUARE, SQUARE, code=["a", "a"]), {"id_column": "code"}, "1 values of code stand for several polygons"),
         (frame(SQUARE, SQUARE, code=["a", None]), {"id_column": "code"}, "1 of 2 polygons have no code"),
+        (frame(SQUARE, SQUARE, code=["a", 1]), {"id_column": "code"}, "values of code are int and str"),
+        (frame(SQUARE, code=[b"a"]), {"id_column": "code"}, "values of code are bytes"),
         (frame(SQUARE, code=["a"]), {"id_column": "Code"}, "did you mean 'code'"),
         (frame(), {}, "no polygon in it"),
         (gpd.GeoDataFrame(geometry=[SQUARE]), {}, "no coordinate system"),
         (frame(SQUARE), {"crs": 3857}, "leave out crs"),
         (gpd.GeoDataFrame(geometry=[SQUARE]), {"crs": "nonsense"}, "is not known"),
     ],
-    ids=["twice", "missing", "misspelt", "empty", "no system", "another system", "unknown system"],
+    ids=["twice", "missing", "two kinds", "bytes", "misspelt", "empty", "no system", "another system", "unknown"],
 )
 def test_refuses_with_the_cure(fields: gpd.GeoDataFrame, options: dict[str, object], message: str) -> None:
     with pytest.raises((AreaError, ConfigurationError, GridError), match=message):

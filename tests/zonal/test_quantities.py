@@ -41,6 +41,16 @@ def test_refuses_what_is_no_formula(text: str) -> None:
         quantity_of(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["X=B04*(1/0)", "X=B04+" + "9" * 400, "X=B04+1e999", "X=B04/(B08-B08)"],
+    ids=["1/0", "digits", "infinite", "nothing"],
+)
+def test_refuses_what_never_has_a_value(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="whatever the bands are"):
+        quantity_of(text)
+
+
 def test_refuses_names_twice_and_none() -> None:
     with pytest.raises(ConfigurationError, match="each once"):
         quantities_of(["NDVI", "NDVI=B04"])

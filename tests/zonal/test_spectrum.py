@@ -9,10 +9,11 @@ from s2cloudless import S2PixelCloudDetector
 from eotasks.errors import BandError, GridError, ReflectanceError
 from eotasks.models.sentinel2 import CLOUD_BANDS, band_indices
 from eotasks.sources.sample import SAMPLE_BBOX, LoadSampleTask
+from eotasks.zonal import spectrum
 from eotasks.zonal.spectrum import mean_spectrum_probability, with_mean_spectrum_probability
 from eotasks.zonal.table import joined, rows_without_numbers
 from eotasks.zonal.vocabulary import MEAN_SPECTRUM_CLOUD_PROBABILITY, Status
-from tests.builders.zonal.field_tables import field_table
+from tests.builders.zonal.field_tables import dates, field_table
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,22 @@ def test_the_column_is_of_polygon_and_time(spectra: np.ndarray) -> None:
     expected = mean_spectrum_probability(spectra[:6])
     expected[4] = mean_spectrum_probability(np.zeros(10))  # all cloud: its mean over all pixels is 0 in the builder
     np.testing.assert_array_equal(by_date.first().to_numpy(), expected)
+
+
+def test_what_is_predicted_are_the_rows_and_not_ids_by_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of tables of several images differ by seconds: fields by times are far more than the rows."""
+    means = np.full((1, 2, 10), 0.1)
+    times = [dates(2, first=f"2024-03-{day:02}") for day in range(1, 10)]
+    parts = [field_table([number], CLOUD_BANDS, means, times=each) for number, each in enumerate(times)]
+    asked: list[int] = []
+
+    def counting(spectra: np.ndarray) -> np.ndarray:
+        asked.append(len(spectra))
+        return mean_spectrum_probability(spectra)
+
+    monkeypatch.setattr(spectrum, "mean_spectrum_probability", counting)
+    assert with_mean_spectrum_probability(joined(parts))[MEAN_SPECTRUM_CLOUD_PROBABILITY].notna().all()
+    assert asked == [9 * 2]
 
 
 def test_rows_without_a_time_have_none() -> None:

@@ -172,9 +172,9 @@ class FieldStatisticsRequest:
         keep_secrets_out_of_logs()
         names = [each.name for each in self.quantities]
         ids = polygons.ids if key == ID else np.arange(len(polygons))
-        odd = [index for index, state in enumerate(polygons.states) if state != Status.OK]
-        if odd:
-            states = [polygons.states[index] for index in odd]
+        odd = np.setdiff1d(np.arange(len(polygons)), np.array([each.index for each in asked], dtype=np.intp))
+        if odd.size:
+            states = [polygons.unseen_state(int(index)) for index in odd]
             yield rows_without_numbers(ids[odd], states, names, self.percentiles, key=key)
         client = StatisticalClient(config=config)
         for first in range(0, len(asked), _TOGETHER):
@@ -246,7 +246,7 @@ class FieldStatisticsRequest:
     def _block(self, asked: _Asked, answer: Any, where: str) -> ZonalBlock:
         if not isinstance(answer, Mapping) or not isinstance(answer.get("data"), list):
             raise ImageryError(f"{where}: the service sent no statistics. Try again later.")
-        days = answer["data"]
+        days = [day for day in answer["data"] if not _is_empty(day)]
         values = np.full((1, len(days), len(self.quantities), 2, FIXED + len(self.percentiles)), np.nan)
         parts = np.zeros((1, len(days), len(PixelState)))
         times = []
@@ -280,6 +280,11 @@ class FieldStatisticsRequest:
                 ranks = {float(key): float(value) for key, value in stats["percentiles"].items()}
                 found[MEDIAN] = ranks[50.0]
                 found[FIXED:] = [ranks[each] for each in self.percentiles]
+
+
+def _is_empty(day: Any) -> bool:
+    """Whether a day says that it has nothing, as services do of days without products."""
+    return isinstance(day, Mapping) and "error" not in day and day.get("outputs") == {}
 
 
 def _parts(outputs: Mapping[str, Any], area: int) -> NDArray[np.float64]:

@@ -87,11 +87,12 @@ def _csv_writer(path: Path, polygons: Polygons) -> Iterator[Callable[[pd.DataFra
 @contextlib.contextmanager
 def _parquet_writer(path: Path, polygons: Polygons) -> Iterator[Callable[[pd.DataFrame, NDArray[np.intp]], None]]:
     arrow, parquet = package("pyarrow"), package("pyarrow.parquet")
-    wkb = shapely.to_wkb(polygons.shapes)
+    wkb, ids = shapely.to_wkb(polygons.shapes), arrow.array(polygons.ids)  # of all: parts may look like another type
     writers: list[Any] = []
 
     def write(table: pd.DataFrame, indices: NDArray[np.intp]) -> None:
         flat = arrow.Table.from_pandas(_plain(table), preserve_index=False)
+        flat = flat.set_column(flat.schema.get_field_index(ID), ID, ids.take(arrow.array(indices)))
         flat = flat.append_column(_GEOMETRY, arrow.array(wkb[indices], type=arrow.binary()))
         if not writers:
             schema = flat.schema.with_metadata({b"geo": json.dumps(_geo(polygons)).encode()})

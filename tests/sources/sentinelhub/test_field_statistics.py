@@ -20,6 +20,7 @@ from eotasks.service.contract.area import OutputArea
 from eotasks.service.errors import ScriptError
 from eotasks.sources.sentinelhub.field_script import field_script, output_name
 from eotasks.sources.sentinelhub.field_statistics import FieldStatisticsRequest
+from eotasks.sources.sentinelhub.statistics import StatisticalClient
 from eotasks.zonal.polygons import Polygons, polygons_of
 from eotasks.zonal.quantities import quantities_of
 from eotasks.zonal.table import POLYGON
@@ -176,6 +177,24 @@ def test_days_without_products_and_fields_without_any(service: Loopback) -> None
     assert table[table.polygon == 1].status.unique().tolist() == ["outside"]
     assert table[table.polygon == 2].status.unique().tolist() == ["empty polygon"]
     assert told == [(2, 2)]
+
+
+def test_a_day_with_nothing_is_left_out(service: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services say it of days without products; the other days count, and polygons without a zone ask for nothing."""
+    asked = fields(ALIGNED, box(1e8, 1e8, 1e8 + 50, 1e8 + 50))
+    expected = FieldStatisticsRequest(QUANTITIES).statistics(asked, JUNE)
+    fetch = StatisticalClient.fetch
+
+    def with_nothing(self: StatisticalClient, requests: Any, **options: Any) -> list[Any]:
+        interval = {"from": "2019-06-02T00:00:00Z", "to": "2019-06-03T00:00:00Z"}
+        nothing = {"interval": interval, "outputs": {}}
+        return [{"data": [nothing, *each["data"]]} for each in fetch(self, requests, **options)]
+
+    monkeypatch.setattr(StatisticalClient, "fetch", with_nothing)
+    found = FieldStatisticsRequest(QUANTITIES).statistics(asked, JUNE)
+    pd.testing.assert_frame_equal(found, expected)
+    assert found[found.id == "f1"].status.unique().tolist() == ["outside"]
+    assert found[found.id == "f0"].time.nunique() == 3
 
 
 def test_a_failure_names_the_polygon(service: Loopback) -> None:

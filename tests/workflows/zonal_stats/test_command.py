@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from eotasks.errors import ConfigurationError
 from eotasks.workflows.cli import main
 from eotasks.workflows.zonal_stats import joining
 from eotasks.workflows.zonal_stats.demo import demo_fields
@@ -133,3 +134,21 @@ def test_every_option_is_of_a_source() -> None:
     found = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
     listed = {option for entry in SOURCES for option in entry.options} - set(WORKER_OPTIONS)
     assert found == listed | {f"--{entry.name}" for entry in SOURCES}
+
+
+@pytest.mark.parametrize(
+    ("time", "dates"),
+    [(("20170301", None), 2), (("2017-03-01T00:00:00Z", "2017-12-31"), 2), ((None, "2017-03-01T00:00+02:00"), 1)],
+)
+def test_times_of_the_simulated_year_are_read(time: tuple[str | None, str | None], dates: int) -> None:
+    assert len(SimulatedSource(acquisitions=3, resolution=160, time=time).indices) == dates
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [(("spring", None), "'spring' is no day"), ((None, "2017-13"), "is no day"),
+     (("2017-05-01", "2017-04-01"), "exchange them"), (("2030-01-01", None), "to the end")],
+)  # fmt: skip
+def test_times_that_are_none_are_refused(time: tuple[str | None, str | None], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        SimulatedSource(acquisitions=3, resolution=160, time=time)

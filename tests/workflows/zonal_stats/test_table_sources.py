@@ -74,16 +74,19 @@ def test_products_with_masks(place: Path, tmp_path: Path, capsys: pytest.Capture
 def test_fields_without_a_date_have_one_row_each(place: Path, tmp_path: Path) -> None:
     """Of each band and kind, although the source knows of them and the table has rows for all others."""
     far = box(LEFT + 90_000, TOP - 600, LEFT + 90_300, TOP - 300)
-    fields = gpd.GeoDataFrame({"name": ["north", "far", "point"]}, geometry=[FIELDS.geometry[0], far, Point(1, 1)],
-                              crs=32633)  # fmt: skip
+    nowhere = box(1e8, 1e8, 1e8 + 50, 1e8 + 50)
+    shapes = [FIELDS.geometry[0], far, Point(1, 1), nowhere, box(400_000, 9_500_000, 400_100, 9_500_100)]
+    names = ["north", "far", "point", "nowhere", "pole"]
+    fields = gpd.GeoDataFrame({"name": names}, geometry=shapes, crs=32633)
     with pytest.warns(PolygonWarning, match="without an area"):
         polygons = polygons_of(fields, id_column="name")
     result = zonal_stats(polygons, ProductSource(str(place / "products"), clouds="none"), tmp_path / "out")
     table = result.table()
     assert table.groupby(["id", "status"]).size().to_dict() == {
         ("north", "ok"): 2, ("far", "outside"): 2, ("point", "empty polygon"): 2,
+        ("nowhere", "outside"): 2, ("pole", "outside"): 2,
     }  # fmt: skip
-    assert result.states == {"ok": 1, "outside": 1, "empty polygon": 1}
+    assert result.states == {"ok": 1, "outside": 3, "empty polygon": 1}
 
 
 def test_an_archive_brings_its_masks(place: Path, tmp_path: Path) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from eolearn.core import FeatureType
 
 from eotasks.eopatches.load import EOPatchInfo, eopatch_info, eopatch_version
-from eotasks.errors import ConfigurationError, FeatureError, TooFewFramesError
+from eotasks.errors import FeatureError, TooFewFramesError
 from eotasks.sources.eopatches import LoadEOPatchTask, list_source_eopatches
 from eotasks.text import did_you_mean
-from eotasks.times import parse_time
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace, Window
+from eotasks.workflows.zonal_stats.sources.images.interval import day_or_time
 from eotasks.workflows.zonal_stats.sources.vocabulary import MASKS
 from eotasks.zonal.frames import ZonalFrame
 from eotasks.zonal.patch import PatchFeatures, frames_of, grid_of_patch
@@ -47,7 +46,7 @@ class EOPatchSource:
         self.bands = bands
         self.band_names = None if band_names is None else tuple(band_names)
         self.masks = dict(masks or {})
-        self.start, self.end = (None if each is None else _time(each) for each in time)
+        self.start, self.end = (None if each is None else day_or_time(each) for each in time)
         self._loading()  # which checks all of it
         self.simulated = False
         self.notes: tuple[str, ...] = ()
@@ -123,11 +122,3 @@ class EOPatchSource:
         masks = (chosen.get(argument) for argument in MASKS)
         features = PatchFeatures((FeatureType.DATA, band), self.band_names, *masks)
         return LoadEOPatchTask(self.folder, mapping, start=self.start, end=self.end), features
-
-
-def _time(text: str) -> dt.date:
-    """A day or a time; a day is meant whole."""
-    try:
-        return dt.date.fromisoformat(text) if len(text) <= 10 else parse_time(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{text!r} is no day or time of ISO 8601, such as 2024-05-01: correct it.") from error

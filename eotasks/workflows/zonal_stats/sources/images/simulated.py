@@ -11,6 +11,7 @@ from eotasks.sources.bbox import grid_of_bbox
 from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.sources.simulated import SimulateYearTask, sample_ground
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace, Window
+from eotasks.workflows.zonal_stats.sources.images.interval import moments_of
 from eotasks.workflows.zonal_stats.sources.vocabulary import ACQUISITIONS, RESOLUTION
 from eotasks.zonal.frames import ZonalFrame, pixel_states
 from eotasks.zonal.quantities import Quantity, resolved, stacked
@@ -25,7 +26,7 @@ class SimulatedSource:
     :param seed: The same seed gives the same values.
     :param acquisitions: Dates, spread evenly over the year.
     :param resolution: Metres of a pixel: 10, 20, 40, 60, 80 or 160.
-    :param time: First and last day that is simulated of them, ISO 8601 or None.
+    :param time: First and last day (or time, UTC) that is simulated of them, ISO 8601 or None.
     :raises ConfigurationError: when these are none.
     """
 
@@ -44,15 +45,18 @@ class SimulatedSource:
         self.settings: SimulationSettings = checked.settings
         self.resolution = float(resolution)
         first, last = time
+        start, end = moments_of(first, last)
         times = acquisition_times(self.settings)
         self.indices = [
             index
             for index, when in enumerate(times)
-            if (first is None or f"{when:%Y-%m-%dT%H:%M:%S}" >= first)
-            and (last is None or f"{when:%Y-%m-%dT%H:%M:%S}"[: len(last)] <= last)
+            if (start is None or when >= start) and (end is None or when <= end)
         ]
         if not self.indices:
-            raise ConfigurationError(f"No date of the simulated year {times[0]:%Y} lies from {first} to {last}.")
+            raise ConfigurationError(
+                f"No date of the simulated year {times[0]:%Y} lies from {first or 'the beginning'} to"
+                f" {last or 'the end'}."
+            )
 
     @property
     def title(self) -> str:
