@@ -127,15 +127,6 @@ def test_the_simulated_year_passes_date_by_date() -> None:
     assert len(source.indices) < 3
 
 
-def test_every_option_is_of_a_source() -> None:
-    """An option that no source lists would be taken and do nothing with the others."""
-    parser = argparse.ArgumentParser()
-    add_source_options(parser)
-    found = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
-    listed = {option for entry in SOURCES for option in entry.options} - set(WORKER_OPTIONS)
-    assert found == listed | {f"--{entry.name}" for entry in SOURCES}
-
-
 @pytest.mark.parametrize(
     ("time", "dates"),
     [(("20170301", None), 2), (("2017-03-01T00:00:00Z", "2017-12-31"), 2), ((None, "2017-03-01T00:00+02:00"), 1)],
@@ -152,3 +143,12 @@ def test_times_of_the_simulated_year_are_read(time: tuple[str | None, str | None
 def test_times_that_are_none_are_refused(time: tuple[str | None, str | None], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         SimulatedSource(acquisitions=3, resolution=160, time=time)
+
+
+def test_every_option_is_of_a_source() -> None:
+    """An option that no source lists would be taken and do nothing with the others."""
+    parser = argparse.ArgumentParser()
+    add_source_options(parser)
+    found = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
+    listed = {option for entry in SOURCES for option in entry.options} - set(WORKER_OPTIONS)
+    assert found == listed | {f"--{entry.name}" for entry in SOURCES}

@@ -80,6 +80,13 @@ def test_several_images_give_the_table_of_one(
     assert len(result.totals.smaller) == 1
 
 
+def test_ids_that_look_otherwise_in_parts(patches: Path, tmp_path: Path) -> None:
+    """Decimals, whose digits differ from image to image."""
+    fields = some_polygons().assign(name=[Decimal(each) for each in ("1", "100.5", "2.25", "3", "40000")])
+    result = measured(patches, tmp_path / "out", polygons_of(fields, id_column="name"), indices=["B04"])
+    assert set(result.table().id) == set(fields.name)
+
+
 def test_large_fields_are_put_together_date_by_date(
     patches: Path, tmp_path: Path, expected: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,13 +126,6 @@ def test_passes_are_not_cut() -> None:
     assert list(times_together(times, 1)) == [[[0], [0]], [[1, 2], [2, 1]]]
     assert list(times_together(times, 9)) == [[[0, 1, 2], [0, 2, 1]]]
     assert list(times_together([[], []], 1)) == []
-
-
-def test_ids_that_look_otherwise_in_parts(patches: Path, tmp_path: Path) -> None:
-    """Decimals, whose digits differ from image to image."""
-    fields = some_polygons().assign(name=[Decimal(each) for each in ("1", "100.5", "2.25", "3", "40000")])
-    result = measured(patches, tmp_path / "out", polygons_of(fields, id_column="name"), indices=["B04"])
-    assert set(result.table().id) == set(fields.name)
 
 
 def test_wide_geoparquet_has_geometries(patches: Path, tmp_path: Path) -> None:
