@@ -32,7 +32,7 @@ _TEXT_ROWS = 1 << 16
 """Texts that are read at a time: each becomes an object."""
 
 _CACHE_BYTES = 64 * MEGABYTE
-"""Of unpacked parts that the library keeps: one of texts has to fit, else it is unpacked anew for each of those rows."""
+"""Of unpacked parts that the library keeps: one of texts has to fit, else it is unpacked for each batch."""
 
 
 def h5py_module() -> ModuleType:

@@ -14,13 +14,12 @@ import h5py
 import numpy as np
 import pytest
 
-from eotasks.errors import EOTasksError, MissingDependencyError, ReferenceDataError
+from eotasks.errors import MissingDependencyError
 from eotasks.limits import ARRAY_BYTES, LISTED_OBJECTS, RECORD_BYTES
 from eotasks.reference.cloud_labels.registry import find_label_set
 from tests.builders.clouds.label_sets import (
     PATCH,
     SCENE,
-    tortilla,
     write_catalogue,
     write_cloudsen12,
     write_cloudsen12_high,
@@ -28,23 +27,10 @@ from tests.builders.clouds.label_sets import (
     write_hollstein,
     write_kappazeta,
 )
+from tests.builders.clouds.refusals import read, refused
 from tests.builders.labelled_scenes import digital_numbers, truth, write_image
 
 Write = Callable[[Path], object]
-
-
-def refused(name: str, folder: Path, words: str = "") -> None:
-    """When its frames are looked for, or when one is read: by one line of ours."""
-    with pytest.raises(EOTasksError, match=words) as raised:
-        read(name, folder)
-    assert isinstance(raised.value, ReferenceDataError), repr(raised.value)
-    assert "\n" not in str(raised.value)
-    assert len(str(raised.value)) < 3000
-
-
-def read(name: str, folder: Path) -> None:
-    for source in find_label_set(name).frames(folder):
-        source.load()
 
 
 class Payload:
@@ -176,45 +162,6 @@ def test_arrays_of_cloudsen12(tmp_path: Path) -> None:
     refused("cloudsen12-high", tmp_path, "100 bytes where 524,288 are due")
     (tmp_path / "L1C_B10.dat").unlink()
     refused("cloudsen12-high", tmp_path, "L1C_B10.dat")
-
-
-def header(at: int, length: int) -> bytes:
-    return b"WX" + at.to_bytes(8, "little") + length.to_bytes(8, "little")
-
-
-TACO: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "no taco": (lambda _: b"PK\x03\x04" * 10, "does not begin"),
-    "too short": (lambda whole: whole[:10], "does not begin"),
-    "a table outside": (lambda whole: header(len(whole), 100) + whole[18:], "lies outside"),
-    "a table without end": (lambda whole: header(200, 2**63) + whole[18:], "EOTASKS_MAX"),
-    "no table": (lambda whole: header(18, 50) + whole[18:], "cannot be read"),
-    "another table": (lambda _: tortilla([]).replace(b"tortilla:length", b"tortilla:extent"), "no column"),
-    "no patch": (lambda _: tortilla([("a", "GTiff", b"x")]), "no patch in its files"),
-    "an empty patch": (lambda _: tortilla([("a", "TORTILLA", tortilla([]))]), "nothing in it where"),
-    "other formats": (
-        lambda _: tortilla([("a", "TORTILLA", tortilla([("x", "VRT", b"<V/>"), ("y", "GTiff", b"II")]))]),
-        "VRT, GTiff in it where",
-    ),
-    "no images": (
-        lambda _: tortilla([("a", "TORTILLA", tortilla([("x", "GTiff", b"<VRTDataset/>"), ("y", "GTiff", b"II")]))]),
-        "no GeoTIFF",
-    ),
-    "one patch twice": (lambda _: tortilla([("a", "TORTILLA", tortilla([]))] * 2), "in it twice"),
-    "an item outside": (
-        lambda _: tortilla(
-            [("a", "TORTILLA", tortilla([("x", "GTiff", b"")], {"tortilla:offset": [10**9], "tortilla:length": [5]}))]
-        ),
-        "an item of its table lies outside",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", TACO)
-def test_taco_files(fault: str, tmp_path: Path) -> None:
-    spoil, words = TACO[fault]
-    file = write_cloudsen12_plus(tmp_path)
-    file.write_bytes(spoil(file.read_bytes()))
-    refused("cloudsen12-plus", tmp_path, words)
 
 
 def external(file: Path) -> None:
