@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from eotasks.workflows.evaluate_clouds.comparison.rows import cells_of, drawn, h
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.report import save_picture
 from eotasks.workflows.evaluate_clouds.run import Outcome, evaluate_scenes
-from eotasks.workflows.evaluate_clouds.scenes import scenes_of_folder
+from eotasks.workflows.evaluate_clouds.scenes import SceneSource, scenes_of_folder
 from tests.builders.command_line import command
 from tests.builders.labelled_scenes import SHAPE, truth, write_image, write_scene
 
@@ -61,6 +62,23 @@ def test_rows_hold_medians_intervals_and_agreement_of_all_pixels(outcome: Outcom
     assert rows["braaten-cohen-yang", "cloud"].agreement["scl"].kappa == 1.0
     assert set(rows["stored", "shadow"].agreement) == {"scl"}
     assert np.isnan(rows["scl", "shadow"].estimates["UA"].median)
+
+
+def test_agreement_of_shadows_does_not_ask_whether_they_are_labelled(folder: Path) -> None:
+    collection = scenes_of_folder(folder)
+    unmarked = [
+        SceneSource(each.name, lambda each=each: replace(each.load(), shadows_labelled=False))  # type: ignore[misc]
+        for each in collection.sources
+    ]
+    chosen = contestants(THREE[:2], DetectorSettings())
+    agreed, judged = [], []
+    for sources in (collection.sources, unmarked):
+        outcome = evaluate_scenes(replace(collection, sources=sources), chosen, pictures=0)
+        agreed.append({row.target: row.agreement["scl"] for row in rows_of(outcome) if row.detector == "stored"})
+        judged.append(sum(each.against_rest("shadow").true_positive for each in outcome.of("stored")))
+    assert agreed[0] == agreed[1]
+    assert agreed[1]["shadow"].share < 1
+    assert judged[0] > judged[1] == 0, "what is judged by the labels has no shadows there"
 
 
 def test_scenes_are_drawn_where_there_are_enough(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
