@@ -170,7 +170,7 @@ def evaluate_scenes(
 
 
 def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: WorstScenes) -> None:
-    found: dict[str, NDArray[np.uint8]] = {}
+    found: dict[str, NDArray[np.generic]] = {}
     detections: dict[str, Detection] = {}
     counted: list[dict[str, CloudConfusion]] = [{} for _ in scene.frame_names]
     for contestant in outcome.contestants:
@@ -216,7 +216,7 @@ def _timed(contestant: Contestant, scene: LabelledScene) -> tuple[Detection, flo
     return detection, perf_counter() - started + shared.spared_seconds - spared
 
 
-def _add_agreements(outcome: Outcome, found: Mapping[str, NDArray[np.uint8]]) -> None:
+def _add_agreements(outcome: Outcome, found: Mapping[str, NDArray[np.generic]]) -> None:
     """Of the masks as the detectors made them: shadows count whether the labels tell of them or not."""
     for first, second in combinations(found, 2):
         counts = pair_counts(found[first], found[second])

@@ -16,7 +16,7 @@ from eotasks.clouds.detectors.frames import SharedResults
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.workflows.evaluate_clouds.comparison import rows as comparison_rows
 from eotasks.workflows.evaluate_clouds.comparison.picture import comparison_figure
-from eotasks.workflows.evaluate_clouds.comparison.rows import cells_of, drawn, header_of, note, rows_of, seconds_text
+from eotasks.workflows.evaluate_clouds.comparison.rows import cells_of, header_of, note, rows_of, seconds_text
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.report import save_picture
 from eotasks.workflows.evaluate_clouds.run import Outcome, evaluate_scenes
@@ -81,12 +81,25 @@ def test_agreement_of_shadows_does_not_ask_whether_they_are_labelled(folder: Pat
     assert judged[0] > judged[1] == 0, "what is judged by the labels has no shadows there"
 
 
-def test_scenes_are_drawn_where_there_are_enough(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert drawn(outcome) == "frames"
-    assert "bootstrap over frames (there are fewer than 10 scenes)" in note(outcome)
+def test_scenes_are_drawn_where_enough_have_the_class(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(folder / "b" / "label.tif", np.where(truth() == 2, 255, truth()).astype(np.uint8))  # no shadow
+    outcome = evaluate_scenes(scenes_of_folder(folder), contestants(THREE[:2], DetectorSettings()), pictures=0)
+
+    def drawn() -> dict[tuple[str, str], str | None]:
+        return {(row.target, row.detector): row.drawn for row in rows_of(outcome)}
+
+    everywhere = {("cloud", "stored"), ("cloud", "scl"), ("shadow", "stored"), ("shadow", "scl")}
+    assert drawn() == dict.fromkeys(everywhere, "frames")
+    assert "bootstrap over frames (fewer than 10 scenes have the class)." in note(rows_of(outcome))
     monkeypatch.setattr(comparison_rows, "SCENES_TO_DRAW", 3)
-    assert drawn(outcome) == "scenes"
-    assert "bootstrap over scenes. κ" in note(outcome)
+    rows = rows_of(outcome)
+    assert {row.drawn for row in rows if row.target == "cloud"} == {"scenes"}
+    shadow = [row for row in rows if row.target == "shadow"]
+    assert {(row.drawn, row.frames < 3) for row in shadow} == {("frames", True)}
+    assert "over scenes, or over frames where fewer than 3 scenes have the class." in note(rows)
+    assert {cells[3] for cells in cells_of(rows)} == {"scenes", "frames"}
+    monkeypatch.setattr(comparison_rows, "SCENES_TO_DRAW", 1)
+    assert "bootstrap over scenes. κ" in note(rows_of(outcome))
 
 
 def test_tables_have_a_column_for_each_detector(outcome: Outcome) -> None:
@@ -100,7 +113,7 @@ def test_tables_have_a_column_for_each_detector(outcome: Outcome) -> None:
 
 
 def test_the_picture_is_drawn(outcome: Outcome, tmp_path: Path) -> None:
-    figure = comparison_figure(rows_of(outcome), "Detectors", unit="frames")
+    figure = comparison_figure(rows_of(outcome), "Detectors")
     save_picture(figure, tmp_path / "comparison.png")
     image = imread(tmp_path / "comparison.png")
     assert min(image.shape[:2]) > 500
