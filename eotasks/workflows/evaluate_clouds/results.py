@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from eotasks.storage.place import Place
 from eotasks.workflows.evaluate_clouds.comparison.picture import comparison_figure
-from eotasks.workflows.evaluate_clouds.comparison.rows import comparison_csv, drawn, rows_of
+from eotasks.workflows.evaluate_clouds.comparison.rows import comparison_csv, rows_of
 from eotasks.workflows.evaluate_clouds.contestants import without_baselines
 from eotasks.workflows.evaluate_clouds.pictures import errors_figure, frame_figure
 from eotasks.workflows.evaluate_clouds.report import build_report, save_picture
@@ -73,7 +73,7 @@ def _comparison(outcome: Outcome, place: Place) -> Figure | None:
     rows = rows_of(outcome, without_baselines(outcome.contestants))
     if len({row.detector for row in rows}) < 2 or not outcome.views:
         return None
-    figure = comparison_figure(rows, f"Detectors of clouds on {outcome.collection.title}", unit=drawn(outcome))
+    figure = comparison_figure(rows, f"Detectors of clouds on {outcome.collection.title}")
     with place.writing(COMPARISON_PICTURE) as temporary:
         save_picture(figure, temporary)
     return figure
