@@ -24,7 +24,14 @@ from numpy.typing import NDArray
 
 from eotasks.eopatches.clean import clean
 from eotasks.eopatches.files import HEAD_BYTES, write_eopatch
-from eotasks.eopatches.load import LoadSavedEOPatchTask, eopatch_info, is_complete, list_eopatches, load_eopatch
+from eotasks.eopatches.load import (
+    LoadSavedEOPatchTask,
+    eopatch_info,
+    eopatch_version,
+    is_complete,
+    list_eopatches,
+    load_eopatch,
+)
 from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import FeatureError, MissingDependencyError, StorageError
 from eotasks.features import Feature
@@ -126,6 +133,14 @@ class TestEveryReading:
         assert list(info.timestamps) == make_eopatch().timestamps
         assert info.features == tuple(sorted(f"{ftype.value}/{name}" for ftype, name in FEATURES))
         assert eopatch_info(stored.child(NAME)) == eopatch_info(stored.location, NAME) == info
+
+    def test_version(self, stored: Place) -> None:
+        """S3 tells times in seconds, so the file gets another size."""
+        version = eopatch_version(stored, NAME)
+        assert eopatch_version(stored.child(NAME)) == eopatch_version(stored.location, NAME) == version
+        path = f"{folder_of(stored)}/{BANDS_FILE}"
+        stored.write_bytes(path, stored.read_bytes(path) + b"more")
+        assert eopatch_version(stored, NAME) != version
 
     def test_damage_of_what_is_not_asked_for_does_not_matter(self, stored: Place) -> None:
         path = f"{folder_of(stored)}/{BANDS_FILE}"

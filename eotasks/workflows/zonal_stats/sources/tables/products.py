@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,8 @@ class ProductSource:
     """
 
     simulated = False
+    failed: Mapping[str, str] = MappingProxyType({})
+    """None: a product that cannot be read ends the run."""
 
     def __init__(
         self,
