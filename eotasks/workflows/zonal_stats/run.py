@@ -68,7 +68,7 @@ class ZonalResult:
     """That of the images; None for sources that make their tables themselves."""
 
     lost: Mapping[str, str] = field(default_factory=dict)
-    """Polygons that such a source could not make statistics of, with the reason."""
+    """What such a source could not make statistics of, with the reason."""
 
     @property
     def file(self) -> str:
@@ -77,7 +77,7 @@ class ZonalResult:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Images that could not be read, or polygons of a source that makes tables itself, with the reason."""
+        """Images that could not be read, or products or polygons of a source of tables, with the reason."""
         if self.batch is None:
             return dict(self.lost)
         return {each.name: each.error or each.state for each in self.batch.failed}

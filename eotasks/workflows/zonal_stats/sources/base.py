@@ -81,7 +81,7 @@ class TableSource(Protocol):
 
     @property
     def failed(self) -> Mapping[str, str]:
-        """Polygons whose statistics could not be made, and why: known when the tables have been taken."""
+        """Products or polygons of which no statistics could be made, and why: known when the tables have been taken."""
 
     def tables(
         self,

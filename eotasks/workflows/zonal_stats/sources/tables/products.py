@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -35,8 +34,6 @@ class ProductSource:
     """
 
     simulated = False
-    failed: Mapping[str, str] = MappingProxyType({})
-    """None: a product that cannot be read ends the run."""
 
     def __init__(
         self,
@@ -48,6 +45,7 @@ class ProductSource:
     ) -> None:
         refuse_web_file(place)
         self.place = place
+        self.failed: dict[str, str] = {}
         self.time = None if time == (None, None) else time
         clouds: Clouds | None = options.pop("clouds", None)
         level = options.get("level", "L1C")
@@ -75,7 +73,10 @@ class ProductSource:
     ) -> Iterator[pd.DataFrame]:
         """Tables, frame after frame; errors and warnings are those of `FieldProducts.tables`."""
         source = self._opened(quantities, percentiles)
-        yield from source.tables(polygons, self.time, key=POLYGON, advance=advance)
+        self.failed = {}
+        yield from source.tables(
+            polygons, self.time, key=POLYGON, advance=advance, fail=self.failed.__setitem__
+        )  # fmt: skip
 
     def _opened(self, quantities: Sequence[Quantity], percentiles: Sequence[float]) -> FieldProducts:
         return FieldProducts(
