@@ -11,13 +11,13 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eotasks.errors import AreaError, ConfigurationError, TooFewFramesError
+from eotasks.errors import AreaError, ConfigurationError, ImageryError, TooFewFramesError, message_of
 from eotasks.imagery.files.signing import Modifier, modifier_of
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import MosaicOrder, check_order
@@ -38,8 +38,8 @@ from eotasks.sources.scenes import FOOTPRINT_SLACK, L2A_BANDS, Level, SceneLocat
 from eotasks.zonal.frames import ZonalBlock, ZonalFrame, blocks_of, pixel_states
 from eotasks.zonal.polygons import Polygons
 from eotasks.zonal.quantities import Quantity, resolved, stacked
-from eotasks.zonal.table import joined, long_table, rows_without_numbers
-from eotasks.zonal.vocabulary import ID
+from eotasks.zonal.table import joined, long_table, rows_without_numbers, utc_times
+from eotasks.zonal.vocabulary import AREA_PIXELS, ID, TIME, Over, Status
 
 if TYPE_CHECKING:
     from eotasks.catalogue.api import StacApi
@@ -51,6 +51,9 @@ Clouds = Literal["s2cloudless", "stored", "scl", "none"]
 
 CLOUD_RESOLUTION = 60.0
 """Metres at which clouds are found, where pixels are smaller: the bands that see the air have such pixels."""
+
+_HOPELESS = 3
+"""Frames at the beginning of which nothing can be read: then the rest would, too."""
 
 _MARGIN = 240.0
 """Metres around fields that a mask looks at: its average, its growth and a cell of the model."""
@@ -149,12 +152,16 @@ class FieldProducts:
         *,
         key: str = ID,
         advance: Callable[[int, int], None] | None = None,
+        fail: Callable[[str, str], None] | None = None,
     ) -> Iterator[pd.DataFrame]:
         """The table in long form, frame after frame; rows without a time of fields that no product shows come last.
 
         :param time_interval: First and last day (or time, UTC); None for all.
         :param key: Column that says the polygon: ID has its id, `eotasks.zonal.table.POLYGON` its index.
         :param advance: Is told how many frames are done, of how many.
+        :param fail: Is told the products of a frame that cannot be read, and why: the fields there have rows of
+            `Status.FAILED` at its time, and other frames go on. Where nothing can be read of the first three, the error
+            of the third is raised.
         :raises TooFewFramesError: no product lies over the fields.
         :raises AreaError: no polygon has an area, or none lies where products are.
         :raises GridError: a polygon has more pixels than a window may have.
@@ -177,15 +184,29 @@ class FieldProducts:
                 f"No {self.level} product over the fields {span} with at most {self.maxcc:.0%} cloud. Widen the"
                 " interval, raise maxcc, or add products to the catalogue."
             )
+        hopeless = 0
         left_out, lost, seen = list[Replaced](), list[Replaced](), np.zeros(len(polygons), dtype=bool)
         for number, group in enumerate(groups):
-            tables = []
+            tables, wrong, read = list[pd.DataFrame](), None, False
             with _Opened() as opened:
                 for window in windows:
-                    block = self._block(window, group, choice, opened, left_out, lost)
+                    try:
+                        block = self._block(window, group, choice, opened, left_out, lost)
+                    except ImageryError as error:
+                        if fail is None:
+                            raise
+                        wrong = error
+                        fail(", ".join(each.name for each in group), message_of(error))
+                        seen[window.polygons] = True
+                        tables.append(self._failed(window, group, ids, key))
+                        continue
                     if block is not None:
+                        read = True
                         seen[window.polygons] = True
                         tables.append(long_table(ids[window.polygons], block, names, self.percentiles, key=key))
+            hopeless += wrong is not None and not read
+            if wrong is not None and hopeless == number + 1 == _HOPELESS:
+                raise wrong
             if tables:
                 yield joined(tables)
             if advance is not None:
@@ -195,6 +216,15 @@ class FieldProducts:
         if others.size:
             states = [polygons.unseen_state(int(each)) for each in others]
             yield rows_without_numbers(ids[others], states, names, self.percentiles, key=key)
+
+    def _failed(self, window: FieldWindow, group: Sequence[Candidate], ids: NDArray[Any], key: str) -> pd.DataFrame:
+        """Rows without numbers of the fields of a window, at the time of a frame."""
+        names = [each.name for each in self.quantities]
+        own = window.polygons
+        table = rows_without_numbers(ids[own], [Status.FAILED] * len(own), names, self.percentiles, key=key)
+        table[TIME] = utc_times([min(each.time for each in group)] * len(table))
+        table[AREA_PIXELS] = np.repeat(window.pixels.areas, len(names) * len(Over))
+        return table
 
     def _candidates(self, windows: Sequence[FieldWindow], interval: TimeInterval | None) -> list[Candidate]:
         """Products over the windows, looked for once for each coordinate system."""

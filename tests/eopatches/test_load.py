@@ -27,6 +27,7 @@ from eotasks.eopatches.files import HEAD_BYTES, write_eopatch
 from eotasks.eopatches.load import (
     LoadSavedEOPatchTask,
     eopatch_info,
+    eopatch_version,
     feature_shape,
     is_complete,
     list_eopatches,
@@ -137,6 +138,14 @@ class TestEveryReading:
     def test_shape_of_a_feature(self, stored: Place) -> None:
         assert feature_shape(stored, NAME, BANDS) == make_eopatch()[BANDS].shape
         assert feature_shape(stored, NAME, (FeatureType.DATA, "ABSENT")) is None
+
+    def test_version(self, stored: Place) -> None:
+        """S3 tells times in seconds, so the file gets another size."""
+        version = eopatch_version(stored, NAME)
+        assert eopatch_version(stored.child(NAME)) == eopatch_version(stored.location, NAME) == version
+        path = f"{folder_of(stored)}/{BANDS_FILE}"
+        stored.write_bytes(path, stored.read_bytes(path) + b"more")
+        assert eopatch_version(stored, NAME) != version
 
     def test_damage_of_what_is_not_asked_for_does_not_matter(self, stored: Place) -> None:
         path = f"{folder_of(stored)}/{BANDS_FILE}"

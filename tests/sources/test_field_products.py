@@ -22,7 +22,7 @@ from eotasks.errors import AreaError, BandError, ConfigurationError, ImageryErro
 from eotasks.export.cog import write_cog
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import open_scene
-from eotasks.sources import field_windows, frames
+from eotasks.sources import field_products, field_windows, frames
 from eotasks.sources.field_products import FieldProducts
 from eotasks.sources.scenes import LoadScenesTask
 from eotasks.zonal.polygons import Polygons, polygons_of
@@ -109,6 +109,33 @@ def test_a_product_is_opened_once_for_all_fields_on_it(
     assert opened == {path.name: 2 for path in products}  # for its metadata, and for its pixels
     assert told == [(1, 2), (2, 2)]
     assert [sorted(each["polygon"].unique()) for each in tables] == [[0, 1, 2, 3], [0, 1, 2, 3], [4]]
+
+
+def test_other_frames_go_on_where_one_fails(
+    products: list[Path], polygons: Polygons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_frame = field_products.read_frame
+
+    def failing(group: Any, *details: Any, **options: Any) -> Any:
+        if group[0].name == products[0].name:
+            raise ImageryError("boom")
+        return read_frame(group, *details, **options)
+
+    monkeypatch.setattr(field_products, "read_frame", failing)
+    source = FieldProducts(NDVI, scenes=products, clouds="none")
+    with pytest.raises(ImageryError, match="boom"):
+        source.statistics(polygons)
+    told: dict[str, str] = {}
+    table = pd.concat(source.tables(polygons, fail=told.__setitem__))
+    assert told == {products[0].name: "boom"}
+    own = table[table.id == "a"]
+    states = own.groupby("time").status.unique().map(list).tolist()
+    assert sorted(states) == [["failed"], ["ok"]]
+    assert own["area_pixels"].nunique() == 1
+    assert own[own.status == "failed"]["mean"].isna().all()
+    monkeypatch.setattr(field_products, "_HOPELESS", 1)
+    with pytest.raises(ImageryError, match="boom"):
+        list(source.tables(polygons, fail=told.__setitem__))
 
 
 def test_catalogue_masks_and_time(products: list[Path], polygons: Polygons, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from sentinelhub.config import SHConfig
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox, Geometry
 
-from eotasks.errors import ConfigurationError, GeometryError, GridError, ImageryError
+from eotasks.errors import ConfigurationError, GeometryError, GridError, ImageryError, message_of
 from eotasks.models.zonal import (
     ALL_ROW,
     CLEAR_ROW,
@@ -154,17 +154,21 @@ class FieldStatisticsRequest:
         *,
         key: str = ID,
         advance: Callable[[int, int], None] | None = None,
+        fail: Callable[[int, str], None] | None = None,
     ) -> Iterator[pd.DataFrame]:
         """The table in long form, some polygons after the others.
 
         :param time_interval: First and last day, both counted in whole.
         :param key: Column that says the polygon: ID has its id, `eotasks.zonal.table.POLYGON` its index.
         :param advance: Is told how many polygons are done, of how many.
+        :param fail: Is told the index of a polygon that failed, and why: it has rows of `Status.FAILED`, and the others
+            go on. Where all fail that are asked for together, nothing more is asked.
         :raises ConfigurationError: when the interval is no two days.
         :raises GridError: when a polygon is larger than a request may be.
         :raises GeometryError: when one lies at no place, or has too many corners.
         :raises CredentialsError: when there are none, or the service refuses them.
-        :raises ImageryError: when the service fails; the polygons are named.
+        :raises ImageryError: when the service fails; the polygons are named. With ``fail`` only when all of those fail
+            that are asked for first.
         """
         start, end = whole_days(time_interval)
         asked = self._asked(polygons)
@@ -182,19 +186,48 @@ class FieldStatisticsRequest:
             requests = [self._request(config, each, start, end) for each in part]
             with service_errors(config, "The statistics"):
                 answers = client.fetch(requests, max_threads=self.max_threads)
-            self._refuse_failed(config, polygons, part, answers)
-            tables = []
-            for each, answer in zip(part, answers, strict=True):
-                block = self._block(each, answer, f"statistics of polygon {polygons.ids[each.index]}")
-                own = ids[[each.index]]
-                tables.append(
-                    long_table(own, block, names, self.percentiles, key=key)
-                    if block.times
-                    else rows_without_numbers(own, [Status.OUTSIDE], names, self.percentiles, key=key)
-                )
+            lost = [isinstance(answer, Exception) for answer in answers]
+            if (any(lost) and fail is None) or (all(lost) and not first):
+                self._refuse_failed(config, polygons, part, answers)
+            tables = [
+                self._table(each, answer, polygons, ids, key, fail) for each, answer in zip(part, answers, strict=True)
+            ]
             yield joined(tables)
             if advance is not None:
                 advance(first + len(part), len(asked))
+            if all(lost) and fail is not None:  # of a service that is down nothing more is asked
+                others = np.array([each.index for each in asked[first + len(part) :]], dtype=np.intp)
+                for index in others.tolist():
+                    fail(index, "not asked for, as all statistics before it failed")
+                yield rows_without_numbers(
+                    ids[others], [Status.FAILED] * len(others), names, self.percentiles, key=key
+                )  # fmt: skip
+                return
+
+    def _table(
+        self,
+        asked: _Asked,
+        answer: Any,
+        polygons: Polygons,
+        ids: NDArray[Any],
+        key: str,
+        fail: Callable[[int, str], None] | None,
+    ) -> pd.DataFrame:
+        """Rows of a polygon; without numbers where it has none, or where it failed and somebody is told."""
+        status = Status.OUTSIDE
+        names, own = [each.name for each in self.quantities], ids[[asked.index]]
+        try:
+            if isinstance(answer, Exception):
+                raise ImageryError(f"statistics of polygon {polygons.ids[asked.index]}: {reason(answer)}")
+            block = self._block(asked, answer, f"statistics of polygon {polygons.ids[asked.index]}")
+            if block.times:
+                return long_table(own, block, names, self.percentiles, key=key)
+        except ImageryError as error:
+            if fail is None:
+                raise
+            status = Status.FAILED
+            fail(asked.index, message_of(error))
+        return rows_without_numbers(own, [status], names, self.percentiles, key=key)
 
     def _refuse_failed(self, config: SHConfig, polygons: Polygons, part: Sequence[_Asked], answers: list[Any]) -> None:
         failed = [
@@ -202,11 +235,10 @@ class FieldStatisticsRequest:
             for each, answer in zip(part, answers, strict=True)
             if isinstance(answer, Exception)
         ]
-        if failed:
-            raise ImageryError(
-                f"{host(config.sh_base_url)}: statistics of {len(failed)} of {len(part)} polygons failed:"
-                f" {some_of(failed)}. Check the account and the network, then run it again."
-            )
+        raise ImageryError(
+            f"{host(config.sh_base_url)}: statistics of {len(failed)} of {len(part)} polygons failed:"
+            f" {some_of(failed)}. Check the account and the network, then run it again."
+        )
 
     def _asked(self, polygons: Polygons) -> list[_Asked]:
         """Polygons on whole pixels of their UTM zones, zone by zone; refused before anything is asked for."""

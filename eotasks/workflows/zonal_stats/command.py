@@ -80,7 +80,7 @@ def add_parser(commands: Commands) -> None:
         summary="statistics of fields, date by date",
         description=DESCRIPTION,
         epilog=examples,
-        failed="some images could not be read",
+        failed="some images or products could not be read, or a service failed",
     )
     parser.add_argument("fields", nargs="?", metavar="FIELDS", help="file of polygons, or s3://bucket/key")
     add_demo(parser)

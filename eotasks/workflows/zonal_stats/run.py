@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -67,6 +67,9 @@ class ZonalResult:
     batch: BatchResult | None = None
     """That of the images; None for sources that make their tables themselves."""
 
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """What such a source could not make statistics of, with the reason."""
+
     @property
     def file(self) -> str:
         """Where the table is."""
@@ -74,8 +77,10 @@ class ZonalResult:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Images that could not be read, with the reason."""
-        return {} if self.batch is None else {each.name: each.error or each.state for each in self.batch.failed}
+        """Images that could not be read, or products or polygons of a source of tables, with the reason."""
+        if self.batch is None:
+            return dict(self.lost)
+        return {each.name: each.error or each.state for each in self.batch.failed}
 
     @property
     def states(self) -> Counter[str]:
@@ -177,7 +182,8 @@ def zonal_stats(
     shown = joiner.shown
     if len(shown):
         shown = shown.assign(**{ID: polygons.ids[shown[POLYGON]]}).drop(columns=POLYGON)
-    return ZonalResult(place, file_format, form, polygons, bands, joiner.totals, shown, images, shares, batch)
+    lost = dict(source.failed) if isinstance(source, TableSource) else {}
+    return ZonalResult(place, file_format, form, polygons, bands, joiner.totals, shown, images, shares, batch, lost)
 
 
 def images_of(

@@ -18,6 +18,7 @@ from eotasks.errors import BandError, ConfigurationError, GeometryError, GridErr
 from eotasks.service.api import statistics
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.errors import ScriptError
+from eotasks.sources.sentinelhub import field_statistics
 from eotasks.sources.sentinelhub.field_script import field_script, output_name
 from eotasks.sources.sentinelhub.field_statistics import FieldStatisticsRequest
 from eotasks.sources.sentinelhub.statistics import StatisticalClient
@@ -203,6 +204,30 @@ def test_a_failure_names_the_polygon(service: Loopback) -> None:
         FieldStatisticsRequest(QUANTITIES).statistics(fields(ALIGNED), JUNE)
     with pytest.raises(ImageryError, match=r"statistics of 1 of 1 polygons failed: f0 \("):
         FieldStatisticsRequest(quantities_of(["B03"])).statistics(fields(ALIGNED), JUNE)  # an unknown script
+
+
+def test_others_go_on_where_some_fail(service: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = fields(*(box(WEST + x, SOUTH, WEST + x + 40, SOUTH + 40) for x in (0, 100, 200, 300, 400)))
+    monkeypatch.setattr(field_statistics, "_TOGETHER", 2)
+    fetch = StatisticalClient.fetch
+    calls: list[int] = []
+
+    def failing(self: StatisticalClient, requests: Any, **options: Any) -> list[Any]:
+        calls.append(len(requests))
+        answers = [OSError("boom")] * len(requests)
+        return [*fetch(self, requests[:1], **options), *answers[1:]] if len(calls) == 1 else answers
+
+    monkeypatch.setattr(StatisticalClient, "fetch", failing)
+    told: dict[int, str] = {}
+    table = pd.concat(FieldStatisticsRequest(QUANTITIES).tables(asked, JUNE, key=POLYGON, fail=told.__setitem__))
+    assert calls == [2, 2]  # the service is down: the last one is not asked for
+    assert sorted(told) == [1, 2, 3, 4]
+    assert "boom" in told[1]
+    assert "not asked for" in told[4]
+    states = table.groupby("polygon").status.first().astype(str).tolist()
+    assert (states[0] != "failed", states[1:]) == (True, ["failed"] * 4)
+    with pytest.raises(ImageryError, match="2 of 2 polygons failed"):
+        list(FieldStatisticsRequest(QUANTITIES).tables(asked, JUNE, fail=told.__setitem__))
 
 
 def test_too_large_and_too_many_corners() -> None:

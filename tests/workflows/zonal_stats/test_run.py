@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -243,6 +243,7 @@ class Service:
     """A source that makes its tables itself."""
 
     title, simulated, notes = "tables", False, ()
+    failed: Mapping[str, str] = {"ring": "boom"}
 
     def __init__(self, table: pd.DataFrame) -> None:
         self.table = table
@@ -256,9 +257,9 @@ def test_a_source_of_tables_is_written_as_it_is(tmp_path: Path, expected: pd.Dat
     chosen = expected[expected.id != "ring"]
     table = chosen.assign(polygon=pd.Index(polygons.ids).get_indexer(chosen.id)).drop(columns="id")
     table = table[["polygon", *(name for name in table.columns if name != "polygon")]]
-    found = zonal_stats(
-        polygons, Service(table), tmp_path / "out", indices=["NDVI", "B04"], percentiles=(5, 95)
-    ).table()
+    result = zonal_stats(polygons, Service(table), tmp_path / "out", indices=["NDVI", "B04"], percentiles=(5, 95))
+    assert result.failed == {"ring": "boom"}
+    found = result.table()
     pd.testing.assert_frame_equal(by_keys(found[found.id != "ring"]), by_keys(chosen), check_dtype=False, rtol=1e-12)
     assert set(found[found.id == "ring"].status) == {Status.OUTSIDE}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -78,6 +78,10 @@ class TableSource(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """Lines for the summary."""
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """Products or polygons of which no statistics could be made, and why: known when the tables have been taken."""
 
     def tables(
         self,

@@ -45,6 +45,7 @@ class ProductSource:
     ) -> None:
         refuse_web_file(place)
         self.place = place
+        self.failed: dict[str, str] = {}
         self.time = None if time == (None, None) else time
         clouds: Clouds | None = options.pop("clouds", None)
         level = options.get("level", "L1C")
@@ -72,7 +73,10 @@ class ProductSource:
     ) -> Iterator[pd.DataFrame]:
         """Tables, frame after frame; errors and warnings are those of `FieldProducts.tables`."""
         source = self._opened(quantities, percentiles)
-        yield from source.tables(polygons, self.time, key=POLYGON, advance=advance)
+        self.failed = {}
+        yield from source.tables(
+            polygons, self.time, key=POLYGON, advance=advance, fail=self.failed.__setitem__
+        )  # fmt: skip
 
     def _opened(self, quantities: Sequence[Quantity], percentiles: Sequence[float]) -> FieldProducts:
         return FieldProducts(

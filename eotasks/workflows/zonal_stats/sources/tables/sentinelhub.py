@@ -44,6 +44,7 @@ class StatisticalSource:
         whole_days((first, last))
         self.time = (first, last)
         self.profile = profile
+        self.failed: dict[str, str] = {}
         clouds: Clouds | None = options.pop("clouds", None)
         is_l2a = "L2A" in str(options.get("data_collection", ""))
         self._options = options | {"clouds": clouds or ("SCL" if is_l2a else "CLM"), "profile": profile}
@@ -66,7 +67,12 @@ class StatisticalSource:
     ) -> Iterator[pd.DataFrame]:
         """Tables, some polygons after the others; errors are those of `FieldStatisticsRequest.tables`."""
         request = self._request(quantities, percentiles)
-        yield from request.tables(polygons, self.time, key=POLYGON, advance=advance)
+        self.failed = {}
+
+        def fail(index: int, why: str) -> None:
+            self.failed[str(polygons.ids[index])] = why
+
+        yield from request.tables(polygons, self.time, key=POLYGON, advance=advance, fail=fail)
 
     def _request(self, quantities: Sequence[Quantity], percentiles: Sequence[float]) -> FieldStatisticsRequest:
         return FieldStatisticsRequest(quantities, percentiles=percentiles, **self._options)
