@@ -51,7 +51,9 @@ class Stored:
         for code in self._codes:
             if code not in (DEFLATE, SHUFFLE, CHECKSUM):
                 name = f" ({_NAMES[code]})" if code in _NAMES else ""
-                raise refuse(f"it is packed by filter {code}{name}, which is not read; deflate and shuffle are")
+                raise refuse(
+                    f"it is packed by filter {code}{name}, which is not read: h5repack -f GZIP=6 packs it anew"
+                )
         if len(set(self._codes)) < len(self._codes):
             raise refuse("it is packed by one filter twice")
         if dataset.chunks:

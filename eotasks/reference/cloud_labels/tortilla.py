@@ -20,6 +20,7 @@ from eotasks.extras import install_line
 from eotasks.limits import CATALOGUE_BYTES, MEGABYTE, RECORD_BYTES, Limit
 from eotasks.reading import open_regular
 from eotasks.reference.cloud_labels.files import file_size, reading
+from eotasks.reference.cloud_labels.parquet_pages import unpacked_bytes
 
 _LETTERS = (b"#y", b"WX")
 _NEEDED = ("tortilla:id", "tortilla:file_format", "tortilla:offset", "tortilla:length")
@@ -107,7 +108,7 @@ def _rows(table: bytes, columns: tuple[str, ...], where: str, limit: Limit) -> I
             if not layout.metadata.num_rows:  # whose columns have no types
                 return
             wanted, texts = _columns(layout, columns, where)
-            _check_sizes(layout.metadata, wanted, where, limit)
+            _check_sizes(table, layout.metadata, wanted, where, limit)
             # A text that is stored once and named by every row stays one, until its length was looked at.
             parquet = pq.ParquetFile(source, metadata=layout.metadata, read_dictionary=texts)
             for batch in parquet.iter_batches(batch_size=_AT_ONCE, columns=wanted):
@@ -143,7 +144,7 @@ def _columns(layout: Any, columns: tuple[str, ...], where: str) -> tuple[list[st
     return wanted, [name for name in wanted if leaves[name].physical_type == "BYTE_ARRAY"]
 
 
-def _check_sizes(metadata: Any, wanted: list[str], where: str, limit: Limit) -> None:
+def _check_sizes(table: bytes, metadata: Any, wanted: list[str], where: str, limit: Limit) -> None:
     """Refuse a table that unpacks to more than rows of texts that are read take."""
     if metadata.num_rows * _ROW_BYTES > limit.value:
         raise ReferenceDataError(f"{where}: its table: {limit.excess(metadata.num_rows * _ROW_BYTES)}.")
@@ -158,7 +159,7 @@ def _check_sizes(metadata: Any, wanted: list[str], where: str, limit: Limit) -> 
                     f"{where}: column {column.path_in_schema} of its table is encoded as {_ENDLESS}, which is not read."
                     " Download it again."
                 )
-            size += max(column.total_uncompressed_size, 0)
+            size += max(column.total_uncompressed_size, unpacked_bytes(table, column))
     if size > most:
         raise ReferenceDataError(
             f"{where}: its table of {metadata.num_rows:,} rows unpacks to {size:,} bytes, more than {most:,} are due."

@@ -82,6 +82,46 @@ def test_tables_of_taco_files(fault: str, tmp_path: Path, monkeypatch: pytest.Mo
     refused("cloudsen12-plus", tmp_path, words)
 
 
+def lying(content: bytes) -> bytes:
+    """The same with a footer that says of the last column that it unpacks to 5,000 bytes."""
+    at = int.from_bytes(content[10:18], "little")
+    size = int.from_bytes(content[-8:-4], "little")
+    group = pq.ParquetFile(io.BytesIO(content[18:])).metadata.row_group(0)
+    said = group.column(group.num_columns - 1).total_uncompressed_size
+    assert at == len(content) - 18
+    footer = content[-8 - size : -8]
+    true, false = zigzag(said), zigzag(5_000)
+    false = bytes([*(each | 128 for each in false), *[128] * (len(true) - len(false) - 1), 0])
+    assert footer.count(true) == 1
+    return content[: -8 - size] + footer.replace(true, false) + content[-8:]
+
+
+def zigzag(value: int) -> bytes:
+    """A number as Thrift writes it."""
+    value, parts = 2 * value, []
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_pages_are_believed_less_than_the_footer(dictionary: bool, tmp_path: Path) -> None:
+    plain = None if dictionary else {"s2_id": "PLAIN"}
+    content = lying(table(9, plain, s2_id=["x" * 3_000_000] * 9))
+    (tmp_path / "cloudsen12-l1c.0000.part.taco").write_bytes(content)
+    refused("cloudsen12-plus", tmp_path, rf"9 rows unpacks to {3 if dictionary else 27},000,")
+
+
+def test_headers_of_pages_that_are_damaged(tmp_path: Path) -> None:
+    content = bytearray(table(9))
+    at = pq.ParquetFile(io.BytesIO(content[18:])).metadata.row_group(0).column(0).dictionary_page_offset + 18
+    for damage in (b"\x1d", b"\x00", b"\x15" + b"\xff" * 12, b"\x1c" * 9, b"\x18\xff\xff\x7f"):
+        spoiled = content[:at] + damage + content[at + len(damage) :]
+        (tmp_path / "cloudsen12-l1c.0000.part.taco").write_bytes(spoiled)
+        refused("cloudsen12-plus", tmp_path, "page")
+
+
 def test_a_table_without_memory_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any, **__: Any) -> None:
         raise pa.ArrowMemoryError("realloc failed")
