@@ -8,12 +8,16 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from eotasks.errors import MissingDependencyError
 from eotasks.text import redact
 
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -77,6 +81,40 @@ def package_of(module: str) -> str:
 def missing_modules(extra: str) -> list[str]:
     """Modules of an extra that are not installed; none where it is complete."""
     return [name for name in EXTRAS[extra] if not is_installed(name)]
+
+
+@dataclass(frozen=True)
+class OptionalPackages:
+    """Those of an extra that a room of this package imports when it needs them."""
+
+    extra: str
+    whose: str
+    """Begins messages: "The catalogue needs", "Field statistics need"."""
+
+    def package(self, name: str) -> Any:
+        """A module of an optional package.
+
+        :raises MissingDependencyError: when it is not installed.
+        """
+        try:
+            return import_module(name)
+        except ImportError as error:
+            raise self._missing([name.partition(".")[0]]) from error
+
+    def require(self, *names: str) -> None:
+        """Refuse, before any work, what optional packages are missing for; imports none of them.
+
+        :raises MissingDependencyError: when some are not installed.
+        """
+        missing = [name for name in names if not is_installed(name)]
+        if missing:
+            raise self._missing(missing)
+
+    def _missing(self, names: list[str]) -> MissingDependencyError:
+        plural = "s" * (len(names) > 1)
+        return MissingDependencyError(
+            f"{self.whose} the package{plural} {', '.join(names)}: {install_line(self.extra)}"
+        )
 
 
 def is_installed(name: str) -> bool:

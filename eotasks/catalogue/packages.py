@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import threading
 from pathlib import Path
 from typing import Any
 
 from eotasks.errors import MissingDependencyError
-from eotasks.extras import install_line, is_installed
+from eotasks.extras import OptionalPackages, install_line
 from eotasks.limits import CATALOGUE_BYTES
 
 EXTRA = "catalogue"
+_PACKAGES = OptionalPackages(EXTRA, "The catalogue needs")
+package, require = _PACKAGES.package, _PACKAGES.require
 
 _WORKING_BYTES = 1 << 28
 """That DuckDB may take in any case."""
 
 _LOCK = threading.Lock()
-
-
-def package(name: str) -> Any:
-    """A module of an optional package.
-
-    :raises MissingDependencyError: when it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"The catalogue needs the package {name.partition('.')[0]}: {install_line(EXTRA)}"
-        ) from error
-
-
-def require(*names: str) -> None:
-    """Refuse, before any work, what optional packages are missing for; imports none of them.
-
-    :raises MissingDependencyError: some are not installed.
-    """
-    missing = [name for name in names if not is_installed(name)]
-    if missing:
-        raise MissingDependencyError(
-            f"The catalogue needs the package{'s' * (len(missing) > 1)} {', '.join(missing)}: {install_line(EXTRA)}"
-        )
 
 
 def database() -> Any:

@@ -96,6 +96,19 @@ def eopatch_info(place: PlaceLike, name: str | None = None) -> EOPatchInfo:
     return _read(where, name, lambda folder: _info(folder, name or own_name(where)), listed=True)
 
 
+def feature_shape(place: PlaceLike, name: str | None, feature: Feature) -> tuple[int, ...] | None:
+    """Shape of a feature of an EOPatch, from its header; None where there is no such feature, or it is no array.
+
+    :param name: As in `load_eopatch`.
+    :raises StorageError: when the patch is absent, or the file cannot be read.
+    """
+
+    def shape(folder: EOPatchFolder) -> tuple[int, ...] | None:
+        return folder.shape(feature) if feature in folder.features else None
+
+    return _read(Place(place), name, shape, listed=True)
+
+
 def eopatch_version(place: PlaceLike, name: str | None = None) -> str:
     """A digest of what its files are: another one says that they have been written since.
 

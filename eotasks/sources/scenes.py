@@ -235,14 +235,33 @@ class LoadScenesTask(EOTask):
             )
         return self._as_patch(eopatch, area, filled)
 
+    def prepare(self) -> None:
+        """Open what products are taken from, so that what is wrong with it shows before any work: the products of a
+        list, whose metadata is kept; of a catalogue or an API one search for a single item.
+
+        :raises EOTasksError: as `execute`.
+        """
+        if self.catalogue is not None:
+            self.catalogue.search(level=self.level, limit=1)
+        else:
+            self._open_listed()
+
+    def _open_listed(self) -> list[Candidate]:
+        if self._listed is None:
+            self._listed = open_candidates(self.scenes or (), self.masks, self.modifier)
+        return self._listed
+
     def _candidates(self, grid: Grid, time_interval: TimeInterval | None) -> list[Candidate]:
         left, bottom, right, top = grid.bounds
         around = (left - FOOTPRINT_SLACK, bottom - FOOTPRINT_SLACK, right + FOOTPRINT_SLACK, top + FOOTPRINT_SLACK)
         if self.scenes is not None:
-            if self._listed is None:
-                self._listed = open_candidates(self.scenes, self.masks, self.modifier)
             return matching(
-                self._listed, bbox=around, crs=grid.crs, time_interval=time_interval, level=self.level, maxcc=self.maxcc
+                self._open_listed(),
+                bbox=around,
+                crs=grid.crs,
+                time_interval=time_interval,
+                level=self.level,
+                maxcc=self.maxcc,
             )
         items = self.catalogue.search(  # type: ignore[union-attr]  # one of the two is there: see source_of
             bbox=around,

@@ -32,6 +32,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "cloud_fraction": "share of the frame's pixels that are cloud",
         "water_cloud_fraction": "share of the outline's pixels under cloud (or shadow, where that is given)",
         "frozen_fraction": "share of the outline's pixels under ice or snow; empty where none was looked for",
+        "inside_fraction": "share of the outline's pixels that are water; empty unless measured",
         "beyond_fraction": "water more than two pixels beyond the outline, over the nominal area",
         "geometry": "the measured extent; empty unless valid",
     }

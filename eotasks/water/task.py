@@ -312,6 +312,7 @@ def _row(body: _Body, time: Any, found: WaterMeasurement) -> dict[str, Any]:
         "cloud_fraction": found.cloud_fraction,
         "water_cloud_fraction": found.water_cloud_fraction,
         "frozen_fraction": found.frozen_fraction,
+        "inside_fraction": found.inside_fraction,
         "beyond_fraction": found.beyond_fraction,
         "geometry": found.extent,
     }

@@ -28,6 +28,7 @@ from eotasks.eopatches.load import (
     LoadSavedEOPatchTask,
     eopatch_info,
     eopatch_version,
+    feature_shape,
     is_complete,
     list_eopatches,
     load_eopatch,
@@ -141,6 +142,10 @@ class TestEveryReading:
         path = f"{folder_of(stored)}/{BANDS_FILE}"
         stored.write_bytes(path, stored.read_bytes(path) + b"more")
         assert eopatch_version(stored, NAME) != version
+
+    def test_shape_of_a_feature(self, stored: Place) -> None:
+        assert feature_shape(stored, NAME, BANDS) == make_eopatch()[BANDS].shape
+        assert feature_shape(stored, NAME, (FeatureType.DATA, "ABSENT")) is None
 
     def test_damage_of_what_is_not_asked_for_does_not_matter(self, stored: Place) -> None:
         path = f"{folder_of(stored)}/{BANDS_FILE}"

@@ -353,3 +353,19 @@ def test_a_grid_that_does_not_fit() -> None:
 def test_refused_arguments(arguments: dict[str, Any], error: type[EOTasksError], message: str) -> None:
     with pytest.raises(error, match=message):
         LoadScenesTask(**arguments)
+
+
+def test_what_products_are_taken_from_is_opened_before_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    product = make_product(tmp_path, "a")
+    task = LoadScenesTask(scenes=[product], bands=["B02", "B04"], dtype="dn")
+    task.prepare()
+    monkeypatch.setattr("eotasks.sources.scenes.open_candidates", lambda *_: pytest.fail("opened twice"))
+    assert task.execute(bbox=BOX)[FeatureType.DATA, "BANDS"].shape == (1, SIZE, SIZE, 2)
+    monkeypatch.undo()
+    with pytest.raises(ImageryError, match="absent"):
+        LoadScenesTask(scenes=[tmp_path / "absent"]).prepare()
+    with pytest.raises(EOTasksError, match="absent"):
+        LoadScenesTask(catalogue=tmp_path / "absent.parquet").prepare()
+    whole = Catalogue(tmp_path / "products.parquet")
+    whole.add([item_of(open_scene(product))])
+    LoadScenesTask(catalogue=whole).prepare()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -96,6 +96,17 @@ def test_the_whole_patch_as_the_frame_gives_the_numbers_of_the_water_monitor() -
     index = (green - nir) / (green + nir)
     expected = [float(((each > threshold_otsu(each)) * FULL).sum() / FULL.sum()) for each in index]
     assert found == expected
+
+
+@pytest.mark.parametrize("method", ["bluedot", "water-monitor"])
+def test_negative_near_infrared_does_not_hide_a_full_lake(method: Literal["bluedot", "water-monitor"]) -> None:
+    """Without bounds the index of the three dark pixels is 19: the threshold of the frame lies beyond all water."""
+    patch = builders.lake_patch(FULL)
+    patch[BANDS] += np.random.default_rng(0).normal(0, 0.004, patch[BANDS].shape).astype(np.float32)
+    patch[BANDS][0, 5, 5:8, [builders.BANDS.index("B03")]] = 0.0010
+    patch[BANDS][0, 5, 5:8, [builders.BANDS.index("B08")]] = -0.0009
+    found = WaterLevelTask(LAKE, margin=None, settings=WaterLevelSettings(method)).execute(patch)[LEVELS]
+    assert found["level"].iloc[0] == pytest.approx(1, abs=0.01)
 
 
 def test_elevation_shadow_and_snow_of_the_patch_are_used() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.models.clouds.surface import MIN_SNOW_BLUE, MIN_SNOW_NIR_RATIO_BESIDE_RED, snow_mask
+from eotasks.models.series import normalized_difference
 
 INDEX_BANDS: tuple[str, ...] = ("B03", "B08")
 FROZEN_BANDS: tuple[str, ...] = ("B02", "B03", "B04", "B08", "B11")
@@ -18,17 +19,19 @@ def water_index(
 ) -> NDArray[np.float32]:
     """NDWI = (green - nir) / (green + nir), McFeeters 1996, International Journal of Remote Sensing 17, 1425-1432.
 
+    Reflectance below 0, which noise and corrections of the atmosphere leave on dark water, is taken as 0: the quotient
+    has no bounds otherwise, and a few such pixels would decide the scale and the threshold of a whole frame. So water
+    without a near-infrared signal has the index 1.
+
     :param green: B03, any shape and scale (reflectance or digital numbers without an offset).
     :param nir: B08, alike.
     :param is_data: Pixels with data; None for all.
-    :return: float32, -1..1; NaN where there is no data, where a band is no number, and where both are 0.
+    :return: float32, -1..1; NaN where there is no data, where a band is no number, and where neither is above 0.
     """
-    total, difference = np.add(green, nir, dtype=np.float32), np.subtract(green, nir, dtype=np.float32)
-    known = np.isfinite(total) & (total > 0)
+    with np.errstate(invalid="ignore"):  # infinity where there is no data
+        result = normalized_difference(np.asarray(green), np.asarray(nir), negative="clip")
     if is_data is not None:
-        known &= is_data
-    result = np.full(total.shape, np.nan, dtype=np.float32)
-    np.divide(difference, total, out=result, where=known)
+        result[~is_data] = np.nan
     return result
 
 

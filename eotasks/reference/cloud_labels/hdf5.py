@@ -1,7 +1,8 @@
 """HDF5 (and NetCDF-4, which is HDF5) of others, through h5py: plain arrays that lie in the file itself.
 
-What HDF5 can do beside is refused: links to other files, data kept in other files, virtual arrays, filters that are
-loaded as plugins, values that are no numbers or texts. Sizes are looked at before memory is taken.
+What HDF5 can do beside is refused: links to other files, data kept in other files, virtual arrays, filters other than
+deflate, shuffle and the checksum, values that are no numbers or texts. Sizes are looked at before memory is taken,
+those of what is packed too (``eotasks.reference.cloud_labels.hdf5_chunks``).
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from numpy.typing import NDArray
 
 from eotasks.errors import MissingDependencyError, ReferenceDataError, reason_of
 from eotasks.extras import install_line
-from eotasks.limits import ARRAY_BYTES
+from eotasks.limits import ARRAY_BYTES, MEGABYTE
 from eotasks.reading import open_regular
+from eotasks.reference.cloud_labels.hdf5_chunks import Stored
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_FILTERS = frozenset({1, 2, 3, 5, 6, 32000})
-"""Deflate, shuffle, checksum, n-bit, scale-offset and LZF: those that the library has in itself."""
-
 _FAULTS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 """What h5py raises over files that are damaged."""
 
 _LONGEST_TEXT = 1_000
 _TEXT_ROWS = 1 << 16
 """Texts that are read at a time: each becomes an object."""
+
+_CACHE_BYTES = 64 * MEGABYTE
+"""Of unpacked parts that the library keeps: one of texts has to fit, else it is unpacked for each batch."""
 
 
 def h5py_module() -> ModuleType:
@@ -58,7 +60,7 @@ def open_hdf5(file: Path) -> Iterator[Hdf5]:
         with open_regular(file) as stream:
             if stream.read(len(_SIGNATURE)) != _SIGNATURE:
                 raise ValueError("it does not begin as HDF5 does; NetCDF of version 3 is not read")
-        with module.File(file, "r") as handle:
+        with module.File(file, "r", rdcc_nbytes=_CACHE_BYTES) as handle:
             yield Hdf5(file, module, handle)
     except ReferenceDataError:
         raise
@@ -100,8 +102,9 @@ class Hdf5:
         array = self._array(name)
         if array.dtype.kind not in "iufb":
             raise self._refuse(name, f"values of type {str(array.dtype)[:40]}, not numbers")
-        count = len(range(*rows.indices(array.shape[0]))) if array.shape else 1
-        self._check_bytes(name, (count, *array.shape[1:]), array.dtype.itemsize)
+        chosen = range(*rows.indices(array.shape[0])) if array.shape else range(1)
+        self._check_bytes(name, (len(chosen), *array.shape[1:]), array.dtype.itemsize)
+        self._stored(name, array).check(chosen)
         return np.asarray(array[rows] if array.shape else array[()])
 
     def texts(self, name: str) -> Iterator[list[str]]:
@@ -113,6 +116,15 @@ class Hdf5:
         is_text = array.dtype.kind == "S" or self._module.check_string_dtype(array.dtype) is not None
         if array.ndim != 1 or not is_text or array.dtype.itemsize > _LONGEST_TEXT:
             raise self._refuse(name, f"{array.ndim} dimensions of type {str(array.dtype)[:40]}, not texts in one")
+        stored = self._stored(name, array)
+        if stored.part_bytes > _CACHE_BYTES:
+            raise self._refuse(name, f"a part of {stored.part_bytes:,} bytes, more than {_CACHE_BYTES:,}")
+        if array.dtype.kind == "S":
+            stored.check(range(array.shape[0]))
+        elif self._handle.id.get_create_plist().get_sizes() != (8, 8):
+            raise self._refuse(name, "its texts are in a file of other addresses than those of 8 bytes")
+        else:
+            stored.check_texts(_LONGEST_TEXT, self._file)
         for start in range(0, array.shape[0], _TEXT_ROWS):
             part = array[start : start + _TEXT_ROWS]
             yield [_text_of(value)[:_LONGEST_TEXT] for value in part]
@@ -129,13 +141,11 @@ class Hdf5:
             raise self._refuse(name, "it is no array")
         if found.external or found.is_virtual:
             raise self._refuse(name, "its values lie in another file")
-        plist = found.id.get_create_plist()
-        filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
-        if not filters <= _FILTERS:
-            raise self._refuse(name, f"it is packed by filter {min(filters - _FILTERS)}, which is not read")
-        if found.chunks:
-            self._check_bytes(name, found.chunks, found.dtype.itemsize)
+        self._stored(name, found)
         return found
+
+    def _stored(self, name: str, array: Any) -> Stored:
+        return Stored(array, lambda why: self._refuse(name, why))
 
     def _check_bytes(self, name: str, shape: tuple[int, ...], itemsize: int) -> None:
         size = math.prod(int(side) for side in shape) * itemsize

@@ -10,19 +10,33 @@ Source: the reader of its authors, `tacofoundation/tacoreader` on GitHub, folder
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eotasks.errors import MissingDependencyError, ReferenceDataError
+from eotasks.errors import MissingDependencyError, ReferenceDataError, reason_of
 from eotasks.extras import install_line
-from eotasks.limits import CATALOGUE_BYTES, RECORD_BYTES
+from eotasks.limits import CATALOGUE_BYTES, MEGABYTE, RECORD_BYTES, Limit
 from eotasks.reading import open_regular
 from eotasks.reference.cloud_labels.files import file_size, reading
 
 _LETTERS = (b"#y", b"WX")
-_ID, _FORMAT, _OFFSET, _LENGTH = "tortilla:id", "tortilla:file_format", "tortilla:offset", "tortilla:length"
+_NEEDED = ("tortilla:id", "tortilla:file_format", "tortilla:offset", "tortilla:length")
+_ID, _FORMAT, _OFFSET, _LENGTH = _NEEDED
+
+_KINDS = ("INT32", "INT64", "BYTE_ARRAY", "BOOLEAN", "FLOAT", "DOUBLE")
+_ENDLESS = "DELTA_BYTE_ARRAY"
+"""An encoding that writes a text as the one before it and an end, which repeats a long one without limit."""
+
+_LONGEST_TEXT = 1_000
+_ROW_BYTES = 600
+"""What a row takes in memory, beside its texts."""
+
+_PAGE_BYTES = MEGABYTE
+"""Of a table, beside its values."""
+
+_AT_ONCE = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -68,34 +82,103 @@ def items_of(file: Path, columns: tuple[str, ...] = (), *, inside: Item | None =
         stream.seek(start + at)
         table = stream.read(length)
     with reading(file):
-        rows = _rows(table, columns, f"{file}")
-    items = [
-        Item(
-            str(row[_ID]), str(row[_FORMAT]), start + int(row[_OFFSET]), int(row[_LENGTH]),
-            {name: row[name] for name in columns if name in row},
-        )
-        for row in rows
-    ]  # fmt: skip
+        items = [
+            Item(
+                str(row[_ID]), str(row[_FORMAT]), start + int(row[_OFFSET]), int(row[_LENGTH]),
+                {name: row[name] for name in columns if name in row},
+            )
+            for row in _rows(table, columns, f"{file}", limit)
+        ]  # fmt: skip
     if any(item.offset < start or item.length < 0 or item.offset + item.length > end for item in items):
         raise ReferenceDataError(f"{file}: an item of its table lies outside of it. Download it again.")
     return items
 
 
-def _rows(table: bytes, columns: tuple[str, ...], where: str) -> list[dict[str, Any]]:
+def _rows(table: bytes, columns: tuple[str, ...], where: str, limit: Limit) -> Iterator[dict[str, Any]]:
     try:
+        import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingDependencyError(f"TACO files need the package pyarrow: {install_line('labels')}") from error
-    parquet = pq.ParquetFile(io.BytesIO(table))
-    if parquet.metadata.num_rows > CATALOGUE_BYTES.value // 100:
-        raise ReferenceDataError(f"{where}: its table has {parquet.metadata.num_rows:,} rows.")
-    there = set(parquet.schema_arrow.names)
-    needed = (_ID, _FORMAT, _OFFSET, _LENGTH)
-    missing = [name for name in needed if name not in there]
+    try:
+        with pa.BufferReader(table) as source:
+            layout = pq.ParquetFile(source)
+            _check_names(set(layout.schema.names), where)
+            if not layout.metadata.num_rows:  # whose columns have no types
+                return
+            wanted, texts = _columns(layout, columns, where)
+            _check_sizes(layout.metadata, wanted, where, limit)
+            # A text that is stored once and named by every row stays one, until its length was looked at.
+            parquet = pq.ParquetFile(source, metadata=layout.metadata, read_dictionary=texts)
+            for batch in parquet.iter_batches(batch_size=_AT_ONCE, columns=wanted):
+                yield from _checked(batch, where)
+    except (MemoryError, pa.ArrowException) as error:
+        raise ReferenceDataError(
+            f"{where}: its table cannot be read ({reason_of(error)}): download it again."
+        ) from error
+
+
+def _check_names(names: set[str], where: str) -> None:
+    missing = [name for name in _NEEDED if name not in names]
     if missing:
         raise ReferenceDataError(f"{where}: its table has no column {', '.join(missing)}. Download it again.")
-    wanted = [*needed, *(name for name in columns if name in there)]
-    rows: list[dict[str, Any]] = parquet.read(columns=wanted).to_pylist()
+
+
+def _columns(layout: Any, columns: tuple[str, ...], where: str) -> tuple[list[str], list[str]]:
+    """Those that are wanted, and which of them are texts: plain ones alone, no lists or records."""
+    leaves = {leaf.path: leaf for leaf in map(layout.schema.column, range(len(layout.schema)))}
+    for path in leaves:
+        name, dot, _ = path.partition(".")
+        if dot and name in (*_NEEDED, *columns):
+            raise ReferenceDataError(f"{where}: column {name} of its table is no plain one. Download it again.")
+    wanted = [*_NEEDED, *(name for name in columns if name in leaves)]
+    for name in wanted:
+        leaf = leaves[name]
+        kinds = _KINDS[:2] if name in (_OFFSET, _LENGTH) else ("BYTE_ARRAY",) if name in _NEEDED else _KINDS
+        if leaf.physical_type not in kinds or leaf.max_repetition_level or leaf.max_definition_level > 1:
+            raise ReferenceDataError(
+                f"{where}: column {name} of its table is of type {leaf.physical_type}; {' or '.join(kinds)} is due."
+                " Download it again."
+            )
+    return wanted, [name for name in wanted if leaves[name].physical_type == "BYTE_ARRAY"]
+
+
+def _check_sizes(metadata: Any, wanted: list[str], where: str, limit: Limit) -> None:
+    """Refuse a table that unpacks to more than rows of texts that are read take."""
+    if metadata.num_rows * _ROW_BYTES > limit.value:
+        raise ReferenceDataError(f"{where}: its table: {limit.excess(metadata.num_rows * _ROW_BYTES)}.")
+    most = min(limit.value, metadata.num_rows * len(wanted) * (_LONGEST_TEXT + 8) + _PAGE_BYTES)
+    size = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema not in wanted:
+                continue
+            if _ENDLESS in column.encodings:
+                raise ReferenceDataError(
+                    f"{where}: column {column.path_in_schema} of its table is encoded as {_ENDLESS}, which is not read."
+                    " Download it again."
+                )
+            size += max(column.total_uncompressed_size, 0)
+    if size > most:
+        raise ReferenceDataError(
+            f"{where}: its table of {metadata.num_rows:,} rows unpacks to {size:,} bytes, more than {most:,} are due."
+            " Download it again."
+        )
+
+
+def _checked(batch: Any, where: str) -> list[dict[str, Any]]:
+    """Rows, once no text of them is too long."""
+    import pyarrow.compute as pc
+
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        stored = getattr(column, "dictionary", None)
+        longest = 0 if stored is None or not len(stored) else pc.max(pc.binary_length(stored)).as_py() or 0
+        if longest > _LONGEST_TEXT:
+            raise ReferenceDataError(
+                f"{where}: a text in column {name} of its table has {longest:,} bytes, more than {_LONGEST_TEXT:,}."
+                " Download it again."
+            )
+    rows: list[dict[str, Any]] = batch.to_pylist()
     whole = all(isinstance(row[name], int) for row in rows for name in (_OFFSET, _LENGTH))
     if not whole:
         raise ReferenceDataError(f"{where}: offsets in its table are no whole numbers. Download it again.")

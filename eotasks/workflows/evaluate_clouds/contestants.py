@@ -37,9 +37,9 @@ class Contestant:
     """Where it gets its clouds, None for those that it finds."""
 
     def detect(self, scene: LabelledScene) -> Detection:
-        """Run it on a scene."""
+        """Run it on a scene; see `LabelledScene.judgeable` before it is judged."""
         frames = scene.frames_with_labelled_clouds if self.clouds == "labels" else scene.frames
-        return scene.judgeable(detect_clouds(self.detector, frames, self.settings))
+        return detect_clouds(self.detector, frames, self.settings)
 
     @property
     def targets(self) -> tuple[Target, ...]:

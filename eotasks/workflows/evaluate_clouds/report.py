@@ -131,7 +131,7 @@ def _add_comparison(section: Section, outcome: Outcome, compared: Figure | None)
             ),
             f"Medians with intervals, times and agreement of {', '.join(dict.fromkeys(row.detector for row in rows))}.",
         )
-    section.table(header_of(rows), _cells(cells_of(rows)), _caption(outcome, note(outcome)))
+    section.table(header_of(rows), _cells(cells_of(rows)), _caption(outcome, note(rows)))
 
 
 def _cells(rows: list[tuple[str, ...]]) -> list[list[Cell]]:

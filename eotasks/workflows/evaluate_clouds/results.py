@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from eotasks.documents import parse_json_object
-from eotasks.errors import ConfigurationError
-from eotasks.storage.lease import LEASE_FILE
-from eotasks.storage.place import Place, check_folder
+from eotasks.storage.place import Place
 from eotasks.workflows.evaluate_clouds.comparison.picture import comparison_figure
-from eotasks.workflows.evaluate_clouds.comparison.rows import comparison_csv, drawn, rows_of
+from eotasks.workflows.evaluate_clouds.comparison.rows import comparison_csv, rows_of
 from eotasks.workflows.evaluate_clouds.contestants import without_baselines
 from eotasks.workflows.evaluate_clouds.pictures import errors_figure, frame_figure
 from eotasks.workflows.evaluate_clouds.report import build_report, save_picture
 from eotasks.workflows.evaluate_clouds.run import Outcome
 from eotasks.workflows.evaluate_clouds.tables import frames_csv, markdown, metrics_json
+from eotasks.workflows.report.place import claim_place
 
 METRICS, FRAMES, TABLE, REPORT, PICTURES = "metrics.json", "frames.csv", "table.md", "report.html", "pictures"
 COMPARISON, COMPARISON_PICTURE = "comparison.csv", "comparison.png"
@@ -29,32 +28,11 @@ IN_REPORT = 8
 
 
 def claim_results(location: str | Path) -> Place:
-    """The place for results: new, empty, or that of an earlier evaluation.
-
-    :param location: A folder, or ``s3://bucket/prefix``.
-    :raises ConfigurationError: when it is a file, or holds something else; nothing is touched then.
-    :raises StorageError: on S3, when the bucket is absent or cannot be reached.
-    :raises CredentialsError: on S3, when the credentials are refused.
-    """
-    try:
-        place = Place(location)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"--out: {error}") from error
-    if place.is_local:
-        check_folder(place.local_path())
-    if any(name != LEASE_FILE for name in place.names()) and not _is_ours(place):
-        raise ConfigurationError(f"--out {place} holds other things than an evaluation: give a new or empty folder.")
-    return place
+    """The place for results, as `claim_place` has it."""
+    return claim_place(location, file=METRICS, is_ours=_is_ours, what="an evaluation")
 
 
-def _is_ours(place: Place) -> bool:
-    """Whether the numbers there are those of an evaluation: others write a metrics.json too, and pictures beside it."""
-    if place.size(METRICS) is None:
-        return False
-    try:
-        content = parse_json_object(place.read_bytes(METRICS), ConfigurationError)
-    except (OSError, ConfigurationError):
-        return False
+def _is_ours(content: Mapping[str, object]) -> bool:
     return str(content.get("software", "")).startswith("eotasks ")
 
 
@@ -95,7 +73,7 @@ def _comparison(outcome: Outcome, place: Place) -> Figure | None:
     rows = rows_of(outcome, without_baselines(outcome.contestants))
     if len({row.detector for row in rows}) < 2 or not outcome.views:
         return None
-    figure = comparison_figure(rows, f"Detectors of clouds on {outcome.collection.title}", unit=drawn(outcome))
+    figure = comparison_figure(rows, f"Detectors of clouds on {outcome.collection.title}")
     with place.writing(COMPARISON_PICTURE) as temporary:
         save_picture(figure, temporary)
     return figure

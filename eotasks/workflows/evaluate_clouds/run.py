@@ -170,6 +170,7 @@ def evaluate_scenes(
 
 
 def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: WorstScenes) -> None:
+    found: dict[str, NDArray[np.generic]] = {}
     detections: dict[str, Detection] = {}
     counted: list[dict[str, CloudConfusion]] = [{} for _ in scene.frame_names]
     for contestant in outcome.contestants:
@@ -177,11 +178,12 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: Wor
         untold: list[ShadowWarning] = []
         try:
             with _shadow_warnings(untold):
-                detection, seconds = _timed(contestant, scene)
+                answer, seconds = _timed(contestant, scene)
         except Exception as error:  # noqa: BLE001 - whatever a detector does, too
             _note(outcome, scene.name, name, error)
             continue
-        detections[name] = detection
+        found[name] = answer.mask
+        detections[name] = detection = scene.judgeable(answer)
         outcome.runtimes.append(Runtime(name, scene.name, detection.mask.size, seconds))
         outcome.untold += [UntoldShadows(scene.name, name, each.reason, str(each)) for each in untold]
         for index, frame in enumerate(scene.frame_names):
@@ -190,7 +192,7 @@ def _evaluate(scene: LabelledScene, outcome: Outcome, worst: _Worst, scenes: Wor
                 counted[index][name] = counts
                 outcome.results.append(FrameResult(name, scene.name, frame, counts))
         _add_curve(outcome, name, scene, detection)
-    _add_agreements(outcome, detections)
+    _add_agreements(outcome, found)
     for index, confusions in enumerate(counted):
         if confusions:
             worst.offer(scene, index, detections, confusions)
@@ -214,9 +216,10 @@ def _timed(contestant: Contestant, scene: LabelledScene) -> tuple[Detection, flo
     return detection, perf_counter() - started + shared.spared_seconds - spared
 
 
-def _add_agreements(outcome: Outcome, detections: Mapping[str, Detection]) -> None:
-    for first, second in combinations(detections, 2):
-        counts = pair_counts(detections[first].mask, detections[second].mask)
+def _add_agreements(outcome: Outcome, found: Mapping[str, NDArray[np.generic]]) -> None:
+    """Of the masks as the detectors made them: shadows count whether the labels tell of them or not."""
+    for first, second in combinations(found, 2):
+        counts = pair_counts(found[first], found[second])
         pair = frozenset((first, second))
         outcome.agreements[pair] = outcome.agreements[pair] + counts if pair in outcome.agreements else counts
 

@@ -173,6 +173,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     """Measure levels, and say what came out; 1 when the source failed for some lakes."""
     from eotasks.storage.lease import hold_lease
     from eotasks.workflows.water_level.results import check_format, claim_results, write_results
+    from eotasks.workflows.water_level.run import new_task
 
     if arguments.pictures < 0:
         raise ConfigurationError(f"--pictures {arguments.pictures} is no number of lakes: give 0 or more.")
@@ -183,6 +184,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     place = claim_results(arguments.out)
     source = _source(arguments)
     outlines = _all_outlines(outlines, source)
+    new_task(source, outlines, options)  # refuses here what no job could measure
     console = new_console()
     with hold_lease(place, "eotasks water-level") as lease:
         outcome = _measure(source, outlines, options, console)

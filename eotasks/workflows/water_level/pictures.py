@@ -88,20 +88,23 @@ def overview_figure(levels: gpd.GeoDataFrame, names: Sequence[str]) -> Figure:
 @style.styled
 def outline_figure(view: LakeView) -> Figure:
     """The nominal outline in red and the measured one in blue over true colour, at the highest and the lowest level."""
-    highest, lowest = view.frames["highest"], view.frames["lowest"]
-    shown = [highest] if highest.time == lowest.time else [highest, lowest]
-    bounds = shown[0].bounds
-    ratio = (bounds[3] - bounds[1]) * ground.Axis(view.crs).aspect(bounds) / (bounds[2] - bounds[0])
+    shown = view.shown
+    ratio = max(_height_over_width(each) for each in shown)
     width = min(style.CHART_WIDTH / 2, 4.6 / max(ratio, 0.2))
     figure = style.new_figure(width * ratio + 0.85, width * len(shown) + 0.4)
     for axes, frame in zip(np.atleast_1d(figure.subplots(1, len(shown))), shown, strict=True):
-        _draw_frame(axes, frame, view)
+        _draw_frame(axes, frame)
     handles = [
         Line2D([], [], color=NOMINAL, linewidth=2, label="nominal outline"),
         Line2D([], [], color=MEASURED, linewidth=2, label="measured water"),
     ]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
     return figure
+
+
+def _height_over_width(frame: FrameView) -> float:
+    left, bottom, right, top = frame.bounds
+    return (top - bottom) * ground.Axis(frame.crs).aspect(frame.bounds) / (right - left)
 
 
 def _draw_series(axes: Axes, levels: gpd.GeoDataFrame, *, markers: float) -> set[str]:
@@ -146,19 +149,19 @@ def _title(levels: gpd.GeoDataFrame) -> str:
     return str(first["name"] or first["id"])[:28]
 
 
-def _draw_frame(axes: Axes, frame: FrameView, view: LakeView) -> None:
-    maps.frame(axes, frame.bounds, view.crs)
+def _draw_frame(axes: Axes, frame: FrameView) -> None:
+    maps.frame(axes, frame.bounds, frame.crs)
     brightness = np.nanpercentile(frame.colors, 98) if np.isfinite(frame.colors).any() else 1.0
     gain = min(max(1 / max(float(brightness), 1e-3), 1.0), 6.0)  # lakes are dark, and clouds need not be told apart
     picture = np.zeros((*frame.colors.shape[:2], 4), np.uint8)
     picture[..., :3] = np.rint(np.clip(np.nan_to_num(frame.colors) * gain, 0, 1) * 255)
     picture[..., 3] = np.where(np.isfinite(frame.colors).all(axis=-1), 255, 0)
-    maps.show(axes, picture, frame.bounds, view.crs)
-    scale = ground.Axis(view.crs).scale
+    maps.show(axes, picture, frame.bounds, frame.crs)
+    scale = ground.Axis(frame.crs).scale
     _draw_outline(axes, frame.extent, MEASURED, 1.8, scale)
-    _draw_outline(axes, view.outline, NOMINAL, 1.3, scale)
+    _draw_outline(axes, frame.outline, NOMINAL, 1.3, scale)
     axes.set_title(f"{palette.day(frame.time)}: level {frame.level:.2f}", fontsize=11)
-    maps.scale_bar(axes, view.crs)
+    maps.scale_bar(axes, frame.crs)
 
 
 def _draw_outline(axes: Axes, geometry: BaseGeometry, color: str, width: float, scale: float) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import geopandas as gpd
 from matplotlib.figure import Figure
 
-from eotasks.documents import parse_json_object
-from eotasks.errors import ConfigurationError, MissingDependencyError
+from eotasks.errors import MissingDependencyError
 from eotasks.extras import install_line, is_installed
-from eotasks.storage.lease import LEASE_FILE
-from eotasks.storage.place import Place, check_folder
+from eotasks.storage.place import Place
 from eotasks.water.columns import TIME
+from eotasks.workflows.report.place import claim_place
 from eotasks.workflows.report.style import styled
 from eotasks.workflows.water_level.pictures import outline_figure, series_figure
 from eotasks.workflows.water_level.report import PICTURE_DPI, build_report
@@ -38,30 +37,12 @@ def check_format(name: str) -> None:
         )
 
 
-def claim_results(location: str) -> Place:
-    """The place for results: new, empty, or that of an earlier run of the command.
-
-    :raises ConfigurationError: it is a file, or holds something else; nothing is touched then.
-    :raises StorageError: it cannot be reached.
-    """
-    try:
-        place = Place(location)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"--out: {error}") from error
-    if place.is_local:
-        check_folder(place.local_path())
-    if any(name != LEASE_FILE for name in place.names()) and not _is_ours(place):
-        raise ConfigurationError(f"--out {place} holds other things than water levels: give a new or empty folder.")
-    return place
+def claim_results(location: str | Path) -> Place:
+    """The place for results, as `claim_place` has it."""
+    return claim_place(location, file=SUMMARY, is_ours=_is_ours, what="water levels")
 
 
-def _is_ours(place: Place) -> bool:
-    if place.size(SUMMARY) is None:
-        return False
-    try:
-        content = parse_json_object(place.read_bytes(SUMMARY), ConfigurationError)
-    except (OSError, ConfigurationError):
-        return False
+def _is_ours(content: Mapping[str, object]) -> bool:
     return str(content.get("software", "")).startswith("eotasks ") and "lakes" in content
 
 

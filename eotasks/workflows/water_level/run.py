@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import geopandas as gpd
@@ -13,7 +13,7 @@ import pandas as pd
 from eolearn.core import EOPatch, FeatureType
 from numpy.typing import NDArray
 
-from eotasks.errors import AreaError, EOTasksError, TooFewFramesError, message_of
+from eotasks.errors import AreaError, TooFewFramesError, message_of
 from eotasks.features import bbox_of
 from eotasks.imagery.elevation import ElevationFile
 from eotasks.models.sentinel2 import band_indices
@@ -22,10 +22,11 @@ from eotasks.models.water.vocabulary import MeasurementStatus, Sensor
 from eotasks.sources.bbox import grid_of_bbox
 from eotasks.water.columns import COLUMNS, NO_ALGORITHM, TIME
 from eotasks.water.outlines import ID, NAME
+from eotasks.water.series import levels_without_hidden_shadows
 from eotasks.water.task import WaterLevelTask
 from eotasks.workflows.water_level.clouds import add_clouds
 from eotasks.workflows.water_level.sources.base import BANDS, CLM, IS_DATA, SHADOW, Job, PixelSource
-from eotasks.workflows.water_level.views import LakeView, keep_views
+from eotasks.workflows.water_level.views import LakeView, keep_views, settle_views
 
 LOGGER = logging.getLogger(__name__)
 
@@ -98,15 +99,39 @@ def measure_lakes(
             tables += list(_measured(source, job, options, views, untold))
         except (AreaError, TooFewFramesError) as error:
             tables.append(_without_pixels(job.outlines, MeasurementStatus.NO_DATA, message_of(error)))
-        except EOTasksError as error:
-            LOGGER.info("%s failed: %s", job.name, message_of(error))
+        except Exception as error:  # whatever one job does, the others go on
+            LOGGER.warning("%s: %s", job.name, message_of(error))
+            LOGGER.info("%s failed", job.name, exc_info=error)
             failures.append((job.name, message_of(error)))
             tables.append(_without_pixels(job.outlines, MeasurementStatus.REQUEST_ERROR, message_of(error)))
         advance()
-    return Outcome(source, outlines, options, _together(tables, outlines), views, failures, untold[0])
+    told = {name for table in tables for name in table[ID]}
+    tables.append(_without_pixels(outlines[~outlines[ID].isin(told)], MeasurementStatus.NO_DATA, _NO_DATE))
+    levels = levels_without_hidden_shadows(_together(tables, outlines), options.settings)
+    settle_views(views, levels)
+    return Outcome(source, outlines, options, levels, views, failures, untold[0])
 
 
 _EMPTY = "the outline is empty, no polygon, or cannot be repaired"
+_NO_DATE = "the source has no date of those that were asked for"
+
+
+def new_task(source: PixelSource, outlines: gpd.GeoDataFrame, options: RunOptions) -> WaterLevelTask:
+    """What measures the outlines of a job.
+
+    :raises EOTasksError: the bands of the source lack one that is needed.
+    """
+    return WaterLevelTask(
+        outlines,
+        BANDS,
+        _LEVELS,
+        clm_feature=CLM,
+        is_data_feature=IS_DATA,
+        shadow_feature=SHADOW if options.shadows else None,
+        elevation_feature=None if options.elevation is None else _ELEVATION,
+        bands=source.band_names,
+        settings=replace(options.settings, max_beyond_fraction=None),  # all dates of a lake are compared at the end
+    )
 
 
 def _measured(
@@ -118,19 +143,9 @@ def _measured(
         if options.elevation is not None:
             size = (box.max_x - box.min_x) / patch[BANDS].shape[2]
             patch[_ELEVATION] = options.elevation.read(grid_of_bbox(box, size))[..., np.newaxis]
-        task = WaterLevelTask(
-            job.outlines,
-            BANDS,
-            _LEVELS,
-            clm_feature=CLM,
-            is_data_feature=IS_DATA,
-            shadow_feature=SHADOW if options.shadows else None,
-            elevation_feature=None if options.elevation is None else _ELEVATION,
-            bands=source.band_names,
-            settings=options.settings,
-        )
-        levels = task.execute(patch)[_LEVELS]
-        keep_views(views, levels, job.outlines, box, _true_colors(patch, source.band_names), options.views)
+        levels = new_task(source, job.outlines, options).execute(patch)[_LEVELS]
+        seen = levels_without_hidden_shadows(levels, options.settings)  # no picture of what only this patch refuses
+        keep_views(views, seen, job.outlines, box, _true_colors(patch, source.band_names), options.views)
         levels = levels.to_crs(WGS84)
         truth = source.truth(patch)
         yield levels if truth is None else levels.merge(truth, on=[ID, TIME], how="left")

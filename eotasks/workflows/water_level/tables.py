@@ -13,6 +13,8 @@ from eotasks.workflows.water_level.run import TRUE_LEVEL, TRUE_STATE, Outcome
 
 SUMMARY_VERSION = 1
 _DIGITS = 6
+_WHOLE_METRES = 1e5
+"""From which on six digits are less than a tenth."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,15 @@ def levels_csv(outcome: Outcome, *, bluedot_names: bool = False) -> str:
     else:
         extra = [name for name in (TRUE_LEVEL, TRUE_STATE) if name in outcome.levels]
         table = pd.DataFrame(outcome.levels[[*(name for name in COLUMNS if name != "geometry"), *extra]])
+        table = table.assign(**{name: table[name].map(_area) for name in ("area", "nominal_area")})
     return str(table.to_csv(index=False, float_format="%.6g", date_format="%Y-%m-%dT%H:%M:%S"))
+
+
+def _area(value: float) -> str:
+    """To a tenth of a square metre; areas in square degrees keep the digits that say something."""
+    if pd.isna(value):
+        return ""
+    return f"{value:.1f}" if value >= _WHOLE_METRES else f"{value:.6g}"
 
 
 def summary_json(outcome: Outcome) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sentinelhub.geometry import BBox
 from shapely.geometry.base import BaseGeometry
@@ -20,12 +21,16 @@ from eotasks.water.task import FRAME_MARGIN, frame_window
 LONGEST_SIDE = 480
 """Pixels of an image that is kept."""
 
+CANDIDATES = 3
+"""Frames of each kind that are kept while the levels of other EOPatches may still refuse them."""
+
 Colors = Callable[[int, tuple[slice, slice]], NDArray[np.float32]]
+Which = Literal["highest", "lowest"]
 
 
 @dataclass(frozen=True, eq=False)
 class FrameView:
-    """One date of a lake."""
+    """One date of a lake, in the coordinate system of its EOPatch: those of a lake may lie in several UTM zones."""
 
     time: dt.datetime
     level: float
@@ -36,18 +41,24 @@ class FrameView:
     """Left, bottom, right, top of the image."""
 
     extent: BaseGeometry
+    outline: BaseGeometry
+    crs: str
 
 
 @dataclass(eq=False)
 class LakeView:
-    """A lake in the coordinate system of its frames."""
+    """A lake in pictures."""
 
     id: str
     name: str
-    crs: str
-    outline: BaseGeometry
-    frames: dict[str, FrameView] = field(default_factory=dict)
-    """"highest" and "lowest"."""
+    candidates: dict[Which, list[FrameView]] = field(default_factory=lambda: {"highest": [], "lowest": []})
+    """Of each kind the most extreme first."""
+
+    @property
+    def shown(self) -> list[FrameView]:
+        """The frames with the highest and the lowest level; one where they are the same, or the other is not kept."""
+        found = [frames[0] for frames in self.candidates.values() if frames]
+        return found[:1] if len({(each.time, each.level, each.bounds) for each in found}) == 1 else found
 
 
 def keep_views(
@@ -73,12 +84,36 @@ def keep_views(
         valid = mine[mine["status"] == "valid"]
         if valid.empty or (row[ID] not in views and len(views) >= most):
             continue
-        view = views.setdefault(row[ID], LakeView(row[ID], row["name"], bbox.crs.ogc_string(), row.geometry))
-        for which, index in (("highest", valid["level"].idxmax()), ("lowest", valid["level"].idxmin())):
-            found, kept = valid.loc[index], view.frames.get(which)
-            sign = 1 if which == "highest" else -1
-            if kept is None or sign * found["level"] > sign * kept.level:
-                view.frames[which] = _frame(found, int(index), row.geometry, bbox, colors)
+        view = views.setdefault(row[ID], LakeView(row[ID], row["name"]))
+        _keep(view, "highest", valid, row.geometry, bbox, colors)
+        _keep(view, "lowest", valid, row.geometry, bbox, colors)
+
+
+def settle_views(views: dict[str, LakeView], levels: pd.DataFrame) -> None:
+    """Drops frames whose level was refused in the end, and lakes of which none is left.
+
+    :param levels: Table of all patches.
+    """
+    valid = levels[levels["status"] == "valid"]
+    there = set(zip(valid[ID], valid[TIME], valid["level"], strict=True))
+    for name, view in list(views.items()):
+        for which, frames in view.candidates.items():
+            view.candidates[which] = [each for each in frames if (name, each.time, each.level) in there]
+        if not view.shown:
+            del views[name]
+
+
+def _keep(view: LakeView, which: Which, valid: pd.DataFrame, outline: BaseGeometry, bbox: BBox, colors: Colors) -> None:
+    """Adds the extreme frames of a patch to those kept; an image is made only of one that stays."""
+    sign = 1 if which == "highest" else -1
+    kept = view.candidates[which]
+    extreme = valid["level"].sort_values(ascending=which == "lowest", kind="stable")
+    for index in extreme.index[:CANDIDATES]:
+        if len(kept) == CANDIDATES and sign * extreme[index] <= sign * kept[-1].level:
+            break
+        kept.append(_frame(valid.loc[index], int(index), outline, bbox, colors))
+        kept.sort(key=lambda frame: -sign * frame.level)
+        del kept[CANDIDATES:]
 
 
 def _frame(found: Any, index: int, outline: BaseGeometry, bbox: BBox, colors: Colors) -> FrameView:
@@ -93,4 +128,12 @@ def _frame(found: Any, index: int, outline: BaseGeometry, bbox: BBox, colors: Co
     thinned = image[::step, ::step]
     left, top = bbox.min_x + columns.start * across, bbox.max_y - rows.start * down
     bounds = (left, top - thinned.shape[0] * step * down, left + thinned.shape[1] * step * across, top)
-    return FrameView(found[TIME].to_pydatetime(), float(found["level"]), thinned, bounds, found["geometry"])
+    return FrameView(
+        found[TIME].to_pydatetime(),
+        float(found["level"]),
+        thinned.copy(),  # not a view of the whole image
+        bounds,
+        found["geometry"],
+        outline,
+        bbox.crs.ogc_string(),
+    )

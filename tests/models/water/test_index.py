@@ -27,6 +27,13 @@ def test_index_of_whole_numbers_does_not_wrap_around() -> None:
     assert found[0] == pytest.approx(-0.5)
 
 
+def test_negative_reflectance_keeps_the_index_within_its_bounds() -> None:
+    """Noise around no signal: dark in the near infrared is water, dark in both is not known."""
+    green = np.array([0.0010, 0.0010, -0.002, -0.001, 0.0], dtype=np.float32)
+    nir = np.array([-0.0009, -0.0020, 0.100, -0.003, -0.001], dtype=np.float32)
+    np.testing.assert_array_equal(water_index(green, nir), np.array([1, 1, -1, np.nan, np.nan], dtype=np.float32))
+
+
 @pytest.mark.parametrize(
     ("spectrum", "expected"),
     [

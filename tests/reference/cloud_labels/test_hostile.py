@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,12 @@ import h5py
 import numpy as np
 import pytest
 
-from eotasks.errors import EOTasksError, MissingDependencyError, ReferenceDataError
+from eotasks.errors import MissingDependencyError
 from eotasks.limits import ARRAY_BYTES, LISTED_OBJECTS, RECORD_BYTES
 from eotasks.reference.cloud_labels.registry import find_label_set
 from tests.builders.clouds.label_sets import (
     PATCH,
     SCENE,
-    tortilla,
     write_catalogue,
     write_cloudsen12,
     write_cloudsen12_high,
@@ -26,23 +27,10 @@ from tests.builders.clouds.label_sets import (
     write_hollstein,
     write_kappazeta,
 )
+from tests.builders.clouds.refusals import read, refused
 from tests.builders.labelled_scenes import digital_numbers, truth, write_image
 
 Write = Callable[[Path], object]
-
-
-def refused(name: str, folder: Path, words: str = "") -> None:
-    """When its frames are looked for, or when one is read: by one line of ours."""
-    with pytest.raises(EOTasksError, match=words) as raised:
-        read(name, folder)
-    assert isinstance(raised.value, ReferenceDataError), repr(raised.value)
-    assert "\n" not in str(raised.value)
-    assert len(str(raised.value)) < 3000
-
-
-def read(name: str, folder: Path) -> None:
-    for source in find_label_set(name).frames(folder):
-        source.load()
 
 
 class Payload:
@@ -176,45 +164,6 @@ def test_arrays_of_cloudsen12(tmp_path: Path) -> None:
     refused("cloudsen12-high", tmp_path, "L1C_B10.dat")
 
 
-def header(at: int, length: int) -> bytes:
-    return b"WX" + at.to_bytes(8, "little") + length.to_bytes(8, "little")
-
-
-TACO: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "no taco": (lambda _: b"PK\x03\x04" * 10, "does not begin"),
-    "too short": (lambda whole: whole[:10], "does not begin"),
-    "a table outside": (lambda whole: header(len(whole), 100) + whole[18:], "lies outside"),
-    "a table without end": (lambda whole: header(200, 2**63) + whole[18:], "EOTASKS_MAX"),
-    "no table": (lambda whole: header(18, 50) + whole[18:], "cannot be read"),
-    "another table": (lambda _: tortilla([]).replace(b"tortilla:length", b"tortilla:extent"), "no column"),
-    "no patch": (lambda _: tortilla([("a", "GTiff", b"x")]), "no patch in its files"),
-    "an empty patch": (lambda _: tortilla([("a", "TORTILLA", tortilla([]))]), "nothing in it where"),
-    "other formats": (
-        lambda _: tortilla([("a", "TORTILLA", tortilla([("x", "VRT", b"<V/>"), ("y", "GTiff", b"II")]))]),
-        "VRT, GTiff in it where",
-    ),
-    "no images": (
-        lambda _: tortilla([("a", "TORTILLA", tortilla([("x", "GTiff", b"<VRTDataset/>"), ("y", "GTiff", b"II")]))]),
-        "no GeoTIFF",
-    ),
-    "one patch twice": (lambda _: tortilla([("a", "TORTILLA", tortilla([]))] * 2), "in it twice"),
-    "an item outside": (
-        lambda _: tortilla(
-            [("a", "TORTILLA", tortilla([("x", "GTiff", b"")], {"tortilla:offset": [10**9], "tortilla:length": [5]}))]
-        ),
-        "an item of its table lies outside",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", TACO)
-def test_taco_files(fault: str, tmp_path: Path) -> None:
-    spoil, words = TACO[fault]
-    file = write_cloudsen12_plus(tmp_path)
-    file.write_bytes(spoil(file.read_bytes()))
-    refused("cloudsen12-plus", tmp_path, words)
-
-
 def external(file: Path) -> None:
     """An array whose values are another file's bytes."""
     secret = file.parent / "secret"
@@ -275,12 +224,46 @@ def compound(file: Path) -> None:
         content["B01"] = np.zeros((20, 24), [("a", "f4"), ("b", "S9")])
 
 
+def packed(file: Path, content: bytes, *, mask: int = 0, **options: Any) -> None:
+    """Bytes in the place of the one part of a deflated array."""
+    with h5py.File(file, "a") as handle:
+        del handle["B01"]
+        array = handle.create_dataset("B01", (20, 24), np.float32, chunks=(20, 24), compression="gzip", **options)
+        array.id.write_direct_chunk((0, 0), content, mask)
+
+
+def filtered(*codes: int) -> Write:
+    def spoil(file: Path) -> None:
+        with h5py.File(file, "a") as content:
+            del content["B01"]
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_chunk((20, 24))
+            for code in codes:
+                plist.set_filter(code, h5py.h5z.FLAG_OPTIONAL, (4,))
+            space = h5py.h5s.create_simple((20, 24))
+            h5py.h5d.create(content.id, b"B01", h5py.h5t.NATIVE_FLOAT, space, plist)
+
+    return spoil
+
+
+BOMB = zlib.compress(bytes(1_000_000), 9)
+
 NETCDF: dict[str, tuple[Write, str]] = {
     "values of another file": (external, "values lie in another file"),
     "virtual": (virtual, "values lie in another file"),
     "a link out": (linked, "a link to elsewhere"),
     "a soft link": (soft, "a link to elsewhere"),
     "a plugin": (plugin, "packed by filter 32001"),
+    "inflating": (lambda file: packed(file, BOMB), "unpacks to more bytes where 1,920 are due"),
+    "inflating beside a checksum": (lambda file: packed(file, BOMB + b"sums", fletcher32=True), "unpacks to more"),
+    "grown": (lambda file: packed(file, bytes(4_000)), "a part of 4,000 bytes where 1,920 are due"),
+    "too short": (lambda file: packed(file, zlib.compress(bytes(1919))), "unpacks to 1,919 bytes"),
+    "never ending": (lambda file: packed(file, zlib.compress(bytes(1920))[:-4]), "is cut off"),
+    "no deflate": (lambda file: packed(file, b"x" * 100), "is damaged"),
+    "another filter left out": (lambda file: packed(file, bytes(1920), mask=0b10), "filters that are not there"),
+    "deflated twice": (filtered(1, 1), "by one filter twice"),
+    "lzf": (filtered(32_000), r"packed by filter 32000 \(LZF\)"),
+    "scale-offset": (filtered(6), r"packed by filter 6 \(scale-offset\)"),
     "terabytes": (huge, "EOTASKS_MAX_ARRAY_BYTES|several shapes"),
     "a group": (group, "it is no array"),
     "records": (compound, "not numbers"),
@@ -316,6 +299,19 @@ def test_sub_tiles_of_another_kind(tmp_path: Path) -> None:
     refused("kappazeta", tmp_path, "a FIFO")
 
 
+def test_a_part_is_inflated_no_further_than_it_may(tmp_path: Path) -> None:
+    write_kappazeta(tmp_path / "a.nc")
+    packed(tmp_path / "a.nc", zlib.compress(bytes(100_000_000), 1), shuffle=True)
+    tracemalloc.start()
+    try:
+        refused("kappazeta", tmp_path, "a part of 4[0-9]{2},[0-9]{3} bytes where 1,920 are due")
+        packed(tmp_path / "a.nc", BOMB, shuffle=True)
+        refused("kappazeta", tmp_path, "unpacks to more")
+        assert tracemalloc.get_traced_memory()[1] < 600_000
+    finally:
+        tracemalloc.stop()
+
+
 HOLLSTEIN: dict[str, tuple[dict[str, Any], str]] = {
     "no spectra": ({"spectra": None}, "there is none, but band"),
     "other bands": ({"spectra": np.zeros((42, 12), np.float32)}, "are due"),
@@ -342,6 +338,39 @@ def test_spectra_of_hollstein(fault: str, tmp_path: Path) -> None:
     arrays, words = HOLLSTEIN[fault]
     write_hollstein(tmp_path, **arrays)
     refused("hollstein", tmp_path, words)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"chunks": (9,), "compression": "gzip", "shuffle": True}], ids=["plain", "packed"]
+)
+def test_texts_of_any_length(options: dict[str, Any], tmp_path: Path) -> None:
+    """One text of a megabyte, which each of 42 rows may name: it is refused by what its reference says."""
+    file = write_hollstein(tmp_path)
+    names = ["a"] * 42
+    for texts, words in ((names, ""), ([*names[1:], "é" * 600], "a text of 1,200 bytes, more than 1,000")):
+        with h5py.File(file, "a") as content:
+            del content["product_id"]
+            content.create_dataset("product_id", data=texts, dtype=h5py.string_dtype(), **options)
+        if words:
+            refused("hollstein", tmp_path, words)
+        else:
+            read("hollstein", tmp_path)
+    with h5py.File(file, "a") as content:
+        del content["product_id"]
+        content.create_dataset("product_id", (42,), h5py.string_dtype(), fillvalue="b" * 5000, **options)
+    refused("hollstein", tmp_path, "0 of its 42 texts are there")
+
+
+def test_references_that_lie_about_their_length(tmp_path: Path) -> None:
+    file = write_hollstein(tmp_path, product_id=None)
+    with h5py.File(file, "a") as content:
+        array = content.create_dataset("product_id", data=["a" * 90_000] * 42, dtype=h5py.string_dtype())
+        at = array.id.get_offset()
+    whole = bytearray(file.read_bytes())
+    for row in range(42):
+        whole[at + 16 * row : at + 16 * row + 4] = (9).to_bytes(4, "little")
+    file.write_bytes(whole)
+    refused("hollstein", tmp_path, "cannot be read")
 
 
 def test_two_files_of_hollstein(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,11 @@ from eotasks.clouds.detectors.frames import SharedResults
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.workflows.evaluate_clouds.comparison import rows as comparison_rows
 from eotasks.workflows.evaluate_clouds.comparison.picture import comparison_figure
-from eotasks.workflows.evaluate_clouds.comparison.rows import cells_of, drawn, header_of, note, rows_of, seconds_text
+from eotasks.workflows.evaluate_clouds.comparison.rows import cells_of, header_of, note, rows_of, seconds_text
 from eotasks.workflows.evaluate_clouds.contestants import contestants
 from eotasks.workflows.evaluate_clouds.report import save_picture
 from eotasks.workflows.evaluate_clouds.run import Outcome, evaluate_scenes
-from eotasks.workflows.evaluate_clouds.scenes import scenes_of_folder
+from eotasks.workflows.evaluate_clouds.scenes import SceneSource, scenes_of_folder
 from tests.builders.command_line import command
 from tests.builders.labelled_scenes import SHAPE, truth, write_image, write_scene
 
@@ -63,12 +64,42 @@ def test_rows_hold_medians_intervals_and_agreement_of_all_pixels(outcome: Outcom
     assert np.isnan(rows["scl", "shadow"].estimates["UA"].median)
 
 
-def test_scenes_are_drawn_where_there_are_enough(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert drawn(outcome) == "frames"
-    assert "bootstrap over frames (there are fewer than 10 scenes)" in note(outcome)
+def test_agreement_of_shadows_does_not_ask_whether_they_are_labelled(folder: Path) -> None:
+    collection = scenes_of_folder(folder)
+    unmarked = [
+        SceneSource(each.name, lambda each=each: replace(each.load(), shadows_labelled=False))  # type: ignore[misc]
+        for each in collection.sources
+    ]
+    chosen = contestants(THREE[:2], DetectorSettings())
+    agreed, judged = [], []
+    for sources in (collection.sources, unmarked):
+        outcome = evaluate_scenes(replace(collection, sources=sources), chosen, pictures=0)
+        agreed.append({row.target: row.agreement["scl"] for row in rows_of(outcome) if row.detector == "stored"})
+        judged.append(sum(each.against_rest("shadow").true_positive for each in outcome.of("stored")))
+    assert agreed[0] == agreed[1]
+    assert agreed[1]["shadow"].share < 1
+    assert judged[0] > judged[1] == 0, "what is judged by the labels has no shadows there"
+
+
+def test_scenes_are_drawn_where_enough_have_the_class(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(folder / "b" / "label.tif", np.where(truth() == 2, 255, truth()).astype(np.uint8))  # no shadow
+    outcome = evaluate_scenes(scenes_of_folder(folder), contestants(THREE[:2], DetectorSettings()), pictures=0)
+
+    def drawn() -> dict[tuple[str, str], str | None]:
+        return {(row.target, row.detector): row.drawn for row in rows_of(outcome)}
+
+    everywhere = {("cloud", "stored"), ("cloud", "scl"), ("shadow", "stored"), ("shadow", "scl")}
+    assert drawn() == dict.fromkeys(everywhere, "frames")
+    assert "bootstrap over frames (fewer than 10 scenes have the class)." in note(rows_of(outcome))
     monkeypatch.setattr(comparison_rows, "SCENES_TO_DRAW", 3)
-    assert drawn(outcome) == "scenes"
-    assert "bootstrap over scenes. κ" in note(outcome)
+    rows = rows_of(outcome)
+    assert {row.drawn for row in rows if row.target == "cloud"} == {"scenes"}
+    shadow = [row for row in rows if row.target == "shadow"]
+    assert {(row.drawn, row.frames < 3) for row in shadow} == {("frames", True)}
+    assert "over scenes, or over frames where fewer than 3 scenes have the class." in note(rows)
+    assert {cells[3] for cells in cells_of(rows)} == {"scenes", "frames"}
+    monkeypatch.setattr(comparison_rows, "SCENES_TO_DRAW", 1)
+    assert "bootstrap over scenes. κ" in note(rows_of(outcome))
 
 
 def test_tables_have_a_column_for_each_detector(outcome: Outcome) -> None:
@@ -82,7 +113,7 @@ def test_tables_have_a_column_for_each_detector(outcome: Outcome) -> None:
 
 
 def test_the_picture_is_drawn(outcome: Outcome, tmp_path: Path) -> None:
-    figure = comparison_figure(rows_of(outcome), "Detectors", unit="frames")
+    figure = comparison_figure(rows_of(outcome), "Detectors")
     save_picture(figure, tmp_path / "comparison.png")
     image = imread(tmp_path / "comparison.png")
     assert min(image.shape[:2]) > 500

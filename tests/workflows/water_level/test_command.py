@@ -180,6 +180,11 @@ def test_an_elevation_model_keeps_water_off_the_slopes(tmp_path: Path, undrawn_l
         (["LAKES", "--eopatches", "PATCHES", "--max-cloud", "20"], "max_cloud_fraction"),
         (["LAKES", "--sample", "--bands", "B03,B08"], "--bands is for --eopatches"),
         (["LAKES", "--eopatches", "PATCHES", "--resolution", "10"], "own pixels"),
+        (["LAKES", "--eopatches", "PATCHES", "--bands", "B03,B8"], "B8"),
+        (["LAKES", "--eopatches", "PATCHES", "--bands", "B03,B08,B08"], "each band once"),
+        (["LAKES", "--eopatches", "PATCHES", "--bands", "B02,B03,B04,B08,B11"], "has 13 bands"),
+        (["LAKES", "--products", "PATCHES"], "PATCHES"),
+        (["LAKES", "--products", "JUNK"], "junk.parquet"),
         (["LAKES", "--eopatches", "PATCHES", "--pictures", "-1"], "no number of lakes"),
         (["LAKES", "--eopatches", "PATCHES", "--elevation", "absent.tif"], "absent.tif"),
     ],
@@ -187,9 +192,11 @@ def test_an_elevation_model_keeps_water_off_the_slopes(tmp_path: Path, undrawn_l
 def test_bad_input_is_refused_before_work(
     arguments: list[str], words: str, patches: Path, lakes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [{"PATCHES": str(patches), "LAKES": str(lakes)}.get(each, each) for each in arguments]
+    (tmp_path / "junk.parquet").write_text("x")
+    named = {"PATCHES": str(patches), "LAKES": str(lakes), "JUNK": str(tmp_path / "junk.parquet")}
+    given = [named.get(each, each) for each in arguments]
     assert main(["water-level", *given, "--out", str(tmp_path / "out")]) == 2
-    assert words in capsys.readouterr().err
+    assert named.get(words, words) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -220,3 +227,45 @@ def test_patches_without_timestamps_or_masks(tmp_path: Path, lakes: Path, undraw
     patch.save(str(tmp_path / "patches" / "one"))
     assert measure(tmp_path / "patches", lakes, tmp_path / "out") == 1
     assert "request_error" in {row["status"] for row in rows_of(tmp_path / "out")}
+
+
+def test_days_without_a_frame_are_rows_that_say_so(
+    patches: Path, lakes: Path, tmp_path: Path, undrawn_levels: None
+) -> None:
+    assert measure(patches, lakes, tmp_path / "out", "--start", "2021-01-01") == 0
+    rows = [(row["id"], row["status"], row["TIMESTAMP"]) for row in rows_of(tmp_path / "out")]
+    assert rows == [("a", "no_data", ""), ("b", "no_data", ""), ("c", "invalid_polygon", "")]
+
+
+def test_a_patch_that_cannot_be_read_is_a_failure_and_the_others_go_on(
+    lakes: Path, tmp_path: Path, undrawn_levels: None
+) -> None:
+    for name in ("broken", "whole"):
+        builders.lake_patch(FULL).save(str(tmp_path / "patches" / name))
+    (tmp_path / "patches" / "broken" / "bbox.geojson").write_text("{")
+    assert measure(tmp_path / "patches", lakes, tmp_path / "out") == 1
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [each["job"] for each in summary["failures"]] == ["EOPatch broken"]
+    rows = [(row["id"], row["status"]) for row in rows_of(tmp_path / "out")]
+    assert rows == [("a", "valid"), ("b", "request_error"), ("c", "invalid_polygon")]
+
+
+def test_patches_of_which_none_can_be_read(lakes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    builders.lake_patch(FULL).save(str(tmp_path / "patches" / "broken"))
+    (tmp_path / "patches" / "broken" / "bbox.geojson").write_text("{")
+    assert measure(tmp_path / "patches", lakes, tmp_path / "out") == 2
+    assert "broken" in capsys.readouterr().err
+
+
+def test_bands_that_show_no_ice_are_refused_before_work(
+    lakes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], undrawn_levels: None
+) -> None:
+    patch = builders.lake_patch(FULL)
+    chosen = [builders.BANDS.index(name) for name in ("B03", "B08")]
+    patch[FeatureType.DATA, "BANDS"] = patch[FeatureType.DATA, "BANDS"][..., chosen]
+    patch.save(str(tmp_path / "patches" / "one"))
+    assert measure(tmp_path / "patches", lakes, tmp_path / "out", "--bands", "B03,B08") == 2
+    assert "to tell ice from water" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert measure(tmp_path / "patches", lakes, tmp_path / "out", "--bands", "B03,B08", "--max-ice", "none") == 0
+    assert rows_of(tmp_path / "out")[0]["status"] == "valid"

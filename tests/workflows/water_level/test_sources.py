@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
-from eolearn.core import FeatureType
+from eolearn.core import EOPatch, FeatureType
+from sentinelhub.constants import CRS
 
+from eotasks.errors import AreaError
 from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.sources.sample_files import sample_path
 from eotasks.workflows.water_level.run import Outcome, RunOptions, measure_lakes
@@ -38,6 +41,39 @@ def test_degrees_come_to_the_zone_of_the_middle_also_over_the_antimeridian() -> 
     parts = shapely.MultiPolygon([shapely.box(179.99, 10, 180, 10.01), shapely.box(-180, 10, -179.99, 10.01)])
     box, _ = lake_box(builders.outlines(parts, crs="EPSG:4326"), None)
     assert box.max_x - box.min_x < 4000
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        pytest.param(shapely.box(-180, 89, 180, 90), "beyond UTM", id="pole"),
+        pytest.param(shapely.box(0, 100, 1, 101), "no place on Earth", id="nowhere"),
+    ],
+)
+def test_places_without_a_frame(shape: shapely.Polygon, words: str) -> None:
+    with pytest.raises(AreaError, match=words):
+        lake_box(builders.outlines(shape, crs="EPSG:4326"), None)
+
+
+def test_an_outline_on_the_other_side_of_the_earth_has_no_frame_in_the_zone_of_the_scene() -> None:
+    far = builders.outlines(shapely.box(105.0, -0.05, 105.1, 0.05), crs="EPSG:4326")
+    with pytest.raises(AreaError, match="has no coordinates"):
+        lake_box(far, None, system=CRS(32633))
+
+
+def test_whatever_one_job_raises_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(SampleSource):
+        def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
+            if outline["id"].iloc[0] == "odd":
+                raise AttributeError("no such thing")
+            yield from super()._load(outline)
+
+    away = shapely.box(400_000, 5_814_360, 401_000, 5_815_000)
+    lakes = builders.outlines(away, away, id=["odd", "away"], name="")
+    found = measure_lakes(Odd(SourceRequest(resolution=20, surroundings=0)), lakes, QUICK)
+    assert found.levels["status"].tolist() == ["request_error", "no_data"]
+    assert found.failures == [("outline odd", "AttributeError: no such thing")]
+    assert "no such thing" in caplog.text
 
 
 @pytest.mark.parametrize(("width", "size"), [(100, 10), (50_000, 10), (50_001, 20), (170_000, 40)])

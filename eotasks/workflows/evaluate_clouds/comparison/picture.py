@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from eotasks.models.clouds.evaluation import Target
-from eotasks.workflows.evaluate_clouds.comparison.rows import COMPARED, Row, seconds_text
+from eotasks.workflows.evaluate_clouds.comparison.rows import COMPARED, Row, seconds_text, units_text
 from eotasks.workflows.report import palette, style
 
 _AGREEMENT: Any = LinearSegmentedColormap.from_list("agreement", ["#f7f8f6", palette.SKY, "#00456e"])
@@ -22,13 +22,12 @@ _MATRIX = 0.52
 
 
 @style.styled
-def comparison_figure(rows: Sequence[Row], title: str, *, unit: str) -> Figure:
+def comparison_figure(rows: Sequence[Row], title: str) -> Figure:
     """Above: balanced overall accuracy and F1 of clouds, F1 of shadows, and time, a line for each detector. Below: how
     far each two of them agree.
 
     :param rows: Of two detectors at least.
     :param title: What they were judged on.
-    :param unit: What was drawn for the intervals.
     """
     names = list(dict.fromkeys(row.detector for row in rows))
     by_class = {target: {row.detector: row for row in rows if row.target == target} for target in COMPARED}
@@ -55,8 +54,8 @@ def comparison_figure(rows: Sequence[Row], title: str, *, unit: str) -> Figure:
         else:
             each.set_axis_off()
     lower.supxlabel(
-        f"Dots: medians over frames, lines: their 95 % intervals, by a bootstrap over {unit}. In each field: Cohen's κ"
-        " of two masks, and the share of pixels that both call alike.",
+        f"Dots: medians over frames, lines: their 95 % intervals, by a bootstrap over {units_text(rows)}.\nIn each"
+        " field: Cohen's κ of two masks, and the share of pixels that both call alike.",
         x=0.01,
         ha="left",
         fontsize=9,

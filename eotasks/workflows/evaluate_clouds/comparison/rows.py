@@ -1,8 +1,9 @@
 """Detectors beside each other: accuracy with its intervals, how far they agree, and what they cost.
 
 A number is the median over frames, as in the other tables; its interval holds 95 % of the medians of a bootstrap
-(``eotasks.models.clouds.evaluation.intervals``). From ten scenes on, scenes are drawn, each with all its frames; of
-fewer there are too few ways to draw, so frames are, which takes those of a place for independent of each other.
+(``eotasks.models.clouds.evaluation.intervals``). Where ten scenes at least have the class, scenes are drawn, each with
+all its frames; of fewer there are too few ways to draw, so frames are, which takes those of a place for independent of
+each other. A row says which.
 Agreement needs no labels: it is taken of all pixels that have data, labelled or not. A time is that of the detector
 alone on this machine, without reading; what several detectors share is counted for each.
 """
@@ -28,10 +29,12 @@ from eotasks.models.clouds.evaluation import (
     spread,
 )
 from eotasks.workflows.evaluate_clouds.contestants import Contestant
-from eotasks.workflows.evaluate_clouds.run import FrameResult, Outcome
+from eotasks.workflows.evaluate_clouds.run import Outcome
 
 SCENES_TO_DRAW = 10
-"""Scenes from which on these are drawn, and not frames."""
+"""Scenes with the class from which on these are drawn, and not frames."""
+
+Unit = Literal["scenes", "frames"]
 
 COMPARED: tuple[Target, ...] = ("cloud", "shadow")
 
@@ -69,6 +72,9 @@ class Row:
     frames: int
     """Frames whose reference has the class."""
 
+    drawn: Unit | None
+    """What the bootstrap draws of them; None where there are none."""
+
     estimates: Mapping[str, Estimate]
     """By the short names of ``NUMBERS``."""
 
@@ -87,44 +93,53 @@ def rows_of(outcome: Outcome, detectors: Sequence[Contestant] | None = None) -> 
     :param detectors: Some of the outcome's; None for all.
     """
     chosen = [each for each in (detectors or outcome.contestants) if outcome.of(each.name)]
-    return [
-        Row(
-            each.name,
-            target,
-            sum(counts.against_rest(target).positives > 0 for counts in outcome.of(each.name)),
-            _estimates([result for result in outcome.results if result.detector == each.name], target, drawn(outcome)),
-            {
-                other.name: class_agreement(pair, target)
-                for other in chosen
-                if other is not each
-                and target in other.targets
-                and (pair := outcome.agreements.get(frozenset((each.name, other.name)))) is not None
-            },
-            seconds_per_megapixel(outcome, each.name),
-        )
-        for each in chosen
-        for target in COMPARED
-        if target in each.targets
+    return [_row(outcome, each, target, chosen) for each in chosen for target in COMPARED if target in each.targets]
+
+
+def _row(outcome: Outcome, detector: Contestant, target: Target, chosen: Sequence[Contestant]) -> Row:
+    having = [
+        (result, counts)
+        for result in outcome.results
+        if result.detector == detector.name and (counts := result.confusion.against_rest(target)).positives
     ]
+    unit = _unit([result.scene for result, _ in having])
+    groups = [result.scene if unit == "scenes" else (result.scene, result.frame) for result, _ in having]
+    return Row(
+        detector.name,
+        target,
+        len(having),
+        unit,
+        {short: _estimate([counts for _, counts in having], groups, name) for short, name in NUMBERS.items()},
+        {
+            other.name: class_agreement(pair, target)
+            for other in chosen
+            if other is not detector
+            and target in other.targets
+            and (pair := outcome.agreements.get(frozenset((detector.name, other.name)))) is not None
+        },
+        seconds_per_megapixel(outcome, detector.name),
+    )
 
 
-def drawn(outcome: Outcome) -> Literal["scenes", "frames"]:
-    """What the bootstrap draws."""
-    return "scenes" if len({result.scene for result in outcome.results}) >= SCENES_TO_DRAW else "frames"
+def _unit(scenes: Sequence[str]) -> Unit | None:
+    if not scenes:
+        return None
+    return "scenes" if len(set(scenes)) >= SCENES_TO_DRAW else "frames"
+
+
+def units_text(rows: Sequence[Row]) -> str:
+    """What the bootstrap draws, in words."""
+    units = {row.drawn for row in rows if row.drawn}
+    if units == {"scenes"}:
+        return "scenes"
+    fewer = f"fewer than {SCENES_TO_DRAW} scenes have the class"
+    return f"scenes, or over frames where {fewer}" if "scenes" in units else f"frames ({fewer})"
 
 
 def seconds_per_megapixel(outcome: Outcome, detector: str) -> float:
     """The median over scenes; NaN where there is none."""
     rates = [each.seconds / each.pixels * 1e6 for each in outcome.runtimes if each.detector == detector]
     return float(np.median(rates)) if rates else math.nan
-
-
-def _estimates(
-    results: Sequence[FrameResult], target: Target, unit: Literal["scenes", "frames"]
-) -> dict[str, Estimate]:
-    having = [(result, counts) for result in results if (counts := result.confusion.against_rest(target)).positives]
-    groups = [result.scene if unit == "scenes" else (result.scene, result.frame) for result, _ in having]
-    return {short: _estimate([counts for _, counts in having], groups, name) for short, name in NUMBERS.items()}
 
 
 def _estimate(counts: Sequence[BinaryCounts], groups: Sequence[object], name: str) -> Estimate:
@@ -135,7 +150,7 @@ def _estimate(counts: Sequence[BinaryCounts], groups: Sequence[object], name: st
 def header_of(rows: Sequence[Row]) -> tuple[str, ...]:
     """Titles of the columns."""
     others = [f"κ with {name}" for name in _names(rows)] if len(_names(rows)) > 1 else []
-    return ("detector", "class", "frames", *NUMBERS, "s / Mpx", *others)
+    return ("detector", "class", "frames", "drawn", *NUMBERS, "s / Mpx", *others)
 
 
 def cells_of(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -146,6 +161,7 @@ def cells_of(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             row.detector,
             row.target,
             str(row.frames),
+            row.drawn or "–",
             *(str(row.estimates[short]) for short in NUMBERS),
             seconds_text(row.seconds),
             *(kappa_text(row, name) for name in (names if len(names) > 1 else ())),
@@ -159,14 +175,13 @@ def seconds_text(seconds: float) -> str:
     return "–" if math.isnan(seconds) else f"{seconds:.{max(1 - math.floor(math.log10(max(seconds, 1e-4))), 0)}f}"
 
 
-def note(outcome: Outcome) -> str:
+def note(rows: Sequence[Row]) -> str:
     """What the numbers are, in words."""
-    unit = drawn(outcome)
-    why = "" if unit == "scenes" else f" (there are fewer than {SCENES_TO_DRAW} scenes)"
     return (
-        f"Medians over frames with 95 % intervals of a bootstrap over {unit}{why}. κ is Cohen's kappa of two masks over"
-        " all pixels with data, labelled or not: 1 for the same masks, 0 for chance. s / Mpx is the time of the"
-        " detector alone for a megapixel of one frame on this machine, the median over scenes."
+        f"Medians over frames with 95 % intervals of a bootstrap over {units_text(rows)}. κ is"
+        " Cohen's kappa of two masks over all pixels with data, labelled or not: 1 for the same masks, 0 for chance."
+        " s / Mpx is the time of the detector alone for a megapixel of one frame on this machine, the median over"
+        " scenes."
     )
 
 
@@ -178,7 +193,7 @@ def comparison_csv(outcome: Outcome) -> str:
     writer = csv.writer(text, lineterminator="\n")
     limits = [f"{short}{end}" for short in NUMBERS for end in ("", "_low", "_high")]
     pairs = [f"{kind}_with_{name}" for name in names for kind in ("kappa", "same")]
-    writer.writerow(["detector", "class", "frames", *limits, "seconds_per_megapixel", *pairs])
+    writer.writerow(["detector", "class", "frames", "drawn", *limits, "seconds_per_megapixel", *pairs])
     for row in rows:
         numbers = [
             value for each in row.estimates.values() for value in (each.median, each.interval.low, each.interval.high)
@@ -191,7 +206,7 @@ def comparison_csv(outcome: Outcome) -> str:
             )
         ]
         values = ["" if math.isnan(value) else value for value in (*numbers, row.seconds, *agreed)]
-        writer.writerow([row.detector, row.target, row.frames, *values])
+        writer.writerow([row.detector, row.target, row.frames, row.drawn or "", *values])
     return text.getvalue()
 
 

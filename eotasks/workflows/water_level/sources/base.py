@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import shapely
 from eolearn.core import EOPatch, FeatureType
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
+from eotasks.errors import AreaError, GeometryError
 from eotasks.features import Feature
 from eotasks.geometry.antimeridian import unrolled
 from eotasks.geometry.degrees import to_degrees
@@ -28,6 +30,9 @@ BANDS: Feature = (FeatureType.DATA, "BANDS")
 IS_DATA: Feature = (FeatureType.MASK, "IS_DATA")
 CLM: Feature = (FeatureType.MASK, "CLM")
 SHADOW: Feature = (FeatureType.MASK, "SHADOW")
+
+UTM_SOUTH, UTM_NORTH = -80.0, 84.0
+"""Degrees of latitude between which there are zones of UTM, in which Sentinel-2's products come."""
 
 FINEST = 10.0
 """Metres: pixels of B03 and B08."""
@@ -107,15 +112,35 @@ def lake_box(
     :param resolution: Metres; None for the finest multiple of 10 m that gives at most 5000 pixels a side.
     :param surroundings: Metres on each side.
     :param system: To be in; None for the UTM zone of the middle.
+    :raises AreaError: it lies at no place on Earth, or where the system or UTM has no coordinates.
     """
     if system is None:
-        west, south, east, north = unrolled(to_degrees(outline.geometry.iloc[0], outline.crs)).bounds
-        system = utm_of((west + east) / 2, (south + north) / 2)
-    left, bottom, right, top = outline.to_crs(system.pyproj_crs()).total_bounds
+        system = _zone_of(outline)
+    bounds = outline.to_crs(system.pyproj_crs()).total_bounds
+    if not np.isfinite(bounds).all():
+        raise AreaError(
+            f"{name_of(outline)} lies where {system.ogc_string()} has no coordinates: it is far from there."
+        )
+    left, bottom, right, top = bounds
     across, up = FRAME_MARGIN * (right - left), FRAME_MARGIN * (top - bottom)
     box = shapely.box(left - across, bottom - up, right + across, top + up)
     size = resolution or frame_resolution(box.bounds)
     return snap_bbox(BBox(box.buffer(surroundings).bounds, system), size), size
+
+
+def _zone_of(outline: gpd.GeoDataFrame) -> CRS:
+    """The UTM zone of the middle of an outline."""
+    try:
+        west, south, east, north = unrolled(to_degrees(outline.geometry.iloc[0], outline.crs)).bounds
+    except GeometryError as error:
+        raise AreaError(f"{name_of(outline)}: {error}.") from error
+    latitude = (south + north) / 2
+    if not UTM_SOUTH <= latitude <= UTM_NORTH:
+        raise AreaError(
+            f"{name_of(outline)} lies at latitude {latitude:.1f}, beyond UTM, which ends at {UTM_SOUTH:g} and"
+            f" {UTM_NORTH:g}: leave it out."
+        )
+    return utm_of((west + east) / 2, latitude)
 
 
 def frame_resolution(bounds: tuple[float, float, float, float]) -> float:

@@ -17,6 +17,7 @@ from eotasks.sources.scenes import LoadScenesTask
 from eotasks.storage.location import is_s3
 from eotasks.workflows.water_level.sources.base import (
     BANDS,
+    FINEST,
     IS_DATA,
     Job,
     PixelSource,
@@ -42,20 +43,26 @@ class ProductsSource(PixelSource):
 
     def __init__(self, request: SourceRequest) -> None:
         self._request = request
+        self._tasks: dict[float, LoadScenesTask] = {}
+
+    def prepare(self) -> None:
+        """Opens the products, or asks the catalogue.
+
+        :raises EOTasksError: they cannot be used.
+        """
+        self._task(self._request.resolution or FINEST).prepare()
 
     def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
-        tasks: dict[float, LoadScenesTask] = {}
-        return [Job(name_of(each), each, partial(self._load, each, tasks)) for each in single(outlines)]
+        return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
 
-    def _load(self, outline: gpd.GeoDataFrame, tasks: dict[float, LoadScenesTask]) -> Iterator[EOPatch]:
+    def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
         box, size = lake_box(outline, self._request.resolution, self._request.surroundings)
-        if size not in tasks:  # its products are opened once for all lakes
-            tasks[size] = self._task(size)
+        task = self._task(size)
         pixels = (box.max_x - box.min_x) * (box.max_y - box.min_y) / size**2
         found, missing = 0, None
         for interval in self._parts(pixels):
             try:
-                patch = tasks[size].execute(bbox=box, time_interval=interval)
+                patch = task.execute(bbox=box, time_interval=interval)
             except TooFewFramesError as error:
                 missing = error
                 continue
@@ -65,6 +72,12 @@ class ProductsSource(PixelSource):
             raise missing
 
     def _task(self, resolution: float) -> LoadScenesTask:
+        """One for all lakes of a size of pixels: it opens its products once."""
+        if resolution not in self._tasks:
+            self._tasks[resolution] = self._new_task(resolution)
+        return self._tasks[resolution]
+
+    def _new_task(self, resolution: float) -> LoadScenesTask:
         place = self._request.location
         is_file = re.search(r"\.(json|zip|SAFE)/?(\?|$)", place, re.IGNORECASE)
         searched = place.lower().endswith(".parquet") or (place.startswith(("http://", "https://")) and not is_file)
@@ -96,10 +109,13 @@ def open_source(request: SourceRequest) -> PixelSource:
     """The source.
 
     :raises AreaError: nothing is there.
+    :raises EOTasksError: what is there is no product, no catalogue, or does not answer.
     """
     place = request.location
     if "://" not in place and not is_s3(place) and not Path(place).exists():
         raise AreaError(
             f"--products {place}: nothing is there. Give a folder of products, one of them, or a catalogue."
         )
-    return ProductsSource(request)
+    source = ProductsSource(request)
+    source.prepare()
+    return source

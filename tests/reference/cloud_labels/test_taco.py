@@ -1,0 +1,99 @@
+"""TACO files that are damaged, something else, or whose tables unpack to more than they say."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from eotasks.limits import CATALOGUE_BYTES
+from tests.builders.clouds.label_sets import tortilla, write_cloudsen12_plus
+from tests.builders.clouds.refusals import refused
+
+
+def header(at: int, length: int) -> bytes:
+    return b"WX" + at.to_bytes(8, "little") + length.to_bytes(8, "little")
+
+
+TACO: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "no taco": (lambda _: b"PK\x03\x04" * 10, "does not begin"),
+    "too short": (lambda whole: whole[:10], "does not begin"),
+    "a table outside": (lambda whole: header(len(whole), 100) + whole[18:], "lies outside"),
+    "a table without end": (lambda whole: header(200, 2**63) + whole[18:], "EOTASKS_MAX"),
+    "no table": (lambda whole: header(18, 50) + whole[18:], "cannot be read"),
+    "another table": (lambda _: tortilla([]).replace(b"tortilla:length", b"tortilla:extent"), "no column"),
+    "no patch": (lambda _: tortilla([("a", "GTiff", b"x")]), "no patch in its files"),
+    "an empty patch": (lambda _: tortilla([("a", "TORTILLA", tortilla([]))]), "nothing in it where"),
+    "other formats": (
+        lambda _: tortilla([("a", "TORTILLA", tortilla([("x", "VRT", b"<V/>"), ("y", "GTiff", b"II")]))]),
+        "VRT, GTiff in it where",
+    ),
+    "no images": (
+        lambda _: tortilla([("a", "TORTILLA", tortilla([("x", "GTiff", b"<VRTDataset/>"), ("y", "GTiff", b"II")]))]),
+        "no GeoTIFF",
+    ),
+    "one patch twice": (lambda _: tortilla([("a", "TORTILLA", tortilla([]))] * 2), "in it twice"),
+    "an item outside": (
+        lambda _: tortilla(
+            [("a", "TORTILLA", tortilla([("x", "GTiff", b"")], {"tortilla:offset": [10**9], "tortilla:length": [5]}))]
+        ),
+        "an item of its table lies outside",
+    ),
+}
+
+
+def table(rows: int, encodings: dict[str, str] | None = None, **columns: Any) -> bytes:
+    """A TACO of a table alone, each of whose texts is stored once."""
+    content = {
+        "tortilla:id": list(map(str, range(rows))), "tortilla:file_format": ["TORTILLA"] * rows,
+        "tortilla:offset": [18] * rows, "tortilla:length": [0] * rows, **columns,
+    }  # fmt: skip
+    written = io.BytesIO()
+    options: dict[str, Any] = {"use_dictionary": False, "column_encoding": encodings} if encodings else {}
+    pq.write_table(pa.table(content), written, compression="zstd", **options)
+    return header(18, len(written.getvalue())) + written.getvalue()
+
+
+TABLES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a long text that every row has": (lambda: table(600, label_type=["x" * 1_001] * 600), "a text in column label_"),
+    "one that unpacks to more": (lambda: table(9, roi_id=["x" * 2_000_000] * 9), "9 rows unpacks to 2,000,"),
+    "repeating without end": (
+        lambda: table(9, {"s2_id": "DELTA_BYTE_ARRAY"}, s2_id=["x" * 900] * 9), "encoded as DELTA_BYTE_ARRAY",
+    ),
+    "millions of rows": (lambda: table(9), "5,400, more than 5,399"),
+    "lists": (lambda: table(9, roi_id=[["a"]] * 9), "column roi_id of its table is no plain one"),
+    "texts of numbers": (lambda: table(9, **{"tortilla:id": list(range(9))}), "is of type INT64; BYTE_ARRAY is due"),
+    "offsets of texts": (lambda: table(9, **{"tortilla:offset": ["1"] * 9}), "BYTE_ARRAY; INT32 or INT64 is due"),
+    "offsets that are missing": (lambda: table(9, **{"tortilla:offset": [1] * 8 + [None]}), "no whole numbers"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", TABLES)
+def test_tables_of_taco_files(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, words = TABLES[fault]
+    (tmp_path / "cloudsen12-l1c.0000.part.taco").write_bytes(write())
+    if fault == "millions of rows":
+        monkeypatch.setenv(CATALOGUE_BYTES.variable, "5399")
+    refused("cloudsen12-plus", tmp_path, words)
+
+
+def test_a_table_without_memory_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise pa.ArrowMemoryError("realloc failed")
+
+    write_cloudsen12_plus(tmp_path)
+    monkeypatch.setattr(pq, "ParquetFile", fails)
+    refused("cloudsen12-plus", tmp_path, "its table cannot be read .*realloc failed")
+
+
+@pytest.mark.parametrize("fault", TACO)
+def test_taco_files(fault: str, tmp_path: Path) -> None:
+    spoil, words = TACO[fault]
+    file = write_cloudsen12_plus(tmp_path)
+    file.write_bytes(spoil(file.read_bytes()))
+    refused("cloudsen12-plus", tmp_path, words)
