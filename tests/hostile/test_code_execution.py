@@ -35,9 +35,12 @@ ALLOWED: dict[tuple[str, str], str] = {
         )
     },
     ("workflows/batch/ray/executor.py", "register_pickle_by_value"): _EXCHANGE,
-    ("catalogue/packages.py", "importlib"): "packages of the extra 'catalogue', by names of ours",
+    ("extras.py", "importlib"): "packages of the extras, by names of ours",
+    ("models/clouds/networks/omnicloudmask.py", "torch"): "how many threads it takes; installed by the user",
     ("workflows/cli.py", "importlib"): "modules of commands, by names of ours",
     ("workflows/cloud_mask/run.py", "importlib"): "a module of ours",
+    ("workflows/water_level/sources/registry.py", "importlib"): "modules of sources, by names of ours",
+    ("workflows/zonal_stats/pieces.py", "np.load"): "no pickles, and no more bytes than the file has",
     ("clouds/detectors/registry.py", "entry_points"): "detectors of packages that the user has installed",
     ("models/forest/lightgbm_model.py", "Booster"): "of a text that is written there, of checked numbers",
     ("imagery/files/signing.py", "importlib"): "the packages planetary_computer and pystac",

@@ -148,7 +148,7 @@ def _compare(arguments: argparse.Namespace, plan: Plan, folder: Path, console: C
 
     with progress_bars(console) as progress:
         reporter = StageReporter(progress)
-        reporter.begin("the service starts", None)
+        reporter.begin("the service is looked at" if _names_service(arguments) else "the service starts", None)
         with _service(arguments, folder) as (endpoint, service):
             reporter.end()
             reporter.begin("runs", len(plan.ways) + len(plan.order))

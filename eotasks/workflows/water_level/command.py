@@ -300,8 +300,8 @@ def _show(outcome: Outcome, console: Console) -> None:
     if outcome.untold_shadows:
         print_line(
             console,
-            f"Warning: the shadows of clouds cannot be told on {outcome.untold_shadows} lakes and dates; none is taken"
-            " for such.",
+            f"Warning: on {outcome.untold_shadows} dates of lakes the height of the clouds is not told by what is seen,"
+            " and so not where their shadows lie: none is taken for such.",
         )
     if outcome.source.is_simulated:
         print_line(console, "Simulated pixels: these levels say nothing about accuracy in the field.")

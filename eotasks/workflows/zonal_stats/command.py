@@ -48,13 +48,16 @@ FIELDS is a GeoPackage, GeoJSON, GeoParquet or Shapefile of polygons, in any coo
 count with the part of them that lies in the field, exactly. The table has the columns
   id, time (UTC), band, over (clear or all), mean, std, min, max, median, p05 ..., pixels, area_pixels, cloud_fraction,
   shadow_fraction, no_data_fraction, status
-in wide form one row for each field and date: NDVI_mean over clear pixels, NDVI_mean_all over all, and so on.
+in wide form one row for each field and date: NDVI_mean over clear pixels, NDVI_mean_all over all, and so on. The status
+is ok where any pixel is clear: take rows with little under cloud and shadow, as the pictures do (at most 0.3).
 
 indices: INDICES,
   bands by their names (B04), or a formula: "NDVI=(B08-B04)/(B08+B04)"
 
 examples:
   eotasks zonal-stats --demo                             fields west of Berlin over a simulated year: table and picture
+  eotasks zonal-stats fields.gpkg --simulated --id name  fields of yours there
+  eotasks zonal-stats fields.gpkg --products folder/of/SAFE --level L2A --id name
   eotasks zonal-stats fields.gpkg --eopatches patches/ --id name --percentiles 5,95
   eotasks zonal-stats fields.geojson --eopatches s3://bucket/patches --index NDVI --index NDMI --form wide --format csv
   eotasks zonal-stats fields.gpkg --products catalogue.parquet --time 2024-04-01/2024-09-30 --mean-spectrum
@@ -135,6 +138,8 @@ def _inputs(arguments: argparse.Namespace) -> tuple[Polygons, Source]:
         raise ConfigurationError(
             f"--pictures {arguments.pictures} is no number of pictures: give 0 or more, to {SHOWN}."
         )
+    if arguments.demo and arguments.fields is not None:
+        raise ConfigurationError("--demo has fields of its own: leave out FIELDS, or take --simulated.")
     if arguments.demo:
         arguments.simulated = True
     elif arguments.fields is None:
@@ -219,7 +224,10 @@ def summary_table(result: ZonalResult) -> Table:
     if totals.smaller:
         table.add_row("  smaller than a pixel", f"{len(totals.smaller):,}")
     table.add_row("dates", f"{len(totals.times):,}")
-    table.add_row(f"rows ({result.form}: {words_of(result.bands)})", f"{totals.rows:,}")
+    rows = (
+        totals.rows if result.form == "long" else totals.rows // (2 * len(result.bands))
+    )  # of clear pixels and of all
+    table.add_row(f"rows ({result.form}: {words_of(result.bands)})", f"{rows:,}")
     table.add_row("fields and dates", "")
     for status, count in sorted(result.states.items(), key=lambda each: -each[1]):
         table.add_row(f"  {status}", f"{count:,}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -175,8 +176,14 @@ def _opened(place: Place, name: str, path: Path) -> Iterator[Any]:
 
 
 def _array(found: Any, name: str) -> NDArray[Any]:
+    """One of a file, for which no more memory is taken than it has bytes, whatever its header says."""
     size = found.zip.getinfo(f"{name}.npy").file_size
     if size > ARRAY_BYTES.value:
         raise StorageError(f"{found.zip.filename}: {ARRAY_BYTES.excess(size)}.")
+    with found.zip.open(f"{name}.npy") as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"{name} has {size:,} bytes, and its header says more")
     array: NDArray[Any] = found[name]
     return array

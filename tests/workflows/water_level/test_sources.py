@@ -69,7 +69,8 @@ def test_whatever_one_job_raises_the_others_go_on(caplog: pytest.LogCaptureFixtu
             yield from super()._load(outline)
 
     away = shapely.box(400_000, 5_814_360, 401_000, 5_815_000)
-    lakes = builders.outlines(away, away, id=["odd", "away"], name="")
+    here = shapely.box(*SAMPLE_BBOX).centroid.buffer(100)
+    lakes = builders.outlines(here, away, id=["odd", "away"], name="")
     found = measure_lakes(Odd(SourceRequest(resolution=20, surroundings=0)), lakes, QUICK)
     assert found.levels["status"].tolist() == ["request_error", "no_data"]
     assert found.failures == [("outline odd", "AttributeError: no such thing")]
@@ -155,3 +156,14 @@ def test_a_simulated_year_keeps_the_lakes_of_the_scene() -> None:
     (patch,) = job.load()
     assert len(patch.timestamps) == 24
     assert patch[FeatureType.DATA, "BANDS"].shape[-1] == 13
+
+
+@pytest.mark.parametrize("source", [SampleSource, SimulatedSource])
+def test_a_scene_takes_outlines_that_lie_on_it(source: type[SampleSource | SimulatedSource]) -> None:
+    """The simulated ground goes on beyond the scene, as nowhere on Earth."""
+    left, bottom, *_ = SAMPLE_BBOX
+    here, far = (shapely.box(left + x, bottom, left + x + 500, bottom + 500) for x in (0, 500_000))
+    opened = source(SourceRequest())
+    assert [job.outlines["id"].tolist() for job in opened.jobs(builders.outlines(here, far))] == [["a"]]
+    with pytest.raises(AreaError, match=r"None of the 1 outlines lies on .* between 12\.49.*Check the place"):
+        opened.jobs(builders.outlines(far))

@@ -102,6 +102,26 @@ class PixelSource:
         return None
 
 
+def on_scene(outlines: gpd.GeoDataFrame, ground: BBox, title: str) -> gpd.GeoDataFrame:
+    """Outlines that lie on the ground of a scene, at least in part.
+
+    :raises AreaError: none does.
+    """
+    scene = gpd.GeoSeries([shapely.box(*ground)], crs=ground.crs.pyproj_crs())
+    found = outlines[outlines.to_crs(scene.crs).intersects(scene.iloc[0]).to_numpy()]
+    if len(outlines) and not len(found):
+        raise AreaError(
+            f"None of the {len(outlines)} outlines lies on {title}, which is between {_degrees(scene)}; they are"
+            f" between {_degrees(outlines.geometry)}. Check the place and the coordinate system."
+        )
+    return found
+
+
+def _degrees(shapes: gpd.GeoSeries) -> str:
+    west, south, east, north = shapes.to_crs("EPSG:4326").total_bounds
+    return f"{west:.3f} and {east:.3f} degrees east, {south:.3f} and {north:.3f} north"
+
+
 def lake_box(
     outline: gpd.GeoDataFrame, resolution: float | None, surroundings: float = 0, system: CRS | None = None
 ) -> tuple[BBox, float]:

@@ -21,6 +21,7 @@ from eotasks.workflows.water_level.sources.base import (
     SourceRequest,
     lake_box,
     name_of,
+    on_scene,
     single,
 )
 
@@ -55,7 +56,8 @@ class SampleSource(PixelSource):
         return scene_lakes()
 
     def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
-        return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
+        there = on_scene(outlines, SAMPLE_BBOX, self.title)
+        return [Job(name_of(each), each, partial(self._load, each)) for each in single(there)]
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
         box, size = lake_box(outline, self._resolution, self._surroundings, SAMPLE_BBOX.crs)

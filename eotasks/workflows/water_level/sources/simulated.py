@@ -20,6 +20,7 @@ from eotasks.workflows.water_level.sources.base import (
     SourceRequest,
     lake_box,
     name_of,
+    on_scene,
     single,
 )
 from eotasks.workflows.water_level.sources.sample import ATTRIBUTION, scene_lakes
@@ -45,7 +46,8 @@ class SimulatedSource(PixelSource):
         return scene_lakes()
 
     def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
-        return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
+        there = on_scene(outlines, SAMPLE_BBOX, self.title)
+        return [Job(name_of(each), each, partial(self._load, each)) for each in single(there)]
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
         box, _ = lake_box(outline, self._size, self._surroundings, SAMPLE_BBOX.crs)
