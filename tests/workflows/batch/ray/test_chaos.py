@@ -13,7 +13,8 @@ pytestmark = pytest.mark.trial
 
 
 def test_a_batch_on_ray_survives_killed_workers_and_a_killed_store(s3_own_server: S3Server) -> None:
-    trial = Trial(patches=30, seconds=0.2, kill_every=3.0, outage=0.5, executor="ray")
+    # Rarely enough that on a loaded machine, too, no patch is hit by three: that is quarantine, and right.
+    trial = Trial(patches=30, seconds=0.2, kill_every=8.0, outage=0.5, executor="ray")
     verdict = run_trial(trial, s3_own_server)
     assert (verdict.complete, verdict.equal, verdict.quarantined) == (30, 30, 0), verdict
     assert len(verdict.runs) <= 2
