@@ -95,7 +95,8 @@ class WaterLevelSettings:
 
 DEFAULTS = WaterLevelSettings()
 
-_MOST = 0.5
+_KEPT_WATER = 0.5
+"""Share of the water of Otsu's threshold that has to stay where the lowest NDWI is taken in its place."""
 
 MOST_COVERAGE = 0.05
 """Share of the frame without data or under cloud from which the example of water monitoring leaves a date out."""
@@ -295,7 +296,7 @@ def _above_shores(threshold: WaterThreshold, index: NDArray[np.floating[Any]], l
     if least is None or threshold.value >= least:
         return threshold
     found, kept = np.count_nonzero(index > threshold.value), np.count_nonzero(index > least)
-    return replace(threshold, value=least) if kept >= _MOST * found else threshold
+    return replace(threshold, value=least) if kept >= _KEPT_WATER * found else threshold
 
 
 def _with_extent(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import geopandas as gpd
@@ -78,7 +80,7 @@ class Job:
     """EOPatches with BANDS, IS_DATA and, where the source has it, CLM: one, or several for parts of the time."""
 
 
-class PixelSource:
+class PixelSource(ABC):
     """A source: it knows lakes of its own, or takes the user's, and loads the pixels around them."""
 
     title: ClassVar[str]
@@ -90,16 +92,34 @@ class PixelSource:
         """Outlines that come with it; None where the user's are needed."""
         return None
 
+    @abstractmethod
     def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
-        """What is to be loaded, each outline that is not empty in at least one of them.
+        """What is to be loaded, each outline that is not empty and within reach in at least one of them.
 
         :raises EOTasksError: the source cannot be used at all.
         """
-        raise NotImplementedError
 
     def truth(self, eopatch: EOPatch) -> pd.DataFrame | None:  # noqa: ARG002 - those that know it use it
         """True levels of an EOPatch (columns id, TIMESTAMP, true_level, true_state); None where nobody knows them."""
         return None
+
+
+class LakeSource(PixelSource):
+    """A source that loads the pixels around one lake after the other."""
+
+    def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
+        return [Job(name_of(each), each, partial(self._load, each)) for each in single(self._reached(outlines))]
+
+    def _reached(self, outlines: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+        """Outlines that it may have pixels of.
+
+        :raises AreaError: there are none.
+        """
+        return outlines
+
+    @abstractmethod
+    def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
+        """EOPatches around an outline (one row), as `Job.load`."""
 
 
 def on_scene(outlines: gpd.GeoDataFrame, ground: BBox, title: str) -> gpd.GeoDataFrame:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from typing import ClassVar
 
 import geopandas as gpd
@@ -27,12 +26,10 @@ from eotasks.water.outlines import ID, checked_outlines
 from eotasks.workflows.water_level.sources.base import (
     BANDS,
     IS_DATA,
-    Job,
+    LakeSource,
     PixelSource,
     SourceRequest,
     lake_box,
-    name_of,
-    single,
 )
 
 LAKES, ACQUISITIONS = 3, 24
@@ -45,7 +42,7 @@ PIXEL = 20.0
 """Metres, where no other size is asked for: a year of these lakes is simulated in seconds."""
 
 
-class DemoSource(PixelSource):
+class DemoSource(LakeSource):
     """A simulated year in which lakes of known basins fall, freeze, and turn muddy."""
 
     title: ClassVar[str] = "simulated lakes"
@@ -72,9 +69,6 @@ class DemoSource(PixelSource):
 
     def own_outlines(self) -> gpd.GeoDataFrame:
         return checked_outlines(lake_outlines(self._lakes))
-
-    def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
-        return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
         box, _ = lake_box(outline, self._size, self._surroundings, SAMPLE_BBOX.crs)

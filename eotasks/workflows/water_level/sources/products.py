@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,12 +18,10 @@ from eotasks.workflows.water_level.sources.base import (
     BANDS,
     FINEST,
     IS_DATA,
-    Job,
+    LakeSource,
     PixelSource,
     SourceRequest,
     lake_box,
-    name_of,
-    single,
 )
 
 MOST_CLOUD = 0.5
@@ -35,7 +32,7 @@ _BYTES_OF_PIXEL = 13 * 2
 _DAYS_BETWEEN = 2.5
 
 
-class ProductsSource(PixelSource):
+class ProductsSource(LakeSource):
     """Products, read by window, in parts of the time that memory holds."""
 
     title: ClassVar[str] = "Sentinel-2 products"
@@ -51,9 +48,6 @@ class ProductsSource(PixelSource):
         :raises EOTasksError: they cannot be used.
         """
         self._task(self._request.resolution or FINEST).prepare()
-
-    def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
-        return [Job(name_of(each), each, partial(self._load, each)) for each in single(outlines)]
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
         box, size = lake_box(outline, self._request.resolution, self._request.surroundings)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from typing import ClassVar
 
 import geopandas as gpd
@@ -16,13 +15,11 @@ from eotasks.water.outlines import checked_outlines
 from eotasks.workflows.water_level.sources.base import (
     BANDS,
     IS_DATA,
-    Job,
+    LakeSource,
     PixelSource,
     SourceRequest,
     lake_box,
-    name_of,
     on_scene,
-    single,
 )
 
 LEAST_AREA = 20_000.0
@@ -42,22 +39,26 @@ def scene_lakes() -> gpd.GeoDataFrame:
     return checked_outlines(frame.rename(columns={"osm_id": "id"}))
 
 
-class SampleSource(PixelSource):
-    """One real date."""
+class SceneSource(LakeSource):
+    """Pixels of the embedded scene, or made over it."""
 
-    title: ClassVar[str] = "the embedded scene of 16 February 2017"
     attribution: ClassVar[str] = ATTRIBUTION
-
-    def __init__(self, request: SourceRequest) -> None:
-        self._surroundings = request.surroundings
-        self._resolution = request.resolution
 
     def own_outlines(self) -> gpd.GeoDataFrame:
         return scene_lakes()
 
-    def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
-        there = on_scene(outlines, SAMPLE_BBOX, self.title)
-        return [Job(name_of(each), each, partial(self._load, each)) for each in single(there)]
+    def _reached(self, outlines: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+        return on_scene(outlines, SAMPLE_BBOX, self.title)
+
+
+class SampleSource(SceneSource):
+    """One real date."""
+
+    title: ClassVar[str] = "the embedded scene of 16 February 2017"
+
+    def __init__(self, request: SourceRequest) -> None:
+        self._surroundings = request.surroundings
+        self._resolution = request.resolution
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
         box, size = lake_box(outline, self._resolution, self._surroundings, SAMPLE_BBOX.crs)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from typing import ClassVar
 
 import geopandas as gpd
@@ -15,25 +14,20 @@ from eotasks.workflows.water_level.sources.base import (
     BANDS,
     FINEST,
     IS_DATA,
-    Job,
     PixelSource,
     SourceRequest,
     lake_box,
-    name_of,
-    on_scene,
-    single,
 )
-from eotasks.workflows.water_level.sources.sample import ATTRIBUTION, scene_lakes
+from eotasks.workflows.water_level.sources.sample import SceneSource
 
 ACQUISITIONS = 24
 
 
-class SimulatedSource(PixelSource):
+class SimulatedSource(SceneSource):
     """A year of the real ground of one scene; its lakes keep their size, so that their levels should stay."""
 
     title: ClassVar[str] = "a simulated year over the embedded scene"
     is_simulated: ClassVar[bool] = True
-    attribution: ClassVar[str] = ATTRIBUTION
 
     def __init__(self, request: SourceRequest) -> None:
         self._surroundings = request.surroundings
@@ -41,13 +35,6 @@ class SimulatedSource(PixelSource):
         self._task = SimulateYearTask(
             BANDS, IS_DATA, seed=request.seed, acquisitions=ACQUISITIONS, snow=True, resolution=self._size
         )
-
-    def own_outlines(self) -> gpd.GeoDataFrame:
-        return scene_lakes()
-
-    def jobs(self, outlines: gpd.GeoDataFrame) -> Sequence[Job]:
-        there = on_scene(outlines, SAMPLE_BBOX, self.title)
-        return [Job(name_of(each), each, partial(self._load, each)) for each in single(there)]
 
     def _load(self, outline: gpd.GeoDataFrame) -> Iterator[EOPatch]:
         box, _ = lake_box(outline, self._size, self._surroundings, SAMPLE_BBOX.crs)
