@@ -7,9 +7,11 @@ masks are made, are kept by the same rules.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +34,8 @@ from eotasks.reading import read_regular
 LOGGER = logging.getLogger(__name__)
 
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_PATIENCE_S = 120.0
+"""How long a process waits for the one that compiles: many times what any kernel takes."""
 
 
 class KeptCode(FunctionCache):
@@ -43,9 +47,21 @@ class KeptCode(FunctionCache):
         files = self._cache_file
         self._cache_file = _OwnFiles(self._cache_path, self._impl.filename_base, files._source_stamp)
         self._cache_file.owners = self._impl.locator.owners
+        self._lock = _CompileLock(Path(self._cache_path) / f"{self._impl.filename_base}.lock")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The kept code of a signature; None when there is none to trust."""
+        """The kept code of a signature; None when there is none to trust: then it is compiled by the caller.
+
+        Of many processes that begin at once, one compiles a function, and the others wait for its code.
+        """
+        found = self._load(sig, target_context)
+        if found is None and self._lock.acquire():
+            found = self._load(sig, target_context)
+            if found is not None:
+                self._lock.release()
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # noqa: BLE001 - unpickling damaged bytes raises anything
@@ -60,6 +76,48 @@ class KeptCode(FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:
             LOGGER.warning("Compiled code cannot be kept in %s: %s. Set NUMBA_CACHE_DIR.", self.cache_path, error)
+        finally:
+            self._lock.release()
+
+
+class _CompileLock:
+    """Held by the process that compiles a function, from when its code was not found until it is kept.
+
+    It is the kernel's lock of a file, which ends with its process; where there is no such lock, or whoever holds it is
+    stuck, each compiles for itself. Threads of a process take turns by numba's own lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Waits for it; False when somebody else may still be compiling, or nobody can lock here."""
+        if self._descriptor is not None:  # of a compilation that was interrupted
+            return True
+        with contextlib.suppress(OSError):  # no rights, or no locks in this file system
+            self._descriptor = _lock_file(self._path, time.monotonic() + _PATIENCE_S)
+        return self._descriptor is not None
+
+    def release(self) -> None:
+        """Lets the next one look for the code."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _lock_file(path: Path, until: float) -> int | None:
+    """The descriptor of a file that nobody else has locked; None when somebody has until that time."""
+    with contextlib.ExitStack() as on_failure:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        on_failure.callback(os.close, descriptor)
+        while time.monotonic() < until:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                on_failure.pop_all()
+                return descriptor
+            time.sleep(0.02)
+    return None
 
 
 class _OwnFiles(IndexDataCacheFile):

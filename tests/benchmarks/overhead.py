@@ -23,6 +23,7 @@ from pathlib import Path
 REPEATS = 9
 ITEMS = 5_000
 PATCH, PRODUCT, CATALOGUE = "patches", "product", "products.parquet"
+PLAIN = "plain"
 
 
 def build(folder: Path) -> None:
@@ -30,8 +31,6 @@ def build(folder: Path) -> None:
     import numpy as np
 
     from eotasks.catalogue import Catalogue
-    from eotasks.eopatches.save import save_eopatch
-    from eotasks.storage.place import Place
     from tests.builders.eopatches import BANDS, LULC, make_eopatch
     from tests.builders.layouts import small_safe, stac_item
     from tests.builders.stac_items import footprint, make_item
@@ -41,8 +40,7 @@ def build(folder: Path) -> None:
     eopatch = make_eopatch(every_kind=True)
     eopatch[BANDS] = np.random.default_rng(0).random((2, 500, 500, 3), dtype=np.float32)
     eopatch[LULC] = np.zeros((500, 500, 1), np.uint8)
-    save_eopatch(Place(folder / PATCH), "saved", eopatch)
-    eopatch.save(str(folder / PATCH / "plain"))
+    eopatch.save(str(folder / PATCH / PLAIN))
     Catalogue(folder / CATALOGUE).add(
         make_item(f"S2A_{number}", footprint(number % 100, 40 + number // 100 % 40)) for number in range(ITEMS)
     )
@@ -85,15 +83,23 @@ def _item(folder: Path) -> Callable[[], object]:
     return lambda: open_scene(folder / "item.json")
 
 
-def _patch(name: str) -> Callable[[Path], Callable[[], object]]:
-    def prepare(folder: Path) -> Callable[[], object]:
-        from eotasks.eopatches.load import load_eopatch
-        from eotasks.storage.place import Place
+def _plain_patch(folder: Path) -> Callable[[], object]:
+    from eotasks.eopatches.load import load_eopatch
+    from eotasks.storage.place import Place
 
-        place = Place(folder / PATCH)
-        return lambda: load_eopatch(place, name)
+    place = Place(folder / PATCH)
+    return lambda: load_eopatch(place, PLAIN)
 
-    return prepare
+
+def _saved_patch(folder: Path) -> Callable[[], object]:
+    """Each checkout loads what it has saved itself: older ones do not read the marker of newer ones."""
+    from eotasks.eopatches.load import load_eopatch
+    from eotasks.eopatches.save import save_eopatch
+    from eotasks.storage.place import Place
+
+    place = Place(folder / f"saved-{os.getpid()}")
+    save_eopatch(place, "saved", load_eopatch(Place(folder / PATCH), PLAIN))
+    return lambda: load_eopatch(place, "saved")
 
 
 def _search(folder: Path) -> Callable[[], object]:
@@ -107,8 +113,8 @@ CASES: dict[str, tuple[Callable[[Path], Callable[[], object]], int]] = {
     "cloud-mask": (_cloud_mask, 3),
     "describe a product": (_product, 20),
     "describe an item": (_item, 200),
-    "load a saved patch": (_patch("saved"), 10),
-    "load a plain patch": (_patch("plain"), 10),
+    "load a saved patch": (_saved_patch, 10),
+    "load a plain patch": (_plain_patch, 10),
     "search a catalogue": (_search, 20),
 }
 """What makes a case ready, and how often it runs in a process after one run to warm up."""

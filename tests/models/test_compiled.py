@@ -6,10 +6,12 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from eotasks.models import kept_code
 from tests import ROOT
 
 pytestmark = pytest.mark.slow
@@ -38,6 +40,31 @@ def test_code_is_kept_and_the_first_call_says_what_it_does(tmp_path: Path) -> No
     assert "Compiling array kernels for this machine: once" in cold.stderr
     assert warm.stdout == "[0.5, 0.5, 0.5] 1\n"
     assert warm.stderr == ""
+
+
+def test_of_processes_that_begin_at_once_one_compiles(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        told = [call.stdout for call in threads.map(first_call, [tmp_path] * 3)]
+    assert sorted(told) == ["[0.5, 0.5, 0.5] 0\n", "[0.5, 0.5, 0.5] 1\n", "[0.5, 0.5, 0.5] 1\n"]
+
+
+HOLDER = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); print('held', flush=True)"
+
+
+def test_nobody_waits_for_ever_for_code_of_a_process_that_is_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = kept_code._CompileLock(tmp_path / "kernel.lock")
+    command = [sys.executable, "-c", f"{HOLDER}; sys.stdin.read()", str(tmp_path / "kernel.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        monkeypatch.setattr(kept_code, "_PATIENCE_S", 0.05)
+        assert not lock.acquire()
+        monkeypatch.undo()
+        holder.kill()
+    assert lock.acquire()  # a process that has died holds nothing
+    lock.release()
 
 
 @pytest.mark.parametrize("ending", [".nbi", pytest.param(".nbc", marks=pytest.mark.trial)])
