@@ -29,7 +29,7 @@ serve: serve-environment
 
 # pytest-xdist waits for ever for the rest of a process that died and was replaced: hence none is.
 test: lint types
-	@$(BIN) -m pytest -n 3 --dist loadfile --max-worker-restart 0 --no-loadscope-reorder -m "not trial"  # tests of a file share their runs
+	@$(BIN) -m pytest -n 4 --dist loadfile --max-worker-restart 0 --no-loadscope-reorder -m "not trial"  # tests of a file share their runs
 
 trials: dev-environment
 	@$(BIN) -m pytest -n 2 --dist loadfile --max-worker-restart 0 -m trial

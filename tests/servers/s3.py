@@ -123,6 +123,9 @@ class S3Server:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+            for port in (*self.ports, *(port + GRPC_OFFSET for port in self.ports)):
+                for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # weed's own choice, whatever TMPDIR says
+                    left.unlink(missing_ok=True)
 
     def client(self, *, retries: bool = True) -> Any:
         """A boto3 client that is independent of the project's own."""

@@ -10,7 +10,7 @@ import pytest
 from tests.benchmarks.archive import scale as benchmark
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, where a builder that is killed ends by an exception."""
 

@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks.fields import curve, spectrum
 
 
+@pytest.mark.trial
 def test_every_square_is_in_one_class() -> None:
     (found,) = spectrum.simulated([21], 1, [16], realistic=False, resolution=160)
     assert found.pixels.shape == found.probability.shape == (3 * 6,)

@@ -9,7 +9,7 @@ import pytest
 from tests.benchmarks.service.pixels import main
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_it_prints_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--pixels", "516", "--repeats", "1", "--clients", "2", "--folder", str(tmp_path)])
     printed = capsys.readouterr().out

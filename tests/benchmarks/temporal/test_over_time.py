@@ -7,7 +7,7 @@ import pytest
 from tests.benchmarks.temporal.over_time import main
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 def test_tables_of_a_coarse_year(capsys: pytest.CaptureFixture[str]) -> None:
     coarse = ["--seeds", "2", "--acquisitions", "4", "--resolution", "160"]
     main(coarse)

@@ -30,6 +30,7 @@ def test_errors_are_percent_of_the_full_lake_and_refused_dates_have_none() -> No
     assert "| frozen | 1 | 1 | 0 | - | - | - | - |" in lines
 
 
+@pytest.mark.trial
 def test_it_says_that_it_is_simulated_and_leaves_no_date_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
