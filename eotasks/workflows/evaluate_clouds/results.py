@@ -73,7 +73,10 @@ def _comparison(outcome: Outcome, place: Place) -> Figure | None:
     rows = rows_of(outcome, without_baselines(outcome.contestants))
     if len({row.detector for row in rows}) < 2 or not outcome.views:
         return None
-    figure = comparison_figure(rows, f"Detectors of clouds on {outcome.collection.title}")
+    scenes = outcome.collection.title
+    if outcome.collection.simulated and "simulated" not in scenes:
+        scenes += " (simulated)"
+    figure = comparison_figure(rows, f"Detectors of clouds on {scenes}")
     with place.writing(COMPARISON_PICTURE) as temporary:
         save_picture(figure, temporary)
     return figure

@@ -40,12 +40,13 @@ _COLUMNS = 3
 
 
 @style.styled
-def series_figure(levels: gpd.GeoDataFrame) -> Figure:
+def series_figure(levels: gpd.GeoDataFrame, title: str) -> Figure:
     """The level of one lake against time; dates without a level are marks below.
 
     :param levels: Rows of one lake.
     """
-    figure = style.new_figure(3.6)
+    figure = style.new_figure(3.9)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     axes = figure.subplots()
     statuses = _draw_series(axes, levels, markers=5.5)
     axes.set_ylabel("Level (measured / nominal area)")
@@ -70,7 +71,7 @@ def overview_figure(levels: gpd.GeoDataFrame, names: Sequence[str]) -> Figure:
     for axes, name in zip(grid.flat, names, strict=False):
         mine = levels[levels["id"] == name]
         statuses |= _draw_series(axes, mine, markers=3)
-        axes.set_title(_title(mine), fontsize=10)
+        axes.set_title(lake_title(mine.iloc[0]["name"], name), fontsize=10)
         axes.grid(axis="y")
         axes.tick_params(labelsize=8)
         few = dates.AutoDateLocator(minticks=3, maxticks=5)
@@ -86,12 +87,13 @@ def overview_figure(levels: gpd.GeoDataFrame, names: Sequence[str]) -> Figure:
 
 
 @style.styled
-def outline_figure(view: LakeView) -> Figure:
+def outline_figure(view: LakeView, title: str) -> Figure:
     """The nominal outline in red and the measured one in blue over true colour, at the highest and the lowest level."""
     shown = view.shown
     ratio = max(_height_over_width(each) for each in shown)
     width = min(style.CHART_WIDTH / 2, 4.6 / max(ratio, 0.2))
-    figure = style.new_figure(width * ratio + 0.85, width * len(shown) + 0.4)
+    figure = style.new_figure(width * ratio + 1.15, width * len(shown) + 0.4)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     for axes, frame in zip(np.atleast_1d(figure.subplots(1, len(shown))), shown, strict=True):
         _draw_frame(axes, frame)
     handles = [
@@ -144,9 +146,9 @@ def _series_legend(statuses: Iterable[str], *, truth: bool) -> list[Line2D]:
     return handles
 
 
-def _title(levels: gpd.GeoDataFrame) -> str:
-    first = levels.iloc[0]
-    return str(first["name"] or first["id"])[:28]
+def lake_title(name: str | None, lake_id: str) -> str:
+    """What a picture calls a lake."""
+    return str(name or lake_id)[:28]
 
 
 def _draw_frame(axes: Axes, frame: FrameView) -> None:

@@ -16,7 +16,7 @@ from eotasks.storage.place import Place
 from eotasks.water.columns import TIME
 from eotasks.workflows.report.place import claim_place
 from eotasks.workflows.report.style import styled
-from eotasks.workflows.water_level.pictures import outline_figure, series_figure
+from eotasks.workflows.water_level.pictures import lake_title, outline_figure, series_figure
 from eotasks.workflows.water_level.report import PICTURE_DPI, build_report
 from eotasks.workflows.water_level.run import Outcome
 from eotasks.workflows.water_level.tables import LakeSummary, levels_csv, summaries, summary_json
@@ -91,12 +91,13 @@ def _pictures(
     """Draws and writes the pictures of one lake after the other."""
     for number, summary in enumerate(chosen, start=1):
         name = f"{number:03d}_{_file_name(summary.id)}"
+        title = lake_title(summary.name, summary.id) + (", simulated" if outcome.source.is_simulated else "")
         series = None
         if summary.dates > 1:
-            series = series_figure(outcome.levels[outcome.levels["id"] == summary.id])
+            series = series_figure(outcome.levels[outcome.levels["id"] == summary.id], title)
             _save(series, place, f"{PICTURES}/{name}_levels.png")
         view = outcome.views.get(summary.id)
-        outlines = None if view is None else outline_figure(view)
+        outlines = None if view is None else outline_figure(view, title)
         if outlines is not None:
             _save(outlines, place, f"{PICTURES}/{name}_outlines.png")
         yield summary, series, outlines

@@ -64,7 +64,7 @@ def test_frames_of_two_zones_keep_their_own_system(tmp_path: Path) -> None:
     for frame in view.shown:
         assert shapely.box(*frame.bounds).contains(frame.outline)
         assert frame.extent.within(shapely.box(*frame.bounds))
-    figure = outline_figure(view)
+    figure = outline_figure(view, "Lake, simulated")
     for axes, frame in zip(figure.axes, view.shown, strict=True):
         nominal = axes.lines[-1].get_xdata()
         low, high = sorted(axes.get_xlim())
