@@ -56,6 +56,7 @@ hypothesis.settings.load_profile("eotasks")
 
 pytest_plugins = [
     "tests.servers.lying",
+    "tests.servers.made_service",
     "tests.servers.requester_pays",
     "tests.servers.s3",
     "tests.servers.signed",

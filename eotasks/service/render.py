@@ -15,6 +15,7 @@ from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.engine import Engine
 from eotasks.service.evalscript.planes import Pixels, SourcePixels
 from eotasks.service.evalscript.setup import Input, InputBand, Output, SampleType, Setup
+from eotasks.service.pixels.order import with_bounds
 from eotasks.service.pixels.reader import Found, PixelReader
 
 SERVICE_VERSION = "1.0.0"
@@ -81,10 +82,8 @@ class Renderer:
         pairs = pair(setup.inputs, request.data)
         for declared, data in pairs:
             self.reader.check(data, declared.bands)
-        found = [self.reader.find(data, request.area, declared.mosaicking) for declared, data in pairs]
-        sources = [
-            _source(each, declared, data, request.area) for (declared, data), each in zip(pairs, found, strict=True)
-        ]
+        found = [_told(self.reader.find(data, request.area, declared.mosaicking), declared) for declared, data in pairs]
+        sources = [_source(each, declared, data) for (declared, data), each in zip(pairs, found, strict=True)]
         if setup.hooks:
             description = self.engine.describe(request.script, sources)
             outputs = description.setup.outputs
@@ -163,10 +162,15 @@ def pair(inputs: Sequence[Input], data: Sequence[DataRequest]) -> list[tuple[Inp
     return pairs
 
 
-def _source(found: Found, declared: Input, data: DataRequest, area: OutputArea) -> SourcePixels:
+def _told(found: Found, declared: Input) -> Found:
+    """With the metadata of scenes that a script asks for."""
+    if "bounds" not in declared.metadata:
+        return found
+    return found._replace(scenes=with_bounds(found.scenes))
+
+
+def _source(found: Found, declared: Input, data: DataRequest) -> SourcePixels:
     metadata: dict[str, object] = {"serviceVersion": SERVICE_VERSION, "normalizationFactor": 1 / QUANTIFICATION}
-    if "bounds" in declared.metadata:
-        metadata["bounds"] = {"crs": area.crs, "bbox": list(area.bounds)}
     return SourcePixels(found.scenes, datasource=declared.datasource, metadata=metadata, period=(data.start, data.end))
 
 

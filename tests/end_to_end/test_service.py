@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+import shapely.geometry
 from eolearn.core import FeatureType
 from eolearn.io import SentinelHubEvalscriptTask, SentinelHubInputTask
 from PIL import Image
@@ -36,6 +37,7 @@ from sentinelhub import (
 
 from eotasks.sources.sentinelhub import DownloadBandsTask, DownloadStatisticsTask
 from eotasks.sources.sentinelhub.field_statistics import FieldStatisticsRequest
+from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.zonal.polygons import polygons_of
 from eotasks.zonal.quantities import quantities_of
 from eotasks.zonal.task import ZonalStatisticsTask
@@ -182,6 +184,28 @@ def test_the_evalscript_task_of_eolearn(config: SHConfig, l1c: DataCollection) -
     assert [each["factor"] for each in patch.meta_info["userdata"]] == [0.0001, 0.0001]
 
 
+def test_scripts_are_told_where_products_have_data(config: SHConfig, l1c: DataCollection) -> None:
+    """As the catalogue tells it."""
+    script = """//VERSION=3
+    function setup() { return { input: [{ bands: ["B04"], metadata: ["bounds"] }], mosaicking: "TILE",
+      output: { bands: 1 } } }
+    function updateOutputMetadata(scenes, inputMetadata, outputMetadata) { outputMetadata.userData = scenes }
+    function evaluatePixel(samples) { return [samples[0].B04] }"""
+    request = SentinelHubRequest(
+        evalscript=script,
+        input_data=[SentinelHubRequest.input_data(l1c, time_interval=YEAR)],
+        responses=[SentinelHubRequest.output_response("userdata", MimeType.JSON)],
+        bbox=CLIP,
+        size=(2, 2),
+        config=config,
+    )
+    ((told,), found) = request.get_data(), SentinelHubCatalog(config).search(l1c, bbox=CLIP, time=YEAR)
+    for tile, feature in zip(told["tiles"], found, strict=True):
+        geometry = shapely.geometry.shape(feature["geometry"])
+        assert shapely.geometry.shape(tile["dataGeometry"]).equals(geometry)
+        assert shapely.geometry.shape(tile["dataEnvelope"]).bounds == geometry.bounds
+
+
 def test_s2cloudless_gets_its_bands_and_the_service_its_probability(config: SHConfig, l1c: DataCollection) -> None:
     """CLP at 160 m on the grid of the tile is what s2cloudless makes of the bands that it downloads there."""
     left, top = 330_000 + 3 * 480, 5_822_040 - 2 * 480  # whole pixels of 60 and 160 m from the corner of the product
@@ -271,6 +295,31 @@ def test_our_download_task(profile: None, service: RealService) -> None:
         np.testing.assert_array_equal(patch.data["BANDS"][index], expected)
     assert patch.mask["IS_DATA"].all()
     assert patch.data["CLP"].max() <= 1
+
+
+@pytest.mark.usefixtures("profile")
+def test_the_source_of_land_cover(service: RealService) -> None:
+    """What a configuration with `source.kind = "sentinelhub"` plans and downloads."""
+    config = LandCoverConfig.model_validate(
+        {
+            "source": {"kind": "sentinelhub", "max_threads": 2},
+            "area": {"bbox": list(CLIP), "crs": "EPSG:32633", "patch_size": 960, "resolution": 20},
+            "time": {"start": DAYS[0], "end": DAYS[1]},
+            "clouds": {"method": "source"},
+            "reference": {"kind": "vector", "path": "labels.gpkg"},  # not looked at
+        }
+    )
+    source = config.source
+    source.check_credentials()
+    plan = source.plan(config)
+    assert len(plan.patches) == 4  # of the lattice of land cover, on whose lines the box does not lie
+    patch = plan.patches[-1]
+    eopatch = source.task(config).execute(**source.arguments(patch, config))
+    assert [f"{time:%Y-%m-%d}" for time in eopatch.timestamps or ()] == list(DAYS)
+    for index, day in enumerate(DAYS):
+        bands = [stored(service, day, band, patch.bbox, 20) for band in config.source.band_names(config) or ()]
+        np.testing.assert_array_equal(eopatch.data["BANDS"][index], np.stack(bands, axis=-1) / np.float32(10_000))
+    assert eopatch.mask["CLM"].max() <= 1
 
 
 def test_our_statistics_task(profile: None, service: RealService) -> None:

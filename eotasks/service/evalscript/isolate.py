@@ -275,6 +275,8 @@ def _told_tile(tile: TileInfo) -> dict[str, Any]:
     told: dict[str, Any] = {"date": _iso(tile.time)}
     if tile.cloud_cover is not None and math.isfinite(tile.cloud_cover):
         told["cloudCoverage"] = tile.cloud_cover
+    if tile.bounds is not None:
+        told |= json.loads(tile.bounds)
     told["dataPath"] = told["productId"] = tile.id
     told["shId"] = int.from_bytes(hashlib.sha256(tile.id.encode()).digest()[:4], "big") >> 1
     return told

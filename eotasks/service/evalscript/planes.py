@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,12 @@ class TileInfo:
 
     cloud_cover: float | None = None
     """Percent of the whole product, 0..100."""
+
+    footprint: BaseGeometry | None = None
+    """Where it has data, degrees. Workers are not given it."""
+
+    bounds: str | None = None
+    """JSON of `dataGeometry` and `dataEnvelope`, where a script asks for them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class SourcePixels:
 
     datasource: str | None = None
     metadata: dict[str, object] = field(default_factory=dict)
-    """`inputMetadata` of the script: "normalizationFactor", "serviceVersion", "bounds"."""
+    """`inputMetadata` of the script: "normalizationFactor", "serviceVersion"."""
 
     period: tuple[dt.datetime, dt.datetime] | None = None
     """What the request asked for, UTC, naive: `from` and `to` of `preProcessScenes`."""

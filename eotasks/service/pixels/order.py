@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import shapely
 from rasterio.crs import CRS
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
 
+from eotasks.geometry.antimeridian import bounds_of, box_of
 from eotasks.imagery.grid import parse_crs
 from eotasks.imagery.mosaic import MosaicOrder, Ranked, ranked
 from eotasks.service.contract.data import DataRequest
+from eotasks.service.errors import TooLargeError
 from eotasks.service.evalscript.planes import SceneInfo, TileInfo
 from eotasks.service.evalscript.setup import Mosaicking
 from eotasks.sources.frames import Candidate
@@ -20,7 +26,12 @@ from eotasks.times import naive_utc
 
 _TILE = re.compile(r"(\d{2})([C-HJ-NP-X])[A-HJ-NP-Z]{2}")
 _FIRST_NORTHERN = "N"
+MOST_CORNERS = 200_000
+"""Of the footprints that a script is told: one has some dozen."""
+
 _DECIMALS = 9
+_DEGREES = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
+"""Longitude first."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,34 @@ def scenes_of(
 def tile_info(candidate: Candidate) -> TileInfo:
     """What a script is told of a product."""
     cover = candidate.cloud_cover
-    return TileInfo(candidate.time, candidate.name, None if cover is None else round(cover * 100, _DECIMALS))
+    percent = None if cover is None else round(cover * 100, _DECIMALS)
+    return TileInfo(candidate.time, candidate.name, percent, candidate.footprint)
+
+
+def with_bounds(scenes: Sequence[SceneInfo]) -> tuple[SceneInfo, ...]:
+    """The same, with what a script is told of where each product has data, which asks for the metadata "bounds":
+    `dataGeometry` and the box around it, `dataEnvelope`, as GeoJSON in degrees. Of a product that does not say where it
+    has data there is neither.
+
+    :raises TooLargeError: when they have more corners than a script is told.
+    """
+    corners = sum(int(shapely.get_num_coordinates(tile.footprint)) for scene in scenes for tile in scene.tiles)
+    if corners > MOST_CORNERS:
+        raise TooLargeError(
+            f"The footprints of these products have {corners:,} corners, more than the {MOST_CORNERS:,} that a script"
+            ' is told: ask for a shorter time, or leave out metadata: ["bounds"].'
+        )
+    return tuple(
+        replace(scene, tiles=tuple(replace(tile, bounds=_bounds(tile.footprint)) for tile in scene.tiles))
+        for scene in scenes
+    )
+
+
+def _bounds(footprint: BaseGeometry | None) -> str | None:
+    if footprint is None or footprint.is_empty:
+        return None
+    told = {"dataGeometry": footprint, "dataEnvelope": box_of(*bounds_of(footprint))}
+    return json.dumps({name: {**mapping(shape), "crs": _DEGREES} for name, shape in told.items()})
 
 
 def _own(choice: Choice, group: Sequence[Candidate]) -> Choice:

@@ -1,4 +1,4 @@
-"""What tests ask of the Sentinel Hub on loopback, the profile that leads there, and what it has to answer."""
+"""What tests ask of our service on loopback, the profile that leads there, and what it has to answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from tests.servers.sentinelhub import CLIENT_ID, CLIENT_SECRET, Service, value
+from tests.servers.made_scenes import value
+from tests.servers.made_service import TOKEN, Lie, MadeService
 
 SIX = ("B02", "B03", "B04", "B08", "B11", "B12")
 PATCH = BBox((330_000, 5_814_360, 335_000, 5_819_360), CRS("EPSG:32633"))
@@ -23,14 +24,22 @@ def write_profile(home: Path, **fields: str | float) -> None:
     home.write_text("[mine]\n" + "\n".join(f"{name} = {value!r}" for name, value in fields.items()))
 
 
-def profile_of(service: Service) -> dict[str, str | float]:
+def profile_of(service: MadeService) -> dict[str, str | float]:
     return {
         "sh_base_url": service.url,
-        "sh_token_url": f"{service.url}/token",
-        "sh_client_id": CLIENT_ID,
-        "sh_client_secret": CLIENT_SECRET,
+        "sh_token_url": f"{service.url}{TOKEN}",
+        "sh_client_id": service.client_id,
+        "sh_client_secret": service.client_secret,
         "download_sleep_time": 0.01,
     }
+
+
+def spoil(service: MadeService, fault: Exception | Lie) -> None:
+    """What the next request for pixels or statistics ends with."""
+    if isinstance(fault, Lie):
+        service.lies.append(fault)
+    else:
+        service.errors.append(fault)
 
 
 def expected(band: str, bbox: BBox, day: dt.datetime, resolution: float = 10) -> np.ndarray:

@@ -13,7 +13,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,8 +98,7 @@ def run(isolate: Isolate, data: bytes) -> None:
     for before, positions, declared in zip(sources, kept, setup.inputs, strict=True):
         bands = {band.name: drawn(random, band.name, len(positions)) for band in declared.bands}
         scenes = tuple(before.scenes[i] for i in positions)
-        made = source(bands, scenes, datasource=before.datasource, considered=before.scenes)
-        given.append(replace(made, metadata={**made.metadata, "bounds": {}}))
+        given.append(source(bands, scenes, datasource=before.datasource, considered=before.scenes))
     result = isolate.evaluate(text, Pixels(4, 4, tuple(given)), auto=SampleType.AUTO)
     assert result.setup is not None
     for output in result.setup.outputs:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import shapely
+import shapely.geometry
 
+from eotasks.service.errors import TooLargeError
 from eotasks.service.evalscript.isolate import Isolate
 from eotasks.service.evalscript.planes import Pixels
+from eotasks.service.pixels import order
+from eotasks.service.pixels.order import with_bounds
 from tests.builders.service.evalscripts import dn, scene, source
 
 
@@ -42,6 +49,46 @@ def test_orbits(isolate: Isolate) -> None:
     assert "cloudCoverage" not in second["tiles"][0]
     assert given["first"] == "2024-03-05T10:06:07.000Z"
     assert given["i"] == {"serviceVersion": "1.0.0", "normalizationFactor": 0.0001}
+
+
+@pytest.mark.parametrize("mosaicking", ["ORBIT", "TILE"])
+def test_where_products_have_data(isolate: Isolate, mosaicking: str) -> None:
+    text = script(
+        mosaicking,
+        "var before; function preProcessScenes(c) { before = c.scenes; return c; }"
+        "function updateOutputMetadata(s, i, out) { out.userData = {before, after: s}; }",
+    ).replace("['B04']", "[{bands: ['B04'], metadata: ['bounds']}]")
+    known, unknown = scene(3, mosaicking=mosaicking), scene(5, mosaicking=mosaicking)
+    square = shapely.box(12, 52, 13, 53)
+    known = replace(known, tiles=(replace(known.tiles[0], footprint=square),))
+
+    given = told(isolate, text, scenes=with_bounds([known, unknown]))
+
+    for each in given.values():
+        tiles = each["tiles"] if mosaicking == "TILE" else [orbit["tiles"][0] for orbit in each["orbits"]]
+        assert shapely.geometry.shape(tiles[0]["dataGeometry"]).equals(square)
+        assert shapely.geometry.shape(tiles[0]["dataEnvelope"]).equals(square)
+        assert tiles[0]["dataGeometry"]["crs"]["properties"]["name"].endswith("CRS84")
+        assert not {"dataGeometry", "dataEnvelope"} & set(tiles[1])
+
+
+def test_envelopes_are_cut_at_the_antimeridian() -> None:
+    first = scene(3)
+    parts = shapely.MultiPolygon([shapely.box(179.5, -17, 180, -16), shapely.box(-180, -17, -179, -16.5)])
+    (found,) = with_bounds([replace(first, tiles=(replace(first.tiles[0], footprint=parts),))])
+    told_of = json.loads(found.tiles[0].bounds or "")
+    assert shapely.geometry.shape(told_of["dataGeometry"]).equals(parts)
+    envelope = shapely.geometry.shape(told_of["dataEnvelope"])
+    assert envelope.equals(shapely.union_all([shapely.box(179.5, -17, 180, -16), shapely.box(-180, -17, -179, -16)]))
+
+
+def test_footprints_of_too_many_corners_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order, "MOST_CORNERS", 9)
+    first = scene(3)
+    square = replace(first, tiles=(replace(first.tiles[0], footprint=shapely.box(12, 52, 13, 53)),))
+    assert len(with_bounds([square])) == 1
+    with pytest.raises(TooLargeError, match="10 corners"):
+        with_bounds([square, square])
 
 
 def test_tiles(isolate: Isolate) -> None:

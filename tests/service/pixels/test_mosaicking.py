@@ -52,6 +52,24 @@ def several(folder: Path, seed: int) -> list[SceneCandidate]:
     return products
 
 
+def test_a_datatake_over_midnight_is_a_scene_of_each_day(tmp_path: Path) -> None:
+    """As documented of the original, whose ORBIT is a scene for each day of UTC. Products of one tile have one time."""
+    moments = {"P0": ("33UUU", "01T23:59:40"), "P1": ("33UUU", "02T00:00:05"), "P2": ("33UUT", "02T00:00:20")}
+    products = [
+        made(
+            tmp_path / name,
+            {"B03": noise("B03", number)},
+            of_tile=tile,
+            time=dt.datetime.fromisoformat(f"2024-06-{moment}"),
+        )
+        for number, (name, (tile, moment)) in enumerate(moments.items())
+    ]
+    found = reader(*products).find(asked(), area(), Mosaicking.ORBIT)
+    ends = [(f"{scene.date_from:%d %H:%M:%S}", f"{scene.date_to:%d %H:%M:%S}") for scene in found.scenes]
+    assert ends == [("02 00:00:00", "02 23:59:59"), ("01 00:00:00", "01 23:59:59")]
+    assert [[tile.id for tile in scene.tiles] for scene in found.scenes] == [["P2"], ["P1", "P0"]]
+
+
 @pytest.mark.parametrize(("seed", "order"), [(2, "mostRecent"), (0, "leastRecent"), (1, "leastCC")])
 def test_scenes_are_mosaics(tmp_path: Path, order: Order, seed: int) -> None:
     products = several(tmp_path, seed)

@@ -1,4 +1,4 @@
-"""A Sentinel Hub on loopback, and no account but its own."""
+"""Our service on loopback in place of Sentinel Hub, and no account but its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 
 from tests.builders.inputs.sentinelhub import TIMES, profile_of, write_profile
-from tests.servers.sentinelhub import Service, running
+from tests.servers.made_service import MadeService
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +24,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def service(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """A service on loopback, and profile "mine" that asks it."""
+def service(home: Path, made_service: MadeService, monkeypatch: pytest.MonkeyPatch) -> MadeService:
+    """The service with two scenes, and profile "mine" that asks it."""
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     monkeypatch.setenv("SH_PROFILE", "mine")
-    with running(Service(times=list(TIMES))) as running_service:
-        write_profile(home, **profile_of(running_service))
-        yield running_service
+    made_service.times = list(TIMES)
+    write_profile(home, **profile_of(made_service))
+    return made_service

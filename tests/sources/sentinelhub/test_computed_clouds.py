@@ -14,11 +14,11 @@ from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.sources.sentinelhub import DownloadBandsTask, account, download
 from eotasks.sources.sentinelhub.clouds import MARGIN, coarse_area, to_area
 from tests.builders.inputs.sentinelhub import YEAR
-from tests.servers.sentinelhub import Service
+from tests.servers.made_service import MadeService
 
 
 def test_copernicus_data_space_gets_its_clouds_computed(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    service: MadeService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(account, "_COPERNICUS_HOST", "127.0.0.1")
     monkeypatch.setattr(download, "_warned", set())

@@ -11,12 +11,13 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from eotasks.errors import TooFewFramesError
+from eotasks.service.catalog import search
 from eotasks.sources.sentinelhub import DownloadBandsTask, plan, request_plan
 from tests.builders.inputs.sentinelhub import SIX, SMALL, TIMES, YEAR, expected
-from tests.servers.sentinelhub import Service
+from tests.servers.made_service import MadeService
 
 
-def test_one_request_an_acquisition_with_everything_in_it(service: Service) -> None:
+def test_one_request_an_acquisition_with_everything_in_it(service: MadeService) -> None:
     task = DownloadBandsTask(bands=SIX, maxcc=0.8, mosaicking_order="leastCC", upsampling="BICUBIC")
     task.execute(bbox=SMALL, time_interval=YEAR)
     assert len(service.processes) == len(TIMES)
@@ -44,7 +45,7 @@ def test_one_request_an_acquisition_with_everything_in_it(service: Service) -> N
     assert script.count('sampleType: "UINT8"') == 3
 
 
-def test_search_takes_as_much_cloud_as_downloads_do(service: Service) -> None:
+def test_search_takes_as_much_cloud_as_downloads_do(service: MadeService) -> None:
     """Sentinelhub's own search leaves out a scene of exactly maxcc, which downloads take."""
     service.cloudy = {TIMES[0]: 29.0, TIMES[1]: 29.5}
     patch = DownloadBandsTask(bands=["B02"], maxcc=0.29).execute(bbox=SMALL, time_interval=YEAR)
@@ -57,16 +58,18 @@ def test_search_takes_as_much_cloud_as_downloads_do(service: Service) -> None:
     assert len(DownloadBandsTask(bands=["B02"], maxcc=1).execute(bbox=SMALL, time_interval=YEAR).timestamps) == 2
 
 
-def test_all_pages_of_the_catalogue_and_near_times_as_one(service: Service) -> None:
+def test_all_pages_of_the_catalogue_and_near_times_as_one(
+    service: MadeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     near = [TIMES[0] + dt.timedelta(minutes=30), *(TIMES[1] + dt.timedelta(days=5 * n) for n in range(1, 6))]
     service.times = sorted([*TIMES, *near])
-    service.page = 2
+    monkeypatch.setattr(search, "MOST_FEATURES", 2)
     patch = DownloadBandsTask(bands=["B02"]).execute(bbox=SMALL, time_interval=YEAR)
     assert len(service.searches) == 4
     assert patch.timestamps == [TIMES[0], TIMES[1], *near[1:]]
 
 
-def test_features_by_the_projects_conventions(service: Service) -> None:
+def test_features_by_the_projects_conventions(service: MadeService) -> None:
     patch = DownloadBandsTask(bands=SIX).execute(bbox=SMALL, time_interval=YEAR)
     assert patch.timestamps == TIMES
     assert patch.bbox == SMALL
@@ -84,7 +87,7 @@ def test_features_by_the_projects_conventions(service: Service) -> None:
     assert patch.data["CLP"].dtype == np.float32
 
 
-def test_other_names_digital_numbers_and_no_clouds(service: Service) -> None:
+def test_other_names_digital_numbers_and_no_clouds(service: MadeService) -> None:
     task = DownloadBandsTask(
         (FeatureType.DATA, "S2"),
         (FeatureType.MASK, "GOOD"),
@@ -99,14 +102,14 @@ def test_other_names_digital_numbers_and_no_clouds(service: Service) -> None:
     assert [item["identifier"] for item in service.processes[0]["output"]["responses"]] == ["B10", "dataMask"]
 
 
-def test_timestamps_of_the_eopatch(service: Service) -> None:
+def test_timestamps_of_the_eopatch(service: MadeService) -> None:
     eopatch = EOPatch(bbox=SMALL, timestamps=TIMES[:1])
     patch = DownloadBandsTask(bands=["B02"]).execute(eopatch)
     assert patch.timestamps == TIMES[:1]
     assert service.searches == []
 
 
-def test_timestamps_of_the_eopatch_in_any_zone(service: Service) -> None:
+def test_timestamps_of_the_eopatch_in_any_zone(service: MadeService) -> None:
     zone = dt.timezone(dt.timedelta(hours=2))
     eopatch = EOPatch(bbox=SMALL, timestamps=[time.replace(tzinfo=dt.UTC).astimezone(zone) for time in TIMES])
     patch = DownloadBandsTask(bands=["B02"]).execute(eopatch, time_interval=YEAR)
@@ -114,7 +117,7 @@ def test_timestamps_of_the_eopatch_in_any_zone(service: Service) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 4])
-def test_no_acquisition_is_in_two_frames(service: Service, days: int) -> None:
+def test_no_acquisition_is_in_two_frames(service: MadeService, days: int) -> None:
     service.times = [dt.datetime(2019, 6, day, 10) for day in (1, 4, 6, 9, 11)]  # noqa: DTZ001 - naive UTC
     task = DownloadBandsTask(bands=["B04"], time_difference=dt.timedelta(days=days), clm_feature=None, clp_feature=None)
     frames = task.execute(bbox=SMALL, time_interval=YEAR).timestamps
@@ -130,14 +133,14 @@ def test_no_acquisition_is_in_two_frames(service: Service, days: int) -> None:
     assert sorted(inside) == service.times
 
 
-def test_size_instead_of_resolution(service: Service) -> None:
+def test_size_instead_of_resolution(service: MadeService) -> None:
     patch = DownloadBandsTask(bands=["B02"], size=(7, 5), dtype="dn").execute(bbox=SMALL, time_interval=YEAR)
     assert patch.data["BANDS"].shape == (2, 5, 7, 1)
     output = service.processes[0]["output"]
     assert (output["width"], output["height"]) == (7, 5)
 
 
-def test_large_areas_are_cut_into_equal_parts_and_joined(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_areas_are_cut_into_equal_parts_and_joined(service: MadeService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "MAX_PIXELS", 20)
     area = BBox((330_000, 5_814_000, 330_410, 5_814_270), CRS("EPSG:32633"))  # 41 x 27 pixels
     task = DownloadBandsTask(bands=["B04", "B08"], dtype="dn")
@@ -151,7 +154,7 @@ def test_large_areas_are_cut_into_equal_parts_and_joined(service: Service, monke
     assert request_plan(area, 10, ["B04"], 2).requests == 2 * 6 + 1
 
 
-def test_requests_of_2501_pixels_are_two(service: Service) -> None:
+def test_requests_of_2501_pixels_are_two(service: MadeService) -> None:
     area = BBox((330_000, 5_700_000, 330_010, 5_725_010), CRS("EPSG:32633"))
     service.times = TIMES[:1]
     patch = DownloadBandsTask(bands=["B04"], dtype="dn", clm_feature=None, clp_feature=None).execute(
@@ -161,7 +164,7 @@ def test_requests_of_2501_pixels_are_two(service: Service) -> None:
     np.testing.assert_array_equal(patch.data["BANDS"][0, ..., 0], expected("B04", area, TIMES[0]))
 
 
-def test_no_acquisition(service: Service) -> None:
+def test_no_acquisition(service: MadeService) -> None:
     service.times = []
     with pytest.raises(TooFewFramesError, match="at most 80% cloud"):
         DownloadBandsTask(bands=SIX).execute(bbox=SMALL, time_interval=YEAR)

@@ -17,7 +17,7 @@ from eotasks.errors import BandError, ConfigurationError, CredentialsError, Feat
 from eotasks.limits import GRID_PIXELS
 from eotasks.sources.sentinelhub import DownloadBandsTask, plan, request_plan
 from tests.builders.inputs.sentinelhub import PATCH, SIX, SMALL, TIMES, YEAR
-from tests.servers.sentinelhub import Service
+from tests.servers.made_service import MadeService
 
 
 @given(height=st.integers(1, 12_000), width=st.integers(1, 12_000))
@@ -78,7 +78,7 @@ def test_intervals_are_checked_before_credentials(interval: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_timestamps_of_the_eopatch_that_are_others(service: Service) -> None:
+def test_timestamps_of_the_eopatch_that_are_others(service: MadeService) -> None:
     eopatch = EOPatch(bbox=SMALL, timestamps=TIMES[:1])
     with pytest.raises(FeatureError, match=r"other timestamps than SENTINEL2_L1C in .*: give no interval"):
         DownloadBandsTask(bands=["B02"]).execute(eopatch, time_interval=YEAR)

@@ -1,4 +1,4 @@
-"""What a process does and counts: against a Sentinel Hub on loopback, which counts too."""
+"""What a process does and counts: against our service on loopback, which counts too."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import pytest
 import requests
 from sentinelhub.download.sentinelhub_client import SentinelHubDownloadClient
 
+from eotasks.service.errors import ProductError
 from eotasks.workflows.compare_mask_sources import worker
 from eotasks.workflows.compare_mask_sources.agreement import Agreement, agreement_of, agreement_of_folders, read_masks
 from eotasks.workflows.compare_mask_sources.meter import kind_of, metered
 from eotasks.workflows.compare_mask_sources.plan import COMPUTED, S2CLOUDLESS, SERVICE, Job
 from eotasks.workflows.compare_mask_sources.ways import LAND_COVER_BANDS, steps_of
 from tests.builders.inputs.sentinelhub import TIMES, profile_of, write_profile
-from tests.servers.sentinelhub import Handler, Service, running, server_error
+from tests.servers.made_service import MadeService
 
 BOXES = ((330_000.0, 5_814_360.0, 330_040.0, 5_814_400.0), (330_040.0, 5_814_360.0, 330_080.0, 5_814_400.0))
 SPECTRUM = {
@@ -36,28 +37,14 @@ def ground(band: str, x: np.ndarray, y: np.ndarray, day: int) -> np.ndarray:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Bytes of each body that the server has sent."""
-    sizes: list[int] = []
-    send = Handler.send
-
-    def counted(self: Handler, status: int, body: bytes, *rest: str, **headers: str) -> None:
-        sizes.append(len(body))
-        send(self, status, body, *rest, **headers)
-
-    monkeypatch.setattr(Handler, "send", counted)
-    return sizes
-
-
-@pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def service(tmp_path: Path, made_service: MadeService, monkeypatch: pytest.MonkeyPatch) -> Iterator[MadeService]:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     monkeypatch.setenv("SH_PROFILE", "mine")
     SentinelHubDownloadClient.clear_cache()
-    with running(Service(times=list(TIMES), pixels=ground)) as made:
-        write_profile(tmp_path / "sentinelhub" / "config.toml", **profile_of(made))
-        yield made
+    made_service.times, made_service.pixels = list(TIMES), ground
+    write_profile(tmp_path / "sentinelhub" / "config.toml", **profile_of(made_service))
+    yield made_service
     SentinelHubDownloadClient.clear_cache()
 
 
@@ -67,7 +54,7 @@ def job(way: str, masks: Path | None = None) -> Job:
     return Job(way, BOXES, "EPSG:32633", 10, ("2019-01-01", "2019-12-31"), masks=str(masks or ""))
 
 
-def test_six_bands_and_the_masks_of_the_service(service: Service, sent: list[int], tmp_path: Path) -> None:
+def test_six_bands_and_the_masks_of_the_service(service: MadeService, tmp_path: Path) -> None:
     download, computing = steps_of(job(SERVICE))
     assert list(computing) == []
     found = worker.run_patches(job(SERVICE, tmp_path / "masks"), download, computing)
@@ -75,7 +62,7 @@ def test_six_bands_and_the_masks_of_the_service(service: Service, sent: list[int
         {"token": 1, "catalog": 1, "process": 2},
         {"catalog": 1, "process": 2},
     ]
-    assert sum(each.bytes for each in found) == sum(sent)
+    assert sum(each.bytes for each in found) == sum(service.sent)
     assert found[0].acquisitions == ["2019-06-01T10:10:00", "2019-06-06T10:10:00"]
     names = {each["identifier"] for each in service.processes[0]["output"]["responses"]}
     assert names == {*LAND_COVER_BANDS, "dataMask", "CLM", "CLP"}
@@ -90,7 +77,7 @@ def test_six_bands_and_the_masks_of_the_service(service: Service, sent: list[int
 
 
 @pytest.mark.slow
-def test_ten_bands_of_which_masks_are_computed_as_s2cloudless_does(service: Service, tmp_path: Path) -> None:
+def test_ten_bands_of_which_masks_are_computed_as_s2cloudless_does(service: MadeService, tmp_path: Path) -> None:
     for way in (COMPUTED, S2CLOUDLESS):
         steps = steps_of(job(way))
         found = worker.run_patches(job(way, tmp_path / way), *steps)
@@ -107,14 +94,14 @@ def test_ten_bands_of_which_masks_are_computed_as_s2cloudless_does(service: Serv
     assert agreement.both_clear > 0
 
 
-def test_a_try_that_fails_is_a_request_too(service: Service) -> None:
-    service.faults.append(server_error)
+def test_a_try_that_fails_is_a_request_too(service: MadeService) -> None:
+    service.errors.append(ProductError("later"))
     (first, _) = worker.run_patches(job(SERVICE), *steps_of(job(SERVICE)))
     assert first.requests["process"] == 3
     assert first.pauses_s >= 0.01  # the profile's time between two tries
 
 
-def test_the_process_reports_figures_and_failures(service: Service, tmp_path: Path) -> None:
+def test_the_process_reports_figures_and_failures(service: MadeService, tmp_path: Path) -> None:
     job_file, report_file = tmp_path / "job.json", tmp_path / "report.json"
     job_file.write_text(job(SERVICE).as_json())
     assert worker.main([str(job_file), str(report_file)]) == 0

@@ -127,7 +127,7 @@ def source_header(source: SourcePixels) -> dict[str, Any]:
             {
                 "from": scene.date_from.isoformat(),
                 "to": scene.date_to.isoformat(),
-                "tiles": [[tile.time.isoformat(), tile.id, tile.cloud_cover] for tile in scene.tiles],
+                "tiles": [[tile.time.isoformat(), tile.id, tile.cloud_cover, tile.bounds] for tile in scene.tiles],
             }
             for scene in scenes
         ],
@@ -310,7 +310,7 @@ def _read_source(
         SceneInfo(
             time(scene["from"]),
             time(scene["to"]),
-            tuple(TileInfo(time(when), name, cover) for when, name, cover in scene["tiles"]),
+            tuple(TileInfo(time(when), name, cover, bounds=bounds) for when, name, cover, bounds in scene["tiles"]),
         )
         for scene in source["scenes"]
     )
