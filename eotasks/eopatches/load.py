@@ -137,14 +137,18 @@ def is_complete(place: PlaceLike, name: str, *, features: Sequence[Feature] | No
 
 def complete_folder(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> EOPatchFolder | None:
     """The files of a patch that is complete, as `is_complete` says; None when it is not."""
+    patch = place.child(patch_folder(name))
     try:
-        folder = open_saved(place.child(patch_folder(name)), listed=False)
+        folder = open_saved(patch, listed=False)
+        while folder is not None:
+            if not folder.changed and all(map(folder.is_saved, features or ())) and folder.wrong_file() is None:
+                return folder
+            if read_marker(patch) == folder.marker:
+                return None
+            folder = open_saved(patch, listed=False)  # it was saved again while it was looked at
     except DamagedMarkerError as error:
         LOGGER.warning("EOPatch %r counts as incomplete: %s", name, error)
-        return None
-    if folder is None or folder.changed or not all(map(folder.is_saved, features or ())):
-        return None
-    return folder if folder.wrong_file() is None else None
+    return None
 
 
 def list_eopatches(place: PlaceLike) -> list[str]:
