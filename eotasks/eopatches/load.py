@@ -109,7 +109,7 @@ def feature_shape(place: PlaceLike, name: str | None, feature: Feature) -> tuple
     return _read(Place(place), name, shape, listed=True)
 
 
-def eopatch_version(place: PlaceLike, name: str | None = None) -> str:
+def eopatch_version(place: PlaceLike, name: str | None = None, *, features: Sequence[Feature] | None = None) -> str:
     """A digest of what its files are: another one says that they have been written since.
 
     Of each file count its size and the time of its last change, and of a saved EOPatch the sha256 that its marker has.
@@ -117,9 +117,10 @@ def eopatch_version(place: PlaceLike, name: str | None = None) -> str:
 
     :param place: A place of EOPatches, or one EOPatch.
     :param name: As in `load_eopatch`.
+    :param features: Of these, with bounding box and timestamps, the files count, as far as they are there; None: all.
     :raises StorageError: when the patch is absent, or a file of it is not there.
     """
-    return _read(Place(place), name, _version, listed=True)
+    return _read(Place(place), name, lambda folder: _version(folder, features), listed=True)
 
 
 def is_complete(place: PlaceLike, name: str, *, features: Sequence[Feature] | None = None) -> bool:
@@ -274,11 +275,12 @@ def _info(folder: EOPatchFolder, name: str) -> EOPatchInfo:
     return EOPatchInfo(name=name, bbox=stored.bbox, shape=(height, width), timestamps=timestamps, features=features)
 
 
-def _version(folder: EOPatchFolder) -> str:
+def _version(folder: EOPatchFolder, features: Sequence[Feature] | None) -> str:
     place = folder.place
+    wanted = folder.files if features is None else folder.paths_of(features)
     below = {} if place.is_local else {entry.path: (entry.size, entry.changed) for entry in place.entries()}
     facts = {}
-    for path, known in sorted(folder.files.items()):
+    for path in sorted(wanted):
         size, changed = below[path] if path in below else place.extent(path)
-        facts[path] = [known.get("sha256"), size, changed.isoformat()]
+        facts[path] = [folder.files[path].get("sha256"), size, changed.isoformat()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
