@@ -47,12 +47,17 @@ def array_of(eopatch: EOPatch, feature: Feature, cure: str) -> NDArray[Any]:
     """The array of a feature.
 
     :param cure: What to do when it is missing, as the end of a sentence.
-    :raises FeatureError: when the patch does not have it; the message lists what is there.
+    :raises FeatureError: when the patch does not have it; the message lists what is there. Or it is a masked array.
     """
     value = value_of(eopatch, feature, cure)
     if not isinstance(value, np.ndarray):
         raise FeatureError(f"Feature {describe(feature)} is a {type(value).__name__}, not an array: {cure}.")
-    return value
+    if np.ma.is_masked(value):
+        raise FeatureError(
+            f"Feature {describe(feature)} is a masked array, whose mask is not looked at: what lies under it would"
+            " count. Make a mask of data of it (IS_DATA), or NaN (array.astype('float32').filled(np.nan))."
+        )
+    return np.ma.getdata(value) if isinstance(value, np.ma.MaskedArray) else value
 
 
 def value_of(eopatch: EOPatch, feature: Feature, cure: str) -> Any:

@@ -21,6 +21,9 @@ from eotasks.geometry.systems import crs_of, has_ground_metres, in_degrees, in_m
 GridName = Literal["utm", "bbox"]
 """What patches are aligned with: the lattice of each UTM zone, or the upper left corner of the area's own box."""
 
+_WIDEST_ACROSS = 180
+"""Degrees of a box whose west is greater than its east; a wider one has them exchanged more likely than not."""
+
 _NOT_IN_METRES = "It is not in metres either, which grid 'bbox' needs: use grid 'utm'."
 
 
@@ -110,9 +113,25 @@ def _read_bbox(bbox: Sequence[float], crs: str | int | CRS | None, grid: GridNam
     if (west >= east and not (degrees and west > east)) or south >= north:
         raise AreaError(f"The bbox {values} is empty: give min x, min y, max x, max y, each minimum below its maximum.")
     if degrees:
+        _refuse_exchanged(values)
         return box_of(west, south, east, north), system
     _refuse_degrees(values, system, grid)
     return shapely.box(*values), system
+
+
+def _refuse_exchanged(box: Sequence[float]) -> None:
+    """Refuse a box that would go round most of the Earth because its sides are exchanged.
+
+    West of east only, as RFC 7946 has it over the antimeridian; a wide area can be said by an east beyond 180.
+    """
+    west, south, east, north = box
+    around = (east - west) % 360
+    if -180 <= east < west <= 180 and around > _WIDEST_ACROSS:
+        raise AreaError(
+            f"The bbox {list(box)}: its west lies east of its east, so that it would go {around:g} degrees over the"
+            f" antimeridian: exchange them ({east}, {south}, {west}, {north}), or give {east + 360} as its east if that"
+            " is meant."
+        )
 
 
 def _refuse_degrees(box: Sequence[float], system: CRS, grid: GridName | None) -> None:

@@ -13,6 +13,7 @@ import shapely
 from sentinelhub.constants import CRS
 
 from eotasks.errors import AreaError, EOTasksError, GeometryError, GridError, reason_of
+from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
 from eotasks.geometry.systems import crs_of
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.reading import check_regular
@@ -54,6 +55,8 @@ def layers_of(path: Path) -> list[str]:
             check_regular(path, VECTOR_BYTES)
     except OSError as error:
         raise AreaError(f"{path} cannot be read as a vector file ({error.strerror}): give another one.") from error
+    if is_geoparquet(path):
+        return [path.stem]
     try:
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     except pyogrio.errors.DataSourceError as error:
@@ -67,6 +70,8 @@ def read_layer(path: Path, layer: str, columns: Sequence[str] | None = ("name", 
 
     :param columns: Those to read, where they are there; None for all.
     """
+    if is_geoparquet(path):
+        return geoparquet_of(path, columns)
     try:
         # Counted before: a bound of the reading itself takes room for as many as may come.
         count = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
@@ -77,6 +82,19 @@ def read_layer(path: Path, layer: str, columns: Sequence[str] | None = ("name", 
         raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
         raise AreaError(f"{path}, layer {layer!r} cannot be read ({reason_of(error)}): check the file.") from error
+
+
+def geoparquet_of(path: Path, columns: Sequence[str] | None = None) -> gpd.GeoDataFrame:
+    """A file of GeoParquet with its geometries; parameters and errors as `read_layer`.
+
+    :raises MissingDependencyError: pyarrow is not installed.
+    """
+    if not path.exists():
+        raise AreaError(f"{path} is not there: check the path.")
+    try:
+        return read_geoparquet(path, columns)
+    except GeometryError as error:
+        raise AreaError(f"{path}: {error}. Give another file.") from error
 
 
 def system_of(frame: gpd.GeoDataFrame, path: Path, given: CRS | None = None) -> CRS:

@@ -128,8 +128,7 @@ class EOPatchFolder:
         if features is not None:  # also as lists, which JSON makes of pairs
             features = [(feature_type, name) for feature_type, name in features]
         wanted = self._wanted(features, [(feature_type, name) for feature_type, name in optional])
-        paths = [path for path in self.files if is_always_read(path)]
-        paths += [path for feature in wanted for path in self._paths(feature)]
+        paths = self.paths_of(wanted)
         if self.is_plain:
             refuse_pickles(paths, self.where)
             self._check_is_finished({feature_type for feature_type, _ in features} if features is not None else None)
@@ -142,6 +141,11 @@ class EOPatchFolder:
         if self.changed or not all(self.files[path] for path in paths):
             check_frames(eopatch, self.where)
         return eopatch
+
+    def paths_of(self, features: Iterable[Feature]) -> list[str]:
+        """The files of features that are there, and those of bounding box and timestamps."""
+        found = [path for path in self.files if is_always_read(path)]
+        return found + [path for feature in features if feature in self._entries for path in self._paths(feature)]
 
     def shape(self, feature: Feature) -> tuple[int, ...] | None:
         """The shape of an array by its header alone; None when it is in a format without one.
@@ -246,9 +250,10 @@ class EOPatchFolder:
             if not path.endswith(_ARRAYS):  # arrays are checked by being read
                 self._check_content(file, path)
             return
-        fault = _wrong_size(path, expected, file.stat().st_size)
-        if fault is None and sha256_of(file) != expected["sha256"]:
-            fault = f"file {path} has another sha256 than when it was saved"
+        with self._damage(f"file {path}"):  # it may be gone by now: another save has come
+            fault = _wrong_size(path, expected, file.stat().st_size)
+            if fault is None and sha256_of(file) != expected["sha256"]:
+                fault = f"file {path} has another sha256 than when it was saved"
         if fault is None:
             return
         if not self._is_open:

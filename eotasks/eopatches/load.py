@@ -109,7 +109,7 @@ def feature_shape(place: PlaceLike, name: str | None, feature: Feature) -> tuple
     return _read(Place(place), name, shape, listed=True)
 
 
-def eopatch_version(place: PlaceLike, name: str | None = None) -> str:
+def eopatch_version(place: PlaceLike, name: str | None = None, *, features: Sequence[Feature] | None = None) -> str:
     """A digest of what its files are: another one says that they have been written since.
 
     Of each file count its size and the time of its last change, and of a saved EOPatch the sha256 that its marker has.
@@ -117,9 +117,10 @@ def eopatch_version(place: PlaceLike, name: str | None = None) -> str:
 
     :param place: A place of EOPatches, or one EOPatch.
     :param name: As in `load_eopatch`.
+    :param features: Of these, with bounding box and timestamps, the files count, as far as they are there; None: all.
     :raises StorageError: when the patch is absent, or a file of it is not there.
     """
-    return _read(Place(place), name, _version, listed=True)
+    return _read(Place(place), name, lambda folder: _version(folder, features), listed=True)
 
 
 def is_complete(place: PlaceLike, name: str, *, features: Sequence[Feature] | None = None) -> bool:
@@ -137,14 +138,18 @@ def is_complete(place: PlaceLike, name: str, *, features: Sequence[Feature] | No
 
 def complete_folder(place: Place, name: str, *, features: Sequence[Feature] | None = None) -> EOPatchFolder | None:
     """The files of a patch that is complete, as `is_complete` says; None when it is not."""
+    patch = place.child(patch_folder(name))
     try:
-        folder = open_saved(place.child(patch_folder(name)), listed=False)
+        folder = open_saved(patch, listed=False)
+        while folder is not None:
+            if not folder.changed and all(map(folder.is_saved, features or ())) and folder.wrong_file() is None:
+                return folder
+            if read_marker(patch) == folder.marker:
+                return None
+            folder = open_saved(patch, listed=False)  # it was saved again while it was looked at
     except DamagedMarkerError as error:
         LOGGER.warning("EOPatch %r counts as incomplete: %s", name, error)
-        return None
-    if folder is None or folder.changed or not all(map(folder.is_saved, features or ())):
-        return None
-    return folder if folder.wrong_file() is None else None
+    return None
 
 
 def list_eopatches(place: PlaceLike) -> list[str]:
@@ -270,11 +275,12 @@ def _info(folder: EOPatchFolder, name: str) -> EOPatchInfo:
     return EOPatchInfo(name=name, bbox=stored.bbox, shape=(height, width), timestamps=timestamps, features=features)
 
 
-def _version(folder: EOPatchFolder) -> str:
+def _version(folder: EOPatchFolder, features: Sequence[Feature] | None) -> str:
     place = folder.place
+    wanted = folder.files if features is None else folder.paths_of(features)
     below = {} if place.is_local else {entry.path: (entry.size, entry.changed) for entry in place.entries()}
     facts = {}
-    for path, known in sorted(folder.files.items()):
+    for path in sorted(wanted):
         size, changed = below[path] if path in below else place.extent(path)
-        facts[path] = [known.get("sha256"), size, changed.isoformat()]
+        facts[path] = [folder.files[path].get("sha256"), size, changed.isoformat()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

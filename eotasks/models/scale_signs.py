@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import GridError, ReflectanceError
-from eotasks.models.scales import DIVISORS, ReflectanceScale, due_words, reflectance_scale
+from eotasks.models.scales import DIVISORS, ReflectanceScale, due_words, reflectance_scale, unmasked
 from eotasks.models.sentinel2 import QUANTIFICATION, SATURATED_DN
 
 _CALLED: Mapping[ReflectanceScale, str] = MappingProxyType(
@@ -131,6 +131,7 @@ def check_shape(frames: NDArray[np.generic], valid: NDArray[np.bool_] | None, wh
 
     :raises GridError: naming the shapes.
     """
+    unmasked(frames, where)
     if frames.ndim != 4 or (valid is not None and valid.shape != frames.shape[:3]):
         of_valid = "" if valid is None else f", the valid mask {valid.shape}"
         raise GridError(f"{where}: shape {frames.shape}{of_valid}; (time, height, width, bands) is due.")

@@ -49,6 +49,21 @@ def check_scale(scale: object, kind: Any, name: str = "scale") -> None:
         )
 
 
+def unmasked(values: NDArray[Any], where: str) -> NDArray[Any]:
+    """An array as NumPy's plain one; masked arrays, as rasterio gives them, are refused: what lies under their mask
+    would count.
+
+    :param where: What the array is, for the message.
+    :raises FeatureError: a masked array of which something is masked.
+    """
+    if np.ma.is_masked(values):
+        raise FeatureError(
+            f"{where}: a masked array, whose mask is not looked at: what lies under it would count. Give a boolean mask"
+            " of the pixels with data beside array.data, or NaN for them (array.astype('float32').filled(np.nan))."
+        )
+    return np.ma.getdata(values) if isinstance(values, np.ma.MaskedArray) else values
+
+
 def check_mask(mask: NDArray[np.generic], *, name: str = "the mask", where: str = "") -> NDArray[np.bool_]:
     """A mask as it is, when it is boolean.
 
@@ -56,6 +71,7 @@ def check_mask(mask: NDArray[np.generic], *, name: str = "the mask", where: str 
     :param where: Where it comes from, for the message.
     :raises FeatureError: another dtype: a cloud mask in the place of a mask of data is read the wrong way round.
     """
+    mask = unmasked(mask, f"{where}: {name}" if where else name)
     if np.asarray(mask).dtype != np.bool_:
         raise FeatureError(
             f"{where + ': ' if where else ''}{name} is {np.asarray(mask).dtype} where a boolean mask is due: 1 and 255"
@@ -119,6 +135,7 @@ def as_reflectance(
     :raises ReflectanceError: NaN or infinity inside valid data, a reflectance below -0.9 (a no-data value such as
         -9999) or above 10 (another scale; the message names the divisor), or a dtype that is no number.
     """
+    bands = unmasked(bands, where)
     known = reflectance_scale(bands.dtype, scale, where=where)
     divisor = DIVISORS[known]
     lowest, highest = _limits(bands, valid, known)
@@ -171,6 +188,7 @@ def as_probability(
     :raises FeatureError: a dtype that has none or contradicts, values beyond it (the message names the divisor), or NaN
         inside valid data.
     """
+    values = unmasked(values, where)
     known = probability_scale(values.dtype, scale, where=where)
     floats = values.astype(np.float32, copy=False)
     if valid is not None and not valid.all():

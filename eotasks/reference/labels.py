@@ -25,7 +25,16 @@ from pyogrio.errors import DataLayerError
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 
-from eotasks.errors import ConfigurationError, EOTasksError, GridError, ImageryError, ReferenceDataError, reason_of
+from eotasks.errors import (
+    ConfigurationError,
+    EOTasksError,
+    GeometryError,
+    GridError,
+    ImageryError,
+    ReferenceDataError,
+    reason_of,
+)
+from eotasks.geometry.geoparquet import describe_geoparquet, is_geoparquet, read_geoparquet, values_of
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
@@ -172,12 +181,21 @@ def _read_column(path: str | Path, layer: _Layer, column: str, **options: Any) -
         options["max_features"] = most + 1
     file = local_path_of(path)
     try:
+        if is_geoparquet(file):
+            return _geoparquet_column(file, column, options.get("bbox"), options.get("read_geometry", True))
         frame = pyogrio.read_dataframe(file, layer=layer.name, columns=[column], **options)
     except _DAMAGE as error:
         raise ReferenceDataError(f"Cannot read the labels in {path} ({reason_of(error)}): replace the file.") from error
     if len(frame) > most:
         raise ReferenceDataError(f"The label file {path}: {VECTOR_FEATURES.excess()}. Give a file of the area alone.")
     return frame
+
+
+def _geoparquet_column(file: str | Path, column: str, bbox: Bounds | None, read_geometry: bool) -> Any:
+    if not read_geometry:
+        return values_of(file, column).to_frame()
+    frame = read_geoparquet(file, [column]).rename_geometry("geometry")
+    return frame if bbox is None else frame[frame.intersects(shapely.box(*bbox))]
 
 
 def rasterize_polygons(
@@ -320,6 +338,8 @@ def _describe_vector(path: str | Path, layer: str | None, column: str | None) ->
         raise ReferenceDataError(f"There is no label file {name}: check the path.")
     try:
         file = local_path_of(path)
+        if is_geoparquet(file):
+            return _describe_geoparquet(file, name, column)
         _check_file(file, name)
         layers = pyogrio.list_layers(file)[:, 0].tolist()
         if layer is None and len(layers) != 1:
@@ -335,14 +355,31 @@ def _describe_vector(path: str | Path, layer: str | None, column: str | None) ->
     except _DAMAGE as error:
         raise ReferenceDataError(f"Cannot read the label file {name} ({reason_of(error)}): replace it.") from error
     fields = list(info["fields"])
-    if column is not None and column not in fields:
-        raise ReferenceDataError(
-            f"The label file {name} has no column {column!r}{did_you_mean(column, fields)}, but {_shorten(fields)}."
-        )
+    _check_column(column, fields, name)
     if info["crs"] is None:
         raise GridError(f"The label file {name} has no coordinate system: write one into it (ogr2ogr -a_srs).")
     names = [str(name) for name in fields]
     return _Layer(str(layer), str(info["crs"]), int(info["features"]), names, info["total_bounds"])
+
+
+def _describe_geoparquet(file: str | Path, name: str, column: str | None) -> _Layer:
+    try:
+        described = describe_geoparquet(file)
+        _check_column(column, described.columns, name)
+        frame = read_geoparquet(file, [])
+    except GeometryError as error:
+        raise ReferenceDataError(f"The label file {name}: {error}. Replace it.") from error
+    if frame.crs is None:
+        raise GridError(f"The label file {name} has no coordinate system: write one into it (ogr2ogr -a_srs).")
+    extent = tuple(map(float, frame.total_bounds))
+    return _Layer(Path(name).stem, frame.crs.to_wkt(), described.count, list(described.columns), extent)  # type: ignore[arg-type]  # four of them
+
+
+def _check_column(column: str | None, fields: Sequence[str], name: str) -> None:
+    if column is not None and column not in fields:
+        raise ReferenceDataError(
+            f"The label file {name} has no column {column!r}{did_you_mean(column, fields)}, but {_shorten(fields)}."
+        )
 
 
 def _check_file(file: str | Path, name: str) -> None:

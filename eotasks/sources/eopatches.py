@@ -12,7 +12,7 @@ from eolearn.core import EOPatch, EOTask, FeatureType
 from numpy.typing import NDArray
 
 from eotasks.eopatches.files import check_frames
-from eotasks.eopatches.load import list_eopatches, load_eopatch, own_name
+from eotasks.eopatches.load import eopatch_version, list_eopatches, load_eopatch, own_name
 from eotasks.errors import AreaError, ConfigurationError, FeatureError, TooFewFramesError
 from eotasks.features import Feature, describe
 from eotasks.models.scale_signs import refuse_other_scale
@@ -108,6 +108,14 @@ class LoadEOPatchTask(EOTask):
         if _SIMULATED in stored:
             patch[_SIMULATED] = stored[_SIMULATED]
         return patch
+
+    def version(self, name: str | None = None) -> str:
+        """A digest of the files that it reads of an EOPatch: another one says that they have been written since.
+
+        :param name: As in `execute`.
+        :raises StorageError: when there is no such EOPatch.
+        """
+        return eopatch_version(self.folder, name, features=[*dict.fromkeys(self.features.values()), _SIMULATED])
 
     def _kept_frames(self, timestamps: list[dt.datetime], where: str) -> NDArray[np.intp]:
         if not timestamps:

@@ -41,8 +41,10 @@ class FolderStore:
         return self._at(path).is_dir()
 
     def names(self, path: str) -> list[str]:
-        folder = self._at(path)
-        return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+        try:
+            return sorted(os.listdir(self._at(path)))  # noqa: PTH208  # names alone
+        except FileNotFoundError:  # also of one that another process has just removed or replaced
+            return []
 
     def first_folders(self, number: int) -> tuple[dict[str, set[str]], int | None]:
         with os.scandir(self.root) as there:

@@ -7,6 +7,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -30,7 +31,8 @@ SQUARE = shapely.box(12.5, 52.4, 12.6, 52.5)
 
 
 def write(path: Path, geometries: list[Any], crs: Any) -> Path:
-    gpd.GeoDataFrame({"id": range(len(geometries))}, geometry=geometries, crs=crs).to_file(path, engine="pyogrio")
+    frame = gpd.GeoDataFrame({"id": range(len(geometries))}, geometry=geometries, crs=crs)
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_file(path, engine="pyogrio")
     return path
 
 
@@ -146,7 +148,7 @@ def test_a_buffer_of_parts_far_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("crs", "ending"),
     [
-        *(("OGC:CRS84", ending) for ending in ("gpkg", "fgb", "geojson", "shp")),
+        *(("OGC:CRS84", ending) for ending in ("gpkg", "fgb", "geojson", "shp", "parquet")),
         *(("+proj=longlat +ellps=WGS84 +datum=WGS84 +no_defs", ending) for ending in ("gpkg", "fgb", "shp")),
         ("EPSG:4979", "gpkg"),  # with heights
         ("EPSG:9707", "gpkg"),
@@ -160,6 +162,24 @@ def test_wgs_84_in_any_spelling(crs: str, ending: str, tmp_path: Path) -> None:
         assert area.geometry.bounds == pytest.approx((12.5, 52.4, 12.6, 52.5), abs=1e-12)
     with pytest.raises(GridError, match="not in EPSG:32633"):
         read_area(file=file, crs=32633)
+
+
+def test_geoparquet_is_an_area_as_any_other_vector_file(tmp_path: Path) -> None:
+    """GDAL reads it only where it was built with it; its default is OGC:CRS84."""
+    file = write(tmp_path / "a.parquet", [SQUARE, shapely.box(12.7, 52.4, 12.8, 52.5)], 4326)
+    assert read_area(file=file).geometry.bounds == pytest.approx((12.5, 52.4, 12.8, 52.5))
+    none = write(tmp_path / "none.parquet", [SQUARE], None)
+    with pytest.raises(GridError, match=r"none\.parquet has no CRS: give one"):
+        read_area(file=none)
+    assert read_area(file=none, crs=4326).geometry.equals(SQUARE)
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "table.parquet")
+    (tmp_path / "cut.geoparquet").write_bytes(file.read_bytes()[:500])
+    for name, message in (("table.parquet", "it has no geometries"), ("cut.geoparquet", "as GeoParquet"),
+                          ("absent.parquet", "is not there")):  # fmt: skip
+        with pytest.raises(AreaError, match=message) as caught:
+            read_area(file=tmp_path / name)
+        assert name in str(caught.value)
+        assert "duckdb" not in str(caught.value)
 
 
 def test_a_given_crs_wins_over_one_without_a_code(tmp_path: Path) -> None:
@@ -209,6 +229,11 @@ CASES: dict[str, tuple[type[EOTasksError], str, dict[str, Any]]] = {
     "a little beyond the pole": (AreaError, "latitude 90.1", {"bbox": (0, 80, 1, 90.1), "crs": "OGC:CRS84"}),
     "metres as degrees": (AreaError, "Numbers in metres need", {"bbox": (500_000, 1, 500_001, 2), "crs": 4326}),
     "west greater than east beyond 180": (AreaError, "from -180 to 180", {"bbox": (200, 0, -170, 1), "crs": 4326}),
+    "west and east exchanged": (
+        AreaError,
+        r"would go 359\.9 degrees .*exchange them \(14\.0, 45\.0, 14\.1, 45\.05\), or give 374\.0 as its east",
+        {"bbox": (14.1, 45, 14.0, 45.05), "crs": 4326},
+    ),
     "no width": (AreaError, "is empty", {"bbox": (5, 0, 5, 1), "crs": 4326}),
     "degrees as metres": (
         GridError,

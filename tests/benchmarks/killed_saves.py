@@ -130,7 +130,7 @@ def _reading(place: Place, name: str, outcome: Outcome, *, absent: bool) -> Iter
                     continue
                 number = number_of(load_eopatch(place, name))
             except Exception as error:  # noqa: BLE001  # whatever it is, it is a fault
-                outcome.faults.append(f"{place}/{name}: while it was saved: {error!r}")
+                outcome.faults.append(f"{place}/{name}: while it was saved: {type(error).__name__}: {error}")
                 return
             outcome.reads += 1
             if number is None or number < last:

@@ -43,6 +43,11 @@ def cloud_patch(frames: Any, is_data: Any = None, *, preset: Any = "s2cloudless"
     return AddCloudMaskTask(is_data_feature=feature, preset=preset).execute(result)
 
 
+def without_cirrus(bands: Any) -> Any:
+    bands[..., BANDS.index("B10")] = 0
+    return bands
+
+
 def s2cloudless_mask(bands: Any) -> Any:
     from s2cloudless import S2PixelCloudDetector
 
@@ -241,6 +246,23 @@ def test_mixed_baselines_in_one_stack_are_named_by_frame() -> None:
 def test_an_offset_removed_from_products_without_one() -> None:
     with pytest.raises(ReflectanceError, match="an offset was removed that the products do not have"):
         cloud_mask_of(stack(GRASS) - np.float32(0.1))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [lambda f: numbers((f - np.float32(0.1)).clip(0)), lambda f: (f - np.float32(0.1)).clip(0), without_cirrus],
+    ids=["numbers", "reflectance", "B10 of L2A"],
+)
+def test_what_an_offset_took_below_0_was_cut_off(of: Any) -> None:
+    """Clear everywhere, cloud too, as s2cloudless has it."""
+    bands = of(stack(GRASS, CLOUD))
+    with pytest.raises(ReflectanceError, match=r"data/BANDS: B10 is 0 in nearly every pixel of 2017-02-16T10:21, "):
+        cloud_mask_of(bands)
+    assert cloud_mask_of(bands, check_bands=False).shape == bands.shape[:3]
+    mixed = numbers(stack(GRASS, GRASS))
+    mixed[1, ..., BANDS.index("B10")] = 0
+    with pytest.raises(ReflectanceError, match=r"pixel of 2017-02-21T10:21 \(1 of 2 frames"):
+        cloud_mask_of(mixed)
 
 
 @pytest.mark.parametrize("order", [[*range(8), 9, 10, 11, 12, 8], [*range(12, -1, -1)]], ids=["B8A last", "reversed"])

@@ -27,6 +27,8 @@ from eotasks import (
     ResampleTimeSeriesTask,
 )
 from eotasks.errors import ConfigurationError, FeatureError, ReflectanceError, ScaleWarning
+from eotasks.models.clouds.pixel import cloud_probability
+from eotasks.models.clouds.postprocess import cloud_mask
 from eotasks.sources.sample import SAMPLE_BBOX
 from tests.builders.clouds.patches import patch_of_bands
 from tests.builders.clouds.spectra import CLOUD, GRASS, LAKE, numbers, stack
@@ -161,6 +163,30 @@ def clouded_series() -> EOPatch:
     series[CLM] = np.zeros((4, 8, 8, 1), np.uint8)
     series[CLM][2] = 1
     return series
+
+
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")  # its clouds are made up
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_masked_arrays_as_rasterio_gives_them(task: Any) -> None:
+    """What lies under the mask would be looked at: the array says that it is not to be."""
+    bands = stack(GRASS, LAKE)
+    of_task(task(), np.ma.masked_array(bands))  # nothing is masked
+    with pytest.raises(FeatureError, match=r"data/BANDS is a masked array"):
+        of_task(task(), np.ma.masked_less(bands, 0.05))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16])
+def test_masked_arrays_of_functions(dtype: Any) -> None:
+    bands = np.ma.masked_array(numbers(stack(GRASS)) if dtype == np.uint16 else stack(GRASS))
+    bands[0, 0, 0, 0] = np.ma.masked
+    for check in (True, False):
+        with pytest.raises(FeatureError, match=r"the bands: a masked array"):
+            cloud_probability(bands, check_bands=check)
+    valid = np.ma.masked_array(np.ones(bands.shape[:3], bool), np.eye(bands.shape[1], dtype=bool)[np.newaxis])
+    with pytest.raises(FeatureError, match=r"the valid mask: a masked array"):
+        cloud_probability(bands.data, valid=valid)
+    with pytest.raises(FeatureError, match=r"cloud probability: a masked array"):
+        cloud_mask(np.ma.masked_less(np.full(bands.shape[:3], 0.5, np.float32), 0.6))
 
 
 MASKED: dict[str, Any] = {

@@ -11,19 +11,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from eolearn.core import EOPatch
 
+from eotasks.eopatches import files as files_module
 from eotasks.eopatches import save as save_module
 from eotasks.eopatches.clean import clean
 from eotasks.eopatches.files import EOPatchFolder, write_eopatch
-from eotasks.eopatches.load import is_complete, list_eopatches, load_eopatch
+from eotasks.eopatches.load import eopatch_info, eopatch_version, is_complete, list_eopatches, load_eopatch
 from eotasks.eopatches.save import save_eopatch
 from eotasks.errors import CredentialsError, EOTasksError, StorageError
 from eotasks.storage import s3
 from eotasks.storage.place import Place
 from eotasks.workflows.cli import main
-from tests.builders.eopatches import BANDS, make_eopatch, save_as_generation
+from tests.builders.eopatches import BANDS, SUN_ANGLES, make_eopatch, save_as_generation
 from tests.servers.s3 import S3Server
 
 NAME = "patch"
@@ -121,6 +123,54 @@ def test_a_patch_that_is_saved_again_and_cleaned_while_it_is_read_comes_new(
 
     monkeypatch.setattr(EOPatchFolder, "read", overtaken)
     assert load_eopatch(place, NAME) == make_eopatch(0.5)
+
+
+LOOKS: dict[str, Callable[[Place], object]] = {
+    "load": lambda place: load_eopatch(place, NAME) == make_eopatch(0.5),
+    "info": lambda place: "mask_timeless/LULC" in eopatch_info(place, NAME).features,
+    "version": lambda place: len(eopatch_version(place, NAME)),
+    "is_complete": lambda place: is_complete(place, NAME, features=[BANDS]),
+}
+
+
+@pytest.mark.parametrize(
+    ("look", "moment"),
+    [(look, "is_folder") for look in LOOKS] + [("load", "check_regular"), ("is_complete", "size"), ("info", "size")],
+)
+def test_a_feature_that_a_new_save_lacks_may_go_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str, moment: str
+) -> None:
+    """Found by 200 kills: a folder was listed, or a file opened, that another process had just exchanged."""
+    place = Place(tmp_path)
+    before = make_eopatch(0.25)
+    before[SUN_ANGLES] = np.ones((2, 2), dtype=np.float32)
+    save_eopatch(place, NAME, before)
+    done: list[object] = []
+
+    def overtake() -> None:
+        if not done:
+            done.append(True)
+            save_eopatch(place, NAME, make_eopatch(0.5))
+
+    real_check, real = files_module.check_regular, {name: getattr(Place, name) for name in ("is_folder", "size")}
+
+    def checked(path: Any, limit: Any = None) -> None:
+        real_check(path, limit)
+        if str(path).endswith("SUN_ANGLES.npy.gz"):
+            overtake()
+
+    def looked(self: Place, path: str) -> object:
+        found = real[moment](self, path)
+        if path.startswith("scalar"):
+            overtake()
+        return found
+
+    if moment == "check_regular":
+        monkeypatch.setattr(files_module, moment, checked)
+    else:
+        monkeypatch.setattr(Place, moment, looked)
+    assert LOOKS[look](place)
+    assert done
 
 
 @pytest.mark.slow

@@ -10,7 +10,14 @@ import pytest
 import rasterio.warp
 import shapely
 
-from eotasks.reference.labels import LabelGrid, rasterize_polygons, read_polygons
+from eotasks.errors import ReferenceDataError
+from eotasks.reference.labels import (
+    LabelGrid,
+    check_vector_labels,
+    rasterize_polygons,
+    read_polygons,
+    vector_label_values,
+)
 from tests.builders.geometry.places import FORMS
 
 FIJI = [(179.97, -16.83), (180.03, -16.83), (180.03, -16.77), (179.97, -16.77)]
@@ -55,3 +62,26 @@ def test_longitudes_from_0_to_360_far_from_the_antimeridian(tmp_path: Path) -> N
     grid = grid_at(-170, "EPSG:32702")
     frame = read_polygons(file, grid, column="id")
     assert (rasterize_polygons(frame, frame["id"].to_numpy(), grid) == 1).all()
+
+
+def test_labels_of_geoparquet_equal_those_of_a_geopackage(tmp_path: Path) -> None:
+    """In its default system, OGC:CRS84; GDAL reads it only where it was built with it."""
+    there = [shapely.box(14.0, 46.0, 14.05, 46.05), shapely.box(14.05, 46.0, 14.2, 46.02), shapely.box(20, 46, 21, 47)]
+    frame = gpd.GeoDataFrame({"id": [1, 2, 3]}, geometry=there, crs="OGC:CRS84").rename_geometry("shape")
+    frame.to_file(tmp_path / "labels.gpkg", engine="pyogrio")
+    frame.to_parquet(tmp_path / "labels.parquet")
+    (x,), (y,) = rasterio.warp.transform("EPSG:4326", "EPSG:32633", [14.05], [46.02])
+    grid = LabelGrid("EPSG:32633", (x - 5_000, y - 5_000, x + 5_000, y + 5_000), (PIXELS, PIXELS))
+    labels = []
+    for file in (tmp_path / "labels.gpkg", tmp_path / "labels.parquet"):
+        found = read_polygons(file, grid, column="id")
+        assert sorted(found["id"]) == [1, 2]
+        assert check_vector_labels(file, column="id", classes={1: 1, 2: 2, 3: 0}) == {0: 1, 1: 1, 2: 1}
+        assert vector_label_values(file) == ("id", [1, 2, 3])
+        labels.append(rasterize_polygons(found, found["id"].to_numpy(), grid))
+    np.testing.assert_array_equal(*labels)
+    with pytest.raises(ReferenceDataError, match="has no column 'ID'"):
+        read_polygons(tmp_path / "labels.parquet", grid, column="ID")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ReferenceDataError, match=r"cut\.parquet: cannot be read as GeoParquet"):
+        read_polygons(tmp_path / "cut.parquet", grid, column="id")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from eotasks.errors import BandError, GridError, MissingDependencyError
 from eotasks.models.band_sets import band_names
 from eotasks.models.clouds.plausibility import refuse_implausible
-from eotasks.models.scales import ReflectanceScale, as_reflectance, check_mask, is_said_by_dtype
+from eotasks.models.scales import ReflectanceScale, as_reflectance, check_mask, is_said_by_dtype, unmasked
 from eotasks.models.sentinel2 import BANDS, CLOUD_BANDS, band_indices
 
 if TYPE_CHECKING:
@@ -74,12 +74,13 @@ def cloud_probability(
     :raises BandError: when the ten bands are not all there, or not in their order.
     :raises ReflectanceError: NaN or infinity inside valid data, another scale (the message names the divisor), or a
         baseline offset.
-    :raises FeatureError: a ``valid`` that is not boolean.
+    :raises FeatureError: a ``valid`` that is not boolean, or a masked array.
     :raises GridError: when ``valid`` has another shape.
     :raises MissingDependencyError: when the model of s2cloudless 1.7.3 is not installed.
     """
     if spectra.ndim < 1:
         raise GridError(f"{where}: a single number where an array (..., bands) is due.")
+    spectra = unmasked(spectra, where)
     indices = cloud_band_indices(spectra.shape[-1], bands, where=where)
     shape = spectra.shape[:-1]
     probability = np.zeros(shape, dtype=np.float32)

@@ -58,6 +58,9 @@ LOWEST_REMOVED = -0.25
 MAX_NEGATIVE_SHARE = 0.1
 """Of the pixels. Resampling can undershoot beside bright cloud, in few pixels."""
 
+MAX_ZERO_SHARE = 0.9
+"""Of the pixels with data whose B10 is exactly 0: the air gives it some thousandths, over any ground."""
+
 BRIGHTER_BY = 0.005
 MAX_BRIGHTER_SHARE = 0.9
 """Of the pixels in which B10 is the brighter one; a whole frame of this is no accident."""
@@ -99,6 +102,9 @@ class CirrusSigns:
     brighter_share: float
     """Share of the pixels where B10 is brighter than the darkest visible or near infrared band."""
 
+    zero_share: float
+    """Share of the pixels where B10 is exactly 0."""
+
     @property
     def seems_offset(self) -> bool:
         """Every pixel exceeds the offset, though not by so much that all is high cloud anyway."""
@@ -118,6 +124,11 @@ class CirrusSigns:
     def offset_removed_twice(self) -> bool:
         """Many pixels lie where only an offset can bring them."""
         return self.pixels >= FEWEST_PIXELS and self.negative_share > MAX_NEGATIVE_SHARE
+
+    @property
+    def cut_off_at_0(self) -> bool:
+        """There is hardly anything in B10, and something in other bands."""
+        return self.pixels >= FEWEST_PIXELS and self.zero_share > MAX_ZERO_SHARE
 
     @property
     def out_of_order(self) -> bool:
@@ -165,25 +176,27 @@ def refuse_implausible(
         pixels, inside = sampled(frame, None if mask is None else mask[index], _has_data)
         scales.append(scale_signs(pixels, inside, names=names, scale=scale, where=where))
         signs.append(cirrus_signs(pixels.astype(np.float32) / divisor, inside, names, where=where))
-    warn_if_coarse(frames.dtype, float(divisor), where)
+    coarse = warn_if_coarse(frames.dtype, float(divisor), where)
     called = numbered(frame_names, len(frames))
     refuse_scale = partial(refuse_by_signs, scales, called, frames, mask, names=names, scale=scale, where=where)
-    refuse_signs(list(zip(called, signs, strict=True)), names, refuse_scale=refuse_scale, where=where)
+    refuse_signs(list(zip(called, signs, strict=True)), names, refuse_scale=refuse_scale, coarse=coarse, where=where)
 
 
-def warn_if_coarse(dtype: np.dtype[Any], divisor: float, where: str) -> None:
-    """Warn of whole numbers whose steps are too coarse for the cloud models.
+def warn_if_coarse(dtype: np.dtype[Any], divisor: float, where: str) -> bool:
+    """Warn of whole numbers whose steps are too coarse for the cloud models; whether they are.
 
     :param divisor: What makes reflectance of them.
     :param where: What they are, for the message.
     :warns ScaleWarning: 8 bits or percentages.
     """
-    if dtype.kind in "iu" and divisor <= COARSEST:
+    coarse = dtype.kind in "iu" and divisor <= COARSEST
+    if coarse:
         warn_caller(
             f"{where}: steps of {1 / divisor:.1g} are too coarse for a cloud model: B10 of thin cloud"
             " is one or two of them. Of the project's sample a third of the clouds is lost. Take 16 bits.",
             ScaleWarning,
         )
+    return coarse
 
 
 def refuse_signs(
@@ -191,6 +204,7 @@ def refuse_signs(
     names: Sequence[str],
     *,
     refuse_scale: Callable[[], None] | None = None,
+    coarse: bool = False,
     where: str = "the bands",
 ) -> None:
     """Refuse bands by what their cirrus bands say.
@@ -198,6 +212,7 @@ def refuse_signs(
     :param signs: Of all frames, by the name of the frame.
     :param names: Names of the bands in their order, for the message.
     :param refuse_scale: Refuses another scale.
+    :param coarse: Whole numbers whose steps are wider than a clear B10, which may be 0 everywhere.
     :raises ReflectanceError: as `refuse_implausible`.
     :raises BandError: the same.
     """
@@ -207,6 +222,8 @@ def refuse_signs(
     if refuse_scale is not None:
         refuse_scale()
     _refuse_left_in(seen, where)
+    if not coarse:
+        _refuse_cut_off(seen, where)
 
 
 def _has_data(bands: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -251,6 +268,17 @@ def _refuse_removed_twice(signs: _Signs, where: str) -> None:
         )
 
 
+def _refuse_cut_off(signs: _Signs, where: str) -> None:
+    cut = [frame for frame, sign in signs if sign.cut_off_at_0]
+    if cut:
+        raise ReflectanceError(
+            f"{where}: B10 is 0 in nearly every pixel of {listed(cut)}{_mixed(cut, signs)}, where even clear air gives"
+            " some thousandths: an offset was removed that the products do not have (baselines before 04.00), or twice,"
+            " and what fell below 0 cut off; or B10 was filled up, as L2A has none. Take the bands as the products have"
+            " them; L2A has a scene classification (AddSceneClassificationMaskTask)."
+        )
+
+
 @dataclass(frozen=True)
 class CirrusCounts:
     """What the cirrus band of a part of a frame says; parts are added."""
@@ -285,6 +313,7 @@ class CirrusCounts:
             bright_share=self.bright / max(self.pixels, 1),
             negative_share=self.negative / max(self.pixels, 1),
             brighter_share=self.brighter / max(self.pixels, 1),
+            zero_share=self.holes / max(self.pixels, 1),
         )
 
 

@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodT
 from typing import Any
 
 import numpy as np
-from eolearn.core import EOWorkflow
+from eolearn.core import EOTask, EOWorkflow
 
 from eotasks.errors import ConfigurationError
 from eotasks.workflows.batch.outcomes import step_names
@@ -65,7 +65,7 @@ def settings_of_workflow(workflow: EOWorkflow) -> dict[str, str]:
     for node in workflow.get_nodes():
         name = names[node.uid]
         settings[name] = fingerprint((type(node.task), [names[before.uid] for before in node.inputs]))
-        for attribute, value in _without_caches(node.task, vars(node.task)).items():
+        for attribute, value in _kept_of(node.task).items():
             if attribute != _EOLEARN_NOTES:
                 settings[f"{name}.{attribute}"] = fingerprint(value)
     return settings
@@ -148,6 +148,15 @@ def _plain(value: object, part: Any) -> Any:
 def _without_caches(value: object, state: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of an object that are not just kept for the next time: using it may not change its fingerprint."""
     return {key: kept for key, kept in state.items() if not _is_cached(type(value), key)}
+
+
+def _kept_of(task: EOTask) -> dict[str, Any]:
+    """The attributes of a task that its workers get: what it keeps for the next time, ``__getstate__`` leaves out."""
+    try:
+        state = task.__getstate__()
+    except Exception:  # noqa: BLE001  # runs code of any class; in threads it need not be one that can be pickled
+        state = None
+    return _without_caches(task, state if isinstance(state, dict) else vars(task))
 
 
 def _is_cached(kind: type, attribute: object) -> bool:

@@ -26,7 +26,7 @@ from eotasks.storage.place import Place
 from eotasks.workflows.batch.outcomes import PatchOutcome
 from eotasks.workflows.batch.run import run_batch
 from eotasks.workflows.batch.workers.memory import MemoryMonitor
-from eotasks.workflows.land_cover.claim import claim_place, remove_results
+from eotasks.workflows.land_cover.claim import claim_place, note_versions, outdated_patches, remove_results
 from eotasks.workflows.land_cover.config import LandCoverConfig
 from eotasks.workflows.land_cover.config_file import render_toml
 from eotasks.workflows.land_cover.features import ResolvedFeatures
@@ -141,6 +141,7 @@ class Chain:
             but kept in :attr:`failed`.
         """
         fresh = claim_place(self.place, self.config, read=self.plan.fingerprints, overwrite=self.overwrite)
+        self._remove_outdated(fresh=fresh)
         try:
             self._observe()
             samples = load_samples(self.prepared.observe.features, self.patches)
@@ -153,6 +154,27 @@ class Chain:
         trained = self._train(samples)
         self._map(trained.model)
         return self._collect(trained)
+
+    def _remove_outdated(self, *, fresh: bool) -> None:
+        """Removes what was made of inputs that have been written since, so that none of it counts as done.
+
+        A run that is killed meanwhile is repeated: what the results are made of is noted when the old ones are gone.
+
+        :param fresh: Whether there are no results at all.
+        """
+        versions, observe, mapping = self.plan.versions, self.prepared.observe, self.prepared.mapping
+        if not versions:
+            return
+        outdated = outdated_patches(self.place, versions)
+        for name in () if fresh else outdated:
+            for place in (observe.features, observe.observed, mapping.predictions):
+                place.remove(name)
+            for path in mapping.map_paths(name):
+                mapping.maps.remove(path)
+        if outdated and not fresh:
+            LOGGER.info("%d patches are made anew: what they are read from was written since.", len(outdated))
+        if outdated or fresh:
+            note_versions(self.place, versions)
 
     def _observe(self) -> None:
         steps = self.prepared.observe

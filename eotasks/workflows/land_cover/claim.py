@@ -27,10 +27,13 @@ CONFIG_FILE = "run.toml"
 INPUTS_FILE = "inputs.json"
 """Fingerprints of the files that went in, beside the configuration that names them."""
 
+VERSIONS_FILE = "patch_inputs.json"
+"""What the results of each patch were made of, for sources that tell."""
+
 _OWN_NAMES = frozenset(
     {
         *("observed", "features", "model", "predictions", "maps", "real"),
-        *("manifest.jsonl", "batch", "metrics.json", "patches.gpkg", "report.html", INPUTS_FILE),
+        *("manifest.jsonl", "batch", "metrics.json", "patches.gpkg", "report.html", INPUTS_FILE, VERSIONS_FILE),
     }
 )
 _WHOLE_IN_ONE = frozenset({".gpkg", ".sqlite", ".geojson", ".json", ".parquet", ".fgb", ".kml", ".zip", ".csv"})
@@ -105,6 +108,29 @@ def claim_place(
         place.write_bytes(INPUTS_FILE, json.dumps(input_fingerprints(config, read), indent=1).encode())
     place.write_bytes(CONFIG_FILE, render_toml(config).encode())
     return fresh
+
+
+def outdated_patches(place: Place, versions: Mapping[str, str]) -> list[str]:
+    """Patches whose results in a place were made of something else than what is there now, or nobody knows.
+
+    :param versions: What is read for each patch now, by its name.
+    :raises ConfigurationError: the file that has it is damaged.
+    """
+    content = place.read_if_there(VERSIONS_FILE)
+    where = f"{place}/{VERSIONS_FILE}"
+    before = (
+        {}
+        if content is None
+        else parse_json_object(
+            content[0], lambda reason: ConfigurationError(f"{where}: {reason}. Start over with --overwrite.")
+        )
+    )
+    return [name for name, version in versions.items() if before.get(name) != version]
+
+
+def note_versions(place: Place, versions: Mapping[str, str]) -> None:
+    """Write what the results of each patch are made of from now on; outdated ones have to be gone."""
+    place.write_bytes(VERSIONS_FILE, json.dumps(versions, indent=1).encode())
 
 
 def inputs_of(config: LandCoverConfig) -> dict[str, str]:

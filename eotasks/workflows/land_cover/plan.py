@@ -45,6 +45,9 @@ class Plan:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Texts that change when what the source reads does, by the key of the input."""
 
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Texts that change when what the source reads for a patch does, by its name."""
+
     absent: frozenset[str] = frozenset()
     """Features that the source brings as a rule, and has not here."""
 
@@ -74,6 +77,7 @@ def make_plan(config: LandCoverConfig, resolved: ResolvedFeatures) -> Plan:
         stored_bytes=_stored_bytes(config, resolved, found.patches, frames),
         split=config.validation.split,
         fingerprints=found.fingerprints,
+        versions=found.versions,
         absent=found.absent,
     )
 

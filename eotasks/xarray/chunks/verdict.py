@@ -86,6 +86,7 @@ class _Judge:
     """A scale was stated of all bands."""
 
     cirrus: bool
+    coarse: bool
 
     def __call__(self, frames: NDArray[np.intp], counts: NDArray[np.object_]) -> NDArray[np.uint8]:
         for frame, of_frame in zip(frames, counts.reshape(len(frames), -1), strict=True):
@@ -105,7 +106,8 @@ class _Judge:
                 refuse_scale()
                 continue
             try:
-                refuse_signs([(name, total.signs())], self.names, refuse_scale=refuse_scale, where=self.where)
+                signs = [(name, total.signs())]
+                refuse_signs(signs, self.names, refuse_scale=refuse_scale, coarse=self.coarse, where=self.where)
             except ReflectanceError as error:
                 raise _with_cure(error) from error.__cause__
             except BandError as error:
@@ -150,11 +152,11 @@ def judged(result: Any, stack: BandStack, reader: Reader, *, is_data: Any | None
     frame_names = tuple(stack.layout.frame_names())
     scaled = any(each.stated and not each.integer for each in stack.scalings)
     stated = all(each.stated for each in stack.scalings)
+    coarse = False
     if cirrus:
         integer = [stack.scalings[position] for position in reader.positions if stack.scalings[position].integer]
         coarsest = max((each.scale for each in integer), default=0.0)
-        if coarsest:
-            warn_if_coarse(np.dtype(np.uint8), 1 / coarsest, where)
+        coarse = bool(coarsest) and warn_if_coarse(np.dtype(np.uint8), 1 / coarsest, where)
     _, height, width = stack.layout.shape
     crowd = height * width
     places = places_like(stack.layout.shape, (*(() if is_data is None else (is_data,)), *stack.arrays))
@@ -167,7 +169,7 @@ def judged(result: Any, stack: BandStack, reader: Reader, *, is_data: Any | None
         dtype=object,
         extent=(1, 1),
     )
-    judge = _Judge(names, reader.positions, where, frame_names, crowd, scaled, stated, cirrus)
+    judge = _Judge(names, reader.positions, where, frame_names, crowd, scaled, stated, cirrus, coarse)
     frames = np.arange(stack.layout.shape[0])
     if not is_lazy(counts):
         judge(frames, counts)

@@ -55,6 +55,27 @@ class LazyTask(EOTask):
         return self.lazy.square
 
 
+class KeepingTask(EOTask):
+    """Keeps what it has read, and gives it to no worker, as LoadScenesTask does."""
+
+    def __init__(self) -> None:
+        self.location = "somewhere"
+        self.read: list[int] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "read": None}
+
+    def execute(self) -> None:
+        self.read = [1, 2]
+
+
+class UnpicklableTask(PassOnTask):
+    """Refuses to be pickled: of use in threads."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError
+
+
 class Unpicklable:
     def __init__(self, value: int) -> None:
         self.value = value
@@ -103,6 +124,17 @@ def test_using_an_object_does_not_change_its_fingerprint() -> None:
     assert lazy.square == 9
     assert (fingerprint(lazy), settings_of_workflow(EOWorkflow([EONode(LazyTask(lazy))]))) == before
     assert fingerprint(Lazy(4)) != before[0]
+
+
+def test_running_a_task_does_not_change_the_settings_of_its_workflow() -> None:
+    """In threads the same task runs in this process: what it keeps there made a second run do all patches again."""
+    node = EONode(KeepingTask())
+    workflow = EOWorkflow([node])
+    before = settings_of_workflow(workflow)
+    assert "KeepingTask.location" in before
+    workflow.execute({})
+    assert settings_of_workflow(workflow) == before
+    assert settings_of_workflow(EOWorkflow([EONode(UnpicklableTask())]))
 
 
 def test_of_what_cannot_be_pickled_the_class_counts() -> None:

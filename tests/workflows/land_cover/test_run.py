@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from eolearn.core import EOPatch, FeatureType, OverwritePermission
 
 from eotasks.eopatches.load import list_eopatches, load_eopatch
 from eotasks.models.landcover.training import load_model
@@ -301,6 +302,34 @@ def test_failure_resume_and_repetition(tmp_path: Path) -> None:
     assert resumed.result.code == 0
     new = manifest_outcomes(resumed.place())[len(lines) :]
     assert states(new) == {"observe": every("skipped"), "map": {**every("skipped"), "north-east": "done"}}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_what_was_made_of_replaced_eopatches_is_made_anew(tmp_path: Path) -> None:
+    """Neither what was observed nor a map stays of a patch whose input was written since; nothing else is made."""
+    source = write_eopatches(tmp_path / "eopatches")
+    first = run_in(tmp_path, EOPATCHES)
+    assert first.result.code == 0
+
+    lines = manifest_outcomes(first.place())
+    rewritten = source / "north-east" / "data" / "NDVI.npy.gz"
+    rewritten.write_bytes(rewritten.read_bytes())  # the same once more: the model stays
+    (source / "south-west" / "data" / "OTHER.npy.gz").write_bytes(rewritten.read_bytes())  # nobody reads it
+    second = run_in(tmp_path, EOPATCHES)
+    new = manifest_outcomes(second.place())[len(lines) :]
+    one = {**every("skipped"), "north-east": "done"}
+    assert states(new) == {"observe": one, "map": one}
+
+    lines = manifest_outcomes(second.place())
+    patch = EOPatch.load(source / "north-east")
+    patch[FeatureType.DATA, "NDVI"] = patch[FeatureType.DATA, "NDVI"] / 2
+    patch.save(source / "north-east", overwrite_permission=OverwritePermission.OVERWRITE_FEATURES)
+    third = run_in(tmp_path, EOPATCHES)
+    new = manifest_outcomes(third.place())[len(lines) :]
+    assert states(new) == {"observe": one, "map": every("done")}
+    observed = load_eopatch(third.place().child("observed"), "north-east")
+    np.testing.assert_array_equal(observed[FeatureType.DATA, "NDVI"], patch[FeatureType.DATA, "NDVI"])
 
 
 @pytest.mark.slow

@@ -96,6 +96,9 @@ class SourcePlan:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Texts that change when what is read does, by the key of the input: results of before are then refused."""
 
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Texts that change when what is read for a patch does, by its name: what was made of it is then made anew."""
+
     absent: frozenset[str] = frozenset()
     """Features that the source brings as a rule, and has not here."""
 

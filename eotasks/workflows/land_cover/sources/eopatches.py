@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from eolearn.core import EOTask
 from pydantic import Field
 from sentinelhub.constants import CRS
 
@@ -69,7 +68,7 @@ class EOPatchesSource(Source):
             )
 
     def inputs(self) -> dict[str, str]:
-        """No fingerprint: a patch that was missing or damaged may be mended, and the run goes on."""
+        """No fingerprint: of patches that are mended or replaced, what was made of them is made anew, and no more."""
         return {"source.folder": self.folder}
 
     def plan(self, settings: Settings) -> SourcePlan:
@@ -84,9 +83,11 @@ class EOPatchesSource(Source):
         self._check_features(infos)
         _check_pixels(infos, settings.area.resolution)
         times = sorted({time for info in infos.values() for time in info.timestamps})
-        return SourcePlan(_as_patches(infos), times=tuple(times))
+        loading = self.task(settings)
+        versions = {name: loading.version(name) for name in infos}
+        return SourcePlan(_as_patches(infos), times=tuple(times), versions=versions)
 
-    def task(self, settings: Settings) -> EOTask:
+    def task(self, settings: Settings) -> LoadEOPatchTask:
         return LoadEOPatchTask(
             self.folder, self.features, start=settings.time.start, end=settings.time.end, scales=self.scales
         )
