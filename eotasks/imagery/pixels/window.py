@@ -117,7 +117,7 @@ class Window:
         self._blocks = blocks
         self._pixels: dict[str, Pixels | None] = {}
 
-    def decode(self, bands: Iterable[str], then: Callable[[str], None] = lambda band: None) -> None:
+    def decode(self, bands: Iterable[str], then: Callable[[str], None] | None = None) -> None:
         """Read bands that have not been read yet.
 
         :param then: Told of each as soon as it is there, in the thread that has read it.
@@ -125,7 +125,8 @@ class Window:
 
         def read(band: str, wanted: Wanted | None) -> None:
             self._pixels[band] = self._read(band, wanted)
-            then(band)
+            if then is not None:
+                then(band)
 
         wanted = [band for band in dict.fromkeys(bands) if band not in self._pixels]
         fetched_ahead(self._find, read, wanted, self._threads, self._ahead(wanted))

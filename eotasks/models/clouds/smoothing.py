@@ -88,7 +88,8 @@ def _opencv() -> Any:
 
 
 def _filtered(values: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    return np.asarray(_opencv().filter2D(values, -1, weights, borderType=_opencv().BORDER_REFLECT), dtype=np.float32)
+    cv2 = _opencv()
+    return np.asarray(cv2.filter2D(values, -1, weights, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
 
 
 def _blurred(values: NDArray[np.float32], sigma: tuple[float, float]) -> NDArray[np.float32]:
