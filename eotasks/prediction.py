@@ -136,6 +136,7 @@ def predict_image(
         )
         labels[part][wanted.reshape(-1, width)] = found
         scores[part][wanted.reshape(-1, width)] = probabilities
+        del rows, found, probabilities  # or they are there still while the next ones are made
     return labels, scores
 
 

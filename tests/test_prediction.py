@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,24 @@ def test_equals_the_model_row_by_row_whatever_the_chunks(
         again, again_scores = predict_image(features, model, valid=valid, threads=threads)
         np.testing.assert_array_equal(again, labels)
         np.testing.assert_array_equal(again_scores, scores)
+
+
+def test_rows_of_pixels_are_gone_before_the_next_are_made(
+    model: LandCoverModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take most of the memory: a copy of the features, with all dates of a pixel in a row."""
+    made: list[weakref.ref[Any]] = []
+
+    def watched(features: Any) -> Any:
+        assert not [rows for rows in made if rows() is not None]
+        rows = pixel_rows(features)
+        made.append(weakref.ref(rows))
+        return rows
+
+    monkeypatch.setattr(prediction, "CHUNK_VALUES", 9 * 6 * 5)
+    monkeypatch.setattr(prediction, "pixel_rows", watched)
+    predict_image(patch()[FEATURES], model)
+    assert len(made) == 4
 
 
 def test_pixels_that_were_never_observed(model: LandCoverModel) -> None:

@@ -263,18 +263,13 @@ class Scene:
     ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
         band_indices(bands, self.bands, where=self.location)
         window = self.window(grid, sampling, threads=workers)
-        window.decode(bands)
-        dn = np.zeros((*grid.shape, len(bands)), dtype=np.uint16)
-        if not bands or any(window.pixels(band) is None for band in bands):
-            return dn, np.zeros(grid.shape, dtype=bool)
+        dn, is_data = np.zeros((*grid.shape, len(bands)), dtype=np.uint16), np.ones(grid.shape, dtype=bool)
         unique = list(dict.fromkeys(bands))
-        valid = window.valid(unique)
-
-        is_data = np.ones(grid.shape, dtype=bool)
+        counts: dict[str, tuple[int, int]] = {}
         in_turns = Lock()
 
-        def bring(band: str) -> tuple[int, int]:
-            values = window.resampled(band, valid.pop(band))
+        def bring(band: str, valid: NDArray[np.bool_] | None) -> None:
+            values = window.resampled(band, valid)
             window.forget(band)
             count = low = 0
             for rows in (slice(start, start + _BROUGHT_ROWS) for start in range(0, grid.height, _BROUGHT_ROWS)):
@@ -285,11 +280,21 @@ class Scene:
                 with in_turns:
                     is_data[rows] &= known
                 count, low = count + int(known.sum()), low + self._impossible(numbers, band)
-            return count, low
+            counts[band] = count, low
 
-        counts = dict(zip(unique, in_threads(bring, unique, workers), strict=True))
+        def bring_full(band: str) -> None:
+            """One that needs no others is on the grid, and its pixels are gone, before the next one is decoded."""
+            if window.is_full(band):
+                bring(band, window.valid([band])[band])
+
+        window.decode(unique, bring_full)
+        if not bands or any(window.pixels(band) is None for band in unique):
+            return np.zeros_like(dn), np.zeros(grid.shape, dtype=bool)
+        rest = [band for band in unique if band not in counts]
+        valid = window.valid(rest)
+        in_threads(lambda band: bring(band, valid.pop(band)), rest, workers)
         dn[~is_data] = NO_DATA_DN
-        self._compare_offset(counts)
+        self._compare_offset({band: counts[band] for band in unique})
         return dn, is_data
 
     def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:

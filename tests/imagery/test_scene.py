@@ -6,6 +6,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from eotasks.errors import BandError, ConfigurationError, ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.resampling import ResamplingName
+from eotasks.imagery.pixels.window import Window
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.sentinel2 import BANDS, NATIVE_RESOLUTION
 from eotasks.sources.sample import sample_path
@@ -112,6 +114,40 @@ def test_zero_in_one_band_is_data(scene: Scene) -> None:
     around = Grid(UTM, grid.left - 20, grid.top + 20, 60, 1, 1)
     neighbours = stored(scene, "B8A")[row - 1 : row + 2, column - 1 : column + 2]
     assert scene.read(["B8A"], around).item() == np.rint(neighbours.mean())
+
+
+@pytest.mark.parametrize("offset", [0, -1000])
+def test_pixels_of_a_band_are_gone_before_the_next_is_decoded(
+    write_scene: WriteScene, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    """But those of a band that is 0 somewhere: only other bands, gone or not, tell whether that is data."""
+    full = np.random.default_rng(1).integers(1100, 3000, (12, 12), dtype=np.uint16)
+    dark = full.copy()
+    dark[3, 4] = 0
+    scene = write_scene(
+        {"B02": full, "B08": dark, "B03": full, "B04": full},
+        sidecar=SIDECAR if offset == 0 else {**SIDECAR, "radio_add_offset": offset},
+    )
+    in_memory: list[int] = []
+    read = Window._read
+
+    def counted(window: Window, *given: Any) -> Any:
+        there = [pixels.values for pixels in window._pixels.values() if pixels is not None]
+        in_memory.append(sum(values.strides != (0, 0) for values in there))
+        return read(window, *given)
+
+    monkeypatch.setattr(Window, "_read", counted)
+    bands = ["B02", "B08", "B03", "B04"]
+    values, is_data = scene.read_masked(bands, scene.grid_of("B02"), threads=1)
+    assert in_memory == [0, 0, 1, 1]
+    assert is_data[3, 4] == (offset == 0)
+    known = is_data[..., np.newaxis]
+    expected = np.stack([dark if band == "B08" else full for band in bands], axis=-1).astype(int) + offset
+    np.testing.assert_array_equal(values, np.where(known, expected, 0))
+    for threads in (2, 4):
+        again = scene.read_masked(bands, scene.grid_of("B02"), threads=threads)
+        np.testing.assert_array_equal(again[0], values)
+        np.testing.assert_array_equal(again[1], is_data)
 
 
 def test_outside_is_zero_and_no_data(scene: Scene) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,9 @@ _SAME, _NEAR = 1 + 1e-6, 1e-3
 
 _BLOCK = 64
 """Pixels of a level along a side of what is decoded in full to tell a hole from a ripple, less than a tile of a JP2."""
+
+_FULL = np.uint8(1)
+"""Stands for every pixel of a band that is 0 nowhere, and whose values are not needed any more."""
 
 _AHEAD, _PIXELS_AHEAD = 8, 24_000_000
 """Bands that are fetched ahead at most, and pixels of them: each takes about a byte until it is decoded."""
@@ -114,19 +117,36 @@ class Window:
         self._blocks = blocks
         self._pixels: dict[str, Pixels | None] = {}
 
-    def decode(self, bands: Iterable[str]) -> None:
-        """Read bands that have not been read yet."""
+    def decode(self, bands: Iterable[str], then: Callable[[str], None] | None = None) -> None:
+        """Read bands that have not been read yet.
+
+        :param then: Told of each as soon as it is there, in the thread that has read it.
+        """
+
+        def read(band: str, wanted: Wanted | None) -> None:
+            self._pixels[band] = self._read(band, wanted)
+            if then is not None:
+                then(band)
+
         wanted = [band for band in dict.fromkeys(bands) if band not in self._pixels]
-        decoded = fetched_ahead(self._find, self._read, wanted, self._threads, self._ahead(wanted))
-        self._pixels.update(zip(wanted, decoded, strict=True))
+        fetched_ahead(self._find, read, wanted, self._threads, self._ahead(wanted))
 
     def pixels(self, band: str) -> Pixels | None:
         """Stored pixels of a decoded band around the grid, None when the grid lies outside."""
         return self._pixels[band]
 
+    def is_full(self, band: str) -> bool:
+        """Whether a decoded band is 0 nowhere: which of its pixels hold data is then known without other bands."""
+        pixels = self._pixels[band]
+        return pixels is not None and bool(pixels.values.all())
+
     def forget(self, band: str) -> None:
-        """Gives back the memory of a decoded band, which is not asked for again."""
-        del self._pixels[band]
+        """Gives back the memory of a decoded band, whose values are not asked for again. Other bands may still take
+        from one that is 0 nowhere what is no hole in them.
+        """
+        pixels = self._pixels.pop(band)
+        if pixels is not None and pixels.values.all():
+            self._pixels[band] = replace(pixels, values=np.broadcast_to(_FULL, pixels.shape))
 
     def valid(self, bands: Sequence[str]) -> dict[str, NDArray[np.bool_] | None]:
         """Which pixels of some decoded bands hold data; None for a band whose pixels all do.
@@ -139,7 +159,7 @@ class Window:
         empty = {band: self._empty(band) for band in unique}
         # Of a lower level 0 may be a ripple beside bright cloud, and a hole may be no 0: looked at below.
         shared = {band: mask for band, mask in empty.items() if self._is_reduced(band) or not self._offset(band)}
-        self._fill_from(shared, unique)
+        self._fill_from(shared, [*unique, *(band for band in self._pixels if band not in empty)])
         if any(mask is not None for mask in shared.values()):
             others = [band for band in self._product.bands if band not in empty]
             self.decode(others)
@@ -278,7 +298,7 @@ class Window:
         there = [mask for mask in masks if mask is not None]
         if not there:
             return None
-        holes: NDArray[np.bool_] = np.logical_or.reduce(there)
+        holes: NDArray[np.bool_] = there[0] if len(there) == 1 else np.logical_or.reduce(there)
         return ~self._grown(band, holes)
 
     def _alone(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,12 +56,12 @@ def gaussian(
 
 def eroded(mask: NDArray[np.uint8], radius: Pixels) -> NDArray[np.uint8]:
     """A mask 0/1 shrunk by a disk; nothing eats into it from outside the frame."""
-    return np.asarray(cv2.erode(mask, disk(radius)), dtype=np.uint8)
+    return np.asarray(_opencv().erode(mask, disk(radius)), dtype=np.uint8)
 
 
 def dilated(mask: NDArray[np.uint8], radius: Pixels) -> NDArray[np.uint8]:
     """A mask 0/1 grown by a disk; nothing grows into it from outside the frame."""
-    return np.asarray(cv2.dilate(mask, disk(radius)), dtype=np.uint8)
+    return np.asarray(_opencv().dilate(mask, disk(radius)), dtype=np.uint8)
 
 
 @functools.cache
@@ -73,7 +73,7 @@ def disk(radius: Pixels) -> NDArray[np.uint8]:
     y_radius, x_radius = radius
     if y_radius == x_radius:
         square = np.zeros((2 * y_radius + 1, 2 * y_radius + 1), dtype=np.uint8)
-        cv2.circle(square, (y_radius, y_radius), y_radius, color=(1,), thickness=-1)
+        _opencv().circle(square, (y_radius, y_radius), y_radius, color=(1,), thickness=-1)
     else:
         y, x = np.ogrid[-y_radius : y_radius + 1, -x_radius : x_radius + 1]
         square = np.asarray((y * x_radius) ** 2 + (x * y_radius) ** 2 <= (y_radius * x_radius) ** 2, dtype=np.uint8)
@@ -81,13 +81,22 @@ def disk(radius: Pixels) -> NDArray[np.uint8]:
     return square
 
 
+def _opencv() -> Any:
+    import cv2  # 15 MB, and none before there is a mask to be made: a product's pixels are gone then
+
+    return cv2
+
+
 def _filtered(values: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    cv2 = _opencv()
     return np.asarray(cv2.filter2D(values, -1, weights, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
 
 
 def _blurred(values: NDArray[np.float32], sigma: tuple[float, float]) -> NDArray[np.float32]:
     y_sigma, x_sigma = sigma
-    blurred = cv2.GaussianBlur(values, (0, 0), sigmaX=x_sigma, sigmaY=y_sigma, borderType=cv2.BORDER_REFLECT)
+    blurred = _opencv().GaussianBlur(
+        values, (0, 0), sigmaX=x_sigma, sigmaY=y_sigma, borderType=_opencv().BORDER_REFLECT
+    )
     return np.asarray(blurred, dtype=np.float32)
 
 
@@ -98,5 +107,5 @@ def _of_counting(
     reach: NDArray[np.uint8],
 ) -> NDArray[np.float32]:
     """Scale values that lack pixels up to the share that counts; all others keep their very value."""
-    complete = cv2.erode(counting.astype(np.uint8), reach) == 1
+    complete = _opencv().erode(counting.astype(np.uint8), reach) == 1
     return np.divide(smoothed, share, out=smoothed.copy(), where=counting & ~complete)

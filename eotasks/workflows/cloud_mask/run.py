@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -148,7 +149,8 @@ class CloudMaskRun:
             reporter.strip(done, total)
 
         started = time.perf_counter()
-        with ThreadPoolExecutor(1) as helper, scene.keeping():  # for the picture
+        for_picture = scene.keeping() if self.options.quicklook else contextlib.nullcontext()
+        with ThreadPoolExecutor(1) as helper, for_picture:
             helper.submit(_get_ready, self.options)
             masks = make_masks(scene, self.options, threads=self._threads, advance=advance)
         lease.check()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -23,6 +21,7 @@ from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, WHOLE_PIXELS
 from eotasks.models.sentinel2 import QUANTIFICATION
 from eotasks.workflows.product_masks.apart import KeptApart
 from eotasks.workflows.product_masks.found import Found
+from eotasks.workflows.product_masks.memory import give_back
 from eotasks.workflows.product_masks.options import AVAILABLE, CloudMaskOptions
 from eotasks.workflows.product_masks.reading import FINEST, TRUE_COLOR, ProductReading, in_strips, product_grid
 
@@ -158,7 +157,7 @@ def make_masks(
         if in_strips(detector):
             found.add(rows, apart.told(frames, rows), settings)
         del frames  # or its bands, 0.25 GB at 10 m, are there still while the next ones are read
-        _give_back()
+        give_back()
         if advance is not None:
             advance(next(done), len(reading))
     reading.check()
@@ -177,7 +176,7 @@ def make_masks(
     terrain_shade = None if search is None else search.terrain_shade
     del search  # some hundred megabytes of a full tile
     picture = _picture(scene, threads) if options.quicklook else None
-    _give_back()
+    give_back()
     classes = apart.classes(mask)
     return ProductMasks(
         scene.acquisition, reading.grid, found.probability, classes, shadow, picture, apart.values, terrain_shade
@@ -196,12 +195,6 @@ def refuse_product(scene: Scene, options: CloudMaskOptions) -> None:
     if "classification" in detector.needs and scene.product.classification is None:
         available = AVAILABLE - {"classification"}
         refuse_needs(detector, available, what=scene.name, others=suited(available))
-
-
-def _give_back() -> None:
-    """Return to the system what the reading has freed: glibc keeps some 50 MB of it for threads that have ended."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _sun(scene: Scene, where: str) -> tuple[float, float]:
