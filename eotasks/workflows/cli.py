@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
     """
     # Warnings of libraries are for developers; what a user can act on is an error or a line of the summary.
     warnings.simplefilter("ignore")
-    for name, value in {**PASSIVE_WAIT, **OPENJPEG_INLINE}.items():  # read when an engine is loaded, which has not happened yet
+    for name, value in {**PASSIVE_WAIT, **OPENJPEG_INLINE}.items():  # read when an engine is loaded: none is yet
         os.environ.setdefault(name, value)
     if argv is None:
         # When Python ends it looks for cycles once more, among half a million objects of libraries: a seventh of the
