@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from eotasks.models.threads import PASSIVE_WAIT
+from eotasks.models.threads import OPENJPEG_INLINE, PASSIVE_WAIT
 from eotasks.workflows.arguments import Parser
 from eotasks.workflows.console import ExitCode, guarded, print_plain, run_command
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
     """
     # Warnings of libraries are for developers; what a user can act on is an error or a line of the summary.
     warnings.simplefilter("ignore")
-    for name, value in PASSIVE_WAIT.items():  # read when an engine is loaded, which has not happened yet
+    for name, value in {**PASSIVE_WAIT, **OPENJPEG_INLINE}.items():  # read when an engine is loaded: none is yet
         os.environ.setdefault(name, value)
     if argv is None:
         # When Python ends it looks for cycles once more, among half a million objects of libraries: a seventh of the

@@ -15,3 +15,9 @@ def test_engines_keep_to_the_number(threads: int) -> None:
     environment = dict(os.environ) | thread_environment(threads)
     output = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert output.stdout.split() == [str(threads), str(threads)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_openjpeg_starts_no_threads(threads: int) -> None:
+    """Files are decoded side by side by threads of ours."""
+    assert thread_environment(threads)["OPJ_NUM_THREADS"] == "0"

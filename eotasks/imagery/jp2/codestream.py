@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 from eotasks.imagery.jp2 import markers
 from eotasks.imagery.jp2.markers import Front, segments
@@ -69,6 +70,11 @@ class Codestream:
 
     lengths: tuple[bytes, ...]
     """What the header says of the lengths of tile-parts (TLM), as `tile_lengths` reads it."""
+
+    @cached_property
+    def layout(self) -> Codestream:
+        """What of it says where packets are: the same for files of one size that were packed alike."""
+        return replace(self, ends_headers=False, header=b"", length=0, lengths=())
 
     @property
     def tiles_across(self) -> int:

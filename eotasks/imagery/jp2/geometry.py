@@ -7,7 +7,11 @@ and bottom edge.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
 
 from eotasks.imagery.jp2.codestream import Codestream, Order
 
@@ -17,6 +21,10 @@ Cells = tuple[int, int]
 
 REACH = 128
 """Rows by which windows overlap that go on where another ends: twice what kernels reach."""
+
+_KNOWN, _KNOWN_PACKETS = 1024, 128
+"""Tiles whose packets are known from a file before, and packets of a tile, at most: files of all bands of a size are
+laid out alike, and those of all products. Together they are some megabytes."""
 
 _NONE: Cells = (0, 0)
 _BANDS = ((1, 0), (0, 1), (1, 1))
@@ -70,17 +78,30 @@ def tiles_at_edge(stream: Codestream, discarded: int, window: Rectangle) -> set[
     return set(range(first * across, (last + 1) * across))
 
 
-def packet_counts(stream: Codestream, tile: int) -> list[int]:
+def packet_counts(stream: Codestream, tile: int) -> tuple[int, ...]:
     """Packets of each resolution of a tile, the coarsest first. A resolution without pixels has none."""
+    return _packet_counts(stream.layout, tile)
+
+
+@lru_cache(_KNOWN)
+def _packet_counts(stream: Codestream, tile: int) -> tuple[int, ...]:
     areas = _component_areas(stream, tile)
-    return [sum(_precinct_count(stream, area, resolution) for area in areas) for resolution in range(stream.levels + 1)]
+    return tuple(
+        sum(_precinct_count(stream, area, resolution) for area in areas) for resolution in range(stream.levels + 1)
+    )
 
 
-def packet_cells(stream: Codestream, tile: int, resolutions: int) -> list[tuple[Cells, Cells, Cells]]:
+def packet_cells(stream: Codestream, tile: int, resolutions: int) -> NDArray[np.int64]:
     """Code-blocks of each packet of the coarsest resolutions, in the order in which the packets come.
 
-    :return: Those of the bands LL, or HL, LH and HH, of the packet's precinct; (0, 0) where a band has none.
+    :return: int64 (packets, 6), to be read only: code-blocks across and down of the bands LL, or HL, LH and HH, of the
+        packet's precinct; 0 where a band has none.
     """
+    few = sum(packet_counts(stream, tile)[:resolutions]) <= _KNOWN_PACKETS
+    return (_few_packet_cells if few else _packet_cells)(stream.layout, tile, resolutions)
+
+
+def _packet_cells(stream: Codestream, tile: int, resolutions: int) -> NDArray[np.int64]:
     areas = _component_areas(stream, tile)
     found: list[tuple[Cells, Cells, Cells]] = []
     for resolution in range(resolutions):
@@ -89,7 +110,10 @@ def packet_cells(stream: Codestream, tile: int, resolutions: int) -> list[tuple[
             found += [cells for together in zip(*of_components, strict=True) for cells in together]
         else:
             found += [cells for component in of_components for cells in component]
-    return found
+    return np.array(found, dtype=np.int64).reshape(len(found), 6)
+
+
+_few_packet_cells = lru_cache(_KNOWN)(_packet_cells)
 
 
 def _component_areas(stream: Codestream, tile: int) -> list[Rectangle]:

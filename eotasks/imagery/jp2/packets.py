@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.imagery.jp2.geometry import Cells
 from eotasks.models.compiled import kernel
 
 _MOST_PASSES = 109
@@ -20,19 +19,18 @@ _MOST_PASSES = 109
 _MOST_PLANES = 40
 
 
-def packet_lengths(data: bytes, cells: list[tuple[Cells, Cells, Cells]]) -> NDArray[np.int64]:
+def packet_lengths(data: bytes, cells: NDArray[np.int64]) -> NDArray[np.int64]:
     """Bytes of packets of one layer that lie one behind another, with their marker EPH.
 
     :param data: They, and what follows.
-    :param cells: Code-blocks of each.
+    :param cells: int64 (packets, 6), code-blocks of each, as of `packet_cells`.
     :return: int64 (packets,): bytes of each; fewer packets where the next one is no packet, or the data ends within.
     """
     lengths = np.zeros(len(cells), dtype=np.int64)
-    shape = np.array(cells, dtype=np.int64).reshape(len(cells), 6)
-    most = max((int(across * down) for each in cells for across, down in each), default=0)
+    most = int((cells[:, 0::2] * cells[:, 1::2]).max(initial=0))
     # A tag tree has at most one and a third times as many nodes as leaves, and one more for each of its levels.
     nodes = np.zeros((2, 2 * most + 64), dtype=np.int64)
-    found = _lengths(np.frombuffer(data, dtype=np.uint8), shape, lengths, nodes)
+    found = _lengths(np.frombuffer(data, dtype=np.uint8), cells, lengths, nodes)
     return lengths[:found]
 
 

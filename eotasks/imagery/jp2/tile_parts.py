@@ -121,7 +121,7 @@ def read_packets(stream: Codestream, part: TilePart, front: Front) -> Packets:
     for count in counts:
         before += count
         ends.append(sum(lengths[:before]))
-    return Packets(header, tuple(ends), tuple(counts), lengths)
+    return Packets(header, tuple(ends), counts, lengths)
 
 
 def _read_lengths(content: bytes, number: int, tile: int, lengths: array[int]) -> None:

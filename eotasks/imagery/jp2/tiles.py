@@ -75,7 +75,7 @@ class Tiles:
     """The same, as they lie in the file."""
 
     packets: dict[int, Packets] = field(default_factory=dict)
-    counts: dict[int, list[int]] = field(default_factory=dict)
+    counts: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     asked: Asked = field(default_factory=Asked)
     edge: Edge = field(default_factory=Edge)
@@ -117,7 +117,7 @@ class Tiles:
         tiles.order += tiles.parts.values()
         return tiles
 
-    def packet_counts(self, tile: int) -> list[int]:
+    def packet_counts(self, tile: int) -> tuple[int, ...]:
         """Packets of each resolution of a tile."""
         if tile not in self.counts:
             self.counts[tile] = packet_counts(self.stream, tile)

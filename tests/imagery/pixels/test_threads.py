@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 
+from eotasks.imagery.files.gdal import SETTINGS
 from eotasks.imagery.pixels.threads import fetched_ahead, in_threads
+from eotasks.models.threads import OPENJPEG_INLINE
+from tests.builders.inputs.jp2 import Layout
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -50,3 +57,19 @@ def test_an_error_ends_all(threads: int) -> None:
 
 def test_threads_keep_the_order() -> None:
     assert in_threads(lambda item: item + 1, range(9), 3) == list(range(1, 10))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread's switches are counted by Linux")
+def test_openjpeg_decodes_in_the_thread_that_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    layout = Layout(height=512, width=512, tile=(64, 64))
+    values = layout.write(tmp_path / "band.jp2")
+    for name, value in OPENJPEG_INLINE.items():
+        monkeypatch.setenv(name, value)
+    with rasterio.Env(**SETTINGS), rasterio.open(tmp_path / "band.jp2") as source:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        read = source.read()
+        waited = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+    assert np.array_equal(read, values)
+    assert waited < 64  # once for each tile at least, where another thread has them
