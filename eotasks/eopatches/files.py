@@ -25,7 +25,7 @@ from fs.osfs import OSFS
 from eotasks.documents import parse_json, parse_json_object
 from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
-from eotasks.eopatches.formats import is_json, opened, stored
+from eotasks.eopatches.formats import is_json, opened, stored, with_whole_times
 from eotasks.eopatches.marker import MARKER, FileFacts, Marker
 from eotasks.eopatches.packing import write_packed_array
 from eotasks.eopatches.parts import TIMES, TYPES, entry_of, has_parts, is_always_read
@@ -380,12 +380,28 @@ def write_folder(eopatch: EOPatch, folder: Path, features: list[Feature]) -> dic
     # the path. A generation needs no such care, it is nothing before its marker.
     with OSFS(str(folder), create=True, expand_vars=False) as root, root.opendir("/") as filesystem:
         others = [feature for feature in features if not feature[0].is_array()]
+        eopatch = _with_whole_times(eopatch, others)
         eopatch.save("/", features=others, filesystem=filesystem, save_timestamps=eopatch.timestamps is not None)
     _write_arrays(eopatch, folder, [feature for feature in features if feature[0].is_array()])
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in paths
     }
+
+
+def _with_whole_times(eopatch: EOPatch, features: Sequence[Feature]) -> EOPatch:
+    changed = {}
+    for feature in features:
+        if feature[0].is_vector():
+            whole = with_whole_times(eopatch[feature])
+            if whole is not eopatch[feature]:
+                changed[feature] = whole
+    if not changed:
+        return eopatch
+    copy = eopatch.copy()
+    for feature, frame in changed.items():
+        copy[feature] = frame
+    return copy
 
 
 def _write_arrays(eopatch: EOPatch, folder: Path, features: Sequence[Feature]) -> None:

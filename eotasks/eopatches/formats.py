@@ -6,13 +6,51 @@ import gzip
 from pathlib import Path
 from typing import IO, Any
 
+import geopandas as gpd
+import pandas as pd
 from eolearn.core import FeatureType
+from eolearn.core.constants import TIMESTAMP_COLUMN
 from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, FeatureIONumpy, FeatureIOZarr
 from fs.base import FS
 
 from eotasks.eopatches.arrays import check_zarr, read_array
 
 _GEOPACKAGE = b"SQLite format 3\0"
+
+
+class _Polygons(FeatureIOGeoDf):
+    """Vectors as eo-learn reads them, and those whose times are not all of one length.
+
+    GDAL writes no fraction where it is 0, and eo-learn then refuses those that have one: nobody reads what it saved.
+    """
+
+    def _read_from_file(self, file: Any) -> gpd.GeoDataFrame:
+        try:
+            return super()._read_from_file(file)
+        except ValueError:
+            file.seek(0)
+            frame = gpd.read_file(file)
+            if TIMESTAMP_COLUMN not in frame or pd.api.types.is_datetime64_any_dtype(frame[TIMESTAMP_COLUMN]):
+                raise
+            frame[TIMESTAMP_COLUMN] = pd.to_datetime(frame[TIMESTAMP_COLUMN], format="ISO8601")
+            return frame if frame.crs is None else frame.set_crs(_known_system(frame.crs), allow_override=True)
+
+
+def with_whole_times(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Vectors whose times come back from a GeoPackage as they are: it keeps milliseconds, and eo-learn reads none where
+    some have a fraction and others have not. Those are texts of one length there.
+    """
+    times = frame.get(TIMESTAMP_COLUMN)
+    if times is None or not pd.api.types.is_datetime64_any_dtype(times) or not (times != times.dt.floor("s")).any():
+        return frame
+    texts = [None if pd.isna(time) else time.isoformat(timespec="microseconds") for time in times]
+    return frame.assign(**{TIMESTAMP_COLUMN: texts})
+
+
+def _known_system(crs: Any) -> Any:
+    """As eo-learn gives it: by its EPSG code, where it has one."""
+    code = crs.to_epsg()
+    return crs if code is None else code
 
 
 def is_json(path: str) -> bool:
@@ -34,7 +72,7 @@ def stored(feature_type: FeatureType, folder: Path, path: str, filesystem: FS) -
         with opened(folder / path) as stream:
             if stream.read(len(_GEOPACKAGE)) != _GEOPACKAGE:  # GDAL goes by the content, whatever a file is called
                 raise ValueError("it is no GeoPackage")
-        return FeatureIOGeoDf(path, filesystem)
+        return _Polygons(path, filesystem)
     if not feature_type.is_array():
         return FeatureIOJson(path, filesystem)
     if path.endswith(".zarr"):

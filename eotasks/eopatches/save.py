@@ -254,6 +254,11 @@ def _features_to_save(eopatch: EOPatch, name: str, features: Sequence[Feature] |
                 " Add the step that makes it, or leave it out of the features to save."
             )
         value = eopatch[feature]
+        if np.ma.is_masked(value):
+            raise FeatureError(
+                f"EOPatch {name!r}: feature {describe(feature)} is a masked array, whose mask would be lost: make a"
+                " mask of data of it (IS_DATA), or NaN (array.astype('float32').filled(np.nan))."
+            )
         if isinstance(value, np.ndarray) and value.dtype.kind not in NUMBERS:
             raise FeatureError(
                 f"EOPatch {name!r}: feature {describe(feature)} holds values of type {value.dtype}, which are never"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from eolearn.core import EOPatch, FeatureType, LoadTask, OverwritePermission, SaveTask
@@ -18,7 +19,7 @@ from eolearn.core.exceptions import EODeprecationWarning
 from eotasks.eopatches.clean import CleanResult, clean
 from eotasks.eopatches.load import eopatch_info, is_complete, list_eopatches, load_eopatch
 from eotasks.eopatches.save import SaveEOPatchTask, save_eopatch
-from eotasks.errors import EOPatchChangedWarning, StorageError
+from eotasks.errors import EOPatchChangedWarning, FeatureError, StorageError
 from eotasks.features import Feature
 from eotasks.sources.eopatches import LoadEOPatchTask
 from eotasks.storage.place import Place
@@ -26,6 +27,7 @@ from tests.builders.eopatches import BANDS, LANDUSE, LULC, SIMULATED, make_eopat
 
 NAME = "patch"
 CLM: Feature = (FeatureType.MASK, "CLM")
+FIRES: Feature = (FeatureType.VECTOR, "FIRES")
 
 
 def make_full(value: float = 0.25) -> EOPatch:
@@ -244,6 +246,45 @@ class TestZarr:
             assert load_eopatch(place, NAME) == make_eopatch(0.5)
         with pytest.warns(EOPatchChangedWarning, match=r"data/BANDS.npy.gz"):
             assert load_eopatch(place, NAME, features=[BANDS])[BANDS].max() == 0.5
+
+
+FRACTIONS = {
+    "milliseconds beside none": ["2020-01-01 10:00:00.024", "2020-02-01"],
+    "microseconds": ["2020-01-01 10:00:00.123456", "2020-02-01 00:00:00.000001"],
+    "a zone": ["2020-01-01 10:00:00.024+00:00", "2020-02-01 00:00:00+00:00"],
+    "one without a time": ["2020-01-01 10:00:00.024", None],
+}
+
+
+@pytest.mark.parametrize("times", FRACTIONS.values(), ids=FRACTIONS)
+def test_times_of_vectors_with_fractions_of_seconds(tmp_path: Path, times: list[str | None]) -> None:
+    """GDAL writes no fraction where it is 0, and eo-learn then reads neither: what it saved was lost."""
+    points = gpd.GeoSeries([shapely.Point(330010, 5814370), shapely.Point(330020, 5814380)], crs=32633)
+    patch = make_eopatch()
+    column = pd.to_datetime(pd.Series(times), format="ISO8601")
+    patch[FIRES] = gpd.GeoDataFrame({"TIMESTAMP": column}, geometry=points)
+    before = patch[FIRES].copy()
+    save_eopatch(tmp_path, NAME, patch)
+    pd.testing.assert_frame_equal(patch[FIRES], before)
+    for found in (load_eopatch(tmp_path, NAME), EOPatch.load(tmp_path / NAME)):
+        assert found[FIRES]["TIMESTAMP"].equals(before["TIMESTAMP"])
+        assert found[FIRES].crs == before.crs
+    patch.save(tmp_path / "theirs")
+    theirs = load_eopatch(tmp_path, "theirs")[FIRES]
+    assert (theirs["TIMESTAMP"] - before["TIMESTAMP"]).abs().max() < timedelta(milliseconds=1)
+    assert theirs.crs == before.crs
+
+
+def test_masked_arrays_are_not_saved(tmp_path: Path) -> None:
+    """Their mask would be lost without a word."""
+    patch = make_eopatch()
+    patch[BANDS] = np.ma.masked_less(patch[BANDS], 0.5)
+    with pytest.raises(FeatureError, match="data/BANDS is a masked array, whose mask would be lost"):
+        save_eopatch(tmp_path, NAME, patch)
+    assert not (tmp_path / NAME).exists()
+    patch[BANDS] = np.ma.masked_array(np.ma.getdata(patch[BANDS]))
+    save_eopatch(tmp_path, NAME, patch)
+    assert load_eopatch(tmp_path, NAME) == make_eopatch()
 
 
 def test_a_patch_that_is_moved_or_copied_by_other_tools_stays_one(tmp_path: Path) -> None:
