@@ -123,6 +123,15 @@ def grows(settings: MaskSettings, pixel_size: tuple[float, float] | None = None,
     return _Steps(settings, pixel_size, where).dilation_size is not None
 
 
+def reach_of(settings: MaskSettings, pixel_size: tuple[float, float] | None = None, *, where: str = "the mask") -> int:
+    """How many pixels away a pixel has a say in the mask of another, at most.
+
+    :param pixel_size: (y, x) metres, needed where the settings are in metres.
+    :raises ConfigurationError: settings in metres without a pixel size.
+    """
+    return _Steps(settings, pixel_size, where).reach
+
+
 def _strips(shape: tuple[int, ...], around: int) -> Iterator[tuple[slice, slice]]:
     """Rows of a frame that are done together, and the same with those about them."""
     height, width = shape
@@ -148,8 +157,16 @@ class _Steps:
     @property
     def rows_about(self) -> int:
         """Rows on either side that have a say in a row."""
+        return self._about(0)
+
+    @property
+    def reach(self) -> int:
+        """Rows or columns, whichever are more."""
+        return max(self._about(0), self._about(1))
+
+    def _about(self, axis: int) -> int:
         disks = (self.average_over, self.erosion_size, self.dilation_size)
-        return sum(each[0] for each in disks if each) + (math.ceil(4 * self.sigma[0]) + 1 if self.sigma else 0)
+        return sum(each[axis] for each in disks if each) + (math.ceil(4 * self.sigma[axis]) + 1 if self.sigma else 0)
 
     def mask(
         self, probability: NDArray[np.float32], valid: NDArray[np.bool_] | None, snow: NDArray[np.bool_] | None

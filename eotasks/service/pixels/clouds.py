@@ -1,8 +1,9 @@
 """CLP, CLM and SHADOW of products on the grid of a request: from their files, else computed of the product.
 
-What is computed is what ``eotasks archive build --resolution 160 --sampling nearest`` writes, by the same function:
-of a whole product, at 160 m from the corner of its tile, from the pixels under the centres of these, as the service of
-Sentinel Hub does it. L2A has no B10, so it gets the masks of the L1C product of the same acquisition.
+What is computed is what ``eotasks archive build --resolution 160 --sampling nearest`` writes, by the same functions: at
+160 m from the corner of the product's tile, from the pixels under the centres of these, as the service of Sentinel Hub
+does it. Where masks are not stored, no more of a product is computed than a request needs
+(`eotasks.service.pixels.blocks`). L2A has no B10, so it gets the masks of the L1C product of the same acquisition.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from eotasks.imagery.pixels.resampling import ResamplingName, resample
 from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.mask_classes import without_classes
 from eotasks.models.clouds.postprocess import MAX_CLP, NO_DATA
-from eotasks.models.sentinel2 import NATIVE_RESOLUTION
+from eotasks.models.sentinel2 import CLOUD_BANDS, NATIVE_RESOLUTION
+from eotasks.service.pixels.blocks import SIDE, CloudBlocks, Part, part_of
 from eotasks.service.pixels.kept import Kept
 from eotasks.service.pixels.products import OpenProducts
 from eotasks.service.pixels.sources import ProductSources
@@ -101,6 +103,7 @@ class CloudBands:
     :param at_a_time: Products that are computed at a time, each with some hundred megabytes.
     :param room: Bytes of the masks that are kept in memory.
     :param seconds: How long one is kept at most.
+    :param side: Rows and columns of the blocks that are computed of a product whose masks nobody keeps.
     """
 
     def __init__(
@@ -114,11 +117,13 @@ class CloudBands:
         at_a_time: int = 1,
         room: int = MASKS_BYTES,
         seconds: float = MASKS_SECONDS,
+        side: int = SIDE,
     ) -> None:
         self._sources, self._products = sources, products
         self._compute, self._keep, self._options = compute, keep, options
         self._turn = threading.BoundedSemaphore(at_a_time)
         self._masks: Kept[Mask] = Kept(room, size=lambda mask: mask.size, seconds=seconds)
+        self._blocks, self._side = CloudBlocks(options, room=room // 2, seconds=seconds), side
         self._computed: Kept[ProductMasks | None] = Kept(room // 2, size=_bytes_of, seconds=seconds)
 
     def read(
@@ -150,8 +155,16 @@ class CloudBands:
             found[kind] = values if known.all() else np.where(known, values, missing)
         return found
 
-    def pixels_to_compute(self, kinds: Sequence[str], candidate: Candidate, masked: Candidate | None) -> int:
-        """Pixels of the finest band of products whose masks would have to be computed for one; 0 where they are there.
+    def pixels_to_compute(
+        self,
+        kinds: Sequence[str],
+        candidate: Candidate,
+        masked: Candidate | None,
+        grid: Grid,
+        places: Callable[[CRS], Places],
+    ) -> int:
+        """Pixels of the finest band of products whose masks would have to be computed for one on a grid; 0 where they
+        are there.
 
         :raises EOTasksError: when a product cannot be opened.
         """
@@ -165,7 +178,11 @@ class CloudBands:
                 continue
             scene = self._products.get(each).scene
             finest = scene.info(min(scene.bands, key=lambda band: NATIVE_RESOLUTION[band])).full
-            total += finest.height * finest.width
+            part = None if "SHADOW" in without else self._part(each, grid, places)
+            if part is None:
+                total += finest.height * finest.width
+            else:
+                total += round(self._blocks.missing(key, part) * (part.grid.resolution / finest.size) ** 2)
         return total
 
     def _stored(
@@ -186,7 +203,7 @@ class CloudBands:
             if masked is not None and kind in masked.masks:
                 found, there = self._stored(masked, kind, grid, places, method)
             else:
-                mask = self._of(each, kind)
+                mask = self._of(each, kind, grid, places)
                 if not isinstance(mask, MaskRaster):
                     continue
                 found, there = mask.on(grid, places, method)
@@ -219,10 +236,13 @@ class CloudBands:
             LOGGER.info("%s: no L1C product of its acquisition is listed: its CLP and CLM are missing", candidate.name)
         return [(each, listing.masked.get(each.name)) for each in chosen]
 
-    def _of(self, candidate: Candidate, kind: str) -> Mask:
-        """A mask that is computed of an L1C product, once, whoever asks for it."""
+    def _of(self, candidate: Candidate, kind: str, grid: Grid, places: Callable[[CRS], Places]) -> Mask:
+        """A mask that is computed of an L1C product, once, whoever asks for it: of all of it, or what a grid needs."""
         if not self._compute:
             return _Missing()
+        part = None if kind == "SHADOW" else self._part(candidate, grid, places)
+        if part is not None:
+            return self._of_part(candidate, kind, part)
         shadows = kind == "SHADOW" or self._options.shadows
         key = _key_of(candidate)
 
@@ -232,6 +252,33 @@ class CloudBands:
             return _Missing() if masks is None else _raster_of(masks, kind)
 
         return self._masks.get((key, kind), make)
+
+    def _part(self, candidate: Candidate, grid: Grid, places: Callable[[CRS], Places]) -> Part | None:
+        """What is computed of a product for a grid; None for all of it, as it is large, to be stored, or there.
+
+        :raises EOTasksError: when it cannot be read.
+        """
+        if self._computed.has((_key_of(candidate), False)):
+            return None
+        if self._keep is not None or self._options.detector != SERVED.detector:
+            return None
+        scene = self._products.get(candidate).scene
+        if any(band not in scene.bands for band in CLOUD_BANDS):
+            return None
+        part = part_of(scene, self._options, grid, places, side=self._side)
+        return part if self._blocks.serves(_key_of(candidate), scene, part) else None
+
+    def _of_part(self, candidate: Candidate, kind: str, part: Part) -> MaskRaster:
+        key, scene = _key_of(candidate), self._products.get(candidate).scene
+
+        def make() -> Mask:
+            with self._turn:
+                probability, mask = self._blocks.mask(key, scene, part)
+            return _raster_of(ProductMasks(scene.acquisition, part.grid, probability, mask, None, None), kind)
+
+        found = self._masks.get((key, kind, part.blocks), make)
+        assert isinstance(found, MaskRaster)
+        return found
 
     def _compute_of(self, candidate: Candidate, shadows: bool) -> ProductMasks | None:
         scene = self._products.get(candidate).scene

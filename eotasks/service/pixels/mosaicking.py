@@ -101,8 +101,8 @@ class SceneReader:
         for each in needed:
             self._add(each.product, scene, canvas, wanted, out, missing, threads)
 
-    def pixels_to_compute(self, scenes: Iterable[SceneProducts], wanted: Wanted) -> int:
-        """Pixels of products whose cloud masks would have to be computed for some scenes, each read in full.
+    def pixels_to_compute(self, scenes: Iterable[SceneProducts], wanted: Wanted, canvas: Canvas) -> int:
+        """Pixels of products that cloud masks would have to be computed of for some scenes.
 
         :raises ServiceError: as of `faults_of`.
         """
@@ -110,7 +110,8 @@ class SceneReader:
         for scene in scenes if kinds else ():
             for each in scene.candidates:
                 with faults_of(each.name):
-                    total += self._clouds.pixels_to_compute(kinds, each, scene.masked.get(each.name))
+                    masked = scene.masked.get(each.name)
+                    total += self._clouds.pixels_to_compute(kinds, each, masked, canvas.grid, canvas.places)
         return total
 
     def has_data(self, candidate: Candidate, canvas: Canvas) -> bool:

@@ -233,15 +233,16 @@ class CatalogueReader:
             elif band.name == AOT:
                 kind = np.uint16
             arrays[band.name] = np.zeros(shape, dtype=kind)
+        canvas = Canvas(grid, inside(area, grid))
         if len(found.products) > 1:
-            self._check_computing(found, reading)
+            self._check_computing(found, reading, canvas)
         if found.products and served:
-            self._fill(found, Canvas(grid, inside(area, grid)), reading, arrays)
+            self._fill(found, canvas, reading, arrays)
         return tuple(Plane(band.name, arrays[band.name], divisor_of(unit)) for band, unit in checked)
 
-    def _check_computing(self, found: Found, reading: Wanted) -> None:
+    def _check_computing(self, found: Found, reading: Wanted, canvas: Canvas) -> None:
         """Refuse a series whose cloud masks would take many minutes to compute."""
-        pixels = self._scenes.pixels_to_compute(found.products, reading)
+        pixels = self._scenes.pixels_to_compute(found.products, reading, canvas)
         if pixels > self._limits.computed_pixels:
             raise TooLargeError(
                 f"The cloud masks of these {len(found.products)} scenes are not there, and computing them of"

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from eotasks.clouds.detectors.registry import find_detector, suited
 from eotasks.clouds.detectors.run import refuse_needs
-from eotasks.errors import ImageryError
+from eotasks.errors import BandError, ImageryError, ReflectanceError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
 from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
+from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, WHOLE_PIXELS
-from eotasks.models.sentinel2 import QUANTIFICATION
+from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION
 from eotasks.workflows.product_masks.apart import KeptApart
 from eotasks.workflows.product_masks.found import Found
 from eotasks.workflows.product_masks.memory import give_back
@@ -27,6 +28,9 @@ from eotasks.workflows.product_masks.reading import FINEST, TRUE_COLOR, ProductR
 
 PICTURE_PIXELS = 800
 """Longest side of the true colour picture, at most: a little more than the quick-look draws."""
+
+_GLANCE = 8
+"""Pixels of the masks along the side of one of a small picture: a tile at 1,280 m has 86 x 86."""
 
 Advance = Callable[[int, int], None]
 """Told after every strip: how many are done, of how many."""
@@ -181,6 +185,44 @@ def make_masks(
     return ProductMasks(
         scene.acquisition, reading.grid, found.probability, classes, shadow, picture, apart.values, terrain_shade
     )
+
+
+def probability_of(
+    scene: Scene, options: CloudMaskOptions, grid: Grid, *, threads: int | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Cloud probability of a part of a product: that which `make_masks` gives there.
+
+    Whether the values can be right is not looked at, which takes the whole product: see `seems_plausible`.
+
+    :param options: Of a detector that looks at pixels by themselves and has a probability, that of s2cloudless; with
+        nothing kept apart.
+    :param grid: A part of that of the product.
+    :return: (h, w) float32, 0..1, 0 without data; and bool, where there is data.
+    :raises EOTasksError: as `make_masks`, but for what it says of the whole product.
+    """
+    detector = find_detector(options.detector)
+    reading = ProductReading(scene, options, threads, grid=grid)
+    found = Found(detector, grid.shape, KeptApart(detector, grid.shape, **options.apart))
+    for rows, frames in reading.strips():
+        found.add(rows, frames, options.detector_settings(threads))
+    assert found.probability is not None  # of such a detector
+    return found.probability, reading.is_data
+
+
+def seems_plausible(scene: Scene, options: CloudMaskOptions, *, threads: int | None = None) -> bool:
+    """Whether the values of a product can be what its description says, as far as a small picture of it shows. Who
+    doubts it has all pixels looked at (`make_masks`).
+
+    :raises BandError: a band is missing.
+    :raises EOTasksError: it cannot be read.
+    """
+    grid = product_grid(scene, options.resolution * _GLANCE)
+    dn, is_data = scene.preview(CLOUD_BANDS, grid, threads=threads)
+    try:
+        refuse_implausible(dn[np.newaxis], is_data[np.newaxis], bands=CLOUD_BANDS, where=scene.name)
+    except (ReflectanceError, BandError):
+        return False
+    return True
 
 
 def refuse_product(scene: Scene, options: CloudMaskOptions) -> None:

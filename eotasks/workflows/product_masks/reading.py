@@ -44,11 +44,14 @@ class ProductReading:
 
     :param scene: With the bands of the detector.
     :param threads: Files that are decoded at a time, None for the setting. The values do not depend on it.
+    :param grid: A part of that of the product; None for all of it.
     :raises BandError: a band is missing.
     :raises ImageryError: a file cannot be opened, or the bands share no ground.
     """
 
-    def __init__(self, scene: Scene, options: CloudMaskOptions, threads: int | None = None) -> None:
+    def __init__(
+        self, scene: Scene, options: CloudMaskOptions, threads: int | None = None, *, grid: Grid | None = None
+    ) -> None:
         detector = find_detector(options.detector)
         more = bands_apart(detector, scene.bands, **options.apart)
         self.bands = tuple(dict.fromkeys([*_bands_to_read(scene, detector, options), *more]))
@@ -57,7 +60,7 @@ class ProductReading:
         self._scene, self._sampling, self._threads = scene, options.sampling, threads
         self._where, bands = scene.name, self.bands
         self._classified = "classification" in detector.needs
-        self.grid = product_grid(scene, options.resolution)
+        self.grid = product_grid(scene, options.resolution) if grid is None else grid
         self.is_data: NDArray[np.bool_] = np.zeros(self.grid.shape, dtype=bool)
         shape = self.grid.shape
         whole = not in_strips(detector)
