@@ -82,6 +82,11 @@ def _change(figure: Figure, before: float) -> str:
     return f"{change:+7.1%}{'  WORSE' if worse > WORSE else ''}"
 
 
+def environment() -> dict[str, str]:
+    """That of processes which are measured: they keep bytecode, as those of users do, or each compiles the package."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def results_folder() -> Path:
     """Where figures are kept: no part of what is handed out."""
     return Path(os.environ.get(FOLDER_VARIABLE) or ROOT.joinpath("results", "benchmarks"))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import ROOT
-from tests.benchmarks.figures import Figure, check, compared, keep
+from tests.benchmarks.figures import Figure, check, compared, environment, keep
 
 MEGABYTE = 1024
 
@@ -37,12 +37,13 @@ def measure(checkout: Path, *arguments: str) -> Start:
 
     :raises subprocess.CalledProcessError: when it fails.
     """
-    command = [sys.executable, "-m", "eotasks.workflows.cli", "cloud-mask", "--resolution", "160", *arguments]
+    commands = "eotasks.workflows.cli" if checkout.joinpath("eotasks", "workflows").is_dir() else "workflows.cli"  # old
+    command = [sys.executable, "-m", commands, "cloud-mask", "--resolution", "160", *arguments]
     with tempfile.TemporaryDirectory(prefix="eotasks-start-") as folder:
         begun = time.perf_counter()
         process = subprocess.Popen(
             [*command, "--out", folder],
-            env={**os.environ, "PYTHONPATH": str(checkout)},
+            env={**environment(), "PYTHONPATH": str(checkout)},
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from eotasks.models.threads import available_cores, thread_environment
 from tests import ROOT
-from tests.benchmarks.figures import Figure, check, keep
+from tests.benchmarks.figures import Figure, check, environment, keep
 from tests.benchmarks.forest.cases import CASES, SCALING, Scale
 from tests.benchmarks.forest.data import DATA_VARIABLE, MissingDataError
 from tests.benchmarks.forest.worker import Measured, measure, measure_scaling
@@ -73,10 +73,10 @@ def run_starts() -> dict[str, dict[str, float]]:
 
     times = {}
     with tempfile.TemporaryDirectory(prefix="eotasks-numba-") as cache:
-        environment = {**os.environ, **thread_environment(1), "NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(ROOT)}
+        variables = {**environment(), **thread_environment(1), "NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(ROOT)}
         for name, engine in STARTS.items():
             command = [sys.executable, "-m", "tests.benchmarks.forest.worker", engine, str(model_path())]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=ROOT)
+            done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True, cwd=ROOT)
             times[name] = json.loads(done.stdout.splitlines()[-1])
     return times
 

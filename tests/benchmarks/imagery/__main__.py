@@ -37,7 +37,7 @@ from eotasks.models.threads import available_cores
 from eotasks.workflows.product_masks.options import DEFAULT_SAMPLING, RESOLUTIONS
 from eotasks.workflows.product_masks.reading import product_grid
 from tests import ROOT
-from tests.benchmarks.figures import Figure, check, keep
+from tests.benchmarks.figures import Figure, check, environment, keep
 from tests.benchmarks.imagery.web import WebRun, measure_web
 from tests.builders.tile import SCENE_PIXELS, TILE_PIXELS, build_tile
 
@@ -100,10 +100,12 @@ def measure(command: Sequence[str]) -> Run:
 
     :raises RuntimeError: when it fails, with what it said.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryFile() as said:
         started = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=said, stderr=said)
+        process = subprocess.Popen(
+            command, env={**environment(), "PYTHONPATH": path}, cwd=ROOT, stdout=said, stderr=said
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
