@@ -109,7 +109,7 @@ class Loop:
         if len(outputs) == 1:
             return [
                 "let a0 = r;",
-                "if (typeof r === 'object' && r !== null && !isArray(r) && !isView(r)) {",
+                "if (!isArray(r) && typeof r === 'object' && r !== null && !isView(r)) {",  # arrays are the rule
                 f"a0 = r[{_key(outputs[0].id)}]; if (a0 === undefined) mistaken(r); }}",
                 *_stored(0, outputs[0]),
             ]
@@ -169,9 +169,15 @@ def _converted(x: str, output: Output) -> str:
         return x
     fill = _number(fill_value(output))
     if kind is SampleType.AUTO:
-        return f"{x} !== {x} ? {fill} : {x} <= 0 ? 0 : {x} >= 1 ? 255 : round({x} * 255)"
+        return _clamped(x, 0, 1, "0", "255", f"round({x} * 255)", fill)
     low, high = limits(kind)
-    return f"{x} !== {x} ? {fill} : {x} <= {low} ? {low} : {x} >= {high} ? {high} : round({x})"
+    return _clamped(x, low, high, str(low), str(high), f"round({x})", fill)
+
+
+def _clamped(x: str, low: int, high: int, at_low: str, at_high: str, between: str, fill: str) -> str:
+    """NaN is on neither side of anything, so it is asked for last: most numbers lie between."""
+    below = at_low if fill == at_low else f"{x} !== {x} ? {fill} : {at_low}"
+    return f"{x} >= {high} ? {at_high} : {x} > {low} ? {between} : {below}"
 
 
 def _value(band: Band, at: str) -> str:
