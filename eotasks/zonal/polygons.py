@@ -17,6 +17,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from eotasks.area.geoparquet import ENDINGS, read_geoparquet
 from eotasks.area.vector import damage, layers_of, on_disk
 from eotasks.errors import (
     AreaError,
@@ -29,15 +30,12 @@ from eotasks.errors import (
 )
 from eotasks.geometry.degrees import FARTHEST
 from eotasks.geometry.repair import repaired
-from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
-from eotasks.reading import check_regular
+from eotasks.limits import VECTOR_FEATURES
 from eotasks.reference.places import in_one_form
 from eotasks.storage.location import is_s3
 from eotasks.text import did_you_mean, excerpt
-from eotasks.zonal.packages import package
 from eotasks.zonal.vocabulary import Status
 
-_PARQUET = (".parquet", ".geoparquet", ".pq")
 _POLYGONS = (int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON))
 _KINDS_OF_IDS = (str, int, float, decimal.Decimal, dt.date)
 _NAMED = 5
@@ -99,7 +97,8 @@ def read_polygons(
             " GeoPackage or GeoParquet."
         )
     with on_disk(file) as path, damage(path):
-        frame = _parquet(path) if path.suffix.lower() in _PARQUET else _layer(path, layer, id_column)
+        is_parquet = path.suffix.lower() in ENDINGS
+        frame = read_geoparquet(path) if is_parquet else _layer(path, layer, id_column)
         return polygons_of(frame, id_column=id_column, crs=crs, where=str(file))
 
 
@@ -117,25 +116,6 @@ def polygons_of(
     shapes, states, mended = _placed(*_checked(np.array(frame.geometry.array, dtype=object)), system)
     _warn(ids, states, mended, where)
     return Polygons(ids, shapes, states, system)
-
-
-def _parquet(path: Path) -> gpd.GeoDataFrame:
-    if not path.exists():
-        raise AreaError(f"{path} is not there: check the path.")
-    try:
-        check_regular(path, VECTOR_BYTES)
-    except OSError as error:
-        raise AreaError(f"{path} cannot be read as GeoParquet ({error.strerror}): give another file.") from error
-    parquet = package("pyarrow.parquet")
-    try:
-        rows = parquet.read_metadata(path).num_rows
-        if rows > VECTOR_FEATURES.value:
-            raise AreaError(f"{path}: {VECTOR_FEATURES.excess(rows)}. Give a file of fewer polygons.")
-        return gpd.read_parquet(path)
-    except (OSError, ValueError) as error:  # what pyarrow raises are kinds of these
-        if isinstance(error, AreaError):
-            raise
-        raise AreaError(f"{path} cannot be read as GeoParquet ({reason_of(error)}): give another file.") from error
 
 
 def _layer(path: Path, layer: str | None, id_column: str | None) -> gpd.GeoDataFrame:
