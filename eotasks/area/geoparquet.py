@@ -72,7 +72,8 @@ def _read(path: Path, metadata: Any, parquet: Any) -> gpd.GeoDataFrame:
     with file:
         table = file.read(columns=columns, use_threads=False)
     shapes = _shapes(table.column(name), path)
-    frame = table.drop_columns([name]).to_pandas(ignore_metadata=True)
+    plain = table.drop_columns([name]).replace_schema_metadata(None)  # what it holds for pandas has no say
+    frame = plain.to_pandas()
     return gpd.GeoDataFrame(frame, geometry=shapes, crs=system)
 
 

@@ -45,8 +45,8 @@ _DAMAGE = (
 )  # fmt: skip
 """What zipfile and numpy raise over files that are none of theirs."""
 
-_HEADER_BYTES = 65_536
-"""Of an array, at most."""
+_GRID_BYTES = 65_536
+"""Of the description of a grid: some kB, where its system is written out."""
 
 
 def bytes_of_date(pixels: int, quantities: int) -> int:
@@ -160,25 +160,28 @@ class PieceFile:
 
 
 @contextlib.contextmanager
-def open_pieces(place: Place, name: str, quantities: int) -> Iterator[PieceFile | None]:
+def open_pieces(place: Place, name: str, quantities: int, grid: Grid | None = None) -> Iterator[PieceFile | None]:
     """The pixels of an image; None where it has none, or no date.
 
+    :param grid: That of the image, which that of the file has to be; None for any.
     :raises StorageError: they are not there, or damaged.
     """
     with place.reading(pieces_path(name)) as path:
         with _opened(place, name, path) as found:
-            grid = _grid(found)
+            stored = _grid(found)
+            if grid not in (None, stored):
+                raise ValueError("pixels of another grid")
             polygons = _checked(found, "polygons", np.int64)
             starts = _checked(found, "starts", np.int64, (len(polygons) + 1,))
             numbers = _checked(found, "pixels", np.int64)
             weights = _checked(found, "weights", np.float64, numbers.shape)
             times: tuple[dt.datetime, ...] = tuple(_checked(found, "times", np.dtype("<M8[us]")).tolist())
-            _check(grid, polygons, starts, numbers, weights)
+            _check(stored, polygons, starts, numbers, weights)
             if not all(isinstance(each, dt.datetime) for each in times):  # those of no calendar are numbers
                 raise ValueError("times that are none")
         pixels, count = PolygonPixels(starts, numbers, weights), len(numbers)
         none = np.zeros((0, count, quantities)), np.zeros((0, count), dtype=np.uint8)
-        yield PieceFile(place, name, path, Pieces(grid, polygons, pixels, (), *none), times) if times else None
+        yield PieceFile(place, name, path, Pieces(stored, polygons, pixels, (), *none), times) if times else None
 
 
 @contextlib.contextmanager
@@ -193,11 +196,15 @@ def _opened(place: Place, name: str, path: Path) -> Iterator[Any]:
 
 
 def _grid(found: Any) -> Grid:
-    given = parse_json_object(str(_array(found, "grid", most=_HEADER_BYTES)), ValueError)
+    if found.zip.getinfo("grid.npy").file_size > _GRID_BYTES:
+        raise ValueError("a grid of too many bytes")
+    given = parse_json_object(str(_array(found, "grid")), ValueError)
     sizes = [given.pop(name) for name in ("height", "width")]
     if not all(type(each) is int for each in sizes) or not isinstance(given.get("crs"), str):
         raise ValueError("a grid of no whole number of pixels")
-    return Grid(given.pop("crs"), height=sizes[0], width=sizes[1], **{name: _number(each) for name, each in given.items()})
+    return Grid(
+        given.pop("crs"), height=sizes[0], width=sizes[1], **{name: _number(each) for name, each in given.items()}
+    )
 
 
 def _number(value: object) -> Any:
@@ -236,13 +243,11 @@ def _checked(
     return array
 
 
-def _array(found: Any, name: str, most: int | None = None) -> NDArray[Any]:
+def _array(found: Any, name: str) -> NDArray[Any]:
     """One of a file, for which no more memory is taken than it has bytes, whatever its header says."""
     size = found.zip.getinfo(f"{name}.npy").file_size
     if size > ARRAY_BYTES.value:
         raise StorageError(f"{found.zip.filename}: {ARRAY_BYTES.excess(size)}.")
-    if most is not None and size > most:
-        raise ValueError(f"{name} has {size:,} bytes")
     with found.zip.open(f"{name}.npy") as stream:
         np.lib.format.read_magic(stream)
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import shapely
 from pyarrow import parquet
@@ -20,16 +19,17 @@ from eotasks.errors import EOTasksError
 from eotasks.imagery.grid import Grid
 from eotasks.storage.place import Place
 from eotasks.water import read_outlines
-from eotasks.workflows.compare_mask_sources.agreement import agreement_of, read_masks, write_masks
-from eotasks.workflows.compare_mask_sources.plan import Job
 from eotasks.workflows.report.place import claim_place
 from eotasks.workflows.water_level.results import claim_results
+from eotasks.workflows.zonal_stats.joining import Totals
 from eotasks.workflows.zonal_stats.parts import pieces_path, read_tables, table_path, write_tables
 from eotasks.workflows.zonal_stats.pieces import open_pieces, piece_writer
 from eotasks.zonal.coverage import coverage_of
 from eotasks.zonal.frames import ZonalFrame
 from eotasks.zonal.polygons import polygons_of, read_polygons
 from eotasks.zonal.shared import Outlines, joined_block
+from eotasks.zonal.table import POLYGON, rows_without_numbers, wide_table
+from eotasks.zonal.vocabulary import Status
 from tests.benchmarks.hostile.format import Format, Read
 from tests.builders.zonal.patches import LEFT, SIZE, TOP, some_polygons
 
@@ -174,7 +174,7 @@ def _pieces(folder: Path) -> tuple[Sequence[bytes], Read]:
 
     def read(content: bytes) -> object:
         file.write_bytes(content)
-        with open_pieces(place, "image", 1) as found:
+        with open_pieces(place, "image", 1, _GRID) as found:
             if found is None:
                 return None
             parts = [found.pieces(range(len(found.times)))]
@@ -231,19 +231,22 @@ def _last_file(error: BaseException) -> str:
 
 
 def _parts(folder: Path) -> tuple[Sequence[bytes], Read]:
-    """Tables of fields that a worker left."""
-    place = Place(folder)
-    table = pd.DataFrame({
-        "polygon": [0, 1], "time": pd.to_datetime(["2020-01-01", "2020-01-02"], utc=True), "mean": [0.5, None],
-        "status": pd.Categorical(["ok", "cloudy"]),
-    })  # fmt: skip
-    write_tables(place, "image", [table, table], table.iloc[:0])
+    """Tables of fields that a worker left, put together as the command does."""
+    place, indices = Place(folder), np.arange(3)
+    empty = rows_without_numbers(indices[:0], [], ["NDVI"], (5,), key=POLYGON)
+    table = rows_without_numbers(indices, [Status.OK, Status.EMPTY, Status.NO_DATA], ["NDVI"], (5,), key=POLYGON)
+    write_tables(place, "image", [table, table], empty)
     file = folder / table_path("image")
     sample = file.read_bytes()
 
     def read(content: bytes) -> object:
         file.write_bytes(content)
-        return list(read_tables(place, "image"))
+        totals = Totals()
+        for each in read_tables(place, "image", empty, len(indices)):
+            totals.take(each)
+            with contextlib.suppress(EOTasksError):
+                wide_table(each.rename(columns={POLYGON: "id"}))
+        return totals
 
     return [sample], read
 
@@ -264,30 +267,6 @@ def _summaries(folder: Path) -> tuple[Sequence[bytes], Read]:
     return [json.dumps({"command": "water-level", "software": "eotasks 1", "lakes": 1}).encode()], read
 
 
-def _jobs(folder: Path) -> tuple[Sequence[bytes], Read]:
-    """What processes of a comparison of mask sources are told."""
-    job = Job("service", ((0.0, 0.0, 500.0, 500.0),), "32633", 10.0, ("2024-01-01", "2024-02-01"), masks="masks")
-
-    def read(content: bytes) -> object:
-        return Job.of_json(content)
-
-    return [job.as_json().encode()], read
-
-
-def _masks(folder: Path) -> tuple[Sequence[bytes], Read]:
-    """And the masks that they leave."""
-    file = folder / "00000.npy"
-    mask = np.zeros((2, 5, 4), np.uint8)
-    write_masks(file, mask, mask + 7)
-    sample = file.read_bytes()
-
-    def read(content: bytes) -> object:
-        file.write_bytes(content)
-        return agreement_of(read_masks(file), (mask, mask))
-
-    return [sample], read
-
-
 FORMATS = (
     Format("lakes", "json", _geojson(_outlines), _JSON_TOKENS),
     Format("lakes-parquet", "bytes", _parquet(_outlines), _PARQUET_TOKENS, head=4000),
@@ -299,6 +278,4 @@ FORMATS = (
     Format("field-pieces", "bytes", _pieces, _NPZ_TOKENS, head=2000),
     Format("field-piece-arrays", "json", _piece_arrays, _JSON_TOKENS),
     Format("summary", "json", _summaries, _JSON_TOKENS),
-    Format("comparison-job", "json", _jobs, _JSON_TOKENS),
-    Format("comparison-masks", "bytes", _masks, _NPZ_TOKENS[3:], head=128),
 )
