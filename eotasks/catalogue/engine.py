@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.pages import chunks_of_group, footer, version_of
 from eotasks.catalogue.places import check_places
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.table import pick_rows
 from eotasks.errors import ImageryError
 from eotasks.limits import CATALOGUE_BYTES
+from eotasks.parquet_pages import chunks_of_group, footer, version_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

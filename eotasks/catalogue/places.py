@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from eotasks.catalogue.foreign import Places, PlacesReader, columns_of_places
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.pages import columns_by_dictionary, footer, version_of
 from eotasks.errors import ImageryError
 from eotasks.geometry.antimeridian import Bounds
 from eotasks.imagery.footprints import check_wkb
 from eotasks.limits import FOOTPRINT_CORNERS
+from eotasks.parquet_pages import columns_by_dictionary, footer, version_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

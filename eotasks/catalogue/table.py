@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from eotasks.catalogue.fields import MADE_OF, check_names, plain
 from eotasks.catalogue.items import asset_keys, check_addresses
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.pages import columns_by_dictionary, repeated_bytes
 from eotasks.catalogue.places import check_column
 from eotasks.errors import ConfigurationError, ImageryError, reason_of
 from eotasks.geometry.antimeridian import bounds_of, crosses
 from eotasks.imagery import footprints
 from eotasks.limits import CATALOGUE_BYTES, CATALOGUE_ROWS
 from eotasks.models.sentinel2 import BANDS
+from eotasks.parquet_pages import columns_by_dictionary, repeated_bytes
 from eotasks.text import whole_number
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
 from eotasks.errors import WARNING_FILTERS, ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError
+from eotasks.imagery.ending import in_gdal
 from eotasks.imagery.files.assets import AssetFiles
 from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, check_overviews
 from eotasks.imagery.files.origin import Origin
@@ -112,7 +113,8 @@ class ElevationFile:
         try:
             if far is None:
                 check_regular(path)
-            with rasterio.Env(**SETTINGS), rasterio.open(path, driver="GTiff", sharing=False, opener=far) as source:
+            options: dict[str, Any] = {"driver": "GTiff", "sharing": False, "opener": far}
+            with in_gdal(), rasterio.Env(**SETTINGS), rasterio.open(path, **options) as source:
                 self._check(source)
                 seen = look(source)
         except EOTasksError:

@@ -125,6 +125,8 @@ def frame_statistics(
     flat = values.reshape(-1, values.shape[-1])
     if polygons.pixels.size and not 0 <= polygons.pixels.min() <= polygons.pixels.max() < len(flat):
         raise GridError(f"Polygons have pixels beyond the {len(flat)} of the image: find theirs on its own grid.")
+    if states.size and not 0 <= states.min() <= states.max() < len(PixelState):
+        raise GridError(f"A pixel has the state {states.max()}: there are 0 to {len(PixelState) - 1}.")
     quantiles = np.array([0.5, *(each / 100 for each in percentiles)], dtype=np.float64)
     result = np.full((len(polygons), flat.shape[1], 2, FIXED - 1 + len(quantiles)), np.nan)
     parts = np.zeros((len(polygons), len(PixelState)))

@@ -194,7 +194,7 @@ def _read_column(path: str | Path, layer: _Layer, column: str, **options: Any) -
 def _geoparquet_column(file: str | Path, column: str, bbox: Bounds | None, read_geometry: bool) -> Any:
     if not read_geometry:
         return values_of(file, column).to_frame()
-    frame = read_geoparquet(file, [column]).rename_geometry("geometry")
+    frame = read_geoparquet(file, [column])
     return frame if bbox is None else frame[frame.intersects(shapely.box(*bbox))]
 
 

@@ -194,8 +194,19 @@ class FolderStore:
 
     def _prepared(self, path: str) -> Path:
         target = self._at(path)
+        _refuse_links_of_others(target.parent, self.root)
         make_folder(target.parent)
         return target
+
+
+def _refuse_links_of_others(folder: Path, root: Path) -> None:
+    """Refuse to write through a link to a folder that another user has put below the root; one's own are followed.
+
+    :raises OSError: there is one.
+    """
+    for at in [folder, *folder.parents][: len(folder.parts) - len(root.parts)]:
+        if at.is_symlink() and at.lstat().st_uid not in (os.geteuid(), root.stat().st_uid):
+            raise OSError(errno.ELOOP, "a link of another user, which is not followed", str(at))
 
 
 def link_or_copy(source: Path, target: Path) -> None:

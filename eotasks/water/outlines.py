@@ -14,13 +14,10 @@ import shapely
 from shapely.geometry.polygon import Polygon
 
 from eotasks.area.vector import damage, in_system, layers_of, on_disk, read_layer, system_of
-from eotasks.errors import AreaError, ConfigurationError, GeometryError, MissingDependencyError, reason_of
-from eotasks.extras import install_line
+from eotasks.errors import AreaError, ConfigurationError, GeometryError
 from eotasks.geometry.antimeridian import normalised
 from eotasks.geometry.repair import repaired
 from eotasks.geometry.systems import crs_of, in_degrees
-from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
-from eotasks.reading import check_regular
 from eotasks.text import did_you_mean
 
 ID, NAME = "id", "name"
@@ -86,35 +83,8 @@ def checked_outlines(outlines: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def _layers(path: Path) -> list[gpd.GeoDataFrame]:
-    if path.suffix.lower() in (".parquet", ".geoparquet"):
-        frames = [_read_parquet(path)]
-    else:
-        frames = [read_layer(path, layer, columns=None) for layer in layers_of(path)]
+    frames = [read_layer(path, layer, columns=None) for layer in layers_of(path)]
     return [frame for frame in frames if len(frame)]
-
-
-def _read_parquet(path: Path) -> gpd.GeoDataFrame:
-    """GDAL as the wheels bring it reads no GeoParquet."""
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{path}: GeoParquet needs pyarrow, which is not installed: {install_line('zonal')}, or give GeoPackage."
-        ) from error
-    if not path.exists():
-        raise AreaError(f"{path} is not there: check the path.")
-    try:
-        check_regular(path, VECTOR_BYTES)
-        with ParquetFile(path) as file:
-            rows = file.metadata.num_rows
-        if rows > VECTOR_FEATURES.value:
-            raise AreaError(f"{path}: {VECTOR_FEATURES.excess(rows)}. Give a file of the waters alone.")
-        return gpd.read_parquet(path)
-    except AreaError:
-        raise
-    except (ArrowException, OSError, ValueError, KeyError) as error:
-        raise AreaError(f"{path} cannot be read as GeoParquet ({reason_of(error)}): check the file.") from error
 
 
 def _ids(frame: gpd.GeoDataFrame, column: str | None, path: Path) -> list[str]:

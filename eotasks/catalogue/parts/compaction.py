@@ -12,12 +12,12 @@ import numpy as np
 
 from eotasks.catalogue.engine import columns_of, read_rows
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.pages import footer
 from eotasks.catalogue.parts.folder import ROWS_OF_PART, PartsFolder
 from eotasks.catalogue.parts.manifest import Manifest, Part
 from eotasks.catalogue.parts.writing import KEEP_SECONDS, WRITERS, exchange
 from eotasks.catalogue.table import in_our_columns, pick_rows
 from eotasks.errors import StorageError
+from eotasks.parquet_pages import footer
 
 if TYPE_CHECKING:
     import pyarrow as pa

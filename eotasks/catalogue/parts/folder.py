@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from eotasks.catalogue.foreign import PlacesReader
 from eotasks.catalogue.packages import package
-from eotasks.catalogue.pages import footer
 from eotasks.catalogue.parts.ids import digests_of, encode_digests, parse_digests
 from eotasks.catalogue.parts.manifest import MANIFEST, Manifest, Part, boxes_around, parse_manifest
 from eotasks.catalogue.table import in_our_columns, pick_rows, sorted_table, to_parquet
 from eotasks.errors import StorageError
 from eotasks.limits import CATALOGUE_BYTES
+from eotasks.parquet_pages import footer
 from eotasks.reading import check_regular
 from eotasks.storage.place import Place
 from eotasks.storage.temporary import OwnFolder

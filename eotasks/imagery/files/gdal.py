@@ -22,6 +22,7 @@ from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 
 from eotasks.errors import EOTasksError, ImageryError
+from eotasks.imagery.ending import in_gdal, is_ending
 from eotasks.imagery.files.location import Version
 from eotasks.models.rasters import block_excess
 from eotasks.reading import check_regular
@@ -72,7 +73,8 @@ def open_raster(path: object, where: str, *, name: object = None) -> Iterator[ra
     """
     if not str(path).startswith("/vsi"):
         check_regular(str(path))
-    with rasterio.open(path, driver=driver_of(name or path)) as source:
+    one = {"GDAL_NUM_THREADS": SETTINGS["GDAL_NUM_THREADS"]}
+    with in_gdal(), rasterio.Env(**one), rasterio.open(path, driver=driver_of(name or path)) as source:
         check_overviews(source, where)
         excess = block_excess(source.block_shapes, interleaved=source.interleaving is Interleaving.pixel)
         if excess is not None:
@@ -218,6 +220,9 @@ class _RasterStream:
 
     def read(self, count: int = -1) -> bytes:
         """The next bytes."""
+        if is_ending():
+            self._source.failure = self._source.failure or ImageryError("The process ends: it is not read any more.")
+            return b""
         try:
             return self._stream.read(count) or b""
         except EOTasksError as error:

@@ -24,6 +24,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from eotasks.errors import AreaError, ConfigurationError, CredentialsError, EOTasksError, ImageryError
+from eotasks.imagery.ending import in_gdal
 from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, RasterSource, check_overviews
 from eotasks.imagery.files.location import Version
 from eotasks.imagery.grid import Grid
@@ -311,7 +312,7 @@ def _opened(
     level = {} if overview is None else {"OVERVIEW_LEVEL": overview}
     if far is None:
         _check_file(files, raster)
-    with rasterio.Env(**SETTINGS):
+    with in_gdal(), rasterio.Env(**SETTINGS):
         try:
             with rasterio.open(where, driver=raster.driver, sharing=False, opener=far, **level) as source:
                 if overview is None:
@@ -332,7 +333,7 @@ def _opened_content(
     files: ProductFiles, raster: RasterFile, overview: int | None, content: bytes
 ) -> Iterator[rasterio.DatasetReader]:
     level = {} if overview is None else {"OVERVIEW_LEVEL": overview}
-    with rasterio.Env(**SETTINGS):
+    with in_gdal(), rasterio.Env(**SETTINGS):
         try:
             with (
                 rasterio.MemoryFile(content, ext=".jp2") as memory,

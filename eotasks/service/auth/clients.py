@@ -12,13 +12,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from eotasks.documents import first_problem, parse_json_object
+from eotasks.documents import first_problem, parse_json_object, refuse_many_values
 from eotasks.durable import atomic_path, make_folder
 from eotasks.errors import ConfigurationError
+from eotasks.limits import RECORD_BYTES
+from eotasks.reading import read_regular
 from eotasks.service.auth.access import SCOPES, Scope
 from eotasks.text import refuse_name
 
@@ -26,8 +28,21 @@ COST = 2**14
 """Of scrypt: 16 MB and some hundredths of a second for each look at a secret."""
 _BLOCK, _PARALLEL = 8, 1
 _HIDDEN_FROM_OTHERS = 0o077
+_LEAST_KEY, _LONGEST_KEY = 32, 4096
+"""Characters of the key for tokens."""
 _MOST_SECRET = 200
 """Characters of an id or a secret that are looked at."""
+
+
+def _in_base_64(text: str) -> str:
+    base64.b64decode(text, validate=True)  # an error of binascii is one of values
+    return text
+
+
+def _power_of_two(number: int) -> int:
+    if number & (number - 1):
+        raise ValueError("no power of two")
+    return number
 
 
 class Client(BaseModel):
@@ -36,9 +51,9 @@ class Client(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="For whoever keeps the file.")
-    salt: str = Field(description="16 random bytes in base 64.")
-    hash: str = Field(description="scrypt of the secret in base 64.")
-    cost: int = Field(COST, ge=2, le=2**20, description="N of scrypt.")
+    salt: Annotated[str, AfterValidator(_in_base_64)] = Field(description="16 random bytes in base 64.")
+    hash: Annotated[str, AfterValidator(_in_base_64)] = Field(description="scrypt of the secret in base 64.")
+    cost: Annotated[int, AfterValidator(_power_of_two)] = Field(COST, ge=2, le=2**20, description="N of scrypt.")
     scopes: tuple[Scope, ...] = Field(SCOPES, description="What the client may do.")
 
     def is_secret(self, secret: str) -> bool:
@@ -93,7 +108,11 @@ def read_clients(path: Path) -> ClientsFile:
 
     if not path.exists():
         return ClientsFile()
-    document = parse_json_object(path.read_bytes(), refuse)
+    try:
+        document = parse_json_object(read_regular(path, RECORD_BYTES), refuse)
+        refuse_many_values(document, refuse)
+    except OSError as error:
+        raise refuse(error.strerror or str(error)) from error
     try:
         return ClientsFile.model_validate(document)
     except ValidationError as error:
@@ -125,14 +144,19 @@ def add_client(path: Path, name: str, scopes: Sequence[Scope] = SCOPES) -> tuple
 def signing_key(path: Path) -> str:
     """The key of a file, which is made when it is not there, for its owner alone.
 
-    :raises ConfigurationError: when it is no key.
+    :raises ConfigurationError: when it is no key, or cannot be read.
     """
     make_folder(path.parent)
     with _alone(path):
         if not path.exists():
             _write_hidden(path, secrets.token_hex(32) + "\n")  # whole at once: others may read it at any moment
-    key = path.read_text().strip()
-    if len(key) < 32:
+    try:
+        key = read_regular(path, RECORD_BYTES).decode("ascii").strip()
+    except OSError as error:
+        raise ConfigurationError(f"The key for tokens {path}: {error.strerror or error}. Give another file.") from error
+    except UnicodeDecodeError:
+        key = ""
+    if not _LEAST_KEY <= len(key) <= _LONGEST_KEY or not key.isprintable():
         raise ConfigurationError(f"{path} holds no key for tokens: remove it, a new one is made at the next start.")
     return key
 

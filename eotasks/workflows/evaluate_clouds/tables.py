@@ -21,6 +21,7 @@ from eotasks.models.clouds.evaluation import (
 )
 from eotasks.workflows.evaluate_clouds.contestants import Contestant
 from eotasks.workflows.evaluate_clouds.run import Outcome
+from eotasks.workflows.report.cells import cell_text
 
 METRICS_VERSION = 1
 """Of `metrics.json`. A reader refuses a version that it does not know."""
@@ -139,7 +140,7 @@ def frames_csv(outcome: Outcome) -> str:
                 counts = result.confusion.against_rest(target)
                 values = [*dataclasses.astuple(counts), *_numbers(counts).values()]
                 cells = ["" if isinstance(value, float) and math.isnan(value) else value for value in values]
-                writer.writerow([contestant.name, target, result.frame, *cells])
+                writer.writerow([cell_text(contestant.name), target, cell_text(result.frame), *cells])
     return text.getvalue()
 
 

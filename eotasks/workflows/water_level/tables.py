@@ -9,6 +9,7 @@ from importlib.metadata import version
 import pandas as pd
 
 from eotasks.water.columns import COLUMNS, TIME, with_bluedot_names
+from eotasks.workflows.report.cells import with_plain_cells
 from eotasks.workflows.water_level.run import TRUE_LEVEL, TRUE_STATE, Outcome
 
 SUMMARY_VERSION = 1
@@ -72,7 +73,8 @@ def levels_csv(outcome: Outcome, *, bluedot_names: bool = False) -> str:
         extra = [name for name in (TRUE_LEVEL, TRUE_STATE) if name in outcome.levels]
         table = pd.DataFrame(outcome.levels[[*(name for name in COLUMNS if name != "geometry"), *extra]])
         table = table.assign(**{name: table[name].map(_area) for name in ("area", "nominal_area")})
-    return str(table.to_csv(index=False, float_format="%.6g", date_format="%Y-%m-%dT%H:%M:%S"))
+    plain = with_plain_cells(table)
+    return str(plain.to_csv(index=False, float_format="%.6g", date_format="%Y-%m-%dT%H:%M:%S"))
 
 
 def _area(value: float) -> str:

@@ -15,14 +15,13 @@ from eotasks.errors import BandError
 from eotasks.imagery.grid import Grid
 from eotasks.models.zonal import PixelState
 from eotasks.workflows.zonal_stats.images import TRUE_COLOR, field_images
+from eotasks.workflows.zonal_stats.parts import PICTURES
 from eotasks.workflows.zonal_stats.pictures import FieldImage, field_figure, field_pages, write_picture
 from eotasks.workflows.zonal_stats.run import ZonalResult
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace, ImageSource, Source
 from eotasks.zonal.coverage import on_grid
 from eotasks.zonal.quantities import quantities_of
 from eotasks.zonal.vocabulary import ID, OVER, STATUS, Over, Status
-
-PICTURES = "pictures"
 
 _AROUND = 1.0
 """Of a field's longer side, that is read around it."""

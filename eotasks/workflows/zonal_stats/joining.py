@@ -81,8 +81,9 @@ class Joiner:
         :param advance: Is told how many images are done, of how many.
         """
         there = [index for index, image in enumerate(images) if image.name not in failed]
+        empty = rows_without_numbers(np.array([], dtype=np.intp), [], self._bands, self._percentiles, key=POLYGON)
         for done, index in enumerate(there, start=1):
-            for table in read_tables(place, images[index].name):
+            for table in read_tables(place, images[index].name, empty, len(self._polygons)):
                 self._write(table)
             advance(done, len(there))
         for table in shared_tables(place, self._polygons, images, shares, there, self._bands, self._percentiles):

@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from eotasks.storage.place import Place
+from eotasks.workflows.report.cells import with_plain_cells
 from eotasks.zonal.packages import package
 from eotasks.zonal.polygons import Polygons
 from eotasks.zonal.spectrum import with_mean_spectrum_probability
@@ -78,7 +79,8 @@ def _csv_writer(path: Path, polygons: Polygons) -> Iterator[Callable[[pd.DataFra
     with path.open("w", encoding="utf-8", newline="") as file:
 
         def write(table: pd.DataFrame, indices: NDArray[np.intp]) -> None:  # noqa: ARG001 - without geometries
-            texts = table.assign(**{TIME: table[TIME].dt.strftime("%Y-%m-%dT%H:%M:%SZ")})
+            plain = with_plain_cells(table)
+            texts = plain.assign(**{TIME: plain[TIME].dt.strftime("%Y-%m-%dT%H:%M:%SZ")})
             texts.to_csv(file, index=False, header=file.tell() == 0, lineterminator="\n")
 
         yield write

@@ -6,11 +6,16 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from eotasks.errors import StorageError, reason_of
+from eotasks.errors import ImageryError, StorageError, reason_of
+from eotasks.limits import ARRAY_BYTES
+from eotasks.parquet_pages import columns_by_dictionary
 from eotasks.storage.place import Place
 from eotasks.zonal.packages import package
+from eotasks.zonal.table import POLYGON
 
 PARTS = "parts"
+PICTURES = "pictures"
+"""Folders of results; pictures are drawn of the joined table."""
 
 
 def table_path(name: str) -> str:
@@ -44,18 +49,28 @@ def write_tables(place: Place, name: str, tables: Iterable[pd.DataFrame], empty:
             writer.write_table(arrow.Table.from_pandas(table, schema=schema, preserve_index=False))
 
 
-def read_tables(place: Place, name: str) -> Iterator[pd.DataFrame]:
-    """The tables of an image.
+def read_tables(place: Place, name: str, empty: pd.DataFrame, polygons: int) -> Iterator[pd.DataFrame]:
+    """The tables of an image. Others may have put the file there: it is looked at before Arrow reads it.
 
-    :raises StorageError: they are not there, or damaged.
+    :param empty: A table of the columns that are due without rows.
+    :param polygons: How many there are, whose indices the tables have.
+    :raises StorageError: they are not there, damaged, or of other columns or polygons.
     """
-    parquet = package("pyarrow.parquet")
+    arrow, parquet = package("pyarrow"), package("pyarrow.parquet")
+    due = arrow.Schema.from_pandas(empty, preserve_index=False).remove_metadata()
     with place.reading(table_path(name)) as path:
         try:
-            with parquet.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group).to_pandas()
-        except (OSError, ValueError) as error:
+            groups = range(parquet.read_metadata(path).num_row_groups)
+            packed = columns_by_dictionary(str(path), table_path(name), groups=groups, limit=ARRAY_BYTES)
+            with parquet.ParquetFile(path, read_dictionary=sorted(packed & set(due.names))) as file:
+                if not file.schema_arrow.remove_metadata().equals(due):
+                    raise ValueError("a table of other columns")
+                for group in groups:
+                    table = file.read_row_group(group, use_threads=False).replace_schema_metadata(None).to_pandas()
+                    if len(table) and not 0 <= table[POLYGON].min() <= table[POLYGON].max() < polygons:
+                        raise ValueError("a table of other polygons")
+                    yield table
+        except (arrow.ArrowException, ImageryError, OSError, ValueError, KeyError, TypeError) as error:
             raise damaged(place, table_path(name), error) from error
 
 

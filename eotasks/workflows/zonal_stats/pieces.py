@@ -9,7 +9,9 @@ import contextlib
 import datetime as dt
 import json
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -19,23 +21,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.documents import parse_json_object
 from eotasks.errors import AreaError, EOTasksError, StorageError
 from eotasks.imagery.grid import Grid
 from eotasks.limits import ARRAY_BYTES
-from eotasks.models.zonal import PolygonPixels
+from eotasks.models.zonal import PixelState, PolygonPixels
 from eotasks.storage.place import Place
 from eotasks.workflows.zonal_stats.parts import damaged, pieces_path
 from eotasks.zonal.coverage import Coverage
 from eotasks.zonal.frames import ZonalFrame
 from eotasks.zonal.shared import PieceKeeper, Pieces
 
+_ROUNDING = 1e-9
 _VALUE_BYTES = 8
 _STATE_BYTES = 1
 
 KEPT_BYTES = 32 * 1024**2
 """Of values of an image, up to which they are read once and kept."""
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+_DAMAGE = (
+    OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, SyntaxError,
+    struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What zipfile and numpy raise over files that are none of theirs."""
+
+_GRID_BYTES = 65_536
+"""Of the description of a grid: some kB, where its system is written out."""
 
 
 def bytes_of_date(pixels: int, quantities: int) -> int:
@@ -135,10 +146,11 @@ class PieceFile:
     def _read(self, numbers: Sequence[int]) -> Pieces:
         pixels = len(self.empty.pixels.pixels)
         with _opened(self.place, self.name, self.path) as found:
-            values = [_array(found, f"values_{number}") for number in numbers]
-            states = [_array(found, f"states_{number}") for number in numbers]
-            if {each.shape for each in states} != {(pixels,)} or {each.shape[:1] for each in values} != {(pixels,)}:
-                raise ValueError("values of other pixels")
+            due = (pixels, self.empty.values.shape[-1])
+            values = [_checked(found, f"values_{number}", np.float64, due) for number in numbers]
+            states = [_checked(found, f"states_{number}", np.uint8, due[:1]) for number in numbers]
+            if any(each.size and each.max() > max(PixelState) for each in states):
+                raise ValueError("states that no pixel has")
             times = tuple(self.times[number] for number in numbers)
             return replace(self.empty, times=times, values=np.stack(values), states=np.stack(states))
 
@@ -148,20 +160,28 @@ class PieceFile:
 
 
 @contextlib.contextmanager
-def open_pieces(place: Place, name: str, quantities: int) -> Iterator[PieceFile | None]:
+def open_pieces(place: Place, name: str, quantities: int, grid: Grid | None = None) -> Iterator[PieceFile | None]:
     """The pixels of an image; None where it has none, or no date.
 
+    :param grid: That of the image, which that of the file has to be; None for any.
     :raises StorageError: they are not there, or damaged.
     """
     with place.reading(pieces_path(name)) as path:
         with _opened(place, name, path) as found:
-            grid = Grid(**json.loads(str(_array(found, "grid"))))
-            polygons = _array(found, "polygons")
-            pixels = PolygonPixels(*(_array(found, each) for each in ("starts", "pixels", "weights")))
-            times: tuple[dt.datetime, ...] = tuple(_array(found, "times").tolist())
-        count = len(pixels.pixels)
+            stored = _grid(found)
+            if grid not in (None, stored):
+                raise ValueError("pixels of another grid")
+            polygons = _checked(found, "polygons", np.int64)
+            starts = _checked(found, "starts", np.int64, (len(polygons) + 1,))
+            numbers = _checked(found, "pixels", np.int64)
+            weights = _checked(found, "weights", np.float64, numbers.shape)
+            times: tuple[dt.datetime, ...] = tuple(_checked(found, "times", np.dtype("<M8[us]")).tolist())
+            _check(stored, polygons, starts, numbers, weights)
+            if not all(isinstance(each, dt.datetime) for each in times):  # those of no calendar are numbers
+                raise ValueError("times that are none")
+        pixels, count = PolygonPixels(starts, numbers, weights), len(numbers)
         none = np.zeros((0, count, quantities)), np.zeros((0, count), dtype=np.uint8)
-        yield PieceFile(place, name, path, Pieces(grid, polygons, pixels, (), *none), times) if times else None
+        yield PieceFile(place, name, path, Pieces(stored, polygons, pixels, (), *none), times) if times else None
 
 
 @contextlib.contextmanager
@@ -175,6 +195,54 @@ def _opened(place: Place, name: str, path: Path) -> Iterator[Any]:
         raise damaged(place, pieces_path(name), error) from error
 
 
+def _grid(found: Any) -> Grid:
+    if found.zip.getinfo("grid.npy").file_size > _GRID_BYTES:
+        raise ValueError("a grid of too many bytes")
+    given = parse_json_object(str(_array(found, "grid")), ValueError)
+    sizes = [given.pop(name) for name in ("height", "width")]
+    if not all(type(each) is int for each in sizes) or not isinstance(given.get("crs"), str):
+        raise ValueError("a grid of no whole number of pixels")
+    return Grid(
+        given.pop("crs"), height=sizes[0], width=sizes[1], **{name: _number(each) for name, each in given.items()}
+    )
+
+
+def _number(value: object) -> Any:
+    if value is not None and type(value) not in (int, float):
+        raise ValueError("a grid of other things than numbers")
+    return value
+
+
+def _check(
+    grid: Grid,
+    polygons: NDArray[Any],
+    starts: NDArray[Any],
+    pixels: NDArray[Any],
+    weights: NDArray[Any],
+) -> None:
+    """Refuse what would send compiled code out of its arrays, or is no part of a pixel."""
+    sound = (
+        starts[0] == 0
+        and starts[-1] == len(pixels)
+        and bool((np.diff(starts) >= 0).all())
+        and bool((np.diff(polygons) > 0).all())
+        and (not len(pixels) or 0 <= pixels.min() <= pixels.max() < grid.height * grid.width)
+        and bool(((weights >= 0) & (weights <= 1 + _ROUNDING)).all())
+    )
+    if not sound:
+        raise ValueError("pixels of no polygons")
+
+
+def _checked(
+    found: Any, name: str, dtype: np.dtype[Any] | type[np.generic], shape: tuple[int, ...] | None = None
+) -> NDArray[Any]:
+    """One of a file, of the type and the shape that are due; None: of any length in one dimension."""
+    array = _array(found, name)
+    if array.dtype != dtype or (array.ndim != 1 if shape is None else array.shape != shape):
+        raise ValueError(f"{name} is {str(array.dtype)[:40]} of {array.shape}")
+    return array
+
+
 def _array(found: Any, name: str) -> NDArray[Any]:
     """One of a file, for which no more memory is taken than it has bytes, whatever its header says."""
     size = found.zip.getinfo(f"{name}.npy").file_size
@@ -183,7 +251,7 @@ def _array(found: Any, name: str) -> NDArray[Any]:
     with found.zip.open(f"{name}.npy") as stream:
         np.lib.format.read_magic(stream)
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if math.prod(shape) * dtype.itemsize > size:
+    if math.prod(shape) * dtype.itemsize > size or min(shape, default=0) < 0:
         raise ValueError(f"{name} has {size:,} bytes, and its header says more")
     array: NDArray[Any] = found[name]
     return array

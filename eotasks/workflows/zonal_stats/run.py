@@ -22,6 +22,7 @@ from eotasks.imagery.files.gdal import GDAL_ERRORS
 from eotasks.imagery.grid import Grid
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.models.zonal import check_percentiles
+from eotasks.storage.folder import leads_out
 from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place, PlaceLike, check_folder
 from eotasks.workflows.batch.result import BatchResult
@@ -30,7 +31,7 @@ from eotasks.workflows.batch.workers.kinds import require_ray
 from eotasks.workflows.zonal_stats.joining import Joiner, Totals
 from eotasks.workflows.zonal_stats.measuring import MeasureFieldsTask
 from eotasks.workflows.zonal_stats.output import FILES, Form, Format, read_result, table_writer
-from eotasks.workflows.zonal_stats.parts import is_there
+from eotasks.workflows.zonal_stats.parts import PARTS, PICTURES, is_there
 from eotasks.workflows.zonal_stats.shared_fields import refuse_too_large
 from eotasks.workflows.zonal_stats.sources.base import ImagePlace, ImageSource, Source, TableSource
 from eotasks.zonal.packages import require
@@ -150,6 +151,7 @@ def zonal_stats(
     place = Place(out)
     if place.is_local:
         check_folder(place.local_path())
+        _refuse_links(place)
     with hold_lease(place, "eotasks zonal-stats") as lease:
         batch: BatchResult | None = None
         images: tuple[ImagePlace, ...] = ()
@@ -184,6 +186,16 @@ def zonal_stats(
         shown = shown.assign(**{ID: polygons.ids[shown[POLYGON]]}).drop(columns=POLYGON)
     lost = dict(source.failed) if isinstance(source, TableSource) else {}
     return ZonalResult(place, file_format, form, polygons, bands, joiner.totals, shown, images, shares, batch, lost)
+
+
+def _refuse_links(place: Place) -> None:
+    """Folders of results are made here: one that is a link to elsewhere would send them there, over what is there.
+
+    :raises ConfigurationError: there is one.
+    """
+    for name in (PARTS, PICTURES):
+        if leads_out(place.local_path(name), place.local_path()):
+            raise ConfigurationError(f"--out {place}: {name} is a link to elsewhere. Remove it, or give a new folder.")
 
 
 def images_of(

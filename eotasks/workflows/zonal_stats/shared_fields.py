@@ -155,7 +155,8 @@ class _Held:
 
     def _open(self, index: int) -> tuple[PieceFile | None, contextlib.ExitStack]:
         stack = contextlib.ExitStack()
-        return stack.enter_context(open_pieces(self._place, self._images[index].name, self._quantities)), stack
+        image = self._images[index]
+        return stack.enter_context(open_pieces(self._place, image.name, self._quantities, image.grid)), stack
 
     def _close(self, index: int) -> None:
         self._files.pop(index)[1].close()

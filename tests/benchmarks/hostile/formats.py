@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.hostile import catalogues, models, patches, products, runs
 from tests.benchmarks.hostile.format import Format
+from tests.benchmarks.hostile.readers import (
+    archives,
+    catalogues,
+    labels,
+    models,
+    patches,
+    products,
+    runs,
+    services,
+    tables,
+)
 
 FORMATS: dict[str, Format] = {
     each.name: each
-    for each in (*products.FORMATS, *catalogues.FORMATS, *patches.FORMATS, *models.FORMATS, *runs.FORMATS)
+    for module in (products, catalogues, patches, models, runs, labels, tables, archives, services)
+    for each in module.FORMATS
 }

@@ -15,10 +15,10 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eotasks.catalogue.pages import _chunks, columns_by_dictionary, repeated_bytes
 from eotasks.catalogue.places import check_places
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ImageryError
+from eotasks.parquet_pages import _chunks, columns_by_dictionary, repeated_bytes
 from tests.builders.stac_items import make_item
 from tests.hostile.bounds.measured import measured
 

@@ -15,12 +15,14 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from eotasks.catalogue.packages import package
 from eotasks.errors import ImageryError
-from eotasks.limits import CATALOGUE_BYTES
+from eotasks.extras import OptionalPackages
+from eotasks.limits import CATALOGUE_BYTES, Limit
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_package = OptionalPackages("catalogue", "Files of Parquet need").package
 
 REPEATED_BYTES = 1 << 21
 """Of a column in a row group, values repeated: a column that may have more is read by its dictionary."""
@@ -100,7 +102,12 @@ def footer(path: str) -> Any:
 
 
 def columns_by_dictionary(
-    source: str | bytes, where: str, *, groups: Sequence[int], column: str | None = None
+    source: str | bytes,
+    where: str,
+    *,
+    groups: Sequence[int],
+    column: str | None = None,
+    limit: Limit = CATALOGUE_BYTES,
 ) -> frozenset[str]:
     """Columns of texts whose values may be repeated so often that they are read by their dictionary only.
 
@@ -108,22 +115,23 @@ def columns_by_dictionary(
     :param where: For messages.
     :param groups: Numbers of the row groups that will be read.
     :param column: The one that will be read; None for all.
-    :raises ImageryError: when pages have more bytes or values than a catalogue may have, or are damaged.
+    :param limit: Of the bytes that rows may take.
+    :raises ImageryError: when pages have more bytes or values than the file may have, or are damaged.
     """
     found: frozenset[str] = frozenset()
-    most = CATALOGUE_BYTES.value
+    what = "catalogue" if limit is CATALOGUE_BYTES else "file"
     group_of = partial(_group_of_file, source, *version_of(source)) if isinstance(source, str) else _groups_of(source)
     for number in groups:
         try:
             group = group_of(number)
         except (IndexError, KeyError, ValueError) as error:
-            raise _damaged(where) from error
+            raise _damaged(where, what) from error
         found |= group.repeated
         size = sum(group.bytes_of.values()) if column is None else group.bytes_of.get(column, 0)
-        if size > most:
-            raise ImageryError(f"{where}: rows of {CATALOGUE_BYTES.excess(size)}. Make a catalogue of smaller parts.")
+        if size > limit.value:
+            raise ImageryError(f"{where}: rows of {limit.excess(size)}. Make a {what} of smaller parts.")
         if size > max(_MANY_BYTES, _MOST_PACKED * group.stored):
-            raise ImageryError(f"{where}: {group.stored:,} bytes hold {size:,}, as no catalogue does. It is not read.")
+            raise ImageryError(f"{where}: {group.stored:,} bytes hold {size:,}, as no {what} does. It is not read.")
     return found if column is None else found & {column}
 
 
@@ -152,7 +160,7 @@ def _repeated(array: pa.Array, path: str, columns: Collection[str]) -> int:
 
     :param path: Its name in Parquet.
     """
-    arrow, compute = package("pyarrow"), package("pyarrow.compute")
+    arrow, compute = _package("pyarrow"), _package("pyarrow.compute")
     kind = array.type
     if not any(column == path or column.startswith(f"{path}.") for column in columns):
         return 0
@@ -169,8 +177,8 @@ def _repeated(array: pa.Array, path: str, columns: Collection[str]) -> int:
     return 0
 
 
-def _damaged(where: str) -> ImageryError:
-    return ImageryError(f"{where}: its pages are damaged. Make the catalogue anew.")
+def _damaged(where: str, what: str = "catalogue") -> ImageryError:
+    return ImageryError(f"{where}: its pages are damaged. Make the {what} anew.")
 
 
 def version_of(path: str) -> tuple[int, int, int]:
@@ -181,7 +189,7 @@ def version_of(path: str) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=64)
 def _footer(path: str, *_: int) -> Any:
-    return package("pyarrow.parquet").read_metadata(path)
+    return _package("pyarrow.parquet").read_metadata(path)
 
 
 @lru_cache(maxsize=1024)
