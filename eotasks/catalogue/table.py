@@ -88,7 +88,9 @@ def table_of(items: Sequence[pystac.Item]) -> pa.Table:
     try:
         table: pa.Table = arrow.Table.from_pylist([_row(item) for item in items], schema=schema())
     except (arrow.ArrowInvalid, arrow.ArrowTypeError, UnicodeError) as error:
-        raise ImageryError(f"STAC items cannot be kept in a catalogue ({error}): correct the field.") from error
+        raise ImageryError(
+            f"STAC items cannot be kept in a catalogue ({reason_of(error)}): correct the field."
+        ) from error
     return table
 
 

@@ -21,7 +21,15 @@ from rasterio.dtypes import check_dtype
 from rasterio.errors import CRSError
 from rasterio.io import MemoryFile
 
-from eotasks.errors import ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError, StorageError
+from eotasks.errors import (
+    ConfigurationError,
+    EOTasksError,
+    FeatureError,
+    GridError,
+    ImageryError,
+    StorageError,
+    reason_of,
+)
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.models.classes import NO_DATA, ClassTable, LandCoverClass
 from eotasks.models.rasters import Bounds, pixel_transform
@@ -116,7 +124,7 @@ def read_classes(path: str | Path) -> ClassTable | None:
     except EOTasksError:
         raise
     except GDAL_ERRORS as error:
-        raise ImageryError(f"Cannot read {path} ({error}): write it again.") from error
+        raise ImageryError(f"Cannot read {path} ({reason_of(error)}): write it again.") from error
 
 
 @contextmanager
@@ -235,7 +243,9 @@ def publish_cog(
     except EOTasksError:
         raise
     except GDAL_ERRORS as error:
-        raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
+        raise StorageError(
+            f"Cannot write {path} ({reason_of(error)}): check space and rights of the folder."
+        ) from error
     return path
 
 
@@ -272,7 +282,9 @@ def _profile(image: NDArray[Any], crs: Any, bounds: Bounds, nodata: float | None
     try:
         system = rasterio.CRS.from_user_input(crs)
     except CRSError as error:
-        raise GridError(f"{crs!r} is no coordinate system ({error}): give one such as 'EPSG:32633'.") from error
+        raise GridError(
+            f"{crs!r} is no coordinate system ({reason_of(error)}): give one such as 'EPSG:32633'."
+        ) from error
     return {
         "driver": "GTiff",
         "count": bands,

@@ -18,7 +18,7 @@ from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
 from eotasks.durable import make_folder, temporary_beside
-from eotasks.errors import EOTasksError, GridError, ImageryError, StorageError
+from eotasks.errors import EOTasksError, GridError, ImageryError, StorageError, reason_of
 from eotasks.export.cog import (
     BLOCK,
     Compression,
@@ -120,7 +120,9 @@ def _mosaic(
     except EOTasksError:
         raise
     except GDAL_ERRORS as error:
-        raise StorageError(f"Cannot write {path} ({error}): check space and rights of the folder.") from error
+        raise StorageError(
+            f"Cannot write {path} ({reason_of(error)}): check space and rights of the folder."
+        ) from error
 
 
 @contextmanager
@@ -198,7 +200,7 @@ class _Tile:
         except EOTasksError:
             raise
         except GDAL_ERRORS as error:
-            raise ImageryError(f"Cannot read the map {name} ({error}): export the patch again.") from error
+            raise ImageryError(f"Cannot read the map {name} ({reason_of(error)}): export the patch again.") from error
 
 
 def _common_grid(tiles: Sequence[_Tile]) -> tuple[Bounds, tuple[float, float], dict[str, Any]]:
@@ -269,4 +271,4 @@ def _blocks(tile: _Tile) -> Iterator[tuple[tuple[int, int], NDArray[Any], float 
                 height, width = min(BLOCK, source.height - row), min(BLOCK, source.width - column)
                 yield (row, column), source.read(window=Window(column, row, width, height)), source.nodata
     except GDAL_ERRORS as error:
-        raise ImageryError(f"Cannot read the map {tile.name} ({error}): export the patch again.") from error
+        raise ImageryError(f"Cannot read the map {tile.name} ({reason_of(error)}): export the patch again.") from error

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, reason_of
 from eotasks.limits import XML_ELEMENTS, XML_TEXT
 
 _DEPTH = 64
@@ -36,7 +36,7 @@ def parse_xml(content: bytes, where: str) -> Element:
             " fetch the original."
         ) from error
     except (ParseError, ValueError, LookupError) as error:
-        raise ImageryError(f"{where}: cut off or no XML ({error}). Fetch it again.") from error
+        raise ImageryError(f"{where}: cut off or no XML ({reason_of(error)}). Fetch it again.") from error
     level, depth = [root], 0
     while level:
         depth += 1

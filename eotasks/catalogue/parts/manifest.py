@@ -13,7 +13,7 @@ import shapely
 
 from eotasks.catalogue.request import SearchRequest
 from eotasks.documents import parse_json_object, refuse_many_values
-from eotasks.errors import ConfigurationError, ImageryError
+from eotasks.errors import ConfigurationError, ImageryError, reason_of
 from eotasks.geometry.antimeridian import Bounds, box_of, boxes_of, could_be_degrees
 from eotasks.limits import CATALOGUE_BYTES, CATALOGUE_ROWS
 
@@ -145,7 +145,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         retired = tuple(Retired(_name(each["name"]), _whole(each["at"])) for each in _list(content["retired"]))
         manifest = Manifest(parts, retired, _whole(content["generation"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise refuse(f"no list of the parts of a catalogue ({error})") from error
+        raise refuse(f"no list of the parts of a catalogue ({reason_of(error)})") from error
     if len({each.name for each in parts}) < len(parts):
         raise refuse("names a part twice")
     if manifest.rows > CATALOGUE_ROWS.value:

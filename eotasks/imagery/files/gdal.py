@@ -21,7 +21,7 @@ from rasterio.abc import MultiByteRangeResourceContainer
 from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 
-from eotasks.errors import EOTasksError, ImageryError
+from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.imagery.ending import in_gdal, is_ending
 from eotasks.imagery.files.location import Version
 from eotasks.models.rasters import block_excess
@@ -228,7 +228,7 @@ class _RasterStream:
         except EOTasksError as error:
             self._source.failure = self._source.failure or error
         except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-            self._source.failure = self._source.failure or ImageryError(f"damaged ({error})")
+            self._source.failure = self._source.failure or ImageryError(f"damaged ({reason_of(error)})")
         return b""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

@@ -207,7 +207,7 @@ class ZipFiles:
         except _DAMAGES as error:
             if isinstance(error.__context__, EOTasksError):  # the same: zipfile takes any OSError for damage
                 raise error.__context__  # noqa: B904  # it is the cause, not the consequence
-            raise ImageryError(f"{self.location}: cut off or no zip ({error}). Fetch it again.") from error
+            raise ImageryError(f"{self.location}: cut off or no zip ({reason_of(error)}). Fetch it again.") from error
 
     def _stream(self) -> IO[bytes]:
         if not is_remote(self.address):

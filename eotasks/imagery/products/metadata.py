@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, reason_of
 from eotasks.imagery.products.angles import AngleGrids, AnglePair
 from eotasks.imagery.products.offsets import SEN2COR_BASELINE, carries_offset, check_metadata, says_offset
 from eotasks.imagery.xml import as_number, first, local_name, named, number, parse_xml, required, text
@@ -359,7 +359,7 @@ def _nodes(grid: Element, name: str, where: str) -> NDArray[np.float64]:
         return np.array(rows, dtype=np.float64)
     except ValueError as error:
         raise ImageryError(
-            f"{where}: {name} of an angle grid holds what is no number ({error}). Fetch it again."
+            f"{where}: {name} of an angle grid holds what is no number ({reason_of(error)}). Fetch it again."
         ) from error
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import ImageryError
+from eotasks.errors import ImageryError, reason_of
 from eotasks.imagery.files.protocol import ProductFiles
 from eotasks.imagery.footprints import repaired
 from eotasks.imagery.products.product import MaskPolygons
@@ -62,7 +62,9 @@ def _ring(element: Element, where: str) -> NDArray[np.float64]:
         numbers = np.array(str(positions.text).split(), dtype=np.float64)
         corners = numbers.reshape(-1, dimension)[:, :2]
     except ValueError as error:
-        raise ImageryError(f"{where}: a ring that is no list of corners ({error}). Fetch it again.") from error
+        raise ImageryError(
+            f"{where}: a ring that is no list of corners ({reason_of(error)}). Fetch it again."
+        ) from error
     if len(corners) < 4 or not np.isfinite(corners).all():  # a triangle, closed
         raise ImageryError(f"{where}: a ring of {len(corners)} corners. Fetch it again.")
     return corners

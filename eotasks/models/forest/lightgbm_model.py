@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eotasks.errors import ModelError
+from eotasks.errors import ModelError, reason_of
 from eotasks.models.forest.layout import nodes_in_preorder
 from eotasks.models.forest.lightgbm_text import Categories, LightGBMModel, LinearLeaves
 
@@ -54,7 +54,9 @@ class ModelOfLightGBM:
                 try:
                     self._booster = Booster(model_str=self._text)
                 except LightGBMError as error:
-                    raise ModelError(f"the model's text is damaged ({error}). Save the model again.") from error
+                    raise ModelError(
+                        f"the model's text is damaged ({reason_of(error)}). Save the model again."
+                    ) from error
             return self._booster
 
 

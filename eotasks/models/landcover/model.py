@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import JsonValue
 
 from eotasks.durable import atomic_path, flush_file, make_folder
-from eotasks.errors import EOTasksError, ModelError, UnsupportedModelError
+from eotasks.errors import EOTasksError, ModelError, UnsupportedModelError, reason_of
 from eotasks.limits import MODEL_BYTES, Limit
 from eotasks.models.classes import NO_DATA, ClassTable
 from eotasks.models.forest.lightgbm_text import gains
@@ -155,7 +155,9 @@ class LandCoverModel:
         try:
             card.to_json()
         except ValueError as error:
-            raise ModelError(f"the metrics hold a value JSON cannot hold ({error}): use None for undefined.") from error
+            raise ModelError(
+                f"the metrics hold a value JSON cannot hold ({reason_of(error)}): use None for undefined."
+            ) from error
         return LandCoverModel(self._text, card)
 
     @overload
@@ -205,7 +207,9 @@ def load_model(folder: str | os.PathLike[str] | FileStore) -> LandCoverModel:
         except EOTasksError:
             raise
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"cannot read {f'{where}/{name}'!r} ({error}): save the model again.") from error
+            raise ModelError(
+                f"cannot read {f'{where}/{name}'!r} ({reason_of(error)}): save the model again."
+            ) from error
     card = ModelCard.from_json(texts[CARD_FILE], where=repr(f"{where}/{CARD_FILE}"))
     if sha256_of(texts[MODEL_FILE]) != card.sha256:
         raise ModelError(f"{f'{where}/{MODEL_FILE}'!r} is not the text its card was written for: save the model again.")
@@ -237,7 +241,9 @@ def _save_to_folder(target: Path, contents: dict[str, str]) -> Path:
                 temporary.write_text(contents[name], encoding="utf-8", newline="")
                 flush_file(temporary)
     except OSError as error:
-        raise ModelError(f"cannot write the model to {str(target)!r} ({error}): choose another folder.") from error
+        raise ModelError(
+            f"cannot write the model to {str(target)!r} ({reason_of(error)}): choose another folder."
+        ) from error
     return target
 
 

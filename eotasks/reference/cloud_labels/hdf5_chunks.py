@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from eotasks.errors import ReferenceDataError
+from eotasks.errors import ReferenceDataError, reason_of
 from eotasks.limits import ARRAY_BYTES
 from eotasks.reading import open_regular
 
@@ -146,7 +146,7 @@ class Stored:
             try:
                 raw = stream.decompress(raw, whole + 1)
             except zlib.error as error:
-                raise self._refuse(f"a part of it is damaged ({error})") from error
+                raise self._refuse(f"a part of it is damaged ({reason_of(error)})") from error
             if len(raw) <= whole and not stream.eof:
                 raise self._refuse("a part of it is cut off")
         if len(raw) != whole:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eotasks.documents import first_problem, parse_json_object, refuse_many_values
-from eotasks.errors import ConfigurationError, StorageError
+from eotasks.errors import ConfigurationError, StorageError, reason_of
 from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.layout import ARCHIVE_FILE
@@ -140,7 +140,7 @@ def options_of(settings: ArchiveSettings) -> CloudMaskOptions:
             thin_cloud="thin_cloud" in given,
         )
     except (KeyError, TypeError) as error:
-        raise ConfigurationError(f"{ARCHIVE_FILE}: its settings are none of masks ({error}).") from error
+        raise ConfigurationError(f"{ARCHIVE_FILE}: its settings are none of masks ({reason_of(error)}).") from error
     now = ArchiveSettings.of(options)
     if changed := settings.changed(now):
         raise ConfigurationError(

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from eotasks.documents import parse_json_object
-from eotasks.errors import ConfigurationError, GridError
+from eotasks.errors import ConfigurationError, GridError, reason_of
 
 Box = tuple[float, float, float, float]
 """West, south, east, north in metres."""
@@ -61,7 +61,7 @@ class Job:
             first, last = said["dates"]
             return cls(**{**said, "boxes": boxes, "dates": (first, last)})
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigurationError(f"The job is no job ({error}).") from error
+            raise ConfigurationError(f"The job is no job ({reason_of(error)}).") from error
 
 
 @dataclass(frozen=True)

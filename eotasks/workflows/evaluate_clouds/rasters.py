@@ -14,7 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
-from eotasks.errors import ConfigurationError, GridError, ImageryError, ReferenceDataError
+from eotasks.errors import ConfigurationError, GridError, ImageryError, ReferenceDataError, reason_of
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import ARRAY_BYTES
 from eotasks.models.band_sets import band_names
@@ -101,7 +101,7 @@ def _read(file: Path) -> _Raster:
     except ImageryError:  # an OSError too
         raise
     except GDAL_ERRORS as error:
-        raise ImageryError(f"{file} cannot be read as an image ({error}): write it again.") from error
+        raise ImageryError(f"{file} cannot be read as an image ({reason_of(error)}): write it again.") from error
 
 
 def _check_size(image: rasterio.DatasetReader, file: Path) -> None:

@@ -59,6 +59,12 @@ def test_no_polygons(tmp_path: Path) -> None:
     assert read(tmp_path, gml()) == []
 
 
+def test_what_is_no_number_is_not_repeated_at_length(tmp_path: Path) -> None:
+    with pytest.raises(ImageryError, match="no list of corners") as raised:
+        read(tmp_path, gml(feature(f"0 0 1 0 {'x' * 100_000} 1 0 0")))
+    assert len(str(raised.value)) < 1000
+
+
 def test_a_ring_that_crosses_itself_is_mended(tmp_path: Path) -> None:
     assert read(tmp_path, gml(feature("0 0 100 100 100 0 0 100 0 0"))) == [("OPAQUE", 5000)]
 
