@@ -19,6 +19,8 @@ from sentinelhub.geometry import BBox
 
 from eotasks.errors import FeatureError, GridError
 from eotasks.features import Feature, describe
+from eotasks.models.scales import unmasked
+from eotasks.times import naive_utc
 from eotasks.xarray.grid import EXTENT, ROWS_AND_COLUMNS
 from eotasks.xarray.lazy import unloaded
 from eotasks.xarray.notes import BAND_NAMES, META_INFO, NAME, TYPE, long_name
@@ -94,7 +96,7 @@ def _chosen(eopatch: EOPatch, features: Sequence[Feature] | None) -> list[Featur
 
 def _array(eopatch: EOPatch, feature: Feature) -> Any:
     lazy = unloaded(eopatch, feature)
-    array = np.asarray(eopatch[feature]) if lazy is None else lazy
+    array = np.asarray(unmasked(eopatch[feature], describe(feature))) if lazy is None else lazy
     if array.dtype.hasobject:
         raise FeatureError(f"Feature {describe(feature)} is an array of Python objects: only numbers and texts can go.")
     return array
@@ -108,9 +110,8 @@ def _times(eopatch: EOPatch, arrays: dict[Feature, NDArray[Any]]) -> NDArray[np.
             raise FeatureError(f"Feature {describe(feature)} has {len(array)} frames, the timestamps are {known}.")
     if timestamps is None:
         return None
+    timestamps = [naive_utc(timestamp) for timestamp in timestamps]  # xarray's times have no zone
     for timestamp in timestamps:
-        if timestamp.tzinfo is not None:
-            raise FeatureError(f"Timestamp {timestamp} has a time zone: times of EOPatches are UTC without one.")
         if not 1678 <= timestamp.year < 2262:
             raise FeatureError(f"Timestamp {timestamp} is not between 1678 and 2261, where nanoseconds can tell it.")
     return np.array(timestamps, dtype="datetime64[us]").astype("datetime64[ns]")

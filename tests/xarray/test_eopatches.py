@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,7 @@ def frame() -> gpd.GeoDataFrame:
      ({"meta_info__NAN": float("nan")}, FeatureError, "'NAN' does not come back"),
      ({"data_timeless__COARSE": np.zeros((1, 2, 1))}, GridError, "data_timeless/COARSE 1 x 2"),
      ({"scalar_timeless__OBJECTS": np.array([object()])}, FeatureError, "OBJECTS is an array of Python objects"),
-     ({"timestamps": [time.replace(tzinfo=UTC) for time in TIMES]}, FeatureError, "has a time zone"),
+     ({"data__MASKED": np.ma.masked_less(np.zeros((2, 3, 4, 1)), 1)}, FeatureError, "data/MASKED: a masked array"),
      ({"timestamps": [TIMES[0], datetime(1, 1, 1)]}, FeatureError, "between 1678 and 2261")],  # noqa: DTZ001
 )  # fmt: skip
 def test_what_cannot_go_is_refused_by_name(changes: dict[str, Any], kind: type[EOTasksError], message: str) -> None:
@@ -221,6 +221,12 @@ def test_what_cannot_go_is_refused_by_name(changes: dict[str, Any], kind: type[E
     kept = make_eopatch().get_features()
     if "timestamps" not in changes:
         assert from_xarray(to_xarray(broken(**changes), kept)) == make_eopatch()
+
+
+def test_times_of_any_zone_are_those_instants_in_utc() -> None:
+    tokyo = timezone(timedelta(hours=9))
+    eopatch = broken(timestamps=[time.replace(tzinfo=UTC).astimezone(tokyo) for time in TIMES])
+    assert_same(from_xarray(to_xarray(eopatch)), make_eopatch())
 
 
 def test_what_is_not_there_is_refused() -> None:
