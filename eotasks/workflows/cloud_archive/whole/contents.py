@@ -72,9 +72,7 @@ def rows_of_folders(catalogue: Catalogue, folders: Collection[str]) -> dict[str,
     if not folders or not catalogue.exists():
         return {}
     catalogue.each_mask(begin)
-    rows.sort(
-        key=lambda row: (row.time is not None, "" if row.time is None else row.time.isoformat())
-    )  # those without a time first
+    rows.sort(key=lambda row: "" if row.time is None else row.time.isoformat())  # those without a time first
     found: dict[str, list[pystac.Item]] = {}
     for start in range(0, len(rows), _READ):
         part = rows[start : start + _READ]
