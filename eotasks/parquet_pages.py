@@ -9,6 +9,7 @@ read here too: where what is said of one is at odds, `pyarrow.parquet.RowGroupMe
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
@@ -52,7 +53,7 @@ _FACTS = {5: (1, 2), 7: (1, 2), 8: (1, 4)}
 """Number of values and encoding, by the field of a page head that has them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Page:
     kind: int
     size: int
@@ -63,7 +64,7 @@ class _Page:
     """Of its head."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A column in a row group."""
 
@@ -79,7 +80,7 @@ class Chunk:
     """Its statistics say that all of its values are absent."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Group:
     """What the pages of a row group hold, by columns."""
 
@@ -310,7 +311,8 @@ class _Thrift:
         if dictionary and not _FIRST_BYTE <= dictionary < begin:
             raise ValueError("a dictionary at no place")
         start = dictionary or data
-        return Chunk(".".join(facts[3]), facts[1], start, start + facts[7], facts.get(12, {}).get(3) == facts[5])
+        name = sys.intern(".".join(facts[3]))  # the same in thousands of row groups, which are kept
+        return Chunk(name, facts[1], start, start + facts[7], facts.get(12, {}).get(3) == facts[5])
 
     def _inner(self, readers: Mapping[int, Callable[[int], Any]], kind: int = _STRUCT) -> dict[int, Any]:
         """What some fields of a structure hold, by their numbers."""

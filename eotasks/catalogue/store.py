@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.catalogue.brief.summary import CatalogueSummary
+from eotasks.catalogue.brief.summary import CatalogueSummary, MaskRow
 from eotasks.catalogue.packages import database, package
 from eotasks.catalogue.parts.folder import PartsFolder
 from eotasks.catalogue.parts.manifest import Manifest, Part, extent_of, moment_of
@@ -300,14 +300,26 @@ class Catalogue:
         return self._look(look, lambda manifest: manifest.meeting(request))
 
     def masks(self) -> dict[str, str]:
-        """Files of CLM by the id of their item, of all items that have one.
+        """Files of CLM by the id of their item, of all items that have one; errors as of :meth:`each_mask`."""
+        found: dict[str, str] = {}
+        self.each_mask(lambda: lambda rows: found.update({row.id: row.href for row in rows}))
+        return found
 
+    def each_mask(self, begin: Callable[[], Callable[[Sequence[MaskRow]], None]]) -> None:
+        """Tells of all items that have CLM, a part of the catalogue after the other.
+
+        :param begin: Gives what takes them; called again where parts were exchanged meanwhile, and all are told anew.
         :raises StorageError: when there is no catalogue.
         :raises ImageryError: when the file is damaged.
         """
-        from eotasks.catalogue.brief.summary import files_of_masks
+        from eotasks.catalogue.brief.summary import rows_with_masks
 
-        return self._look(lambda paths: files_of_masks(database(), paths))
+        def look(paths: Sequence[str]) -> None:
+            take = begin()
+            for path in paths:
+                take(rows_with_masks(database(), path))
+
+        self._look(look)
 
     def summary(self) -> CatalogueSummary:
         """What it holds.

@@ -20,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 
 from eotasks.catalogue.fields import MADE_OF, check_names, plain
-from eotasks.catalogue.items import asset_keys, check_addresses
+from eotasks.catalogue.items import EXTENSIONS, asset_keys, check_addresses
 from eotasks.catalogue.packages import package
 from eotasks.catalogue.places import check_column
 from eotasks.errors import ConfigurationError, ImageryError, reason_of
@@ -45,6 +45,9 @@ ROWS_OF_GROUP = 4096
 HILBERT_BITS = 16
 
 _EXTENT = ("xmin", "ymin", "xmax", "ymax")
+_STAC_VERSION, _EXTENSIONS = "1.1.0", frozenset(EXTENSIONS.values())
+"""Of items of ours."""
+
 _ITEM = ("type", "stac_version", "stac_extensions", "id", "collection", "geometry", "bbox", "links", "assets")
 
 
@@ -102,7 +105,7 @@ def items_of(table: pa.Table, where: str) -> list[pystac.Item]:
     """
     item = package("pystac").Item
     try:
-        items = [item.from_dict(_item(row), preserve_dict=False) for row in table.to_pylist()]
+        items = [_parsed(item, _item(row)) for row in table.to_pylist()]
         for each in items:
             check_names(each)
     except MemoryError:
@@ -110,6 +113,17 @@ def items_of(table: pa.Table, where: str) -> list[pystac.Item]:
     except Exception as error:  # pystac and shapely raise whatever they stumble over in columns of others
         raise ImageryError(f"{where}: a row is no STAC item ({reason_of(error)}): write it again.") from error
     return items
+
+
+def _parsed(kind: Any, content: dict[str, Any]) -> pystac.Item:
+    """A dictionary as an item, which has it for its own. To bring an item of ours up to date changes nothing of it, and
+    is a third of what it costs.
+
+    :param kind: ``pystac.Item``.
+    """
+    is_ours = content["stac_version"] == _STAC_VERSION and _EXTENSIONS.issuperset(content["stac_extensions"])
+    item: pystac.Item = kind.from_dict(content, migrate=not is_ours, preserve_dict=False)
+    return item
 
 
 def pick_rows(
@@ -313,7 +327,7 @@ def _item(row: Mapping[str, Any]) -> dict[str, Any]:
     fields = {key: plain(row[key]) for key in _ITEM if row.get(key) is not None and key not in ("geometry", "bbox")}
     return {
         "type": "Feature",
-        "stac_version": "1.1.0",
+        "stac_version": _STAC_VERSION,
         "links": [],
         "stac_extensions": [],
         **fields,

@@ -77,21 +77,28 @@ def summarise(database: Any, paths: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def files_of_masks(database: Any, paths: Sequence[str]) -> dict[str, str]:
-    """The file of CLM of each item that has one, by the item's id.
+@dataclass(frozen=True, slots=True)
+class MaskRow:
+    """An item with CLM."""
 
-    :param paths: Files of one catalogue.
-    """
-    found: dict[str, str] = {}
-    for group in _alike(paths):
-        if "CLM" not in _kinds_of_assets(database, group[0]):
-            continue
-        rows = database.execute(
-            f"SELECT id, assets.CLM.href FROM {_FILES} WHERE assets.CLM.href IS NOT NULL",  # noqa: S608 - no value
-            [patterns_of(group)],
-        ).fetchall()
-        found |= {str(name): str(href) for name, href in rows}
-    return found
+    id: str
+    href: str
+    """Of CLM."""
+
+    time: dt.datetime | None
+    """UTC, naive."""
+
+
+def rows_with_masks(database: Any, path: str) -> list[MaskRow]:
+    """The items of a file that have CLM."""
+    columns_of(path)
+    if "CLM" not in _kinds_of_assets(database, path):
+        return []
+    rows = database.execute(
+        f"SELECT id, assets.CLM.href, epoch_us(datetime) FROM {_FILES} WHERE assets.CLM.href IS NOT NULL",  # noqa: S608 - no value
+        [patterns_of([path])],
+    ).fetchall()
+    return [MaskRow(str(name), str(href), _naive(time)) for name, href, time in rows]
 
 
 def _alike(paths: Sequence[str]) -> list[list[str]]:

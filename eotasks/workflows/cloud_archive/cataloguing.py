@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eotasks.catalogue.fields import CLOUD_ASSETS, MADE_OF, PRODUCT_ASSET
@@ -76,15 +77,41 @@ class CatalogueWriter:
         items = self._source.items_of(siblings)
         with ThreadPoolExecutor(OPENERS) as pool:
             by_name = dict(zip(names, pool.map(lambda name: self._rows(name, items), names), strict=True))
-        rows = {row.id: row for found in by_name.values() for row in found}
-        replacing = [name for name in names if name in self._superseded and by_name[name]]
-        old = {name: folder for each in replacing for name, folder in self._superseded[each].items()}
-        for name in replacing:
-            rows = {row.id: row for row in self._left_over(name, by_name[name][0], old)} | rows
-        self._catalogue.add(rows.values(), remove=list(old))
+        try:
+            old = self._add(by_name)
+        except ImageryError:  # what a catalogue has no room for is one product's fault: to try each costs as much again
+            old = self._add({name: self._with_room(rows) for name, rows in by_name.items()})
         for name, folder in old.items():
             remove_product(self._place, name, folder)
             self.removed.append(name)
+
+    def _add(self, by_name: Mapping[str, Sequence[_Row]]) -> dict[str, str]:
+        """Adds rows in one operation; names and folders of products that these replace, which it takes out.
+
+        :param by_name: Rows of products and their siblings, by the name of the product, whose own is the first.
+        :raises ImageryError: when the catalogue has no room for something that one of them says, or is damaged.
+        """
+        rows = {each.item.id: each.item for found in by_name.values() for each in found}
+        replacing = [name for name in by_name if name in self._superseded and by_name[name]]
+        old = {name: folder for each in replacing for name, folder in self._superseded[each].items()}
+        for name in replacing:
+            rows = {row.id: row for row in self._left_over(name, by_name[name][0].item, old)} | rows
+        self._catalogue.add(rows.values(), remove=list(old))
+        return old
+
+    def _with_room(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Those that a catalogue has room for; none where it has none for the product itself."""
+        kept: list[_Row] = []
+        for index, row in enumerate(rows):
+            try:
+                table_of([row.item])
+                kept.append(row)
+            except EOTasksError as error:
+                LOGGER.info("%s cannot be catalogued", row.name, exc_info=True)
+                self.failed[row.name] = message_of(error)
+                if not index:
+                    return []
+        return kept
 
     def _left_over(self, name: str, row: pystac.Item, old: Mapping[str, str]) -> list[pystac.Item]:
         """Siblings of replaced products that the source has no more: they get the masks of the new one.
@@ -101,7 +128,7 @@ class CatalogueWriter:
             add_row_masks(each, {kind: row.assets[kind].href for kind in CLOUD_ASSETS if kind in row.assets})
         return left
 
-    def _rows(self, name: str, items: Mapping[str, pystac.Item]) -> list[pystac.Item]:
+    def _rows(self, name: str, items: Mapping[str, pystac.Item]) -> list[_Row]:
         """Items of a product and of its siblings, with their masks.
 
         :param items: Of siblings, as the source has them, by name.
@@ -111,28 +138,36 @@ class CatalogueWriter:
             row, masks = row_of(self._place, name, product.folder)
             if self._made_of is not None:
                 row.properties[MADE_OF] = self._made_of(product)
-            table_of([row])  # what a catalogue has no room for is this product's fault, and not that of all
         except EOTasksError as error:
             LOGGER.info("%s cannot be catalogued", name, exc_info=True)
             self.failed[name] = message_of(error)
             return []
-        return [row, *self._siblings(self._source.siblings.get(name, ()), masks, items)]
+        return [_Row(name, row), *self._siblings(self._source.siblings.get(name, ()), masks, items)]
 
     def _siblings(
         self, candidates: Iterable[Candidate], masks: Mapping[str, str], items: Mapping[str, pystac.Item]
-    ) -> list[pystac.Item]:
+    ) -> list[_Row]:
         found = []
         for candidate in candidates:
             try:
                 item = described(candidate, items.get(candidate.name))
                 add_row_masks(item, masks)
                 item.stac_extensions = extensions_of(item)
-                table_of([item])
-                found.append(item)
+                found.append(_Row(candidate.name, item))
             except (EOTasksError, OSError) as error:
                 LOGGER.info("%s cannot be catalogued", candidate.name, exc_info=True)
                 self.failed[candidate.name] = message_of(error)
         return found
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row to be."""
+
+    name: str
+    """Of the product."""
+
+    item: pystac.Item
 
 
 def row_of(place: Place, name: str, folder: str) -> tuple[pystac.Item, dict[str, str]]:

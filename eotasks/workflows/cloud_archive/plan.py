@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,6 +36,7 @@ from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import make_masks, refuse_product
 
 Model = TypeVar("Model", bound=BaseModel)
+Element = TypeVar("Element")
 
 MEASURED = 3
 """Products that are measured, after one that loads and compiles what a process needs."""
@@ -197,7 +198,7 @@ def plan_archive(
         catalogue = catalogue if catalogue.exists() else None
     level = level_of_detector(options)
     found, there = Source(), 0
-    left, others = _Sample(measured + 1, seed), _Sample(measured + 1, seed)
+    left, others = (Sample[SourceProduct](measured + 1, seed) for _ in range(2))
     for window in source_windows(source, level, request or SearchRequest(), modifier=modifier, progress=on_source):
         known = set() if catalogue is None else names_there(catalogue, window)
         there += len(known)
@@ -213,15 +214,15 @@ def plan_archive(
     return Plan(found, found.found - there, there, figures, workers, prices, failed)
 
 
-class _Sample:
-    """Some of many products, each as likely as the others, without keeping all (algorithm R; Vitter, 1985)."""
+class Sample(Generic[Element]):
+    """Some of many, each as likely as the others, without keeping all (algorithm R; Vitter, 1985)."""
 
     def __init__(self, size: int, seed: int) -> None:
-        self.chosen: list[SourceProduct] = []
+        self.chosen: list[Element] = []
         self._size, self._seen = size, 0
         self._chance = random.Random(seed)  # noqa: S311 - no secret
 
-    def add(self, product: SourceProduct) -> None:
+    def add(self, product: Element) -> None:
         """The next one."""
         self._seen += 1
         if len(self.chosen) < self._size:

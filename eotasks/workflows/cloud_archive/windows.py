@@ -6,7 +6,9 @@ of a product is the same in a window with some hours before and behind it as in 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import gc
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -81,7 +83,7 @@ class _Stream:
         """Read, and not told yet, or needed to compare."""
         self._ids: dict[str, str] = {}
         self._items: dict[str, pystac.Item] = {}
-        self._names = _Names()
+        self._names = Names()
 
     def windows(self, starts: list[dt.datetime]) -> Iterator[Source]:
         told: dt.datetime | None = None
@@ -91,11 +93,13 @@ class _Stream:
             if end is None and self._wide.end is not None:
                 end = self._wide.end
             found = Source(catalogue=self._catalogue, expected=expected)
-            self._read(replace(self._wide, start=start, end=end), found)
+            with _no_collections():
+                self._read(replace(self._wide, start=start, end=end), found)
             until = None if following is None else following - _MARGIN
             if told is not None and until is not None and until <= told:
                 until = told
-            self._tell(found, told, until)
+            with _no_collections():
+                self._tell(found, told, until)
             yield found
             told = until
 
@@ -155,24 +159,45 @@ class _Stream:
         self._items = {name: item for name, item in self._items.items() if name in names}
 
 
-class _Names:
-    """Names of products that were told, by digests of sixteen bytes: a million of them take as many megabytes."""
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    """Has Python not look for cycles in a block that makes a hundred thousand objects, none of them in one: it would go
+    through all that it knows again and again, a quarter of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class Names:
+    """Many texts, by digests of sixteen bytes: a million of them take as many megabytes."""
 
     def __init__(self) -> None:
-        self._there: NDArray[np.bytes_] = np.empty(0, dtype=f"S{_DIGEST_BYTES}")
+        self._runs: list[NDArray[np.bytes_]] = []
+        """In order each, and shorter from one to the next: few at a time cost little to add."""
 
     def add(self, names: Iterable[str]) -> None:
         """Notes some."""
-        self._there = np.sort(np.concatenate([self._there, _digests(names)]))
+        run = np.sort(_digests(names))
+        while self._runs and len(self._runs[-1]) <= 2 * len(run):
+            run = np.sort(np.concatenate([self._runs.pop(), run]))
+        if len(run):
+            self._runs.append(run)
 
     def those(self, names: Collection[str]) -> set[str]:
-        """Those of some names that were told."""
-        if not len(self._there):
+        """Those of some names that are noted."""
+        if not self._runs:
             return set()
         listed = list(names)
         digests = _digests(listed)
-        places = np.minimum(np.searchsorted(self._there, digests), len(self._there) - 1)
-        return {listed[index] for index in np.flatnonzero(self._there[places] == digests).tolist()}
+        found = np.zeros(len(digests), dtype=bool)
+        for run in self._runs:
+            found |= run[np.minimum(np.searchsorted(run, digests), len(run) - 1)] == digests
+        return {listed[index] for index in np.flatnonzero(found).tolist()}
 
 
 def _digests(names: Iterable[str]) -> NDArray[np.bytes_]:

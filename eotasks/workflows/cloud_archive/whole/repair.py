@@ -1,9 +1,12 @@
-"""Makes an archive whole: what `verify` finds is removed, catalogued, or made again from its source."""
+"""Makes an archive whole: what `verify` finds is removed, catalogued, or made again from its source.
+
+Some hundred products at a time: of the others only what is wrong with them is in memory.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ from eotasks.catalogue.fields import CLOUD_ASSETS
 from eotasks.catalogue.request import SearchRequest
 from eotasks.errors import EOTasksError, PatchFailedWarning, message_of
 from eotasks.imagery.files.signing import Modifier
+from eotasks.imagery.mosaic import SAME_DATATAKE
 from eotasks.sources.frames import Candidate, candidates_of
 from eotasks.sources.replacement import choose_products
 from eotasks.storage.lease import hold_lease
@@ -22,10 +26,11 @@ from eotasks.workflows.cloud_archive.build import without
 from eotasks.workflows.cloud_archive.cataloguing import CatalogueWriter
 from eotasks.workflows.cloud_archive.files import KINDS
 from eotasks.workflows.cloud_archive.layout import catalogue_of_archive, folder_below
-from eotasks.workflows.cloud_archive.settings import options_of, require_settings
+from eotasks.workflows.cloud_archive.settings import ArchiveSettings, options_of, require_settings
 from eotasks.workflows.cloud_archive.source import Source, SourceProduct
 from eotasks.workflows.cloud_archive.task import MakeMasksTask
 from eotasks.workflows.cloud_archive.totals import begin_anew, end_anew
+from eotasks.workflows.cloud_archive.whole.contents import folder_of_row, item_in, rows_of_folders
 from eotasks.workflows.cloud_archive.whole.verify import Finding, Verification, products_of, source_of, verify_archive
 
 if TYPE_CHECKING:
@@ -38,6 +43,9 @@ _RUN = "repair"
 """What `eotasks.workflows.cloud_archive.totals` notes of a run."""
 STAGE = "repair"
 """Name of the batch that makes masks again."""
+
+PORTION = 500
+"""Products that are mended at a time."""
 
 
 @dataclass(frozen=True)
@@ -83,64 +91,109 @@ def repair_archive(
     """
     place = Place(place)
     settings = require_settings(place)
-    options = options_of(settings)
     with hold_lease(place, WHAT) as lease:
         before = verify_archive(place, checksums=checksums, sample=sample, seed=seed, source=source, modifier=modifier)
-        plan = _Plan(place, before, products_of(source, settings, modifier))
+        found: dict[str, list[Finding]] = {}
+        for each in before.findings:
+            if each.kind != "unknown file" or folder_below(f"{each.folder}/") == each.folder:
+                found.setdefault(each.folder, []).append(each)
+        given = products_of(source, settings, modifier, {folder.rpartition("/")[2] for folder in found})
+        task = MakeMasksTask(place, options_of(settings), modifier=modifier, anew=True)
+        options = {"executor": executor, "workers": workers, "threads": threads, "progress": progress}
+        mender = _Mender(place, settings, task, given, lease.check, **options)
+        for portion in _portions(found):
+            mender.mend(portion)
+        end_anew(place, _RUN)
+    catalogued = tuple(name for name in mender.catalogued if name not in mender.failed)
+    return RepairResult(before, tuple(mender.made), catalogued, tuple(mender.removed), mender.failed)
+
+
+def _portions(found: Mapping[str, list[Finding]]) -> Iterator[dict[str, list[Finding]]]:
+    folders = list(found)
+    for start in range(0, len(folders), PORTION):
+        yield {folder: found[folder] for folder in folders[start : start + PORTION]}
+
+
+class _Mender:
+    """Does what was found, a portion of the products after the other.
+
+    :param task: Makes masks again.
+    :param given: Products of a source that the user named, by name.
+    :param check: Whether this run still has the archive.
+    :param options: Of `run_batch`.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        settings: ArchiveSettings,
+        task: MakeMasksTask,
+        given: Mapping[str, Candidate],
+        check: Callable[[], None],
+        **options: Any,
+    ) -> None:
+        self.made: list[str] = []
+        self.catalogued: list[str] = []
+        self.removed: list[str] = []
+        self.failed: dict[str, str] = {}
+        self._place, self._settings, self._task, self._given = place, settings, task, given
+        self._check, self._options = check, options
+
+    def mend(self, found: Mapping[str, Sequence[Finding]]) -> None:
+        """Some products.
+
+        :param found: What is wrong, by their folders.
+        """
+        plan = _Plan(self._place, found, self._given)
         plan.remove_files()
         gone = plan.remove_rows(plan.useless)
-        writer = CatalogueWriter(place, plan.source(), {}, lease.check)
-        failed, made = dict(plan.failed), list[str]()
-        if plan.again:
-            begin_anew(place, _RUN)  # a row says that masks are there, and they are being written
-            node = EONode(MakeMasksTask(place, options, modifier=modifier, anew=True), name="masks")
-            with without(PatchFailedWarning):
-                result = run_batch(
-                    EOWorkflow([node]),
-                    {each.name: {node: each.arguments()} for each in plan.again.values()},
-                    executor=executor,
-                    workers=workers,
-                    threads=threads,
-                    place=place,
-                    stage=STAGE,
-                    configuration=settings.compared(),
-                    overwrite=True,
-                    progress=progress,
-                )
-            made = result.done
-            failed |= {each.name: each.error or each.state for each in result.failed}
+        writer = CatalogueWriter(self._place, plan.source(), {}, self._check)
+        self.failed |= plan.failed
+        made = self._make(plan) if plan.again else []
         for name in (*made, *plan.missing_rows):
             writer.take(name)
         writer.flush()
-        failed |= writer.failed
-        gone += plan.remove_rows({each.folder for each in plan.again.values() if each.name in failed})
-        end_anew(place, _RUN)
-    catalogued = tuple(name for name in plan.missing_rows if name not in failed)
-    return RepairResult(before, tuple(made), catalogued, (*plan.removed, *gone), failed)
+        self.failed |= writer.failed
+        gone += plan.remove_rows({each.folder for each in plan.again.values() if each.name in self.failed})
+        self.made += made
+        self.catalogued += plan.missing_rows
+        self.removed += [*plan.removed, *gone]
+
+    def _make(self, plan: _Plan) -> list[str]:
+        """Makes masks again; names of those that were made."""
+        begin_anew(self._place, _RUN)  # a row says that masks are there, and they are being written
+        node = EONode(self._task, name="masks")
+        with without(PatchFailedWarning):
+            result = run_batch(
+                EOWorkflow([node]),
+                {each.name: {node: each.arguments()} for each in plan.again.values()},
+                place=self._place,
+                stage=STAGE,
+                configuration=self._settings.compared(),
+                overwrite=True,
+                **self._options,
+            )
+        self.failed |= {each.name: each.error or each.state for each in result.failed}
+        return list(result.done)
 
 
 class _Plan:
     """What is to be done about what was found.
 
-    :param before: What was found.
+    :param found: What is wrong, by the folders of products.
     :param given: Products of a source that the user named, by name.
     """
 
-    def __init__(self, place: Place, before: Verification, given: Mapping[str, Candidate]) -> None:
+    def __init__(self, place: Place, found: Mapping[str, Sequence[Finding]], given: Mapping[str, Candidate]) -> None:
         self.again: dict[str, SourceProduct] = {}
         """Products whose masks are to be made again, by their folders."""
         self.missing_rows: dict[str, SourceProduct] = {}
         """Products that are to be catalogued, by name."""
         self.removed: list[str] = []
         self.failed: dict[str, str] = {}
-        self._place, self._before, self._given = place, before, given
+        self._place, self._given = place, given
         self._catalogue = catalogue_of_archive(place)
-        self._rows: dict[str, list[pystac.Item]] = {}
-        if any(each.kind != "unknown file" for each in before.findings):
-            self._rows = self._rows_by_folder()
-        found: dict[str, list[Finding]] = {}
-        for each in before.findings:
-            found.setdefault(each.folder, []).append(each)
+        self._rows = rows_of_folders(self._catalogue, found.keys())
         self.useless: set[str] = set()
         """Folders without anything that can be kept."""
         for folder, findings in found.items():
@@ -148,8 +201,6 @@ class _Plan:
         self._leave_out_replaced()
 
     def _decide(self, folder: str, kinds: set[Any]) -> None:
-        if kinds == {"unknown file"}:
-            return
         if kinds <= {"not catalogued", "unknown file"}:
             self._take(folder, self.missing_rows)
             return
@@ -173,28 +224,33 @@ class _Plan:
     def _candidate(self, folder: str, name: str) -> Candidate | None:
         if name in self._given:
             return self._given[name]
-        item = self._before.items.get(folder)
+        item = self._item(folder)
         if item is not None:
             return source_of(self._place, folder, item)
         own = [row for row in self._rows.get(folder, ()) if row.id == name]
         return Candidate.of_item(own[0]) if own else None
 
-    def _rows_by_folder(self) -> dict[str, list[pystac.Item]]:
-        if not self._catalogue.exists():
-            return {}
-        found: dict[str, list[pystac.Item]] = {}
-        for row in self._catalogue.find(SearchRequest()):
-            if "CLM" in row.assets:
-                found.setdefault(folder_of_row(row), []).append(row)
-        return found
+    def _item(self, folder: str) -> Mapping[str, Any] | None:
+        """The item beside the masks; None where there is none that can be read."""
+        if folder_below(f"{folder}/") != folder:
+            return None
+        try:
+            return item_in(self._place, folder)[0]
+        except EOTasksError:
+            return None
 
     def _leave_out_replaced(self) -> None:
         """Masks that were to be removed, since others have replaced them, when a builder was killed."""
         if not self.missing_rows or not self._catalogue.exists():
             return
-        rows = candidates_of(row for row in self._catalogue.find(SearchRequest()) if "CLM" in row.assets)
+        missing = [each.candidate for each in self.missing_rows.values()]
+        around: dict[str, pystac.Item] = {}
+        for tile in {each.tile for each in missing}:
+            times = [each.time for each in missing if each.tile == tile]
+            request = SearchRequest(tile=tile, start=min(times) - SAME_DATATAKE, end=max(times) + SAME_DATATAKE)
+            around |= {row.id: row for row in self._catalogue.find(request) if "CLM" in row.assets}
         mine = {id(each.candidate.location): name for name, each in self.missing_rows.items()}
-        choice = choose_products([*rows, *(each.candidate for each in self.missing_rows.values())])
+        choice = choose_products([*candidates_of(around.values()), *missing])
         for each in choice.replaced:
             name = mine.get(id(each.product.location))
             if name is not None and each.by.name != name:
@@ -232,14 +288,11 @@ class _Plan:
             return []
         strays = []
         for row in rows:
-            if row.id != folder_of_row(row).rpartition("/")[2]:  # a sibling stays, without masks
+            if (
+                row.id != folder_of_row(row.id, row.assets["CLM"].href).rpartition("/")[2]
+            ):  # a sibling stays, without masks
                 for kind in CLOUD_ASSETS:
                     row.assets.pop(kind, None)
                 strays.append(row)
         self._catalogue.add(strays, remove=[row.id for row in rows])
         return [row.id for row in rows]
-
-
-def folder_of_row(row: pystac.Item) -> str:
-    """The folder of the masks that a row names, in whichever archive; the id of the row where there is none."""
-    return folder_below(row.assets["CLM"].href) or row.id

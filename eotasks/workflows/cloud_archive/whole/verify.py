@@ -1,17 +1,20 @@
-"""Whether an archive is whole: files against items, items against the catalogue, a sample against its sources."""
+"""Whether an archive is whole: files against items, items against the catalogue, a sample against its sources.
+
+It is looked at tile by tile, and the catalogue part by part: of what was seen digests are kept, and what is wrong.
+"""
 
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.catalogue.brief.summary import MaskRow
 from eotasks.catalogue.packages import require
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import Catalogue
@@ -26,14 +29,15 @@ from eotasks.workflows.cloud_archive.files import ArchivedFiles
 from eotasks.workflows.cloud_archive.item import (
     WrittenFile,
     as_row,
-    files_of_item,
-    parse_item,
     settings_of_item,
 )
-from eotasks.workflows.cloud_archive.layout import CATALOGUE_FILE, MASKS, catalogue_of_archive, folder_below, folder_in
+from eotasks.workflows.cloud_archive.layout import CATALOGUE_FILE, MASKS, folder_below, folder_in
+from eotasks.workflows.cloud_archive.plan import Sample
 from eotasks.workflows.cloud_archive.settings import ArchiveSettings, options_of, require_settings
-from eotasks.workflows.cloud_archive.source import level_of_detector, read_source
+from eotasks.workflows.cloud_archive.source import level_of_detector
+from eotasks.workflows.cloud_archive.whole.contents import CatalogueRows, by_folder, item_in, joined
 from eotasks.workflows.cloud_archive.whole.status import last_build
+from eotasks.workflows.cloud_archive.windows import Names, source_windows
 from eotasks.workflows.product_masks.images import stored_probability
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import make_masks
@@ -48,8 +52,8 @@ sample, what is made of the source now."""
 
 Progress = Callable[[int, int], None]
 
-_DEPTH = 3
-"""Folders above that of a product: masks, tile, year."""
+_PORTION = 64
+"""Products that are looked at at a time."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,6 @@ class Verification:
     """Names of products whose masks were made again."""
 
     findings: tuple[Finding, ...] = ()
-    items: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    """Items that could be read, by their folders."""
 
 
 def verify_archive(
@@ -118,8 +120,7 @@ def verify_archive(
     build = last_build(place)
     if build is not None and build.state == "running":
         raise ConfigurationError(f"{place} is being built: wait for its end, eotasks archive status {place} shows it.")
-    given = products_of(source, settings, modifier)
-    return _Verifier(place, settings, checksums, modifier, given).verify(sample, seed, progress)
+    return _Verifier(place, settings, checksums, modifier, source).verify(sample, seed, progress)
 
 
 class _Verifier:
@@ -129,48 +130,73 @@ class _Verifier:
         settings: ArchiveSettings,
         checksums: bool,
         modifier: Modifier | str | None,
-        given: Mapping[str, Candidate],
+        source: str | os.PathLike[str] | None,
     ) -> None:
-        self._given = given
+        self._source = source
         self._place, self._settings, self._checksums, self._modifier = place, settings, checksums, modifier
         self._findings: list[Finding] = []
-        self._items: dict[str, dict[str, Any]] = {}
+        self._products = self._files = self._bytes = 0
+        self._rows = CatalogueRows(place)
+        self._seen, self._with_items = Names(), Names()
+        """Folders of products; and those with an item, each alone and with the id that its item has."""
 
     def verify(self, sample: int, seed: int, progress: Progress | None) -> Verification:
-        folders, strange = _by_folder(self._place)
-        self._findings += [Finding("unknown file", path, f"{path}: nothing of an archive") for path in strange]
-        files = size = 0
+        whole, done = Sample[str](sample, seed), 0
         with ThreadPoolExecutor(OPENERS) as pool:
-            looked = pool.map(lambda each: self._look(each, folders[each]), folders)
-            for done, (folder, (item, named, findings)) in enumerate(zip(folders, looked, strict=True), start=1):
-                self._findings += findings
-                if item is not None:
-                    self._items[folder] = item
-                files, size = files + len(named), size + sum(each.size for each in named.values())
+            for folders in self._portions():
+                looked = pool.map(lambda each, there=folders: self._look(each, there[each]), folders)
+                for folder in self._note(dict(zip(folders, looked, strict=True))):
+                    whole.add(folder)
+                done += len(folders)
                 if progress is not None:
-                    progress(done, len(folders))
-        self._compare_catalogue()
-        whole = sorted(self._items.keys() - {each.folder for each in self._findings})
-        chosen = random.Random(seed).sample(whole, min(sample, len(whole)))  # noqa: S311 - no secret
-        if chosen:
-            options = options_of(self._settings)
-            self._findings += [each for folder in chosen for each in self._made_again(folder, options)]
-        order = sorted(self._findings, key=lambda each: (each.folder, each.kind, each.text))
+                    progress(done, max(self._rows.products, done + 1))
+        if progress is not None and done:
+            progress(done, done)
+        self._rows.each(self._compare_rows)
+        chosen = sorted(set(whole.chosen) - {each.folder for each in self._findings})
+        self._make_again(chosen)
+        order = sorted(set(self._findings), key=lambda each: (each.folder, each.kind, each.text))
         names = tuple(folder.rpartition("/")[2] for folder in chosen)
-        return Verification(self._place, len(self._items), files, size, names, tuple(order), self._items)
+        return Verification(self._place, self._products, self._files, self._bytes, names, tuple(order))
 
-    def _look(
-        self, folder: str, sizes: Mapping[str, int]
-    ) -> tuple[dict[str, Any] | None, Mapping[str, WrittenFile], list[Finding]]:
-        """One product: its item, the files that it names, what is wrong."""
+    def _portions(self) -> Iterator[dict[str, dict[str, int]]]:
+        """Sizes of files by the folder of their product and by their names, of some products after the others."""
+        for tile in self._place.names(MASKS):
+            folders, strange = by_folder(self._place, f"{MASKS}/{tile}")
+            self._findings += [Finding("unknown file", path, f"{path}: nothing of an archive") for path in strange]
+            names = list(folders)
+            for start in range(0, len(names), _PORTION):
+                yield {name: folders[name] for name in names[start : start + _PORTION]}
+
+    def _note(self, looked: Mapping[str, _Look]) -> list[str]:
+        """Takes what was seen of some products; gives the folders of those that nothing is wrong with so far."""
+        items = {folder: str(look.item["id"]) for folder, look in looked.items() if look.item is not None}
+        catalogued = self._rows.having(items)
+        whole = []
+        for folder, look in looked.items():
+            self._findings += look.findings
+            self._files += len(look.named)
+            self._bytes += sum(each.size for each in look.named.values())
+            if folder in items and folder not in catalogued:
+                text = f"{folder}: {CATALOGUE_FILE} does not have its masks"
+                self._findings.append(Finding("not catalogued", folder, text))
+            elif folder in items and not any(each.folder == folder for each in look.findings):
+                whole.append(folder)
+        self._seen.add(looked)
+        self._with_items.add([*items, *(joined(folder, name) for folder, name in items.items())])
+        self._products += len(items)
+        return whole
+
+    def _look(self, folder: str, sizes: Mapping[str, int]) -> _Look:
+        """One product."""
         files = ArchivedFiles(self._place.child(folder), folder.rpartition("/")[2])
         if files.item not in sizes:
-            return None, {}, [Finding("no item", folder, f"{folder}: {', '.join(sorted(sizes))} without an item")]
+            text = f"{folder}: {', '.join(sorted(sizes))} without an item"
+            return _Look(None, {}, [Finding("no item", folder, text)])
         try:
-            item = parse_item(self._place.read_bytes(f"{folder}/{files.item}"), f"{folder}/{files.item}")
-            named = files_of_item(item, f"{folder}/{files.item}")
+            item, named = item_in(self._place, folder)
         except EOTasksError as error:
-            return None, {}, [Finding("bad item", folder, message_of(error))]
+            return _Look(None, {}, [Finding("bad item", folder, message_of(error))])
         findings = []
         if item["id"] != files.name:
             findings.append(Finding("bad item", folder, f"{folder}: its item is of {item['id'][:100]!r}"))
@@ -182,7 +208,7 @@ class _Verifier:
             Finding("unknown file", f"{folder}/{name}", f"{folder}/{name}: no item names it")
             for name in sorted(sizes.keys() - known)
         ]
-        return item, named, findings
+        return _Look(item, named, findings)
 
     def _file(self, folder: str, file: WrittenFile, sizes: Mapping[str, int], files: ArchivedFiles) -> list[Finding]:
         path = f"{folder}/{file.name}"
@@ -199,32 +225,39 @@ class _Verifier:
         same = found.checksum == file.checksum
         return [] if same else [Finding("bad file", folder, f"{path}: another content than its checksum says")]
 
-    def _compare_catalogue(self) -> None:
-        catalogue = catalogue_of_archive(self._place)
-        rows = catalogue.masks() if catalogue.exists() else {}
-        folders = {name: folder_in(self._place, href) for name, href in rows.items()}
-        for folder in sorted(self._items):
-            if folders.get(self._items[folder]["id"]) != folder:
-                text = f"{folder}: {CATALOGUE_FILE} does not have its masks"
-                self._findings.append(Finding("not catalogued", folder, text))
-        there = self._items.keys() | {each.folder for each in self._findings if each.kind in ("no item", "bad item")}
-        for name, found in sorted(folders.items()):
-            elsewhere = folder_below(rows[name])
-            if found is None and elsewhere in self._items and self._items[elsewhere]["id"] != name:
-                text = f"{elsewhere}: {CATALOGUE_FILE} has the masks of {name} outside of the archive"
-                self._findings.append(Finding("not catalogued", elsewhere, text))
-            elif found is None and elsewhere not in self._items:
-                text = f"{name}: {CATALOGUE_FILE} has its masks outside of the archive"
-                self._findings.append(Finding("no masks", name, text))
-            elif found is not None and found not in there:
+    def _compare_rows(self, rows: Sequence[MaskRow]) -> None:
+        """Rows of the catalogue whose masks are not there, or outside of the archive."""
+        own = {row.id: folder_in(self._place, row.href) for row in rows}
+        below = {row.id: folder_below(row.href) for row in rows}
+        seen = self._seen.those({each for each in own.values() if each is not None})
+        elsewhere = {name: each for name, each in below.items() if each is not None and own[name] is None}
+        pairs = {joined(folder, name) for name, folder in elsewhere.items()}
+        there = self._with_items.those({*elsewhere.values(), *pairs})
+        for name, found in own.items():
+            if found is not None and found not in seen:
                 text = f"{found}: {CATALOGUE_FILE} has masks of {name} there, and there are none"
                 self._findings.append(Finding("no masks", found, text))
+            elif found is None and elsewhere.get(name) not in there:
+                text = f"{name}: {CATALOGUE_FILE} has its masks outside of the archive"
+                self._findings.append(Finding("no masks", name, text))
+            elif found is None and joined(elsewhere[name], name) not in there:
+                text = f"{elsewhere[name]}: {CATALOGUE_FILE} has the masks of {name} outside of the archive"
+                self._findings.append(Finding("not catalogued", elsewhere[name], text))
 
-    def _made_again(self, folder: str, options: CloudMaskOptions) -> list[Finding]:
+    def _make_again(self, folders: Sequence[str]) -> None:
+        """Makes the masks of a sample again."""
+        if not folders:
+            return
+        options = options_of(self._settings)
+        names = {folder.rpartition("/")[2] for folder in folders}
+        given = products_of(self._source, self._settings, self._modifier, names)
+        self._findings += [each for folder in folders for each in self._made_again(folder, options, given)]
+
+    def _made_again(self, folder: str, options: CloudMaskOptions, given: Mapping[str, Candidate]) -> list[Finding]:
         """A product whose masks are made again."""
         try:
-            item = self._items[folder]
-            source = self._given.get(item["id"]) or source_of(self._place, folder, item)
+            item, files = item_in(self._place, folder)
+            source = given.get(item["id"]) or source_of(self._place, folder, item)
             scene = replace(source, modifier=self._modifier).open()
             masks = make_masks(scene, options)
             probability = masks.probability
@@ -235,7 +268,7 @@ class _Verifier:
             }
             differing = [
                 f"{kind} in {int((there != now).sum()) if there.shape == now.shape else now.size:,} pixels"
-                for kind, file in files_of_item(self._items[folder], folder).items()
+                for kind, file in files.items()
                 if (now := made[kind]) is not None and not np.array_equal(there := self._pixels(folder, file), now)
             ]
         except (EOTasksError, OSError, *GDAL_ERRORS) as error:
@@ -250,18 +283,36 @@ class _Verifier:
             return values
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What was seen of a product."""
+
+    item: dict[str, Any] | None
+    """None where there is none that can be read."""
+
+    named: Mapping[str, WrittenFile]
+    """Files that it names."""
+
+    findings: list[Finding]
+
+
 def products_of(
-    source: str | os.PathLike[str] | None, settings: ArchiveSettings, modifier: Modifier | str | None
+    source: str | os.PathLike[str] | None,
+    settings: ArchiveSettings,
+    modifier: Modifier | str | None,
+    names: Collection[str],
 ) -> dict[str, Candidate]:
-    """Products of a source by name, for an archive of these settings; none without a source.
+    """Products of some names of a source, for an archive of these settings; none without a source.
 
     :raises EOTasksError: the source cannot be read.
     """
-    if source is None:
+    if source is None or not names:
         return {}
     level = level_of_detector(options_of(settings))
-    found = read_source(source, level, SearchRequest(), modifier=modifier)
-    return {name: each.candidate for name, each in found.products.items()}
+    found: dict[str, Candidate] = {}
+    for window in source_windows(source, level, SearchRequest(), modifier=modifier):
+        found |= {name: each.candidate for name, each in window.products.items() if name in names}
+    return found
 
 
 def source_of(place: Place, folder: str, item: Mapping[str, Any]) -> Candidate:
@@ -274,16 +325,3 @@ def source_of(place: Place, folder: str, item: Mapping[str, Any]) -> Candidate:
     row = as_row(item, f"{place}/{folder}", f"{place}/{folder}")
     mark(row, Origin.of(f"{place}/{CATALOGUE_FILE}", "catalogue"))
     return Candidate.of_item(row)
-
-
-def _by_folder(place: Place) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """Sizes of files by the folder of their product and by their names; and paths that lie elsewhere below masks."""
-    folders: dict[str, dict[str, int]] = {}
-    strange = []
-    for path, size in place.files(MASKS).items():
-        folder, _, name = f"{MASKS}/{path}".rpartition("/")
-        if folder.count("/") == _DEPTH:
-            folders.setdefault(folder, {})[name] = size
-        else:
-            strange.append(f"{folder}/{name}")
-    return dict(sorted(folders.items())), strange

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eotasks.catalogue import store
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError, StorageError
 from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.manifest import ManifestWriter
+from eotasks.workflows.cloud_archive.settings import ArchiveSettings
 from eotasks.workflows.cloud_archive.whole.repair import RepairResult, repair_archive
 from eotasks.workflows.cloud_archive.whole.status import archive_status
 from eotasks.workflows.cloud_archive.whole.verify import verify_archive
+from eotasks.workflows.product_masks.options import CloudMaskOptions
 from tests.builders.clouds.archives import add_product, build, images, items, too_bright
 from tests.builders.command_line import command
 from tests.builders.stac_items import make_item
@@ -270,3 +274,48 @@ def test_the_commands(archive: Path) -> None:
 def test_one_at_a_time(archive: Path) -> None:
     with hold_lease(Place(archive), "eotasks archive build"), pytest.raises(StorageError, match="in use"):
         repair(archive)
+
+
+class TestMemory:
+    """What is in memory does not grow with an archive."""
+
+    def test_items_are_looked_at_in_portions(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        place, products, bytes_each = Place(tmp_path), 60, 100_000
+        settings = ArchiveSettings.of(CloudMaskOptions(resolution=160))
+        settings.write(place)
+        said = {"eotasks:settings": settings.settings, "eotasks:detector_package": settings.detector_package}
+        asset = {"href": "./nothing", "file:size": 1, "file:checksum": "none"}
+        for number in range(products):
+            name, properties = f"P{number}", {**said, "note": "x" * bytes_each}
+            item = {"id": name, "assets": {"CLM": asset}, "properties": properties}
+            place.write_bytes(f"{FOLDER}/{name}/{name}.json", json.dumps(item).encode())
+        monkeypatch.setattr("eotasks.workflows.cloud_archive.whole.verify._PORTION", 4)
+        verify_archive(place, checksums=False)  # loads what it needs
+        tracemalloc.start()
+        found = verify_archive(place, checksums=False)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found.products == products
+        assert {each.kind for each in found.findings} == {"missing file", "not catalogued"}
+        assert peak < products * bytes_each / 2
+
+    def test_rows_of_sound_products_are_not_read(self, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[str] = []
+
+        def items_of(table: Any, where: str) -> Any:
+            found = table_items(table, where)
+            read.extend(each.id for each in found)
+            return found
+
+        table_items = store.items_of
+        monkeypatch.setattr(store, "items_of", items_of)
+        lose_file(archive)
+        assert repair(archive).made == ("A",)
+        assert set(read) == {"A", "A-L2A"}
+
+    def test_one_portion_after_the_other(self, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = whole(archive)
+        monkeypatch.setattr("eotasks.workflows.cloud_archive.whole.repair.PORTION", 1)
+        lose_catalogue(archive)
+        assert repair(archive).catalogued == ("A", "B")
+        assert whole(archive) == before
