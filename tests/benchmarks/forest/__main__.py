@@ -131,6 +131,7 @@ _ROW_HEAD = [
     "peer s",
     "ratio",
     "lowest..highest",
+    "CPU ratio",
     "at least",
     "MB",
     "peer MB",
@@ -142,7 +143,7 @@ def _row(name: str, row: Row) -> list[str]:
     case = CASES[name]
     at_least = "" if case.at_least is None else f"{case.at_least:g}"
     if isinstance(row, str):
-        return [name, case.peer, *["-"] * 5, at_least, "-", "-", "not measured"]
+        return [name, case.peer, *["-"] * 6, at_least, "-", "-", "not measured"]
     ours, peer = list(row.seconds)[:2]
     ratio = statistics.median(row.ratios)
     return [
@@ -153,6 +154,7 @@ def _row(name: str, row: Row) -> list[str]:
         f"{row.median(peer):.3f}",
         f"{ratio:.1f}",
         f"{min(row.ratios):.1f}..{max(row.ratios):.1f}",
+        f"{statistics.median(row.cpu_ratios):.1f}" if row.cpu_ratios else "-",
         at_least if case.at_least is None or ratio >= case.at_least else f"{at_least} missed",
         f"{row.memory_mb[ours]:.0f}",
         f"{row.memory_mb[peer]:.0f}",
@@ -162,7 +164,8 @@ def _row(name: str, row: Row) -> list[str]:
 
 def _notes(rows: dict[str, Row]) -> str:
     lines = [
-        "Ratios are the peer's time over ours: the median of the repeats. MB is the peak of resident memory of a call",
+        "Ratios are the peer's time over ours: the median of the repeats; that of CPU time hardly knows what else runs",
+        "on the machine. MB is the peak of resident memory of a call",
         "above what the process held when it began (input and model among it), without the result. Promised:",
         f"at most {MEMORY_LIMIT}.",
         *[f"- {name}: {CASES[name].note}." for name in rows],
@@ -204,6 +207,11 @@ def figures(rows: dict[str, Row], starts: dict[str, dict[str, float]] | None = N
             ours = next(iter(row.seconds))
             found += [
                 Figure(f"{name}, against {CASES[name].peer}", statistics.median(row.ratios), "x", "more"),
+                *(
+                    [Figure(f"{name}, CPU against {CASES[name].peer}", statistics.median(row.cpu_ratios), "x", "more")]
+                    if row.cpu_ratios
+                    else []
+                ),
                 Figure(f"{name}, ours", row.median(ours) / row.pixels * 1e9, "ns"),
                 Figure(f"{name}, memory", row.memory_mb[ours], "MB"),
             ]

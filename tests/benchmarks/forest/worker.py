@@ -28,6 +28,9 @@ WARM_UP = 64
 RAW_ROWS = 1 << 17
 """Rows whose raw scores are compared; probabilities are of all of them."""
 
+TICK = 1e-6
+"""Seconds: no time is taken for less."""
+
 
 @dataclass
 class Measured:
@@ -46,6 +49,9 @@ class Measured:
 
     ratios: list[float] = field(default_factory=list)
     """The peer's time over ours in each repeat."""
+
+    cpu_ratios: list[float] = field(default_factory=list)
+    """The same of CPU time, which hardly knows what else runs on the machine."""
 
     def median(self, name: str) -> float:
         """Median seconds of a contestant."""
@@ -80,18 +86,22 @@ def measure_contest(contest: Contest, repeats: int, most: float = math.inf) -> M
         memory[name], results[name] = _memory_of(contest, name)
     equal, words = compare(contest, results)
     seconds: dict[str, list[float]] = {name: [] for name in names}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in names}
     begun = time.perf_counter()
     for repeat in range(repeats):
         if repeat and time.perf_counter() - begun > most:
             break
         for name in names[:: 1 - 2 * (repeat % 2)]:  # who was first is last in the next repeat
             given = contest.input_of(name)
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             contest.contestants[name](given)
+            cpu_seconds[name].append(time.process_time() - used)
             seconds[name].append(time.perf_counter() - start)
-    ours, theirs = (seconds[name] for name in names[:2])
-    ratios = [peer / own for own, peer in zip(ours, theirs, strict=True)]
-    return Measured(contest.pixels, seconds, memory, equal, words, ratios)
+    ratios, cpu_ratios = (
+        [peer / max(own, TICK) for own, peer in zip(*(times[name] for name in names[:2]), strict=True)]
+        for times in (seconds, cpu_seconds)
+    )
+    return Measured(contest.pixels, seconds, memory, equal, words, ratios, cpu_ratios)
 
 
 def _quiet() -> None:

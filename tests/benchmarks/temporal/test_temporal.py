@@ -32,8 +32,9 @@ def test_a_row_without_data_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_ratios_are_of_neighbouring_calls() -> None:
-    row = Measured("input", {"ours": [1.0, 2.0, 1.0], "theirs": [12.0, 20.0, 11.0]})
-    assert "| 1.000 | 12.000 | 11.0 |" in report({"row": row}, threads=2)
+    wall, cpu = [12.0, 20.0, 11.0], [8.0, 16.0, 9.0]
+    row = Measured("input", {"ours": [1.0, 2.0, 1.0], "theirs": wall}, {}, {"ours": [1.0, 1.0, 1.0], "theirs": cpu})
+    assert "| 1.000 | 12.000 | 11.0 | 9.0 |" in report({"row": row}, threads=2)
 
 
 def test_the_memory_of_a_long_series_is_told() -> None:

@@ -57,6 +57,9 @@ class Measured:
     differences: dict[str, float] = field(default_factory=dict)
     """Of each result, the largest absolute difference."""
 
+    cpu_seconds: dict[str, list[float]] = field(default_factory=dict)
+    """As ``seconds``, of CPU time, which hardly knows what else runs on the machine."""
+
 
 @dataclass(frozen=True)
 class Long:
@@ -78,16 +81,18 @@ def measure(case: Case, repeats: int, threads: int, frames: int | None, side: in
     calls: dict[str, Callable[[EOPatch], EOPatch]] = {"ours": _ours(case, threads).execute, "theirs": _theirs(case)}
     first = {name: _called(calls[name], patch) for name in calls}  # compiles, loads the models
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats):
         for name in list(calls)[:: 1 - 2 * (repeat % 2)]:
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             _called(calls[name], patch)
+            cpu_seconds[name].append(time.process_time() - used)
             seconds[name].append(time.perf_counter() - start)
     differences = {
         feature[1]: float(np.abs(first["ours"][feature].astype(float) - first["theirs"][feature]).max(initial=0))
         for feature in RESULTS
     }
-    return Measured(words, seconds, differences)
+    return Measured(words, seconds, differences, cpu_seconds)
 
 
 def measure_long(frames: int, side: int, threads: int) -> Long:
