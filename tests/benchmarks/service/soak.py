@@ -1,10 +1,10 @@
 """Thousands of mixed requests while processes are killed, each answer against that of an undisturbed service:
 ``python -m tests.benchmarks.service.soak``.
 
-Requests are of all kinds (`tests.benchmarks.service.mix`): images in every format and mosaicking, statistics, catalogue,
-FIS, tokens, and what is to be refused. One service is asked each of them in peace. Another is asked thousands, drawn
-from them, by several clients, while every few seconds a process that runs evalscripts is killed, and with
-``--workers 2`` every sixth time one that answers requests. Clients do as sentinelhub does: they try again when a
+Requests are of all kinds (`tests.benchmarks.service.mix`): images in every format and mosaicking, statistics,
+catalogue, FIS, tokens, and what is to be refused. One service is asked each of them in peace. Another is asked
+thousands, drawn from them, by several clients, while every few seconds a process that runs evalscripts is killed, and
+with ``--workers 2`` every sixth time one that answers requests. Clients do as sentinelhub does: they try again when a
 connection breaks, after a 5xx four times at most, after a 429 when its time is over. The growth of memory is that of
 the processes that answer requests and live through it all, by least squares, after a part of the requests to warm up.
 """
