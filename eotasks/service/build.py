@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from eotasks.catalogue.open import catalogue_of
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import ARCHIVE_CATALOGUE, Catalogue
+from eotasks.service.allocator import share_arenas
 from eotasks.service.app import create_app
 from eotasks.service.catalog.search import items_named
 from eotasks.service.evalscript.pool import EnginePool, JobLimits
@@ -114,6 +115,7 @@ def search_in(locations: Sequence[str]) -> ProductSearch:
 def from_environment() -> FastAPI:
     """The application of one of several processes, as the environment describes it."""
     set_up_json_log()
+    share_arenas()
     return build_app(load_settings(), leave=leave_process)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Set before prometheus_client is imported, it has processes keep their counts in files of that folder."""
@@ -51,8 +52,31 @@ class Metrics:
 
     def text(self) -> bytes:
         """All counts, as Prometheus reads them: those of all processes where they share a folder."""
-        if not os.environ.get(FOLDER_VARIABLE):
+        folder = os.environ.get(FOLDER_VARIABLE)
+        if not folder:
             return generate_latest(self._registry)
+        forget_dead(Path(folder))
         shared = CollectorRegistry()
         MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # half typed
         return generate_latest(shared)
+
+
+def forget_dead(folder: Path) -> None:
+    """Take away what processes that were killed had under way; what they have counted stays.
+
+    :param folder: Of the counts: one file a process and kind, named by the process.
+    """
+    for path in folder.glob("gauge_live*_*.db"):
+        number = path.stem.rpartition("_")[2]
+        if number.isdigit() and not _lives(int(number)):
+            mark_process_dead(int(number), str(folder))  # type: ignore[no-untyped-call]  # half typed
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from eotasks.catalogue.open import catalogue_of
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError
+from eotasks.service.allocator import share_arenas
 from eotasks.service.auth.clients import read_clients, signing_key
 from eotasks.service.settings import ServiceSettings
 from eotasks.service.traffic.connection import BoundedConnection
@@ -27,6 +29,9 @@ from eotasks.text import redacted
 _BACKLOG = 1024
 _CONNECTIONS = 1000
 """Of a process; others are answered 503 at once."""
+_SIGN_S = 60
+"""In which a process has to give a sign of life before it is replaced. One that starts, or draws large images on a
+machine that does much else, may be silent for more than uvicorn's 5 s."""
 _COUNTS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """As `eotasks.service.metrics` has it, which may only be imported when it is set."""
 
@@ -98,6 +103,7 @@ def serve(settings: ServiceSettings, listening: socket.socket, announce: Callabl
     :raises EOTasksError: when a catalogue or the engine does not work.
     """
     set_up_json_log()
+    share_arenas()
     if not settings.open and settings.token_key is None:
         signing_key(settings.key_file)  # once, before several processes look for it
     options: dict[str, Any] = {
@@ -135,6 +141,8 @@ def _serve_by_many(settings: ServiceSettings, listening: socket.socket, options:
     with tempfile.TemporaryDirectory(prefix="eotasks-counts-") as counts:
         os.environ.update(settings.environment())
         os.environ[_COUNTS_FOLDER] = counts
+        if "timeout_worker_healthcheck" in inspect.signature(uvicorn.Config).parameters:  # older ones wait 5 s
+            options |= {"timeout_worker_healthcheck": _SIGN_S}
         uvicorn.run(_APPLICATION, factory=True, workers=settings.workers, fd=listening.fileno(), **options)
 
 

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pyproj import Transformer
@@ -120,13 +121,16 @@ def _script(name: str) -> tuple[str, tuple[str, ...]]:
     if name in ("orbits", "tiles"):
         setup = f'["B02","CLM"], mosaicking: "{name[:-1].upper()}"'
         body = "let n = 0; for (const each of s) n += each.CLM === 1 ? 100 : each.B02; return [n / s.length];"
-        return _declared(setup, '{bands: 1, sampleType: "FLOAT32"}', body), ("image/tiff",)
+        return declared_script(setup, '{bands: 1, sampleType: "FLOAT32"}', body), ("image/tiff",)
     bands, output, body = _SIMPLE[name]
     pictures = ("image/png", "image/jpeg", "image/tiff")
-    return _declared(bands, output, body), ("image/tiff",) if "FLOAT32" in output or "UINT16" in output else pictures
+    return declared_script(bands, output, body), (
+        "image/tiff",
+    ) if "FLOAT32" in output or "UINT16" in output else pictures
 
 
-def _declared(bands: str, output: str, body: str) -> str:
+def declared_script(bands: str, output: str, body: str) -> str:
+    """A script of version 3; its samples are `s`."""
     return (
         f"//VERSION=3\nfunction setup() {{ return {{input: {bands}, output: {output}}}; }}\n"
         f"function evaluatePixel(s) {{ {body} }}"
@@ -145,7 +149,7 @@ def _ground(chance: random.Random) -> tuple[dict[str, Any], float | None]:
     box = _box(chance)
     code = chance.choice((32633, 32633, 3857, 4326))
     if code != 32633:
-        box = Transformer.from_crs(32633, code, always_xy=True).transform_bounds(*box)
+        box = _reprojection(code).transform_bounds(*box)
     bounds: dict[str, Any] = {"properties": {"crs": f"http://www.opengis.net/def/crs/EPSG/0/{code}"}}
     if chance.random() < 0.2:
         left, bottom, right, top = box
@@ -154,6 +158,11 @@ def _ground(chance: random.Random) -> tuple[dict[str, Any], float | None]:
     else:
         bounds["bbox"] = list(box)
     return bounds, None if code == 4326 else box[2] - box[0]
+
+
+@cache
+def _reprojection(code: int) -> Transformer:
+    return Transformer.from_crs(32633, code, always_xy=True)
 
 
 def _data(chance: random.Random) -> dict[str, Any]:
@@ -190,7 +199,7 @@ def _statistics(chance: random.Random) -> Asked:
 
 def _catalog(chance: random.Random) -> Asked:
     way = chance.randrange(4)
-    box = list(Transformer.from_crs(32633, 4326, always_xy=True).transform_bounds(*_box(chance)))
+    box = list(_reprojection(4326).transform_bounds(*_box(chance)))
     interval = f"{PERIOD['from']}/{PERIOD['to']}"
     if way == 0:
         search = {"collections": ["sentinel-2-l1c"], "datetime": interval, "bbox": box, "limit": chance.randint(1, 9)}
@@ -243,11 +252,11 @@ def _bad(chance: random.Random) -> Asked:
         case 1:
             document["input"]["data"][0]["type"] = "sentinel-9"
         case 2:
-            document["evalscript"] = _declared('["B99"]', "{bands: 1}", "return [1];")
+            document["evalscript"] = declared_script('["B99"]', "{bands: 1}", "return [1];")
         case 3:
             document["evalscript"] = "//VERSION=3\nfunction setup( {"
         case 4:
-            document["evalscript"] = _declared('["B02"]', "{bands: 1}", "throw new Error('on purpose');")
+            document["evalscript"] = declared_script('["B02"]', "{bands: 1}", "throw new Error('on purpose');")
         case 5:
             document["output"] = {"width": 2501, "height": 16}
         case 6:
@@ -264,7 +273,7 @@ def _bad(chance: random.Random) -> Asked:
             document["input"]["bounds"] = {"bbox": [1e300, 0, -1e300, "x"]}
         case _:
             bomb = "const a = []; for (;;) a.push(new Array(1e6));"
-            document["evalscript"] = _declared('["B02"]', "{bands: 1}", bomb)
+            document["evalscript"] = declared_script('["B02"]', "{bands: 1}", bomb)
             return Asked("bad: a script that fills the memory", "POST", PROCESS, content, is_exact=False)
     return Asked(f"bad: process {way}", "POST", PROCESS, content)
 

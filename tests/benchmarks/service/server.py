@@ -17,7 +17,6 @@ import requests
 
 from eotasks.catalogue.store import Catalogue
 from eotasks.service.auth.clients import add_client
-from eotasks.sources.sample_files import sample_path
 from eotasks.workflows.catalogue.adding import add_products
 from tests import ROOT
 from tests.servers.real_service import write_day
@@ -105,17 +104,17 @@ def serving(folder: Path, catalogue: str, **settings: object) -> Iterator[Server
 def build_days(folder: Path, dates: int) -> str:
     """A catalogue of the embedded scene under several dates: simulated days, as their pixels are moved and no more.
 
-    Every fifth is another image; the others are copies. Made once.
+    One in twenty has pixels of its own; the others are copies. Made once.
     """
     catalogue, products = folder / f"days-{dates}.parquet", folder / f"days-{dates}"
     if not catalogue.exists():
         products.mkdir(parents=True, exist_ok=True)
         for number in range(dates):
             date = f"2017-{1 + number // 28:02}-{1 + number % 28:02}"
-            south = 480 if number % 5 == 2 else 0
+            south = 480 if number % 20 == 1 else 0
             if not products.joinpath(f"T33UUU_{date.replace('-', '')}").exists():
                 write_day(products, date, south=south, cloud_cover=number * 100 / dates)
-        add_products(Catalogue(str(catalogue)), [str(sample_path()), str(products)])
+        add_products(Catalogue(str(catalogue)), [str(products)])
     return str(catalogue)
 
 

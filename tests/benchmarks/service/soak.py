@@ -2,7 +2,7 @@
 ``python -m tests.benchmarks.service.soak``.
 
 Requests are of all kinds (`tests.benchmarks.service.mix`): images in every format and mosaicking, statistics,
-catalogues, FIS, tokens, and what is to be refused. One service is asked each of them in peace. Another is asked
+catalogue, FIS, tokens, and what is to be refused. One service is asked each of them in peace. Another is asked
 thousands, drawn from them, by several clients, while every few seconds a process that runs evalscripts is killed, and
 with ``--workers 2`` every sixth time one that answers requests. Clients do as sentinelhub does: they try again when a
 connection breaks, after a 5xx four times at most, after a 429 when its time is over. The growth of memory is that of
