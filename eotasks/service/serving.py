@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,7 @@ from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError
 from eotasks.service.auth.clients import read_clients, signing_key
 from eotasks.service.settings import ServiceSettings
+from eotasks.service.traffic.buckets import SHARED_VARIABLE, make_shared
 from eotasks.service.traffic.connection import BoundedConnection
 from eotasks.service.traffic.log import set_up_json_log
 from eotasks.storage.location import is_web
@@ -135,6 +137,9 @@ def _serve_by_many(settings: ServiceSettings, listening: socket.socket, options:
     with tempfile.TemporaryDirectory(prefix="eotasks-counts-") as counts:
         os.environ.update(settings.environment())
         os.environ[_COUNTS_FOLDER] = counts
+        rates = Path(counts) / "rates"
+        make_shared(rates)
+        os.environ[SHARED_VARIABLE] = str(rates)
         uvicorn.run(_APPLICATION, factory=True, workers=settings.workers, fd=listening.fileno(), **options)
 
 
