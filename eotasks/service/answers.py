@@ -55,15 +55,14 @@ class Answer:
         return JSONResponse(self.content(), self.status, headers)
 
     def content(self) -> dict[str, Any]:
-        """The body."""
-        return {
-            "error": {
-                "status": self.status,
-                "reason": reason_of_status(self.status),
-                "message": self.message,
-                "code": self.code,
-            }
+        """The body. That of 429 is documented without `error` around it: it has both."""
+        told = {
+            "status": self.status,
+            "reason": reason_of_status(self.status),
+            "message": self.message,
+            "code": self.code,
         }
+        return {"error": told, **(told if self.status == 429 else {})}
 
 
 def reason_of_status(status: int) -> str:

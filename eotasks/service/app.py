@@ -29,6 +29,7 @@ from eotasks.service.metrics import Metrics
 from eotasks.service.render import SERVICE_VERSION, Renderer
 from eotasks.service.services import ProductSearch, Services
 from eotasks.service.settings import LOOPBACK_ORIGINS, ServiceSettings
+from eotasks.service.traffic.buckets import buckets_of_process
 from eotasks.service.traffic.frame import Frame, log_error, number_of
 from eotasks.service.traffic.rate import Rate
 from eotasks.service.traffic.sending import Sending
@@ -38,6 +39,9 @@ LOGGER = logging.getLogger("eotasks.service")
 
 END_S = 5.0
 """Seconds that threads have to end when the engine has."""
+
+_LOOKUPS = 2
+"""Searches of the catalogue that run at the same time: they take none of the memory for pixels."""
 
 TITLE = "eotasks"
 DESCRIPTION = "Bands, cloud masks and statistics of Sentinel-2, for clients that were written for Sentinel Hub."
@@ -63,12 +67,13 @@ def create_app(
     """
     clients = Clients(settings.clients_file)
     signer = TokenSigner(_key(settings), settings.token_s)
-    rate = Rate(per_minute=settings.requests_per_minute / settings.workers, burst=settings.burst)
+    rate = _rate(settings)
     access: Access = OpenAccess(rate) if settings.open else BearerAccess(signer, clients, rate)
     work = Work(concurrent=settings.concurrent, waiting=settings.waiting, waiting_s=settings.waiting_s)
+    lookups = Work(concurrent=_LOOKUPS, waiting=settings.waiting, waiting_s=settings.waiting_s)
     logins = Logins(clients, waiting_s=settings.waiting_s)
     sending = Sending(settings.bytes_of_answers)
-    services = Services(settings, renderer, search, access, work, close, sending)
+    services = Services(settings, renderer, search, access, work, close, sending, lookups)
     metrics = Metrics()
 
     @asynccontextmanager
@@ -78,10 +83,11 @@ def create_app(
         finally:
             # First, as scripts that still run end with the engine. Nobody waits for them: their time is over.
             await asyncio.to_thread(close)
-            work.close()
-            logins.close()
-            if not await work.ended(END_S):
-                LOGGER.warning("%d requests have not ended in time and are left", work.load[0])
+            for each in (work, lookups, logins):
+                each.close()
+            if not all(await asyncio.gather(work.ended(END_S), lookups.ended(END_S))):
+                left = work.load[0] + lookups.load[0]
+                LOGGER.warning("%d requests have not ended in time and are left", left)
                 leave()
 
     app = FastAPI(
@@ -110,6 +116,13 @@ def create_app(
     )
     app.add_middleware(Frame, settings=settings, metrics=metrics, sending=sending)
     return app
+
+
+def _rate(settings: ServiceSettings) -> Rate:
+    """Of all processes together: where they share nothing (an operator has started them), each has its part."""
+    shared = buckets_of_process() if settings.requests_per_minute else None
+    parts = settings.workers if shared is None else 1
+    return Rate(per_minute=settings.requests_per_minute / parts, burst=max(settings.burst // parts, 1), buckets=shared)
 
 
 def _key(settings: ServiceSettings) -> str:

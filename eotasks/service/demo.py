@@ -24,6 +24,7 @@ from eotasks.durable import atomic_folder, make_folder
 from eotasks.errors import ConfigurationError, StorageError
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
+from eotasks.service.settings import PREFIX, load_settings
 from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES
 from eotasks.sources.sample_files import sample_path
 from eotasks.sources.simulated import SimulateYearTask
@@ -48,10 +49,14 @@ def demo_settings(given: Mapping[str, object], cache: Path | None = None) -> dic
 
     :param given: Those of the command line.
     :param cache: Folder for the products; None for the user's cache.
-    :raises ConfigurationError: when a catalogue is given as well.
+    :raises ConfigurationError: when a catalogue or an archive is given as well, there or by the environment.
     """
-    if given.get("catalogues") or given.get("archive"):
-        raise ConfigurationError("--demo brings its own products: leave out --catalogue and --archive, or --demo.")
+    others = load_settings(given)
+    if others.catalogues or others.archive:
+        raise ConfigurationError(
+            "--demo brings its own products: leave out --catalogue and --archive (in the environment"
+            f" {PREFIX}CATALOGUES and {PREFIX}ARCHIVE), or --demo."
+        )
     return {"catalogues": (make_demo(cache_folder() if cache is None else cache),), "open": True}
 
 

@@ -63,11 +63,21 @@ class Services:
     sending: Sending = field(default_factory=lambda: Sending(sys.maxsize))
     """Answers that were not taken yet: `check` before a large one is drawn."""
 
+    lookups: Work | None = None
+    """Threads for what only looks into a catalogue, so that it does not wait for pixels; None for those of `work`."""
+
+    def lookups_for(self, request: Request) -> ClientWork:
+        """`lookups`, as `work_for`."""
+        return self._of_client(self.lookups or self.work, request)
+
     def work_for(self, request: Request) -> ClientWork:
         """`work`, with the share of the client that a request comes from: by its id, or in an open service, where all
         have the same, by its address.
         """
+        return self._of_client(self.work, request)
+
+    def _of_client(self, work: Work, request: Request) -> ClientWork:
         client = str(getattr(request.state, CLIENT_STATE, ""))
         if self.settings.open:
             client = request.client.host if request.client is not None else ""
-        return ClientWork(self.work, client, request.is_disconnected)
+        return ClientWork(work, client, request.is_disconnected)

@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -20,6 +21,7 @@ from eotasks.errors import ConfigurationError
 from eotasks.service.allocator import share_arenas
 from eotasks.service.auth.clients import read_clients, signing_key
 from eotasks.service.settings import ServiceSettings
+from eotasks.service.traffic.buckets import SHARED_VARIABLE, make_shared
 from eotasks.service.traffic.connection import BoundedConnection
 from eotasks.service.traffic.log import set_up_json_log
 from eotasks.storage.location import is_web
@@ -143,6 +145,9 @@ def _serve_by_many(settings: ServiceSettings, listening: socket.socket, options:
         os.environ[_COUNTS_FOLDER] = counts
         if "timeout_worker_healthcheck" in inspect.signature(uvicorn.Config).parameters:  # older ones wait 5 s
             options |= {"timeout_worker_healthcheck": _SIGN_S}
+        rates = Path(counts) / "rates"
+        make_shared(rates)
+        os.environ[SHARED_VARIABLE] = str(rates)
         uvicorn.run(_APPLICATION, factory=True, workers=settings.workers, fd=listening.fileno(), **options)
 
 

@@ -77,7 +77,7 @@ class ServiceSettings(BaseSettings):
     script_ceiling_s: float = Field(60, gt=0, le=3600, description="Seconds that an evalscript gets at most.")
     body_s: float = Field(30, gt=0, le=3600, description="Seconds in which the body of a request has to arrive.")
     requests_per_minute: int = Field(
-        0, ge=0, description="Requests for pixels and statistics of a client in a minute; 0 for any number."
+        0, ge=0, description="Requests of a client in a minute, of all processes together; 0 for any number."
     )
     burst: int = Field(50, ge=1, description="Requests that a client may send at once before its rate counts.")
     token_s: int = Field(

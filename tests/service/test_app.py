@@ -209,6 +209,26 @@ def test_requests_that_do_not_end_in_time_are_not_waited_for(
     assert ended == (["engine", "job"] if ends else ["engine", "left", "job"])
 
 
+def test_the_catalogue_does_not_wait_for_pixels(tmp_path: Path) -> None:
+    reached, gate = threading.Event(), threading.Event()
+
+    def block() -> None:
+        reached.set()
+        gate.wait(60)
+
+    search = {"collections": ["sentinel-2-l1c"], "datetime": "2024-06-01T00:00:00Z/2024-06-02T00:00:00Z"}
+    with running_service(tmp_path, engine=FakeEngine(block), open=True, concurrent=1, waiting=0) as service:
+        asking = threading.Thread(target=lambda: service.post("/api/v1/process", request(), token=""))
+        asking.start()
+        assert reached.wait(60)
+        assert service.post("/api/v1/process", request(), token="").status_code == 429
+        answer = service.post("/api/v1/catalog/1.0.0/search", search, token="")
+        gate.set()
+        asking.join()
+    assert answer.status_code == 200
+    assert answer.json()["context"]["returned"] == 0
+
+
 def test_too_many_wait(tmp_path: Path) -> None:
     reached, gate, answers = threading.Event(), threading.Event(), []
 

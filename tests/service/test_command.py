@@ -117,6 +117,21 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert "[service]'" in told
 
 
+@pytest.mark.parametrize("name", ["archive", "catalogues"])
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_a_demonstration_with_other_products(
+    name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = {"archive": "--archive", "catalogues": "--catalogue"}
+    given = [options[name], str(tmp_path)] if how == "option" else []
+    if how == "environment":
+        monkeypatch.setenv(f"EOTASKS_SERVICE_{name.upper()}", str(tmp_path))
+    assert main(["serve", "--demo", *given]) == ExitCode.BAD_INPUT
+    assert "brings its own products" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir()), "nothing is made for it"
+
+
 def test_a_damaged_file_of_clients(catalogue: str, tmp_path: Path) -> None:
     (tmp_path / "clients.json").write_text("{")
     with pytest.raises(ConfigurationError, match="no file of clients"):

@@ -32,14 +32,18 @@ SETTINGS = {"EOTASKS_SERVICE_ENGINE_WORKERS": "1", "EOTASKS_SERVICE_SCRIPT_S": "
 
 
 @contextmanager
-def serving(*arguments: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """The command in a process of its own: the process, its address, and all that it printed at its start."""
+def serving(*arguments: str, folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """The command in a process of its own: the process, its address, and all that it printed at its start.
+
+    :param settings: Of the service, as the environment has them.
+    """
     command = [sys.executable, "-m", "eotasks.workflows.cli", "serve", "--port", "0", *arguments]
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(folder / "cache"),
         "EOTASKS_SERVICE_ENGINE_WORKERS": "1",
         "EOTASKS_SERVICE_SCRIPT_S": "60",
+        **{f"EOTASKS_SERVICE_{name.upper()}": value for name, value in settings.items()},
     }
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -98,7 +102,8 @@ def test_several_processes_have_one_count_and_take_the_same_tokens(tmp_path: Pat
     clients = tmp_path / "clients.json"
     client_id, secret = add_client(clients, "tests")
     form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
-    with serving("--catalogue", catalogue, "--workers", "2", "--clients", str(clients), folder=tmp_path) as running:
+    arguments = ("--catalogue", catalogue, "--workers", "2", "--clients", str(clients))
+    with serving(*arguments, folder=tmp_path, burst="8", requests_per_minute="1") as running:
         process, url, told = running
         assert "2 x 4 requests" in told
         token = requests.post(f"{url}/oauth/token", data=form, timeout=120).json()["access_token"]
@@ -106,9 +111,12 @@ def test_several_processes_have_one_count_and_take_the_same_tokens(tmp_path: Pat
             requests.post(
                 f"{url}/api/v1/process", json=asked(), headers={"Authorization": f"Bearer {token}"}, timeout=120
             )
-            for _ in range(8)  # a connection each, which the processes share out
+            for _ in range(12)  # a connection each, which the processes share out
         ]
+        answers, refused = answers[:8], answers[8:]
         assert {answer.status_code for answer in answers} == {200}
+        assert {answer.status_code for answer in refused} == {429}
+        assert all(0 < int(answer.headers["Retry-After"]) <= 60_000 for answer in refused)
         assert len({answer.content for answer in answers}) == 1
         counts = requests.get(f"{url}/metrics", timeout=60).text
         assert 'eotasks_requests_total{route="/api/v1/process",status="200"} 8.0' in counts

@@ -99,7 +99,7 @@ def router(services: Services) -> APIRouter:
 
     async def item(collection_id: str, item_id: str, request: Request) -> Response:
         found = collection_of(collection_id)
-        product = await services.work_for(request).run(lambda: item_named(item_id, found, services.search))
+        product = await services.lookups_for(request).run(lambda: item_named(item_id, found, services.search))
         if product is None:
             raise NotFoundError(f"{found.id} has no item {excerpt(item_id)}.")
         return JSONResponse(feature_of(product, found, links), media_type=_GEOJSON)
@@ -114,7 +114,7 @@ def router(services: Services) -> APIRouter:
     async def answered(
         request: Request, asked: CatalogSearch, path: str, parameters: dict[str, str] | None
     ) -> Response:
-        content = await services.work_for(request).run(lambda: _found(services, asked, links, path, parameters))
+        content = await services.lookups_for(request).run(lambda: _found(services, asked, links, path, parameters))
         return JSONResponse(content, media_type=_GEOJSON)
 
     add("", landing, "What the API is", operation_id="catalog")

@@ -18,6 +18,10 @@ OPEN_CLIENT = "open"
 """The client of an open service."""
 
 
+_WITHOUT = "The request has no token: send one in the header Authorization, after the word Bearer and a space."
+"""Not as it is written in a header, which is taken for a secret wherever it is printed."""
+
+
 @dataclass(frozen=True)
 class BearerAccess:
     """Lets those pass that have a good token, and still are clients."""
@@ -66,8 +70,8 @@ def bearer_token(headers: list[str]) -> str:
     :raises UnauthorizedError: when there is none.
     """
     if len(headers) != 1:
-        raise UnauthorizedError("The request has no token: send it as `Authorization: Bearer …`.")
+        raise UnauthorizedError(_WITHOUT)
     kind, _, token = headers[0].partition(" ")
     if kind.lower() != "bearer" or not token.strip():
-        raise UnauthorizedError("The request has no token: send it as `Authorization: Bearer …`.")
+        raise UnauthorizedError(_WITHOUT)
     return token.strip()

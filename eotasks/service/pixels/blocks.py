@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,9 +118,8 @@ class CloudBlocks:
         probability: NDArray[np.float32] = np.zeros(part.grid.shape, dtype=np.float32)
         is_data: NDArray[np.bool_] = np.zeros(part.grid.shape, dtype=bool)
         for block, window in zip(part.blocks, part.windows(), strict=True):
-            probability[window], is_data[window] = self._blocks.get(
-                (key, block), lambda window=window: probability_of(scene, self._options, part.grid.part(*window))
-            )
+            found = self._blocks.get((key, block), partial(self._made, scene, part.grid.part(*window)))
+            probability[window], is_data[window] = found
         size = (part.grid.resolution, part.grid.resolution)
         mask = mask_of(
             probability[np.newaxis],
@@ -129,6 +129,9 @@ class CloudBlocks:
             where=scene.name,
         )[0]
         return probability, mask
+
+    def _made(self, scene: Scene, grid: Grid) -> Block:
+        return probability_of(scene, self._options, grid)
 
 
 def _is_plausible(scene: Scene, options: CloudMaskOptions) -> bool:
@@ -154,4 +157,4 @@ def _pixels(block: int, side: int, length: int) -> slice:
 
 def _size(window: Window) -> int:
     rows, columns = window
-    return (rows.stop - rows.start) * (columns.stop - columns.start)
+    return len(range(rows.start, rows.stop)) * len(range(columns.start, columns.stop))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from eotasks.service.answers import Answer, code_of_status, reason_of_status
 
 HEAD_S = 30.0
 """Seconds in which the first line and the headers of a request have to arrive."""
@@ -40,6 +44,15 @@ class BoundedConnection(H11Protocol):
             self._stop()
         elif self._late is None:
             self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, in the shape of all errors, and hang up."""
+        body = json.dumps(Answer(400, code_of_status(400), msg).content()).encode()
+        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        response = h11.Response(status_code=400, headers=headers, reason=reason_of_status(400).encode())
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from eotasks.service.errors import BusyError
-
-_MOST_CLIENTS = 10_000
-"""Buckets that are kept; of others the one that was not used for longest goes, which is full again by then."""
+from eotasks.service.traffic.buckets import Bucket, Buckets, OwnBuckets
 
 
 class Rate:
     """Requests of each client in a time. May be used by several threads."""
 
-    def __init__(self, *, per_minute: float, burst: int, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        per_minute: float,
+        burst: int,
+        now: Callable[[], float] = time.monotonic,
+        buckets: Buckets | None = None,
+    ) -> None:
         """
         :param per_minute: Requests of a client in a minute; 0 for any number.
         :param burst: Requests that it may send at once.
         :param now: Seconds of a clock that never goes back.
+        :param buckets: Where it is kept what clients have left; None for in this process alone.
         """
         self._per_s, self._burst, self._now = per_minute / 60, float(burst), now
-        self._lock = threading.Lock()
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: Buckets = OwnBuckets() if buckets is None else buckets
 
     def take(self, client: str) -> None:
         """Count a request.
@@ -33,16 +36,24 @@ class Rate:
         """
         if not self._per_s:
             return
-        with self._lock:
+        had = self._burst
+
+        def step(bucket: Bucket | None) -> Bucket:
+            nonlocal had
             now = self._now()
-            left, before = self._buckets.pop(client, (self._burst, now))
-            left = min(self._burst, left + (now - before) * self._per_s)
-            self._buckets[client] = (left - 1 if left >= 1 else left, now)
-            if len(self._buckets) > _MOST_CLIENTS:
-                self._buckets.popitem(last=False)
-        if left < 1:
-            wait_s = (1 - left) / self._per_s
+            had = self._filled(bucket, now)
+            return Bucket(had - 1 if had >= 1 else had, now)
+
+        self._buckets.change(client, step)
+        if had < 1:
+            wait_s = (1 - had) / self._per_s
             raise BusyError(
                 f"You have sent more than {self._per_s * 60:g} requests a minute: try again in {wait_s:.1f} s.",
                 wait_s=wait_s,
             )
+
+    def _filled(self, bucket: Bucket | None, now: float) -> float:
+        # Whoever wrote it may have been killed in the middle: then it says what cannot be, and is full.
+        if bucket is None or not (0 <= bucket.left <= self._burst and bucket.at <= now):
+            return self._burst
+        return min(self._burst, bucket.left + (now - bucket.at) * self._per_s)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
 from eotasks.service.errors import BusyError
+from eotasks.service.traffic.buckets import Bucket, OwnBuckets, SharedBuckets, make_shared
 from eotasks.service.traffic.rate import Rate
 
 
@@ -48,8 +55,97 @@ def test_never_more_than_the_rate(steps: list[float], burst: int, per_minute: in
 
 
 def test_buckets_of_the_longest_silent_go() -> None:
-    now = [0.0]
-    rate = Rate(per_minute=60, burst=1, now=lambda: now[0])
+    buckets = OwnBuckets()
+    rate = Rate(per_minute=60, burst=1, now=lambda: 0.0, buckets=buckets)
     for number in range(20_000):
         rate.take(str(number))
-    assert len(rate._buckets) == 10_000
+    assert len(buckets) == 10_000
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[list[SharedBuckets]]:
+    """Three that open one file, as processes do."""
+    make_shared(tmp_path / "rates")
+    opened = [SharedBuckets(tmp_path / "rates") for _ in range(3)]
+    yield opened
+    for each in opened:
+        each.close()
+
+
+def test_one_rate_for_all_who_share_a_file(shared: list[SharedBuckets]) -> None:
+    now = [0.0]
+    rates = [Rate(per_minute=60, burst=3, now=lambda: now[0], buckets=each) for each in shared]
+    for rate in rates:
+        rate.take("a")
+    for rate in rates:
+        with pytest.raises(BusyError) as error:
+            rate.take("a")
+        assert error.value.wait_s == pytest.approx(1)
+        rate.take("b")
+    now[0] = 1.0
+    rates[1].take("a")
+    with pytest.raises(BusyError):
+        rates[0].take("a")
+
+
+def test_nobody_takes_what_another_has_taken(shared: list[SharedBuckets]) -> None:
+    rates = [Rate(per_minute=1, burst=300, now=lambda: 0.0, buckets=each) for each in shared]
+    passed = [0] * 6
+
+    def ask(number: int) -> None:
+        with contextlib.suppress(BusyError):
+            while True:
+                rates[number % 3].take("a")
+                passed[number] += 1
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(passed))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(passed) == 300
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.floats(0, 3)), max_size=30))
+def test_a_file_is_as_good_as_a_dictionary_property(asked: list[tuple[str, int, float]]) -> None:
+    now = [0.0]
+    with tempfile.TemporaryDirectory() as folder:
+        make_shared(Path(folder) / "rates")
+        files = [SharedBuckets(Path(folder) / "rates") for _ in range(3)]
+        one, *others = (
+            Rate(per_minute=30, burst=2, now=lambda: now[0], buckets=each) for each in (OwnBuckets(), *files)
+        )
+        for client, number, step in asked:
+            now[0] += step
+            assert waits(one, client) == waits(others[number], client)
+        for each in files:
+            each.close()
+
+
+def waits(rate: Rate, client: str) -> float:
+    try:
+        rate.take(client)
+    except BusyError as error:
+        return error.wait_s
+    return 0
+
+
+def test_a_file_has_room_for_so_many_clients_and_the_longest_silent_go(shared: list[SharedBuckets]) -> None:
+    now = [0.0]
+    rate = Rate(per_minute=0.001, burst=1, now=lambda: now[0], buckets=shared[0])
+    for number in range(20_000):
+        now[0] += 1e-3
+        rate.take(str(number))
+    with pytest.raises(BusyError):
+        rate.take("19999")
+    rate.take("0")  # forgotten
+
+
+@pytest.mark.parametrize("left", [float("nan"), -5.0, 1e300])
+def test_what_a_killed_process_wrote_by_half_keeps_nobody_out(shared: list[SharedBuckets], left: float) -> None:
+    shared[0].change("a", lambda _: Bucket(left, 0.0))
+    rate = Rate(per_minute=60, burst=2, now=lambda: 1.0, buckets=shared[1])
+    rate.take("a")
+    rate.take("a")
+    with pytest.raises(BusyError):
+        rate.take("a")
