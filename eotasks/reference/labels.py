@@ -26,6 +26,7 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 
 from eotasks.errors import ConfigurationError, EOTasksError, GridError, ImageryError, ReferenceDataError, reason_of
+from eotasks.geometry.vector_head import check_head
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
@@ -351,8 +352,11 @@ def _check_file(file: str | Path, name: str) -> None:
         return
     try:
         check_regular(file, VECTOR_BYTES)
+        check_head(file)
     except OSError as error:
         raise ReferenceDataError(f"Cannot read the label file {name} ({error.strerror}): replace it.") from error
+    except ValueError as error:
+        raise ReferenceDataError(f"Cannot read the label file {name} ({error}): replace it.") from error
 
 
 def _valid(shapes: NDArray[Any]) -> NDArray[Any]:
