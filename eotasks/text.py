@@ -46,6 +46,8 @@ _NAME_OF_ONE = (
     r"|passw(?:or)?d|passphrase|pwd|(?:api|access|account|subscription|private|shared)[-_]?key(?:[-_]?id)?|credentials?"
     r"|authorization|jwt|(?:j?session|sess)[-_]?id|cookie)"
 )
+_QUOTED_ASSIGNED = rf"(?i)((?:%3f|%26){_NAME_OF_ONE}%3d)[^{_ENDS}&]*"
+"""A query that is part of a name, as a server repeats the name of an object."""
 _VALUE = rf"(?:(?:Bearer|Basic|Digest|Token|Negotiate)\s+)?[^{_ENDS},;&()\[\]{{}}]+"
 _ASSIGNED = (
     rf"(?i)(?<![\w-])({_NAME_OF_ONE}[\"']?\s{{0,3}}=\s{{0,3}})(\"[^\"]*\"|'[^']*'|{_VALUE})"
@@ -139,6 +141,7 @@ def _redacted(text: str, secrets: Sequence[str]) -> str:
     text = re.sub(_BARE_USER, "", text)
     if "%" in text:
         text = re.sub(_QUOTED_QUERY, r"\1", re.sub(_QUOTED_USER, r"\1", text))
+        text = re.sub(_QUOTED_ASSIGNED, rf"\1{HIDDEN}", text)
     text = re.sub(_ADDRESS, _without_query, text)
     text = re.sub(_REQUEST, r"\1", text)
     text = re.sub(_SHAPED, HIDDEN, text)

@@ -15,6 +15,7 @@ from sentinelhub.constants import CRS
 from eotasks.errors import AreaError, EOTasksError, GeometryError, GridError, reason_of
 from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
 from eotasks.geometry.systems import crs_of
+from eotasks.geometry.vector_head import check_head
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
@@ -53,8 +54,11 @@ def layers_of(path: Path) -> list[str]:
     try:
         if not path.is_dir():  # as some formats are
             check_regular(path, VECTOR_BYTES)
+            check_head(path)
     except OSError as error:
         raise AreaError(f"{path} cannot be read as a vector file ({error.strerror}): give another one.") from error
+    except ValueError as error:
+        raise AreaError(f"{path} cannot be read as a vector file ({error}): give another one.") from error
     if is_geoparquet(path):
         return [path.stem]
     try:

@@ -35,6 +35,7 @@ from eotasks.errors import (
     reason_of,
 )
 from eotasks.geometry.geoparquet import describe_geoparquet, is_geoparquet, read_geoparquet, values_of
+from eotasks.geometry.vector_head import check_head
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
@@ -388,8 +389,11 @@ def _check_file(file: str | Path, name: str) -> None:
         return
     try:
         check_regular(file, VECTOR_BYTES)
+        check_head(file)
     except OSError as error:
         raise ReferenceDataError(f"Cannot read the label file {name} ({error.strerror}): replace it.") from error
+    except ValueError as error:
+        raise ReferenceDataError(f"Cannot read the label file {name} ({error}): replace it.") from error
 
 
 def _valid(shapes: NDArray[Any]) -> NDArray[Any]:

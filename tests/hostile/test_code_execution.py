@@ -96,12 +96,13 @@ def test_sees_what_it_forbids(tmp_path: Path) -> None:
 
 
 TRIALS = r"""
-import gzip, io, json, os, pickle, shutil, sys, warnings
+import gzip, io, json, os, pickle, platform, shutil, sys, warnings, zipfile
 from pathlib import Path
 warnings.simplefilter("ignore")
 import logging
 logging.disable(logging.CRITICAL)
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from eotasks.catalogue import Catalogue
@@ -110,12 +111,22 @@ from eotasks.eopatches.files import write_folder
 from eotasks.eopatches.load import LoadSavedEOPatchTask, eopatch_info, load_eopatch
 from eotasks.eopatches.marker import Marker
 from eotasks.errors import EOTasksError
+from eotasks.imagery.elevation import ElevationFile
 from eotasks.imagery.scene import open_scene
 from eotasks.models.forest import Forest
 from eotasks.models.landcover.model import load_model
 from eotasks.sources.eopatches import LoadEOPatchTask
 from eotasks.storage.place import Place
+from eotasks.reference.cloud_labels.registry import find_label_set
+from eotasks.service.auth.clients import read_clients, signing_key
+from eotasks.water import read_outlines
 from eotasks.workflows import cli
+from eotasks.workflows.cloud_archive.plan import read_figures, read_prices
+from eotasks.workflows.cloud_archive.settings import read_settings
+from eotasks.workflows.cloud_archive.totals import read_totals, runs_anew
+from eotasks.workflows.zonal_stats.parts import read_tables
+from eotasks.workflows.zonal_stats.pieces import open_pieces
+from eotasks.zonal.polygons import read_polygons
 from tests.builders.eopatches import BANDS, LANDUSE, LULC, make_eopatch
 import hashlib
 
@@ -141,6 +152,7 @@ def hook(event, arguments):
 
 
 armed = False
+platform.processor()  # which a library asks for, starts a program once
 sys.addaudithook(hook)
 
 
@@ -279,6 +291,49 @@ for kind in ("geometry", "id", "datetime"):
     trial(f"extension type of {kind}", lambda: Catalogue(root / "c.parquet").search(bbox=(0, 0, 1, 1)))
     trial(f"extension type of {kind}, summary", lambda: Catalogue(root / "c.parquet").summary())
 
+fields, out = root / "fields", Place(root / "zonal")
+fields.mkdir()
+readers = {
+    "lakes.parquet": read_outlines, "lakes.geojson": read_outlines, "lakes.gpkg": read_outlines,
+    "fields.parquet": read_polygons, "fields.geojson": read_polygons, "fields.gpkg": read_polygons,
+    "figures.json": read_figures, "prices.toml": read_prices, "clients.json": read_clients, "key": signing_key,
+    "dem.tif": lambda path: ElevationFile(path).check(),
+}
+for name, content in {**evil, "vrt": vrt}.items():
+    for file, read in readers.items():
+        (fields / file).write_bytes(content)
+        trial(f"{file}: {name}", lambda: read(fields / file))
+    for file, set_name in (("masks/a.npy", "cloud-mask-catalogue"), ("a.nc", "kappazeta"),
+                           ("a.taco", "cloudsen12-plus"), ("20170710_s2_manual_classification_data.h5", "hollstein")):
+        labels = root / "labels"
+        shutil.rmtree(labels, ignore_errors=True)
+        (labels / "masks").mkdir(parents=True)
+        (labels / "subscenes").mkdir()
+        (labels / "classification_tags.csv").write_text("scene,shadows_marked\na,1\n")
+        (labels / "subscenes" / "a.npy").write_bytes(content)
+        (labels / file).write_bytes(content)
+        trial(f"{set_name}: {name}", lambda: [each.load() for each in find_label_set(set_name).frames(labels)])
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as packed:
+        for member in ("grid", "polygons", "starts", "pixels", "weights", "times"):
+            packed.writestr(f"{member}.npy", content)
+    for packed in (stream.getvalue(), content):
+        out.write_bytes("parts/image.npz", packed)
+        trial(f"pieces: {name}", lambda: open_pieces(out, "image", 1).__enter__())
+    out.write_bytes("parts/image.parquet", content)
+    trial(f"tables: {name}", lambda: list(read_tables(out, "image", pd.DataFrame({"polygon": [0]}), 1)))
+    for file in ("archive.json", "build.json", "anew.json"):
+        out.write_bytes(file, content)
+    for look in (read_settings, read_totals, runs_anew):
+        trial(f"{look.__name__}: {name}", lambda: look(out))
+for kind in ("geometry", "id"):
+    columns = [pa.field(each, pa.binary(), metadata=extension if each == kind else None) for each in ("id", "geometry")]
+    geo = json.dumps({"primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB"}}}).encode()
+    pq.write_table(pa.table([[b"a"], [b"b"]], schema=pa.schema(columns, {b"geo": geo, b"pandas": evil["pickle 0"]})),
+                   fields / "fields.parquet")
+    trial(f"extension type of {kind} of fields", lambda: read_polygons(fields / "fields.parquet"))
+    trial(f"extension type of {kind} of lakes", lambda: read_outlines(fields / "fields.parquet"))
+
 sys.stdout = sys.__stdout__
 print("\n" + json.dumps({"counts": counts, "heard": heard, "bare": outcome, "control": control}))
 """
@@ -297,5 +352,5 @@ def test_hostile_files_run_no_code(tmp_path: Path) -> None:
     assert told["control"] == ["pickle.find_class", "ran"]
     assert told["heard"] == []
     assert told["bare"] == []
-    assert sum(told["counts"].values()) > 700
-    assert told["counts"]["refused"] > 300
+    assert sum(told["counts"].values()) > 1_000
+    assert told["counts"]["refused"] > 600

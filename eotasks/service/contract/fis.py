@@ -28,7 +28,7 @@ from eotasks.service.contract.layers import LAYERS, layer_of
 from eotasks.service.contract.request import time_of
 from eotasks.service.contract.statistics import MOST_BINS, StatisticsRequest
 from eotasks.service.errors import RequestError
-from eotasks.text import excerpt, unknown_words
+from eotasks.text import excerpt, shortened, unknown_words
 
 HistogramType = Literal["EQUIDISTANT", "EQUALFREQUENCY"]
 
@@ -44,6 +44,8 @@ _WITHOUT_EFFECT = frozenset(
 
 _RESOLUTION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(m?)", re.ASCII)
 _CHARACTERS = 1_000_000
+_NAME = 100
+"""Characters of the name of a parameter that are told."""
 _LEAST_SCRIPT = 8
 _ELLIPSOID = Geod(ellps="WGS84")
 
@@ -96,7 +98,7 @@ def _texts(given: Mapping[str, Any]) -> dict[str, str]:
             continue
         if name.lower() not in _KNOWN:
             raise RequestError(
-                f"Unknown {unknown_words([name.lower()], _KNOWN)}; known are {', '.join(sorted(_KNOWN)).upper()}."
+                f"Unknown {unknown_words([shortened(name.lower(), _NAME)], _KNOWN)}; known are {', '.join(sorted(_KNOWN)).upper()}."
             )
         if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > _CHARACTERS:
             raise RequestError(f"{name.upper()} is no text of up to {_CHARACTERS:,} characters.")

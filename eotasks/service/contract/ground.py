@@ -31,6 +31,9 @@ _CRS = re.compile(
 _CRS84 = re.compile(r"https?://www\.opengis\.net/def/crs/OGC/1\.3/CRS84|urn:ogc:def:crs:OGC:1\.3:CRS84|(?:OGC:)?CRS84")
 MOST_CORNERS = 5_000
 """Of a geometry: whether one is valid may take a time that grows with the square, two seconds for so many."""
+_TOLD = 10**15
+"""From which on a number is written without separators, and its beginning alone."""
+
 _MOST_PARTS = 1_000
 """Polygons of a geometry, and rings of each."""
 
@@ -68,7 +71,8 @@ def area_of(
     columns, rows = (DEFAULT_SIDE if side is None else side for side in (width, height))
     for name, side in (("width", columns), ("height", rows)):
         if not 1 <= side <= max_side:
-            raise RequestError(f"{where}: the {name} is {side:,} pixels: give 1 to {max_side:,}, or larger pixels.")
+            told = f"{side:,}" if abs(side) < _TOLD else excerpt(side)
+            raise RequestError(f"{where}: the {name} is {told} pixels: give 1 to {max_side:,}, or larger pixels.")
     return OutputArea(crs, box, rows, columns, geometry)
 
 
