@@ -11,10 +11,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from eotasks.allocator import share_arenas
 from eotasks.catalogue.open import catalogue_of
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import ARCHIVE_CATALOGUE, Catalogue
-from eotasks.service.allocator import share_arenas
 from eotasks.service.app import create_app
 from eotasks.service.catalog.search import items_named
 from eotasks.service.evalscript.pool import EnginePool, JobLimits

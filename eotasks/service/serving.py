@@ -14,11 +14,11 @@ from typing import Any
 
 import uvicorn
 
+from eotasks.allocator import share_arenas
 from eotasks.catalogue.open import catalogue_of
 from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError
-from eotasks.service.allocator import share_arenas
 from eotasks.service.auth.clients import read_clients, signing_key
 from eotasks.service.settings import ServiceSettings
 from eotasks.service.traffic.buckets import SHARED_VARIABLE, make_shared

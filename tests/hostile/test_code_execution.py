@@ -46,13 +46,12 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("imagery/files/signing.py", "importlib"): "the packages planetary_computer and pystac",
     ("s2cloudless/pixel_classifier.py", "Booster"): "of a text that is written here, of checked numbers",
     ("workflows/doctor/looks.py", "system"): "platform.system",
-    ("service/allocator.py", "ctypes"): "mallopt of the C library that runs already",
     ("service/evalscript/context.py", "importlib"): "JavaScript of ours, which lies in the package",
     ("service/evalscript/workers/process.py", "subprocess"): "workers: this interpreter, a program of ours",
     ("workflows/compare_mask_sources/processes.py", "subprocess"): "this interpreter, programs of ours",
+    ("allocator.py", "ctypes"): "mallopt and malloc_trim of the C library that runs already",
     ("service/evalscript/workers/sandbox.py", "ctypes"): "prctl of the C library that runs already",
     ("storage/exchange.py", "ctypes"): "renameat2 of the C library that runs already",
-    ("workflows/product_masks/product.py", "ctypes"): "malloc_trim of the C library that runs already",
 }  # fmt: skip
 """What may be there, and why. A line that is not needed any more is a fault, too."""
 

@@ -136,8 +136,8 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Make masks, and say what came out; 1 when products failed."""
     options = mask_options(arguments, quicklook=not arguments.no_quicklook, styles=arguments.styles, dem=arguments.dem)
+    from eotasks.allocator import give_back_large_arrays
     from eotasks.workflows.cloud_mask.run import CloudMaskRun
-    from eotasks.workflows.product_masks.memory import give_back_large_arrays
 
     give_back_large_arrays()
     console = new_console()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.allocator import give_back
 from eotasks.clouds.detectors.registry import find_detector, suited
 from eotasks.clouds.detectors.run import refuse_needs
 from eotasks.errors import BandError, ImageryError, ReflectanceError
@@ -22,7 +23,6 @@ from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, WHOLE_PIXELS
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION
 from eotasks.workflows.product_masks.apart import KeptApart
 from eotasks.workflows.product_masks.found import Found
-from eotasks.workflows.product_masks.memory import give_back
 from eotasks.workflows.product_masks.options import AVAILABLE, CloudMaskOptions
 from eotasks.workflows.product_masks.reading import FINEST, TRUE_COLOR, ProductReading, in_strips, product_grid
 
