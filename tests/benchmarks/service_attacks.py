@@ -145,11 +145,12 @@ def report(alone: list[float], attacked: list[float], honest: Honest, attackers:
         p50, p99, most = np.quantile(times, [0.5, 0.99, 1.0]) * 1000
         print(f"| {name} | {len(times):,} | {p50:.0f} | {p99:.0f} | {most:.0f} |")
     ratio = float(np.quantile(attacked, 0.99) / np.quantile(alone, 0.99))
-    first, last = attackers.memory[0] / (1 << 20), attackers.memory[-1] / (1 << 20)
-    growth = last - first
+    sizes = [size / (1 << 20) for size in attackers.memory]
+    growth, late = sizes[-1] - sizes[0], sizes[-1] - sizes[len(sizes) // 2]
     print(f"\np99 attacked / undisturbed: {ratio:.2f}")
     print(f"attacks: {dict(attackers.outcomes)}, the longest {attackers.longest:.2f} s")
-    print(f"parent: {first:.1f} MiB after the first round, {last:.1f} after the last ({growth:+.1f})")
+    series = ", ".join(f"{size:.0f}" for size in sizes)
+    print(f"parent, MiB after each round: {series} ({growth:+.1f}, {late:+.1f} of it in the later half)")
     for fault in [*attackers.faults, *(f"honest: {text} ({count})" for text, count in honest.wrong.items())]:
         print(f"FAULT {fault}")
     if keep_them:
