@@ -189,7 +189,7 @@ def _embedded_scene() -> Float32:
 
 CASES: dict[str, Case] = {
     "s2cloudless test scene": Case(
-        "LightGBM", 10, "a hard scene", lambda scale: pixel_contest(s2cloudless_test_scene(), scale)
+        "LightGBM", 75, "a hard scene", lambda scale: pixel_contest(s2cloudless_test_scene(), scale)
     ),
     "the same, shuffled": Case("LightGBM", None, "no two neighbours alike", shuffled_contest),
     "embedded scene at 10 m": Case(

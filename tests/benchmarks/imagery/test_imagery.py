@@ -101,15 +101,15 @@ def test_a_command_that_fails_is_told() -> None:
 
 
 def test_verdict() -> None:
-    runs = {"eotasks, fast": [Run(2, 3, 501)], "peer": [Run(19, 30, 2000)]}
+    runs = {"eotasks, fast": [Run(2, 3, 301)], "peer": [Run(27, 30, 2000)]}
     missed = verdict(runs, [Agreement(160, "fast", 0.94, 0.1), Agreement(60, "fast", 0.5, 0.1)])
     assert missed == [
-        "9.5 times as fast, wanted 10",
-        "501 MB at its peak, wanted 500",
+        "13.5 times as fast, wanted 14",
+        "301 MB at its peak, wanted 300",
         "masks agree to 94.0%, wanted 95%",
     ]
-    assert verdict({"eotasks, fast": [Run(1, 2, 400)], "peer": [Run(19, 30, 2000)]}, []) == []
+    assert verdict({"eotasks, fast": [Run(1, 2, 290)], "peer": [Run(19, 30, 2000)]}, []) == []
     web = WebRun(90, 1000, 7, 3, 1.5, is_equal=False)
     assert verdict({}, [], web) == ["9.0% of the bytes, wanted 6%", "CLP from the web is another one"]
-    assert "9.5x" in report(runs, [], None)
+    assert "13.5x" in report(runs, [], None)
     assert "(9.0%) by 7 requests" in report(runs, [], None, web)
