@@ -87,15 +87,21 @@ def number_of(patch: EOPatch) -> int | None:
 
 
 def run(location: str, kills: int, seed: int = 0) -> Outcome:
-    """Kills so many savers."""
-    outcome, chance = Outcome(), random.Random(seed)
+    """Kills so many savers; after Ctrl-C, those that were killed until then count."""
+    outcome = Outcome()
+    with contextlib.suppress(KeyboardInterrupt):
+        _kill(location, kills, random.Random(seed), outcome)
+    return outcome
+
+
+def _kill(location: str, kills: int, chance: random.Random, outcome: Outcome) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.benchmarks.killed_saves"])  # by name: run as a program, it has another one
     place, number, duration, saved = Place(location), 1, 0.1, 0
     for kill in range(kills):
         name, is_first = f"{NAME}-{kill // _FIRST_SAVES}", kill % _FIRST_SAVES == 0
         here, there = context.Pipe(duplex=False)
-        saver = context.Process(target=save_for_ever, args=(location, name, number, there))
+        saver = context.Process(target=save_for_ever, args=(location, name, number, there), daemon=True)
         saver.start()
         there.close()
         here.recv()  # it is there
@@ -114,7 +120,6 @@ def run(location: str, kills: int, seed: int = 0) -> Outcome:
         outcome.kills, outcome.saves = outcome.kills + 1, outcome.saves + count
         _check(place, name, saved, outcome, absent=is_first and not count, by_clean=kill % 2 == 0)
         number = saved + 5
-    return outcome
 
 
 @contextlib.contextmanager
