@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number, check_radius
-from eotasks.text import did_you_mean
+from eotasks.text import did_you_mean, excerpt
 
 Smoothing = Literal["disk", "gaussian"]
 Unit = Literal["pixel", "metre"]
@@ -46,7 +46,7 @@ def check_choice(value: object, choices: Any, name: str) -> None:
     if value not in get_args(choices):
         known = get_args(choices)
         raise ConfigurationError(
-            f"{name}={value!r} is unknown{did_you_mean(value, known)}: give {' or '.join(map(repr, known))}."
+            f"{name}={excerpt(value, longest=80)} is unknown{did_you_mean(value, known)}: give {' or '.join(map(repr, known))}."
         )
 
 
