@@ -45,8 +45,9 @@ def check_choice(value: object, choices: Any, name: str) -> None:
     """
     if value not in get_args(choices):
         known = get_args(choices)
+        given = excerpt(value, longest=80)
         raise ConfigurationError(
-            f"{name}={excerpt(value, longest=80)} is unknown{did_you_mean(value, known)}: give {' or '.join(map(repr, known))}."
+            f"{name}={given} is unknown{did_you_mean(value, known)}: give {' or '.join(map(repr, known))}."
         )
 
 
