@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -77,9 +76,6 @@ def _wait() -> None:
     try:
         _gate.close()
     except KeyboardInterrupt:  # who interrupts once more wants out, and not to see it crash
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
         os._exit(_INTERRUPTED)
 
 

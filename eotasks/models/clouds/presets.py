@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 from eotasks.errors import ConfigurationError
 from eotasks.models.checks import check_number, check_radius
-from eotasks.text import did_you_mean
+from eotasks.text import did_you_mean, excerpt
 
 Smoothing = Literal["disk", "gaussian"]
 Unit = Literal["pixel", "metre"]
@@ -45,8 +45,9 @@ def check_choice(value: object, choices: Any, name: str) -> None:
     """
     if value not in get_args(choices):
         known = get_args(choices)
+        given = excerpt(value, longest=80)
         raise ConfigurationError(
-            f"{name}={value!r} is unknown{did_you_mean(value, known)}: give {' or '.join(map(repr, known))}."
+            f"{name}={given} is unknown{did_you_mean(value, known)}: give {' or '.join(map(repr, known))}."
         )
 
 

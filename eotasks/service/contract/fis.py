@@ -97,10 +97,8 @@ def _texts(given: Mapping[str, Any]) -> dict[str, str]:
         if value is None or name.lower() in _WITHOUT_EFFECT:
             continue
         if name.lower() not in _KNOWN:
-            raise RequestError(
-                f"Unknown {unknown_words([shortened(name.lower(), _NAME)], _KNOWN)}; known are"
-                f" {', '.join(sorted(_KNOWN)).upper()}."
-            )
+            unknown = unknown_words([shortened(name.lower(), _NAME)], _KNOWN)
+            raise RequestError(f"Unknown {unknown}; known are {', '.join(sorted(_KNOWN)).upper()}.")
         if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > _CHARACTERS:
             raise RequestError(f"{name.upper()} is no text of up to {_CHARACTERS:,} characters.")
         parameters[name.lower()] = str(value)

@@ -16,13 +16,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from eotasks.imagery.mosaic import MosaicOrder
 from eotasks.service.contract.data import DataRequest, Resampling
 from eotasks.service.errors import RequestError
-from eotasks.text import excerpt, unknown_words
+from eotasks.text import excerpt, shortened, unknown_words
 from eotasks.times import parse_time
 
 MOST_DATA = 10
 """Entries of `data`."""
 MOST_RESPONSES = 100
 _TIME_CHARACTERS = 40
+_NAME = 100
+"""Characters of the name of a field that is not known."""
 _ALL = dt.timedelta(seconds=1) - dt.timedelta(microseconds=1)
 _TO_THE_SECOND = re.compile(r".*[T ](?:\d\d:\d\d:\d\d|\d{6})(?: ?[+-]\d\d(?::?\d\d)?|Z)?", re.ASCII | re.IGNORECASE)
 
@@ -44,7 +46,8 @@ class Wire(BaseModel):
         unknown = [name for name in value if name not in fields]
         if unknown:
             known = ", ".join(sorted(fields))
-            raise ValueError(f"unknown {unknown_words(unknown[:5], fields)}; known are {known}")
+            told = [shortened(str(name), _NAME) for name in unknown[:5]]
+            raise ValueError(f"unknown {unknown_words(told, fields)}; known are {known}")
         return {name: content for name, content in value.items() if content is not None}
 
 

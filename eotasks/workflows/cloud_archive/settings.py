@@ -12,6 +12,7 @@ from eotasks.documents import first_problem, parse_json_object, refuse_many_valu
 from eotasks.errors import ConfigurationError, StorageError, reason_of
 from eotasks.models.clouds.presets import MaskSettings, mask_settings
 from eotasks.storage.place import Place
+from eotasks.text import shortened
 from eotasks.workflows.cloud_archive.layout import ARCHIVE_FILE
 from eotasks.workflows.product_masks.options import (
     DEFAULT_BEYOND,
@@ -22,6 +23,8 @@ from eotasks.workflows.product_masks.options import (
 from eotasks.workflows.settings import changed_keys, in_words
 
 VERSION = 1
+_TOLD = 1_000
+"""Characters of what is wrong with settings: the file may hold what it likes."""
 
 
 class ArchiveSettings(BaseModel):
@@ -139,6 +142,8 @@ def options_of(settings: ArchiveSettings) -> CloudMaskOptions:
             snow="snow" in given,
             thin_cloud="thin_cloud" in given,
         )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{ARCHIVE_FILE}: {shortened(str(error), _TOLD)}") from error
     except (KeyError, TypeError) as error:
         raise ConfigurationError(f"{ARCHIVE_FILE}: its settings are none of masks ({reason_of(error)}).") from error
     now = ArchiveSettings.of(options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,7 @@ from eotasks.imagery.elevation import ElevationFile
 from eotasks.reference.labels import check_vector_labels
 from eotasks.water import read_outlines
 from eotasks.zonal.polygons import read_polygons
-from tests.hostile.test_origin import FILES, SERVERS, Canary, canary, names
-
-__all__ = ["canary", "names"]
+from tests.hostile.canary import FILES, SERVERS, Canary
 
 FORMS = (*FILES, *SERVERS)
 FEW = FORMS[::9]
@@ -31,6 +29,15 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "area": lambda path: read_area(file=path),
     "labels": lambda path: check_vector_labels(path, column="class", classes=None, ignore_unmapped=True),
 }
+
+
+@pytest.fixture
+def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canary]:
+    monkeypatch.setenv("GDAL_HTTP_TIMEOUT", "2")  # of a GDAL that would ask it
+    made = Canary(tmp_path)
+    made.reached()
+    yield made
+    made.close()
 
 
 def leads_nowhere(canary: Canary, attempt: Callable[[str], object], forms: tuple[str, ...] = FORMS) -> None:

@@ -1,0 +1,1 @@
+"""What readers that came later refuse: fields, lakes, pieces of statistics, requests of clients."""
