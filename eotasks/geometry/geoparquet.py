@@ -35,7 +35,8 @@ _LONGITUDE_FIRST = "OGC:CRS84"
 
 _package = OptionalPackages("zonal", "Files of GeoParquet need").package
 
-_Parameters, _Result = ParamSpec("_Parameters"), TypeVar("_Result")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
