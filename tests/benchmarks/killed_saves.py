@@ -36,6 +36,9 @@ NAME = "patch"
 _FIRST_SAVES = 8
 """Each so many kills there is another patch, of which nothing is there."""
 
+_LONGEST = 30.0
+"""Seconds that a save is taken for at most: on a machine that is overloaded none may come to its end for long."""
+
 
 def make_patch(number: int) -> EOPatch:
     """The patch of a number."""
@@ -107,7 +110,7 @@ def _kill(location: str, kills: int, chance: random.Random, outcome: Outcome) ->
         here.recv()  # it is there
         with _reading(place, name, outcome, absent=is_first):
             begun = time.monotonic()
-            time.sleep(chance.uniform(0, 2 * duration))
+            saver.join(chance.uniform(0, 2 * min(duration, _LONGEST)))  # less where it died of itself, as it says then
             saver.kill()
             saver.join()
             spent = time.monotonic() - begun
