@@ -26,8 +26,8 @@ PASSIVE_WAIT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 OPENJPEG_INLINE = {"OPJ_NUM_THREADS": "0"}
 """OpenJPEG decodes in the thread that asks. GDAL, told to use one thread, has it start one for each tile of each file
-and wait for it: 18,000 switches for the masks of a product, and a twentieth of their CPU. Where files are decoded side
-by side, as they are here, it needs none."""
+and wait for it: 18,000 switches for the masks of a product, and a twentieth of their CPU. Where files are
+decoded side by side, as they are here, it needs none."""
 
 
 def resolve_threads(threads: int | None = None) -> int:
