@@ -168,7 +168,7 @@ def open_pieces(place: Place, name: str, quantities: int, grid: Grid | None = No
     """
     with place.reading(pieces_path(name)) as path:
         with _opened(place, name, path) as found:
-            stored = _grid(found)
+            stored = _grid(found, grid)
             if grid not in (None, stored):
                 raise ValueError("pixels of another grid")
             polygons = _checked(found, "polygons", np.int64)
@@ -195,7 +195,7 @@ def _opened(place: Place, name: str, path: Path) -> Iterator[Any]:
         raise damaged(place, pieces_path(name), error) from error
 
 
-def _grid(found: Any) -> Grid:
+def _grid(found: Any, due: Grid | None) -> Grid:
     if found.zip.getinfo("grid.npy").file_size > _GRID_BYTES:
         raise ValueError("a grid of too many bytes")
     given = parse_json_object(str(_array(found, "grid")), ValueError)

@@ -191,6 +191,7 @@ PIECES: dict[str, dict[str, Any]] = {
     "texts": {"values_0": np.array([["a"]] * 3)},
     "times of no calendar": {"times": np.array([2**62], "M8[us]")},
     "another grid": {"grid": {"height": 40}},
+    "a grid in a system that is a file": {"grid": {"crs": "/etc/passwd"}},
     "a grid of texts": {"grid": {"left": "0"}},
     "a grid of more": {"grid": {"shape": 1}},
     "no grid": {"grid": {"crs": None}},
