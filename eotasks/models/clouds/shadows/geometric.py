@@ -15,7 +15,7 @@ from eotasks.models.clouds.shadows.learned import learned
 from eotasks.models.clouds.shadows.light import Ground, Light
 from eotasks.models.clouds.shadows.looks import Sight, beyond, refined
 from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
-from eotasks.models.clouds.shadows.significance import Significance, significance
+from eotasks.models.clouds.shadows.significance import NARROW, WIDE, Significance, significance
 from eotasks.text import did_you_mean
 
 Mask = NDArray[np.bool_]
@@ -66,6 +66,10 @@ _OF_MUCH = 0.6
 
 _SURE = 2.5
 """How much better they fit where that is no chance: of a thousand masks of specks none did."""
+
+_AGAINST = 3.0
+"""Log likelihood ratio by which the ground must speak against the shadow of a cloud, where it is sure that clouds throw
+shadows: a large cloud, of whose shadow a corner is in view, is not lost for a bright slope there."""
 
 _OVERCAST = 0.6
 """Share of the data under cloud from which clouds thrown anywhere land on shadows: the test has no power there, and the
@@ -257,7 +261,8 @@ def heights_of(
     classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel, contrast)
     if classes is None:
         return "height"
-    heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
+    against = _AGAINST if sure else 0.0
+    heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel, against)
     if not np.isfinite(heights).any():
         return "height"
     return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear, sure)
@@ -284,6 +289,9 @@ def _significance(
         lowest=method.lowest,
         highest=method.highest,
         pixel_size=pixel_size,
+        # two ways to fit are two chances, which specks of false cloud are not given
+        local=(WIDE, NARROW) if clouds.cover >= _LITTLE else (WIDE,),
+        enough=_SURE,
     )
 
 
@@ -343,6 +351,7 @@ def _match(
     coarse: Floats,
     classes: _Classes,
     cells_per_pixel: float,
+    against: float,
 ) -> Floats:
     """Height of every cloud, NaN where the ground at the best one is rather lit.
 
@@ -369,7 +378,7 @@ def _match(
     around = np.array(sorted(np.arange(-4, 5), key=abs)) * step
     heights, evidence, _ = best_of(clouds, np.maximum(first + around[:, None], coarse[0]))
     # No evidence at the frame's height means that nothing is seen there; at another height it is an escape.
-    return np.where(evidence > 0, heights, np.where(at_frame >= 0, classes.height, np.nan))
+    return np.where(evidence > 0, heights, np.where(at_frame >= -against, classes.height, np.nan))
 
 
 def _typical(clouds: Clouds, heights: Floats) -> float:
