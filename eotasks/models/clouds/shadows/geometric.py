@@ -15,7 +15,7 @@ from eotasks.models.clouds.shadows.learned import learned
 from eotasks.models.clouds.shadows.light import Ground, Light
 from eotasks.models.clouds.shadows.looks import Sight, beyond, refined
 from eotasks.models.clouds.shadows.search import Clouds, Sums, clouds_of, known_ground, landed, sums_at, thrown
-from eotasks.models.clouds.shadows.significance import NARROW, WIDE, Significance, significance
+from eotasks.models.clouds.shadows.significance import Significance, significance
 from eotasks.text import did_you_mean
 
 Mask = NDArray[np.bool_]
@@ -67,9 +67,9 @@ _OF_MUCH = 0.6
 _SURE = 2.5
 """How much better they fit where that is no chance: of a thousand masks of specks none did."""
 
-_AGAINST = 3.0
-"""Log likelihood ratio by which the ground must speak against the shadow of a cloud, where it is sure that clouds throw
-shadows: a large cloud, of whose shadow a corner is in view, is not lost for a bright slope there."""
+_AGAINST = 2.0
+"""Log likelihood ratio by which the ground must speak against the shadow of a cloud where the match is sure: of a large
+cloud often no more than a corner of the shadow is in view, and may lie on a bright slope."""
 
 _OVERCAST = 0.6
 """Share of the data under cloud from which clouds thrown anywhere land on shadows: the test has no power there, and the
@@ -261,8 +261,7 @@ def heights_of(
     classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel, contrast)
     if classes is None:
         return "height"
-    against = _AGAINST if sure else 0.0
-    heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel, against)
+    heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel, _AGAINST if sure else 0.0)
     if not np.isfinite(heights).any():
         return "height"
     return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear, sure)
@@ -290,8 +289,7 @@ def _significance(
         highest=method.highest,
         pixel_size=pixel_size,
         # two ways to fit are two chances, which specks of false cloud are not given
-        local=(WIDE, NARROW) if clouds.cover >= _LITTLE else (WIDE,),
-        enough=_SURE,
+        narrow=_BEATS_CHANCE if clouds.cover >= _LITTLE else np.inf,
     )
 
 

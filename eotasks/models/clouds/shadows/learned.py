@@ -130,8 +130,8 @@ def learned(sight: Sight, logs: NDArray[np.float32], thrown: Mask, origin_known:
     evidence, water = np.clip(_smooth(evidence, sight.ground), -_MOST, _MOST), sight.black | sight.turbid
     unknown &= np.isfinite(prior)
     patches = (unknown | thrown) & sight.seen & ~water
-    if unknown.any():
-        prior[unknown] = _local_prior(evidence, prior, patches, sight.pixel_size)[unknown]
+    told = thrown | unknown
+    prior[told] = _local_prior(evidence, prior, patches, sight.pixel_size)[told]
     dark = np.where(water, thrown, prior + evidence > 0)
     if unknown.any():
         dark |= unknown & water & _shore(dark, patches, sight.pixel_size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +59,7 @@ def significance(
     lowest: float,
     highest: float,
     pixel_size: tuple[float, float],
-    local: Sequence[float] = (WIDE,),
-    enough: float = math.inf,
+    narrow: float = math.inf,
 ) -> Significance:
     """Fit of the clouds of a frame to its shaded ground, over all heights, against what chance would give.
 
@@ -78,9 +76,8 @@ def significance(
     :param lowest: Metres above ground.
     :param highest: Metres above ground.
     :param pixel_size: Metres (y, x).
-    :param local: Neighbourhoods (metres) that sunlight is compared with, one after the other: that counts by which
-        clouds fit best, each against chance of its own.
-    :param enough: Ratio from which the next ones are not tried.
+    :param narrow: Ratio that the narrow neighbourhood must give, against chance of its own, to count instead of the
+        wide one, where that gives less. Infinity: it is not tried.
     """
     step = math.ceil(math.sqrt(cloud.size / _CELLS))
     size = (pixel_size[0] * step, pixel_size[1] * step)
@@ -94,21 +91,22 @@ def significance(
     moves = _Moves(clouds, data, witnesses, ways[-1], size, pixels=step**2)
     turned = np.radians(np.arange(90, 271, _STEP))
     unit = np.array(per_metre) / speed
-    others = [
+    sunward = [
         np.array([unit[0] * np.cos(angle) - unit[1] * np.sin(angle), unit[0] * np.sin(angle) + unit[1] * np.cos(angle)])
         for angle in turned
     ]
-    best = Significance(0.0, 0.0)
-    for metres in local:
+
+    def against_chance(metres: float) -> Significance:
         fits = moves.fits(_reduced(_residual(sunlight, ground, pixel_size, metres), step))
         true, way = fits.best(unit, ways)
-        chance = max(fits.best(other, ways)[0] for other in others)
-        found = Significance(true, chance, way / speed if true > 0 else None)
-        if found.ratio > best.ratio:
-            best = found
-        if best.ratio >= enough:
-            break
-    return best
+        chance = max(fits.best(other, ways)[0] for other in sunward)
+        return Significance(true, chance, way / speed if true > 0 else None)
+
+    wide = against_chance(WIDE)
+    if math.isinf(narrow) or wide.ratio >= narrow:
+        return wide
+    other = against_chance(NARROW)
+    return other if other.ratio >= narrow else wide
 
 
 def local_mean(values: Floats, where: Mask, pixel_size: tuple[float, float], metres: float) -> tuple[Floats, Floats]:

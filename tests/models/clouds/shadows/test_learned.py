@@ -137,7 +137,7 @@ def test_whatever_the_ground(seed: int, cover: float) -> None:
 
 def test_green_and_red_are_looked_at_where_they_are() -> None:
     assert light_bands(()) == NAMES
-    assert light_bands(("B04", "B02", "B03")) == (*NAMES, "B03", "B04")
+    assert light_bands(("B12", "B04", "B02", "B03", "B8A", "B05")) == (*NAMES, "B03", "B04", "B8A", "B12")
     bands = np.full((2, 2, 4), 0.2)
     bands[0, 0] = [0.12, 0.09, 0.035, 0.14]
     assert light_of(bands, names=(*NAMES, "B03")).turbid[0, 0]
