@@ -147,7 +147,9 @@ class _Moves:
         self._shape, self._size, self._pixels = clouds.shape, size, pixels
         # nothing wraps around: a move is at most as long as the reach, or as the image
         room = [min(side, math.ceil(reach / cell) + 1) for side, cell in zip(clouds.shape, size, strict=True)]
-        self._padded = [fft.next_fast_len(side + more, real=True) for side, more in zip(clouds.shape, room, strict=True)]
+        self._padded = [
+            fft.next_fast_len(side + more, real=True) for side, more in zip(clouds.shape, room, strict=True)
+        ]
         self._clouds, self._data, ground = (fft.rfft2(each, self._padded) for each in (clouds, data, witnesses))
         np.conjugate(self._clouds, out=self._clouds)
         np.conjugate(self._data, out=self._data)
