@@ -86,12 +86,13 @@ class GeometricMethod:
     Matching clouds with shadows object by object over a range of heights is the idea of Fmask (Zhu & Woodcock 2012,
     Remote Sensing of Environment 118, 83-94). Here no threshold of darkness is set: the height of a frame is the one
     whose projection parts the ground best into a lit and a shaded class (the variance between classes, Otsu 1979, IEEE
-    Transactions on Systems, Man, and Cybernetics 9(1)), by sunlight less its mean over a kilometre (``significance``)
-    or, where clouds cover over 60 % of the data, by sunlight itself; the two classes so found are the witnesses for
-    each single cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about
-    take the height of the frame. A frame has no shadow unless its clouds fit the ground better than they do thrown
-    sunward: by more where they are few, by less where they are many. Where enough is matched, single pixels are looked
-    at after the throw (``learned``, or ``looks`` where there is too little to learn from). Ground is taken as flat.
+    Transactions on Systems, Man, and Cybernetics 9(1)), by sunlight less its mean over a kilometre, or over 300 m
+    where that tells more (``significance``), or, where clouds cover over 60 % of the data, by sunlight itself; the two
+    classes so found are the witnesses for each single cloud (log likelihood ratio of two normal distributions). Clouds
+    that the ground tells little about take the height of the frame. A frame has no shadow unless its clouds fit the
+    ground better than they do thrown sunward: by more where they are few, by less where they are many. Where enough is
+    matched, single pixels are looked at after the throw (``learned``, or ``looks`` where there is too little to learn
+    from). Ground is taken as flat.
     """
 
     lowest: float = 200
