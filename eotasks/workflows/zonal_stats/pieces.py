@@ -202,6 +202,8 @@ def _grid(found: Any, due: Grid | None) -> Grid:
     sizes = [given.pop(name) for name in ("height", "width")]
     if not all(type(each) is int for each in sizes) or not isinstance(given.get("crs"), str):
         raise ValueError("a grid of no whole number of pixels")
+    if due is not None and given["crs"] != due.crs:  # GDAL opens files by texts that are no codes
+        raise ValueError("pixels of another grid")
     return Grid(
         given.pop("crs"), height=sizes[0], width=sizes[1], **{name: _number(each) for name, each in given.items()}
     )
