@@ -13,15 +13,15 @@ from eotasks.clouds.detectors.protocol import Detection, Detector, mask_by_setti
 from eotasks.clouds.detectors.settings import DetectorSettings
 from eotasks.clouds.detectors.vocabulary import Answer, Need
 from eotasks.models.clouds.evaluation.labels import SHADOW
-from eotasks.models.clouds.shadows.light import GREEN, TELLING
+from eotasks.models.clouds.shadows.light import GREEN
 
 if TYPE_CHECKING:  # engines of shadows, scipy among them, are loaded when shadows are looked for
     from eotasks.models.clouds.shadows.frame import MethodName
 
 
 def optional_bands_of(method: MethodName) -> tuple[str, ...]:
-    """What a method looks at where it is there: the projection asks neither what turbid water nor what shade is."""
-    return (GREEN, *TELLING) if method == "geometric" else ()
+    """What a method looks at where it is there: the projection does not ask what turbid water is."""
+    return (GREEN,) if method == "geometric" else ()
 
 
 class CloudsWithShadows(Detector):

@@ -1,7 +1,7 @@
 """Shadows of clouds that are given: so that how shadows are found is judged apart from how clouds are.
 
-It needs the bands of shadows alone (B02, B08, B11; B03, B04, B8A and B12 where they are there), so that scenes of six
-bands will do, of other sensors too.
+It needs the bands of shadows alone (B02, B08, B11, and B03 where it is there), so that scenes of six bands will do, of
+other sensors too.
 """
 
 from __future__ import annotations

@@ -67,10 +67,6 @@ _OF_MUCH = 0.6
 _SURE = 2.5
 """How much better they fit where that is no chance: of a thousand masks of specks none did."""
 
-_AGAINST = 2.0
-"""Log likelihood ratio by which the ground must speak against the shadow of a cloud where the match is sure: of a large
-cloud often no more than a corner of the shadow is in view, and may lie on a bright slope."""
-
 _OVERCAST = 0.6
 """Share of the data under cloud from which clouds thrown anywhere land on shadows: the test has no power there, and the
 contrast alone decides."""
@@ -86,13 +82,12 @@ class GeometricMethod:
     Matching clouds with shadows object by object over a range of heights is the idea of Fmask (Zhu & Woodcock 2012,
     Remote Sensing of Environment 118, 83-94). Here no threshold of darkness is set: the height of a frame is the one
     whose projection parts the ground best into a lit and a shaded class (the variance between classes, Otsu 1979, IEEE
-    Transactions on Systems, Man, and Cybernetics 9(1)), by sunlight less its mean over a kilometre, or over 300 m
-    where that tells more (``significance``), or, where clouds cover over 60 % of the data, by sunlight itself; the two
-    classes so found are the witnesses for each single cloud (log likelihood ratio of two normal distributions). Clouds
-    that the ground tells little about take the height of the frame. A frame has no shadow unless its clouds fit the
-    ground better than they do thrown sunward: by more where they are few, by less where they are many. Where enough is
-    matched, single pixels are looked at after the throw (``learned``, or ``looks`` where there is too little to learn
-    from). Ground is taken as flat.
+    Transactions on Systems, Man, and Cybernetics 9(1)), by sunlight less its mean over a kilometre (``significance``)
+    or, where clouds cover over 60 % of the data, by sunlight itself; the two classes so found are the witnesses for
+    each single cloud (log likelihood ratio of two normal distributions). Clouds that the ground tells nothing about
+    take the height of the frame. A frame has no shadow unless its clouds fit the ground better than they do thrown
+    sunward: by more where they are few, by less where they are many. Where enough is matched, single pixels are looked
+    at after the throw (``learned``, or ``looks`` where there is too little to learn from). Ground is taken as flat.
     """
 
     lowest: float = 200
@@ -262,7 +257,7 @@ def heights_of(
     classes = _classes(clouds, sunlight, clear, searched, cells_per_pixel, contrast)
     if classes is None:
         return "height"
-    heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel, _AGAINST if sure else 0.0)
+    heights = _match(clouds, sunlight, clear, coarse, classes, cells_per_pixel)
     if not np.isfinite(heights).any():
         return "height"
     return CloudHeights(clouds, heights, classes.lit, classes.shaded, sunlight, usual, clear, sure)
@@ -289,8 +284,6 @@ def _significance(
         lowest=method.lowest,
         highest=method.highest,
         pixel_size=pixel_size,
-        # two ways to fit are two chances, which specks of false cloud are not given
-        narrow=_BEATS_CHANCE if clouds.cover >= _LITTLE else np.inf,
     )
 
 
@@ -350,7 +343,6 @@ def _match(
     coarse: Floats,
     classes: _Classes,
     cells_per_pixel: float,
-    against: float,
 ) -> Floats:
     """Height of every cloud, NaN where the ground at the best one is rather lit.
 
@@ -377,7 +369,7 @@ def _match(
     around = np.array(sorted(np.arange(-4, 5), key=abs)) * step
     heights, evidence, _ = best_of(clouds, np.maximum(first + around[:, None], coarse[0]))
     # No evidence at the frame's height means that nothing is seen there; at another height it is an escape.
-    return np.where(evidence > 0, heights, np.where(at_frame >= -against, classes.height, np.nan))
+    return np.where(evidence > 0, heights, np.where(at_frame >= 0, classes.height, np.nan))
 
 
 def _typical(clouds: Clouds, heights: Floats) -> float:

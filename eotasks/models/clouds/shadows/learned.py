@@ -48,8 +48,7 @@ _WORTH = 0.01
 _STEPS = 20
 
 _PATCH = 250.0
-"""Metres (standard deviation) over which ground is shaded alike, under outlines and where its cloud would lie outside:
-shadows are patches."""
+"""Metres (standard deviation) over which ground whose cloud would lie outside is shaded alike: shadows are patches."""
 
 _LOCAL = (0.01, 0.9)
 """The least and the greatest share of shadow in such a neighbourhood."""
@@ -97,10 +96,9 @@ def learned(sight: Sight, logs: NDArray[np.float32], thrown: Mask, origin_known:
     enough for a linear discriminant of all bands, whose direction does not suffer from errors that are made on both
     sides. Geometry stays as the prior: shadow is likely under an outline, rare beside it, impossible elsewhere, and
     as frequent where the cloud would lie outside of the image as the looks there say (the share that makes them most
-    likely), unless that is too much to be true (``AS_SHADED``). Under outlines and where the cloud would lie outside
-    half of the share is that of the neighbourhood: shadows, and outlines that are thrown to the wrong place, are
-    patches. Water tells nothing by its looks, and the deepest shade looks like water: it keeps the outline, and where
-    the cloud would lie outside it is what its shore is.
+    likely, half of the frame and half of the neighbourhood), unless that is too much to be true (``AS_SHADED``). Water
+    tells nothing by its looks, and the deepest shade looks like water: it keeps the outline, and where the cloud would
+    lie outside it is what its shore is.
 
     :param logs: (h, w, bands) ln of reflectance.
     :param thrown: (h, w) shadow of the match.
@@ -132,8 +130,8 @@ def learned(sight: Sight, logs: NDArray[np.float32], thrown: Mask, origin_known:
     evidence, water = np.clip(_smooth(evidence, sight.ground), -_MOST, _MOST), sight.black | sight.turbid
     unknown &= np.isfinite(prior)
     patches = (unknown | thrown) & sight.seen & ~water
-    told = thrown | unknown
-    prior[told] = _local_prior(evidence, prior, patches, sight.pixel_size)[told]
+    if unknown.any():
+        prior[unknown] = _local_prior(evidence, prior, patches, sight.pixel_size)[unknown]
     dark = np.where(water, thrown, prior + evidence > 0)
     if unknown.any():
         dark |= unknown & water & _shore(dark, patches, sight.pixel_size)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,21 +77,6 @@ def test_weak_shade_is_told_where_the_match_is_significant(monkeypatch: pytest.M
     assert f1(geometric_shadow(light, cloud, shift, **options).shadow, truth) > 0.9
     monkeypatch.setattr(module, "_SIGNIFICANT_CONTRAST", 0.15)
     assert geometric_shadow(light, cloud, shift, **options).reason == "height"
-
-
-def test_a_cloud_is_not_lost_for_the_bright_slope_on_which_the_corner_of_its_shadow_lies() -> None:
-    """Little ground speaks against it where the match of all clouds is sure, much ground does."""
-    large = [Blob(200, 60, 20, 1200), Blob(120, 120, 24, 1200)]
-    lost = {}
-    for radius in (2, 8):
-        bands, cloud, truth = frame([*large, Blob(205, 200, radius, 1200)])
-        light = light_of(bands, names=NAMES)
-        shaded = truth & (np.indices(truth.shape)[1] > 150)
-        slope = replace(light, sunlight=np.where(shaded, np.float32(0.55), light.sunlight))
-        shift = shadow_shift(SUN, pixel_size=PIXEL)
-        found = geometric_shadow(slope, cloud, shift, pixel_size=PIXEL, method=GeometricMethod(beyond="clear"))
-        lost[radius] = bool(np.isnan(found.heights[found.labels[205, 200] - 1]))
-    assert lost == {2: False, 8: True}
 
 
 @pytest.mark.parametrize(("ratio", "told"), [(1.4, False), (1.6, True)])

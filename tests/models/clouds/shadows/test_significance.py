@@ -71,20 +71,3 @@ def test_the_warning_keeps_its_reason() -> None:
     warning = pickle.loads(pickle.dumps(ShadowWarning("here: why", "height")))
     assert isinstance(warning, EOTasksWarning)
     assert (str(warning), warning.reason) == ("here: why", "height")
-
-
-def test_hills_that_hide_a_shadow_from_the_wide_neighbourhood_leave_it_to_the_narrow_one() -> None:
-    """Ground that goes up and down over kilometres by more than shade does."""
-    bands, cloud, _ = frame(BLOBS)
-    light = light_of(bands, names=NAMES)
-    shift = shadow_shift(SUN, pixel_size=PIXEL)
-    rows, columns = np.indices(cloud.shape)
-    hills = (4 * np.sin(rows / 25) * np.sin(columns / 25)).astype(np.float32)
-    ground = light.valid & ~cloud & ~light.black
-    options: dict[str, Any] = {"lowest": 200, "highest": 4000, "pixel_size": PIXEL}
-    arguments = (cloud, light.valid, light.sunlight + hills, ground, shift)
-    wide, both = significance(*arguments, **options), significance(*arguments, narrow=1.1, **options)
-    assert wide.ratio < 1.1 < both.ratio
-    assert both.height == pytest.approx(1200, abs=20)
-    assert significance(*arguments, narrow=100.0, **options) == wide  # too little to be heard
-    assert significance(cloud, light.valid, light.sunlight, ground, shift, narrow=1.1, **options) == found(SUN[1])
