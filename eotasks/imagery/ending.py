@@ -16,6 +16,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+from eotasks.errors import ImageryError
+
 WAIT_SECONDS = 20.0
 """For which an end waits: a block is decoded in a second, and nothing more is fetched by then."""
 
@@ -34,11 +36,15 @@ class _Gate:
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
-        """GDAL works in this thread; where the process ends, it does not come so far."""
+        """GDAL works in this thread; where the process ends, it does not come so far.
+
+        :raises ImageryError: the process ends, and waits for this thread all the same.
+        """
         depth = getattr(self._of_thread, "depth", 0)
         with self._changed:
-            while self.is_closed and not depth and threading.current_thread() is not threading.main_thread():
-                self._changed.wait()  # the interpreter ends it here, where there is only Python
+            if self.is_closed and not depth and threading.current_thread() is not threading.main_thread():
+                self._changed.wait_for(lambda: False, WAIT_SECONDS)  # the interpreter ends it here, in Python alone
+                raise ImageryError("The process ends: nothing is read any more. Wait for threads before it does.")
             self._inside += 1
         self._of_thread.depth = depth + 1
         try:

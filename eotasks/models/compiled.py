@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ def kernel(function: _Function) -> _Function:
     folder): in the first that can be written, and that nobody else can write to. Where there is none it is compiled in
     every process, and a warning says so.
     """
-    _Announcement.listen()
+    _Compilations.listen()
     compiled: Any = numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)
     try:
         compiled._cache = KeptCode(function)
@@ -32,8 +33,10 @@ def kernel(function: _Function) -> _Function:
     return compiled
 
 
-class _Announcement(event.Listener):
-    """Tells, once per process, that kernels of ours are being compiled: the first call on a machine takes seconds."""
+class _Compilations(event.Listener):
+    """Tells, once per process, that kernels of ours are being compiled: the first call on a machine takes seconds.
+    Where it fails or is interrupted, other processes no longer wait for the code.
+    """
 
     _listening = False
 
@@ -53,4 +56,7 @@ class _Announcement(event.Listener):
             LOGGER.warning("Compiling array kernels for this machine: once, some seconds, then kept on disk.")
 
     def on_end(self, event: Any) -> None:
-        """Nothing to say."""
+        kept = event.data["dispatcher"]._cache
+        # `event.is_failed` of numba 0.68 says the opposite.
+        if sys.exc_info()[0] is not None and isinstance(kept, KeptCode):
+            kept.give_up()

@@ -79,6 +79,10 @@ class KeptCode(FunctionCache):
         finally:
             self._lock.release()
 
+    def give_up(self) -> None:
+        """What was to be kept will not come: the next process may compile it."""
+        self._lock.release()
+
 
 class _CompileLock:
     """Held by the process that compiles a function, from when its code was not found until it is kept.
@@ -93,7 +97,7 @@ class _CompileLock:
 
     def acquire(self) -> bool:
         """Waits for it; False when somebody else may still be compiling, or nobody can lock here."""
-        if self._descriptor is not None:  # of a compilation that was interrupted
+        if self._descriptor is not None:
             return True
         with contextlib.suppress(OSError):  # no rights, or no locks in this file system
             self._descriptor = _lock_file(self._path, time.monotonic() + _PATIENCE_S)

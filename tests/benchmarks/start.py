@@ -37,8 +37,10 @@ def measure(checkout: Path, *arguments: str) -> Start:
 
     :raises subprocess.CalledProcessError: when it fails.
     """
-    commands = "eotasks.workflows.cli" if checkout.joinpath("eotasks", "workflows").is_dir() else "workflows.cli"  # old
-    command = [sys.executable, "-m", commands, "cloud-mask", "--resolution", "160", *arguments]
+    room = (
+        "eotasks.workflows" if checkout.joinpath("eotasks", "workflows").is_dir() else "workflows"
+    )  # before the house
+    command = [sys.executable, "-m", f"{room}.cli", "cloud-mask", "--resolution", "160", *arguments]
     with tempfile.TemporaryDirectory(prefix="eotasks-start-") as folder:
         begun = time.perf_counter()
         process = subprocess.Popen(

@@ -9,9 +9,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 
 from eotasks.models import kept_code
+from eotasks.models.compiled import kernel
 from tests import ROOT
 
 pytestmark = pytest.mark.slow
@@ -65,6 +68,21 @@ def test_nobody_waits_for_ever_for_code_of_a_process_that_is_stuck(
         holder.kill()
     assert lock.acquire()  # a process that has died holds nothing
     lock.release()
+
+
+def test_code_that_cannot_be_compiled_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    @kernel
+    def broken(values: object) -> object:
+        return values.no_such_thing  # type: ignore[attr-defined]
+
+    with pytest.raises(numba.TypingError):
+        broken(np.zeros(1))
+    (path,) = tmp_path.rglob("*broken*.lock")
+    lock = [sys.executable, "-c", HOLDER, str(path)]
+    assert subprocess.run(lock, capture_output=True, text=True, timeout=60, check=True).stdout == "held\n"
 
 
 @pytest.mark.parametrize("ending", [".nbi", pytest.param(".nbc", marks=pytest.mark.trial)])

@@ -144,9 +144,11 @@ class Window:
         """Gives back the memory of a decoded band, whose values are not asked for again. Other bands may still take
         from one that is 0 nowhere what is no hole in them.
         """
-        pixels = self._pixels.pop(band)
+        pixels = self._pixels[band]
         if pixels is not None and pixels.values.all():
             self._pixels[band] = replace(pixels, values=np.broadcast_to(_FULL, pixels.shape))
+        else:
+            del self._pixels[band]
 
     def valid(self, bands: Sequence[str]) -> dict[str, NDArray[np.bool_] | None]:
         """Which pixels of some decoded bands hold data; None for a band whose pixels all do.
@@ -159,17 +161,24 @@ class Window:
         empty = {band: self._empty(band) for band in unique}
         # Of a lower level 0 may be a ripple beside bright cloud, and a hole may be no 0: looked at below.
         shared = {band: mask for band, mask in empty.items() if self._is_reduced(band) or not self._offset(band)}
-        self._fill_from(shared, [*unique, *(band for band in self._pixels if band not in empty)])
-        if any(mask is not None for mask in shared.values()):
-            others = [band for band in self._product.bands if band not in empty]
-            self.decode(others)
-            self._fill_from(shared, others)
+        # Of a full band no other is looked at: threads may still be decoding those.
+        for find in (self._decoded_beside, self._others_decoded):
+            if any(mask is not None for mask in shared.values()):
+                self._fill_from(shared, find(unique))
         empty |= shared
         outside = dict(zip(unique, in_threads(self._outside, unique, self._threads), strict=True))
         alone = in_threads(lambda band: self._alone(band, empty[band], outside[band]), unique, self._threads)
         return {
             band: self._valid(band, empty[band], outside[band], own) for band, own in zip(unique, alone, strict=True)
         }
+
+    def _decoded_beside(self, bands: Sequence[str]) -> list[str]:
+        return [*bands, *(band for band in self._pixels if band not in bands)]
+
+    def _others_decoded(self, bands: Sequence[str]) -> list[str]:
+        others = [band for band in self._product.bands if band not in bands]
+        self.decode(others)
+        return others
 
     def info(self, band: str) -> RasterInfo:
         """Grid and levels of a band."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.pixels.raster import Level, RasterInfo
+from eotasks.imagery.pixels.raster import Level, Pixels, RasterInfo
 from eotasks.imagery.pixels.window import Sampling, Window
 
 INFO = RasterInfo(
@@ -33,3 +34,23 @@ def test_bands_are_fetched_ahead_as_the_file_needs_memory(far: bool, grid: Grid,
         files=SimpleNamespace(is_far=lambda _: far), bands={"B02": RasterFile("a.jp2", "JP2OpenJPEG")}
     )
     assert Window(product, {"B02": INFO}, grid, Sampling("mean"), 2)._ahead(["B02"]) == expected
+
+
+class NoIteration(dict[str, Any]):
+    """As a dictionary that other threads add to."""
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("dictionary changed size during iteration")
+
+
+def test_a_full_band_needs_none_of_those_that_are_being_decoded() -> None:
+    product: Any = SimpleNamespace(
+        bands={"B02": RasterFile("a.jp2", "JP2OpenJPEG")},
+        footprints={},
+        acquisition=SimpleNamespace(offset_of=lambda _: 0),
+    )
+    grid = Grid("EPSG:32633", 300_000, 5_900_000, 10, 4, 4)
+    window = Window(product, {"B02": INFO}, grid, Sampling("mean"), 2)
+    window._pixels = NoIteration(B02=Pixels(np.ones((4, 4), np.uint16), INFO.full.transform, INFO.crs))
+    assert window.is_full("B02")
+    assert window.valid(["B02"]) == {"B02": None}
