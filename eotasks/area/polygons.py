@@ -16,6 +16,7 @@ from eotasks.area.vector import damage, in_system, known_crs, layers_of, on_disk
 from eotasks.errors import AreaError, ConfigurationError, GridError
 from eotasks.geometry.antimeridian import box_of, could_be_degrees, crosses, normalised, unrolled
 from eotasks.geometry.degrees import FARTHEST, to_degrees
+from eotasks.geometry.repair import repaired
 from eotasks.geometry.systems import crs_of, has_ground_metres, in_degrees, in_metres, utm_of
 
 GridName = Literal["utm", "bbox"]
@@ -98,7 +99,7 @@ def _as_valid(frame: gpd.GeoDataFrame, degrees: bool) -> Iterable[Any]:
     west, _, east, _ = frame.total_bounds
     normal = not degrees or (could_be_degrees(frame.total_bounds) and east - west <= 180)
     for geometry in given:
-        yield shapely.make_valid(geometry if normal else normalised(geometry))
+        yield repaired(geometry if normal else normalised(geometry))
 
 
 def _read_bbox(bbox: Sequence[float], crs: str | int | CRS | None, grid: GridName | None) -> tuple[Any, CRS]:

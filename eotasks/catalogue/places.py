@@ -57,7 +57,10 @@ def _check_file(path: str, *_: int) -> Places:
     row, reader, columns = 0, PlacesReader(path), columns_of_places(file)
     batches = (file.iter_batches(columns=columns, row_groups=[group]) for group in groups)
     for batch in chain.from_iterable(batches):  # each group has a dictionary of its own
-        check_column(batch.column(batch.schema.get_field_index("geometry")), f"{path}: row", first=row)
+        index = batch.schema.get_field_index("geometry")
+        if index < 0:  # none of that name, or several
+            raise ImageryError(f"{path}: it has not one column geometry, as catalogues have. Make the catalogue anew.")
+        check_column(batch.column(index), f"{path}: row", first=row)
         reader.add(batch)
         row += len(batch)
     return reader.places()

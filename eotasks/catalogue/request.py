@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.errors import ConfigurationError, GeometryError, GridError, reason_of
 from eotasks.geometry.antimeridian import box_of, boxes_of
 from eotasks.geometry.degrees import WGS84, in_degrees, to_degrees
+from eotasks.geometry.repair import repaired
 from eotasks.imagery.grid import parse_crs
 from eotasks.times import naive_utc
 
@@ -101,8 +102,7 @@ def area_of(
     system = parse_crs(crs)
     given = _four(bbox or ()) if intersects is None else _geometry(intersects)
     try:
-        area = to_degrees(_box(given, system) if isinstance(given, tuple) else given, system)
-        return area if area.is_valid else shapely.make_valid(area)
+        return repaired(to_degrees(_box(given, system) if isinstance(given, tuple) else given, system))
     except (GeometryError, shapely.errors.ShapelyError) as error:
         what = f"Extent {given}" if isinstance(given, tuple) else f"Area {_short(given)}"
         raise GridError(f"{what} in {crs}: {reason_of(error)}.") from error

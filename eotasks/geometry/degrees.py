@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import shapely
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
+from rasterio.errors import RasterioError
 from rasterio.warp import transform
 from shapely.geometry.base import BaseGeometry
 
-from eotasks.errors import GeometryError
+from eotasks.errors import GeometryError, reason_of
 from eotasks.geometry.antimeridian import normalised
 from eotasks.geometry.systems import is_wgs84
 
@@ -47,7 +49,10 @@ def to_degrees(geometry: BaseGeometry, crs: Any, *, edge_parts: int = EDGE_PARTS
     step = max(east - west, north - south) / edge_parts
     fine = geometry.segmentize(step) if step > 0 else geometry
     points = shapely.get_coordinates(fine)
-    degrees = np.column_stack(transform(system, WGS84, points[:, 0], points[:, 1]))
+    try:
+        degrees = np.column_stack(transform(system, WGS84, points[:, 0], points[:, 1]))
+    except (RasterioError, CPLE_BaseError) as error:  # of some systems far away, where others give infinity
+        raise GeometryError(f"it lies outside of what its coordinate system can show ({reason_of(error)})") from error
     if not np.isfinite(degrees).all():
         raise GeometryError("it lies outside of what its coordinate system can show: check the system")
     return normalised(shapely.set_coordinates(fine, degrees))

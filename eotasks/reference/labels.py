@@ -34,6 +34,7 @@ from eotasks.errors import (
     ReferenceDataError,
     reason_of,
 )
+from eotasks.geometry import repair
 from eotasks.geometry.geoparquet import describe_geoparquet, is_geoparquet, read_geoparquet, values_of
 from eotasks.geometry.vector_head import check_head
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
@@ -404,7 +405,7 @@ def _valid(shapes: NDArray[Any]) -> NDArray[Any]:
     repaired = shapes.copy()
     for index in np.flatnonzero(broken):
         dimension = shapely.get_dimensions(shapes[index])
-        parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shapes[index])))
+        parts = shapely.get_parts(shapely.get_parts(repair.repaired(shapes[index])))
         repaired[index] = shapely.union_all(parts[shapely.get_dimensions(parts) == dimension])
     return repaired
 

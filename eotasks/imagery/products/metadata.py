@@ -141,7 +141,7 @@ def read_product_metadata(content: bytes, where: str) -> ProductFacts:
     level = _level(required(root, "PROCESSING_LEVEL", where), local_name(root), where)
     spacecraft = _SPACECRAFT.search(required(root, "SPACECRAFT_NAME", where))
     if spacecraft is None:
-        raise ImageryError(f"{where}: SPACECRAFT_NAME {text(root, 'SPACECRAFT_NAME')!r} is no Sentinel-2.")
+        raise ImageryError(f"{where}: SPACECRAFT_NAME {excerpt(text(root, 'SPACECRAFT_NAME'))} is no Sentinel-2.")
     baseline = _baseline(required(root, "PROCESSING_BASELINE", where), where)
     orbit = number(root, "SENSING_ORBIT_NUMBER", where)
     direction = (text(root, "SENSING_ORBIT_DIRECTION") or "").lower()
@@ -181,7 +181,7 @@ def read_tile_metadata(content: bytes, where: str) -> TileFacts:
     identifier = text(root, "TILE_ID_2A") or required(root, "TILE_ID", where)  # the first up to Sen2Cor 2.5
     match = _TILE_ID.search(identifier)
     if match is None:
-        raise ImageryError(f"{where}: TILE_ID {identifier[:80]!r} is that of no Sentinel-2 tile. Fetch it again.")
+        raise ImageryError(f"{where}: TILE_ID {excerpt(identifier)} is that of no Sentinel-2 tile. Fetch it again.")
     sun = first(root, "Mean_Sun_Angle")
     return TileFacts(
         satellite=identifier[:3],
@@ -271,15 +271,17 @@ def _agree(facts: ProductFacts, name: NameFacts, where: str) -> None:
 def _level(level: str, root: str, where: str) -> Level:
     known: dict[str, Level] = {"Level-1C": "L1C", "Level-2A": "L2A", "Level-2Ap": "L2A"}
     if level not in known:
-        raise ImageryError(f"{where}: PROCESSING_LEVEL {level!r}: only Level-1C and Level-2A are read.")
+        raise ImageryError(f"{where}: PROCESSING_LEVEL {excerpt(level)}: only Level-1C and Level-2A are read.")
     if not root.startswith(f"Level-{known[level][1:]}"):
-        raise ImageryError(f"{where}: PROCESSING_LEVEL {level!r} in a document of {root}. Fetch the original again.")
+        raise ImageryError(
+            f"{where}: PROCESSING_LEVEL {excerpt(level)} in a document of {excerpt(root)}. Fetch the original again."
+        )
     return known[level]
 
 
 def _baseline(baseline: str, where: str) -> str:
     if not re.fullmatch(r"\d\d\.\d\d", baseline):
-        raise ImageryError(f"{where}: PROCESSING_BASELINE {baseline!r}: expected a number such as 05.10.")
+        raise ImageryError(f"{where}: PROCESSING_BASELINE {excerpt(baseline)}: expected a number such as 05.10.")
     return baseline
 
 
@@ -332,7 +334,7 @@ def _footprint(root: Element, where: str) -> tuple[tuple[float, float], ...]:
 def _crs(root: Element, where: str) -> str:
     code = required(root, "HORIZONTAL_CS_CODE", where)
     if _CRS.match(code) is None:
-        raise ImageryError(f"{where}: HORIZONTAL_CS_CODE {code[:40]!r} is no EPSG code. Fetch it again.")
+        raise ImageryError(f"{where}: HORIZONTAL_CS_CODE {excerpt(code)} is no EPSG code. Fetch it again.")
     return code
 
 
@@ -375,4 +377,4 @@ def _time(value: str, where: str) -> dt.datetime:
     try:
         return parse_time(value)
     except ValueError as error:
-        raise ImageryError(f"{where}: {value[:40]!r} is no time. Fetch it again.") from error
+        raise ImageryError(f"{where}: {excerpt(value)} is no time. Fetch it again.") from error

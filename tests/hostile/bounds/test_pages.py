@@ -15,6 +15,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eotasks.catalogue import places
 from eotasks.catalogue.places import check_places
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ImageryError
@@ -206,3 +207,13 @@ def test_damaged_heads_are_refused_or_read(data: st.DataObject, written: Path) -
         content[start + data.draw(st.integers(0, 60))] = data.draw(st.integers(0, 255))
     with suppress(ImageryError):
         columns_by_dictionary(bytes(content), "a", groups=[0])
+
+
+def test_rows_without_their_places_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of columns stand twice in a file, and in a damaged one they differ."""
+    path = tmp_path / "a.parquet"
+    Catalogue(path).add([make_item("a")])
+    monkeypatch.setattr(places, "columns_of_places", lambda _: ["id"])
+    places._check_file.cache_clear()
+    with pytest.raises(ImageryError, match="not one column geometry"):
+        places._check_file(str(path))

@@ -147,7 +147,7 @@ def test_tile(tile: str) -> None:
 
 PRODUCT_CASES = [
     (">Level-1C<", ">Level-1B<", "only Level-1C and Level-2A"),
-    (">Level-1C<", ">Level-2A<", "in a document of Level-1C"),
+    (">Level-1C<", ">Level-2A<", "in a document of 'Level-1C"),
     ("Sentinel-2A<", "Landsat-8<", "is no Sentinel-2"),
     ("Sentinel-2A<", "Sentinel-2B<", "satellite S2B"),
     ("<PROCESSING_BASELINE>05.10", "<PROCESSING_BASELINE>5", "expected a number"),
@@ -268,3 +268,9 @@ def test_own_run_of_sen2cor_without_offsets(safe: Path, tmp_path: Path) -> None:
     text = path.read_text().replace("BOA_ADD_OFFSET", "OTHER").replace("05.10", "99.99").replace("N0510", "N9999")
     facts = facts_of(text)
     assert (facts.baseline, facts.offsets) == ("99.99", {})
+
+
+def test_values_are_quoted_in_short(product: str) -> None:
+    with pytest.raises(ImageryError, match="is no Sentinel-2") as raised:
+        facts_of(product.replace(">Sentinel-2A<", f">{'1' * 100_000}<"))
+    assert len(str(raised.value)) < 1000
