@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -43,27 +44,41 @@ def command(program: str, server: Server, cases: int, seed: int) -> list[str]:
     ]  # fmt: skip
 
 
-def watched(server: Server, run: Sequence[str], folder: Path) -> tuple[int, float]:
-    """Run a command beside a look at the service each second: its exit code, and the longest time that a look took."""
-    ended, longest = threading.Event(), 0.0
+@dataclass
+class Watched:
+    """What looks at a service met while a command ran."""
+
+    code: int = 0
+    """Of the command."""
+    longest_s: float = 0.0
+    """Of all looks, with those that had no answer."""
+    unanswered: int = 0
+    """Looks that had no answer in time, or one that broke off."""
+
+
+def watched(server: Server, run: Sequence[str], folder: Path, timeout_s: float = TIMEOUT_S) -> Watched:
+    """Run a command beside a look at the service each second, and a last one when the command has ended."""
+    ended, met = threading.Event(), Watched()
 
     def look() -> None:
-        nonlocal longest
-        while not ended.wait(1.0):
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(1.0)
             begun = time.perf_counter()
             try:
-                requests.get(f"{server.url}/health", timeout=TIMEOUT_S)
-            finally:
-                longest = max(longest, time.perf_counter() - begun)
+                requests.get(f"{server.url}/health", timeout=timeout_s)
+            except requests.RequestException:
+                met.unanswered += 1
+            met.longest_s = max(met.longest_s, time.perf_counter() - begun)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
-        code = subprocess.run(run, cwd=folder, check=False).returncode
+        met.code = subprocess.run(run, cwd=folder, check=False).returncode
     finally:
         ended.set()
         thread.join()
-    return code, longest
+    return met
 
 
 def faults_of(server: Server) -> list[str]:
@@ -85,10 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         with serving(folder / "described", build_days(folder, 2)) as server:
             run = command(options.schemathesis, server, options.cases, options.seed)
-            code, longest = watched(server, run, folder)
+            met = watched(server, run, folder)
             faults = faults_of(server)
-    print(f"\n/health took {longest:.1f} s at most; answers with 5xx: {', '.join(faults) or 'none'}")
-    return 1 if code or faults else 0
+    print(f"\n/health took {met.longest_s:.1f} s at most, and had no answer {met.unanswered} times")
+    print(f"answers with 5xx: {', '.join(faults) or 'none'}")
+    return 1 if met.code or met.unanswered or faults else 0
 
 
 if __name__ == "__main__":
