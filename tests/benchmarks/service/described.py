@@ -2,8 +2,14 @@
 ``python -m tests.benchmarks.service.described --schemathesis PATH/TO/st``.
 
 schemathesis is no dependency of the project, which needs it for nothing else: install it into an environment of its own
-(``python -m venv /tmp/st && /tmp/st/bin/pip install schemathesis``). It asks `eotasks serve` with a token; a 5xx and a
-request without an answer are faults. Beside it, `/health` is asked every second: a service that hangs does not answer.
+(``python3.13 -m venv /tmp/st && /tmp/st/bin/pip install schemathesis``). It asks `eotasks serve` with a token; a 5xx
+and a request without an answer are faults. Beside it, `/health` is asked every second: a service that hangs does not
+answer.
+
+The environment has Python 3.13, whatever the project runs with: in 3.11 threads that parse Python at the same time
+disturb each other's count of recursions (as in python/cpython#106905). schemathesis, whose four workers do so to print
+a strategy, then gives up an operation with "AST constructor recursion depth mismatch", which is no fault of the
+service.
 """
 
 from __future__ import annotations
