@@ -41,6 +41,8 @@ WARM = 0.3
 """Part of the requests after which memory is looked at."""
 SAMPLES = 100
 """Looks at memory, evenly over the requests."""
+TELLING = 1000
+"""Requests from which on growth is told: in fewer a process still fills what it keeps."""
 DATES = 6
 
 Answer = tuple[int, str]
@@ -247,7 +249,7 @@ def report(counted: Counted, total: int, took_s: float) -> int:
 
 
 def _growth_text(counted: Counted, total: int) -> str:
-    if counted.looks < SAMPLES // 2:
+    if total < TELLING:
         return "too few requests to tell"
     growth = counted.growth(total)
     return "no process lived through it" if growth is None else f"{growth * 1000 / 1e6:+.2f} MB in 1,000 requests"

@@ -53,11 +53,10 @@ def test_growth_is_of_processes_that_live_through_it() -> None:
 
 def test_growth_of_few_requests_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
     counted = Counted(killed=Counter(engine=1))
-    counted.memory[1] = [(at, 100_000) for at in range(40)]
-    assert soak.report(counted, 40, 1) == 0
+    counted.memory[1] = [(at, 100_000 + 1000 * at) for at in range(0, 1000, 25)]
+    assert soak.report(counted, 999, 1) == 0
     assert "too few requests" in capsys.readouterr().out
-    counted.memory[1] = [(at, 100_000 + 1000 * at) for at in range(60)]
-    soak.report(counted, 60, 1)
+    soak.report(counted, 1000, 1)
     assert "+1.00 MB" in capsys.readouterr().out
 
 
