@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from tests.servers.real_service import write_day
 
 START_S = 300.0
 """Seconds that it may take to start, on a machine that does much else."""
+END_S = 120.0
+"""Seconds that it may take to end."""
 _NAME = "http://service.test"
 """By which every service knows itself, so that links of two are equal."""
 _ENGINE = "evalscript.workers"
@@ -75,13 +76,10 @@ def serving(folder: Path, catalogue: str, **settings: object) -> Iterator[Server
     :param settings: Of `ServiceSettings`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     clients, log = folder / "clients.json", folder / "log"
     clients.unlink(missing_ok=True)
     client_id, secret = add_client(clients, "benchmark")
-    given = {"catalogues": catalogue, "clients_file": clients, "port": port, "base_url": _NAME, "script_s": 60}
+    given = {"catalogues": catalogue, "clients_file": clients, "port": 0, "base_url": _NAME, "script_s": 60}
     environment = {f"EOTASKS_SERVICE_{name.upper()}": str(value) for name, value in (given | settings).items()}
     command = [sys.executable, "-m", "eotasks.workflows.cli", "serve"]
     with log.open("w") as written:
@@ -89,16 +87,45 @@ def serving(folder: Path, catalogue: str, **settings: object) -> Iterator[Server
             command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=written
         )
     try:
-        server = Server(f"http://127.0.0.1:{port}", client_id, secret, psutil.Process(started.pid), log)
+        process = psutil.Process(started.pid)
+        server: Server | None = None
         until = time.monotonic() + START_S
-        while not server.is_well():
+        while server is None or not server.is_well():
             if started.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"The service does not start: {log.read_text()[-2000:]}")
             time.sleep(0.1)
+            port = _port(process)
+            if port is not None:
+                server = Server(f"http://127.0.0.1:{port}", client_id, secret, process, log)
         yield server
     finally:
-        started.terminate()
-        started.wait(120)
+        end(started)
+
+
+def end(process: subprocess.Popen[bytes], wait_s: float = END_S) -> None:
+    """End a process as a user does; when it does not end, kill it with all that it started.
+
+    :raises subprocess.TimeoutExpired: when it had to be killed.
+    """
+    process.terminate()
+    try:
+        process.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        for each in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                each.kill()
+        process.kill()
+        process.wait()
+        raise
+
+
+def _port(process: psutil.Process) -> int | None:
+    """At which it listens. What it prints has the name that it is given in place of this address."""
+    try:
+        found = process.net_connections("tcp")
+    except psutil.Error:  # has ended, which the caller sees
+        return None
+    return next((each.laddr.port for each in found if each.status == psutil.CONN_LISTEN), None)
 
 
 def build_days(folder: Path, dates: int) -> str:

@@ -3,8 +3,9 @@
 
 Requests are of all kinds (`tests.benchmarks.service.mix`): images in every format and mosaicking, statistics,
 catalogue, FIS, tokens, and what is to be refused. One service is asked each of them in peace. Another is asked
-thousands, drawn from them, by several clients, while every few seconds a process that runs evalscripts is killed, and
-with ``--workers 2`` every sixth time one that answers requests. Clients do as sentinelhub does: they try again when a
+thousands, drawn from them, by several clients, while after every so many answers a process that runs evalscripts is
+killed, and with ``--workers 2`` every sixth time one that answers requests: by answers and not by seconds, so that a
+slow machine has no more kills a request than a fast one. Clients do as sentinelhub does: they try again when a
 connection breaks, after a 5xx four times at most, after a 429 when its time is over. The growth of memory is that of
 the processes that answer requests and live through it all, by least squares, after a part of the requests to warm up.
 """
@@ -14,15 +15,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import itertools
 import random
 import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +41,8 @@ WARM = 0.3
 """Part of the requests after which memory is looked at."""
 SAMPLES = 100
 """Looks at memory, evenly over the requests."""
+TELLING = 1000
+"""Requests from which on growth is told: in fewer a process still fills what it keeps."""
 DATES = 6
 
 Answer = tuple[int, str]
@@ -62,6 +63,11 @@ class Counted:
     """By process: requests that were answered, and bytes."""
 
     @property
+    def looks(self) -> int:
+        """At memory."""
+        return len({at for samples in self.memory.values() for at, _ in samples})
+
+    @property
     def answered(self) -> int:
         """Requests that are done."""
         return sum(map(len, self.seconds.values()))
@@ -71,7 +77,7 @@ class Counted:
         grown = []
         for samples in self.memory.values():
             warm = [(at, size) for at, size in samples if at >= WARM * total]
-            if len(samples) >= SAMPLES // 2 and samples[-1][0] >= 0.9 * total and len(warm) > 2:
+            if len(samples) >= self.looks / 2 and samples[-1][0] >= 0.9 * total and len(warm) > 2:
                 grown.append(float(np.polyfit(*np.array(warm, float).T, 1)[0]))
         return sum(grown) if grown else None
 
@@ -125,31 +131,26 @@ class Client:
         return answer.status_code, f"{kind} {hashlib.sha256(answer.content).hexdigest()}"
 
 
-@contextmanager
-def killing(server: Server, every_s: float, counted: Counted, seed: int) -> Iterator[None]:
-    """Kill a process every few seconds: of the engine, and each sixth time of those that answer where there are
-    several.
+class Killer:
+    """Kills a process after every so many answers: of the engine, and each sixth time of those that answer where there
+    are several.
     """
-    until, chance = threading.Event(), random.Random(seed)
 
-    def kill() -> None:
-        for number in itertools.count(1):
-            if until.wait(every_s):
-                return
-            answering = server.answering()
-            what = "answering" if number % 6 == 0 and len(answering) > 1 else "engine"
-            found = answering if what == "answering" else _working(server.engines())
-            with contextlib.suppress(psutil.Error, IndexError):
-                chance.choice(found).kill()
-                counted.killed[what] += 1
+    def __init__(self, server: Server, every: int, counted: Counted, seed: int) -> None:
+        self._server, self._every, self._counted = server, every, counted
+        self._chance = random.Random(seed)
 
-    thread = threading.Thread(target=kill, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        until.set()
-        thread.join()
+    def answered(self) -> None:
+        """After each answer, by one thread at a time. A kill that found nobody is made up for after the next one."""
+        number = self._counted.killed.total() + 1
+        if self._counted.answered < number * self._every:
+            return
+        answering = self._server.answering()
+        what = "answering" if number % 6 == 0 and len(answering) > 1 else "engine"
+        found = answering if what == "answering" else _working(self._server.engines())
+        with contextlib.suppress(psutil.Error, IndexError):
+            self._chance.choice(found).kill()
+            self._counted.killed[what] += 1
 
 
 def _working(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -178,21 +179,36 @@ def undisturbed(server: Server, asked: Sequence[Asked], clients: int) -> list[An
 
 
 def soak(
-    server: Server, asked: Sequence[Asked], expected: Sequence[Answer], count: int, clients: int, counted: Counted
+    server: Server,
+    asked: Sequence[Asked],
+    expected: Sequence[Answer],
+    count: int,
+    clients: int,
+    counted: Counted,
+    killer: Killer | None = None,
 ) -> None:
-    """Ask thousands, drawn from some, and count what is wrong."""
-    drawn = random.Random(5).choices(range(len(asked)), k=count)
+    """Ask thousands, drawn from some, and count what is wrong.
+
+    With a killer up to ten times as many are asked, until there was a kill.
+    """
+    drawn = random.Random(5).choices(range(len(asked)), k=count if killer is None else 10 * count)
     looking, every = threading.Lock(), max(1, count // SAMPLES)
 
     def work(number: int) -> None:
         client = Client(server, counted)
-        for place in drawn[number::clients]:
+        for turn in range(number, len(drawn), clients):
+            if turn >= count and counted.killed:
+                return
+            place = drawn[turn]
             begun = time.perf_counter()
             answer = client.ask(asked[place])
-            counted.seconds[asked[place].kind].append(time.perf_counter() - begun)
+            took_s = time.perf_counter() - begun
             if answer != expected[place]:
                 counted.wrong.append(f"{asked[place].kind} ({place}): {answer} in the place of {expected[place]}")
             with looking:
+                counted.seconds[asked[place].kind].append(took_s)
+                if killer is not None:
+                    killer.answered()
                 if counted.answered % every == 0:
                     _look(server, counted)
                 if counted.answered % (10 * every) == 0:
@@ -218,30 +234,35 @@ def _sizes(counted: Counted) -> str:
 
 
 def report(counted: Counted, total: int, took_s: float) -> int:
-    """Prints what was met; 1 where an answer was wrong."""
+    """Prints what was met; 1 where an answer was wrong, or nothing was killed."""
     print("\n| requests | number | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: |")
     for kind, seconds in sorted(counted.seconds.items()):
         p50, p99 = np.quantile(seconds, [0.5, 0.99]) * 1000
         print(f"| {kind} | {len(seconds):,} | {p50:.0f} | {p99:.0f} |")
     print(f"\n{counted.answered:,} requests in {took_s:.0f} s; killed: {dict(counted.killed) or 'none'}")
     print(f"tried again: {dict(counted.again) or 'none'}")
-    growth = counted.growth(total)
-    told = "no process lived through it" if growth is None else f"{growth * 1000 / 1e6:+.2f} MB in 1,000 requests"
-    print(f"memory after {WARM:.0%} of them: {told} ({_sizes(counted)})")
+    print(f"memory after {WARM:.0%} of them: {_growth_text(counted, total)} ({_sizes(counted)})")
     for fault in counted.wrong[:20]:
         print(f"FAULT {fault}")
     print(f"wrong answers: {len(counted.wrong)}")
-    return 1 if counted.wrong else 0
+    return 1 if counted.wrong or not counted.killed else 0
+
+
+def _growth_text(counted: Counted, total: int) -> str:
+    if total < TELLING:
+        return "too few requests to tell"
+    growth = counted.growth(total)
+    return "no process lived through it" if growth is None else f"{growth * 1000 / 1e6:+.2f} MB in 1,000 requests"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints a table; 1 where an answer was wrong, or none came."""
+    """Prints a table; 1 where an answer was wrong, or none came, or nothing was killed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=10_000, help="(10,000)")
     parser.add_argument("--different", type=int, default=250, help="requests that they are drawn from (250)")
     parser.add_argument("--clients", type=int, default=16, help="at a time (16)")
     parser.add_argument("--workers", type=int, default=1, help="processes that answer (1)")
-    parser.add_argument("--every", type=float, default=10, help="seconds between two kills (10)")
+    parser.add_argument("--every", type=int, default=100, help="answers between two kills (100)")
     parser.add_argument("--dates", type=int, default=DATES, help=f"acquisitions ({DATES})")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where products and logs are kept; else they are made anew")
@@ -258,8 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with serving(folder / "disturbed", catalogue, workers=options.workers) as server:
             asked = requests_of(options.seed, options.different, server.client_id, server.client_secret)
             begun = time.perf_counter()
-            with killing(server, options.every, counted, options.seed):
-                soak(server, asked, expected, options.requests, options.clients, counted)
+            killer = Killer(server, options.every, counted, options.seed)
+            soak(server, asked, expected, options.requests, options.clients, counted, killer)
             took_s = time.perf_counter() - begun
     return report(counted, options.requests, took_s)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.benchmarks.service.described import main
+from tests.benchmarks.service.described import main, watched
+from tests.benchmarks.service.server import Server
 
 PROGRAM = f"""#!{sys.executable}
 import sys, urllib.request
@@ -18,6 +21,15 @@ with urllib.request.urlopen(arguments[1]) as answer:
     assert b"/api/v1/process" in answer.read()
 sys.exit(int("--fails" in sys.argv[0]))
 """
+
+
+def test_looks_without_an_answer_are_counted(tmp_path: Path) -> None:
+    with socket.socket() as silent:  # takes connections, and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        server = Server(f"http://127.0.0.1:{silent.getsockname()[1]}", "", "", psutil.Process(), tmp_path)
+        met = watched(server, [sys.executable, "-S", "-c", ""], tmp_path, timeout_s=0.1)
+    assert (met.code, met.unanswered) == (0, 1)
 
 
 @pytest.mark.trial

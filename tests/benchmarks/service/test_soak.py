@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -46,7 +47,17 @@ def test_growth_is_of_processes_that_live_through_it() -> None:
     counted.memory[2] = [(at, 100 * at) for at in steps if at < 500]  # killed
     assert counted.growth(total) == pytest.approx(5)
     del counted.memory[1]
+    counted.memory[3] = [(at, 100 * at) for at in steps if at >= 600]  # in its place
     assert counted.growth(total) is None
+
+
+def test_growth_of_few_requests_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    counted = Counted(killed=Counter(engine=1))
+    counted.memory[1] = [(at, 100_000 + 1000 * at) for at in range(0, 1000, 25)]
+    assert soak.report(counted, 999, 1) == 0
+    assert "too few requests" in capsys.readouterr().out
+    soak.report(counted, 1000, 1)
+    assert "+1.00 MB" in capsys.readouterr().out
 
 
 def answered(status: int, **headers: str) -> requests.Response:
@@ -98,9 +109,45 @@ def test_wrong_answers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(counted.wrong) == len(counted.seconds["b"]) > 0
 
 
+class Engine:
+    """A process that is there from its third look on."""
+
+    def __init__(self) -> None:
+        self.looks = self.kills = 0
+
+    def status(self) -> str:
+        return "running"
+
+    def kill(self) -> None:
+        self.kills += 1
+
+
+def test_it_goes_on_until_a_kill(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = Engine()
+
+    class Starting(Quiet):
+        def engines(self) -> list[Any]:
+            engine.looks += 1
+            return [engine] if engine.looks > 2 else []
+
+    class Told(Client):
+        def ask(self, asked: Asked) -> Answer:
+            return (200, asked.kind)
+
+    monkeypatch.setattr(soak, "Client", Told)
+    server, counted = cast("Server", Starting()), Counted()
+    killer = soak.Killer(server, 10, counted, 1)
+    soak.soak(server, [Asked("a", "GET", "/")], [(200, "a")], 10, 1, counted, killer)
+    assert (counted.answered, engine.kills) == (12, 1)
+    assert soak.report(counted, 10, 1) == 0
+    counted.killed.clear()
+    assert soak.report(counted, 10, 1) == 1  # what nobody disturbed shows nothing
+    capsys.readouterr()
+
+
 @pytest.mark.trial
 def test_a_short_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--requests", "40", "--different", "16", "--clients", "3", "--every", "1", "--dates", "1"]
+    options = ["--requests", "40", "--different", "16", "--clients", "3", "--every", "20", "--dates", "1"]
     code = soak.main([*options, "--folder", str(tmp_path)])
     printed = capsys.readouterr().out
     assert code == 0, printed
