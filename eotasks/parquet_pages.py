@@ -109,6 +109,7 @@ def columns_by_dictionary(
     groups: Sequence[int],
     column: str | None = None,
     limit: Limit = CATALOGUE_BYTES,
+    together: bool = False,
 ) -> frozenset[str]:
     """Columns of texts whose values may be repeated so often that they are read by their dictionary only.
 
@@ -116,23 +117,27 @@ def columns_by_dictionary(
     :param where: For messages.
     :param groups: Numbers of the row groups that will be read.
     :param column: The one that will be read; None for all.
-    :param limit: Of the bytes that rows may take.
+    :param limit: Of the bytes that rows of a group may take.
+    :param together: Whether all groups are read at once: then the bytes of all count.
     :raises ImageryError: when pages have more bytes or values than the file may have, or are damaged.
     """
     found: frozenset[str] = frozenset()
     what = "catalogue" if limit is CATALOGUE_BYTES else "file"
     group_of = partial(_group_of_file, source, *version_of(source)) if isinstance(source, str) else _groups_of(source)
+    size = stored = 0
     for number in groups:
         try:
             group = group_of(number)
         except (IndexError, KeyError, ValueError) as error:
             raise _damaged(where, what) from error
         found |= group.repeated
-        size = sum(group.bytes_of.values()) if column is None else group.bytes_of.get(column, 0)
+        size, stored = (size, stored) if together else (0, 0)
+        size += sum(group.bytes_of.values()) if column is None else group.bytes_of.get(column, 0)
+        stored += group.stored
         if size > limit.value:
             raise ImageryError(f"{where}: rows of {limit.excess(size)}. Make a {what} of smaller parts.")
-        if size > max(_MANY_BYTES, _MOST_PACKED * group.stored):
-            raise ImageryError(f"{where}: {group.stored:,} bytes hold {size:,}, as no {what} does. It is not read.")
+        if size > max(_MANY_BYTES, _MOST_PACKED * stored):
+            raise ImageryError(f"{where}: {stored:,} bytes hold {size:,}, as no {what} does. It is not read.")
     return found if column is None else found & {column}
 
 

@@ -130,11 +130,10 @@ def values_of(path: str | Path, column: str) -> Any:
 
 def _table(path: str | Path, there: GeoParquet, columns: list[str]) -> Any:
     """Columns, read by their dictionaries where their values may be repeated often."""
-    repeated = columns_by_dictionary(str(path), "it", groups=range(there.groups), limit=VECTOR_BYTES)
+    repeated = columns_by_dictionary(str(path), "it", groups=range(there.groups), limit=VECTOR_BYTES, together=True)
     with _package("pyarrow.parquet").ParquetFile(path, read_dictionary=sorted(repeated & set(columns))) as file:
-        return file.read(columns=columns, use_threads=False).replace_schema_metadata(
-            None
-        )  # pandas believes what is there
+        table = file.read(columns=columns, use_threads=False)
+    return table.replace_schema_metadata(None)  # which pandas would believe
 
 
 def _places(metadata: Any) -> tuple[str, pyproj.CRS | None]:
@@ -152,15 +151,24 @@ def _places(metadata: Any) -> tuple[str, pyproj.CRS | None]:
     given = column.get("crs", _LONGITUDE_FIRST)
     if given is None:
         return name, None
-    if not (
-        isinstance(given, dict) or (isinstance(given, str) and _CODE.fullmatch(given))
-    ):  # PROJ opens files by texts
-        raise ValueError(f"its coordinate system is {excerpt(given)}")
+    return name, _system(given)
+
+
+def _system(given: object) -> pyproj.CRS:
+    """PROJ opens files that texts and other descriptions than codes and plain PROJJSON name."""
     try:
-        system = pyproj.CRS.from_user_input(given)
-    except (pyproj.exceptions.CRSError, TypeError, ValueError) as error:
+        if isinstance(given, str) and _CODE.fullmatch(given):
+            system = pyproj.CRS.from_string(given)
+        elif isinstance(given, dict) and "type" in given and not given.keys() & {"proj", "init"}:
+            system = pyproj.CRS.from_json_dict(given)
+        else:
+            raise ValueError(f"its coordinate system is {excerpt(given)}")
+    except (pyproj.exceptions.CRSError, TypeError) as error:
         raise ValueError(f"its coordinate system is none: {reason_of(error)}") from error
-    return name, system.source_crs if system.is_bound else system
+    system = system.source_crs if system.is_bound and system.source_crs is not None else system
+    if any(each.is_bound for each in system.sub_crs_list):
+        raise ValueError(f"its coordinate system names other files: {excerpt(given)}")
+    return system
 
 
 def _plain_columns(schema: Any) -> Iterator[str]:

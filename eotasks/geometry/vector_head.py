@@ -1,4 +1,4 @@
-"""How a vector file begins: GDAL goes by that, and not by the name, and one of its formats names other files and
+"""How a vector file begins: GDAL goes by that, and not by the name, and some of its formats name other files and
 addresses, all of which it opens.
 """
 
@@ -10,11 +10,15 @@ from pathlib import PurePath
 from eotasks.reading import open_regular
 
 _HEADS = {".gpkg": b"SQLite format 3\0", ".geojson": b"{", ".json": b"{"}
-_ELSEWHERE = b"<OGR"
-"""Of what OGR's own formats begin with, which say where the data lie."""
+_DESCRIPTION = b"<ogrvrt"
+_ELSEWHERE = (_DESCRIPTION, b"gdal_streamed_alg", b"wfs_capabilities", b"<ogrwfs", b"describefeaturetype")
+"""In the heads of what says where the data lie, in small letters: OGR's own description, GDAL's recorded command, what
+a WFS says of itself, and the address of a schema that GML is read by. GDAL looks for most of them anywhere in a head.
+"""
 
 _MARK = b"\xef\xbb\xbf"
-_BYTES = 4096
+_BYTES = 1 << 16
+"""More than GDAL looks at to tell a format."""
 
 
 def check_head(path: str | os.PathLike[str]) -> None:
@@ -31,5 +35,6 @@ def check_head(path: str | os.PathLike[str]) -> None:
     head = _HEADS.get(suffix)
     if head is not None and not begin.startswith(head):
         raise ValueError(f"it does not begin as {suffix[1:]} does")
-    if begin.startswith(_ELSEWHERE) and suffix != ".vrt":
-        raise ValueError("it names another file instead of what its name says")
+    small = begin.lower()
+    if any(words in small for words in _ELSEWHERE) and not (suffix == ".vrt" and _DESCRIPTION in small):
+        raise ValueError("it names other files or addresses, as what its name says does not")

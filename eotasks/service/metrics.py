@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from eotasks.storage.process import is_running
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Set before prometheus_client is imported, it has processes keep their counts in files of that folder."""
@@ -68,15 +70,5 @@ def forget_dead(folder: Path) -> None:
     """
     for path in folder.glob("gauge_live*_*.db"):
         number = path.stem.rpartition("_")[2]
-        if number.isdigit() and not _lives(int(number)):
-            mark_process_dead(int(number), str(folder))  # type: ignore[no-untyped-call]  # half typed
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        if number.isdigit() and not is_running(int(number)):
+            path.unlink(missing_ok=True)  # others look at the same time

@@ -31,9 +31,9 @@ from eotasks.text import redacted
 _BACKLOG = 1024
 _CONNECTIONS = 1000
 """Of a process; others are answered 503 at once."""
-_SIGN_S = 60
+_SIGN_S = 15
 """In which a process has to give a sign of life before it is replaced. One that starts, or draws large images on a
-machine that does much else, may be silent for more than uvicorn's 5 s."""
+machine that does much else, may be silent for more than uvicorn's 5 s; an end of the service waits as long for it."""
 _COUNTS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """As `eotasks.service.metrics` has it, which may only be imported when it is set."""
 
@@ -148,7 +148,10 @@ def _serve_by_many(settings: ServiceSettings, listening: socket.socket, options:
         rates = Path(counts) / "rates"
         make_shared(rates)
         os.environ[SHARED_VARIABLE] = str(rates)
-        uvicorn.run(_APPLICATION, factory=True, workers=settings.workers, fd=listening.fileno(), **options)
+        try:
+            uvicorn.run(_APPLICATION, factory=True, workers=settings.workers, fd=listening.fileno(), **options)
+        finally:  # of a folder that is gone then
+            os.environ.pop(SHARED_VARIABLE, None)
 
 
 def _why(error: OSError) -> str:

@@ -72,6 +72,16 @@ class ProcessIdentity:
         return "gone" if started != self.started or state in _ENDED else "alive"
 
 
+def is_running(pid: int) -> bool:
+    """Whether a number is that of a process of this machine that has not ended; True where that cannot be known."""
+    try:
+        return _started(pid)[1] not in _ENDED
+    except (FileNotFoundError, ProcessLookupError):
+        return _is_there(pid)
+    except (OSError, ValueError):
+        return True
+
+
 def _started(pid: int) -> tuple[int, str]:
     """When a process began, in clock ticks since the boot, and the letter of its state.
 

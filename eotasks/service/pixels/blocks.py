@@ -96,13 +96,12 @@ class CloudBlocks:
         self._blocks: Kept[Block] = Kept(room, size=lambda block: block[0].nbytes + block[1].nbytes, seconds=seconds)
         self._plausible: Kept[bool] = Kept(4_096, seconds=seconds)
 
-    def serves(self, key: Hashable, scene: Scene, part: Part) -> bool:
-        """Whether blocks are what to compute for a part: not for a large one, nor of a product that has to be looked
-        at as a whole, as its values may be wrong.
+    def serves(self, key: Hashable, scene: Scene) -> bool:
+        """Whether a product may be computed in blocks: not one whose values may be wrong, which is looked at as a whole.
 
         :raises EOTasksError: when the product cannot be read.
         """
-        return not part.is_large and self._plausible.get(key, lambda: _is_plausible(scene, self._options))
+        return self._plausible.get(key, lambda: _is_plausible(scene, self._options))
 
     def missing(self, key: Hashable, part: Part) -> int:
         """Pixels of blocks that would be computed."""

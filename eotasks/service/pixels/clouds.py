@@ -101,7 +101,7 @@ class CloudBands:
     :param keep: Is told of masks that were computed, to store them.
     :param options: How masks are computed.
     :param at_a_time: Products that are computed at a time, each with some hundred megabytes.
-    :param room: Bytes of the masks that are kept in memory.
+    :param room: Bytes of the masks and blocks that are kept in memory.
     :param seconds: How long one is kept at most.
     :param side: Rows and columns of the blocks that are computed of a product whose masks nobody keeps.
     """
@@ -122,9 +122,11 @@ class CloudBands:
         self._sources, self._products = sources, products
         self._compute, self._keep, self._options = compute, keep, options
         self._turn = threading.BoundedSemaphore(at_a_time)
-        self._masks: Kept[Mask] = Kept(room, size=lambda mask: mask.size, seconds=seconds)
-        self._blocks, self._side = CloudBlocks(options, room=room // 2, seconds=seconds), side
-        self._computed: Kept[ProductMasks | None] = Kept(room // 2, size=_bytes_of, seconds=seconds)
+        self._masks: Kept[Mask] = Kept(room // 2, size=lambda mask: mask.size, seconds=seconds)
+        self._blocks, self._side = CloudBlocks(options, room=room // 4, seconds=seconds), side
+        self._computed: Kept[ProductMasks | None] = Kept(room // 8, size=_bytes_of, seconds=seconds)
+        # Apart from whole masks, which many small parts would push out.
+        self._parts: Kept[Mask] = Kept(room // 8, size=lambda mask: mask.size, seconds=seconds)
 
     def read(
         self,
@@ -240,11 +242,12 @@ class CloudBands:
         """A mask that is computed of an L1C product, once, whoever asks for it: of all of it, or what a grid needs."""
         if not self._compute:
             return _Missing()
-        part = None if kind == "SHADOW" else self._part(candidate, grid, places)
-        if part is not None:
+        key = _key_of(candidate)
+        is_there = kind == "SHADOW" or self._masks.has((key, kind))
+        part = None if is_there else self._part(candidate, grid, places)
+        if part is not None and self._blocks.serves(key, self._products.get(candidate).scene):
             return self._of_part(candidate, kind, part)
         shadows = kind == "SHADOW" or self._options.shadows
-        key = _key_of(candidate)
 
         def make() -> Mask:
             # shadows are searched where they are asked for; CLP and CLM do not depend on it
@@ -256,6 +259,8 @@ class CloudBands:
     def _part(self, candidate: Candidate, grid: Grid, places: Callable[[CRS], Places]) -> Part | None:
         """What is computed of a product for a grid; None for all of it, as it is large, to be stored, or there.
 
+        No pixel is read for it.
+
         :raises EOTasksError: when it cannot be read.
         """
         if self._computed.has((_key_of(candidate), False)):
@@ -266,7 +271,7 @@ class CloudBands:
         if any(band not in scene.bands for band in CLOUD_BANDS):
             return None
         part = part_of(scene, self._options, grid, places, side=self._side)
-        return part if self._blocks.serves(_key_of(candidate), scene, part) else None
+        return None if part.is_large else part
 
     def _of_part(self, candidate: Candidate, kind: str, part: Part) -> MaskRaster:
         key, scene = _key_of(candidate), self._products.get(candidate).scene
@@ -276,7 +281,7 @@ class CloudBands:
                 probability, mask = self._blocks.mask(key, scene, part)
             return _raster_of(ProductMasks(scene.acquisition, part.grid, probability, mask, None, None), kind)
 
-        found = self._masks.get((key, kind, part.blocks), make)
+        found = self._parts.get((key, kind, part.blocks), make)
         assert isinstance(found, MaskRaster)
         return found
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from eotasks.errors import ConfigurationError
+
 MOST_CLIENTS = 10_000
 """Buckets that are kept; of others the one that was not used for longest goes, which is full again by then."""
 
@@ -118,6 +120,14 @@ def make_shared(path: Path) -> None:
 
 
 def buckets_of_process() -> Buckets | None:
-    """Those that this process shares with others of its service; None when it is alone."""
+    """Those that this process shares with others of its service; None when it is alone.
+
+    :raises ConfigurationError: the variable names no file of a service that runs.
+    """
     path = os.environ.get(SHARED_VARIABLE)
-    return SharedBuckets(Path(path)) if path else None
+    try:
+        return SharedBuckets(Path(path)) if path else None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{SHARED_VARIABLE}={path} is no file of a service that runs ({error.strerror}): take the variable away."
+        ) from error

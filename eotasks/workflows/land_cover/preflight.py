@@ -12,8 +12,17 @@ from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 
 from eotasks.area import Patch, read_area
-from eotasks.errors import BandError, ConfigurationError, GridError, ImageryError, ReferenceDataError, reason_of
+from eotasks.errors import (
+    BandError,
+    ConfigurationError,
+    GeometryError,
+    GridError,
+    ImageryError,
+    ReferenceDataError,
+    reason_of,
+)
 from eotasks.geometry.degrees import in_degrees
+from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.surface import SURFACE_BANDS
@@ -178,12 +187,15 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
         if reference.kind == "raster":
             with open_raster(local_path_of(path), f"The label raster {path}", name=path) as source:
                 crs, bounds = source.crs, tuple(source.bounds)
+        elif is_geoparquet(path):
+            places = read_geoparquet(local_path_of(path), [])
+            crs, bounds = places.crs, tuple(map(float, places.total_bounds)) if len(places) else ()
         else:
             info = pyogrio.read_info(local_path_of(path), layer=reference.layer, force_total_bounds=True)
             crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
     except ImageryError as error:
         raise ReferenceDataError(str(error)) from error
-    except (*GDAL_ERRORS, DataSourceError, DataLayerError) as error:
+    except (*GDAL_ERRORS, DataSourceError, DataLayerError, GeometryError) as error:
         reason = reason_of(error)
         raise ReferenceDataError(f"The labels {path} cannot be read ({reason}): check reference.path.") from error
     if crs is None:

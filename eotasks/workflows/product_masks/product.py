@@ -20,6 +20,7 @@ from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.mask_classes import SNOW, THIN_CLOUD
 from eotasks.models.clouds.plausibility import refuse_implausible
 from eotasks.models.clouds.postprocess import CLOUD, NO_DATA, WHOLE_PIXELS
+from eotasks.models.scale_signs import FEWEST_PIXELS
 from eotasks.models.sentinel2 import CLOUD_BANDS, QUANTIFICATION
 from eotasks.workflows.product_masks.apart import KeptApart
 from eotasks.workflows.product_masks.found import Found
@@ -211,13 +212,16 @@ def probability_of(
 
 def seems_plausible(scene: Scene, options: CloudMaskOptions, *, threads: int | None = None) -> bool:
     """Whether the values of a product can be what its description says, as far as a small picture of it shows. Who
-    doubts it has all pixels looked at (`make_masks`).
+    doubts it has all pixels looked at (`make_masks`), as where the picture has too few with data to tell.
 
     :raises BandError: a band is missing.
     :raises EOTasksError: it cannot be read.
     """
-    grid = product_grid(scene, options.resolution * _GLANCE)
-    dn, is_data = scene.preview(CLOUD_BANDS, grid, threads=threads)
+    height, width = product_grid(scene, options.resolution).shape
+    glance = min(max(math.isqrt(height * width // (4 * FEWEST_PIXELS)), 1), _GLANCE)
+    dn, is_data = scene.preview(CLOUD_BANDS, product_grid(scene, options.resolution * glance), threads=threads)
+    if np.count_nonzero(is_data) < FEWEST_PIXELS:
+        return False
     try:
         refuse_implausible(dn[np.newaxis], is_data[np.newaxis], bands=CLOUD_BANDS, where=scene.name)
     except (ReflectanceError, BandError):

@@ -60,11 +60,13 @@ def read_tables(place: Place, name: str, empty: pd.DataFrame, polygons: int) -> 
     due = arrow.Schema.from_pandas(empty, preserve_index=False).remove_metadata()
     with place.reading(table_path(name)) as path:
         try:
-            groups = range(parquet.read_metadata(path).num_row_groups)
+            metadata = parquet.read_metadata(path)
+            # Of a file that is opened by its dictionaries, as below, the schema says other types of their indices.
+            if not parquet.read_schema(path).remove_metadata().equals(due):
+                raise ValueError("a table of other columns")
+            groups = range(metadata.num_row_groups)
             packed = columns_by_dictionary(str(path), table_path(name), groups=groups, limit=ARRAY_BYTES)
-            with parquet.ParquetFile(path, read_dictionary=sorted(packed & set(due.names))) as file:
-                if not file.schema_arrow.remove_metadata().equals(due):
-                    raise ValueError("a table of other columns")
+            with parquet.ParquetFile(path, metadata=metadata, read_dictionary=sorted(packed & set(due.names))) as file:
                 for group in groups:
                     table = file.read_row_group(group, use_threads=False).replace_schema_metadata(None).to_pandas()
                     if len(table) and not 0 <= table[POLYGON].min() <= table[POLYGON].max() < polygons:

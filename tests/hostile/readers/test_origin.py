@@ -71,6 +71,45 @@ def test_vector_files_that_name_another_one(canary: Canary, tmp_path: Path, read
     leads_nowhere(canary, attempt)
 
 
+_VRT = "<OGRVRTDataSource><OGRVRTLayer name='a'><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"
+_EMPTY = '"type": "FeatureCollection", "features": []'
+DISGUISES = {
+    "behind a declaration": ("kml", f'<?xml version="1.0"?>{_VRT}'),
+    "behind a comment": ("shp", f"<!-- x -->{_VRT}"),
+    "behind a letter": ("gml", f"x{_VRT}"),
+    "in other letters": ("txt", _VRT.replace("OGRVRT", "ogrVRT")),
+    "behind a brace": ("geojson", f"{{{{ {_VRT}"),
+    "in a text of JSON": ("json", f'{{{{"note": "{_VRT}", {_EMPTY}}}}}'),
+    "a recorded command": (
+        "json",
+        '{{"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline ! read {} ! write --format=stream s"}}',
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_vector_files_that_name_another_one_in_disguise(
+    canary: Canary, tmp_path: Path, reader: str, disguise: str
+) -> None:
+    ending, text = DISGUISES[disguise]
+    file = tmp_path / f"shapes.{ending}"
+
+    def attempt(link: str) -> None:
+        file.write_text(text.format(link.replace("&", "&amp;").replace("<", "&lt;").replace("\0", "")))
+        READERS[reader](file)
+
+    leads_nowhere(canary, attempt, FEW)
+
+
+def test_honest_files_of_any_head_are_read(tmp_path: Path) -> None:
+    text = json.dumps(shapely.geometry.mapping(shapely.box(12, 52, 13, 53)))
+    for name, begin in (("plain", ""), ("mark", "\ufeff"), ("blanks", " \n\t")):
+        file = tmp_path / f"{name}.geojson"
+        file.write_text(f'{begin}{{"type": "Feature", "properties": {{}}, "geometry": {text}}}')
+        assert len(read_polygons(file)) == 1
+
+
 @pytest.mark.parametrize("reader", ["fields", "lakes"])
 def test_coordinate_systems_that_name_a_file(canary: Canary, tmp_path: Path, reader: str) -> None:
     file = tmp_path / "shapes.parquet"

@@ -19,6 +19,7 @@ import pytest
 import shapely
 from pyarrow import parquet
 
+from eotasks import parquet_pages
 from eotasks.errors import AreaError, ConfigurationError, EOTasksError, GridError, StorageError
 from eotasks.geometry.wkb import check_wkb
 from eotasks.imagery.grid import Grid
@@ -91,6 +92,8 @@ FACTS: dict[str, dict[str, Any]] = {
     "a list as one": {"encoding": ["WKB"]},
     "a system that is none": {"crs": {"type": "GeographicCRS", "name": 1}},
     "a number as one": {"crs": 4326},
+    "a file in an object": {"crs": {"init": "/tmp/grid:77"}},
+    "a grid in one": {"crs": {"proj": "longlat", "geoidgrids": "/tmp/grid"}},
 }
 
 
@@ -118,6 +121,21 @@ def test_what_unpacks_to_more_than_it_may_is_refused(
     parquet.write_table(table.append_column("notes", pa.array(["x" * 3_000_000] * 2)), path, compression="zstd")
     monkeypatch.setenv(VECTOR_BYTES.variable, "100000")
     assert path.stat().st_size < 100_000
+    for read in READERS.values():
+        with pytest.raises(AreaError, match=VECTOR_BYTES.variable):
+            read(path)
+
+
+def test_groups_that_are_read_together_count_together(
+    table: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shapes.parquet"
+    whole = pa.concat_tables([table.append_column("notes", pa.array(["x" * 30_000] * 2))] * 10)
+    whole = whole.set_column(whole.column_names.index("id"), "id", pa.array(range(whole.num_rows)))
+    parquet.write_table(whole, path, compression="zstd", row_group_size=2)
+    for read in READERS.values():
+        assert read(path) is not None
+    monkeypatch.setenv(VECTOR_BYTES.variable, "200000")  # more than each has
     for read in READERS.values():
         with pytest.raises(AreaError, match=VECTOR_BYTES.variable):
             read(path)
@@ -239,6 +257,17 @@ def test_tables_of_fields_are_looked_at_before_they_count(part: tuple[Path, Any]
     path.write_bytes(path.read_bytes()[:-9] + struct.pack("<i", 5) + b"PAR1")
     with pytest.raises(StorageError, match="is damaged"):
         list(read_tables(Place(tmp_path), "image", empty, 2))
+
+
+def test_tables_with_many_rows_in_a_group_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From some 24,000 rows on texts are read by their dictionary, whose indices Arrow calls by another type."""
+    monkeypatch.setattr(parquet_pages, "REPEATED_BYTES", 100)
+    empty = rows_without_numbers(np.arange(0), [], ["NDVI"], (), key=POLYGON)
+    rows = rows_without_numbers(np.arange(300), [Status.OK] * 300, ["NDVI"], (), key=POLYGON)
+    write_tables(Place(tmp_path), "image", [rows], empty)
+    (found,) = read_tables(Place(tmp_path), "image", empty, 300)
+    assert found["status"].astype(str).tolist() == rows["status"].astype(str).tolist()
+    assert found.drop(columns="status").equals(rows.drop(columns="status"))
 
 
 FORMULAS = (

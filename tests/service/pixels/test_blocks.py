@@ -17,6 +17,7 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.clouds.presets import mask_settings
 from eotasks.service.pixels import blocks
 from eotasks.service.pixels.clouds import SERVED, CloudBands
+from eotasks.service.pixels.kept import Kept
 from eotasks.service.pixels.mosaicking import Canvas
 from eotasks.service.pixels.products import OpenProducts
 from eotasks.service.pixels.sources import ListSource, ProductSources
@@ -147,9 +148,28 @@ def test_a_product_that_may_be_wrong_is_looked_at_as_a_whole(
     np.testing.assert_array_equal(found["CLM"], make_masks(candidate.open(), SERVED).mask[:2, :2])
 
 
-def test_an_offset_that_was_left_in_is_seen_at_a_glance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(product, "_GLANCE", 1)  # of so small a product
+def test_masks_of_the_whole_are_not_computed_again_in_parts(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> Any:
+        raise AssertionError("it is there")
 
+    clouds = masks_of(candidate, 3)
+    small, large = Grid(UTM, LEFT, TOP, 160, 2, 2), Grid(UTM, LEFT, TOP, 160, 12, 12)
+    for grid in (large, small):
+        clouds.read(KINDS, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest")
+        monkeypatch.setattr(blocks, "probability_of", none)
+        monkeypatch.setattr(clouds, "_computed", Kept(1))
+
+
+def test_a_product_of_which_too_little_is_seen_is_looked_at_as_a_whole(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product, "FEWEST_PIXELS", 10**6)
+    assert not product.seems_plausible(candidate.open(), SERVED)
+
+
+def test_an_offset_that_was_left_in_is_seen_at_a_glance(tmp_path: Path) -> None:
     def scene(name: str, offset: int) -> Any:
         folder = cut_sample(tmp_path / name, change=lambda _, values: (values + offset).astype(np.uint16))
         return open_candidates([str(folder)])[0].open()
