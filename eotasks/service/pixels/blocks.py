@@ -97,7 +97,7 @@ class CloudBlocks:
         self._plausible: Kept[bool] = Kept(4_096, seconds=seconds)
 
     def serves(self, key: Hashable, scene: Scene) -> bool:
-        """Whether a product may be computed in blocks: not one whose values may be wrong, which is looked at as a whole.
+        """Whether a product may be computed in blocks: one whose values may be wrong is looked at as a whole.
 
         :raises EOTasksError: when the product cannot be read.
         """
