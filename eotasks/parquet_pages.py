@@ -195,7 +195,10 @@ def version_of(path: str) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=64)
 def _footer(path: str, *_: int) -> Any:
-    return _package("pyarrow.parquet").read_metadata(path)
+    try:
+        return _package("pyarrow.parquet").read_metadata(path)
+    except UnicodeDecodeError as error:  # of a column's name
+        raise _package("pyarrow").ArrowInvalid(f"a column's name is no text: {error}") from error
 
 
 @lru_cache(maxsize=1024)

@@ -217,3 +217,11 @@ def test_rows_without_their_places_are_refused(tmp_path: Path, monkeypatch: pyte
     places._check_file.cache_clear()
     with pytest.raises(ImageryError, match="not one column geometry"):
         places._check_file(str(path))
+
+
+def test_a_column_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    Catalogue(path).add([make_item("a")])
+    path.write_bytes(path.read_bytes().replace(b"geometry", b"\x80eometry"))
+    with pytest.raises(ImageryError, match="cannot be read as a catalogue"):
+        Catalogue(path).search()
