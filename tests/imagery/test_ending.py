@@ -81,6 +81,7 @@ def test_a_process_does_not_die_of_threads_that_read() -> None:
 def test_who_comes_late_does_not_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = ending._Gate()
     monkeypatch.setattr(ending, "_gate", gate)
+    monkeypatch.setattr(ending, "WAIT_SECONDS", 0.05)
     begun, out, came = threading.Event(), threading.Event(), []
 
     def inside() -> None:
@@ -98,16 +99,17 @@ def test_who_comes_late_does_not_come_in(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ending.is_ending()
 
     def come() -> None:
-        with ending.in_gdal():
+        with pytest.raises(ImageryError, match="The process ends"), ending.in_gdal():
             came.append("late")
+        came.append("refused")
 
     late = threading.Thread(target=come, daemon=True)
     late.start()
     out.set()
     first.join(20)
     assert gate.close(0.01)
-    late.join(0.05)
-    assert came == ["first", "again"]
+    late.join(20)  # where the process waits for it all the same
+    assert came == ["first", "again", "refused"]
     with ending.in_gdal():  # the main thread may, as of what else runs at the end
         pass
 

@@ -41,6 +41,7 @@ def scene_product(folder: Path) -> Path:
     return build_tile(folder / "scene", pixels=SCENE_PIXELS)
 
 
+@pytest.mark.trial
 def test_the_product_is_the_embedded_scene(scene_product: Path) -> None:
     scene, sample = open_scene(scene_product), open_sample()
     assert scene.acquisition.processing_baseline == "05.10"
