@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -86,7 +85,7 @@ def check_column(places: pa.Array, where: str, *, first: int = 0) -> None:
         try:
             if content is not None:
                 check_wkb(content)
-        except (ValueError, struct.error) as error:
+        except ValueError as error:
             row = first + int(index if rows is None else rows[index])
             raise ImageryError(f"{where} {row}: its place is no polygon ({error}). Write it again.") from error
 

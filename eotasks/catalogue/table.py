@@ -116,8 +116,8 @@ def items_of(table: pa.Table, where: str) -> list[pystac.Item]:
 
 
 def _parsed(kind: Any, content: dict[str, Any]) -> pystac.Item:
-    """A dictionary as an item, which has it for its own. To bring an item of ours up to date changes nothing of it, and
-    is a third of what it costs.
+    """A dictionary as an item, which has it for its own. Items of ours are not brought up to date, which copies them
+    whole and changes nothing.
 
     :param kind: ``pystac.Item``.
     """

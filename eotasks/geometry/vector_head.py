@@ -13,12 +13,12 @@ _HEADS = {".gpkg": b"SQLite format 3\0", ".geojson": b"{", ".json": b"{"}
 _DESCRIPTION = b"<ogrvrt"
 _ELSEWHERE = (_DESCRIPTION, b"gdal_streamed_alg", b"wfs_capabilities", b"<ogrwfs", b"describefeaturetype")
 """In the heads of what says where the data lie, in small letters: OGR's own description, GDAL's recorded command, what
-a WFS says of itself, and the address of a schema that GML is read by. GDAL looks for most of them anywhere in a head.
+a WFS says of itself, and the address of a schema that GML is read by. GDAL looks for the first two anywhere in a head.
 """
 
 _MARK = b"\xef\xbb\xbf"
 _BYTES = 1 << 16
-"""More than GDAL looks at to tell a format."""
+"""Of the head."""
 
 
 def check_head(path: str | os.PathLike[str]) -> None:

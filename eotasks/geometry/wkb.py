@@ -9,7 +9,7 @@ import struct
 _DEEPEST = 8
 """Geometries in one another: a collection of polygons has three."""
 
-_POINT, _LINE, _POLYGON = 1, 2, 3
+_POINT, _LINE, POLYGON, MULTI_POLYGON = 1, 2, 3, 6
 _PARTS: dict[int, tuple[int, ...]] = {4: (1,), 5: (2,), 6: (3,), 7: (1, 2, 3, 4, 5, 6, 7)}
 """Of a kind of several geometries, the kinds that these may have."""
 
@@ -20,13 +20,15 @@ _AXES = {0: 2, 1: 3, 2: 3, 3: 4}
 """Numbers of a corner, by the thousands of a type as ISO has it."""
 
 
-def check_wkb(content: bytes) -> None:
+def check_wkb(content: bytes, kinds: tuple[int, ...] = _PARTS[7]) -> None:
     """Refuse what is no geometry of simple features, complete and with nothing behind it; nothing is built.
 
+    :param content: WKB, also PostGIS' extended one.
+    :param kinds: Numbers of the types that it may be, as `POLYGON`.
     :raises ValueError: with the reason, for the end of a message.
     """
     try:
-        end = _end_of(content, 0, _PARTS[7], 0)
+        end = _end_of(content, 0, kinds, 0)
     except struct.error:
         raise ValueError("it is cut off") from None
     if end != len(content):
@@ -60,7 +62,7 @@ def _end_of(content: bytes, start: int, kinds: tuple[int, ...], depth: int) -> i
     if count > len(content):  # each has some bytes
         raise ValueError("it is cut off")
     for _ in range(count):
-        if kind == _POLYGON:
+        if kind == POLYGON:
             (corners,) = struct.unpack_from(f"{order}I", content, at)
             at = _within(content, at + 4 + 8 * axes * corners)
         else:

@@ -13,7 +13,6 @@ import atexit
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Iterator
 
 from eotasks.errors import ImageryError
@@ -57,12 +56,9 @@ class _Gate:
 
     def close(self, seconds: float = WAIT_SECONDS) -> bool:
         """Waits for those inside; whether all have come out."""
-        deadline = time.monotonic() + seconds
         with self._changed:
             self.is_closed = True
-            while self._inside and (left := deadline - time.monotonic()) > 0:
-                self._changed.wait(left)
-            return not self._inside
+            return self._changed.wait_for(lambda: not self._inside, seconds)
 
 
 _gate = _Gate()

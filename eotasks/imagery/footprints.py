@@ -7,7 +7,6 @@ at the antimeridian, however it was written.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,13 +17,9 @@ from shapely.geometry import Polygon, shape
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import GeometryError, ImageryError, reason_of
-from eotasks.geometry import repair
+from eotasks.geometry import repair, wkb
 from eotasks.geometry.antimeridian import normalised
 from eotasks.limits import FOOTPRINT_CORNERS
-
-_POLYGON, _MULTI_POLYGON = 3, 6
-_HEIGHT, _MEASURE, _SYSTEM = 0x80000000, 0x40000000, 0x20000000
-"""Flags of a WKB type: a third number, a fourth one, the code of a coordinate system."""
 
 
 def from_wkb(content: bytes | None, where: str) -> BaseGeometry:
@@ -38,7 +33,7 @@ def from_wkb(content: bytes | None, where: str) -> BaseGeometry:
         check_wkb(content)
         with np.errstate(invalid="ignore"):  # of NaN, which is refused
             return normalised(shapely.from_wkb(content))
-    except (ValueError, struct.error, shapely.errors.ShapelyError) as error:
+    except (ValueError, shapely.errors.ShapelyError) as error:
         raise ImageryError(f"{where}: its place is no polygon ({reason_of(error)}). Write it again.") from error
 
 
@@ -86,40 +81,11 @@ def check_wkb(content: bytes | None) -> None:
     """Refuse what is no complete polygon, or several of them, without building it.
 
     :raises ValueError: with the reason.
-    :raises struct.error: it is cut off.
     """
     if content is None:
         raise ValueError("there is none")
     _check_count((len(content) - 9) // 16)
-    end = _end_of(content, 0, (_POLYGON, _MULTI_POLYGON))
-    if end != len(content):
-        raise ValueError(f"{len(content) - end} bytes too many")
-
-
-def _end_of(content: bytes, start: int, kinds: tuple[int, ...]) -> int:
-    """Where a geometry ends. Recursion is one level deep: parts of several polygons are polygons."""
-    if content[start : start + 1] not in (b"\x00", b"\x01"):
-        raise ValueError("it is no WKB")
-    order = "<" if content[start] else ">"
-    code, count = struct.unpack_from(f"{order}II", content, start + 1)
-    at = start + 5
-    if code & _SYSTEM:
-        (count,) = struct.unpack_from(f"{order}I", content, at + 4)
-        at += 4
-    at += 4
-    kind, axes = code & 0x1FFFFFFF, 2 + bool(code & _HEIGHT) + bool(code & _MEASURE)
-    if axes == 2 and kind >= 1000:
-        kind, axes = kind % 1000, {1: 3, 2: 3, 3: 4}.get(kind // 1000, 0)
-    if kind not in kinds or not axes:
-        raise ValueError(f"but WKB of type {code}")
-    for _ in range(count):
-        if kind == _MULTI_POLYGON:
-            at = _end_of(content, at, (_POLYGON,))
-        else:
-            at += 4 + 8 * axes * struct.unpack_from(f"{order}I", content, at)[0]
-        if at > len(content):
-            raise ValueError("it is cut off")
-    return at
+    wkb.check_wkb(content, (wkb.POLYGON, wkb.MULTI_POLYGON))
 
 
 def _check_count(count: int) -> None:

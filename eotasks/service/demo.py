@@ -47,15 +47,18 @@ _THREADS = 4
 def demo_settings(given: Mapping[str, object], cache: Path | None = None) -> dict[str, object]:
     """Settings of the demonstration; its products are made where they are not there yet.
 
+    An archive is one that the command line names for it: that of the environment has masks of other products, and may
+    be where masks are stored.
+
     :param given: Those of the command line.
     :param cache: Folder for the products; None for the user's cache.
-    :raises ConfigurationError: when a catalogue or an archive is given as well, there or by the environment.
+    :raises ConfigurationError: when a catalogue is given as well, there or by the environment, or an archive by that.
     """
     others = load_settings(given)
-    if others.catalogues or others.archive:
+    if others.catalogues or (others.archive and not given.get("archive")):
         raise ConfigurationError(
-            "--demo brings its own products: leave out --catalogue and --archive (in the environment"
-            f" {PREFIX}CATALOGUES and {PREFIX}ARCHIVE), or --demo."
+            f"--demo brings its own products: leave out --catalogue, and {PREFIX}CATALOGUES and {PREFIX}ARCHIVE in the"
+            " environment, or --demo. An archive for its own masks is named by --archive."
         )
     return {"catalogues": (make_demo(cache_folder() if cache is None else cache),), "open": True}
 

@@ -13,6 +13,7 @@ import pytest
 from eotasks.catalogue.store import Catalogue
 from eotasks.errors import ConfigurationError
 from eotasks.service import command as serve_command
+from eotasks.service import demo
 from eotasks.service.auth.access import SCOPES
 from eotasks.service.auth.clients import Clients
 from eotasks.service.serving import check, listen
@@ -117,19 +118,24 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert "[service]'" in told
 
 
-@pytest.mark.parametrize("name", ["archive", "catalogues"])
-@pytest.mark.parametrize("how", ["option", "environment"])
+@pytest.mark.parametrize("how", ["--catalogue", "EOTASKS_SERVICE_CATALOGUES", "EOTASKS_SERVICE_ARCHIVE"])
 def test_a_demonstration_with_other_products(
-    name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    options = {"archive": "--archive", "catalogues": "--catalogue"}
-    given = [options[name], str(tmp_path)] if how == "option" else []
-    if how == "environment":
-        monkeypatch.setenv(f"EOTASKS_SERVICE_{name.upper()}", str(tmp_path))
+    given = [how, str(tmp_path)] if how.startswith("--") else []
+    if not given:
+        monkeypatch.setenv(how, str(tmp_path))
     assert main(["serve", "--demo", *given]) == ExitCode.BAD_INPUT
     assert "brings its own products" in capsys.readouterr().err
     assert not list(tmp_path.iterdir()), "nothing is made for it"
+
+
+def test_an_archive_of_the_demonstration_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "make_demo", lambda folder: "days.parquet")
+    monkeypatch.setenv("EOTASKS_SERVICE_ARCHIVE", str(tmp_path / "of-others"))
+    given = {"archive": str(tmp_path)}
+    assert load_settings(given | demo.demo_settings(given)).archive == str(tmp_path)
 
 
 def test_a_damaged_file_of_clients(catalogue: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from eotasks.service import serving
 from eotasks.service.settings import load_settings
+from eotasks.service.traffic.buckets import SHARED_VARIABLE
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -22,10 +23,14 @@ def test_a_silent_process_is_replaced_in_its_time(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(serving, "set_up_json_log", lambda: None)
     monkeypatch.setattr(serving, "share_arenas", lambda: True)
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr(serving.uvicorn, "run", lambda _, **options: told.update(options))
+    monkeypatch.setattr(
+        serving.uvicorn, "run", lambda _, **options: told.update(options, shared=os.environ[SHARED_VARIABLE])
+    )
     if not is_new:
         monkeypatch.setattr(serving.uvicorn, "Config", old)
     with socket.socket() as listening:
         serving.serve(load_settings({"open": True, "workers": 3}), listening, lambda: None)
     assert told["workers"] == 3
+    assert "rates" in told["shared"]
+    assert SHARED_VARIABLE not in os.environ  # its folder is gone
     assert told.get("timeout_worker_healthcheck") == (15 if is_new else None)

@@ -119,14 +119,14 @@ def demonstration(folder: Path, cores: Sequence[int]) -> Iterator[Endpoint]:
     """
     require_service()
     settings = {
-        "EOTASKS_SERVICE_ARCHIVE": str(folder / "masks"),
         "EOTASKS_SERVICE_STORE_MASKS": "true",
         "EOTASKS_SERVICE_ENGINE_WORKERS": "1",
         "EOTASKS_SERVICE_SCRIPT_S": "60",  # a busy machine is no fault of a script
     }
     output, errors = folder / "service-output", folder / "service-log"
-    (folder / "masks").mkdir(parents=True, exist_ok=True)
-    arguments = ["serve", "--demo", "--port", "0"]
+    masks = folder / "masks"
+    masks.mkdir(parents=True, exist_ok=True)
+    arguments = ["serve", "--demo", "--archive", str(masks), "--port", "0"]
     with running("eotasks.workflows.cli", arguments, settings, output, errors) as process:
         hold(process.pid, cores)
         deadline = time.monotonic() + _START_SECONDS

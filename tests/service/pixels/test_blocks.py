@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -160,6 +162,32 @@ def test_masks_of_the_whole_are_not_computed_again_in_parts(
         clouds.read(KINDS, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest")
         monkeypatch.setattr(blocks, "probability_of", none)
         monkeypatch.setattr(clouds, "_computed", Kept(1))
+
+
+def test_the_estimate_of_what_is_to_be_computed_reads_no_pixel(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> Any:
+        raise AssertionError("pixels are read")
+
+    for name in ("seems_plausible", "probability_of"):
+        monkeypatch.setattr(blocks, name, none)
+    grid = Grid(UTM, LEFT, TOP, 160, 2, 2)
+    clouds = masks_of(candidate, 3)
+    assert clouds.pixels_to_compute(KINDS, candidate, None, grid, Canvas(grid, None).places) > 0
+
+
+def test_parts_push_out_no_whole_masks_and_all_takes_the_room_that_is_said(candidate: Candidate) -> None:
+    sources = ProductSources([ListSource([candidate])])
+    room = 8_000
+    clouds = CloudBands(sources, OpenProducts(sources), side=3, room=room)
+    assert sum(each._room for each in (clouds._masks, clouds._parts, clouds._computed, clouds._blocks._blocks)) <= room
+    whole = 2 * 2 * 12 * 12  # CLP and CLM of the same product, for the parts that are as large
+    clouds._masks.get("of a file", lambda: cast("Any", SimpleNamespace(size=room // 2 - whole)))
+    for row, column in itertools.product(range(3), range(3)):
+        grid = Grid(UTM, LEFT + 480 * column, TOP - 480 * row, 160, 1, 1)
+        clouds.read(KINDS, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest")
+    assert clouds._masks.has("of a file")
 
 
 def test_a_product_of_which_too_little_is_seen_is_looked_at_as_a_whole(

@@ -12,8 +12,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from eotasks.errors import ConfigurationError
 from eotasks.service.errors import BusyError
-from eotasks.service.traffic.buckets import Bucket, OwnBuckets, SharedBuckets, make_shared
+from eotasks.service.traffic.buckets import (
+    SHARED_VARIABLE,
+    Bucket,
+    OwnBuckets,
+    SharedBuckets,
+    buckets_of_process,
+    make_shared,
+)
 from eotasks.service.traffic.rate import Rate
 
 
@@ -149,3 +157,9 @@ def test_what_a_killed_process_wrote_by_half_keeps_nobody_out(shared: list[Share
     rate.take("a")
     with pytest.raises(BusyError):
         rate.take("a")
+
+
+def test_a_file_of_a_service_that_has_ended_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SHARED_VARIABLE, str(tmp_path / "rates"))
+    with pytest.raises(ConfigurationError, match=f"{SHARED_VARIABLE}=.*rates is no file of a service that runs"):
+        buckets_of_process()

@@ -288,9 +288,8 @@ class _Plan:
             return []
         strays = []
         for row in rows:
-            if (
-                row.id != folder_of_row(row.id, row.assets["CLM"].href).rpartition("/")[2]
-            ):  # a sibling stays, without masks
+            folder = folder_of_row(row.id, row.assets["CLM"].href)
+            if row.id != folder.rpartition("/")[2]:  # a sibling stays, without masks
                 for kind in CLOUD_ASSETS:
                     row.assets.pop(kind, None)
                 strays.append(row)
