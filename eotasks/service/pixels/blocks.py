@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -87,21 +88,31 @@ class CloudBlocks:
     """Computes blocks of products and keeps those that were used last. May be used by several threads.
 
     :param options: How masks are made: without shadows.
+    :param turn: Of products that are read at a time; whoever asks for a `mask` has it.
     :param room: Bytes of what is kept.
     :param seconds: How long something is kept at most.
     """
 
-    def __init__(self, options: CloudMaskOptions, *, room: int, seconds: float) -> None:
-        self._options = options
+    def __init__(
+        self, options: CloudMaskOptions, *, turn: AbstractContextManager[object], room: int, seconds: float
+    ) -> None:
+        self._options, self._turn = options, turn
         self._blocks: Kept[Block] = Kept(room, size=lambda block: block[0].nbytes + block[1].nbytes, seconds=seconds)
         self._plausible: Kept[bool] = Kept(4_096, seconds=seconds)
 
     def serves(self, key: Hashable, scene: Scene) -> bool:
         """Whether a product may be computed in blocks: one whose values may be wrong is looked at as a whole.
 
+        Ten bands are decoded for that, so it waits for its turn: who asks has none.
+
         :raises EOTasksError: when the product cannot be read.
         """
-        return self._plausible.get(key, lambda: _is_plausible(scene, self._options))
+
+        def look() -> bool:
+            with self._turn:
+                return _is_plausible(scene, self._options)
+
+        return self._plausible.get(key, look)
 
     def missing(self, key: Hashable, part: Part) -> int:
         """Pixels of blocks that would be computed."""

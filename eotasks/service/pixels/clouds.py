@@ -123,7 +123,8 @@ class CloudBands:
         self._compute, self._keep, self._options = compute, keep, options
         self._turn = threading.BoundedSemaphore(at_a_time)
         self._masks: Kept[Mask] = Kept(room // 2, size=lambda mask: mask.size, seconds=seconds)
-        self._blocks, self._side = CloudBlocks(options, room=room // 4, seconds=seconds), side
+        self._blocks = CloudBlocks(options, turn=self._turn, room=room // 4, seconds=seconds)
+        self._side = side
         self._computed: Kept[ProductMasks | None] = Kept(room // 8, size=_bytes_of, seconds=seconds)
         # Apart from whole masks, which many small parts would push out.
         self._parts: Kept[Mask] = Kept(room // 8, size=lambda mask: mask.size, seconds=seconds)

@@ -150,6 +150,24 @@ def test_a_product_that_may_be_wrong_is_looked_at_as_a_whole(
     np.testing.assert_array_equal(found["CLM"], make_masks(candidate.open(), SERVED).mask[:2, :2])
 
 
+def test_a_product_is_looked_at_in_its_turn(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or all products of a series are decoded at the same time."""
+    clouds = masks_of(candidate, 3)
+    alone: list[bool] = []
+
+    def looked(scene: Any, options: Any) -> bool:
+        is_free = clouds._turn.acquire(blocking=False)
+        if is_free:
+            clouds._turn.release()
+        alone.append(not is_free)
+        return product.seems_plausible(scene, options)
+
+    monkeypatch.setattr(blocks, "seems_plausible", looked)
+    grid = Grid(UTM, LEFT, TOP, 160, 2, 2)
+    clouds.read(KINDS, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest")
+    assert alone == [True]
+
+
 def test_masks_of_the_whole_are_not_computed_again_in_parts(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
