@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -24,7 +24,7 @@ from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.postprocess import mask_of, reach_of
 from eotasks.service.pixels.kept import Kept
 from eotasks.workflows.product_masks.options import CloudMaskOptions
-from eotasks.workflows.product_masks.product import probability_of, seems_plausible
+from eotasks.workflows.product_masks.product import ProductMasks, probability_of, seems_plausible
 from eotasks.workflows.product_masks.reading import product_grid
 
 SIDE = 64
@@ -41,6 +41,9 @@ Window = tuple[slice, slice]
 
 Block = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Probability 0..1, 0 without data; where there is data."""
+
+Key = tuple[str, str | None, str]
+"""Of a product: name, baseline, and when it was made."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,19 @@ def part_of(scene: Scene, options: CloudMaskOptions, grid: Grid, places: Callabl
     columns = _span((there.x - whole.left) / whole.resolution, around, whole.width, side)
     rows = _span((whole.top - there.y) / whole.resolution, around, whole.height, side)
     return Part(whole, tuple((row, column) for row in rows for column in columns), side)
+
+
+@dataclass
+class Computed:
+    """What is computed for one scene of a request while it is read: for all of its kinds of masks and all of its rows,
+    however little room there is to keep it for others.
+    """
+
+    wholes: dict[tuple[Key, bool], ProductMasks | None] = field(default_factory=dict)
+    """By product, and whether shadows were searched; None of one that no masks can be made of."""
+
+    part: tuple[Key, Part, ProductMasks] | None = None
+    """The last one."""
 
 
 class CloudBlocks:

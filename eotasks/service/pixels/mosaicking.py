@@ -22,6 +22,7 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.errors import RequestError
 from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands, read_layer
+from eotasks.service.pixels.blocks import Computed
 from eotasks.service.pixels.clouds import CloudBands
 from eotasks.service.pixels.collections import AOT, BandKind, ServedBand
 from eotasks.service.pixels.order import SceneProducts
@@ -141,7 +142,7 @@ class SceneReader:
         if window is None:
             return
         with faults_of(candidate.name):
-            product = self._products.get(candidate)
+            product, computed = self._products.get(candidate), Computed()
             sampling = _known_bands(product, wanted.sampling)
             for rows in _strips(product, sampling, canvas.grid, window):
                 columns = window[1]
@@ -154,7 +155,7 @@ class SceneReader:
                 if not new.any():
                     continue
                 missing[rows, columns] &= ~new
-                for name, values in self._others(candidate, scene, product, part, places, wanted, found):
+                for name, values in self._others(candidate, scene, product, part, places, wanted, found, computed):
                     if new.all():
                         out[name][rows, columns] = values
                     else:
@@ -169,6 +170,7 @@ class SceneReader:
         places: Callable[[CRS], Places],
         wanted: Wanted,
         found: BandPixels,
+        computed: Computed,
     ) -> Iterator[tuple[str, NDArray[Any] | int]]:
         """All bands of a product under a grid; what holds no data is not looked at."""
         for name in wanted.of_kind(BandKind.REFLECTANCE):
@@ -196,7 +198,9 @@ class SceneReader:
         clouds = wanted.of_kind(BandKind.CLOUDS)
         if clouds:
             masked = scene.masked.get(candidate.name)
-            yield from self._clouds.read(clouds, candidate, masked, part, places, clp_method=wanted.clp_method).items()
+            yield from self._clouds.read(
+                clouds, candidate, masked, part, places, clp_method=wanted.clp_method, computed=computed
+            ).items()
 
 
 def _known_bands(product: OpenProduct, sampling: BandSampling) -> BandSampling:
