@@ -7,6 +7,8 @@ looks at the neighbours of a pixel, so it is made of blocks that reach as far ar
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from eotasks.imagery.pixels.places import Places
 from eotasks.imagery.pixels.raster import pixel_sides_in
 from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.postprocess import mask_of, reach_of
+from eotasks.service.errors import TooLargeError
 from eotasks.service.pixels.kept import Kept
 from eotasks.workflows.product_masks.options import CloudMaskOptions
 from eotasks.workflows.product_masks.product import ProductMasks, probability_of, seems_plausible
@@ -87,6 +90,31 @@ def part_of(scene: Scene, options: CloudMaskOptions, grid: Grid, places: Callabl
     return Part(whole, tuple((row, column) for row in rows for column in columns), side)
 
 
+class Allowance:
+    """Pixels of products that cloud masks may be computed of for one request. May be used by several threads.
+
+    :param most: Of the finest bands.
+    """
+
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self._most, self._taken, self._lock = most, 0, threading.Lock()
+
+    def take(self, pixels: int) -> None:
+        """Count pixels that are to be computed.
+
+        :raises TooLargeError: when they are more than is left.
+        """
+        with self._lock:
+            self._taken += pixels
+            taken = self._taken
+        if pixels and taken > self._most:
+            raise TooLargeError(
+                f"Cloud masks of these products are not there, and computing them of at least {taken:,} pixels is more"
+                f" than the {self._most:,} of one request. Ask for a shorter time or a smaller area, or leave out CLP,"
+                " CLM and SHADOW."
+            )
+
+
 @dataclass
 class Computed:
     """What is computed for one scene of a request while it is read: for all of its kinds of masks and all of its rows,
@@ -98,6 +126,9 @@ class Computed:
 
     part: tuple[Key, Part, ProductMasks] | None = None
     """The last one."""
+
+    allowance: Allowance = field(default_factory=Allowance)
+    """Of the request."""
 
 
 class CloudBlocks:

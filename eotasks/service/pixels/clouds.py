@@ -146,7 +146,8 @@ class CloudBands:
         :param masked: The product where its files of masks are named; None where nobody names any.
         :param places: Of the grid's pixels.
         :param clp_method: How CLP comes to the grid; classes are always those under the centres.
-        :param computed: What was computed for other rows of the same scene.
+        :param computed: What was computed for other rows of the same scene, and how much more may be.
+        :raises TooLargeError: when it would compute more than is allowed.
         :raises EOTasksError: when a file of masks or the product cannot be read.
         """
         found, computed = {}, Computed() if computed is None else computed
@@ -178,28 +179,28 @@ class CloudBands:
             return 0
         total = 0
         for each, own in self._made_of(candidate):
-            key = _key_of(each)
-            to_make = [kind for kind in without if not self._is_there(each, kind, own)]
-            if not to_make:
-                continue
-            scene = self._products.get(each).scene
-            finest = scene.info(min(scene.bands, key=lambda band: NATIVE_RESOLUTION[band])).full
-            part = None if "SHADOW" in to_make else self._part(each, grid, places, Computed())
-            if part is None:
-                total += finest.height * finest.width
-            else:
-                total += round(self._blocks.missing(key, part) * (part.grid.resolution / finest.size) ** 2)
+            to_make = [
+                kind
+                for kind in without
+                if not (own is not None and kind in own.masks) and not self._is_there(_key_of(each), kind, Computed())
+            ]
+            if to_make:
+                part = None if "SHADOW" in to_make else self._part(each, grid, places)
+                total += self._pixels_of(each, part)
         return total
 
-    def _is_there(self, candidate: Candidate, kind: str, masked: Candidate | None) -> bool:
-        """Whether a mask of an L1C product is in a file, or in memory."""
-        key = _key_of(candidate)
-        return (
-            (masked is not None and kind in masked.masks)
-            or self._masks.has((key, kind))
-            or self._computed.has((key, True))
-            or (kind != "SHADOW" and self._computed.has((key, False)))
-        )
+    def _pixels_of(self, candidate: Candidate, part: Part | None) -> int:
+        """Pixels of the finest band of an L1C product that are computed for a part of it; None for all of it."""
+        scene = self._products.get(candidate).scene
+        finest = scene.info(min(scene.bands, key=lambda band: NATIVE_RESOLUTION[band])).full
+        if part is None:
+            return finest.height * finest.width
+        return round(self._blocks.missing(_key_of(candidate), part) * (part.grid.resolution / finest.size) ** 2)
+
+    def _is_there(self, key: Key, kind: str, computed: Computed) -> bool:
+        """Whether a mask of a product was computed and is in memory."""
+        with_shadows = (True,) if kind == "SHADOW" else (True, False)
+        return self._masks.has((key, kind)) or any(self._has_whole(key, each, computed) for each in with_shadows)
 
     def _stored(
         self, masked: Candidate, kind: str, grid: Grid, places: Callable[[CRS], Places], method: ResamplingName
@@ -265,10 +266,12 @@ class CloudBands:
         if not self._compute:
             return _Missing()
         key = _key_of(candidate)
-        is_there = kind == "SHADOW" or self._masks.has((key, kind))
-        part = None if is_there else self._part(candidate, grid, places, computed)
+        is_there = self._is_there(key, kind, computed)
+        part = None if is_there or kind == "SHADOW" else self._part(candidate, grid, places)
         if part is not None and self._blocks.serves(key, self._products.get(candidate).scene):
             return self._of_part(candidate, kind, part, computed)
+        if not is_there:  # before others wait for the same: what is too much for this request is not for theirs
+            computed.allowance.take(self._pixels_of(candidate, None))
 
         def make() -> Mask:
             masks = self._whole(candidate, kind, computed)
@@ -295,18 +298,13 @@ class CloudBands:
     def _has_whole(self, key: Key, shadows: bool, computed: Computed) -> bool:
         return (key, shadows) in computed.wholes or self._computed.has((key, shadows))
 
-    def _part(
-        self, candidate: Candidate, grid: Grid, places: Callable[[CRS], Places], computed: Computed
-    ) -> Part | None:
-        """What is computed of a product for a grid; None for all of it, as it is large, to be stored, or there.
+    def _part(self, candidate: Candidate, grid: Grid, places: Callable[[CRS], Places]) -> Part | None:
+        """What is computed of a product for a grid; None for all of it, as it is large or to be stored.
 
         No pixel is read for it.
 
         :raises EOTasksError: when it cannot be read.
         """
-        key = _key_of(candidate)
-        if any(self._has_whole(key, each, computed) for each in (True, False)):
-            return None
         if self._keep is not None or self._options.detector != SERVED.detector:
             return None
         scene = self._products.get(candidate).scene
@@ -317,6 +315,9 @@ class CloudBands:
 
     def _of_part(self, candidate: Candidate, kind: str, part: Part, computed: Computed) -> MaskRaster:
         key, scene = _key_of(candidate), self._products.get(candidate).scene
+        is_same = computed.part is not None and computed.part[:2] == (key, part)
+        if not is_same and not self._parts.has((key, kind, part.blocks)):
+            computed.allowance.take(self._pixels_of(candidate, part))
 
         def make() -> Mask:
             if computed.part is None or computed.part[:2] != (key, part):

@@ -22,7 +22,7 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.errors import RequestError
 from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands, read_layer
-from eotasks.service.pixels.blocks import Computed
+from eotasks.service.pixels.blocks import Allowance, Computed
 from eotasks.service.pixels.clouds import CloudBands
 from eotasks.service.pixels.collections import AOT, BandKind, ServedBand
 from eotasks.service.pixels.order import SceneProducts
@@ -65,6 +65,9 @@ class Canvas:
     inside: NDArray[np.bool_] | None
     """(h, w): pixels that count; None for all."""
 
+    allowance: Allowance = field(default_factory=Allowance)
+    """Of computing cloud masks, for all scenes together."""
+
     _places: dict[str, Places] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -102,18 +105,19 @@ class SceneReader:
         for each in needed:
             self._add(each.product, scene, canvas, wanted, out, missing, threads)
 
-    def pixels_to_compute(self, scenes: Iterable[SceneProducts], wanted: Wanted, canvas: Canvas) -> int:
-        """Pixels of products that cloud masks would have to be computed of for some scenes.
+    def check_computing(self, scenes: Iterable[SceneProducts], wanted: Wanted, canvas: Canvas, most: int) -> None:
+        """Look at what cloud masks of some scenes would have to be computed of, until it is too much.
 
+        :param most: Pixels of products.
+        :raises TooLargeError: when they are more.
         :raises ServiceError: as of `faults_of`.
         """
-        kinds, total = wanted.of_kind(BandKind.CLOUDS), 0
+        kinds, estimate = wanted.of_kind(BandKind.CLOUDS), Allowance(most)
         for scene in scenes if kinds else ():
             for each in scene.candidates:
                 with faults_of(each.name):
                     masked = scene.masked.get(each.name)
-                    total += self._clouds.pixels_to_compute(kinds, each, masked, canvas.grid, canvas.places)
-        return total
+                    estimate.take(self._clouds.pixels_to_compute(kinds, each, masked, canvas.grid, canvas.places))
 
     def has_data(self, candidate: Candidate, canvas: Canvas) -> bool:
         """Whether a product has data anywhere on a canvas, by its coarsest band.
@@ -142,7 +146,7 @@ class SceneReader:
         if window is None:
             return
         with faults_of(candidate.name):
-            product, computed = self._products.get(candidate), Computed()
+            product, computed = self._products.get(candidate), Computed(allowance=canvas.allowance)
             sampling = _known_bands(product, wanted.sampling)
             for rows in _strips(product, sampling, canvas.grid, window):
                 columns = window[1]
