@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -162,4 +163,20 @@ def test_what_a_killed_process_wrote_by_half_keeps_nobody_out(shared: list[Share
 def test_a_file_of_a_service_that_has_ended_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SHARED_VARIABLE, str(tmp_path / "rates"))
     with pytest.raises(ConfigurationError, match=f"{SHARED_VARIABLE}=.*rates is no file of a service that runs"):
+        buckets_of_process()
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(10**6)], ids=["empty", "short", "long"])
+def test_a_file_of_something_else_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    path = tmp_path / "rates"
+    path.write_bytes(content)
+    monkeypatch.setenv(SHARED_VARIABLE, str(path))
+    with pytest.raises(ConfigurationError, match=r"no file of a service that runs \(it is no file of .* bytes\): take"):
+        buckets_of_process()
+
+
+def test_a_pipe_in_the_place_of_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "rates")
+    monkeypatch.setenv(SHARED_VARIABLE, str(tmp_path / "rates"))
+    with pytest.raises(ConfigurationError, match="take the variable away"):
         buckets_of_process()
