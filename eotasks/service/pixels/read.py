@@ -49,8 +49,8 @@ from eotasks.service.pixels.collections import (
     collection_of,
     divisor_of,
 )
-from eotasks.service.pixels.ground import around, check_metres, grid_of, inside, metres_of, searched, wanted
-from eotasks.service.pixels.mosaicking import STRIP_BYTES, Canvas, SceneReader, Wanted
+from eotasks.service.pixels.ground import Canvas, around, check_metres, grid_of, inside, metres_of, searched, wanted
+from eotasks.service.pixels.mosaicking import STRIP_BYTES, SceneReader, Wanted
 from eotasks.service.pixels.order import mosaic_order, scenes_of
 from eotasks.service.pixels.products import (
     DECODED_BYTES,

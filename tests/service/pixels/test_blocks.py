@@ -22,8 +22,8 @@ from eotasks.service.pixels import blocks
 from eotasks.service.pixels import clouds as module
 from eotasks.service.pixels.blocks import Computed
 from eotasks.service.pixels.clouds import SERVED, CloudBands
+from eotasks.service.pixels.ground import Canvas
 from eotasks.service.pixels.kept import Kept
-from eotasks.service.pixels.mosaicking import Canvas
 from eotasks.service.pixels.products import OpenProducts
 from eotasks.service.pixels.sources import ListSource, ProductSources
 from eotasks.sources.frames import Candidate, open_candidates

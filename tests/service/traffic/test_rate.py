@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -172,11 +171,4 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, monkeypatch: pytest.M
     path.write_bytes(content)
     monkeypatch.setenv(SHARED_VARIABLE, str(path))
     with pytest.raises(ConfigurationError, match=r"no file of a service that runs \(it is no file of .* bytes\): take"):
-        buckets_of_process()
-
-
-def test_a_pipe_in_the_place_of_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.mkfifo(tmp_path / "rates")
-    monkeypatch.setenv(SHARED_VARIABLE, str(tmp_path / "rates"))
-    with pytest.raises(ConfigurationError, match="take the variable away"):
         buckets_of_process()
