@@ -102,7 +102,7 @@ def create_app(
     app.include_router(tokens.router(settings, signer, logins))
     for each in (process, statistics, catalog, fis):
         app.include_router(each.router(services))
-    app.include_router(status.router(work, metrics, health or {}))
+    app.include_router(status.router(work, lookups, metrics, health or {}))
     app.include_router(page.router(app.openapi))
     _answer_errors(app)
     _describe(app)

@@ -167,11 +167,19 @@ class Running:
 
 @contextmanager
 def running_service(
-    folder: Path, *, reader: FakeReader | None = None, engine: FakeEngine | None = None, **settings: Any
+    folder: Path,
+    *,
+    reader: FakeReader | None = None,
+    engine: FakeEngine | None = None,
+    search: Any = None,
+    most: int | None = None,
+    **settings: Any,
 ) -> Iterator[Running]:
     """The service on a free port, with one client.
 
     :param folder: For the file of clients.
+    :param search: A `ProductSearch`; None for one without products.
+    :param most: Connections; others are sent away.
     :param settings: Of `ServiceSettings`.
     """
     reader, engine = reader or FakeReader(), engine or FakeEngine()
@@ -182,14 +190,20 @@ def running_service(
         made = load_settings(given)
         client_id, secret = add_client(made.clients_file, "tests")
         app = create_app(
-            made, Renderer(engine, reader, made.bytes_of_request), NoProducts(), close=engine.close, leave=engine.leave
+            made,
+            Renderer(engine, reader, made.bytes_of_request),
+            search or NoProducts(),
+            close=engine.close,
+            leave=engine.leave,
         )
-        with served(app, listening, shutdown_s=made.shutdown_s):
+        with served(app, listening, shutdown_s=made.shutdown_s, most=most):
             yield Running(f"http://127.0.0.1:{port}", client_id, secret, reader, engine, app)
 
 
 @contextmanager
-def served(app: Any, listening: socket.socket, *, shutdown_s: int | None = None) -> Iterator[None]:
+def served(
+    app: Any, listening: socket.socket, *, shutdown_s: int | None = None, most: int | None = None
+) -> Iterator[None]:
     """An application on a socket, by uvicorn in a thread."""
     config = uvicorn.Config(
         app,
@@ -199,6 +213,7 @@ def served(app: Any, listening: socket.socket, *, shutdown_s: int | None = None)
         access_log=False,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=shutdown_s,
+        limit_concurrency=most,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,7 +34,31 @@ def test_health(service: Running) -> None:
     answer = get(service, "/health")
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
-    assert answer.json()["requests"] == {"running": 0, "waiting": 0}
+    assert answer.json()["requests"] == answer.json()["lookups"] == {"running": 0, "waiting": 0}
+
+
+def test_the_load_of_the_catalogue_is_told(tmp_path: Path) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def wait(*_: object) -> list[object]:
+        started.set()
+        go_on.wait(60)
+        return []
+
+    with running_service(tmp_path, open=True, search=SimpleNamespace(find=wait)) as service:
+        asked = {"collections": ["sentinel-2-l1c"], "bbox": [13, 45, 14, 46], "datetime": "2024-01-01T00:00:00Z/.."}
+        thread = threading.Thread(target=lambda: service.post("/api/v1/catalog/1.0.0/search", asked, token=""))
+        thread.start()
+        try:
+            assert started.wait(60)
+            told = get(service, "/health").json()
+        finally:
+            go_on.set()
+            thread.join()
+        schema = get(service, "/openapi.json").json()["components"]["schemas"]["HealthAnswer"]
+    assert told["lookups"] == {"running": 1, "waiting": 0}
+    assert told["requests"] == {"running": 0, "waiting": 0}
+    assert told.keys() <= schema["properties"].keys()
 
 
 def test_counts(service: Running) -> None:

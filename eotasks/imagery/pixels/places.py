@@ -37,24 +37,27 @@ class Places:
     """Whether they are of the first kind: an array of one column does not tell."""
 
     @classmethod
-    def of(cls, grid: Grid, crs: CRS) -> Places:
-        """In a coordinate system.
+    def of(cls, grid: Grid, crs: CRS, rows: slice = slice(None), columns: slice = slice(None)) -> Places:
+        """In a coordinate system; of some rows and columns exactly as they are among all.
 
         :raises AreaError: when none of them can be expressed there.
         """
-        x: NDArray[np.float64] = (grid.left + (np.arange(grid.width, dtype=np.float64) + 0.5) * grid.across)[np.newaxis]
+        x: NDArray[np.float64] = (grid.left + (np.arange(grid.width, dtype=np.float64) + 0.5) * grid.across)[
+            np.newaxis, columns
+        ]
         y: NDArray[np.float64] = (grid.top - (np.arange(grid.height, dtype=np.float64) + 0.5) * grid.down)[
-            :, np.newaxis
+            rows, np.newaxis
         ]
         own = parse_crs(grid.crs)
         if own == crs:
             return cls(crs, x, y, is_separable=True)
-        x, y = (np.broadcast_to(each, grid.shape).ravel() for each in (x, y))
+        shape = y.shape[0], x.shape[1]
+        x, y = (np.broadcast_to(each, shape).ravel() for each in (x, y))
         try:
             there = transform(own, crs, x, y)
         except GDAL_ERRORS as error:
             raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
-        x, y = (np.asarray(each, dtype=np.float64).reshape(grid.shape) for each in there)
+        x, y = (np.asarray(each, dtype=np.float64).reshape(shape) for each in there)
         return cls(crs, x, y, is_separable=False)
 
     def part(self, rows: slice, columns: slice) -> Places:

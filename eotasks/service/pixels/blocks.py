@@ -7,8 +7,11 @@ looks at the neighbours of a pixel, so it is made of blocks that reach as far ar
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -21,9 +24,10 @@ from eotasks.imagery.pixels.places import Places
 from eotasks.imagery.pixels.raster import pixel_sides_in
 from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.postprocess import mask_of, reach_of
+from eotasks.service.errors import TooLargeError
 from eotasks.service.pixels.kept import Kept
 from eotasks.workflows.product_masks.options import CloudMaskOptions
-from eotasks.workflows.product_masks.product import probability_of, seems_plausible
+from eotasks.workflows.product_masks.product import ProductMasks, probability_of, seems_plausible
 from eotasks.workflows.product_masks.reading import product_grid
 
 SIDE = 64
@@ -40,6 +44,9 @@ Window = tuple[slice, slice]
 
 Block = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Probability 0..1, 0 without data; where there is data."""
+
+Key = tuple[str, str | None, str]
+"""Of a product: name, baseline, and when it was made."""
 
 
 @dataclass(frozen=True)
@@ -83,25 +90,76 @@ def part_of(scene: Scene, options: CloudMaskOptions, grid: Grid, places: Callabl
     return Part(whole, tuple((row, column) for row in rows for column in columns), side)
 
 
+class Allowance:
+    """Pixels of products that cloud masks may be computed of for one request. May be used by several threads.
+
+    :param most: Of the finest bands.
+    """
+
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self._most, self._taken, self._lock = most, 0, threading.Lock()
+
+    def take(self, pixels: int) -> None:
+        """Count pixels that are to be computed.
+
+        :raises TooLargeError: when they are more than is left.
+        """
+        with self._lock:
+            self._taken += pixels
+            taken = self._taken
+        if pixels and taken > self._most:
+            raise TooLargeError(
+                f"Cloud masks of these products are not there, and computing them of at least {taken:,} pixels is more"
+                f" than the {self._most:,} of one request. Ask for a shorter time or a smaller area, or leave out CLP,"
+                " CLM and SHADOW."
+            )
+
+
+@dataclass
+class Computed:
+    """What is computed for one scene of a request while it is read: for all of its kinds of masks and all of its rows,
+    however little room there is to keep it for others.
+    """
+
+    wholes: dict[tuple[Key, bool], ProductMasks | None] = field(default_factory=dict)
+    """By product, and whether shadows were searched; None of one that no masks can be made of."""
+
+    part: tuple[Key, Part, ProductMasks] | None = None
+    """The last one."""
+
+    allowance: Allowance = field(default_factory=Allowance)
+    """Of the request."""
+
+
 class CloudBlocks:
     """Computes blocks of products and keeps those that were used last. May be used by several threads.
 
     :param options: How masks are made: without shadows.
+    :param turn: Of products that are read at a time; whoever asks for a `mask` has it.
     :param room: Bytes of what is kept.
     :param seconds: How long something is kept at most.
     """
 
-    def __init__(self, options: CloudMaskOptions, *, room: int, seconds: float) -> None:
-        self._options = options
+    def __init__(
+        self, options: CloudMaskOptions, *, turn: AbstractContextManager[object], room: int, seconds: float
+    ) -> None:
+        self._options, self._turn = options, turn
         self._blocks: Kept[Block] = Kept(room, size=lambda block: block[0].nbytes + block[1].nbytes, seconds=seconds)
         self._plausible: Kept[bool] = Kept(4_096, seconds=seconds)
 
     def serves(self, key: Hashable, scene: Scene) -> bool:
         """Whether a product may be computed in blocks: one whose values may be wrong is looked at as a whole.
 
+        Ten bands are decoded for that, so it waits for its turn: who asks has none.
+
         :raises EOTasksError: when the product cannot be read.
         """
-        return self._plausible.get(key, lambda: _is_plausible(scene, self._options))
+
+        def look() -> bool:
+            with self._turn:
+                return _is_plausible(scene, self._options)
+
+        return self._plausible.get(key, look)
 
     def missing(self, key: Hashable, part: Part) -> int:
         """Pixels of blocks that would be computed."""

@@ -29,7 +29,7 @@ from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.mask_classes import without_classes
 from eotasks.models.clouds.postprocess import MAX_CLP, NO_DATA
 from eotasks.models.sentinel2 import CLOUD_BANDS, NATIVE_RESOLUTION
-from eotasks.service.pixels.blocks import SIDE, CloudBlocks, Part, part_of
+from eotasks.service.pixels.blocks import SIDE, CloudBlocks, Computed, Key, Part, part_of
 from eotasks.service.pixels.kept import Kept
 from eotasks.service.pixels.products import OpenProducts
 from eotasks.service.pixels.sources import ProductSources
@@ -123,7 +123,8 @@ class CloudBands:
         self._compute, self._keep, self._options = compute, keep, options
         self._turn = threading.BoundedSemaphore(at_a_time)
         self._masks: Kept[Mask] = Kept(room // 2, size=lambda mask: mask.size, seconds=seconds)
-        self._blocks, self._side = CloudBlocks(options, room=room // 4, seconds=seconds), side
+        self._blocks = CloudBlocks(options, turn=self._turn, room=room // 4, seconds=seconds)
+        self._side = side
         self._computed: Kept[ProductMasks | None] = Kept(room // 8, size=_bytes_of, seconds=seconds)
         # Apart from whole masks, which many small parts would push out.
         self._parts: Kept[Mask] = Kept(room // 8, size=lambda mask: mask.size, seconds=seconds)
@@ -137,6 +138,7 @@ class CloudBands:
         places: Callable[[CRS], Places],
         *,
         clp_method: ResamplingName,
+        computed: Computed | None = None,
     ) -> dict[str, NDArray[np.uint8]]:
         """Masks of a product on a grid: CLP 0..255, 0 where it is missing; CLM and SHADOW 0, 1, 255 where missing.
 
@@ -144,15 +146,17 @@ class CloudBands:
         :param masked: The product where its files of masks are named; None where nobody names any.
         :param places: Of the grid's pixels.
         :param clp_method: How CLP comes to the grid; classes are always those under the centres.
+        :param computed: What was computed for other rows of the same scene, and how much more may be.
+        :raises TooLargeError: when it would compute more than is allowed.
         :raises EOTasksError: when a file of masks or the product cannot be read.
         """
-        found = {}
-        for kind in kinds:
+        found, computed = {}, Computed() if computed is None else computed
+        for kind in sorted(kinds, key=lambda kind: kind != "SHADOW"):  # whose masks serve the others, too
             method: ResamplingName = clp_method if kind == "CLP" else "nearest"
             if masked is not None and kind in masked.masks:
                 values, known = self._stored(masked, kind, grid, places, method)
             else:
-                values, known = self._made(candidate, kind, grid, places, method)
+                values, known = self._made(candidate, kind, grid, places, method, computed)
             missing = np.uint8(0 if kind == "CLP" else NO_DATA)
             found[kind] = values if known.all() else np.where(known, values, missing)
         return found
@@ -175,17 +179,28 @@ class CloudBands:
             return 0
         total = 0
         for each, own in self._made_of(candidate):
-            key = _key_of(each)
-            if all((own is not None and kind in own.masks) or self._masks.has((key, kind)) for kind in without):
-                continue
-            scene = self._products.get(each).scene
-            finest = scene.info(min(scene.bands, key=lambda band: NATIVE_RESOLUTION[band])).full
-            part = None if "SHADOW" in without else self._part(each, grid, places)
-            if part is None:
-                total += finest.height * finest.width
-            else:
-                total += round(self._blocks.missing(key, part) * (part.grid.resolution / finest.size) ** 2)
+            to_make = [
+                kind
+                for kind in without
+                if not (own is not None and kind in own.masks) and not self._is_there(_key_of(each), kind, Computed())
+            ]
+            if to_make:
+                part = None if "SHADOW" in to_make else self._part(each, grid, places)
+                total += self._pixels_of(each, part)
         return total
+
+    def _pixels_of(self, candidate: Candidate, part: Part | None) -> int:
+        """Pixels of the finest band of an L1C product that are computed for a part of it; None for all of it."""
+        scene = self._products.get(candidate).scene
+        finest = scene.info(min(scene.bands, key=lambda band: NATIVE_RESOLUTION[band])).full
+        if part is None:
+            return finest.height * finest.width
+        return round(self._blocks.missing(_key_of(candidate), part) * (part.grid.resolution / finest.size) ** 2)
+
+    def _is_there(self, key: Key, kind: str, computed: Computed) -> bool:
+        """Whether a mask of a product was computed and is in memory."""
+        with_shadows = (True,) if kind == "SHADOW" else (True, False)
+        return self._masks.has((key, kind)) or any(self._has_whole(key, each, computed) for each in with_shadows)
 
     def _stored(
         self, masked: Candidate, kind: str, grid: Grid, places: Callable[[CRS], Places], method: ResamplingName
@@ -197,7 +212,13 @@ class CloudBands:
         return (without_classes(values) if kind == "CLM" else values), known
 
     def _made(
-        self, candidate: Candidate, kind: str, grid: Grid, places: Callable[[CRS], Places], method: ResamplingName
+        self,
+        candidate: Candidate,
+        kind: str,
+        grid: Grid,
+        places: Callable[[CRS], Places],
+        method: ResamplingName,
+        computed: Computed,
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         values: NDArray[np.uint8] = np.zeros(grid.shape, dtype=np.uint8)
         known: NDArray[np.bool_] = np.zeros(grid.shape, dtype=bool)
@@ -205,7 +226,7 @@ class CloudBands:
             if masked is not None and kind in masked.masks:
                 found, there = self._stored(masked, kind, grid, places, method)
             else:
-                mask = self._of(each, kind, grid, places)
+                mask = self._of(each, kind, grid, places, computed)
                 if not isinstance(mask, MaskRaster):
                     continue
                 found, there = mask.on(grid, places, method)
@@ -238,33 +259,52 @@ class CloudBands:
             LOGGER.info("%s: no L1C product of its acquisition is listed: its CLP and CLM are missing", candidate.name)
         return [(each, listing.masked.get(each.name)) for each in chosen]
 
-    def _of(self, candidate: Candidate, kind: str, grid: Grid, places: Callable[[CRS], Places]) -> Mask:
+    def _of(
+        self, candidate: Candidate, kind: str, grid: Grid, places: Callable[[CRS], Places], computed: Computed
+    ) -> Mask:
         """A mask that is computed of an L1C product, once, whoever asks for it: of all of it, or what a grid needs."""
         if not self._compute:
             return _Missing()
         key = _key_of(candidate)
-        is_there = kind == "SHADOW" or self._masks.has((key, kind))
-        part = None if is_there else self._part(candidate, grid, places)
+        is_there = self._is_there(key, kind, computed)
+        part = None if is_there or kind == "SHADOW" else self._part(candidate, grid, places)
         if part is not None and self._blocks.serves(key, self._products.get(candidate).scene):
-            return self._of_part(candidate, kind, part)
-        shadows = kind == "SHADOW" or self._options.shadows
+            return self._of_part(candidate, kind, part, computed)
+        if not is_there:  # before others wait for the same: what is too much for this request is not for theirs
+            computed.allowance.take(self._pixels_of(candidate, None))
 
         def make() -> Mask:
-            # shadows are searched where they are asked for; CLP and CLM do not depend on it
-            masks = self._computed.get((key, shadows), lambda: self._compute_of(candidate, shadows))
+            masks = self._whole(candidate, kind, computed)
             return _Missing() if masks is None else _raster_of(masks, kind)
 
         return self._masks.get((key, kind), make)
 
+    def _whole(self, candidate: Candidate, kind: str, computed: Computed) -> ProductMasks | None:
+        """Masks of all of a product. Shadows are searched where they are asked for; CLP and CLM do not depend on it."""
+        key, shadows = _key_of(candidate), kind == "SHADOW" or self._options.shadows
+        for each in (True,) if shadows else (True, False):
+            if self._has_whole(key, each, computed):
+                masks = self._whole_of(candidate, each, computed)
+                if masks is not None:
+                    return masks
+        return self._whole_of(candidate, shadows, computed)
+
+    def _whole_of(self, candidate: Candidate, shadows: bool, computed: Computed) -> ProductMasks | None:
+        key = _key_of(candidate), shadows
+        if key not in computed.wholes:
+            computed.wholes[key] = self._computed.get(key, lambda: self._compute_of(candidate, shadows))
+        return computed.wholes[key]
+
+    def _has_whole(self, key: Key, shadows: bool, computed: Computed) -> bool:
+        return (key, shadows) in computed.wholes or self._computed.has((key, shadows))
+
     def _part(self, candidate: Candidate, grid: Grid, places: Callable[[CRS], Places]) -> Part | None:
-        """What is computed of a product for a grid; None for all of it, as it is large, to be stored, or there.
+        """What is computed of a product for a grid; None for all of it, as it is large or to be stored.
 
         No pixel is read for it.
 
         :raises EOTasksError: when it cannot be read.
         """
-        if self._computed.has((_key_of(candidate), False)):
-            return None
         if self._keep is not None or self._options.detector != SERVED.detector:
             return None
         scene = self._products.get(candidate).scene
@@ -273,13 +313,19 @@ class CloudBands:
         part = part_of(scene, self._options, grid, places, side=self._side)
         return None if part.is_large else part
 
-    def _of_part(self, candidate: Candidate, kind: str, part: Part) -> MaskRaster:
+    def _of_part(self, candidate: Candidate, kind: str, part: Part, computed: Computed) -> MaskRaster:
         key, scene = _key_of(candidate), self._products.get(candidate).scene
+        is_same = computed.part is not None and computed.part[:2] == (key, part)
+        if not is_same and not self._parts.has((key, kind, part.blocks)):
+            computed.allowance.take(self._pixels_of(candidate, part))
 
         def make() -> Mask:
-            with self._turn:
-                probability, mask = self._blocks.mask(key, scene, part)
-            return _raster_of(ProductMasks(scene.acquisition, part.grid, probability, mask, None, None), kind)
+            if computed.part is None or computed.part[:2] != (key, part):
+                with self._turn:
+                    probability, mask = self._blocks.mask(key, scene, part)
+                masks = ProductMasks(scene.acquisition, part.grid, probability, mask, None, None)
+                computed.part = key, part, masks
+            return _raster_of(computed.part[2], kind)
 
         found = self._parts.get((key, kind, part.blocks), make)
         assert isinstance(found, MaskRaster)
@@ -300,7 +346,7 @@ class CloudBands:
         return masks
 
 
-def _key_of(candidate: Candidate) -> tuple[str, str | None, str]:
+def _key_of(candidate: Candidate) -> Key:
     return candidate.name, candidate.baseline, candidate.generation
 
 

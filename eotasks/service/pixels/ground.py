@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,8 +22,10 @@ from eotasks.errors import WARNING_FILTERS, AreaError, ConfigurationError, EOTas
 from eotasks.geometry.degrees import WGS84, in_degrees
 from eotasks.imagery.files.gdal import GDAL_ERRORS
 from eotasks.imagery.grid import Grid, parse_crs
+from eotasks.imagery.pixels.places import Places
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.errors import RequestError
+from eotasks.service.pixels.blocks import Allowance
 
 _RADIUS, _FLATTENING = 6_378_137.0, 1 / 298.257223563
 """Of WGS84: metres of the equator's radius."""
@@ -30,6 +36,130 @@ by 300 m on a tile."""
 
 _ROUNDING = 1e-3
 """Share by which pixels may be wider than the limit: clients compute sizes in degrees."""
+
+
+_MOST_PLACES = 4
+"""Systems in which all pixels of a request are found and kept: they take 16 bytes a pixel of each, and products that
+have much of the ground lie in so many at most."""
+
+_LARGE_PART = 0.25
+"""Of a request's pixels, from which on all of them are found in a system rather than those of a product."""
+
+_CELLS = 32
+"""Along each side of a request, by which it is seen where a product may lie."""
+_WIDE = 512
+"""Pixels of a side, up to which all of a request is looked at for each product."""
+_AROUND = 500.0
+"""Metres around a product that kernels of its bands may reach."""
+
+
+@dataclass(eq=False)
+class Canvas:
+    """The grid of a request, and what is the same for all its scenes. May be used by several threads."""
+
+    grid: Grid
+    inside: NDArray[np.bool_] | None
+    """(h, w): pixels that count; None for all."""
+
+    allowance: Allowance = field(default_factory=Allowance)
+    """Of computing cloud masks, for all scenes together."""
+
+    _places: OrderedDict[str, Places] = field(default_factory=OrderedDict)
+    _cells: dict[str, _Cells] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def places(self, crs: CRS) -> Places:
+        """The centres of its pixels in a coordinate system, found once."""
+        key = crs.to_wkt()
+        with self._lock:
+            found = self._places.get(key)
+            if found is None:
+                found = self._places[key] = Places.of(self.grid, crs)
+                if len(self._places) > _MOST_PLACES:
+                    self._places.popitem(last=False)
+        return found
+
+    def places_of(self, rows: slice, columns: slice) -> Callable[[CRS], Places]:
+        """The centres of some of its pixels, which are found by themselves where they are few of all."""
+        count = len(range(self.grid.height)[rows]) * len(range(self.grid.width)[columns])
+        if count >= _LARGE_PART * self.grid.height * self.grid.width:
+            return lambda crs: self.places(crs).part(rows, columns)
+        known: dict[str, Places] = {}
+        lock = Lock()
+
+        def places(crs: CRS) -> Places:
+            key = crs.to_wkt()
+            with lock:
+                if key not in known:
+                    whole = self._places.get(key)
+                    known[key] = (
+                        Places.of(self.grid, crs, rows, columns) if whole is None else whole.part(rows, columns)
+                    )
+                return known[key]
+
+        return places
+
+    def window_under(self, product: Grid, window: tuple[slice, slice]) -> tuple[slice, slice] | None:
+        """The part of a window in which pixels of a product may lie; None where none can.
+
+        :param product: The ground of its pixels.
+        """
+        if max(self.grid.shape) <= _WIDE:
+            return window
+        crs = parse_crs(product.crs)
+        key = crs.to_wkt()
+        with self._lock:
+            cells = self._cells.get(key)
+            if cells is None:
+                cells = self._cells[key] = _Cells.of(self.grid, crs)
+        return cells.window_under(product.bounds, window)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Parts of a grid, and between which coordinates of another system each lies."""
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    """Pixels at which they begin, and the end of the last one."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    """(2, n, m): x and y; NaN of those that are of no place."""
+
+    @classmethod
+    def of(cls, grid: Grid, crs: CRS) -> _Cells:
+        rows, columns = (np.unique(np.linspace(0, length, _CELLS + 1).round().astype(np.intp)) for length in grid.shape)
+        x, y = np.meshgrid(grid.left + columns * grid.across, grid.top - rows * grid.down)
+        try:
+            found = transform(parse_crs(grid.crs), crs, x.ravel(), y.ravel())
+        except GDAL_ERRORS as error:
+            raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
+        there = np.array(found, dtype=np.float64).reshape(2, *x.shape)
+        there[~np.isfinite(there)] = np.nan
+        corners = np.stack([there[:, :-1, :-1], there[:, :-1, 1:], there[:, 1:, :-1], there[:, 1:, 1:]])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        # Edges are curved there; a cell is small enough for that to be less than half of it.
+        around = (high - low) / 2
+        return cls(rows, columns, low - around, high + around)
+
+    def window_under(
+        self, bounds: tuple[float, float, float, float], window: tuple[slice, slice]
+    ) -> tuple[slice, slice] | None:
+        """As of `Canvas`."""
+        left, bottom, right, top = bounds
+        beside = (self.high[0] < left - _AROUND) | (self.low[0] > right + _AROUND)
+        beside |= (self.high[1] < bottom - _AROUND) | (self.low[1] > top + _AROUND)
+        rows, columns = np.flatnonzero(~beside.all(axis=1)), np.flatnonzero(~beside.all(axis=0))
+        if not rows.size:
+            return None
+        spans = (self.rows[rows[0]], self.rows[rows[-1] + 1]), (self.columns[columns[0]], self.columns[columns[-1] + 1])
+        ends = self.rows[-1], self.columns[-1]
+        found = [
+            slice(max(first, range(end)[whole].start), min(last, range(end)[whole].stop))
+            for (first, last), whole, end in zip(spans, window, ends, strict=True)
+        ]
+        return (found[0], found[1]) if all(each.start < each.stop for each in found) else None
 
 
 def grid_of(area: OutputArea) -> Grid:

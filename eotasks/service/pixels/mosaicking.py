@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,10 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.errors import RequestError
 from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands, read_layer
+from eotasks.service.pixels.blocks import Allowance, Computed
 from eotasks.service.pixels.clouds import CloudBands
 from eotasks.service.pixels.collections import AOT, BandKind, ServedBand
+from eotasks.service.pixels.ground import Canvas
 from eotasks.service.pixels.order import SceneProducts
 from eotasks.service.pixels.products import OpenProduct, OpenProducts, faults_of
 from eotasks.sources.frames import Candidate
@@ -56,27 +57,6 @@ class Wanted:
         return [name for name, band in self.bands.items() if band.kind is kind]
 
 
-@dataclass(eq=False)
-class Canvas:
-    """The grid of a request, and what is the same for all its scenes. May be used by several threads."""
-
-    grid: Grid
-    inside: NDArray[np.bool_] | None
-    """(h, w): pixels that count; None for all."""
-
-    _places: dict[str, Places] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
-
-    def places(self, crs: CRS) -> Places:
-        """The centres of its pixels in a coordinate system, found once."""
-        key = crs.to_wkt()
-        with self._lock:
-            found = self._places.get(key)
-            if found is None:
-                found = self._places[key] = Places.of(self.grid, crs)
-        return found
-
-
 class SceneReader:
     """Reads scenes. May be used by several threads."""
 
@@ -101,18 +81,19 @@ class SceneReader:
         for each in needed:
             self._add(each.product, scene, canvas, wanted, out, missing, threads)
 
-    def pixels_to_compute(self, scenes: Iterable[SceneProducts], wanted: Wanted, canvas: Canvas) -> int:
-        """Pixels of products that cloud masks would have to be computed of for some scenes.
+    def check_computing(self, scenes: Iterable[SceneProducts], wanted: Wanted, canvas: Canvas, most: int) -> None:
+        """Look at what cloud masks of some scenes would have to be computed of, until it is too much.
 
+        :param most: Pixels of products.
+        :raises TooLargeError: when they are more.
         :raises ServiceError: as of `faults_of`.
         """
-        kinds, total = wanted.of_kind(BandKind.CLOUDS), 0
+        kinds, estimate = wanted.of_kind(BandKind.CLOUDS), Allowance(most)
         for scene in scenes if kinds else ():
             for each in scene.candidates:
                 with faults_of(each.name):
                     masked = scene.masked.get(each.name)
-                    total += self._clouds.pixels_to_compute(kinds, each, masked, canvas.grid, canvas.places)
-        return total
+                    estimate.take(self._clouds.pixels_to_compute(kinds, each, masked, canvas.grid, canvas.places))
 
     def has_data(self, candidate: Candidate, canvas: Canvas) -> bool:
         """Whether a product has data anywhere on a canvas, by its coarsest band.
@@ -123,8 +104,12 @@ class SceneReader:
             product = self._products.get(candidate)
             coarsest = max(product.scene.bands, key=lambda band: NATIVE_RESOLUTION[band])
             sampling = BandSampling({coarsest: "nearest"}, reduced=False, harmonize=True, is_only_mask=True)
-            found = read_bands(product, sampling, canvas.grid, canvas.places, threads=1).is_data
-        return bool((found if canvas.inside is None else found & canvas.inside).any())
+            window = canvas.window_under(_ground_of(product, sampling), (slice(None), slice(None)))
+            if window is None:
+                return False
+            part, places = canvas.grid.part(*window), canvas.places_of(*window)
+            found = read_bands(product, sampling, part, places, threads=1).is_data
+        return bool((found if canvas.inside is None else found & canvas.inside[window]).any())
 
     def _add(
         self,
@@ -137,24 +122,27 @@ class SceneReader:
         threads: int,
     ) -> None:
         """Fill what is missing from one product."""
-        window = holes(~missing)
-        if window is None:
+        open_ = holes(~missing)
+        if open_ is None:
             return
         with faults_of(candidate.name):
-            product = self._products.get(candidate)
+            product, computed = self._products.get(candidate), Computed(allowance=canvas.allowance)
             sampling = _known_bands(product, wanted.sampling)
+            window = canvas.window_under(_ground_of(product, sampling), open_)
+            if window is None:
+                return
             for rows in _strips(product, sampling, canvas.grid, window):
                 columns = window[1]
                 if not missing[rows, columns].any():
                     continue
                 part = canvas.grid.part(rows, columns)
-                places = partial(_part_of, canvas.places, rows, columns)
+                places = canvas.places_of(rows, columns)
                 found = read_bands(product, sampling, part, places, threads=threads)
                 new = found.is_data & missing[rows, columns]
                 if not new.any():
                     continue
                 missing[rows, columns] &= ~new
-                for name, values in self._others(candidate, scene, product, part, places, wanted, found):
+                for name, values in self._others(candidate, scene, product, part, places, wanted, found, computed):
                     if new.all():
                         out[name][rows, columns] = values
                     else:
@@ -169,6 +157,7 @@ class SceneReader:
         places: Callable[[CRS], Places],
         wanted: Wanted,
         found: BandPixels,
+        computed: Computed,
     ) -> Iterator[tuple[str, NDArray[Any] | int]]:
         """All bands of a product under a grid; what holds no data is not looked at."""
         for name in wanted.of_kind(BandKind.REFLECTANCE):
@@ -196,7 +185,9 @@ class SceneReader:
         clouds = wanted.of_kind(BandKind.CLOUDS)
         if clouds:
             masked = scene.masked.get(candidate.name)
-            yield from self._clouds.read(clouds, candidate, masked, part, places, clp_method=wanted.clp_method).items()
+            yield from self._clouds.read(
+                clouds, candidate, masked, part, places, clp_method=wanted.clp_method, computed=computed
+            ).items()
 
 
 def _known_bands(product: OpenProduct, sampling: BandSampling) -> BandSampling:
@@ -220,8 +211,9 @@ def _told(
     return np.nan_to_num(zenith, nan=0), np.nan_to_num(azimuth, nan=0)
 
 
-def _part_of(places: Callable[[CRS], Places], rows: slice, columns: slice, crs: CRS) -> Places:
-    return places(crs).part(rows, columns)
+def _ground_of(product: OpenProduct, sampling: BandSampling) -> Grid:
+    """That of one of the bands that are read: where it has no data there is none."""
+    return product.scene.info(next(iter(sampling.methods))).grid
 
 
 def _strips(product: OpenProduct, sampling: BandSampling, grid: Grid, window: tuple[slice, slice]) -> Iterator[slice]:

@@ -37,6 +37,7 @@ from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.planes import Plane
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.bands import BandSampling, method_of
+from eotasks.service.pixels.blocks import Allowance
 from eotasks.service.pixels.clouds import MASKS_BYTES, SERVED, CloudBands
 from eotasks.service.pixels.collections import (
     AOT,
@@ -48,8 +49,8 @@ from eotasks.service.pixels.collections import (
     collection_of,
     divisor_of,
 )
-from eotasks.service.pixels.ground import around, check_metres, grid_of, inside, metres_of, searched, wanted
-from eotasks.service.pixels.mosaicking import STRIP_BYTES, Canvas, SceneReader, Wanted
+from eotasks.service.pixels.ground import Canvas, around, check_metres, grid_of, inside, metres_of, searched, wanted
+from eotasks.service.pixels.mosaicking import STRIP_BYTES, SceneReader, Wanted
 from eotasks.service.pixels.order import mosaic_order, scenes_of
 from eotasks.service.pixels.products import (
     DECODED_BYTES,
@@ -86,8 +87,8 @@ class ReadingLimits:
     """Of the side of a pixel, up to which bands are read in full; wider ones are made of a lower resolution."""
 
     computed_pixels: int = 1_500_000_000
-    """Of the finest bands of products whose cloud masks are computed for a series of scenes: a dozen whole tiles, some
-    minutes of two cores. More want an archive."""
+    """Of the finest bands of products whose cloud masks are computed for one request: a dozen whole tiles, some
+    minutes of two cores. More want an archive. A series of scenes is refused before any is computed."""
 
     threads: int | None = None
     """Files that are decoded at a time for a request; None for the cores there are."""
@@ -214,6 +215,7 @@ class CatalogueReader:
         """As of `PixelReader`.
 
         :raises RequestError: when a product lacks a band, or the area cannot be expressed where it lies.
+        :raises TooLargeError: when cloud masks of too many pixels would have to be computed.
         :raises ProductError: when a product is damaged.
         """
         checked = collection_of(data.collection, self._served).checked(bands)
@@ -233,22 +235,13 @@ class CatalogueReader:
             elif band.name == AOT:
                 kind = np.uint16
             arrays[band.name] = np.zeros(shape, dtype=kind)
-        canvas = Canvas(grid, inside(area, grid))
-        if len(found.products) > 1:
-            self._check_computing(found, reading, canvas)
+        most = self._limits.computed_pixels
+        canvas = Canvas(grid, inside(area, grid), Allowance(most))
+        if len(found.products) > 1:  # of products over each other, only reading them says which are needed
+            self._scenes.check_computing(found.products, reading, canvas, most)
         if found.products and served:
             self._fill(found, canvas, reading, arrays)
         return tuple(Plane(band.name, arrays[band.name], divisor_of(unit)) for band, unit in checked)
-
-    def _check_computing(self, found: Found, reading: Wanted, canvas: Canvas) -> None:
-        """Refuse a series whose cloud masks would take many minutes to compute."""
-        pixels = self._scenes.pixels_to_compute(found.products, reading, canvas)
-        if pixels > self._limits.computed_pixels:
-            raise TooLargeError(
-                f"The cloud masks of these {len(found.products)} scenes are not there, and computing them of"
-                f" {pixels:,} pixels is more than the {self._limits.computed_pixels:,} of one request. Ask for a"
-                " shorter time, or leave out CLP, CLM and SHADOW."
-            )
 
     def _fill(self, found: Found, canvas: Canvas, reading: Wanted, arrays: dict[str, NDArray[Any]]) -> None:
         threads = resolve_threads(self._limits.threads)

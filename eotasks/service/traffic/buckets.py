@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import mmap
 import os
+import stat
 import struct
 import threading
 from collections import OrderedDict
@@ -26,6 +28,7 @@ _IN_SET = 8
 _SETS = -(-MOST_CLIENTS // _IN_SET)
 _PLACE = struct.Struct("=8sdd")
 """Whose, how many requests are left, and when that was so."""
+_BYTES = _SETS * _IN_SET * _PLACE.size
 _NOBODY = bytes(8)
 
 
@@ -77,10 +80,20 @@ class SharedBuckets:
     """
 
     def __init__(self, path: Path) -> None:
-        """:param path: Of `make_shared`."""
+        """
+        :param path: Of `make_shared`.
+        :raises OSError: when it is another file, or none.
+        """
         self._lock = threading.Lock()
-        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._places = mmap.mmap(self._file, _SETS * _IN_SET * _PLACE.size)
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            found = os.fstat(self._file)
+            if not stat.S_ISREG(found.st_mode) or found.st_size != _BYTES:  # a shorter one ends who writes behind it
+                raise OSError(errno.EINVAL, f"it is no file of {_BYTES:,} bytes")
+            self._places = mmap.mmap(self._file, _BYTES)
+        except BaseException:
+            os.close(self._file)
+            raise
 
     def change(self, client: str, step: Step) -> None:
         """As of `Buckets`."""
@@ -114,7 +127,7 @@ def make_shared(path: Path) -> None:
     """An empty file for `SharedBuckets`, for its owner alone."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.truncate(descriptor, _SETS * _IN_SET * _PLACE.size)
+        os.truncate(descriptor, _BYTES)
     finally:
         os.close(descriptor)
 

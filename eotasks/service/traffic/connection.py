@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from eotasks.service.answers import Answer, code_of_status, reason_of_status
+
+LOGGER = logging.getLogger("eotasks.service")
 
 HEAD_S = 30.0
 """Seconds in which the first line and the headers of a request have to arrive."""
@@ -27,6 +31,13 @@ class BoundedConnection(H11Protocol):
     take_s = TAKE_S
     _late: asyncio.TimerHandle | None = None
     _full: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As uvicorn's, but for what is answered above `limit_concurrency`: an error in the shape of all others."""
+        super().__init__(*args, **kwargs)
+        most, self.limit_concurrency = self.limit_concurrency, None
+        if most is not None:
+            self.app = _UpTo(most, self.app, lambda: max(len(self.connections), len(self.tasks)))
 
     def connection_made(self, transport: Any) -> None:
         """A client has come."""
@@ -47,8 +58,7 @@ class BoundedConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, in the shape of all errors, and hang up."""
-        body = json.dumps(Answer(400, code_of_status(400), msg).content()).encode()
-        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        headers, body = _error(400, msg)
         response = h11.Response(status_code=400, headers=headers, reason=reason_of_status(400).encode())
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
@@ -91,3 +101,28 @@ class BoundedConnection(H11Protocol):
         self._late = None
         if self._is_between_requests() and not self.transport.is_closing():
             self.transport.close()
+
+
+class _UpTo:
+    """An application for so many connections; others are told to come back, and hung up on."""
+
+    def __init__(self, most: int, app: Any, count: Callable[[], int]) -> None:
+        """:param count: Connections that there are, with the one that asks."""
+        self._most, self._app, self._count = most, app, count
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        if self._count() < self._most:
+            await self._app(scope, receive, send)
+            return
+        LOGGER.warning("a request was sent away: there are %d connections", self._count())
+        headers, body = _error(503, "The service has too many connections: try again later.")
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _error(status: int, message: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of an error that ends a connection."""
+    body = json.dumps(Answer(status, code_of_status(status), message).content()).encode()
+    length = str(len(body)).encode()
+    return [(b"content-type", b"application/json"), (b"content-length", length), (b"connection", b"close")], body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
@@ -11,7 +12,7 @@ from typing import Any
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from eotasks.service.answers import Answer, answer_of, is_ours
+from eotasks.service.answers import Answer, answer_of, code_of_status, is_ours
 from eotasks.service.errors import ForbiddenError, TooLargeError
 from eotasks.service.metrics import Metrics
 from eotasks.service.settings import ServiceSettings, lets_in
@@ -50,6 +51,9 @@ class Frame:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             exchange.status = exchange.status or _GONE
+        except asyncio.CancelledError:  # the time that requests have at the end of the service is over
+            await exchange.answer(Answer(503, code_of_status(503), "The service ends: try again later."))
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, a client is answered and the log has it
             log_error(error, exchange.number)
             await exchange.answer(answer_of(error, exchange.number))

@@ -14,13 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.warp import transform
 
+from eotasks.errors import BandError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.clouds.presets import mask_settings
 from eotasks.service.pixels import blocks
+from eotasks.service.pixels import clouds as module
+from eotasks.service.pixels.blocks import Computed
 from eotasks.service.pixels.clouds import SERVED, CloudBands
+from eotasks.service.pixels.ground import Canvas
 from eotasks.service.pixels.kept import Kept
-from eotasks.service.pixels.mosaicking import Canvas
 from eotasks.service.pixels.products import OpenProducts
 from eotasks.service.pixels.sources import ListSource, ProductSources
 from eotasks.sources.frames import Candidate, open_candidates
@@ -150,6 +153,24 @@ def test_a_product_that_may_be_wrong_is_looked_at_as_a_whole(
     np.testing.assert_array_equal(found["CLM"], make_masks(candidate.open(), SERVED).mask[:2, :2])
 
 
+def test_a_product_is_looked_at_in_its_turn(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or all products of a series are decoded at the same time."""
+    clouds = masks_of(candidate, 3)
+    alone: list[bool] = []
+
+    def looked(scene: Any, options: Any) -> bool:
+        is_free = clouds._turn.acquire(blocking=False)
+        if is_free:
+            clouds._turn.release()
+        alone.append(not is_free)
+        return product.seems_plausible(scene, options)
+
+    monkeypatch.setattr(blocks, "seems_plausible", looked)
+    grid = Grid(UTM, LEFT, TOP, 160, 2, 2)
+    clouds.read(KINDS, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest")
+    assert alone == [True]
+
+
 def test_masks_of_the_whole_are_not_computed_again_in_parts(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +183,80 @@ def test_masks_of_the_whole_are_not_computed_again_in_parts(
         clouds.read(KINDS, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest")
         monkeypatch.setattr(blocks, "probability_of", none)
         monkeypatch.setattr(clouds, "_computed", Kept(1))
+
+
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")
+def test_masks_that_were_computed_with_shadows_have_the_others(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> Any:
+        raise AssertionError("it is there")
+
+    clouds = masks_of(candidate, 3)
+    grid = Grid(UTM, LEFT, TOP, 160, 2, 2)
+    places = Canvas(grid, None).places
+    clouds.read(["SHADOW"], candidate, None, grid, places, clp_method="nearest")
+    assert not clouds.pixels_to_compute((*KINDS, "SHADOW"), candidate, None, grid, places)
+    monkeypatch.setattr(blocks, "probability_of", none)
+    monkeypatch.setattr(module, "make_masks", none)
+    found = clouds.read(KINDS, candidate, None, grid, places, clp_method="nearest")
+    np.testing.assert_array_equal(found["CLM"], make_masks(candidate.open(), SERVED).mask[:2, :2])
+
+
+def test_shadows_that_cannot_be_searched_leave_the_other_masks(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_shadows(scene: Any, options: Any) -> Any:
+        if options.shadows:
+            raise BandError("no band for shadows")
+        return make_masks(scene, options)
+
+    monkeypatch.setattr(module, "make_masks", no_shadows)
+    grid = Grid(UTM, LEFT, TOP, 160, 2, 2)
+    found = masks_of(candidate, 3).read(
+        ("SHADOW", *KINDS), candidate, None, grid, Canvas(grid, None).places, clp_method="nearest"
+    )
+    assert (found["SHADOW"] == 255).all()
+    np.testing.assert_array_equal(found["CLM"], make_masks(candidate.open(), SERVED).mask[:2, :2])
+
+
+@pytest.mark.filterwarnings("ignore::eotasks.errors.ShadowWarning")
+@pytest.mark.parametrize("kinds", [("CLP", "CLM", "SHADOW"), KINDS], ids="-".join)
+def test_one_read_computes_once_though_nothing_can_be_kept(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...]
+) -> None:
+    """Rows that are read one after the other, too."""
+    computed: list[object] = []
+
+    def counted(scene: Any, *rest: Any) -> Any:
+        computed.append(rest)
+        return make_masks(scene, *rest)
+
+    monkeypatch.setattr(module, "make_masks", counted)
+    sources = ProductSources([ListSource([candidate])])
+    clouds = CloudBands(sources, OpenProducts(sources), side=12, room=0)
+    together = Computed()
+    for row in (0, 8):
+        grid = Grid(UTM, LEFT, TOP - 160 * row, 160, 2, 2)
+        clouds.read(kinds, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest", computed=together)
+    assert len(computed) == 1
+
+
+def test_a_part_is_computed_once_for_all_that_is_read_of_it(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[Grid] = []
+
+    def counted(scene: Any, options: Any, grid: Grid) -> Any:
+        computed.append(grid)
+        return product.probability_of(scene, options, grid)
+
+    monkeypatch.setattr(blocks, "probability_of", counted)
+    sources = ProductSources([ListSource([candidate])])
+    grid = Grid(UTM, LEFT, TOP, 10, 8, 8)
+    clouds = CloudBands(sources, OpenProducts(sources), side=3, room=0)
+    clouds.read(KINDS, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest")
+    assert len(computed) == 4
 
 
 def test_the_estimate_of_what_is_to_be_computed_reads_no_pixel(

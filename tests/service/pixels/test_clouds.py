@@ -176,7 +176,7 @@ def test_a_long_series_wants_an_archive(candidate: Candidate, tmp_path: Path) ->
     later = {"name": "LATER", "time": candidate.time + dt.timedelta(days=5)}
     bands, few = ["CLP", "CLM"], ReadingLimits(computed_pixels=2 * 192 * 192 - 1)
     source = reader_of(candidate, replace(candidate, **later), limits=few)
-    with pytest.raises(TooLargeError, match=r"cloud masks of these 2 scenes are not there.* 73,728 pixels"):
+    with pytest.raises(TooLargeError, match=r"Cloud masks of these products are not there.* 73,728 pixels"):
         planes_of(source, AREA, bands, DATA, Mosaicking.TILE)
     planes_of(source, AREA, ["B02"], DATA, Mosaicking.TILE)
     planes_of(source, AREA, bands, DATA)  # computes those of one
@@ -184,6 +184,49 @@ def test_a_long_series_wants_an_archive(candidate: Candidate, tmp_path: Path) ->
     stored = archived(candidate, tmp_path)
     source = reader_of(stored, replace(stored, **later), limits=ReadingLimits(computed_pixels=1))
     planes_of(source, AREA, bands, DATA, Mosaicking.TILE)
+
+
+def test_no_more_products_are_looked_at_than_are_too_many(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = clouds.CloudBands.pixels_to_compute
+
+    def counted(masks: clouds.CloudBands, kinds: Any, candidate: Candidate, *rest: Any) -> int:
+        asked.append(candidate.name)
+        return real(masks, kinds, candidate, *rest)
+
+    monkeypatch.setattr(clouds.CloudBands, "pixels_to_compute", counted)
+    series = [
+        replace(candidate, name=f"P{number}", time=candidate.time + dt.timedelta(days=number)) for number in range(9)
+    ]
+    source = reader_of(*series, limits=ReadingLimits(computed_pixels=2 * 192 * 192 - 1))
+    with pytest.raises(TooLargeError, match=r"at least 73,728 pixels"):
+        planes_of(source, AREA, ["CLM"], DATA, Mosaicking.TILE)
+    assert len(asked) == 2
+
+
+def test_products_over_each_other_are_computed_up_to_the_limit(
+    candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of them are needed is not known before they are read."""
+    below = replace(
+        open_candidates([str(cut_sample(tmp_path / "BELOW"))])[0], time=candidate.time - dt.timedelta(days=5)
+    )
+    computed: list[str] = []
+
+    def counted(scene: Scene, options: CloudMaskOptions) -> ProductMasks:
+        computed.append(scene.name)
+        return make_masks(scene, options)
+
+    monkeypatch.setattr(clouds, "make_masks", counted)
+    source = reader_of(candidate, below, limits=ReadingLimits(computed_pixels=2 * 192 * 192 - 1))
+    planes_of(source, AREA, ["B02"], DATA)
+    with pytest.raises(TooLargeError, match=r"at least 73,728 pixels"):
+        planes_of(source, AREA, ["CLM"], DATA)
+    assert computed == ["L1C"]
+    planes_of(reader_of(candidate, below, limits=ReadingLimits(computed_pixels=2 * 192 * 192)), AREA, ["CLM"], DATA)
+    assert computed == ["L1C", "L1C", "BELOW"]
 
 
 def test_masks_are_not_computed_where_that_is_off(candidate: Candidate) -> None:

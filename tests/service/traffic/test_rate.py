@@ -163,3 +163,12 @@ def test_a_file_of_a_service_that_has_ended_is_named(tmp_path: Path, monkeypatch
     monkeypatch.setenv(SHARED_VARIABLE, str(tmp_path / "rates"))
     with pytest.raises(ConfigurationError, match=f"{SHARED_VARIABLE}=.*rates is no file of a service that runs"):
         buckets_of_process()
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(10**6)], ids=["empty", "short", "long"])
+def test_a_file_of_something_else_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    path = tmp_path / "rates"
+    path.write_bytes(content)
+    monkeypatch.setenv(SHARED_VARIABLE, str(path))
+    with pytest.raises(ConfigurationError, match=r"no file of a service that runs \(it is no file of .* bytes\): take"):
+        buckets_of_process()
