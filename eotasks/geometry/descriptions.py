@@ -13,13 +13,14 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
-
-import pyproj
+from typing import TYPE_CHECKING, Any
 
 from eotasks.errors import reason_of
 from eotasks.geometry.wkt import Node, parse_wkt
 from eotasks.text import excerpt
+
+if TYPE_CHECKING:
+    import pyproj
 
 LONGEST = 1 << 16
 """Characters of a description: those of the EPSG's systems have up to 11,000."""
@@ -48,10 +49,11 @@ _OWN = re.compile(r"\s*PROJ\s", re.IGNORECASE)
 """How names begin that PROJ takes for methods of its own, and for files of geoids."""
 
 _PARAMETERS = frozenset({
-    "a", "alpha", "axis", "azi", "b", "datum", "ellps", "f", "gamma", "h", "h_0", "hyperbolic", "k", "k_0", "lat_0", "lat_1", "lat_2",
-    "lat_3", "lat_b", "lat_ts", "lon_0", "lon_1", "lon_2", "lon_3", "lon_wrap", "lonc", "m", "n", "no_defs", "no_off",
-    "no_rot", "no_uoff", "over", "pm", "proj", "R", "R_A", "R_C", "R_V", "r_a", "r_v", "rf", "south", "sweep", "tilt",
-    "to_meter", "towgs84", "type", "units", "vto_meter", "vunits", "wktext", "x_0", "y_0", "zone", "o_proj", *_ANGLES,
+    "a", "alpha", "axis", "azi", "b", "datum", "ellps", "f", "gamma", "h", "h_0", "hyperbolic", "k", "k_0", "lat_0",
+    "lat_1", "lat_2", "lat_3", "lat_b", "lat_ts", "lon_0", "lon_1", "lon_2", "lon_3", "lon_wrap", "lonc", "m", "n",
+    "no_defs", "no_off", "no_rot", "no_uoff", "over", "pm", "proj", "R", "R_A", "R_C", "R_V", "r_a", "r_v", "rf",
+    "south", "sweep", "tilt", "to_meter", "towgs84", "type", "units", "vto_meter", "vunits", "wktext", "x_0", "y_0",
+    "zone", "o_proj", *_ANGLES,
 })  # fmt: skip
 _VALUE = re.compile(r"[\w.,+-]{0,200}", re.ASCII)
 _HARMLESS = re.compile(r"\+?(?:nadgrids=@null|init=epsg:\d{1,6})", re.ASCII | re.IGNORECASE)
@@ -89,6 +91,8 @@ def system_of(given: object) -> pyproj.CRS:
     :param given: A code or a name of the OGC, WKT, or PROJJSON as text or as the object that it is.
     :raises ValueError: when it is none, or names what PROJ would open; with the reason, for the end of a message.
     """
+    import pyproj  # here: who only looks at a text does not need it
+
     try:
         if isinstance(given, str):
             check_description(given)

@@ -63,6 +63,11 @@ class Polygons:
         return len(self.ids)
 
     @property
+    def has_texts(self) -> bool:
+        """Whether the ids are texts."""
+        return bool(len(self.ids)) and isinstance(self.ids[0], str)
+
+    @property
     def usable(self) -> NDArray[np.intp]:
         """Indices of those with an area."""
         return np.flatnonzero([each == Status.OK for each in self.states])
