@@ -13,6 +13,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks.clouds.checks import pixel_size
 from eotasks.errors import GridError
+from eotasks.geometry.descriptions import check_description, check_texts
 from eotasks.xarray.layout import Layout
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def ground_of(dataset: xarray.Dataset) -> Ground:
 
     :raises GridError: no CRS or one without an EPSG code, uneven or no coordinates.
     """
+    _check_described(dataset)
     crs = dataset.rio.crs
     code = None if crs is None else crs.to_epsg()
     if code is None:
@@ -95,6 +97,20 @@ def ground_of(dataset: xarray.Dataset) -> Ground:
     edges = (left, min(first, last), right, max(first, last))
     sizes = (dataset.sizes[columns], dataset.sizes[rows])
     return Ground(BBox(_exact(edges, noted, sizes), CRS(code)), rows, columns, first < last)
+
+
+def _check_described(dataset: xarray.Dataset) -> None:
+    """Before PROJ gets what a file said of its system, which may name other files."""
+    described = dataset.coords.get(dataset.rio.grid_mapping)
+    texts = {} if described is None else described.attrs
+    given = [texts.get("spatial_ref"), texts.get("crs_wkt"), dataset.attrs.get("crs")]
+    try:
+        check_texts(texts)
+        for text in given:
+            if isinstance(text, str):
+                check_description(text)
+    except ValueError as error:
+        raise GridError(f"The dataset cannot be placed: {error}.") from error
 
 
 def _rows_and_columns(dataset: xarray.Dataset) -> tuple[Hashable, Hashable]:
