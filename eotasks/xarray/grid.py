@@ -61,13 +61,22 @@ def place_of(layout: Layout) -> Ground:
 
 
 def _like(layout: Layout) -> xarray.Dataset:
-    like = layout.like.rename({layout.rows: "y", layout.columns: "x"}) if _renamed(layout) else layout.like
-    dataset: xarray.Dataset = like.to_dataset(name="values")
+    dataset: xarray.Dataset = with_usual_names(layout.like.to_dataset(name="values"), layout.rows, layout.columns)
     return dataset
 
 
-def _renamed(layout: Layout) -> bool:
-    return str(layout.rows).lower() in ("lat", "lon") or str(layout.columns).lower() in ("lat", "lon")
+def with_usual_names(dataset: xarray.Dataset, rows: Hashable | None, columns: Hashable | None) -> xarray.Dataset:
+    """The dataset with names of rows and columns that rioxarray knows too, in whatever its user calls them.
+
+    :param rows: Its dimension of rows, None where it has none.
+    :param columns: The same of columns.
+    """
+    renamed: dict[Hashable, str] = {}
+    for dim, usual, degrees in ((rows, "y", "latitude"), (columns, "x", "longitude")):
+        if dim is not None and dim not in (usual, degrees):
+            renamed[dim] = degrees if str(dim).lower() == degrees[:3] else usual
+    beside = [name for name in renamed.values() if name in dataset.coords and name not in dataset.dims]
+    return dataset.drop_vars(beside).rename(renamed) if renamed else dataset
 
 
 def ground_of(dataset: xarray.Dataset) -> Ground:
