@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _FILES = ("constants", "helpers", "colours", "visualizers", "intrinsics", "scenes", "driver")
 """In the order in which they build on one another: `prelude/NAME.js`."""
 
+_FLAGS = ("--no-turboshaft",)
+"""Of V8, beside those of py_mini_racer. Without threads of its own (`--single-threaded`, which py_mini_racer sets) V8 14.4
+makes calls of Math.round and its like in the code of its newer compiler, which the older one has in place: pixels take a
+third longer. A V8 that knows no such flag goes on without."""
+
 _FUNCTIONS = ("mailbox", "allocate", "results", "declare", "arrange", "probe", "execute")
 _LINE = re.compile(r"\bevalscript:(\d{1,7})")
 _PARSED_LINE = re.compile(r"^<anonymous>:(\d{1,7}): (?:Uncaught )?([^\n]*)")
@@ -53,7 +58,7 @@ def start_engine(flags: tuple[str, ...] = ()) -> None:
         from py_mini_racer import DEFAULT_V8_FLAGS, init_mini_racer
     except ImportError as error:
         raise MissingDependencyError(f"Evalscripts need mini-racer: {install_line('service')}") from error
-    init_mini_racer(flags=(*DEFAULT_V8_FLAGS, *flags), ignore_duplicate_init=True)
+    init_mini_racer(flags=(*DEFAULT_V8_FLAGS, *_FLAGS, *flags), ignore_duplicate_init=True)
 
 
 class Context:

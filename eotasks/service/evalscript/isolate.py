@@ -86,7 +86,7 @@ class Isolate:
 
     @property
     def done(self) -> int:
-        """Pixels that the running script has done, rows at a time; for other threads."""
+        """Pixels that the running script has done, some hundred at a time; for other threads."""
         with self._looking:
             return 0 if self._running is None else int(self._running.progress[0])
 

@@ -19,6 +19,10 @@ from eotasks.service.evalscript.setup import Output, SampleType
 UNROLLED_BANDS = 16
 """Of an output; more are written by a loop."""
 
+AT_ONCE = 256
+"""Pixels of a call of what is compiled: V8 makes its best code of a function when it is called again, of one long loop it
+does not."""
+
 DTYPES: dict[SampleType, DTypeLike] = {
     SampleType.INT8: np.int8,
     SampleType.UINT8: np.uint8,
@@ -67,14 +71,15 @@ class Loop:
         lines += [f"const v{band.view} = v[{band.view}];" for source in self.sources for band in source.bands]
         lines += [f"const o{k} = o[{k}];" for k in range(len(self.outputs))]
         inside, samples = self._samples()
-        lines += [f"const width = {self.width}, size = {self.height * self.width};", "let p = 0;"]
-        lines += ["try {", f"for (let row = 0; row < {self.height}; ++row) {{"]
-        lines += ["for (const end = p + width; p < end; ++p) {"]
+        lines += [f"const size = {self.height * self.width};"]
+        lines += ["const some = (p, end) => {", "try {", "for (; p < end; ++p) {"]
         lines += inside
         rest = "" if self.shape is None else ", scenes, metadata, custom, outputMetadata"
         lines += [f"const r = evaluate({samples}{rest});"]
         lines += self._written()
-        lines += ["}", "progress[0] = p;", "}", "} catch (error) { progress[0] = p; throw error; }"]
+        lines += ["}", "} catch (error) { progress[0] = p; throw error; }", "};"]
+        lines += ["for (let p = 0; p < size;) {", f"const end = p + {AT_ONCE} < size ? p + {AT_ONCE} : size;"]
+        lines += ["some(p, end);", "p = end;", "progress[0] = p;", "}"]
         return "\n".join(lines)
 
     def _samples(self) -> tuple[list[str], str]:

@@ -13,9 +13,11 @@ from eotasks.errors import MissingDependencyError
 from eotasks.service.errors import EngineError, ScriptError
 from eotasks.service.evalscript.context import prelude, start_engine
 from eotasks.service.evalscript.isolate import Isolate
+from eotasks.service.evalscript.loop import AT_ONCE
 from tests.builders.service.evalscripts import dn, pixels, simple
 
 IMAGE = pixels({"B04": dn(1, 60, 50)})
+FLOATS = simple("return [samples.B04];", output="{bands: 1, sampleType: 'FLOAT32'}")
 
 
 def test_isolates_may_be_prepared(isolate: Isolate) -> None:
@@ -31,7 +33,7 @@ def test_an_isolate_that_was_prepared_and_never_used_is_closed() -> None:
 
 
 def test_how_far_a_script_is(isolate: Isolate) -> None:
-    """Rows at a time, for another thread."""
+    """Some pixels at a time, for another thread."""
     seen = set()
     running = threading.Event()
 
@@ -53,7 +55,7 @@ def test_how_far_a_script_is(isolate: Isolate) -> None:
 
     assert isolate.done == 0
     assert len(seen) >= 2
-    assert all(0 <= each <= 3_000 and each % 50 == 0 for each in seen)
+    assert seen <= {*range(0, 3_000, AT_ONCE), 3_000}
 
 
 def test_a_script_that_fails_leaves_the_next_alone(isolate: Isolate) -> None:
@@ -117,3 +119,16 @@ def test_pixels_and_images_of_a_worker_are_in_memory_once() -> None:
             assert (image == 255).all()
             lending.prepare()
             assert lending.describe(simple("return [1];")).setup.outputs
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, AT_ONCE), (3, AT_ONCE + 1), (2 * AT_ONCE, 1)])
+def test_all_pixels_are_done_however_many_at_a_time(isolate: Isolate, size: tuple[int, int]) -> None:
+    values = np.arange(np.prod(size), dtype=np.uint16).reshape(size)
+    image = isolate.evaluate(FLOATS, pixels({"B04": values})).images["default"]
+    np.testing.assert_array_equal(image[..., 0], values / np.float32(10_000))
+
+
+def test_a_failure_tells_how_many_pixels_were_done(isolate: Isolate) -> None:
+    text = simple("if (++n > 300) throw new Error('enough'); return [1];") + "let n = 0;"
+    with pytest.raises(ScriptError, match=r"300 of 3,000 pixels were done"):
+        isolate.evaluate(text, IMAGE)
