@@ -1,8 +1,10 @@
 """JSON and TOML of others: of a size and depth that a document has, of the type that is due, fit to be kept and shown.
 
 Python's own readers take what no honest writer writes and what fails later and elsewhere: a hundred thousand levels
-(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have. Half a million
-values of a wrong type are half a gigabyte of errors to pydantic, which counts them all (`refuse_many_values`).
+(RecursionError), numbers of ten thousand digits, characters that no file and no terminal can have. Three bytes of a
+document (``{},``) are up to ninety in memory, so what separates its values is counted before it is parsed
+(`check_signs`). Half a million values of a wrong type are half a gigabyte of errors to pydantic, which counts them all
+(`refuse_many_values`).
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from eotasks.limits import DOCUMENT_LEVELS, DOCUMENT_VALUES, RECORD_BYTES
+from eotasks.limits import DOCUMENT_LEVELS, DOCUMENT_SIGNS, DOCUMENT_VALUES, MEGABYTE, RECORD_BYTES
 from eotasks.text import shortened
 
 if TYPE_CHECKING:
@@ -69,6 +71,27 @@ def parse_toml(content: bytes | str, refuse: Refuse) -> dict[str, Any]:
         return value
 
 
+def check_signs(content: bytes | str) -> None:
+    """Refuse a document of more values than any has, before a reader of JSON or TOML makes an object of each.
+
+    :raises ValueError: when it has; with the reason.
+    """
+    if len(content) > DOCUMENT_SIGNS.value and (count := _signs(content)) > DOCUMENT_SIGNS.value:
+        raise ValueError(DOCUMENT_SIGNS.excess(count))
+
+
+def check_signs_of(stream: IO[bytes]) -> None:
+    """As `check_signs`, of a document that somebody else parses; read to its end.
+
+    :raises ValueError: when it has too many; with the reason.
+    """
+    count = 0
+    while chunk := stream.read(MEGABYTE):
+        count += _signs(chunk)
+        if count > DOCUMENT_SIGNS.value:
+            raise ValueError(DOCUMENT_SIGNS.excess())
+
+
 def refuse_many_values(value: Any, refuse: Refuse) -> None:
     """For a document that pydantic looks at next: it makes an error of each value of a wrong type, a kilobyte each.
 
@@ -94,10 +117,21 @@ def first_problem(error: ValidationError, whole: str) -> str:
     return f"{field}: {shortened(problem['msg'], _REASON)}"
 
 
+def _signs(content: bytes | str) -> int:
+    """What each value but the first has before it, and each object and list in it. Those in texts count as well."""
+    if isinstance(content, str):
+        return sum(map(content.count, ",:=[{"))
+    return sum(map(content.count, (b",", b":", b"=", b"[", b"{")))
+
+
 @contextmanager
 def _bounded(content: bytes | str, refuse: Refuse, fault: str) -> Iterator[None]:
     if len(content) > RECORD_BYTES.value:
         raise refuse(RECORD_BYTES.excess(len(content)))
+    try:
+        check_signs(content)
+    except ValueError as error:
+        raise refuse(str(error)) from None
     try:
         yield
     except RecursionError:

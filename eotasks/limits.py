@@ -71,6 +71,11 @@ RECORD_BYTES = Limit(
     "record bytes", 64 * MEGABYTE, "markers, leases, cards, configurations and JSON of EOPatches: some kB"
 )
 DOCUMENT_LEVELS = Limit("document levels", 100, "JSON and TOML of products, models and runs nest ten levels at most")
+DOCUMENT_SIGNS = Limit(
+    "document signs",
+    2_000_000,
+    "commas, colons and the like; JSON has one in some 17 bytes, a page of 200 STAC items 350,000",
+)
 DOCUMENT_VALUES = Limit("document values", 200_000, "cards, configurations and labels have some hundred")
 MANIFEST_BYTES = Limit("manifest bytes", 1 * GIGABYTE, "a run of 100,000 patches writes 60 MB")
 CATALOGUE_BYTES = Limit("catalogue bytes", 2 * GIGABYTE, "100,000 products take 30 MB")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import math
 import os
 import tokenize
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eotasks.documents import parse_json_object
 from eotasks.eopatches.packing import open_packed
 from eotasks.limits import ARRAY_BYTES, RECORD_BYTES, Limit
 from eotasks.reading import open_regular, read_regular, too_large
@@ -139,7 +139,7 @@ def check_zarr(file: Path) -> None:
     :raises OSError: when it is too large, or cannot be read.
     """
     try:
-        facts = json.loads(read_regular(file, RECORD_BYTES))
+        facts = parse_json_object(read_regular(file, RECORD_BYTES), ValueError)
         dtype = np.dtype(facts["dtype"])
         sizes = [math.prod(int(side) for side in facts[key]) * dtype.itemsize for key in ("shape", "chunks")]
         packed = facts.get("compressor") or {"id": "zlib"}

@@ -22,7 +22,7 @@ from typing import IO, Any
 from eolearn.core import EOPatch, FeatureType
 from fs.osfs import OSFS
 
-from eotasks.documents import parse_json, parse_json_object
+from eotasks.documents import check_signs_of, parse_json, parse_json_object
 from eotasks.durable import flush_tree, make_folders
 from eotasks.eopatches.arrays import check_zarr, count_bytes, read_array, read_header
 from eotasks.eopatches.formats import is_json, opened, stored, with_whole_times
@@ -292,6 +292,9 @@ class EOPatchFolder:
             if path.endswith(".gz") and limit is not ARRAY_BYTES:
                 with gzip.open(file) as stream:
                     count_bytes(stream, limit)
+            if is_json(path):  # which eo-learn parses
+                with opened(file) as stream:
+                    check_signs_of(stream)
 
     def _read_from(self, folder: Path, wanted: Sequence[Feature], *, old_meta: bool) -> EOPatch:
         # Of an eo-learn that had one file for all of it.

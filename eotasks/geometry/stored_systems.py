@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from eotasks.errors import reason_of
 from eotasks.geometry.descriptions import LONGEST, check_description
+from eotasks.limits import MEGABYTE
 from eotasks.reading import open_regular
 
 SQLITE = b"SQLite format 3\0"
@@ -34,7 +35,12 @@ _SYSTEMS = 10_000
 _STEPS = 200_000_000
 """Of SQLite's machine, at most: some seconds; a view may have no end."""
 
-_MEMBERS = ("crs", "spatialReference", "coordRefSys")
+_MEMBERS = ("crs", "spatialreference", "coordrefsys")
+_ESCAPED_LETTERS = tuple(rb"\u00%d" % digit for digit in (4, 5, 6, 7))
+_LONGEST_NAME = 128
+"""Bytes of one, if all its letters are escapes."""
+_COLON = re.compile(rb"\s*(?=/)|\s*:\s*")
+"""What is between a name and its value; some readers take a comment there, which nobody writes."""
 _PIECE = 4 * LONGEST
 
 
@@ -148,30 +154,31 @@ def _is_old(text: str) -> bool:
 
 
 def _members(content: mmap.mmap) -> Iterator[tuple[str, int]]:
-    """Where the values of such members begin. Letters of a name may be written as escapes."""
-    escaped = content.find(b"\\u00") >= 0
-    for name in _MEMBERS:
-        plain = f'"{name}"'.encode()
-        if not escaped:
-            if content.find(plain) < 0:
+    """Where the values of such members begin, as GDAL finds them: in capitals, in single quotes, with escapes."""
+    for start in range(0, len(content), MEGABYTE):
+        piece = content[start : start + MEGABYTE + _LONGEST_NAME].lower()
+        escaped = b"\\u00" in piece and any(letters in piece for letters in _ESCAPED_LETTERS)
+        for name in _MEMBERS:
+            plain = name.encode()
+            if not escaped and plain not in piece:
                 continue
-            pattern = re.escape(plain)
-        else:
-            pattern = b'"' + b"".join(map(_letter, name)) + b'"'
-        for found in re.finditer(pattern + rb"\s*:\s*", content, re.IGNORECASE):
-            yield name, found.end()
+            letters = b"".join(map(_letter, name)) if escaped else plain
+            for found in re.finditer(b"[\"']" + letters + b"[\"']", piece):
+                after = _COLON.match(content, start + found.end())
+                if after is not None:
+                    yield name, after.end()
 
 
 def _letter(sign: str) -> bytes:
-    small, large = ord(sign.lower()), ord(sign.upper())
-    return rb"(?:%c|\\u00%x|\\u00%x)" % (small, small, large)
+    """A small letter, or its escape, of which small letters were made as well."""
+    return rb"(?:%c|\\u00%x|\\u00%x)" % (ord(sign), ord(sign), ord(sign.upper()))
 
 
 def _check_member(name: str, text: str) -> None:
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError) as error:
-        if text.startswith(("{", "[", '"')):
+        if text.startswith(("{", "[", '"', "'", "/")):
             raise ValueError(f"its coordinate system cannot be read: {reason_of(error)}") from error
         return
     if name == "crs" and not isinstance(value, dict):  # a property of that name, which GDAL makes no system of

@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from eotasks.documents import check_signs
 from eotasks.errors import CredentialsError, EOTasksError, StorageError, message_of
 from eotasks.limits import MANIFEST_BYTES
 from eotasks.storage.place import Place
@@ -390,6 +391,7 @@ def _sequence(content: bytes) -> int:
 def _parse(line: str, where: str) -> list[Event]:
     """The events of a line: several where it is of patches that were skipped, none where it is damaged."""
     try:
+        check_signs(line)
         content: dict[str, Any] = json.loads(line)
         version = int(content.pop("version"))
         if version != MANIFEST_VERSION:

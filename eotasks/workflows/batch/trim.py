@@ -11,6 +11,7 @@ import contextlib
 import json
 from datetime import UTC, datetime
 
+from eotasks.documents import check_signs
 from eotasks.storage.place import Place
 from eotasks.workflows.batch.log_files import BATCH_FOLDER
 from eotasks.workflows.batch.manifest import MANIFEST, is_part, manifest_lines, part_name
@@ -40,6 +41,7 @@ def trim_manifest(place: Place, stage: str, *, above: int | None = None) -> bool
     for line, _ in manifest_lines(place):
         content: object = None
         with contextlib.suppress(ValueError, RecursionError):
+            check_signs(line)
             content = json.loads(line)
         if not isinstance(content, dict) or content.get("stage") != stage:
             kept += [line] if isinstance(content, dict) else []

@@ -60,6 +60,7 @@ _XML_ATTRIBUTE = re.compile(rb'="([^"<>]*)"')
 _XML_LEAF = re.compile(rb"<(\w[\w:]*)\b[^<>]*>[^<>]*</\1>")
 _LINE = re.compile(rb"^[^\n=]+=[^\n]*$", re.MULTILINE)
 _NUMBER = re.compile(rb"-?\d[\d.e+-]*")
+_CHANGED_BYTES = 1_000_000
 _WHOLE = (0, 1, -1, 2, 7, 127, 128, 255, 256, 32767, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1)
 
 
@@ -82,7 +83,12 @@ def mutated(
 
 
 def _json(rng: random.Random, data: bytes) -> bytes:
-    """One value or key of a document changed; bytes that are no JSON any more stay as they are."""
+    """One value or key of a document changed; bytes that are no JSON any more stay as they are.
+
+    So do very large ones: the memory that it takes to change them would be taken for that of the reader.
+    """
+    if len(data) > _CHANGED_BYTES:
+        return data
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):

@@ -35,6 +35,7 @@ from eotasks.geometry.descriptions import LONGEST, check_description, system_of
 from eotasks.geometry.systems import is_wgs84
 from eotasks.geometry.vector_head import check_head, check_info
 from eotasks.imagery.files.gdal import open_raster
+from eotasks.limits import MEGABYTE
 from eotasks.xarray.grid import ground_of
 from eotasks.zonal.polygons import read_polygons
 
@@ -304,6 +305,29 @@ def in_escaped_geojson(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Pat
     return path
 
 
+def in_loud_geojson(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
+    """GDAL does not tell small letters from capitals."""
+    path = in_geojson(folder, fields, text)
+    path.write_text(path.read_text().replace('"crs"', '"cRs"'))
+    return path
+
+
+def in_odd_geojson(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
+    """As some readers take it: single quotes, and comments."""
+    path = in_geojson(folder, fields, text)
+    path.write_text(path.read_text().replace('"crs":', "'crs' /* coordinate system */ :"))
+    return path
+
+
+def in_long_geojson(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
+    """Where two pieces of it meet."""
+    path = in_geojson(folder, fields, text)
+    content = path.read_text()
+    at = content.index('"crs"')
+    path.write_text(content[:at] + " " * (MEGABYTE - at - 2) + content[at:])
+    return path
+
+
 def in_flatgeobuf(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
     path = folder / "fields.fgb"
     fields.to_file(path)
@@ -313,7 +337,7 @@ def in_flatgeobuf(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
 
 PLACES = [
     in_geoparquet, in_geopackage, in_journal, in_shapefile, in_folder, in_zip, in_geojson, in_escaped_geojson,
-    in_flatgeobuf,
+    in_loud_geojson, in_odd_geojson, in_long_geojson, in_flatgeobuf,
 ]  # fmt: skip
 
 
@@ -343,6 +367,12 @@ def test_honest_vector_files(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
     wkt = tmp_path / "fields.prj"
     wkt.write_text(mercator.crs.to_wkt("WKT1_GDAL"))  # with a string of PROJ, and its grid "@null"
     assert len(read_polygons(wkt.with_suffix(".shp")).ids) == 1
+
+
+def test_members_that_are_no_system(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
+    path = tmp_path / "fields.geojson"
+    fields.assign(crs="of (1999) = old", other='"crs"').to_file(path)
+    assert len(read_polygons(path).ids) == 1
 
 
 def test_tables_of_other_files_in_a_geopackage(tmp_path: Path) -> None:
