@@ -19,7 +19,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from eotasks.catalogue.request import SearchRequest
-from eotasks.errors import BandError, ModelError, ReflectanceError, message_of
+from eotasks.errors import BandError, EmptyProductError, ModelError, ReflectanceError, message_of
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.mosaic import SAME_DATATAKE
 from eotasks.imagery.pixels.places import Places
@@ -341,7 +341,7 @@ class CloudBands:
             LOGGER.info("%s: its cloud masks are computed", candidate.name)
             try:
                 masks = make_masks(scene, options)
-            except (BandError, ReflectanceError, ModelError) as error:
+            except (BandError, EmptyProductError, ReflectanceError, ModelError) as error:
                 LOGGER.warning("%s: no cloud masks can be made of it: %s", candidate.name, message_of(error))
                 return None
         if self._keep is not None:

@@ -257,6 +257,20 @@ def test_shadows_of_a_product_that_does_not_say_where_the_sun_stood(tmp_path: Pa
     assert (planes_of(source, AREA, ["CLM"], DATA)["CLM"].values == 1).any()
 
 
+def test_a_sliver_without_data_in_all_bands_has_no_masks(tmp_path: Path) -> None:
+    """As at the edge of a swath, where the detectors of bands see other ground."""
+
+    def sliver(band: str, values: NDArray[Any]) -> NDArray[Any]:
+        return values + np.uint16(1000) if band != "B09" else np.zeros_like(values)
+
+    sidecar: dict[str, object] = {"processing_baseline": "04.00", "radio_add_offset": -1000}
+    source = reader_of(*open_candidates([str(cut_sample(tmp_path / "SLIVER", change=sliver, sidecar=sidecar))]))
+    clp, clm, mask = masks_of(source)
+    assert mask.all()
+    assert not clp.any()
+    assert (clm == 255).all()
+
+
 def test_clp_between_pixels_and_classes_never(candidate: Candidate) -> None:
     data = replace(DATA, upsampling="BILINEAR")
     clp, clm, _ = masks_of(reader_of(candidate), data, replace(AREA, height=48, width=48))
