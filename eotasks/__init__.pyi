@@ -29,6 +29,7 @@ from .errors import BatchError as BatchError
 from .errors import ConfigurationError as ConfigurationError
 from .errors import CredentialsError as CredentialsError
 from .errors import ElevationWarning as ElevationWarning
+from .errors import EmptyProductError as EmptyProductError
 from .errors import EOPatchChangedWarning as EOPatchChangedWarning
 from .errors import EOTasksError as EOTasksError
 from .errors import EOTasksWarning as EOTasksWarning

@@ -74,6 +74,10 @@ class ImageryError(EOTasksError, OSError):
     """An image file is missing, damaged, or not what its name promises."""
 
 
+class EmptyProductError(ImageryError):
+    """No pixel of a product has data in all bands that are read."""
+
+
 class OffsetError(ImageryError):
     """What is said of the offset of a product's digital numbers contradicts itself: baseline, flag, offset, scale."""
 

@@ -23,9 +23,9 @@ _FILES = ("constants", "helpers", "colours", "visualizers", "intrinsics", "scene
 """In the order in which they build on one another: `prelude/NAME.js`."""
 
 _FLAGS = ("--no-turboshaft",)
-"""Of V8, beside those of py_mini_racer. Without threads of its own (`--single-threaded`, which py_mini_racer sets) V8 14.4
-makes calls of Math.round and its like in the code of its newer compiler, which the older one has in place: pixels take a
-third longer. A V8 that knows no such flag goes on without."""
+"""Of V8, beside those of py_mini_racer. Without threads of its own (`--single-threaded`, which py_mini_racer sets) the
+newer compiler of V8 14.4 calls Math.round and its like, which the older one has in place: pixels take a third longer. A
+V8 that knows no such flag goes on without it."""
 
 _FUNCTIONS = ("mailbox", "allocate", "results", "declare", "arrange", "probe", "execute")
 _LINE = re.compile(r"\bevalscript:(\d{1,7})")

@@ -20,8 +20,8 @@ UNROLLED_BANDS = 16
 """Of an output; more are written by a loop."""
 
 AT_ONCE = 256
-"""Pixels of a call of what is compiled: V8 makes its best code of a function when it is called again, of one long loop it
-does not."""
+"""Pixels of a call of what is compiled: V8 makes its best code of a function when it is called again, and not of one
+long loop."""
 
 DTYPES: dict[SampleType, DTypeLike] = {
     SampleType.INT8: np.int8,

@@ -19,7 +19,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from eotasks.catalogue.request import SearchRequest
-from eotasks.errors import BandError, ModelError, ReflectanceError, message_of
+from eotasks.errors import BandError, EmptyProductError, ModelError, ReflectanceError, message_of
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.mosaic import SAME_DATATAKE
 from eotasks.imagery.pixels.places import Places
@@ -29,6 +29,7 @@ from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.mask_classes import without_classes
 from eotasks.models.clouds.postprocess import MAX_CLP, NO_DATA
 from eotasks.models.sentinel2 import CLOUD_BANDS, NATIVE_RESOLUTION
+from eotasks.service.errors import RequestError
 from eotasks.service.pixels.blocks import SIDE, CloudBlocks, Computed, Key, Part, part_of
 from eotasks.service.pixels.kept import Kept
 from eotasks.service.pixels.products import OpenProducts
@@ -147,6 +148,7 @@ class CloudBands:
         :param places: Of the grid's pixels.
         :param clp_method: How CLP comes to the grid; classes are always those under the centres.
         :param computed: What was computed for other rows of the same scene, and how much more may be.
+        :raises RequestError: for SHADOW of a product that does not say where the sun stood.
         :raises TooLargeError: when it would compute more than is allowed.
         :raises EOTasksError: when a file of masks or the product cannot be read.
         """
@@ -271,6 +273,7 @@ class CloudBands:
         if part is not None and self._blocks.serves(key, self._products.get(candidate).scene):
             return self._of_part(candidate, kind, part, computed)
         if not is_there:  # before others wait for the same: what is too much for this request is not for theirs
+            _check_sun(self._products.get(candidate).scene, kind)
             computed.allowance.take(self._pixels_of(candidate, None))
 
         def make() -> Mask:
@@ -338,12 +341,18 @@ class CloudBands:
             LOGGER.info("%s: its cloud masks are computed", candidate.name)
             try:
                 masks = make_masks(scene, options)
-            except (BandError, ReflectanceError, ModelError) as error:
+            except (BandError, EmptyProductError, ReflectanceError, ModelError) as error:
                 LOGGER.warning("%s: no cloud masks can be made of it: %s", candidate.name, message_of(error))
                 return None
         if self._keep is not None:
             self._keep(scene, masks, options)
         return masks
+
+
+def _check_sun(scene: Scene, kind: str) -> None:
+    facts = scene.acquisition
+    if kind == "SHADOW" and (facts.sun_zenith is None or facts.sun_azimuth is None):
+        raise RequestError(f"Product {scene.name} does not say where the sun stood, which {kind} needs: leave it out.")
 
 
 def _key_of(candidate: Candidate) -> Key:

@@ -27,6 +27,9 @@ LOGGER = logging.getLogger(__name__)
 WHAT = "eotasks serve"
 """What a lease says is running."""
 
+_MOST_WAITING = 16
+"""Products whose masks wait to be written, three megabytes each: a build that takes long has the archive for itself."""
+
 _PATIENCE, _PAUSE = 120, 1.0
 """Attempts while another process has the archive, and seconds between them."""
 
@@ -57,6 +60,7 @@ class MaskStore:
             )
         self._settings = ArchiveSettings.of(self.options)
         self._closed = threading.Event()
+        self._places = threading.BoundedSemaphore(_MOST_WAITING)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="eotasks-masks")
 
     def __call__(self, scene: Scene, masks: ProductMasks, options: CloudMaskOptions) -> None:
@@ -65,8 +69,12 @@ class MaskStore:
             if masks.shadow is None or self.options.shadows:
                 return
             masks = replace(masks, shadow=None)  # the archive has none
-        if not self._closed.is_set():
-            self._pool.submit(self._write, scene, masks)
+        if self._closed.is_set():
+            return
+        if not self._places.acquire(blocking=False):
+            LOGGER.warning("Masks of %s are not kept: those of %d others wait already", scene.name, _MOST_WAITING)
+            return
+        self._pool.submit(self._write, scene, masks).add_done_callback(lambda _: self._places.release())
 
     def close(self) -> None:
         """Ends when what was told of is written, or does not wait for another process any more."""

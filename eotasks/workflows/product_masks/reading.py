@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eotasks.clouds.detectors.frames import Frames
 from eotasks.clouds.detectors.protocol import Detector, ProbabilityDetector, is_masked_by_settings
 from eotasks.clouds.detectors.registry import find_detector
-from eotasks.errors import BandError, ImageryError
+from eotasks.errors import BandError, EmptyProductError, ImageryError
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.plausibility import refuse_implausible
@@ -140,11 +140,11 @@ class ProductReading:
     def check(self) -> None:
         """Refuse a product without data, or whose values cannot be what its description says.
 
-        :raises ImageryError: no data.
+        :raises EmptyProductError: no data.
         :raises EOTasksError: ReflectanceError or BandError, an offset left in or bands that are others.
         """
         if not self.is_data.any():
-            raise ImageryError(f"{self._where}: holds no data at all. Fetch it again, or leave it out.")
+            raise EmptyProductError(f"{self._where}: holds no data at all. Fetch it again, or leave it out.")
         if self._looked_at:
             bands, valid = (np.concatenate(parts)[np.newaxis] for parts in zip(*self._looked_at, strict=True))
             refuse_implausible(bands, valid, bands=self.bands, frame_names=["the product"], where=self._where)

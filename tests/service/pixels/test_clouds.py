@@ -17,7 +17,7 @@ from eotasks.models.clouds.pixel import cloud_probability
 from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
-from eotasks.service.errors import TooLargeError
+from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels import clouds
 from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
@@ -245,6 +245,30 @@ def test_a_product_of_which_no_masks_can_be_made(tmp_path: Path, caplog: pytest.
         assert not clp.any()
         assert (clm == 255).all()
     assert sum("no cloud masks can be made of it" in each.message for each in caplog.records) == 1
+
+
+def test_shadows_of_a_product_that_does_not_say_where_the_sun_stood(tmp_path: Path) -> None:
+    """It can be left out, so it is no fault of the service."""
+    folder = cut_sample(tmp_path / "NIGHT", sidecar={"sun_zenith": None, "sun_azimuth": None})
+    source = reader_of(*open_candidates([str(folder)]))
+    for bands in (["SHADOW"], ["CLM", "SHADOW"]):
+        with pytest.raises(RequestError, match="NIGHT does not say where the sun stood, which SHADOW needs"):
+            planes_of(source, AREA, bands, DATA)
+    assert (planes_of(source, AREA, ["CLM"], DATA)["CLM"].values == 1).any()
+
+
+def test_a_sliver_without_data_in_all_bands_has_no_masks(tmp_path: Path) -> None:
+    """As at the edge of a swath, where the detectors of bands see other ground."""
+
+    def sliver(band: str, values: NDArray[Any]) -> NDArray[Any]:
+        return values + np.uint16(1000) if band != "B09" else np.zeros_like(values)
+
+    sidecar: dict[str, object] = {"processing_baseline": "04.00", "radio_add_offset": -1000}
+    source = reader_of(*open_candidates([str(cut_sample(tmp_path / "SLIVER", change=sliver, sidecar=sidecar))]))
+    clp, clm, mask = masks_of(source)
+    assert mask.all()
+    assert not clp.any()
+    assert (clm == 255).all()
 
 
 def test_clp_between_pixels_and_classes_never(candidate: Candidate) -> None:

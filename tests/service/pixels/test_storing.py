@@ -17,13 +17,14 @@ from eotasks.errors import ConfigurationError
 from eotasks.imagery.scene import open_scene
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
-from eotasks.service.pixels import clouds
+from eotasks.service.pixels import clouds, storing
 from eotasks.service.pixels.read import CatalogueReader
 from eotasks.storage.lease import hold_lease
 from eotasks.storage.place import Place
 from eotasks.workflows.cloud_archive.build import build_archive
 from eotasks.workflows.cloud_archive.layout import catalogue_of_archive
 from eotasks.workflows.product_masks.options import CloudMaskOptions
+from eotasks.workflows.product_masks.product import make_masks
 from tests.builders.products import UTM
 from tests.builders.sample_products import LEFT, SIDE, TOP, cut_sample
 from tests.builders.service.pixels import planes_of
@@ -98,3 +99,24 @@ def test_an_archive_of_other_masks_is_refused(catalogue: str, tmp_path: Path) ->
     CatalogueReader.open([catalogue], archive=str(tmp_path / "archive"))
     with pytest.raises(ConfigurationError, match="without an archive"):
         CatalogueReader.open([catalogue], store_masks=True)
+
+
+def test_few_products_wait_for_an_archive_that_another_has(
+    catalogue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A build of days has it, and masks take memory."""
+    monkeypatch.setattr(storing, "_MOST_WAITING", 2)
+    archive = Place(tmp_path / "archive")
+    scene = Catalogue(catalogue).find(SearchRequest())[0]
+    opened = open_scene(scene)
+    masks = make_masks(opened, clouds.SERVED)
+    with hold_lease(archive, "another"):
+        store = storing.MaskStore(archive)
+        for _ in range(5):
+            store(opened, masks, store.options)
+        assert sum("wait already" in each.message for each in caplog.records) == 3
+        store.close()
+    again = storing.MaskStore(archive)
+    again(opened, masks, again.options)
+    again.close()
+    assert [each.id for each in catalogue_of_archive(archive).find(SearchRequest())] == ["L1C"]
