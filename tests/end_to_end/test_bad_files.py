@@ -68,7 +68,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "fields: an empty file": (FIELDS.format("nothing.geojson"), ["nothing.geojson", "does not begin as geojson"]),
     "fields: a table of Excel": (FIELDS.format("fields.xlsx"), ["fields.xlsx", "GeoPackage or GeoJSON"]),
     "fields: a table without a system": (FIELDS.format("fields.csv"), ["no coordinate system", "crs"]),
-    "fields: column": (FIELDS.format("fields.geojson --id nam"), ["no column 'nam'", "id, name"]),
+    "fields: column": (FIELDS.format("fields.geojson --id label"), ["no column 'label'", "id, name"]),
     "fields: layer": (FIELDS.format("fields.geojson --layer x"), ["no layer 'x'", "fields"]),
     "fields: percentiles": (FIELDS.format("fields.geojson --percentiles 5,105"), ["105", "from 0 to 100"]),
     "fields: index": (FIELDS.format("fields.geojson --index NVDI"), ["mean 'NDVI'"]),
