@@ -89,7 +89,7 @@ class _SearchRequests:
                 if is_passing_error(error):
                     raise PassingFailure(f"cannot be reached or breaks off ({type(error).__name__})") from error
                 raise ImageryError(
-                    f"{self._where}: cannot be asked ({reason_of(error)}). Check its address."
+                    f"{self._where}: cannot be asked ({_cause_of(error)}). Check its address."
                 ) from error
             if not answer.ok:
                 cure = cure_of(answer.status_code, href, bytes(content))
@@ -122,3 +122,11 @@ class _SearchRequests:
             raise ImageryError(f"{self._where}: {SEARCH_PAGES.excess()}. {_SMALLER}")
         if now > self._until:
             raise ImageryError(f"{self._where}: {SEARCH_SECONDS.excess()}. {_SMALLER}")
+
+
+def _cause_of(error: RequestException) -> str:
+    """What went wrong, without the pools and connections that urllib3 names before it."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    text = reason_of(reason if isinstance(reason, Exception) else error)
+    before, mark, after = text.partition("): ")
+    return after if mark and "Connection(" in before else text

@@ -400,6 +400,8 @@ class Place:
         return f"{self.location}/{path} is not there: check the name, or run the step that writes it."
 
     def _failed(self, path: str, error: OSError) -> StorageError:
+        if isinstance(error, NotADirectoryError):
+            return StorageError(f"{self.location}/{path}: a file is where a folder is due. Give a folder.")
         where = "" if self.is_local else f" of {tempfile.gettempdir()}, where files wait for S3"
         return StorageError(f"{self.location}/{path}: {error}. Check the path, the rights and the space{where}.")
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
-import atexit
-import contextlib
-import gc
-import os
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from importlib import import_module
-from typing import Any
 
-from eotasks.models.threads import OPENJPEG_INLINE, PASSIVE_WAIT
-from eotasks.workflows.arguments import Parser
-from eotasks.workflows.console import ExitCode, guarded, print_plain, run_command
+try:
+    import argparse
+    import atexit
+    import contextlib
+    import gc
+    import os
+    import warnings
+    from collections.abc import Iterator, Sequence
+    from importlib import import_module
+    from typing import Any
+
+    from eotasks.models.threads import OPENJPEG_INLINE, PASSIVE_WAIT
+    from eotasks.workflows.arguments import Parser
+    from eotasks.workflows.console import ExitCode, guarded, print_plain, run_command
+except KeyboardInterrupt:  # what says it otherwise is not there yet, and the stack of an import helps nobody
+    sys.stderr.write("eotasks: interrupted before it began.\n")
+    raise SystemExit(130) from None  # as ExitCode.INTERRUPTED
 
 _NEW_OBJECTS = 10_000
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -25,3 +27,25 @@ def test_the_process_of_another_program_is_left_as_it_is(monkeypatch: pytest.Mon
         with pytest.raises(SystemExit):
             cli.main()
     assert at_end == [gc.freeze], "once"
+
+
+def test_an_interrupt_while_it_is_imported_shows_no_stack(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another copy of the module, whose import of the console is interrupted."""
+
+    class Interrupt:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "eotasks.workflows.console":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "eotasks.workflows.console")
+    monkeypatch.setattr(sys, "meta_path", [Interrupt(), *sys.meta_path])
+    spec = importlib.util.spec_from_file_location("another_cli", cli.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(SystemExit) as end:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert end.value.code == cli.ExitCode.INTERRUPTED
+    assert end.value.__suppress_context__
+    assert capsys.readouterr().err == "eotasks: interrupted before it began.\n"

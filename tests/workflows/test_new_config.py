@@ -213,7 +213,7 @@ def test_a_name_can_add_no_line(tmp_path: Path) -> None:
         (["--area", "AREA", "--labels", "LABELS", "--column", "clas"], ["no column 'clas'", "did you mean 'class'"]),
         (["--area", "AREA", "--labels", "LABELS"], ["'class', 'name'", "which one"]),
         (["--area", "NOWHERE"], ["has no CRS", "crs"]),
-        (["--area", "AREA", "--year", "20223"], ["The new configuration"]),
+        (["--area", "AREA", "--year", "20223"], ["--year 20223", "since 2015"]),
     ],
     ids=lambda value: " ".join(value),
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eotasks.errors import ConfigurationError
 from eotasks.workflows.bars import progress_bars
 from eotasks.workflows.console import (
     Commands,
@@ -135,6 +136,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Make masks, and say what came out; 1 when products failed."""
+    if not all(each.strip() for each in arguments.products):
+        raise ConfigurationError("a PRODUCT is empty, as a variable of a shell is that was not set: give its place.")
     options = mask_options(arguments, quicklook=not arguments.no_quicklook, styles=arguments.styles, dem=arguments.dem)
     from eotasks.allocator import give_back_large_arrays
     from eotasks.workflows.cloud_mask.run import CloudMaskRun

@@ -41,7 +41,7 @@ def load_config(path: str | Path) -> LandCoverConfig:
             f"There is no configuration {str(path)!r}{did_you_mean(file.stem, names)}: check the path.{known}"
         )
     try:
-        text = read_regular(file, RECORD_BYTES).decode("utf-8")
+        text = read_regular(file, RECORD_BYTES).decode("utf-8-sig")  # editors of Windows write a mark before the text
     except OSError as error:
         raise ConfigurationError(f"{str(path)!r} cannot be read ({error.strerror}): check the path.") from error
     except UnicodeDecodeError as error:

@@ -36,6 +36,10 @@ _SIDES = (2500, 5000, 10_000, 20_000, 50_000)
 many patches is taken:"""
 _PATCHES = 400
 _RESOLUTIONS = (10, 20, 60)
+
+FIRST_YEAR = 2015
+"""Of Sentinel-2: June 2015 has its first images."""
+
 _LISTED = 12
 SCENE_CRS = "EPSG:32633"
 _SIDE_WITH_LABELS = 1280
@@ -108,6 +112,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         raise ConfigurationError("--products and --level belong to --source scenes: leave one out.")
     if arguments.source == "sample" and arguments.year is not None:
         raise ConfigurationError("--year: the sample is a single acquisition of 2017: leave it out.")
+    if arguments.year is not None and arguments.source not in EMBEDDED:
+        _check_year(arguments.year)
     if arguments.column is not None and arguments.labels is None:
         raise ConfigurationError("--column is one of the file of labels: give --labels, too.")
     target = None if arguments.out is None else Path(arguments.out)
@@ -274,6 +280,14 @@ def _validation(source: str, side: int) -> list[str]:
         "block_size = 10",
         "",
     ]
+
+
+def _check_year(year: int) -> None:
+    now = dt.datetime.now(dt.UTC).year
+    if not FIRST_YEAR <= year <= now:
+        raise ConfigurationError(
+            f"--year {year}: Sentinel-2 has taken images since {FIRST_YEAR}: give a year from then to {now}."
+        )
 
 
 def _source(arguments: argparse.Namespace, year: int) -> list[str]:

@@ -137,7 +137,10 @@ def mask_options(
 
 def _number(text: str) -> float:
     """A whole number stays one: radii in pixels have to be."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
     return int(value) if value.is_integer() else value
 
 

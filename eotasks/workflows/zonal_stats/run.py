@@ -39,7 +39,7 @@ from eotasks.zonal.polygons import Polygons
 from eotasks.zonal.quantities import Quantity, quantities_of
 from eotasks.zonal.shared import Share, shares_of
 from eotasks.zonal.table import POLYGON
-from eotasks.zonal.vocabulary import ID
+from eotasks.zonal.vocabulary import ID, Status
 
 if TYPE_CHECKING:
     from eotasks.workflows.batch.workers.kinds import ExecutorName
@@ -271,7 +271,9 @@ def _bounds_in_degrees(grid: Grid) -> tuple[float, ...]:
 def _of_polygons(polygons: Polygons) -> str:
     shapes = polygons.shapes[polygons.usable]
     if not len(shapes):
-        return "nowhere, as none has an area"
+        if Status.INVALID in polygons.states:
+            return "nowhere, as their coordinates are no place on Earth: numbers in metres need their system (--crs)"
+        return "nowhere, as none has an area: points and lines have none"
     try:
         return _degrees(np.array([transform_bounds(polygons.crs, "EPSG:4326", *shapely.total_bounds(shapes))]))
     except (*GDAL_ERRORS, ValueError):  # beyond what their system has
