@@ -118,10 +118,16 @@ def first_problem(error: ValidationError, whole: str) -> str:
 
 
 def _signs(content: bytes | str) -> int:
-    """What each value but the first has before it, and each object and list in it. Those in texts count as well."""
-    if isinstance(content, str):
-        return sum(map(content.count, ",:=[{"))
-    return sum(map(content.count, (b",", b":", b"=", b"[", b"{")))
+    """What each value but the first has before it, and each object and list in it. Those in texts count as well.
+
+    By what is left without them, piece by piece: a third of the time of counting each.
+    """
+    count = 0
+    for start in range(0, len(content), MEGABYTE):
+        piece = content[start : start + MEGABYTE]
+        piece = piece.encode("utf-8", "replace") if isinstance(piece, str) else piece
+        count += len(piece) - len(piece.translate(None, b",:=[{"))
+    return count
 
 
 @contextmanager
