@@ -8,8 +8,6 @@ import mmap
 import os
 import re
 import sqlite3
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -19,17 +17,20 @@ from eotasks.errors import reason_of
 from eotasks.geometry.descriptions import LONGEST, check_description
 from eotasks.limits import MEGABYTE
 from eotasks.reading import open_regular
+from eotasks.text import excerpt
 
 SQLITE = b"SQLite format 3\0"
 
-_DEFINITIONS = {
-    "gpkg_spatial_ref_sys": "SELECT * FROM gpkg_spatial_ref_sys",
-    # Of SpatiaLite, which has thousands: those that layers are in.
-    "geometry_columns": "SELECT * FROM spatial_ref_sys WHERE srid IN (SELECT srid FROM geometry_columns)",
-}
+_OF_GEOPACKAGE = "SELECT * FROM gpkg_spatial_ref_sys"
+_OF_SPATIALITE = "SELECT * FROM spatial_ref_sys WHERE srid IN (SELECT srid FROM geometry_columns)"
+"""Which has thousands: those that layers are in."""
+
+_LARGEST_NUMBER = (1 << 31) - 1
 _COLUMNS = frozenset({"definition", "definition_12_063", "srtext", "srs_wkt", "proj4text"})
 _NONE = ("", "undefined", "unknown", "unk")
-_VIRTUAL = re.compile(r"\bvirtual\b.*?\busing\s+[\"'`\[]?(\w+)", re.IGNORECASE | re.DOTALL)
+_VIRTUAL = re.compile(r"create\s*(?:(?:/\*(?:[^*]|\*(?!/))*\*/|--[^\n]*\n)\s*)*virtual\b", re.IGNORECASE)
+_MODULE = re.compile(r"\busing\b\s*[\"'`\[]?(\w*)", re.IGNORECASE)
+_COMMENT = re.compile(r"/\*|--")
 _OWN_TABLES = re.compile(r"rtree(_i32)?|fts[345]|geopoly|virtual(spatialindex|elementary|knn2?)", re.IGNORECASE)
 _SYSTEMS = 10_000
 _STEPS = 200_000_000
@@ -75,23 +76,17 @@ def check_sidecars(folder: str | os.PathLike[str], stem: str | None = None) -> N
     for beside in sorted(Path(folder).iterdir()):
         if beside.suffix.lower() == ".prj" and stem in (None, beside.stem):
             with open_regular(beside) as stream:
-                _check_sidecar(stream)
+                check_sidecar(stream)
 
 
-def check_zip(path: str | os.PathLike[str]) -> None:
-    """As `check_sidecars`, of shapefiles in a zip.
-
-    :raises OSError: it cannot be read.
-    :raises ValueError: when one does, or it is no zip; with the reason.
-    """
-    try:
-        with zipfile.ZipFile(path) as packed:
-            for name in packed.namelist():
-                if name.lower().endswith(".prj"):
-                    with packed.open(name) as stream:
-                        _check_sidecar(stream)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
-        raise ValueError(f"its zip cannot be read: {reason_of(error)}") from error
+def check_sidecar(stream: IO[bytes]) -> None:
+    """As `check_sidecars`, for one that is open."""
+    content = stream.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise ValueError(f"its coordinate system has more than {LONGEST:,} bytes")
+    text = content.decode("utf-8", "replace").strip().strip("\0")
+    if text and not _is_old(text):
+        check_description(text)
 
 
 def check_members(path: str | os.PathLike[str]) -> None:
@@ -114,20 +109,48 @@ def _check_base(base: sqlite3.Connection) -> None:
     base.text_factory = lambda content: content.decode("utf-8", "replace")
     base.set_progress_handler(lambda: 1, _STEPS)
     try:
-        there = base.execute("SELECT lower(name), sql FROM sqlite_master").fetchmany(LONGEST)
-        for _, text in there:
-            _check_table(str(text or ""))
-        for name in _DEFINITIONS.keys() & {name for name, _ in there}:
-            for text in _definitions(base.execute(_DEFINITIONS[name])):
-                check_description(text)
+        there = [str(text or "") for (text,) in base.execute("SELECT sql FROM sqlite_master")]
+        for text in there:
+            _check_table(text)
+        if _is_table(base, "gpkg_spatial_ref_sys", there):
+            _check_definitions(base.execute(_OF_GEOPACKAGE))
+        if _is_table(base, "geometry_columns", there) and _is_table(base, "spatial_ref_sys", there):
+            for (number,) in base.execute("SELECT DISTINCT srid FROM geometry_columns"):
+                # GDAL takes the first digits of a text, and of a number what 32 bits hold.
+                if number is not None and not (isinstance(number, int) and abs(number) <= _LARGEST_NUMBER):
+                    raise ValueError(f"it has a layer in the coordinate system {excerpt(number)}, which is no number")
+            _check_definitions(base.execute(_OF_SPATIALITE))
     except sqlite3.Error as error:
         raise ValueError(f"its coordinate systems cannot be read: {reason_of(error)}") from error
 
 
 def _check_table(text: str) -> None:
-    found = _VIRTUAL.search(text)
-    if found is not None and not _OWN_TABLES.fullmatch(found[1]):
-        raise ValueError(f"it has a table of {found[1][:40]}, which may lead to other files")
+    if _VIRTUAL.match(text) is None:
+        return
+    if _COMMENT.search(text):  # in which another module could be named
+        raise ValueError("it has a virtual table with a comment, which may lead to other files")
+    for module in _MODULE.findall(text):
+        if not _OWN_TABLES.fullmatch(module):
+            raise ValueError(f"it has a table of {excerpt(module)}, which may lead to other files")
+
+
+def _is_table(base: sqlite3.Connection, name: str, there: list[str]) -> bool:
+    """Whether there is one.
+
+    :param there: How all tables and views are made.
+    :raises ValueError: it is a view, which need not say the same to GDAL.
+    """
+    if not base.execute(f"PRAGMA table_info({name})").fetchall():
+        return False
+    made = re.compile(rf"create\s+table\s+[\"'`\[]?{name}\b", re.IGNORECASE)
+    if not any(map(made.match, there)):
+        raise ValueError(f"its {name} is no table")
+    return True
+
+
+def _check_definitions(rows: sqlite3.Cursor) -> None:
+    for text in _definitions(rows):
+        check_description(text)
 
 
 def _definitions(rows: sqlite3.Cursor) -> Iterator[str]:
@@ -140,12 +163,6 @@ def _definitions(rows: sqlite3.Cursor) -> Iterator[str]:
             text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str("" if value is None else value)
             if text.strip().lower() not in _NONE:
                 yield text
-
-
-def _check_sidecar(stream: IO[bytes]) -> None:
-    text = stream.read(LONGEST + 1).decode("utf-8", "replace").strip().strip("\0")
-    if text and not _is_old(text):
-        check_description(text)
 
 
 def _is_old(text: str) -> bool:

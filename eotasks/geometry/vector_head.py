@@ -5,13 +5,24 @@ addresses, all of which it opens.
 from __future__ import annotations
 
 import os
+import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath
+from typing import IO, Any
 
+from eotasks.errors import reason_of
 from eotasks.geometry.descriptions import check_description
-from eotasks.geometry.stored_systems import SQLITE, check_members, check_sidecars, check_sqlite, check_zip
-from eotasks.reading import open_regular
+from eotasks.geometry.stored_systems import (
+    SQLITE,
+    check_members,
+    check_sidecar,
+    check_sidecars,
+    check_sqlite,
+)
+from eotasks.limits import MEGABYTE, VECTOR_BYTES
+from eotasks.reading import open_regular, too_large
 
 _HEADS = {".gpkg": SQLITE, ".geojson": b"{", ".json": b"{"}
 _DESCRIPTION = b"<ogrvrt"
@@ -55,19 +66,18 @@ def check_head(path: str | os.PathLike[str]) -> None:
     head = _HEADS.get(suffix)
     if head is not None and not begin.startswith(head):
         raise ValueError(f"it does not begin as {suffix[1:]} does")
-    small = begin.lower()
-    if any(words in small for words in _ELSEWHERE) and not (suffix == ".vrt" and _DESCRIPTION in small):
-        raise ValueError("it names other files or addresses, as what its name says does not")
+    if not (suffix == ".vrt" and _DESCRIPTION in begin.lower()):
+        _check_words(begin, _ELSEWHERE)
     if begin.startswith(SQLITE):
         check_sqlite(path)
     elif begin.startswith(_JSON):
         check_members(path)
     elif begin.startswith(b"PK"):
-        check_zip(path)
+        _check_zip(path)
     elif suffix == ".shp":
         check_sidecars(PurePath(path).parent, PurePath(path).stem)
-    elif any(word in small.replace(_NO_GRID, b"") for word in _GRIDS):
-        raise ValueError("its coordinate system names files: reproject it to EPSG:4326, and write it again")
+    else:
+        _check_words(begin, _GRIDS)
 
 
 def check_info(info: Mapping[str, Any]) -> None:
@@ -78,3 +88,47 @@ def check_info(info: Mapping[str, Any]) -> None:
     """
     if info["crs"] is not None:
         check_description(str(info["crs"]))
+
+
+def _check_words(begin: bytes, words: tuple[bytes, ...]) -> None:
+    small = begin.lower().replace(_NO_GRID, b"")
+    if not any(word in small for word in words):
+        return
+    if words is _ELSEWHERE:
+        raise ValueError("it names other files or addresses, as what its name says does not")
+    raise ValueError("its coordinate system names files: reproject it to EPSG:4326, and write it again")
+
+
+def _check_zip(path: str | os.PathLike[str]) -> None:
+    """GDAL looks into it: for shapefiles, else for what a single file in it is."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            names = packed.namelist()
+            has_shapes = any(name.lower().endswith(".shp") for name in names)
+            for name in names:
+                if name.lower().endswith(".prj"):
+                    with packed.open(name) as stream:
+                        check_sidecar(stream)
+                elif not has_shapes:
+                    with packed.open(name) as stream:
+                        _check_packed(stream)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
+        raise ValueError(f"its zip cannot be read: {reason_of(error)}") from error
+
+
+def _check_packed(stream: IO[bytes]) -> None:
+    begin = stream.read(_BYTES)
+    bare = begin.removeprefix(_MARK).lstrip()
+    _check_words(bare, _ELSEWHERE)
+    check = check_sqlite if begin.startswith(SQLITE) else check_members if bare.startswith(_JSON) else None
+    if check is None:
+        _check_words(bare, _GRIDS)
+        return
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "unpacked").open("wb") as unpacked:
+        while begin:
+            unpacked.write(begin)
+            if unpacked.tell() > VECTOR_BYTES.value:
+                raise too_large(VECTOR_BYTES)
+            begin = stream.read(MEGABYTE)
+        unpacked.flush()
+        check(unpacked.name)

@@ -32,6 +32,7 @@ from eotasks.eopatches.formats import stored
 from eotasks.errors import AreaError, EOTasksError, GridError, ImageryError
 from eotasks.geometry import stored_systems
 from eotasks.geometry.descriptions import LONGEST, check_description, system_of
+from eotasks.geometry.stored_systems import check_sidecars
 from eotasks.geometry.systems import is_wgs84
 from eotasks.geometry.vector_head import check_head, check_info
 from eotasks.imagery.files.gdal import open_raster
@@ -291,6 +292,32 @@ def in_zip(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
     return folder / "fields.shz"
 
 
+def in_zipped_geopackage(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
+    """GDAL takes a single file in a zip for what it is."""
+    return zipped(in_geopackage(folder, fields, text))
+
+
+def in_zipped_geojson(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
+    return zipped(in_geojson(folder, fields, text))
+
+
+def zipped(path: Path) -> Path:
+    with zipfile.ZipFile(path.with_suffix(".zip"), "w") as packed:
+        packed.write(path, path.name)
+    return path.with_suffix(".zip")
+
+
+def in_spatialite(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
+    """The layer's number is one to GDAL, which takes the first digits."""
+    path = folder / "fields.sqlite"
+    fields.to_file(path, driver="SQLite")
+    with sqlite3.connect(path) as base:
+        base.execute("INSERT INTO spatial_ref_sys (srid, auth_name, srtext) VALUES (7, 'a', ?)", (text,))
+        base.execute("UPDATE geometry_columns SET srid = '7x'")
+    base.close()
+    return path
+
+
 def in_geojson(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
     path = folder / "fields.geojson"
     fields.to_file(path)
@@ -337,7 +364,8 @@ def in_flatgeobuf(folder: Path, fields: gpd.GeoDataFrame, text: str) -> Path:
 
 PLACES = [
     in_geoparquet, in_geopackage, in_journal, in_shapefile, in_folder, in_zip, in_geojson, in_escaped_geojson,
-    in_loud_geojson, in_odd_geojson, in_long_geojson, in_flatgeobuf,
+    in_loud_geojson, in_odd_geojson, in_long_geojson, in_flatgeobuf, in_zipped_geopackage, in_zipped_geojson,
+    in_spatialite,
 ]  # fmt: skip
 
 
@@ -360,10 +388,12 @@ def test_vector_files_that_name_files(
 
 def test_honest_vector_files(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
     mercator = fields.to_crs(3857)
-    for ending in ("gpkg", "shp", "geojson", "fgb"):
+    for ending in ("gpkg", "shp", "geojson", "fgb", "sqlite"):
         path = tmp_path / f"fields.{ending}"
-        mercator.to_file(path)
+        mercator.to_file(path, driver="SQLite" if ending == "sqlite" else None)
         assert len(read_polygons(path).ids) == 1
+    for ending in ("gpkg", "geojson"):
+        assert len(read_polygons(zipped(tmp_path / f"fields.{ending}")).ids) == 1
     wkt = tmp_path / "fields.prj"
     wkt.write_text(mercator.crs.to_wkt("WKT1_GDAL"))  # with a string of PROJ, and its grid "@null"
     assert len(read_polygons(wkt.with_suffix(".shp")).ids) == 1
@@ -375,27 +405,72 @@ def test_members_that_are_no_system(tmp_path: Path, fields: gpd.GeoDataFrame) ->
     assert len(read_polygons(path).ids) == 1
 
 
-def test_tables_of_other_files_in_a_geopackage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        "create  VIRTUAL table a USING \"VirtualOGR\"('/etc/passwd')",
+        "CREATE VIRTUAL TABLE a USING/**/VirtualOGR('/etc/passwd')",
+        "CREATE VIRTUAL TABLE a /* using rtree */ USING VirtualOGR('/etc/passwd')",
+        "CREATE /* a */ VIRTUAL TABLE a USING[VirtualOGR]('/etc/passwd')",
+        "CREATE VIRTUAL TABLE \"using rtree\" USING[VirtualOGR]('/etc/passwd')",
+    ],
+    ids=["quoted", "comment", "module in a comment", "comment before", "module in a name"],
+)
+def test_tables_of_other_files_in_a_geopackage(made: str, tmp_path: Path) -> None:
     base = sqlite3.connect(tmp_path / "fields.gpkg")
     base.execute("CREATE TABLE a (b)")
     base.execute("PRAGMA writable_schema = on")
-    base.execute("UPDATE sqlite_master SET sql = 'create  VIRTUAL table a USING \"VirtualOGR\"(''/etc/passwd'')'")
+    name = "using rtree" if '"using rtree"' in made else "a"
+    base.execute("UPDATE sqlite_master SET name = ?, tbl_name = ?, sql = ?", (name, name, made))
     base.commit()
     base.close()
-    with pytest.raises(ValueError, match="VirtualOGR"):
+    with pytest.raises(ValueError, match="may lead to other files"):
         check_head(tmp_path / "fields.gpkg")
+
+
+def test_words_of_a_virtual_table_elsewhere(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
+    path = tmp_path / "fields.gpkg"
+    fields.to_file(path)
+    with sqlite3.connect(path) as base:
+        base.execute("CREATE VIEW both AS SELECT fid AS virtual FROM fields JOIN fields AS others USING (fid) -- all")
+    base.close()
+    check_head(path)
+
+
+def test_systems_that_change_in_a_geopackage(tmp_path: Path) -> None:
+    """A view need not say the same to GDAL as here; nor is it hidden by another name in the list of tables."""
+    path = tmp_path / "fields.gpkg"
+    base = sqlite3.connect(path)
+    base.execute("CREATE VIEW gpkg_spatial_ref_sys AS SELECT iif(random() > 0, 'undefined', 'x') AS definition")
+    base.commit()
+    with pytest.raises(ValueError, match="is no table"):
+        check_head(path)
+    base.execute("PRAGMA writable_schema = on")
+    base.execute("UPDATE sqlite_master SET name = 'another'")
+    base.commit()
+    base.close()
+    with pytest.raises(ValueError, match="cannot be read"):
+        check_head(path)
 
 
 def test_systems_without_end_in_a_geopackage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_systems, "_STEPS", 100_000)
+    monkeypatch.setattr(stored_systems, "_STEPS", 2000)
     base = sqlite3.connect(tmp_path / "fields.gpkg")
-    base.execute(
-        "CREATE VIEW gpkg_spatial_ref_sys AS WITH RECURSIVE a(b) AS (SELECT 1 UNION ALL SELECT b FROM a)"
-        " SELECT b, 'undefined' AS definition FROM a WHERE b = 2"
-    )
+    base.execute("CREATE TABLE gpkg_spatial_ref_sys (definition)")
+    base.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?)", [("undefined",)] * 1000)
+    base.commit()
     base.close()
     with pytest.raises(ValueError, match="interrupted"):
         check_head(tmp_path / "fields.gpkg")
+
+
+def test_a_sidecar_that_goes_on(tmp_path: Path) -> None:
+    """More bytes than are looked at, of characters that have several."""
+    name = "\u00e9" * 50
+    text = GEOGCS.format("", "").replace('"a"', f'"{name}"')
+    (tmp_path / "fields.prj").write_text(text + " " * LONGEST + f',VERTCS["a",GEOIDMODEL["PROJ {FILE}"]]')
+    with pytest.raises(ValueError, match="more than 65,536"):
+        check_sidecars(tmp_path)
 
 
 def test_what_gdal_made_of_a_system() -> None:
