@@ -17,7 +17,7 @@ from eotasks.errors import AreaError
 from eotasks.sources.sample import SAMPLE_BBOX
 from eotasks.sources.sample_files import sample_path
 from eotasks.workflows.water_level.run import Outcome, RunOptions, measure_lakes
-from eotasks.workflows.water_level.sources.base import SourceRequest, frame_resolution, lake_box
+from eotasks.workflows.water_level.sources.base import SourceRequest, frame_resolution, lake_box, on_scene
 from eotasks.workflows.water_level.sources.demo import DemoSource
 from eotasks.workflows.water_level.sources.products import ProductsSource
 from eotasks.workflows.water_level.sources.sample import SampleSource, scene_lakes
@@ -88,6 +88,12 @@ def test_lakes_of_the_embedded_scene() -> None:
     assert (lakes.area >= 20_000).all()
     assert lakes.area.is_monotonic_decreasing
     assert lakes.within(shapely.box(*SAMPLE_BBOX).buffer(1000)).all()
+
+
+def test_outlines_in_degrees_bring_no_warning_of_areas() -> None:
+    frame = shapely.box(*SAMPLE_BBOX.transform(CRS.WGS84))
+    outlines = gpd.GeoDataFrame({"id": ["a"]}, geometry=[frame], crs=4326)
+    assert len(on_scene(outlines, SAMPLE_BBOX, "the scene")) == 1
 
 
 def test_the_embedded_scene_and_outlines_beyond_it() -> None:

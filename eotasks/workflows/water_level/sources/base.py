@@ -128,7 +128,7 @@ def on_scene(outlines: gpd.GeoDataFrame, ground: BBox, title: str) -> gpd.GeoDat
     :raises AreaError: none does.
     """
     scene = gpd.GeoSeries([shapely.box(*ground)], crs=ground.crs.pyproj_crs())
-    if len(outlines) and not outlines.geometry.area.to_numpy().any():
+    if len(outlines) and not shapely.area(outlines.geometry.to_numpy()).any():
         raise AreaError(f"None of the {len(outlines)} outlines has an area: give polygons, not points or lines.")
     found = outlines[outlines.to_crs(scene.crs).intersects(scene.iloc[0]).to_numpy()]
     if len(outlines) and not len(found):
