@@ -30,6 +30,10 @@ MOST_DARK = 0.01
 """Share of the vegetation that may be darker than an offset which was left in lets it be: defects, and errors of its
 classification. Of honest vegetation nearly all is."""
 
+_LEAST_GREEN = 0.05
+"""Share of the pixels that has to be vegetation: under an overcast sky and in deserts a classification calls few so,
+mostly wrongly, as edges of clouds whose bands do not lie on each other."""
+
 _LOOKED_AT = 512
 """Rows and columns that are looked at, at most."""
 
@@ -78,8 +82,9 @@ def left_in(
     if np.count_nonzero(dark & seen) > MOST_DARK * pixels:
         return 0, 1.0
     green = seen & (classes_on(_every(grid, down, across)) == SceneClass.VEGETATION)
+    least = max(FEWEST, _LEAST_GREEN * pixels)
     pixels = int(np.count_nonzero(green))
-    return (pixels, np.count_nonzero(green & dark) / pixels) if pixels >= FEWEST else (0, 1.0)
+    return (pixels, np.count_nonzero(green & dark) / pixels) if pixels >= least else (0, 1.0)
 
 
 def _every(grid: Grid, down: int, across: int) -> Grid:

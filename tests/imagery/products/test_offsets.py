@@ -295,6 +295,13 @@ def test_a_classification_that_cannot_be_read_does_not_take_the_bands_along(tmp_
     assert seen.read(["B02"], GRID).max() == 2500
 
 
+def edges_of_clouds(shape: tuple[int, int]) -> np.ndarray:
+    """An overcast sky, 3 % of which are called vegetation."""
+    classes = np.full(shape, CLOUD, np.uint8)
+    classes.ravel()[::33] = VEGETATION
+    return classes
+
+
 def test_the_classes_are_read_where_the_pixels_are_that_are_looked_at() -> None:
     """Every third row and second column, from the first one on."""
     grid = Grid(UTM, LEFT, TOP, 10, 1100, 1024)
@@ -309,6 +316,7 @@ def test_the_classes_are_read_where_the_pixels_are_that_are_looked_at() -> None:
     (of,) = asked
     assert (of.shape, of.across, of.down) == ((367, 512), 20, 30)
     assert (of.left + of.across / 2, of.top - of.down / 2) == (LEFT + 5, TOP - 5)
+    assert left_in(dn, everywhere, ["B02"], grid, lambda of: edges_of_clouds(of.shape)) == (0, 1.0)
     asked.clear()
     dn[::3, ::40] = 300
     assert left_in(dn, everywhere, ["B02"], grid, classes) == (0, 1.0)
