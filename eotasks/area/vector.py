@@ -14,8 +14,9 @@ from sentinelhub.constants import CRS
 
 from eotasks.errors import AreaError, EOTasksError, GeometryError, GridError, reason_of
 from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
+from eotasks.geometry.stored_systems import check_sidecars
 from eotasks.geometry.systems import crs_of
-from eotasks.geometry.vector_head import check_head
+from eotasks.geometry.vector_head import check_head, check_info
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.reading import check_regular
 from eotasks.storage.local_copy import local_path_of
@@ -52,7 +53,9 @@ def layers_of(path: Path) -> list[str]:
     if not path.exists():
         raise AreaError(f"{path} is not there: check the path.")
     try:
-        if not path.is_dir():  # as some formats are
+        if path.is_dir():  # as some formats are
+            check_sidecars(path)
+        else:
             check_regular(path, VECTOR_BYTES)
             check_head(path)
     except OSError as error:
@@ -78,7 +81,9 @@ def read_layer(path: Path, layer: str, columns: Sequence[str] | None = ("name", 
         return geoparquet_of(path, columns)
     try:
         # Counted before: a bound of the reading itself takes room for as many as may come.
-        count = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
+        info = pyogrio.read_info(path, layer=layer, force_feature_count=True)
+        check_info(info)
+        count = info["features"]
         if count > VECTOR_FEATURES.value:
             raise AreaError(f"{path}, layer {layer!r}: {VECTOR_FEATURES.excess(count)}. Give a file of the area alone.")
         return pyogrio.read_dataframe(path, layer=layer, columns=columns)

@@ -14,8 +14,9 @@ from eolearn.core.eodata_io import FeatureIO, FeatureIOGeoDf, FeatureIOJson, Fea
 from fs.base import FS
 
 from eotasks.eopatches.arrays import check_zarr, read_array
-
-_GEOPACKAGE = b"SQLite format 3\0"
+from eotasks.geometry.stored_systems import SQLITE, check_sqlite, check_sqlite_content
+from eotasks.limits import VECTOR_BYTES
+from eotasks.reading import read_stream
 
 
 class _Polygons(FeatureIOGeoDf):
@@ -70,8 +71,13 @@ def stored(feature_type: FeatureType, folder: Path, path: str, filesystem: FS) -
     """
     if feature_type.is_vector():
         with opened(folder / path) as stream:
-            if stream.read(len(_GEOPACKAGE)) != _GEOPACKAGE:  # GDAL goes by the content, whatever a file is called
+            if stream.read(len(SQLITE)) != SQLITE:  # GDAL goes by the content, whatever a file is called
                 raise ValueError("it is no GeoPackage")
+            # Before GDAL, which hands what it says of coordinate systems to PROJ.
+            if path.endswith(".gz"):
+                check_sqlite_content(SQLITE + read_stream(stream, VECTOR_BYTES))
+            else:
+                check_sqlite(folder / path)
         return _Polygons(path, filesystem)
     if not feature_type.is_array():
         return FeatureIOJson(path, filesystem)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from eotasks.documents import parse_json_object
 from eotasks.errors import EOTasksError, GeometryError, reason_of
 from eotasks.extras import OptionalPackages
+from eotasks.geometry.descriptions import system_of
 from eotasks.geometry.wkb import check_wkb
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.parquet_pages import columns_by_dictionary
@@ -151,24 +152,9 @@ def _places(metadata: Any) -> tuple[str, pyproj.CRS | None]:
     given = column.get("crs", _LONGITUDE_FIRST)
     if given is None:
         return name, None
-    return name, _system(given)
-
-
-def _system(given: object) -> pyproj.CRS:
-    """PROJ opens files that texts and other descriptions than codes and plain PROJJSON name."""
-    try:
-        if isinstance(given, str) and _CODE.fullmatch(given):
-            system = pyproj.CRS.from_string(given)
-        elif isinstance(given, dict) and "type" in given and not given.keys() & {"proj", "init"}:
-            system = pyproj.CRS.from_json_dict(given)
-        else:
-            raise ValueError(f"its coordinate system is {excerpt(given)}")
-    except (pyproj.exceptions.CRSError, TypeError) as error:
-        raise ValueError(f"its coordinate system is none: {reason_of(error)}") from error
-    system = system.source_crs if system.is_bound and system.source_crs is not None else system
-    if any(each.is_bound for each in system.sub_crs_list):
-        raise ValueError(f"its coordinate system names other files: {excerpt(given)}")
-    return system
+    if isinstance(given, str) and not _CODE.fullmatch(given):
+        raise ValueError(f"its coordinate system is {excerpt(given)}, neither a code nor PROJJSON")
+    return name, system_of(given)
 
 
 def _plain_columns(schema: Any) -> Iterator[str]:

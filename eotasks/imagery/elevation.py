@@ -18,7 +18,7 @@ from rasterio.warp import transform_bounds
 from eotasks.errors import WARNING_FILTERS, ConfigurationError, EOTasksError, FeatureError, GridError, ImageryError
 from eotasks.imagery.ending import in_gdal
 from eotasks.imagery.files.assets import AssetFiles
-from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, check_overviews
+from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, check_overviews, check_system
 from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.files.protocol import Fingerprint
 from eotasks.imagery.grid import Grid
@@ -131,6 +131,7 @@ class ElevationFile:
 
     def _check(self, source: rasterio.DatasetReader) -> None:
         check_overviews(source, self.name)
+        check_system(source, self.name)
         excess = block_excess(source.block_shapes, interleaved=source.interleaving is Interleaving.pixel)
         if excess is not None:
             raise ImageryError(f"{self.name}: {excess}. Write it in tiles (gdal_translate -of COG).")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,13 @@ from shapely.geometry import mapping
 from eotasks.errors import WARNING_FILTERS, EOTasksError, ImageryError, OffsetWarning, message_of, warn_caller
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.kept import KeptPixels
+from eotasks.imagery.pixels.offset_signs import FEWEST, MOST_DARK, MOST_IMPOSSIBLE, impossible, left_in
 from eotasks.imagery.pixels.raster import MASK_TYPES, RasterInfo, describe, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, check_resampling, resample
 from eotasks.imagery.pixels.threads import in_threads
 from eotasks.imagery.pixels.window import Sampling, Window
 from eotasks.imagery.products.acquisition import SIDECAR_NAME, Acquisition
+from eotasks.imagery.products.offsets import says_offset
 from eotasks.imagery.products.open import ProductLocation, describe_product
 from eotasks.models.sentinel2 import BANDS, NO_DATA_DN, QUANTIFICATION, SceneClass, band_indices
 from eotasks.models.threads import resolve_threads
@@ -37,21 +40,10 @@ if TYPE_CHECKING:
     from eotasks.imagery.products.angles import AngleGrids
     from eotasks.imagery.products.product import MaskPolygons, MaskSource, Product
 
+LOGGER = logging.getLogger(__name__)
+
 CLEAR, CLOUD, UNKNOWN = 0, 1, 255
 """Of :meth:`Scene.product_cloud_mask`."""
-
-_NOISE, _OVERCORRECTED = 50, 200
-"""Reflectance * 10000 that honest pixels go below 0 by. In L1C only bands in which ground can be black do, by their
-noise, which is 10 at most (B10, by the signal to noise of the User Handbook): in the others the air is seen. In L2A
-atmospheric correction takes too much off dark water."""
-
-_BLACK_BANDS = frozenset({"B09", "B10", "B11", "B12"})
-
-_MOST_IMPOSSIBLE = 0.05
-"""Share of the pixels of a band that may be below that: defects, and kernels beside bright cloud."""
-
-_FEWEST = 64
-"""Pixels of a band with data by which the offset is judged."""
 
 _BROUGHT_ROWS = 128
 """Rows of a band that become digital numbers at a time, which takes several times as much memory as they do."""
@@ -168,7 +160,8 @@ class Scene:
             it holds no data.
         :raises BandError: when the scene lacks a band.
         :raises ImageryError: when a file is damaged.
-        :warns OffsetWarning: when the offset that the metadata says takes over 5 % of a band's pixels below 0.
+        :warns OffsetWarning: when the offset that the metadata says takes over 5 % of a band's pixels below 0; or when
+            numbers of L2A have none by their metadata, and no vegetation is dark.
         """
         return self.read_masked(bands, grid, resampling=resampling, threads=threads)[0]
 
@@ -295,6 +288,7 @@ class Scene:
         in_threads(lambda band: bring(band, valid.pop(band)), rest, workers)
         dn[~is_data] = NO_DATA_DN
         self._compare_offset({band: counts[band] for band in unique})
+        self._compare_removed_offset(dn, is_data, bands, grid)
         return dn, is_data
 
     def scene_classification(self, grid: Grid) -> NDArray[np.uint8]:
@@ -388,23 +382,46 @@ class Scene:
         """Pixels that an offset has brought to where no noise reaches."""
         if self._is_compared or not self.acquisition.offset_of(band):
             return 0
-        slack = _OVERCORRECTED if self.acquisition.level == "L2A" else _NOISE if band in _BLACK_BANDS else 0
-        return int(np.count_nonzero(numbers < -slack))
+        return impossible(numbers, band, is_l2a=self.acquisition.level == "L2A")
 
     def _compare_offset(self, counts: Mapping[str, tuple[int, int]]) -> None:
         """Warn, once, when an offset does not fit the pixels.
 
         :param counts: By band: pixels with data, and those of them that are impossible.
         """
-        shares = {band: low / known for band, (known, low) in counts.items() if known >= _FEWEST}
+        shares = {band: low / known for band, (known, low) in counts.items() if known >= FEWEST}
         band = max(shares, key=lambda each: shares[each], default=None)
-        if band is None or shares[band] <= _MOST_IMPOSSIBLE:
+        if band is None or shares[band] <= MOST_IMPOSSIBLE:
             return
         self._is_compared = True
         warn_caller(
             f"{self.location}: the offset of {self.acquisition.offset_of(band)} that its metadata says takes"
             f" {shares[band]:.0%} of the pixels of {band} below 0: it seems to have been removed from the numbers"
-            " before. Compare them with those of another archive, and correct the metadata or read the product there.",
+            f" before. {_OFFSET_CURE}",
+            OffsetWarning,
+        )
+
+    def _compare_removed_offset(
+        self, dn: NDArray[np.uint16], is_data: NDArray[np.bool_], bands: Sequence[str], grid: Grid
+    ) -> None:
+        """Warn, once, when an offset that is said to be gone from the numbers of L2A shows in its pixels."""
+        taken = self.acquisition
+        if self._is_compared or self.product.classification is None or taken.level != "L2A":
+            return  # of L1C the cirrus band shows it to the detectors of clouds
+        if says_offset("L2A", taken.processing_baseline) is False or any(map(taken.offset_of, bands)):
+            return
+        try:
+            pixels, dark = left_in(dn, is_data, bands, grid, self.scene_classification)
+        except EOTasksError as error:  # the bands are there, and were not asked for with their classes
+            LOGGER.info("%s: nothing tells whether an offset was left in: %s", self.location, message_of(error))
+            return
+        if not pixels or dark > MOST_DARK:
+            return
+        self._is_compared = True
+        warn_caller(
+            f"{self.location}: its metadata says that its numbers have no offset, and {dark:.1%} of the vegetation of"
+            " its scene classification is as dark in blue and red as vegetation is: the 1000 of processing baseline"
+            f" 04.00 seem to have been left in. {_OFFSET_CURE}",
             OffsetWarning,
         )
 
@@ -418,6 +435,8 @@ class Scene:
         layers = [resample(layer, pixels.transform, pixels.crs, grid, method="nearest") for layer in pixels.values]
         return np.stack(layers)
 
+
+_OFFSET_CURE = "Compare them with those of another archive, and correct the metadata or read the product there."
 
 _METADATA = frozenset(
     {

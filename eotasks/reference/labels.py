@@ -36,7 +36,8 @@ from eotasks.errors import (
 )
 from eotasks.geometry import repair
 from eotasks.geometry.geoparquet import describe_geoparquet, is_geoparquet, read_geoparquet, values_of
-from eotasks.geometry.vector_head import check_head
+from eotasks.geometry.stored_systems import check_sidecars
+from eotasks.geometry.vector_head import check_head, check_info
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
@@ -348,6 +349,7 @@ def _describe_vector(path: str | Path, layer: str | None, column: str | None) ->
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
         layer = layer or layers[0]
         info = pyogrio.read_info(file, layer=layer, force_feature_count=True)
+        check_info(info)
     except EOTasksError:
         raise
     except DataLayerError as error:
@@ -386,11 +388,14 @@ def _check_column(column: str | None, fields: Sequence[str], name: str) -> None:
 
 def _check_file(file: str | Path, name: str) -> None:
     """Refuse what would never end, or take more memory than labels do. Some formats are folders, or none of files."""
-    if "://" in str(file) or str(file).startswith("/vsi") or Path(file).is_dir():
+    if "://" in str(file) or str(file).startswith("/vsi"):
         return
     try:
-        check_regular(file, VECTOR_BYTES)
-        check_head(file)
+        if Path(file).is_dir():
+            check_sidecars(file)
+        else:
+            check_regular(file, VECTOR_BYTES)
+            check_head(file)
     except OSError as error:
         raise ReferenceDataError(f"Cannot read the label file {name} ({error.strerror}): replace it.") from error
     except ValueError as error:

@@ -15,8 +15,8 @@ from eotasks.features import Feature, describe, feature_of
 from eotasks.xarray.bands.names import band_of, label_of
 from eotasks.xarray.bands.stack import Bands
 from eotasks.xarray.features import IS_DATA, bands_of, labels_of
-from eotasks.xarray.grid import Ground, ground_of
-from eotasks.xarray.layout import time_of
+from eotasks.xarray.grid import Ground, ground_of, with_usual_names
+from eotasks.xarray.layout import rows_and_columns_of, time_of
 from eotasks.xarray.lazy import LazyFeature
 from eotasks.xarray.notes import BAND_NAMES, META_INFO, NAME, TYPE, long_name
 from eotasks.xarray.packages import is_lazy, xarray_package
@@ -110,11 +110,10 @@ def _as_dataset(data: xarray.Dataset | xarray.DataArray) -> xarray.Dataset:
     }
     dataset = dataset.set_coords([name for name in mappings if name in dataset.data_vars])
     time = time_of(dataset)
-    usual = {"lat": "latitude", "lon": "longitude"}
-    renamed = {dim: usual[str(dim).lower()] for dim in dataset.dims if str(dim).lower() in ("lat", "lon")}
+    dataset = with_usual_names(dataset, *rows_and_columns_of(dataset))
     if time is not None and time != "time" and "time" not in dataset.variables:
-        renamed[time] = "time"
-    return dataset.rename(renamed) if renamed else dataset
+        dataset = dataset.rename({time: "time"})
+    return dataset
 
 
 def _no_meta(reason: str) -> FeatureError:

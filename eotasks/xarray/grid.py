@@ -13,6 +13,7 @@ from sentinelhub.geometry import BBox
 
 from eotasks.clouds.checks import pixel_size
 from eotasks.errors import GridError
+from eotasks.geometry.descriptions import check_description, check_texts
 from eotasks.xarray.layout import Layout
 
 if TYPE_CHECKING:
@@ -60,13 +61,22 @@ def place_of(layout: Layout) -> Ground:
 
 
 def _like(layout: Layout) -> xarray.Dataset:
-    like = layout.like.rename({layout.rows: "y", layout.columns: "x"}) if _renamed(layout) else layout.like
-    dataset: xarray.Dataset = like.to_dataset(name="values")
+    dataset: xarray.Dataset = with_usual_names(layout.like.to_dataset(name="values"), layout.rows, layout.columns)
     return dataset
 
 
-def _renamed(layout: Layout) -> bool:
-    return str(layout.rows).lower() in ("lat", "lon") or str(layout.columns).lower() in ("lat", "lon")
+def with_usual_names(dataset: xarray.Dataset, rows: Hashable | None, columns: Hashable | None) -> xarray.Dataset:
+    """The dataset with names of rows and columns that rioxarray knows too, in whatever its user calls them.
+
+    :param rows: Its dimension of rows, None where it has none.
+    :param columns: The same of columns.
+    """
+    renamed: dict[Hashable, str] = {}
+    for dim, usual, degrees in ((rows, "y", "latitude"), (columns, "x", "longitude")):
+        if dim is not None and dim not in (usual, degrees):
+            renamed[dim] = degrees if str(dim).lower() == degrees[:3] else usual
+    beside = [name for name in renamed.values() if name in dataset.coords and name not in dataset.dims]
+    return dataset.drop_vars(beside).rename(renamed) if renamed else dataset
 
 
 def ground_of(dataset: xarray.Dataset) -> Ground:
@@ -74,6 +84,7 @@ def ground_of(dataset: xarray.Dataset) -> Ground:
 
     :raises GridError: no CRS or one without an EPSG code, uneven or no coordinates.
     """
+    _check_described(dataset)
     crs = dataset.rio.crs
     code = None if crs is None else crs.to_epsg()
     if code is None:
@@ -95,6 +106,20 @@ def ground_of(dataset: xarray.Dataset) -> Ground:
     edges = (left, min(first, last), right, max(first, last))
     sizes = (dataset.sizes[columns], dataset.sizes[rows])
     return Ground(BBox(_exact(edges, noted, sizes), CRS(code)), rows, columns, first < last)
+
+
+def _check_described(dataset: xarray.Dataset) -> None:
+    """Before PROJ gets what a file said of its system, which may name other files."""
+    described = dataset.coords.get(dataset.rio.grid_mapping)
+    texts = {} if described is None else described.attrs
+    given = [texts.get("spatial_ref"), texts.get("crs_wkt"), dataset.attrs.get("crs")]
+    try:
+        check_texts(texts)
+        for text in given:
+            if isinstance(text, str):
+                check_description(text)
+    except ValueError as error:
+        raise GridError(f"The dataset cannot be placed: {error}.") from error
 
 
 def _rows_and_columns(dataset: xarray.Dataset) -> tuple[Hashable, Hashable]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _TIMES = ("time", "t")
 _ROWS = ("y", "latitude", "lat")
 _COLUMNS = ("x", "longitude", "lon")
+_STANDARD_ROWS = ("projection_y_coordinate", "latitude", "grid_latitude")
+_STANDARD_COLUMNS = ("projection_x_coordinate", "longitude", "grid_longitude")
+"""Names of the CF conventions, of the coordinates and not of the dimensions."""
 
 _OF_VALUES = frozenset({
     "scale_factor", "add_offset", "_FillValue", "missing_value", "nodata", "_Unsigned", "valid_range", "valid_min",
@@ -117,17 +120,18 @@ def layout_of(
 ) -> Layout:
     """The layout of one band, or of a mask.
 
-    :param like: Dimensions time (or none), y, x by their usual names, in any order.
+    :param like: Dimensions time (or none), y, x as `rows_and_columns_of` knows them, in any order.
     :param attributes: Of what it is part of; those about values are left out of results.
     :param others: Variables beside it in a dataset, among which the one with its CRS may be.
     :raises FeatureError: other dimensions.
     """
     time = time_of(like)
-    rows, columns = (next((dim for dim in like.dims if str(dim).lower() in names), None) for names in (_ROWS, _COLUMNS))
+    rows, columns = rows_and_columns_of(like)
     if rows is None or columns is None or len(like.dims) != 2 + (time is not None):
         raise FeatureError(
             f"{where} has the dimensions {names_of(like.dims)} where y, x and at most time and band are due: rename"
-            " them, or select what is to be worked on."
+            " them, give the coordinates of rows and columns the attributes axis='Y' and axis='X', or select what is to"
+            " be worked on."
         )
     kept = {key: value for key, value in attributes.items() if key not in _OF_VALUES}
     mapping = like.attrs.get("grid_mapping", like.encoding.get("grid_mapping"))
@@ -145,9 +149,39 @@ def time_of(data: xarray.DataArray | xarray.Dataset) -> Hashable | None:
     return dated[0] if len(dated) == 1 else next((dim for dim in data.dims if str(dim).lower() in _TIMES), None)
 
 
+def rows_and_columns_of(data: xarray.DataArray | xarray.Dataset) -> tuple[Hashable | None, Hashable | None]:
+    """The dimensions of rows and columns: by their names (y, latitude, lat; in capitals too), else by what the
+    attributes of their coordinates say in the terms of the CF conventions (``axis``, ``standard_name``).
+
+    :return: None for what nothing, or more than one dimension, says.
+    """
+    time = time_of(data)
+    rows = _one_of(data, _ROWS, "Y", _STANDARD_ROWS, time)
+    columns = _one_of(data, _COLUMNS, "X", _STANDARD_COLUMNS, time)
+    return rows, None if columns == rows else columns
+
+
+def _one_of(
+    data: xarray.DataArray | xarray.Dataset,
+    names: tuple[str, ...],
+    axis: str,
+    standard_names: tuple[str, ...],
+    time: Hashable | None,
+) -> Hashable | None:
+    named = [dim for dim in data.dims if str(dim).lower() in names]
+    if named:
+        return named[0]
+    said = {dim: data.coords[dim].attrs for dim in data.dims if dim in data.coords and dim != time}
+    for key, values in (("axis", (axis,)), ("standard_name", standard_names)):
+        found = [dim for dim, attributes in said.items() if attributes.get(key) in values]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
 def band_dimension(data: xarray.DataArray) -> Hashable | None:
     """The one dimension beside time, y and x; None where there is none or more than one."""
-    known = {time_of(data), *(dim for dim in data.dims if str(dim).lower() in (*_ROWS, *_COLUMNS))}
+    known = {time_of(data), *rows_and_columns_of(data)}
     rest = [dim for dim in data.dims if dim not in known]
     return rest[0] if len(rest) == 1 else None
 

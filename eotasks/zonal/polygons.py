@@ -30,6 +30,7 @@ from eotasks.errors import (
 from eotasks.geometry.degrees import FARTHEST
 from eotasks.geometry.geoparquet import is_geoparquet
 from eotasks.geometry.repair import repaired
+from eotasks.geometry.vector_head import check_info
 from eotasks.limits import VECTOR_FEATURES
 from eotasks.reference.places import in_one_form
 from eotasks.storage.location import is_s3
@@ -60,6 +61,11 @@ class Polygons:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether the ids are texts."""
+        return bool(len(self.ids)) and isinstance(self.ids[0], str)
 
     @property
     def usable(self) -> NDArray[np.intp]:
@@ -129,6 +135,10 @@ def _layer(path: Path, layer: str | None, id_column: str | None) -> gpd.GeoDataF
         )
     chosen = layer or layers[0]
     info = pyogrio.read_info(path, layer=chosen, force_feature_count=True)
+    try:
+        check_info(info)
+    except ValueError as error:
+        raise AreaError(f"{path}, layer {chosen!r} cannot be read: {error}.") from error
     if info["features"] > VECTOR_FEATURES.value:
         raise AreaError(f"{path}: {VECTOR_FEATURES.excess(info['features'])}. Give a file of fewer polygons.")
     fields = [str(each) for each in info["fields"]]

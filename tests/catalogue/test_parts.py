@@ -78,7 +78,7 @@ def test_a_search_reads_parts_of_its_time_and_place_alone(
 
 
 @pytest.mark.slow
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(st.integers(0, 10_000))
 def test_is_what_one_file_would_be(seed: int) -> None:
     """Additions, replacements and removals in any order, with small parts, then put in order."""

@@ -22,6 +22,7 @@ from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 
 from eotasks.errors import EOTasksError, ImageryError, reason_of
+from eotasks.geometry.descriptions import check_description
 from eotasks.imagery.ending import in_gdal, is_ending
 from eotasks.imagery.files.location import Version
 from eotasks.models.rasters import block_excess
@@ -60,6 +61,19 @@ def check_overviews(source: rasterio.DatasetReader, where: str) -> None:
         raise ImageryError(f"{where}: says that its overviews lie in another file. It is not read: fetch it again.")
 
 
+def check_system(source: rasterio.DatasetReader, where: str) -> None:
+    """Refuse a raster whose coordinate system names other files: to bring it to another one, PROJ would open them.
+
+    :param where: The file, for the message.
+    :raises ImageryError: when it does.
+    """
+    if source.crs is not None:
+        try:
+            check_description(source.crs.to_wkt())
+        except (ValueError, RasterioError) as error:
+            raise ImageryError(f"{where}: {reason_of(error)}.") from error
+
+
 @contextmanager
 def open_raster(path: object, where: str, *, name: object = None) -> Iterator[rasterio.DatasetReader]:
     """A raster on this machine that is no file of a product: a label, a map, a scene to evaluate.
@@ -76,6 +90,7 @@ def open_raster(path: object, where: str, *, name: object = None) -> Iterator[ra
     one = {"GDAL_NUM_THREADS": SETTINGS["GDAL_NUM_THREADS"]}
     with in_gdal(), rasterio.Env(**one), rasterio.open(path, driver=driver_of(name or path)) as source:
         check_overviews(source, where)
+        check_system(source, where)
         excess = block_excess(source.block_shapes, interleaved=source.interleaving is Interleaving.pixel)
         if excess is not None:
             raise ImageryError(f"{where}: {excess}. Write it in tiles (gdal_translate -co TILED=YES).")

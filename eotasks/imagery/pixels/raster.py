@@ -25,7 +25,7 @@ from rasterio.windows import Window
 
 from eotasks.errors import AreaError, ConfigurationError, CredentialsError, EOTasksError, ImageryError
 from eotasks.imagery.ending import in_gdal
-from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, RasterSource, check_overviews
+from eotasks.imagery.files.gdal import GDAL_ERRORS, SETTINGS, RasterSource, check_overviews, check_system
 from eotasks.imagery.files.location import Version
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.jp2.index import PacketIndex
@@ -317,6 +317,7 @@ def _opened(
             with rasterio.open(where, driver=raster.driver, sharing=False, opener=far, **level) as source:
                 if overview is None:
                     check_overviews(source, f"{files.location}: {raster.name}")
+                    check_system(source, f"{files.location}: {raster.name}")
                     _check_size(source, f"{files.location}: {raster.name}")
                 yield source
         except RasterioError as error:

@@ -104,7 +104,8 @@ class SceneReader:
             product = self._products.get(candidate)
             coarsest = max(product.scene.bands, key=lambda band: NATIVE_RESOLUTION[band])
             sampling = BandSampling({coarsest: "nearest"}, reduced=False, harmonize=True, is_only_mask=True)
-            window = canvas.window_under(_ground_of(product, sampling), (slice(None), slice(None)))
+            everywhere = slice(0, canvas.grid.height), slice(0, canvas.grid.width)
+            window = canvas.window_under(_ground_of(product, sampling), everywhere)
             if window is None:
                 return False
             part, places = canvas.grid.part(*window), canvas.places_of(*window)

@@ -23,6 +23,7 @@ from eotasks.errors import (
 )
 from eotasks.geometry.degrees import in_degrees
 from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
+from eotasks.geometry.vector_head import check_info
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.surface import SURFACE_BANDS
@@ -192,10 +193,11 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
             crs, bounds = places.crs, tuple(map(float, places.total_bounds)) if len(places) else ()
         else:
             info = pyogrio.read_info(local_path_of(path), layer=reference.layer, force_total_bounds=True)
+            check_info(info)
             crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
     except ImageryError as error:
         raise ReferenceDataError(str(error)) from error
-    except (*GDAL_ERRORS, DataSourceError, DataLayerError, GeometryError) as error:
+    except (*GDAL_ERRORS, DataSourceError, DataLayerError, GeometryError, ValueError) as error:
         reason = reason_of(error)
         raise ReferenceDataError(f"The labels {path} cannot be read ({reason}): check reference.path.") from error
     if crs is None:

@@ -18,12 +18,19 @@ _Value = TypeVar("_Value")
 def cell_text(value: _Value) -> _Value | str:
     """A text of which everything is seen, and that is no formula: an apostrophe before it, as spreadsheets have it.
 
-    Numbers that are written as texts, and what is no text, stay as they are.
+    Numbers that are written as texts, and what is no text, stay as they are. A text that begins with an apostrophe gets
+    one more, so that no two texts give one cell: `text_of_cell` takes them away.
     """
     if not isinstance(value, str):
         return value
     seen = printable(value)
-    return f"'{seen}" if _FORMULA.match(seen) and not _NUMBER.fullmatch(seen) else seen
+    is_formula = _FORMULA.match(seen) and not _NUMBER.fullmatch(seen)
+    return f"'{seen}" if is_formula or seen.startswith("'") else seen
+
+
+def text_of_cell(cell: str) -> str:
+    """The text of which `cell_text` has made a cell; characters that were written out stay so."""
+    return cell.removeprefix("'")
 
 
 def with_plain_cells(table: pd.DataFrame) -> pd.DataFrame:

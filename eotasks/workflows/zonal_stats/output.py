@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from eotasks.storage.place import Place
-from eotasks.workflows.report.cells import with_plain_cells
+from eotasks.workflows.report.cells import text_of_cell, with_plain_cells
 from eotasks.zonal.packages import package
 from eotasks.zonal.polygons import Polygons
 from eotasks.zonal.spectrum import with_mean_spectrum_probability
@@ -127,14 +127,18 @@ def _geo(polygons: Polygons) -> dict[str, Any]:
     return {"version": "1.0.0", "primary_column": _GEOMETRY, "columns": {_GEOMETRY: facts}}
 
 
-def read_result(place: Place, file_format: Format) -> pd.DataFrame:
+def read_result(place: Place, file_format: Format, *, has_texts: bool) -> pd.DataFrame:
     """A written table, times as of UTC; of GeoParquet without its geometries.
 
+    :param has_texts: Whether the ids are texts: a CSV file does not tell ``7`` from a text of that digit, and pandas
+        takes ``NA`` and an empty text for none.
     :raises StorageError: it is not there.
     """
     with place.reading(FILES[file_format]) as path:
         if file_format == "csv":
-            return pd.read_csv(path).assign(**{TIME: lambda table: pd.to_datetime(table[TIME], utc=True)})
+            texts = {ID: text_of_cell} if has_texts else None  # pandas looks for nothing in what is converted
+            table = pd.read_csv(path, converters=texts)
+            return table.assign(**{TIME: pd.to_datetime(table[TIME], utc=True)})
         found = package("pyarrow.parquet").read_table(path)
-        table: pd.DataFrame = found.drop_columns([_GEOMETRY]).to_pandas()
-        return table
+        plain: pd.DataFrame = found.drop_columns([_GEOMETRY]).to_pandas()
+        return plain

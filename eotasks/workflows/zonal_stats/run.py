@@ -93,7 +93,7 @@ class ZonalResult:
 
         :raises StorageError: it is not there any more.
         """
-        return read_result(self.place, self.file_format)
+        return read_result(self.place, self.file_format, has_texts=self.polygons.has_texts)
 
 
 def zonal_stats(

@@ -24,6 +24,10 @@ OfBands = Callable[..., NDArray[Any]]
 for all, and more arrays (t, h, w) where the caller gives them. It gives (t, h, w), or (t, n, m) of any size where the
 caller expects it. To reach the workers of dask it is an object of a module, not a closure."""
 
+OfRaw = Callable[[int, tuple[int, int], NDArray[np.bool_] | None, tuple[NDArray[Any], ...]], object]
+"""A function of a block of one frame: the frame's number, the place of the block's first pixel (row, column) in it,
+boolean pixels with data (1, h, w) or None for what the bands say, and the arrays of the stack as they are."""
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -79,6 +83,20 @@ class Reader:
         else:
             bands = raw
         return bands, None if valid.all() else valid
+
+    def pixels(
+        self,
+        frame: int,
+        is_data: NDArray[np.bool_] | None,
+        blocks: tuple[NDArray[Any], ...],
+        rows: NDArray[np.intp],
+        columns: NDArray[np.intp],
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Some pixels (n, bands) of a block of one frame, and where there is data (n,)."""
+        few = tuple(each[:, rows, columns][:, np.newaxis] for each in blocks)
+        seen = None if is_data is None else is_data[:, rows, columns][:, np.newaxis]
+        bands, valid = self.read(np.array([frame]), seen, few)
+        return bands[0, 0], np.ones(len(rows), dtype=bool) if valid is None else valid[0, 0]
 
     def dtype_of(self, raw: np.dtype[Any]) -> np.dtype[Any]:
         """The dtype of the bands that come of those of another."""
@@ -154,13 +172,54 @@ def map_frames(
     inputs = (*(() if is_data is None else (is_data,)), *others, *stack.arrays)
     frames = np.arange(stack.layout.shape[0])
     if any(map(is_lazy, inputs)):
-        return _lazily(work, frames, inputs, dtype, channels, extent, margins, whole_frames)
+        return _lazily(work, (frames,), inputs, dtype, channels, extent, margins, whole_frames)
     parts = [
         work(frames[index : index + 1], *(each[index : index + 1] for each in inputs)) for index in range(len(frames))
     ]
     height, width = extent or stack.layout.shape[1:]
     empty = (0, height, width, *(() if channels is None else (channels,)))
     return np.concatenate(parts) if parts else np.zeros(empty, dtype=dtype)
+
+
+def look_at(look: OfRaw, stack: BandStack, *, is_data: Any | None) -> Any:
+    """What a function says of every block, which it looks at as it is: an object a frame and block, (t, rows, columns).
+
+    :param is_data: Boolean (t, h, w), of dask or NumPy, or None.
+    :return: array of objects, of dask where one of the inputs is, else of NumPy.
+    """
+    work = _Look(look, is_data is not None)
+    inputs = (*(() if is_data is None else (is_data,)), *stack.arrays)
+    frames, rows, columns = map(np.arange, stack.layout.shape)
+    if any(map(is_lazy, inputs)):
+        return _lazily(work, (frames, rows, columns), inputs, object, None, (1, 1), None, False)
+    parts = [
+        work(frames[index : index + 1], rows, columns, *(each[index : index + 1] for each in inputs))
+        for index in range(len(frames))
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, 1, 1), dtype=object)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a task of dask does that looks at a block."""
+
+    look: OfRaw
+    masked: bool
+
+    def __call__(
+        self, frames: NDArray[np.intp], rows: NDArray[np.intp], columns: NDArray[np.intp], *blocks: NDArray[Any]
+    ) -> NDArray[np.object_]:
+        result = np.empty((len(frames), 1, 1), dtype=object)
+        is_data, bands = (blocks[0], blocks[1:]) if self.masked else (None, blocks)
+        for index in range(len(frames)):
+            one = slice(index, index + 1)
+            result[index, 0, 0] = self.look(
+                int(frames[index]),
+                (int(rows[0]), int(columns[0])) if rows.size and columns.size else (0, 0),
+                None if is_data is None else is_data[one],
+                tuple(each[one] for each in bands),
+            )
+        return result
 
 
 @dataclass(frozen=True)
@@ -180,8 +239,8 @@ class _Work:
 
 
 def _lazily(
-    work: _Work,
-    frames: NDArray[np.intp],
+    work: _Work | _Look,
+    numbers: tuple[NDArray[np.intp], ...],
     inputs: tuple[Any, ...],
     dtype: Any,
     channels: int | None,
@@ -193,13 +252,16 @@ def _lazily(
     from dask.array.overlap import overlap, trim_internal
 
     # the bands come last: their chunks are those of the result
+    frames = numbers[0]
     chunks = next(each for each in reversed(inputs) if is_lazy(each)).chunks[:3]
     depth = {0: 0, 1: 0, 2: 0}
     if whole_frames:
         chunks = ((1,) * len(frames), *((sum(sizes),) for sizes in chunks[1:]))
     if margins is not None:
         chunks, depth = with_room(chunks, margins)
-    arguments: list[Any] = [dask.array.from_array(frames, chunks=(chunks[0],)), "t"]
+    arguments: list[Any] = []
+    for each, axis, sizes in zip(numbers, "tyx", chunks, strict=False):
+        arguments += [dask.array.from_array(each, chunks=(sizes,)), axis]
     for each in inputs:
         due = (*chunks, each.shape[3:]) if each.ndim == 4 else chunks
         array = each.rechunk(due) if is_lazy(each) else dask.array.from_array(np.asarray(each), due)

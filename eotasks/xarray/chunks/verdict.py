@@ -1,7 +1,8 @@
 """Whether the bands of a frame can be what they are called, judged by all its chunks before any result leaves it.
 
-A chunk alone tells too little: a storm may fill it as an offset would. The chunks of a frame are counted and
-sampled, the counts are added, the samples joined, and results wait for the verdict, which is that of a whole frame.
+A chunk alone tells too little: a storm may fill it as an offset would. The chunks of a frame are sampled, the samples
+joined, and results wait for the verdict, which is that of a whole frame. The sample is some thousand pixels, as the
+eager tasks look at; what it costs beside the cloud model is a few per cent.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eotasks.errors import BandError, EOTasksError, ReflectanceError
-from eotasks.models.clouds.plausibility import CirrusCounts, cirrus_counts, refuse_signs, warn_if_coarse
-from eotasks.models.scale_signs import FEWEST_PIXELS, refuse_by_signs, scale_signs
+from eotasks.models.clouds.plausibility import cirrus_signs, refuse_signs, warn_if_coarse
+from eotasks.models.scale_signs import BITS_8, FEWEST_PIXELS, refuse_by_signs, scale_signs
 from eotasks.models.scales import ReflectanceScale
 from eotasks.models.sentinel2 import QUANTIFICATION
 from eotasks.xarray.bands.stack import BandStack
-from eotasks.xarray.chunks.blocks import Reader, map_frames
-from eotasks.xarray.chunks.sample import Sample, joined, places_like, sample_of
+from eotasks.xarray.chunks.blocks import Reader, look_at
+from eotasks.xarray.chunks.sample import Part, Sample, joined, sample_of
 from eotasks.xarray.packages import is_lazy
 
 DARKEST = 0.01
@@ -31,43 +32,41 @@ DARKEST = 0.01
 class _Part:
     """What a block says of one frame."""
 
-    cirrus: CirrusCounts
-    highest: float
-    """Of the bands that are read, as given."""
-
     sample: Sample
+
+    highest: float
+    """As given: of the pixels with data of the sample, and of all of them where those are too dark to tell."""
 
 
 @dataclass(frozen=True)
-class _Count:
-    """What blocks say, an object a frame."""
+class _Glance:
+    """What a block says of its frame."""
 
-    names: tuple[str, ...]
-    where: str
-    frame_names: tuple[str, ...]
-    columns: tuple[int, ...]
-    crowd: int
-    cirrus: bool
+    reader: Reader
+    frame: tuple[int, int]
+    """Height and width."""
 
     def __call__(
         self,
-        frames: NDArray[np.intp],
-        bands: NDArray[Any],
-        valid: NDArray[np.bool_] | None,
-        places: NDArray[np.int64],
-    ) -> NDArray[np.object_]:
-        result = np.empty((len(frames), 1, 1), dtype=object)
-        for index, frame in enumerate(bands):
-            seen = np.ones(frame.shape[:2], dtype=bool) if valid is None else valid[index]
-            where = f"{self.where}, {self.frame_names[frames[index]]}"
-            if self.cirrus:
-                counts = cirrus_counts(frame, seen, self.names, where=where)
-            else:
-                counts = CirrusCounts(pixels=int(np.count_nonzero(seen)))
-            highest = max(float(np.max(frame[..., column], initial=0, where=seen)) for column in self.columns)
-            sample = sample_of(places[index], frame, seen, self.columns, self.crowd)
-            result[index, 0, 0] = _Part(counts, highest, sample)
-        return result
+        frame: int,
+        first: tuple[int, int],
+        is_data: NDArray[np.bool_] | None,
+        blocks: tuple[NDArray[Any], ...],
+    ) -> _Part:
+        columns = list(self.reader.positions)
+
+        def pixels(rows: NDArray[np.intp], across: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+            bands, seen = self.reader.pixels(frame, is_data, blocks, rows, across)
+            return bands[:, columns], seen
+
+        height, width = blocks[0].shape[1:3]
+        sample = sample_of(Part(*first, height, width, *self.frame), pixels)
+        highest = float(np.max(sample.pixels, initial=0))
+        if highest <= (BITS_8 if sample.pixels.dtype.kind in "iu" else DARKEST):
+            bands, seen = self.reader.read(np.array([frame]), is_data, blocks)
+            inside: Any = True if seen is None else seen
+            highest = max(float(np.max(bands[..., column], initial=0, where=inside)) for column in columns)
+        return _Part(sample, highest)
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,10 @@ class _Judge:
     def __call__(self, frames: NDArray[np.intp], counts: NDArray[np.object_]) -> NDArray[np.uint8]:
         for frame, of_frame in zip(frames, counts.reshape(len(frames), -1), strict=True):
             name, parts = self.frame_names[frame], list(of_frame)
-            total = sum((part.cirrus for part in parts), start=CirrusCounts())
             sample = joined([part.sample for part in parts], self.crowd).pixels
             highest = max(part.highest for part in parts)
             brightest = highest / (QUANTIFICATION if sample.dtype.kind in "iu" else 1)
-            if self.scaled and total.pixels >= FEWEST_PIXELS and brightest < DARKEST:
+            if self.scaled and len(sample) >= FEWEST_PIXELS and brightest < DARKEST:
                 raise ReflectanceError(
                     f"{self.where}: no reflectance is above {brightest:.2g} in {name}: the numbers were brought to"
                     " reflectance already, and scaled once more. Drop scale_factor and add_offset from the"
@@ -106,7 +104,9 @@ class _Judge:
                 refuse_scale()
                 continue
             try:
-                signs = [(name, total.signs())]
+                names = [self.names[column] for column in self.columns]
+                everywhere = np.ones((len(sample), 1), dtype=bool)
+                signs = [(name, cirrus_signs(sample[:, np.newaxis], everywhere, names, where=self.where))]
                 refuse_signs(signs, self.names, refuse_scale=refuse_scale, coarse=self.coarse, where=self.where)
             except ReflectanceError as error:
                 raise _with_cure(error) from error.__cause__
@@ -159,16 +159,7 @@ def judged(result: Any, stack: BandStack, reader: Reader, *, is_data: Any | None
         coarse = bool(coarsest) and warn_if_coarse(np.dtype(np.uint8), 1 / coarsest, where)
     _, height, width = stack.layout.shape
     crowd = height * width
-    places = places_like(stack.layout.shape, (*(() if is_data is None else (is_data,)), *stack.arrays))
-    counts = map_frames(
-        _Count(names, where, frame_names, reader.positions, crowd, cirrus),
-        stack,
-        reader,
-        is_data=is_data,
-        others=(places,),
-        dtype=object,
-        extent=(1, 1),
-    )
+    counts = look_at(_Glance(reader, (height, width)), stack, is_data=is_data)
     judge = _Judge(names, reader.positions, where, frame_names, crowd, scaled, stated, cirrus, coarse)
     frames = np.arange(stack.layout.shape[0])
     if not is_lazy(counts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,19 @@ class Row:
     different: int
     """Pixels."""
 
+    eager_cpu: list[float] = field(default_factory=list)
+    lazy_cpu: list[float] = field(default_factory=list)
+    """Seconds of all threads of this process, which other processes hardly change."""
+
     @property
     def ratio(self) -> float:
         """Lazy over eager, the median of neighbouring calls."""
         return statistics.median(one / other for one, other in zip(self.lazy, self.eager, strict=True))
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same of CPU seconds."""
+        return statistics.median(one / other for one, other in zip(self.lazy_cpu, self.eager_cpu, strict=True))
 
 
 def stack(frames: int, side: int) -> NDArray[np.uint16]:
@@ -58,12 +67,16 @@ def measure(values: NDArray[np.uint16], layout: str, chunk: int, repeats: int, t
     row = Row(layout, [], [], 0)
     masks: dict[str, Any] = {}
     for turn in range(repeats + 1):
-        for name, seconds, work in (("eager", row.eager, eager), ("lazy", row.lazy, lazy)):
-            began = time.perf_counter()
+        for name, seconds, cpu_seconds, work in (
+            ("eager", row.eager, row.eager_cpu, eager),
+            ("lazy", row.lazy, row.lazy_cpu, lazy),
+        ):
+            began, cpu_began = time.perf_counter(), time.process_time()
             masks[name] = work(values if name == "eager" else data, threads)
             if turn:
                 seconds.append(time.perf_counter() - began)
-    return Row(layout, row.eager, row.lazy, int(np.count_nonzero(masks["eager"] != masks["lazy"])))
+                cpu_seconds.append(time.process_time() - cpu_began)
+    return replace(row, different=int(np.count_nonzero(masks["eager"] != masks["lazy"])))
 
 
 def laid_out(values: NDArray[np.uint16], layout: str, chunk: int) -> Any:
@@ -91,32 +104,54 @@ def lazy(data: Any, threads: int) -> NDArray[np.uint8]:
     return mask
 
 
-def memory(side_of: str, frames: int, side: int, chunk: int, threads: int) -> float:
-    """Megabytes at most beyond what the process holds after a stack of one chunk."""
+def memory(layout: str | None, frames: int, side: int, chunk: int, threads: int) -> float:
+    """Megabytes at most beyond what the process holds after a stack of one chunk.
+
+    :param layout: Of the lazy stack; None for the eager tasks.
+    """
     tile = stack(1, chunk)[0]
-    if side_of == "eager":
+    if layout is None:
         eager(tile[np.newaxis], threads)
         before = _fresh_peak()
         repeats = -(-side // chunk)
         eager(np.tile(tile[np.newaxis], (frames, repeats, repeats, 1))[:, :side, :side], threads)
     else:
-        _drop(tile, 1, chunk, chunk, threads)
+        _drop(layout, tile, 1, chunk, chunk, threads)
         before = _fresh_peak()
-        _drop(tile, frames, side, chunk, threads)
+        _drop(layout, tile, frames, side, chunk, threads)
     return _status("VmHWM") - before
 
 
-def _drop(tile: NDArray[np.uint16], frames: int, side: int, chunk: int, threads: int) -> None:
+def _drop(layout: str, tile: NDArray[np.uint16], frames: int, side: int, chunk: int, threads: int) -> None:
+    mask = cloud_mask(made_when_asked(layout, tile, frames, side, chunk)).data
+    with dask.config.set(scheduler="threads", num_workers=threads):
+        mask.map_blocks(lambda each: each[:, :1, :1], chunks=(1, 1, 1), dtype=np.uint8).compute()
+
+
+def made_when_asked(layout: str, tile: NDArray[np.uint16], frames: int, side: int, chunk: int) -> Any:
+    """A stack of one tile again and again, of which every chunk is a copy that is made when it is read."""
+    if layout == "bands last":
+        last = _copies(tile, frames, side, chunk)
+        return xarray.DataArray(last, dims=("time", "y", "x", "band"))
+    variables = {
+        band: xarray.DataArray(
+            _copies(np.ascontiguousarray(tile[..., index : index + 1]), frames, side, chunk)[..., 0],
+            dims=("time", "y", "x"),
+        )
+        for index, band in enumerate(BANDS)
+    }
+    dataset = xarray.Dataset(variables)
+    return dataset if layout == "bands as variables" else dataset.to_array("band")
+
+
+def _copies(tile: NDArray[np.uint16], frames: int, side: int, chunk: int) -> Any:
     places = dask.array.zeros((frames, side, side, 1), chunks=(1, chunk, chunk, 1), dtype=np.uint8)
-    made = dask.array.map_blocks(
+    return dask.array.map_blocks(
         lambda block: tile[: block.shape[1], : block.shape[2]][np.newaxis].copy(),
         places,
         dtype=np.uint16,
-        chunks=(*places.chunks[:3], (len(BANDS),)),
+        chunks=(*places.chunks[:3], (tile.shape[-1],)),
     )
-    mask = cloud_mask(xarray.DataArray(made, dims=("time", "y", "x", "band"))).data
-    with dask.config.set(scheduler="threads", num_workers=threads):
-        mask.map_blocks(lambda each: each[:, :1, :1], chunks=(1, 1, 1), dtype=np.uint8).compute()
 
 
 def _fresh_peak() -> float:

@@ -13,7 +13,7 @@ from eotasks.errors import AreaError, ImageryError
 from eotasks.imagery.files.folder import FolderFiles
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
-from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
+from eotasks.imagery.pixels.raster import MASK_TYPES, Pixels, describe, read_window
 from eotasks.imagery.pixels.reduction import reduced_level
 from tests.builders.products import LEFT, TOP, UTM, write_cog, write_jp2
 
@@ -103,18 +103,29 @@ def test_a_grid_at_the_other_end_of_the_world(tmp_path: Path) -> None:
         read_window(files, JP2, info, info.full, Grid("EPSG:4326", 105, 0.05, 0.01, 5, 5))
 
 
+@pytest.fixture(scope="module", params=[None, 256], ids=["no tiles", "tiles"])
+def noise(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Pixels]]:
+    """A file that compresses badly, and the pixels of its levels."""
+    folder = tmp_path_factory.mktemp("noise")
+    values = np.random.default_rng(1).integers(1, 9000, (SIDE, SIDE)).astype(np.uint16)
+    write_jp2(folder / "a.jp2", values, 10, tile=request.param)
+    files = FolderFiles(folder)
+    info = describe(files, JP2)
+    found = [read_window(files, JP2, info, level, EVERYWHERE) for level in info.levels[:4]]
+    return folder / "a.jp2", [each for each in found if each is not None]
+
+
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 @pytest.mark.parametrize("kept", [0.05, 0.5, 0.95])
-@pytest.mark.parametrize("tile", [None, 256])
-def test_a_truncated_file_is_an_error_at_every_level(tmp_path: Path, level: int, kept: float, tile: int | None) -> None:
+def test_a_truncated_file_is_an_error_at_every_level(
+    tmp_path: Path, level: int, kept: float, noise: tuple[Path, list[Pixels]]
+) -> None:
     """Or gives the right numbers, where the level's part of the file is there."""
-    values = np.random.default_rng(1).integers(1, 9000, (SIDE, SIDE)).astype(np.uint16)
-    write_jp2(tmp_path / "a.jp2", values, 10, tile=tile)
-    files = FolderFiles(tmp_path)
-    info = describe(files, JP2)
-    whole = read_window(files, JP2, info, info.levels[level], EVERYWHERE)
-    content = (tmp_path / "a.jp2").read_bytes()
+    file, whole = noise
+    info = describe(FolderFiles(file.parent), JP2)
+    content = file.read_bytes()
     (tmp_path / "a.jp2").write_bytes(content[: int(len(content) * kept)])
+    files = FolderFiles(tmp_path)
     if level == 0:
         with pytest.raises(ImageryError, match=r"a\.jp2: missing, damaged or no JP2 image"):
             read_window(files, JP2, info, info.full, EVERYWHERE)
@@ -122,8 +133,7 @@ def test_a_truncated_file_is_an_error_at_every_level(tmp_path: Path, level: int,
     with contextlib.suppress(ImageryError):
         found = read_window(files, JP2, info, info.levels[level], EVERYWHERE)
         assert found is not None
-        assert whole is not None
-        np.testing.assert_array_equal(found.values, whole.values)
+        np.testing.assert_array_equal(found.values, whole[level].values)
 
 
 @pytest.mark.parametrize("driver", ["VRT", "GTiff"])

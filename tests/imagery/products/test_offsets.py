@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 from eotasks.catalogue import item_of
 from eotasks.errors import ImageryError, OffsetError, OffsetWarning
 from eotasks.imagery.files.origin import Origin
+from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.grid import Grid
+from eotasks.imagery.pixels.offset_signs import left_in
 from eotasks.imagery.products.acquisition import parse_sidecar
 from eotasks.imagery.products.offsets import says_offset
 from eotasks.imagery.products.open import describe_product
 from eotasks.imagery.scene import Scene, open_scene
 from tests.builders.layouts import sidecar_part
-from tests.builders.products import LEFT, TOP, UTM, product
+from tests.builders.products import LEFT, TOP, UTM, product, write_jp2
 
 FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 BASELINES = (None, "02.04", "03.01", "04.00", "05.10")
@@ -214,3 +216,101 @@ def test_other_quantifications_are_compared_as_reflectance(tmp_path: Path) -> No
     values = np.full((48, 48), 470, np.uint16)
     with pytest.warns(OffsetWarning):
         scene(tmp_path, values, offsets={"B02": -500, "B08": -500}, quantification=5000).read(["B02"], GRID)
+
+
+VEGETATION, BARE, SNOW, CLOUD = 4, 5, 11, 9
+DARK = {"B02": 300, "B04": 450, "B08": 3500}
+"""Vegetation, reflectance * 10000."""
+
+
+def classified(folder: Path, bands: dict[str, int], kind: int, *, facts: dict[str, Any] | None = None) -> Scene:
+    """L2A of two kinds of ground, bright sand and what is asked for, that says its numbers have no offset."""
+    classes = np.full((24, 24), BARE, np.uint8)
+    classes[:12] = kind
+    folder.mkdir()
+    write_jp2(folder / "SCL.jp2", classes, 20)
+    values = {band: np.full((48, 48), 2500, np.uint16) for band in bands}
+    for band, value in bands.items():
+        values[band][:24] = value
+    said = {"level": "L2A", "processing_baseline": "05.10", "offsets": {}} | (facts or {})
+    return Scene(product(folder, values, classification=RasterFile("SCL.jp2", "JP2OpenJPEG"), **said))
+
+
+def warned(seen: Scene, bands: list[str], grid: Grid = GRID) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        seen.read(bands, grid)
+    assert all(each.category is OffsetWarning for each in caught)
+    return [str(each.message) for each in caught]
+
+
+LEFT_IN = {band: value + 1000 for band, value in DARK.items()}
+
+
+@pytest.mark.parametrize(
+    ("bands", "kind", "facts", "told"),
+    [
+        (LEFT_IN, VEGETATION, {}, True),
+        (LEFT_IN, VEGETATION, {"processing_baseline": None}, True),
+        (LEFT_IN, VEGETATION, {"processing_baseline": "99.99"}, True),
+        (LEFT_IN, VEGETATION, {"processing_baseline": "02.14"}, False),
+        (LEFT_IN, VEGETATION, {"offsets": OFFSET | {"B04": -1000}}, False),
+        ({band: max(value - 150, 1) + 1000 for band, value in DARK.items()}, VEGETATION, {}, True),
+        (DARK, VEGETATION, {}, False),
+        ({"B02": 9000, "B04": 9000, "B08": 8500}, SNOW, {}, False),
+        ({"B02": 1100, "B04": 1800, "B08": 2600}, BARE, {}, False),
+        ({"B02": 5000, "B04": 5000, "B08": 5200}, CLOUD, {}, False),
+    ],
+    ids=[
+        "left in", "unknown baseline", "own run of Sen2Cor", "old baseline", "offset stated", "overcorrected", "honest",
+        "snow", "desert", "cloud",
+    ],
+)  # fmt: skip
+def test_an_offset_left_in_l2a_is_seen_in_its_vegetation(
+    tmp_path: Path, bands: dict[str, int], kind: int, facts: dict[str, Any], told: bool
+) -> None:
+    """Once a scene, and never of what is bright by nature."""
+    seen = classified(tmp_path / "in", bands, kind, facts=facts)
+    assert warned(seen, ["B08"]) == []  # in which vegetation is bright
+    messages = warned(seen, list(bands))
+    assert len(messages) == told
+    assert not told or "0.0% of the vegetation of its scene classification" in messages[0]
+    assert warned(seen, list(bands)) == []
+
+
+def test_a_little_vegetation_tells_nothing_and_thin_cloud_over_it_neither(tmp_path: Path) -> None:
+    small = Grid(UTM, LEFT, TOP, 10, 7, 9)
+    assert warned(classified(tmp_path / "few", LEFT_IN, VEGETATION), ["B02", "B04"], small) == []
+    hazy = classified(tmp_path / "hazy", {"B02": 1100, "B04": 900, "B08": 3000}, VEGETATION)
+    values = np.full((48, 48), 1100, np.uint16)
+    values[:24, :2] = 750  # where it is thinner: 4 % of the vegetation
+    write_jp2(tmp_path / "hazy" / "B02.jp2", values, 10)
+    assert warned(hazy, ["B02", "B04"]) == []
+
+
+def test_a_classification_that_cannot_be_read_does_not_take_the_bands_along(tmp_path: Path) -> None:
+    seen = classified(tmp_path / "in", LEFT_IN, VEGETATION)
+    (tmp_path / "in" / "SCL.jp2").write_bytes(b"no image")
+    assert warned(seen, ["B02", "B04"]) == []
+    assert seen.read(["B02"], GRID).max() == 2500
+
+
+def test_the_classes_are_read_where_the_pixels_are_that_are_looked_at() -> None:
+    """Every third row and second column, from the first one on."""
+    grid = Grid(UTM, LEFT, TOP, 10, 1100, 1024)
+    asked: list[Grid] = []
+
+    def classes(of: Grid) -> np.ndarray:
+        asked.append(of)
+        return np.full(of.shape, VEGETATION, np.uint8)
+
+    dn, everywhere = np.full((*grid.shape, 1), 1300, np.uint16), np.ones(grid.shape, dtype=bool)
+    assert left_in(dn, everywhere, ["B02"], grid, classes) == (367 * 512, 0.0)
+    (of,) = asked
+    assert (of.shape, of.across, of.down) == ((367, 512), 20, 30)
+    assert (of.left + of.across / 2, of.top - of.down / 2) == (LEFT + 5, TOP - 5)
+    asked.clear()
+    dn[::3, ::40] = 300
+    assert left_in(dn, everywhere, ["B02"], grid, classes) == (0, 1.0)
+    assert left_in(dn, everywhere, ["B08"], grid, classes) == (0, 1.0)
+    assert asked == []

@@ -233,7 +233,7 @@ def test_labels_of_an_eopatch_that_do_not_fit(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_simulated_scenes_hide_their_truth() -> None:
-    collection = simulated_scenes(seed=3, count=2, acquisitions=2)
+    collection = simulated_scenes(seed=3, count=2, acquisitions=1)
     assert collection.simulated
     first, second = (source.load() for source in collection.sources)
     assert first.eopatch.bbox != second.eopatch.bbox
