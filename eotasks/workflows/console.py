@@ -229,7 +229,7 @@ def guarded(run: Callable[[], ExitCode], *, verbose: bool = False) -> ExitCode:
     """
     set_up_streams()
     try:
-        code = run()
+        code = _interruptible(run)
         sys.stdout.flush()  # a reader that is gone is noticed here, not when Python ends
         return code
     except EOTasksError as error:
@@ -251,6 +251,30 @@ def guarded(run: Callable[[], ExitCode], *, verbose: bool = False) -> ExitCode:
         return _print_error("interrupted; the same command goes on where this one stopped.", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - a fault of ours may not look like "some patches failed" to a script
         return _print_error(f"a fault of eotasks itself: {message_of(error)}", ExitCode.OWN_FAULT, stack=error)
+
+
+def _interruptible(run: Callable[[], ExitCode]) -> ExitCode:
+    """The same, with an interrupt that somebody on its way made another error of as what it is: before 3.12 Python
+    makes a RuntimeError of one that comes while a class is made, and classes are what imports are full of.
+    """
+    try:
+        return run()
+    except Exception as error:
+        if _is_of_interrupt(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _is_of_interrupt(error: BaseException) -> bool:
+    """Whether an error came of an interrupt, or while one was dealt with."""
+    chain: BaseException | None = error
+    seen: set[int] = set()
+    while chain is not None and id(chain) not in seen:
+        if isinstance(chain, KeyboardInterrupt):
+            return True
+        seen.add(id(chain))
+        chain = chain.__cause__ or chain.__context__
+    return False
 
 
 def reader_is_gone(stream: IO[str]) -> bool:
