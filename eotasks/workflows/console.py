@@ -23,7 +23,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from eotasks.errors import ConfigurationError, EOTasksError, message_of, stack_of
+from eotasks.errors import ConfigurationError, EOTasksError, is_of_interrupt, message_of, stack_of
 from eotasks.text import harmless, json_text, printable
 
 if TYPE_CHECKING:
@@ -260,21 +260,9 @@ def _interruptible(run: Callable[[], ExitCode]) -> ExitCode:
     try:
         return run()
     except Exception as error:
-        if _is_of_interrupt(error):
+        if is_of_interrupt(error):
             raise KeyboardInterrupt from error
         raise
-
-
-def _is_of_interrupt(error: BaseException) -> bool:
-    """Whether an error came of an interrupt, or while one was dealt with."""
-    chain: BaseException | None = error
-    seen: set[int] = set()
-    while chain is not None and id(chain) not in seen:
-        if isinstance(chain, KeyboardInterrupt):
-            return True
-        seen.add(id(chain))
-        chain = chain.__cause__ or chain.__context__
-    return False
 
 
 def reader_is_gone(stream: IO[str]) -> bool:
