@@ -260,6 +260,18 @@ def _line_of(error: BaseException, most: int) -> str:
     return shortened(text, most)
 
 
+def is_of_interrupt(error: BaseException) -> bool:
+    """Whether an error came of an interrupt, or while one was dealt with."""
+    chain: BaseException | None = error
+    seen: set[int] = set()
+    while chain is not None and id(chain) not in seen:
+        if isinstance(chain, KeyboardInterrupt):
+            return True
+        seen.add(id(chain))
+        chain = chain.__cause__ or chain.__context__
+    return False
+
+
 def stack_of(error: BaseException) -> str:
     """The stack of an error and of those that led to it, which may be kept and printed."""
     return harmless("".join(traceback.format_exception(error)), lines=True)

@@ -59,9 +59,11 @@ def layers_of(path: Path) -> list[str]:
             check_regular(path, VECTOR_BYTES)
             check_head(path)
     except OSError as error:
-        raise AreaError(f"{path} cannot be read as a vector file ({error.strerror}): give another one.") from error
+        raise AreaError(
+            f"{path} cannot be read as a vector file ({error.strerror}): give GeoPackage or GeoJSON."
+        ) from error
     except ValueError as error:
-        raise AreaError(f"{path} cannot be read as a vector file ({error}): give another one.") from error
+        raise AreaError(f"{path} cannot be read as a vector file ({error}): give GeoPackage or GeoJSON.") from error
     if is_geoparquet(path):
         return [path.stem]
     try:

@@ -23,7 +23,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from eotasks.errors import ConfigurationError, EOTasksError, message_of, stack_of
+from eotasks.errors import ConfigurationError, EOTasksError, is_of_interrupt, message_of, stack_of
 from eotasks.text import harmless, json_text, printable
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def guarded(run: Callable[[], ExitCode], *, verbose: bool = False) -> ExitCode:
     """
     set_up_streams()
     try:
-        code = run()
+        code = _interruptible(run)
         sys.stdout.flush()  # a reader that is gone is noticed here, not when Python ends
         return code
     except EOTasksError as error:
@@ -251,6 +251,18 @@ def guarded(run: Callable[[], ExitCode], *, verbose: bool = False) -> ExitCode:
         return _print_error("interrupted; the same command goes on where this one stopped.", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - a fault of ours may not look like "some patches failed" to a script
         return _print_error(f"a fault of eotasks itself: {message_of(error)}", ExitCode.OWN_FAULT, stack=error)
+
+
+def _interruptible(run: Callable[[], ExitCode]) -> ExitCode:
+    """The same, with an interrupt that somebody on its way made another error of as what it is: before 3.12 Python
+    makes a RuntimeError of one that comes while a class is made, and classes are what imports are full of.
+    """
+    try:
+        return run()
+    except Exception as error:
+        if is_of_interrupt(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def reader_is_gone(stream: IO[str]) -> bool:

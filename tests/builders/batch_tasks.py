@@ -251,6 +251,11 @@ def deep(level: int = 0) -> int:
     return deep(level + 1) + 1
 
 
+def _because(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 RAISED: dict[str, Callable[[], BaseException]] = {
     "two arguments": lambda: TwoArgumentsError(1, 2),
     "of the worker only": lambda: of_a_module_that_only_the_worker_has()("made here"),
@@ -259,6 +264,7 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "deadly": lambda: DeadlyError("unpickle me"),
     "system exit": lambda: SystemExit(3),
     "interrupt": lambda: KeyboardInterrupt("not by the user"),
+    "wrapped interrupt": lambda: _because(RuntimeError("error while a class was made"), KeyboardInterrupt()),
     "generator exit": GeneratorExit,
     "memory": lambda: MemoryError("all gone"),
     "undecodable": lambda: ValueError("cannot read " + os.fsdecode(b"/data/m\xfcnchen.tif")),

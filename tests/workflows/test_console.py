@@ -19,6 +19,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from eotasks.errors import AreaError
 from eotasks.workflows import bars, cli, console
 from tests.builders.command_line import command
 from tests.builders.waiting_batch import until
@@ -235,6 +236,41 @@ def loaded_by(*arguments: str) -> set[str]:
     assert ended.returncode == 0, ended.stderr
     assert "eotasks.workflows.console" in ended.stderr.split()
     return {name.partition(".")[0] for name in ended.stderr.split()}
+
+
+def _wrapped(*errors: BaseException) -> None:
+    """Raises the last of some errors, each because of the one before or while it was dealt with."""
+    try:
+        if errors[1:]:
+            _wrapped(*errors[:-1])
+    except BaseException as before:
+        if isinstance(errors[-1], OSError):
+            raise errors[-1]  # noqa: B904 - in the course of dealing with it
+        raise errors[-1] from before
+    raise errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("errors", "code", "message"),
+    [
+        ((KeyboardInterrupt(), RuntimeError("Error calling __set_name__")), 130, "interrupted"),
+        ((KeyboardInterrupt(), OSError(5, "cannot clean up")), 130, "interrupted"),
+        ((KeyboardInterrupt(), ImportError("half"), AreaError("no area")), 130, "interrupted"),
+        ((KeyError("k"), AreaError("no area")), 2, "no area"),
+    ],
+    ids=["while a class is made", "while it cleans up", "twice wrapped", "no interrupt"],
+)
+def test_an_interrupt_is_one_whatever_others_make_of_it(
+    errors: tuple[BaseException, ...], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> console.ExitCode:
+        _wrapped(*errors)
+        raise AssertionError
+
+    assert console.guarded(run) == code
+    told = capsys.readouterr().err
+    assert told.startswith(f"eotasks: {message}")
+    assert "Traceback" not in told
 
 
 class TestScreen:

@@ -7,6 +7,7 @@ gigabytes for an answer of some bytes. It reads through a `RasterSource`, as ras
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 import zlib
 from abc import abstractmethod
@@ -25,8 +26,10 @@ from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.geometry.descriptions import check_description
 from eotasks.imagery.ending import in_gdal, is_ending
 from eotasks.imagery.files.location import Version
+from eotasks.imagery.xml import local_name, parse_xml
+from eotasks.limits import METADATA_BYTES
 from eotasks.models.rasters import block_excess
-from eotasks.reading import check_regular
+from eotasks.reading import check_regular, read_regular
 from eotasks.storage.location import is_s3
 
 SETTINGS: Mapping[str, str] = {
@@ -74,6 +77,24 @@ def check_system(source: rasterio.DatasetReader, where: str) -> None:
             raise ImageryError(f"{where}: {reason_of(error)}.") from error
 
 
+def _check_sidecar(path: str, where: str) -> None:
+    """Refuse a file beside a raster by whose coordinate system GDAL would open others, as soon as it reads it."""
+    sidecar = f"{path}.aux.xml"
+    if not os.path.lexists(sidecar):
+        return
+    try:
+        for element in parse_xml(read_regular(sidecar, METADATA_BYTES), f"{where}: {sidecar}").iter():
+            attributes = [value for name, value in element.attrib.items() if name.lower() == "projection"]
+            texts = [element.text] if local_name(element).lower() in ("srs", "wkt") else []
+            for text in (*texts, *attributes):
+                if text is not None and text.strip():
+                    check_description(text)
+    except ValueError as error:
+        if isinstance(error, EOTasksError):
+            raise
+        raise ImageryError(f"{where}: {sidecar}: {error}.") from error
+
+
 @contextmanager
 def open_raster(path: object, where: str, *, name: object = None) -> Iterator[rasterio.DatasetReader]:
     """A raster on this machine that is no file of a product: a label, a map, a scene to evaluate.
@@ -87,6 +108,7 @@ def open_raster(path: object, where: str, *, name: object = None) -> Iterator[ra
     """
     if not str(path).startswith("/vsi"):
         check_regular(str(path))
+        _check_sidecar(str(path), where)
     one = {"GDAL_NUM_THREADS": SETTINGS["GDAL_NUM_THREADS"]}
     with in_gdal(), rasterio.Env(**one), rasterio.open(path, driver=driver_of(name or path)) as source:
         check_overviews(source, where)

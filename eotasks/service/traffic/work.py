@@ -5,6 +5,7 @@ all threads or all places to wait, and those who wait get their turn client by c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect
 
+from eotasks.allocator import give_back
 from eotasks.service.errors import BusyError
 
 T = TypeVar("T")
@@ -22,6 +24,8 @@ _COME_BACK_S = 1.0
 """Seconds after which who was sent away may try again."""
 _WAITING_SHARE = 4
 """A client has one of so many places to wait."""
+_GIVE_BACK_EVERY = 100
+"""Functions, after which memory that was freed is returned to the system: glibc keeps a little of each, for ever."""
 
 
 async def _stays() -> bool:
@@ -46,6 +50,7 @@ class Work:
         self._running: Counter[str | None] = Counter()
         self._lines: OrderedDict[str | None, deque[asyncio.Future[None]]] = OrderedDict()
         """Those who wait, by client; the client whose turn is next comes first."""
+        self._ended = 0
 
     @property
     def load(self) -> tuple[int, int]:
@@ -134,6 +139,10 @@ class Work:
         self._release(client)
         if not future.cancelled():
             future.exception()  # looked at: nobody may wait for it any more
+        self._ended += 1
+        if self._ended % _GIVE_BACK_EVERY == 0:
+            with contextlib.suppress(RuntimeError):  # closed
+                self._pool.submit(give_back)
 
     def close(self) -> None:
         """Takes nothing more. What runs is not waited for: :meth:`ended` does."""

@@ -19,6 +19,7 @@ import numpy as np
 import pyogrio
 import pyproj
 import pytest
+import rasterio
 import shapely
 import xarray
 from eolearn.core import FeatureType
@@ -516,6 +517,33 @@ def test_rasters(tmp_path: Path) -> None:
     with pytest.raises(ImageryError, match="nadgrids") as refusal, open_raster(path, "The labels"):
         pytest.fail("it was opened")
     assert isinstance(refusal.value, EOTasksError)
+
+
+SIDECARS = {
+    "system": "<PAMDataset><SRS>{}</SRS></PAMDataset>",
+    "system in small letters": "<PAMDataset><srs>{}</srs></PAMDataset>",
+    "points": '<PAMDataset><GCPList Projection="{}"/></PAMDataset>',
+    "ESRI's": '<PAMDataset><Metadata domain="xml:ESRI" format="xml"><GeodataXform><SpatialReference><WKT>{}</WKT>'
+    "</SpatialReference></GeodataXform></Metadata></PAMDataset>",
+    "no XML": "<PAMDataset><SRS>{}",
+}
+
+
+@pytest.mark.parametrize("form", SIDECARS.values(), ids=SIDECARS)
+def test_files_beside_rasters(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "labels.tif"
+    profile = {"driver": "GTiff", "width": 2, "height": 2, "count": 1, "dtype": "uint8", "crs": 32633}
+    with rasterio.open(path, "w", **profile, transform=rasterio.Affine(1, 0, 0, 0, -1, 2)):
+        pass
+    sidecar = tmp_path / "labels.tif.aux.xml"
+    if form.endswith("</PAMDataset>"):
+        sidecar.write_text(form.format(in_xml(HONEST["WebMercator"].to_wkt("WKT1_GDAL"))))
+        with open_raster(path, "The labels"):
+            pass
+    sidecar.write_text(form.format(in_xml(WKT["grids of a datum"][0])))
+    monkeypatch.setattr(rasterio, "open", reached)
+    with pytest.raises(ImageryError, match=r"aux\.xml"), open_raster(path, "The labels"):
+        pass
 
 
 def in_xml(text: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from eotasks.service.errors import BusyError
+from eotasks.service.traffic import work as work_module
 from eotasks.service.traffic.work import Work
 
 
@@ -30,6 +31,27 @@ def test_results_and_errors_come_back() -> None:
         work.close()
 
     run(main)
+
+
+def test_freed_memory_is_returned_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(work_module, "_GIVE_BACK_EVERY", 3)
+    monkeypatch.setattr(work_module, "give_back", lambda: given.append(threading.get_ident()))
+
+    async def main() -> None:
+        work = Work(concurrent=1, waiting=1, waiting_s=60)
+        threads = [await work.run(threading.get_ident) for _ in range(7)]  # the last one begins when they have been
+        assert given == threads[:2]
+        await work.run(lambda: None)
+        begun, gate = threading.Event(), threading.Event()
+        last = asyncio.create_task(work.run(lambda: (begun.set(), gate.wait())))
+        await asyncio.to_thread(begun.wait)
+        work.close()
+        gate.set()
+        await last
+
+    run(main)
+    assert len(given) == 2, "nothing is begun by what is closed"
 
 
 def test_who_comes_when_too_many_wait_is_sent_away() -> None:

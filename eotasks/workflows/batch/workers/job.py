@@ -22,7 +22,7 @@ from eolearn.core.eoexecution import EOExecutor, _ProcessingData
 from eolearn.core.eonode import ExceptionInfo, NodeStats
 from eolearn.core.eoworkflow import WorkflowResults
 
-from eotasks.errors import message_of, stack_of
+from eotasks.errors import is_of_interrupt, message_of, stack_of
 from eotasks.text import harmless, shortened
 from eotasks.workflows.batch.ahead import PREPARED, Ahead
 from eotasks.workflows.batch.warned import kept_warnings
@@ -175,6 +175,8 @@ def execute_job(
                 cause = error.__cause__ if isinstance(error, KeyboardInterrupt) else None
                 result, stats = None, _failed_node(node.uid, node.get_name(), cause or error, begun)
         if stats.exception_info is not None:
+            if interruptible and is_of_interrupt(stats.exception_info.exception):
+                raise KeyboardInterrupt from stats.exception_info.exception
             errors.append(message_of(stats.exception_info.exception))
             stats = replace(stats, exception_info=_harmless(stats.exception_info))
         return result, stats

@@ -40,6 +40,7 @@ ERRORS = {
     "deadly": "DeadlyError: unpickle me",
     "system exit": "SystemExit: 3",
     "interrupt": "KeyboardInterrupt: not by the user",
+    "wrapped interrupt": "RuntimeError: error while a class was made",
     "generator exit": "GeneratorExit",
     "memory": "MemoryError: all gone",
     "group": "ExceptionGroup: several (2 sub-exceptions)",
@@ -94,13 +95,14 @@ def test_in_this_process_the_same_and_an_interrupt_of_the_user_ends_the_batch(ex
     logged = [name for name in LOGGED if name not in BAD_CALLS]  # pytest's own handler raises for those
     names = dict.fromkeys(["a", *RAISED, *logged, *ERRORS, "unprintable result", "b"])
     if executor == "serial":
-        del names["interrupt"], errors["interrupt"]
+        for name in ("interrupt", "wrapped interrupt"):
+            del names[name], errors[name]
     workflow, patches = faulty(*names, values=VALUES)
     with pytest.warns(PatchFailedWarning, match=f" of {len(patches)} patches of batch 'test' failed"):
         result = run_batch(workflow, patches, executor=executor, workers=2, place=Place(tmp_path), stage="test")  # type: ignore[arg-type]
     check(result, errors, Place(tmp_path))
-    workflow, patches = faulty("interrupt", "a")
-    if executor == "serial":
+    for name in ("interrupt", "wrapped interrupt") if executor == "serial" else ():
+        workflow, patches = faulty(name, "a")
         with pytest.raises(KeyboardInterrupt):
             run_batch(workflow, patches, executor="serial")
 
