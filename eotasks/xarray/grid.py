@@ -112,7 +112,9 @@ def _check_described(dataset: xarray.Dataset) -> None:
     """Before PROJ gets what a file said of its system, which may name other files."""
     described = dataset.coords.get(dataset.rio.grid_mapping)
     texts = {} if described is None else described.attrs
-    given = [texts.get("spatial_ref"), texts.get("crs_wkt"), dataset.attrs.get("crs")]
+    given = [texts.get("spatial_ref"), texts.get("crs_wkt")]
+    if given == [None, None]:  # else rioxarray does not look at what may be any text
+        given = [dataset.attrs.get("crs")]
     try:
         check_texts(texts)
         for text in given:
