@@ -409,6 +409,30 @@ def test_honest_vector_files(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
     assert len(read_polygons(wkt.with_suffix(".shp")).ids) == 1
 
 
+@pytest.mark.parametrize(
+    "crs",
+    [
+        '{"type": "link", "properties": {"href": "http:\\/\\/127.0.0.1:9/a", "type": "proj4"}}',
+        '{"type": "url", "properties": {"url": "HTTPS://127.0.0.1:9/a"}}',
+        '{"type": "link", "properties": {"URL": "http://127.0.0.1:9/a", "url": "a", "Url": {"url": "b"}}}',
+        '{"properties": {"href": "http://127.0.0.1:9/a"}, "type": "link", "properties": {"name": "EPSG:4326"}}',
+    ],
+    ids=["link", "address", "in capitals", "twice"],
+)
+def test_systems_that_geojson_has_elsewhere(crs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDAL asks the address, wherever it leads."""
+    path = tmp_path / "fields.geojson"
+    path.write_text(f'{{"type": "FeatureCollection", "crs": {crs}, "features": []}}')
+    monkeypatch.setattr(pyogrio, "list_layers", reached)
+    with pytest.raises(AreaError, match=r"its coordinate system is '(?i:http)"):
+        read_area(file=path)
+
+
+def test_names_of_the_ogc_in_geojson(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
+    path = in_geojson(tmp_path, fields, "http://www.opengis.net/def/crs/OGC/1.3/CRS84")
+    assert len(read_polygons(path).ids) == 1
+
+
 def test_members_that_are_no_system(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
     path = tmp_path / "fields.geojson"
     fields.assign(crs="of (1999) = old", other='"crs"').to_file(path)
