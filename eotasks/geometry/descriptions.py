@@ -1,7 +1,7 @@
 """Coordinate systems as others describe them: WKT, PROJJSON and strings of PROJ, looked at before PROJ gets them.
 
 PROJ opens what a description names: grids of transformations and of geoids, lists of initial values, and files of
-methods that are programs of its own (``PROJ pipeline ...``). A name is enough, in a text that looks like a remark. Here
+methods that are programs of its own (``PROJ pipeline ...``, ``PROJ-based operation method: ...``). A name is enough, in a text that looks like a remark. Here
 all that a system of fields and rasters needs is let through by lists, and the rest is refused.
 
 The forms are those of ISO 19162 (WKT, of 2015 and 2019), of the OGC's older WKT, and of PROJ's schema (PROJJSON 0.7).
@@ -45,8 +45,9 @@ _ANGLES = frozenset({
 })  # fmt: skip
 _REMARK = re.compile("proj crs string:", re.IGNORECASE)
 """After which PROJ takes a string of its own, anywhere in a remark."""
-_OWN = re.compile(r"\s*PROJ\s", re.IGNORECASE)
-"""How names begin that PROJ takes for methods of its own, and for files of geoids."""
+_OWN = re.compile(r"\s*PROJ[\s-]", re.IGNORECASE)
+"""How names begin that PROJ takes for methods of its own (``PROJ ...``, ``PROJ-based operation method: ...``), and for
+files of geoids."""
 
 _PARAMETERS = frozenset({
     "a", "alpha", "axis", "azi", "b", "datum", "ellps", "f", "gamma", "h", "h_0", "hyperbolic", "k", "k_0", "lat_0",

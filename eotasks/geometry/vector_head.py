@@ -36,9 +36,9 @@ _GRIDS = (
     b"nadgrids=",
     b"geoidgrids=",
     b"parameterfile[",
-    b"hgridshift",
-    b"vgridshift",
+    b"gridshift",
     b"proj pipeline",
+    b"proj-based operation",
 )
 _NO_GRID = b"nadgrids=@null"
 """What coordinate systems of other formats name files by, and what stands for none."""

@@ -87,6 +87,10 @@ PROJJSON: dict[str, tuple[Any, str]] = {
     "geoid": (compound(DEGREES, changed(EGM96, geoid_model={"name": f"PROJ {FILE}"})), f"PROJ {FILE}"),
     "method": (converted(f"PROJ hgridshift grids={FILE}"), "PROJ hgridshift"),
     "method of a program": (converted(f"PROJ pipeline step proj=hgridshift grids={FILE}"), "PROJ pipeline"),
+    "method by its long name": (
+        converted(f"PROJ-based operation method: +proj=gridshift +grids={FILE}"),
+        "PROJ-based operation",
+    ),
     "method with initial values": (converted(f"PROJ init={FILE}"), "PROJ init"),
     "rotated pole with a file": (converted(f"PROJ ob_tran o_proj=longlat nadgrids={FILE}"), "PROJ ob_tran"),
     "parameter's name": (converted("PROJ ob_tran o_proj=longlat", ROTATION), "o_lon_p=0"),
@@ -122,6 +126,10 @@ WKT: dict[str, tuple[str, str]] = {
     "program of PROJ": (GEOGCS.format("", ',EXTENSION["PROJ4","+proj=pipeline +step"]'), "pipeline"),
     "initial values": (GEOGCS.format("", f',extension("proj4","+init={FILE}:1")'), "init"),
     "method": (CRS.from_json_dict(converted(f"PROJ hgridshift grids={FILE}")).to_wkt(), "PROJ hgridshift"),
+    "method by its long name": (
+        CRS(32633).to_wkt().replace("Transverse Mercator", "PROJ-based operation method: +proj=gridshift +grids=a"),
+        "PROJ-based operation",
+    ),
     "parameter's name": (ROTATED_WKT.replace("o_lon_p", f"o_lon_p=0 +nadgrids={FILE} +a"), "o_lon_p=0"),
     "geoid": (CRS.from_json_dict(PROJJSON["geoid"][0]).to_wkt(), f"PROJ {FILE}"),
     "remark": (CRS(32633).to_wkt()[:-1] + f',REMARK["PROJ CRS string: +proj=utm +geoidgrids={FILE}"]]', "geoidgrids"),
