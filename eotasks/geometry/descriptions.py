@@ -1,8 +1,9 @@
 """Coordinate systems as others describe them: WKT, PROJJSON and strings of PROJ, looked at before PROJ gets them.
 
 PROJ opens what a description names: grids of transformations and of geoids, lists of initial values, and files of
-methods that are programs of its own (``PROJ pipeline ...``, ``PROJ-based operation method: ...``). A name is enough, in a text that looks like a remark. Here
-all that a system of fields and rasters needs is let through by lists, and the rest is refused.
+methods that are programs of its own (``PROJ pipeline ...``, ``PROJ-based operation method: ...``). A name is enough, in
+a text that looks like a remark. Here all that a system of fields and rasters needs is let through by lists, and the
+rest is refused.
 
 The forms are those of ISO 19162 (WKT, of 2015 and 2019), of the OGC's older WKT, and of PROJ's schema (PROJJSON 0.7).
 """
