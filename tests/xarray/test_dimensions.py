@@ -70,5 +70,5 @@ def test_what_nothing_explains_is_refused_with_the_ways(said: Any) -> None:
 
 def test_a_variable_that_is_called_as_rows_are_is_named() -> None:
     data = renamed("northing", "easting", AXES["axis"])
-    with pytest.raises(GridError, match="has a variable 'y', .* rename it"):
+    with pytest.raises(GridError, match=r"has a variable 'y', .* rename it"):
         from_xarray(data.assign(y=data["B02"]))
