@@ -283,8 +283,11 @@ class CloudBands:
         return self._masks.get((key, kind), make)
 
     def _whole(self, candidate: Candidate, kind: str, computed: Computed) -> ProductMasks | None:
-        """Masks of all of a product. Shadows are searched where they are asked for; CLP and CLM do not depend on it."""
-        key, shadows = _key_of(candidate), kind == "SHADOW" or self._options.shadows
+        """Masks of all of a product. Shadows are searched where they are asked for, and for an archive that has them if
+        the product says where the sun stood; CLP and CLM do not depend on it.
+        """
+        key, scene = _key_of(candidate), self._products.get(candidate).scene
+        shadows = kind == "SHADOW" or (self._options.shadows and _has_sun(scene))
         for each in (True,) if shadows else (True, False):
             if self._has_whole(key, each, computed):
                 masks = self._whole_of(candidate, each, computed)
@@ -350,9 +353,12 @@ class CloudBands:
 
 
 def _check_sun(scene: Scene, kind: str) -> None:
-    facts = scene.acquisition
-    if kind == "SHADOW" and (facts.sun_zenith is None or facts.sun_azimuth is None):
+    if kind == "SHADOW" and not _has_sun(scene):
         raise RequestError(f"Product {scene.name} does not say where the sun stood, which {kind} needs: leave it out.")
+
+
+def _has_sun(scene: Scene) -> bool:
+    return scene.acquisition.sun_zenith is not None and scene.acquisition.sun_azimuth is not None
 
 
 def _key_of(candidate: Candidate) -> Key:

@@ -130,16 +130,24 @@ class _Cells:
     @classmethod
     def of(cls, grid: Grid, crs: CRS) -> _Cells:
         rows, columns = (np.unique(np.linspace(0, length, _CELLS + 1).round().astype(np.intp)) for length in grid.shape)
-        x, y = np.meshgrid(grid.left + columns * grid.across, grid.top - rows * grid.down)
+        x, y = np.meshgrid(grid.left + _halved(columns) * grid.across, grid.top - _halved(rows) * grid.down)
         try:
             found = transform(parse_crs(grid.crs), crs, x.ravel(), y.ravel())
         except GDAL_ERRORS as error:
             raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
         there = np.array(found, dtype=np.float64).reshape(2, *x.shape)
         there[~np.isfinite(there)] = np.nan
-        corners = np.stack([there[:, :-1, :-1], there[:, :-1, 1:], there[:, 1:, :-1], there[:, 1:, 1:]])
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        # Edges are curved there; a cell is small enough for that to be less than half of it.
+        height, width = 2 * len(rows) - 3, 2 * len(columns) - 3
+        points = np.stack(
+            [
+                there[:, down : height + down : 2, across : width + across : 2]
+                for down in range(3)
+                for across in range(3)
+            ]
+        )
+        low, high = points.min(axis=0), points.max(axis=0)
+        # Edges are curved there, by more than a cell of few rows is high: their middles are looked at, too, and between
+        # those they leave the chord by a quarter of what they do between the corners.
         around = (high - low) / 2
         return cls(rows, columns, low - around, high + around)
 
@@ -160,6 +168,11 @@ class _Cells:
             for (first, last), whole, end in zip(spans, window, ends, strict=True)
         ]
         return (found[0], found[1]) if all(each.start < each.stop for each in found) else None
+
+
+def _halved(edges: NDArray[np.intp]) -> NDArray[np.float64]:
+    """With the middle between each two."""
+    return np.interp(np.arange(2 * len(edges) - 1) / 2, np.arange(len(edges)), edges)
 
 
 def grid_of(area: OutputArea) -> Grid:

@@ -87,6 +87,16 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         start_engine()
 
 
+def test_a_flag_that_a_version_of_v8_may_not_know_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """V8 ignores all that come behind it, such as --jitless."""
+    told: list[str] = []
+    monkeypatch.setattr("py_mini_racer.init_mini_racer", lambda *, flags, **_: told.extend(flags))
+
+    start_engine(("--jitless",))
+
+    assert told[-2:] == ["--jitless", "--no-turboshaft"]
+
+
 def test_the_prelude_is_one_strict_function_that_names_no_file_of_ours() -> None:
     text = prelude()
 

@@ -20,6 +20,8 @@ from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels import clouds
+from eotasks.service.pixels.ground import Canvas, grid_of
+from eotasks.service.pixels.products import OpenProducts
 from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
 from eotasks.service.pixels.sources import ListSource, ProductSources
 from eotasks.sources.frames import Candidate, open_candidates
@@ -255,6 +257,24 @@ def test_shadows_of_a_product_that_does_not_say_where_the_sun_stood(tmp_path: Pa
         with pytest.raises(RequestError, match="NIGHT does not say where the sun stood, which SHADOW needs"):
             planes_of(source, AREA, bands, DATA)
     assert (planes_of(source, AREA, ["CLM"], DATA)["CLM"].values == 1).any()
+
+
+def test_clouds_of_such_a_product_for_an_archive_with_shadows(tmp_path: Path) -> None:
+    """A build would refuse the product, and a request has its masks without them."""
+    folder = cut_sample(tmp_path / "NIGHT", sidecar={"sun_zenith": None, "sun_azimuth": None})
+    (night,) = open_candidates([str(folder)])
+    sources = ProductSources([ListSource([night])])
+    kept: list[ProductMasks] = []
+    masks = clouds.CloudBands(
+        sources,
+        OpenProducts(sources),
+        options=replace(clouds.SERVED, shadows=True),
+        keep=lambda _, made, __: kept.append(made),
+    )
+    grid = grid_of(AREA)
+    found = masks.read(["CLM"], night, None, grid, Canvas(grid, None).places, clp_method="nearest")
+    assert (found["CLM"] == 1).any()
+    assert [each.shadow for each in kept] == [None]
 
 
 def test_a_sliver_without_data_in_all_bands_has_no_masks(tmp_path: Path) -> None:

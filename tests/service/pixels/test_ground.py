@@ -57,6 +57,17 @@ def test_the_window_of_a_product_has_all_of_its_pixels_property(
     assert not inside.any()
 
 
+def test_a_product_under_the_edge_of_few_rows_is_not_lost() -> None:
+    """Between its corners, 117 km from each other, the last cell of these ten rows hangs down by a kilometre."""
+    across = 1_500 / 111_320 / np.cos(np.radians(75))
+    grid = Grid("EPSG:4326", 15 - 2_461 * across, 75, across, 10, 2_500, pixel_height=10 / 111_320)
+    (x,), (y,) = transform("EPSG:4326", UTM, [15], [75])
+    product = Grid(UTM, x - 54_900, y + 300, 10, 10_980, 10_980)
+    window = Canvas(grid, None).window_under(product, (slice(0, 10), slice(0, 2_500)))
+    assert window is not None
+    assert window[1].start <= 2_461 < window[1].stop
+
+
 def test_a_product_has_a_small_part_of_a_wide_request() -> None:
     grid = Grid("EPSG:3035", 2_600_000, 4_900_000, 1_500, 2_500, 2_500)
     product = Grid(UTM, 300_000, 5_900_040, 10, 10_980, 10_980)
