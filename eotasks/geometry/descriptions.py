@@ -56,6 +56,8 @@ _PARAMETERS = frozenset({
     "zone", "o_proj", *_ANGLES,
 })  # fmt: skip
 _VALUE = re.compile(r"[\w.,+-]{0,200}", re.ASCII)
+_NO_FILE = "@null"
+"""In the place of a file of a grid: none, as Mercator on a sphere has it."""
 _HARMLESS = re.compile(r"\+?(?:nadgrids=@null|init=epsg:\d{1,6})", re.ASCII | re.IGNORECASE)
 
 _SYSTEMS = frozenset({
@@ -217,6 +219,8 @@ def _check_nodes(roots: list[Node]) -> None:
     nodes, methods, names = [*roots], [], []
     while nodes:
         node = nodes.pop()
+        if node.word == "PARAMETERFILE" and node.texts[1:] == [_NO_FILE]:
+            continue
         if node.word not in _WORDS or (node.word == "BOUNDCRS" and node is not roots[0]):
             raise ValueError(f"its coordinate system holds {excerpt(node.word)}, which may name files: {_CURE}")
         is_method = node.word in ("METHOD", "PROJECTION")
@@ -239,7 +243,7 @@ def _check_extension(texts: list[str]) -> None:
     if name.upper() == "PROJ4":
         for text in rest:
             _check_proj_string(text)
-    elif name.upper().startswith("PROJ"):
+    elif name.upper().startswith("PROJ") and rest != [_NO_FILE]:
         raise ValueError(f"its coordinate system names grids ({excerpt(name)} {excerpt(' '.join(rest))}): {_CURE}")
     else:
         for text in rest:

@@ -43,6 +43,10 @@ _LONGEST_NAME = 128
 _COLON = re.compile(rb"\s*(?=/)|\s*:\s*")
 """What is between a name and its value; some readers take a comment there, which nobody writes."""
 _PIECE = 4 * LONGEST
+_OF_MEMBERS = json.JSONDecoder(object_pairs_hook=lambda pairs: dict(enumerate(value for _, value in pairs)))
+"""By which members that have one name, or nearly, are all kept."""
+_SIGNS = ("[", "(", "=", "{", "://")
+"""Of texts that GDAL takes for more than a name: the last one is of addresses, which it asks."""
 
 
 def check_sqlite(path: str | os.PathLike[str]) -> None:
@@ -90,7 +94,7 @@ def check_sidecar(stream: IO[bytes]) -> None:
 
 
 def check_members(path: str | os.PathLike[str]) -> None:
-    """Refuse GeoJSON and its kin where a member that says the system names other files.
+    """Refuse GeoJSON and its kin where a member that says the system names other files, or an address.
 
     Not parsed as a whole, which takes many times its size.
 
@@ -193,7 +197,7 @@ def _letter(sign: str) -> bytes:
 
 def _check_member(name: str, text: str) -> None:
     try:
-        value, _ = json.JSONDecoder().raw_decode(text)
+        value, _ = _OF_MEMBERS.raw_decode(text)
     except (ValueError, RecursionError) as error:
         if text.startswith(("{", "[", '"', "'", "/")):
             raise ValueError(f"its coordinate system cannot be read: {reason_of(error)}") from error
@@ -207,5 +211,5 @@ def _check_member(name: str, text: str) -> None:
             nodes += node.values()
         elif isinstance(node, list):
             nodes += node
-        elif isinstance(node, str) and any(sign in node for sign in "[(={"):
+        elif isinstance(node, str) and any(sign in node for sign in _SIGNS):
             check_description(node)

@@ -70,11 +70,15 @@ def with_usual_names(dataset: xarray.Dataset, rows: Hashable | None, columns: Ha
 
     :param rows: Its dimension of rows, None where it has none.
     :param columns: The same of columns.
+    :raises GridError: a variable has such a name.
     """
     renamed: dict[Hashable, str] = {}
     for dim, usual, degrees in ((rows, "y", "latitude"), (columns, "x", "longitude")):
         if dim is not None and dim not in (usual, degrees):
             renamed[dim] = degrees if str(dim).lower() == degrees[:3] else usual
+    taken = next((name for name in renamed.values() if name in dataset.data_vars), None)
+    if taken is not None:
+        raise GridError(f"The dataset has a variable {taken!r}, as rows or columns are called: rename it, or drop it.")
     beside = [name for name in renamed.values() if name in dataset.coords and name not in dataset.dims]
     return dataset.drop_vars(beside).rename(renamed) if renamed else dataset
 
@@ -112,7 +116,9 @@ def _check_described(dataset: xarray.Dataset) -> None:
     """Before PROJ gets what a file said of its system, which may name other files."""
     described = dataset.coords.get(dataset.rio.grid_mapping)
     texts = {} if described is None else described.attrs
-    given = [texts.get("spatial_ref"), texts.get("crs_wkt"), dataset.attrs.get("crs")]
+    given = [texts.get("spatial_ref"), texts.get("crs_wkt")]
+    if given == [None, None]:  # else rioxarray does not look at what may be any text
+        given = [dataset.attrs.get("crs")]
     try:
         check_texts(texts)
         for text in given:

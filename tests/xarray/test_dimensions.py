@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eotasks.errors import FeatureError
+from eotasks.errors import FeatureError, GridError
 from eotasks.xarray import cloud_mask, from_xarray
 from eotasks.xarray.grid import pixel_size_of
 from eotasks.xarray.layout import layout_of
@@ -66,3 +66,9 @@ def test_names_that_the_coordinates_explain(said: Any, stacked: bool) -> None:
 def test_what_nothing_explains_is_refused_with_the_ways(said: Any) -> None:
     with pytest.raises(FeatureError, match=r"dimensions time, northing, easting .* rename them, .* axis='Y'"):
         cloud_mask(renamed("northing", "easting", said))
+
+
+def test_a_variable_that_is_called_as_rows_are_is_named() -> None:
+    data = renamed("northing", "easting", AXES["axis"])
+    with pytest.raises(GridError, match=r"has a variable 'y', .* rename it"):
+        from_xarray(data.assign(y=data["B02"]))

@@ -235,6 +235,15 @@ def test_honest_texts(given: str) -> None:
     assert system_of(given) == CRS(given)
 
 
+def test_mercator_on_a_sphere_has_a_grid_that_is_none() -> None:
+    given = "+proj=merc +a=6378137 +b=6378137 +nadgrids=@null +wktext"
+    for text in (rasterio.CRS.from_proj4(given).to_wkt(), CRS(given).to_wkt(), given):
+        assert "@null" in text
+        check_description(text)
+        with pytest.raises(ValueError, match="its coordinate system"):
+            check_description(text.replace("@null", f"@null,{FILE}"))
+
+
 def test_names_in_the_web_of_the_ogc() -> None:
     check_description("http://www.opengis.net/def/crs/OGC/1.3/CRS84")
     assert is_wgs84(system_of("OGC:CRS84"))
@@ -400,6 +409,30 @@ def test_honest_vector_files(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
     assert len(read_polygons(wkt.with_suffix(".shp")).ids) == 1
 
 
+@pytest.mark.parametrize(
+    "crs",
+    [
+        '{"type": "link", "properties": {"href": "http:\\/\\/127.0.0.1:9/a", "type": "proj4"}}',
+        '{"type": "url", "properties": {"url": "HTTPS://127.0.0.1:9/a"}}',
+        '{"type": "link", "properties": {"URL": "http://127.0.0.1:9/a", "url": "a", "Url": {"url": "b"}}}',
+        '{"properties": {"href": "http://127.0.0.1:9/a"}, "type": "link", "properties": {"name": "EPSG:4326"}}',
+    ],
+    ids=["link", "address", "in capitals", "twice"],
+)
+def test_systems_that_geojson_has_elsewhere(crs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDAL asks the address, wherever it leads."""
+    path = tmp_path / "fields.geojson"
+    path.write_text(f'{{"type": "FeatureCollection", "crs": {crs}, "features": []}}')
+    monkeypatch.setattr(pyogrio, "list_layers", reached)
+    with pytest.raises(AreaError, match=r"its coordinate system is '(?i:http)"):
+        read_area(file=path)
+
+
+def test_names_of_the_ogc_in_geojson(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
+    path = in_geojson(tmp_path, fields, "http://www.opengis.net/def/crs/OGC/1.3/CRS84")
+    assert len(read_polygons(path).ids) == 1
+
+
 def test_members_that_are_no_system(tmp_path: Path, fields: gpd.GeoDataFrame) -> None:
     path = tmp_path / "fields.geojson"
     fields.assign(crs="of (1999) = old", other='"crs"').to_file(path)
@@ -505,6 +538,12 @@ def test_attributes_of_a_dataset(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(XRasterBase, "crs", property(reached))
     with pytest.raises(GridError, match="its coordinate system"):
         ground_of(dataset)
+
+
+def test_another_text_of_a_dataset_than_that_of_its_system() -> None:
+    corners = {"y": [15.0, 5.0], "x": [5.0, 15.0]}
+    dataset = xarray.Dataset({"a": (("y", "x"), np.zeros((2, 2)))}, corners).rio.write_crs("EPSG:32633")
+    assert ground_of(dataset.assign_attrs(crs="WGS 84 / UTM zone 33N")).bbox.crs.epsg == 32633
 
 
 def test_rasters(tmp_path: Path) -> None:

@@ -215,6 +215,15 @@ def test_decimated_mean_is_the_mean_of_what_is_known() -> None:
     assert small.bounds == (0.0, -10.0, 80.0, 50.0)
 
 
+def test_means_are_the_same_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(2).random((53, 41), dtype=np.float32)
+    values[10:20] = np.nan
+    raster = Raster(values, (0.0, 0.0, 41.0, 53.0))
+    whole = ground.decimate(raster, mean=True, max_pixels=10).values
+    monkeypatch.setattr(ground, "_PIXELS_AT_A_TIME", 500)
+    np.testing.assert_array_equal(ground.decimate(raster, mean=True, max_pixels=10).values, whole)
+
+
 def test_decimated_classes_are_classes_of_the_map() -> None:
     values = np.random.default_rng(0).choice([0, 2, 8], size=(50, 41)).astype(np.uint8)
     small = ground.decimate(Raster(values, (0.0, 0.0, 41.0, 50.0)), mean=False, max_pixels=10)
