@@ -194,6 +194,8 @@ class CloudBands:
     def _pixels_of(self, candidate: Candidate, part: Part | None) -> int:
         """Pixels of the finest band of an L1C product that are computed for a part of it; None for all of it."""
         scene = self._products.get(candidate).scene
+        if any(band not in scene.bands for band in CLOUD_BANDS):
+            return 0  # it has no masks, which takes no pixel to tell
         finest = scene.info(min(scene.bands, key=lambda band: NATIVE_RESOLUTION[band])).full
         if part is None:
             return finest.height * finest.width

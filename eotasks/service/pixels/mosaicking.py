@@ -91,9 +91,15 @@ class SceneReader:
         kinds, estimate = wanted.of_kind(BandKind.CLOUDS), Allowance(most)
         for scene in scenes if kinds else ():
             for each in scene.candidates:
+                masked = scene.masked.get(each.name)
+                if masked is not None and set(kinds) <= masked.masks.keys():
+                    continue
                 with faults_of(each.name):
-                    masked = scene.masked.get(each.name)
-                    estimate.take(self._clouds.pixels_to_compute(kinds, each, masked, canvas.grid, canvas.places))
+                    product = self._products.get(each)
+                    window = _under(product, _known_bands(product, wanted.sampling), canvas)
+                    if window is not None:
+                        part, places = canvas.grid.part(*window), canvas.places_of(*window)
+                        estimate.take(self._clouds.pixels_to_compute(kinds, each, masked, part, places))
 
     def has_data(self, candidate: Candidate, canvas: Canvas) -> bool:
         """Whether a product has data anywhere on a canvas, by its coarsest band.
@@ -104,8 +110,7 @@ class SceneReader:
             product = self._products.get(candidate)
             coarsest = max(product.scene.bands, key=lambda band: NATIVE_RESOLUTION[band])
             sampling = BandSampling({coarsest: "nearest"}, reduced=False, harmonize=True, is_only_mask=True)
-            everywhere = slice(0, canvas.grid.height), slice(0, canvas.grid.width)
-            window = canvas.window_under(_ground_of(product, sampling), everywhere)
+            window = _under(product, sampling, canvas)
             if window is None:
                 return False
             part, places = canvas.grid.part(*window), canvas.places_of(*window)
@@ -215,6 +220,12 @@ def _told(
 def _ground_of(product: OpenProduct, sampling: BandSampling) -> Grid:
     """That of one of the bands that are read: where it has no data there is none."""
     return product.scene.info(next(iter(sampling.methods))).grid
+
+
+def _under(product: OpenProduct, sampling: BandSampling, canvas: Canvas) -> tuple[slice, slice] | None:
+    """The part of a canvas in which pixels of a product may lie; None where none can."""
+    everywhere = slice(0, canvas.grid.height), slice(0, canvas.grid.width)
+    return canvas.window_under(_ground_of(product, sampling), everywhere)
 
 
 def _strips(product: OpenProduct, sampling: BandSampling, grid: Grid, window: tuple[slice, slice]) -> Iterator[slice]:

@@ -19,7 +19,7 @@ from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
-from eotasks.service.pixels import clouds
+from eotasks.service.pixels import clouds, ground
 from eotasks.service.pixels.ground import Canvas, grid_of
 from eotasks.service.pixels.products import OpenProducts
 from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
@@ -208,6 +208,24 @@ def test_no_more_products_are_looked_at_than_are_too_many(
     assert len(asked) == 2
 
 
+def test_of_a_wide_request_no_more_is_looked_at_for_the_estimate_than_where_a_product_may_lie(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its pixels in each of many systems take seconds a product."""
+
+    def all_of_it(*_: object) -> Any:
+        raise AssertionError("all pixels of the request are looked at")
+
+    wide = replace(AREA, bounds=(LEFT - 9 * SIDE, TOP - SIDE, LEFT + SIDE, TOP), width=120)
+    series = candidate, replace(candidate, name="LATER", time=candidate.time + dt.timedelta(days=5))
+    expected = planes_of(reader_of(*series), wide, ["CLM"], DATA, Mosaicking.TILE)["CLM"].values
+    monkeypatch.setattr(ground, "_WIDE", 0)
+    monkeypatch.setattr(Canvas, "places", all_of_it)
+    found = planes_of(reader_of(*series), wide, ["CLM"], DATA, Mosaicking.TILE)["CLM"].values
+    np.testing.assert_array_equal(found, expected)
+    assert (found == 1).any()
+
+
 def test_products_over_each_other_are_computed_up_to_the_limit(
     candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +258,7 @@ def test_masks_are_not_computed_where_that_is_off(candidate: Candidate) -> None:
 
 def test_a_product_of_which_no_masks_can_be_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = cut_sample(tmp_path / "NARROW", without=("B09",))
-    source = reader_of(*open_candidates([str(folder)]))
+    source = reader_of(*open_candidates([str(folder)]), limits=ReadingLimits(computed_pixels=1))
     for _ in range(2):
         clp, clm, mask = masks_of(source)
         assert mask.all()
