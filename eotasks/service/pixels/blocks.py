@@ -98,14 +98,18 @@ class Allowance:
 
     def __init__(self, most: int = sys.maxsize) -> None:
         self._most, self._taken, self._lock = most, 0, threading.Lock()
+        self._counted: set[Hashable] = set()
 
-    def take(self, pixels: int) -> None:
+    def take(self, pixels: int, what: Hashable) -> None:
         """Count pixels that are to be computed.
 
+        :param what: Of which they are: it is computed once, whichever scenes of the request ask for it.
         :raises TooLargeError: when they are more than is left.
         """
         with self._lock:
-            self._taken += pixels
+            if what not in self._counted:
+                self._counted.add(what)
+                self._taken += pixels
             taken = self._taken
         if pixels and taken > self._most:
             raise TooLargeError(

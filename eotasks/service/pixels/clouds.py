@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -170,16 +170,16 @@ class CloudBands:
         masked: Candidate | None,
         grid: Grid,
         places: Callable[[CRS], Places],
-    ) -> int:
-        """Pixels of the finest band of products whose masks would have to be computed for one on a grid; 0 where they
-        are there.
+    ) -> dict[Hashable, int]:
+        """Pixels of the finest band of products whose masks would have to be computed for one on a grid, by what would
+        be computed; none where they are there.
 
         :raises EOTasksError: when a product cannot be opened.
         """
         without = [kind for kind in kinds if masked is None or kind not in masked.masks]
         if not self._compute or not without:
-            return 0
-        total = 0
+            return {}
+        found: dict[Hashable, int] = {}
         for each, own in self._made_of(candidate):
             to_make = [
                 kind
@@ -188,8 +188,8 @@ class CloudBands:
             ]
             if to_make:
                 part = None if "SHADOW" in to_make else self._part(each, grid, places)
-                total += self._pixels_of(each, part)
-        return total
+                found[_key_of(each), None if part is None else part.blocks] = self._pixels_of(each, part)
+        return found
 
     def _pixels_of(self, candidate: Candidate, part: Part | None) -> int:
         """Pixels of the finest band of an L1C product that are computed for a part of it; None for all of it."""
@@ -276,7 +276,7 @@ class CloudBands:
             return self._of_part(candidate, kind, part, computed)
         if not is_there:  # before others wait for the same: what is too much for this request is not for theirs
             _check_sun(self._products.get(candidate).scene, kind)
-            computed.allowance.take(self._pixels_of(candidate, None))
+            computed.allowance.take(self._pixels_of(candidate, None), (key, None))
 
         def make() -> Mask:
             masks = self._whole(candidate, kind, computed)
@@ -325,7 +325,7 @@ class CloudBands:
         key, scene = _key_of(candidate), self._products.get(candidate).scene
         is_same = computed.part is not None and computed.part[:2] == (key, part)
         if not is_same and not self._parts.has((key, kind, part.blocks)):
-            computed.allowance.take(self._pixels_of(candidate, part))
+            computed.allowance.take(self._pixels_of(candidate, part), (key, part.blocks))
 
         def make() -> Mask:
             if computed.part is None or computed.part[:2] != (key, part):

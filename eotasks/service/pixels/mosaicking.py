@@ -99,7 +99,8 @@ class SceneReader:
                     window = _under(product, _known_bands(product, wanted.sampling), canvas)
                     if window is not None:
                         part, places = canvas.grid.part(*window), canvas.places_of(*window)
-                        estimate.take(self._clouds.pixels_to_compute(kinds, each, masked, part, places))
+                        for what, pixels in self._clouds.pixels_to_compute(kinds, each, masked, part, places).items():
+                            estimate.take(pixels, what)
 
     def has_data(self, candidate: Candidate, canvas: Canvas) -> bool:
         """Whether a product has data anywhere on a canvas, by its coarsest band.

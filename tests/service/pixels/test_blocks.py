@@ -124,7 +124,7 @@ def test_no_more_is_computed_than_a_request_needs(candidate: Candidate, monkeypa
         clouds.read(KINDS, candidate, None, grid, Canvas(grid, None).places, clp_method="nearest")
 
     def left(grid: Grid, *kinds: str) -> int:
-        return clouds.pixels_to_compute(kinds, candidate, None, grid, Canvas(grid, None).places)
+        return sum(clouds.pixels_to_compute(kinds, candidate, None, grid, Canvas(grid, None).places).values())
 
     assert left(corner, *KINDS) == 4 * (3 * 16) ** 2  # three pixels around it for the kernel and two for the mask
     assert left(corner, "SHADOW") == 192**2
@@ -269,7 +269,7 @@ def test_the_estimate_of_what_is_to_be_computed_reads_no_pixel(
         monkeypatch.setattr(blocks, name, none)
     grid = Grid(UTM, LEFT, TOP, 160, 2, 2)
     clouds = masks_of(candidate, 3)
-    assert clouds.pixels_to_compute(KINDS, candidate, None, grid, Canvas(grid, None).places) > 0
+    assert sum(clouds.pixels_to_compute(KINDS, candidate, None, grid, Canvas(grid, None).places).values()) > 0
 
 
 def test_parts_push_out_no_whole_masks_and_all_takes_the_room_that_is_said(candidate: Candidate) -> None:

@@ -194,7 +194,7 @@ def test_no_more_products_are_looked_at_than_are_too_many(
     asked: list[str] = []
     real = clouds.CloudBands.pixels_to_compute
 
-    def counted(masks: clouds.CloudBands, kinds: Any, candidate: Candidate, *rest: Any) -> int:
+    def counted(masks: clouds.CloudBands, kinds: Any, candidate: Candidate, *rest: Any) -> Any:
         asked.append(candidate.name)
         return real(masks, kinds, candidate, *rest)
 
@@ -206,6 +206,17 @@ def test_no_more_products_are_looked_at_than_are_too_many(
     with pytest.raises(TooLargeError, match=r"at least 73,728 pixels"):
         planes_of(source, AREA, ["CLM"], DATA, Mosaicking.TILE)
     assert len(asked) == 2
+
+
+def test_two_products_of_one_acquisition_have_its_masks_computed_and_counted_once(
+    candidate: Candidate, l2a: Candidate
+) -> None:
+    """As two parts of a datatake that end in one tile, each a product of its own."""
+    other = replace(l2a, name="PART", time=l2a.time + dt.timedelta(seconds=9))
+    few = ReadingLimits(computed_pixels=192 * 192)
+    found = planes_of(reader_of(candidate, l2a, other, limits=few), AREA, ["CLM"], L2A, Mosaicking.TILE)["CLM"].values
+    assert len(found) == 2
+    assert (found == 1).any(axis=(1, 2)).all()
 
 
 def test_of_a_wide_request_no_more_is_looked_at_for_the_estimate_than_where_a_product_may_lie(
