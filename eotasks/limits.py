@@ -74,7 +74,7 @@ DOCUMENT_LEVELS = Limit("document levels", 100, "JSON and TOML of products, mode
 DOCUMENT_SIGNS = Limit(
     "document signs",
     2_000_000,
-    "commas, colons and the like; JSON has one in some 17 bytes, a page of 200 STAC items 350,000",
+    "commas, colons and the like; JSON has one in 9 to 17 bytes, a page of 200 STAC items 350,000",
 )
 DOCUMENT_VALUES = Limit("document values", 200_000, "cards, configurations and labels have some hundred")
 MANIFEST_BYTES = Limit("manifest bytes", 1 * GIGABYTE, "a run of 100,000 patches writes 60 MB")
