@@ -17,6 +17,7 @@ LEAVES = sorted(
 KINDS: dict[str, type[Exception]] = {
     "BatchError": RuntimeError,
     "PatchesFailedError": RuntimeError,
+    "EmptyProductError": OSError,
     "ImageryError": OSError,
     "AddressRefusedError": OSError,
     "OffsetError": OSError,
