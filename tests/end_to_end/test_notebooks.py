@@ -11,9 +11,14 @@ from nbclient import NotebookClient
 from tests import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+SHORT = ("01-first-steps", "02-coming-from-s2cloudless")
+"""Notebooks of a few seconds; the others take a twelfth of the time of all tests."""
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=() if path.stem in SHORT else pytest.mark.trial) for path in NOTEBOOKS],
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client")
 def test_runs_to_its_end_and_shows_a_picture(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EOTASKS_SERVICE_SCRIPT_S", "60")  # a loaded machine is no fault of a script
