@@ -20,14 +20,15 @@ def test_a_silent_process_is_replaced_in_its_time(monkeypatch: pytest.MonkeyPatc
 
     def old(app: str, workers: int) -> None: ...
 
+    def new(app: str, workers: int, timeout_worker_healthcheck: int) -> None: ...
+
     monkeypatch.setattr(serving, "set_up_json_log", lambda: None)
     monkeypatch.setattr(serving, "share_arenas", lambda: True)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(
         serving.uvicorn, "run", lambda _, **options: told.update(options, shared=os.environ[SHARED_VARIABLE])
     )
-    if not is_new:
-        monkeypatch.setattr(serving.uvicorn, "Config", old)
+    monkeypatch.setattr(serving.uvicorn, "Config", new if is_new else old)
     with socket.socket() as listening:
         serving.serve(load_settings({"open": True, "workers": 3}), listening, lambda: None)
     assert told["workers"] == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -49,6 +50,15 @@ def write_tables(place: Place, name: str, tables: Iterable[pd.DataFrame], empty:
             writer.write_table(arrow.Table.from_pandas(table, schema=schema, preserve_index=False))
 
 
+def _columns(schema: Any) -> list[tuple[str, Any, bool]]:
+    """Names and types; of dictionaries that of their values, as some Arrows read indices as wider."""
+    kinds = package("pyarrow").types
+    return [
+        (each.name, each.type.value_type, True) if kinds.is_dictionary(each.type) else (each.name, each.type, False)
+        for each in schema
+    ]
+
+
 def read_tables(place: Place, name: str, empty: pd.DataFrame, polygons: int) -> Iterator[pd.DataFrame]:
     """The tables of an image. Others may have put the file there: it is looked at before Arrow reads it.
 
@@ -57,12 +67,12 @@ def read_tables(place: Place, name: str, empty: pd.DataFrame, polygons: int) -> 
     :raises StorageError: they are not there, damaged, or of other columns or polygons.
     """
     arrow, parquet = package("pyarrow"), package("pyarrow.parquet")
-    due = arrow.Schema.from_pandas(empty, preserve_index=False).remove_metadata()
+    due = arrow.Schema.from_pandas(empty, preserve_index=False)
     with place.reading(table_path(name)) as path:
         try:
             metadata = parquet.read_metadata(path)
             # Of a file that is opened by its dictionaries, as below, the schema says other types of their indices.
-            if not parquet.read_schema(path).remove_metadata().equals(due):
+            if _columns(parquet.read_schema(path)) != _columns(due):
                 raise ValueError("a table of other columns")
             groups = range(metadata.num_row_groups)
             packed = columns_by_dictionary(str(path), table_path(name), groups=groups, limit=ARRAY_BYTES)
