@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import errno
 import io
+import lzma
 import os
 import stat
+import struct
+import zipfile
+import zlib
 from typing import IO
 
 from eotasks.limits import Limit
+
+ZIP_DAMAGES = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError, OverflowError,
+    IndexError,
+)  # fmt: skip
+"""What zipfile raises over bytes that are no zip, or one of a kind that it does not know (a NotImplementedError). There
+is also the OSError of bz2, which has no number."""
 
 _CHUNK = 1 << 20
 _KINDS = {

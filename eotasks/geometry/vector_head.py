@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import IO, Any
@@ -22,7 +21,7 @@ from eotasks.geometry.stored_systems import (
     check_sqlite,
 )
 from eotasks.limits import MEGABYTE, VECTOR_BYTES
-from eotasks.reading import open_regular, too_large
+from eotasks.reading import ZIP_DAMAGES, open_regular, too_large
 
 _HEADS = {".gpkg": SQLITE, ".geojson": b"{", ".json": b"{"}
 _DESCRIPTION = b"<ogrvrt"
@@ -42,6 +41,9 @@ _GRIDS = (
 )
 _NO_GRID = b"nadgrids=@null"
 """What coordinate systems of other formats name files by, and what stands for none."""
+
+_LEADS = "it names other files or addresses, as what its name says does not"
+_NAMES_GRIDS = "its coordinate system names files: reproject it to EPSG:4326, and write it again"
 _JSON = (b"{", b"\x1e", b"loadGeoJSON(", b"jsonp(")
 
 _MARK = b"\xef\xbb\xbf"
@@ -67,7 +69,7 @@ def check_head(path: str | os.PathLike[str]) -> None:
     if head is not None and not begin.startswith(head):
         raise ValueError(f"it does not begin as {suffix[1:]} does")
     if not (suffix == ".vrt" and _DESCRIPTION in begin.lower()):
-        _check_words(begin, _ELSEWHERE)
+        _refuse_words(begin, _ELSEWHERE, _LEADS)
     if begin.startswith(SQLITE):
         check_sqlite(path)
     elif begin.startswith(_JSON):
@@ -77,7 +79,7 @@ def check_head(path: str | os.PathLike[str]) -> None:
     elif suffix == ".shp":
         check_sidecars(PurePath(path).parent, PurePath(path).stem)
     else:
-        _check_words(begin, _GRIDS)
+        _refuse_words(begin, _GRIDS, _NAMES_GRIDS)
 
 
 def check_info(info: Mapping[str, Any]) -> None:
@@ -90,13 +92,10 @@ def check_info(info: Mapping[str, Any]) -> None:
         check_description(str(info["crs"]))
 
 
-def _check_words(begin: bytes, words: tuple[bytes, ...]) -> None:
+def _refuse_words(begin: bytes, words: tuple[bytes, ...], reason: str) -> None:
     small = begin.lower().replace(_NO_GRID, b"")
-    if not any(word in small for word in words):
-        return
-    if words is _ELSEWHERE:
-        raise ValueError("it names other files or addresses, as what its name says does not")
-    raise ValueError("its coordinate system names files: reproject it to EPSG:4326, and write it again")
+    if any(word in small for word in words):
+        raise ValueError(reason)
 
 
 def _check_zip(path: str | os.PathLike[str]) -> None:
@@ -112,17 +111,21 @@ def _check_zip(path: str | os.PathLike[str]) -> None:
                 elif not has_shapes:
                     with packed.open(name) as stream:
                         _check_packed(stream)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
+    except ValueError:
+        raise
+    except (*ZIP_DAMAGES, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, or too large
+            raise
         raise ValueError(f"its zip cannot be read: {reason_of(error)}") from error
 
 
 def _check_packed(stream: IO[bytes]) -> None:
     begin = stream.read(_BYTES)
     bare = begin.removeprefix(_MARK).lstrip()
-    _check_words(bare, _ELSEWHERE)
+    _refuse_words(bare, _ELSEWHERE, _LEADS)
     check = check_sqlite if begin.startswith(SQLITE) else check_members if bare.startswith(_JSON) else None
     if check is None:
-        _check_words(bare, _GRIDS)
+        _refuse_words(bare, _GRIDS, _NAMES_GRIDS)
         return
     with tempfile.TemporaryDirectory() as folder, Path(folder, "unpacked").open("wb") as unpacked:
         while begin:

@@ -45,6 +45,8 @@ LOGGER = logging.getLogger(__name__)
 CLEAR, CLOUD, UNKNOWN = 0, 1, 255
 """Of :meth:`Scene.product_cloud_mask`."""
 
+_OFFSET_CURE = "Compare them with those of another archive, and correct the metadata or read the product there."
+
 _BROUGHT_ROWS = 128
 """Rows of a band that become digital numbers at a time, which takes several times as much memory as they do."""
 
@@ -435,8 +437,6 @@ class Scene:
         layers = [resample(layer, pixels.transform, pixels.crs, grid, method="nearest") for layer in pixels.values]
         return np.stack(layers)
 
-
-_OFFSET_CURE = "Compare them with those of another archive, and correct the metadata or read the product there."
 
 _METADATA = frozenset(
     {

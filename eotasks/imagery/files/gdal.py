@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
-import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -29,7 +27,7 @@ from eotasks.imagery.files.location import Version
 from eotasks.imagery.xml import local_name, parse_xml
 from eotasks.limits import METADATA_BYTES
 from eotasks.models.rasters import block_excess
-from eotasks.reading import check_regular, read_regular
+from eotasks.reading import ZIP_DAMAGES, check_regular, read_regular
 from eotasks.storage.location import is_s3
 
 SETTINGS: Mapping[str, str] = {
@@ -264,7 +262,7 @@ class _RasterStream:
             return self._stream.read(count) or b""
         except EOTasksError as error:
             self._source.failure = self._source.failure or error
-        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        except (*ZIP_DAMAGES, OSError) as error:
             self._source.failure = self._source.failure or ImageryError(f"damaged ({reason_of(error)})")
         return b""
 

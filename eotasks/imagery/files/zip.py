@@ -6,7 +6,6 @@ import io
 import stat
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,13 +22,10 @@ from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint, RangedBytes
 from eotasks.imagery.files.remote import BucketRaster, RangedRaster, WebRaster
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
-from eotasks.reading import open_regular
+from eotasks.reading import ZIP_DAMAGES, open_regular
 from eotasks.storage import s3
 from eotasks.storage.location import is_remote, is_s3
 from eotasks.text import redacted
-
-_DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, IndexError)
-"""What zipfile raises over bytes that are no zip, or one of a kind that it does not know (a NotImplementedError)."""
 
 _OF_MACS = "__MACOSX/"
 """What the archiver of macOS puts beside the files: their icons and the like."""
@@ -131,7 +127,7 @@ class ZipFiles:
                     content = stream.read(size + 1)
             except EOTasksError:  # of S3 or a web server
                 raise
-            except (*_DAMAGES, OSError) as error:
+            except (*ZIP_DAMAGES, OSError) as error:
                 raise ImageryError(
                     f"{self.location}: {name[-200:]} is damaged ({reason_of(error)}). Fetch it again."
                 ) from error
@@ -204,7 +200,7 @@ class ZipFiles:
             return zipfile.ZipFile(stream)
         except EOTasksError:  # of S3 or a web server
             raise
-        except _DAMAGES as error:
+        except ZIP_DAMAGES as error:
             if isinstance(error.__context__, EOTasksError):  # the same: zipfile takes any OSError for damage
                 raise error.__context__  # noqa: B904  # it is the cause, not the consequence
             raise ImageryError(f"{self.location}: cut off or no zip ({reason_of(error)}). Fetch it again.") from error

@@ -24,8 +24,8 @@ _FILES = ("constants", "helpers", "colours", "visualizers", "intrinsics", "scene
 
 _FLAGS = ("--no-turboshaft",)
 """Of V8, beside those of py_mini_racer. Without threads of its own (`--single-threaded`, which py_mini_racer sets) the
-newer compiler of V8 14.4 calls Math.round and its like, which the older one has in place: pixels take a third longer. A
-V8 that knows no such flag goes on without it, and without what comes behind it: so it is the last."""
+newer compiler of V8 14.4 calls Math.round and its like, which the older one has in place. A V8 that knows no such flag
+goes on without it, and without what comes behind it: so it is the last."""
 
 _FUNCTIONS = ("mailbox", "allocate", "results", "declare", "arrange", "probe", "execute")
 _LINE = re.compile(r"\bevalscript:(\d{1,7})")

@@ -9,9 +9,7 @@ import contextlib
 import datetime as dt
 import json
 import math
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -26,6 +24,7 @@ from eotasks.errors import AreaError, EOTasksError, StorageError
 from eotasks.imagery.grid import Grid
 from eotasks.limits import ARRAY_BYTES
 from eotasks.models.zonal import PixelState, PolygonPixels
+from eotasks.reading import ZIP_DAMAGES
 from eotasks.storage.place import Place
 from eotasks.workflows.zonal_stats.parts import damaged, pieces_path
 from eotasks.zonal.coverage import Coverage
@@ -39,10 +38,7 @@ _STATE_BYTES = 1
 KEPT_BYTES = 32 * 1024**2
 """Of values of an image, up to which they are read once and kept."""
 
-_DAMAGE = (
-    OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, SyntaxError,
-    struct.error, zlib.error, zipfile.BadZipFile,
-)  # fmt: skip
+_DAMAGE = (*ZIP_DAMAGES, OSError, LookupError, TypeError, AttributeError, ArithmeticError, SyntaxError)
 """What zipfile and numpy raise over files that are none of theirs."""
 
 _GRID_BYTES = 65_536

@@ -97,6 +97,17 @@ def test_encrypted(tmp_path: Path) -> None:
         ZipFiles(str(tmp_path / "a.zip")).read_bytes("a")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_by_any_method(method: int, tmp_path: Path) -> None:
+    archive(tmp_path / "a.zip", "a", method=method)
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[40:50] = bytes(10)
+    (tmp_path / "a.zip").write_bytes(content)
+    files = ZipFiles(str(tmp_path / "a.zip"))
+    with pytest.raises(ImageryError, match="a is damaged"):
+        files.read_bytes("a")
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0, 1), st.binary(min_size=1, max_size=8))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, place: float, noise: bytes) -> None:
