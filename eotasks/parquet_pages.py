@@ -141,6 +141,20 @@ def columns_by_dictionary(
     return found if column is None else found & {column}
 
 
+def bytes_of_columns(content: bytes, columns: Collection[str], where: str, *, groups: int) -> int:
+    """Bytes that columns of a file in memory take at most when they are read by their dictionaries.
+
+    :param columns: Their names.
+    :param groups: Number of its row groups.
+    :raises ImageryError: when its end or its pages are damaged.
+    """
+    group_of = _groups_of(content)
+    try:
+        return sum(group_of(number).bytes_of.get(name, 0) for number in range(groups) for name in columns)
+    except (IndexError, KeyError, ValueError) as error:
+        raise _damaged(where, "file") from error
+
+
 def chunks_of_group(path: str, number: int) -> list[Chunk]:
     """The columns of a row group, of a file whose pages have been looked at.
 

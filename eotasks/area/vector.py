@@ -14,11 +14,9 @@ from sentinelhub.constants import CRS
 
 from eotasks.errors import AreaError, EOTasksError, GeometryError, GridError, reason_of
 from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
-from eotasks.geometry.stored_systems import check_sidecars
 from eotasks.geometry.systems import crs_of
-from eotasks.geometry.vector_head import check_head, check_info
-from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
-from eotasks.reading import check_regular
+from eotasks.geometry.vector_head import check_info, check_vector
+from eotasks.limits import VECTOR_FEATURES
 from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.location import is_s3
 from eotasks.text import excerpt
@@ -53,11 +51,7 @@ def layers_of(path: Path) -> list[str]:
     if not path.exists():
         raise AreaError(f"{path} is not there: check the path.")
     try:
-        if path.is_dir():  # as some formats are
-            check_sidecars(path)
-        else:
-            check_regular(path, VECTOR_BYTES)
-            check_head(path)
+        check_vector(path)
     except OSError as error:
         raise AreaError(
             f"{path} cannot be read as a vector file ({error.strerror}): give GeoPackage or GeoJSON."

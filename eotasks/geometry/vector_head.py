@@ -1,13 +1,14 @@
-"""How a vector file begins: GDAL goes by that, and not by the name, and some of its formats name other files and
-addresses, all of which it opens.
+"""How a vector file begins: GDAL goes by that, and not by the name. It knows some seventy formats, of which some name
+other files and addresses, all of which it opens, and one runs a program: those of the list below are let through.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePath
 from typing import IO, Any
 
@@ -21,14 +22,39 @@ from eotasks.geometry.stored_systems import (
     check_sqlite,
 )
 from eotasks.limits import MEGABYTE, VECTOR_BYTES
-from eotasks.reading import ZIP_DAMAGES, open_regular, too_large
+from eotasks.reading import ZIP_DAMAGES, check_regular, open_regular, too_large
+from eotasks.text import excerpt
 
+_FORMATS = "GeoPackage, GeoJSON, shapefiles, FlatGeobuf, GeoParquet, KML, GML, GPX and File Geodatabase"
 _HEADS = {".gpkg": SQLITE, ".geojson": b"{", ".json": b"{"}
+_JSON = (b"{", b"\x1e", b"loadGeoJSON(", b"jsonp(")
+_KNOWN = (SQLITE, *_JSON, b"\0\0\x27\x0a", b"fgb", b"PAR1", b"PK\x03\x04", b"PK\x05\x06")
+_ROOTS = (b"kml", b"gpx", b"featurecollection")
+"""Of XML: KML, GPX and GML."""
+_BEFORE_ROOT = re.compile(rb"<\?.*?\?>|<!--.*?-->|\s+", re.DOTALL)
+_ROOT = re.compile(rb"<(?:[\w.-]+:)?([\w.-]+)")
+
 _DESCRIPTION = b"<ogrvrt"
-_ELSEWHERE = (_DESCRIPTION, b"gdal_streamed_alg", b"wfs_capabilities", b"<ogrwfs", b"describefeaturetype")
+_ELSEWHERE = (
+    _DESCRIPTION,
+    b"gdal_streamed_alg",
+    b"wfs_capabilities",
+    b"<ogrwfs",
+    b"describefeaturetype",
+    b"product_observational",
+    b"pds_version_id",
+)
 """In the heads of what says where the data lie, in small letters: OGR's own description, GDAL's recorded command, what
-a WFS says of itself, and the address of a schema that GML is read by. GDAL looks for the first two anywhere in a head.
+a WFS says of itself, the address of a schema that GML is read by, labels of PDS. GDAL looks for them anywhere in a
+head, whatever that begins with.
 """
+_PROGRAMS = (b"$gpgsa", b"$gpgga", b"$pmgnwpl", b"$pmgnrte", b"<trainingcenterdatabase", b"<osm")
+"""In the heads of what GDAL has the program gpsbabel read, wherever they are; so do these three together:"""
+_GARMIN = (b"Grid", b"Datum", b"Header")
+
+_OTHERS = frozenset({".adf", ".e00", ".mid", ".mif", ".tab", ".thf", ".vct"})
+"""Files by which GDAL takes a folder for another format, when its shapefiles are damaged."""
+_IN_GEODATABASE = re.compile(r"gdb|timestamps|a[0-9a-f]{8}\..*|.*\.lock", re.IGNORECASE)
 
 _GRIDS = (
     b"proj4_grids",
@@ -44,11 +70,25 @@ _NO_GRID = b"nadgrids=@null"
 
 _LEADS = "it names other files or addresses, as what its name says does not"
 _NAMES_GRIDS = "its coordinate system names files: reproject it to EPSG:4326, and write it again"
-_JSON = (b"{", b"\x1e", b"loadGeoJSON(", b"jsonp(")
 
 _MARK = b"\xef\xbb\xbf"
 _BYTES = 1 << 16
 """Of the head."""
+
+
+def check_vector(path: str | os.PathLike[str]) -> None:
+    """Refuse a vector file, or a folder that is one, before GDAL opens it.
+
+    :raises OSError: it is not there, no regular file, too large, or cannot be read.
+    :raises ValueError: with the reason, for the end of a message.
+    """
+    if Path(path).is_dir():
+        names = [each.name for each in Path(path).iterdir()]
+        _check_names(names, is_geodatabase=PurePath(path).suffix.lower() == ".gdb")
+        check_sidecars(path)
+    else:
+        check_regular(path, VECTOR_BYTES)
+        check_head(path)
 
 
 def check_head(path: str | os.PathLike[str]) -> None:
@@ -68,8 +108,10 @@ def check_head(path: str | os.PathLike[str]) -> None:
     head = _HEADS.get(suffix)
     if head is not None and not begin.startswith(head):
         raise ValueError(f"it does not begin as {suffix[1:]} does")
-    if not (suffix == ".vrt" and _DESCRIPTION in begin.lower()):
-        _refuse_words(begin, _ELSEWHERE, _LEADS)
+    if suffix == ".vrt" and _DESCRIPTION in begin.lower():
+        _refuse_words(begin, _GRIDS, _NAMES_GRIDS)
+        return
+    _check_format(begin)
     if begin.startswith(SQLITE):
         check_sqlite(path)
     elif begin.startswith(_JSON):
@@ -98,19 +140,59 @@ def _refuse_words(begin: bytes, words: tuple[bytes, ...], reason: str) -> None:
         raise ValueError(reason)
 
 
+def _check_format(begin: bytes) -> None:
+    """Refuse what begins as none of the formats that are read, or what GDAL could take for another one."""
+    _refuse_words(begin, _ELSEWHERE, _LEADS)
+    if not begin.startswith(_KNOWN) and not _is_known_xml(begin):
+        raise ValueError(f"it begins as none of the formats that are read: {_FORMATS}")
+    if any(word in begin.lower() for word in _PROGRAMS) or all(word in begin for word in _GARMIN):
+        raise ValueError("it has words by which GDAL takes it for a file of a GPS, which it has a program read")
+
+
+def _is_known_xml(begin: bytes) -> bool:
+    at = 0
+    while (between := _BEFORE_ROOT.match(begin, at)) is not None:
+        at = between.end()
+    root = _ROOT.match(begin, at)
+    return root is not None and root[1].lower() in _ROOTS
+
+
+def _check_names(names: Collection[str], *, is_geodatabase: bool) -> None:
+    """Refuse a folder that GDAL could take for one of another format."""
+    if is_geodatabase:
+        strange = [name for name in names if _IN_GEODATABASE.fullmatch(name) is None]
+        if strange or not names:
+            what = excerpt(min(strange)) if strange else "nothing"
+            raise ValueError(f"its folder holds {what}, as no geodatabase does")
+        return
+    suffixes = {PurePath(name).suffix.lower() for name in names}
+    if ".shp" not in suffixes:
+        raise ValueError(f"it is a folder without shapefiles: give a file of {_FORMATS}")
+    if strange := sorted(suffixes & _OTHERS):
+        raise ValueError(f"beside its shapefiles are files {strange[0]} of another format: name one shapefile")
+
+
 def _check_zip(path: str | os.PathLike[str]) -> None:
-    """GDAL looks into it: for shapefiles, else for what a single file in it is."""
+    """GDAL looks into it: for folders of shapefiles and geodatabases, else for what a single file in it is."""
     try:
         with zipfile.ZipFile(path) as packed:
-            names = packed.namelist()
-            has_shapes = any(name.lower().endswith(".shp") for name in names)
-            for name in names:
-                if name.lower().endswith(".prj"):
-                    with packed.open(name) as stream:
-                        check_sidecar(stream)
-                elif not has_shapes:
-                    with packed.open(name) as stream:
-                        _check_packed(stream)
+            names = [name for name in packed.namelist() if not name.endswith("/")]
+            holds = {PurePath(name).suffix.lower() for name in names}
+            if ".shp" in holds:
+                _check_names(names, is_geodatabase=False)
+                for name in names:
+                    if name.lower().endswith(".prj"):
+                        with packed.open(name) as stream:
+                            check_sidecar(stream)
+            elif names and all(PurePath(name).parent.suffix.lower() == ".gdb" for name in names):
+                _check_names([PurePath(name).name for name in names], is_geodatabase=True)
+            else:
+                if len(names) != 1 and ".kml" not in holds:
+                    raise ValueError(f"its zip holds {len(names)} files and none is a shapefile: give the one to read")
+                for name in names:
+                    if len(names) == 1 or name.lower().endswith(".kml"):
+                        with packed.open(name) as stream:
+                            _check_packed(stream)
     except ValueError:
         raise
     except (*ZIP_DAMAGES, OSError) as error:
@@ -122,7 +204,7 @@ def _check_zip(path: str | os.PathLike[str]) -> None:
 def _check_packed(stream: IO[bytes]) -> None:
     begin = stream.read(_BYTES)
     bare = begin.removeprefix(_MARK).lstrip()
-    _refuse_words(bare, _ELSEWHERE, _LEADS)
+    _check_format(bare)
     check = check_sqlite if begin.startswith(SQLITE) else check_members if bare.startswith(_JSON) else None
     if check is None:
         _refuse_words(bare, _GRIDS, _NAMES_GRIDS)

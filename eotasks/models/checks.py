@@ -41,7 +41,10 @@ def check_number(value: object, name: str, what: str, *, lowest: float, highest:
 
     :raises ConfigurationError: when it is no number, or outside the limits.
     """
-    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # of a whole number
+        number = math.nan
     if not lowest <= number <= highest:
         raise ConfigurationError(f"{name}={value!r} is no {what}: give a number from {lowest:g} to {highest:g}.")
     return number

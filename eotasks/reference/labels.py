@@ -36,14 +36,13 @@ from eotasks.errors import (
 )
 from eotasks.geometry import repair
 from eotasks.geometry.geoparquet import describe_geoparquet, is_geoparquet, read_geoparquet, values_of
-from eotasks.geometry.stored_systems import check_sidecars
-from eotasks.geometry.vector_head import check_head, check_info
+from eotasks.geometry.vector_head import check_info, check_vector
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
-from eotasks.limits import VECTOR_BYTES, VECTOR_FEATURES
+from eotasks.limits import VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
-from eotasks.reading import check_regular
 from eotasks.reference.places import in_one_form, reprojected, window_of
 from eotasks.storage.local_copy import local_path_of
+from eotasks.storage.location import is_s3
 from eotasks.text import did_you_mean, excerpt
 
 Overlap = Literal["smallest", "largest", "last", "exclude"]
@@ -337,8 +336,11 @@ def class_ids(
 
 def _describe_vector(path: str | Path, layer: str | None, column: str | None) -> _Layer:
     name = str(path)
-    if "://" not in name and not name.startswith("/vsi") and not Path(name).exists():
-        raise ReferenceDataError(f"There is no label file {name}: check the path.")
+    if not is_s3(path) and not Path(name).exists():
+        raise ReferenceDataError(
+            f"There is no label file {name} on this machine: check the path, or give s3://bucket/key; what the web has,"
+            " fetch before."
+        )
     try:
         file = local_path_of(path)
         if is_geoparquet(file):
@@ -387,15 +389,9 @@ def _check_column(column: str | None, fields: Sequence[str], name: str) -> None:
 
 
 def _check_file(file: str | Path, name: str) -> None:
-    """Refuse what would never end, or take more memory than labels do. Some formats are folders, or none of files."""
-    if "://" in str(file) or str(file).startswith("/vsi"):
-        return
+    """Refuse what would never end, take more memory than labels do, or lead elsewhere."""
     try:
-        if Path(file).is_dir():
-            check_sidecars(file)
-        else:
-            check_regular(file, VECTOR_BYTES)
-            check_head(file)
+        check_vector(file)
     except OSError as error:
         raise ReferenceDataError(f"Cannot read the label file {name} ({error.strerror}): replace it.") from error
     except ValueError as error:

@@ -39,8 +39,9 @@ SETTINGS: Mapping[str, str] = {
 }
 """Of GDAL while a file of a product is open: no sibling file has a say."""
 
-GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
-"""What rasterio raises: the second one by some of its calls, as GDAL has it, which is none of its own kind."""
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError, UnicodeDecodeError)
+"""What rasterio raises: the second one by some of its calls, as GDAL has it, which is none of its own kind; the last one
+over names and tags that are no text."""
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".png": "PNG", ".img": "HFA"}
 

@@ -22,6 +22,7 @@ from eotasks.extras import install_line
 from eotasks.limits import ARRAY_BYTES, MEGABYTE
 from eotasks.reading import open_regular
 from eotasks.reference.cloud_labels.hdf5_chunks import Stored
+from eotasks.reference.cloud_labels.hdf5_heaps import check_heaps
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FAULTS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
@@ -60,6 +61,7 @@ def open_hdf5(file: Path) -> Iterator[Hdf5]:
         with open_regular(file) as stream:
             if stream.read(len(_SIGNATURE)) != _SIGNATURE:
                 raise ValueError("it does not begin as HDF5 does; NetCDF of version 3 is not read")
+            check_heaps(stream)
         with module.File(file, "r", rdcc_nbytes=_CACHE_BYTES) as handle:
             yield Hdf5(file, module, handle)
     except ReferenceDataError:

@@ -15,21 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eotasks.errors import MissingDependencyError, ReferenceDataError, reason_of
+from eotasks.errors import ImageryError, MissingDependencyError, ReferenceDataError, reason_of
 from eotasks.extras import install_line
 from eotasks.limits import CATALOGUE_BYTES, MEGABYTE, RECORD_BYTES, Limit
+from eotasks.parquet_pages import bytes_of_columns
 from eotasks.reading import open_regular
 from eotasks.reference.cloud_labels.files import file_size, reading
-from eotasks.reference.cloud_labels.parquet_pages import unpacked_bytes
 
 _LETTERS = (b"#y", b"WX")
 _NEEDED = ("tortilla:id", "tortilla:file_format", "tortilla:offset", "tortilla:length")
 _ID, _FORMAT, _OFFSET, _LENGTH = _NEEDED
 
 _KINDS = ("INT32", "INT64", "BYTE_ARRAY", "BOOLEAN", "FLOAT", "DOUBLE")
-_ENDLESS = "DELTA_BYTE_ARRAY"
-"""An encoding that writes a text as the one before it and an end, which repeats a long one without limit."""
-
 _LONGEST_TEXT = 1_000
 _ROW_BYTES = 600
 """What a row takes in memory, beside its texts."""
@@ -113,7 +110,7 @@ def _rows(table: bytes, columns: tuple[str, ...], where: str, limit: Limit) -> I
             parquet = pq.ParquetFile(source, metadata=layout.metadata, read_dictionary=texts)
             for batch in parquet.iter_batches(batch_size=_AT_ONCE, columns=wanted):
                 yield from _checked(batch, where)
-    except (MemoryError, pa.ArrowException) as error:
+    except (ImageryError, MemoryError, pa.ArrowException) as error:
         raise ReferenceDataError(
             f"{where}: its table cannot be read ({reason_of(error)}): download it again."
         ) from error
@@ -149,17 +146,7 @@ def _check_sizes(table: bytes, metadata: Any, wanted: list[str], where: str, lim
     if metadata.num_rows * _ROW_BYTES > limit.value:
         raise ReferenceDataError(f"{where}: its table: {limit.excess(metadata.num_rows * _ROW_BYTES)}.")
     most = min(limit.value, metadata.num_rows * len(wanted) * (_LONGEST_TEXT + 8) + _PAGE_BYTES)
-    size = 0
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            if column.path_in_schema not in wanted:
-                continue
-            if _ENDLESS in column.encodings:
-                raise ReferenceDataError(
-                    f"{where}: column {column.path_in_schema} of its table is encoded as {_ENDLESS}, which is not read."
-                    " Download it again."
-                )
-            size += max(column.total_uncompressed_size, unpacked_bytes(table, column))
+    size = bytes_of_columns(table, wanted, where, groups=metadata.num_row_groups)
     if size > most:
         raise ReferenceDataError(
             f"{where}: its table of {metadata.num_rows:,} rows unpacks to {size:,} bytes, more than {most:,} are due."

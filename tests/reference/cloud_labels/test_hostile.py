@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import rasterio
 
 from eotasks.errors import MissingDependencyError
 from eotasks.limits import ARRAY_BYTES, LISTED_OBJECTS, RECORD_BYTES
@@ -371,6 +372,31 @@ def test_references_that_lie_about_their_length(tmp_path: Path) -> None:
         whole[at + 16 * row : at + 16 * row + 4] = (9).to_bytes(4, "little")
     file.write_bytes(whole)
     refused("hollstein", tmp_path, "cannot be read")
+
+
+def test_lists_without_end_in_heaps(tmp_path: Path) -> None:
+    """The library goes round in them, and takes memory for each step."""
+    whole = bytearray(write_hollstein(tmp_path).read_bytes())
+    at = whole.index(b"HEAP\0")
+    place = int.from_bytes(whole[at + 24 : at + 32], "little")
+    whole[at + 5] = 1  # reserved, and not looked at by the library
+    whole[at + 16 : at + 24] = (16).to_bytes(8, "little")
+    whole[place + 16 : place + 24] = (16).to_bytes(8, "little")
+    write_hollstein(tmp_path).write_bytes(whole)
+    refused("hollstein", tmp_path, "has no end")
+    whole[8] = 9
+    write_hollstein(tmp_path).write_bytes(whole)
+    refused("hollstein", tmp_path, "of no version that is known")
+
+
+def test_names_of_bands_that_are_no_text(tmp_path: Path) -> None:
+    image = write_cloudsen12(tmp_path) / "S2L1C.tif"
+    with rasterio.open(image, "r+") as raster:
+        raster.set_band_description(1, "\u00e9" * 40)
+    content = image.read_bytes()
+    assert "\u00e9".encode() * 40 in content
+    image.write_bytes(content.replace("\u00e9".encode() * 40, b"\xff" * 80))
+    refused("cloudsen12", tmp_path, "no GeoTIFF that can be read")
 
 
 def test_two_files_of_hollstein(tmp_path: Path) -> None:
