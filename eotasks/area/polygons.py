@@ -41,8 +41,8 @@ def read_area(
     In degrees, what lies over the antimeridian may be written in any way (`eotasks.geometry.antimeridian`), and WGS 84
     is recognised in any spelling, as OGC:CRS84.
 
-    :param file: Any vector file that GDAL reads, on disk or ``s3://bucket/key``; points and lines become an area by a
-        buffer only.
+    :param file: GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet, KML, GML or GPX, on disk or
+        ``s3://bucket/key``; points and lines become an area by a buffer only.
     :param bbox: ``(min x, min y, max x, max y)``; longitude is x. In degrees, a west greater than the east goes over
         the antimeridian, and longitudes may be beyond 180.
     :param crs: CRS of the bounding box, such as ``"EPSG:32633"`` or 32633; of a file that has none; or what a file

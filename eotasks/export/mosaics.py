@@ -27,7 +27,7 @@ from eotasks.export.cog import (
     describe_bands,
     publish_cog,
 )
-from eotasks.imagery.files.gdal import GDAL_ERRORS, driver_of, open_raster
+from eotasks.imagery.files.gdal import GDAL_ERRORS, open_by_name, open_raster
 from eotasks.limits import MOSAIC_PIXELS
 from eotasks.models.classes import ClassTable
 from eotasks.models.rasters import Bounds, offset_in, pixel_transform, union_bounds
@@ -265,7 +265,7 @@ def _blocks(tile: _Tile) -> Iterator[tuple[tuple[int, int], NDArray[Any], float 
     :raises ImageryError: when the map is damaged.
     """
     try:
-        with rasterio.open(tile.path, driver=driver_of(tile.path)) as source:
+        with open_by_name(tile.path) as source:
             rows, columns = (range(0, length, BLOCK) for length in source.shape)
             for row, column in itertools.product(rows, columns):
                 height, width = min(BLOCK, source.height - row), min(BLOCK, source.width - column)

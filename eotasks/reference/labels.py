@@ -162,7 +162,8 @@ def vector_label_values(
 def read_polygons(path: str | Path, grid: LabelGrid, *, layer: str | None = None, column: str) -> gpd.GeoDataFrame:
     """Read the polygons of a vector file that lie in or near the grid, in the file's own coordinate system and order.
 
-    :param path: Any format that GDAL reads, on disk or ``s3://bucket/key``.
+    :param path: GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet, KML, GML, GPX or File Geodatabase, on disk or,
+        of one file, ``s3://bucket/key``.
     :param layer: Layer; may be left out where the file has one.
     :param column: Column with the label values; the only one that is read.
     :raises ReferenceDataError: when file, layer or column are missing, or the file is damaged.
@@ -269,8 +270,9 @@ def read_raster_labels(
 ) -> NDArray[np.uint8]:
     """Bring a raster of labels onto the grid, by coordinates.
 
-    :param path: Any raster that GDAL reads, in any coordinate system, on disk or ``s3://bucket/key``; one whose name
-        says its format (.tif, .jp2, .png, .img) is of no other.
+    :param path: A raster in any coordinate system, on disk or ``s3://bucket/key``. One whose name says its format
+        (.tif, .jp2, .png, .img, .vrt) is of no other; else it is one of these but the last, JPEG, ENVI, EHdr, an
+        ASCII grid, SRTM or DTED.
     :param band: Band, counted from 1.
     :param classes: From raster values to class ids; None when the values are class ids.
     :param resampling: "nearest", or "mode" (the most frequent label of a pixel) for a raster finer than the grid.

@@ -63,7 +63,7 @@ class RasterizeReferenceTask(EOTask):
     ) -> None:
         """
         :param feature: Output, a MASK_TIMELESS.
-        :param source: A vector file of any format that GDAL reads, or a VECTOR_TIMELESS feature of the patch.
+        :param source: A vector file (`read_polygons` has the formats), or a VECTOR_TIMELESS feature of the patch.
         :param layer: Layer of the file; may be left out where it has one.
         :param column: Column with the label values.
         :param classes: From values of the column to class ids 1..255 (0: leave unlabelled); None when the column holds
@@ -131,7 +131,7 @@ class ImportReferenceRasterTask(EOTask):
     ) -> None:
         """
         :param feature: Output, a MASK_TIMELESS.
-        :param path: A raster of any format that GDAL reads.
+        :param path: A raster (`read_raster_labels` has the formats).
         :param band: Band with the labels, counted from 1.
         :param classes: From raster values to class ids 1..255 (0: leave unlabelled); None when they are ids already.
         :param resampling: "nearest", or "mode" (most frequent label in a pixel) for a raster finer than the patch.

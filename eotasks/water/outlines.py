@@ -33,7 +33,7 @@ _NAMED = 5
 def read_outlines(
     file: str | Path, *, id_column: str | None = None, name_column: str | None = None, crs: str | int | None = None
 ) -> gpd.GeoDataFrame:
-    """The outlines of a vector file: GeoPackage, GeoJSON, Shapefile or what else GDAL reads, or GeoParquet.
+    """The outlines of a vector file: GeoPackage, GeoJSON, Shapefile, FlatGeobuf, KML, GML, GeoParquet.
 
     What is no polygon, is empty or cannot be repaired stays as an empty outline, so that the table of levels has a row
     that says so; rings that cross themselves are repaired.

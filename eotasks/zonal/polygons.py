@@ -86,7 +86,7 @@ def read_polygons(
 ) -> Polygons:
     """Polygons of a vector file.
 
-    :param file: GeoPackage, GeoJSON, GeoParquet, Shapefile or another that GDAL reads, on disk or, but for
+    :param file: GeoPackage, GeoJSON, GeoParquet, Shapefile, FlatGeobuf, KML or GML, on disk or, but for
         Shapefiles, ``s3://bucket/key``.
     :param id_column: Column whose values tell polygons apart; None numbers them from 0.
     :param layer: Of a file with several.

@@ -10,7 +10,7 @@ import io
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import PurePath
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.abc import MultiByteRangeResourceContainer
 from rasterio.enums import Interleaving
-from rasterio.errors import RasterioError
+from rasterio.errors import RasterioError, RasterioIOError
 
 from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.geometry.descriptions import check_description
@@ -40,15 +40,29 @@ SETTINGS: Mapping[str, str] = {
 """Of GDAL while a file of a product is open: no sibling file has a say."""
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError, UnicodeDecodeError)
-"""What rasterio raises: the second one by some of its calls, as GDAL has it, which is none of its own kind; the last one
+"""What rasterio raises: the second one by some of its calls, as GDAL has it, which is none of its own kind; the last
 over names and tags that are no text."""
 
-_DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".png": "PNG", ".img": "HFA"}
+_DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".png": "PNG", ".img": "HFA", ".vrt": "VRT"}
+_PLAIN = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA", "ENVI", "EHdr", "AAIGrid", "SRTMHGT", "DTED")
+"""Drivers of files that name no others: GDAL has a hundred and fifty, and goes by the content."""
 
 
-def driver_of(path: object) -> str | None:
-    """The only driver that may open a file of a name; None where the name says no format: the user chose it."""
-    return _DRIVERS.get(PurePath(str(path)).suffix.lower())
+def open_by_name(path: object, name: object = None) -> rasterio.DatasetReader:
+    """Open a raster by the only driver that its name says; where that says none, by those of plain files.
+
+    What names other files (``.vrt``) is opened by that name alone: who gives it so knows what it is.
+
+    :param name: What it is called where it was copied from; None for the path's own name.
+    :raises RasterioError: when it is damaged, or of another format.
+    """
+    driver = _DRIVERS.get(PurePath(str(path if name is None else name)).suffix.lower())
+    if driver is not None:
+        return rasterio.open(path, driver=driver)
+    for plain in _PLAIN:
+        with suppress(RasterioError):
+            return rasterio.open(path, driver=plain)
+    raise RasterioIOError(f"it is of none of the formats {', '.join(_PLAIN)}")
 
 
 def check_overviews(source: rasterio.DatasetReader, where: str) -> None:
@@ -109,7 +123,7 @@ def open_raster(path: object, where: str, *, name: object = None) -> Iterator[ra
         check_regular(str(path))
         _check_sidecar(str(path), where)
     one = {"GDAL_NUM_THREADS": SETTINGS["GDAL_NUM_THREADS"]}
-    with in_gdal(), rasterio.Env(**one), rasterio.open(path, driver=driver_of(name or path)) as source:
+    with in_gdal(), rasterio.Env(**one), open_by_name(path, name) as source:
         check_overviews(source, where)
         check_system(source, where)
         excess = block_excess(source.block_shapes, interleaved=source.interleaving is Interleaving.pixel)

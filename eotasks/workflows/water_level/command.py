@@ -48,7 +48,7 @@ examples:
   eotasks water-level lakes.gpkg --products archive --method water-monitor
                                                    Otsu of the whole frame, pixels inside of the outline only
 
-outlines: polygons in GeoPackage, GeoJSON, Shapefile, GeoParquet or what else GDAL reads, in any coordinate system. Ids
+outlines: polygons in GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, KML or GML, in any coordinate system. Ids
 are those of the column id (BLUEDOT_WB_ID, osm_id), or of --id-column, each once; without such a column outlines are
 numbered.
 

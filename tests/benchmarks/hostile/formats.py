@@ -13,10 +13,11 @@ from tests.benchmarks.hostile.readers import (
     runs,
     services,
     tables,
+    vectors,
 )
 
 FORMATS: dict[str, Format] = {
     each.name: each
-    for module in (products, catalogues, patches, models, runs, labels, tables, archives, services)
+    for module in (products, catalogues, patches, models, runs, labels, tables, vectors, archives, services)
     for each in module.FORMATS
 }

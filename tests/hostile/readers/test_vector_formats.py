@@ -16,13 +16,7 @@ from eotasks.errors import AreaError, ReferenceDataError
 from eotasks.geometry.vector_head import check_vector
 from eotasks.reference.labels import check_vector_labels
 from eotasks.zonal.polygons import read_polygons
-
-KML = """<?xml version="1.0" encoding="UTF-8"?>
-<!-- by hand -->
-<kml xmlns="http://www.opengis.net/kml/2.2"><Document><Placemark><name>a</name><Polygon><outerBoundaryIs><LinearRing>
-<coordinates>12,52 12.1,52 12.1,52.1 12,52.1 12,52</coordinates>
-</LinearRing></outerBoundaryIs></Polygon></Placemark></Document></kml>
-"""
+from tests.builders.vectors import KML
 
 GPS = {
     "magellan": b"$PMGNWPL,1\n",
