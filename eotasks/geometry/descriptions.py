@@ -100,10 +100,20 @@ def system_of(given: object) -> pyproj.CRS:
     try:
         if isinstance(given, str):
             check_description(given)
-            return system_of(json.loads(given)) if _is_json(given) else pyproj.CRS.from_user_input(given)
-        return pyproj.CRS.from_json_dict(dict(_checked_json(given)))
+            return _system(given)
+        return _system(json.dumps(dict(_checked_json(given))))
     except (pyproj.exceptions.CRSError, TypeError) as error:
         raise ValueError(f"its coordinate system is none: {reason_of(error)}") from error
+
+
+@lru_cache(maxsize=64)
+def _system(text: str) -> pyproj.CRS:
+    """Of a text that has been looked at: PROJ takes some 10 ms for one, and files of a place have the same."""
+    import pyproj
+
+    if _is_json(text):
+        return pyproj.CRS.from_json_dict(dict(_checked_json(json.loads(text))))
+    return pyproj.CRS.from_user_input(text)
 
 
 @lru_cache(maxsize=256)
