@@ -15,7 +15,7 @@ from sentinelhub.constants import CRS
 from eotasks.errors import AreaError, EOTasksError, GeometryError, GridError, reason_of
 from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
 from eotasks.geometry.systems import crs_of
-from eotasks.geometry.vector_head import check_info, check_vector
+from eotasks.geometry.vector_head import check_vector, layer_info
 from eotasks.limits import VECTOR_FEATURES
 from eotasks.storage.local_copy import local_path_of
 from eotasks.storage.location import is_s3
@@ -77,9 +77,7 @@ def read_layer(path: Path, layer: str, columns: Sequence[str] | None = ("name", 
         return geoparquet_of(path, columns)
     try:
         # Counted before: a bound of the reading itself takes room for as many as may come.
-        info = pyogrio.read_info(path, layer=layer, force_feature_count=True)
-        check_info(info)
-        count = info["features"]
+        count = layer_info(path, layer)["features"]
         if count > VECTOR_FEATURES.value:
             raise AreaError(f"{path}, layer {layer!r}: {VECTOR_FEATURES.excess(count)}. Give a file of the area alone.")
         return pyogrio.read_dataframe(path, layer=layer, columns=columns)

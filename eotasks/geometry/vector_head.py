@@ -124,10 +124,27 @@ def check_head(path: str | os.PathLike[str]) -> None:
         _refuse_words(begin, _GRIDS, _NAMES_GRIDS)
 
 
+def layer_info(path: str | os.PathLike[str], layer: str | None, *, bounds: bool = False) -> dict[str, Any]:
+    """What pyogrio says of a layer, whose features are counted (``read_info``).
+
+    :param bounds: Whether they are looked at for where all of them lie.
+    :raises ValueError: its coordinate system names files, or is none; with the reason, for the end of a message.
+    :raises DataSourceError, DataLayerError: of pyogrio.
+    """
+    import pyogrio  # here: who has GeoParquet does not need it
+
+    try:
+        info: dict[str, Any] = pyogrio.read_info(path, layer=layer, force_feature_count=True, force_total_bounds=bounds)
+    except UnboundLocalError as error:  # pyogrio's own, where GDAL cannot write the system as text
+        raise ValueError("its coordinate system cannot be read") from error
+    check_info(info)
+    return info
+
+
 def check_info(info: Mapping[str, Any]) -> None:
     """Refuse a layer whose coordinate system names files, before it is made one of pyproj.
 
-    :param info: What pyogrio says of the layer (``read_info``).
+    :param info: What pyogrio says of it.
     :raises ValueError: with the reason, for the end of a message.
     """
     if info["crs"] is not None:

@@ -36,7 +36,7 @@ from eotasks.errors import (
 )
 from eotasks.geometry import repair
 from eotasks.geometry.geoparquet import describe_geoparquet, is_geoparquet, read_geoparquet, values_of
-from eotasks.geometry.vector_head import check_info, check_vector
+from eotasks.geometry.vector_head import check_vector, layer_info
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import VECTOR_FEATURES
 from eotasks.models.rasters import Bounds, pixel_transform
@@ -352,8 +352,7 @@ def _describe_vector(path: str | Path, layer: str | None, column: str | None) ->
         if layer is None and len(layers) != 1:
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
         layer = layer or layers[0]
-        info = pyogrio.read_info(file, layer=layer, force_feature_count=True)
-        check_info(info)
+        info = layer_info(file, layer)
     except EOTasksError:
         raise
     except DataLayerError as error:

@@ -30,7 +30,7 @@ from eotasks.errors import (
 from eotasks.geometry.degrees import FARTHEST
 from eotasks.geometry.geoparquet import is_geoparquet
 from eotasks.geometry.repair import repaired
-from eotasks.geometry.vector_head import check_info
+from eotasks.geometry.vector_head import layer_info
 from eotasks.limits import VECTOR_FEATURES
 from eotasks.reference.places import in_one_form
 from eotasks.storage.location import is_s3
@@ -134,11 +134,10 @@ def _layer(path: Path, layer: str | None, id_column: str | None) -> gpd.GeoDataF
             f"{path} has no layer {layer!r}{did_you_mean(layer, layers)}: it has {', '.join(layers)}."
         )
     chosen = layer or layers[0]
-    info = pyogrio.read_info(path, layer=chosen, force_feature_count=True)
     try:
-        check_info(info)
-    except ValueError as error:
-        raise AreaError(f"{path}, layer {chosen!r} cannot be read: {error}.") from error
+        info = layer_info(path, chosen)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
+        raise AreaError(f"{path}, layer {chosen!r} cannot be read ({reason_of(error)}): check the file.") from error
     if info["features"] > VECTOR_FEATURES.value:
         raise AreaError(f"{path}: {VECTOR_FEATURES.excess(info['features'])}. Give a file of fewer polygons.")
     fields = [str(each) for each in info["fields"]]

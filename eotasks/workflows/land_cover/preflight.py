@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
@@ -23,7 +22,7 @@ from eotasks.errors import (
 )
 from eotasks.geometry.degrees import in_degrees
 from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
-from eotasks.geometry.vector_head import check_info
+from eotasks.geometry.vector_head import layer_info
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.models.classes import ClassTable
 from eotasks.models.clouds.surface import SURFACE_BANDS
@@ -192,8 +191,7 @@ def _extent_of(path: str, reference: ReferenceConfig) -> tuple[str, Bounds]:
             places = read_geoparquet(local_path_of(path), [])
             crs, bounds = places.crs, tuple(map(float, places.total_bounds)) if len(places) else ()
         else:
-            info = pyogrio.read_info(local_path_of(path), layer=reference.layer, force_total_bounds=True)
-            check_info(info)
+            info = layer_info(local_path_of(path), reference.layer, bounds=True)
             crs, bounds = info["crs"], tuple(info["total_bounds"] if info["total_bounds"] is not None else ())
     except ImageryError as error:
         raise ReferenceDataError(str(error)) from error

@@ -50,7 +50,7 @@ OTHERS = {
 READERS: dict[str, Callable[[Path], object]] = {
     "area": lambda path: read_area(file=path),
     "fields": read_polygons,
-    "labels": lambda path: check_vector_labels(path, column="a"),
+    "labels": lambda path: check_vector_labels(path, column="name"),
 }
 
 
@@ -87,6 +87,17 @@ def test_no_reader_starts_a_program(reader: str, gpsbabel: Path, tmp_path: Path)
     with pytest.raises((AreaError, ReferenceDataError), match=r"[Cc]an ?not (be )?read"):
         READERS[reader](path)
     assert not gpsbabel.exists()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_system_that_is_no_text(reader: str, fields: gpd.GeoDataFrame, tmp_path: Path) -> None:
+    """Over which pyogrio raises what is no error of its own."""
+    path = tmp_path / "fields.shp"
+    fields.to_file(path)
+    sidecar = path.with_suffix(".prj")
+    sidecar.write_bytes(sidecar.read_bytes().replace(b"D_WGS_1984", b"D\xff\xffGS_1984"))
+    with pytest.raises((AreaError, ReferenceDataError), match="its coordinate system cannot be read"):
+        READERS[reader](path)
 
 
 @pytest.mark.parametrize("kind", OTHERS)
