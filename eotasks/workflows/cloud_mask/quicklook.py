@@ -55,6 +55,9 @@ _WHITE = (0.25, 0.7)
 _GAMMA = 1.5
 """Lifts the ground without burning out the clouds."""
 
+_ROWS = 64
+"""Of dots that are drawn at a time."""
+
 
 def draw_quicklook(masks: ProductMasks, options: CloudMaskOptions, name: str, path: Path) -> None:
     """Write the picture as PNG; the same input gives the same bytes.
@@ -103,10 +106,12 @@ def true_color(reflectance: NDArray[np.float32]) -> NDArray[np.uint8]:
     known = np.isfinite(reflectance).all(axis=-1)
     picture = np.zeros((*reflectance.shape[:2], 4), dtype=np.uint8)
     if known.any():
-        black = np.minimum(np.percentile(reflectance[known], _DARKEST, axis=0), _MOST_AIR)
-        white = np.clip(np.percentile(reflectance[known].max(axis=-1), _BRIGHTEST), *_WHITE)
-        stretched = np.clip((np.nan_to_num(reflectance) - black) / (white - black), 0, 1) ** (1 / _GAMMA)
-        picture[..., :3] = np.rint(stretched * 255)
+        white = np.clip(np.percentile(reflectance.max(axis=-1)[known], _BRIGHTEST), *_WHITE)
+        for band in range(3):  # one at a time, for memory: what is made on the way has eight bytes
+            values = reflectance[..., band]
+            black = np.minimum(np.percentile(values[known], _DARKEST), _MOST_AIR)
+            stretched = np.clip((np.nan_to_num(values) - black) / (white - black), 0, 1) ** (1 / _GAMMA)
+            picture[..., band] = np.rint(stretched * 255)
         picture[..., 3] = np.where(known, 255, 0)
     return picture
 
@@ -210,15 +215,26 @@ def _draw_map(sheet: Sheet, box: Box, view: Bounds, rasters: Sequence[Raster]) -
     tall, down = _runs(
         [_pixels_at(-y, -raster.bounds[3], -raster.bounds[1], raster.values.shape[0]) for raster in rasters]
     )
-    drawn = np.empty((len(tall), len(wide), 3), np.float32)
+    shown = np.empty((len(tall), len(wide), 3), np.uint8)
+    for first in range(0, len(tall), _ROWS):  # some at a time, for memory
+        part = slice(first, first + _ROWS)
+        shown[part] = _blended(rasters, [rows[part] for rows in down], across)
+    dots = shown.repeat(tall, axis=0).repeat(wide, axis=1)
+    sheet.picture(box, dots)
+    sheet.rectangle(box, outline=palette.QUIET)
+
+
+def _blended(
+    rasters: Sequence[Raster], down: Sequence[NDArray[np.intp]], across: Sequence[NDArray[np.intp]]
+) -> NDArray[np.uint8]:
+    """Colours (h, w, 3) of dots, of which each shows these pixels of the pictures."""
+    drawn = np.empty((len(down[0]), len(across[0]), 3), np.float32)
     drawn[:] = ImageColor.getrgb(palette.NO_DATA_COLOR)
     for raster, rows, columns in zip(rasters, down, across, strict=True):
         inside = _inside(rows), _inside(columns)
         colors = raster.values[rows[inside[0]]][:, columns[inside[1]]].astype(np.float32)
         drawn[inside] += (colors[..., :3] - drawn[inside]) * (colors[..., 3:] / 255)
-    dots = np.rint(drawn).astype(np.uint8).repeat(tall, axis=0).repeat(wide, axis=1)
-    sheet.picture(box, dots)
-    sheet.rectangle(box, outline=palette.QUIET)
+    return np.rint(drawn).astype(np.uint8)
 
 
 def _pixels_at(places: NDArray[np.float64], start: float, stop: float, count: int) -> NDArray[np.intp]:

@@ -258,5 +258,7 @@ def _picture(scene: Scene, threads: int | None, bands: Sequence[str] = TRUE_COLO
     whole = product_grid(scene, FINEST)
     grid = product_grid(scene, FINEST * max(math.ceil(max(whole.shape) / PICTURE_PIXELS), 1))
     dn, is_data = scene.preview(bands, grid, threads=threads)
-    reflectance = dn.astype(np.float32) / np.float32(QUANTIFICATION)
-    return Picture(np.where(is_data[..., np.newaxis], reflectance, np.float32(np.nan)), grid)
+    reflectance = dn.astype(np.float32)
+    reflectance /= np.float32(QUANTIFICATION)
+    reflectance[~is_data] = np.nan
+    return Picture(reflectance, grid)
