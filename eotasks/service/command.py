@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eotasks.errors import MissingDependencyError
+from eotasks.errors import ConfigurationError, MissingDependencyError
 from eotasks.extras import command_line, install_line, missing_modules
 from eotasks.workflows.console import (
     Commands,
@@ -76,7 +76,11 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--port", type=int, help="port to listen at (8080); 0 takes a free one")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that answer requests (1)")
     parser.add_argument("--open", action="store_true", default=None, help="answer everybody, on loopback only")
-    parser.add_argument("--demo", action="store_true", help="the embedded scene and a simulated year; implies --open")
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="the embedded scene and a simulated year; implies --open, but with --clients",
+    )
     _add_clients(parser)
     add_allow_host(parser)
     add_requester_pays(parser)
@@ -114,6 +118,10 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     from eotasks.service.settings import load_settings
 
     given = _given(arguments)
+    if arguments.open and "clients_file" in given:
+        raise ConfigurationError(
+            f"--open answers everybody, and --clients {given['clients_file']} names who is answered: leave out one."
+        )
     if arguments.demo:
         from eotasks.service.demo import demo_settings
 

@@ -48,7 +48,7 @@ def demo_settings(given: Mapping[str, object], cache: Path | None = None) -> dic
     """Settings of the demonstration; its products are made where they are not there yet.
 
     An archive is one that the command line names for it: that of the environment has masks of other products, and may
-    be where masks are stored.
+    be where masks are stored. It is open, but where that names a file of clients: then it is for these.
 
     :param given: Those of the command line.
     :param cache: Folder for the products; None for the user's cache.
@@ -60,7 +60,8 @@ def demo_settings(given: Mapping[str, object], cache: Path | None = None) -> dic
             f"--demo brings its own products: leave out --catalogue, and {PREFIX}CATALOGUES and {PREFIX}ARCHIVE in the"
             " environment, or --demo. An archive for its own masks is named by --archive."
         )
-    return {"catalogues": (make_demo(cache_folder() if cache is None else cache),), "open": True}
+    products = make_demo(cache_folder() if cache is None else cache)
+    return {"catalogues": (products,), "open": "clients_file" not in given}
 
 
 def cache_folder() -> Path:

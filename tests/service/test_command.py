@@ -138,6 +138,19 @@ def test_an_archive_of_the_demonstration_itself(tmp_path: Path, monkeypatch: pyt
     assert load_settings(given | demo.demo_settings(given)).archive == str(tmp_path)
 
 
+def test_a_demonstration_for_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "make_demo", lambda folder: "days.parquet")
+    assert load_settings(demo.demo_settings({})).open
+    given = {"clients_file": tmp_path / "clients.json"}
+    assert not load_settings(given | demo.demo_settings(given)).open
+
+
+def test_open_and_clients(catalogue: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clients = str(tmp_path / "clients.json")
+    assert main(["serve", "--catalogue", catalogue, "--open", "--clients", clients]) == ExitCode.BAD_INPUT
+    assert "names who is answered: leave out one" in capsys.readouterr().err
+
+
 def test_a_damaged_file_of_clients(catalogue: str, tmp_path: Path) -> None:
     (tmp_path / "clients.json").write_text("{")
     with pytest.raises(ConfigurationError, match="no file of clients"):
