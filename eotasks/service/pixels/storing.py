@@ -69,12 +69,16 @@ class MaskStore:
             if masks.shadow is None or self.options.shadows:
                 return
             masks = replace(masks, shadow=None)  # the archive has none
-        if self._closed.is_set():
-            return
         if not self._places.acquire(blocking=False):
             LOGGER.warning("Masks of %s are not kept: those of %d others wait already", scene.name, _MOST_WAITING)
             return
-        self._pool.submit(self._write, scene, masks).add_done_callback(lambda _: self._places.release())
+        try:
+            written = self._pool.submit(self._write, scene, masks)
+        except RuntimeError:  # it was closed, maybe a moment ago
+            self._places.release()
+            LOGGER.warning("Masks of %s are not kept: the service ends", scene.name)
+            return
+        written.add_done_callback(lambda _: self._places.release())
 
     def close(self) -> None:
         """Ends when what was told of is written, or does not wait for another process any more."""

@@ -116,6 +116,8 @@ def test_few_products_wait_for_an_archive_that_another_has(
             store(opened, masks, store.options)
         assert sum("wait already" in each.message for each in caplog.records) == 3
         store.close()
+    store(opened, masks, store.options)  # of a request that was under way when it ended
+    assert "not kept: the service ends" in caplog.records[-1].message
     again = storing.MaskStore(archive)
     again(opened, masks, again.options)
     again.close()
