@@ -17,7 +17,7 @@ from eotasks.area import read_area
 from eotasks.errors import AreaError
 from eotasks.geometry.packed import path_for_gdal
 from eotasks.geometry.vector_head import check_vector
-from tests.builders.vectors import KML
+from tests.builders.geometry.vectors import KML
 
 GRIDS = (
     'GEOGCS["a",DATUM["b",SPHEROID["c",6378137,298],EXTENSION["PROJ4_GRIDS","/tmp/a.gsb"]],PRIMEM["d",0],'
