@@ -34,10 +34,12 @@ _SHAPES = b"\0\0\x27\x0a"
 _BINARY = (SQLITE, _SHAPES, b"fgb\x03fgb", *ZIP)
 """Of the first byte on; the others may have white space before them."""
 _PARQUET = b"PAR1"
-_GML = b"featurecollection"
-_ROOTS = (b"kml", b"gpx", _GML)
+_GML_ROOTS = (b"featurecollection", b"spatialdataset", b"citymodel")
+"""Of GML as a WFS, INSPIRE and models of cities have it."""
+_ROOTS = (b"kml", b"gpx", *_GML_ROOTS)
 """Of XML."""
-_BEFORE_ROOT = re.compile(rb"<\?.*?\?>|<!--.*?-->|\s+", re.DOTALL)
+_BEFORE_ROOT = re.compile(rb"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[<>]*>|\s+", re.DOTALL)
+"""A type of document as long as it has no entities of its own."""
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?([\w.-]+)")
 
 _DESCRIPTION = b"<ogrvrt"
@@ -59,7 +61,7 @@ _PROGRAMS = (b"$gpgsa", b"$gpgga", b"$pmgnwpl", b"$pmgnrte", b"<trainingcenterda
 _GARMIN = (b"Grid", b"Datum", b"Header")
 
 _OF_OTHERS = (
-    ".000 .adf .csv .dgn .dxf .e00 .gmt .igc .jml .map .mbtiles .mid .mif .moaw .mps .mvt .ods .osm .pbf .pdf .pix"
+    ".000 .adf .csv .dbf .dgn .dxf .e00 .gmt .igc .jml .map .mbtiles .mid .mif .moaw .mps .mvt .ods .osm .pbf .pdf .pix"
     " .pmtiles .psv .sql .sxf .tab .tcx .thf .tsv .vct .vfk .x10 .xlsm .xlsx"
 )
 """Endings of names by which GDAL may take a file for another format, whatever is in it: one of these asks addresses."""
@@ -67,6 +69,8 @@ _OF_OTHERS = (
 _OTHERS = frozenset({".adf", ".e00", ".mid", ".mif", ".tab", ".thf", ".vct"})
 """Files by which GDAL takes a folder for another format, when its shapefiles are damaged."""
 _IN_GEODATABASE = re.compile(r"gdb|timestamps|a[0-9a-f]{8}\..*|.*\.lock", re.IGNORECASE)
+_OF_SYSTEMS = (".ds_store", "desktop.ini", "thumbs.db")
+"""What macOS and Windows put into folders, in small letters."""
 
 _GRIDS = (
     b"proj4_grids",
@@ -84,7 +88,9 @@ _LEADS = "it names other files or addresses, as what its name says does not"
 _NAMES_GRIDS = "its coordinate system names files: reproject it to EPSG:4326, and write it again"
 
 _NAME_OF_SYSTEM = re.compile(rb"srsName\s*=\s*[\"']([^\"'>]*)")
-_SYSTEM_BESIDE = re.compile(rb"srsname\b[^>]*>([^<]*)", re.IGNORECASE)
+_SYSTEM_BESIDE = re.compile(
+    rb"<\s*(?:srsname|srs|wkt)\b[^>]*>([^<]*)|\bprojection\s*=\s*[\"']([^\"'>]*)", re.IGNORECASE
+)
 _ADDRESS = re.compile(r"https?://[^\s\[({]*")
 """Names of systems that GDAL does not ask for, where it reads GML."""
 
@@ -140,13 +146,14 @@ def check_head(path: str | os.PathLike[str]) -> None:
     _check_format(raw, begin)
     if raw.startswith(SQLITE):
         check_sqlite(path)
+        _check_beside(Path(f"{os.fspath(path)}.aux.xml"))
     elif begin.startswith(_JSON):
         check_members(path)
     elif raw.startswith(_SHAPES):  # by the names of its files beside it as well
         check_sidecars(PurePath(path).parent, PurePath(path).stem)
     else:
         _refuse_words(begin, _GRIDS, _NAMES_GRIDS)
-        if _root(begin) == _GML:
+        if _root(begin) in _GML_ROOTS:
             _check_gml(path)
 
 
@@ -212,10 +219,18 @@ def _check_gml(path: str | os.PathLike[str]) -> None:
     with open_regular(path) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for found in _NAME_OF_SYSTEM.finditer(content):
             _check_name_of_system(found[1])
-    beside = Path(path).with_suffix(".gfs")
-    if beside.exists():
-        for found in _SYSTEM_BESIDE.finditer(read_regular(beside, METADATA_BYTES)):
-            _check_name_of_system(found[1])
+    _check_beside(Path(path).with_suffix(".gfs"))
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse XML of GDAL's own beside a file, in which it looks for a system, as `_check_gml`."""
+    if not path.exists():
+        return
+    content = read_regular(path, METADATA_BYTES)
+    if b"<!" in content:  # as GDAL writes none: a comment, or a text, in which a system could be hidden
+        raise ValueError(f"{path.name} beside it has more than GDAL writes: remove that")
+    for found in _SYSTEM_BESIDE.finditer(content):
+        _check_name_of_system(found[1] or found[2] or b"")
 
 
 def _check_name_of_system(value: bytes) -> None:
@@ -227,6 +242,7 @@ def _check_name_of_system(value: bytes) -> None:
 def _check_names(names: Collection[str], *, is_geodatabase: bool) -> None:
     """Refuse a folder that GDAL could take for one of another format."""
     if is_geodatabase:
+        names = [name for name in names if name.lower() not in _OF_SYSTEMS]
         strange = [name for name in names if _IN_GEODATABASE.fullmatch(name) is None]
         if strange or not names:
             what = excerpt(min(strange)) if strange else "nothing"

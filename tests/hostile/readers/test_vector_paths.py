@@ -59,7 +59,7 @@ def zip_of_two_contents(first: bytes, second: bytes) -> bytes:
     return before + files + bytes(directory) + end_of_all + comment
 
 
-@pytest.mark.parametrize("name", ["a.moaw", "a.csv", "A.MIF", "a.xlsx", "a.mbtiles"])
+@pytest.mark.parametrize("name", ["a.moaw", "a.csv", "A.MIF", "a.dbf", "a.xlsx", "a.mbtiles"])
 @pytest.mark.parametrize("in_zip", [False, True], ids=["plain", "in a zip"])
 def test_names_by_which_gdal_takes_another_format(name: str, in_zip: bool, tmp_path: Path) -> None:
     path = tmp_path / ("a.zip" if in_zip else name)
@@ -108,6 +108,41 @@ def test_systems_of_gml(where: str, system: str, tmp_path: Path) -> None:
         path.write_text(path.read_text().replace("<gml:featureMember>", f"<!--{'-' * 70_000}--><gml:featureMember>"))
     with pytest.raises(ValueError, match=r"names (grids|files)|nadgrids"):
         check_vector(path)
+
+
+@pytest.mark.parametrize("system", [html.escape(GRIDS), f"<![CDATA[{GRIDS}]]>"], ids=["plain", "as it is"])
+def test_a_system_beside_a_geopackage(system: str, fields: gpd.GeoDataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "fields.gpkg"
+    fields.to_file(path, driver="GPKG", engine="pyogrio")
+    beside = tmp_path / "fields.gpkg.aux.xml"
+    beside.write_text("<PAMDataset><SRS>EPSG:4326</SRS></PAMDataset>")
+    check_vector(path)
+    beside.write_text(f"<PAMDataset><SRS>{system}</SRS></PAMDataset>")
+    with pytest.raises(ValueError, match=r"names grids|more than GDAL writes"):
+        check_vector(path)
+
+
+@pytest.mark.parametrize("root", ["wfs:FeatureCollection", "base:SpatialDataSet", "CityModel"])
+def test_roots_of_gml(root: str, tmp_path: Path) -> None:
+    path = tmp_path / "fields.gml"
+    path.write_text(GML.format("EPSG:4326").replace("ogr:FeatureCollection", root))
+    check_vector(path)
+    path.write_text(GML.format(html.escape(GRIDS)).replace("ogr:FeatureCollection", root))
+    with pytest.raises(ValueError, match=r"names grids|names files"):
+        check_vector(path)
+
+
+def test_a_type_of_document_without_entities(tmp_path: Path) -> None:
+    path = tmp_path / "fields.kml"
+    path.write_text(KML.replace("<!-- by hand -->", '<!DOCTYPE kml PUBLIC "-//OGC//KML" "kml.dtd">'))
+    assert read_area(file=path).geometry.bounds == pytest.approx((12, 52, 12.1, 52.1))
+
+
+def test_a_geodatabase_that_a_desktop_has_shown(fields: gpd.GeoDataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "fields.gdb"
+    fields.to_file(path, driver="OpenFileGDB", engine="pyogrio")
+    (path / ".DS_Store").write_text("a")
+    assert read_area(file=path).geometry.bounds == pytest.approx((12, 52, 12.1, 52.1))
 
 
 @pytest.mark.parametrize(
