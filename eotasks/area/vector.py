@@ -14,6 +14,7 @@ from sentinelhub.constants import CRS
 
 from eotasks.errors import AreaError, EOTasksError, GeometryError, GridError, reason_of
 from eotasks.geometry.geoparquet import is_geoparquet, read_geoparquet
+from eotasks.geometry.packed import path_for_gdal
 from eotasks.geometry.systems import crs_of
 from eotasks.geometry.vector_head import check_vector, layer_info
 from eotasks.limits import VECTOR_FEATURES
@@ -61,7 +62,7 @@ def layers_of(path: Path) -> list[str]:
     if is_geoparquet(path):
         return [path.stem]
     try:
-        return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        return [str(name) for name, kind in pyogrio.list_layers(path_for_gdal(path)) if kind is not None]
     except pyogrio.errors.DataSourceError as error:
         raise AreaError(
             f"{path} cannot be read as a vector file ({reason_of(error)}): give GeoPackage or GeoJSON."
@@ -80,7 +81,7 @@ def read_layer(path: Path, layer: str, columns: Sequence[str] | None = ("name", 
         count = layer_info(path, layer)["features"]
         if count > VECTOR_FEATURES.value:
             raise AreaError(f"{path}, layer {layer!r}: {VECTOR_FEATURES.excess(count)}. Give a file of the area alone.")
-        return pyogrio.read_dataframe(path, layer=layer, columns=columns)
+        return pyogrio.read_dataframe(path_for_gdal(path), layer=layer, columns=columns)
     except AreaError:  # a ValueError too
         raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:

@@ -4,34 +4,42 @@ other files and addresses, all of which it opens, and one runs a program: those 
 
 from __future__ import annotations
 
+import html
+import mmap
 import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import Any
 
 from eotasks.errors import reason_of
 from eotasks.geometry.descriptions import check_description
+from eotasks.geometry.geoparquet import is_geoparquet
+from eotasks.geometry.packed import ZIP, check_path, is_zip, path_for_gdal
 from eotasks.geometry.stored_systems import (
     SQLITE,
     check_members,
-    check_sidecar,
     check_sidecars,
     check_sqlite,
 )
-from eotasks.limits import MEGABYTE, VECTOR_BYTES
-from eotasks.reading import ZIP_DAMAGES, check_regular, open_regular, too_large
+from eotasks.limits import METADATA_BYTES, VECTOR_BYTES
+from eotasks.reading import ZIP_DAMAGES, check_regular, open_regular, read_regular
 from eotasks.text import excerpt
 
 _FORMATS = "GeoPackage, GeoJSON, shapefiles, FlatGeobuf, GeoParquet, KML, GML, GPX and File Geodatabase"
 _HEADS = {".gpkg": SQLITE, ".geojson": b"{", ".json": b"{"}
 _JSON = (b"{", b"\x1e", b"loadGeoJSON(", b"jsonp(")
-_KNOWN = (SQLITE, *_JSON, b"\0\0\x27\x0a", b"fgb", b"PAR1", b"PK\x03\x04", b"PK\x05\x06")
-_ROOTS = (b"kml", b"gpx", b"featurecollection")
-"""Of XML: KML, GPX and GML."""
-_BEFORE_ROOT = re.compile(rb"<\?.*?\?>|<!--.*?-->|\s+", re.DOTALL)
+_SHAPES = b"\0\0\x27\x0a"
+_BINARY = (SQLITE, _SHAPES, b"fgb\x03fgb", *ZIP)
+"""Of the first byte on; the others may have white space before them."""
+_PARQUET = b"PAR1"
+_GML_ROOTS = (b"featurecollection", b"spatialdataset", b"citymodel")
+"""Of GML as a WFS, INSPIRE and models of cities have it."""
+_ROOTS = (b"kml", b"gpx", *_GML_ROOTS)
+"""Of XML."""
+_BEFORE_ROOT = re.compile(rb"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[<>]*>|\s+", re.DOTALL)
+"""A type of document as long as it has no entities of its own."""
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?([\w.-]+)")
 
 _DESCRIPTION = b"<ogrvrt"
@@ -52,24 +60,39 @@ _PROGRAMS = (b"$gpgsa", b"$gpgga", b"$pmgnwpl", b"$pmgnrte", b"<trainingcenterda
 """In the heads of what GDAL has the program gpsbabel read, wherever they are; so do these three together:"""
 _GARMIN = (b"Grid", b"Datum", b"Header")
 
+_OF_OTHERS = (
+    ".000 .adf .csv .dbf .dgn .dxf .e00 .gmt .igc .jml .map .mbtiles .mid .mif .moaw .mps .mvt .ods .osm .pbf .pdf .pix"
+    " .pmtiles .psv .sql .sxf .tab .tcx .thf .tsv .vct .vfk .x10 .xlsm .xlsx"
+)
+"""Endings of names by which GDAL may take a file for another format, whatever is in it: one of these asks addresses."""
+
 _OTHERS = frozenset({".adf", ".e00", ".mid", ".mif", ".tab", ".thf", ".vct"})
 """Files by which GDAL takes a folder for another format, when its shapefiles are damaged."""
 _IN_GEODATABASE = re.compile(r"gdb|timestamps|a[0-9a-f]{8}\..*|.*\.lock", re.IGNORECASE)
+_OF_SYSTEMS = (".ds_store", "desktop.ini", "thumbs.db")
+"""What macOS and Windows put into folders, in small letters."""
 
 _GRIDS = (
     b"proj4_grids",
     b"nadgrids=",
     b"geoidgrids=",
-    b"parameterfile[",
+    b"parameterfile",
     b"gridshift",
     b"proj pipeline",
     b"proj-based operation",
 )
-_NO_GRID = b"nadgrids=@null"
+_NO_GRID = re.compile(rb"nadgrids=@null(?=[\s\"'<&\0])")
 """What coordinate systems of other formats name files by, and what stands for none."""
 
 _LEADS = "it names other files or addresses, as what its name says does not"
 _NAMES_GRIDS = "its coordinate system names files: reproject it to EPSG:4326, and write it again"
+
+_NAME_OF_SYSTEM = re.compile(rb"srsName\s*=\s*[\"']([^\"'>]*)")
+_SYSTEM_BESIDE = re.compile(
+    rb"<\s*(?:srsname|srs|wkt)\b[^>]*>([^<]*)|\bprojection\s*=\s*[\"']([^\"'>]*)", re.IGNORECASE
+)
+_ADDRESS = re.compile(r"https?://[^\s\[({]*")
+"""Names of systems that GDAL does not ask for, where it reads GML."""
 
 _MARK = b"\xef\xbb\xbf"
 _BYTES = 1 << 16
@@ -82,6 +105,7 @@ def check_vector(path: str | os.PathLike[str]) -> None:
     :raises OSError: it is not there, no regular file, too large, or cannot be read.
     :raises ValueError: with the reason, for the end of a message.
     """
+    check_path(path)
     if Path(path).is_dir():
         names = [each.name for each in Path(path).iterdir()]
         _check_names(names, is_geodatabase=PurePath(path).suffix.lower() == ".gdb")
@@ -104,24 +128,33 @@ def check_head(path: str | os.PathLike[str]) -> None:
     """
     suffix = PurePath(path).suffix.lower()
     with open_regular(path) as stream:
-        begin = stream.read(_BYTES).removeprefix(_MARK).lstrip()
+        raw = stream.read(_BYTES)
+    begin = raw.removeprefix(_MARK).lstrip()
     head = _HEADS.get(suffix)
     if head is not None and not begin.startswith(head):
         raise ValueError(f"it does not begin as {suffix[1:]} does")
     if suffix == ".vrt" and _DESCRIPTION in begin.lower():
         _refuse_words(begin, _GRIDS, _NAMES_GRIDS)
         return
-    _check_format(begin)
-    if begin.startswith(SQLITE):
+    if suffix in _OF_OTHERS.split():
+        raise ValueError(f"files {suffix} are of another format, none of the formats that are read: {_FORMATS}")
+    if raw.startswith(ZIP):
+        _check_zip(path)
+        return
+    if raw.startswith(_PARQUET) and is_geoparquet(Path(path)):  # which GDAL does not get
+        return
+    _check_format(raw, begin)
+    if raw.startswith(SQLITE):
         check_sqlite(path)
+        _check_beside(Path(f"{os.fspath(path)}.aux.xml"))
     elif begin.startswith(_JSON):
         check_members(path)
-    elif begin.startswith(b"PK"):
-        _check_zip(path)
-    elif suffix == ".shp":
+    elif raw.startswith(_SHAPES):  # by the names of its files beside it as well
         check_sidecars(PurePath(path).parent, PurePath(path).stem)
     else:
         _refuse_words(begin, _GRIDS, _NAMES_GRIDS)
+        if _root(begin) in _GML_ROOTS:
+            _check_gml(path)
 
 
 def layer_info(path: str | os.PathLike[str], layer: str | None, *, bounds: bool = False) -> dict[str, Any]:
@@ -134,7 +167,9 @@ def layer_info(path: str | os.PathLike[str], layer: str | None, *, bounds: bool 
     import pyogrio  # here: who has GeoParquet does not need it
 
     try:
-        info: dict[str, Any] = pyogrio.read_info(path, layer=layer, force_feature_count=True, force_total_bounds=bounds)
+        info: dict[str, Any] = pyogrio.read_info(
+            path_for_gdal(path), layer=layer, force_feature_count=True, force_total_bounds=bounds
+        )
     except UnboundLocalError as error:  # pyogrio's own, where GDAL cannot write the system as text
         raise ValueError("its coordinate system cannot be read") from error
     check_info(info)
@@ -152,31 +187,62 @@ def check_info(info: Mapping[str, Any]) -> None:
 
 
 def _refuse_words(begin: bytes, words: tuple[bytes, ...], reason: str) -> None:
-    small = begin.lower().replace(_NO_GRID, b"")
+    small = _NO_GRID.sub(b"", begin.lower())
     if any(word in small for word in words):
         raise ValueError(reason)
 
 
-def _check_format(begin: bytes) -> None:
-    """Refuse what begins as none of the formats that are read, or what GDAL could take for another one."""
+def _check_format(raw: bytes, begin: bytes) -> None:
+    """Refuse what begins as none of the formats that are read, or what GDAL could take for another one.
+
+    :param raw: The first bytes.
+    :param begin: As far as they are text, without what may stand before it.
+    """
     _refuse_words(begin, _ELSEWHERE, _LEADS)
-    if not begin.startswith(_KNOWN) and not _is_known_xml(begin):
+    if not raw.startswith(_BINARY) and not begin.startswith(_JSON) and _root(begin) not in _ROOTS:
         raise ValueError(f"it begins as none of the formats that are read: {_FORMATS}")
     if any(word in begin.lower() for word in _PROGRAMS) or all(word in begin for word in _GARMIN):
         raise ValueError("it has words by which GDAL takes it for a file of a GPS, which it has a program read")
 
 
-def _is_known_xml(begin: bytes) -> bool:
+def _root(begin: bytes) -> bytes | None:
+    """The outermost element of XML, in small letters."""
     at = 0
     while (between := _BEFORE_ROOT.match(begin, at)) is not None:
         at = between.end()
     root = _ROOT.match(begin, at)
-    return root is not None and root[1].lower() in _ROOTS
+    return None if root is None else root[1].lower()
+
+
+def _check_gml(path: str | os.PathLike[str]) -> None:
+    """Refuse GML whose places, or whose description beside it, are in a system that names files."""
+    with open_regular(path) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for found in _NAME_OF_SYSTEM.finditer(content):
+            _check_name_of_system(found[1])
+    _check_beside(Path(path).with_suffix(".gfs"))
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse XML of GDAL's own beside a file, in which it looks for a system, as `_check_gml`."""
+    if not path.exists():
+        return
+    content = read_regular(path, METADATA_BYTES)
+    if b"<!" in content:  # as GDAL writes none: a comment, or a text, in which a system could be hidden
+        raise ValueError(f"{path.name} beside it has more than GDAL writes: remove that")
+    for found in _SYSTEM_BESIDE.finditer(content):
+        _check_name_of_system(found[1] or found[2] or b"")
+
+
+def _check_name_of_system(value: bytes) -> None:
+    text = html.unescape(value.decode("utf-8", "replace")).strip()
+    if any(sign in text for sign in "[({=") and not _ADDRESS.fullmatch(text):
+        check_description(text)
 
 
 def _check_names(names: Collection[str], *, is_geodatabase: bool) -> None:
     """Refuse a folder that GDAL could take for one of another format."""
     if is_geodatabase:
+        names = [name for name in names if name.lower() not in _OF_SYSTEMS]
         strange = [name for name in names if _IN_GEODATABASE.fullmatch(name) is None]
         if strange or not names:
             what = excerpt(min(strange)) if strange else "nothing"
@@ -190,47 +256,26 @@ def _check_names(names: Collection[str], *, is_geodatabase: bool) -> None:
 
 
 def _check_zip(path: str | os.PathLike[str]) -> None:
-    """GDAL looks into it: for folders of shapefiles and geodatabases, else for what a single file in it is."""
+    if not is_zip(path):
+        _check_kmz(path)
+        return
+    inner = path_for_gdal(path)
+    if Path(inner).is_file() and (is_zip(inner) or is_geoparquet(inner)):
+        raise ValueError("its zip holds what has to be unpacked before: give that")
+    check_vector(inner)
+
+
+def _check_kmz(path: str | os.PathLike[str]) -> None:
     try:
         with zipfile.ZipFile(path) as packed:
-            names = [name for name in packed.namelist() if not name.endswith("/")]
-            holds = {PurePath(name).suffix.lower() for name in names}
-            if ".shp" in holds:
-                _check_names(names, is_geodatabase=False)
-                for name in names:
-                    if name.lower().endswith(".prj"):
-                        with packed.open(name) as stream:
-                            check_sidecar(stream)
-            elif names and all(PurePath(name).parent.suffix.lower() == ".gdb" for name in names):
-                _check_names([PurePath(name).name for name in names], is_geodatabase=True)
-            else:
-                if len(names) != 1 and ".kml" not in holds:
-                    raise ValueError(f"its zip holds {len(names)} files and none is a shapefile: give the one to read")
-                for name in names:
-                    if len(names) == 1 or name.lower().endswith(".kml"):
-                        with packed.open(name) as stream:
-                            _check_packed(stream)
+            for member in packed.infolist():
+                if member.filename.lower().endswith(".kml"):
+                    with packed.open(member) as stream:
+                        raw = stream.read(_BYTES)
+                    _check_format(raw, raw.removeprefix(_MARK).lstrip())
     except ValueError:
         raise
     except (*ZIP_DAMAGES, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, or too large
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
             raise
         raise ValueError(f"its zip cannot be read: {reason_of(error)}") from error
-
-
-def _check_packed(stream: IO[bytes]) -> None:
-    begin = stream.read(_BYTES)
-    bare = begin.removeprefix(_MARK).lstrip()
-    _check_format(bare)
-    check = check_sqlite if begin.startswith(SQLITE) else check_members if bare.startswith(_JSON) else None
-    if check is None:
-        _refuse_words(bare, _GRIDS, _NAMES_GRIDS)
-        return
-    with tempfile.TemporaryDirectory() as folder, Path(folder, "unpacked").open("wb") as unpacked:
-        while begin:
-            unpacked.write(begin)
-            if unpacked.tell() > VECTOR_BYTES.value:
-                raise too_large(VECTOR_BYTES)
-            begin = stream.read(MEGABYTE)
-        unpacked.flush()
-        check(unpacked.name)

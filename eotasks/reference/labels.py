@@ -36,6 +36,7 @@ from eotasks.errors import (
 )
 from eotasks.geometry import repair
 from eotasks.geometry.geoparquet import describe_geoparquet, is_geoparquet, read_geoparquet, values_of
+from eotasks.geometry.packed import path_for_gdal
 from eotasks.geometry.vector_head import check_vector, layer_info
 from eotasks.imagery.files.gdal import GDAL_ERRORS, open_raster
 from eotasks.limits import VECTOR_FEATURES
@@ -186,7 +187,7 @@ def _read_column(path: str | Path, layer: _Layer, column: str, **options: Any) -
     try:
         if is_geoparquet(file):
             return _geoparquet_column(file, column, options.get("bbox"), options.get("read_geometry", True))
-        frame = pyogrio.read_dataframe(file, layer=layer.name, columns=[column], **options)
+        frame = pyogrio.read_dataframe(path_for_gdal(file), layer=layer.name, columns=[column], **options)
     except _DAMAGE as error:
         raise ReferenceDataError(f"Cannot read the labels in {path} ({reason_of(error)}): replace the file.") from error
     if len(frame) > most:
@@ -348,7 +349,7 @@ def _describe_vector(path: str | Path, layer: str | None, column: str | None) ->
         if is_geoparquet(file):
             return _describe_geoparquet(file, name, column)
         _check_file(file, name)
-        layers = pyogrio.list_layers(file)[:, 0].tolist()
+        layers = pyogrio.list_layers(path_for_gdal(file))[:, 0].tolist()
         if layer is None and len(layers) != 1:
             raise ReferenceDataError(f"The label file {name} has the layers {_shorten(layers)}: say which one.")
         layer = layer or layers[0]

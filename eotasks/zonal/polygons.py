@@ -29,6 +29,7 @@ from eotasks.errors import (
 )
 from eotasks.geometry.degrees import FARTHEST
 from eotasks.geometry.geoparquet import is_geoparquet
+from eotasks.geometry.packed import path_for_gdal
 from eotasks.geometry.repair import repaired
 from eotasks.geometry.vector_head import layer_info
 from eotasks.limits import VECTOR_FEATURES
@@ -146,7 +147,7 @@ def _layer(path: Path, layer: str | None, id_column: str | None) -> gpd.GeoDataF
         raise _no_column(id_column, fields, str(path))
     columns = [] if id_column is None or numbered else [id_column]
     try:
-        frame = pyogrio.read_dataframe(path, layer=chosen, columns=columns, fid_as_index=numbered)
+        frame = pyogrio.read_dataframe(path_for_gdal(path), layer=chosen, columns=columns, fid_as_index=numbered)
         return frame.reset_index(names=id_column) if numbered else frame
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise AreaError(f"{path}, layer {chosen!r} cannot be read ({reason_of(error)}): check the file.") from error

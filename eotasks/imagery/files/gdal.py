@@ -22,12 +22,11 @@ from rasterio.errors import RasterioError, RasterioIOError
 
 from eotasks.errors import EOTasksError, ImageryError, reason_of
 from eotasks.geometry.descriptions import check_description
+from eotasks.imagery.beside import LISTING, check_beside
 from eotasks.imagery.ending import in_gdal, is_ending
 from eotasks.imagery.files.location import Version
-from eotasks.imagery.xml import local_name, parse_xml
-from eotasks.limits import METADATA_BYTES
 from eotasks.models.rasters import block_excess
-from eotasks.reading import ZIP_DAMAGES, check_regular, read_regular
+from eotasks.reading import ZIP_DAMAGES, check_regular
 from eotasks.storage.location import is_s3
 
 SETTINGS: Mapping[str, str] = {
@@ -56,13 +55,17 @@ def open_by_name(path: object, name: object = None) -> rasterio.DatasetReader:
     :param name: What it is called where it was copied from; None for the path's own name.
     :raises RasterioError: when it is damaged, or of another format.
     """
-    driver = _DRIVERS.get(PurePath(str(path if name is None else name)).suffix.lower())
+    driver = _driver_of(path, name)
     if driver is not None:
         return rasterio.open(path, driver=driver)
     for plain in _PLAIN:
         with suppress(RasterioError):
             return rasterio.open(path, driver=plain)
     raise RasterioIOError(f"it is of none of the formats {', '.join(_PLAIN)}")
+
+
+def _driver_of(path: object, name: object) -> str | None:
+    return _DRIVERS.get(PurePath(str(path if name is None else name)).suffix.lower())
 
 
 def check_overviews(source: rasterio.DatasetReader, where: str) -> None:
@@ -90,24 +93,6 @@ def check_system(source: rasterio.DatasetReader, where: str) -> None:
             raise ImageryError(f"{where}: {reason_of(error)}.") from error
 
 
-def _check_sidecar(path: str, where: str) -> None:
-    """Refuse a file beside a raster by whose coordinate system GDAL would open others, as soon as it reads it."""
-    sidecar = f"{path}.aux.xml"
-    if not os.path.lexists(sidecar):
-        return
-    try:
-        for element in parse_xml(read_regular(sidecar, METADATA_BYTES), f"{where}: {sidecar}").iter():
-            attributes = [value for name, value in element.attrib.items() if name.lower() == "projection"]
-            texts = [element.text] if local_name(element).lower() in ("srs", "wkt") else []
-            for text in (*texts, *attributes):
-                if text is not None and text.strip():
-                    check_description(text)
-    except ValueError as error:
-        if isinstance(error, EOTasksError):
-            raise
-        raise ImageryError(f"{where}: {sidecar}: {error}.") from error
-
-
 @contextmanager
 def open_raster(path: object, where: str, *, name: object = None) -> Iterator[rasterio.DatasetReader]:
     """A raster on this machine that is no file of a product: a label, a map, a scene to evaluate.
@@ -120,9 +105,10 @@ def open_raster(path: object, where: str, *, name: object = None) -> Iterator[ra
     :raises RasterioError: when it is damaged, or not of the format that its name says.
     """
     if not str(path).startswith("/vsi"):
-        check_regular(str(path))
-        _check_sidecar(str(path), where)
-    one = {"GDAL_NUM_THREADS": SETTINGS["GDAL_NUM_THREADS"]}
+        path = os.path.abspath(str(path))  # noqa: PTH100 - GDAL takes how a name begins for more than a name
+        check_regular(path)
+        check_beside(path, where, headers=_driver_of(path, name) is None)
+    one = {"GDAL_NUM_THREADS": SETTINGS["GDAL_NUM_THREADS"], **LISTING}
     with in_gdal(), rasterio.Env(**one), open_by_name(path, name) as source:
         check_overviews(source, where)
         check_system(source, where)

@@ -45,3 +45,53 @@ def test_a_description_by_its_name(tmp_path: Path) -> None:
     write(tmp_path / "labels.tif", "GTiff")
     (tmp_path / "labels.vrt").write_text(VRT)
     assert read_raster_labels(tmp_path / "labels.vrt", GRID).tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+GRIDS = (
+    'GEOGCS["a",DATUM["b",SPHEROID["c",6378137,298],EXTENSION["PROJ4_GRIDS","/tmp/a.gsb"]],PRIMEM["d",0],'
+    'UNIT["degree",0.017453]]'
+)
+
+
+@pytest.mark.parametrize("ending", [".tif.ovr", ".tif.OVR", ".tif.msk", ".aux", ".tif.aux"])
+def test_overviews_and_masks_of_other_formats(ending: str, tmp_path: Path) -> None:
+    write(tmp_path / "labels.tif", "GTiff")
+    (tmp_path / f"labels{ending}").write_text(VRT)
+    with pytest.raises(ReferenceDataError, match="it is no TIFF, and could name other files"):
+        read_raster_labels(tmp_path / "labels.tif", GRID)
+
+
+@pytest.mark.parametrize(
+    ("name", "driver", "beside", "content"),
+    [
+        ("labels.bil", "EHdr", "labels.prj", GRIDS),
+        ("labels.dat", "ENVI", "labels.hdr", f"coordinate system string = {{\n{GRIDS}}}\n"),
+        ("labels.tif", "GTiff", "labels.tif.aux.xml", f"<PAMDataset><SRS>{GRIDS}</SRS></PAMDataset>"),
+        ("labels.tif", "GTiff", "labels.tif.ovr.aux.xml", f"<PAMDataset><SRS>{GRIDS}</SRS></PAMDataset>"),
+    ],
+)
+def test_systems_beside(
+    name: str, driver: str, beside: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / name, driver)
+    (tmp_path / beside).write_text(content)
+    monkeypatch.setattr("eotasks.imagery.files.gdal.open_by_name", None)  # GDAL is not even asked
+    with pytest.raises(ReferenceDataError, match=r"names grids"):
+        read_raster_labels(tmp_path / name, GRID)
+
+
+@pytest.mark.parametrize(("name", "driver"), [("labels.tif", "GTiff"), ("labels.dat", "ENVI"), ("labels.img", "HFA")])
+def test_overviews_as_gdal_writes_them(name: str, driver: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    write(path, driver)
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as raster:
+        raster.build_overviews([2])
+    assert (tmp_path / f"{name}.ovr").exists() or driver == "HFA"
+    (tmp_path / "labels.prj").write_text(GRIDS if driver == "GTiff" else "")  # which is of another file
+    assert read_raster_labels(path, GRID).tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_relative_names_that_begin_as_a_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "GTIFF_DIR:1:labels.tif", "GTiff")
+    assert read_raster_labels("GTIFF_DIR:1:labels.tif", GRID).tolist() == [[1, 2, 3], [4, 5, 6]]

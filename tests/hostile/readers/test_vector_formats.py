@@ -16,7 +16,7 @@ from eotasks.errors import AreaError, ReferenceDataError
 from eotasks.geometry.vector_head import check_vector
 from eotasks.reference.labels import check_vector_labels
 from eotasks.zonal.polygons import read_polygons
-from tests.builders.vectors import KML
+from tests.builders.geometry.vectors import KML
 
 GPS = {
     "magellan": b"$PMGNWPL,1\n",

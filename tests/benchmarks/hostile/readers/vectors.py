@@ -16,7 +16,7 @@ from eotasks.area import read_area
 from eotasks.errors import EOTasksError
 from eotasks.zonal.polygons import read_polygons
 from tests.benchmarks.hostile.format import Format, Read
-from tests.builders.vectors import KML
+from tests.builders.geometry.vectors import KML
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _ZIP_TOKENS = (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06", b"../", b"\0", b".shp", b".prj", b".tab")
