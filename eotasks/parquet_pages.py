@@ -245,12 +245,13 @@ def _group(file: IO[bytes], chunks: list[Chunk]) -> _Group:
         raise ValueError("columns at no place")
     file.seek(start)
     content = file.read(stop - start)
-    sizes, repeated = {}, set()
+    sizes: dict[str, int] = {}
+    repeated: set[str] = set()
     for chunk in chunks:
         pages = _pages(content, chunk.start - start, chunk.stop - start)
         values = sum(page.values for page in pages if page.kind != _DICTIONARY_PAGE)
         width = _WIDTH_OF.get(chunk.kind, 8)
-        sizes[chunk.name] = sum(page.size for page in pages) + width * values
+        sizes[chunk.name] = sizes.get(chunk.name, 0) + sum(page.size for page in pages) + width * values
         sizes[chunk.name] += sum(page.size * page.values for page in pages if page.encoding == _FRONT_CODED)
         dictionary = sum(page.size for page in pages if page.kind == _DICTIONARY_PAGE)
         if chunk.kind == _TEXTS and dictionary * values > REPEATED_BYTES:
@@ -284,6 +285,27 @@ def _pages(content: bytes, position: int, stop: int) -> list[_Page]:
     return pages
 
 
+def _leaves(elements: Sequence[tuple[str, int | None, int]]) -> list[tuple[str, int]]:
+    """Names and types of the columns of a schema, in which each element is followed by those in it.
+
+    :raises IndexError, ValueError: when it is damaged.
+    """
+    leaves: list[tuple[str, int]] = []
+    within: list[tuple[tuple[str, ...], int]] = [((), elements[0][2])]
+    for name, kind, count in elements[1:]:
+        while within[-1][1] == 0:
+            within.pop()
+        path, left = within[-1]
+        within[-1] = path, left - 1
+        if kind is not None and not count:
+            leaves.append((".".join((*path, name)), kind))
+        elif kind is not None or len(within) > _LEVELS or count < 0:
+            raise ValueError("columns in columns that no file has")
+        else:
+            within.append(((*path, name), count))
+    return leaves
+
+
 class _Thrift:
     """A structure in Thrift's compact protocol: the head of a page, or the end of a file."""
 
@@ -312,8 +334,18 @@ class _Thrift:
 
     def chunks(self) -> list[list[Chunk]]:
         """Of the end of a file, the columns of its row groups."""
-        groups: list[list[Chunk]] = self._inner({4: lambda kind: self._list(kind, self._row_group)}).get(4, [])
+        readers = {2: lambda kind: self._list(kind, self._element), 4: lambda kind: self._list(kind, self._row_group)}
+        found = self._inner(readers)
+        groups: list[list[Chunk]] = found.get(4, [])
+        leaves = _leaves(found[2])
+        if any([(chunk.name, chunk.kind) for chunk in group] != leaves for group in groups):
+            raise ValueError("columns that are not those of its schema")  # by which they are read
         return groups
+
+    def _element(self, kind: int) -> tuple[str, int | None, int]:
+        """Of the schema: its name, the number of its type if it is a column, and how many are in it if it is none."""
+        facts = self._inner({1: self._number, 4: self._text, 5: self._number}, kind)
+        return facts[4], facts.get(1), facts.get(5, 0)
 
     def _row_group(self, kind: int) -> list[Chunk]:
         columns: list[Chunk] = self._inner({1: lambda kind: self._list(kind, self._column)}, kind)[1]
