@@ -20,7 +20,8 @@ from tests import ROOT
 PACKAGE = ROOT / "eotasks"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "limits", "text", "durable", "reading", "documents", "times", "extras", "parquet_pages", "allocator"),
+    ("errors", "limits", "text", "durable", "reading", "documents", "times", "extras", "allocator"),
+    ("parquet_heads", "parquet_pages"),
     ("models", "network"),
     ("storage", "features", "geometry"),
     ("imagery", "clouds", "eopatches", "export", "reference", "series", "prediction", "xarray", "s2cloudless"),

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from eotasks.errors import ImageryError
 from eotasks.limits import CATALOGUE_BYTES
+from eotasks.parquet_pages import bytes_of_columns
 from tests.builders.clouds.label_sets import tortilla, write_cloudsen12_plus
 from tests.builders.clouds.refusals import refused
 
@@ -121,6 +123,21 @@ def test_a_table_whose_end_is_at_odds_with_itself(tmp_path: Path) -> None:
         pytest.skip("this version of pyarrow writes no such numbers")
     (tmp_path / "cloudsen12-l1c.0000.part.taco").write_bytes(content[:-2000] + content[-2000:].replace(two, one))
     refused("cloudsen12-plus", tmp_path, "histogram size mismatch")
+
+
+def test_columns_by_the_names_of_others() -> None:
+    """Arrow reads a column by its place in the schema, whatever the head of its pages calls it."""
+    stream = io.BytesIO()
+    long, short = pa.array([f"{number}{'x' * 5_000}" for number in range(100)]), pa.array(["y"] * 100)
+    pq.write_table(pa.table({"aaaa": long, "bbbb": short}), stream, compression="snappy", store_schema=False)
+    content = stream.getvalue()
+    assert bytes_of_columns(content, ["aaaa"], "It", groups=1) > 500_000
+    start = content.rindex(b"aaaa")
+    swapped = content[:start] + content[start:].replace(b"aaaa", b"cccc").replace(b"bbbb", b"aaaa")
+    swapped = swapped.replace(b"cccc", b"bbbb")
+    assert len(pq.ParquetFile(io.BytesIO(swapped)).read(["aaaa"]).column(0)[0].as_py()) == 5_001
+    with pytest.raises(ImageryError, match="its pages are damaged"):
+        bytes_of_columns(swapped, ["aaaa"], "It", groups=1)
 
 
 def test_headers_of_pages_that_are_damaged(tmp_path: Path) -> None:
