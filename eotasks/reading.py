@@ -31,6 +31,17 @@ _KINDS = {
 }  # fmt: skip
 
 
+def check_packing(archive: zipfile.ZipFile) -> None:
+    """Refuse a zip with files that are packed by LZMA, as few programs write: each says how much memory is taken before
+    a byte of it is unpacked, up to 4 GB.
+
+    :raises ValueError: with the reason, for the end of a message.
+    """
+    packed = [entry.filename for entry in archive.infolist() if entry.compress_type == zipfile.ZIP_LZMA]
+    if packed:
+        raise ValueError(f"{packed[0][-200:]} in it is packed by LZMA, which is not read: pack it anew, by deflate")
+
+
 def check_regular(path: str | os.PathLike[str], limit: Limit | None = None) -> None:
     """Refuse what a library is not to open. Links are followed.
 

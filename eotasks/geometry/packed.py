@@ -19,7 +19,7 @@ from typing import IO
 
 from eotasks.errors import reason_of
 from eotasks.limits import MEGABYTE, VECTOR_BYTES
-from eotasks.reading import ZIP_DAMAGES, open_regular, too_large
+from eotasks.reading import ZIP_DAMAGES, check_packing, open_regular, too_large
 from eotasks.storage.temporary import OwnFolder
 from eotasks.text import excerpt
 
@@ -101,6 +101,7 @@ def _unpack(path: str) -> Path:
 def _extracted(path: str, place: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as packed:
+            check_packing(packed)
             return _extract(packed, place)
     except ValueError:
         raise

@@ -24,7 +24,7 @@ from eotasks.geometry.stored_systems import (
     check_sqlite,
 )
 from eotasks.limits import METADATA_BYTES, VECTOR_BYTES
-from eotasks.reading import ZIP_DAMAGES, check_regular, open_regular, read_regular
+from eotasks.reading import ZIP_DAMAGES, check_packing, check_regular, open_regular, read_regular
 from eotasks.text import excerpt
 
 _FORMATS = "GeoPackage, GeoJSON, shapefiles, FlatGeobuf, GeoParquet, KML, GML, GPX and File Geodatabase"
@@ -268,6 +268,7 @@ def _check_zip(path: str | os.PathLike[str]) -> None:
 def _check_kmz(path: str | os.PathLike[str]) -> None:
     try:
         with zipfile.ZipFile(path) as packed:
+            check_packing(packed)
             for member in packed.infolist():
                 if member.filename.lower().endswith(".kml"):
                     with packed.open(member) as stream:

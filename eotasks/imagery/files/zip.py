@@ -22,7 +22,7 @@ from eotasks.imagery.files.origin import UNKNOWN, Origin
 from eotasks.imagery.files.protocol import Fingerprint, RangedBytes
 from eotasks.imagery.files.remote import BucketRaster, RangedRaster, WebRaster
 from eotasks.limits import METADATA_BYTES, PRODUCT_FILES
-from eotasks.reading import ZIP_DAMAGES, open_regular
+from eotasks.reading import ZIP_DAMAGES, check_packing, open_regular
 from eotasks.storage import s3
 from eotasks.storage.location import is_remote, is_s3
 from eotasks.text import redacted
@@ -197,13 +197,18 @@ class ZipFiles:
 
     def _opened(self, stream: IO[bytes]) -> zipfile.ZipFile:
         try:
-            return zipfile.ZipFile(stream)
+            archive = zipfile.ZipFile(stream)
         except EOTasksError:  # of S3 or a web server
             raise
         except ZIP_DAMAGES as error:
             if isinstance(error.__context__, EOTasksError):  # the same: zipfile takes any OSError for damage
                 raise error.__context__  # noqa: B904  # it is the cause, not the consequence
             raise ImageryError(f"{self.location}: cut off or no zip ({reason_of(error)}). Fetch it again.") from error
+        try:
+            check_packing(archive)
+        except ValueError as error:
+            raise ImageryError(f"{self.location}: {error}.") from error
+        return archive
 
     def _stream(self) -> IO[bytes]:
         if not is_remote(self.address):

@@ -24,7 +24,7 @@ from eotasks.errors import AreaError, EOTasksError, StorageError
 from eotasks.imagery.grid import Grid
 from eotasks.limits import ARRAY_BYTES
 from eotasks.models.zonal import PixelState, PolygonPixels
-from eotasks.reading import ZIP_DAMAGES
+from eotasks.reading import ZIP_DAMAGES, check_packing
 from eotasks.storage.place import Place
 from eotasks.workflows.zonal_stats.parts import damaged, pieces_path
 from eotasks.zonal.coverage import Coverage
@@ -184,6 +184,7 @@ def open_pieces(place: Place, name: str, quantities: int, grid: Grid | None = No
 def _opened(place: Place, name: str, path: Path) -> Iterator[Any]:
     try:
         with np.load(path, allow_pickle=False) as found:
+            check_packing(found.zip)
             yield found
     except _DAMAGE as error:
         if isinstance(error, EOTasksError):
