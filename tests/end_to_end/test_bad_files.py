@@ -67,7 +67,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "fields: a page of a server": (FIELDS.format("page.geojson"), ["page.geojson", "does not begin as geojson"]),
     "fields: an empty file": (FIELDS.format("nothing.geojson"), ["nothing.geojson", "does not begin as geojson"]),
     "fields: a table of Excel": (FIELDS.format("fields.xlsx"), ["fields.xlsx", "GeoPackage or GeoJSON"]),
-    "fields: a table without a system": (FIELDS.format("fields.csv"), ["no coordinate system", "crs"]),
+    "fields: a table of text": (FIELDS.format("fields.csv"), ["fields.csv", ".csv", "give GeoPackage or GeoJSON"]),
     "fields: column": (FIELDS.format("fields.geojson --id label"), ["no column 'label'", "id, name"]),
     "fields: layer": (FIELDS.format("fields.geojson --layer x"), ["no layer 'x'", "fields"]),
     "fields: percentiles": (FIELDS.format("fields.geojson --percentiles 5,105"), ["105", "from 0 to 100"]),
