@@ -155,21 +155,22 @@ def test_honest_systems_of_gml(system: str, tmp_path: Path) -> None:
     check_vector(path)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"PAR1" * 20, "none of the formats that are read"),  # for which GDAL loads a library, if there is one
-        (b"\n\0\0\x27\x0a" + b"\0" * 96, "none of the formats that are read"),
-        (b" fgb", "none of the formats that are read"),
-        (b"fgb\n", "none of the formats that are read"),
-        (packed(("a.zip", packed(("a.geojson", JSON)))), "has to be unpacked before"),
-        (packed(("a.parquet", b"PAR1")), "has to be unpacked before"),
-        (packed(("a.geojson", JSON), ("A.geojson", JSON)), "twice"),
-        (packed(("a/a.shp", b""), ("b/a.shp", b"")), "2 folders"),
-        (packed(("a.gpkg", b""), ("a.gpkg-wal", b"")), "holds 2 files"),
-    ],
-)
-def test_beginnings_and_zips(content: bytes, reason: str, tmp_path: Path) -> None:
+BEGINNINGS = {
+    "Parquet by another name": (b"PAR1" * 20, "none of the formats that are read"),  # GDAL loads a library for it
+    "a shapefile after a line": (b"\n\0\0\x27\x0a" + b"\0" * 96, "none of the formats that are read"),
+    "FlatGeobuf after a space": (b" fgb", "none of the formats that are read"),
+    "no FlatGeobuf": (b"fgb\n", "none of the formats that are read"),
+    "a zip in a zip": (packed(("a.zip", packed(("a.geojson", JSON)))), "has to be unpacked before"),
+    "Parquet in a zip": (packed(("a.parquet", b"PAR1")), "has to be unpacked before"),
+    "a name twice": (packed(("a.geojson", JSON), ("A.geojson", JSON)), "twice"),
+    "two folders": (packed(("a/a.shp", b""), ("b/a.shp", b"")), "2 folders"),
+    "a journal": (packed(("a.gpkg", b""), ("a.gpkg-wal", b"")), "holds 2 files"),
+}
+
+
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_beginnings_and_zips(kind: str, tmp_path: Path) -> None:
+    content, reason = BEGINNINGS[kind]
     path = tmp_path / "fields"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=reason):
