@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
+import pyogrio
 import pytest
 import shapely
 
@@ -126,7 +127,11 @@ def fields() -> gpd.GeoDataFrame:
         ("GPKG", "fields.zip"),
         ("OpenFileGDB", "fields.gdb.zip"),
         (None, "fields.kml"),
-        (None, "fields.kmz"),
+        pytest.param(
+            None,
+            "fields.kmz",
+            marks=pytest.mark.skipif("LIBKML" not in pyogrio.list_drivers(), reason="this GDAL has no library for KMZ"),
+        ),
     ],
 )
 def test_formats_that_are_read(driver: str | None, name: str, fields: gpd.GeoDataFrame, tmp_path: Path) -> None:
