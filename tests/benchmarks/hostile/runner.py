@@ -37,6 +37,11 @@ MEMORY = 2048 * MEGABYTE
 MEMORY_OF_CASE = 300 * MEGABYTE
 """By which a case may raise what a process holds at most: samples have some kilobytes."""
 
+MEMORY_OF_CASES = 400 * MEGABYTE
+"""By which all cases of a process may: libraries keep something of each file that they opened, and each has another
+name. What they keep would be taken for what a case takes.
+"""
+
 LONGEST_MESSAGE = 5_000
 POLL_SECONDS = 0.05
 SECONDS_TO_WARM = 120.0
@@ -215,7 +220,8 @@ def _run_all(cases: _Cases, guard: Guard, shared: mmap.mmap, numbers: range, not
         with contextlib.suppress(EOTasksError):  # some belong to another place, or lie on a server
             guard.watching(partial(cases.read, sample))
     guard.noted()
-    peak, parent = peak_memory(), os.getppid()
+    begun, parent = peak_memory(), os.getppid()
+    peak = begun
     for number in numbers:
         if os.getppid() != parent:
             os._exit(1)
@@ -231,7 +237,7 @@ def _run_all(cases: _Cases, guard: Guard, shared: mmap.mmap, numbers: range, not
         for kind, detail in faults:
             note(json.dumps(asdict(Fault(cases.format.name, cases.first + number, kind, detail))))
         shared[_HEAD.size + number] = _FAULT if faults else _ACCEPTED if error is None else _REFUSED
-        if grown - peak > MEMORY_OF_CASE:
+        if grown - peak > MEMORY_OF_CASE or grown - begun > MEMORY_OF_CASES:
             return _RECYCLED if number + 1 < numbers.stop else 0
         peak = grown
     return 0
