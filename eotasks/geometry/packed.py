@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
-import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from eotasks.errors import reason_of
 from eotasks.limits import MEGABYTE, VECTOR_BYTES
 from eotasks.reading import ZIP_DAMAGES, check_packing, open_regular, too_large
-from eotasks.storage.temporary import OwnFolder
+from eotasks.storage.temporary import FilesOfProcess
 from eotasks.text import excerpt
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -38,11 +36,7 @@ _MOST = 10_000
 _APPLICATION = slice(68, 72)
 """Where a GeoPackage says that it is one."""
 
-_Version = tuple[int, int, int]
-
-_lock = threading.Lock()
-_folder: OwnFolder | None = None
-_unpacked: dict[str, tuple[_Version, Path]] = {}
+_unpacked = FilesOfProcess()
 
 
 def path_for_gdal(path: str | os.PathLike[str]) -> str:
@@ -76,39 +70,33 @@ def is_zip(path: str | os.PathLike[str]) -> bool:
         return stream.read(4) in ZIP
 
 
-def _unpack(path: str) -> Path:
-    global _folder  # one in a process
-    facts = Path(path).stat()
-    version = facts.st_mtime_ns, facts.st_size, facts.st_ino
-    with _lock:
-        known = _unpacked.get(path)
-        if known is not None and known[0] == version and known[1].exists():
-            return known[1]
-        if known is not None:
-            shutil.rmtree(known[1].parent, ignore_errors=True)
-        if _folder is None or not _folder.path.is_dir():
-            _folder = OwnFolder()
-        place = Path(tempfile.mkdtemp(dir=_folder.path))
-        try:
-            found = _extracted(path, place)
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-        _unpacked[path] = version, found
-        return found
+@contextmanager
+def opened_zip(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+    """A zip of vector files; what is raised while it is read is told of it.
 
-
-def _extracted(path: str, place: Path) -> Path:
+    :raises OSError: of the disk, or what it holds is too large.
+    :raises ValueError: it is damaged, or packed by what is not read; with the reason, for the end of a message.
+    """
     try:
         with zipfile.ZipFile(path) as packed:
             check_packing(packed)
-            return _extract(packed, place)
+            yield packed
     except ValueError:
         raise
     except (*ZIP_DAMAGES, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, or too large
+        if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"its zip cannot be read: {reason_of(error)}") from error
+
+
+def _unpack(path: str) -> Path:
+    facts = Path(path).stat()
+
+    def extract(place: Path) -> Path:
+        with opened_zip(path) as packed:
+            return _extract(packed, place)
+
+    return _unpacked.path((path, facts.st_mtime_ns, facts.st_size, facts.st_ino), extract)
 
 
 def _extract(packed: zipfile.ZipFile, place: Path) -> Path:
@@ -177,13 +165,3 @@ def _copy(source: IO[bytes], target: IO[bytes], most: int) -> int:
             raise too_large(VECTOR_BYTES)
         target.write(chunk)
     return size
-
-
-def _forget() -> None:
-    """What a forked child inherits is its parent's, who removes it; a thread that is not there may hold the lock."""
-    global _lock, _folder
-    _lock, _folder = threading.Lock(), None
-    _unpacked.clear()
-
-
-os.register_at_fork(after_in_child=_forget)

@@ -1,4 +1,4 @@
-"""How a vector file begins: GDAL goes by that, and not by the name. It knows some seventy formats, of which some name
+"""How a vector file begins: GDAL goes by that, and not by the name. It knows over sixty formats, of which some name
 other files and addresses, all of which it opens, and one runs a program: those of the list below are let through.
 """
 
@@ -8,15 +8,13 @@ import html
 import mmap
 import os
 import re
-import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from eotasks.errors import reason_of
 from eotasks.geometry.descriptions import check_description
 from eotasks.geometry.geoparquet import is_geoparquet
-from eotasks.geometry.packed import ZIP, check_path, is_zip, path_for_gdal
+from eotasks.geometry.packed import ZIP, check_path, is_zip, opened_zip, path_for_gdal
 from eotasks.geometry.stored_systems import (
     SQLITE,
     check_members,
@@ -24,7 +22,7 @@ from eotasks.geometry.stored_systems import (
     check_sqlite,
 )
 from eotasks.limits import METADATA_BYTES, VECTOR_BYTES
-from eotasks.reading import ZIP_DAMAGES, check_packing, check_regular, open_regular, read_regular
+from eotasks.reading import check_regular, open_regular, read_regular
 from eotasks.text import excerpt
 
 _FORMATS = "GeoPackage, GeoJSON, shapefiles, FlatGeobuf, GeoParquet, KML, GML, GPX and File Geodatabase"
@@ -60,10 +58,11 @@ _PROGRAMS = (b"$gpgsa", b"$gpgga", b"$pmgnwpl", b"$pmgnrte", b"<trainingcenterda
 """In the heads of what GDAL has the program gpsbabel read, wherever they are; so do these three together:"""
 _GARMIN = (b"Grid", b"Datum", b"Header")
 
-_OF_OTHERS = (
-    ".000 .adf .csv .dbf .dgn .dxf .e00 .gmt .igc .jml .map .mbtiles .mid .mif .moaw .mps .mvt .ods .osm .pbf .pdf .pix"
-    " .pmtiles .psv .sql .sxf .tab .tcx .thf .tsv .vct .vfk .x10 .xlsm .xlsx"
-)
+_OF_OTHERS = frozenset({
+    ".000", ".adf", ".csv", ".dbf", ".dgn", ".dxf", ".e00", ".gmt", ".igc", ".jml", ".map", ".mbtiles",
+    ".mid", ".mif", ".moaw", ".mps", ".mvt", ".ods", ".osm", ".pbf", ".pdf", ".pix", ".pmtiles", ".psv",
+    ".sql", ".sxf", ".tab", ".tcx", ".thf", ".tsv", ".vct", ".vfk", ".x10", ".xlsm", ".xlsx",
+})  # fmt: skip
 """Endings of names by which GDAL may take a file for another format, whatever is in it: one of these asks addresses."""
 
 _OTHERS = frozenset({".adf", ".e00", ".mid", ".mif", ".tab", ".thf", ".vct"})
@@ -136,7 +135,7 @@ def check_head(path: str | os.PathLike[str]) -> None:
     if suffix == ".vrt" and _DESCRIPTION in begin.lower():
         _refuse_words(begin, _GRIDS, _NAMES_GRIDS)
         return
-    if suffix in _OF_OTHERS.split():
+    if suffix in _OF_OTHERS:
         raise ValueError(f"files {suffix} are of another format, none of the formats that are read: {_FORMATS}")
     if raw.startswith(ZIP):
         _check_zip(path)
@@ -266,17 +265,9 @@ def _check_zip(path: str | os.PathLike[str]) -> None:
 
 
 def _check_kmz(path: str | os.PathLike[str]) -> None:
-    try:
-        with zipfile.ZipFile(path) as packed:
-            check_packing(packed)
-            for member in packed.infolist():
-                if member.filename.lower().endswith(".kml"):
-                    with packed.open(member) as stream:
-                        raw = stream.read(_BYTES)
-                    _check_format(raw, raw.removeprefix(_MARK).lstrip())
-    except ValueError:
-        raise
-    except (*ZIP_DAMAGES, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk
-            raise
-        raise ValueError(f"its zip cannot be read: {reason_of(error)}") from error
+    with opened_zip(path) as packed:
+        for member in packed.infolist():
+            if member.filename.lower().endswith(".kml"):
+                with packed.open(member) as stream:
+                    raw = stream.read(_BYTES)
+                _check_format(raw, raw.removeprefix(_MARK).lstrip())

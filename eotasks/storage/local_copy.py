@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import threading
 from pathlib import Path
 
 from eotasks.storage import s3
 from eotasks.storage.location import is_s3
-from eotasks.storage.temporary import OwnFolder
+from eotasks.storage.temporary import FilesOfProcess
 
-_lock = threading.Lock()
-_copies: dict[tuple[str, str], Path] = {}
-_folder: OwnFolder | None = None
+_copies = FilesOfProcess()
 
 
 def local_path_of(path: str | Path) -> str | Path:
@@ -24,18 +19,14 @@ def local_path_of(path: str | Path) -> str | Path:
     """
     if not is_s3(path):
         return path
-    global _folder  # one in a process
     location = str(path)
-    key = location, object_tag(location)
-    with _lock:
-        if key not in _copies or not _copies[key].exists():  # some machines clean their temporary files
-            if _folder is None or not _folder.path.is_dir():
-                _folder = OwnFolder()
-            folder = Path(tempfile.mkdtemp(dir=_folder.path))
-            target = folder / location.rpartition("/")[2]  # libraries choose a format by the ending
-            s3.download_file(location, target)
-            _copies[key] = target
-        return _copies[key]
+
+    def copy(folder: Path) -> Path:
+        target = folder / location.rpartition("/")[2]  # libraries choose a format by the ending
+        s3.download_file(location, target)
+        return target
+
+    return _copies.path((location, object_tag(location)), copy)
 
 
 def object_tag(location: str) -> str:
@@ -44,13 +35,3 @@ def object_tag(location: str) -> str:
     :raises StorageError: when the object is absent or cannot be read.
     """
     return s3.object_facts(location).tag
-
-
-def _forget() -> None:
-    """What a forked child inherits is its parent's, who removes it; a thread that is not there may hold the lock."""
-    global _lock, _folder
-    _lock, _folder = threading.Lock(), None
-    _copies.clear()
-
-
-os.register_at_fork(after_in_child=_forget)

@@ -14,7 +14,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -53,6 +53,35 @@ def temporary_folder() -> Iterator[Path]:
     finally:
         if os.getpid() == process:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+class FilesOfProcess:
+    """Files that are made when they are first asked for, and go with the process; a forked child makes its own."""
+
+    def __init__(self) -> None:
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+
+    def path(self, key: Hashable, make: Callable[[Path], Path]) -> Path:
+        """What is there under a key, else what is made now.
+
+        :param make: Makes it in a new private folder, and gives its path; what it leaves when it fails is removed.
+        """
+        with self._lock:
+            found = self._paths.get(key)
+            if found is None or not found.exists():  # some machines clean their temporary files
+                folder = Path(tempfile.mkdtemp(dir=_folder_of_process()))
+                try:
+                    found = self._paths[key] = make(folder)
+                except BaseException:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    raise
+            return found
+
+    def _begin(self) -> None:
+        """In a child, too: a thread that is not there may hold the lock, and the files are its parent's."""
+        self._lock = threading.Lock()
+        self._paths: dict[Hashable, Path] = {}
 
 
 _lock = threading.Lock()

@@ -84,10 +84,10 @@ def test_a_forked_child_leaves_what_is_its_parents(folder: Path) -> None:
 
 
 def test_a_fork_while_a_copy_is_made_stops_nobody(folder: Path) -> None:
-    with local_copy._lock:
+    with local_copy._copies._lock:
         child = os.fork()
         if child == 0:
-            os._exit(0 if not local_copy._lock.locked() and not local_copy._copies else 1)
+            os._exit(0 if not local_copy._copies._lock.locked() and not local_copy._copies._paths else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 

@@ -22,8 +22,8 @@ _SHORTEST = 48
 """Bytes of what a file begins with, at least."""
 
 _WIDTHS = (2, 4, 8)
-_MOST = 1 << 16
-"""Free places of a heap: some have one or two."""
+_MOST = 1 << 20
+"""Free places of all heaps that are looked at: some have one or two, and each group has a heap."""
 
 
 def check_heaps(stream: IO[bytes]) -> None:
@@ -35,8 +35,9 @@ def check_heaps(stream: IO[bytes]) -> None:
         address, length, base = _widths(content)
         if address not in _WIDTHS or length not in _WIDTHS or base != 0:
             raise ValueError("its beginning is damaged")
+        left = _MOST
         for at in _places(content):
-            _check_heap(content, at + _BEFORE_SIZE, address, length)
+            left -= _free_places(content, at + _BEFORE_SIZE, address, length, left)
 
 
 def _widths(content: mmap.mmap) -> tuple[int, int, int]:
@@ -58,15 +59,16 @@ def _places(content: mmap.mmap) -> Iterator[int]:
         at = content.find(_SIGNATURE, at + 1)
 
 
-def _check_heap(content: mmap.mmap, at: int, address: int, length: int) -> None:
+def _free_places(content: mmap.mmap, at: int, address: int, length: int, most: int) -> int:
     size = int.from_bytes(content[at : at + length], "little")
     free = int.from_bytes(content[at + length : at + 2 * length], "little")
     start = int.from_bytes(content[at + 2 * length : at + 2 * length + address], "little")
     if start + size > len(content):  # which the library refuses, or no heap
-        return
+        return 0
     seen = 0
     while free != _LAST and free < size:
         seen += 1
-        if seen > min(size // (2 * length), _MOST):
+        if seen > min(size // (2 * length), most):
             raise ValueError("a list of what is free in it has no end")
         free = int.from_bytes(content[start + free : start + free + length], "little")
+    return seen

@@ -389,6 +389,21 @@ def test_lists_without_end_in_heaps(tmp_path: Path) -> None:
     refused("hollstein", tmp_path, "of no version that is known")
 
 
+def test_many_heaps_with_long_lists(tmp_path: Path) -> None:
+    """Thousands that share a list, which would be gone through for each of them."""
+    file = write_hollstein(tmp_path)
+    whole = file.read_bytes()
+    places = 4_000
+    chain = b"".join((16 * (each + 1)).to_bytes(8, "little") + bytes(8) for each in range(places - 1))
+    chain += (1).to_bytes(8, "little") + bytes(8)
+    numbers = (16 * places, 0, len(whole))
+    heap = b"HEAP" + bytes(4) + b"".join(each.to_bytes(8, "little") for each in numbers)
+    file.write_bytes(whole + chain + heap * 100)
+    read("hollstein", tmp_path)
+    file.write_bytes(whole + chain + heap * 1_000)
+    refused("hollstein", tmp_path, "has no end")
+
+
 def test_names_of_bands_that_are_no_text(tmp_path: Path) -> None:
     image = write_cloudsen12(tmp_path) / "S2L1C.tif"
     with rasterio.open(image, "r+") as raster:

@@ -119,10 +119,11 @@ def test_a_table_whose_end_is_at_odds_with_itself(tmp_path: Path) -> None:
     """Arrow ends the process when it is asked for what such a file says of a column; it refuses to read it."""
     content = table(9)
     two, one = b"\x26\x00\x12", b"\x16\x80\x00"  # numbers of values by their levels: 0 and 9; 0 alone, as long
-    if two not in content[-2000:]:
-        pytest.skip("this version of pyarrow writes no such numbers")
+    has_numbers = int(pa.__version__.partition(".")[0]) >= 20  # versions before write none, and look at none
+    assert (two in content[-2000:]) == has_numbers
     (tmp_path / "cloudsen12-l1c.0000.part.taco").write_bytes(content[:-2000] + content[-2000:].replace(two, one))
-    refused("cloudsen12-plus", tmp_path, "histogram size mismatch")
+    # Else the table is as it was, and its first item is looked at, which is none.
+    refused("cloudsen12-plus", tmp_path, "histogram size mismatch" if has_numbers else "does not begin")
 
 
 def test_columns_by_the_names_of_others() -> None:

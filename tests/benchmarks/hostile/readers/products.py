@@ -181,7 +181,7 @@ def _zips(folder: Path) -> tuple[Sequence[bytes], Read]:
     tile = product / TILE_XML
     tile.write_bytes(_shortened(tile.read_bytes()))
     samples = []
-    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2):
         target = folder / "made.zip"
         with zipfile.ZipFile(target, "w", method) as archive:
             for file in sorted(product.rglob("*")):
