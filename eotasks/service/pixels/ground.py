@@ -208,23 +208,53 @@ def metres_of(area: OutputArea) -> tuple[float, float]:
 
     :raises RequestError: when its middle is of no place on Earth.
     """
-    across, down = area.pixel_size
+    system = _system_of(area)
+    left, bottom, right, top = area.bounds
+    found = _metres(system, area.pixel_size, (left + right) / 2, (bottom + top) / 2)
+    if found is None:
+        raise RequestError(
+            f"The area {area.bounds} in {area.crs} is of no place on Earth: check its coordinate system."
+        )
+    return found
+
+
+def metres_at(area: OutputArea, place: tuple[float, float], crs: CRS) -> tuple[float, float]:
+    """The same of a pixel at a place, which is the same whatever else an area has.
+
+    :param place: In its own system, such as the middle of a product; one that cannot be expressed in that of the area
+        is that of the area's middle.
+    """
+    system = _system_of(area)
+    if is_utm(system):
+        return area.pixel_size
     try:
-        system = parse_crs(area.crs)
+        (x,), (y,) = transform(crs, system, [place[0]], [place[1]])[:2]
+    except GDAL_ERRORS:
+        x = y = math.inf
+    found = _metres(system, area.pixel_size, x, y) if math.isfinite(x) and math.isfinite(y) else None
+    return metres_of(area) if found is None else found
+
+
+def _system_of(area: OutputArea) -> CRS:
+    try:
+        return parse_crs(area.crs)
     except GridError as error:
         raise RequestError(message_of(error)) from error
+
+
+def _metres(system: CRS, size: tuple[float, float], x: float, y: float) -> tuple[float, float] | None:
+    """Of a pixel around a place; None where that is none on Earth."""
+    across, down = size
     if is_utm(system):
-        return across, down
-    left, bottom, right, top = area.bounds
-    x, y = (left + right) / 2, (bottom + top) / 2
+        return size
     try:
         longitudes, latitudes = transform(
             system, WGS84, [x - across / 2, x + across / 2, x, x], [y, y, y - down / 2, y + down / 2]
         )
-    except GDAL_ERRORS as error:
-        raise _of_no_place(area) from error
+    except GDAL_ERRORS:
+        return None
     if not np.isfinite([*longitudes, *latitudes]).all():
-        raise _of_no_place(area)
+        return None
     return (
         _distance(longitudes[0], latitudes[0], longitudes[1], latitudes[1]),
         _distance(longitudes[2], latitudes[2], longitudes[3], latitudes[3]),
@@ -235,10 +265,6 @@ def is_utm(system: CRS) -> bool:
     """Whether a coordinate system is a zone of UTM on WGS84, in whose metres products are."""
     code = system.to_epsg()
     return code is not None and (32601 <= code <= 32660 or 32701 <= code <= 32760)
-
-
-def _of_no_place(area: OutputArea) -> RequestError:
-    return RequestError(f"The area {area.bounds} in {area.crs} is of no place on Earth: check its coordinate system.")
 
 
 def _distance(west: float, south: float, east: float, north: float) -> float:

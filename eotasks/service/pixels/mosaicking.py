@@ -17,13 +17,12 @@ from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import holes
 from eotasks.imagery.pixels.places import Places
 from eotasks.imagery.pixels.raster import BAND_TYPES, MASK_TYPES, bounds_in
-from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.errors import RequestError
-from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands, read_layer
+from eotasks.service.pixels.bands import BandPixels, BandRules, BandSampling, read_bands, read_layer
 from eotasks.service.pixels.blocks import Allowance, Computed
 from eotasks.service.pixels.clouds import CloudBands
-from eotasks.service.pixels.collections import AOT, BandKind, ServedBand
+from eotasks.service.pixels.collections import AOT, MASK_RESOLUTION, BandKind, ServedBand
 from eotasks.service.pixels.ground import Canvas
 from eotasks.service.pixels.order import SceneProducts
 from eotasks.service.pixels.products import OpenProduct, OpenProducts, faults_of
@@ -46,11 +45,8 @@ class Wanted:
     bands: Mapping[str, ServedBand]
     """By name, each once."""
 
-    sampling: BandSampling
-    """Of the bands of the product; one of them where none is asked for, which says where there is data."""
-
-    clp_method: ResamplingName
-    """Of the cloud probability; classes are always nearest."""
+    rules: BandRules
+    """Of the bands of a product, and of the cloud probability; classes are always nearest."""
 
     def of_kind(self, kind: BandKind) -> list[str]:
         """Names of the bands of a kind."""
@@ -96,7 +92,7 @@ class SceneReader:
                     continue
                 with faults_of(each.name):
                     product = self._products.get(each)
-                    window = _under(product, _known_bands(product, wanted.sampling), canvas)
+                    window = _under(product, wanted.rules.sampling_of(product), canvas)
                     if window is not None:
                         part, places = canvas.grid.part(*window), canvas.places_of(*window)
                         for what, pixels in self._clouds.pixels_to_compute(kinds, each, masked, part, places).items():
@@ -134,7 +130,7 @@ class SceneReader:
             return
         with faults_of(candidate.name):
             product, computed = self._products.get(candidate), Computed(allowance=canvas.allowance)
-            sampling = _known_bands(product, wanted.sampling)
+            sampling = wanted.rules.sampling_of(product)
             window = canvas.window_under(_ground_of(product, sampling), open_)
             if window is None:
                 return
@@ -192,17 +188,10 @@ class SceneReader:
         clouds = wanted.of_kind(BandKind.CLOUDS)
         if clouds:
             masked = scene.masked.get(candidate.name)
+            method = wanted.rules.method_in(product, MASK_RESOLUTION)
             yield from self._clouds.read(
-                clouds, candidate, masked, part, places, clp_method=wanted.clp_method, computed=computed
+                clouds, candidate, masked, part, places, clp_method=method, computed=computed
             ).items()
-
-
-def _known_bands(product: OpenProduct, sampling: BandSampling) -> BandSampling:
-    """The same, or another band that says where there is data, where a product lacks the one."""
-    if not sampling.is_only_mask or set(sampling.methods) <= set(product.scene.bands):
-        return sampling
-    finest = min(product.scene.bands, key=lambda band: NATIVE_RESOLUTION[band])
-    return BandSampling({finest: "nearest"}, sampling.reduced, sampling.harmonize, is_only_mask=True)
 
 
 def _told(

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -29,27 +30,35 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.catalogue.request import SearchRequest
 from eotasks.errors import ConfigurationError, EOTasksError
 from eotasks.imagery.files.signing import Modifier
-from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.threads import resolve_threads
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.planes import Plane
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
-from eotasks.service.pixels.bands import BandSampling, method_of
+from eotasks.service.pixels.bands import BandRules
 from eotasks.service.pixels.blocks import Allowance
 from eotasks.service.pixels.clouds import MASKS_BYTES, SERVED, CloudBands
 from eotasks.service.pixels.collections import (
     AOT,
     COLLECTIONS,
-    MASK_RESOLUTION,
     BandKind,
     Collection,
     ServedBand,
     collection_of,
     divisor_of,
 )
-from eotasks.service.pixels.ground import Canvas, around, check_metres, grid_of, inside, metres_of, searched, wanted
+from eotasks.service.pixels.ground import (
+    Canvas,
+    around,
+    check_metres,
+    grid_of,
+    inside,
+    metres_at,
+    metres_of,
+    searched,
+    wanted,
+)
 from eotasks.service.pixels.mosaicking import STRIP_BYTES, SceneReader, Wanted
 from eotasks.service.pixels.order import mosaic_order, scenes_of
 from eotasks.service.pixels.products import (
@@ -65,10 +74,6 @@ from eotasks.service.pixels.sources import ProductSources
 from eotasks.service.pixels.storing import MaskStore
 from eotasks.sources.frames import Candidate
 from eotasks.sources.replacement import choose_products
-
-DATA_BAND = "B02"
-"""The band that says where there is data, where a script reads none: of the finest pixels."""
-
 
 _ROOMS = (("decoded_bytes", -1), ("masks_bytes", -1))
 
@@ -220,16 +225,15 @@ class CatalogueReader:
         """
         checked = collection_of(data.collection, self._served).checked(bands)
         served = {band.name: band for band, _ in checked}
-        size = metres_of(area)
         grid = grid_of(area)
-        sampling = self._sampling(data, checked, size)
-        reading = Wanted(served, sampling, method_of(MASK_RESOLUTION, size, data.upsampling, data.downsampling))
+        rules = self._rules(data, checked, area)
+        reading = Wanted(served, rules)
         shape = (len(found.products), *grid.shape)
         arrays: dict[str, NDArray[Any]] = {}
         for band in served.values():
             kind: Any = np.uint8
             if band.kind is BandKind.REFLECTANCE:
-                kind = sampling.dtype_of(band.name)
+                kind = rules.dtype_of(band.name)
             elif band.kind is BandKind.ANGLES:
                 kind = np.float32
             elif band.name == AOT:
@@ -265,19 +269,19 @@ class CatalogueReader:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _sampling(
-        self, data: DataRequest, bands: Sequence[tuple[ServedBand, str]], size: tuple[float, float]
-    ) -> BandSampling:
-        reduced = max(size) > self._limits.exact_metres
+    def _rules(self, data: DataRequest, bands: Sequence[tuple[ServedBand, str]], area: OutputArea) -> BandRules:
         units = {band: unit for band, unit in bands if band.kind is BandKind.REFLECTANCE}
-        methods: dict[str, ResamplingName] = {
-            band.name: method_of(band.resolution, size, data.upsampling, data.downsampling) for band in units
-        }
-        if methods:
-            # Reflectance has its offset in any case; only what is below 0 is left as it is.
-            signed = () if data.harmonize else (band.name for band, unit in units.items() if unit == "REFLECTANCE")
-            return BandSampling(methods, reduced, data.harmonize, frozenset(signed))
-        return BandSampling({DATA_BAND: "nearest"}, reduced, data.harmonize, is_only_mask=True)
+        # Reflectance has its offset in any case; only what is below 0 is left as it is.
+        signed = () if data.harmonize else (band.name for band, unit in units.items() if unit == "REFLECTANCE")
+        return BandRules(
+            {band.name: band.resolution for band in units},
+            data.upsampling,
+            data.downsampling,
+            self._limits.exact_metres,
+            data.harmonize,
+            frozenset(signed),
+            lru_cache(partial(metres_at, area)),  # products of one tile have one middle
+        )
 
     def _is_seen(self, candidate: Candidate, exact: BaseGeometry | None, canvas: Canvas) -> bool:
         """Whether a product is a scene of an area: those beside it, which a search finds too, may have pixels of it.
