@@ -38,9 +38,11 @@ _ROUNDING = 1e-3
 """Share by which pixels may be wider than the limit: clients compute sizes in degrees."""
 
 
-_MOST_PLACES = 4
-"""Systems in which all pixels of a request are found and kept: they take 16 bytes a pixel of each, and products that
-have much of the ground lie in so many at most."""
+PLACES_BYTES = 128 << 20
+"""Of the places of all pixels of a request that are kept, in the systems of its products: an image of 2500 x 2500 takes
+100 MB in one."""
+_PLACE_BYTES = 16
+"""Of a pixel."""
 
 _LARGE_PART = 0.25
 """Of a request's pixels, from which on all of them are found in a system rather than those of a product."""
@@ -75,14 +77,25 @@ class Canvas:
             found = self._places.get(key)
             if found is None:
                 found = self._places[key] = Places.of(self.grid, crs)
-                if len(self._places) > _MOST_PLACES:
+                while len(self._places) > 1 and len(self._places) * self._places_bytes > PLACES_BYTES:
                     self._places.popitem(last=False)
         return found
 
-    def places_of(self, rows: slice, columns: slice) -> Callable[[CRS], Places]:
-        """The centres of some of its pixels, which are found by themselves where they are few of all."""
-        count = len(range(self.grid.height)[rows]) * len(range(self.grid.width)[columns])
-        if count >= _LARGE_PART * self.grid.height * self.grid.width:
+    @property
+    def _places_bytes(self) -> int:
+        return _PLACE_BYTES * self.grid.height * self.grid.width
+
+    def places_of(
+        self, rows: slice, columns: slice, window: tuple[slice, slice] | None = None
+    ) -> Callable[[CRS], Places]:
+        """The centres of some of its pixels, which are found by themselves where they are few of all, or all are too
+        many to be kept.
+
+        :param window: All rows and columns that are looked at, strip by strip; None for these.
+        """
+        seen = window or (rows, columns)
+        count = len(range(self.grid.height)[seen[0]]) * len(range(self.grid.width)[seen[1]])
+        if count >= _LARGE_PART * self.grid.height * self.grid.width and self._places_bytes <= PLACES_BYTES:
             return lambda crs: self.places(crs).part(rows, columns)
         known: dict[str, Places] = {}
         lock = Lock()

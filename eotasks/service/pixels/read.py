@@ -49,6 +49,7 @@ from eotasks.service.pixels.collections import (
     divisor_of,
 )
 from eotasks.service.pixels.ground import (
+    PLACES_BYTES,
     Canvas,
     around,
     check_metres,
@@ -118,7 +119,7 @@ class ReadingLimits:
     @property
     def working_bytes(self) -> int:
         """Memory that a request takes besides its planes, at most."""
-        return STRIP_BYTES * resolve_threads(self.threads)
+        return STRIP_BYTES * resolve_threads(self.threads) + PLACES_BYTES
 
 
 class CatalogueReader:

@@ -27,6 +27,7 @@ from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import Resampling
 from eotasks.service.errors import NotFoundError, ProductError, RequestError, TooLargeError
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
+from eotasks.service.pixels import mosaicking
 from eotasks.service.pixels.read import ReadingLimits
 from tests.builders.products import LEFT, TOP, UTM, write_jp2
 from tests.builders.service.pixels import SIDE, area, asked, made, noise, planes_of, reader
@@ -324,6 +325,28 @@ def test_what_products_of_l2a_hold_beside_it(tmp_path: Path) -> None:
     assert (planes["SNW"].divisor, planes["AOT"].divisor, planes["AOT"].values.dtype) == (1, 1000, np.uint16)
     with pytest.raises(RequestError, match="Product P does not hold CLD"):
         planes_of(reader(full), area(), ["CLD"], asked("sentinel-2-l2a"))
+
+
+def test_strips_are_as_small_for_files_that_are_read_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a wide request bands are decoded at a lower level, and the scene classification is not."""
+    classes = np.random.default_rng(1).integers(1, 12, (256, 256)).astype(np.uint8)
+    (tmp_path / "P").mkdir()
+    write_jp2(tmp_path / "P/SCL.jp2", classes, 20)
+    bands = {"B02": np.random.default_rng(2).integers(1, 9_000, (512, 512)).astype(np.uint16)}
+    file = RasterFile("SCL.jp2", "JP2OpenJPEG")
+    source = reader(
+        made(tmp_path / "P", bands, level="L2A", classification=file), limits=ReadingLimits(threads=2, exact_metres=79)
+    )
+    where, wanted = area(bounds=(LEFT, TOP - 5_120, LEFT + 5_120, TOP), size=80), asked("sentinel-2-l2a")
+    at_once = planes_of(source, where, ["B02", "SCL"], wanted)
+    heights: list[int] = []
+    original = mosaicking.read_layer
+    monkeypatch.setattr(mosaicking, "read_layer", lambda *args: (heights.append(args[2].height), original(*args))[1])
+    monkeypatch.setattr(mosaicking, "STRIP_PIXELS", 30_000)
+    in_strips = planes_of(source, where, ["B02", "SCL"], wanted)
+    assert heights == [21, 21, 22], "of 16,384 pixels of B02 at 40 m, and 65,536 of the classes"
+    for band, plane in at_once.items():
+        np.testing.assert_array_equal(in_strips[band].values, plane.values)
 
 
 def test_wide_pixels_are_made_of_lower_levels(tmp_path: Path) -> None:
