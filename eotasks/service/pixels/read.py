@@ -76,6 +76,9 @@ from eotasks.service.pixels.storing import MaskStore
 from eotasks.sources.frames import Candidate
 from eotasks.sources.replacement import choose_products
 
+_FOUND = 4
+"""Products that are looked for, for each that a request may find: others stand for some of them."""
+
 _ROOMS = (("decoded_bytes", -1), ("masks_bytes", -1))
 
 
@@ -205,10 +208,7 @@ class CatalogueReader:
         candidates, masked = self._candidates(data, area, collection)
         choice = choose_products(candidates)
         if len(choice.products) > self._limits.max_products:
-            raise TooLargeError(
-                f"{len(choice.products):,} products of {collection.id} are asked for, more than the"
-                f" {self._limits.max_products:,} of one request. Ask for a shorter time, a smaller area, or less cloud."
-            )
+            raise self._too_many(f"{len(choice.products):,}", collection)
         products = choice.products
         if mosaicking is not Mosaicking.SIMPLE:
             exact = None if not products else searched(wanted(area), area.crs)
@@ -270,6 +270,12 @@ class CatalogueReader:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
+    def _too_many(self, count: str, collection: Collection) -> TooLargeError:
+        return TooLargeError(
+            f"{count} products of {collection.id} are asked for, more than the {self._limits.max_products:,} of one"
+            " request. Ask for a shorter time, a smaller area, or less cloud."
+        )
+
     def _rules(self, data: DataRequest, bands: Sequence[tuple[ServedBand, str]], area: OutputArea) -> BandRules:
         units = {band: unit for band, unit in bands if band.kind is BandKind.REFLECTANCE}
         # Reflectance has its offset in any case; only what is below 0 is left as it is.
@@ -305,11 +311,14 @@ class CatalogueReader:
             end=data.end,
             max_cloud_cover=None if data.max_cloud_coverage >= 100 else data.max_cloud_coverage / 100,
             level=collection.level,
+            limit=_FOUND * self._limits.max_products,
         )
         try:
             listing = self._sources.find(request)
         except (EOTasksError, OSError) as error:
             raise unsearched(error) from error
+        if len(listing.candidates) >= _FOUND * self._limits.max_products:
+            raise self._too_many(f"At least {len(listing.candidates):,}", collection)
         return list(listing.candidates), dict(listing.masked)
 
     def _crs_of(self, candidate: Candidate) -> str:
