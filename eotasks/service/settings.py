@@ -25,7 +25,7 @@ _WORKING_SHARE = 3
 """Bytes that a request takes for each byte of its bands: they are read, handed to the engine, and drawn from."""
 
 _ANSWERS_PART = 8
-"""Of the memory for pixels, what answers may take beside it."""
+"""Of the memory for pixels, what answers may take beside it, and as much bodies of requests."""
 
 LOOPBACK_ORIGINS = r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
 """Pages of this machine."""
@@ -217,6 +217,11 @@ class ServiceSettings(BaseSettings):
     def bytes_of_answers(self) -> int:
         """Of answers that clients have not taken yet, in one process: with more nothing is drawn."""
         return self.memory_mb * MEGABYTE // (self.workers * _ANSWERS_PART)
+
+    @property
+    def bytes_of_bodies(self) -> int:
+        """Of bodies of requests that are not answered yet, in one process: with more none is taken."""
+        return self.bytes_of_answers
 
     @property
     def key_file(self) -> Path:
