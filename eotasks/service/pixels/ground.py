@@ -19,7 +19,7 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import WARNING_FILTERS, AreaError, ConfigurationError, EOTasksError, GridError, message_of
-from eotasks.geometry.degrees import WGS84, in_degrees
+from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.files.gdal import GDAL_ERRORS
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.places import Places
@@ -301,12 +301,14 @@ def wanted(area: OutputArea) -> BaseGeometry:
 def around(area: OutputArea) -> BaseGeometry:
     """What a search looks for: the extent of what counts, and a little beyond it; in units of the area."""
     left, bottom, right, top = wanted(area).bounds
-    across = down = _SLACK
-    if in_degrees(parse_crs(area.crs)):
-        down = math.degrees(_SLACK / _RADIUS)
-        across = down / max(math.cos(math.radians(max(abs(bottom), abs(top)))), 0.01)
-        return box(left - across, max(bottom - down, -90.0), right + across, min(top + down, 90.0))
-    return box(left - across, bottom - down, right + across, top + down)
+    system = parse_crs(area.crs)
+    unit = system.units_factor[1]  # metres, as of a foot, or radians, as of a grad
+    if not system.is_geographic:
+        slack = _SLACK / unit
+        return box(left - slack, bottom - slack, right + slack, top + slack)
+    pole, down = math.pi / 2 / unit, _SLACK / _RADIUS / unit
+    across = down / max(math.cos(max(abs(bottom), abs(top)) * unit), 0.01)
+    return box(left - across, max(bottom - down, -pole), right + across, min(top + down, pole))
 
 
 def searched(geometry: BaseGeometry, crs: str) -> BaseGeometry:

@@ -146,3 +146,19 @@ def test_products_of_two_zones_are_the_same_however_little_of_the_request_is_loo
         for band, plane in expected.items():
             np.testing.assert_array_equal(found[band].values[0], plane.values[0])
     assert {1, 0} == set(np.unique(expected["dataMask"].values))
+
+
+@pytest.mark.parametrize(
+    ("crs", "across", "down"),
+    [
+        (UTM, 1_000, 1_000),
+        ("EPSG:2263", 3_280.83, 3_280.83),
+        ("EPSG:4326", 0.01797, 0.008983),
+        ("EPSG:4807", 0.01699, 0.009981),
+    ],
+    ids=["metres", "feet", "degrees", "grads"],
+)
+def test_a_search_looks_a_kilometre_beyond_the_area_in_any_unit(crs: str, across: float, down: float) -> None:
+    """In feet it was 300 m, as far as footprints may be off; in grads it was the world."""
+    left, bottom, right, top = ground.around(area(bounds=(5, 59, 6, 60), crs=crs, shape=(2, 2))).bounds
+    np.testing.assert_allclose((5 - left, right - 6, 59 - bottom, top - 60), (across, across, down, down), rtol=1e-3)
