@@ -81,7 +81,7 @@ def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: 
     )
     try:
         sandbox = engine.start()
-        told = {"memory": memory_text(settings), "sandbox": sandbox.as_json()}
+        told = {"memory": memory_text(settings, kept_bytes=limits.kept_bytes), "sandbox": sandbox.as_json()}
         level = logging.INFO if sandbox.seccomp else logging.WARNING
         LOGGER.log(level, "evalscripts run with %s", sandbox.text, extra={FIELDS: told})
 

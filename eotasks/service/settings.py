@@ -312,9 +312,13 @@ def _host_of(header: str) -> str:
     return header.partition(":")[0]
 
 
-def memory_text(settings: ServiceSettings) -> str:
-    """What the budget of memory means, for the start and the log."""
+def memory_text(settings: ServiceSettings, *, kept_bytes: int) -> str:
+    """What the budget of memory means, for the start and the log.
+
+    :param kept_bytes: That a process keeps between requests, beside the budget.
+    """
     return (
         f"{settings.memory_mb:,} MB for pixels: {settings.workers} x {settings.concurrent} requests at the same time,"
-        f" bands of {settings.bytes_of_request / MEGABYTE:,.0f} MB each"
+        f" bands of {settings.bytes_of_request / MEGABYTE:,.0f} MB each; beside them {settings.workers} x"
+        f" {kept_bytes / MEGABYTE:,.0f} MB of what was read are kept"
     )

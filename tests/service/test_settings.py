@@ -111,7 +111,9 @@ def test_loopback(host: str, inside: bool) -> None:
 def test_the_budget_is_shared_out() -> None:
     settings = load_settings({"memory_mb": 6000, "workers": 2, "concurrent": 5})
     assert settings.bytes_of_request * 2 * 5 * 3 <= 6000 * 1024**2
-    assert memory_text(settings).startswith("6,000 MB for pixels: 2 x 5 requests")
+    told = memory_text(settings, kept_bytes=640 << 20)
+    assert told.startswith("6,000 MB for pixels: 2 x 5 requests")
+    assert told.endswith("beside them 2 x 640 MB of what was read are kept")
 
 
 def test_an_unknown_option() -> None:
