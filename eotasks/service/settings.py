@@ -61,6 +61,11 @@ class ServiceSettings(BaseSettings):
     memory_mb: int = Field(
         4096, ge=256, description="Memory for the pixels of all requests together, in 2^20 bytes: shared out evenly."
     )
+    decoded_mb: int = Field(
+        256,
+        ge=0,
+        description="Memory of each process for decoded bands, kept for requests that come next, in 2^20 bytes.",
+    )
     max_side: int = Field(2500, ge=1, le=20_000, description="Rows and columns that an image may have, each.")
     max_metres: float = Field(
         1500, gt=0, description="Metres on the ground that a pixel may be wide: wider ones read too many products."
@@ -242,5 +247,6 @@ def memory_text(settings: ServiceSettings) -> str:
     """What the budget of memory means, for the start and the log."""
     return (
         f"{settings.memory_mb:,} MB for pixels: {settings.workers} x {settings.concurrent} requests at the same time,"
-        f" bands of {settings.bytes_of_request / MEGABYTE:,.0f} MB each"
+        f" bands of {settings.bytes_of_request / MEGABYTE:,.0f} MB each;"
+        f" {settings.decoded_mb:,} MB of each process for bands that it keeps decoded"
     )

@@ -84,6 +84,7 @@ def test_the_budget_is_shared_out() -> None:
     settings = load_settings({"memory_mb": 6000, "workers": 2, "concurrent": 5})
     assert settings.bytes_of_request * 2 * 5 * 3 <= 6000 * 1024**2
     assert memory_text(settings).startswith("6,000 MB for pixels: 2 x 5 requests")
+    assert memory_text(settings).endswith("256 MB of each process for bands that it keeps decoded")
 
 
 def test_an_unknown_option() -> None:
