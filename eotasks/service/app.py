@@ -34,6 +34,7 @@ from eotasks.service.traffic.frame import Frame, log_error, number_of
 from eotasks.service.traffic.rate import Rate
 from eotasks.service.traffic.sending import Sending
 from eotasks.service.traffic.work import Work
+from eotasks.text import excerpt
 
 LOGGER = logging.getLogger("eotasks.service")
 
@@ -42,6 +43,11 @@ END_S = 5.0
 
 _LOOKUPS = 2
 """Searches of the catalogue that run at the same time: they take none of the memory for pixels."""
+
+_APIS = (
+    f"There are Process ({process.PATHS[0]}), Statistical ({statistics.PATHS[0]}), Catalog ({catalog.PATH}) and FIS"
+    f" ({fis.PATH}), described at /docs; nothing is done in batches or asynchronously."
+)
 
 TITLE = "eotasks"
 DESCRIPTION = "Bands, cloud masks and statistics of Sentinel-2, for clients that were written for Sentinel Hub."
@@ -145,7 +151,10 @@ def _answer_errors(app: FastAPI) -> None:
 
     async def of_routes(request: Request, error: Exception) -> Response:
         code = error.status_code if isinstance(error, StarletteHTTPException) else 500
-        texts = {404: f"There is nothing at {request.url.path}.", 405: f"{request.method} is not for this address."}
+        texts = {
+            404: f"There is nothing at {excerpt(request.url.path)}. {_APIS}",
+            405: f"{request.method} is not for this address.",
+        }
         answer = Answer(code, code_of_status(code), texts.get(code, "The request is not usable.")).response()
         for name, value in (getattr(error, "headers", None) or {}).items():
             answer.headers[name] = value

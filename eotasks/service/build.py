@@ -56,6 +56,15 @@ class Catalogues:
         return list(found.values())
 
 
+def reading_limits(settings: ServiceSettings) -> ReadingLimits:
+    """What one request may read, and what a process keeps."""
+    return ReadingLimits(
+        max_metres=settings.max_metres,
+        max_products=settings.max_products,
+        decoded_bytes=settings.decoded_mb * MEGABYTE,
+    )
+
+
 def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: None) -> FastAPI:
     """The application of one process, with its engine started.
 
@@ -63,11 +72,7 @@ def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: 
     :raises ConfigurationError: for a catalogue that is none.
     :raises EngineError: when no engine starts.
     """
-    limits = ReadingLimits(
-        max_metres=settings.max_metres,
-        max_products=settings.max_products,
-        decoded_bytes=settings.decoded_mb * MEGABYTE,
-    )
+    limits = reading_limits(settings)
     reader = CatalogueReader.open(
         settings.catalogues, archive=settings.archive, store_masks=settings.store_masks, limits=limits
     )
@@ -85,7 +90,7 @@ def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: 
     )
     try:
         sandbox = engine.start()
-        told = {"memory": memory_text(settings), "sandbox": sandbox.as_json()}
+        told = {"memory": memory_text(settings, kept_bytes=limits.kept_bytes), "sandbox": sandbox.as_json()}
         level = logging.INFO if sandbox.seccomp else logging.WARNING
         LOGGER.log(level, "evalscripts run with %s", sandbox.text, extra={FIELDS: told})
 

@@ -98,17 +98,11 @@ def add_parser(commands: Commands) -> None:
         "--scope", choices=SCOPES, action="append", dest="scopes", help="what it may do; may be repeated (all)"
     )
     add_json(add, "the id and the secret")
-    _add_clients(add)
+    _add_clients(add, "clients_file_of_action")
 
 
-def _add_clients(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--clients",
-        metavar="FILE",
-        dest="clients_file",
-        default=argparse.SUPPRESS,
-        help=f"file of clients ({DEFAULT_CLIENTS})",
-    )
+def _add_clients(parser: argparse.ArgumentParser, name: str = "clients_file") -> None:
+    parser.add_argument("--clients", metavar="FILE", dest=name, help=f"file of clients ({DEFAULT_CLIENTS})")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
@@ -140,7 +134,7 @@ def run_add_client(arguments: argparse.Namespace) -> ExitCode:
     from eotasks.service.auth.clients import add_client
     from eotasks.service.settings import load_settings
 
-    path = load_settings(_given(arguments)).clients_file
+    path = load_settings({"open": False, **_clients_given(arguments)}).clients_file
     scopes = [scope for scope in ALL if not arguments.scopes or scope in arguments.scopes]
     client_id, secret = add_client(path, arguments.name, scopes)
     content = {"client_id": client_id, "client_secret": secret, "scopes": scopes}
@@ -154,13 +148,14 @@ def run_add_client(arguments: argparse.Namespace) -> ExitCode:
 
 def start_text(settings: ServiceSettings, *, demo: bool = False) -> str:
     """What is printed at the start, with the lines to paste into Python."""
+    from eotasks.service.build import reading_limits
     from eotasks.service.settings import memory_text
 
     whose = "everybody on this machine" if settings.open else f"the clients of {settings.clients_file}"
     return "\n".join(
         (
             f"eotasks serves sentinel-2-l1c and sentinel-2-l2a at {settings.url}, for {whose}",
-            f"memory    {memory_text(settings)}",
+            f"memory    {memory_text(settings, kept_bytes=reading_limits(settings).kept_bytes)}",
             f"engine    {settings.workers} x {settings.engine_workers} evalscripts at the same time",
             f"pages     {settings.url}/docs, {settings.url}/health, {settings.url}/metrics",
             "",
@@ -205,6 +200,25 @@ def _given(arguments: argparse.Namespace) -> dict[str, object]:
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
+
+
+def _clients_given(arguments: argparse.Namespace) -> dict[str, object]:
+    """The file of clients that the command line names for a new one, before or behind `add-client`.
+
+    :raises ConfigurationError: when it names two, or says how the service runs, which this does not start.
+    """
+    given = _given(arguments)
+    before, behind = given.pop("clients_file", None), arguments.clients_file_of_action
+    others = [*given, *(["demo"] if arguments.demo else [])]
+    if others:
+        option = {"catalogues": "catalogue"}.get(others[0], others[0])
+        raise ConfigurationError(
+            f"add-client makes a client and starts no service, which --{option} is for: leave out one."
+        )
+    if before is not None and behind is not None and before != Path(behind):
+        raise ConfigurationError(f"--clients {before} and --clients {behind} are two files: leave out one.")
+    path = before if behind is None else Path(behind)
+    return {} if path is None else {"clients_file": path}
 
 
 def _require_extra() -> None:

@@ -24,7 +24,7 @@ from eotasks.durable import atomic_folder, make_folder
 from eotasks.errors import ConfigurationError, StorageError
 from eotasks.imagery.products.acquisition import SIDECAR_NAME
 from eotasks.models.sentinel2 import BANDS, QUANTIFICATION
-from eotasks.service.settings import PREFIX, load_settings
+from eotasks.service.settings import PREFIX, is_loopback, load_settings
 from eotasks.sources.sample import SAMPLE_BBOX, SUN_ANGLES
 from eotasks.sources.sample_files import sample_path
 from eotasks.sources.simulated import SimulateYearTask
@@ -48,11 +48,13 @@ def demo_settings(given: Mapping[str, object], cache: Path | None = None) -> dic
     """Settings of the demonstration; its products are made where they are not there yet.
 
     An archive is one that the command line names for it: that of the environment has masks of other products, and may
-    be where masks are stored. It is open, but where that names a file of clients: then it is for these.
+    be where masks are stored. It is open, but where a file of clients is named, or the environment says that it is not:
+    then it is for these.
 
     :param given: Those of the command line.
     :param cache: Folder for the products; None for the user's cache.
-    :raises ConfigurationError: when a catalogue is given as well, there or by the environment, or an archive by that.
+    :raises ConfigurationError: when a catalogue is given as well, there or by the environment, or an archive by that;
+        or it would be open to others than this machine.
     """
     others = load_settings(given)
     if others.catalogues or (others.archive and not given.get("archive")):
@@ -60,8 +62,15 @@ def demo_settings(given: Mapping[str, object], cache: Path | None = None) -> dic
             f"--demo brings its own products: leave out --catalogue, and {PREFIX}CATALOGUES and {PREFIX}ARCHIVE in the"
             " environment, or --demo. An archive for its own masks is named by --archive."
         )
+    said = others.model_fields_set
+    is_open = others.open if "open" in said else "clients_file" not in said
+    if is_open and not is_loopback(others.host):
+        raise ConfigurationError(
+            f"--demo answers everybody on this machine, and everybody in the network sees --host {others.host}: leave"
+            " out --host, or name who is answered (--clients FILE)."
+        )
     products = make_demo(cache_folder() if cache is None else cache)
-    return {"catalogues": (products,), "open": "clients_file" not in given}
+    return {"catalogues": (products,), "open": is_open}
 
 
 def cache_folder() -> Path:

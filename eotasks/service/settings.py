@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ _WORKING_SHARE = 3
 """Bytes that a request takes for each byte of its bands: they are read, handed to the engine, and drawn from."""
 
 _ANSWERS_PART = 8
-"""Of the memory for pixels, what answers may take beside it."""
+"""Of the memory for pixels, what answers may take beside it, and as much bodies of requests."""
 
 LOOPBACK_ORIGINS = r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
 """Pages of this machine."""
@@ -32,7 +33,7 @@ LOOPBACK_ORIGINS = r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
 _NEVER_PASSED_ON = frozenset({"token_key"})
 
 Words = Annotated[tuple[str, ...], NoDecode]
-"""In the environment: separated by commas."""
+"""In the environment: separated by commas, or a list of JSON."""
 
 
 class ServiceSettings(BaseSettings):
@@ -109,8 +110,13 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(word.strip() for word in value.split(",") if word.strip())
+            return _words_of(value)
         return value
+
+    @field_validator("archive")
+    @classmethod
+    def _named(cls, value: str | None) -> str | None:
+        return value if value and value.strip() else None  # a variable that is there and empty names nothing
 
     @field_validator("token_key")
     @classmethod
@@ -153,6 +159,49 @@ class ServiceSettings(BaseSettings):
             raise ValueError("store_masks needs an archive: name the folder or s3://… that masks are to be kept in")
         return self
 
+    @model_validator(mode="after")
+    def _open_or_for_clients(self) -> ServiceSettings:
+        if self.open and "clients_file" in self.model_fields_set:
+            raise ValueError(
+                f"open answers everybody, and clients_file ({self.clients_file}) names who is answered: leave out one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _open_and_not_known_elsewhere(self) -> ServiceSettings:
+        if self.open and self.base_url is not None and not is_loopback(urlsplit(self.base_url).hostname or ""):
+            raise ValueError(
+                f"open is for loopback, and base_url says that clients come by {self.base_url}: leave out `open` and"
+                " make clients (`eotasks serve add-client NAME`), or leave out `base_url`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_that_agree(self) -> ServiceSettings:
+        given = self.model_fields_set
+        if self.script_s > self.script_ceiling_s:
+            raise ValueError(
+                f"script_s={self.script_s:g} is more than script_ceiling_s={self.script_ceiling_s:g}, which no"
+                " evalscript gets: raise the one, or lower the other"
+            )
+        if "script_bytes" in given and self.script_bytes > self.request_bytes:
+            raise ValueError(
+                f"script_bytes={self.script_bytes} does not arrive in a body of request_bytes={self.request_bytes}:"
+                " raise the one, or lower the other"
+            )
+        if "burst" in given and not self.requests_per_minute:
+            raise ValueError(
+                f"burst={self.burst} is of requests_per_minute, which is 0 for any number: give that, or leave out"
+                " `burst`"
+            )
+        if self.bytes_of_request < MEGABYTE:
+            raise ValueError(
+                f"memory_mb={self.memory_mb} shared out to workers={self.workers} and concurrent={self.concurrent} is"
+                f" {self.bytes_of_request:,} bytes for the bands of a request, which draws nothing: give more of the"
+                " one, or less of the others"
+            )
+        return self
+
     @property
     def url(self) -> str:
         """Address by which clients know the service, without a slash at its end."""
@@ -175,6 +224,11 @@ class ServiceSettings(BaseSettings):
         return self.memory_mb * MEGABYTE // (self.workers * _ANSWERS_PART)
 
     @property
+    def bytes_of_bodies(self) -> int:
+        """Of bodies of requests that are not answered yet, in one process: with more none is taken."""
+        return self.bytes_of_answers
+
+    @property
     def key_file(self) -> Path:
         """Beside that of the clients."""
         return self.clients_file.with_suffix(".key")
@@ -185,8 +239,28 @@ class ServiceSettings(BaseSettings):
         for name in sorted(self.model_fields_set - _NEVER_PASSED_ON):
             value = getattr(self, name)
             if value is not None:
-                values[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+                values[PREFIX + name.upper()] = _text_of(value) if isinstance(value, tuple) else str(value)
         return values
+
+
+def _words_of(text: str) -> tuple[str, ...]:
+    """Words of a variable: separated by commas, or a list of JSON, as those need that have commas themselves."""
+    if text.strip().startswith("["):
+        try:
+            words = json.loads(text)
+        except (ValueError, RecursionError):
+            words = None
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError('give words with commas between them, or a list of JSON such as ["a,b.parquet"]')
+        return tuple(words)
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _text_of(words: tuple[str, ...]) -> str:
+    """The other way round."""
+    text = ",".join(words)
+    is_plain = not text.startswith("[") and all(word and word == word.strip() and "," not in word for word in words)
+    return text if is_plain else json.dumps(words)
 
 
 def load_settings(given: Mapping[str, object] | None = None) -> ServiceSettings:
@@ -243,10 +317,13 @@ def _host_of(header: str) -> str:
     return header.partition(":")[0]
 
 
-def memory_text(settings: ServiceSettings) -> str:
-    """What the budget of memory means, for the start and the log."""
+def memory_text(settings: ServiceSettings, *, kept_bytes: int) -> str:
+    """What the budget of memory means, for the start and the log.
+
+    :param kept_bytes: That a process keeps between requests, beside the budget.
+    """
     return (
         f"{settings.memory_mb:,} MB for pixels: {settings.workers} x {settings.concurrent} requests at the same time,"
-        f" bands of {settings.bytes_of_request / MEGABYTE:,.0f} MB each;"
-        f" {settings.decoded_mb:,} MB of each process for bands that it keeps decoded"
+        f" bands of {settings.bytes_of_request / MEGABYTE:,.0f} MB each; beside them {settings.workers} x"
+        f" {kept_bytes / MEGABYTE:,.0f} MB of what was read are kept"
     )

@@ -22,7 +22,7 @@ from eotasks.imagery.files.signing import Modifier
 from eotasks.imagery.footprints import from_geojson, repaired
 from eotasks.imagery.grid import Grid
 from eotasks.imagery.mosaic import NO_SCENE
-from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window
+from eotasks.imagery.pixels.raster import MASK_TYPES, describe, pixel_sides_in, read_window
 from eotasks.imagery.pixels.resampling import ResamplingName, resample
 from eotasks.imagery.scene import Scene, open_scene
 from eotasks.models.clouds.mask_classes import without_classes
@@ -324,7 +324,8 @@ def stored_mask(
     if pixels is None:
         return np.full(grid.shape, np.nan, dtype=np.float32)
     valid = np.isfinite(pixels.values) & (pixels.values != NO_MASK)
-    return resample(pixels.values, pixels.transform, pixels.crs, grid, valid=valid, method=method)
+    sides = pixel_sides_in(grid, info.crs, info.middle)
+    return resample(pixels.values, pixels.transform, pixels.crs, grid, valid=valid, method=method, sides=sides)
 
 
 def mask_file(candidate: Candidate, kind: str) -> tuple[AssetFiles, RasterFile]:

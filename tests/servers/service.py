@@ -175,7 +175,7 @@ def running_service(
     most: int | None = None,
     **settings: Any,
 ) -> Iterator[Running]:
-    """The service on a free port, with one client.
+    """The service on a free port, with one client, or open to all.
 
     :param folder: For the file of clients.
     :param search: A `ProductSearch`; None for one without products.
@@ -186,9 +186,9 @@ def running_service(
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        given = {"clients_file": folder / "clients.json", "port": port, **settings}
-        made = load_settings(given)
-        client_id, secret = add_client(made.clients_file, "tests")
+        named = {} if settings.get("open") else {"clients_file": folder / "clients.json"}
+        made = load_settings({"port": port, **named, **settings})
+        client_id, secret = ("any", "any") if made.open else add_client(made.clients_file, "tests")
         app = create_app(
             made,
             Renderer(engine, reader, made.bytes_of_request),

@@ -77,6 +77,17 @@ def test_counts(service: Running) -> None:
     assert "any/thing" not in text
 
 
+@pytest.mark.parametrize("path", ["/api/v1/batch/process", "/api/v1/async/process", "/ogc/wms/x", f"/{'x' * 9_000}"])
+def test_what_is_not_there_is_told_with_what_there_is(service: Running, path: str) -> None:
+    answer = get(service, path)
+    assert answer.status_code == 404
+    told = answer.json()["error"]["message"]
+    assert path[:20] in told
+    assert "/api/v1/process" in told
+    assert "nothing is done in batches" in told
+    assert len(told) < 500
+
+
 def test_the_description_is_whole(service: Running) -> None:
     content = get(service, "/openapi.json").json()
     text = json.dumps(content)

@@ -151,6 +151,89 @@ def test_open_and_clients(catalogue: str, tmp_path: Path, capsys: pytest.Capture
     assert "names who is answered: leave out one" in capsys.readouterr().err
 
 
+OPEN, CLIENTS = {"EOTASKS_SERVICE_OPEN": "true"}, {"EOTASKS_SERVICE_CLIENTS_FILE": "clients.json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "both"),
+    [
+        (["--clients", "clients.json"], OPEN, ["open", "clients.json"]),
+        (["--open"], CLIENTS, ["open", "clients.json"]),
+        ([], OPEN | CLIENTS, ["open", "clients.json"]),
+        (["--open"], {"EOTASKS_SERVICE_BASE_URL": "https://masks.example.org"}, ["open", "masks.example.org"]),
+        (["--host", "0.0.0.0"], OPEN, ["open", "0.0.0.0"]),
+        (["--open"], {"EOTASKS_SERVICE_CORS_ORIGINS": "*"}, ["open", "cors_origins"]),
+        (["--open"], {"EOTASKS_SERVICE_STORE_MASKS": "1"}, ["store_masks", "archive"]),
+        (["--open", "--archive", " "], {"EOTASKS_SERVICE_STORE_MASKS": "1"}, ["store_masks", "archive"]),
+        (["--open"], {"EOTASKS_SERVICE_SCRIPT_S": "90"}, ["script_s=90", "script_ceiling_s=60"]),
+        (["--open"], {"EOTASKS_SERVICE_SCRIPT_BYTES": "3000000"}, ["script_bytes=3000000", "request_bytes=2000000"]),
+        (["--open"], {"EOTASKS_SERVICE_BURST": "5"}, ["burst=5", "requests_per_minute"]),
+        (["--open", "--workers", "250"], {"EOTASKS_SERVICE_MEMORY_MB": "512"}, ["memory_mb=512", "workers=250"]),
+        (["--demo", "--open", "--clients", "clients.json"], {}, ["--open", "clients.json"]),
+        (["--demo", "--open"], CLIENTS, ["open", "clients.json"]),
+        (["--demo", "--host", "0.0.0.0"], {}, ["--demo", "0.0.0.0"]),
+        (["--demo"], {"EOTASKS_SERVICE_HOST": "0.0.0.0"}, ["--demo", "0.0.0.0"]),
+        (["--demo"], {"EOTASKS_SERVICE_STORE_MASKS": "1"}, ["store_masks", "archive"]),
+        (["--open", "add-client", "QGIS"], {}, ["--open", "add-client"]),
+        (["--demo", "add-client", "QGIS"], {}, ["--demo", "add-client"]),
+        (["--catalogue", "a.parquet", "add-client", "QGIS"], {}, ["--catalogue", "add-client"]),
+        (["--clients", "a.json", "add-client", "QGIS", "--clients", "b.json"], {}, ["a.json", "b.json"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else ",".join(each[16:] for each in value),
+)
+def test_what_cannot_be_had_together_is_refused_and_named(
+    arguments: list[str],
+    variables: dict[str, str],
+    both: list[str],
+    catalogue: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    has_products = "--demo" in arguments or "add-client" in arguments
+    given = arguments if has_products else [*arguments, "--catalogue", catalogue]
+    before = sorted(tmp_path.iterdir())
+    assert main(["serve", *given]) == ExitCode.BAD_INPUT
+    told = capsys.readouterr().err
+    assert all(each in told for each in both), told
+    assert told.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before, "nothing is made"
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "is_open"),
+    [
+        ({}, {}, True),
+        ({}, CLIENTS, False),
+        ({}, {"EOTASKS_SERVICE_OPEN": "false"}, False),
+        ({"clients_file": Path("c.json")}, {}, False),
+        ({"host": "0.0.0.0", "clients_file": Path("c.json")}, {}, False),
+        ({"open": True}, {"EOTASKS_SERVICE_OPEN": "false"}, True),
+    ],
+)
+def test_whom_a_demonstration_is_for(
+    given: dict[str, object], variables: dict[str, str], is_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "make_demo", lambda folder: "days.parquet")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings(given | demo.demo_settings(given)).open is is_open
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_client_of_a_service_that_is_open_now(before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may be made before `open` is left out; --clients may be on either side."""
+    monkeypatch.setenv("EOTASKS_SERVICE_OPEN", "true")
+    named = ["--clients", str(tmp_path / "there.json")]
+    arguments = [*named, "add-client", "QGIS"] if before else ["add-client", "QGIS", *named]
+    assert main(["serve", *arguments]) == ExitCode.DONE
+    assert (tmp_path / "there.json").exists()
+
+
 def test_a_damaged_file_of_clients(catalogue: str, tmp_path: Path) -> None:
     (tmp_path / "clients.json").write_text("{")
     with pytest.raises(ConfigurationError, match="no file of clients"):

@@ -26,14 +26,42 @@ def test_the_environment_and_what_counts_more(monkeypatch: pytest.MonkeyPatch) -
 
 def test_another_process_gets_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given = {
-        "catalogues": ("a.parquet", "b.parquet"), "open": True, "waiting_s": 1.5, "clients_file": tmp_path / "c.json",
-        "archive": None, "token_key": "k" * 40,
+        "catalogues": ("a.parquet", "b.parquet"), "jitless": True, "waiting_s": 1.5,
+        "clients_file": tmp_path / "c.json", "archive": None, "token_key": "k" * 40,
     }  # fmt: skip
     settings = load_settings(given)
     assert "k" * 40 not in str(settings.environment()) + repr(settings)
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == settings.model_copy(update={"token_key": None})
+
+
+@pytest.mark.parametrize(
+    "catalogues",
+    [("june,july.parquet", "b.parquet"), ("https://stac.example/?a=1,2",), ("[a].parquet",), (" a.parquet",), ()],
+)
+def test_names_with_commas_reach_other_processes_whole(
+    catalogues: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings({"catalogues": catalogues, "workers": 2})
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
+@pytest.mark.parametrize("text", ["[", '["a", 1]', "[" * 50_000, '{"a": 1}['])
+def test_lists_that_are_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EOTASKS_SERVICE_CATALOGUES", text)
+    if text.startswith("["):
+        with pytest.raises(ConfigurationError, match=r"catalogues.*a list of JSON"):
+            load_settings()
+    else:
+        assert load_settings().catalogues == (text,)
+
+
+def test_an_empty_archive_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EOTASKS_SERVICE_ARCHIVE", "")
+    assert load_settings().archive is None
 
 
 @pytest.mark.parametrize(
@@ -83,8 +111,9 @@ def test_loopback(host: str, inside: bool) -> None:
 def test_the_budget_is_shared_out() -> None:
     settings = load_settings({"memory_mb": 6000, "workers": 2, "concurrent": 5})
     assert settings.bytes_of_request * 2 * 5 * 3 <= 6000 * 1024**2
-    assert memory_text(settings).startswith("6,000 MB for pixels: 2 x 5 requests")
-    assert memory_text(settings).endswith("256 MB of each process for bands that it keeps decoded")
+    told = memory_text(settings, kept_bytes=640 << 20)
+    assert told.startswith("6,000 MB for pixels: 2 x 5 requests")
+    assert told.endswith("beside them 2 x 640 MB of what was read are kept")
 
 
 def test_an_unknown_option() -> None:

@@ -19,6 +19,9 @@ from eotasks.imagery.grid import Grid, parse_crs
 _SNAP = 1e-6
 """Edges this near (in pixels) coincide: coordinates are not exact in floating point."""
 
+_AT_ONCE = 100_000
+"""Places that are found at a time: rasterio gives them as lists of Python, of 64 bytes each."""
+
 Index = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
@@ -52,13 +55,19 @@ class Places:
         if own == crs:
             return cls(crs, x, y, is_separable=True)
         shape = y.shape[0], x.shape[1]
-        x, y = (np.broadcast_to(each, shape).ravel() for each in (x, y))
-        try:
-            there = transform(own, crs, x, y)
-        except GDAL_ERRORS as error:
-            raise AreaError(f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away.") from error
-        x, y = (np.asarray(each, dtype=np.float64).reshape(shape) for each in there)
-        return cls(crs, x, y, is_separable=False)
+        there = np.empty((2, *shape), dtype=np.float64)
+        at_once = max(_AT_ONCE // max(shape[1], 1), 1)
+        for first in range(0, shape[0], at_once):
+            some = slice(first, first + at_once)
+            here = np.broadcast_arrays(x, y[some])
+            try:
+                found = transform(own, crs, here[0].ravel(), here[1].ravel())
+            except GDAL_ERRORS as error:
+                raise AreaError(
+                    f"Extent {grid.bounds} ({grid.crs}) cannot be expressed in {crs}: too far away."
+                ) from error
+            there[:, some] = np.reshape(found[:2], (2, *here[0].shape))
+        return cls(crs, there[0], there[1], is_separable=False)
 
     def part(self, rows: slice, columns: slice) -> Places:
         """Those of some rows and columns."""

@@ -93,6 +93,12 @@ class RasterInfo:
         return self.levels[0]
 
     @property
+    def middle(self) -> tuple[float, float]:
+        """The middle of the file, in its CRS: where pixels of a grid are measured, whatever part of it that has."""
+        at = self.full.transform
+        return at.c + self.full.width / 2 * at.a, at.f + self.full.height / 2 * at.e
+
+    @property
     def grid(self) -> Grid:
         """Where the file lies."""
         code = self.crs.to_epsg()
@@ -407,27 +413,48 @@ def bounds_in(grid: Grid, crs: CRS) -> tuple[float, float, float, float]:
     return left, bottom, right, top
 
 
-def pixel_size_in(grid: Grid, crs: CRS) -> float:
-    """The larger side of a grid's pixel, in units of another coordinate system."""
-    return max(pixel_sides_in(grid, crs))
+def pixel_size_in(grid: Grid, crs: CRS, at: tuple[float, float] | None = None) -> float:
+    """The larger side of a grid's pixel, in units of another coordinate system.
+
+    :param at: As of :func:`pixel_sides_in`.
+    """
+    return max(pixel_sides_in(grid, crs, at))
 
 
-def pixel_sides_in(grid: Grid, crs: CRS) -> tuple[float, float]:
-    """Width and height of a grid's pixel, in units of another coordinate system: those of the pixel in its middle.
+def pixel_sides_in(grid: Grid, crs: CRS, at: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Width and height of a grid's pixel, in units of another coordinate system: those of a pixel at one place.
 
     The extent of a whole grid would say more the longer and narrower it is, where the systems are turned against each
     other: a strip of a grid would have other kernels and levels than the grid.
 
-    :raises AreaError: when it cannot be expressed there.
+    :param at: The place, in the other system: the middle of a file (`RasterInfo.middle`) makes kernels and levels the
+        same for all grids of such pixels, whatever else they reach over. None, or a place that cannot be expressed in
+        the grid's system: the middle of the grid.
+    :raises AreaError: when the pixel cannot be expressed there.
     """
+    own = CRS.from_user_input(grid.crs)
+    if own == crs:
+        return grid.across, grid.down
     left, bottom, right, top = grid.bounds
-    if CRS.from_user_input(grid.crs) != crs:
-        x, y, across, down = (left + right) / 2, (bottom + top) / 2, grid.across / 2, grid.down / 2
-        try:
-            xs, ys = points_in(grid.crs, crs, [x - across, x + across, x, x], [y, y, y - down, y + down])
-        except GDAL_ERRORS:
-            xs, ys = [math.inf], [math.inf]
+    x, y = (left + right) / 2, (bottom + top) / 2
+    if at is not None:
+        xs, ys = _points(crs, own, [at[0]], [at[1]])
         if np.isfinite([*xs, *ys]).all():
-            return math.hypot(xs[1] - xs[0], ys[1] - ys[0]), math.hypot(xs[3] - xs[2], ys[3] - ys[2])
-        left, bottom, right, top = bounds_in(grid, crs)
+            x, y = xs[0], ys[0]
+    across, down = grid.across / 2, grid.down / 2
+    xs, ys = _points(own, crs, [x - across, x + across, x, x], [y, y, y - down, y + down])
+    if np.isfinite([*xs, *ys]).all():
+        sides = math.hypot(xs[1] - xs[0], ys[1] - ys[0]), math.hypot(xs[3] - xs[2], ys[3] - ys[2])
+        if min(sides) > 0:  # at a pole a pixel in degrees has no width
+            return sides
+    left, bottom, right, top = bounds_in(grid, crs)
     return (right - left) / grid.width, (top - bottom) / grid.height
+
+
+def _points(source: CRS, target: CRS, x: list[float], y: list[float]) -> tuple[list[float], list[float]]:
+    """Places in another system, infinite where they are none there."""
+    try:
+        xs, ys = points_in(source, target, x, y)[:2]
+    except GDAL_ERRORS:
+        return [math.inf], [math.inf]
+    return xs, ys

@@ -15,7 +15,9 @@ from rasterio.warp import reproject
 
 from eotasks.errors import WARNING_FILTERS, ConfigurationError
 from eotasks.imagery.grid import Grid, parse_crs
-from eotasks.imagery.pixels.raster import pixel_sides_in, pixel_size_in
+from eotasks.imagery.pixels.interpolation import interpolate
+from eotasks.imagery.pixels.places import Places, PlacesOf
+from eotasks.imagery.pixels.raster import pixel_sides_in
 from eotasks.imagery.pixels.reduction import area_mean
 
 ResamplingName = Literal["nearest", "bilinear", "cubic", "mean", "fast"]
@@ -58,6 +60,8 @@ def resample(
     *,
     valid: NDArray[np.bool_] | None = None,
     method: ResamplingName = "mean",
+    sides: tuple[float, float] | None = None,
+    places: PlacesOf | None = None,
 ) -> NDArray[np.float32]:
     """Bring one band to a grid.
 
@@ -67,7 +71,8 @@ def resample(
     target pixel, two and more along the side of a source pixel. "fast" is "mean": the difference is the level that is
     decoded (eotasks.imagery.pixels.reduction). "nearest" is the source pixel in which the centre of the target pixel
     lies. "bilinear" and "cubic" interpolate between the centres of pixels, and on a coarser grid widen their kernel;
-    they are GDAL's, with exact (not approximated) coordinates.
+    they are GDAL's, with exact coordinates (`eotasks.imagery.pixels.interpolation`). The points of a mean are found as
+    its warper finds them, to an eighth of a source pixel.
 
     :param values: Array (h, w).
     :param transform: Transform of ``values``, from (column, row) to (x, y).
@@ -75,16 +80,35 @@ def resample(
     :param grid: The target.
     :param valid: Boolean (h, w): pixels that hold data. The others take no part. None: all hold data.
     :param method: "nearest", "bilinear", "cubic", "mean" or "fast".
+    :param sides: Width and height of a target pixel in units of ``crs``, by which kernels widen and means are sampled;
+        None for those of the pixel in the middle of the grid, which makes values depend on what else the grid has.
+    :param places: Of the grid's pixels, where they are known; None to find them.
     :return: float32 (grid.height, grid.width), NaN where no valid source pixel contributes.
     """
     check_resampling(method)
     if method in _MEANS:
         if crs == parse_crs(grid.crs):
             return area_mean(values, transform, grid, valid)
-        return _sampled_mean(_with_gaps(values, valid), transform, crs, grid)
-    if method == "nearest" and crs == parse_crs(grid.crs):
-        return _nearest(values, transform, grid, valid)
-    return _warp(_with_gaps(values, valid), transform, crs, grid, _GDAL[method])
+        return _sampled_mean(_with_gaps(values, valid), transform, crs, grid, sides or pixel_sides_in(grid, crs))
+    if crs == parse_crs(grid.crs):
+        if method == "nearest":
+            return _nearest(values, transform, grid, valid)
+        return _warp(_with_gaps(values, valid), transform, crs, grid, _GDAL[method], sides or pixel_sides_in(grid, crs))
+    there = Places.of(grid, crs) if places is None else places(crs)
+    if method == "nearest":
+        return _picked(values, transform, there, valid)
+    is_cubic, sides = method == "cubic", sides or pixel_sides_in(grid, crs)
+    return interpolate(_with_gaps(values, valid), transform, there, is_cubic=is_cubic, sides=sides)
+
+
+def _picked(
+    values: NDArray[np.generic], transform: Affine, places: Places, valid: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    pick = places.picker(transform, (values.shape[0], values.shape[1]))
+    found, known = pick(values).astype(np.float32), pick.known(valid)
+    if known is not None:
+        found[~known] = np.nan
+    return found
 
 
 def _nearest(
@@ -115,13 +139,15 @@ def _with_gaps(values: NDArray[np.generic], valid: NDArray[np.bool_] | None) -> 
     return source
 
 
-def _sampled_mean(source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid) -> NDArray[np.float32]:
+def _sampled_mean(
+    source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid, sides: tuple[float, float]
+) -> NDArray[np.float32]:
     """Mean of the source pixels at points spread evenly over each target pixel.
 
     Across coordinate systems a target pixel is no rectangle of the source. GDAL's average takes whole source pixels of
     its bounding box there; points know better.
     """
-    ratio = pixel_size_in(grid, crs) / transform.a
+    ratio = max(sides) / transform.a
     samples = min(max(math.ceil(_SAMPLES / 2 * ratio), _SAMPLES), _MOST_SAMPLES)
     result = np.empty(grid.shape, dtype=np.float32)
     rows = max(_SAMPLED_AT_ONCE // (grid.width * samples**2), 1)
@@ -135,7 +161,7 @@ def _sampled_mean(source: NDArray[np.float32], transform: Affine, crs: CRS, grid
             height=height * samples,
             width=grid.width * samples,
         )
-        found = _warp(source, transform, crs, points, Resampling.nearest)
+        found = _warp(source, transform, crs, points, Resampling.nearest, (sides[0] / samples, sides[1] / samples))
         found = found.reshape(height, samples, grid.width, samples)
         known = np.isfinite(found)
         count = known.sum(axis=(1, 3))
@@ -147,11 +173,14 @@ def _sampled_mean(source: NDArray[np.float32], transform: Affine, crs: CRS, grid
 
 
 def _warp(
-    source: NDArray[np.float32], transform: Affine, crs: CRS, grid: Grid, method: Resampling
+    source: NDArray[np.float32],
+    transform: Affine,
+    crs: CRS,
+    grid: Grid,
+    method: Resampling,
+    sides: tuple[float, float],
 ) -> NDArray[np.float32]:
     target = np.full(grid.shape, np.nan, dtype=np.float32)
-    size = pixel_size_in(grid, crs)
-    across, down = (size, size) if grid.pixel_height is None else pixel_sides_in(grid, crs)
     with WARNING_FILTERS:
         reproject(
             source,
@@ -166,7 +195,7 @@ def _warp(
             tolerance=0.0,
             num_threads=1,
             # GDAL would take it from the sizes of the arrays, and kernels would be as wide as a window happens to be.
-            XSCALE=transform.a / across,
-            YSCALE=transform.a / down,
+            XSCALE=transform.a / sides[0],
+            YSCALE=transform.a / sides[1],
         )
     return target

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from shapely.geometry import box
 from eotasks.errors import WARNING_FILTERS, ImageryError
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.kept import KeptPixels
+from eotasks.imagery.pixels.places import Places, PlacesOf
 from eotasks.imagery.pixels.raster import (
     MASK_TYPES,
     Level,
@@ -49,6 +51,9 @@ LOGGER = logging.getLogger(__name__)
 _KERNEL = 3
 """Source pixels read around the target: what a cubic kernel reaches, and one for rounding."""
 
+_ALIKE = 1.01
+"""Sides of a pixel that differ by less are one: those of another system are turned and stretched a little."""
+
 _SAME, _NEAR = 1 + 1e-6, 1e-3
 """Sizes of pixels this near are the same; a corner is looked at this much inside, in pixels."""
 
@@ -77,9 +82,9 @@ class Sampling:
         """The level of a file that is decoded for a grid."""
         if self.method != "fast" and not self.reduced:
             return info.full
-        sides = pixel_sides_in(grid, info.crs)
-        size = max(sides) if grid.pixel_height is None else min(sides)
-        return reduced_level(info, size, self.pixels_per_target)
+        # Those that differ by so little are the same: two pixels along the shorter one would take a finer level.
+        short, long = sorted(pixel_sides_in(grid, info.crs, info.middle))
+        return reduced_level(info, long if long < short * _ALIKE else short, self.pixels_per_target)
 
 
 class Window:
@@ -116,6 +121,8 @@ class Window:
         self._seen = seen
         self._blocks = blocks
         self._pixels: dict[str, Pixels | None] = {}
+        self._places: Places | None = None
+        self._finding = Lock()
 
     def decode(self, bands: Iterable[str], then: Callable[[str], None] | None = None) -> None:
         """Read bands that have not been read yet.
@@ -186,13 +193,33 @@ class Window:
             self._infos.setdefault(band, describe(self._product.files, self._product.bands[band]))
         return self._infos[band]
 
-    def resampled(self, band: str, valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-        """A decoded band on the grid: float32 (h, w), NaN where it has no value."""
+    def resampled(
+        self, band: str, valid: NDArray[np.bool_] | None, places: PlacesOf | None = None
+    ) -> NDArray[np.float32]:
+        """A decoded band on the grid: float32 (h, w), NaN where it has no value.
+
+        :param places: Of the grid's pixels, where they are known; None to find them.
+        """
         pixels = self._pixels[band]
         if pixels is None:
             return np.full(self._grid.shape, np.nan, dtype=np.float32)
-        method = self._sampling_of(band).method
-        return resample(pixels.values, pixels.transform, pixels.crs, self._grid, valid=valid, method=method)
+        return resample(
+            pixels.values,
+            pixels.transform,
+            pixels.crs,
+            self._grid,
+            valid=valid,
+            method=self._sampling_of(band).method,
+            sides=pixel_sides_in(self._grid, pixels.crs, self.info(band).middle),
+            places=places or self._places_in,
+        )
+
+    def _places_in(self, crs: CRS) -> Places:
+        """Of the grid's pixels, found once for all bands."""
+        with self._finding:
+            if self._places is None or self._places.crs != crs:
+                self._places = Places.of(self._grid, crs)
+            return self._places
 
     def _ahead(self, bands: Sequence[str]) -> int:
         """Bands that are fetched ahead of those that are decoded: where they are far away, as memory allows."""
@@ -203,7 +230,7 @@ class Window:
         crs = info.crs
         size: float = min(NATIVE_RESOLUTION.values())
         if self._sampling.method == "fast":
-            size = max(pixel_size_in(self._grid, crs) / self._sampling.pixels_per_target, size)
+            size = max(pixel_size_in(self._grid, crs, info.middle) / self._sampling.pixels_per_target, size)
         # A grid may reach far beyond the file, of which no more than all is fetched.
         wanted, there = bounds_in(self._grid, crs), info.grid.bounds
         (left, bottom), (right, top) = map(max, wanted[:2], there[:2]), map(min, wanted[2:], there[2:])
@@ -244,7 +271,7 @@ class Window:
         if sampling.method in ("mean", "fast"):
             return spread + (0 if parse_crs(self._grid.crs) == info.crs else 1)
         # A coarse target reaches further: its bilinear and cubic kernels are as wide as its own pixels.
-        return _KERNEL + math.ceil(2 * pixel_size_in(self._grid, info.crs) / level.size)
+        return _KERNEL + math.ceil(2 * pixel_size_in(self._grid, info.crs, info.middle) / level.size)
 
     def _empty(self, band: str) -> NDArray[np.bool_] | None:
         pixels = self._pixels[band]

@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from eotasks.documents import first_problem, parse_json_object
-from eotasks.service.errors import RequestError
+from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.settings import ServiceSettings
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,14 +42,23 @@ async def read_body(request: Request, model: type[Model], settings: ServiceSetti
     return await asyncio.to_thread(model_of, body, content_type, model)  # others are answered meanwhile
 
 
-async def raw_body(request: Request, settings: ServiceSettings) -> bytes:
+async def raw_body(request: Request, settings: ServiceSettings, *, most: int | None = None) -> bytes:
     """The bytes of a body.
 
+    :param most: Of them, where that is less than `settings.request_bytes`: the rest of a longer one is not read.
     :raises SlowBodyError: when it does not arrive in time.
+    :raises TooLargeError: when it has more.
     """
     try:
         async with asyncio.timeout(settings.body_s):
-            return await request.body()
+            if most is None:
+                return await request.body()
+            body = bytearray()
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise TooLargeError(f"The body of the request has more than the {most:,} bytes that are taken.")
+            return bytes(body)
     except TimeoutError:
         raise SlowBodyError(
             f"The body of the request did not arrive within {settings.body_s:g} s: send it again."

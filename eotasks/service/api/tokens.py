@@ -16,7 +16,7 @@ from eotasks.service.auth.access import SCOPES
 from eotasks.service.auth.bearer import OPEN_CLIENT
 from eotasks.service.auth.logins import Logins
 from eotasks.service.auth.tokens import TokenSigner
-from eotasks.service.errors import BusyError
+from eotasks.service.errors import BusyError, TooLargeError
 from eotasks.service.settings import ServiceSettings
 
 PATHS = (
@@ -53,7 +53,10 @@ def router(settings: ServiceSettings, signer: TokenSigner, logins: Logins) -> AP
 
     async def token(request: Request) -> Response:
         """A token for the id and the secret of a client, in the form or as HTTP basic authorisation."""
-        form = _form(await raw_body(request, settings))
+        try:
+            form = _form(await raw_body(request, settings, most=_MOST_BYTES))
+        except TooLargeError:
+            form = None
         if form is None or form.get("grant_type") != _GRANT:
             return _refused(400, "unsupported_grant_type", f"grant_type has to be {_GRANT}, in a form (urlencoded).")
         client_id, secret = _credentials(form, request.headers.get("authorization", ""))
@@ -93,8 +96,6 @@ def _refused(status: int, error: str, description: str) -> Response:
 
 def _form(body: bytes) -> dict[str, str] | None:
     """The fields of a form; None for what is none."""
-    if len(body) > _MOST_BYTES:
-        return None
     try:
         return dict(parse_qsl(body.decode(), strict_parsing=True, max_num_fields=_MOST_FIELDS))
     except ValueError:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from eotasks.errors import BandError
 from eotasks.models.sentinel2 import BANDS
+from eotasks.service.contract.names import L1C, L2A
 from eotasks.service.errors import NotFoundError
 from eotasks.text import did_you_mean, excerpt
-
-L1C, L2A = "sentinel-2-l1c", "sentinel-2-l2a"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from eotasks.imagery.mosaic import MosaicOrder
 from eotasks.service.contract.data import DataRequest, Resampling
+from eotasks.service.contract.names import collection_id
 from eotasks.service.errors import RequestError
 from eotasks.text import excerpt, shortened, unknown_words
 from eotasks.times import parse_time
@@ -113,6 +114,17 @@ class DataEntry(Wire):
     id: str | None = Field(None, max_length=200, description="By which a script with several sources names it.")
     data_filter: DataFilter = Field(DataFilter(), alias="dataFilter")
     processing: Processing = Processing()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_what_is_served(cls, value: Any) -> Any:
+        """Before its fields: those of other collections (a DEM, radar, such as users have brought) are none of ours.
+
+        :raises NotFoundError: names the collections that there are.
+        """
+        if isinstance(value, dict) and isinstance(value.get("type"), str):
+            collection_id(value["type"])
+        return value
 
 
 class CrsProperties(Wire):

@@ -18,7 +18,7 @@ from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.imagery.pixels.threads import in_threads
 from eotasks.imagery.pixels.window import Sampling, Window
 from eotasks.imagery.products.acquisition import Acquisition
-from eotasks.models.sentinel2 import QUANTIFICATION, band_indices
+from eotasks.models.sentinel2 import NATIVE_RESOLUTION, QUANTIFICATION, band_indices
 from eotasks.service.contract.data import Resampling
 from eotasks.service.pixels.products import OpenProduct
 
@@ -27,6 +27,9 @@ METHODS: Mapping[Resampling, ResamplingName] = {
     "BILINEAR": "bilinear",
     "BICUBIC": "cubic",
 }
+
+DATA_BAND = "B02"
+"""The band that says where there is data, where a script reads none: of the finest pixels."""
 
 _COARSER = 1.01
 """Pixels of a band that are wider than those of a request by less are as wide: zones of UTM differ."""
@@ -61,6 +64,61 @@ class BandSampling:
     def by_band(self) -> dict[str, Sampling]:
         """As windows of products take it."""
         return {band: Sampling(method, reduced=self.reduced) for band, method in self.methods.items()}
+
+
+@dataclass(frozen=True)
+class BandRules:
+    """How bands come to the pixels of a request: of each product by how wide these are in its middle. By the middle of
+    the request the same pixel of the ground would have other values in another request.
+    """
+
+    resolutions: Mapping[str, float]
+    """Metres of the pixels of the bands that are asked for. None is asked for where only a mask is: one of a product
+    says where there is data."""
+
+    upsampling: Resampling
+    downsampling: Resampling
+    exact_metres: float
+    """Of the longer side of a pixel, up to which bands are read in full."""
+
+    harmonize: bool
+    signed: frozenset[str]
+    """As of `BandSampling`."""
+
+    size_at: Callable[[tuple[float, float], CRS], tuple[float, float]]
+    """Width and height of a pixel of the request in metres, at a place."""
+
+    def dtype_of(self, band: str) -> type[np.uint16] | type[np.float32]:
+        """Of the numbers of a band, of all products together."""
+        is_whole = self.upsampling == self.downsampling == "NEAREST" and band not in self.signed
+        return np.uint16 if is_whole else np.float32
+
+    def sampling_of(self, product: OpenProduct) -> BandSampling:
+        """How bands of a product are sampled.
+
+        :raises ImageryError: when one of its files cannot be opened.
+        """
+        size, there = self._size_in(product), product.scene.bands
+        is_reduced = max(size) > self.exact_metres
+        if self.resolutions:
+            methods = {band: self._method(metres, size) for band, metres in self.resolutions.items()}
+            return BandSampling(methods, is_reduced, self.harmonize, self.signed)
+        band = DATA_BAND if DATA_BAND in there else min(there, key=lambda each: NATIVE_RESOLUTION[each])
+        return BandSampling({band: "nearest"}, is_reduced, self.harmonize, is_only_mask=True)
+
+    def method_in(self, product: OpenProduct, resolution: float) -> ResamplingName:
+        """The method of a layer of a product.
+
+        :param resolution: Metres of its pixels.
+        """
+        return self._method(resolution, self._size_in(product))
+
+    def _size_in(self, product: OpenProduct) -> tuple[float, float]:
+        info = product.scene.info(product.scene.bands[0])
+        return self.size_at(info.middle, info.crs)
+
+    def _method(self, resolution: float, size: tuple[float, float]) -> ResamplingName:
+        return method_of(resolution, size, self.upsampling, self.downsampling)
 
 
 class BandPixels(NamedTuple):
@@ -117,7 +175,7 @@ def read_bands(
             if band in sampling.signed:
                 return _as_signed(values, facts, band), known
             return _as_dn(values, facts, band, harmonize=sampling.harmonize), known
-        found = window.resampled(band, valid[band])
+        found = window.resampled(band, valid[band], places)
         if band in sampling.signed:
             return _as_signed(found, facts, band), np.isfinite(found)
         return _as_float_dn(found, facts, band, harmonize=sampling.harmonize), np.isfinite(found)

@@ -83,7 +83,8 @@ def part_of(scene: Scene, options: CloudMaskOptions, grid: Grid, places: Callabl
     whole = product_grid(scene, options.resolution)
     crs = parse_crs(whole.crs)
     there = places(crs)
-    wide = max(pixel_sides_in(grid, crs)) / whole.resolution
+    left, bottom, right, top = whole.bounds
+    wide = max(pixel_sides_in(grid, crs, ((left + right) / 2, (bottom + top) / 2))) / whole.resolution
     around = math.ceil(_KERNEL * max(wide, 1.0)) + reach_of(options.mask, (whole.resolution, whole.resolution))
     columns = _span((there.x - whole.left) / whole.resolution, around, whole.width, side)
     rows = _span((whole.top - there.y) / whole.resolution, around, whole.height, side)

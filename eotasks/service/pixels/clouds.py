@@ -23,7 +23,7 @@ from eotasks.errors import BandError, EmptyProductError, ModelError, Reflectance
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.mosaic import SAME_DATATAKE
 from eotasks.imagery.pixels.places import Places
-from eotasks.imagery.pixels.raster import MASK_TYPES, describe, read_window, tag_of
+from eotasks.imagery.pixels.raster import MASK_TYPES, describe, pixel_sides_in, read_window, tag_of
 from eotasks.imagery.pixels.resampling import ResamplingName, resample
 from eotasks.imagery.scene import Scene
 from eotasks.models.clouds.mask_classes import without_classes
@@ -82,7 +82,14 @@ class MaskRaster:
             pick = places(self.crs).picker(self.transform, (self.values.shape[0], self.values.shape[1]))
             known = pick.known(self.known)
             return pick(self.values), np.ones(grid.shape, dtype=bool) if known is None else known
-        return _as_bytes(resample(self.values, self.transform, self.crs, grid, valid=self.known, method=method))
+        height, width = self.values.shape
+        middle = self.transform.c + width / 2 * self.transform.a, self.transform.f + height / 2 * self.transform.e
+        sides = pixel_sides_in(grid, self.crs, middle)
+        return _as_bytes(
+            resample(
+                self.values, self.transform, self.crs, grid, valid=self.known, method=method, sides=sides, places=places
+            )
+        )
 
 
 @dataclass(frozen=True)

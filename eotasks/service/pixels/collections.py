@@ -9,7 +9,9 @@ from types import MappingProxyType
 
 from eotasks.catalogue.request import Level
 from eotasks.models.sentinel2 import BANDS, NATIVE_RESOLUTION, QUANTIFICATION
-from eotasks.service.errors import NotFoundError, RequestError
+from eotasks.service.contract import names
+from eotasks.service.contract.names import collection_id
+from eotasks.service.errors import RequestError
 from eotasks.service.evalscript.setup import InputBand
 from eotasks.text import did_you_mean, excerpt
 
@@ -122,8 +124,8 @@ def _bands(level: Level) -> Mapping[str, ServedBand]:
     return MappingProxyType({band.name: band for band in (*reflectance, *others)})
 
 
-L1C = Collection("sentinel-2-l1c", "Sentinel-2 L1C", "L1C", _bands("L1C"))
-L2A = Collection("sentinel-2-l2a", "Sentinel-2 L2A", "L2A", _bands("L2A"))
+L1C = Collection(names.L1C, "Sentinel-2 L1C", "L1C", _bands("L1C"))
+L2A = Collection(names.L2A, "Sentinel-2 L2A", "L2A", _bands("L2A"))
 
 COLLECTIONS: Mapping[str, Collection] = MappingProxyType({each.id: each for each in (L1C, L2A)})
 
@@ -134,13 +136,4 @@ def collection_of(name: str, served: Iterable[str] = COLLECTIONS) -> Collection:
     :param served: Ids of those that are served.
     :raises NotFoundError: names those that there are.
     """
-    known = list(served)
-    identifier = _OLD_NAMES.get(name.lower(), name.lower())
-    if identifier not in known:
-        raise NotFoundError(
-            f"Collection {excerpt(name)} is not served{did_you_mean(name, known)}. There are {', '.join(known)}."
-        )
-    return COLLECTIONS[identifier]
-
-
-_OLD_NAMES = {"s2l1c": L1C.id, "s2l2a": L2A.id}
+    return COLLECTIONS[collection_id(name, served)]

@@ -19,7 +19,7 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from eotasks.errors import WARNING_FILTERS, AreaError, ConfigurationError, EOTasksError, GridError, message_of
-from eotasks.geometry.degrees import WGS84, in_degrees
+from eotasks.geometry.degrees import WGS84
 from eotasks.imagery.files.gdal import GDAL_ERRORS
 from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.pixels.places import Places
@@ -38,9 +38,11 @@ _ROUNDING = 1e-3
 """Share by which pixels may be wider than the limit: clients compute sizes in degrees."""
 
 
-_MOST_PLACES = 4
-"""Systems in which all pixels of a request are found and kept: they take 16 bytes a pixel of each, and products that
-have much of the ground lie in so many at most."""
+PLACES_BYTES = 128 << 20
+"""Of the places of all pixels of a request that are kept, in the systems of its products: an image of 2500 x 2500 takes
+100 MB in one."""
+_PLACE_BYTES = 16
+"""Of a pixel."""
 
 _LARGE_PART = 0.25
 """Of a request's pixels, from which on all of them are found in a system rather than those of a product."""
@@ -75,14 +77,25 @@ class Canvas:
             found = self._places.get(key)
             if found is None:
                 found = self._places[key] = Places.of(self.grid, crs)
-                if len(self._places) > _MOST_PLACES:
+                while len(self._places) > 1 and len(self._places) * self._places_bytes > PLACES_BYTES:
                     self._places.popitem(last=False)
         return found
 
-    def places_of(self, rows: slice, columns: slice) -> Callable[[CRS], Places]:
-        """The centres of some of its pixels, which are found by themselves where they are few of all."""
-        count = len(range(self.grid.height)[rows]) * len(range(self.grid.width)[columns])
-        if count >= _LARGE_PART * self.grid.height * self.grid.width:
+    @property
+    def _places_bytes(self) -> int:
+        return _PLACE_BYTES * self.grid.height * self.grid.width
+
+    def places_of(
+        self, rows: slice, columns: slice, window: tuple[slice, slice] | None = None
+    ) -> Callable[[CRS], Places]:
+        """The centres of some of its pixels, which are found by themselves where they are few of all, or all are too
+        many to be kept.
+
+        :param window: All rows and columns that are looked at, strip by strip; None for these.
+        """
+        seen = window or (rows, columns)
+        count = len(range(self.grid.height)[seen[0]]) * len(range(self.grid.width)[seen[1]])
+        if count >= _LARGE_PART * self.grid.height * self.grid.width and self._places_bytes <= PLACES_BYTES:
             return lambda crs: self.places(crs).part(rows, columns)
         known: dict[str, Places] = {}
         lock = Lock()
@@ -208,23 +221,53 @@ def metres_of(area: OutputArea) -> tuple[float, float]:
 
     :raises RequestError: when its middle is of no place on Earth.
     """
-    across, down = area.pixel_size
+    system = _system_of(area)
+    left, bottom, right, top = area.bounds
+    found = _metres(system, area.pixel_size, (left + right) / 2, (bottom + top) / 2)
+    if found is None:
+        raise RequestError(
+            f"The area {area.bounds} in {area.crs} is of no place on Earth: check its coordinate system."
+        )
+    return found
+
+
+def metres_at(area: OutputArea, place: tuple[float, float], crs: CRS) -> tuple[float, float]:
+    """The same of a pixel at a place, which is the same whatever else an area has.
+
+    :param place: In its own system, such as the middle of a product; one that cannot be expressed in that of the area
+        is that of the area's middle.
+    """
+    system = _system_of(area)
+    if is_utm(system):
+        return area.pixel_size
     try:
-        system = parse_crs(area.crs)
+        (x,), (y,) = transform(crs, system, [place[0]], [place[1]])[:2]
+    except GDAL_ERRORS:
+        x = y = math.inf
+    found = _metres(system, area.pixel_size, x, y) if math.isfinite(x) and math.isfinite(y) else None
+    return metres_of(area) if found is None else found
+
+
+def _system_of(area: OutputArea) -> CRS:
+    try:
+        return parse_crs(area.crs)
     except GridError as error:
         raise RequestError(message_of(error)) from error
+
+
+def _metres(system: CRS, size: tuple[float, float], x: float, y: float) -> tuple[float, float] | None:
+    """Of a pixel around a place; None where that is none on Earth."""
+    across, down = size
     if is_utm(system):
-        return across, down
-    left, bottom, right, top = area.bounds
-    x, y = (left + right) / 2, (bottom + top) / 2
+        return size
     try:
         longitudes, latitudes = transform(
             system, WGS84, [x - across / 2, x + across / 2, x, x], [y, y, y - down / 2, y + down / 2]
         )
-    except GDAL_ERRORS as error:
-        raise _of_no_place(area) from error
+    except GDAL_ERRORS:
+        return None
     if not np.isfinite([*longitudes, *latitudes]).all():
-        raise _of_no_place(area)
+        return None
     return (
         _distance(longitudes[0], latitudes[0], longitudes[1], latitudes[1]),
         _distance(longitudes[2], latitudes[2], longitudes[3], latitudes[3]),
@@ -235,10 +278,6 @@ def is_utm(system: CRS) -> bool:
     """Whether a coordinate system is a zone of UTM on WGS84, in whose metres products are."""
     code = system.to_epsg()
     return code is not None and (32601 <= code <= 32660 or 32701 <= code <= 32760)
-
-
-def _of_no_place(area: OutputArea) -> RequestError:
-    return RequestError(f"The area {area.bounds} in {area.crs} is of no place on Earth: check its coordinate system.")
 
 
 def _distance(west: float, south: float, east: float, north: float) -> float:
@@ -262,12 +301,14 @@ def wanted(area: OutputArea) -> BaseGeometry:
 def around(area: OutputArea) -> BaseGeometry:
     """What a search looks for: the extent of what counts, and a little beyond it; in units of the area."""
     left, bottom, right, top = wanted(area).bounds
-    across = down = _SLACK
-    if in_degrees(parse_crs(area.crs)):
-        down = math.degrees(_SLACK / _RADIUS)
-        across = down / max(math.cos(math.radians(max(abs(bottom), abs(top)))), 0.01)
-        return box(left - across, max(bottom - down, -90.0), right + across, min(top + down, 90.0))
-    return box(left - across, bottom - down, right + across, top + down)
+    system = parse_crs(area.crs)
+    unit = system.units_factor[1]  # metres, as of a foot, or radians, as of a grad
+    if not system.is_geographic:
+        slack = _SLACK / unit
+        return box(left - slack, bottom - slack, right + slack, top + slack)
+    pole, down = math.pi / 2 / unit, _SLACK / _RADIUS / unit
+    across = down / max(math.cos(max(abs(bottom), abs(top)) * unit), 0.01)
+    return box(left - across, max(bottom - down, -pole), right + across, min(top + down, pole))
 
 
 def searched(geometry: BaseGeometry, crs: str) -> BaseGeometry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import math
 import threading
 import time
 from bisect import bisect_left, bisect_right
@@ -26,7 +27,16 @@ LOGGER = logging.getLogger(__name__)
 INDEXED = 20_000
 """Products up to which a catalogue is kept in memory: some kilobytes each."""
 
-_ANSWERS = 256
+KEPT_ANSWERS = 40_000
+"""Products of answers that are kept, all together: some kilobytes each."""
+
+
+def size_of_answer(found: Sequence[Candidate]) -> int:
+    """Of the room of `KEPT_ANSWERS`: an answer of none takes some, too."""
+    return len(found) + _EMPTY
+
+
+_EMPTY = 100
 
 
 @dataclass(frozen=True)
@@ -66,10 +76,10 @@ class CatalogueIndex:
         self.catalogue = catalogue
         self._refresh, self._most = refresh, most
         self._lock = threading.Lock()
-        self._looked: float | None = None
-        self._state: Hashable = None
-        self._listing: _Listing | None = None
-        self._answers: Kept[list[Candidate]] = Kept(_ANSWERS)
+        self._looked = -math.inf
+        self._known: tuple[Hashable, _Listing | None] | None = None
+        """The state of the catalogue and its products, changed together."""
+        self._answers: Kept[list[Candidate]] = Kept(KEPT_ANSWERS, size=size_of_answer)
 
     def find(self, request: SearchRequest) -> list[Candidate]:
         """Products that a request is for, in order of time and name.
@@ -95,15 +105,21 @@ class CatalogueIndex:
         return Candidate.of_item(items[0])
 
     def _current(self) -> tuple[Hashable, _Listing | None]:
-        with self._lock:  # who comes meanwhile waits for the same list
+        known = self._known
+        # While one looks, which takes long of a place far away, others go by what was known before; the first wait.
+        if not self._lock.acquire(blocking=known is None):
+            assert known is not None  # else it had waited
+            return known
+        try:
             now = time.monotonic()
-            if self._looked is None or now - self._looked >= self._refresh:
+            if self._known is None or now - self._looked >= self._refresh:
                 state = self.catalogue.state()
-                if self._looked is None or state != self._state:
-                    self._listing = self._read()
-                    self._state = state
+                if self._known is None or state != self._known[0]:
+                    self._known = state, self._read()
                 self._looked = now
-            return self._state, self._listing
+            return self._known
+        finally:
+            self._lock.release()
 
     def _read(self) -> _Listing | None:
         count = self.catalogue.count(SearchRequest())

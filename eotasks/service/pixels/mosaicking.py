@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -13,17 +14,16 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from eotasks.errors import ImageryError
-from eotasks.imagery.grid import Grid
+from eotasks.imagery.grid import Grid, parse_crs
 from eotasks.imagery.mosaic import holes
 from eotasks.imagery.pixels.places import Places
-from eotasks.imagery.pixels.raster import BAND_TYPES, MASK_TYPES, bounds_in
-from eotasks.imagery.pixels.resampling import ResamplingName
+from eotasks.imagery.pixels.raster import BAND_TYPES, MASK_TYPES, RasterInfo, bounds_in
 from eotasks.models.sentinel2 import NATIVE_RESOLUTION
 from eotasks.service.errors import RequestError
-from eotasks.service.pixels.bands import BandPixels, BandSampling, read_bands, read_layer
+from eotasks.service.pixels.bands import BandPixels, BandRules, BandSampling, read_bands, read_layer
 from eotasks.service.pixels.blocks import Allowance, Computed
 from eotasks.service.pixels.clouds import CloudBands
-from eotasks.service.pixels.collections import AOT, BandKind, ServedBand
+from eotasks.service.pixels.collections import AOT, MASK_RESOLUTION, BandKind, ServedBand
 from eotasks.service.pixels.ground import Canvas
 from eotasks.service.pixels.order import SceneProducts
 from eotasks.service.pixels.products import OpenProduct, OpenProducts, faults_of
@@ -32,6 +32,9 @@ from eotasks.sources.replacement import still_needed
 
 STRIP_PIXELS = 24_000_000
 """Stored pixels that are decoded at a time for one scene, of all bands together; of one alone they take 48 MB."""
+
+STRIP_PLACES = 500_000
+"""Pixels of the request whose places in another system are worked on at a time: each takes some hundred bytes."""
 
 STRIP_BYTES = 5 * STRIP_PIXELS
 """Of what a strip takes while it is worked on, about: numbers of two bytes, and masks of them."""
@@ -46,11 +49,8 @@ class Wanted:
     bands: Mapping[str, ServedBand]
     """By name, each once."""
 
-    sampling: BandSampling
-    """Of the bands of the product; one of them where none is asked for, which says where there is data."""
-
-    clp_method: ResamplingName
-    """Of the cloud probability; classes are always nearest."""
+    rules: BandRules
+    """Of the bands of a product, and of the cloud probability; classes are always nearest."""
 
     def of_kind(self, kind: BandKind) -> list[str]:
         """Names of the bands of a kind."""
@@ -96,7 +96,7 @@ class SceneReader:
                     continue
                 with faults_of(each.name):
                     product = self._products.get(each)
-                    window = _under(product, _known_bands(product, wanted.sampling), canvas)
+                    window = _under(product, wanted.rules.sampling_of(product), canvas)
                     if window is not None:
                         part, places = canvas.grid.part(*window), canvas.places_of(*window)
                         for what, pixels in self._clouds.pixels_to_compute(kinds, each, masked, part, places).items():
@@ -114,9 +114,12 @@ class SceneReader:
             window = _under(product, sampling, canvas)
             if window is None:
                 return False
-            part, places = canvas.grid.part(*window), canvas.places_of(*window)
-            found = read_bands(product, sampling, part, places, threads=1).is_data
-        return bool((found if canvas.inside is None else found & canvas.inside[window]).any())
+            for rows in _strips(product, sampling, canvas.grid, window):
+                part, places = canvas.grid.part(rows, window[1]), canvas.places_of(rows, window[1], window)
+                found = read_bands(product, sampling, part, places, threads=1).is_data
+                if (found if canvas.inside is None else found & canvas.inside[rows, window[1]]).any():
+                    return True
+        return False
 
     def _add(
         self,
@@ -134,16 +137,17 @@ class SceneReader:
             return
         with faults_of(candidate.name):
             product, computed = self._products.get(candidate), Computed(allowance=canvas.allowance)
-            sampling = _known_bands(product, wanted.sampling)
+            sampling = wanted.rules.sampling_of(product)
             window = canvas.window_under(_ground_of(product, sampling), open_)
             if window is None:
                 return
-            for rows in _strips(product, sampling, canvas.grid, window):
+            beside = self._layers_of(product, wanted)
+            for rows in _strips(product, sampling, canvas.grid, window, beside):
                 columns = window[1]
                 if not missing[rows, columns].any():
                     continue
                 part = canvas.grid.part(rows, columns)
-                places = canvas.places_of(rows, columns)
+                places = canvas.places_of(rows, columns, window)
                 found = read_bands(product, sampling, part, places, threads=threads)
                 new = found.is_data & missing[rows, columns]
                 if not new.any():
@@ -154,6 +158,15 @@ class SceneReader:
                         out[name][rows, columns] = values
                     else:
                         np.copyto(out[name][rows, columns], values, where=new)
+
+    @staticmethod
+    def _layers_of(product: OpenProduct, wanted: Wanted) -> list[RasterInfo]:
+        """Files beside the bands that are wanted of a product."""
+        files = product.scene.product
+        classes = [files.classification for _ in wanted.of_kind(BandKind.CLASSES)]
+        layers = [(files.layers.get(name), _types_of(name)) for name in wanted.of_kind(BandKind.LAYER)]
+        both = [*((raster, MASK_TYPES) for raster in classes), *layers]
+        return [product.layer(raster, types) for raster, types in both if raster is not None]
 
     def _others(
         self,
@@ -180,7 +193,7 @@ class SceneReader:
             raster = product.scene.product.layers.get(name)
             if raster is None:
                 raise RequestError(f"Product {product.scene.name} does not hold {name}: leave this band out.")
-            yield name, read_layer(product, raster, part, places, BAND_TYPES if name == AOT else MASK_TYPES)
+            yield name, read_layer(product, raster, part, places, _types_of(name))
         angles = set(wanted.of_kind(BandKind.ANGLES))
         if angles & set(ANGLES[:2]):
             zenith, azimuth = _told(product, partial(product.scene.sun_angles, part, nearest=True))
@@ -192,17 +205,14 @@ class SceneReader:
         clouds = wanted.of_kind(BandKind.CLOUDS)
         if clouds:
             masked = scene.masked.get(candidate.name)
+            method = wanted.rules.method_in(product, MASK_RESOLUTION)
             yield from self._clouds.read(
-                clouds, candidate, masked, part, places, clp_method=wanted.clp_method, computed=computed
+                clouds, candidate, masked, part, places, clp_method=method, computed=computed
             ).items()
 
 
-def _known_bands(product: OpenProduct, sampling: BandSampling) -> BandSampling:
-    """The same, or another band that says where there is data, where a product lacks the one."""
-    if not sampling.is_only_mask or set(sampling.methods) <= set(product.scene.bands):
-        return sampling
-    finest = min(product.scene.bands, key=lambda band: NATIVE_RESOLUTION[band])
-    return BandSampling({finest: "nearest"}, sampling.reduced, sampling.harmonize, is_only_mask=True)
+def _types_of(layer: str) -> frozenset[str]:
+    return BAND_TYPES if layer == AOT else MASK_TYPES
 
 
 def _told(
@@ -229,17 +239,29 @@ def _under(product: OpenProduct, sampling: BandSampling, canvas: Canvas) -> tupl
     return canvas.window_under(_ground_of(product, sampling), everywhere)
 
 
-def _strips(product: OpenProduct, sampling: BandSampling, grid: Grid, window: tuple[slice, slice]) -> Iterator[slice]:
-    """Rows of a window in pieces for which no more is decoded at a time than `STRIP_PIXELS`."""
+def _strips(
+    product: OpenProduct,
+    sampling: BandSampling,
+    grid: Grid,
+    window: tuple[slice, slice],
+    beside: Sequence[RasterInfo] = (),
+) -> Iterator[slice]:
+    """Rows of a window in pieces: of each no more is decoded at once than `STRIP_PIXELS`, and no more places are found
+    than `STRIP_PLACES`.
+
+    :param beside: Files that are read in full.
+    """
     rows, columns = window
     part = grid.part(rows, columns)
+    infos = {band: product.scene.info(band) for band in sampling.methods}
+    levels = [(infos[band], method.level(infos[band], part)) for band, method in sampling.by_band.items()]
     decoded = 0.0
-    for band, method in sampling.by_band.items():
-        info = product.scene.info(band)
+    for info, level in [*levels, *((info, info.full) for info in beside)]:
         (left, bottom, right, top), there = bounds_in(part, info.crs), info.grid.bounds
-        size = method.level(info, part).size
         width, height = min(right, there[2]) - max(left, there[0]), min(top, there[3]) - max(bottom, there[1])
-        decoded += max(width, 0) * max(height, 0) / size**2
-    count = min(max(int(-(-decoded // STRIP_PIXELS)), 1), part.height)
+        decoded += max(width, 0) * max(height, 0) / level.size**2
+    is_same = all(parse_crs(grid.crs) == info.crs for info in infos.values())
+    places = 0 if is_same else part.height * part.width
+    count = min(max(math.ceil(decoded / STRIP_PIXELS), math.ceil(places / STRIP_PLACES), 1), part.height)
     edges = [rows.start + part.height * index // count for index in range(count + 1)]
     yield from (slice(start, stop) for start, stop in pairwise(edges))

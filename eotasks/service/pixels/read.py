@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -29,27 +30,36 @@ from shapely.geometry.base import BaseGeometry
 from eotasks.catalogue.request import SearchRequest
 from eotasks.errors import ConfigurationError, EOTasksError
 from eotasks.imagery.files.signing import Modifier
-from eotasks.imagery.pixels.resampling import ResamplingName
 from eotasks.models.threads import resolve_threads
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
 from eotasks.service.errors import RequestError, TooLargeError
 from eotasks.service.evalscript.planes import Plane
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
-from eotasks.service.pixels.bands import BandSampling, method_of
+from eotasks.service.pixels.bands import BandRules
 from eotasks.service.pixels.blocks import Allowance
 from eotasks.service.pixels.clouds import MASKS_BYTES, SERVED, CloudBands
 from eotasks.service.pixels.collections import (
     AOT,
     COLLECTIONS,
-    MASK_RESOLUTION,
     BandKind,
     Collection,
     ServedBand,
     collection_of,
     divisor_of,
 )
-from eotasks.service.pixels.ground import Canvas, around, check_metres, grid_of, inside, metres_of, searched, wanted
+from eotasks.service.pixels.ground import (
+    PLACES_BYTES,
+    Canvas,
+    around,
+    check_metres,
+    grid_of,
+    inside,
+    metres_at,
+    metres_of,
+    searched,
+    wanted,
+)
 from eotasks.service.pixels.mosaicking import STRIP_BYTES, SceneReader, Wanted
 from eotasks.service.pixels.order import mosaic_order, scenes_of
 from eotasks.service.pixels.products import (
@@ -66,9 +76,8 @@ from eotasks.service.pixels.storing import MaskStore
 from eotasks.sources.frames import Candidate
 from eotasks.sources.replacement import choose_products
 
-DATA_BAND = "B02"
-"""The band that says where there is data, where a script reads none: of the finest pixels."""
-
+_FOUND = 4
+"""Products that are looked for, for each that a request may find: others stand for some of them."""
 
 _ROOMS = (("decoded_bytes", -1), ("masks_bytes", -1))
 
@@ -113,7 +122,7 @@ class ReadingLimits:
     @property
     def working_bytes(self) -> int:
         """Memory that a request takes besides its planes, at most."""
-        return STRIP_BYTES * resolve_threads(self.threads)
+        return STRIP_BYTES * resolve_threads(self.threads) + PLACES_BYTES
 
 
 class CatalogueReader:
@@ -199,10 +208,7 @@ class CatalogueReader:
         candidates, masked = self._candidates(data, area, collection)
         choice = choose_products(candidates)
         if len(choice.products) > self._limits.max_products:
-            raise TooLargeError(
-                f"{len(choice.products):,} products of {collection.id} are asked for, more than the"
-                f" {self._limits.max_products:,} of one request. Ask for a shorter time, a smaller area, or less cloud."
-            )
+            raise self._too_many(f"{len(choice.products):,}", collection)
         products = choice.products
         if mosaicking is not Mosaicking.SIMPLE:
             exact = None if not products else searched(wanted(area), area.crs)
@@ -220,16 +226,15 @@ class CatalogueReader:
         """
         checked = collection_of(data.collection, self._served).checked(bands)
         served = {band.name: band for band, _ in checked}
-        size = metres_of(area)
         grid = grid_of(area)
-        sampling = self._sampling(data, checked, size)
-        reading = Wanted(served, sampling, method_of(MASK_RESOLUTION, size, data.upsampling, data.downsampling))
+        rules = self._rules(data, checked, area)
+        reading = Wanted(served, rules)
         shape = (len(found.products), *grid.shape)
         arrays: dict[str, NDArray[Any]] = {}
         for band in served.values():
             kind: Any = np.uint8
             if band.kind is BandKind.REFLECTANCE:
-                kind = sampling.dtype_of(band.name)
+                kind = rules.dtype_of(band.name)
             elif band.kind is BandKind.ANGLES:
                 kind = np.float32
             elif band.name == AOT:
@@ -265,19 +270,25 @@ class CatalogueReader:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _sampling(
-        self, data: DataRequest, bands: Sequence[tuple[ServedBand, str]], size: tuple[float, float]
-    ) -> BandSampling:
-        reduced = max(size) > self._limits.exact_metres
+    def _too_many(self, count: str, collection: Collection) -> TooLargeError:
+        return TooLargeError(
+            f"{count} products of {collection.id} are asked for, more than the {self._limits.max_products:,} of one"
+            " request. Ask for a shorter time, a smaller area, or less cloud."
+        )
+
+    def _rules(self, data: DataRequest, bands: Sequence[tuple[ServedBand, str]], area: OutputArea) -> BandRules:
         units = {band: unit for band, unit in bands if band.kind is BandKind.REFLECTANCE}
-        methods: dict[str, ResamplingName] = {
-            band.name: method_of(band.resolution, size, data.upsampling, data.downsampling) for band in units
-        }
-        if methods:
-            # Reflectance has its offset in any case; only what is below 0 is left as it is.
-            signed = () if data.harmonize else (band.name for band, unit in units.items() if unit == "REFLECTANCE")
-            return BandSampling(methods, reduced, data.harmonize, frozenset(signed))
-        return BandSampling({DATA_BAND: "nearest"}, reduced, data.harmonize, is_only_mask=True)
+        # Reflectance has its offset in any case; only what is below 0 is left as it is.
+        signed = () if data.harmonize else (band.name for band, unit in units.items() if unit == "REFLECTANCE")
+        return BandRules(
+            {band.name: band.resolution for band in units},
+            data.upsampling,
+            data.downsampling,
+            self._limits.exact_metres,
+            data.harmonize,
+            frozenset(signed),
+            lru_cache(partial(metres_at, area)),  # products of one tile have one middle
+        )
 
     def _is_seen(self, candidate: Candidate, exact: BaseGeometry | None, canvas: Canvas) -> bool:
         """Whether a product is a scene of an area: those beside it, which a search finds too, may have pixels of it.
@@ -300,11 +311,14 @@ class CatalogueReader:
             end=data.end,
             max_cloud_cover=None if data.max_cloud_coverage >= 100 else data.max_cloud_coverage / 100,
             level=collection.level,
+            limit=_FOUND * self._limits.max_products,
         )
         try:
             listing = self._sources.find(request)
         except (EOTasksError, OSError) as error:
             raise unsearched(error) from error
+        if len(listing.candidates) >= _FOUND * self._limits.max_products:
+            raise self._too_many(f"At least {len(listing.candidates):,}", collection)
         return list(listing.candidates), dict(listing.masked)
 
     def _crs_of(self, candidate: Candidate) -> str:

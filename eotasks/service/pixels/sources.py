@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +16,7 @@ from eotasks.catalogue.request import SearchRequest
 from eotasks.catalogue.store import ARCHIVE_CATALOGUE, Catalogue
 from eotasks.errors import ConfigurationError
 from eotasks.imagery.files.signing import Modifier
-from eotasks.service.pixels.index import CatalogueIndex
+from eotasks.service.pixels.index import KEPT_ANSWERS, CatalogueIndex, size_of_answer
 from eotasks.service.pixels.kept import Kept
 from eotasks.sources.frames import Candidate, candidates_of, meets, open_candidates
 from eotasks.storage.location import is_web
@@ -25,7 +27,7 @@ from eotasks.workflows.cloud_archive.layout import catalogue_of_archive
 REFRESH_SECONDS = 5.0
 """Between looks at whether a catalogue has changed."""
 
-_API_SECONDS, _API_ANSWERS = 60.0, 256
+_API_SECONDS = 60.0
 _FILES = (".parquet", ".geoparquet")
 
 
@@ -92,6 +94,8 @@ class ProductSources:
     def find(self, request: SearchRequest) -> FoundProducts:
         """Search all.
 
+        :param request: Where it has a limit, as many are found of each source at most, and whoever gets so many has not
+            all of them: masks are then not looked for.
         :raises EOTasksError: when one of them cannot be searched.
         """
         names: dict[str, Candidate] = {}
@@ -101,9 +105,10 @@ class ProductSources:
                 names.setdefault(each.name, each)
                 if each.masks:
                     masked.setdefault(each.name, each)
-        if not names.keys() <= masked.keys():
+        is_all = request.limit is None or len(names) < request.limit
+        if is_all and not names.keys() <= masked.keys():
             for source in self._masks:
-                for each in source.find(request):
+                for each in source.find(replace(request, limit=None)):
                     if each.masks and each.name in names:
                         masked.setdefault(each.name, each)
         return FoundProducts(tuple(names.values()), masked)
@@ -120,11 +125,11 @@ class ApiSource:
 
     def __init__(self, api: StacApi) -> None:
         self._api = api
-        self._answers: Kept[list[Candidate]] = Kept(_API_ANSWERS, seconds=_API_SECONDS)
+        self._answers: Kept[list[Candidate]] = Kept(KEPT_ANSWERS, size=size_of_answer, seconds=_API_SECONDS)
 
     def find(self, request: SearchRequest) -> list[Candidate]:
         """As of `ProductSource`."""
-        return self._answers.get(request, lambda: candidates_of(self._api.find(request)))
+        return self._answers.get(request, lambda: candidates_of(self._api.find(request, most=request.limit)))
 
     def openable(self, candidate: Candidate) -> Candidate:
         """As of `ProductSource`."""
@@ -164,12 +169,15 @@ class _ArchiveSource(CatalogueIndex):
         return super().find(request) if self._is_there() else []
 
     def _is_there(self) -> bool:
-        with self._lock:
-            if not self._exists:
-                self._exists = self.catalogue.exists()
-            return self._exists
+        """Looked at as seldom as whether it has changed: far away each look takes as long as a search."""
+        now = time.monotonic()
+        if not self._exists and now - self._asked >= self._refresh:
+            self._asked = now
+            self._exists = self.catalogue.exists()
+        return self._exists
 
     _exists = False
+    _asked = -math.inf
 
 
 def _source(location: str | Catalogue | StacApi, modifier: Modifier | str | None, refresh: float) -> ProductSource:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from eotasks.service.errors import ForbiddenError, TooLargeError
 from eotasks.service.metrics import Metrics
 from eotasks.service.settings import ServiceSettings, lets_in
 from eotasks.service.traffic.log import FIELDS, REQUESTS
+from eotasks.service.traffic.receiving import Receiving
 from eotasks.service.traffic.sending import PIECE_BYTES, Sending
 from eotasks.service.traffic.state import CLIENT_STATE, NUMBER_STATE
 
@@ -38,13 +40,14 @@ class Frame:
 
     def __init__(self, app: App, *, settings: ServiceSettings, metrics: Metrics, sending: Sending) -> None:
         self._app, self._settings, self._metrics, self._sending = app, settings, metrics, sending
+        self._receiving = Receiving(settings.bytes_of_bodies)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._settings.request_bytes, self._sending)
+        exchange = _Exchange(scope, receive, send, self._settings.request_bytes, self._sending, self._receiving)
         self._metrics.begin()
         try:
             self._check(scope)
@@ -58,6 +61,7 @@ class Frame:
             log_error(error, exchange.number)
             await exchange.answer(answer_of(error, exchange.number))
         finally:
+            exchange.give_back()
             self._end(exchange, scope)
 
     def _check(self, scope: MutableMapping[str, Any]) -> None:
@@ -88,23 +92,35 @@ class _Exchange:
     """One request and its answer."""
 
     def __init__(
-        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, most: int, sending: Sending
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+        most: int,
+        sending: Sending,
+        receiving: Receiving,
     ) -> None:
         self.number, self.start = uuid.uuid4().hex, time.monotonic()
         self.status = self.size = self.received = 0
         self._scope, self._receive, self._send, self._most, self._sending = scope, receive, send, most, sending
+        self._receiving, self._counted = receiving, Counter[str | None]()
         scope.setdefault("state", {})[NUMBER_STATE] = self.number
 
     async def receive(self) -> Message:
         """A part of the body.
 
         :raises TooLargeError: when its length is too much, whatever the header says of it.
+        :raises BusyError: when bodies of other requests leave no room for it.
         """
         message = await self._receive()
         if message["type"] == "http.request":
-            self.received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            self.received += size
             if self.received > self._most:
                 raise TooLargeError(f"The body of the request has more than the {self._most:,} bytes that are taken.")
+            client = self._scope["state"].get(CLIENT_STATE)
+            self._receiving.take(client, size, own=self._counted[client])
+            self._counted[client] += size
         return message
 
     async def send(self, message: Message) -> None:
@@ -123,6 +139,12 @@ class _Exchange:
                 end = start + PIECE_BYTES
                 more = end < len(body) or message.get("more_body", False)
                 await self._send({**message, "body": body[start:end], "more_body": more})
+
+    def give_back(self) -> None:
+        """Of its body nothing is needed any more."""
+        for client, size in self._counted.items():
+            self._receiving.give_back(client, size)
+        self._counted.clear()
 
     async def answer(self, answer: Answer) -> None:
         """An answer, unless another has begun."""

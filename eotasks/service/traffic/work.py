@@ -116,7 +116,7 @@ class Work:
         if turn in self._lines.get(client, ()):
             self._lines[client].remove(turn)
             self._forget(client)
-        elif turn.done():
+        elif turn.done() and not turn.cancelled():
             self._release(client)
 
     def _release(self, client: str | None) -> None:
@@ -124,12 +124,23 @@ class Work:
         if not self._running[client]:
             del self._running[client]
         for each in [*self._lines]:
-            if self._may_run(each):
-                self._lines[each].popleft().set_result(None)
+            turn = self._next(each) if self._may_run(each) else None
+            if turn is not None:
+                turn.set_result(None)
                 self._running[each] += 1
-                self._lines.move_to_end(each)
-                self._forget(each)
+                if each in self._lines:
+                    self._lines.move_to_end(each)
                 return
+
+    def _next(self, client: str | None) -> asyncio.Future[None] | None:
+        """The first of a line who still waits: others have been cancelled in this very step of the loop, and leave."""
+        line = self._lines[client]
+        found = None
+        while line and found is None:
+            turn = line.popleft()
+            found = None if turn.done() else turn
+        self._forget(client)
+        return found
 
     def _forget(self, client: str | None) -> None:
         if not self._lines[client]:

@@ -12,7 +12,7 @@ from hypothesis import given
 
 from eotasks.service.api.body import model_of
 from eotasks.service.contract.request import Input, ProcessRequest, TimeRange, data_of, end_of, time_of, time_range_of
-from eotasks.service.errors import RequestError
+from eotasks.service.errors import NotFoundError, RequestError
 from tests.servers.service import request
 
 DAY = {"from": "2024-06-01T00:00:00Z", "to": "2024-06-02T23:59:59Z"}
@@ -177,6 +177,33 @@ def test_anything_anywhere(data: st.DataObject) -> None:
     message = "taken"
     try:
         data_of(parsed(content).input.data)
-    except RequestError as error:
+    except (RequestError, NotFoundError) as error:
         message = str(error)
     assert 0 < len(message) < 1500
+
+
+TIMES = {"timeRange": {"from": "2024-06-01T00:00:00Z", "to": "2024-06-02T00:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "dem", "dataFilter": {"demInstance": "COPERNICUS_30"}},
+        {"type": "dem"},
+        {
+            "type": "sentinel-1-grd",
+            "dataFilter": {**TIMES, "acquisitionMode": "IW"},
+            "processing": {"orthorectify": True},
+        },
+        {"type": "landsat-ot-l1", "dataFilter": TIMES},
+        {"type": "byoc-1a2b", "dataFilter": TIMES},
+        {"type": "CUSTOM", "collectionId": "1a2b", "dataFilter": TIMES},
+    ],
+    ids=lambda entry: entry["type"],
+)
+def test_other_collections_are_none_of_ours_whatever_else_they_say(entry: dict[str, Any]) -> None:
+    """And not told that a field is wrong, which is right for the collection."""
+    content: Any = json.loads(json.dumps(request()))
+    content["input"]["data"] = [entry]
+    with pytest.raises(NotFoundError, match=rf"'{entry['type']}' is not served.*sentinel-2-l1c, sentinel-2-l2a"):
+        parsed(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
-from rasterio.warp import transform
+from rasterio.warp import transform, transform_bounds
 
 from eotasks.imagery.grid import Grid
+from eotasks.imagery.pixels import places as places_module
 from eotasks.imagery.pixels.places import Places
 from eotasks.service.evalscript.setup import Mosaicking
 from eotasks.service.pixels import ground
+from eotasks.service.pixels import mosaicking as strips
 from eotasks.service.pixels.ground import Canvas
 from tests.builders.products import LEFT, TOP, UTM
 from tests.builders.service.pixels import SIDE, area, asked, made, noise, planes_of, reader
@@ -78,7 +81,10 @@ def test_a_product_has_a_small_part_of_a_wide_request() -> None:
     assert Canvas(grid, None).window_under(far, (slice(0, 2_500), slice(0, 2_500))) is None
 
 
-def test_few_systems_are_kept_and_few_pixels_found_by_themselves_are_those_of_all() -> None:
+def test_few_systems_are_kept_and_few_pixels_found_by_themselves_are_those_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ground, "PLACES_BYTES", 4 * 30 * 40 * 16)
     grid = Grid("EPSG:3035", 4_300_000, 3_400_000, 1_000, 30, 40)
     canvas = Canvas(grid, None)
     rows, columns = slice(3, 9), slice(20, 31)
@@ -91,6 +97,33 @@ def test_few_systems_are_kept_and_few_pixels_found_by_themselves_are_those_of_al
         np.testing.assert_array_equal(few.x, whole.x)
         np.testing.assert_array_equal(few.y, whole.y)
     assert len(canvas._places) == 4
+    monkeypatch.setattr(ground, "PLACES_BYTES", 30 * 40 * 16 - 1)
+    few = Canvas(grid, None)
+    everything = few.places_of(slice(0, 30), slice(0, 40))(crs)
+    np.testing.assert_array_equal(everything.x, canvas.places(crs).x)
+    assert not few._places, "all of them are too many to be kept"
+
+
+def test_an_image_in_another_system_takes_little_more_than_its_planes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Places of a strip are worked on at a time; lists of those of all pixels took 50 bytes for each byte of B02."""
+    monkeypatch.setattr(strips, "STRIP_PLACES", 5_000)
+    monkeypatch.setattr(places_module, "_AT_ONCE", 1_000)
+    source = reader(made(tmp_path / "P", {"B02": noise("B02")}, processing_baseline="02.04"))
+    bounds = transform_bounds(UTM, "EPSG:3857", LEFT + 50, TOP - SIDE + 50, LEFT + SIDE - 50, TOP - 50)
+    where, small = (area(bounds=bounds, crs="EPSG:3857", shape=shape) for shape in ((250, 250), (5, 5)))
+    planes_of(source, small, ["B02"])
+    tracemalloc.start()
+    try:
+        found = planes_of(source, where, ["B02"])["B02"].values
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.all()
+    assert peak < (2 + 16 + 20) * 250 * 250, "planes, places that are kept, and a part of what is worked on"
+    monkeypatch.undo()
+    np.testing.assert_array_equal(planes_of(source, where, ["B02"])["B02"].values, found)
 
 
 def test_products_of_two_zones_are_the_same_however_little_of_the_request_is_looked_at(
@@ -113,3 +146,19 @@ def test_products_of_two_zones_are_the_same_however_little_of_the_request_is_loo
         for band, plane in expected.items():
             np.testing.assert_array_equal(found[band].values[0], plane.values[0])
     assert {1, 0} == set(np.unique(expected["dataMask"].values))
+
+
+@pytest.mark.parametrize(
+    ("crs", "across", "down"),
+    [
+        (UTM, 1_000, 1_000),
+        ("EPSG:2263", 3_280.83, 3_280.83),
+        ("EPSG:4326", 0.01797, 0.008983),
+        ("EPSG:4807", 0.01699, 0.009981),
+    ],
+    ids=["metres", "feet", "degrees", "grads"],
+)
+def test_a_search_looks_a_kilometre_beyond_the_area_in_any_unit(crs: str, across: float, down: float) -> None:
+    """In feet it was 300 m, as far as footprints may be off; in grads it was the world."""
+    left, bottom, right, top = ground.around(area(bounds=(5, 59, 6, 60), crs=crs, shape=(2, 2))).bounds
+    np.testing.assert_allclose((5 - left, right - 6, 59 - bottom, top - 60), (across, across, down, down), rtol=1e-3)

@@ -22,10 +22,12 @@ from shapely.geometry import Polygon
 from eotasks.errors import ImageryError
 from eotasks.imagery.files.protocol import RasterFile
 from eotasks.imagery.scene import Scene
+from eotasks.models.sentinel2 import CLOUD_BANDS
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import Resampling
 from eotasks.service.errors import NotFoundError, ProductError, RequestError, TooLargeError
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
+from eotasks.service.pixels import mosaicking
 from eotasks.service.pixels.read import ReadingLimits
 from tests.builders.products import LEFT, TOP, UTM, write_jp2
 from tests.builders.service.pixels import SIDE, area, asked, made, noise, planes_of, reader
@@ -132,28 +134,49 @@ def test_a_grid_that_reaches_beyond_the_product(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["NEAREST", "BILINEAR", "BICUBIC"])
-@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326"])
-def test_parts_of_a_grid_have_the_values_of_the_whole(tmp_path: Path, crs: str, method: Resampling) -> None:
-    """Whatever their shape: kernels are as wide in a row alone, but for what the scale of the system changes."""
-    source = reader(made(tmp_path / "P", {"B02": noise("B02")}, processing_baseline="02.04"))
-    inner = (LEFT + 95, TOP - SIDE + 103, LEFT + SIDE - 87, TOP - 91)
-    left, bottom, right, top = transform_bounds(UTM, crs, *inner)
-    across, down = (right - left) / 40, (top - bottom) / 40
+@pytest.mark.parametrize(("crs", "size"), [("EPSG:3857", 16.0), ("EPSG:3857", 60.0), ("EPSG:4326", 0.0004)])
+def test_a_pixel_is_the_same_whatever_else_a_request_has(
+    tmp_path: Path, crs: str, size: float, method: Resampling
+) -> None:
+    """In one row, in few columns, and in requests of hundreds of kilometres, in whose middles a pixel is of another
+    size: 60 m there are 36 m here. In degrees pixels are squares that are none on the ground.
+    """
+    bands = ["B02", "B05", "CLP"]
+    values = {band: noise(band) for band in CLOUD_BANDS}
+    limits = ReadingLimits(threads=2, exact_metres=40.0)
+    source = reader(made(tmp_path / "P", values, processing_baseline="02.04"), limits=limits)
+    left, _, _, top = transform_bounds(UTM, crs, LEFT, TOP - SIDE, LEFT + SIDE, TOP)
+    left, top = round(left / size) * size, round(top / size) * size
     wanted = asked(upsampling=method, downsampling=method)
 
-    def values(rows: slice, columns: slice) -> np.ndarray:
+    def seen(rows: range, columns: range) -> dict[str, np.ndarray]:
         bounds = (
-            left + columns.start * across,
-            top - rows.stop * down,
-            left + columns.stop * across,
-            top - rows.start * down,
+            left + columns.start * size,
+            top - rows.stop * size,
+            left + columns.stop * size,
+            top - rows.start * size,
         )
-        shape = rows.stop - rows.start, columns.stop - columns.start
-        return planes_of(source, area(bounds=bounds, crs=crs, shape=shape), ["B02"], wanted)["B02"].values[0]
+        where = area(bounds=bounds, crs=crs, shape=(len(rows), len(columns)))
+        return {name: plane.values[0] for name, plane in planes_of(source, where, bands, wanted).items()}
 
-    whole = values(slice(0, 40), slice(0, 40))
-    for rows, columns in ((slice(7, 8), slice(0, 40)), (slice(0, 40), slice(31, 32)), (slice(20, 25), slice(3, 30))):
-        np.testing.assert_allclose(values(rows, columns), whole[rows, columns], atol=5.0 if method != "NEAREST" else 0)
+    whole = seen(range(24), range(24))
+    assert all(each.any() for each in whole.values())
+    for rows, columns in (
+        (range(7, 8), range(24)), (range(24), range(9, 10)), (range(3, 8), range(3, 20)),
+        (range(-3, 2000), range(-9, 24)), (range(-3, 24), range(-2000, 24)),
+    ):  # fmt: skip
+        part = seen(rows, columns)
+        down, across = (
+            slice(max(rows.start, 0), min(rows.stop, 24)),
+            slice(max(columns.start, 0), min(columns.stop, 24)),
+        )
+        inner = np.s_[
+            down.start - rows.start : down.stop - rows.start, across.start - columns.start : across.stop - columns.start
+        ]
+        for band in bands:
+            np.testing.assert_allclose(
+                part[band][inner], whole[band][down, across], atol=1e-2, err_msg=f"{band} {rows}"
+            )
 
 
 @pytest.mark.parametrize(("up", "down"), [("NEAREST", "BILINEAR"), ("BILINEAR", "NEAREST"), ("BICUBIC", "BICUBIC")])
@@ -165,7 +188,7 @@ def test_each_direction_has_its_own_method(tmp_path: Path, up: Resampling, down:
     planes = planes_of(source, where, BANDS, asked(upsampling=up, downsampling=down))
     for band, method in (("B02", down), ("B05", down), ("B01", up)):
         found = planes[band].values[0]
-        assert (found.dtype == np.uint16) == (method == "NEAREST")
+        assert found.dtype == np.float32, "other products may have another method"
         with rasterio.open(tmp_path / f"P/{band}.jp2") as file:
             expected = np.zeros((24, 24), np.float32)
             options = {"dst_transform": transform_of(where), "dst_crs": where.crs, "resampling": methods[method]}
@@ -302,6 +325,28 @@ def test_what_products_of_l2a_hold_beside_it(tmp_path: Path) -> None:
     assert (planes["SNW"].divisor, planes["AOT"].divisor, planes["AOT"].values.dtype) == (1, 1000, np.uint16)
     with pytest.raises(RequestError, match="Product P does not hold CLD"):
         planes_of(reader(full), area(), ["CLD"], asked("sentinel-2-l2a"))
+
+
+def test_strips_are_as_small_for_files_that_are_read_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a wide request bands are decoded at a lower level, and the scene classification is not."""
+    classes = np.random.default_rng(1).integers(1, 12, (256, 256)).astype(np.uint8)
+    (tmp_path / "P").mkdir()
+    write_jp2(tmp_path / "P/SCL.jp2", classes, 20)
+    bands = {"B02": np.random.default_rng(2).integers(1, 9_000, (512, 512)).astype(np.uint16)}
+    file = RasterFile("SCL.jp2", "JP2OpenJPEG")
+    source = reader(
+        made(tmp_path / "P", bands, level="L2A", classification=file), limits=ReadingLimits(threads=2, exact_metres=79)
+    )
+    where, wanted = area(bounds=(LEFT, TOP - 5_120, LEFT + 5_120, TOP), size=80), asked("sentinel-2-l2a")
+    at_once = planes_of(source, where, ["B02", "SCL"], wanted)
+    heights: list[int] = []
+    original = mosaicking.read_layer
+    monkeypatch.setattr(mosaicking, "read_layer", lambda *args: (heights.append(args[2].height), original(*args))[1])
+    monkeypatch.setattr(mosaicking, "STRIP_PIXELS", 30_000)
+    in_strips = planes_of(source, where, ["B02", "SCL"], wanted)
+    assert heights == [21, 21, 22], "of 16,384 pixels of B02 at 40 m, and 65,536 of the classes"
+    for band, plane in at_once.items():
+        np.testing.assert_array_equal(in_strips[band].values, plane.values)
 
 
 def test_wide_pixels_are_made_of_lower_levels(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import rasterio
 from shapely.geometry import box
 
+from eotasks.catalogue.api import StacApi
 from eotasks.catalogue.fields import PRODUCT_ASSET
 from eotasks.catalogue.items import item_of
 from eotasks.catalogue.request import SearchRequest
@@ -21,11 +24,11 @@ from eotasks.imagery.files.origin import Origin
 from eotasks.imagery.scene import open_scene
 from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
-from eotasks.service.errors import ProductError
+from eotasks.service.errors import ProductError, TooLargeError
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.index import CatalogueIndex
-from eotasks.service.pixels.read import CatalogueReader
-from eotasks.service.pixels.sources import ListSource, ProductSources
+from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
+from eotasks.service.pixels.sources import ApiSource, ListSource, ProductSources
 from eotasks.sources.frames import candidates_of, open_candidates
 from tests.builders.layouts import small_safe
 from tests.builders.products import UTM
@@ -173,3 +176,83 @@ def test_products_of_the_day_are_kept_open(catalogue: Catalogue, monkeypatch: py
     for _ in range(3):
         reader.read(DATA, AREA, found, [InputBand("B02")])
     assert len(opened) == 1
+
+
+def test_who_searches_while_a_catalogue_is_looked_at_does_not_wait(catalogue: Catalogue) -> None:
+    """It lies far away, and its place is slow: all requests of a process stood still for as long."""
+    index = CatalogueIndex(catalogue, refresh=0.0)
+    assert len(index.find(ALL)) == 1
+    looking, go_on = threading.Event(), threading.Event()
+    state = catalogue.state
+
+    class Slow:
+        location = catalogue.location
+
+        def state(self) -> Any:
+            looking.set()
+            assert go_on.wait(60)
+            return state()
+
+    index.catalogue = Slow()  # type: ignore[assignment]
+    found: list[Any] = []
+    first = threading.Thread(target=lambda: found.extend(index.find(ALL)))
+    first.start()
+    try:
+        assert looking.wait(60)
+        assert len(index.find(ALL)) == 1
+        assert not found
+    finally:
+        go_on.set()
+        first.join()
+    assert len(found) == 1
+
+
+def test_no_more_products_are_listed_than_tell_that_they_are_too_many(product: Path) -> None:
+    (candidate,) = open_candidates([str(product)])
+    many = [replace(candidate, name=f"P{number}") for number in range(30)]
+    asked: list[SearchRequest] = []
+
+    class Counted(ListSource):
+        def find(self, request: SearchRequest) -> list[Any]:
+            asked.append(request)
+            return super().find(request)
+
+    masks = Counted([])
+    limits = ReadingLimits(max_products=2)
+    few, lots = (CatalogueReader(ProductSources([Counted(some)], [masks]), limits=limits) for some in (many[:2], many))
+    with pytest.raises(TooLargeError, match="At least 8 products of sentinel-2-l1c are asked for, more than the 2"):
+        lots.find(DATA, AREA, Mosaicking.SIMPLE)
+    assert [each.limit for each in asked] == [8], "masks of so many are not looked for"
+    few.find(DATA, AREA, Mosaicking.SIMPLE)
+    assert [each.limit for each in asked[1:]] == [8, None]
+
+
+def test_an_api_is_asked_for_no_more_pages_than_tell_that_there_are_too_many(product: Path) -> None:
+    item = item_of(open_scene(str(product)))
+    given: list[str] = []
+
+    class Endless(StacApi):
+        def _ask(self, request: SearchRequest, where: str, skipped: list[str]) -> Iterator[Any]:
+            for number in range(1_000_000):
+                given.append(str(number))
+                yield item.clone()
+
+    source = ApiSource(Endless("https://stac.example/"))
+    assert source.find(SearchRequest(limit=5))
+    assert len(given) == 5
+
+
+def test_an_archive_that_is_not_there_is_looked_for_now_and_then(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources, looks = ProductSources.open([str(catalogue.location)], archive=str(tmp_path / "masks")), []
+    exists = Catalogue.exists
+
+    def counted(self: Catalogue) -> bool:
+        looks.append(self.location)
+        return exists(self)
+
+    monkeypatch.setattr(Catalogue, "exists", counted)
+    for _ in range(3):
+        assert len(sources.find(ALL).candidates) == 1
+    assert len(looks) == 1

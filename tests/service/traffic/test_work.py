@@ -186,3 +186,36 @@ def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
         work.close()
 
     run(main)
+
+
+@pytest.mark.parametrize("gone", [["b"], ["b", "b"], ["b", "c"]])
+def test_who_leaves_in_the_moment_of_its_turn_costs_nobody_a_place(gone: list[str]) -> None:
+    """Its time to wait is over, or its request is cancelled, in the step of the loop in which a place becomes free: all
+    who came later waited for ever, and more ran at a time than may.
+    """
+
+    async def main() -> None:
+        work = Work(concurrent=1, waiting=16, waiting_s=60)
+        gate = threading.Event()
+        first = asyncio.create_task(work.run(gate.wait, client="a"))
+        waiting = [asyncio.create_task(work.run(lambda: 1, client=client)) for client in gone]
+        later = [asyncio.create_task(work.run(lambda: 2, client=client)) for client in ("b", "c", "d")]
+        while work.load != (1, len(waiting) + 3):
+            await asyncio.sleep(0)
+        done = work._done
+
+        def cancelled_first(future: asyncio.Future[Any], client: str | None) -> None:
+            for each in waiting:
+                each.cancel()
+            done(future, client)
+
+        work._done = cancelled_first  # type: ignore[method-assign]
+        gate.set()
+        assert await asyncio.wait_for(asyncio.gather(first, *later), 60) == [True, 2, 2, 2]
+        assert all(
+            isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*waiting, return_exceptions=True)
+        )
+        assert work.load == (0, 0)
+        work.close()
+
+    run(main)
