@@ -10,8 +10,9 @@ from typing import Any
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 """Numbers of options: M_MMAP_THRESHOLD and M_ARENA_MAX of malloc.h."""
 
-_LARGE = 1 << 20
-"""Bytes: of arrays this large a product at 160 m has a few dozen."""
+_LARGE = 2 << 20
+"""Bytes: of arrays this large a product at 160 m has a few dozen. OpenJPEG reads by 1 MB, anew for each tile of a file:
+given back each time, that was a fifth of what masks of small tiles cost."""
 
 _FEWEST_ARENAS = 2
 

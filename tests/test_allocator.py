@@ -64,7 +64,7 @@ def test_glibc_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(share_arenas(threads) for threads in (1, 6))
     give_back_large_arrays()
     give_back()
-    assert told == [(-8, 2), (-8, 6), (-3, 1 << 20), (0,)]
+    assert told == [(-8, 2), (-8, 6), (-3, 2 << 20), (0,)]
     monkeypatch.setenv("MALLOC_ARENA_MAX", "8")  # the user decides
     assert not share_arenas()
     assert len(told) == 4

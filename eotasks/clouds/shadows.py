@@ -76,8 +76,8 @@ class AddCloudShadowTask(EOTask):
         boolean: bool = False,
     ):
         """
-        :param bands_feature: Bands (t, h, w, bands) with B02, B08 and B11, and B03 and B04 where they are there: float
-            reflectance or integer DN, L1C or L2A.
+        :param bands_feature: Bands (t, h, w, bands) with B02, B08 and B11, and B03, B04 and B12 where they are there:
+            float reflectance or integer DN, L1C or L2A.
         :param shadow_feature: Output (t, h, w, 1).
         :param cloud_feature: Cloud mask (t, h, w, 1), boolean or 0 clear, 1 cloud, 255 no data; or, of type DATA, a
             cloud probability, float 0..1 with NaN for no data, or uint8 0..255. Ground under it is no

@@ -84,7 +84,7 @@ class Scene:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Decodes no small file twice at a level in a block. The values do not depend on it.
+        """Decodes no small file without levels twice in a block. The values do not depend on it.
 
         Of several blocks at a time, in one another or in threads, each has what all of them keep, to the end of the
         last.

@@ -23,7 +23,7 @@ from eotasks.service.evalscript.workers.supervisor import Places
 from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
 from eotasks.service.render import Renderer
 from eotasks.service.services import ProductSearch
-from eotasks.service.settings import ServiceSettings, load_settings, memory_text
+from eotasks.service.settings import MEGABYTE, ServiceSettings, load_settings, memory_text
 from eotasks.service.traffic.log import FIELDS, set_up_json_log
 from eotasks.sources.frames import meets, open_candidates
 from eotasks.storage.location import is_web
@@ -56,6 +56,15 @@ class Catalogues:
         return list(found.values())
 
 
+def reading_limits(settings: ServiceSettings) -> ReadingLimits:
+    """What one request may read, and what a process keeps."""
+    return ReadingLimits(
+        max_metres=settings.max_metres,
+        max_products=settings.max_products,
+        decoded_bytes=settings.decoded_mb * MEGABYTE,
+    )
+
+
 def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: None) -> FastAPI:
     """The application of one process, with its engine started.
 
@@ -63,7 +72,7 @@ def build_app(settings: ServiceSettings, *, leave: Callable[[], None] = lambda: 
     :raises ConfigurationError: for a catalogue that is none.
     :raises EngineError: when no engine starts.
     """
-    limits = ReadingLimits(max_metres=settings.max_metres, max_products=settings.max_products)
+    limits = reading_limits(settings)
     reader = CatalogueReader.open(
         settings.catalogues, archive=settings.archive, store_masks=settings.store_masks, limits=limits
     )

@@ -148,14 +148,14 @@ def run_add_client(arguments: argparse.Namespace) -> ExitCode:
 
 def start_text(settings: ServiceSettings, *, demo: bool = False) -> str:
     """What is printed at the start, with the lines to paste into Python."""
-    from eotasks.service.pixels.read import ReadingLimits
+    from eotasks.service.build import reading_limits
     from eotasks.service.settings import memory_text
 
     whose = "everybody on this machine" if settings.open else f"the clients of {settings.clients_file}"
     return "\n".join(
         (
             f"eotasks serves sentinel-2-l1c and sentinel-2-l2a at {settings.url}, for {whose}",
-            f"memory    {memory_text(settings, kept_bytes=ReadingLimits().kept_bytes)}",
+            f"memory    {memory_text(settings, kept_bytes=reading_limits(settings).kept_bytes)}",
             f"engine    {settings.workers} x {settings.engine_workers} evalscripts at the same time",
             f"pages     {settings.url}/docs, {settings.url}/health, {settings.url}/metrics",
             "",

@@ -62,6 +62,11 @@ class ServiceSettings(BaseSettings):
     memory_mb: int = Field(
         4096, ge=256, description="Memory for the pixels of all requests together, in 2^20 bytes: shared out evenly."
     )
+    decoded_mb: int = Field(
+        256,
+        ge=0,
+        description="Memory of each process for decoded bands, kept for requests that come next, in 2^20 bytes.",
+    )
     max_side: int = Field(2500, ge=1, le=20_000, description="Rows and columns that an image may have, each.")
     max_metres: float = Field(
         1500, gt=0, description="Metres on the ground that a pixel may be wide: wider ones read too many products."

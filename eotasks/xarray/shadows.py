@@ -63,10 +63,10 @@ def cloud_shadow(
     """Cloud shadows on the ground, from bands of L1C or L2A and a cloud mask.
 
     Lazy where the data is dask's. "geometric" compares all clouds and all ground of a frame, so a frame is brought
-    together in one chunk: B02, B08, B11, B03 and B04 where they are there, and the masks. "projection" looks no farther
-    than its distance, and works chunk by chunk with that margin. Both equal the result of whole frames. Of frames above
-    4,000,000 pixels "geometric" searches heights in cells of several pixels (60 m of a full tile), and throws outlines
-    at full resolution.
+    together in one chunk: B02, B08, B11, and B03, B04 and B12 where they are there, and the masks. "projection" looks
+    no farther than its distance, and works chunk by chunk with that margin. Both equal the result of whole frames. Of
+    frames above 4,000,000 pixels "geometric" searches heights in cells of several pixels (60 m of a full tile), and
+    throws outlines at full resolution.
 
     :param data: Bands, as ``cloud_probability`` takes them, B02, B08 and B11 among them. Where they are
         there, B03 tells turbid water from ground, and both B03 and B04 shade from dark ground.

@@ -8,7 +8,7 @@ from threading import Lock
 from eotasks.imagery.pixels.raster import Pixels
 
 KEPT_BYTES = 16 << 20
-"""All that is kept at a time. A tile's bands at 10 m take 240 MB each, and have levels."""
+"""All that is kept at a time."""
 
 
 class KeptPixels:
@@ -22,7 +22,7 @@ class KeptPixels:
     def read(self, key: Hashable, decode: Callable[[], Pixels | None]) -> Pixels | None:
         """What is kept under a key, else what is decoded now; to be read only.
 
-        :param key: Names a file and a level, of which it is all.
+        :param key: Names a file, of which it is all.
         """
         with self._lock:
             pixels = self._kept.get(key)

@@ -255,12 +255,13 @@ class Window:
         def decode() -> Pixels:
             return decode_window(self._product.files, self._product.bands[band], self.info(band), wanted)
 
-        level, window = wanted.level, wanted.window
-        if self._blocks is not None and self._blocks.takes(self.info(band), level, window):
-            return self._blocks.window(self._product.files, self._product.bands[band], self.info(band), level, window)
-        if self._kept is None or (window.height, window.width) != (level.height, level.width):
+        level, window, info = wanted.level, wanted.window, self.info(band)
+        if self._blocks is not None and self._blocks.takes(info, level, window):
+            return self._blocks.window(self._product.files, self._product.bands[band], info, level, window)
+        is_whole = (window.height, window.width) == (level.height, level.width)
+        if self._kept is None or not is_whole or len(info.levels) > 1:  # who looks again takes another level
             return decode()
-        return self._kept.read((band, level.overview), decode)
+        return self._kept.read(band, decode)
 
     def _sampling_of(self, band: str) -> Sampling:
         return self._by_band.get(band, self._sampling)
@@ -432,9 +433,10 @@ def _nearest(pixels: Pixels | None, at: Pixels) -> NDArray[Any]:
     if pixels is None:
         return np.zeros((height, width), dtype=np.uint8)
     i, j = _indices(pixels, at, np.arange(height) + 0.5, np.arange(width) + 0.5)
-    values = pixels.values[np.ix_(np.clip(i, 0, pixels.shape[0] - 1), np.clip(j, 0, pixels.shape[1] - 1))]
-    known = ((i >= 0) & (i < pixels.shape[0]))[:, np.newaxis] & ((j >= 0) & (j < pixels.shape[1]))
-    return np.where(known, values, 0)
+    values: NDArray[Any] = pixels.values[np.ix_(np.clip(i, 0, pixels.shape[0] - 1), np.clip(j, 0, pixels.shape[1] - 1))]
+    values[(i < 0) | (i >= pixels.shape[0])] = 0
+    values[:, (j < 0) | (j >= pixels.shape[1])] = 0
+    return values
 
 
 def _bounds(pixels: Pixels) -> tuple[float, float, float, float]:

@@ -38,7 +38,7 @@ _WORK_BYTES = 48 << 20
 """What all threads hold beside input and output. The more rows a chunk has, the more alike are those of a block."""
 
 _SLICE_BYTES = 4 << 20
-"""Rows that are copied at a time where their dtype or layout asks for it."""
+"""Rows that are copied at a time where their dtype asks for it."""
 
 _CHUNK_ROWS = 1 << 19
 _LEAST_ROWS = 1 << 12
@@ -283,7 +283,7 @@ class Forest:
     def _bins(
         self, rows: NDArray[Any], source: NDArray[np.int64], table: NDArray[np.uint8] | None, bins: NDArray[np.uint8]
     ) -> None:
-        """Fill ``bins`` (columns, rows), a slice at a time: rows of another dtype or layout are copied for it."""
+        """Fill ``bins`` (columns, rows), a slice at a time: rows of another dtype are copied for it."""
         columns, search = self._compiled_layout().columns, self._search
         assert search is not None
         step = max(1, _SLICE_BYTES // max(8 * rows.shape[1], 1))
@@ -294,10 +294,10 @@ class Forest:
                 continue
             # Integers become float32, as LightGBM reads them.
             wide = part.dtype.kind == "f" and part.dtype.itemsize >= 8
-            floats = part.astype(np.float64 if wide else np.float32, copy=False)
+            values, row_step, feature_step = _laid_out(part.astype(np.float64 if wide else np.float32, copy=False))
             kernels.bins_of_values(
-                np.ascontiguousarray(floats), source, columns.first, columns.threshold, search.offset, search.scale,
-                search.start, columns.nan_bin, columns.zero_bin, ZERO, bins, begin,
+                values, row_step, feature_step, len(part), source, columns.first, columns.threshold, search.offset,
+                search.scale, search.start, columns.nan_bin, columns.zero_bin, ZERO, bins, begin,
             )  # fmt: skip
 
     def _compiled_layout(self) -> Layout:
@@ -309,6 +309,23 @@ class Forest:
         source = self._layout or self._other
         assert source is not None
         return source
+
+
+def _laid_out(rows: NDArray[Any]) -> tuple[NDArray[Any], int, int]:
+    """The memory of rows (n, features) as one run, and the steps in it from a row, and from a feature, to the next.
+
+    Features often come as planes, of which rows are a transposed view: those are read as they lie.
+    """
+    size = rows.itemsize
+    if not rows.flags.aligned or any(step < 0 or step % size for step in rows.strides):
+        rows = np.array(rows, order="C")
+    steps = [step // size for step in rows.strides]
+    reach = sum((length - 1) * step for length, step in zip(rows.shape, steps, strict=True)) + 1
+    return (
+        np.lib.stride_tricks.as_strided(rows, (reach if rows.size else 0,), (size,), writeable=False),
+        steps[0],
+        steps[1],
+    )
 
 
 class _Search:

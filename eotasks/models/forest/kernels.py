@@ -108,7 +108,10 @@ def right_children(is_leaf: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArr
 
 @kernel
 def bins_of_values(
-    rows: NDArray[Any],
+    values: NDArray[Any],
+    row_step: int,
+    feature_step: int,
+    height: int,
     source: NDArray[np.int64],
     first: NDArray[np.int64],
     threshold: NDArray[np.float64],
@@ -121,24 +124,26 @@ def bins_of_values(
     bins: NDArray[np.uint8],
     begin: int,
 ) -> None:
-    """Bins (columns, rows from ``begin``) of floats (rows, features): the number of thresholds below a value.
+    """Bins (columns, rows from ``begin``) of floats: the number of thresholds below a value.
+
+    Rows are ``height`` of any layout: the value of a feature is at its steps times its number in ``values``.
 
     A cell's entry in ``start`` counts the thresholds of lower cells; the cell grows with the value, so all of those
     are below it, and the rest, most often none or one, is found by comparing.
     """
-    values = np.empty(_ROWS, np.float64)
+    part = np.empty(_ROWS, np.float64)
     last = CELLS - 1.0
-    for top in range(0, len(rows), _ROWS):
-        height = min(_ROWS, len(rows) - top)
+    for top in range(0, height, _ROWS):
+        rows = min(_ROWS, height - top)
         for column in range(len(source)):
-            feature = uint64(source[column])
-            for row in range(height):
-                values[row] = float64(rows[top + row, feature])
+            at = uint64(top * row_step + source[column] * feature_step)
+            for row in range(rows):
+                part[row] = float64(values[at + uint64(row * row_step)])
             base, length = first[column], first[column + 1] - first[column]
             low, factor = offset[column], scale[column]
             special = zero_bin[column] >= 0
-            for row in range(height):
-                value = values[row]
+            for row in range(rows):
+                value = part[row]
                 special |= value != value
                 cell = (value - low) * factor
                 cell = cell if cell > 0.0 else 0.0  # NaN too
@@ -148,10 +153,10 @@ def bins_of_values(
                     found += 1
                 bins[column, begin + top + row] = uint8(found)
             if special:
-                for row in range(height):
-                    if values[row] != values[row]:
+                for row in range(rows):
+                    if part[row] != part[row]:
                         bins[column, begin + top + row] = nan_bin[column]
-                    elif zero_bin[column] >= 0 and abs(values[row]) <= zero:
+                    elif zero_bin[column] >= 0 and abs(part[row]) <= zero:
                         bins[column, begin + top + row] = uint8(zero_bin[column])
 
 

@@ -65,7 +65,7 @@ class OpenProducts:
 
     :param room: Products that are kept.
     :param seconds: How long one is kept at most.
-    :param decoded: Bytes of decoded blocks that are kept, of all products.
+    :param decoded: Bytes of decoded bands that are kept, of all products: blocks, and a quarter for squares of them.
     """
 
     def __init__(
@@ -77,7 +77,9 @@ class OpenProducts:
         decoded: int = DECODED_BYTES,
     ) -> None:
         self._sources = sources
-        self._blocks: Kept[NDArray[Any]] = Kept(decoded, size=lambda block: block.nbytes)
+        squares = decoded // 4
+        self._blocks: Kept[NDArray[Any]] = Kept(decoded - squares, size=lambda block: block.nbytes)
+        self._squares: Kept[NDArray[Any]] = Kept(squares, size=lambda square: square.nbytes)
         self._numbers = itertools.count()
         self._kept: Kept[OpenProduct] = Kept(room, seconds=seconds)
 
@@ -91,7 +93,8 @@ class OpenProducts:
 
     def _opened(self, candidate: Candidate) -> OpenProduct:
         scene = self._sources.openable(candidate).open()
-        return OpenProduct(scene, DecodedBlocks(self._blocks.get, next(self._numbers)))
+        blocks = DecodedBlocks(self._blocks.get, next(self._numbers), keep_square=self._squares.get)
+        return OpenProduct(scene, blocks)
 
 
 @contextmanager

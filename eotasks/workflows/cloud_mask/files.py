@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from eotasks.allocator import give_back
 from eotasks.clouds.detectors.vocabulary import DEFAULT_DETECTOR
 from eotasks.documents import parse_json, refuse_many_values
 from eotasks.errors import ConfigurationError
@@ -197,6 +198,7 @@ class MaskFiles:
         if "quicklook" in kinds:
             from eotasks.workflows.cloud_mask.quicklook import draw_quicklook  # loads Pillow
 
+            give_back()  # of what was written: the picture is where a product takes most memory
             with self.place.writing(self.file("quicklook")) as temporary:
                 draw_quicklook(masks, options, self.name, temporary)
         there = self.place.files()

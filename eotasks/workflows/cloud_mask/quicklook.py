@@ -181,8 +181,9 @@ def _probability_layer(masks: ProductMasks, probability: NDArray[np.float32]) ->
 def _grey(scene: Raster) -> Raster:
     """The scene without its colours: classes lie over it, so that the eye can check them against what is there."""
     grey = scene.values.copy()
-    light = grey[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    grey[..., :3] = np.rint(light)[..., np.newaxis]
+    for rows in grey:  # one at a time, for memory: what is made on the way has four bytes
+        light = rows[:, :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        rows[:, :3] = np.rint(light)[:, np.newaxis]
     return Raster(grey, scene.bounds)
 
 

@@ -67,10 +67,21 @@ class Shares:
 class Picture:
     """A product in true colour."""
 
-    reflectance: NDArray[np.float32]
-    """(h, w, 3) of B04, B03, B02, NaN without data."""
+    numbers: NDArray[np.uint16]
+    """(h, w, 3) digital numbers of B04, B03, B02."""
+
+    is_data: NDArray[np.bool_]
+    """(h, w)"""
 
     grid: Grid
+
+    @property
+    def reflectance(self) -> NDArray[np.float32]:
+        """(h, w, 3) made anew, NaN without data."""
+        reflectance = self.numbers.astype(np.float32)
+        reflectance /= np.float32(QUANTIFICATION)
+        reflectance[~self.is_data] = np.nan
+        return reflectance
 
 
 @dataclass(frozen=True)
@@ -254,11 +265,7 @@ def _sun(scene: Scene, where: str) -> tuple[float, float]:
 
 
 def _picture(scene: Scene, threads: int | None, bands: Sequence[str] = TRUE_COLOR) -> Picture:
-    """Reflectance for a picture, at a resolution of its own: what is seen in it should not depend on the masks'."""
+    """Numbers for a picture, at a resolution of its own: what is seen in it should not depend on the masks'."""
     whole = product_grid(scene, FINEST)
     grid = product_grid(scene, FINEST * max(math.ceil(max(whole.shape) / PICTURE_PIXELS), 1))
-    dn, is_data = scene.preview(bands, grid, threads=threads)
-    reflectance = dn.astype(np.float32)
-    reflectance /= np.float32(QUANTIFICATION)
-    reflectance[~is_data] = np.nan
-    return Picture(reflectance, grid)
+    return Picture(*scene.preview(bands, grid, threads=threads), grid)

@@ -3,8 +3,9 @@
 The product is the embedded scene repeated over a tile (tests/builders/tile.py), packed as the ground segment packs one.
 A request is 512 x 512 pixels of 10 m: six bands, CLP and CLM. Both sides read the same windows in turns in one process;
 rasterio opens each file of a band, and reads the window to 512 x 512 pixels. Rows: requests whose ground was read
-before ("kept", as a map or a series of fields asks), with nothing kept but open products ("decoded anew"), and several
-clients at a time. Look at the ratios: seconds of a shared machine mean little.
+before ("kept", as a map or a series of fields asks), with nothing kept but open products ("decoded anew"), several
+clients at a time, and three bands of a field of a square kilometre on sixty dates (the tile under other dates), whose
+blocks are more than is kept, asked twice. Look at the ratios: seconds of a shared machine mean little.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from eotasks.service.contract.area import OutputArea
 from eotasks.service.contract.data import DataRequest
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
+from tests.benchmarks.archive.tiles import add_products
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.service.command import run
 from tests.builders.tile import EPSG, LEFT, TOP, build_tile
 
 BANDS = ("B02", "B03", "B04", "B08", "B11", "B12")
 SIDE = 512
+FIELD, FIELD_BANDS, DATES = 100, ("B02", "B03", "B04"), 60
 NAME = "service-pixels"
 DATA = DataRequest("sentinel-2-l1c", dt.datetime(2017, 2, 1), dt.datetime(2017, 3, 1))  # noqa: DTZ001
 WANTED = tuple(InputBand(name) for name in (*BANDS, "CLP", "CLM"))
@@ -59,12 +62,42 @@ def ours(reader: CatalogueReader, area: OutputArea) -> None:
     reader.read(DATA, area, reader.find(DATA, area, Mosaicking.SIMPLE), WANTED)
 
 
-def peer(scene: Scene, area: OutputArea) -> None:
+def peer(scene: Scene, area: OutputArea, bands: Sequence[str] = BANDS) -> None:
     """The same windows by rasterio, without clouds."""
-    for band in BANDS:
+    for band in bands:
         with rasterio.open(scene.product.files.raster_path(scene.product.bands[band].name)) as source:
             window = from_bounds(*area.bounds, transform=source.transform)
-            source.read(1, window=window, out_shape=(SIDE, SIDE))
+            source.read(1, window=window, out_shape=(area.height, area.width))
+
+
+def series(product: Path, folder: Path, pixels: int) -> list[Figure]:
+    """The rows of the field: by rasterio, when it is asked for first, and again."""
+    catalogue = Catalogue(folder / f"dates-{pixels}.parquet")
+    products = add_products(product, folder / f"dates-{pixels}", DATES) if not catalogue.exists() else []
+    if products:
+        catalogue.add([item_of(open_scene(str(each))) for each in products])
+    reader = CatalogueReader.open([catalogue.location])
+    corner = (pixels - FIELD) // 2 * 10
+    west, north = LEFT + corner, TOP - corner
+    field = OutputArea(f"EPSG:{EPSG}", (west, north - FIELD * 10, west + FIELD * 10, north), FIELD, FIELD)
+    period = dt.datetime(2017, 2, 1), dt.datetime(2018, 2, 1)  # noqa: DTZ001
+    data, wanted = DataRequest("sentinel-2-l1c", *period), tuple(InputBand(name) for name in FIELD_BANDS)
+
+    def ask(area: OutputArea) -> None:
+        reader.read(data, area, reader.find(data, area, Mosaicking.ORBIT), wanted)
+
+    scene = open_scene(str(product))
+
+    def by_rasterio(area: OutputArea) -> None:
+        for _ in range(DATES):  # the pixels of all dates are the same files
+            peer(scene, area, FIELD_BANDS)
+
+    (theirs,), (first,), (again,) = (seconds(work, [field]) for work in (by_rasterio, ask, ask))
+    return [
+        Figure(f"a field on {DATES} dates: rasterio", theirs, "s"),
+        Figure("the same: asked first / rasterio", first / theirs, "x"),
+        Figure("the same: asked again / rasterio", again / theirs, "x"),
+    ]
 
 
 def seconds(work: Callable[[OutputArea], None], grounds: Sequence[OutputArea]) -> list[float]:
@@ -109,6 +142,7 @@ def measure(folder: Path, pixels: int, repeats: int, clients: int) -> list[Figur
         Figure("ours, kept / rasterio", middle["kept"] / middle["rasterio"], "x"),
         Figure("ours, decoded anew / rasterio", middle["decoded anew"] / middle["rasterio"], "x"),
         Figure(f"{clients} clients, kept: p99 / p50", last / statistics.median(several), "x"),
+        *series(product, folder, pixels),
     ]
 
 

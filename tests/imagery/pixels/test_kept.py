@@ -6,6 +6,7 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from rasterio.crs import CRS
 
 from eotasks.imagery.pixels import kept, window
 from eotasks.imagery.pixels.raster import Pixels
-from eotasks.imagery.scene import open_scene
+from eotasks.imagery.scene import Scene, open_scene
 from eotasks.sources.sample_files import sample_path
 from eotasks.workflows.product_masks.reading import product_grid
+from tests.builders.products import product
 
 
 @pytest.fixture
@@ -63,6 +65,15 @@ def test_parts_and_what_has_no_room_are_decoded_anew(decoded: list[str], monkeyp
         for _ in range(2):
             scene.read_masked(["B02", "B04"], grid, threads=1)
     assert decoded == ["B02", "B04", "B04"]
+
+
+def test_a_file_with_levels_is_not_kept(decoded: list[str], tmp_path: Path) -> None:
+    values = np.random.default_rng(7).integers(1, 9000, (640, 640)).astype(np.uint16)
+    scene = Scene(product(tmp_path / "P", {"B02": values}))
+    with scene.keeping():
+        for _ in range(2):
+            scene.read_masked(["B02"], product_grid(scene, 160))
+    assert decoded == ["B02"] * 2, "the picture takes another level, and the memory is wanted"
 
 
 def test_blocks_of_several_threads_keep_to_the_end_of_the_last(decoded: list[str]) -> None:

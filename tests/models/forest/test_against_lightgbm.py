@@ -117,10 +117,12 @@ def test_equal_for_any_strides(dtype: type[np.floating[Any]]) -> None:
     wide = edge_rows(booster.model_to_string(), 2 * 777 * 3, seed=5, dtype=dtype).reshape(2 * 777, 3 * FEATURES)
     read_only = wide[:, :FEATURES].copy()
     read_only.setflags(write=False)
+    packed = np.zeros(len(wide), dtype=[("one byte", np.uint8), ("rows", dtype, (FEATURES,))])
+    packed["rows"] = wide[:, :FEATURES]
     for rows in (
         np.asfortranarray(wide[:, :FEATURES]), wide[::2, FEATURES : 2 * FEATURES], wide[::-1, 3 * FEATURES - 1 :: -3],
         wide[:, ::3], read_only, np.broadcast_to(wide[:1, :FEATURES], (50, FEATURES)),
-        wide[:, :FEATURES].astype(np.dtype(dtype).newbyteorder(">")),
+        wide[:, :FEATURES].astype(np.dtype(dtype).newbyteorder(">")), packed["rows"],
     ):  # fmt: skip
         assert rows.shape[1] == FEATURES
         plain = np.ascontiguousarray(rows, dtype=dtype)

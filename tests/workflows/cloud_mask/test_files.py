@@ -46,9 +46,10 @@ def masks() -> ProductMasks:
     for values in (mask, shadow):
         values[:, 1000:] = 255
     probability[:, 1000:] = 0
-    picture = np.full((HEIGHT // 10, WIDTH // 10, 3), 0.1, dtype=np.float32)
     picture_grid = Grid("EPSG:32633", 300_000, 5_000_000, 100, HEIGHT // 10, WIDTH // 10)
-    return ProductMasks(ACQUISITION, GRID, probability, mask, shadow, Picture(picture, picture_grid))
+    numbers = np.full((*picture_grid.shape, 3), 1_000, dtype=np.uint16)
+    picture = Picture(numbers, np.ones(picture_grid.shape, dtype=bool), picture_grid)
+    return ProductMasks(ACQUISITION, GRID, probability, mask, shadow, picture)
 
 
 @pytest.fixture(scope="module")

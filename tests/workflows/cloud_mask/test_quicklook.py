@@ -25,10 +25,10 @@ def simple_masks(height: int = 60, width: int = 90, *, resolution: float = 60, c
     probability[:, : width // 3] = 0.9
     mask = (probability > 0.4).astype(np.uint8)
     mask[: height // 2, width // 3 * 2 :] = 255
-    picture = np.full((*grid.shape, 3), 0.1, dtype=np.float32)
-    picture[mask == 255] = np.nan
-    picture[:, : width // 3] = 0.8
-    return ProductMasks(open_sample().acquisition, grid, probability, mask, None, Picture(picture, grid))
+    numbers = np.full((*grid.shape, 3), 1_000, dtype=np.uint16)
+    numbers[:, : width // 3] = 8_000
+    picture = Picture(numbers, mask != 255, grid)
+    return ProductMasks(open_sample().acquisition, grid, probability, mask, None, picture)
 
 
 def texts(masks: ProductMasks, options: CloudMaskOptions, name: str = "P") -> list[str]:

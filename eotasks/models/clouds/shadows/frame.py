@@ -84,7 +84,7 @@ def cloud_shadow(
 
     :param bands: (h, w, bands) reflectance (float) or DN (integer), top-of-atmosphere or surface: 13 or 10 bands, or
         any with B02, B08 and B11 among their names. Where they are there, B03 tells turbid water from
-        ground, and both B03 and B04 help to tell shade from dark ground.
+        ground, and B03, B04 and B12 help to tell shade from dark ground.
     :param cloud: (h, w) cloud mask: boolean, or 0 clear, 1 cloud, 255 no data.
     :param outlines: The same mask before it was grown by a dilation: shadows are searched with it and have its
         outlines, while ground under ``cloud`` is still none. None: ``cloud`` itself, so that shadows are grown as much

@@ -18,9 +18,9 @@ SHADOW_BANDS: tuple[str, ...] = ("B02", "B08", "B11")
 """Blue, near infrared and short-wave infrared: what both methods look at."""
 
 GREEN = "B03"
-"""Looked at where it is there: it tells turbid water from ground, and with RED shade from dark ground."""
+"""Looked at where it is there: it tells turbid water from ground, and with RED and SWIR_2 shade from dark ground."""
 
-RED = "B04"
+RED, SWIR_2 = "B04", "B12"
 
 _DARKEST = np.float32(1e-3)
 _DARK_NIR = np.float32(0.07)
@@ -66,7 +66,7 @@ def light_bands(there: Sequence[str]) -> tuple[str, ...]:
 
     :param there: Names of bands; the three of SHADOW_BANDS are named whether they are there or not.
     """
-    return (*SHADOW_BANDS, *(band for band in (GREEN, RED) if band in there))
+    return (*SHADOW_BANDS, *(band for band in (GREEN, RED, SWIR_2) if band in there))
 
 
 def light_of(
@@ -81,7 +81,7 @@ def light_of(
     """Light and shade of one frame.
 
     :param bands: (h, w, bands) reflectance, float or DN, top-of-atmosphere or surface, B02, B08 and B11 among them;
-        B03 and B04 are used where they are there.
+        B03, B04 and B12 are used where they are there.
     :param valid: Boolean (h, w), or None for all.
     :param names: Names of the bands, or None to tell by count (10 or 13).
     :param scale: What the numbers are (``eotasks.models.scales``), None for what the dtype says.

@@ -85,6 +85,23 @@ class _Frame:
     """(h, w) of the tile: local share of valid cells, 1 where there are none."""
 
 
+@dataclass(frozen=True)
+class _Target:
+    """A frame whose features are made, and the frames of its window: what is the same for all bands."""
+
+    index: int
+    window: range
+
+    both: dict[int, NDArray[np.bool_]]
+    """(H, W) where both frames are valid, by the other one."""
+
+    counted: NDArray[np.bool_]
+    """(frames, cells) of the tile that are valid."""
+
+    compared: NDArray[np.bool_]
+    """(other frames, cells) of the tile that are valid in both."""
+
+
 class TileWindow:
     """Features of the cells of one tile. Frames are asked for in ascending order, so that statistics of a frame and the
     similarity of a pair are computed once and kept no longer than a later frame needs them.
@@ -116,9 +133,9 @@ class TileWindow:
         """Features of one frame: float64 (90, cells), in the order of the model."""
         window = self._window(target)
         self._move_to(window)
-        both = {other: self._loaded[target].valid & self._loaded[other].valid for other in window if other != target}
-        out = np.empty((FEATURES, self._loaded[target].counted.size), dtype=np.float64)
-        list(self._map(lambda band: self._band_features(band, target, window, both, out), range(BANDS)))
+        frame = self._target(target, window)
+        out = np.empty((FEATURES, frame.counted.shape[1]), dtype=np.float64)
+        list(self._map(lambda band: self._band_features(band, frame, out), range(BANDS)))
         return out
 
     def _window(self, target: int) -> range:
@@ -140,32 +157,32 @@ class TileWindow:
         share[share == 0] = 1
         return _Frame(planes, valid, planes[:, *inner].reshape(BANDS, -1), valid[inner].reshape(-1), share)
 
-    def _band_features(
-        self, band: int, target: int, window: range, both: dict[int, NDArray[np.bool_]], out: NDArray[np.float64]
-    ) -> None:
+    def _target(self, target: int, window: range) -> _Target:
+        valid, inner = self._loaded[target].valid, (self._rows.inner, self._columns.inner)
+        both = {other: valid & self._loaded[other].valid for other in window if other != target}
+        counted = np.stack([self._loaded[index].counted for index in window])
+        compared = np.empty((len(both), counted.shape[1]), dtype=bool)
+        for position, each in enumerate(both.values()):
+            compared[position] = each[inner].reshape(-1)
+        return _Target(target, window, both, counted, compared)
+
+    def _band_features(self, band: int, frame: _Target, out: NDArray[np.float64]) -> None:
+        target, window = frame.index, frame.window
         for index in window:
             if index not in self._moments[band]:
-                frame = self._loaded[index]
-                self._moments[band][index] = local_moments(frame.planes[band], frame.share, *self._weights)
+                loaded = self._loaded[index]
+                self._moments[band][index] = local_moments(loaded.planes[band], loaded.share, *self._weights)
         out[band] = self._loaded[target].values[band]
         out[BANDS + band] = self._moments[band][target][0].reshape(-1)
-        self._write_similarity(band, target, both, out[2 * BANDS + 3 * band :])
+        similarity = np.empty(frame.compared.shape, dtype=np.float64)
+        for position, (other, both_valid) in enumerate(frame.both.items()):
+            similarity[position] = self._similarity(band, target, other, both_valid).reshape(-1)
+        highest = out[2 * BANDS + 3 * band :]
+        similarity_statistics(similarity, frame.compared, highest[0], highest[1], highest[2])
         lowest, differences = out[5 * BANDS + 2 * band :], out[7 * BANDS + 2 * band :]
         values = np.stack([self._loaded[index].values[band] for index in window])
-        counted = np.stack([self._loaded[index].counted for index in window])
-        temporal_statistics(values, counted, window.index(target), lowest[0], lowest[1], differences[0], differences[1])
-
-    def _write_similarity(
-        self, band: int, target: int, both: dict[int, NDArray[np.bool_]], out: NDArray[np.float64]
-    ) -> None:
-        cells = out.shape[1]
-        similarity = np.empty((len(both), cells), dtype=np.float64)
-        counted = np.empty((len(both), cells), dtype=bool)
-        inner = (self._rows.inner, self._columns.inner)
-        for position, (other, both_valid) in enumerate(both.items()):
-            similarity[position] = self._similarity(band, target, other, both_valid).reshape(-1)
-            counted[position] = both_valid[inner].reshape(-1)
-        similarity_statistics(similarity, counted, out[0], out[1], out[2])
+        of_window = window.index(target)
+        temporal_statistics(values, frame.counted, of_window, lowest[0], lowest[1], differences[0], differences[1])
 
     def _similarity(self, band: int, target: int, other: int, both_valid: NDArray[np.bool_]) -> NDArray[np.float64]:
         pairs = self._pairs[band]
