@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 
+from eotasks.allocator import give_back
 from eotasks.service.errors import BusyError, ServiceError
 from eotasks.service.evalscript.pool import EnginePool, JobLimits
 from eotasks.service.evalscript.workers.supervisor import Places
@@ -134,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 list(threads.map(attackers.run, seeds))
                 until.set()
                 attacked += beside.result()
+            give_back()  # what glibc keeps of freed memory, as the service does after each hundred requests
             attackers.memory.append(psutil.Process().memory_info().rss)
     return report(alone, attacked, honest, attackers, keep_them=options.keep)
 
