@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 
+import numpy as np
 import pytest
 
-from tests.benchmarks.shadows import METHODS, Counts, main, run, specks
+from tests.benchmarks.shadows import METHODS, Counts, clouds_of, dates, main, run, specks
 
 
 @pytest.mark.parametrize("clouds", ["truth", "model"])
@@ -20,6 +21,15 @@ def test_every_method_has_finite_numbers(clouds: str, realistic: bool) -> None:
         assert score.frames == 2
         assert score.everywhere.hits + score.everywhere.missed > 0
         assert score.in_reach.hits + score.in_reach.missed <= score.everywhere.hits + score.everywhere.missed
+
+
+def test_the_ungrown_mask_hides_what_is_searched_with_and_no_more() -> None:
+    (date,) = dates([31], 80.0, 1, "model", realistic=True, snow=False)
+    grown, outlines = clouds_of(date.seen, "model")
+    hidden, searched = clouds_of(date.seen, "model-ungrown")
+    np.testing.assert_array_equal(searched, outlines)
+    np.testing.assert_array_equal(hidden, outlines)
+    assert 0 < np.count_nonzero(hidden == 1) < np.count_nonzero(grown == 1)
 
 
 def test_the_table_has_a_row_for_every_method(capsys: pytest.CaptureFixture[str]) -> None:

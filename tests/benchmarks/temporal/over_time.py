@@ -107,8 +107,9 @@ def over_time(series: Iterator[Series], min_brightening: float) -> dict[str, Cou
     counts: dict[str, Counts] = {}
     for year in series:
         shadow, cloud, valid = year.truth("shadow"), year.truth("cloud"), year.valid
-        own, outlines = (np.stack(masks) for masks in zip(*(clouds_of(each, True) for each in year.seen), strict=True))
-        true, _ = (np.stack(masks) for masks in zip(*(clouds_of(each, False) for each in year.seen), strict=True))
+        by_model = [clouds_of(each, "model") for each in year.seen]
+        own, outlines = (np.stack(masks) for masks in zip(*by_model, strict=True))
+        true, _ = (np.stack(masks) for masks in zip(*(clouds_of(each, "truth") for each in year.seen), strict=True))
         blue = np.stack([np.where(each.is_data, each.bands[..., 1], 0) for each in year.seen]).astype(np.float32)
         options: dict[str, Any] = {"valid": valid, "min_brightening": min_brightening}
         agreed = cloud_consensus(blue, own, year.times, margin=1, **options)
@@ -133,7 +134,8 @@ def terrain(series: Iterator[Series]) -> dict[str, Counts]:
     counts: dict[str, Counts] = {}
     for year in series:
         shadow, hills = year.truth("shadow"), year.truth("terrain_shade")
-        own, outlines = (np.stack(masks) for masks in zip(*(clouds_of(each, True) for each in year.seen), strict=True))
+        by_model = [clouds_of(each, "model") for each in year.seen]
+        own, outlines = (np.stack(masks) for masks in zip(*by_model, strict=True))
         for name, known in (("flat", False), ("with heights", True)):
             mask = year.shadows(own, outlines, terrain=known) == 1
             counts.setdefault(f"{name}, sunny slopes", Counts()).add(mask & ~hills, shadow & ~hills)
