@@ -2,9 +2,9 @@
 
 How it works. A row becomes a row of bins, one byte per column (``eotasks.models.forest.layout``). The rows of a chunk
 are put in an order in which neighbours are alike, as in the leaves of a k-d tree, and cut into blocks of 512. A block
-goes through a tree as one: a split on whose one side its whole range of bins lies costs one comparison for all its
-rows, and of the hundreds of splits of a tree only a dozen or so are left. There, vector instructions on bytes give each
-row the number of its leaf. Sums are taken tree by tree in the model's own order, so they equal LightGBM's in every bit.
+goes through a tree as one, and 32 of them together, a bit each: a split on whose one side the whole range of a block's
+bins lies costs its rows nothing, and of the hundreds of splits of a tree only a dozen or so are left. There, vector
+instructions on bytes give each row the number of its leaf. Sums are taken tree by tree in the model's own order, so they equal LightGBM's in every bit.
 """
 
 from __future__ import annotations
@@ -296,7 +296,7 @@ class Forest:
             wide = part.dtype.kind == "f" and part.dtype.itemsize >= 8
             values, row_step, feature_step = _laid_out(part.astype(np.float64 if wide else np.float32, copy=False))
             kernels.bins_of_values(
-                values, row_step, feature_step, len(part), source, columns.first, columns.threshold, search.offset,
+                values, row_step, feature_step, len(part), source, search.first, search.threshold, search.offset,
                 search.scale, search.start, columns.nan_bin, columns.zero_bin, ZERO, bins, begin,
             )  # fmt: skip
 
@@ -338,6 +338,8 @@ class _Search:
         count = len(columns)
         self.offset, self.scale = np.empty(count), np.empty(count)
         self.start = np.empty((count, kernels.CELLS), np.uint8)
+        self.first = columns.first + np.arange(count + 1)
+        self.threshold = np.insert(columns.threshold, columns.first[1:], np.inf)
         for column in range(count):
             table = columns.threshold[columns.first[column] : columns.first[column + 1]]
             # Thresholds may reach 1e20 where a model was trained with such fills: the outermost ones are searched one

@@ -12,6 +12,7 @@ from numba import float64, int64, uint8, uint64
 from numpy.typing import NDArray
 
 from eotasks.models.compiled import kernel
+from eotasks.models.forest.bits import lowest_bit
 
 Index: TypeAlias = Any
 """An unsigned number of 64 bits, as numba sees it."""
@@ -32,8 +33,9 @@ _SAMPLES = 48
 """Rows looked at to choose the column along which a set of rows is divided."""
 
 _LEAF = 0xFFFF
-_CACHED_BYTES = 1 << 19
-"""Bins of the blocks that one tree is taken through before the next: what stays in a core's cache."""
+_BINS = 256
+_TOGETHER = 32
+"""Blocks that are taken through a tree together, at most 64: more share more of the way, and no longer fit a cache."""
 
 
 @kernel
@@ -129,9 +131,10 @@ def bins_of_values(
     Rows are ``height`` of any layout: the value of a feature is at its steps times its number in ``values``.
 
     A cell's entry in ``start`` counts the thresholds of lower cells; the cell grows with the value, so all of those
-    are below it, and the rest, most often none or one, is found by comparing.
+    are below it, and the rest, most often none or one, is found by comparing. Thresholds of a column end with infinity,
+    which is below nothing.
     """
-    part = np.empty(_ROWS, np.float64)
+    part, cells = np.empty(_ROWS, np.float64), np.empty(_ROWS, np.int32)
     last = CELLS - 1.0
     for top in range(0, height, _ROWS):
         rows = min(_ROWS, height - top)
@@ -139,18 +142,21 @@ def bins_of_values(
             at = uint64(top * row_step + source[column] * feature_step)
             for row in range(rows):
                 part[row] = float64(values[at + uint64(row * row_step)])
-            base, length = first[column], first[column + 1] - first[column]
+            base = uint64(first[column])
             low, factor = offset[column], scale[column]
             special = zero_bin[column] >= 0
-            for row in range(rows):
+            for row in range(rows):  # by vectors
                 value = part[row]
                 special |= value != value
                 cell = (value - low) * factor
                 cell = cell if cell > 0.0 else 0.0  # NaN too
-                cell = cell if cell < last else last
-                found = int64(start[column, uint64(int(cell))])
-                while found < length and threshold[uint64(base + found)] < value:
-                    found += 1
+                cells[row] = np.int32(cell if cell < last else last)
+            for row in range(rows):
+                value = part[row]
+                found = uint64(start[column, uint64(cells[row])])
+                found += uint64(threshold[base + found] < value)  # without a branch, since it is often one
+                while threshold[base + found] < value:
+                    found += uint64(1)
                 bins[column, begin + top + row] = uint8(found)
             if special:
                 for row in range(rows):
@@ -296,81 +302,174 @@ def sum_trees(
     :param sums: Flat, zeros at the start.
     """
     count = len(sums) // (BLOCK * outputs)
-    places = np.empty(BLOCK, np.uint8)
-    found = np.empty(PLACES, np.float64)
-    waiting, waiting_place = np.empty(deepest + 1, np.uint64), np.empty(deepest + 1, np.uint8)
-    group = max(1, _CACHED_BYTES // (BLOCK * max(columns, 8)))
-    for begin in range(0, count, group):
+    to_left, to_right = np.empty(columns * _BINS, np.uint64), np.empty(columns * _BINS, np.uint64)
+    places, found = np.empty(_TOGETHER * BLOCK, np.uint8), np.empty(_TOGETHER * PLACES, np.float64)
+    used, place = np.empty(_TOGETHER, np.uint64), np.empty(_TOGETHER, np.uint8)
+    waiting, waiting_blocks = np.empty(deepest + 1, np.uint64), np.empty(deepest + 1, np.uint64)
+    waiting_place = np.empty((deepest + 1) * _TOGETHER, np.uint8)
+    for begin in range(0, count, _TOGETHER):
+        together = min(_TOGETHER, count - begin)
+        _sides(low, high, begin, together, columns, to_left, to_right)
         for tree in range(len(roots)):
-            output = tree % outputs
-            for block in range(begin, min(begin + group, count)):
-                base = uint64(block * columns)
-                target = uint64((output * count + block) * BLOCK)
-                root = uint64(roots[tree])
-                leaves = _reach(blocks, low, high, nodes, leaf_value, root, base, places, found, waiting, waiting_place)
-                if leaves == 0:
+            root = uint64(roots[tree])
+            many = _reach(
+                blocks, nodes, leaf_value, root, uint64(begin), uint64(together), uint64(columns), to_left, to_right,
+                places, found, used, place, waiting, waiting_blocks, waiting_place,
+            )  # fmt: skip
+            for block in range(together):
+                target = uint64(((tree % outputs) * count + begin + block) * BLOCK)
+                first = uint64(block * PLACES)
+                if (many >> uint64(block)) & uint64(1):
+                    base = uint64((begin + block) * columns)
                     _add_by_row(blocks, nodes, leaf_value, root, base, sums, target)
-                elif leaves == 1:
-                    value = found[0]
+                elif used[uint64(block)] == uint64(1):
+                    value = found[first]
                     for lane in range(BLOCK):
                         sums[target + uint64(lane)] += value
                 else:
+                    start = uint64(block * BLOCK)
                     for lane in range(BLOCK):
-                        sums[target + uint64(lane)] += found[uint64(places[lane])]
+                        sums[target + uint64(lane)] += found[first + uint64(places[start + uint64(lane)])]
+
+
+@kernel
+def _sides(
+    low: NDArray[np.uint8],
+    high: NDArray[np.uint8],
+    begin: int,
+    together: int,
+    columns: int,
+    to_left: NDArray[np.uint64],
+    to_right: NDArray[np.uint64],
+) -> None:
+    """For every column and limit (columns, _BINS) the blocks, a bit each, whose rows all go to one side there."""
+    to_left[:] = 0
+    to_right[:] = 0
+    for column in range(columns):
+        first = column * _BINS
+        for block in range(together):
+            bit = uint64(1) << uint64(block)
+            least, most = low[(begin + block) * columns + column], high[(begin + block) * columns + column]
+            to_left[uint64(first + most)] |= bit
+            if least > 0:
+                to_right[uint64(first + least - 1)] |= bit
+        for limit in range(1, _BINS):
+            to_left[uint64(first + limit)] |= to_left[uint64(first + limit - 1)]
+            to_right[uint64(first + _BINS - 1 - limit)] |= to_right[uint64(first + _BINS - limit)]
 
 
 @kernel
 def _reach(
     blocks: NDArray[np.uint8],
-    low: NDArray[np.uint8],
-    high: NDArray[np.uint8],
     nodes: NDArray[np.uint64],
     leaf_value: NDArray[np.float64],
     root: Index,
-    base: Index,
+    begin: Index,
+    together: Index,
+    columns: Index,
+    to_left: NDArray[np.uint64],
+    to_right: NDArray[np.uint64],
     places: NDArray[np.uint8],
     found: NDArray[np.float64],
+    used: NDArray[np.uint64],
+    place: NDArray[np.uint8],
     waiting: NDArray[np.uint64],
+    waiting_blocks: NDArray[np.uint64],
     waiting_place: NDArray[np.uint8],
 ) -> Index:
-    """The leaves a block reaches in a tree: their number, their values in ``found``, and each row's in ``places``.
+    """The leaves that blocks reach in a tree: their number in ``used``, their values in ``found``, each row's leaf in
+    ``places``.
 
-    All rows start in place 0. A split that the block's range of bins lies on one side of is passed without looking at a
-    row. At any other split the rows of the place that go to the right get a place of their own: one vector loop, no
-    branch. 0 when there are more than a byte can number.
+    Blocks that lie beside each other are alike, and go through the tree together, a bit each: a node is looked at once
+    for all that come to it. All rows of a block start in its place 0. A split on whose one side its whole range of bins
+    lies is passed without looking at a row. At any other split the rows of the place that go to the right get a place
+    of their own: one vector loop, no branch.
+
+    :return: Blocks that reach more leaves than a byte can number, a bit each; what is said of them is of no use.
     """
-    node, place, used, depth = root, uint8(0), uint64(1), uint64(0)
+    for block in range(_TOGETHER):
+        used[block], place[block] = uint64(1), uint8(0)
+    many, here = uint64(0), (~uint64(0)) >> (uint64(64) - together)
+    node, depth = root, uint64(0)
     while True:
         packed = nodes[node]
         column = (packed >> uint64(8)) & uint64(0xFFFF)
         if column == uint64(_LEAF):
-            found[uint64(place)] = leaf_value[packed >> uint64(24)]
+            _at_leaf(leaf_value[packed >> uint64(24)], here, place, found)
             if depth == uint64(0):
-                return used
+                return many
             depth = depth - uint64(1)
-            node, place = waiting[depth], waiting_place[depth]
+            node, here = waiting[depth], waiting_blocks[depth]
+            for block in range(_TOGETHER):
+                place[block] = waiting_place[depth * uint64(_TOGETHER) + uint64(block)]
             continue
-        limit = uint8(packed & uint64(0xFF))
-        if high[base + column] <= limit:
+        limit = packed & uint64(0xFF)
+        side = column * uint64(_BINS) + limit
+        left, right = here & ~to_right[side], here & ~to_left[side]
+        if right == uint64(0):
             node = node + uint64(1)
-        elif low[base + column] > limit:
+            continue
+        if left == uint64(0):
             node = packed >> uint64(24)
+            continue
+        other = packed >> uint64(24)
+        there = nodes[other]
+        is_leaf = (there >> uint64(8)) & uint64(0xFFFF) == uint64(_LEAF)
+        value = 0.0
+        if is_leaf:  # as every second one, so nothing has to wait
+            value = leaf_value[there >> uint64(24)]
+            _at_leaf(value, right & ~left, place, found)
         else:
-            if used == uint64(PLACES):
-                return uint64(0)
-            other = uint8(used)
-            start = (base + column) * uint64(BLOCK)
-            if used == uint64(1):
-                for lane in range(BLOCK):
-                    places[lane] = uint8(blocks[start + uint64(lane)] > limit)
+            for block in range(_TOGETHER):
+                waiting_place[depth * uint64(_TOGETHER) + uint64(block)] = place[block]
+        divided = left & right
+        while divided != uint64(0):
+            block = lowest_bit(divided)
+            divided = divided & (divided - uint64(1))
+            if used[block] == uint64(PLACES):
+                many = many | (uint64(1) << block)
+                continue
+            own = uint8(used[block])
+            start = ((begin + block) * columns + column) * uint64(BLOCK)
+            _divide_place(blocks, start, uint8(limit), places, block * uint64(BLOCK), place[block], own)
+            if is_leaf:
+                found[block * uint64(PLACES) + uint64(own)] = value
             else:
-                for lane in range(BLOCK):
-                    now = places[lane]
-                    places[lane] = other if (now == place) & (blocks[start + uint64(lane)] > limit) else now
-            waiting[depth], waiting_place[depth] = packed >> uint64(24), other
+                waiting_place[depth * uint64(_TOGETHER) + block] = own
+            used[block] = used[block] + uint64(1)
+        if not is_leaf:
+            waiting[depth], waiting_blocks[depth] = other, right
             depth = depth + uint64(1)
-            used = used + uint64(1)
-            node = node + uint64(1)
+        node, here = node + uint64(1), left
+
+
+@kernel
+def _at_leaf(value: float, here: Index, place: NDArray[np.uint8], found: NDArray[np.float64]) -> None:
+    """Note the value of a leaf for the places in which blocks come to it."""
+    while here != uint64(0):
+        block = lowest_bit(here)
+        here = here & (here - uint64(1))
+        found[block * uint64(PLACES) + uint64(place[block])] = value
+
+
+@kernel
+def _divide_place(
+    blocks: NDArray[np.uint8],
+    start: Index,
+    limit: Index,
+    places: NDArray[np.uint8],
+    first: Index,
+    place: Index,
+    own: Index,
+) -> None:
+    """Give the rows of a block's place that go to the right a place of their own."""
+    if own == uint8(1):
+        for lane in range(BLOCK):
+            places[first + uint64(lane)] = uint8(blocks[start + uint64(lane)] > limit)
+    else:
+        for lane in range(BLOCK):
+            now = places[first + uint64(lane)]
+            places[first + uint64(lane)] = own if (now == place) & (blocks[start + uint64(lane)] > limit) else now
 
 
 @kernel
