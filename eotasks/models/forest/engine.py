@@ -4,7 +4,8 @@ How it works. A row becomes a row of bins, one byte per column (``eotasks.models
 are put in an order in which neighbours are alike, as in the leaves of a k-d tree, and cut into blocks of 512. A block
 goes through a tree as one, and 32 of them together, a bit each: a split on whose one side the whole range of a block's
 bins lies costs its rows nothing, and of the hundreds of splits of a tree only a dozen or so are left. There, vector
-instructions on bytes give each row the number of its leaf. Sums are taken tree by tree in the model's own order, so they equal LightGBM's in every bit.
+instructions on bytes give each row the number of its leaf. Sums are taken tree by tree in the model's own order, so
+they equal LightGBM's in every bit.
 """
 
 from __future__ import annotations
