@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -118,14 +117,18 @@ class StacApi:
     def find(self, request: SearchRequest, *, most: int | None = None) -> list[pystac.Item]:
         """As :meth:`search`, for a request that is made already.
 
-        :param most: Items after which no further pages are asked for: there may be more, also earlier ones.
+        :param most: Different items after which no further pages are asked for: there may be more, also earlier ones.
         """
         exceptions = package("pystac_client.exceptions")
         requests = package("requests")
         where = f"The STAC API {redacted(self.location)}"
         skipped: list[str] = []
         try:
-            found = {item.id: item for item in islice(self._ask(request, where, skipped), most)}
+            found: dict[str, pystac.Item] = {}
+            for item in self._ask(request, where, skipped):
+                found[item.id] = item  # some list one twice, of two collections
+                if len(found) == most:
+                    break
             ordered = sorted(found.values(), key=lambda item: (time_of(item), item.id))
         except (EOTasksError, MemoryError):
             raise

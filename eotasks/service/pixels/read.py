@@ -305,20 +305,21 @@ class CatalogueReader:
         ground = wanted(area)
         if ground.is_empty or data.end < data.start or data.max_cloud_coverage < 0:
             return [], {}
+        most = _FOUND * self._limits.max_products
         request = SearchRequest(
             area=searched(around(area), area.crs),
             start=data.start,
             end=data.end,
             max_cloud_cover=None if data.max_cloud_coverage >= 100 else data.max_cloud_coverage / 100,
             level=collection.level,
-            limit=_FOUND * self._limits.max_products,
+            limit=most,
         )
         try:
             listing = self._sources.find(request)
         except (EOTasksError, OSError) as error:
             raise unsearched(error) from error
-        if len(listing.candidates) >= _FOUND * self._limits.max_products:
-            raise self._too_many(f"At least {len(listing.candidates):,}", collection)
+        if not listing.is_all:
+            raise self._too_many(f"At least {most:,}", collection)
         return list(listing.candidates), dict(listing.masked)
 
     def _crs_of(self, candidate: Candidate) -> str:

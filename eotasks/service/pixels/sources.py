@@ -54,6 +54,9 @@ class FoundProducts:
     masked: Mapping[str, Candidate]
     """By the names of products: whose files of CLP, CLM and SHADOW are theirs."""
 
+    is_all: bool = True
+    """Whether no source has found as many as the search was limited to, so that there may be more."""
+
 
 class ProductSources:
     """All that is searched. A product that several list is opened where the first of them says it lies, and has the
@@ -94,24 +97,27 @@ class ProductSources:
     def find(self, request: SearchRequest) -> FoundProducts:
         """Search all.
 
-        :param request: Where it has a limit, as many are found of each source at most, and whoever gets so many has not
-            all of them: masks are then not looked for.
+        :param request: Where it has a limit, as many are found of each source at most. Where one finds so many, these
+            are not all, and masks are not looked for.
         :raises EOTasksError: when one of them cannot be searched.
         """
         names: dict[str, Candidate] = {}
         masked: dict[str, Candidate] = {}
+        is_all = True
         for source in self._sources:
-            for each in source.find(request):
+            found = source.find(request)
+            # Before those of one name become one: what was left out for them has other names.
+            is_all = is_all and (request.limit is None or len(found) < request.limit)
+            for each in found:
                 names.setdefault(each.name, each)
                 if each.masks:
                     masked.setdefault(each.name, each)
-        is_all = request.limit is None or len(names) < request.limit
         if is_all and not names.keys() <= masked.keys():
             for source in self._masks:
                 for each in source.find(replace(request, limit=None)):
                     if each.masks and each.name in names:
                         masked.setdefault(each.name, each)
-        return FoundProducts(tuple(names.values()), masked)
+        return FoundProducts(tuple(names.values()), masked, is_all)
 
     def openable(self, candidate: Candidate) -> Candidate:
         """A product that was found, as it can be opened."""
@@ -169,12 +175,21 @@ class _ArchiveSource(CatalogueIndex):
         return super().find(request) if self._is_there() else []
 
     def _is_there(self) -> bool:
-        """Looked at as seldom as whether it has changed: far away each look takes as long as a search."""
-        now = time.monotonic()
-        if not self._exists and now - self._asked >= self._refresh:
-            self._asked = now
-            self._exists = self.catalogue.exists()
-        return self._exists
+        """Looked at as seldom as whether it has changed: far away each look takes as long as a search. Of those who ask
+        meanwhile the first wait, others go by what was known before; a look that fails says nothing.
+        """
+        if self._exists:
+            return True
+        if not self._lock.acquire(blocking=self._asked == -math.inf):
+            return False
+        try:
+            now = time.monotonic()
+            if not self._exists and now - self._asked >= self._refresh:
+                self._exists = self.catalogue.exists()
+                self._asked = now
+            return self._exists
+        finally:
+            self._lock.release()
 
     _exists = False
     _asked = -math.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from eotasks.service.errors import ProductError, TooLargeError
 from eotasks.service.evalscript.setup import InputBand, Mosaicking
 from eotasks.service.pixels.index import CatalogueIndex
 from eotasks.service.pixels.read import CatalogueReader, ReadingLimits
-from eotasks.service.pixels.sources import ApiSource, ListSource, ProductSources
+from eotasks.service.pixels.sources import ApiSource, ListSource, ProductSources, _ArchiveSource
 from eotasks.sources.frames import candidates_of, open_candidates
 from tests.builders.layouts import small_safe
 from tests.builders.products import UTM
@@ -235,11 +235,21 @@ def test_an_api_is_asked_for_no_more_pages_than_tell_that_there_are_too_many(pro
         def _ask(self, request: SearchRequest, where: str, skipped: list[str]) -> Iterator[Any]:
             for number in range(1_000_000):
                 given.append(str(number))
-                yield item.clone()
+                found = item.clone()
+                found.id = str(number // 2)  # each of two collections
+                yield found
 
     source = ApiSource(Endless("https://stac.example/"))
-    assert source.find(SearchRequest(limit=5))
-    assert len(given) == 5
+    assert len(source.find(SearchRequest(limit=5))) == 5
+    assert len(given) == 9
+
+
+def test_products_that_are_listed_many_times_hide_none_of_those_that_were_left_out(product: Path) -> None:
+    (candidate,) = open_candidates([str(product)])
+    many = [replace(candidate, name=f"P{number // 4}") for number in range(12)]  # each four times
+    reader = CatalogueReader(ProductSources([ListSource(many)]), limits=ReadingLimits(max_products=2))
+    with pytest.raises(TooLargeError, match="more than the 2"):
+        reader.find(DATA, AREA, Mosaicking.SIMPLE)
 
 
 def test_an_archive_that_is_not_there_is_looked_for_now_and_then(
@@ -256,3 +266,47 @@ def test_an_archive_that_is_not_there_is_looked_for_now_and_then(
     for _ in range(3):
         assert len(sources.find(ALL).candidates) == 1
     assert len(looks) == 1
+
+
+class _Archive(Catalogue):
+    """What it says of whether it is there, one time after another."""
+
+    looks: list[Callable[[], bool]]
+
+    def exists(self) -> bool:
+        return self.looks.pop(0)()
+
+
+def test_an_archive_that_cannot_be_asked_is_not_taken_for_one_that_is_not_there(catalogue: Catalogue) -> None:
+    def fail() -> bool:
+        raise StorageError("No credentials.")
+
+    archive = _Archive(catalogue.location)
+    archive.looks = [fail, fail, lambda: True]
+    source = _ArchiveSource(archive, refresh=60)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="No credentials"):
+            source.find(ALL)
+    assert len(source.find(ALL)) == 1
+
+
+def test_who_asks_an_archive_while_it_is_looked_for_first_waits(catalogue: Catalogue) -> None:
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow() -> bool:
+        looking.set()
+        return go_on.wait(60)
+
+    archive = _Archive(catalogue.location)
+    found: list[int] = []
+    archive.looks = [slow]
+    source = _ArchiveSource(archive, refresh=60)
+    threads = [threading.Thread(target=lambda: found.append(len(source.find(ALL)))) for _ in range(2)]
+    threads[0].start()
+    assert looking.wait(60)
+    threads[1].start()
+    threads[1].join(0.05)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert found == [1, 1]
