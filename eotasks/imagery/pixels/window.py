@@ -82,9 +82,14 @@ class Sampling:
         """The level of a file that is decoded for a grid."""
         if self.method != "fast" and not self.reduced:
             return info.full
-        # Those that differ by so little are the same: two pixels along the shorter one would take a finer level.
-        short, long = sorted(pixel_sides_in(grid, info.crs, info.middle))
-        return reduced_level(info, long if long < short * _ALIKE else short, self.pixels_per_target)
+        return reduced_level(info, side_for_level(info, grid), self.pixels_per_target)
+
+
+def side_for_level(info: RasterInfo, grid: Grid) -> float:
+    """The side of a grid's pixels that says which level of a file is decoded, in units of the file: the shorter one."""
+    # Those that differ by so little are the same: two pixels along the shorter one would take a finer level.
+    short, long = sorted(pixel_sides_in(grid, info.crs, info.middle))
+    return long if long < short * _ALIKE else short
 
 
 class Window:
@@ -230,7 +235,7 @@ class Window:
         crs = info.crs
         size: float = min(NATIVE_RESOLUTION.values())
         if self._sampling.method == "fast":
-            size = max(pixel_size_in(self._grid, crs, info.middle) / self._sampling.pixels_per_target, size)
+            size = max(side_for_level(info, self._grid) / self._sampling.pixels_per_target, size)
         # A grid may reach far beyond the file, of which no more than all is fetched.
         wanted, there = bounds_in(self._grid, crs), info.grid.bounds
         (left, bottom), (right, top) = map(max, wanted[:2], there[:2]), map(min, wanted[2:], there[2:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,16 @@ def test_bands_are_fetched_ahead_as_the_file_needs_memory(far: bool, grid: Grid,
         files=SimpleNamespace(is_far=lambda _: far), bands={"B02": RasterFile("a.jp2", "JP2OpenJPEG")}
     )
     assert Window(product, {"B02": INFO}, grid, Sampling("mean"), 2)._ahead(["B02"]) == expected
+
+
+def test_as_many_are_fetched_ahead_as_their_level_allows() -> None:
+    """The level goes by the shorter side of a pixel, so memory does."""
+    tile = replace(INFO, levels=(replace(INFO.full, height=10_980, width=10_980),))
+    product: Any = SimpleNamespace(
+        files=SimpleNamespace(is_far=lambda _: True), bands={"B02": RasterFile("a.jp2", "JP2OpenJPEG")}
+    )
+    wide = Grid("EPSG:32633", 300_000, 5_900_000, 80, 5490, 1372, pixel_height=20)
+    assert Window(product, {"B02": tile}, wide, Sampling("fast"), 2)._ahead(["B02"]) == 1
 
 
 class NoIteration(dict[str, Any]):
