@@ -96,7 +96,7 @@ def _unpack(path: str) -> Path:
         with opened_zip(path) as packed:
             return _extract(packed, place)
 
-    return _unpacked.path((path, facts.st_mtime_ns, facts.st_size, facts.st_ino), extract)
+    return _unpacked.path(path, extract, version=(facts.st_mtime_ns, facts.st_size, facts.st_ino))
 
 
 def _extract(packed: zipfile.ZipFile, place: Path) -> Path:

@@ -15,7 +15,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
 
@@ -55,6 +55,13 @@ def temporary_folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class _Made:
+    version: Hashable
+    folder: Path
+    path: Path
+
+
 class FilesOfProcess:
     """Files that are made when they are first asked for, and go with the process; a forked child makes its own."""
 
@@ -62,26 +69,32 @@ class FilesOfProcess:
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
 
-    def path(self, key: Hashable, make: Callable[[Path], Path]) -> Path:
+    def path(self, key: Hashable, make: Callable[[Path], Path], *, version: Hashable = None) -> Path:
         """What is there under a key, else what is made now.
 
+        :param version: Of what it is made of: where there is another one under the key, that is removed.
         :param make: Makes it in a new private folder, and gives its path; what it leaves when it fails is removed.
         """
         with self._lock:
-            found = self._paths.get(key)
-            if found is None or not found.exists():  # some machines clean their temporary files
-                folder = Path(tempfile.mkdtemp(dir=_folder_of_process()))
-                try:
-                    found = self._paths[key] = make(folder)
-                except BaseException:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    raise
-            return found
+            known = self._made.get(key)
+            if known is not None and known.version == version and known.path.exists():
+                return known.path
+            if known is not None:  # of another version, or some machine cleans its temporary files
+                del self._made[key]
+                shutil.rmtree(known.folder, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(dir=_folder_of_process()))
+            try:
+                path = make(folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            self._made[key] = _Made(version, folder, path)
+            return path
 
     def _begin(self) -> None:
         """In a child, too: a thread that is not there may hold the lock, and the files are its parent's."""
         self._lock = threading.Lock()
-        self._paths: dict[Hashable, Path] = {}
+        self._made: dict[Hashable, _Made] = {}
 
 
 _lock = threading.Lock()

@@ -211,3 +211,4 @@ def test_a_zip_is_unpacked_once_until_it_changes(tmp_path: Path) -> None:
     assert Path(first).parent.stat().st_mode & 0o777 == 0o700
     path.write_bytes(packed(("b.geojson", JSON)))
     assert path_for_gdal(path).endswith("b.geojson")
+    assert not Path(first).exists()
