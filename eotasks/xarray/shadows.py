@@ -69,7 +69,7 @@ def cloud_shadow(
     throws outlines at full resolution.
 
     :param data: Bands, as ``cloud_probability`` takes them, B02, B08 and B11 among them. Where they are
-        there, B03 tells turbid water from ground, and both B03 and B04 shade from dark ground.
+        there, B03 tells turbid water from ground, and B03, B04 and B12 shade from dark ground.
     :param cloud: Cloud mask on the grid of the data: boolean, or 0 clear, 1 cloud, 255 no data.
     :param outlines: The same before it was dilated, which shadows are searched with: they have the outlines of their
         clouds. None: ``cloud`` itself.
