@@ -87,7 +87,11 @@ def test_a_fork_while_a_copy_is_made_stops_nobody(folder: Path) -> None:
     with local_copy._copies._lock:
         child = os.fork()
         if child == 0:
-            os._exit(0 if not local_copy._copies._lock.locked() and not local_copy._copies._made else 1)
+            status = 1
+            try:
+                status = int(local_copy._copies._lock.locked() or bool(local_copy._copies._made))
+            finally:
+                os._exit(status)  # also of an error: the child would go on with the other tests
     assert os.waitpid(child, 0)[1] == 0
 
 
